@@ -1,0 +1,141 @@
+package hypervisor
+
+import (
+	"encoding/xml"
+	"fmt"
+	"slices"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// GuestArch is the architecture of the nodes.
+const GuestArch = "x86_64"
+
+// Capabilities is what a host can do.
+type Capabilities struct {
+	Arch string // of the host: "x86_64"
+	CPUs int    // logical
+	// MemoryMiB is the host's physical memory in MiB.
+	MemoryMiB         int64
+	LibvirtVersion    string
+	HypervisorVersion string
+	// Accelerator is the libvirt domain type that new nodes get: "kvm" or "qemu".
+	Accelerator string
+	// AcceleratorReason says in one sentence why.
+	AcceleratorReason string
+}
+
+func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, error) {
+	var c Capabilities
+	text, err := conn.GetCapabilities()
+	if err != nil {
+		return c, fmt.Errorf("read the host's capabilities: %w", err)
+	}
+	var caps libvirtxml.Caps
+	if err := caps.Unmarshal(text); err != nil {
+		return c, fmt.Errorf("parse the host's capabilities: %w", err)
+	}
+	node, err := conn.GetNodeInfo()
+	if err != nil {
+		return c, fmt.Errorf("read the host's size: %w", err)
+	}
+	c.CPUs = int(node.Cpus)
+	c.MemoryMiB = int64(node.Memory / 1024) //nolint:gosec // KiB of real memory fit
+	if v, err := conn.GetLibVersion(); err == nil {
+		c.LibvirtVersion = version(v)
+	}
+	if v, err := conn.GetVersion(); err == nil {
+		c.HypervisorVersion = version(v)
+	}
+	var features []string
+	if caps.Host.CPU != nil {
+		c.Arch = caps.Host.CPU.Arch
+		if c.Arch == GuestArch {
+			features = cpuFeatures(conn, text)
+		}
+	}
+	c.Accelerator, c.AcceleratorReason = chooseAccelerator(accelerator, c.Arch, domainTypes(caps), features)
+	return c, nil
+}
+
+// domainTypes lists the libvirt domain types that run x86-64 guests.
+func domainTypes(caps libvirtxml.Caps) []string {
+	var types []string
+	for _, g := range caps.Guests {
+		if g.OSType != "hvm" || g.Arch.Name != GuestArch {
+			continue
+		}
+		for _, d := range g.Arch.Domains {
+			types = append(types, d.Type)
+		}
+	}
+	return types
+}
+
+// cpuFeatures lists every feature of the host's CPU, those that its model
+// implies included: on AMD, `svm` is part of the model and is not listed by
+// itself. It returns nothing when libvirt cannot tell.
+func cpuFeatures(conn *libvirt.Connect, capabilities string) []string {
+	var host struct {
+		CPU struct {
+			Inner string `xml:",innerxml"`
+		} `xml:"host>cpu"`
+	}
+	if err := xml.Unmarshal([]byte(capabilities), &host); err != nil {
+		return nil
+	}
+	// libvirt gave this text; it goes back to it as it came.
+	type cpu struct {
+		XMLName xml.Name `xml:"cpu"`
+		Inner   string   `xml:",innerxml"`
+	}
+	text, err := xml.Marshal(cpu{Inner: host.CPU.Inner})
+	if err != nil {
+		return nil
+	}
+	expanded, err := conn.BaselineCPU([]string{string(text)}, libvirt.CONNECT_BASELINE_CPU_EXPAND_FEATURES)
+	if err != nil {
+		expanded = string(text)
+	}
+	var full struct {
+		Features []struct {
+			Name   string `xml:"name,attr"`
+			Policy string `xml:"policy,attr"`
+		} `xml:"feature"`
+	}
+	if err := xml.Unmarshal([]byte(expanded), &full); err != nil {
+		return nil
+	}
+	var names []string
+	for _, f := range full.Features {
+		if f.Policy != "disable" && f.Policy != "forbid" {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// chooseAccelerator decides between KVM and emulation. A host may advertise KVM
+// although guests hang under it (/dev/kvm opens, libvirt lists it), so on x86
+// "auto" also asks that the CPU says it can virtualise: vmx (Intel) or svm (AMD).
+func chooseAccelerator(configured, hostArch string, types, features []string) (accelerator, reason string) {
+	kvm := slices.Contains(types, "kvm")
+	switch {
+	case configured != "auto":
+		return configured, "Set by the configuration (accelerator: " + configured + ")."
+	case !kvm:
+		return "qemu", "The host offers no KVM for " + GuestArch + " guests; nodes run by software emulation, which is slower."
+	case hostArch != GuestArch:
+		return "qemu", "The host's CPU is " + hostArch + ", the nodes' is " + GuestArch + "; they run by software emulation, which is slower."
+	case slices.Contains(features, "vmx"), slices.Contains(features, "svm"):
+		return "kvm", "KVM is there and the host's CPU has hardware virtualisation."
+	default:
+		return "qemu", "KVM is advertised, but the host's CPU shows neither vmx nor svm, and guests are known to hang then; nodes run by software emulation, which is slower. Set accelerator: kvm if KVM works here."
+	}
+}
+
+func version(v uint32) string {
+	return strings.Join([]string{fmt.Sprint(v / 1_000_000), fmt.Sprint(v / 1000 % 1000), fmt.Sprint(v % 1000)}, ".")
+}

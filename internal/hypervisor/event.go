@@ -1,0 +1,70 @@
+package hypervisor
+
+import (
+	"log/slog"
+	"sync"
+
+	"libvirt.org/go/libvirt"
+)
+
+var eventLoop sync.Once
+
+// startEventLoop starts libvirt's event loop, which serves all connections of
+// the process and must be registered before the first of them. libvirt has no
+// way to end it, so it lives as long as the process.
+func startEventLoop() {
+	eventLoop.Do(func() {
+		if err := libvirt.EventRegisterDefaultImpl(); err != nil {
+			panic("libvirt's event loop cannot be registered: " + err.Error())
+		}
+		go func() {
+			for {
+				if err := libvirt.EventRunDefaultImpl(); err != nil {
+					slog.Error("libvirt's event loop", "error", err)
+				}
+			}
+		}()
+	})
+}
+
+// subscribe registers the callbacks for everything that can change what we
+// know of a domain. They die with their connection.
+func (h *Host) subscribe(conn *libvirt.Connect) error {
+	changed := func(d *libvirt.Domain) {
+		// The UUID is in the handle: no call to libvirtd.
+		uuid, err := d.GetUUIDString()
+		if err != nil {
+			h.log.Error("an event of a domain without UUID", "error", err)
+			return
+		}
+		for _, l := range h.listeners {
+			l.DomainChanged(h, uuid)
+		}
+	}
+	register := []func() (int, error){
+		func() (int, error) {
+			return conn.DomainEventLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventLifecycle) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventRebootRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventMetadataChangeRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventMetadataChange) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventDeviceAddedRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventDeviceAdded) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventDeviceRemovedRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventDeviceRemoved) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventBlockJob2Register(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventBlockJob) { changed(d) })
+		},
+	}
+	for _, r := range register {
+		if _, err := r(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

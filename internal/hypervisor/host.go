@@ -1,0 +1,310 @@
+package hypervisor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// State is how a host's connection stands.
+type State string
+
+// The states of a host.
+const (
+	Connecting  State = "connecting"
+	Connected   State = "connected"
+	Unreachable State = "unreachable"
+)
+
+const (
+	// A libvirtd that does not answer is given up after about 20 s; calls that
+	// wait for it then fail.
+	keepAliveSeconds = 5
+	keepAliveCount   = 3
+
+	dialPatience = 10 * time.Second
+	firstRetry   = 200 * time.Millisecond
+	lastRetry    = 5 * time.Second
+)
+
+// Call works with a connection. It must not keep the connection, nor close it,
+// and frees every handle that it gets.
+type Call func(*libvirt.Connect) error
+
+// Host is one libvirt host and the managed connection to it. Its methods may be
+// called from any goroutine.
+type Host struct {
+	name, uri   string
+	accelerator string // as configured
+	listeners   []Listener
+	log         *slog.Logger
+
+	mu     sync.Mutex
+	conn   *libvirt.Connect // nil unless connected; every user holds a reference of its own
+	status Status
+}
+
+// Status is what is known of a host.
+type Status struct {
+	Name  string
+	URI   string
+	State State
+	// Problem says why the host is not connected and what to do; empty when it is.
+	Problem string
+	// Since is when State was entered.
+	Since time.Time
+	// Capabilities are those of the last connect; the zero value before it.
+	Capabilities Capabilities
+}
+
+func newHost(a Address, accelerator string, log *slog.Logger) *Host {
+	return &Host{
+		name: a.Name, uri: a.URI, accelerator: accelerator, log: log,
+		status: Status{Name: a.Name, URI: a.URI, State: Connecting, Since: time.Now()},
+	}
+}
+
+// Name returns the host's name in the configuration.
+func (h *Host) Name() string { return h.name }
+
+// Status returns a snapshot.
+func (h *Host) Status() Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+// Do runs f with the managed connection, on the caller's goroutine. It answers
+// fault.HostUnreachable at once while the host is away. A libvirt call cannot be
+// cancelled: ctx is looked at before f, and a call to a host that hangs ends
+// when keep-alive gives the connection up (about 20 s). f must not block in a
+// stream (see Dial).
+func (h *Host) Do(ctx context.Context, f Call) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	conn, err := h.acquire()
+	if err != nil {
+		return err
+	}
+	defer release(conn)
+	return h.translate(f(conn))
+}
+
+// Dial opens a connection beside the managed one and runs f with it: for
+// streams that block in Send or Recv, which would hold up every other call on
+// their connection.
+func (h *Host) Dial(ctx context.Context, f Call) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if managed, err := h.acquire(); err != nil {
+		return err // an unreachable host is known to be so: do not wait for a time-out
+	} else {
+		release(managed)
+	}
+	conn, err := libvirt.NewConnect(h.uri)
+	if err != nil {
+		return h.translate(err)
+	}
+	defer release(conn)
+	if err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount); err != nil {
+		return h.translate(err)
+	}
+	return h.translate(f(conn))
+}
+
+func (h *Host) acquire() (*libvirt.Connect, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conn == nil {
+		return nil, h.unreachable(nil)
+	}
+	if err := h.conn.Ref(); err != nil {
+		return nil, h.translate(err)
+	}
+	return h.conn, nil
+}
+
+// release drops one reference; the last one closes the connection.
+func release(conn *libvirt.Connect) {
+	// The error would say that the connection is gone, which is what we want.
+	_, _ = conn.Close()
+}
+
+// unreachable expects nothing of h.mu: it reads only what never changes.
+func (h *Host) unreachable(cause error) error {
+	return fault.Wrap(cause, fault.HostUnreachable,
+		"Host %q cannot be reached now. Its nodes keep running; try again when libvirtd there answers (`virsh -c %s version`).", h.name, h.uri)
+}
+
+// translate turns the errors of a lost connection into fault.HostUnreachable
+// and leaves every other error as it is.
+func (h *Host) translate(err error) error {
+	var lv libvirt.Error
+	if !errors.As(err, &lv) {
+		return err
+	}
+	switch lv.Code {
+	case libvirt.ERR_NO_CONNECT, libvirt.ERR_INVALID_CONN, libvirt.ERR_RPC, libvirt.ERR_AUTH_UNAVAILABLE:
+		return h.unreachable(err)
+	case libvirt.ERR_INTERNAL_ERROR, libvirt.ERR_SYSTEM_ERROR:
+		if lv.Domain == libvirt.FROM_RPC || lv.Domain == libvirt.FROM_REMOTE {
+			return h.unreachable(err)
+		}
+	}
+	return err
+}
+
+// run keeps the host connected until ctx ends.
+func (h *Host) run(ctx context.Context) {
+	retry := firstRetry
+	for ctx.Err() == nil {
+		lost, err := h.connect(ctx)
+		if err != nil {
+			h.fail(err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retry):
+			}
+			retry = min(2*retry, lastRetry)
+			continue
+		}
+		retry = firstRetry
+		for _, l := range h.listeners {
+			l.HostUp(ctx, h)
+		}
+		select {
+		case <-ctx.Done():
+		case reason := <-lost:
+			h.log.Warn("connection to libvirt lost", "reason", reason)
+		}
+		h.disconnect()
+	}
+}
+
+// connect makes the managed connection and returns a channel that tells of its
+// end.
+func (h *Host) connect(ctx context.Context) (<-chan string, error) {
+	conn, err := h.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lost := make(chan string, 1)
+	err = errors.Join(
+		conn.SetKeepAlive(keepAliveSeconds, keepAliveCount),
+		conn.RegisterCloseCallback(func(_ *libvirt.Connect, reason libvirt.ConnectCloseReason) {
+			select {
+			case lost <- closeReason(reason):
+			default:
+			}
+		}),
+		h.subscribe(conn),
+	)
+	var caps Capabilities
+	if err == nil {
+		caps, err = readCapabilities(conn, h.accelerator)
+	}
+	if err != nil {
+		release(conn)
+		return nil, err
+	}
+	h.mu.Lock()
+	h.conn = conn
+	h.status.State, h.status.Problem, h.status.Since = Connected, "", time.Now()
+	h.status.Capabilities = caps
+	h.mu.Unlock()
+	h.log.Info("connected to libvirt", "uri", h.uri, "libvirt", caps.LibvirtVersion, "hypervisor", caps.HypervisorVersion,
+		"accelerator", caps.Accelerator, "why", caps.AcceleratorReason)
+	return lost, nil
+}
+
+// dial opens a connection. A libvirtd that accepts but does not answer makes
+// the C call wait without end: the host is shown as unreachable after
+// dialPatience, and the one attempt goes on until it ends. When ctx ends first,
+// that goroutine is left behind and closes what it gets.
+func (h *Host) dial(ctx context.Context) (*libvirt.Connect, error) {
+	type result struct {
+		conn *libvirt.Connect
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		conn, err := libvirt.NewConnect(h.uri)
+		select {
+		case done <- result{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				release(conn)
+			}
+		}
+	}()
+	patience := time.NewTimer(dialPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case r := <-done:
+			return r.conn, r.err
+		case <-patience.C:
+			h.fail(errors.New("libvirtd accepts the connection but does not answer"))
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (h *Host) disconnect() {
+	h.mu.Lock()
+	conn := h.conn
+	h.conn = nil
+	h.status.State, h.status.Since = Unreachable, time.Now()
+	h.status.Problem = "The connection to libvirt was lost; it is being made again."
+	h.mu.Unlock()
+	// Where the connection is already dead this fails, and has nothing to do.
+	_ = conn.UnregisterCloseCallback()
+	release(conn)
+	for _, l := range h.listeners {
+		l.HostDown(h)
+	}
+}
+
+// fail records why there is no connection, and logs it once for each reason.
+func (h *Host) fail(err error) {
+	problem := err.Error()
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		problem = lv.Message
+	}
+	h.mu.Lock()
+	news := h.status.State != Unreachable || h.status.Problem != problem
+	if h.status.State != Unreachable {
+		h.status.Since = time.Now()
+	}
+	h.status.State, h.status.Problem = Unreachable, problem
+	h.mu.Unlock()
+	if news {
+		h.log.Warn("libvirt cannot be reached; trying again", "uri", h.uri, "problem", problem)
+		for _, l := range h.listeners {
+			l.HostDown(h)
+		}
+	}
+}
+
+func closeReason(r libvirt.ConnectCloseReason) string {
+	switch r {
+	case libvirt.CONNECT_CLOSE_REASON_EOF:
+		return "libvirtd closed it"
+	case libvirt.CONNECT_CLOSE_REASON_KEEPALIVE:
+		return "libvirtd did not answer"
+	case libvirt.CONNECT_CLOSE_REASON_CLIENT:
+		return "closed by us"
+	default:
+		return "input/output error"
+	}
+}
