@@ -9,6 +9,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code identifies a kind of failure. Codes are part of the REST contract:
@@ -60,6 +61,9 @@ type Error struct {
 	// Field names the offending member of the request, as a client wrote it
 	// ("resources.ram"); empty where no single one is at fault.
 	Field string
+	// RetryAfter is how long a client should wait before it tries again; zero
+	// where waiting alone does not help.
+	RetryAfter time.Duration
 	// Cause is logged, and never shown.
 	Cause error
 }

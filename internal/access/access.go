@@ -1,0 +1,151 @@
+// Package access decides who may come in and as whom: accounts with passwords,
+// browser sessions, the bearer tokens of scripts, and the one-use tickets that
+// open a WebSocket.
+//
+// Every way in ends in a Principal. Secrets are kept as hashes only, and never
+// appear in an error or a log line.
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"github.com/alexedwards/scs/v2"
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Role is what an account may do. Roles are stored and part of the REST
+// contract: their spelling never changes.
+type Role string
+
+// The roles, from the most to the least powerful.
+const (
+	RoleAdmin      Role = "admin"
+	RoleInstructor Role = "instructor"
+	RoleStudent    Role = "student"
+	RoleViewer     Role = "viewer"
+)
+
+// Principal is who makes a request. It is a snapshot: ask again for each request.
+type Principal struct {
+	UserID    string // empty for Open
+	Name      string // the account's name
+	Role      Role
+	SessionID string // names the session, opens nothing; empty without a session
+	TokenID   string // the bearer token's id; empty without one
+}
+
+// Open is the principal of every request to a service whose sign-in is switched
+// off: an administrator without an account.
+func Open() Principal { return Principal{Name: "local", Role: RoleAdmin} }
+
+// Options are what a Service works with.
+type Options struct {
+	DB  *gorm.DB         // required; opened with Migrations
+	Log *slog.Logger     // nil discards
+	Now func() time.Time // nil is time.Now
+}
+
+// Service knows accounts, sessions, tokens and tickets. All methods may be called
+// from any goroutine. Sessions and tokens are shared by every replica on one
+// database; tickets and the count of failed sign-ins are each process's own.
+type Service struct {
+	db       *gorm.DB
+	log      *slog.Logger
+	now      func() time.Time
+	sessions *scs.SessionManager
+	hashing  *gate
+	attempts *throttle
+	tickets  *ticketBox
+	// compare tells whether a password fits a hash; the tests count its calls.
+	compare func(password, hash string) (bool, error)
+	// nobody is the hash that a sign-in to an unknown account is compared with.
+	nobody string
+}
+
+// New returns a Service. It starts no goroutine and needs no closing.
+func New(o Options) (*Service, error) {
+	if o.DB == nil {
+		return nil, errors.New("access: a database is required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) } // what both databases keep
+	return &Service{
+		db:       o.DB,
+		log:      o.Log,
+		now:      now,
+		sessions: newSessions(o.DB, now),
+		hashing:  newGate(),
+		attempts: newThrottle(now),
+		tickets:  newTicketBox(now),
+		compare:  argon2id.ComparePasswordAndHash,
+		nobody:   unusableHash(),
+	}, nil
+}
+
+// SignIn opens a session for an account and returns the session's token, the
+// time at which it ends at the latest, and whom it stands for. Names are
+// compared without regard to case.
+//
+// A wrong name and a wrong password take the same time and give the same
+// fault.Unauthenticated. After several failures, on one account or in all,
+// and while too many others sign in, it answers fault.TooManyRequests with
+// RetryAfter set, without looking at the password.
+func (s *Service) SignIn(ctx context.Context, name, password string) (sessionToken string, expires time.Time, p Principal, err error) {
+	name = canonical(name)
+	if len(name) > maxNameBytes || len(password) > maxPasswordBytes {
+		return "", time.Time{}, Principal{}, errWrongPassword()
+	}
+	if err := s.attempts.check(name); err != nil {
+		return "", time.Time{}, Principal{}, err
+	}
+	leave, err := s.hashing.enter(ctx)
+	if err != nil {
+		return "", time.Time{}, Principal{}, err
+	}
+	defer leave()
+	// Once more: those who waited with us may have failed meanwhile.
+	if err := s.attempts.check(name); err != nil {
+		return "", time.Time{}, Principal{}, err
+	}
+	u, found, err := s.userByName(ctx, name)
+	if err != nil {
+		return "", time.Time{}, Principal{}, fmt.Errorf("sign in: %w", err)
+	}
+	hash := s.nobody
+	if found {
+		hash = u.Password
+	}
+	match, err := s.compare(password, hash)
+	if err != nil {
+		return "", time.Time{}, Principal{}, fmt.Errorf("sign in: compare the password of account %s: %w", u.ID, err)
+	}
+	if !match || !found {
+		s.attempts.failed(name)
+		if found { // other names stay out of the log: they may be a password typed in the wrong box
+			s.log.WarnContext(ctx, "sign-in refused: wrong password", "user", u.Name)
+		}
+		return "", time.Time{}, Principal{}, errWrongPassword()
+	}
+	s.attempts.succeeded(name)
+	return s.openSession(ctx, u)
+}
+
+func errWrongPassword() error {
+	return fault.New(fault.Unauthenticated, "The name or the password is wrong.")
+}
+
+// canonical is the spelling of an account's name that is stored and compared.
+func canonical(name string) string { return strings.ToLower(strings.TrimSpace(name)) }

@@ -1,0 +1,185 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// How long a session lasts.
+const (
+	SessionLifetime = 24 * time.Hour // from sign-in, however much it is used
+	SessionIdle     = 8 * time.Hour  // from the last request
+)
+
+// touchEvery is the grain of last-used times: within it, use costs no write.
+const touchEvery = time.Minute
+
+// The values that a session holds.
+const (
+	sessionID    = "id"
+	sessionUser  = "user"
+	sessionEpoch = "epoch"
+)
+
+// newSessions returns the session manager. It is not made by scs.New, which
+// starts a goroutine that cannot be stopped for a store that we do not use.
+func newSessions(db *gorm.DB, now func() time.Time) *scs.SessionManager {
+	return &scs.SessionManager{
+		Lifetime:         SessionLifetime,
+		Store:            sessionStore{db: db, now: now},
+		Codec:            scs.GobCodec{},
+		HashTokenInStore: true,
+	}
+}
+
+// BySession returns whom a session stands for, and counts as its use. Without a
+// session, or when it has ended, it answers fault.Unauthenticated.
+func (s *Service) BySession(ctx context.Context, sessionToken string) (Principal, error) {
+	if sessionToken == "" {
+		return Principal{}, errNoSession()
+	}
+	loaded, err := s.sessions.Load(ctx, sessionToken)
+	if err != nil {
+		return Principal{}, fmt.Errorf("read a session: %w", err)
+	}
+	userID := s.sessions.GetString(loaded, sessionUser)
+	if userID == "" {
+		return Principal{}, errNoSession()
+	}
+	u, found, err := s.userByID(ctx, userID)
+	if err != nil {
+		return Principal{}, fmt.Errorf("read the account of a session: %w", err)
+	}
+	if !found || u.Epoch != s.sessions.GetInt64(loaded, sessionEpoch) {
+		return Principal{}, errNoSession()
+	}
+	p := u.principal()
+	p.SessionID = s.sessions.GetString(loaded, sessionID)
+	return p, nil
+}
+
+// SignOut ends a session. It is no error when it has ended already.
+func (s *Service) SignOut(ctx context.Context, sessionToken string) error {
+	if sessionToken == "" {
+		return nil
+	}
+	ctx, err := s.sessions.Load(ctx, sessionToken)
+	if err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	if s.sessions.GetString(ctx, sessionUser) == "" {
+		return nil
+	}
+	if err := s.sessions.Destroy(ctx); err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
+}
+
+// openSession stores a new session for an account. Sessions that have ended are
+// removed at the same time, so that nothing need run in the background.
+func (s *Service) openSession(ctx context.Context, u user) (token string, expires time.Time, p Principal, err error) {
+	fail := func(err error) (string, time.Time, Principal, error) {
+		return "", time.Time{}, Principal{}, fmt.Errorf("open a session: %w", err)
+	}
+	now := s.now()
+	err = s.db.WithContext(ctx).Where("expires <= ? OR used <= ?", now, now.Add(-SessionIdle)).Delete(&session{}).Error
+	if err != nil {
+		return fail(err)
+	}
+	ctx, err = s.sessions.Load(ctx, "")
+	if err != nil {
+		return fail(err)
+	}
+	p = u.principal()
+	p.SessionID = uuid.NewString()
+	s.sessions.SetDeadline(ctx, now.Add(SessionLifetime))
+	s.sessions.Put(ctx, sessionID, p.SessionID)
+	s.sessions.Put(ctx, sessionUser, u.ID)
+	s.sessions.Put(ctx, sessionEpoch, u.Epoch)
+	token, expires, err = s.sessions.Commit(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	s.log.InfoContext(ctx, "signed in", "user", u.Name)
+	return token, expires, p, nil
+}
+
+func (u user) principal() Principal {
+	return Principal{UserID: u.ID, Name: u.Name, Role: u.Role}
+}
+
+func errNoSession() error {
+	return fault.New(fault.Unauthenticated, "Sign in: there is no session, or it has ended.")
+}
+
+// session is a session as it is stored.
+type session struct {
+	ID      string `gorm:"primaryKey"` // the token's hash, made by scs
+	Data    []byte
+	Used    time.Time
+	Expires time.Time
+}
+
+// TableName names the table.
+func (session) TableName() string { return "sessions" }
+
+// sessionStore keeps the sessions of scs in the database. It measures idleness
+// itself, because scs would write the whole session on every request.
+type sessionStore struct {
+	db  *gorm.DB
+	now func() time.Time
+}
+
+var _ scs.CtxStore = sessionStore{}
+
+// FindCtx returns the data of a session that has not ended, and marks its use.
+func (s sessionStore) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
+	now := s.now()
+	row, found, err := one[session](s.db.WithContext(ctx).
+		Where("id = ? AND expires > ? AND used > ?", token, now, now.Add(-SessionIdle)))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	if now.Sub(row.Used) >= touchEvery {
+		err := s.db.WithContext(ctx).Model(&session{}).Where("id = ? AND used < ?", token, now).Update("used", now).Error
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	return row.Data, true, nil
+}
+
+// CommitCtx stores a session.
+func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expires time.Time) error {
+	row := session{ID: token, Data: data, Used: s.now(), Expires: expires.UTC()}
+	return s.db.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
+}
+
+// DeleteCtx removes a session, if it is there.
+func (s sessionStore) DeleteCtx(ctx context.Context, token string) error {
+	return s.db.WithContext(ctx).Where("id = ?", token).Delete(&session{}).Error
+}
+
+// Find is FindCtx for callers without a context.
+func (s sessionStore) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// Commit is CommitCtx for callers without a context.
+func (s sessionStore) Commit(token string, data []byte, expires time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expires)
+}
+
+// Delete is DeleteCtx for callers without a context.
+func (s sessionStore) Delete(token string) error {
+	return s.DeleteCtx(context.Background(), token)
+}

@@ -1,0 +1,88 @@
+package access
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// TicketLifetime is how long a ticket may be redeemed.
+const TicketLifetime = 30 * time.Second
+
+// maxTickets bounds the tickets that wait to be redeemed; beyond it the oldest
+// are dropped.
+const maxTickets = 4096
+
+// IssueTicket returns a ticket that lets its holder in once, as p, to one thing
+// (kind: "console", "vnc") of one node, and the time at which it expires.
+// Tickets live in this process's memory.
+func (s *Service) IssueTicket(p Principal, nodeID, kind string) (ticket string, expires time.Time) {
+	return s.tickets.issue(p, nodeID, kind)
+}
+
+// RedeemTicket returns the principal that a ticket was issued to, and uses it
+// up, even where node or kind are not those it was issued for. A ticket that is
+// unknown, used, expired or for something else gives fault.Unauthenticated.
+func (s *Service) RedeemTicket(ticket, nodeID, kind string) (Principal, error) {
+	t, found := s.tickets.take(ticket)
+	if !found || t.nodeID != nodeID || t.kind != kind {
+		return Principal{}, fault.New(fault.Unauthenticated, "The ticket is used up, has expired or is for something else; ask for a new one.")
+	}
+	return t.principal, nil
+}
+
+type issued struct {
+	hash      string
+	principal Principal
+	nodeID    string
+	kind      string
+	expires   time.Time
+}
+
+// ticketBox holds the tickets that wait, by hash, so that a lookup's time tells
+// nothing about the tickets themselves.
+type ticketBox struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byHash map[string]*list.Element
+	queue  *list.List // of issued, oldest first
+}
+
+func newTicketBox(now func() time.Time) *ticketBox {
+	return &ticketBox{now: now, byHash: make(map[string]*list.Element), queue: list.New()}
+}
+
+func (b *ticketBox) issue(p Principal, nodeID, kind string) (string, time.Time) {
+	ticket := newSecret("")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	for e := b.queue.Front(); e != nil && (b.queue.Len() >= maxTickets || !now.Before(e.Value.(issued).expires)); e = b.queue.Front() {
+		b.remove(e)
+	}
+	t := issued{hash: hashSecret(ticket), principal: p, nodeID: nodeID, kind: kind, expires: now.Add(TicketLifetime)}
+	b.byHash[t.hash] = b.queue.PushBack(t)
+	return ticket, t.expires
+}
+
+// take removes a ticket and returns it, unless it is unknown or has expired.
+func (b *ticketBox) take(ticket string) (issued, bool) {
+	hash := hashSecret(ticket)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, found := b.byHash[hash]
+	if !found {
+		return issued{}, false
+	}
+	t := b.remove(e)
+	return t, b.now().Before(t.expires)
+}
+
+func (b *ticketBox) remove(e *list.Element) issued {
+	t := b.queue.Remove(e).(issued)
+	delete(b.byHash, t.hash)
+	return t
+}

@@ -1,0 +1,181 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// tokenPrefix lets people and secret scanners recognise a token.
+const tokenPrefix = "sbx_"
+
+// maxTokenName is the longest name of a token, in bytes.
+const maxTokenName = 100
+
+// Token is a bearer token without its secret.
+type Token struct {
+	ID       string
+	Name     string
+	UserID   string
+	UserName string
+	Created  time.Time
+	Expires  time.Time // zero: never
+	LastUsed time.Time // zero: never; exact to a minute
+}
+
+// tokenRow is a token as it is stored.
+type tokenRow struct {
+	ID      string `gorm:"primaryKey"`
+	UserID  string
+	User    user
+	Name    string
+	Hash    string // SHA-256 of the secret; no slower hash is needed for 256 random bits
+	Created time.Time
+	Expires *time.Time
+	Used    *time.Time
+}
+
+// TableName names the table.
+func (tokenRow) TableName() string { return "tokens" }
+
+// ByToken returns whom a bearer token stands for, and counts as its use. An
+// unknown or expired token gives fault.Unauthenticated.
+func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error) {
+	unknown := fault.New(fault.Unauthenticated, "The token is unknown or has expired; make a new one.")
+	if !strings.HasPrefix(secret, tokenPrefix) {
+		return Principal{}, unknown
+	}
+	now := s.now()
+	row, found, err := one[tokenRow](s.db.WithContext(ctx).Preload("User").Where("hash = ?", hashSecret(secret)))
+	if err != nil {
+		return Principal{}, fmt.Errorf("look a token up: %w", err)
+	}
+	if !found || row.User.ID == "" || (row.Expires != nil && !now.Before(*row.Expires)) {
+		return Principal{}, unknown
+	}
+	if row.Used == nil || now.Sub(*row.Used) >= touchEvery {
+		err := s.db.WithContext(ctx).Model(&tokenRow{}).
+			Where("id = ? AND (used IS NULL OR used < ?)", row.ID, now).Update("used", now).Error
+		if err != nil {
+			return Principal{}, fmt.Errorf("mark the use of token %s: %w", row.ID, err)
+		}
+	}
+	p := row.User.principal()
+	p.TokenID = row.ID
+	return p, nil
+}
+
+// CreateToken makes a bearer token that acts as p's account, and returns its
+// secret, which is kept nowhere. The zero time means that it never expires; one
+// made with another token expires with that token at the latest. It answers
+// fault.Invalid for a bad name or a time that has passed, and fault.Unsupported
+// for Open, which has no account.
+func (s *Service) CreateToken(ctx context.Context, p Principal, name string, expires time.Time) (t Token, secret string, err error) {
+	name = strings.TrimSpace(name)
+	now := s.now()
+	switch {
+	case p.UserID == "":
+		return Token{}, "", fault.New(fault.Unsupported, "Tokens belong to accounts; this service runs with sign-in switched off, and needs none.")
+	case name == "" || len(name) > maxTokenName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return Token{}, "", fault.Field("name", "Give the token a name of 1 to %d bytes without control characters.", maxTokenName)
+	case !expires.IsZero() && !expires.After(now):
+		return Token{}, "", fault.Field("expires", "The token would have expired already; choose a later time, or none.")
+	}
+	secret = newSecret(tokenPrefix)
+	row := tokenRow{ID: uuid.NewString(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now}
+	if !expires.IsZero() {
+		row.Expires = new(time.Time)
+		*row.Expires = expires.UTC().Truncate(time.Microsecond)
+	}
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if p.TokenID != "" {
+			parent, found, err := one[tokenRow](tx.Where("id = ?", p.TokenID))
+			if err != nil {
+				return err
+			}
+			if !found {
+				return fault.New(fault.Unauthenticated, "The token that made this request has been deleted.")
+			}
+			if parent.Expires != nil && (row.Expires == nil || row.Expires.After(*parent.Expires)) {
+				row.Expires = parent.Expires
+			}
+		}
+		return tx.Omit("User").Create(&row).Error
+	})
+	if err != nil {
+		return Token{}, "", fmt.Errorf("make a token: %w", err)
+	}
+	s.log.InfoContext(ctx, "token made", "user", p.Name, "token", row.ID)
+	row.User = user{Name: p.Name}
+	return row.token(), secret, nil
+}
+
+// Tokens lists p's tokens, an administrator's view being everybody's, oldest
+// first; expired ones are among them.
+func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
+	var rows []tokenRow
+	if err := s.visible(ctx, p).Preload("User").Order("created, id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the tokens: %w", err)
+	}
+	tokens := make([]Token, len(rows))
+	for i, row := range rows {
+		tokens[i] = row.token()
+	}
+	return tokens, nil
+}
+
+// DeleteToken deletes one of the tokens that Tokens lists for p; it opens
+// nothing from then on. For any other it answers fault.NotFound.
+func (s *Service) DeleteToken(ctx context.Context, p Principal, id string) error {
+	result := s.visible(ctx, p).Where("id = ?", id).Delete(&tokenRow{})
+	if result.Error != nil {
+		return fmt.Errorf("delete token %s: %w", id, result.Error)
+	}
+	if result.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "There is no such token.")
+	}
+	s.log.InfoContext(ctx, "token deleted", "user", p.Name, "token", id)
+	return nil
+}
+
+// visible is the query of the tokens that p may see and delete.
+func (s *Service) visible(ctx context.Context, p Principal) *gorm.DB {
+	query := s.db.WithContext(ctx)
+	if p.Role == RoleAdmin {
+		return query
+	}
+	return query.Where("user_id = ?", p.UserID)
+}
+
+func (r tokenRow) token() Token {
+	t := Token{ID: r.ID, Name: r.Name, UserID: r.UserID, UserName: r.User.Name, Created: r.Created.UTC()}
+	if r.Expires != nil {
+		t.Expires = r.Expires.UTC()
+	}
+	if r.Used != nil {
+		t.LastUsed = r.Used.UTC()
+	}
+	return t
+}
+
+// newSecret returns prefix and 256 random bits.
+func newSecret(prefix string) string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return prefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+func hashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,156 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// adminName is the account that EnsureAdmin and RecoverAdmin make.
+const adminName = "admin"
+
+// maxNameBytes bounds the name of an account.
+const maxNameBytes = 64
+
+// user is an account as it is stored.
+type user struct {
+	ID       string `gorm:"primaryKey"`
+	Name     string // canonical
+	Role     Role
+	Password string // argon2id hash
+	// Epoch grows with each change of the password. A session remembers the
+	// epoch in which it was opened and ends with it, even one whose sign-in was
+	// under way while the password changed.
+	Epoch   int64
+	Created time.Time
+}
+
+// TableName names the table.
+func (user) TableName() string { return "users" }
+
+// EnsureAdmin makes the account "admin" with a random password when no
+// administrator exists, and says so by created; otherwise it returns the first
+// administrator's name and no password. When several processes do it at once,
+// one of them creates. The password is kept nowhere: a caller who loses it
+// calls RecoverAdmin.
+func (s *Service) EnsureAdmin(ctx context.Context) (name, password string, created bool, err error) {
+	u, found, err := s.firstAdmin(ctx)
+	if err != nil {
+		return "", "", false, fmt.Errorf("look for an administrator: %w", err)
+	}
+	if found {
+		return u.Name, "", false, nil
+	}
+	u, password, err = s.newAdmin(ctx)
+	if err != nil {
+		return "", "", false, err
+	}
+	result := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&u)
+	if result.Error != nil {
+		return "", "", false, fmt.Errorf("make the administrator: %w", result.Error)
+	}
+	if result.RowsAffected == 1 {
+		s.log.InfoContext(ctx, "administrator made", "user", u.Name)
+		return u.Name, password, true, nil
+	}
+	u, found, err = s.firstAdmin(ctx)
+	if err != nil {
+		return "", "", false, fmt.Errorf("look for an administrator: %w", err)
+	}
+	if !found {
+		return "", "", false, fault.New(fault.Internal, "The account %q exists but is no administrator, and there is no other; recover the administrator on the service's machine.", adminName)
+	}
+	return u.Name, "", false, nil
+}
+
+// RecoverAdmin gives the first administrator a new random password and ends its
+// sessions; its tokens stay. Without an administrator, the account "admin" is
+// made, or made one. The password is kept nowhere.
+func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err error) {
+	fresh, password, err := s.newAdmin(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	u, found, err := s.firstAdmin(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("look for an administrator: %w", err)
+	}
+	if found {
+		fresh.Name = u.Name
+	}
+	err = s.db.WithContext(ctx).Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "name"}},
+		DoUpdates: clause.Assignments(map[string]any{
+			"role":     RoleAdmin,
+			"password": fresh.Password,
+			"epoch":    gorm.Expr("users.epoch + 1"),
+		}),
+	}).Create(&fresh).Error
+	if err != nil {
+		return "", "", fmt.Errorf("recover the administrator: %w", err)
+	}
+	s.log.WarnContext(ctx, "administrator recovered: new password, sessions ended", "user", fresh.Name)
+	return fresh.Name, password, nil
+}
+
+// SetPassword gives an account a new password of 12 to 1024 bytes and ends the
+// account's sessions; its tokens stay. It answers fault.Invalid for a password
+// of another length and fault.NotFound for an unknown account.
+func (s *Service) SetPassword(ctx context.Context, name, password string) error {
+	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
+		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
+	}
+	hash, err := s.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	name = canonical(name)
+	result := s.db.WithContext(ctx).Model(&user{}).Where("name = ?", name).
+		Updates(map[string]any{"password": hash, "epoch": gorm.Expr("epoch + 1")})
+	if result.Error != nil {
+		return fmt.Errorf("set a password: %w", result.Error)
+	}
+	if result.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "There is no account of that name.")
+	}
+	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
+	return nil
+}
+
+// newAdmin returns an administrator that is not stored yet, and its password.
+func (s *Service) newAdmin(ctx context.Context) (user, string, error) {
+	password := randomPassword()
+	hash, err := s.hash(ctx, password)
+	if err != nil {
+		return user{}, "", err
+	}
+	return user{ID: uuid.NewString(), Name: adminName, Role: RoleAdmin, Password: hash, Epoch: 1, Created: s.now()}, password, nil
+}
+
+func (s *Service) firstAdmin(ctx context.Context) (u user, found bool, err error) {
+	return one[user](s.db.WithContext(ctx).Where("role = ?", RoleAdmin).Order("created, id"))
+}
+
+func (s *Service) userByName(ctx context.Context, name string) (u user, found bool, err error) {
+	return one[user](s.db.WithContext(ctx).Where("name = ?", name))
+}
+
+func (s *Service) userByID(ctx context.Context, id string) (u user, found bool, err error) {
+	return one[user](s.db.WithContext(ctx).Where("id = ?", id))
+}
+
+// one returns the first row of a query, if there is any.
+func one[T any](query *gorm.DB) (row T, found bool, err error) {
+	err = query.Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, false, nil
+	}
+	return row, err == nil, err
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+// Intent is the record of a change of several steps, written before the first
+// of them. Whoever finds it after a crash completes the change or undoes it.
+type Intent struct {
+	ID      string          // time-ordered UUID
+	Kind    string          // chosen by the package that makes the change ("node.create")
+	Host    string          // the libvirt host that the change is on; may be empty
+	Data    json.RawMessage // what the owner of Kind needs to finish or undo
+	Created time.Time       // UTC
+}
+
+// intentRow is an Intent as it is stored.
+type intentRow struct {
+	ID      string    `gorm:"primaryKey;type:varchar(36)"`
+	Kind    string    `gorm:"type:varchar(64);not null"`
+	Host    string    `gorm:"type:varchar(255);not null;index"`
+	Data    string    `gorm:"type:text;not null"`
+	Created time.Time `gorm:"not null"`
+}
+
+// TableName names the table.
+func (intentRow) TableName() string { return "intents" }
+
+// IntentMigrations returns the migrations of the intents' table, for Open.
+func IntentMigrations() []*gormigrate.Migration {
+	return []*gormigrate.Migration{{
+		ID: "2026112301_intents",
+		Migrate: func(tx *gorm.DB) error {
+			type intent struct {
+				ID      string    `gorm:"primaryKey;type:varchar(36)"`
+				Kind    string    `gorm:"type:varchar(64);not null"`
+				Host    string    `gorm:"type:varchar(255);not null;index:idx_intents_host"`
+				Data    string    `gorm:"type:text;not null"`
+				Created time.Time `gorm:"not null"`
+			}
+			return tx.Table("intents").Migrator().CreateTable(&intent{})
+		},
+	}}
+}
+
+// Intents keeps the intents. All methods may be called from any goroutine.
+type Intents struct{ db *gorm.DB }
+
+// NewIntents returns the intents of a database opened with IntentMigrations.
+func NewIntents(db *gorm.DB) *Intents { return &Intents{db: db} }
+
+// Begin records an intent; data is stored as JSON. When Begin returns without
+// an error the record is on the disk and survives a crash of the service and
+// of the machine. (On PostgreSQL as far as the server's synchronous_commit,
+// on by default, promises it.)
+func (s *Intents) Begin(ctx context.Context, kind, host string, data any) (Intent, error) {
+	encoded, err := json.Marshal(data)
+	if err != nil {
+		return Intent{}, fmt.Errorf("begin intent %s: encode its data: %w", kind, err)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
+	}
+	row := intentRow{ID: id.String(), Kind: kind, Host: host, Data: string(encoded), Created: time.Now().UTC().Truncate(time.Microsecond)}
+	if err := s.db.WithContext(ctx).Create(&row).Error; err != nil {
+		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
+	}
+	return row.intent(), nil
+}
+
+// Done forgets an intent, once its change is complete or undone. It is no error
+// when the intent is already gone.
+func (s *Intents) Done(ctx context.Context, id string) error {
+	if err := s.db.WithContext(ctx).Where("id = ?", id).Delete(&intentRow{}).Error; err != nil {
+		return fmt.Errorf("end intent %s: %w", id, err)
+	}
+	return nil
+}
+
+// Pending returns the intents on one host (the empty name is that of intents
+// without a host), oldest first: those of the kinds given, or of every kind.
+// Changes that are under way at this moment are among them, so the caller must
+// know its own.
+func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
+	query := s.db.WithContext(ctx).Where("host = ?", host)
+	if len(kinds) > 0 {
+		query = query.Where("kind IN ?", kinds)
+	}
+	var rows []intentRow
+	if err := query.Order("created, id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the intents on host %q: %w", host, err)
+	}
+	intents := make([]Intent, len(rows))
+	for i, row := range rows {
+		intents[i] = row.intent()
+	}
+	return intents, nil
+}
+
+func (r intentRow) intent() Intent {
+	return Intent{ID: r.ID, Kind: r.Kind, Host: r.Host, Data: json.RawMessage(r.Data), Created: r.Created.UTC()}
+}

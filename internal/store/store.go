@@ -1,0 +1,155 @@
+// Package store opens the service's database — an embedded SQLite file, or a
+// PostgreSQL server that several replicas share — brings its schema up to date,
+// and keeps the one table that belongs to no single feature: the intents.
+//
+// Every other table belongs to the package that uses it, which hands its
+// migrations to Open.
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// migrationLock is the PostgreSQL advisory lock that one process holds while it
+// migrates. The number is arbitrary but must never change.
+const migrationLock int64 = 0x53424c4d49475201
+
+// Open opens the database and brings its schema up to date. url is a SQLite
+// file ("sqlite:/path/to/file.db", or the bare absolute path) or a PostgreSQL
+// URL ("postgres://user:password@host:port/name"); the SQLite file and its
+// folder are made when absent, readable by their owner alone.
+//
+// Migrations run in the order of their ids, whatever the order of the
+// arguments, all of them in one transaction. Several processes may open one
+// database at once: one migrates while the others wait. A database that holds
+// a migration which is not among those given was written by a newer version
+// and is refused.
+//
+// ctx bounds the opening, not the use. Errors are written for the operator: they
+// say what to do, and never hold the database's password. The caller closes the
+// handle with Close; it may be used from any goroutine. Errors of its statements
+// are GORM's own where it has one (gorm.ErrDuplicatedKey,
+// gorm.ErrForeignKeyViolated).
+func Open(ctx context.Context, url string, log *slog.Logger, migrations ...*gormigrate.Migration) (*gorm.DB, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	path, isSQLite, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if isSQLite {
+		return openSQLite(ctx, path, log, migrations)
+	}
+	return openPostgres(ctx, url, log, migrations)
+}
+
+// Close closes the database's connections. It waits for statements that run.
+func Close(db *gorm.DB) error {
+	conns, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("close the database: %w", err)
+	}
+	if err := conns.Close(); err != nil {
+		return fmt.Errorf("close the database: %w", err)
+	}
+	return nil
+}
+
+// parse tells a SQLite path from a PostgreSQL URL. Its error names the scheme
+// alone, because the rest may hold a password.
+func parse(raw string) (path string, isSQLite bool, err error) {
+	scheme, rest, found := strings.Cut(raw, ":")
+	switch {
+	case filepath.IsAbs(raw):
+		return filepath.Clean(raw), true, nil
+	case found && scheme == "sqlite":
+		path := strings.TrimPrefix(rest, "//")
+		if path == "" {
+			return "", false, errors.New("open the database: the SQLite URL names no file; write sqlite:/path/to/file.db")
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return "", false, fmt.Errorf("open the database: %w", err)
+		}
+		return path, true, nil
+	case found && (scheme == "postgres" || scheme == "postgresql"):
+		return "", false, nil
+	case found && !strings.ContainsAny(scheme, "/@ "):
+		return "", false, fmt.Errorf("open the database: %q is not a kind of database that is supported; use sqlite:/path/to/file.db or postgres://user:password@host:port/name", scheme)
+	default:
+		return "", false, errors.New("open the database: the setting is not a database URL; use sqlite:/path/to/file.db or postgres://user:password@host:port/name")
+	}
+}
+
+// connect wraps an open pool in GORM.
+func connect(dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		Logger:               statementLog{log: log},
+		TranslateError:       true,
+		DisableAutomaticPing: true,
+		NowFunc:              func() time.Time { return time.Now().UTC() },
+	})
+}
+
+// migrate runs the migrations that the database lacks. The transaction keeps
+// other processes out: on SQLite because it begins as a writer (_txlock), on
+// PostgreSQL by an advisory lock.
+func migrate(ctx context.Context, db *gorm.DB, migrations []*gormigrate.Migration) error {
+	ordered := slices.Clone(migrations)
+	slices.SortStableFunc(ordered, func(a, b *gormigrate.Migration) int { return cmp.Compare(a.ID, b.ID) })
+	err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if tx.Name() == "postgres" {
+			if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", migrationLock).Error; err != nil {
+				return err
+			}
+		}
+		err := gormigrate.New(tx, &gormigrate.Options{
+			TableName:                 "schema_migrations",
+			IDColumnName:              "id",
+			IDColumnSize:              255,
+			ValidateUnknownMigrations: true,
+		}, ordered).Migrate()
+		if errors.Is(err, gormigrate.ErrNoMigrationDefined) {
+			return nil
+		}
+		return err
+	})
+	if errors.Is(err, gormigrate.ErrUnknownPastMigration) {
+		return fmt.Errorf("open the database: it was written by a newer version of SandboxLabs; run that version, or restore a backup made before the upgrade: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("bring the database's schema up to date (nothing was changed; free space and rights of the database's user are the usual causes): %w", err)
+	}
+	return nil
+}
+
+// finish migrates a freshly opened pool and closes it when that fails.
+func finish(ctx context.Context, dialector gorm.Dialector, conns *sql.DB, log *slog.Logger, migrations []*gormigrate.Migration) (*gorm.DB, error) {
+	db, err := connect(dialector, log)
+	if err == nil {
+		err = migrate(ctx, db, migrations)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conns.Close())
+	}
+	return db, nil
+}
+
+// fileURL returns path as the file: URL that SQLite parses, so that no
+// character of it is taken for an option.
+func fileURL(path string, options url.Values) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
+}
