@@ -1,0 +1,374 @@
+package storagepool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm/clause"
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// The types of images: base images come with the installation or from its
+// catalogue, custom ones from users.
+const (
+	Base   = "base"
+	Custom = "custom"
+)
+
+// ImageState is how far an image has come.
+type ImageState string
+
+// The states of an image. Only a ready one can be used.
+const (
+	Uploading  ImageState = "uploading"
+	Ready      ImageState = "ready"
+	Rejected   ImageState = "rejected"
+	Unverified ImageState = "unverified"
+)
+
+// Image is a disk image in the images pool of one host. Sizes are in bytes.
+type Image struct {
+	Host         string
+	ID           string // "micro", or the name of a custom image's volume
+	Type         string // Base or Custom
+	DisplayName  string
+	OSType       string
+	Format       string // as found in its own header: "qcow2"
+	State        ImageState
+	Reason       string // why it is rejected or unverified
+	FileBytes    int64  // what the volume occupies in the pool
+	VirtualBytes int64
+	SHA256       string // of the file as it was uploaded; empty when not known
+	Path         string // on the host
+	Owner        string
+	Created      time.Time
+}
+
+// Images returns all images, by host, type and name.
+func (s *Service) Images() []Image {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []Image
+	for _, lib := range s.libraries {
+		for _, img := range lib.images {
+			list = append(list, img)
+		}
+	}
+	slices.SortFunc(list, func(a, b Image) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Type, b.Type), cmp.Compare(a.DisplayName, b.DisplayName), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// Image returns one image of a host, of any host for the empty name;
+// fault.ImageNotFound when there is none.
+func (s *Service) Image(host, id string) (Image, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, h := range s.o.Hosts.Hosts() {
+		if host != "" && host != h.Name() {
+			continue
+		}
+		if img, ok := s.libraries[h.Name()].images[id]; ok {
+			return img, nil
+		}
+	}
+	return Image{}, fault.New(fault.ImageNotFound, "There is no image %q. `GET /api/images` lists those that are there.", id)
+}
+
+// Usable is Image, and fault.ImageNotReady when the image must not be used.
+func (s *Service) Usable(host, id string) (Image, error) {
+	img, err := s.Image(host, id)
+	if err != nil {
+		return Image{}, err
+	}
+	if img.State != Ready {
+		reason := img.Reason
+		if reason == "" {
+			reason = "wait until it is ready"
+		}
+		return Image{}, fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s: %s.", id, img.State, strings.TrimSuffix(reason, "."))
+	}
+	return img, nil
+}
+
+// DeleteImage removes an image. It is refused with fault.ImageInUse while any
+// volume of our pools, also one that virsh made, has it in its backing chain.
+func (s *Service) DeleteImage(ctx context.Context, id string) error {
+	img, err := s.Image("", id)
+	if err != nil {
+		return err
+	}
+	unlock := s.images.lock(img.Host+"/"+id, true)
+	defer unlock()
+	if img.State == Uploading {
+		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)
+	}
+	users, err := s.overlaysOf(ctx, img)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		return fault.New(fault.ImageInUse, "Image %q is the base of %d disks (%s). Delete the nodes that use it first.", id, len(users), strings.Join(users[:min(5, len(users))], ", "))
+	}
+	if err := s.deleteVolume(ctx, img.Host, imagesRole, volumeName(img)); err != nil {
+		return err
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	if err := s.o.DB.WithContext(ctx).Delete(&record{Host: img.Host, ID: id}).Error; err != nil {
+		return err
+	}
+	return s.refresh(ctx, img.Host, false)
+}
+
+func volumeName(img Image) string { return img.Path[strings.LastIndexByte(img.Path, '/')+1:] }
+
+// overlaysOf names the volumes of our pools whose backing file is the image.
+func (s *Service) overlaysOf(ctx context.Context, img Image) ([]string, error) {
+	var users []string
+	for _, role := range []string{nodesRole, imagesRole} {
+		err := s.withPool(ctx, img.Host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+			// libvirt does not know what others wrote until it reads the pool again.
+			if err := lp.Refresh(0); err != nil {
+				return err
+			}
+			vols, err := volumes(lp)
+			if err != nil {
+				return err
+			}
+			for _, v := range vols {
+				if v.BackingStore != nil && v.BackingStore.Path == img.Path {
+					users = append(users, v.Name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// refresh reads the host's images pool and replaces what is known of it. With
+// rescan, libvirt first looks at the folder again.
+func (s *Service) refresh(ctx context.Context, host string, rescan bool) error {
+	lib := s.libraries[host]
+	select {
+	case lib.turn <- struct{}{}:
+		defer func() { <-lib.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// The records first: a volume whose record is written later is seen as
+	// unverified until the next reading, never the other way round.
+	var records []record
+	if err := s.o.DB.WithContext(ctx).Where("host = ?", host).Find(&records).Error; err != nil {
+		return fmt.Errorf("read the image records: %w", err)
+	}
+	var vols []libvirtxml.StorageVolume
+	err := s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) (err error) {
+		if rescan {
+			if err := lp.Refresh(0); err != nil {
+				return err
+			}
+		}
+		vols, err = volumes(lp)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	images := s.match(ctx, host, records, vols)
+
+	s.mu.Lock()
+	before := lib.images
+	lib.images = images
+	s.mu.Unlock()
+	for id, img := range images {
+		if old, ok := before[id]; !ok || old != img {
+			s.o.Events.Publish(event.ImageChanged, img)
+		}
+	}
+	for id := range before {
+		if _, ok := images[id]; !ok {
+			s.o.Events.Publish(event.ImageRemoved, Removed{Host: host, ID: id})
+		}
+	}
+	return nil
+}
+
+// Removed is the data of event.ImageRemoved.
+type Removed struct {
+	Host string `json:"host"`
+	ID   string `json:"id"`
+}
+
+// match joins the records with the volumes. A record whose volume is gone is
+// dropped. A volume without record is a base image when its name says so and
+// its header is safe; else it is unverified.
+func (s *Service) match(ctx context.Context, host string, records []record, vols []libvirtxml.StorageVolume) map[string]Image {
+	byVolume := map[string]record{}
+	for _, r := range records {
+		byVolume[r.Volume] = r
+	}
+	images := map[string]Image{}
+	for _, v := range vols {
+		if v.Type != "file" || strings.HasPrefix(v.Name, ".") {
+			continue
+		}
+		r, known := byVolume[v.Name]
+		delete(byVolume, v.Name)
+		if !known {
+			r = s.discover(ctx, host, v.Name)
+		}
+		img := r.image()
+		if v.Target != nil {
+			img.Path = v.Target.Path
+			if v.Target.Format != nil {
+				img.Format = v.Target.Format.Type
+			}
+		}
+		if v.Capacity != nil {
+			img.VirtualBytes = int64(v.Capacity.Value) //nolint:gosec // libvirt reports bytes of a real volume
+		}
+		switch {
+		case v.Physical != nil:
+			img.FileBytes = int64(v.Physical.Value) //nolint:gosec // as above
+		case v.Allocation != nil:
+			img.FileBytes = int64(v.Allocation.Value) //nolint:gosec // as above
+		}
+		images[img.ID] = img
+	}
+	for _, r := range byVolume {
+		if ImageState(r.State) == Uploading {
+			images[r.ID] = r.image() // its volume is being made
+			continue
+		}
+		s.o.Log.Info("an image's volume is gone", "host", host, "image", r.ID)
+		if err := s.o.DB.WithContext(ctx).Delete(&r).Error; err != nil {
+			s.o.Log.Error("an image record cannot be removed", "image", r.ID, "error", err)
+		}
+	}
+	return images
+}
+
+// discover decides what a volume is that nobody recorded.
+func (s *Service) discover(ctx context.Context, host, volume string) record {
+	id := strings.TrimSuffix(volume, ".qcow2")
+	r := record{
+		Host: host, ID: volume, Type: Custom, Volume: volume, DisplayName: id, Created: time.Now(), State: string(Unverified),
+		Reason: "It was put into the pool by another program and was not verified. Upload it here to use it.",
+	}
+	if id == volume || !slices.Contains(s.o.BaseIDs, id) {
+		return r
+	}
+	r.ID, r.Type = id, Base
+	_, err := s.inspect(ctx, host, volume)
+	switch {
+	case err == nil:
+		r.State, r.Reason = string(Ready), ""
+	case fault.CodeOf(err) == fault.ImageUnsafe:
+		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
+	default:
+		r.Reason = "It could not be read: " + libvirtText(err) + "."
+		return r // tried again at the next reading
+	}
+	if err := s.save(ctx, r); err != nil {
+		s.o.Log.Error("an image record cannot be saved", "image", id, "error", err)
+	}
+	return r
+}
+
+// inspect reads the header of a volume in the images pool, and checks it.
+func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, error) {
+	p, err := s.pool(host, imagesRole)
+	if err != nil {
+		return Qcow2{}, err
+	}
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return Qcow2{}, err
+	}
+	var q Qcow2
+	err = h.Dial(ctx, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(volume)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		head, err := readHead(conn, vol)
+		if err != nil {
+			return err
+		}
+		if q, err = ParseQcow2(head, MaxVirtualBytes); err != nil {
+			return err
+		}
+		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+		if err != nil {
+			return err
+		}
+		return q.Verify(int64(info.Allocation)) //nolint:gosec // bytes of a real file
+	})
+	return q, err
+}
+
+// readHead reads the first HeaderBytes of a volume, or all of a shorter one.
+func readHead(conn *libvirt.Connect, vol *libvirt.StorageVol) ([]byte, error) {
+	stream, err := conn.NewStream(0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stream.Free() }()
+	if err := vol.Download(stream, 0, HeaderBytes, 0); err != nil {
+		return nil, err
+	}
+	head, err := io.ReadAll(io.LimitReader(streamReader{stream}, HeaderBytes))
+	if err != nil {
+		_ = stream.Abort()
+		return nil, err
+	}
+	return head, stream.Finish()
+}
+
+// streamReader reads a blocking libvirt stream.
+type streamReader struct{ stream *libvirt.Stream }
+
+func (r streamReader) Read(p []byte) (int, error) {
+	n, err := r.stream.Recv(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if n == 0 && err == nil && len(p) > 0 {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
+
+func (r record) image() Image {
+	return Image{
+		Host: r.Host, ID: r.ID, Type: r.Type, DisplayName: r.DisplayName, OSType: r.OSType, State: ImageState(r.State),
+		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created,
+	}
+}
+
+// save inserts or replaces a record.
+func (s *Service) save(ctx context.Context, r record) error {
+	return s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&r).Error
+}

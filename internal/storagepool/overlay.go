@@ -1,0 +1,130 @@
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// reserveBytes of a pool are kept free: an overlay is small when it is made,
+// and a node whose disk cannot grow is paused by QEMU.
+const reserveBytes = 64 << 20
+
+// CreateOverlay makes the volume name in the nodes pool, copy-on-write over the
+// image, and returns its path on the host. The image cannot be deleted
+// meanwhile. capacityBytes is the disk's virtual size and at least the image's.
+// Errors: those of Image, fault.StorageFull, fault.PoolUnavailable,
+// fault.HostUnreachable.
+func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string, capacityBytes int64) (string, error) {
+	unlock := s.images.lock(host+"/"+imageID, false)
+	defer unlock()
+	img, err := s.Usable(host, imageID)
+	if err != nil {
+		return "", err
+	}
+	if capacityBytes < img.VirtualBytes {
+		return "", fault.Field("resources.disk", "The disk must have at least the image's %d bytes; %d were asked for.", img.VirtualBytes, capacityBytes)
+	}
+	var overlay string
+	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		if err := checkRoom(lp, p.name, 0); err != nil {
+			return err
+		}
+		def := libvirtxml.StorageVolume{
+			Type:     "file",
+			Name:     name,
+			Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(capacityBytes)}, //nolint:gosec // validated: positive
+			Target: &libvirtxml.StorageVolumeTarget{
+				Format: &libvirtxml.StorageVolumeTargetFormat{Type: "qcow2"},
+				Compat: "1.1",
+			},
+			// Without the format libvirt would write `raw` into the overlay.
+			BackingStore: &libvirtxml.StorageVolumeBackingStore{
+				Path:   img.Path,
+				Format: &libvirtxml.StorageVolumeTargetFormat{Type: img.Format},
+			},
+		}
+		text, err := def.Marshal()
+		if err != nil {
+			return err
+		}
+		vol, err := lp.StorageVolCreateXML(text, 0)
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = vol.Free() }()
+		overlay, err = vol.GetPath()
+		return err
+	})
+	return overlay, err
+}
+
+// DeleteNodeVolume removes a volume of the nodes pool; one that is not there is
+// no error.
+func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string) error {
+	return s.deleteVolume(ctx, host, nodesRole, name)
+}
+
+// NodesFolder returns the path of the nodes pool's folder on the host.
+func (s *Service) NodesFolder(host string) (string, error) {
+	p, err := s.pool(host, nodesRole)
+	return p.path, err
+}
+
+// ConsoleLog returns the path on the host of the file that records a node's
+// serial console. libvirt's virtlogd makes and rotates it.
+func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
+	p, err := s.pool(host, logsRole)
+	if err != nil {
+		return "", err
+	}
+	return path.Join(p.path, nodeID+".log"), nil
+}
+
+// DeleteConsoleLog removes a node's console log and what virtlogd rotated away.
+func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
+	return s.withPool(ctx, host, logsRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		// virtlogd made these files: libvirt sees them after a refresh alone.
+		if err := lp.Refresh(0); err != nil {
+			return err
+		}
+		for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
+			vol, err := lp.LookupStorageVolByName(nodeID + suffix)
+			if err != nil {
+				continue
+			}
+			err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+			_ = vol.Free()
+			if err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkRoom refuses what would not fit into the pool.
+func checkRoom(lp *libvirt.StoragePool, name string, bytes int64) error {
+	info, err := lp.GetInfo()
+	if err != nil {
+		return err
+	}
+	if available := int64(info.Available); available < bytes+reserveBytes { //nolint:gosec // bytes of a real disk
+		return fault.New(fault.StorageFull, "Storage pool %q has %d MiB left, which is too little for this. Delete nodes or images that are not needed, or enlarge the pool.", name, available>>20)
+	}
+	return nil
+}
+
+// volumeFault explains why a volume could not be made or written. libvirt tells
+// of a full disk in words alone, so the pool is asked.
+func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
+	if full := checkRoom(lp, name, 0); full != nil {
+		return full
+	}
+	return err
+}

@@ -1,0 +1,277 @@
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+var poolName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// The roles of the pools.
+const (
+	imagesRole = "images"
+	nodesRole  = "nodes"
+	logsRole   = "logs"
+)
+
+// pool is one of our pools on one host.
+type pool struct {
+	name string
+	path string // the folder, on the host
+}
+
+// PoolStatus is how full a pool is. All sizes are in bytes.
+type PoolStatus struct {
+	Role, Name, Path          string
+	Capacity, Used, Available int64
+}
+
+func (s *Service) poolNames() map[string]string {
+	return map[string]string{imagesRole: s.o.ImagesPool, nodesRole: s.o.NodesPool, logsRole: s.o.NodesPool + "-logs"}
+}
+
+// prepare makes the pools that are absent, starts those that are not running,
+// and notes where they are.
+func (s *Service) prepare(ctx context.Context, host string) error {
+	pools := map[string]pool{}
+	err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		for role, name := range s.poolNames() {
+			p, err := preparePool(conn, name)
+			if err != nil {
+				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q cannot be used: %s. Look at `virsh pool-info %s`.", name, host, libvirtText(err), name)
+			}
+			pools[role] = p
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.libraries[host].pools = pools
+	s.mu.Unlock()
+	return nil
+}
+
+func preparePool(conn *libvirt.Connect, name string) (pool, error) {
+	p, err := conn.LookupStoragePoolByName(name)
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
+		p, err = definePool(conn, name)
+	}
+	if err != nil {
+		return pool{}, err
+	}
+	defer func() { _ = p.Free() }()
+	active, err := p.IsActive()
+	if err != nil {
+		return pool{}, err
+	}
+	if !active {
+		// Build makes the folder when it is not there, and is harmless when it is.
+		if err := p.Build(0); err != nil {
+			return pool{}, err
+		}
+		if err := p.Create(0); err != nil {
+			// Somebody else may have been faster.
+			if active, again := p.IsActive(); again != nil || !active {
+				return pool{}, err
+			}
+		}
+	}
+	text, err := p.GetXMLDesc(0)
+	if err != nil {
+		return pool{}, err
+	}
+	var def libvirtxml.StoragePool
+	if err := def.Unmarshal(text); err != nil {
+		return pool{}, err
+	}
+	if def.Target == nil || def.Target.Path == "" {
+		return pool{}, fmt.Errorf("its type %q has no folder; a pool of type dir, fs or netfs is needed", def.Type)
+	}
+	return pool{name: name, path: def.Target.Path}, nil
+}
+
+func definePool(conn *libvirt.Connect, name string) (*libvirt.StoragePool, error) {
+	folder, err := imagesFolder(conn)
+	if err != nil {
+		return nil, err
+	}
+	def := libvirtxml.StoragePool{
+		Type: "dir", Name: name,
+		Target: &libvirtxml.StoragePoolTarget{Path: path.Join(folder, name)},
+	}
+	text, err := def.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	p, err := conn.StoragePoolDefineXML(text, 0)
+	if err != nil {
+		// Two services that start at once both find it absent.
+		if other, again := conn.LookupStoragePoolByName(name); again == nil {
+			return other, nil
+		}
+		return nil, err
+	}
+	if err := p.SetAutostart(true); err != nil {
+		_ = p.Free()
+		return nil, err
+	}
+	return p, nil
+}
+
+// imagesFolder is where libvirt keeps disks by its own convention: a folder
+// that QEMU may traverse.
+func imagesFolder(conn *libvirt.Connect) (string, error) {
+	uri, err := conn.GetURI()
+	if err != nil {
+		return "", err
+	}
+	if strings.HasSuffix(strings.SplitN(uri, "?", 2)[0], "/session") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		return filepath.Join(home, ".local/share/libvirt/images"), nil
+	}
+	return "/var/lib/libvirt/images", nil
+}
+
+// Pools returns how full the host's pools are.
+func (s *Service) Pools(ctx context.Context, host string) ([]PoolStatus, error) {
+	var list []PoolStatus
+	for _, role := range []string{imagesRole, nodesRole, logsRole} {
+		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+			info, err := lp.GetInfo()
+			if err != nil {
+				return err
+			}
+			list = append(list, PoolStatus{
+				Role: role, Name: p.name, Path: p.path,
+				Capacity: int64(info.Capacity), Used: int64(info.Allocation), Available: int64(info.Available), //nolint:gosec // bytes of a real disk
+			})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// withPool runs f with one of our pools, on the managed connection.
+func (s *Service) withPool(ctx context.Context, host, role string, f func(*libvirt.Connect, *libvirt.StoragePool, pool) error) error {
+	p, err := s.pool(host, role)
+	if err != nil {
+		return err
+	}
+	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		return poolFault(f(conn, lp, p), p.name)
+	})
+}
+
+// pool returns where a pool is, or why it cannot be used.
+func (s *Service) pool(host, role string) (pool, error) {
+	lib, err := s.library(host)
+	if err != nil {
+		return pool{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p, ok := lib.pools[role]
+	if !ok {
+		return pool{}, lib.problem
+	}
+	return p, nil
+}
+
+// poolFault names the pool in the errors that say that it is gone or stopped.
+func poolFault(err error, name string) error {
+	switch {
+	case errors.Is(err, libvirt.ERR_NO_STORAGE_POOL):
+		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q is not there any more. It is made again within a minute.", name)
+	case errors.Is(err, libvirt.ERR_OPERATION_INVALID):
+		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q cannot be used: %s. Start it with `virsh pool-start %s`.", name, libvirtText(err), name)
+	}
+	return err
+}
+
+// deleteVolume removes a volume; one that is not there is no error.
+func (s *Service) deleteVolume(ctx context.Context, host, role, name string) error {
+	return s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return dropVolume(lp, name)
+	})
+}
+
+func dropVolume(lp *libvirt.StoragePool, name string) error {
+	vol, err := lp.LookupStorageVolByName(name)
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		// libvirt may not have seen it yet: it was made by another program, or
+		// just before libvirtd was killed.
+		if err := lp.Refresh(0); err != nil {
+			return err
+		}
+		vol, err = lp.LookupStorageVolByName(name)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = vol.Free() }()
+	if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return fmt.Errorf("delete volume %s: %w", name, err)
+	}
+	return nil
+}
+
+// volumes reads the XML of every volume of a pool. A volume that vanishes in
+// between, or whose XML is odd, does not break the list.
+func volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
+	vols, err := lp.ListAllStorageVolumes(0)
+	if err != nil {
+		return nil, err
+	}
+	var list []libvirtxml.StorageVolume
+	for i := range vols {
+		text, err := vols[i].GetXMLDesc(0)
+		_ = vols[i].Free()
+		if err != nil {
+			continue
+		}
+		var def libvirtxml.StorageVolume
+		if err := def.Unmarshal(text); err != nil {
+			continue
+		}
+		list = append(list, def)
+	}
+	return list, nil
+}
+
+// libvirtText is libvirt's own sentence of an error.
+func libvirtText(err error) string {
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		return lv.Message
+	}
+	return err.Error()
+}

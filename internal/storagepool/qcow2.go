@@ -1,0 +1,198 @@
+package storagepool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// HeaderBytes is how much of an image's beginning ParseQcow2 wants to see: the
+// header and its extensions must end within it.
+const HeaderBytes = 64 << 10
+
+// The qcow2 format is described in QEMU's docs/interop/qcow2.txt.
+const (
+	qcow2Magic = "QFI\xfb"
+
+	v2HeaderBytes = 72
+	v3HeaderBytes = 104
+
+	incompatibleDirty        = 1 << 0
+	incompatibleCorrupt      = 1 << 1
+	incompatibleExternalData = 1 << 2
+	incompatibleCompression  = 1 << 3
+	incompatibleExtendedL2   = 1 << 4
+	incompatibleKnown        = incompatibleDirty | incompatibleCorrupt | incompatibleExternalData | incompatibleCompression | incompatibleExtendedL2
+
+	extensionEnd          = 0
+	extensionExternalData = 0x44415441
+	extensionEncryption   = 0x0537be77
+
+	maxL1Bytes       = 32 << 20 // QEMU's own limit
+	maxRefcountBytes = 8 << 20  // QEMU's own limit
+)
+
+// Qcow2 is what an image's header says, after it was found safe.
+type Qcow2 struct {
+	Version      int
+	VirtualBytes int64
+	ClusterBytes int64
+	// NeedsBytes is the least size that the file must have to hold the tables
+	// which the header points to.
+	NeedsBytes int64
+}
+
+// Verify answers fault.ImageUnsafe when a file of size bytes cannot hold what
+// the header points to: it was cut off.
+func (q Qcow2) Verify(size int64) error {
+	if size < q.NeedsBytes {
+		return unsafe("the file ends after %d bytes, but its header points to tables up to byte %d: it was cut off. Copy or export it again", size, q.NeedsBytes)
+	}
+	return nil
+}
+
+// ParseQcow2 reads the header of a qcow2 image from the first bytes of its file
+// (HeaderBytes of them, or the whole file when it is shorter) and refuses,
+// with fault.ImageUnsafe and a reason, whatever could make QEMU open another
+// file or fail: a backing file, an external data file, encryption, unknown
+// features, tables of absurd size or place. Nothing is probed: only these bytes
+// are looked at.
+func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
+	if !bytes.HasPrefix(head, []byte(qcow2Magic)) {
+		return Qcow2{}, unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head))
+	}
+	if len(head) < v2HeaderBytes {
+		return Qcow2{}, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+	}
+	be := binary.BigEndian
+	version := be.Uint32(head[4:])
+	headerBytes := uint32(v2HeaderBytes)
+	refcountOrder := uint32(4)
+	var incompatible uint64
+	switch version {
+	case 2:
+	case 3:
+		if len(head) < v3HeaderBytes {
+			return Qcow2{}, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+		}
+		incompatible = be.Uint64(head[72:])
+		refcountOrder = be.Uint32(head[96:])
+		headerBytes = be.Uint32(head[100:])
+	default:
+		return Qcow2{}, unsafe("its qcow2 version is %d; 2 and 3 exist", version)
+	}
+	clusterBits := be.Uint32(head[20:])
+	if clusterBits < 9 || clusterBits > 21 {
+		return Qcow2{}, unsafe("its cluster size is 2^%d bytes; 2^9 to 2^21 are allowed", clusterBits)
+	}
+	cluster := int64(1) << clusterBits
+
+	switch {
+	case be.Uint64(head[8:]) != 0 || be.Uint32(head[16:]) != 0:
+		return Qcow2{}, unsafe("it has a backing file, so it would read another file of the host. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
+	case be.Uint32(head[32:]) != 0:
+		return Qcow2{}, unsafe("it is encrypted. Convert it to an unencrypted image")
+	case incompatible&incompatibleExternalData != 0:
+		return Qcow2{}, unsafe("it keeps its data in an external file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+	case incompatible&incompatibleCorrupt != 0:
+		return Qcow2{}, unsafe("it is marked as corrupt. Repair it with `qemu-img check -r all`")
+	case incompatible&^uint64(incompatibleKnown) != 0:
+		return Qcow2{}, unsafe("it needs features (bits %#x) that are not known here", incompatible&^uint64(incompatibleKnown))
+	case refcountOrder > 6:
+		return Qcow2{}, unsafe("its refcount width is 2^%d bits; at most 2^6 exist", refcountOrder)
+	case version == 3 && (headerBytes < v3HeaderBytes || headerBytes%8 != 0 || int64(headerBytes) > cluster):
+		return Qcow2{}, unsafe("its header says that it is %d bytes long", headerBytes)
+	case be.Uint32(head[60:]) != 0:
+		return Qcow2{}, unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+	}
+	if err := checkExtensions(head, int64(headerBytes), cluster); err != nil {
+		return Qcow2{}, err
+	}
+
+	size := be.Uint64(head[24:])
+	if size == 0 {
+		return Qcow2{}, unsafe("its virtual size is 0")
+	}
+	if size > math.MaxInt64 || int64(size) > maxVirtualBytes { //nolint:gosec // the first half guards the second
+		return Qcow2{}, unsafe("its virtual size is %d bytes; the limit is %d", size, maxVirtualBytes)
+	}
+	q := Qcow2{Version: int(version), VirtualBytes: int64(size), ClusterBytes: cluster} //nolint:gosec // checked above
+	l1Entries := int64(be.Uint32(head[36:]))
+	perL1 := cluster * (cluster / 8) // bytes that one L1 entry maps
+	if incompatible&incompatibleExtendedL2 != 0 {
+		perL1 /= 2
+	}
+	if needed := (q.VirtualBytes + perL1 - 1) / perL1; l1Entries < needed || l1Entries*8 > maxL1Bytes {
+		return Qcow2{}, unsafe("its L1 table has %d entries, where its virtual size asks for %d", l1Entries, needed)
+	}
+	refcountBytes := int64(be.Uint32(head[56:])) * cluster
+	if refcountBytes == 0 || refcountBytes > maxRefcountBytes {
+		return Qcow2{}, unsafe("its refcount table is %d bytes long", refcountBytes)
+	}
+	for _, table := range []struct {
+		name   string
+		offset uint64
+		bytes  int64
+	}{
+		{"L1 table", be.Uint64(head[40:]), l1Entries * 8},
+		{"refcount table", be.Uint64(head[48:]), refcountBytes},
+	} {
+		if table.offset == 0 || table.offset > math.MaxInt64/2 || table.offset%uint64(cluster) != 0 { //nolint:gosec // a cluster is at most 2 MiB
+			return Qcow2{}, unsafe("its %s is at byte %d, which is no place for one", table.name, table.offset)
+		}
+		q.NeedsBytes = max(q.NeedsBytes, int64(table.offset)+table.bytes) //nolint:gosec // bounded just above
+	}
+	return q, nil
+}
+
+// checkExtensions walks the header extensions, which follow the header within
+// the first cluster.
+func checkExtensions(head []byte, offset, cluster int64) error {
+	end := min(int64(len(head)), cluster)
+	for offset+8 <= end {
+		kind := binary.BigEndian.Uint32(head[offset:])
+		length := int64(binary.BigEndian.Uint32(head[offset+4:]))
+		switch kind {
+		case extensionEnd:
+			return nil
+		case extensionExternalData:
+			return unsafe("it names an external data file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+		case extensionEncryption:
+			return unsafe("it is encrypted. Convert it to an unencrypted image")
+		}
+		offset += 8 + (length+7)/8*8
+	}
+	if offset == cluster || offset == end {
+		return nil // they fill the cluster to its last byte
+	}
+	return unsafe("its header extensions run past the first %d bytes", end)
+}
+
+// describe names what a file seems to be, for the message that refuses it.
+func describe(head []byte) string {
+	switch {
+	case len(head) == 0:
+		return "the file is empty"
+	case bytes.HasPrefix(head, []byte("KDMV")):
+		return "it seems to be a VMDK disk"
+	case bytes.HasPrefix(head, []byte("vhdxfile")):
+		return "it seems to be a VHDX disk"
+	case bytes.HasPrefix(head, []byte("conectix")):
+		return "it seems to be a VHD disk"
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return "it is compressed with gzip; unpack it first"
+	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z'}):
+		return "it is compressed with xz; unpack it first"
+	case len(head) >= 0x8006 && bytes.Equal(head[0x8001:0x8006], []byte("CD001")):
+		return "it seems to be an ISO file"
+	default:
+		return "it does not begin with the qcow2 signature"
+	}
+}
+
+func unsafe(format string, args ...any) error {
+	return fault.New(fault.ImageUnsafe, "The image is refused: %s.", fmt.Sprintf(format, args...))
+}

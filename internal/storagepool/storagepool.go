@@ -1,0 +1,274 @@
+// Package storagepool keeps the images and the nodes' disks in libvirt storage
+// pools: it makes the pools, takes images in, verifies them, and lays
+// copy-on-write overlays on them.
+//
+// libvirt does not guard its volumes: it lets a base be deleted under its
+// overlays, two uploads go into one volume and a short upload pass. Those
+// guards are here.
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+)
+
+// Limits of an image; DefaultMaxImageBytes may be configured.
+const (
+	DefaultMaxImageBytes = 20 << 30
+	MaxVirtualBytes      = 2 << 40
+)
+
+// refreshInterval is how often the pools are read anew for volumes that others
+// made: libvirt sends no event for those.
+const refreshInterval = 15 * time.Second
+
+// Options configures a Service.
+type Options struct {
+	Hosts   *hypervisor.Set
+	DB      *gorm.DB
+	Intents *store.Intents
+	Events  *event.Broker
+	// ImagesPool and NodesPool name the two pools; the nodes' console logs go to
+	// a third one, NodesPool + "-logs". Dir pools are made when absent.
+	ImagesPool, NodesPool string
+	// BaseIDs are the ids of the catalogue: a volume <id>.qcow2 that is found in
+	// the images pool is the base image of that id.
+	BaseIDs []string
+	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
+	MaxImageBytes int64
+	Log           *slog.Logger
+}
+
+// Service is the storage of all hosts. Its methods may be called from any
+// goroutine. Register it as a listener of the hosts before they run.
+type Service struct {
+	o Options
+
+	mu        sync.RWMutex
+	libraries map[string]*library // by host name
+	inFlight  map[string]bool     // ids of the intents that this process works on
+	images    keyedLocks          // held to lay an overlay (shared) or to delete (exclusive)
+
+	lastMilli int64 // see uniqueMilli
+
+	dirty chan string // hosts whose pools are to be read now
+}
+
+// library is what is known of one host's pools.
+type library struct {
+	turn     chan struct{}   // one slot: who holds it reads the pools and replaces images
+	prepared chan struct{}   // closed when the pools were first made ready
+	problem  error           // why the pools cannot be used; nil when they can
+	pools    map[string]pool // by role
+	images   map[string]Image
+}
+
+// New makes a Service. It starts nothing: the hosts' events and Run do.
+func New(o Options) (*Service, error) {
+	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Events == nil {
+		return nil, errors.New("storagepool: hosts, database, intents and events are required")
+	}
+	if o.ImagesPool == "" || o.NodesPool == "" || o.ImagesPool == o.NodesPool {
+		return nil, errors.New("images-pool and nodes-pool must be two different names")
+	}
+	for _, name := range []string{o.ImagesPool, o.NodesPool} {
+		if !poolName.MatchString(name) {
+			return nil, errors.New("images-pool and nodes-pool: letters, digits, dots, dashes and underscores are allowed")
+		}
+	}
+	if o.MaxImageBytes == 0 {
+		o.MaxImageBytes = DefaultMaxImageBytes
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, dirty: make(chan string, 64)}
+	for _, h := range o.Hosts.Hosts() {
+		s.libraries[h.Name()] = &library{
+			turn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
+		}
+	}
+	return s, nil
+}
+
+// Run reads the pools anew from time to time, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(refreshInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case host := <-s.dirty:
+			s.refreshLogged(ctx, host)
+		case <-tick.C:
+			for _, h := range s.o.Hosts.Hosts() {
+				if h.Status().State == hypervisor.Connected {
+					s.refreshLogged(ctx, h.Name())
+				}
+			}
+		}
+	}
+}
+
+// HostUp has the host's pools made ready and read, in Run.
+func (s *Service) HostUp(ctx context.Context, h *hypervisor.Host) {
+	select {
+	case s.dirty <- h.Name():
+	case <-ctx.Done():
+	}
+}
+
+// HostDown does nothing: what was read stays, and use of it fails by itself.
+func (s *Service) HostDown(*hypervisor.Host) {}
+
+// DomainChanged does nothing.
+func (s *Service) DomainChanged(*hypervisor.Host, string) {}
+
+// Prepare waits until the host's pools were first made ready, or tried to be,
+// and returns why they cannot be used, if so.
+func (s *Service) Prepare(ctx context.Context, host string) error {
+	lib, err := s.library(host)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-lib.prepared:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return lib.problem
+}
+
+// Problem returns why a host's pools cannot be used, nil when they can.
+func (s *Service) Problem(host string) error {
+	lib, err := s.library(host)
+	if err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return lib.problem
+}
+
+func (s *Service) library(host string) (*library, error) {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return nil, err
+	}
+	return s.libraries[h.Name()], nil
+}
+
+// refreshLogged makes the pools ready where they are not, undoes what a crash
+// left behind, and reads them.
+func (s *Service) refreshLogged(ctx context.Context, host string) {
+	err := s.prepare(ctx, host)
+	if err == nil {
+		err = s.recoverUploads(ctx, host)
+	}
+	if err == nil {
+		err = s.refresh(ctx, host, true)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	lib := s.libraries[host]
+	s.mu.Lock()
+	news := (err == nil) != (lib.problem == nil)
+	lib.problem = err
+	s.mu.Unlock()
+	select {
+	case <-lib.prepared:
+	default:
+		close(lib.prepared) // only Run's goroutine comes here
+	}
+	if news {
+		if err != nil {
+			s.o.Log.Warn("storage pools cannot be used", "host", host, "error", err)
+		}
+		s.o.Events.Publish(event.HostChanged, map[string]string{"host": host})
+	}
+}
+
+// begin records an intent and notes that this process works on it.
+func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(), err error) {
+	in, err := s.o.Intents.Begin(ctx, kind, host, data)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.inFlight[in.ID] = true
+	s.mu.Unlock()
+	return func() {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
+			// It stays on record: the next start finds nothing left to undo.
+			s.o.Log.Error("an intent cannot be closed", "intent", in.ID, "error", err)
+		}
+		s.mu.Lock()
+		delete(s.inFlight, in.ID)
+		s.mu.Unlock()
+	}, nil
+}
+
+// cleanup returns a context for undoing, which outlives the request.
+func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
+// keyedLocks is one read-write lock for each key in use.
+type keyedLocks struct {
+	mu    sync.Mutex
+	locks map[string]*keyedLock
+}
+
+type keyedLock struct {
+	sync.RWMutex
+	users int
+}
+
+// lock waits for the key and returns its release.
+func (k *keyedLocks) lock(key string, exclusive bool) (unlock func()) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*keyedLock{}
+	}
+	l := k.locks[key]
+	if l == nil {
+		l = &keyedLock{}
+		k.locks[key] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	if exclusive {
+		l.Lock()
+	} else {
+		l.RLock()
+	}
+	return func() {
+		if exclusive {
+			l.Unlock()
+		} else {
+			l.RUnlock()
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(k.locks, key)
+		}
+	}
+}

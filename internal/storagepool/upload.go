@@ -1,0 +1,335 @@
+package storagepool
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// blockBytes goes to libvirt in one piece: blocks of 256 KiB to 1 MiB are the
+// fastest, small ones a hundred times slower.
+const blockBytes = 1 << 20
+
+const uploadIntent = "image.upload"
+
+// uploadData is what recovery needs to undo an upload.
+type uploadData struct {
+	ID     string `json:"id"`
+	Volume string `json:"volume"`
+}
+
+// Upload describes an image that comes in.
+type Upload struct {
+	Host     string // empty: the first host
+	FileName string // as the client gave it: hostile
+	OSType   string
+	Owner    string
+	// SizeBytes is what the client announced, 0 when it did not; it is checked
+	// against the free space before a byte is taken.
+	SizeBytes int64
+	// SHA256 is what the client expects the file's digest to be, in hex; empty
+	// when it does not say.
+	SHA256 string
+	// BaseID makes it the base image of that id; empty makes it a custom image.
+	BaseID string
+}
+
+// Receive streams an image from r into a volume of the images pool. Nothing is
+// written before the header was found safe; memory use does not depend on the
+// image's size. An upload that fails, or is cut off, leaves nothing behind.
+//
+// Errors: fault.ImageUnsafe, ImageTooLarge, StorageFull, UploadIncomplete (r
+// failed), Invalid (digest), PoolUnavailable, HostUnreachable.
+func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, error) {
+	h, err := s.o.Hosts.Host(u.Host)
+	if err != nil {
+		return Image{}, err
+	}
+	if err := s.Prepare(ctx, h.Name()); err != nil {
+		return Image{}, err
+	}
+	buffered := bufio.NewReaderSize(source{r}, HeaderBytes)
+	head, err := buffered.Peek(HeaderBytes)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Image{}, err
+	}
+	header, err := ParseQcow2(head, MaxVirtualBytes)
+	if err != nil {
+		return Image{}, err
+	}
+	if u.SizeBytes > s.o.MaxImageBytes {
+		return Image{}, s.tooLarge()
+	}
+	err = s.withPool(ctx, h.Name(), imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return checkRoom(lp, p.name, u.SizeBytes)
+	})
+	if err != nil {
+		return Image{}, err
+	}
+
+	rec := s.newRecord(h.Name(), u)
+	done, err := s.begin(ctx, uploadIntent, rec.Host, uploadData{ID: rec.ID, Volume: rec.Volume})
+	if err != nil {
+		return Image{}, err
+	}
+	defer done()
+	// Create, not save: a base image that is already there is never overwritten.
+	if err := s.o.DB.WithContext(ctx).Create(&rec).Error; err != nil {
+		return Image{}, fmt.Errorf("record the image: %w", err)
+	}
+	if err := s.fill(ctx, rec, u, header, buffered); err != nil {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return Image{}, errors.Join(err, s.discard(ctx, rec.Host, rec.ID, rec.Volume))
+	}
+	if err := s.refresh(ctx, rec.Host, false); err != nil {
+		return Image{}, err
+	}
+	return s.Image(rec.Host, rec.ID)
+}
+
+// fill writes the volume and marks the record as ready.
+func (s *Service) fill(ctx context.Context, rec record, u Upload, header Qcow2, r io.Reader) error {
+	if err := s.refresh(ctx, rec.Host, false); err != nil { // shows it as uploading
+		return err
+	}
+	sum := sha256.New()
+	n, err := s.write(ctx, rec, io.TeeReader(r, sum))
+	if err != nil {
+		return err
+	}
+	if err := header.Verify(n); err != nil {
+		return err
+	}
+	rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	if u.SHA256 != "" && !strings.EqualFold(u.SHA256, rec.SHA256) {
+		return fault.Field("sha256", "The file's SHA-256 is %s, not the one that was given. It was changed or cut off on the way; upload it again.", rec.SHA256)
+	}
+	rec.State = string(Ready)
+	return s.save(ctx, rec)
+}
+
+// write streams r into a new volume and returns how many bytes it has. The
+// connection is one of its own: a blocking stream holds up every other call.
+func (s *Service) write(ctx context.Context, rec record, r io.Reader) (int64, error) {
+	p, err := s.pool(rec.Host, imagesRole)
+	if err != nil {
+		return 0, err
+	}
+	h, err := s.o.Hosts.Host(rec.Host)
+	if err != nil {
+		return 0, err
+	}
+	var written int64
+	err = h.Dial(ctx, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		// Declared as raw and empty, so that libvirt makes an empty file that
+		// grows with what comes; the format is read when it is complete.
+		def := libvirtxml.StorageVolume{
+			Type: "file", Name: rec.Volume,
+			Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 0},
+			Target: &libvirtxml.StorageVolumeTarget{
+				Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"},
+				// QEMU reads a base image as another user than its owner.
+				Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: "0644"},
+			},
+		}
+		text, err := def.Marshal()
+		if err != nil {
+			return err
+		}
+		vol, err := lp.StorageVolCreateXML(text, 0)
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = vol.Free() }()
+		stream, err := conn.NewStream(0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stream.Free() }()
+		if err := vol.Upload(stream, 0, 0, 0); err != nil {
+			return err
+		}
+		written, err = s.send(ctx, stream, r)
+		if err != nil {
+			_ = stream.Abort() // its error would only repeat ours
+			return explainSend(lp, p.name, err)
+		}
+		// libvirt reports late: a full disk may show up here alone.
+		if err := stream.Finish(); err != nil {
+			return explainSend(lp, p.name, err)
+		}
+		return nil
+	})
+	return written, err
+}
+
+// explainSend leaves errors that are already explained, and asks the pool about
+// those of libvirt.
+func explainSend(lp *libvirt.StoragePool, name string, err error) error {
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		return volumeFault(lp, name, err)
+	}
+	return err
+}
+
+func (s *Service) send(ctx context.Context, stream *libvirt.Stream, r io.Reader) (int64, error) {
+	var total int64
+	block := make([]byte, blockBytes)
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, readErr := io.ReadFull(r, block)
+		for sent := 0; sent < n; {
+			k, err := stream.Send(block[sent:n])
+			if err != nil {
+				return total, err
+			}
+			sent += k
+			total += int64(k)
+		}
+		switch {
+		case total > s.o.MaxImageBytes:
+			return total, s.tooLarge()
+		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
+			return total, nil // the end, or the end within this block
+		case readErr != nil:
+			return total, readErr
+		}
+	}
+}
+
+// source is what a client sends. A connection that breaks off reads as
+// io.ErrUnexpectedEOF, which must not pass for the end of a block: every
+// failure becomes fault.UploadIncomplete.
+type source struct{ r io.Reader }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && fault.CodeOf(err) == fault.Internal {
+		err = fault.Wrap(noted{err}, fault.UploadIncomplete, "The upload ended before the image was complete. Nothing was kept; upload it again.")
+	}
+	return n, err
+}
+
+// noted keeps an error for the log, and ends its chain there: io.ErrUnexpectedEOF
+// below must not be found by errors.Is.
+type noted struct{ err error }
+
+func (n noted) Error() string { return n.err.Error() }
+
+func (s *Service) tooLarge() error {
+	return fault.New(fault.ImageTooLarge, "The image is larger than the limit of %d bytes. Shrink it (`qemu-img convert -c -O qcow2`), or have the limit raised.", s.o.MaxImageBytes)
+}
+
+// discard removes what an upload made, volume first: while the record is
+// there, the volume is not taken for somebody else's.
+func (s *Service) discard(ctx context.Context, host, id, volume string) error {
+	if err := s.deleteVolume(ctx, host, imagesRole, volume); err != nil {
+		return err
+	}
+	if err := s.o.DB.WithContext(ctx).Where("state <> ?", Ready).Delete(&record{Host: host, ID: id}).Error; err != nil {
+		return err
+	}
+	return s.refresh(ctx, host, false)
+}
+
+// recoverUploads undoes the uploads that a crash of the service cut off.
+func (s *Service) recoverUploads(ctx context.Context, host string) error {
+	pending, err := s.o.Intents.Pending(ctx, host, uploadIntent)
+	if err != nil {
+		return err
+	}
+	for _, in := range pending {
+		s.mu.RLock()
+		ours := s.inFlight[in.ID]
+		s.mu.RUnlock()
+		if ours {
+			continue
+		}
+		var data uploadData
+		if err := json.Unmarshal(in.Data, &data); err != nil {
+			return fmt.Errorf("intent %s: %w", in.ID, err)
+		}
+		var rec record
+		found := s.o.DB.WithContext(ctx).Where("host = ? AND id = ? AND state = ?", host, data.ID, Ready).Limit(1).Find(&rec)
+		if found.Error != nil {
+			return found.Error
+		}
+		if found.RowsAffected == 0 {
+			s.o.Log.Info("undoing an upload that was cut off", "host", host, "image", data.ID)
+			if err := s.discard(ctx, host, data.ID, data.Volume); err != nil {
+				return err
+			}
+		}
+		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) newRecord(host string, u Upload) record {
+	now := time.Now()
+	stem := safeStem(u.FileName)
+	rec := record{
+		Host: host, Type: Custom, DisplayName: stem, OSType: u.OSType,
+		State: string(Uploading), Owner: u.Owner, Created: now,
+	}
+	rec.Volume = fmt.Sprintf("%s_%d.qcow2", stem, s.uniqueMilli(now))
+	rec.ID = rec.Volume
+	if u.BaseID != "" {
+		rec.Type, rec.ID, rec.Volume, rec.DisplayName = Base, u.BaseID, u.BaseID+".qcow2", u.BaseID
+	}
+	return rec
+}
+
+// uniqueMilli is the time in Unix milliseconds, made unique within the process,
+// so that two uploads of one name never meet.
+func (s *Service) uniqueMilli(now time.Time) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastMilli = max(now.UnixMilli(), s.lastMilli+1)
+	return s.lastMilli
+}
+
+var (
+	unsafeInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+	extensions   = regexp.MustCompile(`(?i)(\.(qcow2?|img))+$`)
+)
+
+// safeStem makes a volume name's first part from a client's file name: no path,
+// no extension, only letters, digits, dots, dashes and underscores.
+func safeStem(fileName string) string {
+	name := fileName[strings.LastIndexAny(fileName, `/\`)+1:]
+	name = extensions.ReplaceAllString(name, "")
+	name = unsafeInName.ReplaceAllString(name, "_")
+	name = strings.Trim(name, "._-")
+	if len(name) > 64 {
+		name = strings.TrimRight(name[:64], "._-")
+	}
+	if name == "" {
+		return "image"
+	}
+	return name
+}
