@@ -1,0 +1,63 @@
+package console
+
+// backlog keeps the last bytes of a stream. Bytes are addressed by their
+// position since the stream's first byte, which is 0. The memory grows with the
+// stream up to limit bytes, and is a ring from then on. It is not safe for
+// concurrent use.
+type backlog struct {
+	limit int
+	buf   []byte // the byte at position p lies at p % len(buf)
+	start int64  // position of the oldest byte kept
+	end   int64  // position after the newest
+}
+
+// append adds p, whose oldest bytes are lost where it exceeds the limit.
+func (b *backlog) append(p []byte) {
+	if skipped := len(p) - b.limit; skipped > 0 {
+		b.end += int64(skipped)
+		b.start = b.end
+		p = p[skipped:]
+	}
+	b.reserve(int(b.end-b.start) + len(p))
+	for len(p) > 0 {
+		n := copy(b.buf[b.end%int64(len(b.buf)):], p)
+		b.end += int64(n)
+		p = p[n:]
+	}
+	b.start = max(b.start, b.end-int64(len(b.buf)))
+}
+
+// reserve makes room for n bytes in all, or for limit if that is less.
+func (b *backlog) reserve(n int) {
+	const first = 4 << 10
+	if n = min(n, b.limit); n <= len(b.buf) {
+		return
+	}
+	grown := backlog{limit: b.limit, start: b.start, end: b.start}
+	grown.buf = make([]byte, min(max(n, 2*len(b.buf), first), b.limit))
+	for pos := b.start; pos < b.end; {
+		piece := b.contiguous(pos, b.end)
+		grown.append(piece)
+		pos += int64(len(piece))
+	}
+	*b = grown
+}
+
+// read returns a copy of at most limit bytes from pos on and before until. Both
+// lie between start and end.
+func (b *backlog) read(pos, until int64, limit int) []byte {
+	until = min(until, pos+int64(limit))
+	p := make([]byte, 0, until-pos)
+	for pos < until {
+		piece := b.contiguous(pos, until)
+		p = append(p, piece...)
+		pos += int64(len(piece))
+	}
+	return p
+}
+
+// contiguous returns the bytes from pos on and before until that lie together.
+func (b *backlog) contiguous(pos, until int64) []byte {
+	at := pos % int64(len(b.buf))
+	return b.buf[at:min(at+until-pos, int64(len(b.buf)))]
+}

@@ -1,0 +1,214 @@
+// Package console shares the serial console of a node among many viewers.
+//
+// A console has one reader at a time in libvirt, so the package opens it while
+// somebody watches and lets it go with the last viewer: `virsh console` works
+// whenever nobody watches here. All that the guest prints goes into one bounded
+// backlog; a viewer is a position in it. A viewer that is slow falls behind by
+// itself, costs no memory of its own, and holds up neither the guest nor other
+// viewers.
+//
+// Each open console has a libvirt connection of its own. A guest that does not
+// read its serial port (paused, crashed, or without a driver for it) leaves what
+// is typed in libvirtd's queue, and after a few messages libvirtd reads nothing
+// more from that connection: on a shared connection this would stop all work on
+// the host.
+package console
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// State says whether the viewers of a node see its console live.
+type State string
+
+// The states, spelled as on the wire.
+const (
+	// Connected: bytes flow both ways.
+	Connected State = "connected"
+	// Offline: the node is off, or its host is out of reach. The viewers are
+	// attached again when it returns.
+	Offline State = "offline"
+	// Taken: another program holds the console. It is ours again when that
+	// program leaves, or at Viewer.Take.
+	Taken State = "taken"
+)
+
+var (
+	// ErrClosed is returned by the methods of a viewer after its Close.
+	ErrClosed = errors.New("console: viewer is closed")
+	// ErrShutdown is returned once Run has been cancelled.
+	ErrShutdown = errors.New("console: service is shutting down")
+)
+
+// Hosts opens connections to the hosts.
+type Hosts interface {
+	// Dial opens a connection that belongs to the caller, who closes it. It has
+	// no close callback, and the libvirt event loop runs. It fails with
+	// fault.HostNotFound or fault.HostUnreachable, the latter without waiting
+	// where the host is known to be away.
+	Dial(ctx context.Context, host string) (*libvirt.Connect, error)
+}
+
+// Nodes tells where nodes are. Calls come from many goroutines.
+type Nodes interface {
+	// Place returns the host of the node with this domain UUID, and whether the
+	// node is active (running or paused); ok is false where no such node exists.
+	// It answers from memory.
+	Place(id string) (host string, active bool, ok bool)
+}
+
+// Options configure a Manager.
+type Options struct {
+	Hosts Hosts
+	Nodes Nodes
+	// Log takes what no viewer can be told; nil for slog.Default.
+	Log *slog.Logger
+	// HistoryBytes of recent output are replayed to a viewer that joins;
+	// 0 means 256 KiB.
+	HistoryBytes int
+	// ViewerQueueBytes is how far a viewer may fall behind before it loses its
+	// oldest bytes; 0 means 1 MiB. The larger of both sizes is what a watched
+	// console may take of memory, however many watch.
+	ViewerQueueBytes int
+}
+
+const (
+	defaultHistoryBytes     = 256 << 10
+	defaultViewerQueueBytes = 1 << 20
+)
+
+// Manager holds the consoles that are being watched. Its methods may be called
+// from any goroutine.
+type Manager struct {
+	hosts   Hosts
+	nodes   Nodes
+	log     *slog.Logger
+	history int // bytes replayed to a viewer that joins
+	backlog int // bytes kept for each console
+
+	ctx  context.Context // ends with Run; the hubs work under it
+	stop context.CancelFunc
+	work sync.WaitGroup // hubs, and the evictions that they started
+
+	mu     sync.Mutex
+	hubs   map[string]*hub
+	closed bool
+}
+
+// New checks the options and returns a manager that has opened nothing.
+func New(o Options) (*Manager, error) {
+	if o.Hosts == nil || o.Nodes == nil {
+		return nil, errors.New("console: Hosts and Nodes are required")
+	}
+	if o.HistoryBytes < 0 || o.ViewerQueueBytes < 0 {
+		return nil, errors.New("console: sizes must not be negative")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.HistoryBytes == 0 {
+		o.HistoryBytes = defaultHistoryBytes
+	}
+	if o.ViewerQueueBytes == 0 {
+		o.ViewerQueueBytes = defaultViewerQueueBytes
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	return &Manager{
+		hosts:   o.Hosts,
+		nodes:   o.Nodes,
+		log:     o.Log,
+		history: o.HistoryBytes,
+		backlog: max(o.HistoryBytes, o.ViewerQueueBytes),
+		ctx:     ctx,
+		stop:    stop,
+		hubs:    make(map[string]*hub),
+	}, nil
+}
+
+// Run works until ctx is cancelled. It then ends every viewer with ErrShutdown,
+// gives the consoles back, and returns nil when nothing of the manager runs any
+// more. It is called once.
+func (m *Manager) Run(ctx context.Context) error {
+	<-ctx.Done()
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.stop()
+	m.work.Wait()
+	return nil
+}
+
+// NodeChanged says that a node started, stopped, moved or vanished. It never
+// blocks, and costs nothing for a node that nobody watches.
+func (m *Manager) NodeChanged(id string) {
+	m.mu.Lock()
+	h := m.hubs[id]
+	m.mu.Unlock()
+	if h != nil {
+		signal(h.wake)
+	}
+}
+
+// ViewerOptions say how somebody watches.
+type ViewerOptions struct {
+	// ReadOnly viewers can neither type nor take the console over.
+	ReadOnly bool
+}
+
+// Attach adds a viewer to the node with this domain UUID, whether or not the
+// node is running. It does not wait for the console: the first State that the
+// viewer is given tells. It fails with fault.NodeNotFound, or with ErrShutdown.
+func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*Viewer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	// Asked without our lock: the inventory may call NodeChanged under its own.
+	if _, _, ok := m.nodes.Place(id); !ok {
+		return nil, nodeNotFound()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrShutdown
+	}
+	h := m.hubs[id]
+	if h == nil {
+		h = newHub(m, id)
+		m.hubs[id] = h
+		m.work.Add(1)
+		go h.run(m.ctx)
+	}
+	return h.join(o), nil
+}
+
+// Viewers returns how many watch the node now.
+func (m *Manager) Viewers(id string) int {
+	m.mu.Lock()
+	h := m.hubs[id]
+	m.mu.Unlock()
+	if h == nil {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.viewers)
+}
+
+func nodeNotFound() error {
+	return fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
+}
+
+// signal wakes the owner of c, a channel with room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

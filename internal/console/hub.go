@@ -1,0 +1,396 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// linger is how long the history outlives the last viewer, so that somebody
+	// who reloads a page finds it again.
+	linger = 2 * time.Minute
+	// takenRetry is how often we look whether another holder has left.
+	takenRetry = 2 * time.Second
+	// retryMin and retryMax bound the pause before a failed open is tried again.
+	retryMin = 100 * time.Millisecond
+	retryMax = 5 * time.Second
+	// steady is how long a stream must have lived for its end to be followed by
+	// an open without a pause.
+	steady = time.Second
+)
+
+// hub is the console of one node. Its goroutine, run, alone opens and closes the
+// stream; mu guards what it shares with viewers, and is held for moments only.
+type hub struct {
+	m    *Manager
+	id   string
+	wake chan struct{} // room for one: viewers, place or force may have changed
+
+	typed chan struct{} // room for one: input may have been queued
+
+	mu      sync.Mutex
+	viewers map[*Viewer]struct{}
+	backlog backlog
+	state   State         // empty until it is known
+	force   bool          // the next open takes the console from its holder
+	input   []byte        // typed, and not yet taken by the writer
+	room    chan struct{} // closed, and replaced, when Write should look again
+	err     error         // final, set when the hub ends
+}
+
+func newHub(m *Manager, id string) *hub {
+	return &hub{
+		m:       m,
+		id:      id,
+		wake:    make(chan struct{}, 1),
+		typed:   make(chan struct{}, 1),
+		viewers: make(map[*Viewer]struct{}),
+		backlog: backlog{limit: m.backlog},
+		room:    make(chan struct{}),
+	}
+}
+
+// join adds a viewer, which starts with the history.
+func (h *hub) join(o ViewerOptions) *Viewer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := &Viewer{
+		hub:      h,
+		readOnly: o.ReadOnly,
+		ready:    make(chan struct{}, 1),
+		done:     make(chan struct{}),
+		pos:      max(h.backlog.start, h.backlog.end-int64(h.m.history)),
+	}
+	if h.state != "" {
+		v.note(mark{h.backlog.end, h.state})
+	}
+	h.viewers[v] = struct{}{}
+	h.tell()
+	signal(h.wake)
+	return v
+}
+
+func (h *hub) leave(v *Viewer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v.closed {
+		return
+	}
+	v.closed = true
+	close(v.done)
+	delete(h.viewers, v)
+	h.tell()
+	signal(h.wake)
+}
+
+// tell wakes all viewers; the caller holds mu.
+func (h *hub) tell() {
+	for v := range h.viewers {
+		signal(v.ready)
+	}
+}
+
+// run keeps the stream as the viewers and the node want it, until the node is
+// gone, the manager stops, or nobody has watched for a while.
+func (h *hub) run(ctx context.Context) {
+	defer h.m.work.Done()
+	retry := retryMin
+	for {
+		if ctx.Err() != nil {
+			h.end(ErrShutdown)
+			return
+		}
+		host, active, ok := h.m.nodes.Place(h.id)
+		if !ok {
+			h.end(nodeNotFound())
+			return
+		}
+		watched, force := h.demand(active)
+		var pause time.Duration // 0: until something changes
+		switch {
+		case !watched:
+			pause = linger
+		case !active:
+			h.setState(Offline)
+			retry = retryMin
+		default:
+			opened := time.Now()
+			err := h.serve(ctx, host, force)
+			if time.Since(opened) > steady {
+				retry = retryMin
+			}
+			switch {
+			case err == nil:
+				continue
+			case errors.Is(err, errEnded) && time.Since(opened) > steady:
+				continue // the next open tells why
+			case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
+				h.setState(Taken)
+				pause = takenRetry
+			default:
+				if !errors.Is(err, errEnded) {
+					h.setState(Offline)
+				}
+				pause, retry = retry, min(2*retry, retryMax)
+			}
+		}
+		if h.sleep(ctx, pause) && !watched && h.retire() {
+			return
+		}
+	}
+}
+
+// demand returns whether anybody watches, and whether the console is to be taken
+// by force, which is asked for once and lapses with the node.
+func (h *hub) demand(active bool) (watched, force bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	watched = len(h.viewers) > 0
+	force = h.force && watched && active
+	h.force = false
+	return watched, force
+}
+
+// sleep waits for a change, or for d where that is not 0; it returns whether d
+// has passed.
+func (h *hub) sleep(ctx context.Context, d time.Duration) bool {
+	var elapsed <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		elapsed = timer.C
+	}
+	select {
+	case <-elapsed:
+		return true
+	case <-h.wake:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// retire takes the hub out of the manager unless somebody watches again.
+func (h *hub) retire() bool {
+	h.m.mu.Lock()
+	defer h.m.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.viewers) > 0 {
+		return false
+	}
+	delete(h.m.hubs, h.id)
+	return true
+}
+
+// end takes the hub out of the manager, and its viewers' hope.
+func (h *hub) end(err error) {
+	h.m.mu.Lock()
+	delete(h.m.hubs, h.id)
+	h.m.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+	h.roomChanged()
+	h.tell()
+}
+
+// setState tells the viewers of a new state.
+func (h *hub) setState(s State) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state == s {
+		return
+	}
+	h.state = s
+	for v := range h.viewers {
+		v.note(mark{h.backlog.end, s})
+	}
+	h.roomChanged()
+	h.tell()
+}
+
+// roomChanged lets waiting writers look again; the caller holds mu.
+func (h *hub) roomChanged() {
+	close(h.room)
+	h.room = make(chan struct{})
+}
+
+// output adds what the guest printed.
+func (h *hub) output(p []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.backlog.append(p)
+	h.tell()
+}
+
+// takeInput moves at most len(p) queued bytes into p.
+func (h *hub) takeInput(p []byte) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := copy(p, h.input)
+	if n == 0 {
+		return 0
+	}
+	h.input = append(h.input[:0], h.input[n:]...)
+	h.roomChanged()
+	return n
+}
+
+// release forgets the state, which the next open finds out anew, and what was
+// typed, which was meant for the stream that is gone. Viewers are not told.
+func (h *hub) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = ""
+	h.input = nil
+	h.roomChanged()
+}
+
+// errEnded says that an open stream came to its end: the node stopped, somebody
+// took the console by force, or the connection broke.
+var errEnded = errors.New("console stream ended")
+
+// serve opens the console and moves its bytes until it ends or is not wanted any
+// more (nil). It returns libvirt's error when the open fails.
+func (h *hub) serve(ctx context.Context, host string, force bool) error {
+	l, err := open(ctx, h.m.hosts, host, h.id, force)
+	if err != nil {
+		if fault.CodeOf(err) == fault.Internal && !errors.Is(err, libvirt.ERR_OPERATION_FAILED) {
+			h.m.log.Warn("cannot open console", "node", h.id, "host", host, "error", err)
+		}
+		return err
+	}
+	h.setState(Connected)
+
+	stop := make(chan struct{})
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		h.write(l, stop)
+	}()
+	err = h.read(ctx, l, host)
+	close(stop)
+	h.release()
+	if !l.alive() {
+		h.setState(Offline)
+	}
+	l.close(written, func() { h.evict(host) })
+	return err
+}
+
+// read moves the guest's output into the backlog. It returns nil when the stream
+// is not wanted any more, errEnded when it is over.
+func (h *hub) read(ctx context.Context, l *line, host string) error {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := l.stream.Recv(buf)
+		switch {
+		case err != nil:
+			if !errors.Is(err, io.EOF) {
+				h.m.log.Debug("console stream failed", "node", h.id, "error", err)
+			}
+			return errEnded
+		case n > 0:
+			h.output(buf[:n])
+			select {
+			case <-h.wake:
+				if !h.wanted(host) {
+					return nil
+				}
+			case <-ctx.Done():
+				return nil
+			default:
+			}
+			continue
+		}
+		// The stream would block.
+		l.want(libvirt.STREAM_EVENT_READABLE)
+		select {
+		case <-l.readable:
+		case <-l.lost:
+			return errEnded
+		case <-h.wake:
+			if !h.wanted(host) {
+				return nil
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// wanted returns whether a stream from this host still serves somebody. A wish
+// to force lapses: the console is ours.
+func (h *hub) wanted(host string) bool {
+	at, active, ok := h.m.nodes.Place(h.id)
+	watched, _ := h.demand(active)
+	return watched && ok && active && at == host
+}
+
+// write moves input to the guest until stop is closed or the stream fails. Send
+// may block while libvirtd takes no more.
+func (h *hub) write(l *line, stop <-chan struct{}) {
+	// Small messages let keystrokes overtake nothing and waste nothing; a paste
+	// takes a few.
+	buf := make([]byte, 4<<10)
+	for {
+		pending := buf[:h.takeInput(buf)]
+		if len(pending) == 0 {
+			select {
+			case <-h.typed:
+				continue
+			case <-stop:
+				return
+			}
+		}
+		for len(pending) > 0 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			n, err := l.stream.Send(pending)
+			if err != nil {
+				return // the reader sees the same end
+			}
+			if n >= 0 {
+				pending = pending[n:]
+				continue
+			}
+			// The stream would block.
+			l.want(libvirt.STREAM_EVENT_WRITABLE)
+			select {
+			case <-l.writable:
+			case <-stop:
+				return
+			}
+		}
+	}
+}
+
+// evict breaks our own hold on the console from a connection of its own, in the
+// background. It frees a close that waits behind input which the guest does not
+// read.
+func (h *hub) evict(host string) {
+	h.m.work.Add(1)
+	go func() {
+		defer h.m.work.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.m.ctx), evictPatience)
+		defer cancel()
+		l, err := open(ctx, h.m.hosts, host, h.id, true)
+		if err != nil {
+			h.m.log.Warn("cannot free console", "node", h.id, "host", host, "error", err)
+			return
+		}
+		idle := make(chan struct{})
+		close(idle)
+		l.close(idle, nil)
+	}()
+}

@@ -1,0 +1,217 @@
+package console
+
+import (
+	"context"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Message is one thing that a viewer is told. Exactly one member is set.
+type Message struct {
+	// Data is what the guest printed, in order and with nothing left out but
+	// what a Lagged message owned up to. It belongs to the receiver.
+	Data []byte
+	// State is the state from this point of the stream on.
+	State State
+	// Viewers is how many watch the node, this viewer included.
+	Viewers int
+	// Lagged is how many bytes the viewer lost here, because it was too slow.
+	Lagged int64
+}
+
+const (
+	messageBytes  = 32 << 10        // the most Data of one message
+	markLimit     = 64              // state changes that wait for one viewer; older ones are dropped
+	inputBytes    = 64 << 10        // what viewers typed and the host has not taken yet, for one node
+	inputPatience = 5 * time.Second // how long Write waits for room in it
+)
+
+// mark is a change of state between two bytes of the stream.
+type mark struct {
+	pos   int64
+	state State
+}
+
+// Viewer is one who watches a node. Next is called by one goroutine at a time;
+// the other methods may be called from any, also while Next waits.
+type Viewer struct {
+	hub      *hub
+	readOnly bool
+	ready    chan struct{} // room for one: there may be something for Next
+	done     chan struct{} // closed by Close
+
+	// Under hub.mu.
+	pos    int64  // position of the next byte for this viewer
+	marks  []mark // states that it has not been told
+	told   int    // number of viewers that it was told last
+	closed bool
+}
+
+// Next waits for the next message. The first ones are the history and, once it
+// is known, the state.
+//
+// It returns ctx's error when ctx ends; the viewer stays as it is. Any other
+// error is final, and comes after all that was still to be delivered: ErrClosed
+// after Close, ErrShutdown, or fault.NodeNotFound when the node is deleted. The
+// viewer must still be closed.
+func (v *Viewer) Next(ctx context.Context) (Message, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		m, ok, err := v.poll()
+		if ok || err != nil {
+			return m, err
+		}
+		select {
+		case <-v.ready:
+		case <-v.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// poll returns the next message if there is one.
+func (v *Viewer) poll() (m Message, ok bool, err error) {
+	h := v.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if v.closed {
+		return Message{}, false, ErrClosed
+	}
+	if n := len(h.viewers); n != v.told {
+		v.told = n
+		return Message{Viewers: n}, true, nil
+	}
+	if lost := h.backlog.start - v.pos; lost > 0 {
+		v.pos = h.backlog.start
+		return Message{Lagged: lost}, true, nil
+	}
+	until := h.backlog.end
+	if len(v.marks) > 0 {
+		if first := v.marks[0]; first.pos <= v.pos {
+			v.marks = v.marks[1:]
+			return Message{State: first.state}, true, nil
+		}
+		until = v.marks[0].pos
+	}
+	if v.pos < until {
+		data := h.backlog.read(v.pos, until, messageBytes)
+		v.pos += int64(len(data))
+		return Message{Data: data}, true, nil
+	}
+	return Message{}, false, h.err
+}
+
+// note queues a state for the viewer; the caller holds hub.mu.
+func (v *Viewer) note(m mark) {
+	if len(v.marks) == markLimit {
+		v.marks = v.marks[1:]
+	}
+	v.marks = append(v.marks, m)
+}
+
+// Write types p into the guest. It returns when p has been queued, and waits
+// while the queue, which all viewers of the node share, is full; it delays no
+// other viewer's output. What is queued when the console is lost is dropped.
+//
+// n is the number of bytes queued, less than len(p) only with an error:
+// fault.Forbidden for a read-only viewer, fault.NodeNotRunning while offline,
+// fault.NodeBusy while taken or when the guest has not read its input for some
+// seconds, and the final errors of Next.
+func (v *Viewer) Write(p []byte) (n int, err error) {
+	if v.readOnly {
+		return 0, readOnly()
+	}
+	h := v.hub
+	patience := time.NewTimer(inputPatience)
+	defer patience.Stop()
+	for {
+		queued, room, err := v.enqueue(p[n:])
+		n += queued
+		if err != nil || n == len(p) {
+			return n, err
+		}
+		if queued > 0 {
+			patience.Reset(inputPatience)
+		}
+		select {
+		case <-room:
+		case <-v.done:
+		case <-patience.C:
+			h.m.log.Debug("console input is not read", "node", h.id)
+			return n, fault.New(fault.NodeBusy, "The guest is not reading its console. Try again when it does.")
+		}
+	}
+}
+
+// enqueue queues as much of p as fits. room is closed when more may fit.
+func (v *Viewer) enqueue(p []byte) (n int, room <-chan struct{}, err error) {
+	h := v.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := v.usable(); err != nil {
+		return 0, nil, err
+	}
+	switch h.state {
+	case Connected:
+	case Taken:
+		return 0, nil, fault.New(fault.NodeBusy, "Another program holds this console. Take it over to type.")
+	default:
+		return 0, nil, notRunning()
+	}
+	n = min(len(p), inputBytes-len(h.input))
+	if n > 0 {
+		h.input = append(h.input, p[:n]...)
+		signal(h.typed)
+	}
+	return n, h.room, nil
+}
+
+// Take asks for the console to be taken from whoever holds it, and returns at
+// once: the outcome comes as a State. Where the console is ours it does nothing.
+// It fails with fault.Forbidden for a read-only viewer, fault.NodeNotRunning
+// while offline, and the final errors of Next.
+func (v *Viewer) Take() error {
+	if v.readOnly {
+		return readOnly()
+	}
+	h := v.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := v.usable(); err != nil {
+		return err
+	}
+	switch h.state {
+	case Connected:
+	case Offline:
+		return notRunning()
+	default: // taken, or not known yet
+		h.force = true
+		signal(h.wake)
+	}
+	return nil
+}
+
+// usable returns the final error, if there is one; the caller holds hub.mu.
+func (v *Viewer) usable() error {
+	if v.closed {
+		return ErrClosed
+	}
+	return v.hub.err
+}
+
+// Close takes the viewer out. The console is given back soon after the last one
+// left. Closing twice does nothing.
+func (v *Viewer) Close() {
+	v.hub.leave(v)
+}
+
+func readOnly() error {
+	return fault.New(fault.Forbidden, "You may watch this console, but not type in it.")
+}
+
+func notRunning() error {
+	return fault.New(fault.NodeNotRunning, "The console is offline. Start the node, or wait for its host to return.")
+}
