@@ -20,9 +20,8 @@ import (
 	"log/slog"
 	"sync"
 
-	"libvirt.org/go/libvirt"
-
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 // State says whether the viewers of a node see its console live.
@@ -49,11 +48,10 @@ var (
 
 // Hosts opens connections to the hosts.
 type Hosts interface {
-	// Dial opens a connection that belongs to the caller, who closes it. It has
-	// no close callback, and the libvirt event loop runs. It fails with
-	// fault.HostNotFound or fault.HostUnreachable, the latter without waiting
-	// where the host is known to be away.
-	Dial(ctx context.Context, host string) (*libvirt.Connect, error)
+	// Dial opens a connection beside the managed one, which f alone uses, and
+	// closes it after f. The connection has keep-alive and no close callback. A
+	// host that is known to be away fails with fault.HostUnreachable at once.
+	Dial(ctx context.Context, host string, f hypervisor.Call) error
 }
 
 // Nodes tells where nodes are. Calls come from many goroutines.

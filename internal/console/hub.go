@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"libvirt.org/go/libvirt"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 const (
@@ -135,8 +133,8 @@ func (h *hub) run(ctx context.Context) {
 				h.setState(Taken)
 				pause = takenRetry
 			default:
-				if !errors.Is(err, errEnded) {
-					h.setState(Offline)
+				if !errors.Is(err, errEnded) && h.setState(Offline) {
+					h.m.log.Info("console cannot be opened yet", "node", h.id, "host", host, "error", err)
 				}
 				pause, retry = retry, min(2*retry, retryMax)
 			}
@@ -201,12 +199,12 @@ func (h *hub) end(err error) {
 	h.tell()
 }
 
-// setState tells the viewers of a new state.
-func (h *hub) setState(s State) {
+// setState tells the viewers of a new state, and returns whether it is new.
+func (h *hub) setState(s State) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == s {
-		return
+		return false
 	}
 	h.state = s
 	for v := range h.viewers {
@@ -214,6 +212,7 @@ func (h *hub) setState(s State) {
 	}
 	h.roomChanged()
 	h.tell()
+	return true
 }
 
 // roomChanged lets waiting writers look again; the caller holds mu.
@@ -258,31 +257,29 @@ func (h *hub) release() {
 var errEnded = errors.New("console stream ended")
 
 // serve opens the console and moves its bytes until it ends or is not wanted any
-// more (nil). It returns libvirt's error when the open fails.
+// more (nil). Any other error than errEnded is that of the open.
 func (h *hub) serve(ctx context.Context, host string, force bool) error {
-	l, err := open(ctx, h.m.hosts, host, h.id, force)
-	if err != nil {
-		if fault.CodeOf(err) == fault.Internal && !errors.Is(err, libvirt.ERR_OPERATION_FAILED) {
-			h.m.log.Warn("cannot open console", "node", h.id, "host", host, "error", err)
+	return h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		l, err := open(conn, h.id, force)
+		if err != nil {
+			return err
 		}
+		h.setState(Connected)
+		stop := make(chan struct{})
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			h.write(l, stop)
+		}()
+		err = h.read(ctx, l, host)
+		close(stop)
+		h.release()
+		if !l.alive() {
+			h.setState(Offline)
+		}
+		l.close(written, func() { h.evict(host) })
 		return err
-	}
-	h.setState(Connected)
-
-	stop := make(chan struct{})
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		h.write(l, stop)
-	}()
-	err = h.read(ctx, l, host)
-	close(stop)
-	h.release()
-	if !l.alive() {
-		h.setState(Offline)
-	}
-	l.close(written, func() { h.evict(host) })
-	return err
+	})
 }
 
 // read moves the guest's output into the backlog. It returns nil when the stream
@@ -375,7 +372,7 @@ func (h *hub) write(l *line, stop <-chan struct{}) {
 	}
 }
 
-// evict breaks our own hold on the console from a connection of its own, in the
+// evict breaks our own hold on the console from another connection, in the
 // background. It frees a close that waits behind input which the guest does not
 // read.
 func (h *hub) evict(host string) {
@@ -384,13 +381,18 @@ func (h *hub) evict(host string) {
 		defer h.m.work.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.m.ctx), evictPatience)
 		defer cancel()
-		l, err := open(ctx, h.m.hosts, host, h.id, true)
+		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+			l, err := open(conn, h.id, true)
+			if err != nil {
+				return err
+			}
+			idle := make(chan struct{})
+			close(idle)
+			l.close(idle, nil)
+			return nil
+		})
 		if err != nil {
-			h.m.log.Warn("cannot free console", "node", h.id, "host", host, "error", err)
-			return
+			h.m.log.Warn("console cannot be freed from input that the guest does not read", "node", h.id, "host", host, "error", err)
 		}
-		idle := make(chan struct{})
-		close(idle)
-		l.close(idle, nil)
 	}()
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -9,15 +8,9 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-const (
-	// A connection on which libvirtd reads nothing more is closed after about
-	// keepAliveSeconds * (keepAliveCount + 1).
-	keepAliveSeconds = 5
-	keepAliveCount   = 3
-	// evictPatience is how long a close may wait for input that the guest does
-	// not read.
-	evictPatience = 3 * time.Second
-)
+// evictPatience is how long a close waits for input that the guest does not read
+// before it is forced, and how long forcing may take to connect.
+const evictPatience = 3 * time.Second
 
 // line is an open console: a non-blocking stream, and the connection that serves
 // it alone.
@@ -34,26 +27,14 @@ type line struct {
 	detached bool // the callback must not touch the stream any more
 }
 
-// open connects to a host and opens the first console of the domain with this
-// UUID. Nothing is left behind when it fails.
-func open(ctx context.Context, hosts Hosts, host, id string, force bool) (_ *line, err error) {
-	conn, err := hosts.Dial(ctx, host)
-	if err != nil {
-		return nil, fmt.Errorf("connect to host %s: %w", host, err)
-	}
+// open opens the first console of the domain with this UUID on a connection that
+// it has for itself. Nothing is left behind when it fails.
+func open(conn *libvirt.Connect, id string, force bool) (_ *line, err error) {
 	l := &line{
 		conn:     conn,
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 		lost:     make(chan struct{}, 1),
-	}
-	defer func() {
-		if err != nil {
-			conn.Close()
-		}
-	}()
-	if err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount); err != nil {
-		return nil, fmt.Errorf("set keep-alive for a console on host %s: %w", host, err)
 	}
 	dom, err := conn.LookupDomainByUUIDString(id)
 	if err != nil {
@@ -66,7 +47,7 @@ func open(ctx context.Context, hosts Hosts, host, id string, force bool) (_ *lin
 		return nil, fmt.Errorf("look up domain %s: got %s", id, got)
 	}
 	if err := conn.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { signal(l.lost) }); err != nil {
-		return nil, fmt.Errorf("watch the connection to host %s: %w", host, err)
+		return nil, fmt.Errorf("watch the connection of console %s: %w", id, err)
 	}
 	defer func() {
 		if err != nil {
@@ -84,9 +65,6 @@ func open(ctx context.Context, hosts Hosts, host, id string, force bool) (_ *lin
 	var flags libvirt.DomainConsoleFlags
 	if force {
 		flags = libvirt.DOMAIN_CONSOLE_FORCE
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
 	}
 	if err := dom.OpenConsole("", l.stream, flags); err != nil {
 		return nil, fmt.Errorf("open console of domain %s: %w", id, err)
@@ -133,7 +111,7 @@ func (l *line) alive() bool {
 	return err == nil && ok
 }
 
-// close gives the console back and frees every handle. written is closed by the
+// close gives the console back, and leaves the connection as it was before open. written is closed by the
 // writer, which has been told to stop. Where input is stuck, both the writer and
 // the stream's abort wait in libvirtd behind it; then evict, which must make
 // libvirtd drop the stream, is called, again and again until it works.
@@ -152,7 +130,6 @@ func (l *line) close(written <-chan struct{}, evict func()) {
 	await(aborted, evict)
 	l.stream.Free()
 	l.conn.UnregisterCloseCallback()
-	l.conn.Close()
 }
 
 // await waits for done, and calls evict each time that takes too long.
