@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
 	"github.com/alexedwards/scs/v2"
@@ -105,7 +107,7 @@ func New(o Options) (*Service, error) {
 // RetryAfter set, without looking at the password.
 func (s *Service) SignIn(ctx context.Context, name, password string) (sessionToken string, expires time.Time, p Principal, err error) {
 	name = canonical(name)
-	if len(name) > maxNameBytes || len(password) > maxPasswordBytes {
+	if !storable(name, maxNameBytes) || len(password) > maxPasswordBytes {
 		return "", time.Time{}, Principal{}, errWrongPassword()
 	}
 	if err := s.attempts.check(name); err != nil {
@@ -145,6 +147,13 @@ func (s *Service) SignIn(ctx context.Context, name, password string) (sessionTok
 
 func errWrongPassword() error {
 	return fault.New(fault.Unauthenticated, "The name or the password is wrong.")
+}
+
+// storable tells whether a text of at most maxBytes, with something in it, may
+// go to the database: PostgreSQL takes neither broken UTF-8 nor a NUL.
+func storable(text string, maxBytes int) bool {
+	return text != "" && len(text) <= maxBytes && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // canonical is the spelling of an account's name that is stored and compared.

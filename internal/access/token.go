@@ -86,7 +86,7 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	switch {
 	case p.UserID == "":
 		return Token{}, "", fault.New(fault.Unsupported, "Tokens belong to accounts; this service runs with sign-in switched off, and needs none.")
-	case name == "" || len(name) > maxTokenName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case !storable(name, maxTokenName):
 		return Token{}, "", fault.Field("name", "Give the token a name of 1 to %d bytes without control characters.", maxTokenName)
 	case !expires.IsZero() && !expires.After(now):
 		return Token{}, "", fault.Field("expires", "The token would have expired already; choose a later time, or none.")
@@ -137,12 +137,16 @@ func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 // DeleteToken deletes one of the tokens that Tokens lists for p; it opens
 // nothing from then on. For any other it answers fault.NotFound.
 func (s *Service) DeleteToken(ctx context.Context, p Principal, id string) error {
+	unknown := fault.New(fault.NotFound, "There is no such token.")
+	if uuid.Validate(id) != nil {
+		return unknown
+	}
 	result := s.visible(ctx, p).Where("id = ?", id).Delete(&tokenRow{})
 	if result.Error != nil {
 		return fmt.Errorf("delete token %s: %w", id, result.Error)
 	}
 	if result.RowsAffected == 0 {
-		return fault.New(fault.NotFound, "There is no such token.")
+		return unknown
 	}
 	s.log.InfoContext(ctx, "token deleted", "user", p.Name, "token", id)
 	return nil

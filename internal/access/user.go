@@ -107,18 +107,21 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) error 
 	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
 		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
 	}
+	unknown := fault.New(fault.NotFound, "There is no account of that name.")
+	if name = canonical(name); !storable(name, maxNameBytes) {
+		return unknown
+	}
 	hash, err := s.hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	name = canonical(name)
 	result := s.db.WithContext(ctx).Model(&user{}).Where("name = ?", name).
 		Updates(map[string]any{"password": hash, "epoch": gorm.Expr("epoch + 1")})
 	if result.Error != nil {
 		return fmt.Errorf("set a password: %w", result.Error)
 	}
 	if result.RowsAffected == 0 {
-		return fault.New(fault.NotFound, "There is no account of that name.")
+		return unknown
 	}
 	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
 	return nil

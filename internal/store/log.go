@@ -15,7 +15,10 @@ const slowStatement = time.Second
 // complaints, both as warnings. Errors are left to the callers, who get them
 // anyway. The values of a statement are never written: passwords' hashes,
 // tokens' hashes and users' data are among them.
-type statementLog struct{ log *slog.Logger }
+type statementLog struct {
+	log  *slog.Logger
+	slow time.Duration
+}
 
 var (
 	_ logger.Interface = statementLog{}
@@ -43,7 +46,7 @@ func (l statementLog) Error(ctx context.Context, text string, values ...any) {
 // Trace writes a statement that took long.
 func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (sql string, rows int64), _ error) {
 	took := time.Since(begin)
-	if took < slowStatement {
+	if took < l.slow {
 		return
 	}
 	sql, rows := statement()

@@ -97,7 +97,7 @@ func parse(raw string) (path string, isSQLite bool, err error) {
 // connect wraps an open pool in GORM.
 func connect(dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
 	return gorm.Open(dialector, &gorm.Config{
-		Logger:               statementLog{log: log},
+		Logger:               statementLog{log: log, slow: slowStatement},
 		TranslateError:       true,
 		DisableAutomaticPing: true,
 		NowFunc:              func() time.Time { return time.Now().UTC() },

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
+)
+
+func TestIntents(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		first, err := Open(ctx, url, nil, IntentMigrations()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		type plan struct{ Volume string }
+		var begun []Intent
+		for _, of := range []struct{ kind, host string }{
+			{"node.create", "a"}, {"image.upload", "a"}, {"node.create", "a"}, {"node.create", "b"}, {"catalog.pull", ""},
+		} {
+			intent, err := NewIntents(first).Begin(ctx, of.kind, of.host, plan{Volume: "v\x00\"1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun = append(begun, intent)
+		}
+		if err := Close(first); err != nil {
+			t.Fatal(err)
+		}
+
+		intents := NewIntents(open(t, url, IntentMigrations()...))
+		check := func(want []Intent, host string, kinds ...string) {
+			t.Helper()
+			got, err := intents.Pending(ctx, host, kinds...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.EqualFunc(got, want, func(a, b Intent) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+				t.Errorf("pending on %q, kinds %v:\n got %v\nwant %v", host, kinds, got, want)
+			}
+		}
+		check(begun[0:3], "a")
+		check([]Intent{begun[0], begun[2]}, "a", "node.create")
+		check(begun[0:3], "a", "node.create", "image.upload")
+		check(begun[3:4], "b")
+		check(begun[4:5], "")
+		check(nil, "c")
+		for range 2 {
+			if err := intents.Done(ctx, begun[0].ID); err != nil {
+				t.Error(err)
+			}
+		}
+		check(begun[1:3], "a")
+		if _, err := intents.Begin(ctx, "test", "", func() {}); err == nil {
+			t.Error("data that is not JSON was taken")
+		}
+	})
+}
+
+// TestIntentSurvivesKill kills a process right after Begin has returned in it.
+func TestIntentSurvivesKill(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), asChild+"="+url)
+		child.Stderr = os.Stderr
+		if _, err := child.StdinPipe(); err != nil { // held open: the child waits on it
+			t.Fatal(err)
+		}
+		output, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		id, readErr := bufio.NewReader(output).ReadString('\n')
+		if err := child.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = child.Wait() // it was killed
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		intents, err := NewIntents(open(t, url, IntentMigrations()...)).Pending(t.Context(), "h")
+		if err != nil || len(intents) != 1 || intents[0].ID != strings.TrimSpace(id) {
+			t.Errorf("pending = %v, %v; want intent %s", intents, err, id)
+		}
+	})
+}
+
+// beginAndWait is the process that TestIntentSurvivesKill kills.
+func beginAndWait(url string) {
+	ctx := context.Background()
+	db, err := Open(ctx, url, nil, IntentMigrations()...)
+	if err == nil {
+		var intent Intent
+		intent, err = NewIntents(db).Begin(ctx, "test", "h", nil)
+		fmt.Println(intent.ID)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test has gone
+}
