@@ -1,0 +1,201 @@
+package domain
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const createIntent = "node.create"
+
+// createData is what recovery needs to complete or undo a creation.
+type createData struct {
+	ID     string `json:"id"`
+	Volume string `json:"volume"`
+}
+
+// keyspace makes node ids of idempotency keys (RFC 9562, version 5): a repeated
+// request finds the node by its id, also after a crash and without a database.
+var keyspace = uuid.MustParse("0f0d7c1e-6f1d-5b5e-9f0a-6d1f6f6e6f64")
+
+// Create makes a node: an overlay on the image, and a domain on the overlay. It
+// fails as a whole: no error leaves either of them behind, and a crash is undone
+// at the next start. existed is true when IdempotencyKey found the node of an
+// earlier request.
+//
+// Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, those of
+// Storage.Usable and Storage.CreateOverlay, HostUnreachable, Hypervisor.
+func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, err error) {
+	if err := ValidName(spec.Name); err != nil {
+		return Node{}, false, err
+	}
+	host, err := s.o.Hosts.Host(spec.Host)
+	if err != nil {
+		return Node{}, false, err
+	}
+	spec.Host = host.Name()
+	id := uuid.NewString()
+	if spec.IdempotencyKey != "" {
+		id = uuid.NewSHA1(keyspace, []byte(spec.Owner+"\x00"+spec.IdempotencyKey)).String()
+	}
+	release, err := s.claim(ctx, id)
+	if err != nil {
+		return Node{}, false, err
+	}
+	defer release()
+	if n, err := s.inv.get(id); err == nil {
+		if n.Name != spec.Name || n.Image.ID != spec.ImageID {
+			return Node{}, false, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for node %q. Use a new key for a new request.", n.Name)
+		}
+		return n, true, nil
+	}
+
+	image, err := s.o.Storage.Usable(spec.Host, spec.ImageID)
+	if err != nil {
+		return Node{}, false, err
+	}
+	if spec.ImageType != "" && spec.ImageType != image.Type {
+		return Node{}, false, fault.New(fault.ImageNotFound, "There is no %s image %q; it is a %s image.", spec.ImageType, spec.ImageID, image.Type)
+	}
+	caps := host.Status().Capabilities
+	spec, err = spec.complete(limits{host: spec.Host, maxRAMMiB: caps.MemoryMiB, maxCPUs: caps.CPUs, imageID: image.ID, imageBytes: image.VirtualBytes})
+	if err != nil {
+		return Node{}, false, err
+	}
+	if spec.OSType == "" {
+		spec.OSType = image.OSType
+	}
+	freeName, err := s.reserveName(spec.Host, spec.Name)
+	if err != nil {
+		return Node{}, false, err
+	}
+	defer freeName()
+
+	if err := s.make(ctx, spec, id, image, caps.Accelerator); err != nil {
+		return Node{}, false, explain(err, "make", spec.Name)
+	}
+	s.inv.sync(ctx, spec.Host, id)
+	n, err = s.inv.get(id)
+	return n, false, err
+}
+
+// make lays the overlay and defines the domain, or leaves neither.
+func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImage, accelerator string) error {
+	logPath, err := s.o.Storage.ConsoleLog(spec.Host, id)
+	if err != nil {
+		return err
+	}
+	volume := id + ".qcow2"
+	done, err := s.begin(ctx, createIntent, spec.Host, createData{ID: id, Volume: volume})
+	if err != nil {
+		return err
+	}
+	overlay, err := s.o.Storage.CreateOverlay(ctx, spec.Host, volume, image.ID, spec.DiskBytes)
+	if err == nil {
+		err = s.define(ctx, spec.Host, build{
+			id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
+			overlayPath: overlay, basePath: image.Path, baseFormat: image.Format, logPath: logPath,
+			vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
+			metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
+		})
+	}
+	if err == nil {
+		done(true)
+		return nil
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	undo := s.o.Storage.DeleteNodeVolume(ctx, spec.Host, volume)
+	done(undo == nil)
+	if undo != nil {
+		s.o.Log.Error("a half-made node could not be undone yet; it is tried again at the next start", "node", id, "error", undo)
+	}
+	return err
+}
+
+// define gives libvirt the domain.
+func (s *Service) define(ctx context.Context, host string, b build) error {
+	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		b.network = defaultNetwork(conn)
+		text, err := b.xml()
+		if err != nil {
+			return err
+		}
+		d, err := conn.DomainDefineXMLFlags(text, libvirt.DOMAIN_DEFINE_VALIDATE)
+		if err != nil {
+			if other, lookup := conn.LookupDomainByName(b.name); lookup == nil {
+				_ = other.Free()
+				return nameTaken(host, b.name)
+			}
+			return err
+		}
+		return d.Free()
+	})
+}
+
+// defaultNetwork returns the name of libvirt's default network when it runs;
+// else nodes get user-mode networking, which needs nothing of the host.
+func defaultNetwork(conn *libvirt.Connect) string {
+	const name = "default"
+	network, err := conn.LookupNetworkByName(name)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = network.Free() }()
+	if active, err := network.IsActive(); err != nil || !active {
+		return ""
+	}
+	return name
+}
+
+// NetworkMode tells what a node made now would get on the host: "default" or
+// "user".
+func (s *Service) NetworkMode(ctx context.Context, host string) (string, error) {
+	mode := "user"
+	err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		if name := defaultNetwork(conn); name != "" {
+			mode = name
+		}
+		return nil
+	})
+	return mode, err
+}
+
+// reserveName keeps two requests from making two nodes of one name; libvirt
+// itself refuses a name that a domain has.
+func (s *Service) reserveName(host, name string) (free func(), err error) {
+	for _, n := range s.inv.list() {
+		if n.Host == host && n.Name == name {
+			return nil, nameTaken(host, name)
+		}
+	}
+	key := host + "/" + name
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.names[key] {
+		return nil, nameTaken(host, name)
+	}
+	s.names[key] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.names, key)
+	}, nil
+}
+
+func nameTaken(host, name string) error {
+	err := fault.New(fault.NodeNameTaken, "There is already a domain %q on host %q. Choose another name.", name, host)
+	err.Field = "name"
+	return err
+}
+
+// isGone tells whether an error says that the domain is not there.
+func isGone(err error) bool {
+	return errors.Is(err, libvirt.ERR_NO_DOMAIN) || fault.CodeOf(err) == fault.NodeNotFound
+}

@@ -1,0 +1,367 @@
+package domain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// inventory is what all domains of all hosts look like, kept true by events.
+//
+// Each host has one feed, whose only goroutine reads from libvirt and writes
+// here: so an older reading never overwrites a newer one.
+type inventory struct {
+	events *event.Broker
+	log    *slog.Logger
+	feeds  map[string]*feed // by host name; never changes
+
+	mu       sync.RWMutex
+	nodes    map[string]map[string]Node // by host name and id
+	watchers []func(id string)          // never changes once the feeds run
+}
+
+// feed collects what is to be read on one host.
+type feed struct {
+	host *hypervisor.Host
+	wake chan struct{} // one slot
+
+	mu      sync.Mutex
+	all     bool
+	dirty   map[string]bool
+	waiting []chan struct{} // closed when all of the above was read
+}
+
+func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
+	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}}
+	for _, h := range hosts.Hosts() {
+		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}}
+		inv.nodes[h.Name()] = map[string]Node{}
+	}
+	return inv
+}
+
+// note asks for a domain to be read, or for all of them with an empty id.
+func (f *feed) note(id string, done chan struct{}) {
+	f.mu.Lock()
+	if id == "" {
+		f.all = true
+	} else {
+		f.dirty[id] = true
+	}
+	if done != nil {
+		f.waiting = append(f.waiting, done)
+	}
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sync reads a domain anew and returns when the inventory shows it; so a user
+// sees what they changed.
+func (inv *inventory) sync(ctx context.Context, host, id string) {
+	done := make(chan struct{})
+	inv.feeds[host].note(id, done)
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// run serves one feed until ctx ends.
+func (inv *inventory) run(ctx context.Context, f *feed) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		}
+		f.mu.Lock()
+		all, dirty, waiting := f.all, f.dirty, f.waiting
+		f.all, f.dirty, f.waiting = false, map[string]bool{}, nil
+		f.mu.Unlock()
+
+		err := f.host.Do(ctx, func(conn *libvirt.Connect) error {
+			if all {
+				return inv.readAll(conn, f.host.Name())
+			}
+			for id := range dirty {
+				inv.readOne(conn, f.host.Name(), id)
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			// The host went away: everything is read again when it is back.
+			inv.log.Warn("the inventory could not be read", "host", f.host.Name(), "error", err)
+		}
+		for _, w := range waiting {
+			close(w)
+		}
+	}
+}
+
+func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
+	domains, err := conn.ListAllDomains(0)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range domains {
+		if n, ok := inv.read(&domains[i], host); ok {
+			seen[n.ID] = true
+			inv.put(n)
+		}
+		_ = domains[i].Free()
+	}
+	inv.mu.RLock()
+	var gone []string
+	for id := range inv.nodes[host] {
+		if !seen[id] {
+			gone = append(gone, id)
+		}
+	}
+	inv.mu.RUnlock()
+	for _, id := range gone {
+		inv.remove(host, id)
+	}
+	return nil
+}
+
+func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) {
+	d, err := conn.LookupDomainByUUIDString(id)
+	if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+		inv.remove(host, id)
+		return
+	}
+	if err != nil {
+		inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
+		return
+	}
+	defer func() { _ = d.Free() }()
+	if n, ok := inv.read(d, host); ok {
+		inv.put(n)
+	} else {
+		inv.remove(host, id)
+	}
+}
+
+// read takes a snapshot of a domain. It is false when the domain is gone. A
+// domain whose XML cannot be understood is shown with what is known.
+func (inv *inventory) read(d *libvirt.Domain, host string) (Node, bool) {
+	id, err := d.GetUUIDString()
+	if err != nil {
+		return Node{}, false
+	}
+	n := Node{ID: id, Host: host}
+	if n.Name, err = d.GetName(); err != nil {
+		return Node{}, false
+	}
+	state, reason, err := d.GetState()
+	if err != nil {
+		return Node{}, false
+	}
+	n.State = nodeState(state, reason)
+	if n.Persistent, err = d.IsPersistent(); err != nil {
+		return Node{}, false
+	}
+	if n.Persistent {
+		n.Autostart, _ = d.GetAutostart()
+	}
+	text, err := d.GetXMLDesc(0)
+	if err != nil {
+		return Node{}, false
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		n.Problem = "Its XML cannot be understood here; use virsh for it."
+		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", id, "error", err)
+		return n, true
+	}
+	n.describe(&def)
+	if disk := firstDisk(&def); disk != nil {
+		n.OverlayPath = disk.Source.File.File
+		n.BackingPath, _ = backingFile(disk)
+		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
+			n.DiskBytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
+		} else {
+			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
+		}
+	}
+	return n, true
+}
+
+// describe fills in what the XML says.
+func (n *Node) describe(def *libvirtxml.Domain) {
+	n.Accelerator = def.Type
+	if def.Metadata != nil {
+		if m, ok := findMetadata(def.Metadata.XML); ok {
+			n.Managed, n.Owner, n.OSType, n.Created = true, m.Owner, m.OSType, m.Created.UTC()
+			if m.Image != nil {
+				n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
+			}
+		}
+	}
+	if def.Memory != nil {
+		n.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
+	}
+	if def.VCPU != nil {
+		n.CPUs = int(def.VCPU.Value) //nolint:gosec // libvirt's own limit is far below
+	}
+	if def.Devices == nil {
+		return
+	}
+	n.Console = len(def.Devices.Consoles) > 0 || len(def.Devices.Serials) > 0
+	for _, g := range def.Devices.Graphics {
+		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
+			n.VNCPort = g.VNC.Port
+		}
+	}
+}
+
+// mebibytes converts libvirt's memory units; the XML that libvirt gives out has
+// KiB.
+func mebibytes(value uint, unit string) int64 {
+	v := int64(value) //nolint:gosec // KiB of real memory fit
+	switch unit {
+	case "b", "bytes":
+		return v >> 20
+	case "MiB", "M":
+		return v
+	case "GiB", "G":
+		return v << 10
+	case "TiB", "T":
+		return v << 20
+	default:
+		return v >> 10
+	}
+}
+
+func nodeState(state libvirt.DomainState, reason int) State {
+	switch state {
+	case libvirt.DOMAIN_RUNNING, libvirt.DOMAIN_BLOCKED:
+		return Running
+	case libvirt.DOMAIN_PAUSED:
+		if libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_STARTING_UP {
+			return Starting
+		}
+		if libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_CRASHED {
+			return Crashed
+		}
+		return Paused
+	case libvirt.DOMAIN_PMSUSPENDED:
+		return Paused
+	case libvirt.DOMAIN_SHUTDOWN:
+		return Stopping
+	case libvirt.DOMAIN_CRASHED:
+		return Crashed
+	default:
+		if libvirt.DomainShutoffReason(reason) == libvirt.DOMAIN_SHUTOFF_CRASHED {
+			return Crashed
+		}
+		return Stopped
+	}
+}
+
+// put stores a node and tells of it when anything changed.
+func (inv *inventory) put(n Node) {
+	inv.mu.Lock()
+	old, known := inv.nodes[n.Host][n.ID]
+	switch {
+	case !n.Active():
+	case known && (old.Active() || old.State == Unreachable):
+		n.Started = old.Started
+	case known:
+		n.Started = time.Now()
+	}
+	inv.nodes[n.Host][n.ID] = n
+	inv.mu.Unlock()
+	if !known || old != n {
+		inv.publish(event.NodeChanged, n.ID, n)
+	}
+}
+
+// Removed is the data of event.NodeRemoved.
+type Removed struct {
+	ID   string `json:"id"`
+	Host string `json:"host"`
+}
+
+func (inv *inventory) remove(host, id string) {
+	inv.mu.Lock()
+	_, known := inv.nodes[host][id]
+	delete(inv.nodes[host], id)
+	inv.mu.Unlock()
+	if known {
+		inv.publish(event.NodeRemoved, id, Removed{ID: id, Host: host})
+	}
+}
+
+// hostDown marks the host's nodes as unreachable.
+func (inv *inventory) hostDown(host string) {
+	inv.mu.Lock()
+	var changed []Node
+	for id, n := range inv.nodes[host] {
+		if n.State != Unreachable {
+			n.State, n.VNCPort = Unreachable, 0
+			inv.nodes[host][id] = n
+			changed = append(changed, n)
+		}
+	}
+	inv.mu.Unlock()
+	for _, n := range changed {
+		inv.publish(event.NodeChanged, n.ID, n)
+	}
+	inv.events.Publish(event.HostChanged, map[string]string{"host": host})
+}
+
+func (inv *inventory) publish(t event.Type, id string, data any) {
+	inv.events.Publish(t, data)
+	for _, w := range inv.watchers {
+		w(id)
+	}
+}
+
+// list returns all nodes, by name and id.
+func (inv *inventory) list() []Node {
+	inv.mu.RLock()
+	var list []Node
+	for _, nodes := range inv.nodes {
+		for _, n := range nodes {
+			list = append(list, n)
+		}
+	}
+	inv.mu.RUnlock()
+	slices.SortFunc(list, func(a, b Node) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
+	})
+	return list
+}
+
+// get finds a node. While it migrates two hosts have it: the one where it runs
+// is meant.
+func (inv *inventory) get(id string) (Node, error) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	var found Node
+	for _, nodes := range inv.nodes {
+		if n, ok := nodes[id]; ok && (found.ID == "" || n.Active()) {
+			found = n
+		}
+	}
+	if found.ID == "" {
+		return Node{}, fault.New(fault.NodeNotFound, "There is no node %q. It may have been deleted; `GET /api/nodes` lists those that are there.", id)
+	}
+	return found, nil
+}

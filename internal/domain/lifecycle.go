@@ -1,0 +1,197 @@
+package domain
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Start starts a node; one that runs is left as it is, a paused one is refused.
+func (s *Service) Start(ctx context.Context, id string) (Node, error) {
+	return s.change(ctx, id, "start", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		state, err := stateOf(d)
+		if err != nil {
+			return err
+		}
+		switch state {
+		case Running, Starting:
+			return nil
+		case Paused:
+			return fault.New(fault.NodeRunning, "Node %q is paused. Resume it.", n.Name)
+		case Stopping:
+			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it is off.", n.Name)
+		}
+		return d.Create()
+	})
+}
+
+// Stop asks the guest to shut down (the ACPI power button) and returns at once;
+// with force it pulls the plug. A node that is off is left as it is.
+func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
+	return s.change(ctx, id, "stop", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		state, err := stateOf(d)
+		switch {
+		case err != nil:
+			return err
+		case state == Stopped || state == Crashed:
+			return nil
+		case force:
+			return d.Destroy()
+		case state == Paused:
+			return fault.New(fault.NodeNotRunning, "Node %q is paused and cannot hear the power button. Resume it, or stop it with {\"force\":true}.", n.Name)
+		}
+		// Without the flag libvirt would wait for a guest agent that may not be there.
+		return d.ShutdownFlags(libvirt.DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+	})
+}
+
+// Reboot has the guest reboot itself (ACPI).
+func (s *Service) Reboot(ctx context.Context, id string) (Node, error) {
+	return s.whileRunning(ctx, id, "reboot", func(d *libvirt.Domain) error { return d.Reboot(libvirt.DOMAIN_REBOOT_ACPI_POWER_BTN) })
+}
+
+// Reset presses the reset button: the guest is not asked.
+func (s *Service) Reset(ctx context.Context, id string) (Node, error) {
+	return s.whileRunning(ctx, id, "reset", func(d *libvirt.Domain) error { return d.Reset(0) })
+}
+
+// Pause stops the guest's CPUs; one that is paused stays so.
+func (s *Service) Pause(ctx context.Context, id string) (Node, error) {
+	return s.whileRunning(ctx, id, "pause", func(d *libvirt.Domain) error {
+		if state, err := stateOf(d); err != nil || state == Paused {
+			return err
+		}
+		return d.Suspend()
+	})
+}
+
+// Resume lets a paused guest go on; one that runs does.
+func (s *Service) Resume(ctx context.Context, id string) (Node, error) {
+	return s.whileRunning(ctx, id, "resume", func(d *libvirt.Domain) error {
+		if state, err := stateOf(d); err != nil || state == Running {
+			return err
+		}
+		return d.Resume()
+	})
+}
+
+// whileRunning is change for a node that has a QEMU process.
+func (s *Service) whileRunning(ctx context.Context, id, verb string, f func(d *libvirt.Domain) error) (Node, error) {
+	return s.change(ctx, id, verb, func(_ context.Context, n Node, d *libvirt.Domain) error {
+		active, err := d.IsActive()
+		if err != nil {
+			return err
+		}
+		if !active {
+			return fault.New(fault.NodeNotRunning, "Node %q is not running. Start it first.", n.Name)
+		}
+		return f(d)
+	})
+}
+
+// Rename gives a stopped node another name; its id and disk stay.
+func (s *Service) Rename(ctx context.Context, id, name string) (Node, error) {
+	if err := ValidName(name); err != nil {
+		return Node{}, err
+	}
+	return s.change(ctx, id, "rename", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if n.Name == name {
+			return nil
+		}
+		if err := mustBeOff(d, n, "renamed"); err != nil {
+			return err
+		}
+		free, err := s.reserveName(n.Host, name)
+		if err != nil {
+			return err
+		}
+		defer free()
+		return d.Rename(name, 0)
+	})
+}
+
+// Adopt makes a domain that others defined one of ours, by writing our metadata
+// into it. Nothing else of it changes.
+func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
+	return s.change(ctx, id, "adopt", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		switch {
+		case n.Managed:
+			return fault.New(fault.NodeManaged, "Node %q is managed already.", n.Name)
+		case !n.Persistent:
+			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
+		}
+		text, err := xml.Marshal(newMetadata(owner, n.OSType, ImageRef{}, time.Now()))
+		if err != nil {
+			return err
+		}
+		impact := libvirt.DOMAIN_AFFECT_CONFIG
+		if active, err := d.IsActive(); err != nil {
+			return err
+		} else if active {
+			impact |= libvirt.DOMAIN_AFFECT_LIVE
+		}
+		return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, string(text), metadataPrefix, Namespace, impact)
+	})
+}
+
+// XML returns the domain's XML as libvirt gives it, without its secrets.
+func (s *Service) XML(ctx context.Context, id string) (string, error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return "", err
+	}
+	var text string
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		text, err = d.GetXMLDesc(0)
+		return err
+	})
+	if err != nil {
+		return "", explain(err, "read", n.Name)
+	}
+	return text, nil
+}
+
+func stateOf(d *libvirt.Domain) (State, error) {
+	state, reason, err := d.GetState()
+	return nodeState(state, reason), err
+}
+
+// mustBeOff refuses what a running node does not allow.
+func mustBeOff(d *libvirt.Domain, n Node, done string) error {
+	active, err := d.IsActive()
+	if err != nil {
+		return err
+	}
+	if active {
+		return fault.New(fault.NodeRunning, "Node %q is running; it can be %s when it is off. Stop it first.", n.Name, done)
+	}
+	return nil
+}
+
+// mustBeManaged refuses to destroy what is not ours.
+func mustBeManaged(n Node, verb string) error {
+	if n.Managed {
+		return nil
+	}
+	return fault.New(fault.NodeNotManaged, "Node %q was defined by others, so it is not %s here. Adopt it first (POST /api/nodes/%s/adopt).", n.Name, verb, n.ID)
+}
+
+// forceOff pulls the plug of a domain that runs.
+func forceOff(d *libvirt.Domain) error {
+	active, err := d.IsActive()
+	if err != nil || !active {
+		return err
+	}
+	if err := d.Destroy(); err != nil {
+		if active, again := d.IsActive(); again == nil && !active {
+			return nil // it went off by itself
+		}
+		return fmt.Errorf("pull the plug: %w", err)
+	}
+	return nil
+}

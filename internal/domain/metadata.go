@@ -1,0 +1,66 @@
+package domain
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"time"
+)
+
+// Namespace is the XML namespace of our element in a domain's <metadata>.
+const Namespace = "https://sandboxlabs.dev/ns/node/1"
+
+// metadataPrefix is the prefix that libvirt gives the element.
+const metadataPrefix = "sandboxlabs"
+
+// metadata is our element. It is written when a node is made or adopted; what
+// others add to it, or beside it, is never touched.
+type metadata struct {
+	XMLName xml.Name  `xml:"https://sandboxlabs.dev/ns/node/1 node"`
+	Owner   string    `xml:"owner,omitempty"`
+	Created time.Time `xml:"created"`
+	OSType  string    `xml:"osType,omitempty"`
+	Image   *struct {
+		Type string `xml:"type,attr"`
+		ID   string `xml:"id,attr"`
+		Name string `xml:"name,attr,omitempty"`
+	} `xml:"image"`
+}
+
+func newMetadata(owner, osType string, image ImageRef, created time.Time) metadata {
+	m := metadata{Owner: owner, OSType: osType, Created: created.UTC().Truncate(time.Second)}
+	if image.ID != "" {
+		m.Image = &struct {
+			Type string `xml:"type,attr"`
+			ID   string `xml:"id,attr"`
+			Name string `xml:"name,attr,omitempty"`
+		}{image.Type, image.ID, image.Name}
+	}
+	return m
+}
+
+// findMetadata looks for our element among the content of <metadata>.
+func findMetadata(inner string) (metadata, bool) {
+	d := xml.NewDecoder(strings.NewReader(inner))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) || err != nil {
+			return metadata{}, false
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if start.Name.Space != Namespace || start.Name.Local != "node" {
+			if d.Skip() != nil {
+				return metadata{}, false
+			}
+			continue
+		}
+		// A part that another program garbled does not make the node a stranger's.
+		var m metadata
+		_ = d.DecodeElement(&m, &start)
+		return m, true
+	}
+}

@@ -1,0 +1,69 @@
+// Package domain makes nodes of libvirt domains: it builds and defines them,
+// moves them through their life, and keeps an inventory of all domains that
+// libvirt's events keep true.
+//
+// A node is a domain: its id is the domain's UUID, its name the domain's name,
+// and what libvirt has no place for is in the domain's metadata. Nothing about
+// a node is stored elsewhere but the intents of changes that are under way.
+package domain
+
+import "time"
+
+// State is what a node does.
+type State string
+
+// The states of a node.
+const (
+	Running     State = "running"
+	Stopped     State = "stopped"
+	Paused      State = "paused"
+	Starting    State = "starting"
+	Stopping    State = "stopping"
+	Crashed     State = "crashed"
+	Unreachable State = "unreachable" // its host is away; the node itself may well run
+)
+
+// Node is a snapshot of one domain. RAM is in MiB, sizes are in bytes.
+type Node struct {
+	ID      string // the domain's UUID
+	Name    string
+	Host    string
+	State   State
+	Managed bool // it carries our metadata: made or adopted here
+	OSType  string
+	Image   ImageRef
+	// OverlayPath is the file of the first disk, on the host.
+	OverlayPath string
+	// BackingPath is the file that OverlayPath lies on; empty when it stands alone.
+	BackingPath string
+	RAMMiB      int64
+	CPUs        int
+	DiskBytes   int64 // virtual size of the first disk; 0 when it cannot be read
+	Accelerator string
+	Console     bool // it has a serial console
+	VNCPort     int  // of the host; 0 while there is none
+	Persistent  bool // defined; a transient domain is gone when it stops
+	Autostart   bool
+	Owner       string
+	Created     time.Time // zero when not known
+	Started     time.Time // zero while it is off, or when it was started before the service
+	// Problem says what is wrong with the domain's definition, if anything.
+	Problem string
+}
+
+// ImageRef says which image a node was made from.
+type ImageRef struct {
+	Type string // "base" or "custom"
+	ID   string
+	Name string
+}
+
+// Active tells whether the domain has a QEMU process, as far as is known.
+func (n Node) Active() bool {
+	switch n.State {
+	case Running, Paused, Starting, Stopping:
+		return true
+	default:
+		return false
+	}
+}

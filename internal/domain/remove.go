@@ -1,0 +1,287 @@
+package domain
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	deleteIntent = "node.delete"
+	wipeIntent   = "node.wipe"
+)
+
+// deleteData is what recovery needs to complete a deletion.
+type deleteData struct {
+	ID      string   `json:"id"`
+	Volumes []string `json:"volumes"`
+}
+
+// wipeData is what recovery needs to complete or undo a wipe.
+type wipeData struct {
+	ID  string `json:"id"`
+	Old string `json:"old"` // volume names
+	New string `json:"new"`
+}
+
+// Delete removes a node with its overlay and its console log; a running one is
+// cut off first. Disks that were not made here stay. A deletion that a crash
+// cuts off is completed at the next start.
+func (s *Service) Delete(ctx context.Context, id string) error {
+	release, err := s.claim(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	n, err := s.inv.get(id)
+	if err != nil {
+		return err
+	}
+	if err := mustBeManaged(n, "deleted"); err != nil {
+		return err
+	}
+	data := deleteData{ID: id}
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		data.Volumes, err = s.ownVolumes(d, n)
+		return err
+	})
+	if err != nil && !isGone(err) {
+		return explain(err, "delete", n.Name)
+	}
+	done, err := s.begin(ctx, deleteIntent, n.Host, data)
+	if err != nil {
+		return err
+	}
+	// From here on it goes to its end, whether or not the client waits.
+	work, cancel := cleanup(ctx)
+	defer cancel()
+	err = s.destroy(work, n.Host, data)
+	done(err == nil)
+	s.inv.sync(work, n.Host, id)
+	return explain(err, "delete", n.Name)
+}
+
+// destroy removes the domain, then its volumes and its log. It may be repeated.
+func (s *Service) destroy(ctx context.Context, host string, data deleteData) error {
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+		if err := forceOff(d); err != nil {
+			return err
+		}
+		if persistent, err := d.IsPersistent(); err != nil || !persistent {
+			return err
+		}
+		return d.UndefineFlags(libvirt.DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+			libvirt.DOMAIN_UNDEFINE_NVRAM | libvirt.DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)
+	})
+	if err != nil && !isGone(err) {
+		return err
+	}
+	for _, v := range data.Volumes {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+			return err
+		}
+	}
+	return s.o.Storage.DeleteConsoleLog(ctx, host, data.ID)
+}
+
+// ownVolumes names the volumes down the chains of the domain's disks that were
+// made for this node: those in the nodes pool that begin with its id.
+func (s *Service) ownVolumes(d *libvirt.Domain, n Node) ([]string, error) {
+	folder, err := s.o.Storage.NodesFolder(n.Host)
+	if err != nil {
+		return nil, err
+	}
+	text, err := d.GetXMLDesc(0)
+	if err != nil {
+		return nil, err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return nil, fmt.Errorf("parse the domain's XML: %w", err)
+	}
+	var names []string
+	note := func(source *libvirtxml.DomainDiskSource) {
+		if source == nil || source.File == nil {
+			return
+		}
+		dir, name := path.Split(source.File.File)
+		if path.Clean(dir) == path.Clean(folder) && strings.HasPrefix(name, n.ID) {
+			names = append(names, name)
+		}
+	}
+	if def.Devices == nil {
+		return nil, nil
+	}
+	for _, disk := range def.Devices.Disks {
+		note(disk.Source)
+		for b := disk.BackingStore; b != nil; b = b.BackingStore {
+			note(b.Source)
+		}
+	}
+	return names, nil
+}
+
+// Wipe replaces a node's overlay by a fresh one: the disk is as the image is. A
+// running node is refused, or with force cut off first. The old overlay goes
+// only when the domain has the new one, so no crash loses both.
+func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error) {
+	return s.change(ctx, id, "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "wiped"); err != nil {
+			return err
+		}
+		if force {
+			if err := forceOff(d); err != nil {
+				return err
+			}
+		} else if err := mustBeOff(d, n, "wiped"); err != nil {
+			return err
+		}
+		return s.wipe(ctx, n, d)
+	})
+}
+
+func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
+	own, err := s.ownVolumes(d, n)
+	if err != nil {
+		return err
+	}
+	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
+		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
+	}
+	capacity := n.DiskBytes
+	if capacity == 0 { // the overlay cannot be read: the image's size will do
+		image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
+		if err != nil {
+			return err
+		}
+		capacity = image.VirtualBytes
+	}
+	data := wipeData{ID: n.ID, Old: own[0], New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
+	done, err := s.begin(ctx, wipeIntent, n.Host, data)
+	if err != nil {
+		return err
+	}
+	overlay, err := s.o.Storage.CreateOverlay(ctx, n.Host, data.New, n.Image.ID, capacity)
+	if err == nil {
+		err = swapDisk(d, overlay)
+	}
+	work, cancel := cleanup(ctx)
+	defer cancel()
+	settled := s.settleWipe(work, n.Host, data)
+	done(settled == nil)
+	if err == nil && settled != nil {
+		s.o.Log.Error("the old overlay could not be removed yet; it is tried again at the next start", "node", n.ID, "error", settled)
+	}
+	return err
+}
+
+// swapDisk puts another file under the first disk of the domain's definition.
+// libvirt changes that one device: whatever else is in the XML stays.
+func swapDisk(d *libvirt.Domain, overlay string) error {
+	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return fmt.Errorf("parse the domain's XML: %w", err)
+	}
+	disk := firstDisk(&def)
+	if disk == nil {
+		return fmt.Errorf("the domain has no disk that is a file")
+	}
+	disk.Source.File.File = overlay
+	device, err := disk.Marshal()
+	if err != nil {
+		return err
+	}
+	return d.UpdateDeviceFlags(device, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
+}
+
+// settleWipe removes whichever of the two overlays the domain does not have.
+// When the domain is gone, only what the wipe made goes. It may be repeated.
+func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
+	doomed := data.New
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+		text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+		if err != nil {
+			return err
+		}
+		var def libvirtxml.Domain
+		if err := def.Unmarshal(text); err != nil {
+			return err
+		}
+		if disk := firstDisk(&def); disk != nil && path.Base(disk.Source.File.File) == data.New {
+			doomed = data.Old
+		}
+		return nil
+	})
+	if err != nil && !isGone(err) {
+		return err
+	}
+	return s.o.Storage.DeleteNodeVolume(ctx, host, doomed)
+}
+
+// recover completes or undoes what a crash cut off on a host, by the intents
+// that were recorded.
+func (s *Service) recover(ctx context.Context, host string) error {
+	pending, err := s.o.Intents.Pending(ctx, host, createIntent, deleteIntent, wipeIntent)
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	for _, in := range pending {
+		s.mu.Lock()
+		ours := s.inFlight[in.ID]
+		s.mu.Unlock()
+		if ours {
+			continue
+		}
+		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
+		var err error
+		switch in.Kind {
+		case createIntent:
+			var data createData
+			if err = json.Unmarshal(in.Data, &data); err == nil {
+				err = s.undoCreate(ctx, host, data)
+			}
+		case deleteIntent:
+			var data deleteData
+			if err = json.Unmarshal(in.Data, &data); err == nil {
+				err = s.destroy(ctx, host, data)
+			}
+		case wipeIntent:
+			var data wipeData
+			if err = json.Unmarshal(in.Data, &data); err == nil {
+				err = s.settleWipe(ctx, host, data)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.Kind, err)
+		}
+		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoCreate removes the overlay of a node whose domain was not defined.
+func (s *Service) undoCreate(ctx context.Context, host string, data createData) error {
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(*libvirt.Domain) error { return nil })
+	if err == nil {
+		return nil // it was complete but for the last stroke
+	}
+	if !isGone(err) {
+		return err
+	}
+	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume)
+}

@@ -1,0 +1,235 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+)
+
+// BaseImage is an image that a node can be made from.
+type BaseImage struct {
+	ImageRef
+	OSType       string
+	Path         string // on the host
+	Format       string
+	VirtualBytes int64
+}
+
+// Storage is what nodes need of the storage pools.
+type Storage interface {
+	// Usable returns an image that may be used, or says why it may not.
+	Usable(host, imageID string) (BaseImage, error)
+	// CreateOverlay makes a volume over the image and returns its path.
+	CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (path string, err error)
+	// DeleteNodeVolume removes a volume; no error when it is not there.
+	DeleteNodeVolume(ctx context.Context, host, volume string) error
+	// NodesFolder is where the overlays are, on the host.
+	NodesFolder(host string) (string, error)
+	// ConsoleLog is the file on the host that records a node's serial console.
+	ConsoleLog(host, nodeID string) (string, error)
+	DeleteConsoleLog(ctx context.Context, host, nodeID string) error
+}
+
+// Options configures a Service; all fields but Log are required.
+type Options struct {
+	Hosts   *hypervisor.Set
+	Storage Storage
+	Intents *store.Intents
+	Events  *event.Broker
+	Log     *slog.Logger
+}
+
+// Service is the nodes of all hosts. Its methods may be called from any
+// goroutine; changes of one node follow each other. Register it as a listener
+// of the hosts before they run.
+type Service struct {
+	o   Options
+	inv *inventory
+
+	mu       sync.Mutex
+	busy     map[string]chan struct{} // by node id: closed when its change is over
+	names    map[string]bool          // host/name of nodes that are being made
+	inFlight map[string]bool          // intents that this process works on
+}
+
+// New makes a Service. It starts nothing: Run does.
+func New(o Options) (*Service, error) {
+	if o.Hosts == nil || o.Storage == nil || o.Intents == nil || o.Events == nil {
+		return nil, errors.New("domain: hosts, storage, intents and events are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Service{
+		o: o, inv: newInventory(o.Hosts, o.Events, o.Log),
+		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{},
+	}, nil
+}
+
+// Watch has f called with the id of every node that changed or vanished, after
+// the inventory shows it. f must not block. Call Watch before Run.
+func (s *Service) Watch(f func(id string)) { s.inv.watchers = append(s.inv.watchers, f) }
+
+// Run keeps the inventory until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, f := range s.inv.feeds {
+		wg.Go(func() { s.inv.run(ctx, f) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// HostUp has all domains read anew, and completes or undoes what a crash cut off.
+func (s *Service) HostUp(ctx context.Context, h *hypervisor.Host) {
+	s.inv.feeds[h.Name()].note("", nil)
+	if err := s.recover(ctx, h.Name()); err != nil && ctx.Err() == nil {
+		s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
+	}
+	s.o.Events.Publish(event.HostChanged, map[string]string{"host": h.Name()})
+}
+
+// HostDown shows the host's nodes as unreachable.
+func (s *Service) HostDown(h *hypervisor.Host) { s.inv.hostDown(h.Name()) }
+
+// DomainChanged has one domain read anew.
+func (s *Service) DomainChanged(h *hypervisor.Host, id string) {
+	s.inv.feeds[h.Name()].note(id, nil)
+}
+
+// Nodes returns all nodes by name, from memory.
+func (s *Service) Nodes() []Node { return s.inv.list() }
+
+// Node returns one node, from memory; fault.NodeNotFound when there is none.
+func (s *Service) Node(id string) (Node, error) { return s.inv.get(id) }
+
+// Place tells where a node is and whether it has a QEMU process, from memory.
+func (s *Service) Place(id string) (host string, active, ok bool) {
+	n, err := s.inv.get(id)
+	return n.Host, n.Active(), err == nil
+}
+
+// UsersOf names the nodes of a host whose disk lies on the image at path.
+func (s *Service) UsersOf(host, path string) []string {
+	var names []string
+	for _, n := range s.inv.list() {
+		if path != "" && n.Host == host && n.BackingPath == path {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// change runs f with a node's domain while no other change of the node runs,
+// and returns the node as it is afterwards. verb is for the error text.
+func (s *Service) change(ctx context.Context, id, verb string, f func(ctx context.Context, n Node, d *libvirt.Domain) error) (Node, error) {
+	release, err := s.claim(ctx, id)
+	if err != nil {
+		return Node{}, err
+	}
+	defer release()
+	n, err := s.inv.get(id)
+	if err != nil {
+		return Node{}, err
+	}
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error { return f(ctx, n, d) })
+	if err != nil {
+		err = explain(err, verb, n.Name)
+	}
+	if fault.CodeOf(err) != fault.HostUnreachable {
+		s.inv.sync(ctx, n.Host, id)
+	}
+	if err != nil {
+		return Node{}, err
+	}
+	return s.inv.get(id)
+}
+
+// withDomain looks the domain up by UUID on the node's host.
+func (s *Service) withDomain(ctx context.Context, n Node, f func(d *libvirt.Domain) error) error {
+	return s.o.Hosts.Do(ctx, n.Host, func(conn *libvirt.Connect) error {
+		d, err := conn.LookupDomainByUUIDString(n.ID)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Free() }()
+		return f(d)
+	})
+}
+
+// claim waits for its turn to change a node.
+func (s *Service) claim(ctx context.Context, id string) (release func(), err error) {
+	for {
+		s.mu.Lock()
+		other, taken := s.busy[id]
+		if !taken {
+			mine := make(chan struct{})
+			s.busy[id] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.busy, id)
+				s.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// begin records an intent and notes that this process works on it. done(true)
+// closes it; done(false) leaves it for recovery.
+func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(complete bool), err error) {
+	in, err := s.o.Intents.Begin(ctx, kind, host, data)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.inFlight[in.ID] = true
+	s.mu.Unlock()
+	return func(complete bool) {
+		if complete {
+			ctx, cancel := cleanup(ctx)
+			defer cancel()
+			if err := s.o.Intents.Done(ctx, in.ID); err != nil {
+				s.o.Log.Error("an intent cannot be closed", "intent", in.ID, "error", err)
+			}
+		}
+		s.mu.Lock()
+		delete(s.inFlight, in.ID)
+		s.mu.Unlock()
+	}, nil
+}
+
+// cleanup returns a context for undoing, which outlives the request.
+func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
+// explain turns libvirt's errors into those that users see.
+func explain(err error, verb, name string) error {
+	var lv libvirt.Error
+	switch {
+	case fault.CodeOf(err) != fault.Internal:
+		return err
+	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
+		return fault.Wrap(err, fault.NodeNotFound, "Node %q is not there any more.", name)
+	case errors.As(err, &lv):
+		return fault.Wrap(err, fault.Hypervisor, "libvirt could not %s node %q: %s.", verb, name, lv.Message)
+	}
+	return err
+}

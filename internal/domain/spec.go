@@ -1,0 +1,81 @@
+package domain
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Limits and defaults of a node.
+const (
+	MinRAMMiB     = 64
+	DefaultRAMMiB = 1024
+	DefaultCPUs   = 1
+	MaxDiskBytes  = 2 << 40
+	MaxNameLength = 63
+)
+
+// Spec is what a user asks for. Zero values take the defaults.
+type Spec struct {
+	Name    string
+	Host    string // empty: the first host
+	ImageID string
+	// ImageType is "base", "custom", or empty where the id alone decides.
+	ImageType string
+	OSType    string // empty: the image's
+	RAMMiB    int64
+	CPUs      int
+	DiskBytes int64 // empty: the image's virtual size
+	Owner     string
+	// IdempotencyKey makes a repeated request find the node of the first one.
+	IdempotencyKey string
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// ValidName answers fault.Invalid when a node cannot have that name.
+func ValidName(name string) error {
+	switch {
+	case name == "":
+		return fault.Field("name", "The node needs a name.")
+	case len(name) > MaxNameLength:
+		return fault.Field("name", "The name has %d characters; at most %d are allowed.", len(name), MaxNameLength)
+	case !nodeName.MatchString(name):
+		return fault.Field("name", "The name may have letters, digits, dots, dashes and underscores, and begins with a letter or a digit.")
+	}
+	return nil
+}
+
+// limits is what the host and the image allow.
+type limits struct {
+	host       string
+	maxRAMMiB  int64
+	maxCPUs    int
+	imageID    string
+	imageBytes int64 // virtual
+}
+
+// complete checks the resources and fills in the defaults.
+func (s Spec) complete(l limits) (Spec, error) {
+	if s.RAMMiB == 0 {
+		s.RAMMiB = min(DefaultRAMMiB, l.maxRAMMiB)
+	}
+	if s.CPUs == 0 {
+		s.CPUs = DefaultCPUs
+	}
+	if s.DiskBytes == 0 {
+		s.DiskBytes = l.imageBytes
+	}
+	switch {
+	case s.RAMMiB < MinRAMMiB || s.RAMMiB > l.maxRAMMiB:
+		return s, fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, l.maxRAMMiB, l.host, s.RAMMiB)
+	case s.CPUs < 1 || s.CPUs > l.maxCPUs:
+		return s, fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", l.maxCPUs, l.host, s.CPUs)
+	case s.DiskBytes < l.imageBytes || s.DiskBytes > MaxDiskBytes:
+		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), s.DiskBytes)
+	case len(s.OSType) > 64 || strings.ContainsFunc(s.OSType, func(r rune) bool { return r < ' ' }):
+		return s, fault.Field("osType", "osType is a short word such as \"debian\".")
+	}
+	return s, nil
+}
