@@ -83,15 +83,17 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) } // what both databases keep
+	// What is stored has the precision that both databases keep. What is not
+	// keeps Go's monotonic clock, which nobody sets.
+	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	return &Service{
 		db:       o.DB,
 		log:      o.Log,
 		now:      now,
 		sessions: newSessions(o.DB, now),
 		hashing:  newGate(),
-		attempts: newThrottle(now),
-		tickets:  newTicketBox(now),
+		attempts: newThrottle(o.Now),
+		tickets:  newTicketBox(o.Now),
 		compare:  argon2id.ComparePasswordAndHash,
 		nobody:   unusableHash(),
 	}, nil

@@ -43,7 +43,7 @@ func (t *throttle) check(name string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	wait := t.spent.Sub(now) - (overallBurst-1)*overallRefill
+	wait := t.spent.Add(-(overallBurst - 1) * overallRefill).Sub(now)
 	if f, ok := t.accounts[name]; ok {
 		wait = max(wait, f.last.Add(pause(f.count)).Sub(now))
 	}

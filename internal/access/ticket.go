@@ -65,7 +65,7 @@ func (b *ticketBox) issue(p Principal, nodeID, kind string) (string, time.Time) 
 	}
 	t := issued{hash: hashSecret(ticket), principal: p, nodeID: nodeID, kind: kind, expires: now.Add(TicketLifetime)}
 	b.byHash[t.hash] = b.queue.PushBack(t)
-	return ticket, t.expires
+	return ticket, t.expires.UTC()
 }
 
 // take removes a ticket and returns it, unless it is unknown or has expired.

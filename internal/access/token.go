@@ -92,7 +92,7 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 		return Token{}, "", fault.Field("expires", "The token would have expired already; choose a later time, or none.")
 	}
 	secret = newSecret(tokenPrefix)
-	row := tokenRow{ID: uuid.NewString(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now}
+	row := tokenRow{ID: newID(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now}
 	if !expires.IsZero() {
 		row.Expires = new(time.Time)
 		*row.Expires = expires.UTC().Truncate(time.Microsecond)

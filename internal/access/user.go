@@ -134,8 +134,11 @@ func (s *Service) newAdmin(ctx context.Context) (user, string, error) {
 	if err != nil {
 		return user{}, "", err
 	}
-	return user{ID: uuid.NewString(), Name: adminName, Role: RoleAdmin, Password: hash, Epoch: 1, Created: s.now()}, password, nil
+	return user{ID: newID(), Name: adminName, Role: RoleAdmin, Password: hash, Epoch: 1, Created: s.now()}, password, nil
 }
+
+// newID returns a UUID that sorts after those made before it in this process.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func (s *Service) firstAdmin(ctx context.Context) (u user, found bool, err error) {
 	return one[user](s.db.WithContext(ctx).Where("role = ?", RoleAdmin).Order("created, id"))
