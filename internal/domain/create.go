@@ -155,16 +155,25 @@ func defaultNetwork(conn *libvirt.Connect) string {
 }
 
 // NetworkMode tells what a node made now would get on the host: "default" or
-// "user".
-func (s *Service) NetworkMode(ctx context.Context, host string) (string, error) {
-	mode := "user"
-	err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-		if name := defaultNetwork(conn); name != "" {
-			mode = name
-		}
+// "user". It answers from memory, at most some seconds old.
+func (s *Service) NetworkMode(host string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.networks[host] != "" {
+		return s.networks[host]
+	}
+	return "user"
+}
+
+// lookAtNetwork refreshes what NetworkMode tells.
+func (s *Service) lookAtNetwork(ctx context.Context, host string) error {
+	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		name := defaultNetwork(conn)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.networks[host] = name
 		return nil
 	})
-	return mode, err
 }
 
 // reserveName keeps two requests from making two nodes of one name; libvirt

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 const (
@@ -229,6 +231,32 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 		return err
 	}
 	return s.o.Storage.DeleteNodeVolume(ctx, host, doomed)
+}
+
+// tendInterval is how soon a recovery that failed is tried again.
+const tendInterval = 10 * time.Second
+
+// tend completes or undoes what was cut off on a host, again and again until
+// ctx ends: a change can be cut off by a crash, and by a host that goes away.
+func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
+	if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
+		return
+	}
+	tick := time.NewTicker(tendInterval)
+	defer tick.Stop()
+	for {
+		if h.Status().State == hypervisor.Connected {
+			err := errors.Join(s.recover(ctx, h.Name()), s.lookAtNetwork(ctx, h.Name()))
+			if err != nil && ctx.Err() == nil {
+				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // recover completes or undoes what a crash cut off on a host, by the intents

@@ -26,6 +26,8 @@ type BaseImage struct {
 
 // Storage is what nodes need of the storage pools.
 type Storage interface {
+	// Prepare waits until the host's pools can be used, or says why they cannot.
+	Prepare(ctx context.Context, host string) error
 	// Usable returns an image that may be used, or says why it may not.
 	Usable(host, imageID string) (BaseImage, error)
 	// CreateOverlay makes a volume over the image and returns its path.
@@ -59,6 +61,7 @@ type Service struct {
 	busy     map[string]chan struct{} // by node id: closed when its change is over
 	names    map[string]bool          // host/name of nodes that are being made
 	inFlight map[string]bool          // intents that this process works on
+	networks map[string]string        // by host: the network of new nodes
 }
 
 // New makes a Service. It starts nothing: Run does.
@@ -71,7 +74,7 @@ func New(o Options) (*Service, error) {
 	}
 	return &Service{
 		o: o, inv: newInventory(o.Hosts, o.Events, o.Log),
-		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{},
+		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }
 
@@ -84,17 +87,15 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, f := range s.inv.feeds {
 		wg.Go(func() { s.inv.run(ctx, f) })
+		wg.Go(func() { s.tend(ctx, f.host) })
 	}
 	wg.Wait()
 	return nil
 }
 
-// HostUp has all domains read anew, and completes or undoes what a crash cut off.
-func (s *Service) HostUp(ctx context.Context, h *hypervisor.Host) {
+// HostUp has all domains read anew.
+func (s *Service) HostUp(_ context.Context, h *hypervisor.Host) {
 	s.inv.feeds[h.Name()].note("", nil)
-	if err := s.recover(ctx, h.Name()); err != nil && ctx.Err() == nil {
-		s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
-	}
 	s.o.Events.Publish(event.HostChanged, map[string]string{"host": h.Name()})
 }
 

@@ -22,8 +22,8 @@ const (
 	Reset Type = "reset"
 )
 
-// Event is one change. ID grows by one for each event of one run of the
-// service. Data is encoded as JSON and must not be changed once published.
+// Event is one change. ID grows by one for each event; ids of an earlier run of
+// the service are smaller than all of this one's. Data is encoded as JSON and must not be changed once published.
 type Event struct {
 	ID   uint64
 	Type Type
@@ -59,6 +59,7 @@ type Subscription struct {
 func (b *Broker) Publish(t Type, data any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.begin()
 	b.lastID++
 	e := Event{ID: b.lastID, Type: t, Time: time.Now(), Data: data}
 	if len(b.recent) == remembered {
@@ -80,6 +81,7 @@ func (b *Broker) Publish(t Type, data any) {
 func (b *Broker) Subscribe(after uint64) *Subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.begin()
 	c := make(chan Event, remembered+queued)
 	s := &Subscription{C: c, c: c, broker: b}
 	if b.subs == nil {
@@ -113,5 +115,13 @@ func (b *Broker) remove(s *Subscription) {
 	if _, ok := b.subs[s]; ok {
 		delete(b.subs, s)
 		close(s.c)
+	}
+}
+
+// begin expects b.mu to be held. It starts the ids at the clock, so that the id
+// which a client brings from an earlier run is known to be old.
+func (b *Broker) begin() {
+	if b.lastID == 0 {
+		b.lastID = uint64(time.Now().UnixMicro()) //nolint:gosec // after 1970
 	}
 }

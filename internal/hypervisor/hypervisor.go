@@ -137,3 +137,12 @@ func (s *Set) Do(ctx context.Context, host string, f Call) error {
 	}
 	return h.Do(ctx, f)
 }
+
+// Dial is Host followed by Host.Dial.
+func (s *Set) Dial(ctx context.Context, host string, f Call) error {
+	h, err := s.Host(host)
+	if err != nil {
+		return err
+	}
+	return h.Dial(ctx, f)
+}

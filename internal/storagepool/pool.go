@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirt"
@@ -148,8 +149,20 @@ func imagesFolder(conn *libvirt.Connect) (string, error) {
 	return "/var/lib/libvirt/images", nil
 }
 
-// Pools returns how full the host's pools are.
-func (s *Service) Pools(ctx context.Context, host string) ([]PoolStatus, error) {
+// Pools returns how full the host's pools were when they were last read, from
+// memory.
+func (s *Service) Pools(host string) []PoolStatus {
+	lib, err := s.library(host)
+	if err != nil {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(lib.status)
+}
+
+// measure reads how full the host's pools are.
+func (s *Service) measure(ctx context.Context, host string) error {
 	var list []PoolStatus
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
 		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
@@ -164,10 +177,13 @@ func (s *Service) Pools(ctx context.Context, host string) ([]PoolStatus, error) 
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return list, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.libraries[host].status = list
+	return nil
 }
 
 // withPool runs f with one of our pools, on the managed connection.

@@ -70,6 +70,7 @@ type library struct {
 	prepared chan struct{}   // closed when the pools were first made ready
 	problem  error           // why the pools cannot be used; nil when they can
 	pools    map[string]pool // by role
+	status   []PoolStatus
 	images   map[string]Image
 }
 
@@ -181,6 +182,9 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	}
 	if err == nil {
 		err = s.refresh(ctx, host, true)
+	}
+	if err == nil {
+		err = s.measure(ctx, host)
 	}
 	if ctx.Err() != nil {
 		return

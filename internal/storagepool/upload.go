@@ -58,9 +58,6 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 	if err != nil {
 		return Image{}, err
 	}
-	if err := s.Prepare(ctx, h.Name()); err != nil {
-		return Image{}, err
-	}
 	buffered := bufio.NewReaderSize(source{r}, HeaderBytes)
 	head, err := buffered.Peek(HeaderBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
