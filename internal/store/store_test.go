@@ -186,15 +186,25 @@ func TestSQLiteTakesAnyFileName(t *testing.T) {
 	}
 }
 
+// TestSQLiteWritersWaitForEachOther also reads before it writes: a transaction
+// that began as a reader would fail when another has written in between.
 func TestSQLiteWritersWaitForEachOther(t *testing.T) {
 	url := storetest.SQLite(t)
 	var group sync.WaitGroup
 	for range 2 {
-		intents := NewIntents(open(t, url, IntentMigrations()...))
+		db := open(t, url, IntentMigrations()...)
 		for range 6 {
 			group.Go(func() {
 				for range 10 {
-					if _, err := intents.Begin(t.Context(), "test", "", nil); err != nil {
+					err := db.Transaction(func(tx *gorm.DB) error {
+						intents := NewIntents(tx)
+						if _, err := intents.Pending(t.Context(), ""); err != nil {
+							return err
+						}
+						_, err := intents.Begin(t.Context(), "test", "", nil)
+						return err
+					})
+					if err != nil {
 						t.Error(err)
 					}
 				}
