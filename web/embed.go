@@ -1,0 +1,170 @@
+// Package web holds the built browser UI and serves it.
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// dist is what `npm run build` leaves; before the first build it holds no
+// more than .gitkeep.
+//
+//go:embed all:dist
+var dist embed.FS
+
+const notBuilt = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>SandboxLabs</title>
+<p>This binary was built without its browser UI. Run <code>make build</code> and start it again.
+The API works all the same: see <a href="/api/docs">/api/docs</a>.</p></html>
+`
+
+// Handler serves the UI for GET and HEAD: its assets, whose names hold their
+// digest, for a browser to keep for good; and the page itself for every other
+// path, since the UI's own router reads the path. Paths below /api/ and /ws/
+// are never the UI's: they are answered with 404.
+func Handler() http.Handler {
+	built, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err) // the name is a constant, and valid
+	}
+	return newHandler(built)
+}
+
+// contentTypes are those of the files that a build makes. The tables of the
+// machine would serve too, where they are there and right.
+var contentTypes = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".svg":   "image/svg+xml",
+	".woff2": "font/woff2",
+}
+
+type handler struct {
+	files fs.FS
+	mu    sync.Mutex
+	kept  map[string]*asset // by path; filled as they are asked for
+}
+
+// asset is a file as it goes over the wire.
+type asset struct {
+	contentType string
+	plain       []byte
+	gzipped     []byte // nil where it would save nothing
+}
+
+func newHandler(files fs.FS) *handler {
+	return &handler{files: files, kept: map[string]*asset{}}
+}
+
+// ServeHTTP may be called from any goroutine.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
+	top, _, _ := strings.Cut(name, "/")
+	switch top {
+	case "api", "ws":
+		http.NotFound(w, r)
+	case "assets":
+		a, err := h.asset(name)
+		if err != nil {
+			// Asked for by a page of another version. It must not be kept.
+			w.Header().Set("Cache-Control", "no-store")
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		a.serve(w, r)
+	default:
+		w.Header().Set("Cache-Control", "no-cache")
+		a, err := h.asset("index.html")
+		if err != nil {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, notBuilt) // the client is gone: nobody to tell
+			return
+		}
+		a.serve(w, r)
+	}
+}
+
+// asset reads and compresses a file once.
+func (h *handler) asset(name string) (*asset, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if a, ok := h.kept[name]; ok {
+		return a, nil
+	}
+	plain, err := fs.ReadFile(h.files, name)
+	if err != nil {
+		return nil, err
+	}
+	a := &asset{contentType: contentTypes[path.Ext(name)], plain: plain}
+	if a.contentType == "" {
+		a.contentType = "application/octet-stream"
+	}
+	if gzipped := compress(plain); len(gzipped) < len(plain)*9/10 {
+		a.gzipped = gzipped
+	}
+	h.kept[name] = a
+	return a, nil
+}
+
+func compress(plain []byte) []byte {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant, and valid
+	}
+	if _, err := w.Write(plain); err != nil {
+		panic(err) // a buffer takes everything
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	body := a.plain
+	header := w.Header()
+	header.Set("Content-Type", a.contentType)
+	if a.gzipped != nil {
+		header.Add("Vary", "Accept-Encoding")
+		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+			header.Set("Content-Encoding", "gzip")
+			body = a.gzipped
+		}
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodHead {
+		return
+	}
+	_, _ = w.Write(body) // the client is gone: nobody to tell
+}
+
+// acceptsGzip reads an Accept-Encoding header.
+func acceptsGzip(accepted string) bool {
+	for coding := range strings.SplitSeq(accepted, ",") {
+		name, params, _ := strings.Cut(coding, ";")
+		if strings.TrimSpace(name) != "gzip" {
+			continue
+		}
+		weight, isWeight := strings.CutPrefix(strings.TrimSpace(params), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		return !isWeight || (err == nil && q > 0)
+	}
+	return false
+}

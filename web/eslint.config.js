@@ -1,0 +1,62 @@
+import js from "@eslint/js";
+import { createTypeScriptImportResolver } from "eslint-import-resolver-typescript";
+import { importX } from "eslint-plugin-import-x";
+import reactHooks from "eslint-plugin-react-hooks";
+import globals from "globals";
+import tseslint from "typescript-eslint";
+
+// Every feature may import from itself and from shared, never from another
+// feature: what two features need together is put together in app.
+const features = ["console", "hosts", "images", "nodes", "session"];
+const featureZones = features.map((feature) => ({
+  target: `./src/features/${feature}`,
+  from: "./src/features",
+  except: [`./${feature}`],
+  message: "Features do not know each other: combine them in src/app, or move what both need to src/shared.",
+}));
+
+export default tseslint.config(
+  { ignores: ["dist", "node_modules", "test-results", "src/shared/api/schema.ts"] },
+  js.configs.recommended,
+  {
+    files: ["**/*.{ts,tsx}"],
+    extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      // Empty texts stand for unknown ones, so that || is meant.
+      "@typescript-eslint/prefer-nullish-coalescing": ["error", { ignorePrimitives: { string: true } }],
+      "@typescript-eslint/consistent-type-definitions": ["error", "interface"],
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { attributes: false } }],
+    },
+  },
+  {
+    files: ["src/**/*.{ts,tsx}"],
+    plugins: { "react-hooks": reactHooks, "import-x": importX },
+    languageOptions: { globals: globals.browser },
+    settings: {
+      "import-x/resolver-next": [createTypeScriptImportResolver({ project: "./tsconfig.app.json" })],
+    },
+    rules: {
+      ...reactHooks.configs.recommended.rules,
+      "import-x/no-cycle": "error",
+      "import-x/no-restricted-paths": [
+        "error",
+        {
+          basePath: import.meta.dirname,
+          zones: [
+            ...featureZones,
+            { target: "./src/features", from: "./src/app", message: "app imports features, not the reverse." },
+            { target: "./src/shared", from: "./src/features", message: "shared knows no feature." },
+            { target: "./src/shared", from: "./src/app", message: "shared does not know app." },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ["e2e/**/*.ts", "*.config.{js,ts}", "scripts/**/*.mjs"],
+    languageOptions: { globals: globals.node },
+  },
+);

@@ -1,0 +1,21 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { useState } from "react";
+import { BrowserRouter } from "react-router";
+
+import { ToastProvider } from "../shared/ui/toasts";
+import { createQueries } from "./queries";
+import { AppRoutes } from "./routes";
+
+/** The whole UI. */
+export function App() {
+  const [queries] = useState(createQueries);
+  return (
+    <QueryClientProvider client={queries}>
+      <BrowserRouter>
+        <ToastProvider>
+          <AppRoutes />
+        </ToastProvider>
+      </BrowserRouter>
+    </QueryClientProvider>
+  );
+}

@@ -1,0 +1,90 @@
+import {
+  Masthead,
+  MastheadBrand,
+  MastheadContent,
+  MastheadLogo,
+  MastheadMain,
+  Nav,
+  NavItem,
+  NavList,
+  Page,
+  SkipToContent,
+  Toolbar,
+  ToolbarContent,
+  ToolbarGroup,
+  ToolbarItem,
+} from "@patternfly/react-core";
+import { Link, Outlet, useLocation } from "react-router";
+
+import { HostBanners } from "../features/hosts/HostBanners";
+import { UserMenu } from "../features/session/UserMenu";
+import { paths } from "../shared/paths";
+import { HelpMenu } from "./HelpMenu";
+import { LiveUpdates } from "./LiveUpdates";
+import { Logo } from "./Logo";
+import { ThemeMenu } from "./ThemeMenu";
+
+const mainID = "main";
+
+const places = [
+  { to: paths.nodes, text: "Nodes" },
+  { to: paths.images, text: "Images" },
+] as const;
+
+/** What surrounds every page of those who are signed in. */
+export function Shell() {
+  const { pathname } = useLocation();
+  return (
+    <Page
+      mainContainerId={mainID}
+      isContentFilled
+      skipToContent={<SkipToContent href={`#${mainID}`}>Skip to content</SkipToContent>}
+      masthead={
+        <Masthead display={{ default: "inline" }} className="sl-masthead">
+          <MastheadMain>
+            <MastheadBrand>
+              <MastheadLogo
+                component={(props: object) => <Link {...props} to={paths.nodes} aria-label="SandboxLabs, to the nodes" />}
+              >
+                <Logo size={32} />
+                <span className="sl-wordmark">SandboxLabs</span>
+              </MastheadLogo>
+            </MastheadBrand>
+          </MastheadMain>
+          <MastheadContent>
+            <Toolbar isStatic>
+              <ToolbarContent alignItems="center">
+                <ToolbarItem isOverflowContainer>
+                  <Nav variant="horizontal" aria-label="Places">
+                    <NavList>
+                      {places.map(({ to, text }) => (
+                        <NavItem key={to} itemId={to} isActive={pathname === to || pathname.startsWith(`${to}/`)}>
+                          <Link to={to}>{text}</Link>
+                        </NavItem>
+                      ))}
+                    </NavList>
+                  </Nav>
+                </ToolbarItem>
+                <ToolbarGroup align={{ default: "alignEnd" }} gap={{ default: "gapNone" }} variant="action-group-plain">
+                  <ToolbarItem>
+                    <ThemeMenu />
+                  </ToolbarItem>
+                  <ToolbarItem>
+                    <HelpMenu />
+                  </ToolbarItem>
+                  <ToolbarItem>
+                    <UserMenu />
+                  </ToolbarItem>
+                </ToolbarGroup>
+              </ToolbarContent>
+            </Toolbar>
+          </MastheadContent>
+        </Masthead>
+      }
+    >
+      <LiveUpdates />
+      <HostBanners />
+      <Outlet />
+    </Page>
+  );
+}

@@ -1,0 +1,28 @@
+import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
+
+import { sessionKey } from "../features/session/api/session";
+import { RequestError } from "../shared/api/problem";
+
+/** The cache of all that the service told. The event feed keeps it fresh: nothing is polled. */
+export function createQueries(): QueryClient {
+  const onError = (error: Error) => {
+    if (error instanceof RequestError && error.status === 401) {
+      // The sign-in has ended: whoever guards the pages asks for a new one.
+      queries.setQueryData(sessionKey, null);
+    }
+  };
+  const queries = new QueryClient({
+    queryCache: new QueryCache({ onError }),
+    mutationCache: new MutationCache({ onError }),
+    defaultOptions: {
+      queries: {
+        staleTime: Infinity,
+        refetchOnWindowFocus: false,
+        retry: (failures, error) => failures < 2 && error instanceof RequestError && (error.status === 0 || error.status >= 502),
+        networkMode: "always",
+      },
+      mutations: { networkMode: "always" },
+    },
+  });
+  return queries;
+}

@@ -1,0 +1,109 @@
+import { Bullseye, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, PageSection, Spinner } from "@patternfly/react-core";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
+import { Suspense, lazy } from "react";
+import { Navigate, Route, Routes, useParams } from "react-router";
+
+import { HostStrip } from "../features/hosts/HostStrip";
+import { useHosts } from "../features/hosts/api/listHosts";
+import { ImagesPage } from "../features/images/ImagesPage";
+import { UploadPanel } from "../features/images/UploadPanel";
+import { useImages } from "../features/images/api/listImages";
+import { CreateNodePage } from "../features/nodes/CreateNodePage";
+import { NodePage } from "../features/nodes/NodePage";
+import { NodesPage } from "../features/nodes/NodesPage";
+import { RunButton } from "../features/nodes/components/RunButton";
+import { LoginPage } from "../features/session/LoginPage";
+import { RequireSession } from "../features/session/RequireSession";
+import { useSession } from "../features/session/api/session";
+import type { Image } from "../shared/api/types";
+import { paths } from "../shared/paths";
+import { LinkButton } from "../shared/ui/LinkButton";
+import { usePageTitle } from "../shared/usePageTitle";
+import { Logo } from "./Logo";
+import { Shell } from "./Shell";
+
+// The terminal is as large as all the rest: it is loaded by those who open one.
+const ConsolePane = lazy(() => import("../features/console/ConsolePane"));
+
+/** Every page of the UI. Here the features are put together, which do not know each other. */
+export function AppRoutes() {
+  return (
+    <Routes>
+      <Route path={paths.login} element={<LoginPage logo={<Logo size={48} />} />} />
+      <Route element={<RequireSession />}>
+        <Route element={<Shell />}>
+          <Route index element={<Navigate replace to={paths.nodes} />} />
+          <Route path={paths.nodes} element={<NodesRoute />} />
+          <Route path={paths.newNode} element={<CreateNodeRoute />} />
+          <Route path="/nodes/:id" element={<NodeRoute tab="overview" />} />
+          <Route path="/nodes/:id/console" element={<NodeRoute tab="console" />} />
+          <Route path={paths.images} element={<ImagesPage />} />
+          <Route path="*" element={<NoSuchPage />} />
+        </Route>
+      </Route>
+    </Routes>
+  );
+}
+
+/** All images in one list, base images first; undefined while they are not known. */
+function useAllImages(): readonly Image[] | undefined {
+  const { data } = useImages();
+  return data && [...data.baseImages, ...data.customImages];
+}
+
+function NodesRoute() {
+  return <NodesPage images={useAllImages()} hosts={<HostStrip />} />;
+}
+
+function CreateNodeRoute() {
+  const hosts = useHosts();
+  const session = useSession();
+  return (
+    <CreateNodePage
+      images={useAllImages()}
+      hosts={(hosts.data ?? []).map(({ name }) => name)}
+      authOn={session.data?.auth === "on"}
+      upload={(onUploaded) => <UploadPanel onUploaded={onUploaded} />}
+    />
+  );
+}
+
+function NodeRoute({ tab }: { tab: "overview" | "console" }) {
+  const { id = "" } = useParams();
+  return (
+    <NodePage
+      key={id}
+      id={id}
+      tab={tab}
+      console={(node) => (
+        <Suspense
+          fallback={
+            <Bullseye className="sl-fill">
+              <Spinner aria-label="Loading the console" />
+            </Bullseye>
+          }
+        >
+          <ConsolePane key={node.id} nodeID={node.id} nodeName={node.name} whenOff={<RunButton node={node} />} />
+        </Suspense>
+      )}
+    />
+  );
+}
+
+function NoSuchPage() {
+  usePageTitle("No such page");
+  return (
+    <PageSection isFilled aria-label="No such page">
+      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such page">
+        <EmptyStateBody>The address is mistyped, or from another version of SandboxLabs.</EmptyStateBody>
+        <EmptyStateFooter>
+          <EmptyStateActions>
+            <LinkButton variant="primary" to={paths.nodes}>
+              Show the nodes
+            </LinkButton>
+          </EmptyStateActions>
+        </EmptyStateFooter>
+      </EmptyState>
+    </PageSection>
+  );
+}

@@ -1,0 +1,44 @@
+import { Label, type LabelProps } from "@patternfly/react-core";
+import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
+import HandPaperIcon from "@patternfly/react-icons/dist/esm/icons/hand-paper-icon";
+import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
+import PowerOffIcon from "@patternfly/react-icons/dist/esm/icons/power-off-icon";
+import type { ReactNode } from "react";
+
+import type { ConsoleState } from "./session";
+
+type Phase = "connecting" | "reconnecting" | "connected" | "offline" | "taken";
+
+interface Look {
+  text: string;
+  color: NonNullable<LabelProps["color"]>;
+  icon: ReactNode;
+}
+
+const looks: Record<Phase, Look> = {
+  connecting: { text: "Connecting", color: "blue", icon: <InProgressIcon className="sl-spin" /> },
+  reconnecting: { text: "Reconnecting", color: "orange", icon: <InProgressIcon className="sl-spin" /> },
+  connected: { text: "Connected", color: "green", icon: <CheckCircleIcon /> },
+  offline: { text: "Node is off", color: "grey", icon: <PowerOffIcon /> },
+  taken: { text: "In use elsewhere", color: "orange", icon: <HandPaperIcon /> },
+};
+
+function phaseOf({ link, guest }: ConsoleState): Phase {
+  if (link !== "open") {
+    return link === "reconnecting" ? "reconnecting" : "connecting";
+  }
+  return guest === "unknown" ? "connecting" : guest;
+}
+
+/** Whether the console works, in word, colour and sign. */
+export function ConsoleStatus({ state }: { state: ConsoleState }) {
+  const phase = phaseOf(state);
+  const { text, color, icon } = looks[phase];
+  return (
+    <span role="status">
+      <Label color={color} icon={icon} data-console={phase}>
+        {text}
+      </Label>
+    </span>
+  );
+}

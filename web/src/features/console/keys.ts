@@ -1,0 +1,32 @@
+/** The keys that the keyboards of phones lack. */
+export type SpecialKey = "Escape" | "Tab" | "Up" | "Down" | "Left" | "Right" | "CtrlC" | "CtrlD";
+
+const arrows = { Up: "A", Down: "B", Right: "C", Left: "D" } as const;
+
+/** What a key sends. Programs such as vi switch the arrows to application mode. */
+export function keySequence(key: SpecialKey, applicationCursor: boolean): string {
+  switch (key) {
+    case "Escape":
+      return "\x1b";
+    case "Tab":
+      return "\t";
+    case "CtrlC":
+      return "\x03";
+    case "CtrlD":
+      return "\x04";
+    default:
+      return `\x1b${applicationCursor ? "O" : "["}${arrows[key]}`;
+  }
+}
+
+/** What a typed character sends with Ctrl held: "c" gives "\x03". Unchanged where Ctrl means nothing. */
+export function withCtrl(text: string): string {
+  if (text.length !== 1) {
+    return text;
+  }
+  if (text === " ") {
+    return "\0";
+  }
+  const code = text.toUpperCase().charCodeAt(0);
+  return code >= 0x40 && code <= 0x5f ? String.fromCharCode(code & 0x1f) : text;
+}

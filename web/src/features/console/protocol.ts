@@ -1,0 +1,34 @@
+/** A control message to the service; sizes in characters. */
+export type ControlMessage = { type: "resize"; cols: number; rows: number } | { type: "take" };
+
+/** A control message from the service. */
+export type ServiceMessage =
+  | { type: "status"; state: "connected" | "offline" | "taken" }
+  | { type: "viewers"; count: number }
+  | { type: "lagged"; bytes: number };
+
+/** Reads a text frame; null for what this version does not know. */
+export function parseControl(text: string): ServiceMessage | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null || !("type" in value)) {
+    return null;
+  }
+  const message = value as Record<string, unknown>;
+  switch (message.type) {
+    case "status": {
+      const state = message.state;
+      return state === "connected" || state === "offline" || state === "taken" ? { type: "status", state } : null;
+    }
+    case "viewers":
+      return typeof message.count === "number" ? { type: "viewers", count: message.count } : null;
+    case "lagged":
+      return typeof message.bytes === "number" ? { type: "lagged", bytes: message.bytes } : null;
+    default:
+      return null;
+  }
+}

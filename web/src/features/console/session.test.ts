@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { ConsoleSession, consoleURL } from "./session";
+
+/** The browser's end of a socket whose other end is the test. */
+class TestSocket {
+  static made: TestSocket[] = [];
+  binaryType = "";
+  readyState: number = WebSocket.CONNECTING;
+  sent: (string | Uint8Array)[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { reason: string }) => void) | null = null;
+  constructor() {
+    TestSocket.made.push(this);
+  }
+  send(data: string | Uint8Array) {
+    this.sent.push(data);
+  }
+  close() {
+    this.readyState = WebSocket.CLOSED;
+  }
+  accept() {
+    this.readyState = WebSocket.OPEN;
+    this.onopen?.();
+  }
+  lose(reason = "") {
+    this.readyState = WebSocket.CLOSED;
+    this.onclose?.({ reason });
+  }
+}
+
+function last(): TestSocket {
+  const socket = TestSocket.made.at(-1);
+  if (!socket) {
+    throw new Error("no socket was made");
+  }
+  return socket;
+}
+
+function openSession() {
+  const session = new ConsoleSession("ws://lab/ws/console", () => new TestSocket() as unknown as WebSocket);
+  const screen = { write: vi.fn(), reset: vi.fn() };
+  session.attach(screen);
+  session.open();
+  return { session, screen };
+}
+
+beforeEach(() => {
+  TestSocket.made = [];
+  vi.useFakeTimers();
+});
+afterEach(() => vi.useRealTimers());
+
+describe("ConsoleSession", () => {
+  test("shows what the service says", () => {
+    const { session } = openSession();
+    expect(session.state().link).toBe("connecting");
+    last().accept();
+    last().onmessage?.({ data: `{"type":"status","state":"offline"}` });
+    last().onmessage?.({ data: `{"type":"viewers","count":2}` });
+    last().onmessage?.({ data: `{"type":"lagged","bytes":100}` });
+    last().onmessage?.({ data: `{"type":"lagged","bytes":23}` });
+    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, reason: "" });
+  });
+
+  test("leaves out what it does not know", () => {
+    const { session } = openSession();
+    last().accept();
+    const before = session.state();
+    for (const data of ["", "null", `{"type":"new"}`, `{"type":"status","state":"?"}`]) {
+      last().onmessage?.({ data });
+    }
+    expect(session.state()).toBe(before);
+  });
+
+  test("hands bytes on as they are, after clearing the screen for the history", () => {
+    const { screen } = openSession();
+    last().accept();
+    expect(screen.reset).toHaveBeenCalledTimes(1);
+    const half = new Uint8Array([0xe2, 0x82]); // the beginning of a euro sign
+    last().onmessage?.({ data: half.buffer });
+    expect(screen.write).toHaveBeenCalledWith(half);
+  });
+
+  test("connects again with growing pauses, and at once when asked to", () => {
+    const { session, screen } = openSession();
+    last().accept();
+    last().lose("going away");
+    expect(session.state()).toMatchObject({ link: "reconnecting", guest: "unknown", reason: "going away" });
+    vi.advanceTimersByTime(499);
+    expect(TestSocket.made).toHaveLength(1);
+    vi.advanceTimersByTime(1);
+    expect(TestSocket.made).toHaveLength(2);
+    last().lose();
+    vi.advanceTimersByTime(999);
+    expect(TestSocket.made).toHaveLength(2);
+    session.reconnectNow();
+    expect(TestSocket.made).toHaveLength(3);
+    last().accept();
+    expect(session.state().link).toBe("open");
+    expect(screen.reset).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(60_000);
+    expect(TestSocket.made).toHaveLength(3);
+  });
+
+  test("tells its size on each connection", () => {
+    const { session } = openSession();
+    session.resize(120, 40);
+    expect(last().sent).toEqual([]);
+    last().accept();
+    expect(last().sent).toEqual([`{"type":"resize","cols":120,"rows":40}`]);
+    session.take();
+    expect(last().sent[1]).toBe(`{"type":"take"}`);
+  });
+
+  test("lets the terminal answer only once the user has typed into this connection", () => {
+    const { session } = openSession();
+    session.type(new Uint8Array([65]));
+    expect(session.mayAnswer()).toBe(false);
+    last().accept();
+    session.type(new Uint8Array([65]));
+    expect(session.mayAnswer()).toBe(true);
+    last().lose();
+    vi.advanceTimersByTime(500);
+    last().accept();
+    expect(session.mayAnswer()).toBe(false);
+  });
+
+  test("is silent after close, and can be opened again", () => {
+    const { session, screen } = openSession();
+    const first = last();
+    first.accept();
+    session.close();
+    expect(session.state().link).toBe("closed");
+    expect(first.onmessage).toBeNull();
+    vi.advanceTimersByTime(60_000);
+    expect(TestSocket.made).toHaveLength(1);
+    session.open();
+    last().accept();
+    expect(TestSocket.made).toHaveLength(2);
+    expect(screen.reset).toHaveBeenCalledTimes(2);
+  });
+});
+
+test.each([
+  ["http://127.0.0.1:3001", "ws://127.0.0.1:3001/ws/console?nodeId=a%2Fb"],
+  ["https://lab.example", "wss://lab.example/ws/console?nodeId=a%2Fb"],
+])("consoleURL on %s", (origin, expected) => {
+  expect(consoleURL(origin, "a/b")).toBe(expected);
+});

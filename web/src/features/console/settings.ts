@@ -1,0 +1,35 @@
+/** How the user likes consoles; kept in the browser. */
+export interface ConsoleSettings {
+  /** Pixels. */
+  fontSize: number;
+  screenReader: boolean;
+}
+
+export const fontSizes = { least: 9, most: 28 } as const;
+
+const storageKey = "sandboxlabs.console";
+const defaults: ConsoleSettings = { fontSize: 14, screenReader: false };
+
+export function clampFontSize(size: number): number {
+  return Math.min(fontSizes.most, Math.max(fontSizes.least, Math.round(size)));
+}
+
+export function loadSettings(): ConsoleSettings {
+  try {
+    const stored = JSON.parse(localStorage.getItem(storageKey) ?? "{}") as Partial<ConsoleSettings>;
+    return {
+      fontSize: clampFontSize(Number(stored.fontSize) || defaults.fontSize),
+      screenReader: stored.screenReader === true,
+    };
+  } catch {
+    return defaults; // storage is forbidden here, or holds something else
+  }
+}
+
+export function saveSettings(settings: ConsoleSettings): void {
+  try {
+    localStorage.setItem(storageKey, JSON.stringify(settings));
+  } catch {
+    // Storage is forbidden here: they last as long as the page.
+  }
+}

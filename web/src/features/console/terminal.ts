@@ -1,0 +1,158 @@
+import { FitAddon } from "@xterm/addon-fit";
+import { Terminal } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
+
+import { type SpecialKey, keySequence, withCtrl } from "./keys";
+import type { ConsoleSession } from "./session";
+
+const scrollback = 10_000; // lines
+
+// One dark palette on both themes, as terminals are used to; every colour has
+// a contrast of at least 4.5 to the background.
+const palette = {
+  background: "#10151c",
+  foreground: "#d8dee6",
+  cursor: "#f4c95d",
+  selectionBackground: "#37506b",
+  black: "#5c6773",
+  red: "#ff7b72",
+  green: "#7ee787",
+  yellow: "#f2cc60",
+  blue: "#79c0ff",
+  magenta: "#d2a8ff",
+  cyan: "#76e3ea",
+  white: "#d8dee6",
+  brightBlack: "#8b949e",
+  brightRed: "#ffa198",
+  brightGreen: "#aff5b4",
+  brightYellow: "#f8e3a1",
+  brightBlue: "#a5d6ff",
+  brightMagenta: "#e2c5ff",
+  brightCyan: "#b3f0ff",
+  brightWhite: "#ffffff",
+};
+
+interface TerminalOptions {
+  fontSize: number;
+  screenReader: boolean;
+  /** Called when the user asks to leave the terminal by keyboard (Ctrl+Shift+Up). */
+  onLeave: () => void;
+  /** Whether Ctrl is held by its button; called once for each text typed. */
+  takeCtrl: () => boolean;
+}
+
+/** A terminal in an element of the page, showing a session until dispose. */
+export class ConsoleTerminal {
+  private readonly terminal: Terminal;
+  private readonly fit = new FitAddon();
+  private readonly observer: ResizeObserver;
+  private readonly detach: () => void;
+  private readonly encoder = new TextEncoder();
+
+  constructor(
+    element: HTMLElement,
+    private readonly session: ConsoleSession,
+    options: TerminalOptions,
+  ) {
+    const terminal = new Terminal({
+      fontFamily: `ui-monospace, "Cascadia Mono", "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace`,
+      fontSize: options.fontSize,
+      lineHeight: 1.15,
+      scrollback,
+      theme: palette,
+      cursorBlink: true,
+      screenReaderMode: options.screenReader,
+      macOptionIsMeta: true,
+      rightClickSelectsWord: false,
+    });
+    this.terminal = terminal;
+    terminal.loadAddon(this.fit);
+    terminal.open(element);
+    this.holdAnswersBack();
+    terminal.attachCustomKeyEventHandler((event) => {
+      if (event.ctrlKey && event.shiftKey && event.key === "ArrowUp") {
+        if (event.type === "keydown") {
+          event.preventDefault();
+          options.onLeave();
+        }
+        return false;
+      }
+      // Left to the browser: paste.
+      return !(event.ctrlKey && event.shiftKey && event.code === "KeyV");
+    });
+    terminal.onData((text) => session.type(this.encoder.encode(options.takeCtrl() ? withCtrl(text) : text)));
+    terminal.onBinary((text) => session.type(Uint8Array.from(text, (character) => character.charCodeAt(0))));
+    terminal.onResize(({ cols, rows }) => session.resize(cols, rows));
+    this.detach = session.attach({
+      write: (bytes) => terminal.write(bytes),
+      reset: () => terminal.reset(),
+    });
+    this.observer = new ResizeObserver(() => this.fit.fit());
+    this.observer.observe(element);
+    this.fit.fit();
+    session.resize(terminal.cols, terminal.rows);
+  }
+
+  focus(): void {
+    this.terminal.focus();
+  }
+
+  setFontSize(pixels: number): void {
+    this.terminal.options.fontSize = pixels;
+    this.fit.fit();
+  }
+
+  setScreenReader(on: boolean): void {
+    this.terminal.options.screenReaderMode = on;
+  }
+
+  /** The selected text; empty when nothing is selected. */
+  selection(): string {
+    return this.terminal.getSelection();
+  }
+
+  /** Types a text as if it were pasted. */
+  paste(text: string): void {
+    this.terminal.paste(text);
+  }
+
+  /** Empties screen and scrollback here; the guest is not told. */
+  clear(): void {
+    this.terminal.clear();
+  }
+
+  press(key: SpecialKey): void {
+    const sequence = keySequence(key, this.terminal.modes.applicationCursorKeysMode);
+    this.session.type(this.encoder.encode(sequence));
+  }
+
+  dispose(): void {
+    this.observer.disconnect();
+    this.detach();
+    this.terminal.dispose();
+  }
+
+  /**
+   * Swallows the queries that a terminal answers by itself (cursor position,
+   * kind of terminal, colours, modes) while the session may not answer.
+   */
+  private holdAnswersBack(): void {
+    const { parser } = this.terminal;
+    const swallow = () => !this.session.mayAnswer();
+    for (const id of [
+      { final: "n" },
+      { prefix: "?", final: "n" },
+      { final: "c" },
+      { prefix: ">", final: "c" },
+      { prefix: ">", final: "q" },
+      { intermediates: "$", final: "p" },
+      { prefix: "?", intermediates: "$", final: "p" },
+    ]) {
+      parser.registerCsiHandler(id, swallow);
+    }
+    parser.registerDcsHandler({ intermediates: "$", final: "q" }, swallow);
+    for (const id of [4, 10, 11, 12]) {
+      parser.registerOscHandler(id, (data) => data.includes("?") && swallow());
+    }
+  }
+}

@@ -1,0 +1,335 @@
+import {
+  ActionGroup,
+  Alert,
+  Breadcrumb,
+  BreadcrumbItem,
+  Button,
+  CodeBlock,
+  CodeBlockAction,
+  CodeBlockCode,
+  ExpandableSection,
+  Form,
+  FormGroup,
+  FormHelperText,
+  FormSelect,
+  FormSelectOption,
+  Grid,
+  GridItem,
+  HelperText,
+  HelperTextItem,
+  InputGroup,
+  InputGroupItem,
+  InputGroupText,
+  PageSection,
+  Skeleton,
+  TextInput,
+  ToggleGroup,
+  ToggleGroupItem,
+} from "@patternfly/react-core";
+import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
+import { type ReactNode, useState } from "react";
+import { Link, useNavigate, useSearchParams } from "react-router";
+
+import { idempotencyKey } from "../../shared/api/client";
+import { RequestError } from "../../shared/api/problem";
+import type { Image } from "../../shared/api/types";
+import { formatBytes, formatRAM, plural } from "../../shared/format";
+import { paths } from "../../shared/paths";
+import { CopyButton } from "../../shared/ui/CopyButton";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useToasts } from "../../shared/ui/toasts";
+import { useCreateNode } from "./api/createNode";
+import { changeLifecycle } from "./api/lifecycle";
+import { useNodes } from "./api/listNodes";
+import { ImageChoice } from "./components/ImageChoice";
+import { type Draft, type DraftProblems, curlCommand, draftProblems, presets, specOf, suggestName } from "./spec";
+
+interface CreateNodePageProps {
+  /** All images; undefined while they are not known yet. */
+  images: readonly Image[] | undefined;
+  /** The names of the hosts; a choice is offered when there are several. */
+  hosts: readonly string[];
+  /** Whether scripts need a token. */
+  authOn: boolean;
+  /** Draws a place to upload images, which calls onUploaded with each finished one. */
+  upload: (onUploaded: (image: Image) => void) => ReactNode;
+}
+
+/** The form for a new node; ?image= preselects its image. */
+export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePageProps) {
+  const [params, setParams] = useSearchParams();
+  const nodes = useNodes();
+  const navigate = useNavigate();
+  const toasts = useToasts();
+  const create = useCreateNode();
+  const [opening, setOpening] = useState(false);
+  const [uploading, setUploading] = useState(false);
+  // null: the user left the name to us.
+  const [typedName, setTypedName] = useState<string | null>(null);
+  const [fields, setFields] = useState<Omit<Draft, "name">>({
+    ram: String(presets[0].ram),
+    cpus: String(presets[0].cpus),
+    disk: "",
+    host: "",
+  });
+
+  const ready = images?.filter(({ state }) => state === "ready") ?? [];
+  const image = ready.find(({ id }) => id === params.get("image")) ?? ready[0];
+  const known = nodes.data ?? [];
+  const name = typedName ?? suggestName(image?.displayName || image?.name || "node", known.map((node) => node.name));
+  const draft: Draft = { ...fields, name };
+  const problems = withServerProblems(draftProblems(draft, image, known), create.error);
+  const spec = specOf(draft, image?.id ?? "");
+  const isReady = image !== undefined && Object.values(draftProblems(draft, image, known)).every((text) => text === "");
+
+  const choose = (id: string) => setParams({ image: id }, { replace: true });
+  const set = (change: Partial<Omit<Draft, "name">>) => {
+    create.reset();
+    setFields((previous) => ({ ...previous, ...change }));
+  };
+
+  const submit = async (andOpen: boolean) => {
+    if (!isReady || create.isPending || opening) {
+      return;
+    }
+    let node;
+    try {
+      node = await create.mutateAsync({ spec, idempotencyKey: idempotencyKey() });
+    } catch {
+      return; // shown above the buttons
+    }
+    if (!andOpen) {
+      toasts.success(`${node.name} is created`);
+      await navigate(paths.node(node.id));
+      return;
+    }
+    setOpening(true);
+    try {
+      await changeLifecycle(node.id, "run");
+    } catch (error) {
+      toasts.failure(`${node.name} is created, but does not run`, error);
+    }
+    await navigate(paths.console(node.id));
+  };
+
+  return (
+    <>
+      <PageSection type="breadcrumb" aria-label="Breadcrumb">
+        <Breadcrumb>
+          <BreadcrumbItem>
+            <Link to={paths.nodes}>Nodes</Link>
+          </BreadcrumbItem>
+          <BreadcrumbItem isActive>Create</BreadcrumbItem>
+        </Breadcrumb>
+      </PageSection>
+      <PageHeader title="Create node" />
+      <PageSection isFilled aria-label="The new node">
+        <Form
+          className="sl-form"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void submit(false);
+          }}
+        >
+          <FormGroup label="Image" isRequired role="group" fieldId="image">
+            {images === undefined ? (
+              <Skeleton height="5rem" screenreaderText="Loading the images" />
+            ) : (
+              <>
+                {ready.length === 0 && (
+                  <Alert isInline isPlain variant="info" title="No image is ready yet: upload one to go on." />
+                )}
+                <ImageChoice images={ready} chosen={image?.id ?? ""} onChoose={({ id }) => choose(id)} />
+                <ExpandableSection
+                  className="sl-upload-here"
+                  toggleText="Upload another image"
+                  isExpanded={uploading || ready.length === 0}
+                  onToggle={(_event, expanded) => setUploading(expanded)}
+                >
+                  {upload((uploaded) => choose(uploaded.id))}
+                </ExpandableSection>
+              </>
+            )}
+          </FormGroup>
+
+          <Field id="name" label="Name" problem={problems.name} help="Letters, digits, dots, dashes and underscores.">
+            <TextInput
+              id="name"
+              value={name}
+              onChange={(_event, value) => {
+                create.reset();
+                setTypedName(value);
+              }}
+              validated={problems.name === "" ? "default" : "error"}
+              aria-describedby="name-help"
+              isRequired
+              autoComplete="off"
+              autoCapitalize="off"
+              spellCheck={false}
+            />
+          </Field>
+
+          <FormGroup label="Size" role="group" fieldId="size">
+            <ToggleGroup aria-label="Ready-made sizes" className="sl-presets">
+              {presets.map((preset) => (
+                <ToggleGroupItem
+                  key={preset.name}
+                  buttonId={`preset-${preset.name}`}
+                  text={
+                    <>
+                      <b>{preset.name}</b>
+                      <span className="sl-presets__detail">
+                        {formatRAM(preset.ram)}, {plural(preset.cpus, "CPU")}
+                      </span>
+                    </>
+                  }
+                  isSelected={fields.ram === String(preset.ram) && fields.cpus === String(preset.cpus)}
+                  onChange={() => set({ ram: String(preset.ram), cpus: String(preset.cpus) })}
+                />
+              ))}
+            </ToggleGroup>
+          </FormGroup>
+
+          <Grid hasGutter sm={4}>
+            <GridItem>
+              <Field id="ram" label="RAM" problem={problems.ram}>
+                <NumberWithUnit id="ram" unit="MiB" value={fields.ram} min={16} onChange={(ram) => set({ ram })} problem={problems.ram} />
+              </Field>
+            </GridItem>
+            <GridItem>
+              <Field id="cpus" label="CPUs" problem={problems.cpus}>
+                <NumberWithUnit id="cpus" value={fields.cpus} min={1} onChange={(cpus) => set({ cpus })} problem={problems.cpus} />
+              </Field>
+            </GridItem>
+            <GridItem>
+              <Field
+                id="disk"
+                label="Disk"
+                problem={problems.disk}
+                help={image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image"}
+              >
+                <NumberWithUnit id="disk" unit="GiB" value={fields.disk} onChange={(disk) => set({ disk })} problem={problems.disk} />
+              </Field>
+            </GridItem>
+          </Grid>
+
+          {hosts.length > 1 && (
+            <FormGroup label="Host" fieldId="host">
+              <FormSelect id="host" value={fields.host} onChange={(_event, host) => set({ host })}>
+                <FormSelectOption value="" label="Any host" />
+                {hosts.map((host) => (
+                  <FormSelectOption key={host} value={host} label={host} />
+                ))}
+              </FormSelect>
+            </FormGroup>
+          )}
+
+          <ExpandableSection toggleText="The same from a shell">
+            <CodeBlock
+              actions={
+                <CodeBlockAction>
+                  <CopyButton text={curlCommand(location.origin, spec, authOn)} label="Copy the command" />
+                </CodeBlockAction>
+              }
+            >
+              <CodeBlockCode>{curlCommand(location.origin, spec, authOn)}</CodeBlockCode>
+            </CodeBlock>
+          </ExpandableSection>
+
+          {create.error && <ProblemAlert title="The node was not created" error={create.error} />}
+          <ActionGroup>
+            <Button
+              icon={<TerminalIcon />}
+              isDisabled={!isReady || create.isPending || opening}
+              isLoading={create.isPending || opening}
+              onClick={() => void submit(true)}
+            >
+              Create and open console
+            </Button>
+            <Button type="submit" variant="secondary" isDisabled={!isReady || create.isPending || opening}>
+              Create
+            </Button>
+            <Button variant="link" onClick={() => void navigate(paths.nodes)}>
+              Cancel
+            </Button>
+          </ActionGroup>
+        </Form>
+      </PageSection>
+    </>
+  );
+}
+
+/** Adds what the service found wrong with a field to what we found ourselves. */
+function withServerProblems(problems: DraftProblems, error: unknown): DraftProblems {
+  if (!(error instanceof RequestError)) {
+    return problems;
+  }
+  const { fields } = error;
+  return {
+    name: problems.name || (fields.name ?? ""),
+    ram: problems.ram || (fields["resources.ram"] ?? ""),
+    cpus: problems.cpus || (fields["resources.cpus"] ?? ""),
+    disk: problems.disk || (fields["resources.disk"] ?? ""),
+  };
+}
+
+interface FieldProps {
+  id: string;
+  label: string;
+  problem: string;
+  help?: string;
+  children: ReactNode;
+}
+
+/** A labelled field with its help or, as soon as there is one, its problem below it. */
+function Field({ id, label, problem, help, children }: FieldProps) {
+  return (
+    <FormGroup label={label} fieldId={id}>
+      {children}
+      <FormHelperText>
+        <HelperText id={`${id}-help`} isLiveRegion>
+          {problem !== "" ? (
+            <HelperTextItem variant="error">{problem}</HelperTextItem>
+          ) : (
+            help && <HelperTextItem>{help}</HelperTextItem>
+          )}
+        </HelperText>
+      </FormHelperText>
+    </FormGroup>
+  );
+}
+
+interface NumberWithUnitProps {
+  id: string;
+  value: string;
+  unit?: string;
+  min?: number;
+  problem: string;
+  onChange: (value: string) => void;
+}
+
+function NumberWithUnit({ id, value, unit, min, problem, onChange }: NumberWithUnitProps) {
+  return (
+    <InputGroup>
+      <InputGroupItem isFill>
+        <TextInput
+          id={id}
+          type="number"
+          inputMode={min === undefined ? "decimal" : "numeric"}
+          min={min ?? 0}
+          step={min === undefined ? "any" : 1}
+          value={value}
+          validated={problem === "" ? "default" : "error"}
+          aria-describedby={`${id}-help`}
+          onChange={(_event, next) => onChange(next)}
+        />
+      </InputGroupItem>
+      {unit && (
+        <InputGroupItem>
+          <InputGroupText>{unit}</InputGroupText>
+        </InputGroupItem>
+      )}
+    </InputGroup>
+  );
+}

@@ -1,0 +1,122 @@
+import {
+  Breadcrumb,
+  BreadcrumbItem,
+  Bullseye,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  PageSection,
+  Spinner,
+  Tab,
+  TabTitleText,
+  Tabs,
+} from "@patternfly/react-core";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
+import type { ReactNode } from "react";
+import { Link, useNavigate } from "react-router";
+
+import type { Node } from "../../shared/api/types";
+import { paths } from "../../shared/paths";
+import { LinkButton } from "../../shared/ui/LinkButton";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useNode } from "./api/getNode";
+import { NodeActions } from "./components/NodeActions";
+import { NodeOverview } from "./components/NodeOverview";
+import { NodeStateLabel } from "./components/NodeStateLabel";
+import { DefinedElsewhere } from "./components/NodesTable";
+
+interface NodePageProps {
+  id: string;
+  tab: "overview" | "console";
+  /** Draws the console of a node, filling the rest of the page. */
+  console: (node: Node) => ReactNode;
+}
+
+/** One node: what it is, what can be done with it, and its console. */
+export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
+  const query = useNode(id);
+  const navigate = useNavigate();
+  const node = query.data;
+  if (query.isPending) {
+    return (
+      <Bullseye className="sl-fill">
+        <Spinner aria-label="Loading the node" />
+      </Bullseye>
+    );
+  }
+  if (!node) {
+    return (
+      <PageSection isFilled aria-label="Node">
+        {node === null ? (
+          <Gone />
+        ) : (
+          <ProblemAlert title="The node cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+        )}
+      </PageSection>
+    );
+  }
+  const tabPaths = { overview: paths.node(id), console: paths.console(id) };
+  return (
+    <>
+      <PageSection type="breadcrumb" aria-label="Breadcrumb">
+        <Breadcrumb>
+          <BreadcrumbItem>
+            <Link to={paths.nodes}>Nodes</Link>
+          </BreadcrumbItem>
+          <BreadcrumbItem isActive>{node.name}</BreadcrumbItem>
+        </Breadcrumb>
+      </PageSection>
+      <PageHeader
+        title={node.name}
+        status={
+          <>
+            <NodeStateLabel state={node.state} />
+            {!node.managed && <DefinedElsewhere />}
+          </>
+        }
+        actions={<NodeActions node={node} place="page" />}
+      />
+      <PageSection type="tabs" aria-label="Views">
+        <Tabs
+          component="nav"
+          aria-label="Views of the node"
+          usePageInsets
+          activeKey={tab}
+          onSelect={(event, key) => {
+            event.preventDefault();
+            void navigate(tabPaths[key as keyof typeof tabPaths], { replace: true });
+          }}
+        >
+          <Tab eventKey="overview" href={tabPaths.overview} title={<TabTitleText>Overview</TabTitleText>} />
+          <Tab eventKey="console" href={tabPaths.console} title={<TabTitleText>Console</TabTitleText>} />
+        </Tabs>
+      </PageSection>
+      {tab === "overview" ? (
+        <PageSection isFilled aria-label="Overview">
+          <NodeOverview node={node} />
+        </PageSection>
+      ) : (
+        <PageSection isFilled aria-label="Console" className="sl-console-section" hasBodyWrapper={false}>
+          {drawConsole(node)}
+        </PageSection>
+      )}
+    </>
+  );
+}
+
+function Gone() {
+  return (
+    <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such node">
+      <EmptyStateBody>It was deleted, here or with another tool, or the address is mistyped.</EmptyStateBody>
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <LinkButton variant="primary" to={paths.nodes}>
+            Show all nodes
+          </LinkButton>
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
+  );
+}

@@ -1,0 +1,32 @@
+import { describe, expect, test } from "vitest";
+
+import type { Node } from "../../shared/api/types";
+import { type NodeAction, isOffered } from "./actions";
+
+const all: NodeAction[] = [
+  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "rename", "adopt", "wipe", "delete",
+];
+
+function offered(state: Node["state"], managed: boolean): NodeAction[] {
+  const node = { id: "1", name: "n", state, managed, host: "local", resources: { ram: 256, cpus: 1 } } as Node;
+  return all.filter((action) => isOffered(action, node));
+}
+
+describe("isOffered", () => {
+  test("a stopped node of ours", () => {
+    expect(offered("stopped", true)).toEqual(["run", "rename", "wipe", "delete"]);
+  });
+  test("a running node of ours", () => {
+    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "wipe", "delete"]);
+  });
+  test("a node defined elsewhere is neither wiped nor deleted before it is adopted", () => {
+    expect(offered("running", false)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "adopt"]);
+    expect(offered("stopped", false)).toEqual(["run", "rename", "adopt"]);
+  });
+  test("nothing can be done to a node on a host that does not answer", () => {
+    expect(offered("unreachable", true)).toEqual([]);
+  });
+  test("a node that hangs while stopping can be forced off", () => {
+    expect(offered("stopping", true)).toContain("forceOff");
+  });
+});

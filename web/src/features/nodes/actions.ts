@@ -1,0 +1,33 @@
+import type { Node, NodeState } from "../../shared/api/types";
+import type { Lifecycle } from "./api/lifecycle";
+
+/** What a user may do with a node. */
+export type NodeAction = Lifecycle | "rename" | "delete";
+
+const states: Record<NodeAction, readonly NodeState[]> = {
+  run: ["stopped", "crashed"],
+  stop: ["running"],
+  reboot: ["running"],
+  pause: ["running"],
+  resume: ["paused"],
+  reset: ["running", "paused", "crashed"],
+  forceOff: ["running", "paused", "starting", "stopping"],
+  // libvirt renames domains that are off, and no others.
+  rename: ["stopped"],
+  adopt: ["running", "stopped", "paused", "crashed"],
+  wipe: ["running", "stopped", "paused", "crashed"],
+  delete: ["running", "stopped", "paused", "starting", "stopping", "crashed"],
+};
+
+/** Only nodes that are ours may be wiped or deleted, and only others adopted. */
+const managed: Partial<Record<NodeAction, boolean>> = { wipe: true, delete: true, adopt: false };
+
+/** Whether an action makes sense for a node as it is now. */
+export function isOffered(action: NodeAction, node: Node): boolean {
+  return states[action].includes(node.state) && (managed[action] ?? node.managed) === node.managed;
+}
+
+/** Whether something is lost by it, so that the user is asked first. */
+export function isDestructive(action: NodeAction): boolean {
+  return action === "delete" || action === "wipe" || action === "forceOff" || action === "reset";
+}

@@ -1,0 +1,25 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../../shared/api/client";
+import type { Node, NodeSpec } from "../../../shared/api/types";
+import { nodesKey } from "./listNodes";
+
+interface Creation {
+  spec: NodeSpec;
+  /** The same for each attempt at the same node, so that trying again makes no second one. */
+  idempotencyKey: string;
+}
+
+export async function createNode({ spec, idempotencyKey }: Creation): Promise<Node> {
+  return bodyOf(
+    api.POST("/api/nodes", { body: spec, params: { header: { "Idempotency-Key": idempotencyKey } } }),
+  );
+}
+
+export function useCreateNode() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: createNode,
+    onSuccess: () => queries.invalidateQueries({ queryKey: nodesKey }),
+  });
+}

@@ -1,0 +1,84 @@
+import {
+  Card,
+  CardBody,
+  CardTitle,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Gallery,
+} from "@patternfly/react-core";
+import type { ReactNode } from "react";
+
+import type { Node } from "../../../shared/api/types";
+import { formatBytes, formatRAM } from "../../../shared/format";
+import { Ago } from "../../../shared/ui/Ago";
+import { CopyButton } from "../../../shared/ui/CopyButton";
+
+/** All that is known of a node. */
+export function NodeOverview({ node }: { node: Node }) {
+  const { ram, cpus, disk } = node.resources;
+  return (
+    <Gallery hasGutter minWidths={{ default: "min(100%, 22rem)" }}>
+      <Facts title="Machine">
+        <Fact term="RAM">{formatRAM(ram)}</Fact>
+        <Fact term="CPUs">{cpus}</Fact>
+        <Fact term="Disk">{disk ? formatBytes(disk) : null}</Fact>
+        <Fact term="Accelerator">{node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator?.toUpperCase()}</Fact>
+        <Fact term="Addresses">{node.addresses?.length ? node.addresses.map((address) => <Copyable key={address} text={address} label="Copy the address" />) : null}</Fact>
+      </Facts>
+      <Facts title="Origin">
+        <Fact term="Image">{node.image?.name || node.image?.id}</Fact>
+        <Fact term="System">{node.osType}</Fact>
+        <Fact term="Owner">{node.owner}</Fact>
+        <Fact term="Created">{node.created && <Ago time={node.created} />}</Fact>
+        <Fact term="Started">{node.started && node.state !== "stopped" && <Ago time={node.started} />}</Fact>
+      </Facts>
+      <Facts title="In libvirt">
+        <Fact term="Host">{node.host}</Fact>
+        <Fact term="Domain">{node.name}</Fact>
+        <Fact term="UUID">
+          <Copyable text={node.id} label="Copy the UUID" />
+        </Fact>
+        <Fact term="Overlay">
+          {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the path of the overlay" />}
+        </Fact>
+        <Fact term="VNC port">{node.vnc?.port}</Fact>
+      </Facts>
+    </Gallery>
+  );
+}
+
+function Facts({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <Card>
+      <CardTitle component="h2">{title}</CardTitle>
+      <CardBody>
+        <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "8ch", sm: "11ch" }}>
+          {children}
+        </DescriptionList>
+      </CardBody>
+    </Card>
+  );
+}
+
+/** One line; nothing where it is not known. */
+function Fact({ term, children }: { term: string; children: ReactNode }) {
+  if (children === undefined || children === null || children === "" || children === false) {
+    return null;
+  }
+  return (
+    <DescriptionListGroup>
+      <DescriptionListTerm>{term}</DescriptionListTerm>
+      <DescriptionListDescription className="sl-break">{children}</DescriptionListDescription>
+    </DescriptionListGroup>
+  );
+}
+
+function Copyable({ text, label }: { text: string; label: string }) {
+  return (
+    <span className="sl-copyable">
+      <code>{text}</code> <CopyButton text={text} label={label} />
+    </span>
+  );
+}

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+
+import type { Node } from "../../shared/api/types";
+import type { Change } from "../../shared/live/changes";
+import { applyToNode, applyToNodes } from "./liveNodes";
+
+const node = (id: string, state: Node["state"]) => ({ id, name: id, state }) as Node;
+const nodes = [node("a", "stopped"), node("b", "stopped")];
+
+test("a changed node takes the place of the old one", () => {
+  const next = applyToNodes(nodes, { type: "node.changed", node: node("b", "running") });
+  expect(next.map(({ state }) => state)).toEqual(["stopped", "running"]);
+});
+test("an unknown node is added", () => {
+  expect(applyToNodes(nodes, { type: "node.changed", node: node("c", "running") })).toHaveLength(3);
+});
+test("a removed node leaves the list", () => {
+  expect(applyToNodes(nodes, { type: "node.removed", id: "a" })).toEqual([nodes[1]]);
+});
+test("changes of other things leave the very same list", () => {
+  const change: Change = { type: "image.removed", id: "micro", host: "local" };
+  expect(applyToNodes(nodes, change)).toBe(nodes);
+});
+test("one node follows its own changes alone", () => {
+  const [a = null] = nodes;
+  expect(applyToNode("a", a, { type: "node.changed", node: node("b", "running") })).toBe(a);
+  expect(applyToNode("a", a, { type: "node.changed", node: node("a", "running") })?.state).toBe("running");
+  expect(applyToNode("a", a, { type: "node.removed", id: "a" })).toBeNull();
+});

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+
+import type { Image, Node } from "../../shared/api/types";
+import { type Draft, curlCommand, draftProblems, nameProblem, specOf, suggestName } from "./spec";
+
+const gibibyte = 1024 ** 3;
+const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "" };
+const image = { id: "micro", virtualSize: gibibyte } as Image;
+
+describe("nameProblem", () => {
+  test.each(["a", "web1", "9lives", "a.b_c-d", "x".repeat(63)])("%s is fine", (name) => {
+    expect(nameProblem(name, [])).toBe("");
+  });
+  test.each([
+    ["", "Give the node a name."],
+    ["-web", "Begin with a letter or a digit."],
+    ["a b", "Use letters, digits, dots, dashes and underscores only."],
+    ["ä", "Begin with a letter or a digit."],
+    ["x".repeat(64), "Use at most 63 characters."],
+    ["web1", "There is a node named web1 already. Choose another name."],
+  ])("%j: %s", (name, problem) => {
+    expect(nameProblem(name, ["web1"])).toBe(problem);
+  });
+});
+
+test.each([
+  ["micro", [], "micro-1"],
+  ["micro", ["micro-1", "micro-2"], "micro-3"],
+  ["My disk_1762790000000.qcow2", [], "My-disk-1"],
+  ["ß", [], "node-1"],
+])("suggestName(%j, %j) is %s", (name, taken, expected) => {
+  expect(suggestName(name, taken)).toBe(expected);
+});
+
+describe("draftProblems", () => {
+  test("finds none in a good draft", () => {
+    expect(draftProblems({ ...draft, disk: "1.5" }, image, [])).toEqual({ name: "", ram: "", cpus: "", disk: "" });
+  });
+  test("a disk is at least as large as the image", () => {
+    expect(draftProblems({ ...draft, disk: "0.5" }, image, []).disk).toBe("The image needs at least 1 GiB.");
+  });
+  test("RAM and CPUs are whole numbers", () => {
+    const problems = draftProblems({ ...draft, ram: "8", cpus: "1.5" }, image, []);
+    expect(problems.ram).toContain("at least 16 MiB");
+    expect(problems.cpus).toContain("whole number");
+  });
+  test("a name is taken on its own host alone", () => {
+    const nodes = [{ name: "web1", host: "other" } as Node];
+    expect(draftProblems({ ...draft, host: "local" }, image, nodes).name).toBe("");
+    expect(draftProblems({ ...draft, host: "other" }, image, nodes).name).toContain("already");
+  });
+});
+
+test("specOf gives sizes in the service's units", () => {
+  expect(specOf({ ...draft, disk: "10", host: "local" }, "micro")).toEqual({
+    name: "web1",
+    image: "micro",
+    host: "local",
+    resources: { ram: 512, cpus: 2, disk: 10 * gibibyte },
+  });
+});
+
+test("curlCommand quotes what a shell would read", () => {
+  const command = curlCommand("http://lab:3001", { name: "a'b", image: "micro" }, true);
+  expect(command).toBe(
+    [
+      "curl -X POST http://lab:3001/api/nodes",
+      `-H "Authorization: Bearer $SANDBOXLABS_TOKEN"`,
+      "-H 'Content-Type: application/json'",
+      `-d '{"name":"a'\\''b","image":"micro"}'`,
+    ].join(" \\\n  "),
+  );
+});

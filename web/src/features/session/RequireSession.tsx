@@ -1,0 +1,31 @@
+import { Bullseye, Spinner } from "@patternfly/react-core";
+import { Navigate, Outlet, useLocation } from "react-router";
+
+import { paths } from "../../shared/paths";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useSession } from "./api/session";
+
+/** Shows the pages below it to those who are signed in, and sends all others to sign in first. */
+export function RequireSession() {
+  const session = useSession();
+  const location = useLocation();
+  if (session.isPending) {
+    return (
+      <Bullseye className="sl-fill">
+        <Spinner aria-label="Loading" />
+      </Bullseye>
+    );
+  }
+  if (session.data) {
+    return <Outlet />;
+  }
+  if (session.error) {
+    return (
+      <main className="sl-login">
+        <ProblemAlert title="SandboxLabs cannot be shown" error={session.error} onRetry={() => void session.refetch()} />
+      </main>
+    );
+  }
+  const next = location.pathname === "/" ? "" : `?next=${encodeURIComponent(location.pathname + location.search)}`;
+  return <Navigate replace to={paths.login + next} />;
+}

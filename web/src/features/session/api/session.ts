@@ -1,0 +1,29 @@
+import { useQuery } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../../shared/api/client";
+import { RequestError } from "../../../shared/api/problem";
+
+/** Who is signed in. */
+export interface Session {
+  user: { name: string; role: string };
+  /** off: the service asks nobody to sign in. */
+  auth: "on" | "off";
+}
+
+export const sessionKey = ["session"] as const;
+
+/** Resolves with null when nobody is signed in. */
+export async function fetchSession(): Promise<Session | null> {
+  try {
+    return await bodyOf(api.GET("/api/auth/me"));
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 401) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+export function useSession() {
+  return useQuery({ queryKey: sessionKey, queryFn: fetchSession, staleTime: Infinity });
+}

@@ -1,0 +1,19 @@
+import "@patternfly/react-core/dist/styles/base.css";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+
+import { App } from "./app/App";
+import "./app/styles.css";
+import { startTheme } from "./shared/theme";
+
+startTheme();
+
+const root = document.getElementById("root");
+if (!root) {
+  throw new Error("index.html has no element with the id root");
+}
+createRoot(root).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);

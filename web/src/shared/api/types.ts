@@ -1,0 +1,16 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+/** A virtual machine, as the service shows it. */
+export type Node = Schemas["Node"];
+export type NodeState = Node["state"];
+/** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
+export type NodeSpec = Schemas["NodeSpec"];
+/** A disk image; sizes in bytes. */
+export type Image = Schemas["Image"];
+export type ImageState = Image["state"];
+/** A libvirt host. */
+export type Host = Schemas["Host"];
+/** The body of every failed answer (RFC 9457). */
+export type Problem = Schemas["Problem"];

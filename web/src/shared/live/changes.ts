@@ -1,0 +1,66 @@
+import type { Host, Image, Node } from "../api/types";
+
+/** One change that the service told of on its event stream. */
+export type Change =
+  | { type: "node.changed"; node: Node }
+  | { type: "node.removed"; id: string }
+  | { type: "image.changed"; image: Image }
+  | { type: "image.removed"; id: string; host: string }
+  | { type: "host.changed"; host: Host };
+
+/** The event names of changes; "reset" is no change, but the order to read everything anew. */
+export const changeTypes = ["node.changed", "node.removed", "image.changed", "image.removed", "host.changed"] as const;
+
+/** Reads one event; null when its data is not what its name promises. */
+export function parseChange(type: (typeof changeTypes)[number], data: string): Change | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    return null;
+  }
+  return typeof value === "object" && value !== null ? ({ ...value, type } as Change) : null;
+}
+
+const remembered = 512;
+
+/**
+ * Remembers the latest changes, so that a list which was requested before a
+ * change and arrives after it does not undo it.
+ */
+export class ChangeLog {
+  private changes: Change[] = [];
+  private dropped = 0;
+
+  add(change: Change): void {
+    this.changes.push(change);
+    if (this.changes.length > remembered) {
+      this.changes.shift();
+      this.dropped++;
+    }
+  }
+
+  /** The position of the next change: pass it to since. */
+  mark(): number {
+    return this.dropped + this.changes.length;
+  }
+
+  /** The changes from a mark on, as far as they are remembered. */
+  since(mark: number): readonly Change[] {
+    return this.changes.slice(Math.max(0, mark - this.dropped));
+  }
+
+  /**
+   * Runs fetch and applies the changes that came while it was under way. A
+   * change that the answer holds already is applied twice, which is harmless:
+   * each carries the whole new state.
+   */
+  async reconcile<T>(fetch: () => Promise<T>, apply: (value: T, change: Change) => T): Promise<T> {
+    const mark = this.mark();
+    const value = await fetch();
+    return this.since(mark).reduce(apply, value);
+  }
+}
+
+/** The log that the event feed writes and every list reads. */
+export const changeLog = new ChangeLog();

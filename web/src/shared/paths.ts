@@ -1,0 +1,10 @@
+/** Every page's URL, in one place. */
+export const paths = {
+  login: "/login",
+  nodes: "/nodes",
+  newNode: "/nodes/new",
+  images: "/images",
+  node: (id: string) => `/nodes/${encodeURIComponent(id)}`,
+  console: (id: string) => `/nodes/${encodeURIComponent(id)}/console`,
+  newNodeFrom: (imageID: string) => `/nodes/new?image=${encodeURIComponent(imageID)}`,
+} as const;

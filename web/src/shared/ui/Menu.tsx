@@ -1,0 +1,41 @@
+import { Dropdown, DropdownList, MenuToggle, type MenuToggleProps } from "@patternfly/react-core";
+import { type ReactNode, useState } from "react";
+
+interface MenuProps {
+  /** Names the button for screen readers. */
+  label: string;
+  icon?: ReactNode;
+  /** Text on the button; without it the button is the icon alone. */
+  text?: ReactNode;
+  variant?: NonNullable<MenuToggleProps["variant"]>;
+  /** DropdownItems. */
+  children: ReactNode;
+}
+
+/** A button that opens a menu below its right edge. */
+export function Menu({ label, icon, text, variant = "plain", children }: MenuProps) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <Dropdown
+      isOpen={isOpen}
+      onOpenChange={setOpen}
+      onSelect={() => setOpen(false)}
+      shouldFocusToggleOnSelect
+      popperProps={{ position: "right" }}
+      toggle={(ref) => (
+        <MenuToggle
+          ref={ref}
+          variant={variant}
+          icon={icon}
+          isExpanded={isOpen}
+          aria-label={label}
+          onClick={() => setOpen(!isOpen)}
+        >
+          {text}
+        </MenuToggle>
+      )}
+    >
+      <DropdownList>{children}</DropdownList>
+    </Dropdown>
+  );
+}

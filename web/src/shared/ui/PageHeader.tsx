@@ -1,0 +1,38 @@
+import { Content, Flex, FlexItem, PageSection, Title } from "@patternfly/react-core";
+import type { ReactNode } from "react";
+
+import { usePageTitle } from "../usePageTitle";
+
+interface PageHeaderProps {
+  title: string;
+  /** One line below the title. */
+  description?: ReactNode;
+  /** Beside the title: the state of what the page shows. */
+  status?: ReactNode;
+  actions?: ReactNode;
+}
+
+/** The top of a page: its one h1, and what may be done with it as a whole. */
+export function PageHeader({ title, description, status, actions }: PageHeaderProps) {
+  usePageTitle(title);
+  return (
+    <PageSection aria-label={title}>
+      <Flex
+        justifyContent={{ default: "justifyContentSpaceBetween" }}
+        alignItems={{ default: "alignItemsCenter" }}
+        rowGap={{ default: "rowGapMd" }}
+      >
+        <FlexItem className="sl-page-title">
+          <Flex columnGap={{ default: "columnGapMd" }} alignItems={{ default: "alignItemsCenter" }}>
+            <Title headingLevel="h1" size="2xl">
+              {title}
+            </Title>
+            {status}
+          </Flex>
+          {description && <Content component="small">{description}</Content>}
+        </FlexItem>
+        {actions && <FlexItem>{actions}</FlexItem>}
+      </Flex>
+    </PageSection>
+  );
+}

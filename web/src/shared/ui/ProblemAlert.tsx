@@ -1,0 +1,25 @@
+import { Alert, AlertActionLink } from "@patternfly/react-core";
+
+import { messageOf } from "../api/problem";
+
+interface ProblemAlertProps {
+  /** What did not work: "The nodes cannot be listed". */
+  title: string;
+  error: unknown;
+  onRetry?: () => void;
+}
+
+/** Tells in place what failed and what to do, with a way to try again. */
+export function ProblemAlert({ title, error, onRetry }: ProblemAlertProps) {
+  return (
+    <Alert
+      isInline
+      isLiveRegion
+      variant="danger"
+      title={title}
+      actionLinks={onRetry && <AlertActionLink onClick={onRetry}>Try again</AlertActionLink>}
+    >
+      {messageOf(error)}
+    </Alert>
+  );
+}
