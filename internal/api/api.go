@@ -1,0 +1,152 @@
+// Package api is the service's HTTP side: REST operations, uploads, WebSockets
+// and the event stream. It decodes, calls one method of a service, and encodes;
+// it decides nothing of its own beyond who may enter.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// Options configures a Server; all fields but PublicURL and Log are required.
+type Options struct {
+	Hosts   *hypervisor.Set
+	Storage *storagepool.Service
+	Nodes   *domain.Service
+	Console *console.Manager
+	Access  *access.Service
+	Events  *event.Broker
+	// Database answers whether the database does; for the health report.
+	Database func(ctx context.Context) error
+	// UI serves the browser's files.
+	UI http.Handler
+	// Listen is the address that the service listens on, for the Host check.
+	Listen string
+	// AuthOff lets everybody in as an administrator; the caller has made sure
+	// that Listen is a loopback address.
+	AuthOff bool
+	// PublicURL is the origin that browsers come from; nil when it is Listen.
+	PublicURL *url.URL
+	Version   string
+	Log       *slog.Logger
+}
+
+// Server is the HTTP side. Make it with New and run it with Serve.
+type Server struct {
+	o    Options
+	echo *echo.Echo
+	huma huma.API
+	// closing ends when the service stops: streams that have no end by
+	// themselves end then.
+	closing context.Context
+	close   context.CancelFunc
+	sockets sync.WaitGroup // the WebSockets, which the HTTP server does not know any more
+}
+
+// Limits of the HTTP server.
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	maxHeaderBytes  = 32 << 10
+	maxJSONBytes    = 1 << 20
+	shutdownTimeout = 10 * time.Second
+)
+
+// New makes a Server with all its routes. It listens to nothing: Serve does.
+func New(o Options) (*Server, error) {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Access == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+		return nil, errors.New("api: an option is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Server{o: o, echo: echo.New()}
+	s.closing, s.close = context.WithCancel(context.Background())
+	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo.HTTPErrorHandler = s.writeError
+	protect, err := s.sameOrigin()
+	if err != nil {
+		return nil, err
+	}
+	s.echo.Use(s.recoverPanic, s.logRequest, secureHeaders, s.allowedHost, protect, s.authenticate, jsonByDefault)
+
+	config := huma.DefaultConfig("SandboxLabs", o.Version)
+	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`."
+	config.OpenAPIPath = "/api/openapi"
+	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName},
+		"token":   {Type: "http", Scheme: "bearer"},
+	}
+	config.Security = []map[string][]string{{"session": {}}, {"token": {}}}
+	useProblems()
+	s.huma = humaecho.New(s.echo, config)
+	s.registerNodes()
+	s.registerImages()
+	s.registerAuth()
+	s.registerSystem()
+	s.registerStreams()
+	s.echo.GET("/api/docs", s.docs)
+	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
+	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })
+	s.echo.GET("/*", echo.WrapHandler(o.UI))
+	return s, nil
+}
+
+// OpenAPI returns the OpenAPI 3.1 document as JSON.
+func (s *Server) OpenAPI() ([]byte, error) { return s.huma.OpenAPI().MarshalJSON() }
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Serve answers requests on l until ctx ends; then streams end with a hint to
+// come back, and requests under way have shutdownTimeout to finish.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		s.close()
+		return err
+	case <-ctx.Done():
+	}
+	s.close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close() // an upload that would take longer is cut off, and undone
+	}
+	<-failed
+	gone := make(chan struct{})
+	go func() {
+		s.sockets.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-grace.Done():
+	}
+	return err
+}

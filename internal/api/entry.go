@@ -1,0 +1,191 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const cookieName = "sandboxlabs_session"
+
+// open lists the paths that need no sign-in.
+var open = map[string]bool{
+	"/api/health":       true,
+	"/api/auth/login":   true,
+	"/api/openapi.json": true,
+	"/api/openapi.yaml": true,
+	"/api/docs":         true,
+}
+
+// recoverPanic keeps one request's panic from ending the service.
+func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+					panic(v)
+				}
+				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}
+
+// logRequest logs changes and failures, without the query, which may hold a
+// ticket.
+func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		r, status := c.Request(), c.Response().Status
+		level := slog.LevelDebug
+		if status >= http.StatusInternalServerError || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+			level = slog.LevelInfo
+		}
+		who, _ := principalOf(r.Context())
+		s.o.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", status,
+			"ms", time.Since(start).Milliseconds(), "user", who.Name, "from", c.RealIP())
+		return nil
+	}
+}
+
+// secureHeaders sets what every answer carries. Styles may be inline, since the
+// terminal makes its own; scripts never are.
+func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "+
+			"font-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if isAPI(c.Request().URL.Path) {
+			h.Set("Cache-Control", "no-store")
+		}
+		return next(c)
+	}
+}
+
+func isAPI(path string) bool {
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/ws/")
+}
+
+// allowedHost refuses names that are not ours, which is how DNS rebinding comes
+// in: addresses, localhost, the listening name and the public one are ours.
+func (s *Server) allowedHost(next echo.HandlerFunc) echo.HandlerFunc {
+	allowed := map[string]bool{"localhost": true}
+	if host, _, err := net.SplitHostPort(s.o.Listen); err == nil {
+		allowed[strings.ToLower(host)] = true
+	}
+	if s.o.PublicURL != nil {
+		allowed[strings.ToLower(s.o.PublicURL.Hostname())] = true
+	}
+	return func(c echo.Context) error {
+		u := url.URL{Host: c.Request().Host}
+		name := strings.ToLower(u.Hostname())
+		if _, err := netip.ParseAddr(name); err != nil && !allowed[name] {
+			return fault.New(fault.HostNotAllowed, "This service does not answer to the name %q. Set public-url to the address that browsers use.", name)
+		}
+		return next(c)
+	}
+}
+
+// sameOrigin refuses changes that a page of another origin asks for. Programs
+// that are no browser send neither Origin nor Sec-Fetch-Site, and pass.
+func (s *Server) sameOrigin() (echo.MiddlewareFunc, error) {
+	guard := http.NewCrossOriginProtection()
+	if u := s.o.PublicURL; u != nil {
+		if err := guard.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return nil, fmt.Errorf("public-url: %w", err)
+		}
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := guard.Check(c.Request()); err != nil {
+				return fault.New(fault.CrossOrigin, "A page of another origin may not do this. Open the service's own address in the browser; set public-url when that is not the address it listens on.")
+			}
+			return next(c)
+		}
+	}, nil
+}
+
+type principalKey struct{}
+
+// principalOf returns who makes the request.
+func principalOf(ctx context.Context) (access.Principal, bool) {
+	p, ok := ctx.Value(principalKey{}).(access.Principal)
+	return p, ok
+}
+
+// authenticate finds out who makes a request, and lets nobody else near the API
+// and the WebSockets. The UI's own files are public.
+func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !isAPI(r.URL.Path) || open[r.URL.Path] {
+			return next(c)
+		}
+		p, err := s.identify(r)
+		if err != nil {
+			return err
+		}
+		// Every operation changes or shows what belongs to all: administrators
+		// alone may enter.
+		if p.Role != access.RoleAdmin {
+			return fault.New(fault.Forbidden, "Your role %q does not allow this. Ask an administrator.", p.Role)
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), principalKey{}, p)))
+		return next(c)
+	}
+}
+
+// identify reads the bearer token, the session cookie, or — on a WebSocket, where
+// a script cannot always set headers — the ticket.
+func (s *Server) identify(r *http.Request) (access.Principal, error) {
+	if s.o.AuthOff {
+		return access.Open(), nil
+	}
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return s.o.Access.ByToken(r.Context(), strings.TrimSpace(token))
+	}
+	if kind, ok := strings.CutPrefix(r.URL.Path, "/ws/"); ok {
+		if ticket := r.URL.Query().Get("ticket"); ticket != "" {
+			return s.o.Access.RedeemTicket(ticket, r.URL.Query().Get("nodeId"), kind)
+		}
+	}
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		return s.o.Access.BySession(r.Context(), cookie.Value)
+	}
+	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in first (POST /api/auth/login), or send a token: `Authorization: Bearer sbx_…`.")
+}
+
+// jsonByDefault lets `curl -d '{…}'` work as it is: a body without a type, or
+// with the one that curl claims, is JSON. Forms of other origins were refused
+// before (see sameOrigin).
+func jsonByDefault(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Request().Header
+		switch ct, _, _ := strings.Cut(h.Get(echo.HeaderContentType), ";"); ct {
+		case "", echo.MIMEApplicationForm:
+			h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+		}
+		return next(c)
+	}
+}

@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// Image is an image on the wire.
+type Image struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name" doc:"The same as id: what customImageName and baseImage take."`
+	DisplayName string    `json:"displayName"`
+	Type        string    `json:"type" enum:"base,custom"`
+	Format      string    `json:"format"`
+	State       string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified"`
+	Reason      string    `json:"reason,omitempty" doc:"Why it cannot be used."`
+	Size        int64     `json:"size" doc:"Bytes of the file."`
+	VirtualSize int64     `json:"virtualSize" doc:"Bytes of the disk that a guest sees."`
+	SHA256      string    `json:"sha256,omitempty" doc:"Of the file as it was uploaded, in hex."`
+	Path        string    `json:"path" doc:"On the host."`
+	Host        string    `json:"host"`
+	OSType      string    `json:"osType,omitempty"`
+	Owner       string    `json:"owner,omitempty"`
+	UsedBy      int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
+	Created     time.Time `json:"created"`
+}
+
+func (s *Server) image(i storagepool.Image) Image {
+	return Image{
+		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Type: i.Type, Format: i.Format, State: string(i.State), Reason: i.Reason,
+		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: i.Owner,
+		UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
+	}
+}
+
+// Uploaded answers a finished upload.
+type Uploaded struct {
+	Success bool  `json:"success"`
+	Image   Image `json:"image"`
+}
+
+func (s *Server) registerImages() {
+	register(s, huma.Operation{
+		OperationID: "list-images", Method: http.MethodGet, Path: "/api/images", Summary: "List the images", Tags: []string{"images"},
+	}, func(context.Context, *struct{}) (*struct {
+		Body struct {
+			BaseImages   []Image `json:"baseImages"`
+			CustomImages []Image `json:"customImages"`
+		}
+	}, error) {
+		out := &struct {
+			Body struct {
+				BaseImages   []Image `json:"baseImages"`
+				CustomImages []Image `json:"customImages"`
+			}
+		}{}
+		out.Body.BaseImages, out.Body.CustomImages = []Image{}, []Image{}
+		for _, i := range s.o.Storage.Images() {
+			if i.Type == storagepool.Base {
+				out.Body.BaseImages = append(out.Body.BaseImages, s.image(i))
+			} else {
+				out.Body.CustomImages = append(out.Body.CustomImages, s.image(i))
+			}
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
+	}, func(_ context.Context, in *imageID) (*struct{ Body Image }, error) {
+		i, err := s.o.Storage.Image("", in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &struct{ Body Image }{s.image(i)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that no disk lies on", Tags: []string{"images"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *imageID) (*struct{}, error) {
+		return nil, s.deleteImage(ctx, in.ID)
+	})
+
+	// The body of an upload is a stream: huma would read all of it first.
+	s.echo.POST("/api/images/custom", s.uploadImage)
+	s.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "upload-image", Method: http.MethodPost, Path: "/api/images/custom", Summary: "Upload a qcow2 image", Tags: []string{"images"},
+		Description: "One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`.",
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+			Type: "object", Required: []string{"image"}, Properties: map[string]*huma.Schema{
+				"image":  {Type: "string", Format: "binary", Description: "The qcow2 file."},
+				"osType": {Type: "string"}, "sha256": {Type: "string"}, "host": {Type: "string"},
+			},
+		}}}},
+		Responses: map[string]*huma.Response{
+			"201":     {Description: "Created", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Uploaded](s.huma, "Uploaded")}}},
+			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}},
+		},
+	})
+}
+
+type imageID struct {
+	ID string `path:"id"`
+}
+
+// deleteImage names the nodes that use an image; the pools know the volumes
+// alone.
+func (s *Server) deleteImage(ctx context.Context, id string) error {
+	i, err := s.o.Storage.Image("", id)
+	if err != nil {
+		return err
+	}
+	if users := s.o.Nodes.UsersOf(i.Host, i.Path); len(users) > 0 {
+		return fault.New(fault.ImageInUse, "Image %q is used by %d nodes: %s. Delete them first.", id, len(users), strings.Join(users[:min(10, len(users))], ", "))
+	}
+	return s.o.Storage.DeleteImage(ctx, id)
+}
+
+const (
+	// uploadPatience is how long an upload may send nothing before it is given up.
+	uploadPatience = 60 * time.Second
+	maxFieldBytes  = 4 << 10
+	maxFields      = 16
+)
+
+func (s *Server) uploadImage(c echo.Context) error {
+	r := c.Request()
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "Send the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
+	}
+	who, _ := principalOf(r.Context())
+	up := storagepool.Upload{Owner: who.Name, SizeBytes: max(r.ContentLength, 0)}
+	patient := patientBody{http.NewResponseController(c.Response())}
+	for range maxFields {
+		if err := patient.wait(); err != nil {
+			return err
+		}
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")
+		}
+		if part.FormName() == "image" {
+			up.FileName = part.FileName()
+			img, err := s.o.Storage.Receive(r.Context(), up, patientReader{part, patient})
+			if err != nil {
+				return err
+			}
+			c.Response().Header().Set(echo.HeaderLocation, "/api/images/"+img.ID)
+			return c.JSON(http.StatusCreated, Uploaded{Success: true, Image: s.image(img)})
+		}
+		if err := readField(part, &up); err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Invalid, "The form has no file named \"image\": curl -F \"image=@disk.qcow2\" …/api/images/custom")
+}
+
+// readField takes a small field of the form; fields that are not known are
+// skipped, as browsers and scripts add their own.
+func readField(part *multipart.Part, up *storagepool.Upload) error {
+	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
+	if err != nil {
+		return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")
+	}
+	if len(value) > maxFieldBytes {
+		return fault.New(fault.TooLarge, "The form field %q is larger than %d bytes. Only the field \"image\" takes a file.", part.FormName(), maxFieldBytes)
+	}
+	switch text := strings.TrimSpace(string(value)); part.FormName() {
+	case "osType":
+		up.OSType = text
+	case "sha256":
+		up.SHA256 = text
+	case "host":
+		up.Host = text
+	}
+	return nil
+}
+
+// patientBody moves a request's read deadline on while data comes in.
+type patientBody struct{ controller *http.ResponseController }
+
+func (p patientBody) wait() error {
+	return p.controller.SetReadDeadline(time.Now().Add(uploadPatience))
+}
+
+type patientReader struct {
+	r io.Reader
+	p patientBody
+}
+
+func (p patientReader) Read(b []byte) (int, error) {
+	if err := p.p.wait(); err != nil {
+		return 0, err
+	}
+	return p.r.Read(b)
+}

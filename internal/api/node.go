@@ -1,0 +1,335 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Resources is a node's size.
+type Resources struct {
+	RAM  int64 `json:"ram" doc:"MiB"`
+	CPUs int   `json:"cpus"`
+	Disk int64 `json:"disk" doc:"Bytes; virtual size of the first disk."`
+}
+
+// NodeImage is the image that a node was made from.
+type NodeImage struct {
+	Type string `json:"type" enum:"base,custom"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Path string `json:"path" doc:"Of the image's file, on the host."`
+	Size int64  `json:"size" doc:"Bytes of the image's file; 0 when the image is gone."`
+}
+
+// Node is a node on the wire.
+type Node struct {
+	ID          string     `json:"id" doc:"The domain's UUID."`
+	Name        string     `json:"name"`
+	State       string     `json:"state" enum:"running,stopped,paused,starting,stopping,crashed,unreachable"`
+	Managed     bool       `json:"managed" doc:"False for domains that others defined and nobody adopted."`
+	Host        string     `json:"host"`
+	OSType      string     `json:"osType"`
+	Image       *NodeImage `json:"image,omitempty"`
+	OverlayPath string     `json:"overlayPath" doc:"File of the first disk, on the host."`
+	Resources   Resources  `json:"resources"`
+	Accelerator string     `json:"accelerator" doc:"kvm or qemu (software emulation)."`
+	Console     struct {
+		Available bool `json:"available"`
+	} `json:"console"`
+	VNC *struct {
+		Port int `json:"port"`
+	} `json:"vnc,omitempty" doc:"While the node has a screen."`
+	Owner     string     `json:"owner"`
+	Tags      []string   `json:"tags"`
+	Addresses []string   `json:"addresses"`
+	Persist   bool       `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
+	Autostart bool       `json:"autostart"`
+	Created   *time.Time `json:"created,omitempty"`
+	Started   *time.Time `json:"started,omitempty"`
+	Problem   string     `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
+}
+
+func (s *Server) node(n domain.Node) Node {
+	v := Node{
+		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
+		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
+		Accelerator: n.Accelerator, Owner: n.Owner, Tags: []string{}, Addresses: []string{},
+		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
+	}
+	v.Console.Available = n.Console
+	if n.VNCPort > 0 {
+		v.VNC = &struct {
+			Port int `json:"port"`
+		}{n.VNCPort}
+	}
+	if n.Image.ID != "" {
+		v.Image = &NodeImage{Type: n.Image.Type, ID: n.Image.ID, Name: n.Image.Name, Path: n.BackingPath}
+		if img, err := s.o.Storage.Image(n.Host, n.Image.ID); err == nil {
+			v.Image.Size = img.FileBytes
+		}
+	}
+	return v
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// NodeRequest asks for a node. All but the name and the image is optional.
+type NodeRequest struct {
+	Name            string `json:"name" doc:"Letters, digits, dots, dashes and underscores; at most 63." example:"web1"`
+	ImageType       string `json:"imageType,omitempty" enum:"base,custom"`
+	BaseImage       string `json:"baseImage,omitempty" doc:"Id of a base image." example:"micro"`
+	CustomImageName string `json:"customImageName,omitempty" doc:"Id of a custom image."`
+	Image           string `json:"image,omitempty" doc:"Id of an image of either type, instead of the three above."`
+	OSType          string `json:"osType,omitempty"`
+	Resources       *struct {
+		RAM  *int64 `json:"ram,omitempty" doc:"MiB; 1024 when left out." example:"1024"`
+		CPUs *int   `json:"cpus,omitempty" doc:"1 when left out." example:"1"`
+		Disk *int64 `json:"disk,omitempty" doc:"Bytes; the image's virtual size when left out."`
+	} `json:"resources,omitempty"`
+	Host string `json:"host,omitempty" doc:"The first host when left out."`
+}
+
+func (r NodeRequest) spec() (domain.Spec, error) {
+	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType}
+	var ids []string
+	for _, id := range []string{r.Image, r.BaseImage, r.CustomImageName} {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return spec, fault.Field("image", "The node needs an image: give baseImage, customImageName or image. `GET /api/images` lists them.")
+	case len(slices.Compact(ids)) > 1:
+		return spec, fault.Field("image", "Give one image: baseImage, customImageName or image.")
+	}
+	spec.ImageID = ids[0]
+	switch {
+	case r.ImageType != "":
+	case r.BaseImage != "":
+		spec.ImageType = "base"
+	case r.CustomImageName != "":
+		spec.ImageType = "custom"
+	}
+	if r.Resources == nil {
+		return spec, nil
+	}
+	// In the spec zero stands for "not given": a zero that was given is refused.
+	if v := r.Resources.RAM; v != nil {
+		spec.RAMMiB = given(*v)
+	}
+	if v := r.Resources.CPUs; v != nil {
+		spec.CPUs = given(*v)
+	}
+	if v := r.Resources.Disk; v != nil {
+		spec.DiskBytes = given(*v)
+	}
+	return spec, nil
+}
+
+// given makes a zero a value that the checks refuse.
+func given[T int | int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+type nodeID struct {
+	ID string `path:"id" doc:"The node's id: the domain's UUID."`
+}
+
+type nodeAnswer struct{ Body Node }
+
+type nodeList struct {
+	Body struct {
+		Nodes      []Node `json:"nodes"`
+		NextCursor string `json:"nextCursor,omitempty" doc:"Give it as cursor to read on; absent on the last page."`
+	}
+}
+
+type forceBody struct {
+	Force bool `json:"force,omitempty" doc:"Pull the plug instead of asking the guest."`
+}
+
+const maxPage = 1000
+
+func (s *Server) registerNodes() {
+	register(s, huma.Operation{
+		OperationID: "list-nodes", Method: http.MethodGet, Path: "/api/nodes", Summary: "List the nodes by name", Tags: []string{"nodes"},
+	}, func(_ context.Context, in *struct {
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+		Cursor string `query:"cursor"`
+		State  string `query:"state" doc:"Only nodes in this state."`
+	}) (*nodeList, error) {
+		return s.listNodes(in.Limit, in.Cursor, in.State)
+	})
+	register(s, huma.Operation{
+		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Make a node on a fresh overlay of an image", Tags: []string{"nodes"},
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers with the node of the first one."`
+		Body           NodeRequest
+	}) (*struct {
+		Location string `header:"Location"`
+		Body     Node
+	}, error) {
+		spec, err := in.Body.spec()
+		if err != nil {
+			return nil, err
+		}
+		who, _ := principalOf(ctx)
+		spec.Owner, spec.IdempotencyKey = who.Name, in.IdempotencyKey
+		n, _, err := s.o.Nodes.Create(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			Location string `header:"Location"`
+			Body     Node
+		}{"/api/nodes/" + n.ID, s.node(n)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "get-node", Method: http.MethodGet, Path: "/api/nodes/{id}", Summary: "Read a node", Tags: []string{"nodes"},
+	}, func(_ context.Context, in *nodeID) (*nodeAnswer, error) {
+		return s.answer(s.o.Nodes.Node(in.ID))
+	})
+	register(s, huma.Operation{
+		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename a node that is off", Tags: []string{"nodes"},
+	}, func(ctx context.Context, in *struct {
+		nodeID
+		Body struct {
+			Name string `json:"name"`
+		}
+	}) (*nodeAnswer, error) {
+		return s.answer(s.o.Nodes.Rename(ctx, in.ID, in.Body.Name))
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
+		Description:   "A running node is cut off first. Disks that were not made here stay.",
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *nodeID) (*struct{}, error) {
+		return nil, s.o.Nodes.Delete(ctx, in.ID)
+	})
+	register(s, huma.Operation{
+		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/xml": {Schema: &huma.Schema{Type: "string"}}}}},
+	}, func(ctx context.Context, in *nodeID) (*struct {
+		ContentType string `header:"Content-Type"`
+		Body        []byte
+	}, error) {
+		text, err := s.o.Nodes.XML(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			ContentType string `header:"Content-Type"`
+			Body        []byte
+		}{"application/xml", []byte(text)}, nil
+	})
+	s.registerLifecycle()
+	s.registerTickets()
+}
+
+// registerLifecycle adds the operations that move a node through its life.
+func (s *Server) registerLifecycle() {
+	plain := []struct {
+		verb, summary string
+		do            func(context.Context, string) (domain.Node, error)
+	}{
+		{"run", "Start a node; one that runs is left as it is", s.o.Nodes.Start},
+		{"reboot", "Have the guest reboot (ACPI)", s.o.Nodes.Reboot},
+		{"reset", "Press the reset button", s.o.Nodes.Reset},
+		{"pause", "Stop the guest's CPUs", s.o.Nodes.Pause},
+		{"resume", "Let a paused guest go on", s.o.Nodes.Resume},
+		{"adopt", "Manage a domain that others defined", func(ctx context.Context, id string) (domain.Node, error) {
+			who, _ := principalOf(ctx)
+			return s.o.Nodes.Adopt(ctx, id, who.Name)
+		}},
+	}
+	for _, p := range plain {
+		register(s, lifecycleOperation(p.verb, p.summary), func(ctx context.Context, in *nodeID) (*nodeAnswer, error) {
+			return s.answer(p.do(ctx, in.ID))
+		})
+	}
+	forced := []struct {
+		verb, summary string
+		do            func(context.Context, string, bool) (domain.Node, error)
+	}{
+		{"stop", "Ask the guest to shut down (ACPI), or pull the plug", s.o.Nodes.Stop},
+		{"wipe", "Give a node a fresh overlay: its disk is as the image again", s.o.Nodes.Wipe},
+	}
+	for _, f := range forced {
+		register(s, lifecycleOperation(f.verb, f.summary), func(ctx context.Context, in *struct {
+			nodeID
+			Body *forceBody `required:"false"`
+		}) (*nodeAnswer, error) {
+			return s.answer(f.do(ctx, in.ID, in.Body != nil && in.Body.Force))
+		})
+	}
+}
+
+func lifecycleOperation(verb, summary string) huma.Operation {
+	return huma.Operation{
+		OperationID: verb + "-node", Method: http.MethodPost, Path: "/api/nodes/{id}/" + verb, Summary: summary, Tags: []string{"nodes"},
+	}
+}
+
+func (s *Server) answer(n domain.Node, err error) (*nodeAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &nodeAnswer{Body: s.node(n)}, nil
+}
+
+// listNodes pages through the nodes, which are ordered by name and id. The
+// cursor is the last of them that was given: nodes that come and go meanwhile
+// do not shift the pages.
+func (s *Server) listNodes(limit int, cursor, state string) (*nodeList, error) {
+	after, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "cursor: give the nextCursor of the page before, as it was.")
+	}
+	out := &nodeList{}
+	out.Body.Nodes = []Node{}
+	for _, n := range s.o.Nodes.Nodes() {
+		key := n.Name + "\x00" + n.ID + "\x00" + n.Host
+		if (len(after) > 0 && strings.Compare(key, string(after)) <= 0) || (state != "" && state != string(n.State)) {
+			continue
+		}
+		if len(out.Body.Nodes) == limit {
+			last := out.Body.Nodes[limit-1]
+			out.Body.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(last.Name + "\x00" + last.ID + "\x00" + last.Host))
+			break
+		}
+		out.Body.Nodes = append(out.Body.Nodes, s.node(n))
+	}
+	return out, nil
+}
+
+// register adds an operation whose errors become problems.
+func register[I, O any](s *Server, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes = maxJSONBytes
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, op.Method+" "+op.Path, err)
+		}
+		return out, nil
+	})
+}

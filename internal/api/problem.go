@@ -1,0 +1,179 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// statuses maps codes to HTTP statuses: the one place that does.
+var statuses = map[fault.Code]int{
+	fault.Invalid:           http.StatusUnprocessableEntity,
+	fault.Unauthenticated:   http.StatusUnauthorized,
+	fault.Forbidden:         http.StatusForbidden,
+	fault.CrossOrigin:       http.StatusForbidden,
+	fault.HostNotAllowed:    http.StatusMisdirectedRequest,
+	fault.NotFound:          http.StatusNotFound,
+	fault.NodeNotFound:      http.StatusNotFound,
+	fault.NodeNameTaken:     http.StatusConflict,
+	fault.NodeRunning:       http.StatusConflict,
+	fault.NodeNotRunning:    http.StatusConflict,
+	fault.NodeNotManaged:    http.StatusConflict,
+	fault.NodeManaged:       http.StatusConflict,
+	fault.NodeBusy:          http.StatusConflict,
+	fault.ImageNotFound:     http.StatusNotFound,
+	fault.ImageNotReady:     http.StatusConflict,
+	fault.ImageUnsafe:       http.StatusUnprocessableEntity,
+	fault.ImageInUse:        http.StatusConflict,
+	fault.ImageTooLarge:     http.StatusRequestEntityTooLarge,
+	fault.UploadIncomplete:  http.StatusBadRequest,
+	fault.HostNotFound:      http.StatusNotFound,
+	fault.HostUnreachable:   http.StatusServiceUnavailable,
+	fault.PoolUnavailable:   http.StatusServiceUnavailable,
+	fault.StorageFull:       http.StatusInsufficientStorage,
+	fault.Hypervisor:        http.StatusBadGateway,
+	fault.IdempotencyReused: http.StatusUnprocessableEntity,
+	fault.TooLarge:          http.StatusRequestEntityTooLarge,
+	fault.TooManyRequests:   http.StatusTooManyRequests,
+	fault.Unsupported:       http.StatusConflict,
+	fault.Internal:          http.StatusInternalServerError,
+}
+
+// Problem is an error on the wire (RFC 9457). Code is stable, Detail says what
+// is wrong and what to do.
+type Problem struct {
+	Type   string              `json:"type" doc:"Always about:blank; code tells the kind."`
+	Title  string              `json:"title"`
+	Status int                 `json:"status"`
+	Detail string              `json:"detail"`
+	Code   string              `json:"code" doc:"Stable name of the kind of failure, such as node_not_found."`
+	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"The members of the request that are at fault."`
+
+	retryAfter string
+}
+
+// Error returns Detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus returns the HTTP status, for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders returns the headers that go with the problem, for huma.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.retryAfter != "" {
+		h.Set("Retry-After", p.retryAfter)
+	}
+	return h
+}
+
+// ContentType names the media type of RFC 9457, for huma.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// useProblems makes huma answer its own errors — of decoding and validating —
+// as our problems too. huma has one global function for that.
+func useProblems() {
+	huma.NewError = func(status int, message string, details ...error) huma.StatusError {
+		p := newProblem(status, codeOfStatus(status), message)
+		for _, d := range details {
+			if d == nil {
+				continue
+			}
+			var detail huma.ErrorDetailer
+			if errors.As(d, &detail) {
+				p.Errors = append(p.Errors, detail.ErrorDetail())
+			} else {
+				p.Errors = append(p.Errors, &huma.ErrorDetail{Message: d.Error()})
+			}
+		}
+		if len(p.Errors) > 0 {
+			var parts []string
+			for _, e := range p.Errors {
+				parts = append(parts, strings.TrimPrefix(strings.TrimPrefix(e.Location, "body"), ".")+": "+e.Message)
+			}
+			p.Detail = strings.TrimPrefix(strings.Join(parts, "; "), ": ")
+		}
+		return p
+	}
+}
+
+func newProblem(status int, code fault.Code, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: string(code)}
+}
+
+// codeOfStatus names the errors that huma and echo raise themselves.
+func codeOfStatus(status int) fault.Code {
+	switch status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return fault.NotFound
+	case http.StatusRequestEntityTooLarge:
+		return fault.TooLarge
+	}
+	if status >= http.StatusInternalServerError {
+		return fault.Internal
+	}
+	return fault.Invalid
+}
+
+// problem turns the error of a request ("GET /api/nodes") into what is shown. What is not written for users is
+// logged, and shown as one sentence.
+func (s *Server) problem(ctx context.Context, request string, err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		return newProblem(he.Code, codeOfStatus(he.Code), http.StatusText(he.Code)+": "+request+". /api/docs lists what there is.")
+	}
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		if ctx.Err() == nil { // a client that went away needs no answer
+			s.o.Log.Error("request failed", "request", request, "error", err)
+		}
+		return newProblem(http.StatusInternalServerError, fault.Internal, "Something went wrong inside the service. Its log says what.")
+	}
+	status, ok := statuses[f.Code]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	if f.Cause != nil {
+		s.o.Log.Warn("request refused", "request", request, "code", f.Code, "cause", f.Cause)
+	}
+	p = newProblem(status, f.Code, f.Message)
+	if f.Field != "" {
+		p.Errors = []*huma.ErrorDetail{{Message: f.Message, Location: "body." + f.Field}}
+	}
+	if f.RetryAfter > 0 {
+		p.retryAfter = strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds())))
+	}
+	return p
+}
+
+// writeError is echo's error handler.
+func (s *Server) writeError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	r := c.Request()
+	p := s.problem(r.Context(), r.Method+" "+r.URL.Path, err)
+	for k, v := range p.GetHeaders() {
+		c.Response().Header()[k] = v
+	}
+	c.Response().Header().Set(echo.HeaderContentType, p.ContentType(""))
+	if err := c.JSON(p.Status, p); err != nil {
+		s.o.Log.Debug("an error could not be sent", "error", err)
+	}
+}
+
+func notFound(what string) error {
+	return fault.New(fault.NotFound, "There is no such %s. /api/docs lists what there is.", what)
+}

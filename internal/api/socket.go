@@ -1,0 +1,187 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+	"nhooyr.io/websocket"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// maxFrameBytes bounds what a client sends in one frame: a large paste.
+	maxFrameBytes = 256 << 10
+	// statusNodeGone is the close code when the node is deleted.
+	statusNodeGone websocket.StatusCode = 4404
+)
+
+// control is a text frame of a console. The members in use depend on Type.
+type control struct {
+	Type  string `json:"type"`
+	State string `json:"state,omitempty"`
+	Count int    `json:"count,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+	Code  string `json:"code,omitempty"`
+	Text  string `json:"message,omitempty"`
+	Cols  int    `json:"cols,omitempty"`
+	Rows  int    `json:"rows,omitempty"`
+}
+
+// consoleSocket joins a WebSocket and a node's serial console.
+func (s *Server) consoleSocket(c echo.Context) error {
+	r := c.Request()
+	id := r.URL.Query().Get("nodeId")
+	if id == "" {
+		return fault.New(fault.Invalid, "Say which node: /ws/console?nodeId=ID.")
+	}
+	if _, err := s.o.Nodes.Node(id); err != nil {
+		return err
+	}
+	if r.Header.Get("Upgrade") == "" {
+		return fault.New(fault.Invalid, "This is a WebSocket; connect to it as one.")
+	}
+	options := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
+	if s.o.PublicURL != nil {
+		options.OriginPatterns = []string{s.o.PublicURL.Host}
+	}
+	// The body of the answer to a refused handshake is the library's own.
+	socket, err := websocket.Accept(c.Response(), r, options)
+	if err != nil {
+		s.o.Log.Debug("a WebSocket was refused", "error", err)
+		return nil //nolint:nilerr // it was answered
+	}
+	defer func() { _ = socket.CloseNow() }()
+	socket.SetReadLimit(maxFrameBytes)
+
+	s.sockets.Add(1)
+	defer s.sockets.Done()
+	// Neither the request's context, which does not tell of the end after the
+	// upgrade, nor the service's: cancelling a read cuts the connection without
+	// a word. The console ends its viewers when the service stops.
+	g, ctx := errgroup.WithContext(context.Background())
+	viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{ReadOnly: r.URL.Query().Get("readonly") == "true"})
+	if err != nil {
+		closeWith(socket, err)
+		return nil
+	}
+	defer viewer.Close()
+	g.Go(func() error { return toSocket(ctx, socket, viewer) })
+	g.Go(func() error { return fromSocket(ctx, socket, viewer) })
+	g.Go(func() error { return keepAlive(ctx, socket) })
+	if err := g.Wait(); err != nil {
+		s.o.Log.Debug("a console was closed", "node", id, "why", err)
+	}
+	return nil
+}
+
+// closeWith ends a socket with the code that tells the client what to do: come
+// back, or not.
+func closeWith(socket *websocket.Conn, err error) {
+	switch {
+	case errors.Is(err, console.ErrShutdown):
+		_ = socket.Close(websocket.StatusGoingAway, "The service restarts. Connect again.")
+	case fault.CodeOf(err) == fault.NodeNotFound:
+		_ = socket.Close(statusNodeGone, "The node was deleted.")
+	default:
+		_ = socket.Close(websocket.StatusInternalError, "")
+	}
+}
+
+// toSocket sends what the console says.
+func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewer) error {
+	for {
+		m, err := viewer.Next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				closeWith(socket, err) // before the group's context ends, and the socket with it
+			}
+			return err
+		}
+		switch {
+		case m.State != "":
+			err = sendControl(ctx, socket, control{Type: "status", State: string(m.State)})
+		case m.Viewers > 0:
+			err = sendControl(ctx, socket, control{Type: "viewers", Count: m.Viewers})
+		case m.Lagged > 0:
+			err = sendControl(ctx, socket, control{Type: "lagged", Bytes: m.Lagged})
+		default:
+			err = send(ctx, socket, websocket.MessageBinary, m.Data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// fromSocket takes what the client types and asks for.
+func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewer) error {
+	for {
+		kind, data, err := socket.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if kind == websocket.MessageBinary {
+			_, err = viewer.Write(data)
+		} else {
+			var c control
+			if json.Unmarshal(data, &c) != nil {
+				err = fault.New(fault.Invalid, "Text frames are JSON control messages; send what is typed in binary frames.")
+			} else if c.Type == "take" {
+				err = viewer.Take()
+			}
+			// A serial line has no size: resize is for guests whose agent can
+			// take it, and harmless for all others.
+		}
+		switch f := (*fault.Error)(nil); {
+		case err == nil:
+		case errors.As(err, &f):
+			if err := sendControl(ctx, socket, control{Type: "error", Code: string(f.Code), Text: f.Message}); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// keepAlive pings, so that proxies keep the socket and a dead peer is noticed.
+func keepAlive(ctx context.Context, socket *websocket.Conn) error {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		pong, cancel := context.WithTimeout(ctx, writePatience)
+		err := socket.Ping(pong)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func sendControl(ctx context.Context, socket *websocket.Conn, c control) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return send(ctx, socket, websocket.MessageText, text)
+}
+
+func send(ctx context.Context, socket *websocket.Conn, kind websocket.MessageType, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, writePatience)
+	defer cancel()
+	return socket.Write(ctx, kind, data)
+}
+
+var _ http.Handler = (*Server)(nil)

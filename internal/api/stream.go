@@ -1,0 +1,121 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// Proxies cut connections that are silent for 20 to 60 seconds.
+const heartbeat = 15 * time.Second
+
+// writePatience is how long a client may take nothing before it is cut off.
+const writePatience = 30 * time.Second
+
+func (s *Server) registerStreams() {
+	s.echo.GET("/api/events", s.events)
+	s.echo.GET("/ws/console", s.consoleSocket)
+	s.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Summary: "Follow all changes (server-sent events)", Tags: []string{"system"},
+		Description: "Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), " +
+			"`host.changed` ({host}), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
+		Parameters: []*huma.Param{{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"}}},
+		Responses:  map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}},
+	})
+	s.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "console", Method: http.MethodGet, Path: "/ws/console", Summary: "The node's serial console (WebSocket)", Tags: []string{"nodes"},
+		Description: "Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{\"type\":\"status\",\"state\":\"connected|offline|taken\"}`, " +
+			"`{\"type\":\"viewers\",\"count\":2}`, `{\"type\":\"lagged\",\"bytes\":1234}`; to it `{\"type\":\"resize\",\"cols\":120,\"rows\":40}`, `{\"type\":\"take\"}`. " +
+			"The recent history comes first. The socket stays while the node is off. Enter with the cookie, a bearer token, or `?ticket=`.",
+		Parameters: []*huma.Param{
+			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},
+			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}},
+			{Name: "ticket", In: "query", Schema: &huma.Schema{Type: "string"}},
+		},
+		Responses: map[string]*huma.Response{"101": {Description: "Switching Protocols"}},
+	})
+}
+
+// events sends every change as a server-sent event (WHATWG HTML, 9.2).
+func (s *Server) events(c echo.Context) error {
+	after, err := strconv.ParseUint(c.Request().Header.Get("Last-Event-ID"), 10, 64)
+	if err != nil {
+		after = 0
+	}
+	sub := s.o.Events.Subscribe(after)
+	defer sub.Close()
+
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	c.Response().WriteHeader(http.StatusOK)
+	controller := http.NewResponseController(c.Response())
+	send := func(text []byte) error {
+		if err := controller.SetWriteDeadline(time.Now().Add(writePatience)); err != nil {
+			return err
+		}
+		if _, err := c.Response().Write(text); err != nil {
+			return err
+		}
+		return controller.Flush()
+	}
+	if err := send([]byte("retry: 2000\n: connected\n\n")); err != nil {
+		return nil //nolint:nilerr // the client went away, which is how streams end
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		var text []byte
+		select {
+		case <-c.Request().Context().Done():
+			return nil
+		case <-s.closing.Done():
+			return nil
+		case <-beat.C:
+			text = []byte(": alive\n\n")
+		case e, ok := <-sub.C:
+			if !ok {
+				return nil // too slow: it resumes from the last event it has
+			}
+			if text, err = s.encode(e); err != nil {
+				return err
+			}
+		}
+		if err := send(text); err != nil {
+			return nil //nolint:nilerr // as above
+		}
+	}
+}
+
+func (s *Server) encode(e event.Event) ([]byte, error) {
+	data := e.Data
+	switch v := data.(type) {
+	case domain.Node:
+		data = s.node(v)
+	case storagepool.Image:
+		data = s.image(v)
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Type, text)
+	return b.Bytes(), nil
+}
+
+// schemaOf registers the schema of a type that no huma operation mentions.
+func schemaOf[T any](api huma.API, name string) *huma.Schema {
+	return api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, name)
+}

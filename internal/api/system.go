@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// Host is a libvirt host on the wire.
+type Host struct {
+	Name              string `json:"name"`
+	URI               string `json:"uri"`
+	State             string `json:"state" enum:"connected,connecting,unreachable"`
+	Error             string `json:"error,omitempty" doc:"Why it cannot be used, and what to do."`
+	Accelerator       string `json:"accelerator" doc:"What new nodes get: kvm or qemu (software emulation)."`
+	AcceleratorReason string `json:"acceleratorReason"`
+	CPUs              int    `json:"cpus"`
+	MemoryBytes       int64  `json:"memoryBytes"`
+	LibvirtVersion    string `json:"libvirtVersion"`
+	HypervisorVersion string `json:"hypervisorVersion"`
+	Network           string `json:"network" enum:"default,user" doc:"What new nodes are connected to; user is user-mode networking."`
+	Nodes             int    `json:"nodes"`
+	Running           int    `json:"running"`
+	Pools             []Pool `json:"pools"`
+}
+
+// Pool is one of the service's storage pools on the wire. Sizes are in bytes.
+type Pool struct {
+	Role      string `json:"role" enum:"images,nodes,logs"`
+	Name      string `json:"name"`
+	Path      string `json:"path"`
+	Capacity  int64  `json:"capacity"`
+	Used      int64  `json:"used"`
+	Available int64  `json:"available"`
+}
+
+func (s *Server) hosts() []Host {
+	list := []Host{}
+	count, running := map[string]int{}, map[string]int{}
+	for _, n := range s.o.Nodes.Nodes() {
+		count[n.Host]++
+		if n.Active() {
+			running[n.Host]++
+		}
+	}
+	for _, h := range s.o.Hosts.Hosts() {
+		st := h.Status()
+		v := Host{
+			Name: st.Name, URI: st.URI, State: string(st.State), Error: st.Problem,
+			Accelerator: st.Capabilities.Accelerator, AcceleratorReason: st.Capabilities.AcceleratorReason,
+			CPUs: st.Capabilities.CPUs, MemoryBytes: st.Capabilities.MemoryMiB << 20,
+			LibvirtVersion: st.Capabilities.LibvirtVersion, HypervisorVersion: st.Capabilities.HypervisorVersion,
+			Network: s.o.Nodes.NetworkMode(st.Name), Nodes: count[st.Name], Running: running[st.Name], Pools: []Pool{},
+		}
+		if v.Error == "" {
+			v.Error = shown(s.o.Storage.Problem(st.Name))
+		}
+		for _, p := range s.o.Storage.Pools(st.Name) {
+			v.Pools = append(v.Pools, Pool{Role: p.Role, Name: p.Name, Path: p.Path, Capacity: p.Capacity, Used: p.Used, Available: p.Available})
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// shown is the sentence of an error that users may see.
+func shown(err error) string {
+	var f *fault.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &f):
+		return f.Message
+	default:
+		return "The storage pools cannot be used; the service's log says why."
+	}
+}
+
+// Health is the service's state, and that of what it rests on.
+type Health struct {
+	Status   string            `json:"status" enum:"ok,degraded"`
+	Version  string            `json:"version"`
+	Database string            `json:"database" enum:"ok,unreachable"`
+	Hosts    map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
+}
+
+func (s *Server) registerSystem() {
+	register(s, huma.Operation{
+		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Is the service alive, and what it rests on", Tags: []string{"system"},
+		Description: "200 while the service answers; status is degraded when a dependency is away.", Security: []map[string][]string{{}},
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Health }, error) {
+		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Hosts: map[string]string{}}}
+		if err := s.o.Database(ctx); err != nil {
+			out.Body.Status, out.Body.Database = "degraded", "unreachable"
+		}
+		for _, h := range s.o.Hosts.Hosts() {
+			state := string(h.Status().State)
+			if state == string(hypervisor.Connected) && s.o.Storage.Problem(h.Name()) != nil {
+				state = "storage"
+			}
+			if state != string(hypervisor.Connected) {
+				out.Body.Status = "degraded"
+			}
+			out.Body.Hosts[h.Name()] = state
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "list-hosts", Method: http.MethodGet, Path: "/api/hosts", Summary: "List the libvirt hosts with their pools", Tags: []string{"system"},
+	}, func(context.Context, *struct{}) (*struct {
+		Body struct {
+			Hosts []Host `json:"hosts"`
+		}
+	}, error) {
+		out := &struct {
+			Body struct {
+				Hosts []Host `json:"hosts"`
+			}
+		}{}
+		out.Body.Hosts = s.hosts()
+		return out, nil
+	})
+}
