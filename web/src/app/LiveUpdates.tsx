@@ -3,14 +3,13 @@ import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 import { hostsKey } from "../features/hosts/api/listHosts";
-import { applyToHosts } from "../features/hosts/liveHosts";
 import { imagesKey } from "../features/images/api/listImages";
 import { type ImageLists, applyToImages } from "../features/images/liveImages";
 import { nodeKey } from "../features/nodes/api/getNode";
 import { nodeListKey, nodesKey } from "../features/nodes/api/listNodes";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
 import { sessionKey } from "../features/session/api/session";
-import type { Host, Node } from "../shared/api/types";
+import type { Node } from "../shared/api/types";
 import { type Change, changeLog } from "../shared/live/changes";
 import { EventFeed } from "../shared/live/feed";
 
@@ -60,12 +59,20 @@ export function LiveUpdates() {
 }
 
 function applyChange(queries: QueryClient, change: Change): void {
+  if (change.type === "host.changed") {
+    void queries.invalidateQueries({ queryKey: hostsKey });
+    return;
+  }
+  const before = queries.getQueryData<Node[]>(nodeListKey)?.length;
   queries.setQueryData<Node[]>(nodeListKey, (nodes) => nodes && applyToNodes(nodes, change));
   queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, change));
-  queries.setQueryData<Host[]>(hostsKey, (hosts) => hosts && applyToHosts(hosts, change));
   const id = change.type === "node.changed" ? change.node.id : change.type === "node.removed" ? change.id : null;
   if (id !== null) {
     queries.setQueryData<Node | null>(nodeKey(id), (node) => node && applyToNode(id, node, change));
+    if (queries.getQueryData<Node[]>(nodeListKey)?.length !== before) {
+      // How many nodes use an image is told with the image alone.
+      void queries.invalidateQueries({ queryKey: imagesKey });
+    }
   }
 }
 

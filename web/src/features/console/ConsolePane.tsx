@@ -173,7 +173,7 @@ function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
   if (state.link === "reconnecting") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>The connection is lost{state.reason ? ` (${state.reason})` : ""}. It is tried again by itself.</span>
+        <span>{state.problem || "The connection is lost."} It is tried again by itself.</span>
         <Button size="sm" variant="secondary" onClick={session.reconnectNow}>
           Try now
         </Button>
@@ -195,6 +195,13 @@ function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
       <div className="sl-console__notice" role="status">
         <span>{nodeName} is off. Its console comes to life here as soon as it runs.</span>
         {whenOff}
+      </div>
+    );
+  }
+  if (state.problem !== "") {
+    return (
+      <div className="sl-console__notice" role="status">
+        <span>{state.problem}</span>
       </div>
     );
   }

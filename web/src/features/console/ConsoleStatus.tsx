@@ -1,4 +1,5 @@
 import { Label, type LabelProps } from "@patternfly/react-core";
+import BanIcon from "@patternfly/react-icons/dist/esm/icons/ban-icon";
 import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
 import HandPaperIcon from "@patternfly/react-icons/dist/esm/icons/hand-paper-icon";
 import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
@@ -7,7 +8,7 @@ import type { ReactNode } from "react";
 
 import type { ConsoleState } from "./session";
 
-type Phase = "connecting" | "reconnecting" | "connected" | "offline" | "taken";
+type Phase = "connecting" | "gone" | "reconnecting" | "connected" | "offline" | "taken";
 
 interface Look {
   text: string;
@@ -20,12 +21,16 @@ const looks: Record<Phase, Look> = {
   reconnecting: { text: "Reconnecting", color: "orange", icon: <InProgressIcon className="sl-spin" /> },
   connected: { text: "Connected", color: "green", icon: <CheckCircleIcon /> },
   offline: { text: "Node is off", color: "grey", icon: <PowerOffIcon /> },
+  gone: { text: "Node was deleted", color: "grey", icon: <BanIcon /> },
   taken: { text: "In use elsewhere", color: "orange", icon: <HandPaperIcon /> },
 };
 
 function phaseOf({ link, guest }: ConsoleState): Phase {
+  if (link === "gone" || link === "reconnecting") {
+    return link;
+  }
   if (link !== "open") {
-    return link === "reconnecting" ? "reconnecting" : "connecting";
+    return "connecting";
   }
   return guest === "unknown" ? "connecting" : guest;
 }

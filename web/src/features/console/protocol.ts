@@ -5,7 +5,9 @@ export type ControlMessage = { type: "resize"; cols: number; rows: number } | { 
 export type ServiceMessage =
   | { type: "status"; state: "connected" | "offline" | "taken" }
   | { type: "viewers"; count: number }
-  | { type: "lagged"; bytes: number };
+  | { type: "lagged"; bytes: number }
+  /** What the user sent was not taken; message is for the user. */
+  | { type: "error"; message: string };
 
 /** Reads a text frame; null for what this version does not know. */
 export function parseControl(text: string): ServiceMessage | null {
@@ -28,6 +30,8 @@ export function parseControl(text: string): ServiceMessage | null {
       return typeof message.count === "number" ? { type: "viewers", count: message.count } : null;
     case "lagged":
       return typeof message.bytes === "number" ? { type: "lagged", bytes: message.bytes } : null;
+    case "error":
+      return typeof message.message === "string" ? { type: "error", message: message.message } : null;
     default:
       return null;
   }

@@ -10,7 +10,7 @@ class TestSocket {
   sent: (string | Uint8Array)[] = [];
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose: ((event: { reason: string }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
   constructor() {
     TestSocket.made.push(this);
   }
@@ -24,9 +24,9 @@ class TestSocket {
     this.readyState = WebSocket.OPEN;
     this.onopen?.();
   }
-  lose(reason = "") {
+  lose(reason = "", code = 1006) {
     this.readyState = WebSocket.CLOSED;
-    this.onclose?.({ reason });
+    this.onclose?.({ code, reason });
   }
 }
 
@@ -61,7 +61,7 @@ describe("ConsoleSession", () => {
     last().onmessage?.({ data: `{"type":"viewers","count":2}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":100}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":23}` });
-    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, reason: "" });
+    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, problem: "" });
   });
 
   test("leaves out what it does not know", () => {
@@ -87,7 +87,7 @@ describe("ConsoleSession", () => {
     const { session, screen } = openSession();
     last().accept();
     last().lose("going away");
-    expect(session.state()).toMatchObject({ link: "reconnecting", guest: "unknown", reason: "going away" });
+    expect(session.state()).toMatchObject({ link: "reconnecting", guest: "unknown", problem: "going away" });
     vi.advanceTimersByTime(499);
     expect(TestSocket.made).toHaveLength(1);
     vi.advanceTimersByTime(1);
@@ -125,6 +125,31 @@ describe("ConsoleSession", () => {
     vi.advanceTimersByTime(500);
     last().accept();
     expect(session.mayAnswer()).toBe(false);
+  });
+
+  test("does not come back to a node that was deleted", () => {
+    const { session } = openSession();
+    last().accept();
+    last().lose("The node was deleted.", 4404);
+    expect(session.state().link).toBe("gone");
+    vi.advanceTimersByTime(60_000);
+    expect(TestSocket.made).toHaveLength(1);
+  });
+
+  test("shows why typing was refused until the user types again", () => {
+    const { session } = openSession();
+    last().accept();
+    last().onmessage?.({ data: `{"type":"error","code":"node_busy","message":"The guest is not reading."}` });
+    expect(session.state().problem).toBe("The guest is not reading.");
+    session.type(new Uint8Array([65]));
+    expect(session.state().problem).toBe("");
+  });
+
+  test("splits what is pasted into frames that the service takes", () => {
+    const { session } = openSession();
+    last().accept();
+    session.type(new Uint8Array(70_000));
+    expect(last().sent.map((frame) => frame.length)).toEqual([32_768, 32_768, 4_464]);
   });
 
   test("is silent after close, and can be opened again", () => {

@@ -1,7 +1,7 @@
 import { type ControlMessage, parseControl } from "./protocol";
 
-/** The WebSocket to the service. closed: close was called. */
-export type Link = "connecting" | "open" | "reconnecting" | "closed";
+/** The WebSocket to the service. gone: the node was deleted. closed: close was called. */
+export type Link = "connecting" | "open" | "reconnecting" | "gone" | "closed";
 /** The node's end. taken: another program, such as virsh console, holds it. unknown: the service has not said yet. */
 export type Guest = "unknown" | "connected" | "offline" | "taken";
 
@@ -13,8 +13,8 @@ export interface ConsoleState {
   viewers: number;
   /** Bytes of output that were left out because this browser was too slow. */
   lostBytes: number;
-  /** Why the service ended the connection, where it said so. */
-  reason: string;
+  /** What the service said was wrong last: why it ended the connection, or did not take what was typed. */
+  problem: string;
 }
 
 /** Where output goes. */
@@ -26,7 +26,11 @@ export interface Screen {
 
 const firstRetry = 500;
 const lastRetry = 10_000;
-const initial: ConsoleState = { link: "connecting", guest: "unknown", viewers: 0, lostBytes: 0, reason: "" };
+/** The service's close code for a node that was deleted. */
+const nodeGone = 4404;
+/** The largest frame sent; the service takes 256 KiB. */
+const frameBytes = 32 * 1024;
+const initial: ConsoleState = { link: "connecting", guest: "unknown", viewers: 0, lostBytes: 0, problem: "" };
 
 /**
  * One node's serial console: it connects when opened, comes back by itself
@@ -87,7 +91,12 @@ export class ConsoleSession {
   type(bytes: Uint8Array<ArrayBuffer>): void {
     if (this.socket?.readyState === WebSocket.OPEN) {
       this.typed = true;
-      this.socket.send(bytes);
+      if (this.current.problem !== "") {
+        this.become({ ...this.current, problem: "" });
+      }
+      for (let at = 0; at < bytes.length; at += frameBytes) {
+        this.socket.send(bytes.subarray(at, at + frameBytes));
+      }
     }
   }
 
@@ -148,8 +157,13 @@ export class ConsoleSession {
         screen.write(bytes);
       }
     };
-    socket.onclose = ({ reason }) => {
-      this.become({ ...this.current, link: "reconnecting", guest: "unknown", viewers: 0, reason });
+    socket.onclose = ({ code, reason }) => {
+      const lost = { ...this.current, guest: "unknown", viewers: 0, problem: reason } as const;
+      if (code === nodeGone) {
+        this.become({ ...lost, link: "gone" });
+        return;
+      }
+      this.become({ ...lost, link: "reconnecting" });
       this.timer = setTimeout(() => this.dial(), this.retry);
       this.retry = Math.min(this.retry * 2, lastRetry);
     };
@@ -176,6 +190,9 @@ export class ConsoleSession {
         break;
       case "lagged":
         this.become({ ...this.current, lostBytes: this.current.lostBytes + message.bytes });
+        break;
+      case "error":
+        this.become({ ...this.current, problem: message.message });
         break;
       case undefined: // from a newer service: nothing we know how to show
     }

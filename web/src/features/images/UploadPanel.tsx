@@ -54,7 +54,7 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
         <UploadIcon className="sl-dropzone__icon" />
         <div>
           <strong>Drop disk images here</strong>
-          <div className="sl-subtle">qcow2 or raw. Nothing boots from an image before it has been verified.</div>
+          <div className="sl-subtle">qcow2 files. Nothing boots from an image before it has been verified.</div>
         </div>
         <Button variant="secondary" onClick={() => input.current?.click()}>
           Browse files

@@ -21,5 +21,5 @@ test("a removed image leaves its own host alone", () => {
   expect(next.baseImages).toEqual([lists.baseImages[1]]);
 });
 test("changes of other things leave the very same lists", () => {
-  expect(applyToImages(lists, { type: "node.removed", id: "1" })).toBe(lists);
+  expect(applyToImages(lists, { type: "node.removed", id: "1", host: "a" })).toBe(lists);
 });

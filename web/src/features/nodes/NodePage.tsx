@@ -1,4 +1,5 @@
 import {
+  Alert,
   Breadcrumb,
   BreadcrumbItem,
   Bullseye,
@@ -95,6 +96,11 @@ export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
       </PageSection>
       {tab === "overview" ? (
         <PageSection isFilled aria-label="Overview">
+          {node.problem && (
+            <Alert isInline variant="warning" title="The domain's definition is at fault" className="sl-node-problem">
+              {node.problem}
+            </Alert>
+          )}
           <NodeOverview node={node} />
         </PageSection>
       ) : (

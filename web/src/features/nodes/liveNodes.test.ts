@@ -4,7 +4,7 @@ import type { Node } from "../../shared/api/types";
 import type { Change } from "../../shared/live/changes";
 import { applyToNode, applyToNodes } from "./liveNodes";
 
-const node = (id: string, state: Node["state"]) => ({ id, name: id, state }) as Node;
+const node = (id: string, state: Node["state"]) => ({ id, name: id, state, host: "local" }) as Node;
 const nodes = [node("a", "stopped"), node("b", "stopped")];
 
 test("a changed node takes the place of the old one", () => {
@@ -15,7 +15,13 @@ test("an unknown node is added", () => {
   expect(applyToNodes(nodes, { type: "node.changed", node: node("c", "running") })).toHaveLength(3);
 });
 test("a removed node leaves the list", () => {
-  expect(applyToNodes(nodes, { type: "node.removed", id: "a" })).toEqual([nodes[1]]);
+  expect(applyToNodes(nodes, { type: "node.removed", id: "a", host: "local" })).toEqual([nodes[1]]);
+});
+test("a node that moved away stays where it went", () => {
+  const moved = { ...node("a", "running"), host: "other" };
+  const next = applyToNodes([moved], { type: "node.removed", id: "a", host: "local" });
+  expect(next).toEqual([moved]);
+  expect(applyToNode("a", moved, { type: "node.removed", id: "a", host: "local" })).toBe(moved);
 });
 test("changes of other things leave the very same list", () => {
   const change: Change = { type: "image.removed", id: "micro", host: "local" };
@@ -25,5 +31,5 @@ test("one node follows its own changes alone", () => {
   const [a = null] = nodes;
   expect(applyToNode("a", a, { type: "node.changed", node: node("b", "running") })).toBe(a);
   expect(applyToNode("a", a, { type: "node.changed", node: node("a", "running") })?.state).toBe("running");
-  expect(applyToNode("a", a, { type: "node.removed", id: "a" })).toBeNull();
+  expect(applyToNode("a", a, { type: "node.removed", id: "a", host: "local" })).toBeNull();
 });

@@ -5,22 +5,20 @@ import type { Change } from "../../shared/live/changes";
 export function applyToNodes(nodes: Node[], change: Change): Node[] {
   switch (change.type) {
     case "node.changed": {
-      const known = nodes.some((node) => node.id === change.node.id);
-      return known
-        ? nodes.map((node) => (node.id === change.node.id ? change.node : node))
-        : [...nodes, change.node];
+      const isIt = (node: Node) => node.id === change.node.id && node.host === change.node.host;
+      return nodes.some(isIt) ? nodes.map((node) => (isIt(node) ? change.node : node)) : [...nodes, change.node];
     }
     case "node.removed":
-      return nodes.filter((node) => node.id !== change.id);
+      return nodes.filter((node) => node.id !== change.id || node.host !== change.host);
     default:
       return nodes;
   }
 }
 
-/** One node after a change: null once it is removed. */
+/** One node after a change: null once it is removed. A node that moves is removed from its old host alone. */
 export function applyToNode(id: string, node: Node | null, change: Change): Node | null {
   if (change.type === "node.changed" && change.node.id === id) {
     return change.node;
   }
-  return change.type === "node.removed" && change.id === id ? null : node;
+  return change.type === "node.removed" && change.id === id && change.host === node?.host ? null : node;
 }

@@ -36,6 +36,8 @@ export interface components {
       addresses?: string[];
       created?: string;
       started?: string;
+      persistent?: boolean;
+      problem?: string;
     };
     NodeSpec: {
       name: string;

@@ -1,12 +1,13 @@
-import type { Host, Image, Node } from "../api/types";
+import type { Image, Node } from "../api/types";
 
 /** One change that the service told of on its event stream. */
 export type Change =
   | { type: "node.changed"; node: Node }
-  | { type: "node.removed"; id: string }
+  | { type: "node.removed"; id: string; host: string }
   | { type: "image.changed"; image: Image }
   | { type: "image.removed"; id: string; host: string }
-  | { type: "host.changed"; host: Host };
+  /** Says which host; what became of it is to be read. */
+  | { type: "host.changed"; host: string };
 
 /** The event names of changes; "reset" is no change, but the order to read everything anew. */
 export const changeTypes = ["node.changed", "node.removed", "image.changed", "image.removed", "host.changed"] as const;
@@ -19,7 +20,25 @@ export function parseChange(type: (typeof changeTypes)[number], data: string): C
   } catch {
     return null;
   }
-  return typeof value === "object" && value !== null ? ({ ...value, type } as Change) : null;
+  if (typeof value !== "object" || value === null) {
+    return null;
+  }
+  // The data of node.changed and image.changed is the node or image itself.
+  switch (type) {
+    case "node.changed":
+      return "id" in value ? { type, node: value as Node } : null;
+    case "image.changed":
+      return "id" in value ? { type, image: value as Image } : null;
+    case "node.removed":
+    case "image.removed":
+      return has(value, "id") && has(value, "host") ? { type, id: value.id, host: value.host } : null;
+    case "host.changed":
+      return has(value, "host") ? { type, host: value.host } : null;
+  }
+}
+
+function has<Key extends string>(value: object, key: Key): value is Record<Key, string> {
+  return typeof (value as Record<string, unknown>)[key] === "string";
 }
 
 const remembered = 512;

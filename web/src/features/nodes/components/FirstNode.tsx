@@ -23,7 +23,7 @@ export function FirstNode({ images }: { images: readonly Image[] }) {
       <EmptyStateBody>
         {image
           ? "A node is a virtual machine, made from an image in milliseconds. Create one and work in its console, right here in the browser."
-          : "Nodes are virtual machines made from disk images, and there is no image yet. Upload a qcow2 or raw disk to begin."}
+          : "Nodes are virtual machines made from disk images, and there is no image yet. Upload a qcow2 disk to begin."}
       </EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>

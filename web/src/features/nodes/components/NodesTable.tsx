@@ -25,7 +25,7 @@ export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
       </Thead>
       <Tbody>
         {nodes.map((node) => (
-          <Tr key={node.id} data-node={node.name}>
+          <Tr key={`${node.host}/${node.id}`} data-node={node.name}>
             <Td dataLabel="Name" modifier="breakWord">
               <Link className="sl-name" to={paths.node(node.id)}>
                 {node.name}
