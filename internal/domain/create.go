@@ -165,8 +165,8 @@ func (s *Service) NetworkMode(host string) string {
 	return "user"
 }
 
-// lookAtNetwork refreshes what NetworkMode tells.
-func (s *Service) lookAtNetwork(ctx context.Context, host string) error {
+// LookAtNetwork refreshes what NetworkMode tells.
+func (s *Service) LookAtNetwork(ctx context.Context, host string) error {
 	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
 		name := defaultNetwork(conn)
 		s.mu.Lock()

@@ -246,7 +246,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	defer tick.Stop()
 	for {
 		if h.Status().State == hypervisor.Connected {
-			err := errors.Join(s.recover(ctx, h.Name()), s.lookAtNetwork(ctx, h.Name()))
+			err := errors.Join(s.recover(ctx, h.Name()), s.LookAtNetwork(ctx, h.Name()))
 			if err != nil && ctx.Err() == nil {
 				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
 			}

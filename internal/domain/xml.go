@@ -12,7 +12,7 @@ type build struct {
 	accelerator string // the libvirt domain type
 	ramMiB      int64
 	cpus        int
-	overlayPath string
+	overlayPath string // empty: no disk
 	basePath    string
 	baseFormat  string
 	logPath     string
@@ -61,7 +61,7 @@ func (b build) xml() (string, error) {
 		Clock:      &libvirtxml.DomainClock{Offset: "utc"},
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		Devices: &libvirtxml.DomainDeviceList{
-			Disks:      []libvirtxml.DomainDisk{b.disk()},
+			Disks:      b.disks(),
 			Interfaces: []libvirtxml.DomainInterface{nic},
 			Serials: []libvirtxml.DomainSerial{{
 				Source: &libvirtxml.DomainChardevSource{Pty: &libvirtxml.DomainChardevSourcePty{}},
@@ -89,8 +89,11 @@ func (b build) xml() (string, error) {
 	return d.Marshal()
 }
 
-func (b build) disk() libvirtxml.DomainDisk {
-	return libvirtxml.DomainDisk{
+func (b build) disks() []libvirtxml.DomainDisk {
+	if b.overlayPath == "" {
+		return nil
+	}
+	return []libvirtxml.DomainDisk{{
 		Device: "disk",
 		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 		Source: fileSource(b.overlayPath),
@@ -101,7 +104,7 @@ func (b build) disk() libvirtxml.DomainDisk {
 			BackingStore: &libvirtxml.DomainDiskBackingStore{},
 		},
 		Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
-	}
+	}}
 }
 
 func fileSource(path string) *libvirtxml.DomainDiskSource {

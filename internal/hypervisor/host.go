@@ -45,6 +45,8 @@ type Host struct {
 	listeners   []Listener
 	log         *slog.Logger
 
+	settled chan struct{} // closed when the first attempt to connect is over
+
 	mu     sync.Mutex
 	conn   *libvirt.Connect // nil unless connected; every user holds a reference of its own
 	status Status
@@ -65,7 +67,7 @@ type Status struct {
 
 func newHost(a Address, accelerator string, log *slog.Logger) *Host {
 	return &Host{
-		name: a.Name, uri: a.URI, accelerator: accelerator, log: log,
+		name: a.Name, uri: a.URI, accelerator: accelerator, log: log, settled: make(chan struct{}),
 		status: Status{Name: a.Name, URI: a.URI, State: Connecting, Since: time.Now()},
 	}
 }
@@ -78,6 +80,26 @@ func (h *Host) Status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.status
+}
+
+// Settled waits until the first attempt to connect is over, whichever way;
+// Status tells which.
+func (h *Host) Settled(ctx context.Context) error {
+	select {
+	case <-h.settled:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle expects h.mu to be held.
+func (h *Host) settle() {
+	select {
+	case <-h.settled:
+	default:
+		close(h.settled)
+	}
 }
 
 // Do runs f with the managed connection, on the caller's goroutine. It answers
@@ -219,6 +241,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	h.conn = conn
 	h.status.State, h.status.Problem, h.status.Since = Connected, "", time.Now()
 	h.status.Capabilities = caps
+	h.settle()
 	h.mu.Unlock()
 	h.log.Info("connected to libvirt", "uri", h.uri, "libvirt", caps.LibvirtVersion, "hypervisor", caps.HypervisorVersion,
 		"accelerator", caps.Accelerator, "why", caps.AcceleratorReason)
@@ -287,6 +310,7 @@ func (h *Host) fail(err error) {
 		h.status.Since = time.Now()
 	}
 	h.status.State, h.status.Problem = Unreachable, problem
+	h.settle()
 	h.mu.Unlock()
 	if news {
 		h.log.Warn("libvirt cannot be reached; trying again", "uri", h.uri, "problem", problem)

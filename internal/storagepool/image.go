@@ -271,10 +271,11 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		Host: host, ID: volume, Type: Custom, Volume: volume, DisplayName: id, Created: time.Now(), State: string(Unverified),
 		Reason: "It was put into the pool by another program and was not verified. Upload it here to use it.",
 	}
-	if id == volume || !slices.Contains(s.o.BaseIDs, id) {
+	entry, listed := s.entry(id)
+	if id == volume || !listed {
 		return r
 	}
-	r.ID, r.Type = id, Base
+	r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
 	_, err := s.inspect(ctx, host, volume)
 	switch {
 	case err == nil:

@@ -3,7 +3,9 @@ package storagepool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
+	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -127,4 +129,34 @@ func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
 		return full
 	}
 	return err
+}
+
+// TryWrite makes and removes a small volume in each of the host's pools.
+func (s *Service) TryWrite(ctx context.Context, host string) error {
+	for _, role := range []string{imagesRole, nodesRole, logsRole} {
+		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+			if err := checkRoom(lp, p.name, 0); err != nil {
+				return err
+			}
+			def := libvirtxml.StorageVolume{
+				Type: "file", Name: fmt.Sprintf(".sandboxlabs-try-%d", s.uniqueMilli(time.Now())),
+				Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 4096},
+				Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
+			}
+			text, err := def.Marshal()
+			if err != nil {
+				return err
+			}
+			vol, err := lp.StorageVolCreateXML(text, 0)
+			if err != nil {
+				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q cannot be written to: %s.", p.name, libvirtText(err))
+			}
+			defer func() { _ = vol.Free() }()
+			return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

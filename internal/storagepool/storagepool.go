@@ -41,9 +41,9 @@ type Options struct {
 	// ImagesPool and NodesPool name the two pools; the nodes' console logs go to
 	// a third one, NodesPool + "-logs". Dir pools are made when absent.
 	ImagesPool, NodesPool string
-	// BaseIDs are the ids of the catalogue: a volume <id>.qcow2 that is found in
-	// the images pool is the base image of that id.
-	BaseIDs []string
+	// Catalog lists the base images: a volume <id>.qcow2 that is found in the
+	// images pool is the base image of that id.
+	Catalog []CatalogEntry
 	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
 	MaxImageBytes int64
 	Log           *slog.Logger

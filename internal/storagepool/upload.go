@@ -297,6 +297,12 @@ func (s *Service) newRecord(host string, u Upload) record {
 	rec.ID = rec.Volume
 	if u.BaseID != "" {
 		rec.Type, rec.ID, rec.Volume, rec.DisplayName = Base, u.BaseID, u.BaseID+".qcow2", u.BaseID
+		if e, ok := s.entry(u.BaseID); ok {
+			rec.DisplayName = e.Name
+			if rec.OSType == "" {
+				rec.OSType = e.OSType
+			}
+		}
 	}
 	return rec
 }

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/images"
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+	"github.com/sandboxlabs/sandboxlabs/web"
+)
+
+// app is the whole service, wired and not running.
+type app struct {
+	config  config
+	log     *slog.Logger
+	db      *gorm.DB
+	hosts   *hypervisor.Set
+	storage *storagepool.Service
+	nodes   *domain.Service
+	console *console.Manager
+	access  *access.Service
+	server  *api.Server
+}
+
+// newApp opens the database and makes all parts. Close it.
+func newApp(ctx context.Context, c config, log *slog.Logger) (*app, error) {
+	return wire(ctx, c, log, func(s domain.Storage) domain.Storage { return s })
+}
+
+// wire is newApp with something between the nodes and their storage: the tests
+// of crashes stand there.
+func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.Storage) domain.Storage) (a *app, err error) {
+	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("make data-dir: %w; set data-dir to a folder that you may write to", err)
+		}
+	}
+	a = &app{config: c, log: log}
+	migrations := append(store.IntentMigrations(), storagepool.Migrations()...)
+	if a.db, err = store.Open(ctx, c.Database, log, append(migrations, access.Migrations()...)...); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.access, err = access.New(access.Options{DB: a.db, Log: log}); err != nil {
+		return nil, err
+	}
+	if a.hosts, err = hypervisor.New(hypervisor.Options{Addresses: c.Hosts, Accelerator: c.Accelerator, Log: log}); err != nil {
+		return nil, err
+	}
+	catalog, err := storagepool.ParseCatalog(images.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	events, intents := &event.Broker{}, store.NewIntents(a.db)
+	a.storage, err = storagepool.New(storagepool.Options{
+		Hosts: a.hosts, DB: a.db, Intents: intents, Events: events,
+		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.nodes, err = domain.New(domain.Options{
+		Hosts: a.hosts, Storage: between(nodeStorage{a.storage}), Intents: intents, Events: events, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if a.console, err = console.New(console.Options{Hosts: a.hosts, Nodes: a.nodes, Log: log}); err != nil {
+		return nil, err
+	}
+	a.nodes.Watch(a.console.NodeChanged)
+	a.hosts.Listen(a.storage)
+	a.hosts.Listen(a.nodes)
+	a.server, err = api.New(api.Options{
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Access: a.access, Events: events,
+		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, Version: version, Log: log,
+	})
+	return a, err
+}
+
+// Close closes the database. Call it when nothing of the app runs any more.
+func (a *app) Close() {
+	if err := store.Close(a.db); err != nil {
+		a.log.Error("the database could not be closed", "error", err)
+	}
+}
+
+func (a *app) ping(ctx context.Context) error {
+	db, err := a.db.DB()
+	if err != nil {
+		return err
+	}
+	return db.PingContext(ctx)
+}
+
+// runBackend connects to the hosts and keeps storage and nodes until ctx ends.
+func (a *app) runBackend(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.hosts.Run(ctx) })
+	g.Go(func() error { return a.storage.Run(ctx) })
+	g.Go(func() error { return a.nodes.Run(ctx) })
+	return g.Wait()
+}
+
+// Serve answers requests on l until ctx ends. Guests are libvirt's: they go on.
+// The hosts stay connected until the last request is over, so that what is
+// broken off is undone at once and not at the next start.
+func (a *app) Serve(ctx context.Context, l net.Listener) error {
+	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.runBackend(rest) })
+	g.Go(func() error { return a.console.Run(ctx) })
+	g.Go(func() error {
+		defer stop()
+		return a.server.Serve(ctx, l)
+	})
+	return g.Wait()
+}
+
+// nodeStorage is the storage pools as package domain sees them.
+type nodeStorage struct{ *storagepool.Service }
+
+var _ domain.Storage = nodeStorage{}
+
+// Usable returns an image that may be used, or says why it may not.
+func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
+	img, err := s.Service.Usable(host, imageID)
+	if err != nil {
+		return domain.BaseImage{}, err
+	}
+	return domain.BaseImage{
+		ImageRef: domain.ImageRef{Type: img.Type, ID: img.ID, Name: img.DisplayName},
+		OSType:   img.OSType, Path: img.Path, Format: img.Format, VirtualBytes: img.VirtualBytes,
+	}, nil
+}

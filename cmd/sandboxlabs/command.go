@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sandboxlabs",
+		Short:         "Virtual machine labs on libvirt, in the browser",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	addConfigFlags(root.PersistentFlags())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newOpenAPICommand())
+	return root
+}
+
+// withApp reads the configuration, makes the app and runs f with it.
+func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
+	c, err := loadConfig(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.LogLevel}))
+	a, err := newApp(cmd.Context(), c, log)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return f(cmd.Context(), a)
+}
+
+// withBackend is withApp for commands that work with the hosts: the hosts are
+// connected while f runs. Only warnings are logged.
+func withBackend(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
+	if !cmd.Flags().Changed("log-level") {
+		if err := cmd.Flags().Set("log-level", "error"); err != nil {
+			return err
+		}
+	}
+	return withApp(cmd, func(ctx context.Context, a *app) error {
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- a.runBackend(running) }()
+		err := f(ctx, a)
+		stop()
+		return errors.Join(err, <-ended)
+	})
+}
+
+func newServeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API and the browser UI",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
+				if err != nil {
+					return fmt.Errorf("listen: %w; another program may have the port: choose another with --listen", err)
+				}
+				if !a.config.AuthOff {
+					if _, err := ensureAdmin(ctx, a, cmd.OutOrStdout()); err != nil {
+						return err
+					}
+				}
+				a.log.Info("serving", "url", a.config.url(), "version", version, "data-dir", a.config.DataDir)
+				err = a.Serve(ctx, l)
+				a.log.Info("stopped; the nodes go on")
+				return err
+			})
+		},
+	}
+}
+
+// ensureAdmin makes the first administrator and prints the password, this once.
+func ensureAdmin(ctx context.Context, a *app, out io.Writer) (created bool, err error) {
+	name, password, created, err := a.access.EnsureAdmin(ctx)
+	if err == nil && created {
+		_, err = fmt.Fprintf(out, "Made the first administrator. Keep the password: it is shown this once.\n  user:     %s\n  password: %s\n", name, password)
+	}
+	return created, err
+}
+
+func newUserCommand() *cobra.Command {
+	user := &cobra.Command{Use: "user", Short: "Manage accounts"}
+	user.AddCommand(&cobra.Command{
+		Use:   "init",
+		Short: "Make the first administrator, where there is none, and print the password",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				created, err := ensureAdmin(ctx, a, cmd.OutOrStdout())
+				if err == nil && !created {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "Sign in as the administrator that was made before. Password lost? Run: sandboxlabs recover-admin")
+				}
+				return err
+			})
+		},
+	})
+	return user
+}
+
+func newRecoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "recover-admin",
+		Short: "Give the administrator a new password and print it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				name, password, err := a.access.RecoverAdmin(ctx)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.\n  user:     %s\n  password: %s\n", name, password)
+				return err
+			})
+		},
+	}
+}
+
+func newImageCommand() *cobra.Command {
+	image := &cobra.Command{Use: "image", Short: "Manage images"}
+	var base, osType, host string
+	add := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Put a qcow2 image into the images pool",
+		Long: "Puts a qcow2 image into the images pool, verified like an upload.\n" +
+			"With --base it becomes the base image of that id; one that is already there is left as it is.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withBackend(cmd, func(ctx context.Context, a *app) error {
+				return addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base})
+			})
+		},
+	}
+	add.Flags().StringVar(&base, "base", "", "make it the base image of this id")
+	add.Flags().StringVar(&osType, "os-type", "", "a word for the operating system, such as debian")
+	add.Flags().StringVar(&host, "host", "", "the host whose pool it goes to (default: the first)")
+	image.AddCommand(add)
+	return image
+}
+
+func addImage(ctx context.Context, a *app, out io.Writer, path string, u storagepool.Upload) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	u.FileName, u.SizeBytes, u.Owner = filepath.Base(path), info.Size(), "operator"
+	if err := a.ready(ctx, u.Host); err != nil {
+		return err
+	}
+	if u.BaseID != "" {
+		if strings.ContainsAny(u.BaseID, "/\\ ") || strings.HasPrefix(u.BaseID, ".") {
+			return fmt.Errorf("--base: %q is not a plain name", u.BaseID)
+		}
+		if img, err := a.storage.Image(u.Host, u.BaseID); err == nil {
+			_, err = fmt.Fprintf(out, "Image %s is there already (%s, %s).\n", img.ID, img.State, img.Path)
+			return err
+		}
+	}
+	img, err := a.storage.Receive(ctx, u, f)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "Image %s is ready: %s\n", img.ID, img.Path)
+	return err
+}
+
+// ready waits until a host's pools can be used. A host that cannot be reached
+// is an error at once: a command does not wait for it.
+func (a *app) ready(ctx context.Context, host string) error {
+	h, err := a.hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	if err := h.Settled(ctx); err != nil {
+		return err
+	}
+	if st := h.Status(); st.Problem != "" {
+		return fault.New(fault.HostUnreachable, "Host %q (%s) cannot be reached: %s.", st.Name, st.URI, strings.TrimSuffix(st.Problem, "."))
+	}
+	return a.storage.Prepare(ctx, h.Name())
+}
+
+func newOpenAPICommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "openapi",
+		Short: "Print the OpenAPI 3.1 document of the REST API",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// The document is the same everywhere: no database of anybody's is touched.
+			dir, err := os.MkdirTemp("", "sandboxlabs-openapi-")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = os.RemoveAll(dir) }()
+			c, err := loadConfig(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			c.Database = "sqlite:" + filepath.Join(dir, "empty.db")
+			a, err := newApp(cmd.Context(), c, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			doc, err := a.server.OpenAPI()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(doc))
+			return err
+		},
+	}
+}

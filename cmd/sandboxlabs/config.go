@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+const (
+	envPrefix         = "SANDBOXLABS_"
+	defaultConfigFile = "/etc/sandboxlabs/sandboxlabs.yaml"
+	serviceUser       = "sandboxlabs"
+)
+
+// config is what flags, environment and file say, in that order of precedence,
+// by the same names in each.
+type config struct {
+	Listen      string
+	DataDir     string
+	Database    string // "sqlite", or a URL of package store
+	Hosts       []hypervisor.Address
+	ImagesPool  string
+	NodesPool   string
+	Accelerator string
+	AuthOff     bool
+	PublicURL   *url.URL // nil: the listening address
+	LogLevel    slog.Level
+}
+
+// addConfigFlags declares the options, their defaults and their meaning: the
+// one place that does.
+func addConfigFlags(f *pflag.FlagSet) {
+	f.String("config", "", "YAML file with these options (default "+defaultConfigFile+", where it exists)")
+	f.String("listen", "127.0.0.1:3001", "address of UI, API and WebSockets")
+	f.String("data-dir", defaultDataDir(), "folder of the embedded database")
+	f.String("database", "sqlite", "sqlite (in data-dir), or a postgres:// URL")
+	f.String("hosts", "local=qemu:///system", "libvirt URIs by name, separated by commas")
+	f.String("images-pool", "sandboxlabs-images", "storage pool of the images; made when absent")
+	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool of the nodes' disks; made when absent")
+	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
+	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
+	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
+	f.String("log-level", "info", "debug, info, warn or error")
+}
+
+// loadConfig reads the options and checks them.
+func loadConfig(flags *pflag.FlagSet) (config, error) {
+	k := koanf.New(".")
+	if err := loadFile(k, flags); err != nil {
+		return config{}, err
+	}
+	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-"), value
+	}})
+	if err := k.Load(fromEnv, nil); err != nil {
+		return config{}, err
+	}
+	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
+		return config{}, err
+	}
+	return parseConfig(k)
+}
+
+// loadFile reads the YAML file, and refuses options that do not exist: a typing
+// error must not go unnoticed.
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
+	path, err := flags.GetString("config")
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		path = os.Getenv(envPrefix + "CONFIG")
+	}
+	if path == "" {
+		path = defaultConfigFile
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return fmt.Errorf("read the configuration %s: %w", path, err)
+	}
+	for name := range k.Raw() {
+		if flags.Lookup(name) == nil || name == "config" {
+			return fmt.Errorf("%s: there is no option %q; `sandboxlabs serve --help` lists them", path, name)
+		}
+	}
+	return nil
+}
+
+func parseConfig(k *koanf.Koanf) (c config, err error) {
+	c = config{
+		Listen: k.String("listen"), DataDir: k.String("data-dir"), Database: k.String("database"),
+		ImagesPool: k.String("images-pool"), NodesPool: k.String("nodes-pool"), Accelerator: k.String("accelerator"),
+	}
+	if c.Hosts, err = hypervisor.ParseAddresses(hostsText(k)); err != nil {
+		return c, err
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return c, fmt.Errorf("listen: %q is not of the form address:port, such as 127.0.0.1:3001", c.Listen)
+	}
+	// YAML reads a bare `off` as false.
+	switch k.String("auth") {
+	case "on", "true":
+	case "off", "false":
+		c.AuthOff = true
+		if !isLoopback(host) {
+			return c, fmt.Errorf("auth: off is for loopback addresses alone, and listen is %s; set listen to 127.0.0.1:3001, or auth to on", c.Listen)
+		}
+	default:
+		return c, fmt.Errorf("auth: %q is neither on nor off", k.String("auth"))
+	}
+	if text := k.String("public-url"); text != "" {
+		c.PublicURL, err = url.Parse(text)
+		if err != nil || c.PublicURL.Host == "" || !slices.Contains([]string{"http", "https"}, c.PublicURL.Scheme) || strings.Trim(c.PublicURL.Path, "/") != "" {
+			return c, fmt.Errorf("public-url: %q is not an origin such as https://labs.example.org", text)
+		}
+	}
+	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
+		return c, fmt.Errorf("log-level: %w", err)
+	}
+	if c.Database == "sqlite" {
+		c.Database = "sqlite:" + filepath.Join(c.DataDir, "sandboxlabs.db")
+	}
+	return c, nil
+}
+
+// hostsText takes the hosts as one text, or in YAML as a map of names to URIs.
+func hostsText(k *koanf.Koanf) string {
+	byName := k.StringMap("hosts")
+	if len(byName) == 0 {
+		return k.String("hosts")
+	}
+	var parts []string
+	for name, uri := range byName {
+		parts = append(parts, name+"="+uri)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// defaultDataDir is the system's place for the service, and the user's own for
+// anybody else.
+func defaultDataDir() string {
+	if u, err := user.Current(); err == nil && (u.Uid == "0" || u.Username == serviceUser) {
+		return "/var/lib/sandboxlabs"
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "/var/lib/sandboxlabs"
+	}
+	return filepath.Join(home, ".local/share/sandboxlabs")
+}
+
+// url is where a person opens the UI.
+func (c config) url() string {
+	if c.PublicURL != nil {
+		return c.PublicURL.String()
+	}
+	return "http://" + c.Listen
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+func newDoctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Check what the service rests on, and say what to do",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withBackend(cmd, func(ctx context.Context, a *app) error {
+				r := &report{out: cmd.OutOrStdout()}
+				r.ok("database", "", "answers")
+				for _, h := range a.hosts.Hosts() {
+					r.host(ctx, a, h)
+				}
+				if _, err := exec.LookPath("qemu-img"); err != nil {
+					r.warn("qemu-img", "", "is not installed here; images are then checked by their structure alone. Install the package qemu-utils.")
+				} else {
+					r.ok("qemu-img", "", "is installed")
+				}
+				if r.failed {
+					return errReported
+				}
+				return r.err
+			})
+		},
+	}
+}
+
+// report prints one line for each check.
+type report struct {
+	out    io.Writer
+	failed bool
+	err    error // of printing
+}
+
+func (r *report) line(mark, check, host, text string) {
+	if host != "" {
+		check += " (" + host + ")"
+	}
+	if _, err := fmt.Fprintf(r.out, "%-5s %-26s %s\n", mark, check, text); err != nil {
+		r.err = err
+	}
+}
+
+func (r *report) ok(check, host, text string)   { r.line("ok", check, host, text) }
+func (r *report) warn(check, host, text string) { r.line("note", check, host, text) }
+func (r *report) fail(check, host, text string) {
+	r.line("FAIL", check, host, text)
+	r.failed = true
+}
+
+const lowSpaceBytes = 5 << 30
+
+// host checks one host, and stops at what makes the rest pointless.
+func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
+	name := h.Name()
+	if err := h.Settled(ctx); err != nil {
+		r.fail("libvirt", name, explain(err))
+		return
+	}
+	st := h.Status()
+	if st.State != hypervisor.Connected {
+		r.fail("libvirt", name, fmt.Sprintf("%s: %s. Is libvirtd running, and are you in the group libvirt? `make setup` sees to both.", st.URI, strings.TrimSuffix(st.Problem, ".")))
+		return
+	}
+	c := st.Capabilities
+	r.ok("libvirt", name, fmt.Sprintf("%s answers: libvirt %s, QEMU %s, %d CPUs, %d MiB", st.URI, c.LibvirtVersion, c.HypervisorVersion, c.CPUs, c.MemoryMiB))
+	if c.Accelerator == "kvm" {
+		r.ok("accelerator", name, "kvm. "+c.AcceleratorReason)
+	} else {
+		r.warn("accelerator", name, c.Accelerator+". "+c.AcceleratorReason)
+	}
+	if err := a.storage.Prepare(ctx, name); err != nil {
+		r.fail("pools", name, explain(err))
+		return
+	}
+	for _, p := range a.storage.Pools(name) {
+		text := fmt.Sprintf("%s at %s, %d GiB free", p.Name, p.Path, p.Available>>30)
+		if p.Available < lowSpaceBytes {
+			r.warn("pool "+p.Role, name, text+": little. Images and nodes need some GiB each.")
+		} else {
+			r.ok("pool "+p.Role, name, text)
+		}
+	}
+	if err := a.storage.TryWrite(ctx, name); err != nil {
+		r.fail("pools writable", name, explain(err))
+	} else {
+		r.ok("pools writable", name, "a volume was made and removed in each")
+	}
+	if err := a.nodes.LookAtNetwork(ctx, name); err != nil {
+		r.fail("network", name, explain(err))
+	} else if a.nodes.NetworkMode(name) == "default" {
+		r.ok("network", name, "default is active")
+	} else {
+		r.warn("network", name, "default is not active: nodes get user-mode networking (out, but not in). `virsh net-start default` starts it.")
+	}
+	if err := a.nodes.Probe(ctx, name); err != nil {
+		r.fail("guest, console log", name, explain(err))
+	} else {
+		r.ok("guest, console log", name, "a guest starts under "+c.Accelerator+" and its console is recorded")
+	}
+}

@@ -1,0 +1,47 @@
+package domain
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"libvirt.org/go/libvirt"
+)
+
+// Probe starts a guest without a disk, paused, for a moment: so it finds out
+// whether QEMU runs under the chosen accelerator and whether virtlogd records
+// consoles. Nothing of it stays.
+func (s *Service) Probe(ctx context.Context, host string) error {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	id := uuid.NewString()
+	logPath, err := s.o.Storage.ConsoleLog(h.Name(), id)
+	if err != nil {
+		return err
+	}
+	b := build{
+		id: id, name: "sandboxlabs-doctor-" + id[:8], accelerator: h.Status().Capabilities.Accelerator,
+		ramMiB: MinRAMMiB, cpus: 1, logPath: logPath, metadata: metadata{},
+	}
+	err = h.Do(ctx, func(conn *libvirt.Connect) error {
+		b.network = defaultNetwork(conn)
+		text, err := b.xml()
+		if err != nil {
+			return err
+		}
+		// A transient domain that libvirt ends with our connection, if we do not.
+		d, err := conn.DomainCreateXML(text, libvirt.DOMAIN_START_PAUSED|libvirt.DOMAIN_START_AUTODESTROY)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Free() }()
+		return d.Destroy()
+	})
+	work, cancel := cleanup(ctx)
+	defer cancel()
+	if removal := s.o.Storage.DeleteConsoleLog(work, h.Name(), id); err == nil {
+		err = removal
+	}
+	return explain(err, "start", b.name)
+}
