@@ -42,7 +42,13 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 		return c, fmt.Errorf("read the host's size: %w", err)
 	}
 	c.CPUs = int(node.Cpus)
-	c.MemoryMiB = int64(node.Memory / 1024) //nolint:gosec // KiB of real memory fit
+	// The first figure is that of the memory which firmware describes; guests of
+	// a hypervisor that adds memory later, as this host may be, have more.
+	kib := node.Memory
+	if stats, err := conn.GetMemoryStats(libvirt.NODE_MEMORY_STATS_ALL_CELLS, 0); err == nil && stats.TotalSet {
+		kib = max(kib, stats.Total)
+	}
+	c.MemoryMiB = int64(kib / 1024) //nolint:gosec // KiB of real memory fit
 	if v, err := conn.GetLibVersion(); err == nil {
 		c.LibvirtVersion = version(v)
 	}

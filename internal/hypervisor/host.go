@@ -136,10 +136,20 @@ func (h *Host) Dial(ctx context.Context, f Call) error {
 		return h.translate(err)
 	}
 	defer release(conn)
-	if err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount); err != nil {
+	if err := keepAlive(conn); err != nil {
 		return h.translate(err)
 	}
 	return h.translate(f(conn))
+}
+
+// keepAlive has a connection to a daemon that does not answer given up. Drivers
+// within the process have no daemon, and need none.
+func keepAlive(conn *libvirt.Connect) error {
+	err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount)
+	if errors.Is(err, libvirt.ERR_NO_SUPPORT) {
+		return nil
+	}
+	return err
 }
 
 func (h *Host) acquire() (*libvirt.Connect, error) {
@@ -220,7 +230,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	}
 	lost := make(chan string, 1)
 	err = errors.Join(
-		conn.SetKeepAlive(keepAliveSeconds, keepAliveCount),
+		keepAlive(conn),
 		conn.RegisterCloseCallback(func(_ *libvirt.Connect, reason libvirt.ConnectCloseReason) {
 			select {
 			case lost <- closeReason(reason):

@@ -1,0 +1,154 @@
+package hypervisor
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+func TestParseAddresses(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []Address
+	}{
+		{"local=qemu:///system", []Address{{"local", "qemu:///system"}}},
+		{"a=test:///default, b=qemu+ssh://h/system?socket=/x", []Address{{"a", "test:///default"}, {"b", "qemu+ssh://h/system?socket=/x"}}},
+		{"", nil},
+		{"qemu:///system", nil},
+		{"=qemu:///system", nil},
+		{"a=x,a=y", nil},
+	} {
+		got, err := ParseAddresses(c.text)
+		if (err != nil) != (c.want == nil) {
+			t.Errorf("%q: error %v", c.text, err)
+		}
+		for i := range c.want {
+			if i >= len(got) || got[i] != c.want[i] {
+				t.Errorf("%q: got %v, want %v", c.text, got, c.want)
+			}
+		}
+	}
+}
+
+func TestChooseAccelerator(t *testing.T) {
+	both := []string{"qemu", "kvm"}
+	for _, c := range []struct {
+		name, configured, arch string
+		types, features        []string
+		want                   string
+	}{
+		{"Intel", "auto", GuestArch, both, []string{"sse", "vmx"}, "kvm"},
+		{"AMD", "auto", GuestArch, both, []string{"svm"}, "kvm"},
+		{"advertised on a CPU that cannot", "auto", GuestArch, both, []string{"sse"}, "qemu"},
+		{"not offered", "auto", GuestArch, []string{"qemu"}, []string{"vmx"}, "qemu"},
+		{"host of another architecture", "auto", "aarch64", both, nil, "qemu"},
+		{"forced on", "kvm", GuestArch, both, nil, "kvm"},
+		{"forced off", "qemu", GuestArch, both, []string{"vmx"}, "qemu"},
+	} {
+		got, reason := chooseAccelerator(c.configured, c.arch, c.types, c.features)
+		if got != c.want || reason == "" {
+			t.Errorf("%s: got %q (%s), want %q", c.name, got, reason, c.want)
+		}
+	}
+}
+
+type recorder struct {
+	up   chan struct{}
+	down chan struct{}
+	ids  chan string
+}
+
+func (r *recorder) HostUp(context.Context, *Host) { r.up <- struct{}{} }
+func (r *recorder) HostDown(*Host)                { r.down <- struct{}{} }
+func (r *recorder) DomainChanged(_ *Host, id string) {
+	select {
+	case r.ids <- id:
+	default:
+	}
+}
+
+// libvirt's own test driver serves: no machine needs to run.
+func TestConnectsAndHearsOfDomains(t *testing.T) {
+	set, err := New(Options{Addresses: []Address{{"mem", "test:///default"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 1), make(chan string, 16)}
+	set.Listen(r)
+	if err := set.Do(t.Context(), "mem", func(*libvirt.Connect) error { return nil }); fault.CodeOf(err) != fault.HostUnreachable {
+		t.Errorf("before Run: %v, want host_unreachable", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	await(t, r.up, "HostUp")
+
+	var want string
+	err = set.Do(ctx, "", func(conn *libvirt.Connect) error {
+		d, err := conn.LookupDomainByName("test")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Free() }()
+		if want, err = d.GetUUIDString(); err != nil {
+			return err
+		}
+		return d.Suspend()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := await(t, r.ids, "DomainChanged"); got != want {
+		t.Errorf("event of %s, want %s", got, want)
+	}
+	if _, err := set.Host("nowhere"); fault.CodeOf(err) != fault.HostNotFound || !strings.Contains(err.Error(), "mem") {
+		t.Errorf("unknown host: %v", err)
+	}
+	stop()
+	if err := await(t, ended, "Run to end"); err != nil {
+		t.Error(err)
+	}
+	await(t, r.down, "HostDown")
+}
+
+func TestUnreachableHostIsSettledAndRefused(t *testing.T) {
+	set, err := New(Options{Addresses: []Address{{"gone", "qemu+unix:///system?socket=/nonexistent/socket"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	h := set.Hosts()[0]
+	if err := h.Settled(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if st := h.Status(); st.State != Unreachable || !strings.Contains(st.Problem, "/nonexistent/socket") {
+		t.Errorf("status %+v", st)
+	}
+	for name, call := range map[string]func(context.Context, Call) error{"Do": h.Do, "Dial": h.Dial} {
+		if err := call(ctx, func(*libvirt.Connect) error { return nil }); fault.CodeOf(err) != fault.HostUnreachable {
+			t.Errorf("%s: %v, want host_unreachable", name, err)
+		}
+	}
+	stop()
+	if err := await(t, ended, "Run to end"); err != nil {
+		t.Error(err)
+	}
+}
+
+func await[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+		panic("not reached")
+	}
+}
