@@ -1,0 +1,226 @@
+package storagepool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// header is a sound version 3 header of an image of 1 GiB with clusters of
+// 64 KiB, followed by the end of its extensions.
+func header() []byte {
+	b := make([]byte, 1<<10)
+	copy(b, qcow2Magic)
+	be := binary.BigEndian
+	be.PutUint32(b[4:], 3)
+	be.PutUint32(b[20:], 16)
+	be.PutUint64(b[24:], 1<<30)
+	be.PutUint32(b[36:], 2)
+	be.PutUint64(b[40:], 3<<16)
+	be.PutUint64(b[48:], 1<<16)
+	be.PutUint32(b[56:], 1)
+	be.PutUint32(b[96:], 4)
+	be.PutUint32(b[100:], 104)
+	return b
+}
+
+func u32(offset int, v uint32) func([]byte) []byte {
+	return func(b []byte) []byte { binary.BigEndian.PutUint32(b[offset:], v); return b }
+}
+
+func u64(offset int, v uint64) func([]byte) []byte {
+	return func(b []byte) []byte { binary.BigEndian.PutUint64(b[offset:], v); return b }
+}
+
+func extension(kind, length uint32) func([]byte) []byte {
+	return func(b []byte) []byte {
+		binary.BigEndian.PutUint32(b[104:], kind)
+		binary.BigEndian.PutUint32(b[108:], length)
+		return b
+	}
+}
+
+func chain(changes ...func([]byte) []byte) func([]byte) []byte {
+	return func(b []byte) []byte {
+		for _, c := range changes {
+			b = c(b)
+		}
+		return b
+	}
+}
+
+func TestParseQcow2(t *testing.T) {
+	same := func(b []byte) []byte { return b }
+	for _, c := range []struct {
+		name    string
+		change  func([]byte) []byte
+		refused string // a part of the reason; empty: it passes
+	}{
+		{"sound", same, ""},
+		{"version 2", u32(4, 2), ""},
+		{"dirty", u64(72, incompatibleDirty), ""},
+		{"known feature names", extension(0x6803f857, 48), ""},
+		{"zstd clusters", u64(72, incompatibleCompression), ""},
+		{"extended L2 with an L1 for it", chain(u64(72, incompatibleExtendedL2), u32(36, 4)), ""},
+		{"empty", func([]byte) []byte { return nil }, "the file is empty"},
+		{"text", func([]byte) []byte { return []byte("hello, this is no disk\n") }, "does not begin with the qcow2 signature"},
+		{"vmdk", func([]byte) []byte { return []byte("KDMV....") }, "VMDK"},
+		{"gzip", func([]byte) []byte { return []byte{0x1f, 0x8b, 8} }, "gzip"},
+		{"cut off in version 2", func(b []byte) []byte { return b[:40] }, "cut off after 40 bytes"},
+		{"cut off in version 3", func(b []byte) []byte { return b[:90] }, "cut off after 90 bytes"},
+		{"version 1", u32(4, 1), "version is 1"},
+		{"version 4", u32(4, 4), "version is 4"},
+		{"backing file", chain(u64(8, 512), u32(16, 11)), "backing file"},
+		{"backing file without length", u64(8, 512), "backing file"},
+		{"backing file name of length without place", u32(16, 11), "backing file"},
+		{"AES", u32(32, 1), "encrypted"},
+		{"LUKS", u32(32, 2), "encrypted"},
+		{"LUKS extension", extension(extensionEncryption, 16), "encrypted"},
+		{"external data bit", u64(72, incompatibleExternalData), "external file"},
+		{"external data name", extension(extensionExternalData, 8), "external data file"},
+		{"external data name, not first", func(b []byte) []byte {
+			b = extension(0x6803f857, 5)(b)
+			binary.BigEndian.PutUint32(b[120:], extensionExternalData)
+			binary.BigEndian.PutUint32(b[124:], 8)
+			return b
+		}, "external data file"},
+		{"corrupt", u64(72, incompatibleCorrupt), "corrupt"},
+		{"unknown feature", u64(72, 1<<5), "features"},
+		{"snapshots", u32(60, 1), "snapshots"},
+		{"clusters too small", u32(20, 8), "cluster size"},
+		{"clusters too large", u32(20, 22), "cluster size"},
+		{"absurd cluster bits", u32(20, 1<<31), "cluster size"},
+		{"no size", u64(24, 0), "virtual size is 0"},
+		{"too large", chain(u64(24, 3<<40), u32(36, 6<<10)), "limit"},
+		{"negative size", u64(24, 1<<63), "limit"},
+		{"L1 too short", u32(36, 1), "L1 table has 1 entries"},
+		{"L1 too short for extended L2", chain(u64(72, incompatibleExtendedL2), u32(36, 3)), "L1 table has 3 entries"},
+		{"L1 absurd", u32(36, 1<<31), "L1 table"},
+		{"L1 nowhere", u64(40, 0), "L1 table is at byte 0"},
+		{"L1 between clusters", u64(40, 3<<16+8), "L1 table is at byte"},
+		{"L1 beyond everything", u64(40, 1<<63), "L1 table is at byte"},
+		{"refcount table nowhere", u64(48, 0), "refcount table is at byte 0"},
+		{"no refcount table", u32(56, 0), "refcount table is 0 bytes"},
+		{"refcount table absurd", u32(56, 1<<30), "refcount table is"},
+		{"refcount width", u32(96, 7), "refcount width"},
+		{"header too short", u32(100, 96), "header says"},
+		{"header odd", u32(100, 107), "header says"},
+		{"header too long", u32(100, 1<<20), "header says"},
+		{"extension runs out", extension(0x6803f857, 1<<20), "run past"},
+		{"extension of 4 GiB", extension(0x6803f857, 1<<32-1), "run past"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q, err := ParseQcow2(c.change(header()), MaxVirtualBytes)
+			if c.refused == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if q.VirtualBytes != 1<<30 || q.ClusterBytes != 1<<16 {
+					t.Errorf("read %+v", q)
+				}
+				return
+			}
+			if fault.CodeOf(err) != fault.ImageUnsafe || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("error %v, want one of code %s with %q", err, fault.ImageUnsafe, c.refused)
+			}
+		})
+	}
+}
+
+func TestVerifyFindsFilesThatWereCutOff(t *testing.T) {
+	q, err := ParseQcow2(header(), MaxVirtualBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(3<<16 + 16); q.NeedsBytes != want {
+		t.Fatalf("needs %d bytes, want %d", q.NeedsBytes, want)
+	}
+	if err := q.Verify(q.NeedsBytes); err != nil {
+		t.Error(err)
+	}
+	if err := q.Verify(q.NeedsBytes - 1); fault.CodeOf(err) != fault.ImageUnsafe {
+		t.Errorf("one byte less: %v", err)
+	}
+}
+
+// What qemu-img makes must pass, whatever its options.
+func TestParseQcow2TakesWhatQEMUMakes(t *testing.T) {
+	if _, err := exec.LookPath("qemu-img"); err != nil {
+		t.Skip("qemu-img is not installed; run `make setup`")
+	}
+	for _, options := range []string{"compat=0.10", "compat=1.1", "cluster_size=512", "cluster_size=2M", "extended_l2=on", "compression_type=zstd", "lazy_refcounts=on", "refcount_bits=1", "preallocation=metadata"} {
+		path := filepath.Join(t.TempDir(), "image.qcow2")
+		if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, "1G").CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", options, err, out)
+		}
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := ParseQcow2(file[:min(len(file), HeaderBytes)], MaxVirtualBytes)
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		if err := q.Verify(int64(len(file))); err != nil {
+			t.Errorf("%s: %v", options, err)
+		}
+		if q.VirtualBytes != 1<<30 {
+			t.Errorf("%s: virtual size %d", options, q.VirtualBytes)
+		}
+	}
+}
+
+func FuzzParseQcow2(f *testing.F) {
+	f.Add(header())
+	f.Add(header()[:80])
+	f.Add(chain(u32(4, 2))(header()))
+	f.Add(extension(0x6803f857, 48)(header()))
+	f.Fuzz(func(t *testing.T, head []byte) {
+		q, err := ParseQcow2(head, MaxVirtualBytes)
+		if err != nil {
+			if fault.CodeOf(err) != fault.ImageUnsafe {
+				t.Errorf("refused with %v", err)
+			}
+			return
+		}
+		// Whatever passes is a qcow2 that can open no other file.
+		be := binary.BigEndian
+		if !bytes.HasPrefix(head, []byte(qcow2Magic)) || be.Uint64(head[8:]) != 0 || be.Uint32(head[16:]) != 0 || be.Uint32(head[32:]) != 0 {
+			t.Error("an unsafe header passed")
+		}
+		if be.Uint32(head[4:]) == 3 && be.Uint64(head[72:])&incompatibleExternalData != 0 {
+			t.Error("an external data file passed")
+		}
+		if q.VirtualBytes <= 0 || q.VirtualBytes > MaxVirtualBytes || q.NeedsBytes <= 0 {
+			t.Errorf("it passed with %+v", q)
+		}
+	})
+}
+
+func TestSafeStem(t *testing.T) {
+	for name, want := range map[string]string{
+		"custom.qcow2":                      "custom",
+		"../../etc/passwd":                  "passwd",
+		`C:\images\my disk.QCOW2`:           "my_disk",
+		"a.tar.img":                         "a.tar",
+		"":                                  "image",
+		"...":                               "image",
+		".hidden.qcow2":                     "hidden",
+		"-rf":                               "rf",
+		"x\r\nSet-Cookie: a=b":              "x_Set-Cookie_a_b",
+		"<b>&amp;</b>":                      "b",
+		"grüße.qcow2":                       "gr_e",
+		strings.Repeat("a", 300) + ".qcow2": strings.Repeat("a", 64),
+	} {
+		if got := safeStem(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

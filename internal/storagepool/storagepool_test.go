@@ -1,0 +1,352 @@
+package storagepool_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+)
+
+// pools is a service on the machine's libvirt, with pools of its own.
+type pools struct {
+	*storagepool.Service
+	t      *testing.T
+	prefix string
+	stop   func()
+}
+
+func virsh(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput() //nolint:noctx // also used in cleanups
+	if err != nil {
+		t.Fatalf("virsh %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+func open(t *testing.T) *pools {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), "virsh", "-q", "-c", "qemu:///system", "version").Run(); err != nil {
+		t.Skip("libvirtd does not answer; run `make setup`")
+	}
+	p := &pools{t: t, prefix: "sbp-" + strings.ToLower(rand.Text()[:8])}
+	dir := t.TempDir()
+	t.Cleanup(p.remove)
+	p.start(filepath.Join(dir, "test.db"))
+	return p
+}
+
+// start runs a service on the database; the one before must have been stopped.
+func (p *pools) start(database string) {
+	p.t.Helper()
+	ctx, cancel := context.WithCancel(p.t.Context())
+	db, err := store.Open(ctx, database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "local", URI: "qemu:///system"}}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.Service, err = storagepool.New(storagepool.Options{
+		Hosts: hosts, DB: db, Intents: store.NewIntents(db), Events: &event.Broker{},
+		ImagesPool: p.prefix + "-images", NodesPool: p.prefix + "-nodes",
+		Catalog: []storagepool.CatalogEntry{{ID: "tiny", Name: "Tiny"}}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	hosts.Listen(p.Service)
+	ended := make(chan error, 2)
+	go func() { ended <- hosts.Run(ctx) }()
+	go func() { ended <- p.Run(ctx) }()
+	stopped := false
+	p.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := errors.Join(<-ended, <-ended, store.Close(db)); err != nil {
+			p.t.Error(err)
+		}
+	}
+	p.t.Cleanup(p.stop)
+	if err := p.Prepare(ctx, "local"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// remove deletes the pools with all that is in them.
+func (p *pools) remove() {
+	for _, name := range strings.Fields(virsh(p.t, "pool-list", "--all", "--name")) {
+		if !strings.HasPrefix(name, p.prefix) {
+			continue
+		}
+		virsh(p.t, "pool-refresh", name)
+		for _, line := range strings.Split(strings.TrimSpace(virsh(p.t, "vol-list", name)), "\n") {
+			if f := strings.Fields(line); len(f) > 0 {
+				virsh(p.t, "vol-delete", "--pool", name, f[0])
+			}
+		}
+		virsh(p.t, "pool-destroy", name)
+		virsh(p.t, "pool-delete", name)
+		virsh(p.t, "pool-undefine", name)
+	}
+}
+
+func (p *pools) volumes(role string) string {
+	virsh(p.t, "pool-refresh", p.prefix+"-"+role)
+	return virsh(p.t, "vol-list", p.prefix+"-"+role)
+}
+
+// qcow2 makes an image with some data in it.
+func qcow2(t *testing.T, options ...string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image.qcow2")
+	args := append([]string{"create", "-q", "-f", "qcow2"}, options...)
+	if out, err := exec.CommandContext(t.Context(), "qemu-img", append(args, path, "64M")...).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img %v: %v: %s", args, err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-c", "write -P 0x5a 0 4M", path).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-io: %v: %s", err, out)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestReceiveKeepsWhatCame(t *testing.T) {
+	p := open(t)
+	data := qcow2(t)
+	sum := sha256.Sum256(data)
+	want := hex.EncodeToString(sum[:])
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "../x/My disk.qcow2", Owner: "ann", SHA256: strings.ToUpper(want)}, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.State != storagepool.Ready || img.Type != storagepool.Custom || img.SHA256 != want || img.VirtualBytes != 64<<20 || img.Format != "qcow2" || img.Owner != "ann" {
+		t.Errorf("image %+v", img)
+	}
+	if !strings.HasPrefix(img.ID, "My_disk_") || !strings.HasSuffix(img.ID, ".qcow2") {
+		t.Errorf("id %q", img.ID)
+	}
+	back := filepath.Join(t.TempDir(), "back.qcow2")
+	virsh(t, "vol-download", "--pool", p.prefix+"-images", img.ID, back)
+	if got, err := os.ReadFile(back); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("what is in the pool differs from what was sent (%v)", err)
+	}
+
+	other, err := p.Receive(t.Context(), storagepool.Upload{FileName: "My disk.qcow2"}, bytes.NewReader(data))
+	if err != nil || other.ID == img.ID {
+		t.Errorf("a second upload of the same name: %q, %v", other.ID, err)
+	}
+}
+
+// cut breaks off after some bytes, like a connection.
+type cut struct {
+	r    io.Reader
+	left int
+}
+
+func (c *cut) Read(b []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := c.r.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
+
+func TestReceiveThatFailsLeavesNothing(t *testing.T) {
+	p := open(t)
+	data := qcow2(t)
+	cancelled, cancel := context.WithCancel(t.Context())
+	for _, c := range []struct {
+		name string
+		ctx  context.Context //nolint:containedctx // a case of the table
+		up   storagepool.Upload
+		r    io.Reader
+		code fault.Code
+	}{
+		{"cut off in the header", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 1000}, fault.UploadIncomplete},
+		{"cut off in the first block", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 100_000}, fault.UploadIncomplete},
+		{"cut off between blocks", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 2 << 20}, fault.UploadIncomplete},
+		{"ends before its tables", t.Context(), storagepool.Upload{}, bytes.NewReader(data[:128<<10]), fault.ImageUnsafe},
+		{"other digest", t.Context(), storagepool.Upload{SHA256: strings.Repeat("0", 64)}, bytes.NewReader(data), fault.Invalid},
+		{"announced too large", t.Context(), storagepool.Upload{SizeBytes: 1 << 50}, bytes.NewReader(data), fault.ImageTooLarge},
+		{"backing file", t.Context(), storagepool.Upload{}, bytes.NewReader(qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")), fault.ImageUnsafe},
+		{"client gone", cancelled, storagepool.Upload{}, io.MultiReader(bytes.NewReader(data[:1<<20]), hook{cancel}, bytes.NewReader(data[1<<20:])), fault.Internal},
+	} {
+		c.up.FileName = "bad.qcow2"
+		_, err := p.Receive(c.ctx, c.up, c.r)
+		if fault.CodeOf(err) != c.code {
+			t.Errorf("%s: %v, want code %s", c.name, err, c.code)
+		}
+		if left := p.volumes("images"); strings.Contains(left, "bad") {
+			t.Errorf("%s: the pool has %s", c.name, left)
+		}
+		if left := p.Images(); len(left) > 0 {
+			t.Errorf("%s: images %+v", c.name, left)
+		}
+	}
+}
+
+// hook is a reader that calls and is empty.
+type hook struct{ call func() }
+
+func (h hook) Read([]byte) (int, error) {
+	h.call()
+	return 0, io.EOF
+}
+
+func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
+	p := open(t)
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := p.CreateOverlay(t.Context(), "local", "o1.qcow2", img.ID, 128<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "qemu-img", "info", "--output=json", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		VirtualSize   int64  `json:"virtual-size"`
+		Backing       string `json:"full-backing-filename"`
+		BackingFormat string `json:"backing-filename-format"`
+		Specific      struct {
+			Data struct{ Compat string }
+		} `json:"format-specific"`
+	}
+	if err := json.Unmarshal(out, &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.VirtualSize != 128<<20 || info.Backing != img.Path || info.BackingFormat != "qcow2" || info.Specific.Data.Compat != "1.1" {
+		t.Errorf("overlay %s", out)
+	}
+	if err := p.DeleteImage(t.Context(), img.ID); fault.CodeOf(err) != fault.ImageInUse {
+		t.Errorf("deleting the base: %v", err)
+	}
+	if err := p.DeleteNodeVolume(t.Context(), "local", "o1.qcow2"); err != nil {
+		t.Fatal(err)
+	}
+	// An overlay that virsh made counts as well.
+	virsh(t, "vol-create-as", p.prefix+"-nodes", "theirs.qcow2", "64M", "--format", "qcow2", "--backing-vol", img.Path, "--backing-vol-format", "qcow2")
+	if err := p.DeleteImage(t.Context(), img.ID); fault.CodeOf(err) != fault.ImageInUse || !strings.Contains(err.Error(), "theirs.qcow2") {
+		t.Errorf("deleting the base of virsh's overlay: %v", err)
+	}
+	virsh(t, "vol-delete", "--pool", p.prefix+"-nodes", "theirs.qcow2")
+	if err := p.DeleteImage(t.Context(), img.ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Image("", img.ID); fault.CodeOf(err) != fault.ImageNotFound {
+		t.Errorf("after the deletion: %v", err)
+	}
+	if _, err := p.CreateOverlay(t.Context(), "local", "o2.qcow2", img.ID, 128<<20); fault.CodeOf(err) != fault.ImageNotFound {
+		t.Errorf("an overlay on nothing: %v", err)
+	}
+}
+
+// The database may be lost: what is in the pool is found again, and what was
+// not verified is not usable.
+func TestVolumesWithoutRecords(t *testing.T) {
+	p := open(t)
+	data := qcow2(t)
+	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	custom, err := p.Receive(t.Context(), storagepool.Upload{FileName: "mine.qcow2"}, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err == nil {
+		t.Error("a base image was overwritten")
+	}
+	p.stop()
+	p.start(filepath.Join(t.TempDir(), "empty.db"))
+	base, err := p.Usable("local", "tiny")
+	if err != nil || base.Type != storagepool.Base || base.DisplayName != "Tiny" {
+		t.Errorf("the base image: %+v, %v", base, err)
+	}
+	if img, err := p.Image("local", custom.ID); err != nil || img.State != storagepool.Unverified {
+		t.Errorf("the custom image: %+v, %v", img, err)
+	}
+	if _, err := p.Usable("local", custom.ID); fault.CodeOf(err) != fault.ImageNotReady {
+		t.Errorf("an unverified image: %v", err)
+	}
+}
+
+func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
+	p := open(t)
+	data := qcow2(t)
+	for range 3 {
+		img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "race.qcow2"}, bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, deleted := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := p.CreateOverlay(context.WithoutCancel(t.Context()), "local", "race.qcow2", img.ID, 64<<20)
+			made <- err
+		}()
+		go func() { deleted <- p.DeleteImage(context.WithoutCancel(t.Context()), img.ID) }()
+		madeErr, deletedErr := <-made, <-deleted
+		if (madeErr == nil) == (deletedErr == nil) {
+			t.Errorf("overlay: %v, deletion: %v: exactly one must win", madeErr, deletedErr)
+		}
+		if err := p.DeleteNodeVolume(t.Context(), "local", "race.qcow2"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPrepareMakesThePools(t *testing.T) {
+	p := open(t)
+	names := virsh(t, "pool-list", "--autostart", "--name")
+	for _, role := range []string{"images", "nodes", "nodes-logs"} {
+		if !strings.Contains(names, p.prefix+"-"+role) {
+			t.Errorf("no pool %s in %q", role, names)
+		}
+	}
+	if err := p.TryWrite(t.Context(), "local"); err != nil {
+		t.Error(err)
+	}
+	virsh(t, "pool-destroy", p.prefix+"-images")
+	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.qcow2"}, bytes.NewReader(qcow2(t)))
+	if fault.CodeOf(err) != fault.PoolUnavailable {
+		t.Errorf("an upload into a stopped pool: %v", err)
+	}
+	// It is started again by itself.
+	for deadline := time.Now().Add(60 * time.Second); ; {
+		if strings.Contains(virsh(t, "pool-info", p.prefix+"-images"), "running") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the pool was not started again")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
