@@ -186,7 +186,7 @@ func (s *Server) registerTickets() {
 		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console", Tags: []string{"nodes"},
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
-		nodeID
+		NodeID
 		Body *struct {
 			Kind string `json:"kind,omitempty" enum:"console" default:"console"`
 		} `required:"false"`

@@ -150,7 +150,9 @@ func given[T int | int64](v T) T {
 	return v
 }
 
-type nodeID struct {
+// NodeID is the path of one node. It is exported because huma looks into no other
+// embedded struct.
+type NodeID struct {
 	ID string `path:"id" doc:"The node's id: the domain's UUID."`
 }
 
@@ -206,13 +208,13 @@ func (s *Server) registerNodes() {
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node", Method: http.MethodGet, Path: "/api/nodes/{id}", Summary: "Read a node", Tags: []string{"nodes"},
-	}, func(_ context.Context, in *nodeID) (*nodeAnswer, error) {
+	}, func(_ context.Context, in *NodeID) (*nodeAnswer, error) {
 		return s.answer(s.o.Nodes.Node(in.ID))
 	})
 	register(s, huma.Operation{
 		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename a node that is off", Tags: []string{"nodes"},
 	}, func(ctx context.Context, in *struct {
-		nodeID
+		NodeID
 		Body struct {
 			Name string `json:"name"`
 		}
@@ -223,13 +225,13 @@ func (s *Server) registerNodes() {
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
 		Description:   "A running node is cut off first. Disks that were not made here stay.",
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *nodeID) (*struct{}, error) {
+	}, func(ctx context.Context, in *NodeID) (*struct{}, error) {
 		return nil, s.o.Nodes.Delete(ctx, in.ID)
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/xml": {Schema: &huma.Schema{Type: "string"}}}}},
-	}, func(ctx context.Context, in *nodeID) (*struct {
+	}, func(ctx context.Context, in *NodeID) (*struct {
 		ContentType string `header:"Content-Type"`
 		Body        []byte
 	}, error) {
@@ -263,7 +265,7 @@ func (s *Server) registerLifecycle() {
 		}},
 	}
 	for _, p := range plain {
-		register(s, lifecycleOperation(p.verb, p.summary), func(ctx context.Context, in *nodeID) (*nodeAnswer, error) {
+		register(s, lifecycleOperation(p.verb, p.summary), func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
 			return s.answer(p.do(ctx, in.ID))
 		})
 	}
@@ -276,7 +278,7 @@ func (s *Server) registerLifecycle() {
 	}
 	for _, f := range forced {
 		register(s, lifecycleOperation(f.verb, f.summary), func(ctx context.Context, in *struct {
-			nodeID
+			NodeID
 			Body *forceBody `required:"false"`
 		}) (*nodeAnswer, error) {
 			return s.answer(f.do(ctx, in.ID, in.Body != nil && in.Body.Force))
