@@ -1,0 +1,94 @@
+package domain
+
+import (
+	"context"
+	"log/slog"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Screen is how a running node's VNC screen is reached.
+type Screen struct {
+	NodeID   string
+	NodeName string
+	Host     string
+	// Index is the place of the screen among the domain's graphics, as
+	// virDomainOpenGraphicsFD counts.
+	Index uint
+	// Listen is the address on the host, empty when it has none (a socket alone).
+	Listen string
+	Port   int // TCP; 0 when it has none
+	// Password is the VNC password, empty when there is none. It never goes to a
+	// client or a log.
+	Password string
+}
+
+// LogValue keeps the password out of logs.
+func (s Screen) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("node", s.NodeID), slog.String("host", s.Host), slog.Int("port", s.Port))
+}
+
+// Screen returns the node's VNC screen, read from libvirt. It answers
+// fault.NodeNotRunning while the node is off, and fault.Unsupported when it has
+// no VNC screen.
+func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return Screen{}, err
+	}
+	var def libvirtxml.Domain
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+		active, err := d.IsActive()
+		if err != nil {
+			return err
+		}
+		if !active {
+			return fault.New(fault.NodeNotRunning, "Node %q is not running, so it has no screen. Start it first.", n.Name)
+		}
+		text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_SECURE)
+		if err != nil {
+			return err
+		}
+		return def.Unmarshal(text)
+	})
+	if err != nil {
+		return Screen{}, explain(err, "read the screen of", n.Name)
+	}
+	screen, other := findScreen(&def)
+	if screen == nil {
+		if other != "" {
+			return Screen{}, fault.New(fault.Unsupported, "The screen of node %q is %s; VNC is shown here. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name, other)
+		}
+		return Screen{}, fault.New(fault.Unsupported, "Node %q has no screen. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name)
+	}
+	screen.NodeID, screen.NodeName, screen.Host = n.ID, n.Name, n.Host
+	return *screen, nil
+}
+
+// findScreen returns the first VNC screen of a domain, or else the kind of one
+// that is there.
+func findScreen(def *libvirtxml.Domain) (screen *Screen, other string) {
+	if def.Devices == nil {
+		return nil, ""
+	}
+	for i, g := range def.Devices.Graphics {
+		switch {
+		case g.VNC != nil:
+			v := &Screen{Index: uint(i), Port: max(g.VNC.Port, 0), Listen: g.VNC.Listen, Password: g.VNC.Passwd} //nolint:gosec // a place in a list
+			for _, l := range g.VNC.Listeners {
+				if l.Address != nil && v.Listen == "" {
+					v.Listen = l.Address.Address
+				}
+			}
+			return v, ""
+		case g.Spice != nil:
+			other = "SPICE"
+		case g.SDL != nil, g.Desktop != nil, g.EGLHeadless != nil, g.DBus != nil:
+			other = "local to the host"
+		}
+	}
+	return nil, other
+}
