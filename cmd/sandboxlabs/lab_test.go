@@ -1,0 +1,431 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+const (
+	// patience is for what a guest or a loaded machine has to do.
+	patience = 2 * time.Minute
+	// promptly is for what the service does by itself.
+	promptly = 20 * time.Second
+
+	microImage  = "../../images/build/micro.qcow2"
+	poolsFolder = "/var/lib/libvirt/images"
+	libvirtURI  = "qemu:///system"
+)
+
+// lab is one installation of the service: a data-dir, pools and a port of its
+// own. All that it makes in libvirt bears its prefix, or lies in its pools.
+type lab struct {
+	t       *testing.T
+	prefix  string
+	dataDir string
+	address string
+	auth    bool
+	client  *http.Client
+	token   string // sent with every request when it is set
+	service *process
+	all     []*process
+}
+
+// newLab prepares a lab without starting anything. When the test ends, all that
+// the lab made goes, whatever happened.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "virsh", "-c", libvirtURI, "version").CombinedOutput(); err != nil {
+		t.Fatalf("these tests need libvirt: %v\n%s", err, out)
+	}
+	id := make([]byte, 4)
+	_, _ = rand.Read(id)
+	transport := &http.Transport{}
+	l := &lab{
+		t: t, prefix: "sbt-" + hex.EncodeToString(id), dataDir: t.TempDir(), address: freeAddress(t),
+		client: &http.Client{Transport: transport},
+	}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		for _, p := range l.all {
+			p.kill()
+		}
+		l.remove()
+		l.inspect()
+	})
+	return l
+}
+
+// newRunningLab is newLab with the micro image in the pool and the service up.
+func newRunningLab(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(t)
+	l.addMicro()
+	l.start()
+	return l
+}
+
+// guests are the places for tests whose guests run: emulation takes a CPU each.
+var guests = make(chan struct{}, 2)
+
+// takeGuest waits for a place, which is the test's until it ends.
+func takeGuest(t *testing.T) {
+	t.Helper()
+	select {
+	case guests <- struct{}{}:
+		t.Cleanup(func() { <-guests })
+	case <-t.Context().Done():
+		t.Fatal("the test ended while it waited for its turn to run a guest")
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func (l *lab) imagesPool() string { return l.prefix + "-images" }
+func (l *lab) nodesPool() string  { return l.prefix + "-nodes" }
+func (l *lab) logsPool() string   { return l.prefix + "-nodes-logs" }
+
+// name makes a node's name that no other lab has.
+func (l *lab) name(s string) string { return l.prefix + "-" + s }
+
+func (l *lab) url(path string) string { return "http://" + l.address + path }
+
+// flags are the options of the lab, for any command.
+func (l *lab) flags() []string {
+	auth := "off"
+	if l.auth {
+		auth = "on"
+	}
+	return []string{
+		"--config=/dev/null", "--listen=" + l.address, "--data-dir=" + l.dataDir, "--auth=" + auth,
+		"--images-pool=" + l.imagesPool(), "--nodes-pool=" + l.nodesPool(),
+	}
+}
+
+// process is the program, running.
+type process struct {
+	cmd    *exec.Cmd
+	out    *output // standard output
+	log    *output // standard error
+	exited chan struct{}
+}
+
+// output collects what a process prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// spawn starts the program. env may override variables, or set more.
+func (l *lab) spawn(env []string, args ...string) *process {
+	l.t.Helper()
+	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
+	p.cmd = exec.Command(os.Args[0], args...) //nolint:noctx // it is killed by the lab's end
+	p.cmd.Env = append(append(os.Environ(), runVariable+"=1"), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.all = append(l.all, p)
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	return p
+}
+
+// code waits for the end of the process, and returns its exit code.
+func (p *process) code(t *testing.T, within time.Duration) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(within):
+		t.Fatalf("the program has not ended after %v; it printed:\n%s%s", within, p.out, p.log)
+		return -1
+	}
+}
+
+// kill is SIGKILL, and waits.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// run runs a command of the program to its end.
+func (l *lab) run(args ...string) (out string, code int) {
+	l.t.Helper()
+	p := l.spawn(nil, append(args, l.flags()...)...)
+	code = p.code(l.t, patience)
+	return p.out.String() + p.log.String(), code
+}
+
+// addMicro puts the micro image into the lab's pool, as `make setup` does.
+func (l *lab) addMicro() {
+	l.t.Helper()
+	if _, err := os.Stat(microImage); err != nil {
+		l.t.Skipf("the micro image is not built, so no guest can be tried: run `make setup` (%v)", err)
+	}
+	if out, code := l.run("image", "add", microImage, "--base", "micro"); code != 0 || !strings.Contains(out, "Image micro is ready") {
+		l.t.Fatalf("image add: exit code %d\n%s", code, out)
+	}
+}
+
+// start starts the service and waits until it can be used.
+func (l *lab) start() {
+	l.t.Helper()
+	l.launch(nil)
+	l.awaitHealth("ok")
+}
+
+// launch starts the service and returns at once.
+func (l *lab) launch(env []string, flags ...string) {
+	l.t.Helper()
+	l.service = l.spawn(env, append(append([]string{"serve"}, l.flags()...), flags...)...)
+}
+
+// awaitHealth waits until GET /api/health tells of that status.
+func (l *lab) awaitHealth(status string) {
+	l.t.Helper()
+	last := ""
+	until(l.t, promptly*2, func() string { return "health is " + status + "; last: " + last + "\n" + l.service.log.String() }, func() bool {
+		select {
+		case <-l.service.exited:
+			l.t.Fatalf("the service ended by itself:\n%s%s", l.service.out, l.service.log)
+		default:
+		}
+		a, err := l.try(http.MethodGet, "/api/health", nil)
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		last = string(a.body)
+		var h struct {
+			Status string `json:"status"`
+		}
+		return a.status == http.StatusOK && a.decode(&h) == nil && h.Status == status
+	})
+}
+
+// stop ends the service in order and expects that it ends well.
+func (l *lab) stop() {
+	l.t.Helper()
+	_ = l.service.cmd.Process.Signal(syscall.SIGTERM)
+	if code := l.service.code(l.t, promptly); code != 0 {
+		l.t.Errorf("the service ended with %d:\n%s", code, l.service.log)
+	}
+	l.client.CloseIdleConnections()
+}
+
+// kill ends the service by SIGKILL.
+func (l *lab) kill() {
+	l.service.kill()
+	l.client.CloseIdleConnections()
+}
+
+// until polls a condition. what names it in the failure's text.
+func until(t *testing.T, within time.Duration, what func() string, met func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !met() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what())
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatalf("the test ended before: %s", what())
+		}
+	}
+}
+
+// said is until's text where nothing else is to be told.
+func said(text string) func() string { return func() string { return text } }
+
+// virsh runs virsh, which sees what a user's other tools see.
+func (l *lab) virsh(args ...string) string {
+	l.t.Helper()
+	out, err := tryVirsh(args...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out
+}
+
+func tryVirsh(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "virsh", append([]string{"-q", "-c", libvirtURI}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("virsh %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// volumes lists the names of a pool's volumes, as they are on the disk now.
+func (l *lab) volumes(pool string) []string {
+	l.t.Helper()
+	l.virsh("pool-refresh", pool)
+	names := []string{}
+	for line := range strings.Lines(l.virsh("vol-list", pool)) {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			names = append(names, fields[0])
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// wantVolumes expects a pool to hold just these.
+func (l *lab) wantVolumes(pool string, want ...string) {
+	l.t.Helper()
+	slices.Sort(want)
+	if got := l.volumes(pool); !slices.Equal(got, want) {
+		l.t.Errorf("pool %s holds %q, want %q", pool, got, want)
+	}
+}
+
+// definition parses what virsh dumpxml says.
+func (l *lab) definition(domain string, flags ...string) libvirtxml.Domain {
+	l.t.Helper()
+	var d libvirtxml.Domain
+	if err := d.Unmarshal(l.virsh(append([]string{"dumpxml", domain}, flags...)...)); err != nil {
+		l.t.Fatal(err)
+	}
+	return d
+}
+
+// domains lists the domains that are the lab's: by their name, or by their disk.
+func (l *lab) domains() []string {
+	list, err := tryVirsh("list", "--all", "--uuid")
+	if err != nil {
+		l.t.Error(err)
+	}
+	var ours []string
+	for id := range strings.FieldsSeq(list) {
+		// Other tests' domains come and go meanwhile.
+		if text, err := tryVirsh("dumpxml", id); err == nil && strings.Contains(text, l.prefix) {
+			ours = append(ours, id)
+		}
+	}
+	return ours
+}
+
+// remove takes everything of the lab out of libvirt.
+func (l *lab) remove() {
+	for _, id := range l.domains() {
+		_, _ = tryVirsh("destroy", id)
+		_, _ = tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
+	}
+	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
+		if _, err := tryVirsh("pool-refresh", pool); err != nil {
+			_, _ = tryVirsh("pool-undefine", pool)
+			continue
+		}
+		list, _ := tryVirsh("vol-list", pool)
+		for line := range strings.Lines(list) {
+			if fields := strings.Fields(line); len(fields) > 0 {
+				_, _ = tryVirsh("vol-delete", fields[0], "--pool", pool)
+			}
+		}
+		_, _ = tryVirsh("pool-destroy", pool)
+		// The folder of a stopped pool is deleted through a started one alone.
+		_ = os.Remove(filepath.Join(poolsFolder, pool))
+		_, _ = tryVirsh("pool-undefine", pool)
+	}
+}
+
+// inspect is the last look: nothing of the lab is left, and no process of its
+// found a data race.
+func (l *lab) inspect() {
+	for _, id := range l.domains() {
+		l.t.Errorf("domain %s is left behind", id)
+	}
+	if pools, err := tryVirsh("pool-list", "--all", "--name"); err != nil || strings.Contains(pools, l.prefix) {
+		l.t.Errorf("pools are left behind: %v\n%s", err, pools)
+	}
+	if files, _ := filepath.Glob(filepath.Join(poolsFolder, l.prefix+"*")); len(files) > 0 {
+		l.t.Errorf("files are left behind: %q", files)
+	}
+	for _, p := range l.all {
+		if log := p.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic: ") {
+			l.t.Errorf("%q: a data race or a panic:\n%s", p.cmd.Args[1:], log)
+		} else if l.t.Failed() {
+			l.t.Logf("%q printed:\n%s%s", p.cmd.Args[1:], p.out, tail(log))
+		}
+	}
+}
+
+func tail(text string) string {
+	const most = 6000
+	if len(text) <= most {
+		return text
+	}
+	return "…" + text[len(text)-most:]
+}
+
+// defineForeign gives libvirt a domain that the service knows nothing of.
+func (l *lab) defineForeign(name string, change func(*libvirtxml.Domain)) (id string) {
+	l.t.Helper()
+	d := libvirtxml.Domain{
+		Type: "qemu", Name: name,
+		Memory: &libvirtxml.DomainMemory{Value: 64, Unit: "MiB"},
+		VCPU:   &libvirtxml.DomainVCPU{Value: 1},
+		OS:     &libvirtxml.DomainOS{Type: &libvirtxml.DomainOSType{Arch: "x86_64", Machine: "q35", Type: "hvm"}},
+	}
+	if change != nil {
+		change(&d)
+	}
+	l.define(d)
+	return l.virsh("domuuid", name)
+}
+
+func (l *lab) define(d libvirtxml.Domain) {
+	l.t.Helper()
+	text, err := xml.Marshal(d)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	file := filepath.Join(l.t.TempDir(), "domain.xml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	l.virsh("define", file)
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"os"
+	"testing"
+)
+
+// The variables that make the test binary the program. A test starts it as a
+// process of its own, race detector and all: so it can be killed.
+const (
+	runVariable   = "SANDBOXLABS_TEST_RUN"   // set: be the program
+	crashVariable = "SANDBOXLABS_TEST_CRASH" // a moment of crash_test.go: be a program that dies then
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(crashVariable) != "":
+		serveUntilCrash(os.Getenv(crashVariable))
+	case os.Getenv(runVariable) != "":
+		main()
+	default:
+		os.Exit(m.Run())
+	}
+}
