@@ -101,11 +101,23 @@ type NodeRequest struct {
 		CPUs *int   `json:"cpus,omitempty" doc:"1 when left out." example:"1"`
 		Disk *int64 `json:"disk,omitempty" doc:"Bytes; the image's virtual size when left out."`
 	} `json:"resources,omitempty"`
-	Host string `json:"host,omitempty" doc:"The first host when left out."`
+	Host      string     `json:"host,omitempty" doc:"The first host when left out."`
+	CloudInit *CloudInit `json:"cloudInit,omitempty" doc:"For guests with cloud-init (NoCloud), and for micro."`
+}
+
+// CloudInit is what a guest is told at its first boot, and at the first after a
+// wipe.
+type CloudInit struct {
+	Hostname string   `json:"hostname,omitempty"`
+	SSHKeys  []string `json:"sshKeys,omitempty" doc:"Public keys that may sign in as the image's default user."`
+	UserData string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts."`
 }
 
 func (r NodeRequest) spec() (domain.Spec, error) {
 	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType}
+	if c := r.CloudInit; c != nil {
+		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData}
+	}
 	var ids []string
 	for _, id := range []string{r.Image, r.BaseImage, r.CustomImageName} {
 		if id != "" {

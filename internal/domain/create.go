@@ -16,8 +16,8 @@ const createIntent = "node.create"
 
 // createData is what recovery needs to complete or undo a creation.
 type createData struct {
-	ID     string `json:"id"`
-	Volume string `json:"volume"`
+	ID      string   `json:"id"`
+	Volumes []string `json:"volumes"`
 }
 
 // keyspace makes node ids of idempotency keys (RFC 9562, version 5): a repeated
@@ -91,19 +91,23 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	if err != nil {
 		return err
 	}
-	volume := id + ".qcow2"
-	done, err := s.begin(ctx, createIntent, spec.Host, createData{ID: id, Volume: volume})
+	b := build{
+		id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
+		basePath: image.Path, baseFormat: image.Format, logPath: logPath,
+		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
+		metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
+	}
+	overlay, seed := id+".qcow2", id+seedSuffix
+	done, err := s.begin(ctx, createIntent, spec.Host, createData{ID: id, Volumes: []string{overlay, seed}})
 	if err != nil {
 		return err
 	}
-	overlay, err := s.o.Storage.CreateOverlay(ctx, spec.Host, volume, image.ID, spec.DiskBytes)
+	b.overlayPath, err = s.o.Storage.CreateOverlay(ctx, spec.Host, overlay, image.ID, spec.DiskBytes)
+	if err == nil && !spec.CloudInit.empty() {
+		b.seedPath, err = s.putSeed(ctx, spec, id, seed)
+	}
 	if err == nil {
-		err = s.define(ctx, spec.Host, build{
-			id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
-			overlayPath: overlay, basePath: image.Path, baseFormat: image.Format, logPath: logPath,
-			vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
-			metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
-		})
+		err = s.define(ctx, spec.Host, b)
 	}
 	if err == nil {
 		done(true)
@@ -111,12 +115,23 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	undo := s.o.Storage.DeleteNodeVolume(ctx, spec.Host, volume)
+	undo := errors.Join(s.o.Storage.DeleteNodeVolume(ctx, spec.Host, overlay), s.o.Storage.DeleteNodeVolume(ctx, spec.Host, seed))
 	done(undo == nil)
 	if undo != nil {
-		s.o.Log.Error("a half-made node could not be undone yet; it is tried again at the next start", "node", id, "error", undo)
+		s.o.Log.Error("a half-made node could not be undone yet; it is tried again soon", "node", id, "error", undo)
 	}
 	return err
+}
+
+// seedSuffix follows a node's id in the name of its cloud-init seed.
+const seedSuffix = "-seed.iso"
+
+func (s *Service) putSeed(ctx context.Context, spec Spec, id, volume string) (string, error) {
+	content, err := spec.CloudInit.iso(id)
+	if err != nil {
+		return "", err
+	}
+	return s.o.Storage.PutNodeVolume(ctx, spec.Host, volume, content)
 }
 
 // define gives libvirt the domain.

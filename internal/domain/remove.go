@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,6 +157,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err != nil {
 		return err
 	}
+	own = slices.DeleteFunc(own, func(v string) bool { return strings.HasSuffix(v, seedSuffix) })
 	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
 		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
 	}
@@ -311,5 +313,10 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 	if !isGone(err) {
 		return err
 	}
-	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume)
+	for _, v := range data.Volumes {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }

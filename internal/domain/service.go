@@ -32,6 +32,8 @@ type Storage interface {
 	Usable(host, imageID string) (BaseImage, error)
 	// CreateOverlay makes a volume over the image and returns its path.
 	CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (path string, err error)
+	// PutNodeVolume writes a small file into a volume and returns its path.
+	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
 	// DeleteNodeVolume removes a volume; no error when it is not there.
 	DeleteNodeVolume(ctx context.Context, host, volume string) error
 	// NodesFolder is where the overlays are, on the host.

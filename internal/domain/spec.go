@@ -27,6 +27,7 @@ type Spec struct {
 	RAMMiB    int64
 	CPUs      int
 	DiskBytes int64 // empty: the image's virtual size
+	CloudInit CloudInit
 	Owner     string
 	// IdempotencyKey makes a repeated request find the node of the first one.
 	IdempotencyKey string
@@ -77,5 +78,5 @@ func (s Spec) complete(l limits) (Spec, error) {
 	case len(s.OSType) > 64 || strings.ContainsFunc(s.OSType, func(r rune) bool { return r < ' ' }):
 		return s, fault.Field("osType", "osType is a short word such as \"debian\".")
 	}
-	return s, nil
+	return s, s.CloudInit.check()
 }

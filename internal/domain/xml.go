@@ -13,6 +13,7 @@ type build struct {
 	ramMiB      int64
 	cpus        int
 	overlayPath string // empty: no disk
+	seedPath    string // empty: no cloud-init
 	basePath    string
 	baseFormat  string
 	logPath     string
@@ -93,7 +94,7 @@ func (b build) disks() []libvirtxml.DomainDisk {
 	if b.overlayPath == "" {
 		return nil
 	}
-	return []libvirtxml.DomainDisk{{
+	disks := []libvirtxml.DomainDisk{{
 		Device: "disk",
 		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 		Source: fileSource(b.overlayPath),
@@ -105,6 +106,15 @@ func (b build) disks() []libvirtxml.DomainDisk {
 		},
 		Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
 	}}
+	if b.seedPath != "" {
+		// Not a CD-ROM: q35's are on SATA, for which kernels of cloud images have
+		// no driver.
+		disks = append(disks, libvirtxml.DomainDisk{
+			Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, Source: fileSource(b.seedPath),
+			Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"}, ReadOnly: &libvirtxml.DomainDiskReadOnly{},
+		})
+	}
+	return disks
 }
 
 func fileSource(path string) *libvirtxml.DomainDiskSource {
