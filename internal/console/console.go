@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -80,6 +81,8 @@ type Options struct {
 const (
 	defaultHistoryBytes     = 256 << 10
 	defaultViewerQueueBytes = 1 << 20
+
+	stopPatience = 5 * time.Second
 )
 
 // Manager holds the consoles that are being watched. Its methods may be called
@@ -93,7 +96,7 @@ type Manager struct {
 
 	ctx  context.Context // ends with Run; the hubs work under it
 	stop context.CancelFunc
-	work sync.WaitGroup // hubs, and the evictions that they started
+	work sync.WaitGroup // hubs and their lines
 
 	mu     sync.Mutex
 	hubs   map[string]*hub
@@ -133,13 +136,28 @@ func New(o Options) (*Manager, error) {
 // Run works until ctx is cancelled. It then ends every viewer with ErrShutdown,
 // gives the consoles back, and returns nil when nothing of the manager runs any
 // more. It is called once.
+//
+// libvirtd does not take a console back while the guest neither reads what was
+// typed nor prints. Run leaves such a console open after some seconds; it is free
+// when the guest goes on, or when the process ends.
 func (m *Manager) Run(ctx context.Context) error {
 	<-ctx.Done()
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.stop()
-	m.work.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.work.Wait()
+	}()
+	patience := time.NewTimer(stopPatience)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
+		m.log.Warn("some consoles stay open until the process ends, because their guests do not read their input")
+	}
 	return nil
 }
 
@@ -180,8 +198,7 @@ func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*View
 	if h == nil {
 		h = newHub(m, id)
 		m.hubs[id] = h
-		m.work.Add(1)
-		go h.run(m.ctx)
+		m.work.Go(func() { h.run(m.ctx) })
 	}
 	return h.join(o), nil
 }

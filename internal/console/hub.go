@@ -22,16 +22,23 @@ const (
 	// steady is how long a stream must have lived for its end to be followed by
 	// an open without a pause.
 	steady = time.Second
+	// closePatience is how long the hub waits for a line to be given back.
+	closePatience = time.Second
+	// sendBytes is the most that one message to libvirtd holds.
+	sendBytes = 1 << 10
 )
 
 // hub is the console of one node. Its goroutine, run, alone opens and closes the
 // stream; mu guards what it shares with viewers, and is held for moments only.
 type hub struct {
-	m    *Manager
-	id   string
-	wake chan struct{} // room for one: viewers, place or force may have changed
-
+	m     *Manager
+	id    string
+	wake  chan struct{} // room for one: viewers, place or force may have changed
 	typed chan struct{} // room for one: input may have been queued
+
+	// closing is a line that could not be given back yet. It is set by run's
+	// goroutine, and read by it or by the line that it waits for.
+	closing *line
 
 	mu      sync.Mutex
 	viewers map[*Viewer]struct{}
@@ -98,7 +105,6 @@ func (h *hub) tell() {
 // run keeps the stream as the viewers and the node want it, until the node is
 // gone, the manager stops, or nobody has watched for a while.
 func (h *hub) run(ctx context.Context) {
-	defer h.m.work.Done()
 	retry := retryMin
 	for {
 		if ctx.Err() != nil {
@@ -139,7 +145,7 @@ func (h *hub) run(ctx context.Context) {
 				pause, retry = retry, min(2*retry, retryMax)
 			}
 		}
-		if h.sleep(ctx, pause) && !watched && h.retire() {
+		if h.sleep(ctx, pause) && !watched && !h.stuck() && h.retire() {
 			return
 		}
 	}
@@ -259,27 +265,58 @@ var errEnded = errors.New("console stream ended")
 // serve opens the console and moves its bytes until it ends or is not wanted any
 // more (nil). Any other error than errEnded is that of the open.
 func (h *hub) serve(ctx context.Context, host string, force bool) error {
-	return h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		l, err := open(conn, h.id, force)
+	l := newLine()
+	opened := make(chan error, 1)
+	h.m.work.Go(func() {
+		defer close(l.done)
+		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+			if err := l.open(conn, h.id, force || h.stuck()); err != nil {
+				return err
+			}
+			opened <- nil
+			h.write(l)
+			l.close()
+			return nil
+		})
 		if err != nil {
-			return err
+			opened <- err
 		}
-		h.setState(Connected)
-		stop := make(chan struct{})
-		written := make(chan struct{})
-		go func() {
-			defer close(written)
-			h.write(l, stop)
-		}()
-		err = h.read(ctx, l, host)
-		close(stop)
-		h.release()
-		if !l.alive() {
-			h.setState(Offline)
-		}
-		l.close(written, func() { h.evict(host) })
-		return err
 	})
+	if err := <-opened; err != nil {
+		<-l.done
+		return err
+	}
+	h.setState(Connected)
+	err := h.read(ctx, l, host)
+	alive := l.alive()
+	close(l.stop)
+	h.release()
+	if !alive {
+		h.setState(Offline)
+	}
+	patience := time.NewTimer(closePatience)
+	defer patience.Stop()
+	select {
+	case <-l.done:
+	case <-patience.C:
+		h.m.log.Info("console stays open, because the guest does not read its input", "node", h.id, "host", host)
+		h.closing = l
+	}
+	return err
+}
+
+// stuck returns whether a line of ours still holds the console; the next one has
+// to take it by force.
+func (h *hub) stuck() bool {
+	if h.closing == nil {
+		return false
+	}
+	select {
+	case <-h.closing.done:
+		return false
+	default:
+		return true
+	}
 }
 
 // read moves the guest's output into the backlog. It returns nil when the stream
@@ -331,33 +368,32 @@ func (h *hub) wanted(host string) bool {
 	return watched && ok && active && at == host
 }
 
-// write moves input to the guest until stop is closed or the stream fails. Send
+// write moves input to the guest until the line is to be closed or fails. Send
 // may block while libvirtd takes no more.
-func (h *hub) write(l *line, stop <-chan struct{}) {
-	// Small messages let keystrokes overtake nothing and waste nothing; a paste
-	// takes a few.
-	buf := make([]byte, 4<<10)
+func (h *hub) write(l *line) {
+	buf := make([]byte, sendBytes)
 	for {
 		pending := buf[:h.takeInput(buf)]
 		if len(pending) == 0 {
 			select {
 			case <-h.typed:
 				continue
-			case <-stop:
+			case <-l.stop:
 				return
 			}
 		}
 		for len(pending) > 0 {
 			select {
-			case <-stop:
+			case <-l.stop:
 				return
 			default:
 			}
 			n, err := l.stream.Send(pending)
-			if err != nil {
-				return // the reader sees the same end
-			}
-			if n >= 0 {
+			switch {
+			case err != nil:
+				<-l.stop // the reader sees the same end
+				return
+			case n >= 0:
 				pending = pending[n:]
 				continue
 			}
@@ -365,34 +401,9 @@ func (h *hub) write(l *line, stop <-chan struct{}) {
 			l.want(libvirt.STREAM_EVENT_WRITABLE)
 			select {
 			case <-l.writable:
-			case <-stop:
+			case <-l.stop:
 				return
 			}
 		}
 	}
-}
-
-// evict breaks our own hold on the console from another connection, in the
-// background. It frees a close that waits behind input which the guest does not
-// read.
-func (h *hub) evict(host string) {
-	h.m.work.Add(1)
-	go func() {
-		defer h.m.work.Done()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.m.ctx), evictPatience)
-		defer cancel()
-		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-			l, err := open(conn, h.id, true)
-			if err != nil {
-				return err
-			}
-			idle := make(chan struct{})
-			close(idle)
-			l.close(idle, nil)
-			return nil
-		})
-		if err != nil {
-			h.m.log.Warn("console cannot be freed from input that the guest does not read", "node", h.id, "host", host, "error", err)
-		}
-	}()
 }

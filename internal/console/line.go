@@ -3,14 +3,9 @@ package console
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"libvirt.org/go/libvirt"
 )
-
-// evictPatience is how long a close waits for input that the guest does not read
-// before it is forced, and how long forcing may take to connect.
-const evictPatience = 3 * time.Second
 
 // line is an open console: a non-blocking stream, and the connection that serves
 // it alone.
@@ -21,33 +16,40 @@ type line struct {
 	readable chan struct{} // room for one
 	writable chan struct{} // room for one
 	lost     chan struct{} // room for one: the connection broke
+	stop     chan struct{} // closed when the line is to be closed
+	done     chan struct{} // closed when nothing is left of it
 
 	mu       sync.Mutex // held while events are changed, which is a local call
 	events   libvirt.StreamEventType
 	detached bool // the callback must not touch the stream any more
 }
 
-// open opens the first console of the domain with this UUID on a connection that
-// it has for itself. Nothing is left behind when it fails.
-func open(conn *libvirt.Connect, id string, force bool) (_ *line, err error) {
-	l := &line{
-		conn:     conn,
+func newLine() *line {
+	return &line{
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 		lost:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
+}
+
+// open opens the first console of the domain with this UUID on a connection that
+// it has for itself. Nothing is left behind when it fails.
+func (l *line) open(conn *libvirt.Connect, id string, force bool) (err error) {
+	l.conn = conn
 	dom, err := conn.LookupDomainByUUIDString(id)
 	if err != nil {
-		return nil, fmt.Errorf("look up domain %s: %w", id, err)
+		return fmt.Errorf("look up domain %s: %w", id, err)
 	}
 	defer dom.Free()
 	if got, err := dom.GetUUIDString(); err != nil {
-		return nil, fmt.Errorf("check UUID of domain %s: %w", id, err)
+		return fmt.Errorf("check UUID of domain %s: %w", id, err)
 	} else if got != id {
-		return nil, fmt.Errorf("look up domain %s: got %s", id, got)
+		return fmt.Errorf("look up domain %s: got %s", id, got)
 	}
 	if err := conn.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { signal(l.lost) }); err != nil {
-		return nil, fmt.Errorf("watch the connection of console %s: %w", id, err)
+		return fmt.Errorf("watch the connection of console %s: %w", id, err)
 	}
 	defer func() {
 		if err != nil {
@@ -55,7 +57,7 @@ func open(conn *libvirt.Connect, id string, force bool) (_ *line, err error) {
 		}
 	}()
 	if l.stream, err = conn.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("make a console stream: %w", err)
+		return fmt.Errorf("make a console stream: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -67,13 +69,13 @@ func open(conn *libvirt.Connect, id string, force bool) (_ *line, err error) {
 		flags = libvirt.DOMAIN_CONSOLE_FORCE
 	}
 	if err := dom.OpenConsole("", l.stream, flags); err != nil {
-		return nil, fmt.Errorf("open console of domain %s: %w", id, err)
+		return fmt.Errorf("open console of domain %s: %w", id, err)
 	}
 	if err := l.stream.EventAddCallback(0, l.event); err != nil {
 		l.stream.Abort()
-		return nil, fmt.Errorf("watch console of domain %s: %w", id, err)
+		return fmt.Errorf("watch console of domain %s: %w", id, err)
 	}
-	return l, nil
+	return nil
 }
 
 // event runs on the libvirt event loop. It switches off what it reports, so that
@@ -111,41 +113,20 @@ func (l *line) alive() bool {
 	return err == nil && ok
 }
 
-// close gives the console back, and leaves the connection as it was before open. written is closed by the
-// writer, which has been told to stop. Where input is stuck, both the writer and
-// the stream's abort wait in libvirtd behind it; then evict, which must make
-// libvirtd drop the stream, is called, again and again until it works.
-func (l *line) close(written <-chan struct{}, evict func()) {
+// close gives the console back, and leaves the connection as it was before open.
+// Nobody uses the stream any more.
+//
+// libvirtd acts on the abort when it can write to the guest's serial port, or
+// when the guest prints. Where the guest does neither read nor print, close waits:
+// until the node stops, until another line takes the console by force, or until
+// keep-alive gives the connection up, because libvirtd reads nothing from it
+// while some messages wait for the guest.
+func (l *line) close() {
 	l.mu.Lock()
 	l.detached = true
 	l.mu.Unlock()
 	l.stream.EventRemoveCallback()
-	// Not while the writer is in Send: the abort frees what Send uses.
-	await(written, evict)
-	aborted := make(chan struct{})
-	go func() {
-		defer close(aborted)
-		l.stream.Abort() // fails where the stream has ended by itself
-	}()
-	await(aborted, evict)
+	l.stream.Abort() // fails where the stream has ended by itself
 	l.stream.Free()
 	l.conn.UnregisterCloseCallback()
-}
-
-// await waits for done, and calls evict each time that takes too long.
-func await(done <-chan struct{}, evict func()) {
-	if evict == nil {
-		<-done
-		return
-	}
-	ticker := time.NewTicker(evictPatience)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-ticker.C:
-			evict()
-		}
-	}
 }
