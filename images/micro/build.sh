@@ -188,7 +188,7 @@ make_rootfs() {
 
 	module_files "${boot_modules[@]}" "${guest_modules[@]}" "${spare_modules[@]}" >"$work/guest-modules"
 	while read -r file; do add_module "$file" "$root/lib/modules/$release"; done <"$work/guest-modules"
-	cp "$work/kernel/lib/modules/$release"/modules.{builtin,order} "$root/lib/modules/$release/"
+	cp "$work/kernel/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$release/"
 	depmod -b "$root" "$release"
 	cp "$work/kernel/boot/vmlinuz-$release" "$root/boot/vmlinuz"
 	cp "$work/initrd.gz" "$root/boot/initrd.gz"

@@ -1,0 +1,197 @@
+#!/bin/bash
+# Makes a Debian 12, Debian 13 or Ubuntu 24.04 machine ready to build and run SandboxLabs:
+#
+#   deploy/setup.sh [--test]
+#
+# It installs the distribution's packages that are missing (--test: what the tests need too), sees
+# to it that libvirt answers, and checks Go and Node. Run it as often as you like: it changes only
+# what is not right yet, and no configuration file.
+set -euo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+
+readonly go_minimum=1.25 node_minimum=20.19 uri=qemu:///system answer_seconds=30
+
+packages=(
+	# Hypervisor.
+	libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios ipxe-qemu dnsmasq-base iptables
+	# Building the service.
+	libvirt-dev gcc libc6-dev make pkg-config git ca-certificates curl
+	# Building the micro image.
+	e2fsprogs fakeroot fdisk grub-common kmod xz-utils zstd
+)
+test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps)
+
+say() { echo "setup: $*"; }
+warn() { echo "setup: warning: $*" >&2; }
+die() {
+	echo "setup: $1" >&2
+	[ $# -lt 2 ] || echo "setup: $2" >&2
+	exit 1
+}
+
+changed=false
+# step NAME says what is about to be changed.
+step() {
+	changed=true
+	say "$*"
+}
+
+# as_root runs a command as root.
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -- "$@"
+	else
+		die "this step needs root: $*" "Run deploy/setup.sh as root, or install sudo and allow it to $(id -un)."
+	fi
+}
+
+has_systemd() { [ -d /run/systemd/system ]; }
+
+check_machine() {
+	[ "$(uname -m)" = x86_64 ] ||
+		die "this machine is $(uname -m), and the micro image and this script are for x86-64 only" \
+			"On other machines install libvirt, QEMU and Go by hand, then: make build"
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	case "${ID:-}-${VERSION_ID:-}" in
+	debian-12 | debian-13 | ubuntu-24.04) ;;
+	*) command -v apt-get >/dev/null ||
+		die "${PRETTY_NAME:-this system} has no apt-get; this script knows Debian 12, Debian 13 and Ubuntu 24.04" \
+			"Install libvirt, QEMU, gcc and pkg-config by hand, then: make build"
+		warn "${PRETTY_NAME:-this system} is none of Debian 12, Debian 13 and Ubuntu 24.04: going on, untested" ;;
+	esac
+	# Ubuntu has Chromium only as a snap, which headless tests on a server cannot use.
+	if [ "${ID:-}" = ubuntu ]; then
+		test_packages=("${test_packages[@]/#chromium/}")
+	fi
+}
+
+# at_least WANTED FOUND compares versions.
+at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+check_tools() {
+	local found
+	found=$(go env GOVERSION 2>/dev/null) || die "Go is not installed" "Install Go $go_minimum or later from https://go.dev/dl/ and put it into PATH."
+	found=${found#go}
+	at_least "$go_minimum" "${found%% *}" || die "Go $found is too old: $go_minimum or later is needed" "Install it from https://go.dev/dl/."
+	found=$(node --version 2>/dev/null) || die "Node is not installed" "Install Node $node_minimum or later from https://nodejs.org/ and put it into PATH."
+	at_least "$node_minimum" "${found#v}" || die "Node $found is too old: $node_minimum or later is needed" "Install it from https://nodejs.org/."
+	command -v npm >/dev/null || die "npm is not installed" "It comes with Node: https://nodejs.org/."
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+install_packages() {
+	local name missing=()
+	for name in "$@"; do
+		[ -z "$name" ] || is_installed "$name" || missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	step "installing ${missing[*]}"
+	apt update || die "the package lists could not be fetched" "See the messages above; is the distribution's mirror reachable?"
+	apt install --no-install-recommends "${missing[@]}" ||
+		die "apt-get could not install ${missing[*]}" "Put right what the messages above name, then run this again."
+}
+
+# apt VERB ARGUMENT... runs apt-get, which asks nothing and keeps the configuration that is there.
+apt() {
+	local verb=$1
+	shift
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+		-o Dpkg::Options::=--force-confold "$verb" "$@"
+}
+
+# answers asks whether libvirt answers on its system socket, as whoever may.
+answers() { as_root timeout 10 virsh -c "$uri" uri >/dev/null 2>&1; }
+
+# start_daemons starts what is not running. Where systemd does not run, packages start nothing
+# and nobody else will.
+start_daemons() {
+	local daemon
+	if has_systemd; then
+		if systemctl is-active --quiet libvirtd.socket || systemctl is-active --quiet libvirtd.service ||
+			systemctl is-active --quiet virtqemud.socket; then
+			answers && return
+		fi
+		step "starting libvirtd"
+		as_root systemctl enable --now --quiet virtlogd.socket virtlockd.socket libvirtd.socket libvirtd.service ||
+			die "systemd could not start libvirtd" "Look at: journalctl -u libvirtd"
+	else
+		for daemon in virtlogd virtlockd libvirtd; do
+			is_running "$daemon" && continue
+			step "starting $daemon"
+			as_root "$daemon" -d || die "$daemon did not start" "Look at /var/log/libvirt, and try in the foreground: $daemon"
+		done
+	fi
+	local deadline=$((SECONDS + answer_seconds))
+	until answers; do
+		[ "$SECONDS" -lt "$deadline" ] || die "libvirt does not answer on $uri within $answer_seconds s" "Look at /var/log/libvirt/libvirtd.log."
+		sleep 0.2
+	done
+}
+
+# is_running DAEMON reads the pid file, for a process of another namespace has the same name.
+is_running() {
+	local pid
+	pid=$(as_root cat "/run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
+}
+
+# open_kvm gives /dev/kvm to group kvm, as udev does where it runs. A device that libvirtd can use
+# and QEMU's user cannot makes libvirt probe QEMU again at every call, for seconds each.
+open_kvm() {
+	has_systemd && return
+	[ -c /dev/kvm ] && getent group kvm >/dev/null || return 0
+	[ "$(stat -c %a:%U:%G /dev/kvm)" = 600:root:root ] || return 0
+	step "giving /dev/kvm to group kvm"
+	{ as_root chgrp kvm /dev/kvm && as_root chmod 660 /dev/kvm; } || warn "/dev/kvm stays closed to QEMU: libvirt's answers will be slow"
+}
+
+start_network() {
+	local listed
+	listed=$(as_root virsh -c "$uri" net-list --all --name 2>/dev/null)
+	if ! grep -qx default <<<"$listed"; then
+		warn "libvirt has no network 'default': nodes get user-mode networking"
+		return
+	fi
+	if ! as_root virsh -c "$uri" net-list --name | grep -qx default; then
+		step "starting libvirt's network 'default'"
+		if ! as_root virsh -c "$uri" net-start default >/dev/null; then
+			warn "the network 'default' does not start (see above): nodes get user-mode networking"
+			return
+		fi
+	fi
+	if ! as_root virsh -c "$uri" net-list --name --autostart | grep -qx default; then
+		step "starting the network 'default' at boot from now on"
+		as_root virsh -c "$uri" net-autostart default >/dev/null || warn "the network 'default' will not start at boot"
+	fi
+}
+
+join_group() {
+	local user
+	user=$(id -un)
+	[ "$user" != root ] || return 0
+	if ! id -nG "$user" | grep -qw libvirt; then
+		step "adding $user to group libvirt"
+		as_root usermod -aG libvirt "$user"
+	fi
+	id -nG | grep -qw libvirt ||
+		say "group libvirt holds $user from the next login on; until then: sg libvirt -c 'make run'"
+}
+
+case ${1:-} in
+--test) with_tests=true ;;
+'') with_tests=false ;;
+*) die "usage: deploy/setup.sh [--test]" ;;
+esac
+
+check_machine
+if $with_tests; then packages+=("${test_packages[@]}"); fi
+check_tools
+install_packages "${packages[@]}"
+open_kvm
+start_daemons
+start_network
+join_group
+if $changed; then say "done"; else say "ok"; fi
