@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -128,24 +129,24 @@ func (s *Server) deleteImage(ctx context.Context, id string) error {
 
 const (
 	// uploadPatience is how long an upload may send nothing before it is given up.
-	uploadPatience = 60 * time.Second
-	maxFieldBytes  = 4 << 10
-	maxFields      = 16
+	uploadPatience  = 60 * time.Second
+	bodyBufferBytes = 256 << 10
+	maxFieldBytes   = 4 << 10
+	maxFields       = 16
 )
 
 func (s *Server) uploadImage(c echo.Context) error {
 	r := c.Request()
+	// The multipart reader and the connection's own buffer would take 4 KiB at a
+	// time: a system call and a new deadline for each.
+	r.Body = bodyReader{bufio.NewReaderSize(patientReader{r.Body, http.NewResponseController(c.Response())}, bodyBufferBytes), r.Body}
 	parts, err := r.MultipartReader()
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "Send the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 	}
 	who, _ := principalOf(r.Context())
 	up := storagepool.Upload{Owner: who.Name, SizeBytes: max(r.ContentLength, 0)}
-	patient := patientBody{http.NewResponseController(c.Response())}
 	for range maxFields {
-		if err := patient.wait(); err != nil {
-			return err
-		}
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
@@ -155,7 +156,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 		if part.FormName() == "image" {
 			up.FileName = part.FileName()
-			img, err := s.o.Storage.Receive(r.Context(), up, patientReader{part, patient})
+			img, err := s.o.Storage.Receive(r.Context(), up, part)
 			if err != nil {
 				return err
 			}
@@ -190,20 +191,20 @@ func readField(part *multipart.Part, up *storagepool.Upload) error {
 	return nil
 }
 
-// patientBody moves a request's read deadline on while data comes in.
-type patientBody struct{ controller *http.ResponseController }
-
-func (p patientBody) wait() error {
-	return p.controller.SetReadDeadline(time.Now().Add(uploadPatience))
+// bodyReader is a request's body, read through a buffer.
+type bodyReader struct {
+	io.Reader
+	io.Closer
 }
 
+// patientReader moves a request's read deadline on while data comes in.
 type patientReader struct {
-	r io.Reader
-	p patientBody
+	r          io.Reader
+	controller *http.ResponseController
 }
 
 func (p patientReader) Read(b []byte) (int, error) {
-	if err := p.p.wait(); err != nil {
+	if err := p.controller.SetReadDeadline(time.Now().Add(uploadPatience)); err != nil {
 		return 0, err
 	}
 	return p.r.Read(b)

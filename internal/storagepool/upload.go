@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"regexp"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
@@ -22,6 +24,10 @@ import (
 // blockBytes goes to libvirt in one piece: blocks of 256 KiB to 1 MiB are the
 // fastest, small ones a hundred times slower.
 const blockBytes = 1 << 20
+
+// blocks of an upload are in memory: one that is read, one that is sent, one
+// that is hashed, and one that waits.
+const blocks = 4
 
 const uploadIntent = "image.upload"
 
@@ -104,7 +110,7 @@ func (s *Service) fill(ctx context.Context, rec record, u Upload, header Qcow2, 
 		return err
 	}
 	sum := sha256.New()
-	n, err := s.write(ctx, rec, io.TeeReader(r, sum))
+	n, err := s.write(ctx, rec, r, sum)
 	if err != nil {
 		return err
 	}
@@ -119,9 +125,10 @@ func (s *Service) fill(ctx context.Context, rec record, u Upload, header Qcow2, 
 	return s.save(ctx, rec)
 }
 
-// write streams r into a new volume and returns how many bytes it has. The
-// connection is one of its own: a blocking stream holds up every other call.
-func (s *Service) write(ctx context.Context, rec record, r io.Reader) (int64, error) {
+// write streams r into a new volume and into sum, and returns how many bytes
+// came. The connection is one of its own: a blocking stream holds up every other
+// call.
+func (s *Service) write(ctx context.Context, rec record, r io.Reader, sum hash.Hash) (int64, error) {
 	p, err := s.pool(rec.Host, imagesRole)
 	if err != nil {
 		return 0, err
@@ -165,7 +172,7 @@ func (s *Service) write(ctx context.Context, rec record, r io.Reader) (int64, er
 		if err := vol.Upload(stream, 0, 0, 0); err != nil {
 			return err
 		}
-		written, err = s.send(ctx, stream, r)
+		written, err = s.send(ctx, stream, r, sum)
 		if err != nil {
 			_ = stream.Abort() // its error would only repeat ours
 			return explainSend(lp, p.name, err)
@@ -189,25 +196,66 @@ func explainSend(lp *libvirt.StoragePool, name string, err error) error {
 	return err
 }
 
-func (s *Service) send(ctx context.Context, stream *libvirt.Stream, r io.Reader) (int64, error) {
+// send moves r into the stream and into sum, and returns how many bytes came.
+// Reading, sending and hashing overlap, each at another block; the blocks go
+// round. r is read by the caller's goroutine, and no more when send returns.
+func (s *Service) send(ctx context.Context, stream *libvirt.Stream, r io.Reader, sum hash.Hash) (int64, error) {
+	free := make(chan []byte, blocks)
+	for range blocks {
+		free <- make([]byte, blockBytes)
+	}
+	received, sent := make(chan []byte), make(chan []byte)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(sent)
+		for block := range received {
+			for rest := block; len(rest) > 0; {
+				n, err := stream.Send(rest)
+				if err != nil {
+					return err
+				}
+				rest = rest[n:]
+			}
+			sent <- block
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for block := range sent {
+			sum.Write(block)
+			free <- block[:cap(block)]
+		}
+		return nil
+	})
+	total, err := s.take(ctx, r, free, received)
+	close(received)
+	if failed := g.Wait(); failed != nil {
+		return total, failed // err would only say that it was stopped by this
+	}
+	return total, err
+}
+
+// take fills the free blocks from r, until r or ctx ends.
+func (s *Service) take(ctx context.Context, r io.Reader, free <-chan []byte, received chan<- []byte) (int64, error) {
 	var total int64
-	block := make([]byte, blockBytes)
 	for {
-		if err := ctx.Err(); err != nil {
-			return total, err
+		var block []byte
+		select {
+		case block = <-free:
+		case <-ctx.Done():
+			return total, ctx.Err()
 		}
 		n, readErr := io.ReadFull(r, block)
-		for sent := 0; sent < n; {
-			k, err := stream.Send(block[sent:n])
-			if err != nil {
-				return total, err
-			}
-			sent += k
-			total += int64(k)
+		total += int64(n)
+		if total > s.o.MaxImageBytes {
+			return total, s.tooLarge()
+		}
+		select {
+		case received <- block[:n]:
+		case <-ctx.Done():
+			return total, ctx.Err()
 		}
 		switch {
-		case total > s.o.MaxImageBytes:
-			return total, s.tooLarge()
 		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
 			return total, nil // the end, or the end within this block
 		case readErr != nil:
