@@ -88,6 +88,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.nodes.Watch(a.console.NodeChanged)
+	a.nodes.SetAudience(a.console)
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
 	a.server, err = api.New(api.Options{

@@ -28,6 +28,7 @@ type inventory struct {
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
+	starting map[string]bool            // ids of nodes that are paused because we start them
 	watchers []func(id string)          // never changes once the feeds run
 }
 
@@ -43,12 +44,28 @@ type feed struct {
 }
 
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
-	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}}
+	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
 		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}}
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
 	return inv
+}
+
+func (inv *inventory) setStarting(id string, is bool) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if is {
+		inv.starting[id] = true
+	} else {
+		delete(inv.starting, id)
+	}
+}
+
+func (inv *inventory) isStarting(id string) bool {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return inv.starting[id]
 }
 
 // note asks for a domain to be read, or for all of them with an empty id.
@@ -173,6 +190,9 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, bool) {
 		return Node{}, false
 	}
 	n.State = nodeState(state, reason)
+	if n.State == Paused && inv.isStarting(id) {
+		n.State = Starting
+	}
 	if n.Persistent, err = d.IsPersistent(); err != nil {
 		return Node{}, false
 	}

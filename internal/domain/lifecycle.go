@@ -12,8 +12,10 @@ import (
 )
 
 // Start starts a node; one that runs is left as it is, a paused one is refused.
+// While somebody watches its console, the guest runs only when they are
+// attached: they miss nothing of the boot.
 func (s *Service) Start(ctx context.Context, id string) (Node, error) {
-	return s.change(ctx, id, "start", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "start", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		state, err := stateOf(d)
 		if err != nil {
 			return err
@@ -26,8 +28,36 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 		case Stopping:
 			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it is off.", n.Name)
 		}
-		return d.Create()
+		if s.audience == nil || s.audience.Viewers(id) == 0 {
+			return d.Create()
+		}
+		return s.startWatched(ctx, n, d)
 	})
+}
+
+// attachPatience bounds how long a start waits for the console.
+const attachPatience = 2 * time.Second
+
+// startWatched starts the guest paused, and lets it run when its viewers are
+// attached. A crash in between would leave it paused: recovery lets it run.
+func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) error {
+	done, err := s.begin(ctx, startIntent, n.Host, startData{ID: n.ID})
+	if err != nil {
+		return err
+	}
+	s.inv.setStarting(n.ID, true)
+	defer s.inv.setStarting(n.ID, false)
+	if err := d.CreateWithFlags(libvirt.DOMAIN_START_PAUSED); err != nil {
+		done(true)
+		return err
+	}
+	s.inv.sync(ctx, n.Host, n.ID)
+	wait, cancel := context.WithTimeout(ctx, attachPatience)
+	s.audience.AwaitAttached(wait, n.ID)
+	cancel()
+	err = d.Resume()
+	done(err == nil)
+	return err
 }
 
 // Stop asks the guest to shut down (the ACPI power button) and returns at once;

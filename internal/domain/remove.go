@@ -21,7 +21,13 @@ import (
 const (
 	deleteIntent = "node.delete"
 	wipeIntent   = "node.wipe"
+	startIntent  = "node.start"
 )
+
+// startData is what recovery needs to complete a start.
+type startData struct {
+	ID string `json:"id"`
+}
 
 // deleteData is what recovery needs to complete a deletion.
 type deleteData struct {
@@ -264,7 +270,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 // recover completes or undoes what a crash cut off on a host, by the intents
 // that were recorded.
 func (s *Service) recover(ctx context.Context, host string) error {
-	pending, err := s.o.Intents.Pending(ctx, host, createIntent, deleteIntent, wipeIntent)
+	pending, err := s.o.Intents.Pending(ctx, host, createIntent, deleteIntent, wipeIntent, startIntent)
 	if err != nil || len(pending) == 0 {
 		return err
 	}
@@ -293,6 +299,11 @@ func (s *Service) recover(ctx context.Context, host string) error {
 			if err = json.Unmarshal(in.Data, &data); err == nil {
 				err = s.settleWipe(ctx, host, data)
 			}
+		case startIntent:
+			var data startData
+			if err = json.Unmarshal(in.Data, &data); err == nil {
+				err = s.finishStart(ctx, host, data)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.Kind, err)
@@ -319,4 +330,18 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 		}
 	}
 	return nil
+}
+
+// finishStart lets a guest run that was left paused in its start.
+func (s *Service) finishStart(ctx context.Context, host string, data startData) error {
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+		if state, err := stateOf(d); err != nil || state != Paused {
+			return err
+		}
+		return d.Resume()
+	})
+	if isGone(err) {
+		return nil
+	}
+	return err
 }

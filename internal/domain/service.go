@@ -43,6 +43,14 @@ type Storage interface {
 	DeleteConsoleLog(ctx context.Context, host, nodeID string) error
 }
 
+// Audience is who watches the nodes' consoles.
+type Audience interface {
+	// Viewers is how many watch a node.
+	Viewers(id string) int
+	// AwaitAttached waits until they see its console, or cannot.
+	AwaitAttached(ctx context.Context, id string)
+}
+
 // Options configures a Service; all fields but Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
@@ -56,8 +64,9 @@ type Options struct {
 // goroutine; changes of one node follow each other. Register it as a listener
 // of the hosts before they run.
 type Service struct {
-	o   Options
-	inv *inventory
+	o        Options
+	inv      *inventory
+	audience Audience // nil: nobody ever watches
 
 	mu       sync.Mutex
 	busy     map[string]chan struct{} // by node id: closed when its change is over
@@ -83,6 +92,9 @@ func New(o Options) (*Service, error) {
 // Watch has f called with the id of every node that changed or vanished, after
 // the inventory shows it. f must not block. Call Watch before Run.
 func (s *Service) Watch(f func(id string)) { s.inv.watchers = append(s.inv.watchers, f) }
+
+// SetAudience has starts wait for those who watch. Call it before Run.
+func (s *Service) SetAudience(a Audience) { s.audience = a }
 
 // Run keeps the inventory until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
