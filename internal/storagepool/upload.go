@@ -245,7 +245,11 @@ func (s *Service) take(ctx context.Context, r io.Reader, free <-chan []byte, rec
 		case <-ctx.Done():
 			return total, ctx.Err()
 		}
-		n, readErr := io.ReadFull(r, block)
+		n, err := io.ReadFull(r, block)
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // the end, or the end within this block
+		if err != nil && !last {
+			return total, err // before ctx: a connection that breaks off ends both
+		}
 		total += int64(n)
 		if total > s.o.MaxImageBytes {
 			return total, s.tooLarge()
@@ -255,11 +259,8 @@ func (s *Service) take(ctx context.Context, r io.Reader, free <-chan []byte, rec
 		case <-ctx.Done():
 			return total, ctx.Err()
 		}
-		switch {
-		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
-			return total, nil // the end, or the end within this block
-		case readErr != nil:
-			return total, readErr
+		if last {
+			return total, nil
 		}
 	}
 }
