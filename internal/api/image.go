@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -150,6 +151,9 @@ func (s *Server) uploadImage(c echo.Context) error {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if malformed := textproto.ProtocolError(""); errors.As(err, &malformed) {
+			return fault.Wrap(err, fault.Invalid, "A part of the form has a header that is not well-formed. Send it with: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 		}
 		if err != nil {
 			return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")

@@ -50,7 +50,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	}
 	defer release()
 	if n, err := s.inv.get(id); err == nil {
-		if n.Name != spec.Name || n.Image.ID != spec.ImageID {
+		if !spec.asksFor(n) {
 			return Node{}, false, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for node %q. Use a new key for a new request.", n.Name)
 		}
 		return n, true, nil

@@ -33,6 +33,13 @@ type Spec struct {
 	IdempotencyKey string
 }
 
+// asksFor tells whether a repeated request could have made the node: nothing
+// that it says is otherwise.
+func (s Spec) asksFor(n Node) bool {
+	return n.Name == s.Name && n.Image.ID == s.ImageID &&
+		(s.RAMMiB == 0 || s.RAMMiB == n.RAMMiB) && (s.CPUs == 0 || s.CPUs == n.CPUs) && (s.DiskBytes == 0 || s.DiskBytes == n.DiskBytes)
+}
+
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // ValidName answers fault.Invalid when a node cannot have that name.
