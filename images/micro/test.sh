@@ -173,8 +173,8 @@ type_keys R O O T ENTER
 console "login on the VGA console" <<-'STEPS'
 	send
 	expect READY-#
-	send n=0; until [ $(ps | grep -c ' [-]sh') -ge 2 ] || [ $n -ge 100 ]; do n=$((n+1)); usleep 100000; done; echo shells=$(ps | grep -c ' [-]sh')
-	expect shells=2
+	send n=0; until [ $(ps | grep -c '[l]ogin -- root') = 2 ] || [ $n -ge 100 ]; do n=$((n+1)); usleep 100000; done; echo logins=$(ps | grep -c '[l]ogin -- root')
+	expect logins=2
 STEPS
 virsh screenshot "$name" "$dir/screen.png" >/dev/null
 python3 - "$dir/screen.png" <<-'PYTHON' || fail "the screen is blank"

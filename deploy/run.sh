@@ -1,0 +1,46 @@
+#!/bin/bash
+# Starts the service in the background, in place of the one that this script started before:
+#
+#   deploy/run.sh
+#
+# SANDBOXLABS_* in the environment configure it (see: bin/sandboxlabs serve --help).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/instance.sh
+. deploy/instance.sh
+
+readonly answer_seconds=60
+listen=${SANDBOXLABS_LISTEN:-127.0.0.1:3001}
+# An empty host or the wildcard address is reached through loopback.
+host=${listen%:*} port=${listen##*:}
+case $host in '' | 0.0.0.0 | '[::]') host=127.0.0.1 ;; esac
+url=http://$host:$port
+
+[ -x "$binary" ] || die "$binary does not exist" "Run: make build"
+
+stop_instance
+
+if (: <"/dev/tcp/${host//[\[\]]/}/$port") 2>/dev/null; then
+	die "another program listens on $listen already" "Choose another address: SANDBOXLABS_LISTEN=127.0.0.1:3002 make run"
+fi
+
+mkdir -p "$run_dir"
+access=$("$binary" user init)
+
+# A new session: the service outlives this terminal and its Ctrl-C.
+setsid "$binary" serve </dev/null >"$log_file" 2>&1 &
+pid=$!
+echo "$pid" >"$pid_file"
+
+deadline=$((SECONDS + answer_seconds))
+until curl -fsS --max-time 5 -o /dev/null "$url/api/health" 2>/dev/null; do
+	if ! kill -0 "$pid" 2>/dev/null; then
+		rm -f "$pid_file"
+		failed "the service ended"
+	fi
+	[ "$SECONDS" -lt "$deadline" ] || failed "the service does not answer on $url within $answer_seconds s"
+	sleep 0.2
+done
+
+echo "$access"
+echo "SandboxLabs runs on $url (log: $log_file; end it with: make stop)"
