@@ -19,6 +19,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -31,6 +32,7 @@ type Options struct {
 	Storage *storagepool.Service
 	Nodes   *domain.Service
 	Console *console.Manager
+	Display *display.Service
 	Access  *access.Service
 	Events  *event.Broker
 	// Database answers whether the database does; for the health report.
@@ -57,7 +59,9 @@ type Server struct {
 	// themselves end then.
 	closing context.Context
 	close   context.CancelFunc
-	sockets sync.WaitGroup // the WebSockets, which the HTTP server does not know any more
+	// requests are those under way: the HTTP server forgets WebSockets, and
+	// after its Close all others.
+	requests sync.WaitGroup
 }
 
 // Limits of the HTTP server.
@@ -67,11 +71,12 @@ const (
 	maxHeaderBytes  = 32 << 10
 	maxJSONBytes    = 1 << 20
 	shutdownTimeout = 10 * time.Second
+	undoTimeout     = 10 * time.Second
 )
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Access == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Events == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {
@@ -103,6 +108,7 @@ func New(o Options) (*Server, error) {
 	s.registerAuth()
 	s.registerSystem()
 	s.registerStreams()
+	s.registerScreens()
 	s.echo.GET("/api/docs", s.docs)
 	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
 	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })
@@ -114,10 +120,15 @@ func New(o Options) (*Server, error) {
 func (s *Server) OpenAPI() ([]byte, error) { return s.huma.OpenAPI().MarshalJSON() }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests.Add(1)
+	defer s.requests.Done()
+	s.echo.ServeHTTP(w, r)
+}
 
 // Serve answers requests on l until ctx ends; then streams end with a hint to
-// come back, and requests under way have shutdownTimeout to finish.
+// come back, requests under way have shutdownTimeout to finish, and those that
+// are cut off have undoTimeout to undo what they began.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -141,12 +152,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	<-failed
 	gone := make(chan struct{})
 	go func() {
-		s.sockets.Wait()
+		s.requests.Wait()
 		close(gone)
 	}()
+	undone := time.NewTimer(undoTimeout)
+	defer undone.Stop()
 	select {
 	case <-gone:
-	case <-grace.Done():
+	case <-undone.C:
 	}
 	return err
 }

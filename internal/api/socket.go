@@ -12,14 +12,17 @@ import (
 	"nhooyr.io/websocket"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 const (
 	// maxFrameBytes bounds what a client sends in one frame: a large paste.
 	maxFrameBytes = 256 << 10
-	// statusNodeGone is the close code when the node is deleted.
+	// The close codes when the node is deleted, has no screen to show, and is off.
 	statusNodeGone websocket.StatusCode = 4404
+	statusNoScreen websocket.StatusCode = 4406
+	statusNodeOff  websocket.StatusCode = 4409
 )
 
 // control is a text frame of a console. The members in use depend on Type.
@@ -34,12 +37,25 @@ type control struct {
 	Rows  int    `json:"rows,omitempty"`
 }
 
-// consoleSocket joins a WebSocket and a node's serial console.
-func (s *Server) consoleSocket(c echo.Context) error {
+// traffic is what flows over a socket once it is joined to a node. send and
+// receive run at the same time; the first to end ends the socket.
+type traffic struct {
+	send    func(ctx context.Context) error // to the client
+	receive func(ctx context.Context) error // from the client
+	close   func()                          // also ends a send that waits for the node
+}
+
+// join connects a WebSocket to a node. It may use the socket, which nobody else
+// does yet.
+type join func(ctx context.Context, socket *websocket.Conn, nodeID string, readOnly bool) (traffic, error)
+
+// nodeSocket accepts a WebSocket and keeps it joined to the node that the query
+// names.
+func (s *Server) nodeSocket(c echo.Context, join join) error {
 	r := c.Request()
 	id := r.URL.Query().Get("nodeId")
 	if id == "" {
-		return fault.New(fault.Invalid, "Say which node: /ws/console?nodeId=ID.")
+		return fault.New(fault.Invalid, "Say which node: %s?nodeId=ID.", r.URL.Path)
 	}
 	if _, err := s.o.Nodes.Node(id); err != nil {
 		return err
@@ -64,34 +80,76 @@ func (s *Server) consoleSocket(c echo.Context) error {
 	defer s.sockets.Done()
 	// Neither the request's context, which does not tell of the end after the
 	// upgrade, nor the service's: cancelling a read cuts the connection without
-	// a word. The console ends its viewers when the service stops.
+	// a word. Console and display end their viewers when the service stops.
 	g, ctx := errgroup.WithContext(context.Background())
-	viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{ReadOnly: r.URL.Query().Get("readonly") == "true"})
+	t, err := join(ctx, socket, id, r.URL.Query().Get("readonly") == "true")
 	if err != nil {
-		closeWith(socket, err)
+		s.closeWith(ctx, socket, id, err)
 		return nil
 	}
-	defer viewer.Close()
-	g.Go(func() error { return toSocket(ctx, socket, viewer) })
-	g.Go(func() error { return fromSocket(ctx, socket, viewer) })
+	defer t.close()
+	defer context.AfterFunc(ctx, t.close)()
+	for _, flow := range []func(context.Context) error{t.send, t.receive} {
+		g.Go(func() error {
+			err := flow(ctx)
+			if ctx.Err() == nil {
+				s.closeWith(ctx, socket, id, err) // before the group's context ends, and the socket with it
+			}
+			return err
+		})
+	}
 	g.Go(func() error { return keepAlive(ctx, socket) })
 	if err := g.Wait(); err != nil {
-		s.o.Log.Debug("a console was closed", "node", id, "why", err)
+		s.o.Log.Debug("a WebSocket was closed", "path", r.URL.Path, "node", id, "why", err)
 	}
 	return nil
 }
 
 // closeWith ends a socket with the code that tells the client what to do: come
-// back, or not.
-func closeWith(socket *websocket.Conn, err error) {
-	switch {
-	case errors.Is(err, console.ErrShutdown):
+// back, wait for the node, or stay away. What the user has to know goes before
+// it, since the reason of a close has no room for it.
+func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id string, err error) {
+	if errors.Is(err, console.ErrShutdown) || errors.Is(err, display.ErrShutdown) {
 		_ = socket.Close(websocket.StatusGoingAway, "The service restarts. Connect again.")
-	case fault.CodeOf(err) == fault.NodeNotFound:
-		_ = socket.Close(statusNodeGone, "The node was deleted.")
-	default:
-		_ = socket.Close(websocket.StatusInternalError, "")
+		return
 	}
+	status, reason := websocket.StatusInternalError, ""
+	switch fault.CodeOf(err) {
+	case fault.NodeNotFound:
+		_ = socket.Close(statusNodeGone, "The node was deleted.")
+		return
+	case fault.NodeNotRunning:
+		status, reason = statusNodeOff, "The node is off. Connect again when it runs."
+	case fault.Unsupported:
+		status, reason = statusNoScreen, "The node has no screen that can be shown."
+	case fault.Invalid:
+		status, reason = websocket.StatusPolicyViolation, "The client sent what cannot be understood."
+	case fault.HostUnreachable, fault.TooManyRequests:
+		status, reason = websocket.StatusTryAgainLater, "It does not work now. Connect again later."
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		if f.Cause != nil {
+			s.o.Log.Warn("a WebSocket is closed", "node", id, "code", f.Code, "cause", f.Cause)
+		}
+		_ = sendControl(ctx, socket, control{Type: "error", Code: string(f.Code), Text: f.Message})
+	}
+	_ = socket.Close(status, reason)
+}
+
+// consoleSocket joins a WebSocket and a node's serial console.
+func (s *Server) consoleSocket(c echo.Context) error {
+	return s.nodeSocket(c, func(ctx context.Context, socket *websocket.Conn, id string, readOnly bool) (traffic, error) {
+		viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{ReadOnly: readOnly})
+		if err != nil {
+			return traffic{}, err
+		}
+		return traffic{
+			send:    func(ctx context.Context) error { return toSocket(ctx, socket, viewer) },
+			receive: func(ctx context.Context) error { return fromSocket(ctx, socket, viewer) },
+			close:   viewer.Close,
+		}, nil
+	})
 }
 
 // toSocket sends what the console says.
@@ -99,9 +157,6 @@ func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewe
 	for {
 		m, err := viewer.Next(ctx)
 		if err != nil {
-			if ctx.Err() == nil {
-				closeWith(socket, err) // before the group's context ends, and the socket with it
-			}
 			return err
 		}
 		switch {
