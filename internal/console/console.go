@@ -55,6 +55,8 @@ type Hosts interface {
 	Dial(ctx context.Context, host string, f hypervisor.Call) error
 }
 
+var _ Hosts = (*hypervisor.Set)(nil)
+
 // Nodes tells where nodes are. Calls come from many goroutines.
 type Nodes interface {
 	// Place returns the host of the node with this domain UUID, and whether the

@@ -95,7 +95,7 @@ func TestConsole(t *testing.T) {
 		for i, r := range readers {
 			if strings.Contains(r.notes.tail(), "lagged") {
 				t.Errorf("reader %d lagged: %s", i, r.notes.tail())
-			} else if !strings.Contains(string(r.screen.text), want) {
+			} else if !r.screen.contains(want) {
 				t.Errorf("reader %d did not get the output whole", i)
 			}
 			r.leave()
@@ -142,12 +142,7 @@ func TestConsole(t *testing.T) {
 		// The console is free when the last viewer has left, a moment later.
 		eventually(t, "virsh gets the console", promptly, func() bool {
 			virsh = g.console()
-			select {
-			case <-virsh.done:
-				return false
-			case <-virsh.out.has("Escape character is"):
-				return true
-			}
+			return virsh.granted()
 		})
 		v := l.watch(g.id, ViewerOptions{})
 		v.state(Taken)
@@ -289,7 +284,7 @@ func TestShutdown(t *testing.T) {
 	g.virsh("start")
 	l := newLab(t, systemURI, Options{})
 	l.add(g.id)
-	m, err := New(Options{Hosts: l, Nodes: l})
+	m, err := New(Options{Hosts: l.hosts, Nodes: l})
 	if err != nil {
 		t.Fatal(err)
 	}

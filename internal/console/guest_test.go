@@ -57,7 +57,7 @@ func newLab(t *testing.T, uri string, o Options) *lab {
 		t.Fatal(err)
 	}
 	l := &lab{t: t, hosts: hosts, active: make(map[string]bool), changed: make(chan string, 1024)}
-	o.Hosts, o.Nodes = l, l
+	o.Hosts, o.Nodes = hosts, l
 	if l.Manager, err = New(o); err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +91,6 @@ func (l *lab) run(f func(context.Context) error) {
 			l.t.Error(err)
 		}
 	})
-}
-
-func (l *lab) Dial(ctx context.Context, host string, f hypervisor.Call) error {
-	h, err := l.hosts.Host(host)
-	if err != nil {
-		return err
-	}
-	return h.Dial(ctx, f)
 }
 
 func (l *lab) Place(id string) (host string, active, ok bool) {
@@ -280,6 +272,26 @@ func (o *operator) expect(text string) {
 	o.out.expect(o.t, text, promptly)
 }
 
+// granted returns whether virsh got the console of a guest that shows a shell.
+func (o *operator) granted() bool {
+	o.t.Helper()
+	deadline := time.After(promptly)
+	// virsh drops what is typed before it has set its terminal up.
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for !o.out.contains("# ") {
+		select {
+		case <-o.done:
+			return false
+		case <-ticker.C:
+			io.WriteString(o.tty, "\r")
+		case <-deadline:
+			o.t.Fatalf("virsh console neither works nor ends; it shows:\n%s", o.out.tail())
+		}
+	}
+	return true
+}
+
 // exits waits for virsh to end.
 func (o *operator) exits() {
 	o.t.Helper()
@@ -363,23 +375,10 @@ func (s *transcript) expect(t *testing.T, text string, within time.Duration) {
 	}
 }
 
-// has returns a channel that is closed once text has come.
-func (s *transcript) has(text string) <-chan struct{} {
-	found := make(chan struct{})
-	go func() {
-		for {
-			s.mu.Lock()
-			ok := bytes.Contains(s.text, []byte(text))
-			changed := s.changed
-			s.mu.Unlock()
-			if ok {
-				close(found)
-				return
-			}
-			<-changed
-		}
-	}()
-	return found
+func (s *transcript) contains(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Contains(s.text, []byte(text))
 }
 
 func (s *transcript) tail() string {

@@ -139,8 +139,8 @@ func (h *hub) run(ctx context.Context) {
 				h.setState(Taken)
 				pause = takenRetry
 			default:
-				if !errors.Is(err, errEnded) && h.setState(Offline) {
-					h.m.log.Info("console cannot be opened yet", "node", h.id, "host", host, "error", err)
+				if !errors.Is(err, errEnded) && h.setState(Offline) && !stopped(err) {
+					h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
 				}
 				pause, retry = retry, min(2*retry, retryMax)
 			}
@@ -149,6 +149,11 @@ func (h *hub) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// stopped returns whether a failed open only says what the inventory will say too.
+func stopped(err error) bool {
+	return errors.Is(err, libvirt.ERR_OPERATION_INVALID) || errors.Is(err, libvirt.ERR_NO_DOMAIN)
 }
 
 // demand returns whether anybody watches, and whether the console is to be taken

@@ -117,7 +117,7 @@ func (l *line) alive() bool {
 // Nobody uses the stream any more.
 //
 // libvirtd acts on the abort when it can write to the guest's serial port, or
-// when the guest prints. Where the guest does neither read nor print, close waits:
+// when the guest prints. Where the guest neither reads nor prints, close waits:
 // until the node stops, until another line takes the console by force, or until
 // keep-alive gives the connection up, because libvirtd reads nothing from it
 // while some messages wait for the guest.
