@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
+	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -33,6 +34,7 @@ type app struct {
 	storage *storagepool.Service
 	nodes   *domain.Service
 	console *console.Manager
+	display *display.Service
 	access  *access.Service
 	server  *api.Server
 }
@@ -88,11 +90,15 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.nodes.Watch(a.console.NodeChanged)
+	if a.display, err = display.New(display.Options{Hosts: a.hosts, Nodes: nodeScreens{a.nodes}, Log: log}); err != nil {
+		return nil, err
+	}
+	a.nodes.Watch(a.display.NodeChanged)
 	a.nodes.SetAudience(a.console)
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
 	a.server, err = api.New(api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Access: a.access, Events: events,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Events: events,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, Version: version, Log: log,
 	})
 	return a, err
@@ -131,6 +137,7 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runBackend(rest) })
 	g.Go(func() error { return a.console.Run(ctx) })
+	g.Go(func() error { return a.display.Run(ctx) })
 	g.Go(func() error {
 		defer stop()
 		return a.server.Serve(ctx, l)
@@ -153,4 +160,15 @@ func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 		ImageRef: domain.ImageRef{Type: img.Type, ID: img.ID, Name: img.DisplayName},
 		OSType:   img.OSType, Path: img.Path, Format: img.Format, VirtualBytes: img.VirtualBytes,
 	}, nil
+}
+
+// nodeScreens is the nodes as package display sees them.
+type nodeScreens struct{ *domain.Service }
+
+var _ display.Nodes = nodeScreens{}
+
+// Screen asks the host how a node's screen is reached.
+func (s nodeScreens) Screen(ctx context.Context, id string) (display.Screen, error) {
+	screen, err := s.Service.Screen(ctx, id)
+	return display.Screen(screen), err
 }

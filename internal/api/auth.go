@@ -183,19 +183,23 @@ type Ticket struct {
 
 func (s *Server) registerTickets() {
 	register(s, huma.Operation{
-		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console", Tags: []string{"nodes"},
+		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console or screen", Tags: []string{"nodes"},
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		Body *struct {
-			Kind string `json:"kind,omitempty" enum:"console" default:"console"`
+			Kind string `json:"kind,omitempty" enum:"console,vnc" default:"console" doc:"vnc is the screen."`
 		} `required:"false"`
 	}) (*struct{ Body Ticket }, error) {
 		if _, err := s.o.Nodes.Node(in.ID); err != nil {
 			return nil, err
 		}
+		kind := "console"
+		if in.Body != nil && in.Body.Kind != "" {
+			kind = in.Body.Kind
+		}
 		p, _ := principalOf(ctx)
-		t, expires := s.o.Access.IssueTicket(p, in.ID, "console")
+		t, expires := s.o.Access.IssueTicket(p, in.ID, kind)
 		return &struct{ Body Ticket }{Ticket{t, expires.UTC()}}, nil
 	})
 }

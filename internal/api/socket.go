@@ -76,8 +76,6 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	defer func() { _ = socket.CloseNow() }()
 	socket.SetReadLimit(maxFrameBytes)
 
-	s.sockets.Add(1)
-	defer s.sockets.Done()
 	// Neither the request's context, which does not tell of the end after the
 	// upgrade, nor the service's: cancelling a read cuts the connection without
 	// a word. Console and display end their viewers when the service stops.

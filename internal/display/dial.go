@@ -1,0 +1,139 @@
+package display
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// dial connects to a node's screen and plays the client's part of the handshake,
+// up to the choice of sharing.
+func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
+	screen, err := s.o.Nodes.Screen(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	conn, remote, err := s.connect(ctx, screen)
+	if err != nil {
+		return nil, s.explain(ctx, screen, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	err = greetScreen(conn, screen.Password)
+	if err == nil && remote {
+		// The port may have become another node's meanwhile.
+		var now Screen
+		if now, err = s.o.Nodes.Screen(ctx, id); err == nil && now != screen {
+			err = errors.New("the screen moved while it was opened")
+		}
+	}
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, s.explain(ctx, screen, err)
+	}
+	return conn, nil
+}
+
+// connect reaches the screen: through libvirt on a host of this machine, where
+// QEMU asks for no password then; else on the network.
+func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, remote bool, err error) {
+	var address string
+	err = s.o.Hosts.Do(ctx, screen.Host, func(c *libvirt.Connect) error {
+		uri, err := c.GetURI()
+		if err != nil {
+			return err
+		}
+		if hostname, isRemote := remoteHost(uri); isRemote {
+			address, err = screen.address(hostname)
+			return err
+		}
+		d, err := c.LookupDomainByUUIDString(screen.NodeID)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Free() }()
+		file, err := d.OpenGraphicsFD(screen.Index, libvirt.DOMAIN_OPEN_GRAPHICS_SKIPAUTH)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		conn, err = net.FileConn(file)
+		return err
+	})
+	if err != nil || address == "" {
+		return conn, false, err
+	}
+	dialer := net.Dialer{KeepAlive: 15 * time.Second}
+	conn, err = dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		err = fault.Wrap(err, fault.HostUnreachable,
+			"The screen of node %q does not answer at %s. Let the firewall of host %q pass this service to its screens.", screen.NodeName, address, screen.Host)
+	}
+	return conn, true, err
+}
+
+// remoteHost returns the name of the machine that a libvirt URI leads to, and
+// whether it may be another than this one. libvirt passes an open screen to a
+// program on the same machine alone.
+func remoteHost(uri string) (hostname string, remote bool) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "", true
+	}
+	_, transport, _ := strings.Cut(u.Scheme, "+")
+	return u.Hostname(), u.Host != "" || (transport != "" && transport != "unix")
+}
+
+// address is where the screen of a node on the machine of that name is reached.
+func (s Screen) address(hostname string) (string, error) {
+	const advice = "Let it listen where this service can reach it (`virsh edit`: <graphics type='vnc' listen='…'>), and start the node anew."
+	if s.Port == 0 {
+		return "", fault.New(fault.Unsupported, "The screen of node %q has no network address on host %q. %s", s.NodeName, s.Host, advice)
+	}
+	listen, err := netip.ParseAddr(s.Listen)
+	switch {
+	case err != nil || listen.IsUnspecified():
+		if hostname == "" {
+			return "", fault.New(fault.Unsupported, "The address of host %q does not name a machine, so the screen of node %q cannot be found.", s.Host, s.NodeName)
+		}
+		return net.JoinHostPort(hostname, strconv.Itoa(s.Port)), nil
+	case listen.IsLoopback() && !isLoopback(hostname):
+		return "", fault.New(fault.Unsupported, "The screen of node %q listens on %s, within host %q alone. %s", s.NodeName, s.Listen, s.Host, advice)
+	}
+	return net.JoinHostPort(s.Listen, strconv.Itoa(s.Port)), nil
+}
+
+func isLoopback(hostname string) bool {
+	ip, err := netip.ParseAddr(hostname)
+	return hostname == "localhost" || (err == nil && ip.IsLoopback())
+}
+
+// explain turns an error of opening a screen into one that users see. A node
+// that stopped meanwhile is told as such.
+func (s *Service) explain(ctx context.Context, screen Screen, err error) error {
+	switch fault.CodeOf(err) {
+	case fault.Internal:
+	default:
+		return err
+	}
+	if _, now := s.o.Nodes.Screen(ctx, screen.NodeID); now != nil && fault.CodeOf(now) != fault.Internal {
+		return now
+	}
+	reason := "it does not answer as a VNC screen"
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		reason = lv.Message
+	}
+	return fault.Wrap(err, fault.Hypervisor, "The screen of node %q cannot be opened: %s. Try again.", screen.NodeName, strings.TrimSuffix(reason, "."))
+}

@@ -1,0 +1,156 @@
+// Package display shows the screens of nodes: as an RFB stream (RFC 6143) that a
+// VNC client speaks, and as a picture.
+//
+// The service stands between the two ends of a stream. To the screen it is a
+// client that knows the password; to the viewer it is a server that asks for
+// none. So no password leaves the service, and a viewer cannot tell how the
+// screen is reached.
+package display
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// ErrShutdown is returned once Run has been cancelled.
+var ErrShutdown = errors.New("display: service is shutting down")
+
+// Screen is how a running node's VNC screen is reached.
+type Screen struct {
+	NodeID   string // the domain's UUID
+	NodeName string
+	Host     string
+	Index    uint   // among the domain's graphics, as libvirt counts
+	Listen   string // address on the host; empty when it has none
+	Port     int    // TCP; 0 when it has none
+	Password string // VNC password; empty when there is none
+}
+
+// LogValue keeps the password out of logs.
+func (s Screen) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("node", s.NodeID), slog.String("host", s.Host), slog.Int("port", s.Port))
+}
+
+// Hosts gives connections to the hosts; see hypervisor.Set.
+type Hosts interface {
+	Do(ctx context.Context, host string, f hypervisor.Call) error
+	Dial(ctx context.Context, host string, f hypervisor.Call) error
+}
+
+// Nodes tells where nodes are. Calls come from many goroutines.
+type Nodes interface {
+	// Place returns the host of the node with this domain UUID; ok is false where
+	// no such node exists. It answers from memory.
+	Place(id string) (host string, active, ok bool)
+	// Screen asks the host how the node's screen is reached. It fails with
+	// fault.NodeNotFound, NodeNotRunning, HostUnreachable, or Unsupported where
+	// there is no VNC screen.
+	Screen(ctx context.Context, id string) (Screen, error)
+}
+
+// Options configures a Service; all fields but Log are required.
+type Options struct {
+	Hosts Hosts
+	Nodes Nodes
+	Log   *slog.Logger
+}
+
+// Service is the screens of all nodes. Its methods may be called from any
+// goroutine.
+type Service struct {
+	o       Options
+	ctx     context.Context // ends with Run
+	stop    context.CancelFunc
+	work    sync.WaitGroup // captures, which no client waits for any more
+	flight  singleflight.Group
+	drawing chan struct{} // a slot for each picture that may be decoded at a time
+
+	mu     sync.Mutex
+	closed bool
+	views  map[string]map[*View]struct{} // by node
+	shots  map[string]*shot              // by node: at most shotLifetime old
+}
+
+const (
+	// maxViews bounds the viewers of one node's screen, each of whom costs QEMU
+	// a copy of the screen.
+	maxViews = 32
+	// maxDrawing bounds how many pictures are taken and scaled at a time: each
+	// may take some hundred MiB.
+	maxDrawing = 2
+)
+
+// New checks the options and returns a Service that has opened nothing.
+func New(o Options) (*Service, error) {
+	if o.Hosts == nil || o.Nodes == nil {
+		return nil, errors.New("display: hosts and nodes are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	s := &Service{
+		o: o, drawing: make(chan struct{}, maxDrawing),
+		views: map[string]map[*View]struct{}{}, shots: map[string]*shot{},
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Run works until ctx is cancelled. It then ends every view with ErrShutdown,
+// and returns nil when no capture is under way any more. It is called once.
+func (s *Service) Run(ctx context.Context) error {
+	<-ctx.Done()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	s.work.Wait()
+	return nil
+}
+
+// NodeChanged says that a node started, stopped, moved or vanished. It never
+// blocks.
+func (s *Service) NodeChanged(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.shots, id)
+	for v := range s.views[id] {
+		select {
+		case v.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// enter adds a view, or says why there may be no more.
+func (s *Service) enter(v *View) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrShutdown
+	}
+	if len(s.views[v.id]) >= maxViews {
+		return fault.New(fault.TooManyRequests, "%d viewers see this screen already. Close one of them.", maxViews)
+	}
+	if s.views[v.id] == nil {
+		s.views[v.id] = map[*View]struct{}{}
+	}
+	s.views[v.id][v] = struct{}{}
+	return nil
+}
+
+func (s *Service) leave(v *View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.views[v.id], v)
+	if len(s.views[v.id]) == 0 {
+		delete(s.views, v.id)
+	}
+}

@@ -1,0 +1,145 @@
+package display
+
+import (
+	"bytes"
+	"crypto/des" //nolint:gosec // what VNC authentication is made of
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Of RFC 6143, 7.1.
+const (
+	rfbVersion = "RFB 003.008\n"
+
+	securityNone = 1
+	securityVNC  = 2
+
+	challengeBytes = 16
+	maxReason      = 4 << 10
+)
+
+// greetScreen signs in to a VNC server, as a client of RFB 3.8. The server
+// expects ClientInit next. The caller bounds the time.
+func greetScreen(screen io.ReadWriter, password string) error {
+	version := make([]byte, len(rfbVersion))
+	if _, err := io.ReadFull(screen, version); err != nil {
+		return fmt.Errorf("read the version of RFB: %w", err)
+	}
+	if string(version) != rfbVersion {
+		return fmt.Errorf("the screen speaks %q", version)
+	}
+	if _, err := io.WriteString(screen, rfbVersion); err != nil {
+		return err
+	}
+	var count [1]byte
+	if _, err := io.ReadFull(screen, count[:]); err != nil {
+		return fmt.Errorf("read the kinds of sign-in: %w", err)
+	}
+	if count[0] == 0 {
+		return fmt.Errorf("the screen refuses: %q", readReason(screen))
+	}
+	kinds := make([]byte, count[0])
+	if _, err := io.ReadFull(screen, kinds); err != nil {
+		return fmt.Errorf("read the kinds of sign-in: %w", err)
+	}
+	switch {
+	case bytes.IndexByte(kinds, securityNone) >= 0:
+		if _, err := screen.Write([]byte{securityNone}); err != nil {
+			return err
+		}
+	case bytes.IndexByte(kinds, securityVNC) >= 0 && password != "":
+		if err := answerChallenge(screen, password); err != nil {
+			return err
+		}
+	default:
+		return fault.New(fault.Unsupported, "The screen asks for a kind of sign-in that is not known here (%v). Use a VNC password, without TLS and SASL.", kinds)
+	}
+	var result [4]byte
+	if _, err := io.ReadFull(screen, result[:]); err != nil {
+		return fmt.Errorf("read the result of the sign-in: %w", err)
+	}
+	if binary.BigEndian.Uint32(result[:]) != 0 {
+		return fault.Wrap(errors.New(readReason(screen)), fault.Hypervisor, "The screen does not take the VNC password that libvirt has for it. Start the node anew.")
+	}
+	return nil
+}
+
+// answerChallenge is VNC authentication (RFC 6143, 7.2.2).
+func answerChallenge(screen io.ReadWriter, password string) error {
+	if _, err := screen.Write([]byte{securityVNC}); err != nil {
+		return err
+	}
+	var challenge [challengeBytes]byte
+	if _, err := io.ReadFull(screen, challenge[:]); err != nil {
+		return fmt.Errorf("read the challenge: %w", err)
+	}
+	answer, err := vncAnswer(challenge, password)
+	if err != nil {
+		return err
+	}
+	_, err = screen.Write(answer[:])
+	return err
+}
+
+// vncAnswer encrypts a challenge with DES. The key is the password's first eight
+// bytes, each with its bits in reverse.
+func vncAnswer(challenge [challengeBytes]byte, password string) (answer [challengeBytes]byte, err error) {
+	var key [des.BlockSize]byte
+	copy(key[:], password)
+	for i, b := range key {
+		key[i] = bits.Reverse8(b)
+	}
+	cipher, err := des.NewCipher(key[:]) //nolint:gosec // as above
+	if err != nil {
+		return answer, err
+	}
+	for i := 0; i < challengeBytes; i += des.BlockSize {
+		cipher.Encrypt(answer[i:], challenge[i:])
+	}
+	return answer, nil
+}
+
+// readReason reads the text that follows a refusal, as far as it comes.
+func readReason(r io.Reader) string {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return ""
+	}
+	text, _ := io.ReadAll(io.LimitReader(r, int64(min(binary.BigEndian.Uint32(size[:]), maxReason))))
+	return string(text)
+}
+
+// greetViewer is the server's side: RFB 3.8, with None as the one kind of
+// sign-in. It ends with the viewer's ClientInit.
+func greetViewer(viewer io.ReadWriter) error {
+	if _, err := io.WriteString(viewer, rfbVersion); err != nil {
+		return err
+	}
+	version := make([]byte, len(rfbVersion))
+	if _, err := io.ReadFull(viewer, version); err != nil {
+		return err
+	}
+	if string(version) != rfbVersion {
+		return fault.New(fault.Invalid, "This is a VNC screen (RFB 3.8); connect to it with a client that speaks that.")
+	}
+	if _, err := viewer.Write([]byte{1, securityNone}); err != nil {
+		return err
+	}
+	var one [1]byte
+	if _, err := io.ReadFull(viewer, one[:]); err != nil {
+		return err
+	}
+	if one[0] != securityNone {
+		return fault.New(fault.Invalid, "The client chose a kind of sign-in that was not offered.")
+	}
+	if _, err := viewer.Write([]byte{0, 0, 0, 0}); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(viewer, one[:]) // ClientInit
+	return err
+}

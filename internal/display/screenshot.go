@@ -1,0 +1,254 @@
+package display
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Widths that a screenshot may be scaled to, in pixels.
+const (
+	MinWidth = 16
+	MaxWidth = 1920
+)
+
+const (
+	// shotLifetime is how old a screenshot may be.
+	shotLifetime = time.Second
+	// maxShotBytes bounds what a host may send for one: an uncompressed picture
+	// of maxPixels, and some.
+	maxShotBytes = maxPixels*3 + 1<<10
+	// maxScaled bounds the widths that are kept of one.
+	maxScaled = 8
+)
+
+// Picture is a screenshot as a PNG file.
+type Picture struct {
+	PNG []byte // must not be changed
+	Tag string // differs when PNG does
+}
+
+// Screenshot takes a picture of the node's screen, as of at most a second ago.
+// width scales it down to so many pixels; 0, or more than the screen has, leaves
+// it as it is. One capture of a node runs at a time, and serves all who wait.
+//
+// Errors: fault.NodeNotFound, NodeNotRunning, HostUnreachable, Unsupported for a
+// screen that is too large or not there, Hypervisor, Invalid for a width out of
+// bounds, and ErrShutdown. When ctx ends, the capture goes on for the others.
+func (s *Service) Screenshot(ctx context.Context, id string, width int) (Picture, error) {
+	if width != 0 && (width < MinWidth || width > MaxWidth) {
+		return Picture{}, fault.New(fault.Invalid, "The width must be %d to %d pixels.", MinWidth, MaxWidth)
+	}
+	shot, err := s.recent(ctx, id)
+	if err != nil {
+		return Picture{}, err
+	}
+	if width == 0 || width >= shot.width {
+		return shot.picture, nil
+	}
+	if err := s.draw(ctx); err != nil {
+		return Picture{}, err
+	}
+	defer func() { <-s.drawing }()
+	return shot.scale(width)
+}
+
+// draw waits for one of the few slots in which pictures are decoded.
+func (s *Service) draw(ctx context.Context) error {
+	select {
+	case s.drawing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// recent returns the last shot, or takes one.
+func (s *Service) recent(ctx context.Context, id string) (*shot, error) {
+	s.mu.Lock()
+	last := s.shots[id]
+	if last != nil {
+		s.mu.Unlock()
+		return last, nil
+	}
+	// Under the lock, so that no shot is kept between the look and this.
+	done := s.flight.DoChan(id, func() (any, error) { return s.take(id) })
+	s.mu.Unlock()
+	select {
+	case r := <-done:
+		taken, _ := r.Val.(*shot)
+		return taken, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// begin notes that a capture is under way; Run waits for its end.
+func (s *Service) begin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrShutdown
+	}
+	s.work.Add(1)
+	return nil
+}
+
+// keep holds a shot for as long as it may be shown.
+func (s *Service) keep(id string, taken *shot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shots[id] = taken
+	time.AfterFunc(shotLifetime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.shots[id] == taken {
+			delete(s.shots, id)
+		}
+	})
+}
+
+// take captures a screen, and keeps it.
+func (s *Service) take(id string) (*shot, error) {
+	if err := s.begin(); err != nil {
+		return nil, err
+	}
+	defer s.work.Done()
+	host, _, ok := s.o.Nodes.Place(id)
+	if !ok {
+		return nil, fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
+	}
+	if err := s.draw(s.ctx); err != nil {
+		return nil, ErrShutdown
+	}
+	defer func() { <-s.drawing }()
+	var data []byte
+	// On a connection of its own: Recv blocks, and with it all other calls.
+	err := s.o.Hosts.Dial(s.ctx, host, func(c *libvirt.Connect) (err error) {
+		data, err = capture(c, id)
+		return err
+	})
+	if err != nil {
+		return nil, explainCapture(err)
+	}
+	taken, err := newShot(data)
+	if err == nil {
+		s.keep(id, taken)
+	}
+	return taken, err
+}
+
+// capture reads a screenshot as the host makes it: PNG, or PPM of older QEMUs.
+func capture(c *libvirt.Connect, id string) (data []byte, err error) {
+	d, err := c.LookupDomainByUUIDString(id)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Free() }()
+	if active, err := d.IsActive(); err != nil {
+		return nil, err
+	} else if !active {
+		return nil, fault.New(fault.NodeNotRunning, "The node is not running, so there is nothing to see. Start it first.")
+	}
+	stream, err := c.NewStream(0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = stream.Free() }()
+	if _, err := d.Screenshot(stream, 0, 0); err != nil {
+		return nil, err
+	}
+	// Aborting a stream that was read to its end does nothing.
+	defer func() { _ = stream.Abort() }()
+	var all bytes.Buffer
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := stream.Recv(buf)
+		if n > 0 {
+			if all.Len()+n > maxShotBytes {
+				return nil, tooLarge()
+			}
+			all.Write(buf[:n])
+		}
+		if errors.Is(err, io.EOF) || (err == nil && n == 0) {
+			return all.Bytes(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// explainCapture turns libvirt's errors into those that users see.
+func explainCapture(err error) error {
+	var lv libvirt.Error
+	switch {
+	case fault.CodeOf(err) != fault.Internal:
+		return err
+	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
+		return fault.Wrap(err, fault.NodeNotFound, "There is no such node. It may have been deleted.")
+	case errors.Is(err, libvirt.ERR_CONFIG_UNSUPPORTED), errors.Is(err, libvirt.ERR_NO_SUPPORT), errors.Is(err, libvirt.ERR_INVALID_ARG):
+		return fault.Wrap(err, fault.Unsupported, "There is no screen to take a picture of: %s.", messageOf(err))
+	case errors.As(err, &lv):
+		return fault.Wrap(err, fault.Hypervisor, "libvirt could not take a picture of the screen: %s.", lv.Message)
+	}
+	return fmt.Errorf("take a screenshot: %w", err)
+}
+
+func messageOf(err error) string {
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		return lv.Message
+	}
+	return err.Error()
+}
+
+// shot is one captured screen, and what was scaled from it.
+type shot struct {
+	picture Picture
+	width   int
+
+	mu     sync.Mutex // held while a width is scaled
+	scaled map[int]Picture
+}
+
+func newShot(data []byte) (*shot, error) {
+	file, width, err := asPNG(data)
+	if err != nil {
+		return nil, err
+	}
+	return &shot{picture: newPicture(file), width: width, scaled: map[int]Picture{}}, nil
+}
+
+func newPicture(file []byte) Picture {
+	sum := sha256.Sum256(file)
+	return Picture{PNG: file, Tag: hex.EncodeToString(sum[:16])}
+}
+
+// scale returns the shot at a smaller width, made once for each.
+func (s *shot) scale(width int) (Picture, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.scaled[width]; ok {
+		return p, nil
+	}
+	file, err := scalePNG(s.picture.PNG, width)
+	if err != nil {
+		return Picture{}, err
+	}
+	p := newPicture(file)
+	if len(s.scaled) < maxScaled {
+		s.scaled[width] = p
+	}
+	return p, nil
+}
