@@ -46,7 +46,7 @@ type hub struct {
 	state   State         // empty until it is known
 	force   bool          // the next open takes the console from its holder
 	input   []byte        // typed, and not yet taken by the writer
-	room    chan struct{} // closed, and replaced, when Write should look again
+	room    chan struct{} // closed, and replaced, when Write or AwaitAttached should look again
 	err     error         // final, set when the hub ends
 }
 
@@ -91,6 +91,7 @@ func (h *hub) leave(v *Viewer) {
 	v.closed = true
 	close(v.done)
 	delete(h.viewers, v)
+	h.roomChanged() // AwaitAttached looks at the viewers too
 	h.tell()
 	signal(h.wake)
 }
