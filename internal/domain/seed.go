@@ -28,6 +28,7 @@ const (
 	maxUserDataBytes = 256 << 10
 	maxSSHKeys       = 64
 	maxSSHKeyBytes   = 16 << 10
+	minSeedBytes     = 512 << 10
 )
 
 // hostname is a name by RFC 1123, with or without its domain.
@@ -109,5 +110,14 @@ func (c CloudInit) iso(nodeID string) (_ []byte, err error) {
 	if err := image.Finalize(iso9660.FinalizeOptions{RockRidge: true, VolumeIdentifier: "cidata"}); err != nil {
 		return nil, fmt.Errorf("make the seed: %w", err)
 	}
-	return os.ReadFile(path)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	// Programs that look for file systems by their labels read further than the
+	// few KiB of a seed, and give a shorter disk up; other tools pad theirs, too.
+	if short := minSeedBytes - len(content); short > 0 {
+		content = append(content, make([]byte, short)...)
+	}
+	return content, nil
 }

@@ -144,34 +144,15 @@ func (s *Service) write(ctx context.Context, rec record, r io.Reader, sum hash.H
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		// Declared as raw and empty, so that libvirt makes an empty file that
-		// grows with what comes; the format is read when it is complete.
-		def := libvirtxml.StorageVolume{
-			Type: "file", Name: rec.Volume,
-			Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 0},
-			Target: &libvirtxml.StorageVolumeTarget{
-				Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"},
-				// QEMU reads a base image as another user than its owner.
-				Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: "0644"},
-			},
-		}
-		text, err := def.Marshal()
+		vol, stream, err := startUpload(conn, lp, p.name, libvirtxml.StorageVolume{
+			Name: rec.Volume,
+			// QEMU reads a base image as another user than its owner.
+			Target: &libvirtxml.StorageVolumeTarget{Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: "0644"}},
+		})
 		if err != nil {
 			return err
 		}
-		vol, err := lp.StorageVolCreateXML(text, 0)
-		if err != nil {
-			return volumeFault(lp, p.name, err)
-		}
-		defer func() { _ = vol.Free() }()
-		stream, err := conn.NewStream(0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = stream.Free() }()
-		if err := vol.Upload(stream, 0, 0, 0); err != nil {
-			return err
-		}
+		defer func() { _, _ = vol.Free(), stream.Free() }()
 		written, err = s.send(ctx, stream, r, sum)
 		if err != nil {
 			_ = stream.Abort() // its error would only repeat ours

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// Who watches a node that is started misses nothing of its boot, and the guest
+// takes what cloud-init's seed tells it.
+func TestBootIsSeenWholeAndSeeded(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addMicro()
+	takeGuest(t)
+	l.start()
+
+	request := map[string]any{
+		"name": l.name("seeded"), "image": "micro", "resources": map[string]any{"ram": 192},
+		"cloudInit": map[string]any{"hostname": "greenhouse.example.org", "userData": "#!/bin/sh\necho grown > /root/seeded\n"},
+	}
+	var n api.Node
+	l.call("POST", "/api/nodes", request, 201, &n)
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2", n.ID+"-seed.iso")
+
+	c := l.console(n.ID)
+	c.status("offline")
+	l.act(n.ID, "run", nil)
+	c.status("connected")
+	c.login()
+	c.shell("hostname", "greenhouse")
+	c.shell("while [ ! -e /run/seed.done ]; do usleep 100000; done; cat /root/seeded", "grown")
+
+	// What virtlogd recorded from the first byte on is what the viewer saw.
+	l.virsh("pool-refresh", l.logsPool())
+	path := filepath.Join(t.TempDir(), "console.log")
+	l.virsh("vol-download", "--pool", l.logsPool(), n.ID+".log", path)
+	log, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	seen := bytes.Clone(c.all)
+	c.mu.Unlock()
+	boot := log[:bytes.Index(log, []byte("login: "))]
+	if len(boot) < 50 || !bytes.HasPrefix(seen, boot) {
+		t.Errorf("the viewer saw\n%q\nof a boot that was\n%q", seen[:min(len(seen), 300)], boot[:min(len(boot), 300)])
+	}
+
+	l.delete(n.ID)
+	l.wantVolumes(l.nodesPool())
+	if left := strings.Join(l.volumes(l.logsPool()), " "); strings.Contains(left, n.ID) {
+		t.Errorf("the console log is still there: %s", left)
+	}
+}
