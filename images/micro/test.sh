@@ -15,6 +15,7 @@ readonly limit_mib=40
 
 cleanup() {
 	local status=$?
+	trap '' INT TERM HUP
 	virsh destroy "$name" >/dev/null 2>&1 || true
 	virsh undefine "$name" >/dev/null 2>&1 || true
 	if [ "$status" -ne 0 ] && [ -s "$dir/console.log" ]; then
@@ -24,8 +25,9 @@ cleanup() {
 	rm -rf "$dir"
 }
 trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
 
-passed() { echo "ok    $*"; }
+passed() { printf "ok    %s (%s s)\n" "$*" "$SECONDS"; }
 fail() {
 	echo "FAIL  $*" >&2
 	exit 1
@@ -106,12 +108,12 @@ if virsh net-list --name | grep -qx default; then
 	networked=true
 fi
 
-# First boot: a script, in an ISO image on a virtio disk.
+# First boot: a script, in an ISO image on a virtio-scsi CD.
 mkdir "$dir/seed"
 printf 'instance-id: %s-1\nlocal-hostname: seeded-1\npublic-keys:\n  - %s\n' "$name" "$(cat "$dir/key.pub")" >"$dir/seed/meta-data"
 printf '#!/bin/sh\necho run >>/root/runs\n' >"$dir/seed/user-data"
 genisoimage -quiet -V cidata -J -r -o "$dir/seed.iso" "$dir/seed"
-define "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='$dir/seed.iso'/><target dev='vdb' bus='virtio'/><readonly/></disk>"
+define "<controller type='scsi' model='virtio-scsi'/><disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='$dir/seed.iso'/><target dev='sda' bus='scsi'/><readonly/></disk>"
 virsh start "$name" >/dev/null
 started=$SECONDS
 
@@ -145,7 +147,7 @@ console "the seed" <<-STEPS
 	send $seeded; echo host=\$(hostname) runs=\$(cat /root/runs) keys=\$(wc -l </root/.ssh/authorized_keys)
 	expect host=seeded-1 runs=run keys=1
 STEPS
-passed "seed: hostname, key and script from an ISO image on a virtio disk"
+passed "seed: hostname, key and script from an ISO image on a virtio-scsi CD"
 
 # lease prints the guest's address.
 lease() { virsh domifaddr "$name" --source lease | sed -n 's|.* ipv4 *\([0-9.]*\)/.*|\1|p' | grep .; }
@@ -213,7 +215,7 @@ virsh shutdown "$name" >/dev/null
 within 30 "the power button does nothing" is_off
 passed "power button: the guest shuts down"
 
-# Second boot: another instance, #cloud-config, in a vfat image on a virtio-scsi CD.
+# Second boot: another instance, #cloud-config, in a vfat image on a virtio disk.
 cat >"$dir/seed/meta-data" <<-META
 	instance-id: $name-2
 	local-hostname: ignored
@@ -232,13 +234,13 @@ USER
 truncate -s 1M "$dir/seed.vfat"
 mkfs.vfat -n CIDATA "$dir/seed.vfat" >/dev/null
 mcopy -i "$dir/seed.vfat" "$dir/seed/meta-data" "$dir/seed/user-data" ::
-define "<controller type='scsi' model='virtio-scsi'/><disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='$dir/seed.vfat'/><target dev='sda' bus='scsi'/><readonly/></disk>"
+define "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='$dir/seed.vfat'/><target dev='vdb' bus='virtio'/><readonly/></disk>"
 virsh start "$name" >/dev/null
 console "second boot" <<-STEPS
 	$login
 	send $seeded; echo kept=\$(cat /root/kept) host=\$(hostname) keys=\$(wc -l </root/.ssh/authorized_keys) ran=\$(cat /root/ran)
 	expect kept=again host=seeded-2 keys=2 ran=one two: quoted
 STEPS
-passed "second start: files stay; a new instance takes #cloud-config from a vfat CD"
+passed "second start: files stay; a new instance takes #cloud-config from a vfat disk"
 virsh shutdown "$name" >/dev/null
 within 30 "the second shutdown" is_off

@@ -1,0 +1,95 @@
+# SandboxLabs. `make` lists what there is to make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+export GOTOOLCHAIN := local
+
+MICRO := images/build/micro.qcow2
+SCRIPTS = $(shell git ls-files -- '*.sh' .ci/run images/micro/rootfs/etc/init.d images/micro/rootfs/etc/acpi images/micro/initramfs/init)
+
+# In the group that was joined by this very set-up, too.
+WITH_LIBVIRT = deploy/with-libvirt.sh
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Make the machine ready: packages, libvirt, the micro image, the binary
+	@deploy/setup.sh
+	@$(MAKE) --no-print-directory micro build
+	@$(WITH_LIBVIRT) bin/sandboxlabs image add --base micro --os-type linux $(MICRO)
+
+.PHONY: run
+run: setup ## Set up, then start the service in the background and print how to sign in
+	@$(WITH_LIBVIRT) deploy/run.sh
+
+.PHONY: stop
+stop: ## End the service that `make run` started; the nodes go on
+	@deploy/stop.sh
+
+.PHONY: micro
+micro: ## Build the micro image, unless it is up to date
+	@images/micro/build.sh $(MICRO)
+
+.PHONY: build
+build: web ## Build bin/sandboxlabs, browser UI included
+	go build -o bin/sandboxlabs ./cmd/sandboxlabs
+
+# npm writes this file at the end of an installation.
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: web
+web: web/dist/index.html
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/scripts web/index.html web/*.json web/vite.config.ts -type f 2>/dev/null)
+	cd web && npm run build
+	@touch $@
+
+.PHONY: test
+test: setup-test build micro test-go test-web test-image ## Set up, build and run every test
+
+.PHONY: setup-test
+setup-test:
+	@deploy/setup.sh --test
+
+.PHONY: test-go
+test-go: build micro ## The Go tests, against the machine's libvirt
+	$(WITH_LIBVIRT) go test -race ./...
+
+.PHONY: test-web
+test-web: build micro ## The browser UI's unit tests and its tests in Chromium
+	cd web && npm run test:unit
+	cd web && ../$(WITH_LIBVIRT) npm run test:e2e
+
+.PHONY: test-image
+test-image: micro ## Boot the micro image and try what it promises
+	$(WITH_LIBVIRT) images/micro/test.sh $(MICRO)
+
+.PHONY: lint
+lint: web ## Check format, style, known weaknesses and types
+	@unformatted=$$(gofmt -l cmd internal web/*.go); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go run $(GOLANGCI) run
+	@deploy/vulncheck.sh $(GOVULNCHECK)
+	shellcheck -x $(SCRIPTS)
+	cd web && npm run typecheck && npm run lint
+
+.PHONY: bench
+bench: build micro ## Measure against virsh and cp
+	$(WITH_LIBVIRT) go test -tags bench -count=1 -timeout 30m -v ./internal/bench
+
+.PHONY: screenshots
+screenshots: build micro ## Draw the pictures of the browser UI anew
+	cd web && ../$(WITH_LIBVIRT) npm run screenshots
