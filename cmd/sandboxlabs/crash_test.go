@@ -1,17 +1,29 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
+	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
@@ -87,4 +99,305 @@ func (m mortal) DeleteNodeVolume(ctx context.Context, host, volume string) error
 func (m mortal) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
 	m.dieAt(beforeLog)
 	return m.Storage.DeleteConsoleLog(ctx, host, nodeID)
+}
+
+// dieDuring starts the service so that it dies at a moment, sends the request
+// that leads there, and waits for its death.
+func (l *lab) dieDuring(moment, method, path string, body any) {
+	l.t.Helper()
+	l.launch([]string{crashVariable + "=" + moment})
+	l.awaitHealth("ok")
+	l.awaitNodes()
+	if a, err := l.try(method, path, body); err == nil {
+		l.t.Fatalf("%s %s was answered, though the service was to die: %d %s", method, path, a.status, a.body)
+	}
+	if code := l.service.code(l.t, promptly); code != -1 {
+		l.t.Fatalf("the service ended with %d instead of being killed:\n%s", code, l.service.log)
+	}
+	l.client.CloseIdleConnections()
+}
+
+// awaitNodes waits until the service shows the domains that virsh does.
+func (l *lab) awaitNodes() {
+	l.t.Helper()
+	want := l.domains()
+	slices.Sort(want)
+	var got []string
+	until(l.t, promptly, func() string { return fmt.Sprintf("the nodes are %q; they are %q", want, got) }, func() bool {
+		got = nil
+		for _, n := range l.nodes() {
+			got = append(got, n.ID)
+		}
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	})
+}
+
+// nodes lists the lab's own nodes.
+func (l *lab) nodes() []api.Node {
+	l.t.Helper()
+	var list struct {
+		Nodes []api.Node `json:"nodes"`
+	}
+	l.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, &list)
+	return slices.DeleteFunc(list.Nodes, func(n api.Node) bool {
+		return !strings.HasPrefix(n.Name, l.prefix) && !strings.Contains(n.OverlayPath, l.prefix)
+	})
+}
+
+// wantWhole waits until no change is pending, and expects just the disks of the
+// nodes in the pool, and no image that is half there.
+func (l *lab) wantWhole() {
+	l.t.Helper()
+	until(l.t, promptly, said("no intent is left"), func() bool { return l.rows("intents") == 0 })
+	l.awaitNodes()
+	disks := []string{}
+	for _, n := range l.nodes() {
+		disks = append(disks, filepath.Base(n.OverlayPath))
+	}
+	l.wantVolumes(l.nodesPool(), disks...)
+	for _, i := range append(l.images().CustomImages, l.images().BaseImages...) {
+		if i.State != "ready" {
+			l.t.Errorf("image %s is %s", i.ID, i.State)
+		}
+	}
+}
+
+// TestCrashInACreation dies with the overlay made and no domain on it.
+func TestCrashInACreation(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addMicro()
+	body := request{"name": l.name("new"), "baseImage": "micro"}
+	l.dieDuring(afterOverlay, http.MethodPost, "/api/nodes", body)
+	if left := l.volumes(l.nodesPool()); len(left) != 1 || l.rows("intents") != 1 {
+		t.Fatalf("the crash left volumes %q and %d intents; the test missed its moment", left, l.rows("intents"))
+	}
+	l.start()
+	l.wantWhole()
+	l.wantVolumes(l.nodesPool())
+	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, nil)
+	l.wantWhole()
+	l.stop()
+}
+
+// TestCrashInAWipe dies before and after the disk is swapped: the node has one
+// of the two, whole, and the other is gone.
+func TestCrashInAWipe(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("wiped")
+	l.stop()
+
+	l.dieDuring(afterOverlay, http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil)
+	if left := l.volumes(l.nodesPool()); len(left) != 2 {
+		t.Fatalf("the crash left volumes %q; the test missed its moment", left)
+	}
+	l.start()
+	l.wantWhole()
+	if got := l.node(n.ID); got.OverlayPath != n.OverlayPath {
+		t.Errorf("cut off before the swap, the wipe left the disk %q, want %q", got.OverlayPath, n.OverlayPath)
+	}
+	l.stop()
+
+	l.dieDuring(beforeVolume, http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil)
+	if left := l.volumes(l.nodesPool()); len(left) != 2 {
+		t.Fatalf("the crash left volumes %q; the test missed its moment", left)
+	}
+	l.start()
+	l.wantWhole()
+	if got := l.node(n.ID); got.OverlayPath == n.OverlayPath || got.Resources.Disk != n.Resources.Disk {
+		t.Errorf("cut off after the swap, the wipe left the disk %q of %d bytes", got.OverlayPath, got.Resources.Disk)
+	}
+	l.act(n.ID, "wipe", nil)
+	l.wantWhole()
+	l.stop()
+}
+
+// TestCrashInADeletion dies with the domain gone and its disk, then its log,
+// still there.
+func TestCrashInADeletion(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	first, second := l.create("first"), l.create("second")
+	takeGuest(t)
+	l.act(second.ID, "run", nil) // so that it has a log
+	l.stop()
+
+	l.dieDuring(beforeVolume, http.MethodDelete, "/api/nodes/"+first.ID, nil)
+	l.wantVolumes(l.nodesPool(), first.ID+".qcow2", second.ID+".qcow2")
+	if list := l.virsh("list", "--all", "--uuid"); strings.Contains(list, first.ID) {
+		t.Fatal("the domain is still there; the test missed its moment")
+	}
+	l.start()
+	l.wantWhole()
+	l.wantVolumes(l.nodesPool(), second.ID+".qcow2")
+	l.stop()
+
+	l.dieDuring(beforeLog, http.MethodDelete, "/api/nodes/"+second.ID, nil)
+	l.wantVolumes(l.nodesPool())
+	l.wantVolumes(l.logsPool(), second.ID+".log")
+	l.start()
+	l.wantWhole()
+	l.wantVolumes(l.logsPool())
+	l.stop()
+}
+
+// slowUpload sends the first half of the micro image. The rest is sent by the
+// returned function, which also reads the answer.
+func (l *lab) slowUpload() (finish func() answer) {
+	l.t.Helper()
+	micro, err := os.ReadFile(microImage)
+	if err != nil {
+		l.t.Skipf("the micro image is not built: run `make setup` (%v)", err)
+	}
+	head, end := uploadHead("slow.qcow2"), "\r\n--b--\r\n"
+	conn := l.raw(fmt.Sprintf("POST /api/images/custom HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n%s",
+		len(head)+len(micro)+len(end), head))
+	if _, err := conn.Write(micro[:len(micro)/2]); err != nil {
+		l.t.Fatal(err)
+	}
+	until(l.t, promptly, said("the upload is under way"), func() bool {
+		list := l.images().CustomImages
+		return len(list) == 1 && list[0].State == "uploading" && len(l.volumes(l.imagesPool())) == 1
+	})
+	return func() answer {
+		l.t.Helper()
+		if _, err := io.Copy(conn, io.MultiReader(bytes.NewReader(micro[len(micro)/2:]), strings.NewReader(end))); err != nil {
+			l.t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return answer{res.StatusCode, res.Header, text}
+	}
+}
+
+// TestEndInAnUpload ends the service in the middle of an upload, by SIGKILL and
+// in order: nothing of it stays.
+func TestEndInAnUpload(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	l.slowUpload()
+	l.kill()
+	if left := l.volumes(l.imagesPool()); len(left) != 1 {
+		t.Fatalf("the crash left volumes %q; the test missed its moment", left)
+	}
+	l.start()
+	l.wantNoImages()
+
+	l.slowUpload()
+	l.stop()
+	l.wantVolumes(l.imagesPool())
+	for _, table := range []string{"images", "intents"} {
+		if n := l.rows(table); n > 0 {
+			t.Errorf("after an end in order %d rows are left in table %s", n, table)
+		}
+	}
+}
+
+// TestCrashWithAConsole kills the service while a node runs and is watched: the
+// node does not notice.
+func TestCrashWithAConsole(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addMicro()
+	takeGuest(t)
+	l.start()
+	n := l.create("lives")
+	l.act(n.ID, "run", nil)
+	c := l.console(n.ID)
+	c.login()
+	c.shell("mark=$((6*7))", "")
+
+	pid := func() string {
+		text, err := os.ReadFile("/run/libvirt/qemu/" + n.Name + ".pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	pidBefore, idBefore := pid(), l.virsh("domid", n.ID)
+	l.kill()
+	<-c.done
+	if state := l.virsh("domstate", n.ID); state != "running" {
+		t.Fatalf("after the crash the domain is %q", state)
+	}
+	l.start()
+	l.wantWhole()
+	if got := l.node(n.ID); got.State != "running" || got.VNC == nil {
+		t.Errorf("after the restart the node is %+v", got)
+	}
+	if pid() != pidBefore || l.virsh("domid", n.ID) != idBefore {
+		t.Errorf("the guest was started anew: QEMU %s is %s, domain %s is %s", pidBefore, pid(), idBefore, l.virsh("domid", n.ID))
+	}
+	again := l.console(n.ID)
+	again.status("connected")
+	again.shell("echo still=$mark", "still=42")
+	l.delete(n.ID)
+	l.stop()
+}
+
+// TestCrashesAtAnyMoment kills the service again and again while it makes,
+// wipes and deletes nodes and takes images in.
+func TestCrashesAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addMicro()
+	small := l.qemuImage("1M")
+	for round := range 5 {
+		l.start()
+		l.wantWhole()
+		nodes := l.nodes()
+		var wg sync.WaitGroup
+		end := make(chan struct{})
+		busy := func(work func(i int)) {
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-end:
+						return
+					default:
+						work(i)
+					}
+				}
+			})
+		}
+		for w := range 3 {
+			busy(func(i int) {
+				_, _ = l.try(http.MethodPost, "/api/nodes", request{"name": l.name(fmt.Sprintf("r%d-%d-%d", round, w, i)), "baseImage": "micro"})
+			})
+		}
+		busy(func(i int) {
+			if i >= len(nodes) {
+				<-end
+			} else if i%2 == 0 {
+				_, _ = l.try(http.MethodDelete, "/api/nodes/"+nodes[i].ID, nil)
+			} else {
+				_, _ = l.try(http.MethodPost, "/api/nodes/"+nodes[i].ID+"/wipe", nil)
+			}
+		})
+		busy(func(int) {
+			body, kind := form("again.qcow2", bytes.NewReader(small))
+			_, _ = l.try(http.MethodPost, "/api/images/custom", body, "Content-Type", kind)
+		})
+		moment := time.Duration(100+rand.IntN(500)) * time.Millisecond //nolint:gosec // a moment, not a secret
+		<-time.After(moment)
+		l.service.kill()
+		close(end)
+		wg.Wait()
+		l.client.CloseIdleConnections()
+		t.Logf("round %d: killed after %v with %d intents open", round, moment, l.rows("intents"))
+	}
+	l.start()
+	l.wantWhole()
+	t.Logf("%d nodes and %d images were completed", len(l.nodes()), len(l.images().CustomImages))
+	l.stop()
 }
