@@ -40,6 +40,7 @@ var statuses = map[fault.Code]int{
 	fault.PoolUnavailable:   http.StatusServiceUnavailable,
 	fault.StorageFull:       http.StatusInsufficientStorage,
 	fault.Hypervisor:        http.StatusBadGateway,
+	fault.GuacamoleAway:     http.StatusServiceUnavailable,
 	fault.IdempotencyReused: http.StatusUnprocessableEntity,
 	fault.TooLarge:          http.StatusRequestEntityTooLarge,
 	fault.TooManyRequests:   http.StatusTooManyRequests,

@@ -38,6 +38,7 @@ type feed struct {
 	wake chan struct{} // one slot
 
 	mu      sync.Mutex
+	known   bool // all domains were read since the host was connected last
 	all     bool
 	dirty   map[string]bool
 	waiting []chan struct{} // closed when all of the above was read
@@ -86,6 +87,18 @@ func (f *feed) note(id string, done chan struct{}) {
 	}
 }
 
+func (f *feed) setKnown(known bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = known
+}
+
+func (f *feed) isKnown() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known
+}
+
 // sync reads a domain anew and returns when the inventory shows it; so a user
 // sees what they changed.
 func (inv *inventory) sync(ctx context.Context, host, id string) {
@@ -112,7 +125,11 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 
 		err := f.host.Do(ctx, func(conn *libvirt.Connect) error {
 			if all {
-				return inv.readAll(conn, f.host.Name())
+				if err := inv.readAll(conn, f.host.Name()); err != nil {
+					return err
+				}
+				f.setKnown(f.host.Status().State == hypervisor.Connected)
+				return nil
 			}
 			for id := range dirty {
 				inv.readOne(conn, f.host.Name(), id)
@@ -330,6 +347,7 @@ func (inv *inventory) remove(host, id string) {
 
 // hostDown marks the host's nodes as unreachable.
 func (inv *inventory) hostDown(host string) {
+	inv.feeds[host].setKnown(false)
 	inv.mu.Lock()
 	var changed []Node
 	for id, n := range inv.nodes[host] {

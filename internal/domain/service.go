@@ -127,6 +127,14 @@ func (s *Service) Nodes() []Node { return s.inv.list() }
 // Node returns one node, from memory; fault.NodeNotFound when there is none.
 func (s *Service) Node(id string) (Node, error) { return s.inv.get(id) }
 
+// Known tells whether Nodes shows all domains of a host. It is false before they
+// were first read and while the host is away, and true for a host that is not
+// configured: it has none.
+func (s *Service) Known(host string) bool {
+	f, ok := s.inv.feeds[host]
+	return !ok || f.isKnown()
+}
+
 // Place tells where a node is and whether it has a QEMU process, from memory.
 func (s *Service) Place(id string) (host string, active, ok bool) {
 	n, err := s.inv.get(id)

@@ -44,6 +44,7 @@ const (
 	PoolUnavailable   Code = "pool_unavailable"
 	StorageFull       Code = "storage_full"
 	Hypervisor        Code = "hypervisor_error"
+	GuacamoleAway     Code = "guacamole_unavailable"
 	IdempotencyReused Code = "idempotency_key_reused"
 	TooLarge          Code = "body_too_large"
 	TooManyRequests   Code = "too_many_requests"

@@ -1,0 +1,116 @@
+package guacamole
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	connections      = 2 // to Guacamole's database: a pass uses one
+	connectTimeout   = 3 * time.Second
+	statementTimeout = "5000" // ms
+	workTimeout      = 10 * time.Second
+	// writeLock is the advisory lock under which rows of ours are written, so that
+	// two services that do so at once end with one row each. The number is
+	// arbitrary but must never change.
+	writeLock int64 = 0x5342_4c47_5541_4301
+)
+
+// newPool prepares connections; it makes none.
+func newPool(url string, sent *statementCount) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's own error may quote the URL, password and all.
+		return nil, errors.New("guacamole-database: the URL cannot be read; write postgres://user:password@host:port/name and percent-encode the password's special characters")
+	}
+	c.MaxConns = connections
+	c.ConnConfig.ConnectTimeout = connectTimeout
+	c.ConnConfig.RuntimeParams["application_name"] = "sandboxlabs"
+	c.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
+	c.ConnConfig.Tracer = sent
+	// The pool's context is that of its own housekeeping, which Close ends.
+	return pgxpool.NewWithConfig(context.Background(), c)
+}
+
+// inTransaction runs f in a transaction of its own, alone among the services
+// that write rows of ours. It is over, one way or the other, when it returns.
+func (s *Service) inTransaction(ctx context.Context, f func(tx pgx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		// What follows sees all that the holder before us committed: each
+		// statement has a snapshot of its own.
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", writeLock); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+// sendAll runs statements that return nothing, in one round trip.
+func sendAll(ctx context.Context, tx pgx.Tx, b *pgx.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// explain says what to do about an error of the database.
+func (s *Service) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	c := s.pool.Config().ConnConfig
+	server := fmt.Sprintf("Guacamole's database %q at %s:%d", c.Database, c.Host, c.Port)
+	var refusal *pgconn.PgError
+	if !errors.As(err, &refusal) {
+		return fmt.Errorf("no connection to %s; check that it runs and that guacamole-database names it: %w", server, err)
+	}
+	switch refusal.Code {
+	case "28P01", "28000": // invalid_password, invalid_authorization_specification
+		return fmt.Errorf("%s refuses the user %q; check user and password: %w", server, c.User, err)
+	case "3D000": // invalid_catalog_name
+		return fmt.Errorf("%s does not exist: %w", server, err)
+	case "42P01", "42703": // undefined_table, undefined_column
+		return fmt.Errorf("%s does not have the tables of Guacamole 1.0 or newer; its initdb.sh writes them: %w", server, err)
+	case "42501": // insufficient_privilege
+		return fmt.Errorf("%s does not give the user %q all rights that deploy/compose/guacamole-role.sql lists: %w", server, c.User, err)
+	}
+	return fmt.Errorf("%s: %w", server, err)
+}
+
+// statementCount counts what is sent.
+type statementCount struct{ n atomic.Int64 }
+
+var (
+	_ pgx.QueryTracer = (*statementCount)(nil)
+	_ pgx.BatchTracer = (*statementCount)(nil)
+)
+
+// TraceQueryStart counts a statement.
+func (c *statementCount) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+// TraceQueryEnd does nothing.
+func (c *statementCount) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TraceBatchStart counts the statements of a batch.
+func (c *statementCount) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	c.n.Add(int64(data.Batch.Len()))
+	return ctx
+}
+
+// TraceBatchQuery does nothing: TraceBatchStart has counted it.
+func (c *statementCount) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd does nothing.
+func (c *statementCount) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}

@@ -1,0 +1,282 @@
+// Package guacamole keeps Guacamole's PostgreSQL database equal to the screens
+// of the running nodes, and takes people from a node straight into its screen.
+//
+// It owns a connection group, one connection in it for each running node, and
+// one user for each account. Each of these rows bears attributes of ours; rows
+// without them are never changed. Guacamole reads its tables anew whenever a
+// connection is opened, so that nothing has to tell it of a change.
+package guacamole
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Node is what matters here of a node.
+type Node struct {
+	ID   string // the domain's UUID
+	Name string
+	Host string
+	// Running tells that it has a QEMU process, so that it may have a screen.
+	Running bool
+}
+
+// Screen is how a running node's VNC server is reached.
+type Screen struct {
+	Listen   string // address on the node's host
+	Port     int
+	Password string // empty when the server asks for none
+}
+
+// LogValue keeps the password out of logs.
+func (s Screen) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("listen", s.Listen), slog.Int("port", s.Port))
+}
+
+// Nodes is what this package needs of the nodes. Its methods may be called from
+// any goroutine.
+type Nodes interface {
+	// Nodes returns all nodes, from memory.
+	Nodes() []Node
+	// Known tells whether Nodes shows all nodes of a host. While it does not, what
+	// Guacamole has of that host is left as it is.
+	Known(host string) bool
+	// Screen returns a running node's screen; ErrNoScreen when it has none.
+	Screen(ctx context.Context, id string) (Screen, error)
+}
+
+// ErrNoScreen tells that a node has no VNC screen: because it is off, or because
+// it was defined without one.
+var ErrNoScreen = errors.New("the node has no VNC screen")
+
+// Viewer is a person who may see nodes.
+type Viewer struct {
+	ID   string // of the account; never changes
+	Name string
+	Sees func(Node) bool
+}
+
+// Viewers lists everybody who may see nodes.
+type Viewers interface {
+	Viewers(ctx context.Context) ([]Viewer, error)
+}
+
+// Options configures a Service. Database, URL, Nodes and Viewers are required.
+type Options struct {
+	Database string   // PostgreSQL URL of Guacamole's database
+	URL      *url.URL // of Guacamole's web application, as browsers reach it
+	// JSONSecret is the key of Guacamole's JSON sign-on (json-secret-key); without
+	// one, people sign in to Guacamole by what else it offers.
+	JSONSecret Secret
+	// VNCHosts are the addresses at which guacd reaches the hosts' screens, by the
+	// host's name; the empty name stands for all others. A host without one is
+	// reached at the address that its VNC servers listen on.
+	VNCHosts map[string]string
+	// KeepStopped keeps the connection of a node that is off, marked and without a
+	// port, until the node is deleted.
+	KeepStopped bool
+	Nodes       Nodes
+	Viewers     Viewers
+	// Changed is called with the id of each node whose Link changed. It must not
+	// block. May be nil.
+	Changed func(nodeID string)
+	Log     *slog.Logger
+}
+
+// State tells whether Guacamole's database can be used.
+type State string
+
+// The states of Guacamole's database.
+const (
+	Unknown     State = "unknown" // nothing was tried yet
+	OK          State = "ok"
+	Unreachable State = "unreachable"
+)
+
+// Status is how the last passes went.
+type Status struct {
+	State State
+	// Problem says why the state is not OK, for an operator.
+	Problem     string
+	Connections int       // of ours in Guacamole
+	Users       int       // of ours in Guacamole
+	Passed      time.Time // end of the last pass that went well
+	Failures    int       // since then
+}
+
+// Link is a node's place in Guacamole.
+type Link struct {
+	ConnectionID int
+	URL          string
+}
+
+// Service is the reconciler. Its methods may be called from any goroutine.
+type Service struct {
+	o    Options
+	pool *pgxpool.Pool
+	sent *statementCount
+	http *http.Client
+	wake chan struct{} // one slot
+	turn chan struct{} // one slot: whoever fills it makes a pass
+
+	mu      sync.Mutex
+	dirty   map[string]bool   // nodes whose screen must be read anew
+	screens map[string]screen // what was read, by node; only the pass writes it
+	links   map[string]Link   // by node
+	names   map[string]string // Guacamole's user by account
+	tokens  map[string]token  // Guacamole's session by that of ours
+	status  Status
+}
+
+const (
+	// interval is the time between comparisons that no event asks for.
+	interval = 10 * time.Second
+	// firstRetry and lastRetry bound the pauses after a failure.
+	firstRetry = 250 * time.Millisecond
+	lastRetry  = 2 * time.Second
+	// unfinishedPause follows a pass that left something as it was.
+	unfinishedPause = time.Second
+)
+
+// New makes a Service. It connects to nothing: Run and Sync do. Close it.
+func New(o Options) (*Service, error) {
+	if o.Nodes == nil || o.Viewers == nil || o.URL == nil {
+		return nil, errors.New("guacamole: URL, nodes and viewers are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Changed == nil {
+		o.Changed = func(string) {}
+	}
+	sent := &statementCount{}
+	pool, err := newPool(o.Database, sent)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		o: o, pool: pool, sent: sent, http: &http.Client{Timeout: signOnTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		dirty: map[string]bool{}, screens: map[string]screen{}, links: map[string]Link{}, names: map[string]string{}, tokens: map[string]token{},
+		status: Status{State: Unknown},
+	}, nil
+}
+
+// Close closes the connections to Guacamole. Call it when Run has returned.
+func (s *Service) Close() {
+	s.pool.Close()
+	s.http.CloseIdleConnections()
+}
+
+// NodeChanged has a node compared at once. It never blocks.
+func (s *Service) NodeChanged(id string) {
+	s.mu.Lock()
+	s.dirty[id] = true
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps Guacamole's database equal to the nodes until ctx ends. While the
+// database is away it tries again and again; what was missed meanwhile is made
+// up for by the first pass that goes well.
+func (s *Service) Run(ctx context.Context) error {
+	retry := firstRetry
+	for {
+		report, err := s.Sync(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause := interval
+		switch {
+		case err != nil:
+			pause, retry = retry, min(2*retry, lastRetry)
+		case len(report.UnknownHosts) > 0 || len(report.Problems) > 0:
+			pause, retry = unfinishedPause, firstRetry
+		default:
+			retry = firstRetry
+		}
+		wake := s.wake
+		if err != nil {
+			wake = nil // events do not shorten the pause: the pass after it is a whole one
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-wake:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// Link returns where a node is in Guacamole; false while it is not there.
+func (s *Service) Link(nodeID string) (Link, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.links[nodeID]
+	return l, ok
+}
+
+// Status returns how the last passes went, from memory.
+func (s *Service) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// passed notes the end of a pass, and logs when the state changes.
+func (s *Service) passed(ctx context.Context, err error, have *contents) {
+	s.mu.Lock()
+	before := s.status.State
+	if err == nil {
+		s.status = Status{State: OK, Connections: len(have.connections), Users: len(have.users), Passed: time.Now()}
+	} else {
+		s.status.State, s.status.Problem = Unreachable, err.Error()
+		s.status.Failures++
+	}
+	after := s.status.State
+	s.mu.Unlock()
+	switch {
+	case before == after:
+	case err != nil:
+		s.o.Log.WarnContext(ctx, "Guacamole's database cannot be used; the nodes are not affected, and the sync catches up when it returns", "error", err)
+	default:
+		s.o.Log.InfoContext(ctx, "Guacamole's database is in step", "connections", len(have.connections), "users", len(have.users))
+	}
+}
+
+// Report is what a pass found and did.
+type Report struct {
+	Nodes      int // running, with a screen
+	Made       int // connections
+	Updated    int
+	Removed    int
+	Users      int // made, renamed or removed
+	Duration   time.Duration
+	Statements int64 // sent to Guacamole's database, those of transactions included
+	// UnknownHosts are hosts whose nodes are not known now: what Guacamole has of
+	// them was left as it was.
+	UnknownHosts []string
+	// Problems are what could not be brought in step, for an operator.
+	Problems []string
+}
+
+// String tells it in a line.
+func (r Report) String() string {
+	return fmt.Sprintf("%d running nodes with a screen: %d connections made, %d updated, %d removed, %d users changed, by %d statements in %d ms",
+		r.Nodes, r.Made, r.Updated, r.Removed, r.Users, r.Statements, r.Duration.Milliseconds())
+}
