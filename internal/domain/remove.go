@@ -241,8 +241,14 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 	return s.o.Storage.DeleteNodeVolume(ctx, host, doomed)
 }
 
-// tendInterval is how soon a recovery that failed is tried again.
-const tendInterval = 10 * time.Second
+const (
+	// tendInterval is how soon a recovery that failed is tried again.
+	tendInterval = 10 * time.Second
+	// rereadTicks of it pass between two readings of all domains: libvirt gives
+	// no event for some changes of a definition, such as `virsh autostart` and
+	// `virsh setmem --config`.
+	rereadTicks = 3
+)
 
 // tend completes or undoes what was cut off on a host, again and again until
 // ctx ends: a change can be cut off by a crash, and by a host that goes away.
@@ -252,8 +258,11 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	}
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		if h.Status().State == hypervisor.Connected {
+			if n%rereadTicks == rereadTicks-1 {
+				s.inv.feeds[h.Name()].note("", nil)
+			}
 			err := errors.Join(s.recover(ctx, h.Name()), s.LookAtNetwork(ctx, h.Name()))
 			if err != nil && ctx.Err() == nil {
 				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
