@@ -1,0 +1,298 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// latency is how soon a change by virsh must show.
+const latency = time.Second
+
+// witness measures how soon what virsh did is known here.
+type witness struct {
+	l      *lab
+	events *events
+	worst  time.Duration
+}
+
+// sees has virsh do something, and expects the event and the list to tell of it
+// within latency of virsh's return.
+func (w *witness) sees(what string, act func(), event func(serverEvent) bool, listed func() bool) {
+	w.l.t.Helper()
+	w.events.drain()
+	start := time.Now()
+	act()
+	returned := time.Now()
+	ev := w.events.await(what, patience, event)
+	until(w.l.t, patience, said(what+" in the list"), listed)
+	shown := time.Now()
+	// The event may come before virsh has ended.
+	late := max(ev.at.Sub(returned), 0)
+	w.l.t.Logf("%-28s virsh took %4d ms; event %+4d ms after its end, list %+4d ms", what,
+		returned.Sub(start).Milliseconds(), ev.at.Sub(returned).Milliseconds(), shown.Sub(returned).Milliseconds())
+	w.worst = max(w.worst, late, shown.Sub(returned))
+	if late > latency || shown.Sub(returned) > latency {
+		w.l.t.Errorf("%s: the event came after %v and the list after %v; %v is allowed", what, late, shown.Sub(returned), latency)
+	}
+}
+
+// drain passes over the events so far.
+func (e *events) drain() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.next = len(e.list)
+}
+
+// becomes expects a node in a state, both as an event and in the list.
+func (w *witness) becomes(id, state string, args ...string) {
+	w.l.t.Helper()
+	w.sees("virsh "+args[0]+" → "+state, func() { w.l.virsh(args...) },
+		func(e serverEvent) bool { n := e.node(); return n.ID == id && n.State == state },
+		func() bool { return w.l.listed(id).State == state })
+}
+
+// listed is a node as GET /api/nodes shows it, the zero value when it does not.
+func (l *lab) listed(id string) api.Node {
+	l.t.Helper()
+	var list struct {
+		Nodes []api.Node `json:"nodes"`
+	}
+	l.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, &list)
+	i := slices.IndexFunc(list.Nodes, func(n api.Node) bool { return n.ID == id })
+	if i < 0 {
+		return api.Node{}
+	}
+	return list.Nodes[i]
+}
+
+// TestVirshIsSeen does with virsh what users do, and looks how soon it shows.
+func TestVirshIsSeen(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	n := l.create("seen")
+	w := &witness{l: l, events: l.follow()}
+
+	w.becomes(n.ID, "running", "start", n.ID)
+	running := refusal{http.StatusConflict, "node_running", "Stop it first"}
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil, running)
+	l.refused(http.MethodPatch, "/api/nodes/"+n.ID, request{"name": l.name("x")}, running)
+	w.becomes(n.ID, "paused", "suspend", n.ID)
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, refusal{http.StatusConflict, "node_running", "is paused. Resume it"})
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/stop", nil, refusal{http.StatusConflict, "node_not_running", "cannot hear the power button"})
+	w.becomes(n.ID, "running", "resume", n.ID)
+	w.becomes(n.ID, "stopped", "destroy", n.ID)
+
+	w.sees("virsh domrename", func() { l.virsh("domrename", n.ID, l.name("renamed")) },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Name == l.name("renamed") },
+		func() bool { return l.listed(n.ID).Name == l.name("renamed") })
+	d := l.definition(n.ID, "--inactive")
+	d.Memory.Value, d.CurrentMemory.Value = 192<<10, 192<<10
+	w.sees("virsh define (edit)", func() { l.define(d) },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 192 },
+		func() bool { return l.listed(n.ID).Resources.RAM == 192 })
+	// libvirt tells nobody of these: they show when all is read again.
+	l.virsh("autostart", n.ID)
+	l.virsh("setvcpus", n.ID, "2", "--config", "--maximum")
+	until(t, time.Minute, said("what libvirt gives no event for is seen"), func() bool {
+		n := l.listed(n.ID)
+		return n.Autostart && n.Resources.CPUs == 2
+	})
+
+	var foreign string
+	w.sees("virsh define (new)", func() { foreign = l.defineForeign(l.name("foreign"), nil) },
+		func(e serverEvent) bool { return e.node().Name == l.name("foreign") },
+		func() bool { return l.listed(foreign).ID == foreign })
+	w.sees("virsh undefine", func() { l.virsh("undefine", foreign) },
+		func(e serverEvent) bool { return e.kind == "node.removed" && strings.Contains(string(e.data), foreign) },
+		func() bool { return l.listed(foreign).ID == "" })
+	l.virsh("undefine", n.ID)
+	w.events.removed(n.ID)
+	l.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"})
+	t.Logf("the slowest of all: %v", w.worst)
+	l.stop()
+}
+
+// TestForeignDomains leaves what others defined theirs, until it is adopted.
+func TestForeignDomains(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	seen := l.follow()
+	id := l.defineForeign(l.name("foreign"), nil)
+	seen.await("the domain", promptly, func(e serverEvent) bool { return e.node().ID == id })
+	if n := l.node(id); n.Managed || n.Image != nil || n.State != "stopped" || n.Owner != "" || n.Resources.RAM != 64 {
+		t.Errorf("the foreign domain is shown as %+v", n)
+	}
+	if n := l.act(id, "run", nil); n.State != "running" {
+		t.Errorf("it was run and is %q", n.State)
+	}
+	if n := l.act(id, "stop", forced); n.State != "stopped" {
+		t.Errorf("it was stopped and is %q", n.State)
+	}
+	mine := refusal{http.StatusConflict, "node_not_managed", "was defined by others"}
+	l.refused(http.MethodDelete, "/api/nodes/"+id, nil, mine)
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/wipe", nil, mine)
+	l.virsh("dominfo", id)
+	before := l.virsh("dumpxml", "--inactive", id)
+	if n := l.act(id, "adopt", nil); !n.Managed || n.Owner != "local" {
+		t.Errorf("the adopted domain is %+v", n)
+	}
+	if after := l.virsh("dumpxml", "--inactive", id); !strings.Contains(after, "https://sandboxlabs.dev/ns/node/1") || len(after) < len(before) {
+		t.Errorf("the adopted domain's XML is\n%s", after)
+	}
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is managed already"})
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/wipe", nil, refusal{http.StatusConflict, "unsupported", "nothing to go back to"})
+	l.delete(id)
+	if list := l.virsh("list", "--all", "--uuid"); strings.Contains(list, id) {
+		t.Error("the deleted domain is still there")
+	}
+
+	// A disk that the service did not make stays where it is.
+	disk := filepath.Join(poolsFolder, l.nodesPool(), "theirs.qcow2")
+	l.virsh("vol-create-as", l.nodesPool(), "theirs.qcow2", "1M", "--format", "qcow2")
+	id = l.defineForeign(l.name("disk"), func(d *libvirtxml.Domain) {
+		d.Devices = &libvirtxml.DomainDeviceList{Disks: []libvirtxml.DomainDisk{{
+			Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2"},
+			Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: disk}},
+			Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+		}}}
+	})
+	seen.await("the domain", promptly, func(e serverEvent) bool { return e.node().ID == id })
+	if n := l.node(id); n.OverlayPath != disk || n.Resources.Disk != 1<<20 {
+		t.Errorf("the domain is shown as %+v", n)
+	}
+	l.act(id, "adopt", nil)
+	l.delete(id)
+	l.wantVolumes(l.nodesPool(), "theirs.qcow2")
+
+	// Odd ones: no disk, no console, a disk that is not there, a name with
+	// markup, garbled metadata of ours.
+	odd := []string{
+		l.defineForeign(l.name("<b>&odd"), nil),
+		l.defineForeign(l.name("gone"), func(d *libvirtxml.Domain) {
+			d.Devices = &libvirtxml.DomainDeviceList{Disks: []libvirtxml.DomainDisk{{
+				Device: "disk", Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: "/nonexistent/disk.img"}},
+				Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+			}}}
+		}),
+		l.defineForeign(l.name("garbled"), func(d *libvirtxml.Domain) {
+			d.Metadata = &libvirtxml.DomainMetadata{XML: `<x:node xmlns:x="https://sandboxlabs.dev/ns/node/1"><x:created>yesterday</x:created><x:image/><x:what/></x:node>`}
+		}),
+		l.defineForeign(l.name("network-disk"), func(d *libvirtxml.Domain) {
+			d.Devices = &libvirtxml.DomainDeviceList{Disks: []libvirtxml.DomainDisk{{
+				Device: "disk", Source: &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{
+					Protocol: "nbd", Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "127.0.0.1", Port: "1"}},
+				}},
+				Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+			}}}
+		}),
+	}
+	for _, id := range odd {
+		until(t, promptly, said("the odd domain is listed"), func() bool { return l.listed(id).ID == id })
+	}
+	if n := l.listed(odd[0]); n.Name != l.name("<b>&odd") {
+		t.Errorf("the name is %q", n.Name)
+	}
+	if n := l.listed(odd[1]); !strings.Contains(n.Problem, "/nonexistent/disk.img cannot be read") {
+		t.Errorf("the problem with the missing disk is %q", n.Problem)
+	}
+	if n := l.listed(odd[2]); !n.Managed || n.Image != nil {
+		t.Errorf("the node with garbled metadata is %+v", n)
+	}
+	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusBadGateway, "hypervisor_error", "/nonexistent/disk.img"})
+	l.stop()
+}
+
+// TestForeignVolumes puts volumes into the images pool behind the service's back.
+func TestForeignVolumes(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	file := filepath.Join(t.TempDir(), "mine.qcow2")
+	l.qemuImg("create", "-q", "-f", "qcow2", file, "1M")
+	l.virsh("vol-create-as", l.imagesPool(), "mine.qcow2", "1M", "--format", "qcow2")
+	l.virsh("vol-upload", "mine.qcow2", file, "--pool", l.imagesPool())
+	start := time.Now()
+	until(t, promptly, said("the volume is shown"), func() bool { return len(l.images().CustomImages) == 1 })
+	t.Logf("the volume was shown after %v", time.Since(start).Round(time.Millisecond))
+	if i := l.images().CustomImages[0]; i.ID != "mine.qcow2" || i.State != "unverified" || !strings.Contains(i.Reason, "was not verified") {
+		t.Errorf("the volume is shown as %+v", i)
+	}
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "customImageName": "mine.qcow2"}, refusal{http.StatusConflict, "image_not_ready", "it is unverified"})
+	l.call(http.MethodDelete, "/api/images/mine.qcow2", nil, http.StatusNoContent, nil)
+	l.wantVolumes(l.imagesPool())
+
+	// An image that virsh laid an overlay on is not deleted under it.
+	image := l.upload("base.qcow2", strings.NewReader(string(l.qemuImage("1M"))))
+	var got api.Uploaded
+	if err := image.decode(&got); err != nil || image.status != http.StatusCreated {
+		t.Fatalf("%d %s", image.status, image.body)
+	}
+	l.virsh("vol-create-as", l.nodesPool(), "over.qcow2", "1M", "--format", "qcow2", "--backing-vol", got.Image.Path, "--backing-vol-format", "qcow2")
+	l.refused(http.MethodDelete, "/api/images/"+got.Image.ID, nil, refusal{http.StatusConflict, "image_in_use", "over.qcow2"})
+	l.virsh("vol-delete", "over.qcow2", "--pool", l.nodesPool())
+	// One that virsh removes is gone here, too.
+	l.virsh("vol-delete", got.Image.ID, "--pool", l.imagesPool())
+	until(t, promptly, said("the image is gone"), func() bool { return len(l.images().CustomImages) == 0 })
+	l.stop()
+}
+
+// TestEditsSurvive changes a node's XML as `virsh edit` does; wipe, rename and
+// another start leave it.
+func TestEditsSurvive(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("edited")
+	d := l.definition(n.ID, "--inactive", "--security-info")
+	d.Description = "kept by hand"
+	d.Title = "A title"
+	d.Metadata.XML += `<mine:tag xmlns:mine="https://example.org/mine">kept too</mine:tag>`
+	d.Metadata.XML = strings.Replace(d.Metadata.XML, "</", `<extra xmlns="https://example.org/x" a="1"/></`, 1)
+	d.CPUTune = &libvirtxml.DomainCPUTune{Shares: &libvirtxml.DomainCPUTuneShares{Value: 512}}
+	d.Devices.Disks[0].Serial = "SERIAL42"
+	d.Devices.Disks[0].IOTune = &libvirtxml.DomainDiskIOTune{TotalIopsSec: 500}
+	l.define(d)
+	before := l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
+	for _, part := range []string{"kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<"} {
+		if !strings.Contains(before, part) {
+			t.Fatalf("virsh did not take %q:\n%s", part, before)
+		}
+	}
+	wiped := l.act(n.ID, "wipe", nil)
+	var renamed api.Node
+	l.call(http.MethodPatch, "/api/nodes/"+n.ID, request{"name": l.name("edited2")}, http.StatusOK, &renamed)
+	after := l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
+	want := strings.ReplaceAll(before, n.OverlayPath, wiped.OverlayPath)
+	want = strings.ReplaceAll(want, "<name>"+n.Name+"</name>", "<name>"+renamed.Name+"</name>")
+	if after != want {
+		t.Errorf("more than the disk's file and the name has changed:\n%s", difference(want, after))
+	}
+	l.stop()
+}
+
+// difference lists the lines that one text has and the other has not.
+func difference(want, got string) string {
+	var b strings.Builder
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for _, line := range w {
+		if !slices.Contains(g, line) {
+			fmt.Fprintf(&b, "-%s\n", line)
+		}
+	}
+	for _, line := range g {
+		if !slices.Contains(w, line) {
+			fmt.Fprintf(&b, "+%s\n", line)
+		}
+	}
+	return b.String()
+}
