@@ -57,11 +57,11 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.db, err = store.Open(ctx, c.Database, log, append(migrations, access.Migrations()...)...); err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer func(opened *app) { // a is nil by then
 		if err != nil {
-			a.Close()
+			opened.Close()
 		}
-	}()
+	}(a)
 	if a.access, err = access.New(access.Options{DB: a.db, Log: log}); err != nil {
 		return nil, err
 	}
