@@ -17,15 +17,17 @@ type User struct {
 	Role string `json:"role"`
 }
 
-type me struct {
+// SignedIn answers who is signed in. It is exported because huma cannot read an
+// embedded struct that is not.
+type SignedIn struct {
 	Body struct {
 		User User   `json:"user"`
 		Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
 	}
 }
 
-func (s *Server) me(p access.Principal) *me {
-	out := &me{}
+func (s *Server) me(p access.Principal) *SignedIn {
+	out := &SignedIn{}
 	out.Body.User, out.Body.Auth = User{p.Name, string(p.Role)}, "on"
 	if s.o.AuthOff {
 		out.Body.Auth = "off"
@@ -58,7 +60,7 @@ func (s *Server) registerAuth() {
 		}
 	}) (*struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
-		me
+		SignedIn
 	}, error) {
 		if s.o.AuthOff {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
@@ -69,7 +71,7 @@ func (s *Server) registerAuth() {
 		}
 		return &struct {
 			SetCookie http.Cookie `header:"Set-Cookie"`
-			me
+			SignedIn
 		}{s.cookie(session, expires), *s.me(p)}, nil
 	})
 	register(s, huma.Operation{
@@ -91,7 +93,7 @@ func (s *Server) registerAuth() {
 	})
 	register(s, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Who is signed in", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*me, error) {
+	}, func(ctx context.Context, _ *struct{}) (*SignedIn, error) {
 		p, _ := principalOf(ctx)
 		return s.me(p), nil
 	})
