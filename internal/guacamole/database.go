@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,7 @@ func (s *Service) explain(err error) error {
 	c := s.pool.Config().ConnConfig
 	server := fmt.Sprintf("Guacamole's database %q at %s:%d", c.Database, c.Host, c.Port)
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) {
+	if !errors.As(err, &refusal) || strings.HasPrefix(refusal.Code, "57P") { // it goes down or comes up
 		return fmt.Errorf("no connection to %s; check that it runs and that guacamole-database names it: %w", server, err)
 	}
 	switch refusal.Code {

@@ -105,7 +105,7 @@ func (s *Service) makeGroup(ctx context.Context) (id int, err error) {
 // that the database refuses must not hold up the rest.
 func tolerate(err error, what string, report *Report) error {
 	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && refusal.Code != "42501" && refusal.Code[:2] != "57" { // missing rights; the server goes down
+	if errors.As(err, &refusal) && refusal.Code != "42501" && !strings.HasPrefix(refusal.Code, "57") { // missing rights; the server goes down
 		report.Problems = append(report.Problems, what+": "+err.Error())
 		return nil
 	}

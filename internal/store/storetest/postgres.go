@@ -92,6 +92,9 @@ func (c *cluster) start() {
 		// Another program may take the port between our look and the start.
 		var err error
 		for range 3 {
+			if c.port, err = freePort(); err != nil {
+				return err
+			}
 			var output string
 			if output, err = c.launch(); err == nil {
 				return nil
@@ -164,16 +167,11 @@ func (c *cluster) initialize() error {
 	return nil
 }
 
-// launch starts the server and waits until it takes connections.
+// launch starts the server on its port and waits until it takes connections.
 func (c *cluster) launch() (output string, err error) {
-	port, err := freePort()
-	if err != nil {
-		return "", err
-	}
-	c.port = port
 	log := &serverLog{ready: make(chan struct{})}
 	// The data is gone with the test, so nothing need reach the disk.
-	postgres := c.command("postgres", "-D", "data", "-p", strconv.Itoa(port), "-k", c.dir,
+	postgres := c.command("postgres", "-D", "data", "-p", strconv.Itoa(c.port), "-k", c.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
 		"-c", "max_connections=200", "-c", "logging_collector=off", "-c", "log_destination=stderr")
 	postgres.Stderr = log
@@ -205,20 +203,48 @@ func (c *cluster) launch() (output string, err error) {
 	}
 }
 
+// Outage stops the server under all databases that Postgres returned, and
+// returns a function that starts it again, on the same port and with the same
+// data; the test's end calls it too. Tests that run in parallel must not use it.
+func Outage(t testing.TB) (end func()) {
+	t.Helper()
+	if server.process == nil {
+		t.Fatal("there is no server to stop: call Postgres first")
+	}
+	server.shutDown()
+	var once sync.Once
+	end = func() {
+		once.Do(func() {
+			if _, err := server.launch(); err != nil {
+				t.Errorf("start PostgreSQL again: %v", err)
+			}
+		})
+	}
+	t.Cleanup(end)
+	return end
+}
+
 // stop shuts the server down, if it was started, and removes its directory.
 func (c *cluster) stop() {
-	if c.process != nil {
-		_ = c.process.Signal(syscall.SIGINT) // ends its connections and shuts down in order
-		select {
-		case <-c.exited:
-		case <-time.After(stopLimit):
-			_ = c.process.Signal(syscall.SIGQUIT) // at once
-			<-c.exited
-		}
-	}
+	c.shutDown()
 	if c.dir != "" {
 		_ = os.RemoveAll(c.dir)
 	}
+}
+
+// shutDown ends the server, if it runs, and keeps its data.
+func (c *cluster) shutDown() {
+	if c.process == nil {
+		return
+	}
+	_ = c.process.Signal(syscall.SIGINT) // ends its connections and shuts down in order
+	select {
+	case <-c.exited:
+	case <-time.After(stopLimit):
+		_ = c.process.Signal(syscall.SIGQUIT) // at once
+		<-c.exited
+	}
+	c.process = nil
 }
 
 // command is a program of the server's, run in its directory by its account.
