@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Tests and builds share the machine's libvirt and its processors.
+.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
 export GOTOOLCHAIN := local
@@ -11,12 +13,15 @@ export GOTOOLCHAIN := local
 MICRO := images/build/micro.qcow2
 SCRIPTS = $(shell git ls-files -- '*.sh' .ci/run images/micro/rootfs/etc/init.d images/micro/rootfs/etc/acpi images/micro/initramfs/init)
 
+# A package of npm brings Go files.
+PACKAGES = $(shell go list ./... | grep -v /node_modules/)
+
 # In the group that was joined by this very set-up, too.
 WITH_LIBVIRT = deploy/with-libvirt.sh
 
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
-GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+# The newest versions that Go 1.25 builds. golangci-lint brings staticcheck with it.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.6.0
 
 .PHONY: help
 help: ## List these targets
@@ -65,7 +70,7 @@ setup-test:
 
 .PHONY: test-go
 test-go: build micro ## The Go tests, against the machine's libvirt
-	$(WITH_LIBVIRT) go test -race ./...
+	$(WITH_LIBVIRT) go test -race $(PACKAGES)
 
 .PHONY: test-web
 test-web: build micro ## The browser UI's unit tests and its tests in Chromium
@@ -77,14 +82,13 @@ test-image: micro ## Boot the micro image and try what it promises
 	$(WITH_LIBVIRT) images/micro/test.sh $(MICRO)
 
 .PHONY: lint
-lint: web ## Check format, style, known weaknesses and types
-	@unformatted=$$(gofmt -l cmd internal web/*.go); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
-	go run $(GOLANGCI) run
-	@deploy/vulncheck.sh $(GOVULNCHECK)
+lint: setup-test web ## Check format, style, known weaknesses and types
+	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
 	shellcheck -x $(SCRIPTS)
 	cd web && npm run typecheck && npm run lint
+	go vet $(PACKAGES)
+	go run $(GOLANGCI) run
+	@deploy/vulncheck.sh $(GOVULNCHECK)
 
 .PHONY: bench
 bench: build micro ## Measure against virsh and cp

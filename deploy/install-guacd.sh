@@ -16,7 +16,7 @@ if [ -x "$guacd" ] && ls /usr/lib/*/libguac-client-vnc.so* >/dev/null 2>&1; then
 	exit 0
 fi
 
-id= version=
+id='' version=''
 [ ! -r /etc/os-release ] || { id=$(. /etc/os-release && echo "${ID:-}"); version=$(. /etc/os-release && echo "${VERSION_ID:-}"); }
 if [ "$id" != debian ] || [ "$version" != 12 ]; then
 	echo "guacd is not installed: this is ${id:-an unknown system} ${version}, and only for Debian 12 is a package of it known." >&2
@@ -29,6 +29,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 # The mirror is the one that Debian 12 itself comes from.
+# shellcheck disable=SC2016 # apt expands it
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 2>/dev/null | head -n 1)
 cat >"$source" <<END
 Types: deb
