@@ -26,6 +26,5 @@ export default defineConfig({
   },
   test: {
     include: ["src/**/*.test.{ts,tsx}"],
-    environment: "jsdom",
   },
 });

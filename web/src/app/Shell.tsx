@@ -9,10 +9,6 @@ import {
   NavList,
   Page,
   SkipToContent,
-  Toolbar,
-  ToolbarContent,
-  ToolbarGroup,
-  ToolbarItem,
 } from "@patternfly/react-core";
 import { Link, Outlet, useLocation } from "react-router";
 
@@ -52,32 +48,22 @@ export function Shell() {
             </MastheadBrand>
           </MastheadMain>
           <MastheadContent>
-            <Toolbar isStatic>
-              <ToolbarContent alignItems="center">
-                <ToolbarItem isOverflowContainer>
-                  <Nav variant="horizontal" aria-label="Places">
-                    <NavList>
-                      {places.map(({ to, text }) => (
-                        <NavItem key={to} itemId={to} isActive={pathname === to || pathname.startsWith(`${to}/`)}>
-                          <Link to={to}>{text}</Link>
-                        </NavItem>
-                      ))}
-                    </NavList>
-                  </Nav>
-                </ToolbarItem>
-                <ToolbarGroup align={{ default: "alignEnd" }} gap={{ default: "gapNone" }} variant="action-group-plain">
-                  <ToolbarItem>
-                    <ThemeMenu />
-                  </ToolbarItem>
-                  <ToolbarItem>
-                    <HelpMenu />
-                  </ToolbarItem>
-                  <ToolbarItem>
-                    <UserMenu />
-                  </ToolbarItem>
-                </ToolbarGroup>
-              </ToolbarContent>
-            </Toolbar>
+            <div className="sl-masthead__content">
+              <Nav variant="horizontal" aria-label="Places">
+                <NavList>
+                  {places.map(({ to, text }) => (
+                    <NavItem key={to} itemId={to} isActive={pathname === to || pathname.startsWith(`${to}/`)}>
+                      <Link to={to}>{text}</Link>
+                    </NavItem>
+                  ))}
+                </NavList>
+              </Nav>
+              <div className="sl-masthead__menus">
+                <ThemeMenu />
+                <HelpMenu />
+                <UserMenu />
+              </div>
+            </div>
           </MastheadContent>
         </Masthead>
       }

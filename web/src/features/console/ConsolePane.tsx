@@ -11,7 +11,7 @@ import UsersIcon from "@patternfly/react-icons/dist/esm/icons/users-icon";
 import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 import { copyText } from "../../shared/clipboard";
-import { formatBytes, plural } from "../../shared/format";
+import { formatBytes } from "../../shared/format";
 import { useToasts } from "../../shared/ui/toasts";
 import { ConsoleStatus } from "./ConsoleStatus";
 import { KeyRow } from "./KeyRow";
@@ -121,8 +121,8 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
       <div className="sl-console__bar" ref={toolbar} role="toolbar" aria-label="Console">
         <ConsoleStatus state={state} />
         {state.viewers > 1 && (
-          <span className="sl-console__viewers" title="Everyone sees the same console, and may type into it">
-            <UsersIcon aria-hidden /> {plural(state.viewers, "viewer")}
+          <span className="sl-console__viewers" title={`${state.viewers} viewers: all see the same console, and may type into it`}>
+            <UsersIcon aria-hidden /> {state.viewers} <span className="pf-v6-screen-reader">viewers</span>
           </span>
         )}
         <span className="sl-console__gap" />

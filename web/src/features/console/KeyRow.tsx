@@ -9,9 +9,9 @@ interface KeyRowProps {
   onKey: (key: SpecialKey) => void;
 }
 
-const keys: readonly { key: SpecialKey; text: string; label: string }[] = [
-  { key: "Escape", text: "Esc", label: "Escape" },
-  { key: "Tab", text: "Tab", label: "Tab" },
+const keys: readonly { key: SpecialKey; text: string; label?: string }[] = [
+  { key: "Escape", text: "Esc" },
+  { key: "Tab", text: "Tab" },
   { key: "Left", text: "←", label: "Left" },
   { key: "Up", text: "↑", label: "Up" },
   { key: "Down", text: "↓", label: "Down" },
@@ -32,7 +32,7 @@ export function KeyRow({ ctrlHeld, onCtrl, onKey }: KeyRowProps) {
       <Button
         size="sm"
         variant={ctrlHeld ? "primary" : "control"}
-        aria-label="Control, held until the next key"
+        aria-label="Ctrl, held until the next key"
         aria-pressed={ctrlHeld}
         onMouseDown={keepFocus}
         onClick={onCtrl}
@@ -44,7 +44,7 @@ export function KeyRow({ ctrlHeld, onCtrl, onKey }: KeyRowProps) {
           key={key}
           size="sm"
           variant="control"
-          aria-label={label}
+          {...(label === undefined ? {} : { "aria-label": label })}
           onMouseDown={keepFocus}
           onClick={() => onKey(key)}
         >

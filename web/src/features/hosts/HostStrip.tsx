@@ -76,9 +76,7 @@ function HostLabel({ host }: { host: Host }) {
 function notesOf(host: Host): string[] {
   const notes: string[] = [];
   if (host.state === "connected" && host.accelerator === "qemu") {
-    notes.push(
-      `Nodes run in software emulation, which is slow. ${host.acceleratorReason ?? "The host offers no KVM."}`,
-    );
+    notes.push(host.acceleratorReason || "Nodes run by software emulation, which is slow.");
   }
   if (host.state === "connected" && host.network === "user") {
     notes.push(

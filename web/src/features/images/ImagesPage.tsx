@@ -1,4 +1,4 @@
-import { Content, EmptyState, EmptyStateBody, PageSection, Skeleton, Title } from "@patternfly/react-core";
+import { Badge, EmptyState, EmptyStateBody, PageSection, Skeleton, Title } from "@patternfly/react-core";
 import CubeIcon from "@patternfly/react-icons/dist/esm/icons/cube-icon";
 
 import type { Image } from "../../shared/api/types";
@@ -53,11 +53,11 @@ interface ImageSectionProps {
 }
 
 function ImageSection({ title, images, empty }: ImageSectionProps) {
-  const sorted = [...images].sort((a, b) => (b.created ?? "").localeCompare(a.created ?? "") || a.name.localeCompare(b.name));
+  const sorted = [...images].sort((a, b) => b.created.localeCompare(a.created) || a.name.localeCompare(b.name));
   return (
     <section className="sl-section" aria-label={title}>
       <Title headingLevel="h2" size="lg">
-        {title} <Content component="small">{images.length > 0 && images.length}</Content>
+        {title} {images.length > 0 && <Badge isRead>{images.length}</Badge>}
       </Title>
       {sorted.length > 0 ? (
         <ImagesTable label={title} images={sorted} />

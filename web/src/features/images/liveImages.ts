@@ -16,7 +16,7 @@ export function applyToImages(lists: ImageLists, change: Change): ImageLists {
       : { ...lists, customImages: put(lists.customImages, image) };
   }
   if (change.type === "image.removed") {
-    const stays = (image: Image) => image.id !== change.id || (image.host ?? change.host) !== change.host;
+    const stays = (image: Image) => image.id !== change.id || image.host !== change.host;
     return { baseImages: lists.baseImages.filter(stays), customImages: lists.customImages.filter(stays) };
   }
   return lists;

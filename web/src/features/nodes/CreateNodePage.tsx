@@ -77,7 +77,7 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
   const ready = images?.filter(({ state }) => state === "ready") ?? [];
   const image = ready.find(({ id }) => id === params.get("image")) ?? ready[0];
   const known = nodes.data ?? [];
-  const name = typedName ?? suggestName(image?.displayName || image?.name || "node", known.map((node) => node.name));
+  const name = typedName ?? suggestName(image?.id ?? "node", known.map((node) => node.name));
   const draft: Draft = { ...fields, name };
   const problems = withServerProblems(draftProblems(draft, image, known), create.error);
   const spec = specOf(draft, image?.id ?? "");
@@ -238,7 +238,7 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
           </ExpandableSection>
 
           {create.error && <ProblemAlert title="The node was not created" error={create.error} />}
-          <ActionGroup>
+          <ActionGroup className="sl-form__actions">
             <Button
               icon={<TerminalIcon />}
               isDisabled={!isReady || create.isPending || opening}
@@ -327,7 +327,7 @@ function NumberWithUnit({ id, value, unit, min, problem, onChange }: NumberWithU
       </InputGroupItem>
       {unit && (
         <InputGroupItem>
-          <InputGroupText>{unit}</InputGroupText>
+          <InputGroupText isPlain>{unit}</InputGroupText>
         </InputGroupItem>
       )}
     </InputGroup>

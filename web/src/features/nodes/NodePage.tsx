@@ -9,13 +9,10 @@ import {
   EmptyStateFooter,
   PageSection,
   Spinner,
-  Tab,
-  TabTitleText,
-  Tabs,
 } from "@patternfly/react-core";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import type { ReactNode } from "react";
-import { Link, useNavigate } from "react-router";
+import { Link, NavLink } from "react-router";
 
 import type { Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
@@ -23,10 +20,10 @@ import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useNode } from "./api/getNode";
+import { DefinedElsewhere } from "./components/DefinedElsewhere";
 import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeStateLabel } from "./components/NodeStateLabel";
-import { DefinedElsewhere } from "./components/NodesTable";
 
 interface NodePageProps {
   id: string;
@@ -38,7 +35,6 @@ interface NodePageProps {
 /** One node: what it is, what can be done with it, and its console. */
 export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
   const query = useNode(id);
-  const navigate = useNavigate();
   const node = query.data;
   if (query.isPending) {
     return (
@@ -58,7 +54,6 @@ export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
       </PageSection>
     );
   }
-  const tabPaths = { overview: paths.node(id), console: paths.console(id) };
   return (
     <>
       <PageSection type="breadcrumb" aria-label="Breadcrumb">
@@ -80,19 +75,14 @@ export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
         actions={<NodeActions node={node} place="page" />}
       />
       <PageSection type="tabs" aria-label="Views">
-        <Tabs
-          component="nav"
-          aria-label="Views of the node"
-          usePageInsets
-          activeKey={tab}
-          onSelect={(event, key) => {
-            event.preventDefault();
-            void navigate(tabPaths[key as keyof typeof tabPaths], { replace: true });
-          }}
-        >
-          <Tab eventKey="overview" href={tabPaths.overview} title={<TabTitleText>Overview</TabTitleText>} />
-          <Tab eventKey="console" href={tabPaths.console} title={<TabTitleText>Console</TabTitleText>} />
-        </Tabs>
+        <nav className="sl-tabs" aria-label="Views of the node">
+          <NavLink end replace to={paths.node(id)}>
+            Overview
+          </NavLink>
+          <NavLink replace to={paths.console(id)}>
+            Console
+          </NavLink>
+        </nav>
       </PageSection>
       {tab === "overview" ? (
         <PageSection isFilled aria-label="Overview">

@@ -25,8 +25,10 @@ import { paths } from "../../shared/paths";
 import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useIsWide } from "../../shared/useIsWide";
 import { useNodes } from "./api/listNodes";
 import { FirstNode } from "./components/FirstNode";
+import { NodeCards } from "./components/NodeCards";
 import { NodesTable } from "./components/NodesTable";
 import { type StateFilter, filterNodes, readStateFilter, stateGroup } from "./filter";
 
@@ -45,7 +47,7 @@ export function NodesPage({ images, hosts }: NodesPageProps) {
     <>
       <PageHeader
         title="Nodes"
-        description={hosts}
+        below={hosts}
         actions={
           !isEmpty && (
             <LinkButton variant="primary" icon={<PlusIcon />} to={paths.newNode}>
@@ -79,6 +81,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
   const search = params.get("q") ?? "";
   const state = readStateFilter(params.get("state"));
   const found = filterNodes(nodes, search, state);
+  const List = useIsWide() ? NodesTable : NodeCards;
   const pages = Math.max(1, Math.ceil(found.length / perPage));
   const page = Math.min(pages, Math.max(1, Number(params.get("page")) || 1));
 
@@ -156,7 +159,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
           </EmptyStateFooter>
         </EmptyState>
       ) : (
-        <NodesTable nodes={found.slice((page - 1) * perPage, page * perPage)} />
+        <List nodes={found.slice((page - 1) * perPage, page * perPage)} />
       )}
     </>
   );

@@ -8,7 +8,7 @@ const all: NodeAction[] = [
 ];
 
 function offered(state: Node["state"], managed: boolean): NodeAction[] {
-  const node = { id: "1", name: "n", state, managed, host: "local", resources: { ram: 256, cpus: 1 } } as Node;
+  const node = { id: "1", name: "n", state, managed, persistent: true } as Node;
   return all.filter((action) => isOffered(action, node));
 }
 

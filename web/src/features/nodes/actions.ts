@@ -24,7 +24,7 @@ const managed: Partial<Record<NodeAction, boolean>> = { wipe: true, delete: true
 
 /** Whether an action makes sense for a node as it is now. */
 export function isOffered(action: NodeAction, node: Node): boolean {
-  if (action === "adopt" && node.persistent === false) {
+  if (action === "adopt" && !node.persistent) {
     return false; // a transient domain is gone when it stops
   }
   return states[action].includes(node.state) && (managed[action] ?? node.managed) === node.managed;

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import type { Node } from "../../shared/api/types";
 import { filterNodes } from "./filter";
 
-const node = (name: string, state: Node["state"], more: Partial<Node> = {}): Node =>
-  ({ id: `id-${name}`, name, state, managed: true, host: "local", resources: { ram: 1, cpus: 1 }, ...more });
+const node = (name: string, state: Node["state"], more: Partial<Node> = {}) =>
+  ({ id: `id-${name}`, name, state, host: "local", addresses: [], tags: [], ...more }) as unknown as Node;
 
 const nodes = [
   node("web10", "running", { addresses: ["192.168.122.17"] }),
   node("web2", "stopped"),
-  node("db", "paused", { image: { type: "base", id: "micro", name: "Micro" } }),
+  node("db", "paused", { image: { type: "base", id: "micro", name: "Micro", path: "", size: 1 } }),
 ];
 const names = (found: Node[]) => found.map(({ name }) => name);
 

@@ -17,7 +17,7 @@ export function filterNodes(nodes: readonly Node[], search: string, state: State
   return nodes
     .filter((node) => state === "all" || stateGroup(node) === state)
     .filter((node) => {
-      const text = [node.name, node.image?.name, node.host, node.id, ...(node.addresses ?? []), ...(node.tags ?? [])]
+      const text = [node.name, node.image?.name, node.host, node.id, ...node.addresses, ...node.tags]
         .join("\n")
         .toLowerCase();
       return words.every((word) => text.includes(word));

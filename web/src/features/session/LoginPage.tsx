@@ -83,7 +83,8 @@ export function LoginPage({ logo }: { logo: ReactNode }) {
         </CardBody>
       </Card>
       <p className="sl-login__hint">
-        No account yet? On the server, <code>sandboxlabs user init</code> makes the first one and shows its password.
+        The password was shown when the service first started. Lost it? On the server,{" "}
+        <code>sandboxlabs recover-admin</code> makes a new one.
       </p>
     </main>
   );

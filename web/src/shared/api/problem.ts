@@ -51,6 +51,6 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : "Something failed in this page. Reload it, then try again.";
 }
 
-function isProblem(body: unknown): body is Problem {
+function isProblem(body: unknown): body is Partial<Problem> {
   return typeof body === "object" && body !== null && ("detail" in body || "title" in body || "code" in body);
 }

@@ -6,7 +6,7 @@ type Schemas = components["schemas"];
 export type Node = Schemas["Node"];
 export type NodeState = Node["state"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
-export type NodeSpec = Schemas["NodeSpec"];
+export type NodeSpec = Schemas["NodeRequest"];
 /** A disk image; sizes in bytes. */
 export type Image = Schemas["Image"];
 export type ImageState = Image["state"];

@@ -21,6 +21,7 @@ export function Menu({ label, icon, text, variant = "plain", children }: MenuPro
       onOpenChange={setOpen}
       onSelect={() => setOpen(false)}
       shouldFocusToggleOnSelect
+      shouldFocusFirstItemOnOpen
       popperProps={{ position: "right" }}
       toggle={(ref) => (
         <MenuToggle

@@ -10,10 +10,12 @@ interface PageHeaderProps {
   /** Beside the title: the state of what the page shows. */
   status?: ReactNode;
   actions?: ReactNode;
+  /** A line of its own below all that. */
+  below?: ReactNode;
 }
 
 /** The top of a page: its one h1, and what may be done with it as a whole. */
-export function PageHeader({ title, description, status, actions }: PageHeaderProps) {
+export function PageHeader({ title, description, status, actions, below }: PageHeaderProps) {
   usePageTitle(title);
   return (
     <PageSection aria-label={title}>
@@ -33,6 +35,7 @@ export function PageHeader({ title, description, status, actions }: PageHeaderPr
         </FlexItem>
         {actions && <FlexItem>{actions}</FlexItem>}
       </Flex>
+      {below}
     </PageSection>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Content } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardFooter, CardHeader, CardTitle } from "@patternfly/react-core";
 import TrashIcon from "@patternfly/react-icons/dist/esm/icons/trash-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
@@ -10,6 +10,7 @@ import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { LinkButton } from "../../../shared/ui/LinkButton";
 import { useToasts } from "../../../shared/ui/toasts";
+import { useIsWide } from "../../../shared/useIsWide";
 import { useDeleteImage } from "../api/deleteImage";
 import { ImageStateLabel } from "./ImageStateLabel";
 
@@ -18,45 +19,60 @@ interface ImagesTableProps {
   images: readonly Image[];
 }
 
-/** Images as a table; on a narrow screen each row becomes a card. */
+/** Images as a table, or as cards where there is no room for one. */
 export function ImagesTable({ label, images }: ImagesTableProps) {
+  const isWide = useIsWide();
+  if (!isWide) {
+    return (
+      <ul className="sl-cards" aria-label={label}>
+        {images.map((image) => (
+          <ImageCard key={keyOf(image)} image={image} />
+        ))}
+      </ul>
+    );
+  }
   return (
-    <Table aria-label={label} variant="compact" gridBreakPoint="grid-lg" className="sl-table">
+    <Table aria-label={label} variant="compact" gridBreakPoint="" className="sl-table sl-images">
       <Thead>
         <Tr>
-          <Th>Name</Th>
-          <Th>State</Th>
-          <Th>Size</Th>
-          <Th>Disk</Th>
-          <Th>SHA-256</Th>
-          <Th>Used by</Th>
+          <Th width={25}>Name</Th>
+          <Th width={25}>State</Th>
+          <Th width={10}>Size</Th>
+          <Th width={10}>Disk</Th>
+          <Th width={10}>SHA-256</Th>
+          <Th width={10} modifier="nowrap">
+            Used by
+          </Th>
           <Th screenReaderText="Actions" />
         </Tr>
       </Thead>
       <Tbody>
         {images.map((image) => (
-          <ImageRow key={`${image.host ?? ""}/${image.id}`} image={image} />
+          <ImageRow key={keyOf(image)} image={image} />
         ))}
       </Tbody>
     </Table>
   );
 }
 
+function keyOf(image: Image): string {
+  return `${image.host}/${image.id}`;
+}
+
+function titleOf(image: Image): string {
+  return image.displayName || image.name;
+}
+
 function ImageRow({ image }: { image: Image }) {
-  const title = image.displayName || image.name;
   return (
-    <Tr data-image={image.name}>
+    <Tr data-image={titleOf(image)}>
       <Td dataLabel="Name" modifier="breakWord">
-        <span className="sl-name">{title}</span>
-        {(image.name !== title || image.format) && (
-          <Content component="small" className="sl-break">
-            {[image.name === title ? "" : image.name, image.format].filter(Boolean).join(" · ")}
-          </Content>
-        )}
+        <span className="sl-name">{titleOf(image)}</span>
+        <FileName image={image} />
       </Td>
       <Td dataLabel="State" modifier="breakWord">
         <ImageStateLabel state={image.state} />
-        {image.reason && <Content component="small">{image.reason}</Content>}
+        {image.reason && <div className="sl-subtle">{image.reason}</div>}
       </Td>
       <Td dataLabel="Size" modifier="nowrap">
         {formatBytes(image.size)}
@@ -65,29 +81,79 @@ function ImageRow({ image }: { image: Image }) {
         {image.virtualSize ? formatBytes(image.virtualSize) : "–"}
       </Td>
       <Td dataLabel="SHA-256" modifier="nowrap">
-        {image.sha256 ? (
-          <>
-            <code title={image.sha256}>{image.sha256.slice(0, 12)}</code>{" "}
-            <CopyButton text={image.sha256} label={`Copy the SHA-256 of ${title}`} />
-          </>
-        ) : (
-          "–"
-        )}
+        {image.sha256 ? <Digest image={image} /> : "–"}
       </Td>
       <Td dataLabel="Used by" modifier="nowrap">
         {image.usedBy ? plural(image.usedBy, "node") : "–"}
       </Td>
       <Td isActionCell>
-        <div className="sl-row-actions sl-image-actions">
-          {image.state === "ready" && (
-            <LinkButton size="sm" variant="secondary" to={paths.newNodeFrom(image.id)} aria-label={`Create a node from ${title}`}>
-              Create node
-            </LinkButton>
-          )}
-          <DeleteImage image={image} title={title} />
-        </div>
+        <ImageActions image={image} />
       </Td>
     </Tr>
+  );
+}
+
+function ImageCard({ image }: { image: Image }) {
+  return (
+    <Card component="li" isCompact data-image={titleOf(image)}>
+      <CardHeader actions={{ actions: <ImageStateLabel state={image.state} />, hasNoOffset: true }}>
+        <CardTitle component="h3" className="sl-break">
+          {titleOf(image)}
+        </CardTitle>
+      </CardHeader>
+      <CardBody className="sl-subtle sl-break">
+        <FileName image={image} />
+        {image.reason && <div>{image.reason}</div>}
+        <div>
+          {[
+            formatBytes(image.size),
+            image.virtualSize ? `${formatBytes(image.virtualSize)} disk` : "",
+            image.usedBy ? `used by ${plural(image.usedBy, "node")}` : "",
+          ]
+            .filter(Boolean)
+            .join(" · ")}
+        </div>
+        {image.sha256 && <Digest image={image} />}
+      </CardBody>
+      <CardFooter>
+        <ImageActions image={image} />
+      </CardFooter>
+    </Card>
+  );
+}
+
+/** The image's name in the API, where it is not the one shown already, and its format. */
+function FileName({ image }: { image: Image }) {
+  const parts = [image.name === titleOf(image) ? "" : image.name, image.format].filter(Boolean);
+  return <div className="sl-subtle sl-break">{parts.join(" · ")}</div>;
+}
+
+function Digest({ image }: { image: Image }) {
+  const digest = image.sha256 ?? "";
+  return (
+    <span className="sl-copyable">
+      <code title={digest}>{digest.slice(0, 12)}</code>
+      <CopyButton text={digest} label={`Copy the SHA-256 of ${titleOf(image)}`} />
+    </span>
+  );
+}
+
+function ImageActions({ image }: { image: Image }) {
+  const title = titleOf(image);
+  return (
+    <div className="sl-row-actions sl-image-actions">
+      {image.state === "ready" && (
+        <LinkButton
+          size="sm"
+          variant="secondary"
+          to={paths.newNodeFrom(image.id)}
+          aria-label={`Create node from ${title}`}
+        >
+          Create node
+        </LinkButton>
+      )}
+      <DeleteImage image={image} title={title} />
+    </div>
   );
 }
 
@@ -99,6 +165,16 @@ function DeleteImage({ image, title }: { image: Image; title: string }) {
     setAsked(false);
     remove.reset();
   };
+  // A promise, since the event of the removal may take the row off the page
+  // before the answer comes: callbacks of mutate would not be called then.
+  const confirm = async () => {
+    try {
+      await remove.mutateAsync();
+      toasts.success(`${title} is deleted`);
+    } catch {
+      // The dialog shows why.
+    }
+  };
   return (
     <>
       <Button variant="plain" icon={<TrashIcon />} aria-label={`Delete ${title}`} onClick={() => setAsked(true)} />
@@ -108,7 +184,7 @@ function DeleteImage({ image, title }: { image: Image; title: string }) {
           action="Delete"
           pending={remove.isPending}
           error={remove.error}
-          onConfirm={() => remove.mutate(undefined, { onSuccess: () => toasts.success(`${title} is deleted`) })}
+          onConfirm={() => void confirm()}
           onClose={close}
         >
           The image is deleted from the images pool for good.{" "}

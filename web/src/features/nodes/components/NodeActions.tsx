@@ -85,15 +85,19 @@ export function NodeActions({ node, place }: NodeActionsProps) {
     }
     lifecycle.mutate(action, { onError: (error) => toasts.failure(`${node.name} ${failures[action]}`, error) });
   };
-  const confirmDelete = () =>
-    remove.mutate(undefined, {
-      onSuccess: () => {
-        toasts.success(`${node.name} is deleted`);
-        if (place === "page") {
-          void navigate(paths.nodes);
-        }
-      },
-    });
+  // A promise, since the event of the removal may take this component off the
+  // page before the answer comes: callbacks of mutate would not be called then.
+  const confirmDelete = async () => {
+    try {
+      await remove.mutateAsync();
+    } catch {
+      return; // the dialog shows why
+    }
+    toasts.success(`${node.name} is deleted`);
+    if (place === "page") {
+      await navigate(paths.nodes);
+    }
+  };
 
   const inRow = place === "row";
   const size = inRow ? "sm" : "default";
@@ -132,7 +136,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           Stop
         </Button>
       )}
-      {inRow && node.state !== "stopped" && node.console?.available !== false && (
+      {inRow && node.state !== "stopped" && node.console.available && (
         <LinkButton
           size={size}
           variant="secondary"
@@ -161,7 +165,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           typedName={node.name}
           pending={remove.isPending}
           error={remove.error}
-          onConfirm={confirmDelete}
+          onConfirm={() => void confirmDelete()}
           onClose={close}
         >
           The node and all that was written to its disk are deleted for good

@@ -24,8 +24,13 @@ export function NodeOverview({ node }: { node: Node }) {
         <Fact term="RAM">{formatRAM(ram)}</Fact>
         <Fact term="CPUs">{cpus}</Fact>
         <Fact term="Disk">{disk ? formatBytes(disk) : null}</Fact>
-        <Fact term="Accelerator">{node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator?.toUpperCase()}</Fact>
-        <Fact term="Addresses">{node.addresses?.length ? node.addresses.map((address) => <Copyable key={address} text={address} label="Copy the address" />) : null}</Fact>
+        <Fact term="Accelerator">
+          {node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator.toUpperCase()}
+        </Fact>
+        <Fact term="Addresses">
+          {node.addresses.length > 0 &&
+            node.addresses.map((address) => <Copyable key={address} text={address} label="Copy the address" />)}
+        </Fact>
       </Facts>
       <Facts title="Origin">
         <Fact term="Image">{node.image?.name || node.image?.id}</Fact>

@@ -1,17 +1,17 @@
-import { Content, Label, Tooltip } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { Link } from "react-router";
 
 import type { Node } from "../../../shared/api/types";
 import { formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
+import { DefinedElsewhere } from "./DefinedElsewhere";
 import { NodeActions } from "./NodeActions";
 import { NodeStateLabel } from "./NodeStateLabel";
 
-/** The nodes as a table; on a narrow screen each row becomes a card. */
+/** The nodes as a table, for wide screens. */
 export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
   return (
-    <Table aria-label="Nodes" variant="compact" gridBreakPoint="grid-lg" className="sl-table">
+    <Table aria-label="Nodes" variant="compact" gridBreakPoint="" className="sl-table">
       <Thead>
         <Tr>
           <Th>Name</Th>
@@ -41,8 +41,10 @@ export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
             <Td dataLabel="Size" modifier="nowrap">
               {formatRAM(node.resources.ram)} · {plural(node.resources.cpus, "CPU")}
             </Td>
-            <Td dataLabel="Address" modifier="breakWord">
-              {node.addresses?.length ? node.addresses.join(", ") : <Nothing />}
+            <Td dataLabel="Address" modifier="nowrap">
+              {node.addresses.length > 0
+                ? node.addresses.map((address) => <div key={address}>{address}</div>)
+                : <Nothing />}
             </Td>
             <Td dataLabel="Host">{node.host}</Td>
             <Td isActionCell>
@@ -55,21 +57,11 @@ export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
   );
 }
 
-/** Marks a node that was defined by another tool, such as virsh. */
-export function DefinedElsewhere() {
-  return (
-    <Tooltip content="Another tool, such as virsh, defined this node. Adopt it to let SandboxLabs wipe or delete it.">
-      <Label isCompact variant="outline" className="sl-elsewhere" tabIndex={0}>
-        defined elsewhere
-      </Label>
-    </Tooltip>
-  );
-}
-
 function Nothing() {
   return (
-    <Content component="small">
-      <span aria-label="none">–</span>
-    </Content>
+    <>
+      <span aria-hidden>–</span>
+      <span className="pf-v6-screen-reader">none</span>
+    </>
   );
 }

@@ -1,0 +1,86 @@
+import { type Page, test as base, expect } from "@playwright/test";
+
+import { Lab } from "./lab";
+
+interface WorkerFixtures {
+  lab: Lab;
+}
+
+interface TestFixtures {
+  /** Adds what the service logged to the report of a failed test. */
+  serviceLog: undefined;
+  /** A page whose user is signed in. */
+  signedIn: Page;
+}
+
+/** Tests against a lab that is started once for each file's worker and removed at the end, also after failures. */
+export const test = base.extend<TestFixtures, WorkerFixtures>({
+  lab: [
+    // Playwright reads from the parameter's pattern what a fixture needs.
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, use) => {
+      const lab = await Lab.start();
+      try {
+        await use(lab);
+      } finally {
+        await lab.stop();
+      }
+    },
+    { scope: "worker", timeout: 120_000 },
+  ],
+  serviceLog: [
+    async ({ lab }, use, info) => {
+      const before = lab.log.length;
+      await use(undefined);
+      if (info.status !== info.expectedStatus) {
+        await info.attach("service.log", { body: lab.log.slice(before), contentType: "text/plain" });
+      }
+    },
+    { auto: true },
+  ],
+  baseURL: async ({ lab }, use) => use(lab.url),
+  signedIn: async ({ page, lab }, use) => {
+    const answer = await page.request.post("/api/auth/login", {
+      data: { username: lab.user, password: lab.password },
+    });
+    expect(answer.status()).toBe(200);
+    await use(page);
+  },
+});
+
+export { expect };
+
+interface NodeBody {
+  id: string;
+  name: string;
+}
+
+/** Makes a node through the API, and runs it where asked. */
+export async function makeNode(page: Page, name: string, { run = false } = {}): Promise<NodeBody> {
+  const answer = await page.request.post("/api/nodes", {
+    data: { name, image: "micro", resources: { ram: 256, cpus: 1 } },
+  });
+  expect(answer.status(), await answer.text()).toBe(201);
+  const node = (await answer.json()) as NodeBody;
+  if (run) {
+    expect((await page.request.post(`/api/nodes/${node.id}/run`)).status()).toBe(200);
+  }
+  return node;
+}
+
+/** Deletes a node through the API. */
+export async function deleteNode(page: Page, { id }: NodeBody): Promise<void> {
+  expect((await page.request.delete(`/api/nodes/${id}`)).status()).toBe(204);
+}
+
+/** What the terminal on the page shows. */
+export function terminal(page: Page) {
+  return page.locator(".xterm-rows");
+}
+
+/** Waits until the guest asks for a login, logs in as root and waits for the prompt. */
+export async function logIn(page: Page): Promise<void> {
+  await expect(terminal(page)).toContainText("login:", { timeout: 120_000 });
+  await page.keyboard.type("root\n");
+  await expect(terminal(page)).toContainText("#", { timeout: 30_000 });
+}

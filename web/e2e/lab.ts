@@ -1,0 +1,222 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const repository = resolve(import.meta.dirname, "..", "..");
+
+/** The micro image as the repository's build leaves it. */
+export const microImage = process.env.MICRO_IMAGE ?? join(repository, "images", "build", "micro.qcow2");
+const binary = process.env.SANDBOXLABS_BIN ?? join(repository, "bin", "sandboxlabs");
+
+const uri = "qemu:///session";
+const nobody = 65534;
+
+/**
+ * A running SandboxLabs on a libvirt of its own: libvirt's session daemon with
+ * all its folders in a temporary one. So there is nothing but what a test
+ * makes, several labs may run at once, and no other domain of the machine is
+ * ever touched. As root it all runs as nobody, since root has no session.
+ */
+export class Lab {
+  private service: ChildProcess | undefined;
+  /** All that the service has logged so far. */
+  log = "";
+
+  private constructor(
+    private readonly folder: string,
+    private readonly env: NodeJS.ProcessEnv,
+    /** The service's address: "http://127.0.0.1:40123". */
+    readonly url: string,
+    readonly user: string,
+    readonly password: string,
+  ) {}
+
+  /** Starts a lab that holds the micro image and no node. */
+  static async start(): Promise<Lab> {
+    const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
+    const listen = `127.0.0.1:${await freePort()}`;
+    const env: NodeJS.ProcessEnv = {
+      PATH: process.env.PATH,
+      HOME: folder,
+      XDG_RUNTIME_DIR: join(folder, "run"),
+      SANDBOXLABS_HOSTS: `local=${uri}`,
+      SANDBOXLABS_LISTEN: listen,
+      SANDBOXLABS_DATA_DIR: join(folder, "data"),
+    };
+    try {
+      await mkdir(join(folder, "run"), { mode: 0o700 });
+      await mkdir(join(folder, "data"), { mode: 0o700 });
+      await copyFile(binary, join(folder, "sandboxlabs"));
+      await copyFile(microImage, join(folder, "micro.qcow2"));
+      if (isRoot()) {
+        for (const name of ["", "run", "data", "sandboxlabs", "micro.qcow2"]) {
+          await chown(join(folder, name), nobody, nobody);
+        }
+      }
+      const command = (...args: string[]) => run(join(folder, "sandboxlabs"), args, { env, cwd: folder, ...identity() });
+      const { stdout } = await command("user", "init");
+      const [, user] = /^\s+user:\s+(\S+)/m.exec(stdout) ?? [];
+      const [, password] = /^\s+password:\s+(\S+)/m.exec(stdout) ?? [];
+      if (user === undefined || password === undefined) {
+        throw new Error(`user init did not print an account: ${stdout}`);
+      }
+      await command("image", "add", "--base", "micro", "--os-type", "linux", "micro.qcow2");
+      const lab = new Lab(folder, env, `http://${listen}`, user, password);
+      await lab.serve();
+      return lab;
+    } catch (error) {
+      await cleanUp(folder, env);
+      throw error;
+    }
+  }
+
+  /** Starts the service, and resolves when it answers. */
+  async serve(): Promise<void> {
+    const service = spawn(join(this.folder, "sandboxlabs"), ["serve"], {
+      env: this.env,
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...identity(),
+    });
+    this.service = service;
+    for (const stream of [service.stdout, service.stderr]) {
+      stream.on("data", (text: Buffer) => (this.log += text.toString()));
+    }
+    await until("the service answers", async () => {
+      if (service.exitCode !== null) {
+        throw new Error(`the service ended at once:\n${this.log}`);
+      }
+      return fetch(`${this.url}/api/health`).then(
+        async (response) => JSON.stringify(await response.json()).includes(`"local":"connected"`),
+        () => false,
+      );
+    });
+  }
+
+  /** Stops the service alone: nodes go on. */
+  async stopService(): Promise<void> {
+    const { service } = this;
+    if (service?.exitCode === null) {
+      const ended = new Promise((resolveEnd) => service.once("exit", resolveEnd));
+      service.kill("SIGTERM");
+      await ended;
+    }
+    this.service = undefined;
+  }
+
+  /** Runs virsh against the lab's libvirt, and resolves with what it prints. */
+  async virsh(...args: string[]): Promise<string> {
+    const { stdout } = await run("virsh", ["-q", "-c", uri, ...args], { env: this.env, cwd: this.folder, ...identity() });
+    return stdout.trim();
+  }
+
+  /** Defines a domain from a file, which the lab's user may not be able to read. */
+  async define(file: string): Promise<void> {
+    const copy = join(this.folder, "define.xml");
+    await copyFile(file, copy);
+    await chmod(copy, 0o644);
+    await this.virsh("define", copy);
+  }
+
+  /** Starts `virsh console` on a terminal of its own, and resolves when it holds the console. End it with kill. */
+  async holdConsole(node: string): Promise<ChildProcess> {
+    const holder = spawn("script", ["-qec", `exec virsh -c ${uri} console ${node}`, "/dev/null"], {
+      env: this.env,
+      cwd: this.folder,
+      stdio: ["pipe", "pipe", "ignore"],
+      ...identity(),
+    });
+    let output = "";
+    holder.stdout.on("data", (text: Buffer) => (output += text.toString()));
+    await until(`virsh holds the console of ${node}`, () => {
+      if (holder.exitCode !== null) {
+        throw new Error(`virsh console ended at once: ${output}`);
+      }
+      return Promise.resolve(output.includes("Escape character"));
+    });
+    return holder;
+  }
+
+  /** Ends all that the lab started, and removes all that it made. */
+  async stop(): Promise<void> {
+    try {
+      await this.stopService();
+    } finally {
+      await cleanUp(this.folder, this.env);
+    }
+  }
+}
+
+async function cleanUp(folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const options = { env, cwd: folder, ...identity() };
+  const virsh = (...args: string[]) => run("virsh", ["-q", "-c", uri, ...args], options);
+  const names = async (...args: string[]) => {
+    const { stdout } = await virsh(...args).catch(() => ({ stdout: "" }));
+    return stdout.split("\n").map((line) => line.trim()).filter(Boolean);
+  };
+  for (const domain of await names("list", "--name")) {
+    await virsh("destroy", domain).catch(() => undefined); // it may end by itself
+  }
+  for (const daemon of ["libvirtd", "virtlogd"]) {
+    const pid = Number(await readFile(join(folder, "run", "libvirt", `${daemon}.pid`), "utf8").catch(() => ""));
+    if (pid > 0) {
+      await end(pid);
+    }
+  }
+  // Domains, pools and volumes are files below the folder.
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** Ends a process, and resolves when it is gone. */
+async function end(pid: number): Promise<void> {
+  const signal = (name: NodeJS.Signals | 0) => {
+    try {
+      return process.kill(pid, name);
+    } catch {
+      return false; // it is gone
+    }
+  };
+  signal("SIGTERM");
+  await until(`process ${pid} ends`, () => Promise.resolve(!signal(0)));
+}
+
+/** Asks again and again, until a condition holds. */
+export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) {
+      throw new Error(`waited in vain until ${what}`);
+    }
+    await pause(50);
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function identity(): { uid?: number; gid?: number } {
+  return isRoot() ? { uid: nobody, gid: nobody } : {};
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolvePort, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => {
+        if (typeof address === "object" && address !== null) {
+          resolvePort(address.port);
+        } else {
+          reject(new Error("no port"));
+        }
+      });
+    });
+  });
+}

@@ -1,0 +1,140 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+import type { Page } from "@playwright/test";
+import type { AxeResults } from "axe-core";
+
+import { deleteNode, expect, makeNode, test } from "./fixtures";
+
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** The rules that the page breaks badly, each with the elements at fault. */
+async function seriousViolations(page: Page): Promise<string[]> {
+  // Evaluated, since the page's own policy lets no script in.
+  await page.evaluate(axeSource);
+  const results = await page.evaluate<AxeResults>("axe.run()");
+  return results.violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join("\n")}`);
+}
+
+/** Opens a page and waits until it shows what it is for. */
+async function visit(page: Page, path: string): Promise<void> {
+  await page.goto(path);
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
+}
+
+const places = {
+  "sign in": () => "/login",
+  nodes: () => "/nodes",
+  "create node": () => "/nodes/new",
+  images: () => "/images",
+  node: (id: string) => `/nodes/${id}`,
+  console: (id: string) => `/nodes/${id}/console`,
+  "no such node": () => "/nodes/00000000-0000-0000-0000-000000000000",
+  "no such page": () => "/elsewhere",
+};
+const phone = { width: 360, height: 740 };
+
+for (const [name, pathOf] of Object.entries(places)) {
+  test(`${name}: accessible in both themes, and fits a phone`, async ({ signedIn: page, lab }) => {
+    const problems: string[] = [];
+    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("console", (message) => {
+      // The browser notes each failed request; the page tells of those itself.
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+        problems.push(message.text());
+      }
+    });
+    const node = await makeNode(page, "axe-1");
+    try {
+      if (name === "sign in") {
+        await page.context().clearCookies();
+      }
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await visit(page, pathOf(node.id));
+        const isDark = await page.locator("html").evaluate((html) => html.classList.contains("pf-v6-theme-dark"));
+        expect(isDark).toBe(colorScheme === "dark");
+        expect(await seriousViolations(page), colorScheme).toEqual([]);
+      }
+      await page.setViewportSize(phone);
+      await visit(page, pathOf(node.id));
+      expect(await seriousViolations(page), "phone").toEqual([]);
+      const overflow = await page.evaluate(() =>
+        [document.documentElement, document.querySelector("main")].map((element) =>
+          element ? element.scrollWidth - element.clientWidth : 0,
+        ),
+      );
+      expect(overflow).toEqual([0, 0]);
+      expect(problems).toEqual([]);
+    } finally {
+      await page.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } });
+      await deleteNode(page, node);
+    }
+  });
+}
+
+test("dialogs and menus are accessible", async ({ signedIn: page }) => {
+  const node = await makeNode(page, "axe-2");
+  try {
+    await visit(page, "/nodes");
+    await page.getByRole("button", { name: "Actions for axe-2" }).click();
+    await expect(page.getByRole("menuitem", { name: "Delete" })).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    await expect(page.getByRole("dialog")).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    await expect(page.getByRole("dialog")).toHaveCount(0);
+  } finally {
+    await deleteNode(page, node);
+  }
+});
+
+test("the theme is chosen, kept, and left to the system again", async ({ signedIn: page }) => {
+  await page.emulateMedia({ colorScheme: "light" });
+  await visit(page, "/nodes");
+  const html = page.locator("html");
+  const choose = async (name: string) => {
+    await page.getByRole("button", { name: "Theme" }).click();
+    await page.getByRole("menuitem", { name }).click();
+  };
+  await choose("Dark");
+  await expect(html).toHaveClass(/pf-v6-theme-dark/);
+  await page.reload();
+  await expect(html).toHaveClass(/pf-v6-theme-dark/);
+  await choose("As the system");
+  await expect(html).not.toHaveClass(/pf-v6-theme-dark/);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await expect(html).toHaveClass(/pf-v6-theme-dark/);
+});
+
+test("the keyboard alone reaches content and menus", async ({ signedIn: page }) => {
+  await visit(page, "/nodes");
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
+  await page.getByRole("button", { name: "Help" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("menuitem", { name: /API documentation/ })).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("button", { name: "Help" })).toBeFocused();
+});
+
+test("fields are checked as they are typed, and the same request is offered for a shell", async ({ signedIn: page }) => {
+  await visit(page, "/nodes/new?image=micro");
+  const name = page.getByRole("textbox", { name: "Name" });
+  await expect(name).toHaveValue("micro-1");
+  await name.fill("no blanks");
+  await expect(page.getByText("Use letters, digits, dots, dashes and underscores only.")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Create and open console" })).toBeDisabled();
+  await name.fill("from-shell");
+  await page.getByRole("button", { name: "Medium" }).click();
+  const disk = page.getByRole("spinbutton", { name: "Disk" });
+  await disk.fill("0.1");
+  await expect(page.getByText("The image needs at least 512 MiB.")).toBeVisible();
+  await disk.fill("2");
+  await page.getByRole("button", { name: "The same from a shell" }).click();
+  await expect(page.getByText(`"resources":{"ram":2048,"cpus":2,"disk":2147483648}`)).toBeVisible();
+});

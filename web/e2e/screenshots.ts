@@ -1,0 +1,59 @@
+import { join } from "node:path";
+
+import type { Page } from "@playwright/test";
+
+import { expect, logIn, makeNode, terminal, test } from "./fixtures";
+
+const folder = join(import.meta.dirname, "..", "..", "docs", "screenshots");
+
+const wide = { width: 1280, height: 800 };
+const phone = { width: 390, height: 844 };
+
+/** Writes one page in the looks that are asked for, as NAME-light.png and so on. */
+async function shoot(page: Page, name: string, looks: readonly ("light" | "dark" | "phone")[]): Promise<void> {
+  for (const look of looks) {
+    await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
+    await page.setViewportSize(look === "phone" ? phone : wide);
+    await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
+    await page.evaluate(() => document.fonts.ready);
+    await page.screenshot({ path: join(folder, `${name}-${look}.png`), animations: "disabled", caret: "hide" });
+  }
+}
+
+test("every page", async ({ page, lab }) => {
+  await page.goto("/");
+  await expect(page.getByRole("heading", { name: "Sign in to SandboxLabs" })).toBeVisible();
+  await shoot(page, "sign-in", ["light", "phone"]);
+  await page.getByLabel("User name").fill(lab.user);
+  await page.getByLabel("Password").fill(lab.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("heading", { name: /^Create your first node from/ })).toBeVisible();
+  await shoot(page, "first-node", ["light", "dark"]);
+
+  await page.goto("/nodes/new?image=micro");
+  await expect(page.getByRole("textbox", { name: "Name" })).toHaveValue("micro-1");
+  await shoot(page, "create-node", ["light", "dark", "phone"]);
+
+  const web = await makeNode(page, "web-1", { run: true });
+  await page.goto(`/nodes/${web.id}/console`);
+  await logIn(page);
+  await page.keyboard.type("clear; uname -sr; free -m; df -h /; ls -F /\n");
+  await expect(terminal(page)).toContainText("vmlinuz");
+  await shoot(page, "console", ["light", "dark", "phone"]);
+
+  await makeNode(page, "db-1");
+  await makeNode(page, "router");
+  const paused = await makeNode(page, "worker-1", { run: true });
+  expect((await page.request.post(`/api/nodes/${paused.id}/pause`)).status()).toBe(200);
+  await page.goto(`/nodes/${web.id}`);
+  await expect(page.getByText("In libvirt")).toBeVisible();
+  await shoot(page, "node", ["light", "dark", "phone"]);
+
+  await page.goto("/nodes");
+  await expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible();
+  await shoot(page, "nodes", ["light", "dark", "phone"]);
+
+  await page.goto("/images");
+  await expect(page.getByRole("region", { name: "Base images" }).getByText("Ready")).toBeVisible();
+  await shoot(page, "images", ["light", "dark", "phone"]);
+});
