@@ -17,22 +17,18 @@ type User struct {
 	Role string `json:"role"`
 }
 
-// SignedIn answers who is signed in. It is exported because huma cannot read an
-// embedded struct that is not.
+// SignedIn tells who is signed in.
 type SignedIn struct {
-	Body struct {
-		User User   `json:"user"`
-		Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
-	}
+	User User   `json:"user"`
+	Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
 }
 
-func (s *Server) me(p access.Principal) *SignedIn {
-	out := &SignedIn{}
-	out.Body.User, out.Body.Auth = User{p.Name, string(p.Role)}, "on"
+func (s *Server) signedIn(p access.Principal) SignedIn {
+	v := SignedIn{User: User{p.Name, string(p.Role)}, Auth: "on"}
 	if s.o.AuthOff {
-		out.Body.Auth = "off"
+		v.Auth = "off"
 	}
-	return out
+	return v
 }
 
 // Token is an API token on the wire; the secret is shown once.
@@ -60,7 +56,7 @@ func (s *Server) registerAuth() {
 		}
 	}) (*struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
-		SignedIn
+		Body      SignedIn
 	}, error) {
 		if s.o.AuthOff {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
@@ -71,8 +67,8 @@ func (s *Server) registerAuth() {
 		}
 		return &struct {
 			SetCookie http.Cookie `header:"Set-Cookie"`
-			SignedIn
-		}{s.cookie(session, expires), *s.me(p)}, nil
+			Body      SignedIn
+		}{s.cookie(session, expires), s.signedIn(p)}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "sign-out", Method: http.MethodPost, Path: "/api/auth/logout", Summary: "End the session", Tags: []string{"access"},
@@ -93,9 +89,9 @@ func (s *Server) registerAuth() {
 	})
 	register(s, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Who is signed in", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*SignedIn, error) {
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body SignedIn }, error) {
 		p, _ := principalOf(ctx)
-		return s.me(p), nil
+		return &struct{ Body SignedIn }{s.signedIn(p)}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/password", Summary: "Change your password", Tags: []string{"access"},
