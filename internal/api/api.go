@@ -104,6 +104,7 @@ func New(o Options) (*Server, error) {
 	useProblems()
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
+	s.registerConsoleLogs()
 	s.registerImages()
 	s.registerAuth()
 	s.registerSystem()

@@ -43,7 +43,8 @@ type Node struct {
 	Resources   Resources  `json:"resources"`
 	Accelerator string     `json:"accelerator" doc:"kvm or qemu (software emulation)."`
 	Console     struct {
-		Available bool `json:"available"`
+		Available bool         `json:"available"`
+		Ports     []SerialPort `json:"ports" doc:"The first is the one that is opened when none is asked for."`
 	} `json:"console"`
 	VNC *struct {
 		Port int `json:"port"`
@@ -65,7 +66,8 @@ func (s *Server) node(n domain.Node) Node {
 		Accelerator: n.Accelerator, Owner: n.Owner, Tags: []string{}, Addresses: []string{},
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 	}
-	v.Console.Available = n.Console
+	v.Console.Ports = serialPorts(n)
+	v.Console.Available = slices.ContainsFunc(v.Console.Ports, func(p SerialPort) bool { return p.Available })
 	if n.VNCPort > 0 {
 		v.VNC = &struct {
 			Port int `json:"port"`

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -86,9 +87,10 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 	n.describe(&def)
 	want := Node{
 		State: Running, Managed: true, OSType: "linux", Owner: `eve<x a="b">&`, Image: ImageRef{"base", "micro", "Micro"},
-		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Accelerator: "qemu", Console: true,
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Accelerator: "qemu",
+		Ports: []SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
 	}
-	if n != want {
+	if !reflect.DeepEqual(n, want) {
 		t.Errorf("read\n%+v, want\n%+v", n, want)
 	}
 	if disk := firstDisk(&def); disk == nil || disk.Source.File.File != "/pool/nodes/o.qcow2" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -259,7 +260,7 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	if def.Devices == nil {
 		return
 	}
-	n.Console = len(def.Devices.Consoles) > 0 || len(def.Devices.Serials) > 0
+	n.Ports = serialPorts(def.Devices)
 	for _, g := range def.Devices.Graphics {
 		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
 			n.VNCPort = g.VNC.Port
@@ -324,7 +325,7 @@ func (inv *inventory) put(n Node) {
 	}
 	inv.nodes[n.Host][n.ID] = n
 	inv.mu.Unlock()
-	if !known || old != n {
+	if !known || !reflect.DeepEqual(old, n) {
 		inv.publish(event.NodeChanged, n.ID, n)
 	}
 }

@@ -40,13 +40,15 @@ type Node struct {
 	CPUs        int
 	DiskBytes   int64 // virtual size of the first disk; 0 when it cannot be read
 	Accelerator string
-	Console     bool // it has a serial console
-	VNCPort     int  // of the host; 0 while there is none
-	Persistent  bool // defined; a transient domain is gone when it stops
-	Autostart   bool
-	Owner       string
-	Created     time.Time // zero when not known
-	Started     time.Time // zero while it is off, or when it was started before the service
+	// Ports are the serial ports, the one that `virsh console` opens first. A
+	// snapshot's list is never changed.
+	Ports      []SerialPort
+	VNCPort    int  // of the host; 0 while there is none
+	Persistent bool // defined; a transient domain is gone when it stops
+	Autostart  bool
+	Owner      string
+	Created    time.Time // zero when not known
+	Started    time.Time // zero while it is off, or when it was started before the service
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string
 }

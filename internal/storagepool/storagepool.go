@@ -72,6 +72,9 @@ type library struct {
 	pools    map[string]pool // by role
 	status   []PoolStatus
 	images   map[string]Image
+
+	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
+	logsLooked time.Time     // when the last such reading began
 }
 
 // New makes a Service. It starts nothing: the hosts' events and Run do.
@@ -96,7 +99,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, dirty: make(chan string, 64)}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
 		}
 	}

@@ -1,0 +1,238 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// SerialPort is one port of a node's serial console.
+type SerialPort struct {
+	Name      string `json:"name" doc:"libvirt's alias; what ?port= takes." example:"serial0"`
+	Available bool   `json:"available" doc:"Whether it can be opened: it is of type pty."`
+	Logged    bool   `json:"logged" doc:"Whether what it prints is recorded."`
+}
+
+func serialPorts(n domain.Node) []SerialPort {
+	ports := []SerialPort{}
+	for _, p := range n.Ports {
+		ports = append(ports, SerialPort{Name: p.Alias, Available: p.Usable, Logged: p.LogPath != ""})
+	}
+	return ports
+}
+
+const (
+	pageBytes    = 256 << 10 // of the log, when no limit is given
+	maxLineBytes = 4 << 10   // a longer line is searched and shown in pieces
+)
+
+// LogMatch is a line of a console log.
+type LogMatch struct {
+	Offset int64  `json:"offset" doc:"Of the line's first byte in the log."`
+	Line   string `json:"line" doc:"As UTF-8, without its end."`
+}
+
+type logMatches struct {
+	Body struct {
+		Size    int64      `json:"size" doc:"Bytes of the whole log."`
+		Matches []LogMatch `json:"matches"`
+		Next    int64      `json:"next,omitempty" doc:"Give it as offset to search on; absent when the log was searched to its end."`
+	}
+}
+
+func (s *Server) registerConsoleLogs() {
+	const path = "/api/nodes/:id/console/log"
+	s.echo.GET(path, s.consoleLog)
+	header := func(text string) *huma.Param {
+		return &huma.Param{Description: text, Schema: &huma.Schema{Type: "integer", Format: "int64"}}
+	}
+	query := func(name, text, kind string) *huma.Param {
+		return &huma.Param{Name: name, In: "query", Description: text, Schema: &huma.Schema{Type: kind}}
+	}
+	s.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "get-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log", Summary: "Read what the serial console has printed", Tags: []string{"nodes"},
+		Description: "The bytes as the guest printed them, also while the node is off. The host keeps the newest 6 to 8 MiB; places count from the oldest byte that is kept. " +
+			"When X-Log-Size is less than before, old bytes were dropped and all places have moved.",
+		Parameters: []*huma.Param{
+			{Name: "id", In: "path", Required: true, Description: "The node's id: the domain's UUID.", Schema: &huma.Schema{Type: "string"}},
+			query("offset", "Where to begin; less than 0 counts from the end. 0 when left out.", "integer"),
+			query("limit", "Bytes at most; 262144 when left out, all of them for a download.", "integer"),
+			query("port", "Which serial port: one of console.ports.", "string"),
+			query("download", "Have a browser save it as a file.", "boolean"),
+		},
+		Responses: map[string]*huma.Response{
+			"200": {
+				Description: "OK",
+				Headers:     map[string]*huma.Param{"X-Log-Size": header("Bytes of the whole log."), "X-Log-Offset": header("Place of the first byte of the answer.")},
+				Content:     map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}},
+			},
+		},
+	})
+	register(s, huma.Operation{
+		OperationID: "search-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log/search", Summary: "Find lines in what the serial console has printed", Tags: []string{"nodes"},
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Text   string `query:"text" required:"true" minLength:"1" maxLength:"1000" doc:"Without regard to case."`
+		Offset int64  `query:"offset" minimum:"0" doc:"Where to begin."`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Lines at most."`
+		Port   string `query:"port" doc:"Which serial port: one of console.ports."`
+	}) (*logMatches, error) {
+		out := &logMatches{}
+		err := s.openLog(ctx, in.ID, in.Port, func(_ domain.Node, l *storagepool.ConsoleLog) error {
+			search := &lineSearch{text: bytes.ToLower([]byte(in.Text)), limit: in.Limit, begin: in.Offset, found: []LogMatch{}}
+			err := l.Copy(search, in.Offset, l.Bytes)
+			if err == nil {
+				err = search.line()
+			}
+			out.Body.Size, out.Body.Matches = l.Bytes, search.found
+			if errors.Is(err, errEnough) {
+				out.Body.Next, err = search.begin, nil
+			}
+			return err
+		})
+		return out, err
+	})
+}
+
+// openLog opens the log of one of a node's ports.
+func (s *Server) openLog(ctx context.Context, id, port string, f func(domain.Node, *storagepool.ConsoleLog) error) error {
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
+		return err
+	}
+	p, err := n.Port(port)
+	if err != nil {
+		return err
+	}
+	if p.LogPath == "" {
+		return fault.New(fault.NotFound, "Nothing records port %s of node %q. Nodes that are made here have a log; give others one with `virsh edit`.", p.Alias, n.Name)
+	}
+	return s.o.Storage.OpenConsoleLog(ctx, n.Host, p.LogPath, func(l *storagepool.ConsoleLog) error { return f(n, l) })
+}
+
+// consoleLog answers with a part of a console's log.
+func (s *Server) consoleLog(c echo.Context) error {
+	query := c.QueryParams()
+	download := query.Get("download") == "1" || query.Get("download") == "true"
+	offset, err := number(query.Get("offset"), 0)
+	if err != nil {
+		return fault.Field("offset", "offset: %q is not a number of bytes.", query.Get("offset"))
+	}
+	limit, err := number(query.Get("limit"), pageBytes)
+	if err != nil || limit < 0 {
+		return fault.Field("limit", "limit: %q is not a number of bytes.", query.Get("limit"))
+	}
+	whole := download && !query.Has("limit")
+	return s.openLog(c.Request().Context(), c.Param("id"), query.Get("port"), func(n domain.Node, l *storagepool.ConsoleLog) error {
+		from := min(offset, l.Bytes)
+		if offset < 0 {
+			from = max(0, l.Bytes+offset)
+		}
+		length := l.Bytes - from
+		if !whole {
+			length = min(length, limit)
+		}
+		h := c.Response().Header()
+		h.Set("X-Log-Size", strconv.FormatInt(l.Bytes, 10))
+		h.Set("X-Log-Offset", strconv.FormatInt(from, 10))
+		h.Set(echo.HeaderContentLength, strconv.FormatInt(length, 10))
+		h.Set(echo.HeaderContentType, "text/plain; charset=utf-8")
+		if download {
+			h.Set(echo.HeaderContentDisposition, `attachment; filename="`+fileName(n.Name)+`-console.log"`)
+		}
+		c.Response().WriteHeader(http.StatusOK)
+		err := l.Copy(patientWriter{c.Response(), http.NewResponseController(c.Response())}, from, length)
+		if err != nil {
+			// The answer has begun: cut it off, so that the client sees that it is
+			// not whole.
+			s.o.Log.Info("a console log was not sent whole", "node", n.ID, "error", err)
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	})
+}
+
+func number(text string, absent int64) (int64, error) {
+	if text == "" {
+		return absent, nil
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+var unsafeInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// fileName makes any text the beginning of a file's name that needs no quoting.
+func fileName(text string) string {
+	return strings.TrimLeft(unsafeInFileName.ReplaceAllString(text, "_"), ".")
+}
+
+// patientWriter gives up on a client that takes nothing for writePatience.
+type patientWriter struct {
+	io.Writer
+	controller *http.ResponseController
+}
+
+func (w patientWriter) Write(p []byte) (int, error) {
+	if err := w.controller.SetWriteDeadline(time.Now().Add(writePatience)); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(p)
+}
+
+// errEnough ends a search that has found as many lines as it may.
+var errEnough = errors.New("enough lines were found")
+
+// lineSearch is a writer that looks for a text in the lines that are written.
+type lineSearch struct {
+	text  []byte // in lower case
+	limit int
+	begin int64 // place of the line's first byte
+	part  []byte
+	found []LogMatch
+}
+
+// Write takes any part of the log; it returns errEnough.
+func (f *lineSearch) Write(p []byte) (int, error) {
+	taken := 0
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n') + 1
+		whole := end > 0
+		if room := maxLineBytes - len(f.part); !whole || end > room {
+			end = min(len(p), room)
+			whole = end == room
+		}
+		f.part = append(f.part, p[:end]...)
+		if p, taken = p[end:], taken+end; whole {
+			if err := f.line(); err != nil {
+				return taken, err
+			}
+		}
+	}
+	return taken, nil
+}
+
+// line looks at the line that is complete, and begins the next.
+func (f *lineSearch) line() error {
+	if bytes.Contains(bytes.ToLower(f.part), f.text) {
+		if len(f.found) == f.limit {
+			return errEnough
+		}
+		f.found = append(f.found, LogMatch{Offset: f.begin, Line: strings.ToValidUTF8(strings.TrimRight(string(f.part), "\r\n"), "\uFFFD")})
+	}
+	f.begin += int64(len(f.part))
+	f.part = f.part[:0]
+	return nil
+}

@@ -1,0 +1,100 @@
+package domain
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// SerialPort is a serial port of a domain, or a console of another kind.
+type SerialPort struct {
+	// Alias is libvirt's name for it: "serial0", "console1".
+	Alias string
+	// Device is the guest's file for it where the guest is a Linux: "/dev/ttyS0".
+	// It is empty where that is not known.
+	Device string
+	// Usable tells that it can be opened: it is a pseudo-terminal of the host, not
+	// a file or a network socket.
+	Usable bool
+	// LogPath is the file on the host that records it; empty where nothing does.
+	LogPath string
+}
+
+// Port finds one of the node's serial ports by its alias or by its place in
+// Ports; the empty name is the first one. It answers fault.NotFound, with the
+// names of those that are there, and fault.Unsupported when the node has none.
+func (n Node) Port(name string) (SerialPort, error) {
+	if len(n.Ports) == 0 {
+		return SerialPort{}, fault.New(fault.Unsupported, "Node %q has no serial console. Add <serial type='pty'/> to it with `virsh edit`.", n.Name)
+	}
+	var aliases []string
+	for i, p := range n.Ports {
+		if name == "" || name == p.Alias || name == strconv.Itoa(i) {
+			return p, nil
+		}
+		aliases = append(aliases, p.Alias)
+	}
+	return SerialPort{}, fault.New(fault.NotFound, "Node %q has no serial port %q. It has: %s.", n.Name, name, strings.Join(aliases, ", "))
+}
+
+// UsablePort is Port, and fault.Unsupported for a port that cannot be opened.
+func (n Node) UsablePort(name string) (SerialPort, error) {
+	p, err := n.Port(name)
+	if err == nil && !p.Usable {
+		err = fault.New(fault.Unsupported, "Port %s of node %q is not of type pty, so it cannot be opened. Change it with `virsh edit`.", p.Alias, n.Name)
+	}
+	return p, err
+}
+
+// serialPorts lists a domain's ports, the one that `virsh console` opens first.
+// A domain that is off has no aliases yet: they are those that libvirt will give.
+func serialPorts(devices *libvirtxml.DomainDeviceList) []SerialPort {
+	var ports []SerialPort
+	for i, s := range devices.Serials {
+		p := newPort("serial", i, s.Alias, s.Source, s.Log)
+		kind := ""
+		if s.Target != nil {
+			kind = s.Target.Type
+		}
+		switch kind {
+		case "", "isa-serial", "pci-serial":
+			p.Device = fmt.Sprintf("/dev/ttyS%d", i)
+		case "usb-serial":
+			p.Device = "/dev/ttyUSB0"
+		}
+		ports = append(ports, p)
+	}
+	virtio := 0
+	for i, c := range devices.Consoles {
+		// libvirt shows the first serial port as a console, too.
+		if c.Target == nil || c.Target.Type == "serial" || c.Target.Type == "" {
+			continue
+		}
+		p := newPort("console", i, c.Alias, c.Source, c.Log)
+		if c.Target.Type == "virtio" {
+			p.Device = fmt.Sprintf("/dev/hvc%d", virtio)
+			virtio++
+		}
+		if i == 0 {
+			ports = append([]SerialPort{p}, ports...)
+		} else {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+func newPort(kind string, index int, alias *libvirtxml.DomainAlias, source *libvirtxml.DomainChardevSource, log *libvirtxml.DomainChardevLog) SerialPort {
+	p := SerialPort{Alias: kind + strconv.Itoa(index), Usable: source == nil || source.Pty != nil}
+	if alias != nil && alias.Name != "" {
+		p.Alias = alias.Name
+	}
+	if log != nil {
+		p.LogPath = log.File
+	}
+	return p
+}
