@@ -40,6 +40,10 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 		return Node{}, false, err
 	}
 	spec.Host = host.Name()
+	// Of a host that was never reached nothing is known, not even its images.
+	if err := host.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+		return Node{}, false, err
+	}
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
 		id = uuid.NewSHA1(keyspace, []byte(spec.Owner+"\x00"+spec.IdempotencyKey)).String()
