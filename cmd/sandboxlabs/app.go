@@ -19,6 +19,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
@@ -36,7 +37,9 @@ type app struct {
 	console *console.Manager
 	display *display.Service
 	access  *access.Service
-	server  *api.Server
+	// guacamole is nil when it is off.
+	guacamole *guacamole.Service
+	server    *api.Server
 }
 
 // newApp opens the database and makes all parts. Close it.
@@ -95,17 +98,27 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.nodes.Watch(a.display.NodeChanged)
 	a.nodes.SetAudience(a.console)
+	if a.guacamole, err = newGuacamole(a, events); err != nil {
+		return nil, err
+	}
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
-	a.server, err = api.New(api.Options{
+	options := api.Options{
 		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Events: events,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, Version: version, Log: log,
-	})
+	}
+	if a.guacamole != nil {
+		options.Guacamole = a.guacamole
+	}
+	a.server, err = api.New(options)
 	return a, err
 }
 
 // Close closes the database. Call it when nothing of the app runs any more.
 func (a *app) Close() {
+	if a.guacamole != nil {
+		a.guacamole.Close()
+	}
 	if err := store.Close(a.db); err != nil {
 		a.log.Error("the database could not be closed", "error", err)
 	}
@@ -138,6 +151,9 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	g.Go(func() error { return a.runBackend(rest) })
 	g.Go(func() error { return a.console.Run(ctx) })
 	g.Go(func() error { return a.display.Run(ctx) })
+	if a.guacamole != nil {
+		g.Go(func() error { return a.guacamole.Run(ctx) })
+	}
 	g.Go(func() error {
 		defer stop()
 		return a.server.Serve(ctx, l)

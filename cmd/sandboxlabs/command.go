@@ -26,7 +26,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	addConfigFlags(root.PersistentFlags())
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newOpenAPICommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newGuacamoleCommand(), newOpenAPICommand())
 	return root
 }
 

@@ -42,6 +42,7 @@ type config struct {
 	Accelerator string
 	AuthOff     bool
 	PublicURL   *url.URL // nil: the listening address
+	Guacamole   guacamoleConfig
 	LogLevel    slog.Level
 }
 
@@ -58,6 +59,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
 	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
+	addGuacamoleFlags(f)
 	f.String("log-level", "info", "debug, info, warn or error")
 }
 
@@ -134,6 +136,9 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 		if err != nil || c.PublicURL.Host == "" || !slices.Contains([]string{"http", "https"}, c.PublicURL.Scheme) || strings.Trim(c.PublicURL.Path, "/") != "" {
 			return c, fmt.Errorf("public-url: %q is not an origin such as https://labs.example.org", text)
 		}
+	}
+	if c.Guacamole, err = parseGuacamoleConfig(k); err != nil {
+		return c, err
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
 		return c, fmt.Errorf("log-level: %w", err)

@@ -26,7 +26,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Options configures a Server; all fields but PublicURL and Log are required.
+// Options configures a Server; all fields but Guacamole, PublicURL and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
@@ -35,6 +35,8 @@ type Options struct {
 	Display *display.Service
 	Access  *access.Service
 	Events  *event.Broker
+	// Guacamole is nil when it is off.
+	Guacamole Guacamole
 	// Database answers whether the database does; for the health report.
 	Database func(ctx context.Context) error
 	// UI serves the browser's files.
@@ -104,6 +106,7 @@ func New(o Options) (*Server, error) {
 	useProblems()
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
+	s.registerGuacamole()
 	s.registerConsoleLogs()
 	s.registerImages()
 	s.registerAuth()

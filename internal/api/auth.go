@@ -78,6 +78,7 @@ func (s *Server) registerAuth() {
 	}) (*struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
 	}, error) {
+		s.leaveGuacamole(ctx)
 		if in.Session != "" {
 			if err := s.o.Access.SignOut(ctx, in.Session); err != nil {
 				return nil, err

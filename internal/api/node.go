@@ -49,14 +49,15 @@ type Node struct {
 	VNC *struct {
 		Port int `json:"port"`
 	} `json:"vnc,omitempty" doc:"While the node has a screen."`
-	Owner     string     `json:"owner"`
-	Tags      []string   `json:"tags"`
-	Addresses []string   `json:"addresses"`
-	Persist   bool       `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
-	Autostart bool       `json:"autostart"`
-	Created   *time.Time `json:"created,omitempty"`
-	Started   *time.Time `json:"started,omitempty"`
-	Problem   string     `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
+	Guacamole *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
+	Owner     string         `json:"owner"`
+	Tags      []string       `json:"tags"`
+	Addresses []string       `json:"addresses"`
+	Persist   bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
+	Autostart bool           `json:"autostart"`
+	Created   *time.Time     `json:"created,omitempty"`
+	Started   *time.Time     `json:"started,omitempty"`
+	Problem   string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
 }
 
 func (s *Server) node(n domain.Node) Node {
@@ -73,6 +74,7 @@ func (s *Server) node(n domain.Node) Node {
 			Port int `json:"port"`
 		}{n.VNCPort}
 	}
+	v.Guacamole = s.guacamoleOf(n.ID)
 	if n.Image.ID != "" {
 		v.Image = &NodeImage{Type: n.Image.Type, ID: n.Image.ID, Name: n.Image.Name, Path: n.BackingPath}
 		if img, err := s.o.Storage.Image(n.Host, n.Image.ID); err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -83,10 +84,11 @@ func shown(err error) string {
 
 // Health is the service's state, and that of what it rests on.
 type Health struct {
-	Status   string            `json:"status" enum:"ok,degraded"`
-	Version  string            `json:"version"`
-	Database string            `json:"database" enum:"ok,unreachable"`
-	Hosts    map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
+	Status    string            `json:"status" enum:"ok,degraded"`
+	Version   string            `json:"version"`
+	Database  string            `json:"database" enum:"ok,unreachable"`
+	Guacamole string            `json:"guacamole" enum:"off,ok,unreachable" doc:"Whether Guacamole's database can be kept in step. Nodes do not depend on it."`
+	Hosts     map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
 }
 
 func (s *Server) registerSystem() {
@@ -94,9 +96,12 @@ func (s *Server) registerSystem() {
 		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Is the service alive, and what it rests on", Tags: []string{"system"},
 		Description: "200 while the service answers; status is degraded when a dependency is away.", Security: []map[string][]string{{}},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Health }, error) {
-		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Hosts: map[string]string{}}}
+		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Guacamole: s.guacamoleState(), Hosts: map[string]string{}}}
 		if err := s.o.Database(ctx); err != nil {
 			out.Body.Status, out.Body.Database = "degraded", "unreachable"
+		}
+		if out.Body.Guacamole == string(guacamole.Unreachable) {
+			out.Body.Status = "degraded"
 		}
 		for _, h := range s.o.Hosts.Hosts() {
 			state := string(h.Status().State)

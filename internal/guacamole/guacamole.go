@@ -273,6 +273,8 @@ type Report struct {
 	UnknownHosts []string
 	// Problems are what could not be brought in step, for an operator.
 	Problems []string
+
+	dry bool // count, and write nothing
 }
 
 // String tells it in a line.

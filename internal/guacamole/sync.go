@@ -20,7 +20,16 @@ const groupName = "SandboxLabs"
 // Sync compares Guacamole's database with the nodes once, and writes what
 // differs: each node and each user in one transaction. It may run in several
 // processes at once. Its error says what to do about it.
-func (s *Service) Sync(ctx context.Context) (report Report, err error) {
+func (s *Service) Sync(ctx context.Context) (Report, error) {
+	return s.inTurn(ctx, Report{})
+}
+
+// Compare tells what Sync would do, and writes nothing.
+func (s *Service) Compare(ctx context.Context) (Report, error) {
+	return s.inTurn(ctx, Report{dry: true})
+}
+
+func (s *Service) inTurn(ctx context.Context, report Report) (Report, error) {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -57,7 +66,7 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	if have.group == 0 {
+	if have.group == 0 && !report.dry {
 		if have.group, err = s.makeGroup(ctx); err != nil {
 			return nil, err
 		}
@@ -73,7 +82,9 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 	if err == nil {
 		err = s.putConnections(ctx, want, have, users, report)
 	}
-	s.publish(have, peopleKnown)
+	if !report.dry {
+		s.publish(have, peopleKnown)
+	}
 	return have, err
 }
 
@@ -121,6 +132,10 @@ func (s *Service) removeConnections(ctx context.Context, want map[string]wanted,
 		if _, wanted := want[node]; wanted || leave[node] || !s.o.Nodes.Known(c.host) {
 			continue
 		}
+		if report.dry {
+			report.Removed++
+			continue
+		}
 		err := s.inTransaction(ctx, func(tx pgx.Tx) error {
 			byNode, surplus, err := readConnections(ctx, tx, node)
 			if err != nil {
@@ -153,6 +168,14 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 			continue
 		}
 		if there && len(have.surplus[node]) == 0 && compare(old, w, have.group, have.names, users).none() {
+			continue
+		}
+		if report.dry {
+			if there {
+				report.Updated++
+			} else {
+				report.Made++
+			}
 			continue
 		}
 		var now connection
@@ -247,6 +270,10 @@ func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *content
 		if u, there := have.users[v.ID]; there && u.seesGroup && slices.Contains(userNames(v), u.name) {
 			continue
 		}
+		if report.dry {
+			report.Users++
+			continue
+		}
 		var now user
 		err := s.inTransaction(ctx, func(tx pgx.Tx) (err error) {
 			now, err = putUser(ctx, tx, v, have.group)
@@ -262,6 +289,10 @@ func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *content
 	}
 	for account := range have.users {
 		if seen[account] {
+			continue
+		}
+		if report.dry {
+			report.Users++
 			continue
 		}
 		err := s.inTransaction(ctx, func(tx pgx.Tx) error {

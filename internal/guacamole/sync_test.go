@@ -17,6 +17,10 @@ func TestConnectionOfARunningNode(t *testing.T) {
 	g, l := newGateway(t), newLab("ann", "bob")
 	s := newService(t, g, l, nil)
 	id := l.run(1, "web1", 5901)
+	empty := g.snapshot("%")
+	if r, err := s.Compare(t.Context()); err != nil || r.Made != 1 || r.Users != 2 || g.snapshot("%") != empty {
+		t.Errorf("a comparison: %v, %v", r, err)
+	}
 	if r := s.mustSync(t); r.Nodes != 1 || r.Made != 1 || r.Users != 2 {
 		t.Errorf("report: %v", r)
 	}

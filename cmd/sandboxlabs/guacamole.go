@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// guacamoleConfig is what the configuration says about Guacamole; off without a
+// Database.
+type guacamoleConfig struct {
+	Database    string
+	URL         *url.URL
+	VNCHosts    map[string]string
+	JSONSecret  guacamole.Secret
+	KeepStopped bool
+}
+
+func addGuacamoleFlags(f *pflag.FlagSet) {
+	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, or file:PATH of a file that holds it; empty: Guacamole is off")
+	f.String("guacamole-url", "", "Guacamole's web address, as browsers reach it")
+	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… for each host its own (default: where they listen)")
+	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key, or file:PATH of a file that holds it")
+	f.String("guacamole-stopped", "remove", "remove or keep the connections of nodes that are off")
+}
+
+func parseGuacamoleConfig(k *koanf.Koanf) (c guacamoleConfig, err error) {
+	if c.Database, err = secretText(k, "guacamole-database"); err != nil {
+		return c, err
+	}
+	key, err := secretText(k, "guacamole-json-secret")
+	if err != nil {
+		return c, err
+	}
+	if c.JSONSecret, err = guacamole.ParseSecret(key); err != nil {
+		return c, fmt.Errorf("guacamole-json-secret: %w", err)
+	}
+	switch stopped := k.String("guacamole-stopped"); stopped {
+	case "remove":
+	case "keep":
+		c.KeepStopped = true
+	default:
+		return c, fmt.Errorf("guacamole-stopped: %q is neither remove nor keep", stopped)
+	}
+	if c.VNCHosts, err = parseVNCHosts(k.String("guacamole-vnc-host")); err != nil {
+		return c, err
+	}
+	text := k.String("guacamole-url")
+	if text == "" && c.Database == "" {
+		return c, nil
+	}
+	if text == "" || c.Database == "" {
+		return c, errors.New("guacamole-database and guacamole-url: set both, or none")
+	}
+	c.URL, err = url.Parse(text)
+	if err != nil || c.URL.Host == "" || !slices.Contains([]string{"http", "https"}, c.URL.Scheme) || c.URL.RawQuery != "" || c.URL.Fragment != "" || c.URL.User != nil {
+		return c, errors.New("guacamole-url: give Guacamole's web address, such as https://labs.example.org/guacamole")
+	}
+	return c, nil
+}
+
+// secretText returns an option that must not be seen: from where the others come
+// from, or from a file that it names.
+func secretText(k *koanf.Koanf, name string) (string, error) {
+	path, ok := strings.CutPrefix(k.String(name), "file:")
+	if !ok {
+		return k.String(name), nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// parseVNCHosts reads one address for all hosts, or "name=address,…".
+func parseVNCHosts(text string) (map[string]string, error) {
+	hosts := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		name, address, named := strings.Cut(part, "=")
+		if !named {
+			name, address = "", part
+		}
+		if _, twice := hosts[name]; twice || address == "" || strings.ContainsAny(address, "/ ") {
+			return nil, fmt.Errorf("guacamole-vnc-host: %q is neither an address nor name=address,name=address", text)
+		}
+		hosts[name] = address
+	}
+	return hosts, nil
+}
+
+// newGuacamole makes the reconciler, and has it told of the nodes; nil when
+// Guacamole is off.
+func newGuacamole(a *app, events *event.Broker) (*guacamole.Service, error) {
+	c := a.config.Guacamole
+	if c.Database == "" {
+		return nil, nil //nolint:nilnil // off is no error
+	}
+	s, err := guacamole.New(guacamole.Options{
+		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, KeepStopped: c.KeepStopped,
+		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.config.AuthOff},
+		Changed: func(id string) {
+			if n, err := a.nodes.Node(id); err == nil {
+				events.Publish(event.NodeChanged, n)
+			}
+		},
+		Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.nodes.Watch(s.NodeChanged)
+	return s, nil
+}
+
+// guacamoleNodes is the nodes as package guacamole sees them.
+type guacamoleNodes struct{ nodes *domain.Service }
+
+var _ guacamole.Nodes = guacamoleNodes{}
+
+// Nodes returns all nodes, from memory.
+func (g guacamoleNodes) Nodes() []guacamole.Node {
+	var list []guacamole.Node
+	for _, n := range g.nodes.Nodes() {
+		list = append(list, guacamole.Node{ID: n.ID, Name: n.Name, Host: n.Host, Running: n.Active()})
+	}
+	return list
+}
+
+// Known tells whether Nodes shows all nodes of a host.
+func (g guacamoleNodes) Known(host string) bool { return g.nodes.Known(host) }
+
+// Screen returns a running node's screen.
+func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen, error) {
+	v, err := g.nodes.Screen(ctx, id)
+	switch fault.CodeOf(err) {
+	case "":
+		return guacamole.Screen{Listen: v.Listen, Port: v.Port, Password: v.Password}, nil
+	case fault.NodeNotRunning, fault.NodeNotFound, fault.Unsupported:
+		return guacamole.Screen{}, guacamole.ErrNoScreen
+	default:
+		return guacamole.Screen{}, err
+	}
+}
+
+// guacamoleViewers is the accounts as package guacamole sees them.
+type guacamoleViewers struct {
+	access  *access.Service
+	authOff bool
+}
+
+var _ guacamole.Viewers = guacamoleViewers{}
+
+// Viewers lists the accounts that may see nodes: administrators see all of them.
+func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, error) {
+	accounts, err := g.access.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []guacamole.Viewer
+	for _, u := range accounts {
+		all := u.Role == access.RoleAdmin
+		list = append(list, guacamole.Viewer{ID: u.ID, Name: u.Name, Sees: func(guacamole.Node) bool { return all }})
+	}
+	if g.authOff {
+		everybody := access.Open()
+		list = append(list, guacamole.Viewer{ID: api.AccountOf(everybody), Name: everybody.Name, Sees: func(guacamole.Node) bool { return true }})
+	}
+	return list, nil
+}
+
+// hostPatience is how long a command waits for the nodes of a host to be read.
+const hostPatience = 30 * time.Second
+
+func newGuacamoleCommand() *cobra.Command {
+	c := &cobra.Command{Use: "guacamole", Short: "Look after Guacamole's database"}
+	c.AddCommand(&cobra.Command{
+		Use:   "status",
+		Short: "Tell whether Guacamole's database can be used and is in step; changes nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withGuacamole(cmd, func(ctx context.Context, a *app) error {
+				r, err := a.guacamole.Compare(ctx)
+				if err != nil {
+					return err
+				}
+				st := a.guacamole.Status()
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Guacamole's database answers: %d connections and %d users of ours, for %d running nodes with a screen.\n", st.Connections, st.Users, r.Nodes)
+				if err == nil && r.Made+r.Updated+r.Removed+r.Users == 0 {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "It is in step.")
+				} else if err == nil {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "It is not in step: %d connections to make, %d to update, %d to remove, %d users to change. The service does so by itself while it runs; or run: sandboxlabs guacamole sync\n",
+						r.Made, r.Updated, r.Removed, r.Users)
+				}
+				return errors.Join(err, printRest(cmd, r))
+			})
+		},
+	}, &cobra.Command{
+		Use:   "sync",
+		Short: "Bring Guacamole's database in step with the running nodes, once",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withGuacamole(cmd, func(ctx context.Context, a *app) error {
+				r, err := a.guacamole.Sync(ctx)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), r)
+				return errors.Join(err, printRest(cmd, r))
+			})
+		},
+	})
+	return c
+}
+
+// printRest tells what could not be told or done, and makes it the exit code.
+func printRest(cmd *cobra.Command, r guacamole.Report) error {
+	var err error
+	for _, host := range r.UnknownHosts {
+		_, e := fmt.Fprintf(cmd.OutOrStdout(), "Host %q cannot be reached: its connections are left as they are.\n", host)
+		err = errors.Join(err, e)
+	}
+	for _, p := range r.Problems {
+		_, e := fmt.Fprintf(cmd.OutOrStdout(), "Problem: %s\n", p)
+		err = errors.Join(err, e)
+	}
+	if err == nil && len(r.UnknownHosts)+len(r.Problems) > 0 {
+		return errReported
+	}
+	return err
+}
+
+// withGuacamole runs f when the nodes of all hosts that can be reached are known.
+func withGuacamole(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
+	return withBackend(cmd, func(ctx context.Context, a *app) error {
+		if a.guacamole == nil {
+			return errors.New("Guacamole is off: set guacamole-database and guacamole-url") //nolint:staticcheck // a name
+		}
+		for _, h := range a.hosts.Hosts() {
+			if err := a.nodesKnown(ctx, h); err != nil {
+				return err
+			}
+		}
+		return f(ctx, a)
+	})
+}
+
+// nodesKnown waits until a host's nodes are known, or until it is clear that the
+// host cannot be reached now.
+func (a *app) nodesKnown(ctx context.Context, h *hypervisor.Host) error {
+	if err := h.Settled(ctx); err != nil {
+		return err
+	}
+	deadline := time.After(hostPatience)
+	for !a.nodes.Known(h.Name()) && h.Status().State == hypervisor.Connected {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline:
+			return fmt.Errorf("the nodes of host %q could not be read within %v", h.Name(), hostPatience)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
+)
+
+// Guacamole is what the API needs of Guacamole's reconciler.
+type Guacamole interface {
+	// Link returns where a node is in Guacamole, from memory.
+	Link(nodeID string) (guacamole.Link, bool)
+	// Status tells how the last passes went, from memory.
+	Status() guacamole.Status
+	// SignOn returns an address that takes a person straight to a node's screen.
+	SignOn(ctx context.Context, p guacamole.Person, nodeID string) (string, error)
+	// SignOut ends what a person opened.
+	SignOut(ctx context.Context, p guacamole.Person)
+}
+
+var _ Guacamole = (*guacamole.Service)(nil)
+
+// NodeGuacamole is a node's place in Guacamole on the wire.
+type NodeGuacamole struct {
+	ConnectionID int    `json:"connectionId"`
+	URL          string `json:"url" doc:"Of the node's screen in Guacamole; it grants nothing by itself."`
+}
+
+func (s *Server) guacamoleOf(nodeID string) *NodeGuacamole {
+	if s.o.Guacamole == nil {
+		return nil
+	}
+	l, ok := s.o.Guacamole.Link(nodeID)
+	if !ok {
+		return nil
+	}
+	return &NodeGuacamole{l.ConnectionID, l.URL}
+}
+
+// guacamoleState is for the health report. A state that is not known yet is ok:
+// the first pass is under way.
+func (s *Server) guacamoleState() string {
+	switch {
+	case s.o.Guacamole == nil:
+		return "off"
+	case s.o.Guacamole.Status().State == guacamole.Unreachable:
+		return string(guacamole.Unreachable)
+	default:
+		return string(guacamole.OK)
+	}
+}
+
+// visitor is a principal as Guacamole's reconciler knows people.
+func visitor(p access.Principal) guacamole.Person {
+	return guacamole.Person{AccountID: AccountOf(p), Session: p.SessionID + "/" + p.TokenID}
+}
+
+// AccountOf returns the account that a principal's user in Guacamole belongs to.
+// While sign-in is off, everybody is the one that Open stands for.
+func AccountOf(p access.Principal) string {
+	if p.UserID == "" {
+		return p.Name
+	}
+	return p.UserID
+}
+
+// leaveGuacamole ends what the session that makes the request has opened.
+func (s *Server) leaveGuacamole(ctx context.Context) {
+	if p, ok := principalOf(ctx); ok && s.o.Guacamole != nil {
+		s.o.Guacamole.SignOut(ctx, visitor(p))
+	}
+}
+
+func (s *Server) registerGuacamole() {
+	register(s, huma.Operation{
+		OperationID: "open-guacamole", Method: http.MethodPost, Path: "/api/nodes/{id}/guacamole", Summary: "Get an address that opens the node's screen in Guacamole", Tags: []string{"nodes"},
+		Description: "The address signs you in to Guacamole. It is for you alone, and for use at once.",
+	}, func(ctx context.Context, in *NodeID) (*struct {
+		Body struct {
+			URL string `json:"url"`
+		}
+	}, error) {
+		if s.o.Guacamole == nil {
+			return nil, fault.New(fault.Unsupported, "Guacamole is not set up here. An administrator sets guacamole-database and guacamole-url.")
+		}
+		n, err := s.o.Nodes.Node(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !n.Active() {
+			return nil, fault.New(fault.NodeNotRunning, "Node %q is not running, so it has no screen. Start it first.", n.Name)
+		}
+		p, _ := principalOf(ctx)
+		out := &struct {
+			Body struct {
+				URL string `json:"url"`
+			}
+		}{}
+		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, visitor(p), in.ID)
+		return out, err
+	})
+}
