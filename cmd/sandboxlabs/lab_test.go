@@ -355,18 +355,16 @@ func (l *lab) remove() {
 		_, _ = tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
 	}
 	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
-		if _, err := tryVirsh("pool-refresh", pool); err != nil {
-			_, _ = tryVirsh("pool-undefine", pool)
-			continue
-		}
-		list, _ := tryVirsh("vol-list", pool)
-		for line := range strings.Lines(list) {
-			if fields := strings.Fields(line); len(fields) > 0 {
-				_, _ = tryVirsh("vol-delete", fields[0], "--pool", pool)
+		if _, err := tryVirsh("pool-refresh", pool); err == nil {
+			list, _ := tryVirsh("vol-list", pool)
+			for line := range strings.Lines(list) {
+				if fields := strings.Fields(line); len(fields) > 0 {
+					_, _ = tryVirsh("vol-delete", fields[0], "--pool", pool)
+				}
 			}
+			_, _ = tryVirsh("pool-destroy", pool)
 		}
-		_, _ = tryVirsh("pool-destroy", pool)
-		// The folder of a stopped pool is deleted through a started one alone.
+		// The folder alone: what is still in it is shown by inspect.
 		_ = os.Remove(filepath.Join(poolsFolder, pool))
 		_, _ = tryVirsh("pool-undefine", pool)
 	}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+const nowhere = "--hosts=local=qemu+unix:///system?socket=/nonexistent"
+
+// TestDoctor says that all is well, or what to do.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	out, code := l.run("doctor")
+	if code != 0 || strings.Contains(out, "FAIL") {
+		t.Errorf("doctor: exit code %d\n%s", code, out)
+	}
+	for _, line := range []string{
+		"ok    database ", "ok    libvirt (local) ", " accelerator (local) ", " pool images (local) ", l.imagesPool(), l.nodesPool(), l.logsPool(),
+		"ok    pools writable (local) ", " network (local) ", "ok    guest, console log (local) ",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("doctor has no line with %q:\n%s", line, out)
+		}
+	}
+	l.wantVolumes(l.imagesPool())
+	l.wantVolumes(l.nodesPool())
+	l.wantVolumes(l.logsPool())
+
+	// A pool that cannot be used.
+	l.virsh("pool-destroy", l.logsPool())
+	l.virsh("pool-undefine", l.logsPool())
+	l.virsh("pool-define-as", l.logsPool(), "dir", "--target", "/dev/null/logs")
+	if out, code := l.run("doctor"); code != 1 || !strings.Contains(out, "FAIL") || !strings.Contains(out, "virsh pool-info "+l.logsPool()) {
+		t.Errorf("doctor with a broken pool: exit code %d\n%s", code, out)
+	}
+
+	start := time.Now()
+	out, code = l.run("doctor", nowhere)
+	if code != 1 || !strings.Contains(out, "FAIL  libvirt (local)") || !strings.Contains(out, "Is libvirtd running") || !strings.Contains(out, "make setup") {
+		t.Errorf("doctor without libvirt: exit code %d\n%s", code, out)
+	}
+	if took := time.Since(start); took > promptly {
+		t.Errorf("doctor without libvirt took %v", took)
+	}
+}
+
+// TestHostOutOfReach has the service answer for a host that is not there.
+func TestHostOutOfReach(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.launch(nil, nowhere)
+	l.awaitHealth("degraded")
+	var h api.Health
+	until(t, promptly, said("the host is unreachable"), func() bool {
+		l.call(http.MethodGet, "/api/health", nil, http.StatusOK, &h)
+		return h.Hosts["local"] == "unreachable"
+	})
+	if h.Status != "degraded" || h.Database != "ok" {
+		t.Errorf("the health is %+v", h)
+	}
+	away := refusal{http.StatusServiceUnavailable, "host_unreachable", `Host "local"`}
+	start := time.Now()
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "image": "micro"}, away)
+	away.check(t, "upload", l.upload("x.qcow2", strings.NewReader(string(l.qemuImage("1M")))))
+	l.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, nil)
+	l.call(http.MethodGet, "/api/images", nil, http.StatusOK, nil)
+	var list struct {
+		Hosts []api.Host `json:"hosts"`
+	}
+	l.call(http.MethodGet, "/api/hosts", nil, http.StatusOK, &list)
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the answers took %v", took)
+	}
+	if len(list.Hosts) != 1 || list.Hosts[0].State != "unreachable" || list.Hosts[0].Error == "" {
+		t.Errorf("the hosts are %+v", list.Hosts)
+	}
+	start = time.Now()
+	l.stop()
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if out, code := l.run("image", "add", microImage, nowhere); code != 1 || !strings.Contains(out, "cannot be reached") {
+		t.Errorf("image add: exit code %d\n%s", code, out)
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// TestLargeUpload streams an image of half a GiB: what the service takes of
+// memory does not depend on that.
+func TestLargeUpload(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	// Real tables, then clusters that nothing refers to.
+	head := l.qemuImage("1G")
+	const size = 512 << 20
+	// A small one first: so that what is measured is the size and not the start.
+	if a := l.upload("small.qcow2", bytes.NewReader(head)); a.status != http.StatusCreated {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	before, start := l.peakMemory(), time.Now()
+	a := l.upload("large.qcow2", io.MultiReader(bytes.NewReader(head), &endless{size - int64(len(head))}))
+	took := time.Since(start)
+	var got api.Uploaded
+	if err := a.decode(&got); err != nil || a.status != http.StatusCreated {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	grown := l.peakMemory() - before
+	t.Logf("512 MiB took %v (%.0f MiB/s); peak memory grew by %.1f MiB to %d MiB", took.Round(time.Millisecond),
+		512/took.Seconds(), float64(grown)/(1<<20), l.peakMemory()>>20)
+	if grown >= 64<<20 {
+		t.Errorf("peak memory grew by %d MiB", grown>>20)
+	}
+	if got.Image.Size != size || got.Image.VirtualSize != 1<<30 || got.Image.State != "ready" {
+		t.Errorf("the image is %+v", got.Image)
+	}
+	l.stop()
+}
