@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
 )
 
 const testKey = "4c0b569e4c96df157eee1b65dd0e4d41"
@@ -217,7 +218,7 @@ func TestSignOn(t *testing.T) {
 	k := &tokens{t: t, secret: secret, used: map[string]bool{}, live: map[string]string{}}
 	web := httptest.NewServer(k)
 	defer web.Close()
-	g, l := newGateway(t), newLab("ann", "bob")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
 	s := newService(t, g, l, func(o *Options) {
 		o.JSONSecret = secret
 		if o.URL, err = url.Parse(web.URL + "/guacamole"); err != nil {

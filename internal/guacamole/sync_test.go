@@ -10,22 +10,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
 func TestConnectionOfARunningNode(t *testing.T) {
-	g, l := newGateway(t), newLab("ann", "bob")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
 	s := newService(t, g, l, nil)
 	id := l.run(1, "web1", 5901)
-	empty := g.snapshot("%")
-	if r, err := s.Compare(t.Context()); err != nil || r.Made != 1 || r.Users != 2 || g.snapshot("%") != empty {
+	empty := g.Snapshot()
+	if r, err := s.Compare(t.Context()); err != nil || r.Made != 1 || r.Users != 2 || g.Snapshot() != empty {
 		t.Errorf("a comparison: %v, %v", r, err)
 	}
 	if r := s.mustSync(t); r.Nodes != 1 || r.Made != 1 || r.Users != 2 {
 		t.Errorf("report: %v", r)
 	}
-	got := g.rows()["web1"]
-	want := row{
+	got := g.Connections()["web1"]
+	want := guacamoletest.Connection{
 		ID: got.ID, Name: "web1", Protocol: "vnc", Group: "SandboxLabs", Readers: []string{"ann", "bob"},
 		Parameters: map[string]string{"hostname": "127.0.0.1", "port": "5901", "password": "pass0001", "autoretry": "2"},
 	}
@@ -36,11 +37,11 @@ func TestConnectionOfARunningNode(t *testing.T) {
 	if !ok || link.ConnectionID != got.ID || !strings.HasPrefix(link.URL, "https://labs.example.org/guacamole/#/client/") {
 		t.Errorf("link %+v", link)
 	}
-	if n := one[int](g, `SELECT count(*) FROM guacamole_connection_group_permission p JOIN guacamole_entity e USING (entity_id)
+	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_connection_group_permission p JOIN guacamole_entity e USING (entity_id)
 		WHERE e.name IN ('ann', 'bob') AND permission = 'READ'`); n != 2 {
 		t.Errorf("%d people see the group, want 2", n)
 	}
-	if n := one[int](g, `SELECT count(*) FROM guacamole_system_permission`); n != 1 {
+	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_system_permission`); n != 1 {
 		t.Errorf("%d rights over the whole of Guacamole, want that of guacadmin alone", n)
 	}
 	if st := s.Status(); st.State != OK || st.Connections != 1 || st.Users != 2 || st.Passed.IsZero() {
@@ -48,11 +49,11 @@ func TestConnectionOfARunningNode(t *testing.T) {
 	}
 
 	// The same again changes nothing.
-	before := g.snapshot("%")
+	before := g.Snapshot()
 	if r := s.mustSync(t); r.Made+r.Updated+r.Removed+r.Users != 0 || r.Statements > 4 {
 		t.Errorf("a pass without differences: %v", r)
 	}
-	if after := g.snapshot("%"); after != before {
+	if after := g.Snapshot(); after != before {
 		t.Errorf("a pass without differences changed\n%s\nto\n%s", before, after)
 	}
 
@@ -62,7 +63,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 	if r := s.mustSync(t); r.Updated != 1 || r.Made != 0 {
 		t.Errorf("another port: %v", r)
 	}
-	if moved := g.rows()["web1"]; moved.ID != got.ID || moved.Parameters["port"] != "5999" {
+	if moved := g.Connections()["web1"]; moved.ID != got.ID || moved.Parameters["port"] != "5999" {
 		t.Errorf("another port: %+v", moved)
 	}
 
@@ -70,39 +71,39 @@ func TestConnectionOfARunningNode(t *testing.T) {
 	l.run(1, "web2", 5999)
 	s.NodeChanged(id)
 	s.mustSync(t)
-	if renamed := g.rows()["web2"]; renamed.ID != got.ID {
-		t.Errorf("renamed: %+v", g.rows())
+	if renamed := g.Connections()["web2"]; renamed.ID != got.ID {
+		t.Errorf("renamed: %+v", g.Connections())
 	}
 
 	// Off: the row goes, and the history stays.
-	g.exec(`INSERT INTO guacamole_connection_history (username, connection_id, connection_name, start_date) VALUES ('ann', $1, 'web2', now())`, got.ID)
+	g.Exec(`INSERT INTO guacamole_connection_history (username, connection_id, connection_name, start_date) VALUES ('ann', $1, 'web2', now())`, got.ID)
 	l.halt(1)
 	if r := s.mustSync(t); r.Removed != 1 {
 		t.Errorf("off: %v", r)
 	}
-	if rows := g.rows(); len(rows) != 0 {
+	if rows := g.Connections(); len(rows) != 0 {
 		t.Errorf("off, and still there: %+v", rows)
 	}
 	if _, ok := s.Link(id); ok {
 		t.Error("a node that is off has a link")
 	}
-	if n := one[int](g, `SELECT count(*) FROM guacamole_connection_history WHERE connection_id IS NULL`); n != 1 {
+	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_connection_history WHERE connection_id IS NULL`); n != 1 {
 		t.Error("the history went with the connection")
 	}
 }
 
 func TestStoppedNodesAreKept(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, func(o *Options) { o.KeepStopped = true })
 	id := l.run(1, "web1", 5901)
 	l.run(2, "never", 5902)
 	l.halt(2)
 	s.mustSync(t)
-	before := g.rows()["web1"]
+	before := g.Connections()["web1"]
 	l.halt(1)
 	s.NodeChanged(id)
 	s.mustSync(t)
-	rows := g.rows()
+	rows := g.Connections()
 	off := rows["web1 (off)"]
 	if len(rows) != 1 || off.ID != before.ID || !reflect.DeepEqual(off.Parameters, map[string]string{"hostname": "127.0.0.1"}) {
 		t.Fatalf("off: %+v", rows)
@@ -113,25 +114,25 @@ func TestStoppedNodesAreKept(t *testing.T) {
 	l.run(1, "web1", 5905)
 	s.NodeChanged(id)
 	s.mustSync(t)
-	if on := g.rows()["web1"]; on.ID != before.ID || on.Parameters["port"] != "5905" || on.Parameters["password"] == "" {
+	if on := g.Connections()["web1"]; on.ID != before.ID || on.Parameters["port"] != "5905" || on.Parameters["password"] == "" {
 		t.Errorf("on again: %+v", on)
 	}
 	l.change(func() { delete(l.nodes, id) })
 	s.mustSync(t)
-	if rows := g.rows(); len(rows) != 0 {
+	if rows := g.Connections(); len(rows) != 0 {
 		t.Errorf("deleted, and still there: %+v", rows)
 	}
 }
 
 func TestRowsOfOthersStay(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
 	l.run(1, "web1", 5901)
 	s.mustSync(t)
-	ours := g.rows()["web1"].ID
+	ours := g.Connections()["web1"].ID
 	// An administrator's own: beside our group, in it, copies of our rows, and
 	// things added to our rows.
-	g.exec(`
+	g.Exec(`
 		INSERT INTO guacamole_connection_group (connection_group_name) VALUES ('SandboxLabs');
 		INSERT INTO guacamole_connection (connection_name, protocol) VALUES ('foreign top', 'ssh');
 		INSERT INTO guacamole_connection (connection_name, protocol, parent_id) SELECT 'web2', 'rdp', parent_id FROM guacamole_connection WHERE connection_name = 'web1';
@@ -144,9 +145,9 @@ func TestRowsOfOthersStay(t *testing.T) {
 		INSERT INTO guacamole_connection_parameter SELECT connection_id, 'color-depth', '16' FROM guacamole_connection WHERE connection_name = 'web1';
 		INSERT INTO guacamole_connection_permission SELECT entity_id, connection_id, p::guacamole_object_permission_type
 		  FROM guacamole_entity, guacamole_connection, unnest(ARRAY['READ', 'UPDATE']) p WHERE name = 'Bob' AND connection_name = 'web1'`)
-	foreign := g.snapshot("%")
+	foreign := g.Snapshot()
 
-	if r := s.mustSync(t); r.Made+r.Updated+r.Removed+r.Users != 0 || g.snapshot("%") != foreign {
+	if r := s.mustSync(t); r.Made+r.Updated+r.Removed+r.Users != 0 || g.Snapshot() != foreign {
 		t.Errorf("rows of others were touched: %v", r)
 	}
 
@@ -156,7 +157,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 		l.viewers = append(l.viewers, Viewer{ID: "7", Name: "bob", Sees: func(n Node) bool { return n.Name == "web2" }})
 	})
 	s.mustSync(t)
-	rows := g.rows()
+	rows := g.Connections()
 	if r := rows["web2 (local)"]; r.Parameters["port"] != "5902" || !slices.Equal(r.Readers, []string{"ann", "bob (SandboxLabs)"}) {
 		t.Errorf("a node of a taken name: %+v", rows)
 	}
@@ -168,22 +169,22 @@ func TestRowsOfOthersStay(t *testing.T) {
 	s.mustSync(t)
 	for line := range strings.Lines(foreign) {
 		if strings.Contains(line, "foreign") || strings.Contains(line, "Bob") || strings.Contains(line, "guacadmin") || strings.Contains(line, "rdp") {
-			if !strings.Contains(g.snapshot("%"), strings.TrimSpace(line)) {
+			if !strings.Contains(g.Snapshot(), strings.TrimSpace(line)) {
 				t.Errorf("lost: %s", line)
 			}
 		}
 	}
-	if n := one[int](g, `SELECT count(*) FROM guacamole_entity WHERE name LIKE '%SandboxLabs%' OR (name = 'ann' AND type = 'USER')`); n != 0 {
+	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_entity WHERE name LIKE '%SandboxLabs%' OR (name = 'ann' AND type = 'USER')`); n != 0 {
 		t.Errorf("%d users of ours are left", n)
 	}
 }
 
 func TestDriftIsCorrected(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
 	id := l.run(1, "web1", 5901)
 	s.mustSync(t)
-	want := g.rows()["web1"]
+	want := g.Connections()["web1"]
 	for _, damage := range []string{
 		`UPDATE guacamole_connection_parameter SET parameter_value = '1' WHERE parameter_name = 'port'`,
 		`DELETE FROM guacamole_connection_parameter`,
@@ -192,9 +193,9 @@ func TestDriftIsCorrected(t *testing.T) {
 		`DELETE FROM guacamole_connection_group_permission`,
 		`DELETE FROM guacamole_connection_attribute WHERE attribute_name = 'sandboxlabs-host'`,
 	} {
-		g.exec(damage)
+		g.Exec(damage)
 		s.mustSync(t)
-		if got := g.rows()["web1"]; !reflect.DeepEqual(got, want) {
+		if got := g.Connections()["web1"]; !reflect.DeepEqual(got, want) {
 			t.Errorf("after %s:\n%+v, want\n%+v", damage, got, want)
 		}
 		if r := s.mustSync(t); r.Made+r.Updated+r.Removed+r.Users != 0 {
@@ -203,9 +204,9 @@ func TestDriftIsCorrected(t *testing.T) {
 	}
 	// What is deleted comes back, with an id of its own.
 	for _, damage := range []string{`DELETE FROM guacamole_connection`, `DELETE FROM guacamole_connection_group`, `DELETE FROM guacamole_entity WHERE name = 'ann'`} {
-		g.exec(damage)
+		g.Exec(damage)
 		s.mustSync(t)
-		got := g.rows()["web1"]
+		got := g.Connections()["web1"]
 		link, _ := s.Link(id)
 		want.ID = got.ID
 		if !reflect.DeepEqual(got, want) || link.ConnectionID != got.ID {
@@ -213,37 +214,37 @@ func TestDriftIsCorrected(t *testing.T) {
 		}
 	}
 	// An account that is renamed keeps its user.
-	before := one[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'ann'`)
+	before := guacamoletest.One[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'ann'`)
 	l.change(func() { l.viewers[0].Name = "anna" })
 	s.mustSync(t)
-	if after := one[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'anna'`); after != before {
+	if after := guacamoletest.One[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'anna'`); after != before {
 		t.Error("a renamed account has a new user")
 	}
 	// What they may see changes.
 	l.change(func() { l.viewers[0].Sees = func(Node) bool { return false } })
 	s.mustSync(t)
-	if r := g.rows()["web1"]; len(r.Readers) != 0 {
+	if r := g.Connections()["web1"]; len(r.Readers) != 0 {
 		t.Errorf("may still be seen by %q", r.Readers)
 	}
 }
 
 // What cannot be known now is left as it is.
 func TestUnknownIsLeft(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
 	l.run(1, "web1", 5901)
 	s.mustSync(t)
-	before := g.snapshot("%")
+	before := g.Snapshot()
 
 	l.change(func() { l.unknown["local"] = true })
-	if r := s.mustSync(t); !slices.Equal(r.UnknownHosts, []string{"local"}) || g.snapshot("%") != before {
+	if r := s.mustSync(t); !slices.Equal(r.UnknownHosts, []string{"local"}) || g.Snapshot() != before {
 		t.Errorf("the host is away: %v", r)
 	}
 	// A fresh process, whose host has not answered yet.
 	empty := newLab("ann")
 	empty.unknown["local"] = true
 	fresh := newService(t, g, empty, nil)
-	if fresh.mustSync(t); g.snapshot("%") != before {
+	if fresh.mustSync(t); g.Snapshot() != before {
 		t.Error("a fresh process removed what it did not know")
 	}
 	if link, ok := fresh.Link(nodeID(1)); !ok || link.ConnectionID == 0 {
@@ -256,32 +257,32 @@ func TestUnknownIsLeft(t *testing.T) {
 	if r, err := s.Sync(t.Context()); err != nil || len(r.Problems) != 1 {
 		t.Errorf("accounts unknown: %v, %v", r, err)
 	}
-	if r := g.rows()["web1"]; r.Parameters["port"] != "5907" || !slices.Equal(r.Readers, []string{"ann"}) {
+	if r := g.Connections()["web1"]; r.Parameters["port"] != "5907" || !slices.Equal(r.Readers, []string{"ann"}) {
 		t.Errorf("accounts unknown: %+v", r)
 	}
 }
 
 // A node that libvirt moves is on two hosts for a while.
 func TestMigration(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, func(o *Options) { o.VNCHosts = map[string]string{"two": "10.0.0.2"} })
 	id := l.run(1, "web1", 5901)
 	s.mustSync(t)
-	before := g.rows()["web1"].ID
+	before := g.Connections()["web1"].ID
 	l.change(func() { l.nodes[id] = Node{ID: id, Name: "web1", Host: "two", Running: true} })
 	s.NodeChanged(id)
 	s.mustSync(t)
-	if r := g.rows()["web1"]; r.ID != before || r.Parameters["hostname"] != "10.0.0.2" {
+	if r := g.Connections()["web1"]; r.ID != before || r.Parameters["hostname"] != "10.0.0.2" {
 		t.Errorf("moved: %+v", r)
 	}
 	l.change(func() { l.unknown["local"] = true; delete(l.nodes, id) })
-	if s.mustSync(t); len(g.rows()) != 0 {
+	if s.mustSync(t); len(g.Connections()) != 0 {
 		t.Error("the connection is still counted to the old host")
 	}
 }
 
 func TestTwoReconcilersAtOnce(t *testing.T) {
-	g, l := newGateway(t), newLab("ann", "bob")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
 	const nodes = 30
 	for i := range nodes {
 		l.run(i, fmt.Sprintf("node%d", i/2), 5900+i) // two nodes of each name
@@ -297,14 +298,14 @@ func TestTwoReconcilersAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		rows := g.rows()
+		rows := g.Connections()
 		if len(rows) != nodes {
 			t.Errorf("round %d: %d connections, want %d", round, len(rows), nodes)
 		}
-		if n := one[int](g, `SELECT count(*) FROM guacamole_connection_group`); n != 1 {
+		if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_connection_group`); n != 1 {
 			t.Errorf("round %d: %d groups", round, n)
 		}
-		if n := one[int](g, `SELECT count(*) FROM guacamole_entity`); n != 3 {
+		if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_entity`); n != 3 {
 			t.Errorf("round %d: %d users, want 3", round, n)
 		}
 		for i := range nodes {
@@ -317,7 +318,7 @@ func TestTwoReconcilersAtOnce(t *testing.T) {
 }
 
 func TestEventsAreFollowedWithinASecond(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	changed := make(chan string, 100)
 	s := newService(t, g, l, func(o *Options) { o.Changed = func(id string) { changed <- id } })
 	start(t, s)
@@ -329,22 +330,22 @@ func TestEventsAreFollowedWithinASecond(t *testing.T) {
 	slowest := time.Duration(0)
 	for port := 5910; port < 5920; port++ {
 		s.NodeChanged(l.run(1, "web1", port))
-		slowest = max(slowest, until(t, promptly, "the port is followed", func() bool { return g.rows()["web1"].Parameters["port"] == fmt.Sprint(port) }))
+		slowest = max(slowest, until(t, promptly, "the port is followed", func() bool { return g.Connections()["web1"].Parameters["port"] == fmt.Sprint(port) }))
 	}
 	s.NodeChanged(l.halt(1))
-	slowest = max(slowest, until(t, promptly, "the stop is followed", func() bool { return len(g.rows()) == 0 }))
+	slowest = max(slowest, until(t, promptly, "the stop is followed", func() bool { return len(g.Connections()) == 0 }))
 	<-changed
 	t.Logf("slowest of 11 changes: %v", slowest)
 }
 
 func TestDatabaseOutage(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
 	l.run(1, "web1", 5901)
 	l.run(2, "web2", 5902)
 	start(t, s)
 	until(t, patience, "the first pass is over", func() bool { return s.Status().State == OK })
-	before := g.rows()["web1"].ID
+	before := g.Connections()["web1"].ID
 
 	end := storetest.Outage(t)
 	s.NodeChanged(l.run(1, "web1", 5911))
@@ -358,9 +359,8 @@ func TestDatabaseOutage(t *testing.T) {
 		t.Error("the link is gone with the database")
 	}
 	end()
-	g.reconnect()
-	took := until(t, patience, "the sync has caught up", func() bool { return s.Status().State == OK && g.rows()["web3"].ID != 0 })
-	rows := g.rows()
+	took := until(t, patience, "the sync has caught up", func() bool { return s.Status().State == OK && g.Connections()["web3"].ID != 0 })
+	rows := g.Connections()
 	if len(rows) != 2 || rows["web1"].ID != before || rows["web1"].Parameters["port"] != "5911" {
 		t.Errorf("after the outage: %+v", rows)
 	}
@@ -368,7 +368,7 @@ func TestDatabaseOutage(t *testing.T) {
 }
 
 func TestTwoHundredNodes(t *testing.T) {
-	g, l := newGateway(t), newLab("ann", "bob", "cy")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob", "cy")
 	s := newService(t, g, l, nil)
 	const nodes = 200
 	for i := range nodes {
@@ -376,7 +376,7 @@ func TestTwoHundredNodes(t *testing.T) {
 	}
 	r := s.mustSync(t)
 	t.Logf("first pass: %v", r)
-	if r.Made != nodes || len(g.rows()) != nodes {
+	if r.Made != nodes || len(g.Connections()) != nodes {
 		t.Errorf("first pass: %v", r)
 	}
 	r = s.mustSync(t)
@@ -400,16 +400,16 @@ func TestTwoHundredNodes(t *testing.T) {
 	}
 	r = s.mustSync(t)
 	t.Logf("all off: %v", r)
-	if r.Removed != nodes || len(g.rows()) != 0 {
+	if r.Removed != nodes || len(g.Connections()) != 0 {
 		t.Errorf("all off: %v", r)
 	}
 }
 
 func TestProblemsOfTheDatabaseAreExplained(t *testing.T) {
-	g, l := newGateway(t), newLab("ann")
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	for name, c := range map[string]struct{ url, says string }{
-		"wrong password": {strings.Replace(g.url, ":guest@", ":wrong@", 1), "refuses the user"},
-		"no database":    {strings.Replace(g.url, "/test_", "/absent_", 1), "does not exist"},
+		"wrong password": {strings.Replace(g.URL, ":guest@", ":wrong@", 1), "refuses the user"},
+		"no database":    {strings.Replace(g.URL, "/test_", "/absent_", 1), "does not exist"},
 		"no tables":      {storetest.Postgres(t), "does not have the tables"},
 		"nobody there":   {"postgres://u:secret@127.0.0.1:1/x", "check that it runs"},
 	} {
@@ -418,7 +418,7 @@ func TestProblemsOfTheDatabaseAreExplained(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	g.exec(`REVOKE INSERT ON guacamole_connection FROM ` + one[string](g, `SELECT 'sandboxlabs_' || current_database()`))
+	g.Exec(`REVOKE INSERT ON guacamole_connection FROM ` + g.Role)
 	l.run(1, "web1", 5901)
 	if _, err := newService(t, g, l, nil).Sync(t.Context()); err == nil || !strings.Contains(err.Error(), "guacamole-role.sql") {
 		t.Errorf("missing rights: %v", err)
