@@ -292,7 +292,8 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 	return r
 }
 
-// inspect reads the header of a volume in the images pool, and checks it.
+// inspect reads the header of a volume in the images pool, and checks it and
+// that the file is whole.
 func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, error) {
 	p, err := s.pool(host, imagesRole)
 	if err != nil {
@@ -314,7 +315,7 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, erro
 			return err
 		}
 		defer func() { _ = vol.Free() }()
-		head, err := readHead(conn, vol)
+		head, err := readPart(conn, vol, 0, HeaderBytes)
 		if err != nil {
 			return err
 		}
@@ -325,27 +326,31 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, erro
 		if err != nil {
 			return err
 		}
-		return q.Verify(int64(info.Allocation)) //nolint:gosec // bytes of a real file
+		size := int64(info.Allocation) //nolint:gosec // bytes of a real file
+		if err := q.Verify(size); err != nil {
+			return err
+		}
+		return q.VerifyEnd(size, func(offset, length int64) ([]byte, error) { return readPart(conn, vol, offset, length) })
 	})
 	return q, err
 }
 
-// readHead reads the first HeaderBytes of a volume, or all of a shorter one.
-func readHead(conn *libvirt.Connect, vol *libvirt.StorageVol) ([]byte, error) {
+// readPart reads a part of a volume, or what there is of it.
+func readPart(conn *libvirt.Connect, vol *libvirt.StorageVol, offset, length int64) ([]byte, error) {
 	stream, err := conn.NewStream(0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = stream.Free() }()
-	if err := vol.Download(stream, 0, HeaderBytes, 0); err != nil {
+	if err := vol.Download(stream, uint64(offset), uint64(length), 0); err != nil { //nolint:gosec // neither is negative
 		return nil, err
 	}
-	head, err := io.ReadAll(io.LimitReader(streamReader{stream}, HeaderBytes))
+	part, err := io.ReadAll(io.LimitReader(streamReader{stream}, length))
 	if err != nil {
 		_ = stream.Abort()
 		return nil, err
 	}
-	return head, stream.Finish()
+	return part, stream.Finish()
 }
 
 // streamReader reads a blocking libvirt stream.

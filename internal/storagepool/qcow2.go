@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -43,6 +44,9 @@ type Qcow2 struct {
 	// NeedsBytes is the least size that the file must have to hold the tables
 	// which the header points to.
 	NeedsBytes int64
+
+	refcountOffset, refcountBytes int64 // of the table of the refcount blocks
+	refcountBits                  int64 // 1 to 64
 }
 
 // Verify answers fault.ImageUnsafe when a file of size bytes cannot hold what
@@ -52,6 +56,58 @@ func (q Qcow2) Verify(size int64) error {
 		return unsafe("the file ends after %d bytes, but its header points to tables up to byte %d: it was cut off. Copy or export it again", size, q.NeedsBytes)
 	}
 	return nil
+}
+
+// VerifyEnd answers fault.ImageUnsafe when a file of size bytes, which Verify
+// passed, ends before the last cluster that its reference counts show as in use.
+// The guest would find holes in its disk. read returns a part of the file, less
+// of it where the file ends.
+func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, error)) error {
+	table, err := read(q.refcountOffset, q.refcountBytes)
+	if err != nil {
+		return err
+	}
+	perBlock := q.ClusterBytes * 8 / q.refcountBits
+	for i := int64(len(table))/8 - 1; i >= 0; i-- {
+		offset := int64(binary.BigEndian.Uint64(table[i*8:]) & refcountOffsetMask) //nolint:gosec // the mask keeps it positive
+		if offset == 0 {
+			continue
+		}
+		if offset >= size {
+			return unsafe("its reference counts are at byte %d, and the file ends after %d: it was cut off. Copy or export it again", offset, size)
+		}
+		block, err := read(offset, q.ClusterBytes)
+		if err != nil {
+			return err
+		}
+		last, found := lastInUse(block, q.refcountBits)
+		if !found {
+			continue
+		}
+		if begin := (i*perBlock + last) * q.ClusterBytes; begin >= size {
+			return unsafe("it uses a cluster at byte %d, and the file ends after %d: it was cut off. Copy or export it again; if it is whole, correct it with `qemu-img check -r leaks`", begin, size)
+		}
+		return nil
+	}
+	return unsafe("its reference counts are empty. Repair it with `qemu-img check -r all`")
+}
+
+// refcountOffsetMask leaves out the reserved bits of a refcount table's entry.
+const refcountOffsetMask = math.MaxInt64 &^ 0x1ff
+
+// lastInUse finds the last reference count in a block that is not zero. Counts
+// narrower than a byte fill it from its low bits up.
+func lastInUse(block []byte, countBits int64) (index int64, found bool) {
+	for i := len(block) - 1; i >= 0; i-- {
+		if block[i] == 0 {
+			continue
+		}
+		if countBits >= 8 {
+			return int64(i) * 8 / countBits, true
+		}
+		return int64(i)*8/countBits + int64(bits.Len8(block[i])-1)/countBits, true
+	}
+	return 0, false
 }
 
 // ParseQcow2 reads the header of a qcow2 image from the first bytes of its file
@@ -129,6 +185,8 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		return Qcow2{}, unsafe("its L1 table has %d entries, where its virtual size asks for %d", l1Entries, needed)
 	}
 	refcountBytes := int64(be.Uint32(head[56:])) * cluster
+	q.refcountBytes, q.refcountBits = refcountBytes, 1<<refcountOrder
+	q.refcountOffset = int64(be.Uint64(head[48:]) & math.MaxInt64) //nolint:gosec // checked below
 	if refcountBytes == 0 || refcountBytes > maxRefcountBytes {
 		return Qcow2{}, unsafe("its refcount table is %d bytes long", refcountBytes)
 	}

@@ -177,6 +177,46 @@ func TestParseQcow2TakesWhatQEMUMakes(t *testing.T) {
 	}
 }
 
+// A file that ends before its last cluster in use is refused, wherever its
+// tables are; one byte of that cluster is enough, as QEMU pads nothing.
+func TestVerifyEndFindsDataThatWasCutOff(t *testing.T) {
+	if _, err := exec.LookPath("qemu-img"); err != nil {
+		t.Skip("qemu-img is not installed; run `make setup`")
+	}
+	for _, options := range []string{"compat=0.10", "compat=1.1", "cluster_size=512", "cluster_size=2M", "extended_l2=on", "lazy_refcounts=on",
+		"refcount_bits=1", "refcount_bits=4", "refcount_bits=8", "refcount_bits=64", "preallocation=metadata", "preallocation=full"} {
+		path := filepath.Join(t.TempDir(), "image.qcow2")
+		if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, "64M").CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", options, err, out)
+		}
+		if out, err := exec.CommandContext(t.Context(), "qemu-io", "-c", "write -P 0x5a 5M 3M", "-c", "write -P 0x5b 40M 100k", path).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", options, err, out)
+		}
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := ParseQcow2(file[:min(len(file), HeaderBytes)], MaxVirtualBytes)
+		if err != nil {
+			t.Fatalf("%s: %v", options, err)
+		}
+		verify := func(size int64) error {
+			return q.VerifyEnd(size, func(offset, length int64) ([]byte, error) {
+				return file[min(offset, size):min(offset+length, size)], nil
+			})
+		}
+		size := int64(len(file))
+		if err := verify(size); err != nil {
+			t.Errorf("%s: %v", options, err)
+		}
+		for _, end := range []int64{(size - 1) / q.ClusterBytes * q.ClusterBytes, size/2 + 1, q.NeedsBytes} {
+			if err := verify(end); fault.CodeOf(err) != fault.ImageUnsafe {
+				t.Errorf("%s, cut off after %d of %d bytes: %v", options, end, size, err)
+			}
+		}
+	}
+}
+
 func FuzzParseQcow2(f *testing.F) {
 	f.Add(header())
 	f.Add(header()[:80])

@@ -118,6 +118,10 @@ func (s *Service) fill(ctx context.Context, rec record, u Upload, header Qcow2, 
 	if err := header.Verify(n); err != nil {
 		return err
 	}
+	// What is stored is what counts: its tables are read back.
+	if _, err := s.inspect(ctx, rec.Host, rec.Volume); err != nil {
+		return err
+	}
 	rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	if u.SHA256 != "" && !strings.EqualFold(u.SHA256, rec.SHA256) {
 		return fault.Field("sha256", "The file's SHA-256 is %s, not the one that was given. It was changed or cut off on the way; upload it again.", rec.SHA256)
