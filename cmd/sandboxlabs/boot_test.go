@@ -35,6 +35,8 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	c.shell("hostname", "greenhouse")
 	c.shell("while [ ! -e /run/seed.done ]; do usleep 100000; done; cat /root/seeded", "grown")
 
+	l.wantLeaseShown(c, n)
+
 	// What virtlogd recorded from the first byte on is what the viewer saw.
 	l.virsh("pool-refresh", l.logsPool())
 	path := filepath.Join(t.TempDir(), "console.log")
@@ -56,4 +58,21 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	if left := strings.Join(l.volumes(l.logsPool()), " "); strings.Contains(left, n.ID) {
 		t.Errorf("the console log is still there: %s", left)
 	}
+}
+
+// wantLeaseShown waits until the guest has an address of libvirt's network, and
+// asserts that it is the one which the node shows.
+func (l *lab) wantLeaseShown(c *terminal, n api.Node) {
+	l.t.Helper()
+	var hosts struct{ Hosts []api.Host }
+	l.call("GET", "/api/hosts", nil, 200, &hosts)
+	if hosts.Hosts[0].Network != "default" {
+		l.t.Log("the network `default` does not run: no leases to look at")
+		return
+	}
+	events := l.follow() // before the first look, so that no change is missed
+	for n = l.node(n.ID); len(n.Addresses) == 0; n = l.node(n.ID) {
+		events.await("a change of the node", patience, func(e serverEvent) bool { return e.node().ID == n.ID })
+	}
+	c.shell("until ip -4 addr show eth0 | grep -w "+n.Addresses[0]+"; do usleep 100000; done", n.Addresses[0])
 }

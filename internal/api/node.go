@@ -64,7 +64,7 @@ func (s *Server) node(n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: n.Owner, Tags: []string{}, Addresses: []string{},
+		Accelerator: n.Accelerator, Owner: n.Owner, Tags: []string{}, Addresses: append([]string{}, n.Addresses...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 	}
 	v.Console.Ports = serialPorts(n)

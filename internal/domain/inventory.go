@@ -319,7 +319,7 @@ func (inv *inventory) put(n Node) {
 	switch {
 	case !n.Active():
 	case known && (old.Active() || old.State == Unreachable):
-		n.Started = old.Started
+		n.Started, n.Addresses = old.Started, old.Addresses
 	case known:
 		n.Started = time.Now()
 	}

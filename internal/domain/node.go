@@ -49,6 +49,9 @@ type Node struct {
 	Owner      string
 	Created    time.Time // zero when not known
 	Started    time.Time // zero while it is off, or when it was started before the service
+	// Addresses are the IP addresses that libvirt's DHCP gave it, while it runs; a
+	// snapshot's list is never changed.
+	Addresses []string
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string
 }

@@ -102,6 +102,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, f := range s.inv.feeds {
 		wg.Go(func() { s.inv.run(ctx, f) })
 		wg.Go(func() { s.tend(ctx, f.host) })
+		wg.Go(func() { s.lookAtAddresses(ctx, f.host) })
 	}
 	wg.Wait()
 	return nil

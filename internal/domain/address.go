@@ -1,0 +1,73 @@
+package domain
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// addressInterval is how often the leases of running nodes are read: libvirt
+// sends no event for them.
+const addressInterval = 5 * time.Second
+
+// lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends.
+func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
+	tick := time.NewTicker(addressInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, n := range s.inv.list() {
+			if n.Host != h.Name() || n.State != Running {
+				continue
+			}
+			// A node that goes off meanwhile, or has no network of libvirt's, has none.
+			_ = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+				addresses, err := leases(d)
+				if err == nil {
+					s.inv.setAddresses(n, addresses)
+				}
+				return err
+			})
+		}
+	}
+}
+
+// leases returns the addresses that libvirt's own DHCP servers gave the domain.
+func leases(d *libvirt.Domain) ([]string, error) {
+	interfaces, err := d.ListAllInterfaceAddresses(libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, i := range interfaces {
+		for _, a := range i.Addrs {
+			list = append(list, a.Addr)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// setAddresses notes the addresses of a node that still runs.
+func (inv *inventory) setAddresses(n Node, addresses []string) {
+	inv.mu.Lock()
+	now, ok := inv.nodes[n.Host][n.ID]
+	changed := ok && now.State == Running && !slices.Equal(now.Addresses, addresses)
+	if changed {
+		now.Addresses = addresses
+		inv.nodes[n.Host][n.ID] = now
+	}
+	inv.mu.Unlock()
+	if changed {
+		inv.publish(event.NodeChanged, n.ID, now)
+	}
+}
