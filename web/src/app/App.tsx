@@ -3,6 +3,7 @@ import { useState } from "react";
 import { BrowserRouter } from "react-router";
 
 import { ToastProvider } from "../shared/ui/toasts";
+import { CrashBoundary } from "./CrashBoundary";
 import { createQueries } from "./queries";
 import { AppRoutes } from "./routes";
 
@@ -13,7 +14,9 @@ export function App() {
     <QueryClientProvider client={queries}>
       <BrowserRouter>
         <ToastProvider>
-          <AppRoutes />
+          <CrashBoundary>
+            <AppRoutes />
+          </CrashBoundary>
         </ToastProvider>
       </BrowserRouter>
     </QueryClientProvider>

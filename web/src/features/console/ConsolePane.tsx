@@ -75,6 +75,13 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
   }, [session]);
 
   useEffect(() => {
+    // The button that brought it to life has left the page, and the focus with it.
+    if (state.guest === "connected" && document.activeElement === document.body) {
+      terminal.current?.focus();
+    }
+  }, [state.guest]);
+
+  useEffect(() => {
     terminal.current?.setFontSize(settings.fontSize);
     terminal.current?.setScreenReader(settings.screenReader);
     saveSettings(settings);

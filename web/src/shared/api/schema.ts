@@ -244,6 +244,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/console/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what the serial console has printed
+         * @description The bytes as the guest printed them, also while the node is off. The host keeps the newest 6 to 8 MiB; places count from the oldest byte that is kept. When X-Log-Size is less than before, old bytes were dropped and all places have moved.
+         */
+        get: operations["get-console-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/console/log/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Find lines in what the serial console has printed */
+        get: operations["search-console-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/guacamole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get an address that opens the node's screen in Guacamole
+         * @description The address signs you in to Guacamole. It is for you alone, and for use at once.
+         */
+        post: operations["open-guacamole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/pause": {
         parameters: {
             query?: never;
@@ -329,6 +386,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/screenshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See the node's screen as a PNG
+         * @description As of at most a second ago. Works for every running node with a display, whatever the kind.
+         */
+        get: operations["get-screenshot"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/stop": {
         parameters: {
             query?: never;
@@ -355,7 +432,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a one-use ticket for the node's console */
+        /** Make a one-use ticket for the node's console or screen */
         post: operations["create-ticket"];
         delete?: never;
         options?: never;
@@ -452,6 +529,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ws/vnc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The node's screen (WebSocket)
+         * @description Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted, 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
+         */
+        get: operations["screen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -464,12 +561,20 @@ export interface components {
             /** @description At least 12 characters. */
             new: string;
         };
+        CloudInit: {
+            hostname?: string;
+            /** @description Public keys that may sign in as the image's default user. */
+            sshKeys?: string[];
+            /** @description A script (#!), a #cloud-config, or MIME parts. */
+            userData?: string;
+        };
         "Create-ticketRequest": {
             /**
+             * @description vnc is the screen.
              * @default console
              * @enum {string}
              */
-            kind: "console";
+            kind: "console" | "vnc";
         };
         "Create-tokenRequest": {
             /**
@@ -494,6 +599,11 @@ export interface components {
         Health: {
             /** @enum {string} */
             database: "ok" | "unreachable";
+            /**
+             * @description Whether Guacamole's database can be kept in step. Nodes do not depend on it.
+             * @enum {string}
+             */
+            guacamole: "off" | "ok" | "unreachable";
             /** @description State by host: connected, connecting, unreachable, or storage (its pools cannot be used). */
             hosts: {
                 [key: string]: string;
@@ -576,13 +686,27 @@ export interface components {
         "List-tokensResponse": {
             tokens: components["schemas"]["Token"][];
         };
-        MeBody: {
+        LogMatch: {
+            /** @description As UTF-8, without its end. */
+            line: string;
             /**
-             * @description off: everybody is let in.
-             * @enum {string}
+             * Format: int64
+             * @description Of the line's first byte in the log.
              */
-            auth: "on" | "off";
-            user: components["schemas"]["User"];
+            offset: number;
+        };
+        LogMatchesBody: {
+            matches: components["schemas"]["LogMatch"][];
+            /**
+             * Format: int64
+             * @description Give it as offset to search on; absent when the log was searched to its end.
+             */
+            next?: number;
+            /**
+             * Format: int64
+             * @description Bytes of the whole log.
+             */
+            size: number;
         };
         Node: {
             /** @description kvm or qemu (software emulation). */
@@ -592,6 +716,8 @@ export interface components {
             console: components["schemas"]["NodeConsoleStruct"];
             /** Format: date-time */
             created?: string;
+            /** @description While Guacamole has a connection of the node. */
+            guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
             /** @description The domain's UUID. */
             id: string;
@@ -618,6 +744,14 @@ export interface components {
         };
         NodeConsoleStruct: {
             available: boolean;
+            /** @description The first is the one that is opened when none is asked for. */
+            ports: components["schemas"]["SerialPort"][];
+        };
+        NodeGuacamole: {
+            /** Format: int64 */
+            connectionId: number;
+            /** @description Of the node's screen in Guacamole; it grants nothing by itself. */
+            url: string;
         };
         NodeImage: {
             id: string;
@@ -643,6 +777,8 @@ export interface components {
              * @example micro
              */
             baseImage?: string;
+            /** @description For guests with cloud-init (NoCloud), and for micro. */
+            cloudInit?: components["schemas"]["CloudInit"];
             /** @description Id of a custom image. */
             customImageName?: string;
             /** @description The first host when left out. */
@@ -682,6 +818,9 @@ export interface components {
             /** Format: int64 */
             port: number;
         };
+        "Open-guacamoleResponse": {
+            url: string;
+        };
         Pool: {
             /** Format: int64 */
             available: number;
@@ -720,11 +859,22 @@ export interface components {
              */
             ram: number;
         };
+        SerialPort: {
+            /** @description Whether it can be opened: it is of type pty. */
+            available: boolean;
+            /** @description Whether what it prints is recorded. */
+            logged: boolean;
+            /**
+             * @description libvirt's alias; what ?port= takes.
+             * @example serial0
+             */
+            name: string;
+        };
         "Sign-inRequest": {
             password: string;
             username: string;
         };
-        "Sign-inResponse": {
+        SignedIn: {
             /**
              * @description off: everybody is let in.
              * @enum {string}
@@ -787,7 +937,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Sign-inResponse"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
             /** @description Error */
@@ -846,7 +996,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MeBody"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
             /** @description Error */
@@ -1303,6 +1453,115 @@ export interface operations {
             };
         };
     };
+    "get-console-log": {
+        parameters: {
+            query?: {
+                /** @description Where to begin; less than 0 counts from the end. 0 when left out. */
+                offset?: number;
+                /** @description Bytes at most; 262144 when left out, all of them for a download. */
+                limit?: number;
+                /** @description Which serial port: one of console.ports. */
+                port?: string;
+                /** @description Have a browser save it as a file. */
+                download?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Place of the first byte of the answer. */
+                    "X-Log-Offset"?: number;
+                    /** @description Bytes of the whole log. */
+                    "X-Log-Size"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+    "search-console-log": {
+        parameters: {
+            query: {
+                /** @description Without regard to case. */
+                text: string;
+                /** @description Where to begin. */
+                offset?: number;
+                /** @description Lines at most. */
+                limit?: number;
+                /** @description Which serial port: one of console.ports. */
+                port?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogMatchesBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "open-guacamole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Open-guacamoleResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "pause-node": {
         parameters: {
             query?: never;
@@ -1460,6 +1719,44 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+        };
+    };
+    "get-screenshot": {
+        parameters: {
+            query?: {
+                /** @description Pixels; scales down. As wide as the screen when left out. */
+                width?: number;
+            };
+            header?: {
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Type"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -1699,6 +1996,29 @@ export interface operations {
         parameters: {
             query: {
                 nodeId: string;
+                readonly?: boolean;
+                ticket?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Switching Protocols */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    screen: {
+        parameters: {
+            query: {
+                nodeId: string;
+                /** @description Keys, pointer and clipboard do not reach the node. */
                 readonly?: boolean;
                 ticket?: string;
             };

@@ -1,23 +1,22 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf } from "../../../shared/api/client";
-import { type Session, sessionKey } from "./session";
+import { api, done } from "../../../shared/api/client";
+import { sessionKey } from "./session";
 
 interface Credentials {
   username: string;
   password: string;
 }
 
-export async function signIn(credentials: Credentials): Promise<Session> {
-  const { user } = await bodyOf(api.POST("/api/auth/login", { body: credentials }));
-  return { user, auth: "on" };
+export async function signIn(credentials: Credentials): Promise<void> {
+  await done(api.POST("/api/auth/login", { body: credentials }));
 }
 
-/** Signs in; the cookie that comes with the answer is the browser's. */
+/** Signs in, and reads who that is now; the cookie that comes with the answer is the browser's. */
 export function useSignIn() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: signIn,
-    onSuccess: (session) => queries.setQueryData(sessionKey, session),
+    onSuccess: () => queries.invalidateQueries({ queryKey: sessionKey }),
   });
 }

@@ -1,0 +1,16 @@
+// Writes src/shared/api/schema.ts from openapi.json, which the service prints:
+// bin/sandboxlabs openapi > web/openapi.json
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import openapiTS, { COMMENT_HEADER, astToString } from "openapi-typescript";
+
+const web = join(import.meta.dirname, "..");
+
+// The document calls each array nullable, as Go's slices are. The service
+// always writes an array, so that nobody has to look for null.
+const text = readFileSync(join(web, "openapi.json"), "utf8").replace(
+  /"type":\s*\[\s*"array",\s*"null"\s*\]/g,
+  `"type": "array"`,
+);
+const nodes = await openapiTS(text);
+writeFileSync(join(web, "src", "shared", "api", "schema.ts"), COMMENT_HEADER + astToString(nodes));
