@@ -89,7 +89,10 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if err != nil {
 		return nil, err
 	}
-	if a.console, err = console.New(console.Options{Hosts: a.hosts, Nodes: a.nodes, Log: log}); err != nil {
+	a.console, err = console.New(console.Options{
+		Hosts: a.hosts, Nodes: a.nodes, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	a.nodes.Watch(a.console.NodeChanged)

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -44,6 +45,8 @@ type config struct {
 	PublicURL   *url.URL // nil: the listening address
 	Guacamole   guacamoleConfig
 	LogLevel    slog.Level
+
+	ConsoleHistoryBytes int // 1 KiB to 16 MiB
 }
 
 // addConfigFlags declares the options, their defaults and their meaning: the
@@ -60,6 +63,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
 	addGuacamoleFlags(f)
+	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
 
@@ -142,6 +146,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
 		return c, fmt.Errorf("log-level: %w", err)
+	}
+	c.ConsoleHistoryBytes, err = strconv.Atoi(k.String("console-history-bytes"))
+	if err != nil || c.ConsoleHistoryBytes < 1<<10 || c.ConsoleHistoryBytes > 16<<20 {
+		return c, fmt.Errorf("console-history-bytes: %q is not a number from 1024 to 16777216", k.String("console-history-bytes"))
 	}
 	if c.Database == "sqlite" {
 		c.Database = "sqlite:" + filepath.Join(c.DataDir, "sandboxlabs.db")

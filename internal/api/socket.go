@@ -31,6 +31,7 @@ type control struct {
 	State string `json:"state,omitempty"`
 	Count int    `json:"count,omitempty"`
 	Bytes int64  `json:"bytes,omitempty"`
+	By    string `json:"by,omitempty"`
 	Code  string `json:"code,omitempty"`
 	Text  string `json:"message,omitempty"`
 	Cols  int    `json:"cols,omitempty"`
@@ -137,8 +138,22 @@ func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id strin
 
 // consoleSocket joins a WebSocket and a node's serial console.
 func (s *Server) consoleSocket(c echo.Context) error {
+	var port console.Port
+	// Without a node's id nodeSocket says what is missing.
+	if id := c.QueryParam("nodeId"); id != "" {
+		n, err := s.o.Nodes.Node(id)
+		if err != nil {
+			return err
+		}
+		p, err := n.UsablePort(c.QueryParam("port"))
+		if err != nil {
+			return err
+		}
+		port = console.Port{Alias: p.Alias, Device: p.Device, LogPath: p.LogPath}
+	}
+	who, _ := principalOf(c.Request().Context())
 	return s.nodeSocket(c, func(ctx context.Context, socket *websocket.Conn, id string, readOnly bool) (traffic, error) {
-		viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{ReadOnly: readOnly})
+		viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{Port: port, Name: who.Name, ReadOnly: readOnly})
 		if err != nil {
 			return traffic{}, err
 		}
@@ -159,7 +174,7 @@ func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewe
 		}
 		switch {
 		case m.State != "":
-			err = sendControl(ctx, socket, control{Type: "status", State: string(m.State)})
+			err = sendControl(ctx, socket, control{Type: "status", State: string(m.State), By: m.By})
 		case m.Viewers > 0:
 			err = sendControl(ctx, socket, control{Type: "viewers", Count: m.Viewers})
 		case m.Lagged > 0:
@@ -186,11 +201,14 @@ func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Vie
 			var c control
 			if json.Unmarshal(data, &c) != nil {
 				err = fault.New(fault.Invalid, "Text frames are JSON control messages; send what is typed in binary frames.")
-			} else if c.Type == "take" {
-				err = viewer.Take()
+			} else {
+				switch c.Type {
+				case "take":
+					err = viewer.Take()
+				case "resize":
+					err = viewer.Resize(c.Cols, c.Rows)
+				}
 			}
-			// A serial line has no size: resize is for guests whose agent can
-			// take it, and harmless for all others.
 		}
 		switch f := (*fault.Error)(nil); {
 		case err == nil:

@@ -35,12 +35,13 @@ func (s *Server) registerStreams() {
 	})
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "console", Method: http.MethodGet, Path: "/ws/console", Summary: "The node's serial console (WebSocket)", Tags: []string{"nodes"},
-		Description: "Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{\"type\":\"status\",\"state\":\"connected|offline|taken\"}`, " +
+		Description: "Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{\"type\":\"status\",\"state\":\"connected|offline|taken\"}` (with `by` when a viewer took the console back), " +
 			"`{\"type\":\"viewers\",\"count\":2}`, `{\"type\":\"lagged\",\"bytes\":1234}`; to it `{\"type\":\"resize\",\"cols\":120,\"rows\":40}`, `{\"type\":\"take\"}`. " +
 			"The recent history comes first. The socket stays while the node is off. Enter with the cookie, a bearer token, or `?ticket=`.",
 		Parameters: []*huma.Param{
 			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},
 			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}},
+			{Name: "port", In: "query", Schema: &huma.Schema{Type: "string"}, Description: "One of the node's console.ports, by name or place; the first when left out."},
 			{Name: "ticket", In: "query", Schema: &huma.Schema{Type: "string"}},
 		},
 		Responses: map[string]*huma.Response{"101": {Description: "Switching Protocols"}},

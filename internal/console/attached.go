@@ -2,18 +2,18 @@ package console
 
 import "context"
 
-// AwaitAttached waits until the viewers of a node see its console live, or it
-// turns out that another program holds it; it returns at once when nobody
+// AwaitAttached waits until the viewers of a node see its consoles live, or it
+// turns out that another program holds them; it returns at once when nobody
 // watches. Who starts a node calls it between making the QEMU process and
 // letting the guest run, so that viewers miss nothing of the boot.
 func (m *Manager) AwaitAttached(ctx context.Context, id string) {
+	for _, h := range m.of(id) {
+		h.awaitAttached(ctx)
+	}
+}
+
+func (h *hub) awaitAttached(ctx context.Context) {
 	for {
-		m.mu.Lock()
-		h := m.hubs[id]
-		m.mu.Unlock()
-		if h == nil {
-			return
-		}
 		h.mu.Lock()
 		settled := len(h.viewers) == 0 || h.err != nil || h.state == Connected || h.state == Taken
 		changed := h.room

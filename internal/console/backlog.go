@@ -27,6 +27,12 @@ func (b *backlog) append(p []byte) {
 	b.start = max(b.start, b.end-int64(len(b.buf)))
 }
 
+// skip counts n bytes that were lost: what is kept was before them, and goes.
+func (b *backlog) skip(n int64) {
+	b.end += n
+	b.start = b.end
+}
+
 // reserve makes room for n bytes in all, or for limit if that is less.
 func (b *backlog) reserve(n int) {
 	const first = 4 << 10

@@ -49,7 +49,7 @@ func TestBacklogKeepsTheNewestBytes(t *testing.T) {
 // where it joined: nothing is missing, nothing comes twice.
 func TestViewerSeesEveryByteOnceOrIsToldOfIt(t *testing.T) {
 	const history, queue = 1000, 5000
-	h := newHub(&Manager{history: history, backlog: queue}, "node")
+	h := newHub(&Manager{history: history, backlog: queue}, "node", Port{})
 	rng := rand.New(rand.NewPCG(1, 2))
 	type reader struct {
 		v     *Viewer
@@ -103,13 +103,13 @@ func TestViewerSeesEveryByteOnceOrIsToldOfIt(t *testing.T) {
 }
 
 func TestViewerIsToldStatesWhereTheyHappened(t *testing.T) {
-	h := newHub(&Manager{history: 100, backlog: 100}, "node")
+	h := newHub(&Manager{history: 100, backlog: 100}, "node", Port{})
 	v := h.join(ViewerOptions{})
-	h.setState(Connected)
+	h.setState(Connected, "")
 	h.output([]byte("one"))
-	h.setState(Offline)
-	h.setState(Offline)
-	h.setState(Connected)
+	h.setState(Offline, "")
+	h.setState(Offline, "")
+	h.setState(Connected, "")
 	h.output([]byte("two"))
 	late := h.join(ViewerOptions{ReadOnly: true})
 

@@ -1,11 +1,12 @@
-// Package console shares the serial console of a node among many viewers.
+// Package console shares the serial consoles of nodes among many viewers.
 //
 // A console has one reader at a time in libvirt, so the package opens it while
 // somebody watches and lets it go with the last viewer: `virsh console` works
 // whenever nobody watches here. All that the guest prints goes into one bounded
 // backlog; a viewer is a position in it. A viewer that is slow falls behind by
 // itself, costs no memory of its own, and holds up neither the guest nor other
-// viewers.
+// viewers. What the guest printed while nobody here read along is put into the
+// backlog from the log that the host keeps of the console, where it keeps one.
 //
 // Each open console has a libvirt connection of its own. A guest that does not
 // read its serial port (paused, crashed, or without a driver for it) leaves what
@@ -18,6 +19,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,10 +68,31 @@ type Nodes interface {
 	Place(id string) (host string, active bool, ok bool)
 }
 
+// Logs reads what hosts recorded of consoles.
+type Logs interface {
+	// ConsoleLogTail returns the newest bytes, at most limit, of the log that
+	// records a console in the file at path on the host, and the length of the
+	// whole log at that moment.
+	ConsoleLogTail(ctx context.Context, host, path string, limit int64) (tail []byte, length int64, err error)
+}
+
+// Port is one of a node's serial ports.
+type Port struct {
+	// Alias is libvirt's name for it; empty for the one that libvirt opens when
+	// it is not told which.
+	Alias string
+	// Device is the guest's file for it; empty when that is not known.
+	Device string
+	// LogPath is the file on the host that records it; empty where nothing does.
+	LogPath string
+}
+
 // Options configure a Manager.
 type Options struct {
 	Hosts Hosts
 	Nodes Nodes
+	// Logs fill the gaps in the history; nil leaves them.
+	Logs Logs
 	// Log takes what no viewer can be told; nil for slog.Default.
 	Log *slog.Logger
 	// HistoryBytes of recent output are replayed to a viewer that joins;
@@ -92,6 +116,7 @@ const (
 type Manager struct {
 	hosts   Hosts
 	nodes   Nodes
+	logs    Logs // may be nil
 	log     *slog.Logger
 	history int // bytes replayed to a viewer that joins
 	backlog int // bytes kept for each console
@@ -101,7 +126,7 @@ type Manager struct {
 	work sync.WaitGroup // hubs and their lines
 
 	mu     sync.Mutex
-	hubs   map[string]*hub
+	hubs   map[string]map[string]*hub // by node and alias of the port
 	closed bool
 }
 
@@ -126,12 +151,13 @@ func New(o Options) (*Manager, error) {
 	return &Manager{
 		hosts:   o.Hosts,
 		nodes:   o.Nodes,
+		logs:    o.Logs,
 		log:     o.Log,
 		history: o.HistoryBytes,
 		backlog: max(o.HistoryBytes, o.ViewerQueueBytes),
 		ctx:     ctx,
 		stop:    stop,
-		hubs:    make(map[string]*hub),
+		hubs:    make(map[string]map[string]*hub),
 	}, nil
 }
 
@@ -166,16 +192,24 @@ func (m *Manager) Run(ctx context.Context) error {
 // NodeChanged says that a node started, stopped, moved or vanished. It never
 // blocks, and costs nothing for a node that nobody watches.
 func (m *Manager) NodeChanged(id string) {
-	m.mu.Lock()
-	h := m.hubs[id]
-	m.mu.Unlock()
-	if h != nil {
+	for _, h := range m.of(id) {
 		signal(h.wake)
 	}
 }
 
+// of returns the consoles of a node that are being watched.
+func (m *Manager) of(id string) []*hub {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.hubs[id]))
+}
+
 // ViewerOptions say how somebody watches.
 type ViewerOptions struct {
+	// Port is the port to watch; the zero value is the domain's first console.
+	Port Port
+	// Name says to other viewers who it is that takes the console over.
+	Name string
 	// ReadOnly viewers can neither type nor take the console over.
 	ReadOnly bool
 }
@@ -196,26 +230,35 @@ func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*View
 	if m.closed {
 		return nil, ErrShutdown
 	}
-	h := m.hubs[id]
+	h := m.hubs[id][o.Port.Alias]
 	if h == nil {
-		h = newHub(m, id)
-		m.hubs[id] = h
+		h = newHub(m, id, o.Port)
+		if m.hubs[id] == nil {
+			m.hubs[id] = make(map[string]*hub)
+		}
+		m.hubs[id][o.Port.Alias] = h
 		m.work.Go(func() { h.run(m.ctx) })
 	}
 	return h.join(o), nil
 }
 
-// Viewers returns how many watch the node now.
-func (m *Manager) Viewers(id string) int {
-	m.mu.Lock()
-	h := m.hubs[id]
-	m.mu.Unlock()
-	if h == nil {
-		return 0
+// forget takes a hub out; the caller holds mu.
+func (m *Manager) forget(h *hub) {
+	delete(m.hubs[h.id], h.alias)
+	if len(m.hubs[h.id]) == 0 {
+		delete(m.hubs, h.id)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.viewers)
+}
+
+// Viewers returns how many watch the node now, on all of its ports.
+func (m *Manager) Viewers(id string) int {
+	n := 0
+	for _, h := range m.of(id) {
+		h.mu.Lock()
+		n += len(h.viewers)
+		h.mu.Unlock()
+	}
+	return n
 }
 
 func nodeNotFound() error {

@@ -249,7 +249,7 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 func consoleIsFree(t *testing.T, id string) (free bool) {
 	onSystem(t, func(c *libvirt.Connect) {
 		l := newLine()
-		err := l.open(c, id, false)
+		err := l.open(c, id, "", false)
 		if errors.Is(err, libvirt.ERR_OPERATION_FAILED) {
 			return
 		}

@@ -28,11 +28,12 @@ const (
 	sendBytes = 1 << 10
 )
 
-// hub is the console of one node. Its goroutine, run, alone opens and closes the
+// hub is one console of one node. Its goroutine, run, alone opens and closes the
 // stream; mu guards what it shares with viewers, and is held for moments only.
 type hub struct {
 	m     *Manager
-	id    string
+	id    string        // of the node
+	alias string        // of the port
 	wake  chan struct{} // room for one: viewers, place or force may have changed
 	typed chan struct{} // room for one: input may have been queued
 
@@ -43,17 +44,26 @@ type hub struct {
 	mu      sync.Mutex
 	viewers map[*Viewer]struct{}
 	backlog backlog
+	port    Port          // as the last viewer knew it
 	state   State         // empty until it is known
 	force   bool          // the next open takes the console from its holder
+	taker   string        // who asked for that
 	input   []byte        // typed, and not yet taken by the writer
 	room    chan struct{} // closed, and replaced, when Write or AwaitAttached should look again
 	err     error         // final, set when the hub ends
+	logged  int64         // where the backlog ends in the host's log; less than 0: not known
+	held    *held         // not nil while the log is read
+	size    size          // of the terminal; the zero value until a viewer tells
+	sizing  bool          // the guest is being told of it
 }
 
-func newHub(m *Manager, id string) *hub {
+func newHub(m *Manager, id string, port Port) *hub {
 	return &hub{
 		m:       m,
 		id:      id,
+		alias:   port.Alias,
+		port:    port,
+		logged:  -1,
 		wake:    make(chan struct{}, 1),
 		typed:   make(chan struct{}, 1),
 		viewers: make(map[*Viewer]struct{}),
@@ -66,15 +76,17 @@ func newHub(m *Manager, id string) *hub {
 func (h *hub) join(o ViewerOptions) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.port = o.Port
 	v := &Viewer{
 		hub:      h,
+		name:     o.Name,
 		readOnly: o.ReadOnly,
 		ready:    make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		pos:      max(h.backlog.start, h.backlog.end-int64(h.m.history)),
 	}
 	if h.state != "" {
-		v.note(mark{h.backlog.end, h.state})
+		v.note(mark{pos: h.backlog.end, state: h.state})
 	}
 	h.viewers[v] = struct{}{}
 	h.tell()
@@ -107,6 +119,7 @@ func (h *hub) tell() {
 // gone, the manager stops, or nobody has watched for a while.
 func (h *hub) run(ctx context.Context) {
 	retry := retryMin
+	whole := false // whether the backlog has all that the node printed before it was off
 	for {
 		if ctx.Err() != nil {
 			h.end(ErrShutdown)
@@ -117,17 +130,22 @@ func (h *hub) run(ctx context.Context) {
 			h.end(nodeNotFound())
 			return
 		}
-		watched, force := h.demand(active)
+		watched, force, taker := h.demand(active)
 		var pause time.Duration // 0: until something changes
 		switch {
 		case !watched:
-			pause = linger
+			pause, whole = linger, false
 		case !active:
-			h.setState(Offline)
+			h.setState(Offline, "")
 			retry = retryMin
+			if !whole {
+				h.catchUp(ctx, host)
+			}
+			whole = true
 		default:
+			whole = false
 			opened := time.Now()
-			err := h.serve(ctx, host, force)
+			err := h.serve(ctx, host, force, taker)
 			if time.Since(opened) > steady {
 				retry = retryMin
 			}
@@ -137,10 +155,10 @@ func (h *hub) run(ctx context.Context) {
 			case errors.Is(err, errEnded) && time.Since(opened) > steady:
 				continue // the next open tells why
 			case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
-				h.setState(Taken)
+				h.setState(Taken, "")
 				pause = takenRetry
 			default:
-				if !errors.Is(err, errEnded) && h.setState(Offline) && !stopped(err) {
+				if !errors.Is(err, errEnded) && h.setState(Offline, "") && !stopped(err) {
 					h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
 				}
 				pause, retry = retry, min(2*retry, retryMax)
@@ -158,14 +176,14 @@ func stopped(err error) bool {
 }
 
 // demand returns whether anybody watches, and whether the console is to be taken
-// by force, which is asked for once and lapses with the node.
-func (h *hub) demand(active bool) (watched, force bool) {
+// by force and for whom, which is asked for once and lapses with the node.
+func (h *hub) demand(active bool) (watched, force bool, taker string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	watched = len(h.viewers) > 0
 	force = h.force && watched && active
 	h.force = false
-	return watched, force
+	return watched, force, h.taker
 }
 
 // sleep waits for a change, or for d where that is not 0; it returns whether d
@@ -195,14 +213,14 @@ func (h *hub) retire() bool {
 	if len(h.viewers) > 0 {
 		return false
 	}
-	delete(h.m.hubs, h.id)
+	h.m.forget(h)
 	return true
 }
 
 // end takes the hub out of the manager, and its viewers' hope.
 func (h *hub) end(err error) {
 	h.m.mu.Lock()
-	delete(h.m.hubs, h.id)
+	h.m.forget(h)
 	h.m.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -211,8 +229,9 @@ func (h *hub) end(err error) {
 	h.tell()
 }
 
-// setState tells the viewers of a new state, and returns whether it is new.
-func (h *hub) setState(s State) bool {
+// setState tells the viewers of a new state, and who brought it about where that
+// is known. It returns whether the state is new.
+func (h *hub) setState(s State, by string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == s {
@@ -220,7 +239,7 @@ func (h *hub) setState(s State) bool {
 	}
 	h.state = s
 	for v := range h.viewers {
-		v.note(mark{h.backlog.end, s})
+		v.note(mark{h.backlog.end, s, by})
 	}
 	h.roomChanged()
 	h.tell()
@@ -237,8 +256,19 @@ func (h *hub) roomChanged() {
 func (h *hub) output(p []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.backlog.append(p)
+	if h.hold(p) {
+		return
+	}
+	h.append(p)
 	h.tell()
+}
+
+// append adds live output to the backlog; the caller holds mu.
+func (h *hub) append(p []byte) {
+	h.backlog.append(p)
+	if h.logged >= 0 {
+		h.logged += int64(len(p))
+	}
 }
 
 // takeInput moves at most len(p) queued bytes into p.
@@ -270,13 +300,13 @@ var errEnded = errors.New("console stream ended")
 
 // serve opens the console and moves its bytes until it ends or is not wanted any
 // more (nil). Any other error than errEnded is that of the open.
-func (h *hub) serve(ctx context.Context, host string, force bool) error {
+func (h *hub) serve(ctx context.Context, host string, force bool, taker string) error {
 	l := newLine()
 	opened := make(chan error, 1)
 	h.m.work.Go(func() {
 		defer close(l.done)
 		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-			if err := l.open(conn, h.id, force || h.stuck()); err != nil {
+			if err := l.open(conn, h.id, h.alias, force || h.stuck()); err != nil {
 				return err
 			}
 			opened <- nil
@@ -292,13 +322,21 @@ func (h *hub) serve(ctx context.Context, host string, force bool) error {
 		<-l.done
 		return err
 	}
-	h.setState(Connected)
+	if !force {
+		taker = ""
+	}
+	h.setState(Connected, taker)
+	h.catchUp(ctx, host)
+	h.applySize()
 	err := h.read(ctx, l, host)
+	h.mu.Lock()
+	h.letGo()
+	h.mu.Unlock()
 	alive := l.alive()
 	close(l.stop)
 	h.release()
 	if !alive {
-		h.setState(Offline)
+		h.setState(Offline, "")
 	}
 	patience := time.NewTimer(closePatience)
 	defer patience.Stop()
@@ -370,7 +408,7 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 // to force lapses: the console is ours.
 func (h *hub) wanted(host string) bool {
 	at, active, ok := h.m.nodes.Place(h.id)
-	watched, _ := h.demand(active)
+	watched, _, _ := h.demand(active)
 	return watched && ok && active && at == host
 }
 

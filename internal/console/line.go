@@ -34,9 +34,10 @@ func newLine() *line {
 	}
 }
 
-// open opens the first console of the domain with this UUID on a connection that
-// it has for itself. Nothing is left behind when it fails.
-func (l *line) open(conn *libvirt.Connect, id string, force bool) (err error) {
+// open opens a console of the domain with this UUID on a connection that it has
+// for itself; the empty alias is the domain's first one. Nothing is left behind
+// when it fails.
+func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err error) {
 	l.conn = conn
 	dom, err := conn.LookupDomainByUUIDString(id)
 	if err != nil {
@@ -68,8 +69,8 @@ func (l *line) open(conn *libvirt.Connect, id string, force bool) (err error) {
 	if force {
 		flags = libvirt.DOMAIN_CONSOLE_FORCE
 	}
-	if err := dom.OpenConsole("", l.stream, flags); err != nil {
-		return fmt.Errorf("open console of domain %s: %w", id, err)
+	if err := dom.OpenConsole(alias, l.stream, flags); err != nil {
+		return fmt.Errorf("open console %q of domain %s: %w", alias, id, err)
 	}
 	if err := l.stream.EventAddCallback(0, l.event); err != nil {
 		l.stream.Abort()

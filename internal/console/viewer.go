@@ -7,13 +7,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Message is one thing that a viewer is told. Exactly one member is set.
+// Message is one thing that a viewer is told. Exactly one member is set, beside By.
 type Message struct {
 	// Data is what the guest printed, in order and with nothing left out but
 	// what a Lagged message owned up to. It belongs to the receiver.
 	Data []byte
 	// State is the state from this point of the stream on.
 	State State
+	// By is the name of the viewer who took the console, with the State that this
+	// brought about.
+	By string
 	// Viewers is how many watch the node, this viewer included.
 	Viewers int
 	// Lagged is how many bytes the viewer lost here, because it was too slow.
@@ -31,12 +34,14 @@ const (
 type mark struct {
 	pos   int64
 	state State
+	by    string
 }
 
 // Viewer is one who watches a node. Next is called by one goroutine at a time;
 // the other methods may be called from any, also while Next waits.
 type Viewer struct {
 	hub      *hub
+	name     string
 	readOnly bool
 	ready    chan struct{} // room for one: there may be something for Next
 	done     chan struct{} // closed by Close
@@ -92,7 +97,7 @@ func (v *Viewer) poll() (m Message, ok bool, err error) {
 	if len(v.marks) > 0 {
 		if first := v.marks[0]; first.pos <= v.pos {
 			v.marks = v.marks[1:]
-			return Message{State: first.state}, true, nil
+			return Message{State: first.state, By: first.by}, true, nil
 		}
 		until = v.marks[0].pos
 	}
@@ -188,7 +193,7 @@ func (v *Viewer) Take() error {
 	case Offline:
 		return notRunning()
 	default: // taken, or not known yet
-		h.force = true
+		h.force, h.taker = true, v.name
 		signal(h.wake)
 	}
 	return nil

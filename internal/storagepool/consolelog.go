@@ -1,6 +1,7 @@
 package storagepool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,22 @@ func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(
 		}
 		return f(l)
 	})
+}
+
+// ConsoleLogTail returns the newest bytes, at most limit, of the log that records
+// a console in the file at path on the host, and the length of the whole log at
+// that moment. Errors are those of OpenConsoleLog.
+func (s *Service) ConsoleLogTail(ctx context.Context, host, path string, limit int64) (tail []byte, length int64, err error) {
+	err = s.OpenConsoleLog(ctx, host, path, func(l *ConsoleLog) error {
+		var b bytes.Buffer
+		length = l.Bytes
+		n := min(limit, length)
+		b.Grow(int(n))
+		err := l.Copy(&b, length-n, n)
+		tail = b.Bytes()
+		return err
+	})
+	return tail, length, err
 }
 
 // lookAtLogs has libvirt read the folder of the logs. Those who come while it is

@@ -1,0 +1,143 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"time"
+)
+
+const (
+	// catchUpPatience is how long live output waits for what came before it.
+	catchUpPatience = time.Second
+	// signBytes of the backlog's end are compared with the log.
+	signBytes = 256
+	// seamReach and seamBytes bound the search for where live output begins in
+	// the log: guests may print what makes it long.
+	seamReach = 64 << 10
+	seamBytes = 1 << 10
+	// signMin is the least that is looked for where its place is not known.
+	signMin = 64
+)
+
+// held is live output that waits for what the log has of the time before.
+type held struct{ output []byte }
+
+// catchUp has the host's log read, and live output held back until what the
+// guest printed while nobody here read along is in the backlog. It does not wait.
+func (h *hub) catchUp(ctx context.Context, host string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	path := h.port.LogPath
+	if h.m.logs == nil || path == "" {
+		h.logged = -1
+		return
+	}
+	waiting := &held{}
+	h.held = waiting
+	late := time.AfterFunc(catchUpPatience, func() { h.goOn(waiting, nil, 0) })
+	h.m.work.Go(func() {
+		tail, length, err := h.m.logs.ConsoleLogTail(ctx, host, path, int64(h.m.history))
+		late.Stop()
+		if err != nil {
+			h.m.log.Debug("the log of a console cannot be read", "node", h.id, "error", err)
+		}
+		h.goOn(waiting, tail, length)
+	})
+}
+
+// hold keeps live output back while the log is read, and returns whether it did;
+// the caller holds mu.
+func (h *hub) hold(p []byte) bool {
+	if h.held == nil || len(h.held.output)+len(p) > h.m.backlog {
+		h.letGo()
+		return false
+	}
+	h.held.output = append(h.held.output, p...)
+	return true
+}
+
+// letGo stops waiting for the log; the caller holds mu.
+func (h *hub) letGo() {
+	if h.held == nil {
+		return
+	}
+	h.logged = -1
+	h.append(h.held.output)
+	h.held = nil
+	h.tell()
+}
+
+// goOn ends the wait that began with waiting, unless it has ended: it puts the
+// end of the log, of which tail is the newest part and length the whole, between
+// the backlog and the live output. A nil tail is a log that could not be read.
+func (h *hub) goOn(waiting *held, tail []byte, length int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held != waiting {
+		return
+	}
+	if tail == nil {
+		h.letGo()
+		return
+	}
+	begin := length - int64(len(tail)) // the place of the tail's first byte
+	until := seam(tail, waiting.output)
+	switch from, lost := h.resumeAt(tail, begin); {
+	case lost > 0:
+		h.backlog.skip(lost)
+		fallthrough
+	case from >= 0 && from < until:
+		h.backlog.append(tail[max(0, from):until])
+	}
+	h.logged = begin + int64(until)
+	h.append(waiting.output)
+	h.held = nil
+	h.tell()
+}
+
+// resumeAt returns where in the log's tail the backlog ends, less than 0 where
+// that is not known; lost is how much lies between the backlog and the tail. The
+// caller holds mu.
+func (h *hub) resumeAt(tail []byte, begin int64) (from int, lost int64) {
+	b := &h.backlog
+	if b.end == b.start {
+		return 0, 0
+	}
+	sign := b.read(max(b.start, b.end-signBytes), b.end, signBytes)
+	at := h.logged - begin
+	switch {
+	case h.logged >= 0 && at < 0:
+		return 0, -at
+	case h.logged >= 0 && at <= int64(len(tail)):
+		// The places in a log move when its oldest part is dropped.
+		known := sign[max(0, int64(len(sign))-at):]
+		if bytes.HasSuffix(tail[:at], known) {
+			return int(at), 0
+		}
+	}
+	if i := bytes.LastIndex(tail, sign); i >= 0 && len(sign) >= signMin {
+		return i + len(sign), 0
+	}
+	return -1, 0
+}
+
+// seam returns where in the log's tail the live output begins: both hold the same
+// bytes from there on. Of several such places it is the one that is nearest to
+// where the lengths put it.
+func seam(tail, live []byte) int {
+	guess := max(0, len(tail)-len(live))
+	fits := func(at int) bool {
+		rest := tail[at:]
+		n := min(len(rest), len(live), seamBytes)
+		return bytes.Equal(rest[:n], live[:n])
+	}
+	for d := range seamReach {
+		if at := guess + d; at < len(tail) && fits(at) {
+			return at
+		}
+		if at := guess - d; at >= 0 && fits(at) {
+			return at
+		}
+	}
+	return len(tail)
+}

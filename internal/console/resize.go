@@ -1,0 +1,191 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	maxSide = 4096 // characters
+	// settle is how long sizes gather, of which the last is set.
+	settle = 250 * time.Millisecond
+	// agentFirstRetry doubles until agentPatience is over: the agent of a guest
+	// that boots takes its time.
+	agentFirstRetry = 2 * time.Second
+	agentPatience   = 2 * time.Minute
+	// agentTimeout bounds each command.
+	agentTimeout libvirt.DomainQemuAgentCommandTimeout = 3 // seconds
+	// sttyLooks and sttyPause bound the wait for the guest's stty.
+	sttyLooks = 10
+	sttyPause = 100 * time.Millisecond
+	agentName = "org.qemu.guest_agent.0"
+)
+
+// size is a terminal's, in characters.
+type size struct{ cols, rows int }
+
+// Resize has the guest told how large the viewer's terminal is, through the guest
+// agent: a serial line itself has no size. It returns at once. Where there is no
+// agent nothing happens; of several sizes that come together the last is set. A
+// read-only viewer's size is passed over, since it is that of all viewers. It
+// fails with fault.Invalid, and with the final errors of Next.
+func (v *Viewer) Resize(cols, rows int) error {
+	if cols < 1 || rows < 1 || cols > maxSide || rows > maxSide {
+		return fault.New(fault.Invalid, "A terminal has 1 to %d columns and rows; %d×%d was sent.", maxSide, cols, rows)
+	}
+	h := v.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := v.usable(); err != nil || v.readOnly {
+		return err
+	}
+	if h.size != (size{cols, rows}) {
+		h.size = size{cols, rows}
+		h.startSizing()
+	}
+	return nil
+}
+
+// applySize tells the guest of the size anew: it may have been started anew.
+func (h *hub) applySize() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.startSizing()
+}
+
+// startSizing has the size set in the background; the caller holds mu.
+func (h *hub) startSizing() {
+	if h.sizing || h.state != Connected || h.size == (size{}) || h.port.Device == "" {
+		return
+	}
+	h.sizing = true
+	h.m.work.Go(func() { h.setSize(h.m.ctx) })
+}
+
+// setSize tells the guest of the size until it has the latest, or cannot.
+func (h *hub) setSize(ctx context.Context) {
+	began := time.Now()
+	var done size
+	for pause, retry := settle, agentFirstRetry; ; {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		h.mu.Lock()
+		want, device := h.size, h.port.Device
+		if want == done || h.state != Connected || ctx.Err() != nil || time.Since(began) > agentPatience {
+			h.sizing = false
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		host, _, _ := h.m.nodes.Place(h.id)
+		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error { return tellSize(ctx, conn, h.id, device, want) })
+		if errors.Is(err, errAgentAway) {
+			pause, retry = retry, 2*retry
+			continue
+		}
+		if err != nil {
+			h.m.log.Debug("the guest was not told of its terminal's size", "node", h.id, "error", err)
+		}
+		done, pause = want, settle
+	}
+}
+
+var (
+	errNoAgent   = errors.New("the domain has no channel for a guest agent")
+	errAgentAway = errors.New("no guest agent answers yet")
+)
+
+// tellSize has the guest's stty set the size of a serial line. It takes at most
+// some seconds.
+func tellSize(ctx context.Context, conn *libvirt.Connect, id, device string, s size) error {
+	dom, err := conn.LookupDomainByUUIDString(id)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dom.Free() }()
+	if err := findAgent(dom); err != nil {
+		return err
+	}
+	var started struct{ PID int64 }
+	err = agentCommand(dom, "guest-exec", map[string]any{
+		"path": "stty",
+		"arg":  []string{"-F", device, "rows", strconv.Itoa(s.rows), "cols", strconv.Itoa(s.cols)},
+	}, &started)
+	if err != nil {
+		return err
+	}
+	// The agent keeps what it knows of a command until it is asked.
+	for range sttyLooks {
+		var status struct {
+			Exited   bool
+			ExitCode int
+		}
+		if err := agentCommand(dom, "guest-exec-status", map[string]any{"pid": started.PID}, &status); err != nil {
+			return err
+		}
+		if status.Exited {
+			if status.ExitCode != 0 {
+				return fmt.Errorf("the guest's stty -F %s ended with %d", device, status.ExitCode)
+			}
+			return nil
+		}
+		select {
+		case <-time.After(sttyPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.New("the guest's stty does not end")
+}
+
+// findAgent returns nil when a guest agent listens.
+func findAgent(dom *libvirt.Domain) error {
+	text, err := dom.GetXMLDesc(0)
+	if err != nil {
+		return err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return err
+	}
+	if def.Devices == nil {
+		return errNoAgent
+	}
+	for _, c := range def.Devices.Channels {
+		if c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == agentName {
+			if c.Target.VirtIO.State == "connected" {
+				return nil
+			}
+			return errAgentAway
+		}
+	}
+	return errNoAgent
+}
+
+func agentCommand(dom *libvirt.Domain, name string, arguments, answer any) error {
+	command, err := json.Marshal(map[string]any{"execute": name, "arguments": arguments})
+	if err != nil {
+		return err
+	}
+	text, err := dom.QemuAgentCommand(string(command), agentTimeout, 0)
+	if err != nil {
+		return fmt.Errorf("guest agent: %s: %w", name, err)
+	}
+	if err := json.Unmarshal([]byte(text), &struct {
+		Return any `json:"return"`
+	}{answer}); err != nil {
+		return fmt.Errorf("guest agent: %s: %w", name, err)
+	}
+	return nil
+}
