@@ -354,6 +354,11 @@ type control struct {
 
 // dialConsole opens a console's WebSocket, or returns the answer that refused.
 func (l *lab) dialConsole(query url.Values, header http.Header) (*websocket.Conn, answer, error) {
+	return l.dialSocket("/ws/console", query, header)
+}
+
+// dialSocket opens a WebSocket, or returns the answer that refused.
+func (l *lab) dialSocket(path string, query url.Values, header http.Header) (*websocket.Conn, answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), promptly)
 	defer cancel()
 	if header == nil {
@@ -363,7 +368,7 @@ func (l *lab) dialConsole(query url.Values, header http.Header) (*websocket.Conn
 		header.Set("Authorization", "Bearer "+l.token)
 	}
 	options := &websocket.DialOptions{HTTPHeader: header, Host: header.Get("Host")}
-	socket, res, err := websocket.Dial(ctx, "ws://"+l.address+"/ws/console?"+query.Encode(), options)
+	socket, res, err := websocket.Dial(ctx, "ws://"+l.address+path+"?"+query.Encode(), options)
 	if err != nil {
 		a := answer{}
 		if res != nil {
