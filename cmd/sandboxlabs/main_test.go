@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
 // The variables that make the test binary the program. A test starts it as a
@@ -19,6 +21,6 @@ func TestMain(m *testing.M) {
 	case os.Getenv(runVariable) != "":
 		main()
 	default:
-		os.Exit(m.Run())
+		os.Exit(storetest.Main(m))
 	}
 }

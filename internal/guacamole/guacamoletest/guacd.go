@@ -40,7 +40,7 @@ func Guacd(t testing.TB) (address string) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(guacd, "-f", "-b", "127.0.0.1", "-l", port, "-L", "debug") //nolint:noctx // the test's end ends it
+	cmd := exec.Command(guacd, "-f", "-b", "127.0.0.1", "-l", port) //nolint:noctx // the test's end ends it
 	// It forks a process for each connection: the group has them all.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
+	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
+)
+
+// withGuacamole are the flags that connect a lab with Guacamole's database.
+func (l *lab) withGuacamole(g *guacamoletest.Database, more ...string) []string {
+	l.t.Helper()
+	// Secrets do not go on a command line.
+	file := filepath.Join(l.t.TempDir(), "guacamole-database")
+	if err := os.WriteFile(file, []byte(g.URL+"\n"), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return append([]string{"--guacamole-database=file:" + file, "--guacamole-url=http://127.0.0.1:1/guacamole"}, more...)
+}
+
+func (l *lab) health() api.Health {
+	l.t.Helper()
+	var h api.Health
+	l.call(http.MethodGet, "/api/health", nil, http.StatusOK, &h)
+	return h
+}
+
+// connectionOf waits until Guacamole has a connection of the node at the port
+// where the node's screen is now, and returns it.
+func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamoletest.Connection, took time.Duration) {
+	l.t.Helper()
+	port := strings.TrimPrefix(l.virsh("domdisplay", l.name(name)), "vnc://127.0.0.1:")
+	display, err := strconv.Atoi(port[strings.LastIndex(port, ":")+1:])
+	if err != nil {
+		l.t.Fatalf("domdisplay: %q", port)
+	}
+	begin := time.Now()
+	until(l.t, promptly, said("Guacamole has the node at its port"), func() bool {
+		c = g.Connections()[l.name(name)]
+		return c.Parameters["port"] == strconv.Itoa(5900+display)
+	})
+	return c, time.Since(begin)
+}
+
+// The whole way: the tables' rows, given to guacd, bring the guest's screen.
+func TestGuacamoleShowsTheScreen(t *testing.T) {
+	takeGuest(t)
+	guacd := guacamoletest.Guacd(t)
+	g := guacamoletest.NewDatabase(t)
+	l := newLab(t)
+	l.addMicro()
+	l.launch(nil, l.withGuacamole(g, "--guacamole-json-secret=4c0b569e4c96df157eee1b65dd0e4d41")...)
+	l.awaitHealth("ok")
+	if h := l.health(); h.Guacamole != "ok" {
+		t.Errorf("health: %+v", h)
+	}
+	n := l.create("seen")
+	l.act(n.ID, "run", nil)
+	first, took := l.connectionOf(g, "seen")
+	t.Logf("the connection was there %v after the start", took)
+	l.looksTheSame(guacd, first, "seen")
+
+	// Its place in the API, and the way there.
+	var link *api.NodeGuacamole
+	until(t, promptly, said("the node has its link"), func() bool { link = l.node(n.ID).Guacamole; return link != nil })
+	if link.ConnectionID != first.ID || !strings.HasPrefix(link.URL, "http://127.0.0.1:1/guacamole/#/client/") {
+		t.Errorf("link %+v, connection %d", link, first.ID)
+	}
+	var way struct{ URL string }
+	l.call(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, http.StatusOK, &way)
+	if !strings.HasPrefix(way.URL, link.URL+"?data=") {
+		t.Errorf("the way there: %s", way.URL)
+	}
+	if !slices.Equal(first.Readers, []string{"local"}) {
+		t.Errorf("it may be opened by %q", first.Readers)
+	}
+
+	// Off: the row goes. Somebody else takes its port: the old parameters do not
+	// show their screen, and the node comes back at another port.
+	l.act(n.ID, "stop", forced)
+	until(t, promptly, said("the connection of the stopped node is gone"), func() bool { return g.Connections()[l.name("seen")].ID == 0 })
+	other := l.create("other")
+	l.act(other.ID, "run", nil)
+	second, _ := l.connectionOf(g, "other")
+	l.looksTheSame(guacd, second, "other")
+	if second.Parameters["password"] == first.Parameters["password"] || second.Parameters["password"] == "" {
+		t.Error("two nodes have one VNC password")
+	}
+	stale := maps.Clone(second.Parameters)
+	stale["password"] = first.Parameters["password"]
+	l.showsNothing(guacd, "the port of another node", stale)
+	delete(stale, "port")
+	l.showsNothing(guacd, "no port", stale)
+	l.act(n.ID, "run", nil)
+	again, took := l.connectionOf(g, "seen")
+	t.Logf("the connection was there again %v after the start", took)
+	l.looksTheSame(guacd, again, "seen")
+
+	// Guacamole's database is away, and the node gets another port meanwhile.
+	end := storetest.Outage(t)
+	l.act(n.ID, "stop", forced)
+	hold(t, again.Parameters["port"])
+	l.act(n.ID, "run", nil)
+	until(t, promptly, said("health tells of the outage"), func() bool { return l.health().Guacamole == "unreachable" })
+	if l.health().Status != "degraded" || l.node(n.ID).State != "running" {
+		t.Error("the outage is not told, or reaches the nodes")
+	}
+	end()
+	moved, took := l.connectionOf(g, "seen")
+	t.Logf("caught up %v after the database's return", took)
+	if moved.ID != again.ID || moved.Parameters["port"] == again.Parameters["port"] {
+		t.Errorf("before %+v, after %+v", again, moved)
+	}
+	l.looksTheSame(guacd, moved, "seen")
+	l.awaitHealth("ok")
+
+	// An operator looks, with the service and without it. Other tests' guests come
+	// and go meanwhile, and are in Guacamole too.
+	inStep := func() bool {
+		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g)...)...)
+		return code == 0 && strings.Contains(out, "It is in step")
+	}
+	until(t, patience, said("the database is in step"), inStep)
+	l.service.kill()
+	l.virsh("destroy", l.name("other"))
+	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g)...)...); code != 0 || !regexp.MustCompile(`not in step: .*[1-9]\d* to remove`).MatchString(out) {
+		t.Errorf("guacamole status: %d: %s", code, out)
+	}
+	if out, code := l.run(append([]string{"guacamole", "sync"}, l.withGuacamole(g)...)...); code != 0 || !regexp.MustCompile(`[1-9]\d* removed`).MatchString(out) {
+		t.Errorf("guacamole sync: %d: %s", code, out)
+	}
+	if c := g.Connections(); c[l.name("other")].ID != 0 || c[l.name("seen")].ID != moved.ID {
+		t.Errorf("after the operator's sync: %+v", c)
+	}
+	for _, p := range l.all {
+		if strings.Contains(p.log.String()+p.out.String(), moved.Parameters["password"]) || strings.Contains(p.log.String(), ":guest@") {
+			t.Error("a password is in the log")
+		}
+	}
+}
+
+// hold keeps a port from being used again until the test ends.
+func hold(t *testing.T, port string) {
+	t.Helper()
+	var l net.Listener
+	until(t, promptly, said("the port is free"), func() (free bool) {
+		var err error
+		l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
+		return err == nil
+	})
+	t.Cleanup(func() { _ = l.Close() })
+}
+
+// looksTheSame compares what guacd shows with what the hypervisor says is on the
+// screen. The guest stands still meanwhile.
+func (l *lab) looksTheSame(guacd string, c guacamoletest.Connection, name string) {
+	l.t.Helper()
+	until(l.t, patience, said("something is on the screen of "+name), func() bool { return lit(l.picture(name)) > 100 })
+	l.virsh("suspend", l.name(name))
+	defer l.virsh("resume", l.name(name))
+	want := l.picture(name)
+	ctx, cancel := context.WithTimeout(l.t.Context(), promptly)
+	defer cancel()
+	got, err := guacamoletest.Screen(ctx, guacd, c.Protocol, c.Parameters)
+	if err != nil {
+		l.t.Fatalf("guacd does not show %s: %v", name, err)
+	}
+	if got.Bounds() != want.Bounds() {
+		l.t.Fatalf("guacd shows %s in the size %v, want %v", name, got.Bounds(), want.Bounds())
+	}
+	off := 0
+	for y := range want.Bounds().Dy() {
+		for x := range want.Bounds().Dx() {
+			if differ(got.At(x, y), want.At(x, y)) {
+				off++
+			}
+		}
+	}
+	all := want.Bounds().Dx() * want.Bounds().Dy()
+	if off > all/1000 || lit(got) < 100 { // a cursor may blink
+		l.t.Errorf("guacd shows %s otherwise: %d of %d pixels, %d lit", name, off, all, lit(got))
+	}
+	l.t.Logf("%s through guacd: %v, %d of %d pixels differ, %d lit", name, got.Bounds().Size(), off, all, lit(got))
+}
+
+// showsNothing expects that guacd brings no picture.
+func (l *lab) showsNothing(guacd, what string, parameters map[string]string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), promptly)
+	defer cancel()
+	if _, err := guacamoletest.Screen(ctx, guacd, "vnc", parameters); err == nil || !strings.Contains(err.Error(), "519") {
+		l.t.Errorf("%s: guacd shows a screen, or %v", what, err)
+	}
+}
+
+// picture is the screen as the hypervisor sees it.
+func (l *lab) picture(name string) image.Image {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "screen.png")
+	l.virsh("screenshot", l.name(name), file)
+	f, err := os.Open(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	p, err := png.Decode(f)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return p
+}
+
+// lit counts the pixels that are not black.
+func lit(p image.Image) (n int) {
+	for y := range p.Bounds().Dy() {
+		for x := range p.Bounds().Dx() {
+			if differ(p.At(x, y), color.Black) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// differ tells whether two pixels are not alike.
+func differ(a, b color.Color) bool {
+	const much = 8 << 8
+	r1, g1, b1, _ := a.RGBA()
+	r2, g2, b2, _ := b.RGBA()
+	return max(r1, r2)-min(r1, r2) > much || max(g1, g2)-min(g1, g2) > much || max(b1, b2)-min(b1, b2) > much
+}
+
+func TestGuacamoleIsOffByDefault(t *testing.T) {
+	l := newLab(t)
+	l.start()
+	if h := l.health(); h.Guacamole != "off" || h.Status != "ok" {
+		t.Errorf("health: %+v", h)
+	}
+	if out, code := l.run("guacamole", "status"); code == 0 || !strings.Contains(out, "Guacamole is off") {
+		t.Errorf("guacamole status: %d: %s", code, out)
+	}
+	for _, c := range []struct{ flag, says string }{
+		{"--guacamole-database=postgres://u:hidden@127.0.0.1/x", "set both"},
+		{"--guacamole-url=http://x/guacamole", "set both"},
+		{"--guacamole-json-secret=hidden", "32 hexadecimal digits"},
+		{"--guacamole-stopped=maybe", "neither remove nor keep"},
+		{"--guacamole-vnc-host=a,b", "neither an address nor"},
+		{"--guacamole-database=file:/nonexistent/file", "no such file"},
+	} {
+		if out, code := l.run("guacamole", "status", c.flag); code == 0 || !strings.Contains(out, c.says) || strings.Contains(out, "hidden") {
+			t.Errorf("%s: %d: %s", c.flag, code, out)
+		}
+	}
+}
