@@ -9,7 +9,7 @@ import { ImagesPage } from "../features/images/ImagesPage";
 import { UploadPanel } from "../features/images/UploadPanel";
 import { useImages } from "../features/images/api/listImages";
 import { CreateNodePage } from "../features/nodes/CreateNodePage";
-import { NodePage } from "../features/nodes/NodePage";
+import { NodePage, type NodeTab } from "../features/nodes/NodePage";
 import { NodesPage } from "../features/nodes/NodesPage";
 import { RunButton } from "../features/nodes/components/RunButton";
 import { LoginPage } from "../features/session/LoginPage";
@@ -22,8 +22,10 @@ import { usePageTitle } from "../shared/usePageTitle";
 import { Logo } from "./Logo";
 import { Shell } from "./Shell";
 
-// The terminal is as large as all the rest: it is loaded by those who open one.
+// The terminal is as large as all the rest, and the screen is no small matter:
+// they are loaded by those who open one.
 const ConsolePane = lazy(() => import("../features/console/ConsolePane"));
+const ScreenPane = lazy(() => import("../features/screen/ScreenPane"));
 
 /** Every page of the UI. Here the features are put together, which do not know each other. */
 export function AppRoutes() {
@@ -37,6 +39,7 @@ export function AppRoutes() {
           <Route path={paths.newNode} element={<CreateNodeRoute />} />
           <Route path="/nodes/:id" element={<NodeRoute tab="overview" />} />
           <Route path="/nodes/:id/console" element={<NodeRoute tab="console" />} />
+          <Route path="/nodes/:id/screen" element={<NodeRoute tab="screen" />} />
           <Route path={paths.images} element={<ImagesPage />} />
           <Route path="*" element={<NoSuchPage />} />
         </Route>
@@ -68,7 +71,7 @@ function CreateNodeRoute() {
   );
 }
 
-function NodeRoute({ tab }: { tab: "overview" | "console" }) {
+function NodeRoute({ tab }: { tab: NodeTab }) {
   const { id = "" } = useParams();
   return (
     <NodePage
@@ -84,6 +87,23 @@ function NodeRoute({ tab }: { tab: "overview" | "console" }) {
           }
         >
           <ConsolePane key={node.id} nodeID={node.id} nodeName={node.name} whenOff={<RunButton node={node} />} />
+        </Suspense>
+      )}
+      screen={(node) => (
+        <Suspense
+          fallback={
+            <Bullseye className="sl-fill">
+              <Spinner aria-label="Loading the screen" />
+            </Bullseye>
+          }
+        >
+          <ScreenPane
+            key={node.id}
+            nodeID={node.id}
+            nodeName={node.name}
+            isRunning={node.state === "running" || node.state === "paused" || node.state === "stopping"}
+            whenOff={<RunButton node={node} />}
+          />
         </Suspense>
       )}
     />

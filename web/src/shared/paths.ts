@@ -6,5 +6,6 @@ export const paths = {
   images: "/images",
   node: (id: string) => `/nodes/${encodeURIComponent(id)}`,
   console: (id: string) => `/nodes/${encodeURIComponent(id)}/console`,
+  screen: (id: string) => `/nodes/${encodeURIComponent(id)}/screen`,
   newNodeFrom: (imageID: string) => `/nodes/new?image=${encodeURIComponent(imageID)}`,
 } as const;

@@ -25,15 +25,19 @@ import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeStateLabel } from "./components/NodeStateLabel";
 
+export type NodeTab = "overview" | "console" | "screen";
+
 interface NodePageProps {
   id: string;
-  tab: "overview" | "console";
+  tab: NodeTab;
   /** Draws the console of a node, filling the rest of the page. */
   console: (node: Node) => ReactNode;
+  /** Draws the screen of a node, filling the rest of the page. */
+  screen: (node: Node) => ReactNode;
 }
 
-/** One node: what it is, what can be done with it, and its console. */
-export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
+/** One node: what it is, what can be done with it, its console and its screen. */
+export function NodePage({ id, tab, console: drawConsole, screen: drawScreen }: NodePageProps) {
   const query = useNode(id);
   const node = query.data;
   if (query.isPending) {
@@ -82,6 +86,9 @@ export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
           <NavLink replace to={paths.console(id)}>
             Console
           </NavLink>
+          <NavLink replace to={paths.screen(id)}>
+            Screen
+          </NavLink>
         </nav>
       </PageSection>
       {tab === "overview" ? (
@@ -94,8 +101,13 @@ export function NodePage({ id, tab, console: drawConsole }: NodePageProps) {
           <NodeOverview node={node} />
         </PageSection>
       ) : (
-        <PageSection isFilled aria-label="Console" className="sl-console-section" hasBodyWrapper={false}>
-          {drawConsole(node)}
+        <PageSection
+          isFilled
+          aria-label={tab === "console" ? "Console" : "Screen"}
+          className="sl-console-section"
+          hasBodyWrapper={false}
+        >
+          {tab === "console" ? drawConsole(node) : drawScreen(node)}
         </PageSection>
       )}
     </>
