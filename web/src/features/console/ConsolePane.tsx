@@ -17,7 +17,7 @@ import { ConsoleStatus } from "./ConsoleStatus";
 import { KeyRow } from "./KeyRow";
 import type { SpecialKey } from "./keys";
 import { ConsoleSession, type ConsoleState, consoleURL } from "./session";
-import { clampFontSize, loadSettings, saveSettings } from "./settings";
+import { type ConsoleSettings, clampFontSize, loadSettings, saveSettings } from "./settings";
 import { ConsoleTerminal } from "./terminal";
 
 interface ConsolePaneProps {
@@ -84,7 +84,6 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
   useEffect(() => {
     terminal.current?.setFontSize(settings.fontSize);
     terminal.current?.setScreenReader(settings.screenReader);
-    saveSettings(settings);
   }, [settings]);
 
   useEffect(() => {
@@ -93,8 +92,11 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
     return () => document.removeEventListener("fullscreenchange", follow);
   }, []);
 
-  const resizeFont = (step: number) =>
-    setSettings((previous) => ({ ...previous, fontSize: clampFontSize(previous.fontSize + step) }));
+  const change = (next: ConsoleSettings) => {
+    setSettings(next);
+    saveSettings(next);
+  };
+  const resizeFont = (step: number) => change({ ...settings, fontSize: clampFontSize(settings.fontSize + step) });
   const copy = async () => {
     const text = terminal.current?.selection() ?? "";
     if (text === "") {
@@ -142,7 +144,7 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
           label="Screen reader support"
           icon={<UniversalAccessIcon />}
           pressed={settings.screenReader}
-          onClick={() => setSettings((previous) => ({ ...previous, screenReader: !previous.screenReader }))}
+          onClick={() => change({ ...settings, screenReader: !settings.screenReader })}
         />
         {document.fullscreenEnabled && (
           <Tool

@@ -8,7 +8,8 @@ export interface ConsoleSettings {
 export const fontSizes = { least: 9, most: 28 } as const;
 
 const storageKey = "sandboxlabs.console";
-const defaults: ConsoleSettings = { fontSize: 14, screenReader: false };
+// On a phone, lines that hold something count for more than large letters.
+const defaults: ConsoleSettings = { fontSize: window.innerWidth < 600 ? 11 : 14, screenReader: false };
 
 export function clampFontSize(size: number): number {
   return Math.min(fontSizes.most, Math.max(fontSizes.least, Math.round(size)));

@@ -59,7 +59,7 @@ function Facts({ title, children }: { title: string; children: ReactNode }) {
     <Card>
       <CardTitle component="h2">{title}</CardTitle>
       <CardBody>
-        <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "8ch", sm: "11ch" }}>
+        <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "12ch" }}>
           {children}
         </DescriptionList>
       </CardBody>
