@@ -17,7 +17,11 @@ if [ -x "$guacd" ] && ls /usr/lib/*/libguac-client-vnc.so* >/dev/null 2>&1; then
 fi
 
 id='' version=''
-[ ! -r /etc/os-release ] || { id=$(. /etc/os-release && echo "${ID:-}"); version=$(. /etc/os-release && echo "${VERSION_ID:-}"); }
+if [ -r /etc/os-release ]; then
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	id=${ID:-} version=${VERSION_ID:-}
+fi
 if [ "$id" != debian ] || [ "$version" != 12 ]; then
 	echo "guacd is not installed: this is ${id:-an unknown system} ${version}, and only for Debian 12 is a package of it known." >&2
 	echo "The tests that need guacd are skipped. Guacamole itself runs from containers: see deploy/compose." >&2
