@@ -31,6 +31,7 @@ type app struct {
 	config  config
 	log     *slog.Logger
 	db      *gorm.DB
+	release func() error // of the intents
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
 	nodes   *domain.Service
@@ -76,6 +77,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	events, intents := &event.Broker{}, store.NewIntents(a.db)
+	if a.release, err = intents.Hold(ctx); err != nil {
+		return nil, err
+	}
 	a.storage, err = storagepool.New(storagepool.Options{
 		Hosts: a.hosts, DB: a.db, Intents: intents, Events: events,
 		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Log: log,
@@ -121,6 +125,11 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 func (a *app) Close() {
 	if a.guacamole != nil {
 		a.guacamole.Close()
+	}
+	if a.release != nil {
+		if err := a.release(); err != nil {
+			a.log.Error("the intents could not be given up", "error", err)
+		}
 	}
 	if err := store.Close(a.db); err != nil {
 		a.log.Error("the database could not be closed", "error", err)

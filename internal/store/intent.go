@@ -28,6 +28,7 @@ type intentRow struct {
 	Host    string    `gorm:"type:varchar(255);not null;index"`
 	Data    string    `gorm:"type:text;not null"`
 	Created time.Time `gorm:"not null"`
+	Holder  string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Hold
 }
 
 // TableName names the table.
@@ -44,6 +45,7 @@ func IntentMigrations() []*gormigrate.Migration {
 				Host    string    `gorm:"type:varchar(255);not null;index:idx_intents_host"`
 				Data    string    `gorm:"type:text;not null"`
 				Created time.Time `gorm:"not null"`
+				Holder  string    `gorm:"type:varchar(36);not null"`
 			}
 			return tx.Table("intents").Migrator().CreateTable(&intent{})
 		},
@@ -51,7 +53,11 @@ func IntentMigrations() []*gormigrate.Migration {
 }
 
 // Intents keeps the intents. All methods may be called from any goroutine.
-type Intents struct{ db *gorm.DB }
+type Intents struct {
+	db     *gorm.DB
+	holder string // empty until Hold
+	held   leases // nil until Hold
+}
 
 // NewIntents returns the intents of a database opened with IntentMigrations.
 func NewIntents(db *gorm.DB) *Intents { return &Intents{db: db} }
@@ -69,7 +75,12 @@ func (s *Intents) Begin(ctx context.Context, kind, host string, data any) (Inten
 	if err != nil {
 		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
 	}
-	row := intentRow{ID: id.String(), Kind: kind, Host: host, Data: string(encoded), Created: time.Now().UTC().Truncate(time.Microsecond)}
+	if s.held != nil {
+		if err := s.held.keep(ctx); err != nil {
+			return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
+		}
+	}
+	row := intentRow{Holder: s.holder, ID: id.String(), Kind: kind, Host: host, Data: string(encoded), Created: time.Now().UTC().Truncate(time.Microsecond)}
 	if err := s.db.WithContext(ctx).Create(&row).Error; err != nil {
 		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
 	}
@@ -87,8 +98,8 @@ func (s *Intents) Done(ctx context.Context, id string) error {
 
 // Pending returns the intents on one host (the empty name is that of intents
 // without a host), oldest first: those of the kinds given, or of every kind.
-// Changes that are under way at this moment are among them, so the caller must
-// know its own.
+// Those that another living process holds (see Hold) are left out; this
+// process's own are among them, so the caller must know what it works on.
 func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	query := s.db.WithContext(ctx).Where("host = ?", host)
 	if len(kinds) > 0 {
@@ -98,9 +109,16 @@ func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]
 	if err := query.Order("created, id").Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list the intents on host %q: %w", host, err)
 	}
-	intents := make([]Intent, len(rows))
-	for i, row := range rows {
-		intents[i] = row.intent()
+	var intents []Intent
+	holders := map[string]bool{}
+	for _, row := range rows {
+		left, err := s.left(ctx, holders, row)
+		if err != nil {
+			return nil, err
+		}
+		if left {
+			intents = append(intents, row.intent())
+		}
 	}
 	return intents, nil
 }

@@ -102,7 +102,10 @@ func beginAndWait(url string) {
 	db, err := Open(ctx, url, nil, IntentMigrations()...)
 	if err == nil {
 		var intent Intent
-		intent, err = NewIntents(db).Begin(ctx, "test", "h", nil)
+		intents := NewIntents(db)
+		if _, err = intents.Hold(ctx); err == nil {
+			intent, err = intents.Begin(ctx, "test", "h", nil)
+		}
 		fmt.Println(intent.ID)
 	}
 	if err != nil {
@@ -110,4 +113,41 @@ func beginAndWait(url string) {
 		os.Exit(1)
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test has gone
+}
+
+// What a living process works on is not shown to others; what it left is.
+func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		mine, theirs := NewIntents(open(t, url, IntentMigrations()...)), NewIntents(open(t, url, IntentMigrations()...))
+		release, err := theirs.Hold(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := mine.Hold(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		intent, err := theirs.Begin(ctx, "test", "h", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // looking does not take it away
+			if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 0 {
+				t.Errorf("while its holder lives: %v, %v", list, err)
+			}
+		}
+		if list, err := theirs.Pending(ctx, "h"); err != nil || len(list) != 1 {
+			t.Errorf("its holder sees %v, %v", list, err)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 1 || list[0].ID != intent.ID {
+			t.Errorf("when its holder has ended: %v, %v", list, err)
+		}
+		if err := own(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// TestCommandsBesideTheService runs commands of an operator while the service
+// takes an upload: each leaves the other's work alone.
+func TestCommandsBesideTheService(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	finish := l.slowUpload()
+	if out, code := l.run("doctor"); code != 0 {
+		t.Errorf("doctor: exit code %d\n%s", code, out)
+	}
+	if a := finish(); a.status != http.StatusCreated {
+		t.Errorf("the upload was answered with %d %s", a.status, a.body)
+	}
+
+	// The other way round: the service starts while a command takes an image in.
+	l.stop()
+	pipe := filepath.Join(t.TempDir(), "slow.qcow2")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := l.spawn(nil, append([]string{"image", "add", pipe, "--base", "micro"}, l.flags()...)...)
+	micro, err := os.ReadFile(microImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	if _, err := w.Write(micro[:len(micro)/2]); err != nil {
+		t.Fatal(err)
+	}
+	until(t, promptly, said("the image is under way"), func() bool { return slices.Contains(l.volumes(l.imagesPool()), "micro.qcow2") })
+	l.start()
+	if _, err := w.Write(micro[len(micro)/2:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := add.code(t, promptly); code != 0 {
+		t.Fatalf("image add: exit code %d\n%s%s", code, add.out, add.log)
+	}
+	if !slices.Contains(l.volumes(l.imagesPool()), "micro.qcow2") {
+		t.Error("the image that the command took in is gone")
+	}
+	until(t, promptly, said("the service shows the image as ready"), func() bool {
+		list := l.images().BaseImages
+		return len(list) == 1 && list[0].State == "ready"
+	})
+	l.stop()
+}

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/google/uuid"
+)
+
+// Hold marks the intents that are begun from now on as this process's: Pending
+// does not show them to other processes while this one lives. So a command may
+// run beside the service, and a replica beside another. Call it once, before
+// the first Begin. The system frees what it holds when the process ends, however
+// it ends; release does so before, and comes before the database's Close.
+func (s *Intents) Hold(ctx context.Context) (release func() error, err error) {
+	leases, err := s.leases(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("hold the intents: %w", err)
+	}
+	holder := uuid.New()
+	if err := leases.take(ctx, holder); err != nil {
+		return nil, fmt.Errorf("hold the intents: %w", err)
+	}
+	s.holder = holder.String()
+	s.held = leases
+	return leases.release, nil
+}
+
+// leases are what shows the processes on one database to each other.
+type leases interface {
+	// take takes the lease of this process.
+	take(ctx context.Context, holder uuid.UUID) error
+	// keep makes sure that it is still held.
+	keep(ctx context.Context) error
+	// expired tells whether another holder has ended.
+	expired(ctx context.Context, holder uuid.UUID) (bool, error)
+	release() error
+}
+
+func (s *Intents) leases(ctx context.Context) (leases, error) {
+	if s.held != nil {
+		return s.held, nil
+	}
+	conns, err := s.db.DB()
+	if err != nil {
+		return nil, err
+	}
+	if s.db.Name() == "postgres" {
+		return &sessionLeases{db: conns}, nil
+	}
+	var path string
+	if err := conns.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+		return nil, err
+	}
+	return &fileLeases{folder: path + ".holders"}, nil
+}
+
+// left tells whether nobody works on an intent any more: its holder has ended,
+// or never was one. Own ones are not left.
+func (s *Intents) left(ctx context.Context, holders map[string]bool, row intentRow) (bool, error) {
+	if row.Holder == s.holder {
+		return true, nil // the caller knows its own
+	}
+	if known, ok := holders[row.Holder]; ok {
+		return known, nil
+	}
+	holder, err := uuid.Parse(row.Holder)
+	if err != nil {
+		return true, nil //nolint:nilerr // begun without Hold
+	}
+	leases, err := s.leases(ctx)
+	if err != nil {
+		return false, err
+	}
+	expired, err := leases.expired(ctx, holder)
+	if err != nil {
+		return false, fmt.Errorf("look whether the holder of an intent lives: %w", err)
+	}
+	holders[row.Holder] = expired
+	return expired, nil
+}
+
+// fileLeases are locked files beside a SQLite database (flock(2)).
+type fileLeases struct {
+	folder string
+	mine   *os.File
+}
+
+func (l *fileLeases) take(ctx context.Context, holder uuid.UUID) error {
+	if err := os.MkdirAll(l.folder, 0o700); err != nil {
+		return err
+	}
+	if err := l.sweep(ctx); err != nil {
+		return err
+	}
+	path := filepath.Join(l.folder, holder.String())
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	// Another process may have swept it away before it was locked.
+	if _, err := os.Lstat(path); err != nil {
+		_ = file.Close()
+		return l.take(ctx, holder)
+	}
+	l.mine = file
+	return nil
+}
+
+// sweep removes what processes that were killed have left.
+func (l *fileLeases) sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(l.folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		holder, err := uuid.Parse(e.Name())
+		if err != nil {
+			continue
+		}
+		if _, err := l.expired(ctx, holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep has nothing to do: the lock goes with the process.
+func (l *fileLeases) keep(context.Context) error { return nil }
+
+func (l *fileLeases) expired(_ context.Context, holder uuid.UUID) (bool, error) {
+	path := filepath.Join(l.folder, holder.String())
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = file.Close() }()
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return true, nil
+}
+
+func (l *fileLeases) release() error {
+	return errors.Join(os.Remove(l.mine.Name()), l.mine.Close())
+}
+
+// sessionLeases are advisory locks of PostgreSQL, which end with the session
+// that took them.
+type sessionLeases struct {
+	db *sql.DB
+
+	mu      sync.Mutex
+	holder  uuid.UUID
+	session *sql.Conn
+}
+
+// lockNumber is the advisory lock of a holder.
+func lockNumber(holder uuid.UUID) int64 {
+	return int64(binary.BigEndian.Uint64(holder[8:])) //nolint:gosec // any 64 bits will do
+}
+
+func (l *sessionLeases) take(ctx context.Context, holder uuid.UUID) error {
+	session, err := l.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	// Another process may be looking at this very lock: wait for it.
+	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockNumber(holder)); err != nil {
+		return errors.Join(err, session.Close())
+	}
+	l.holder, l.session = holder, session
+	return nil
+}
+
+// keep takes the lease anew when the server ended the session.
+func (l *sessionLeases) keep(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session.PingContext(ctx) == nil {
+		return nil
+	}
+	_ = l.session.Close() // it is broken: the error would say so again
+	return l.take(ctx, l.holder)
+}
+
+func (l *sessionLeases) expired(ctx context.Context, holder uuid.UUID) (bool, error) {
+	session, err := l.db.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = session.Close() }()
+	var got bool
+	if err := session.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", lockNumber(holder)).Scan(&got); err != nil || !got {
+		return false, err
+	}
+	_, err = session.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", lockNumber(holder))
+	return true, err
+}
+
+func (l *sessionLeases) release() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.session.ExecContext(context.Background(), "SELECT pg_advisory_unlock($1)", lockNumber(l.holder))
+	return errors.Join(err, l.session.Close())
+}
