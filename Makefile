@@ -14,7 +14,6 @@ MICRO := images/build/micro.qcow2
 SCRIPTS = $(shell git ls-files -- '*.sh' .ci/run images/micro/rootfs/etc/init.d images/micro/rootfs/etc/acpi images/micro/initramfs/init)
 
 # A package of npm brings Go files.
-PACKAGES = $(shell go list ./... | grep -v /node_modules/)
 
 # In the group that was joined by this very set-up, too.
 WITH_LIBVIRT = deploy/with-libvirt.sh
@@ -70,7 +69,7 @@ setup-test:
 
 .PHONY: test-go
 test-go: build micro ## The Go tests, against the machine's libvirt
-	$(WITH_LIBVIRT) go test -race $(PACKAGES)
+	$(WITH_LIBVIRT) go test -race ./...
 
 .PHONY: test-web
 test-web: build micro ## The browser UI's unit tests and its tests in Chromium
@@ -86,7 +85,7 @@ lint: setup-test web ## Check format, style, known weaknesses and types
 	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
 	shellcheck -x $(SCRIPTS)
 	cd web && npm run typecheck && npm run lint
-	go vet $(PACKAGES)
+	go vet ./...
 	go run $(GOLANGCI) run
 	@deploy/vulncheck.sh $(GOVULNCHECK)
 

@@ -105,8 +105,12 @@ func (s *Server) registerSystem() {
 		}
 		for _, h := range s.o.Hosts.Hosts() {
 			state := string(h.Status().State)
-			if state == string(hypervisor.Connected) && s.o.Storage.Problem(h.Name()) != nil {
+			switch {
+			case state != string(hypervisor.Connected):
+			case s.o.Storage.Problem(h.Name()) != nil:
 				state = "storage"
+			case !s.o.Nodes.Known(h.Name()):
+				state = string(hypervisor.Connecting)
 			}
 			if state != string(hypervisor.Connected) {
 				out.Body.Status = "degraded"

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,10 +30,21 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it is off.", n.Name)
 		}
 		if s.audience == nil || s.audience.Viewers(id) == 0 {
-			return d.Create()
+			return create(d, libvirt.DOMAIN_NONE)
 		}
 		return s.startWatched(ctx, n, d)
 	})
+}
+
+// create starts a domain, and tries once more when QEMU itself gave up: between
+// libvirt's choice of a screen's port and QEMU's use of it another program may
+// have taken the port.
+func create(d *libvirt.Domain, flags libvirt.DomainCreateFlags) error {
+	err := d.CreateWithFlags(flags)
+	if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) {
+		return err
+	}
+	return d.CreateWithFlags(flags)
 }
 
 // attachPatience bounds how long a start waits for the console.
@@ -47,7 +59,7 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 	}
 	s.inv.setStarting(n.ID, true)
 	defer s.inv.setStarting(n.ID, false)
-	if err := d.CreateWithFlags(libvirt.DOMAIN_START_PAUSED); err != nil {
+	if err := create(d, libvirt.DOMAIN_START_PAUSED); err != nil {
 		done(true)
 		return err
 	}
