@@ -192,11 +192,8 @@ func (s *Service) NodeChanged(id string) {
 // up for by the first pass that goes well.
 func (s *Service) Run(ctx context.Context) error {
 	retry := firstRetry
-	for {
+	for ctx.Err() == nil {
 		report, err := s.Sync(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		pause := interval
 		switch {
 		case err != nil:
@@ -217,10 +214,8 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-wake:
 		}
 		timer.Stop()
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // Link returns where a node is in Guacamole; false while it is not there.

@@ -112,10 +112,10 @@ func (s *Service) screen(ctx context.Context, n Node, old screen) (screen, error
 		return old, nil
 	}
 	v, err := s.o.Nodes.Screen(ctx, n.ID)
-	if err != nil && !errors.Is(err, ErrNoScreen) {
-		return screen{}, err
+	if errors.Is(err, ErrNoScreen) {
+		v, err = Screen{}, nil
 	}
-	return screen{Screen: v, absent: err != nil || v.Port == 0, read: time.Now()}, nil
+	return screen{Screen: v, absent: v.Port == 0, read: time.Now()}, err
 }
 
 // parameters are those of a node's connection. One that is off has no port and

@@ -56,7 +56,7 @@ func Guacd(t testing.TB) (address string) {
 	})
 	deadline := time.Now().Add(limit)
 	for {
-		c, err := net.DialTimeout("tcp", address, time.Second)
+		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			_ = c.Close()
 			return address
