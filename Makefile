@@ -13,8 +13,6 @@ export GOTOOLCHAIN := local
 MICRO := images/build/micro.qcow2
 SCRIPTS = $(shell git ls-files -- '*.sh' .ci/run images/micro/rootfs/etc/init.d images/micro/rootfs/etc/acpi images/micro/initramfs/init)
 
-# A package of npm brings Go files.
-
 # In the group that was joined by this very set-up, too.
 WITH_LIBVIRT = deploy/with-libvirt.sh
 

@@ -12,7 +12,6 @@ source=/etc/apt/sources.list.d/sandboxlabs-guacd.sources
 pin=/etc/apt/preferences.d/sandboxlabs-guacd
 
 if [ -x "$guacd" ] && ls /usr/lib/*/libguac-client-vnc.so* >/dev/null 2>&1; then
-	echo "guacd is installed: $guacd"
 	exit 0
 fi
 

@@ -191,6 +191,7 @@ if $with_tests; then packages+=("${test_packages[@]}"); fi
 check_tools
 install_packages "${packages[@]}"
 open_kvm
+if $with_tests; then as_root "$(dirname "${BASH_SOURCE[0]}")/install-guacd.sh"; fi
 start_daemons
 start_network
 join_group

@@ -26,12 +26,18 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	addConfigFlags(root.PersistentFlags())
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newGuacamoleCommand(), newOpenAPICommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newGuacamoleCommand(), newOpenAPICommand())
 	return root
 }
 
-// withApp reads the configuration, makes the app and runs f with it.
+// withApp reads the configuration, makes the app and runs f with it. A command
+// of an operator says itself what it did: unless asked for, it logs errors alone.
 func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
+	if cmd.Name() != serveName && !cmd.Flags().Changed("log-level") {
+		if err := cmd.Flags().Set("log-level", "error"); err != nil {
+			return err
+		}
+	}
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -46,13 +52,8 @@ func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) erro
 }
 
 // withBackend is withApp for commands that work with the hosts: the hosts are
-// connected while f runs. Only warnings are logged.
+// connected while f runs.
 func withBackend(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
-	if !cmd.Flags().Changed("log-level") {
-		if err := cmd.Flags().Set("log-level", "error"); err != nil {
-			return err
-		}
-	}
 	return withApp(cmd, func(ctx context.Context, a *app) error {
 		running, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
@@ -63,9 +64,11 @@ func withBackend(cmd *cobra.Command, f func(ctx context.Context, a *app) error) 
 	})
 }
 
+const serveName = "serve"
+
 func newServeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve",
+		Use:   serveName,
 		Short: "Serve the API and the browser UI",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
