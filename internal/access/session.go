@@ -87,17 +87,19 @@ func (s *Service) SignOut(ctx context.Context, sessionToken string) error {
 // openSession stores a new session for an account. Sessions that have ended are
 // removed at the same time, so that nothing need run in the background.
 func (s *Service) openSession(ctx context.Context, u user) (token string, expires time.Time, p Principal, err error) {
-	fail := func(err error) (string, time.Time, Principal, error) {
-		return "", time.Time{}, Principal{}, fmt.Errorf("open a session: %w", err)
-	}
+	defer func() {
+		if err != nil {
+			token, expires, p, err = "", time.Time{}, Principal{}, fmt.Errorf("open a session: %w", err)
+		}
+	}()
 	now := s.now()
 	err = s.db.WithContext(ctx).Where("expires <= ? OR used <= ?", now, now.Add(-SessionIdle)).Delete(&session{}).Error
 	if err != nil {
-		return fail(err)
+		return "", time.Time{}, Principal{}, err
 	}
 	ctx, err = s.sessions.Load(ctx, "")
 	if err != nil {
-		return fail(err)
+		return "", time.Time{}, Principal{}, err
 	}
 	p = u.principal()
 	p.SessionID = uuid.NewString()
@@ -107,7 +109,7 @@ func (s *Service) openSession(ctx context.Context, u user) (token string, expire
 	s.sessions.Put(ctx, sessionEpoch, u.Epoch)
 	token, expires, err = s.sessions.Commit(ctx)
 	if err != nil {
-		return fail(err)
+		return "", time.Time{}, Principal{}, err
 	}
 	s.log.InfoContext(ctx, "signed in", "user", u.Name)
 	return token, expires, p, nil

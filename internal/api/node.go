@@ -185,8 +185,6 @@ type forceBody struct {
 	Force bool `json:"force,omitempty" doc:"Pull the plug instead of asking the guest."`
 }
 
-const maxPage = 1000
-
 func (s *Server) registerNodes() {
 	register(s, huma.Operation{
 		OperationID: "list-nodes", Method: http.MethodGet, Path: "/api/nodes", Summary: "List the nodes by name", Tags: []string{"nodes"},

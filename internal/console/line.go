@@ -54,7 +54,7 @@ func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err er
 	}
 	defer func() {
 		if err != nil {
-			conn.UnregisterCloseCallback()
+			_ = conn.UnregisterCloseCallback()
 		}
 	}()
 	if l.stream, err = conn.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
@@ -73,7 +73,7 @@ func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err er
 		return fmt.Errorf("open console %q of domain %s: %w", alias, id, err)
 	}
 	if err := l.stream.EventAddCallback(0, l.event); err != nil {
-		l.stream.Abort()
+		_ = l.stream.Abort()
 		return fmt.Errorf("watch console of domain %s: %w", id, err)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	l.mu.Lock()
 	if !l.detached {
 		l.events &^= events
-		stream.EventUpdateCallback(l.events)
+		_ = stream.EventUpdateCallback(l.events)
 	}
 	l.mu.Unlock()
 	if events&libvirt.STREAM_EVENT_WRITABLE != 0 {
@@ -126,8 +126,8 @@ func (l *line) close() {
 	l.mu.Lock()
 	l.detached = true
 	l.mu.Unlock()
-	l.stream.EventRemoveCallback()
-	l.stream.Abort() // fails where the stream has ended by itself
+	_ = l.stream.EventRemoveCallback()
+	_ = l.stream.Abort() // fails where the stream has ended by itself
 	l.stream.Free()
-	l.conn.UnregisterCloseCallback()
+	_ = l.conn.UnregisterCloseCallback()
 }

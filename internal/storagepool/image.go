@@ -276,7 +276,7 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		return r
 	}
 	r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
-	_, err := s.inspect(ctx, host, volume)
+	err := s.inspect(ctx, host, volume)
 	switch {
 	case err == nil:
 		r.State, r.Reason = string(Ready), ""
@@ -294,17 +294,16 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 
 // inspect reads the header of a volume in the images pool, and checks it and
 // that the file is whole.
-func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, error) {
+func (s *Service) inspect(ctx context.Context, host, volume string) error {
 	p, err := s.pool(host, imagesRole)
 	if err != nil {
-		return Qcow2{}, err
+		return err
 	}
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
-		return Qcow2{}, err
+		return err
 	}
-	var q Qcow2
-	err = h.Dial(ctx, func(conn *libvirt.Connect) error {
+	return h.Dial(ctx, func(conn *libvirt.Connect) error {
 		lp, err := conn.LookupStoragePoolByName(p.name)
 		if err != nil {
 			return poolFault(err, p.name)
@@ -319,7 +318,8 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, erro
 		if err != nil {
 			return err
 		}
-		if q, err = ParseQcow2(head, MaxVirtualBytes); err != nil {
+		q, err := ParseQcow2(head, MaxVirtualBytes)
+		if err != nil {
 			return err
 		}
 		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
@@ -332,7 +332,6 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (Qcow2, erro
 		}
 		return q.VerifyEnd(size, func(offset, length int64) ([]byte, error) { return readPart(conn, vol, offset, length) })
 	})
-	return q, err
 }
 
 // readPart reads a part of a volume, or what there is of it.

@@ -119,7 +119,7 @@ func (s *Service) fill(ctx context.Context, rec record, u Upload, header Qcow2, 
 		return err
 	}
 	// What is stored is what counts: its tables are read back.
-	if _, err := s.inspect(ctx, rec.Host, rec.Volume); err != nil {
+	if err := s.inspect(ctx, rec.Host, rec.Volume); err != nil {
 		return err
 	}
 	rec.SHA256 = hex.EncodeToString(sum.Sum(nil))
