@@ -1,18 +1,24 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image/png"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"libvirt.org/go/libvirtxml"
 	"nhooyr.io/websocket"
@@ -255,6 +261,69 @@ func TestScreenEntry(t *testing.T) {
 	}
 	if code := l.service.code(t, promptly); code != 0 {
 		t.Errorf("the service ended with %d", code)
+	}
+}
+
+// TestSocketsCloseOnce reads the end of a socket as a browser does, to whom a
+// frame after the close frame is an error that hides the code.
+func TestSocketsCloseOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	id := l.defineScreen("off", vncScreen())
+	until(t, promptly, said("the node is listed"), func() bool {
+		a, err := l.try(http.MethodGet, "/api/nodes/"+id, nil)
+		return err == nil && a.status == http.StatusOK
+	})
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", l.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(promptly))
+	_, err = fmt.Fprintf(conn, "GET /ws/vnc?nodeId=%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", id, l.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	for line := "…"; line != "\r\n"; {
+		if line, err = r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var codes []uint16
+	for {
+		head := make([]byte, 2)
+		if _, err := io.ReadFull(r, head); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		size := int(head[1])
+		if size == 126 {
+			long := make([]byte, 2)
+			if _, err := io.ReadFull(r, long); err != nil {
+				t.Fatal(err)
+			}
+			size = int(binary.BigEndian.Uint16(long))
+		}
+		payload := make([]byte, size)
+		if _, err := io.ReadFull(r, payload); err != nil {
+			t.Fatal(err)
+		}
+		if head[0] != 0x88 {
+			continue
+		}
+		codes = append(codes, binary.BigEndian.Uint16(payload))
+		// The answer, masked with zeros.
+		if _, err := conn.Write(append([]byte{0x88, 0x82, 0, 0, 0, 0}, payload[:2]...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(codes, []uint16{4409}) {
+		t.Errorf("the close frames are %v, want one with 4409", codes)
 	}
 }
 
