@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	leaveKey = 0x1d // Ctrl-]
+	takeKey  = 0x14 // Ctrl-T, while another program has the console
+
+	firstReconnect = 200 * time.Millisecond
+	lastReconnect  = 5 * time.Second
+	// returnPatience is how long a service that refuses is tried again after it was
+	// lost: one that starts does not know its nodes at once.
+	returnPatience = time.Minute
+	pendingBytes   = 256 << 10 // typed, and not taken by the service yet
+)
+
+func newConsoleCommand() *cobra.Command {
+	var s consoleSession
+	cmd := &cobra.Command{
+		Use:   "console NODE",
+		Short: "Work in a node's serial console",
+		Long: "Joins this terminal and the serial console of a node, given by name or id, over the\n" +
+			"service's API. Others may watch and type at the same time. Ctrl-] leaves.\n\n" +
+			"While another program, such as virsh console, has the console, Ctrl-T takes it.\n" +
+			"The command stays while the node is off, and connects again when the service\n" +
+			"restarts; the recent output is then shown anew.\n\n" +
+			"Where standard input is not a terminal, all of it is sent as it is, once the\n" +
+			"console is connected; the command ends when the console has then been quiet for\n" +
+			"--linger.\n\n" +
+			"Exit code: 0 after Ctrl-] or the end of the input, 1 for every other end.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if s.remote, err = newRemote(cmd); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
+			defer stop()
+			if s.node, err = s.remote.node(ctx, args[0]); err != nil {
+				return err
+			}
+			s.terminal = &localTerminal{in: os.Stdin, out: os.Stdout, notes: cmd.ErrOrStderr()}
+			return s.run(ctx)
+		},
+	}
+	addRemoteFlags(cmd)
+	cmd.Flags().StringVar(&s.port, "port", "", "which of the node's serial ports, by name or place (default: the first)")
+	cmd.Flags().BoolVar(&s.readOnly, "read-only", false, "watch, and send nothing")
+	cmd.Flags().BoolVar(&s.take, "take", false, "take the console from another program that has it now")
+	cmd.MarkFlagsMutuallyExclusive("read-only", "take")
+	cmd.Flags().DurationVar(&s.linger, "linger", time.Second, "how long the console must be quiet after the end of an input that is no terminal; 0: stay")
+	return cmd
+}
+
+// consoleSession is one run of the console command. Its goroutine, run, owns all
+// but the terminal.
+type consoleSession struct {
+	remote   remote
+	node     remoteNode
+	terminal *localTerminal
+	port     string
+	readOnly bool
+	take     bool // once, when the console turns out to be taken
+	linger   time.Duration
+
+	interactive bool
+	keys        chan []byte // what is typed; closed at the end of the input
+	ended       bool        // the input has
+	pending     []byte      // typed, and not sent yet
+	resized     bool        // the service does not know the terminal's size
+	state       string      // of the console; empty while it is not known
+}
+
+// errLeave ends the session as the user wants it.
+var errLeave = errors.New("left")
+
+// run works until the user leaves (nil), the node is gone, the service refuses,
+// or a signal comes.
+func (s *consoleSession) run(ctx context.Context) error {
+	defer s.terminal.restore()
+	s.interactive = s.terminal.interactive()
+	s.keys = make(chan []byte)
+	resized := make(chan os.Signal, 1)
+	if s.interactive {
+		if err := s.terminal.makeRaw(); err != nil {
+			return err
+		}
+		signal.Notify(resized, syscall.SIGWINCH)
+		defer signal.Stop(resized)
+	}
+	// A read of standard input cannot be called off: the end of the process ends it.
+	go s.readKeys()
+	retry, lost := firstReconnect, time.Time{}
+	for {
+		link, err := dialConsole(ctx, s.remote, s.node.ID, s.port, s.readOnly)
+		if err == nil {
+			retry, lost = firstReconnect, time.Time{}
+			err = s.attend(ctx, link, resized)
+		}
+		switch {
+		case errors.Is(err, errLeave):
+			s.terminal.restore()
+			s.terminal.note("Left the console of %s.", s.node.Name)
+			return nil
+		case ctx.Err() != nil:
+			return errReported
+		case link == nil && (lost.IsZero() || !mayReturn(err) || time.Since(lost) > returnPatience), link != nil && !errors.Is(err, errBroken):
+			return err
+		}
+		if lost.IsZero() {
+			lost = time.Now()
+			s.terminal.note("The connection is lost; it is tried again.")
+		}
+		if s.pause(ctx, retry) != nil {
+			return nil
+		}
+		retry = min(2*retry, lastReconnect)
+	}
+}
+
+// mayReturn tells whether a service that cannot be reached, or refuses, may let
+// us in soon.
+func mayReturn(err error) bool {
+	var refused *refusedError
+	return !errors.As(err, &refused) || (refused.status != http.StatusUnauthorized && refused.status != http.StatusForbidden)
+}
+
+// pause waits before the next attempt; it returns errLeave when the user leaves.
+func (s *consoleSession) pause(ctx context.Context, d time.Duration) error {
+	s.state = ""
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return nil // run sees it
+		case keys, ok := <-s.openKeys():
+			if err := s.typed(keys, ok); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readKeys reads the input until its end.
+func (s *consoleSession) readKeys() {
+	defer s.terminal.guard()
+	defer close(s.keys)
+	for {
+		buf := make([]byte, 4<<10)
+		n, err := s.terminal.in.Read(buf)
+		if n > 0 {
+			s.keys <- buf[:n]
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// openKeys is where input comes from. What is no terminal waits until it can be
+// sent; somebody who types is always heard, for the sake of Ctrl-].
+func (s *consoleSession) openKeys() <-chan []byte {
+	if s.ended || (!s.interactive && !s.readOnly && (s.state != "connected" || len(s.pending) > 0)) {
+		return nil
+	}
+	return s.keys
+}
+
+// typed takes input; ok is false at its end.
+func (s *consoleSession) typed(keys []byte, ok bool) error {
+	if !ok {
+		s.ended = true
+		if s.interactive {
+			return errLeave // the terminal is gone
+		}
+		return nil
+	}
+	leave := false
+	if s.interactive {
+		if i := bytes.IndexByte(keys, leaveKey); i >= 0 {
+			keys, leave = keys[:i], true
+		}
+		s.take = s.take || (s.state == "taken" && bytes.IndexByte(keys, takeKey) >= 0)
+	}
+	if !s.readOnly && s.state == "connected" && len(s.pending)+len(keys) <= pendingBytes {
+		s.pending = append(s.pending, keys...)
+	}
+	if leave {
+		return errLeave
+	}
+	return nil
+}
+
+// attend joins the terminal and the console until either ends, and closes the
+// link.
+func (s *consoleSession) attend(ctx context.Context, link *consoleLink, resized <-chan os.Signal) (err error) {
+	link.start(s.terminal)
+	defer func() { link.close(s.pending) }()
+	s.resized = true
+	quiet := time.NewTimer(s.linger)
+	defer quiet.Stop()
+	for {
+		var outbox chan<- frame
+		next, waiting := s.next()
+		if waiting {
+			outbox = link.outbox
+		}
+		var over <-chan time.Time
+		if s.ended && !waiting && s.linger > 0 {
+			over = quiet.C
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-link.broken:
+			return err
+		case c := <-link.controls:
+			s.told(c)
+		case <-link.heard:
+			quiet.Reset(s.linger)
+		case keys, ok := <-s.openKeys():
+			quiet.Reset(s.linger)
+			if err := s.typed(keys, ok); err != nil {
+				return err
+			}
+		case <-resized:
+			s.resized = true
+		case outbox <- next:
+			s.sent(next)
+			quiet.Reset(s.linger)
+		case <-over:
+			return errLeave
+		}
+	}
+}
+
+// next is what the service is to be told next.
+func (s *consoleSession) next() (f frame, ok bool) {
+	if s.take && s.state == "taken" {
+		return controlFrame(consoleControl{Type: "take"}), true
+	}
+	if s.resized {
+		if cols, rows, ok := s.terminal.size(); ok && !s.readOnly {
+			return controlFrame(consoleControl{Type: "resize", Cols: cols, Rows: rows}), true
+		}
+	}
+	if len(s.pending) == 0 {
+		return frame{}, false
+	}
+	return frame{data: s.pending[:min(len(s.pending), frameBytes)]}, true
+}
+
+// sent notes that the service was told.
+func (s *consoleSession) sent(f frame) {
+	switch {
+	case !f.text:
+		s.pending = s.pending[len(f.data):]
+	case s.take && s.state == "taken":
+		s.take = false
+	default:
+		s.resized = false
+	}
+}
+
+// told shows what the service says beside the console's own output.
+func (s *consoleSession) told(c consoleControl) {
+	switch c.Type {
+	case "status":
+		s.state = c.State
+		switch c.State {
+		case "connected":
+			if c.By != "" {
+				s.terminal.note("%s took the console of %s back.", c.By, s.node.Name)
+			} else {
+				s.terminal.note("Connected to the console of %s. Ctrl-] leaves.", s.node.Name)
+			}
+		case "offline":
+			s.terminal.note("%s is off; its console is joined when it runs.", s.node.Name)
+		case "taken":
+			if s.readOnly {
+				s.terminal.note("Another program has the console of %s.", s.node.Name)
+			} else {
+				s.terminal.note("Another program has the console of %s. Ctrl-T takes it.", s.node.Name)
+			}
+		}
+	case "lagged":
+		s.terminal.note("%d bytes were left out: they came faster than they were taken.", c.Bytes)
+	case "error":
+		s.terminal.note("%s", c.Message)
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"nhooyr.io/websocket"
+)
+
+const (
+	dialTimeout  = 15 * time.Second
+	closeTimeout = time.Second
+	frameBytes   = 32 << 10 // the most that is sent at once
+	maxFrame     = 1 << 20  // the most that the service sends at once
+)
+
+var (
+	// errBroken says that a connection that was there is lost.
+	errBroken = errors.New("the connection to the service is lost")
+	// errOutput says that what the node prints cannot be written.
+	errOutput = errors.New("write the output")
+)
+
+// refusedError is the answer of a service that opens no console.
+type refusedError struct {
+	status int
+	why    error
+}
+
+func (e *refusedError) Error() string { return e.why.Error() }
+
+// consoleControl is a text frame of a console, in either direction.
+type consoleControl struct {
+	Type    string `json:"type"`
+	State   string `json:"state,omitempty"`
+	By      string `json:"by,omitempty"`
+	Bytes   int64  `json:"bytes,omitempty"`
+	Message string `json:"message,omitempty"`
+	Cols    int    `json:"cols,omitempty"`
+	Rows    int    `json:"rows,omitempty"`
+}
+
+// frame is one message to the service.
+type frame struct {
+	text bool
+	data []byte
+}
+
+func controlFrame(c consoleControl) frame {
+	text, _ := json.Marshal(c) // it holds nothing that JSON cannot
+	return frame{text: true, data: text}
+}
+
+// consoleLink is one WebSocket to a console. Two goroutines move its frames
+// between start and close.
+type consoleLink struct {
+	socket   *websocket.Conn
+	outbox   chan frame
+	controls chan consoleControl
+	heard    chan struct{} // room for one: the node printed something
+	broken   chan error    // room for both goroutines
+
+	ctx  context.Context //nolint:containedctx // that of the goroutines
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// dialConsole connects to a node's console. A *refusedError is the service's own
+// answer; any other error says that it was not reached.
+func dialConsole(ctx context.Context, r remote, nodeID, port string, readOnly bool) (*consoleLink, error) {
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	target := r.base.JoinPath("/ws/console")
+	query := url.Values{"nodeId": {nodeID}}
+	if port != "" {
+		query.Set("port", port)
+	}
+	if readOnly {
+		query.Set("readonly", "true")
+	}
+	target.RawQuery = query.Encode()
+	socket, res, err := websocket.Dial(dialing, target.String(), &websocket.DialOptions{HTTPHeader: r.header()})
+	if err != nil && res != nil {
+		return nil, &refusedError{res.StatusCode, refusalOf(res)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	socket.SetReadLimit(maxFrame)
+	l := &consoleLink{
+		socket: socket, outbox: make(chan frame), controls: make(chan consoleControl),
+		heard: make(chan struct{}, 1), broken: make(chan error, 2),
+	}
+	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // close has the last word
+	return l, nil
+}
+
+// start moves frames: the node's output goes to the terminal.
+func (l *consoleLink) start(t *localTerminal) {
+	for _, pump := range []func(*localTerminal) error{l.receive, l.send} {
+		l.work.Go(func() {
+			defer t.guard()
+			l.broken <- pump(t)
+		})
+	}
+}
+
+func (l *consoleLink) receive(t *localTerminal) error {
+	for {
+		kind, data, err := l.socket.Read(l.ctx)
+		if err != nil {
+			return explainEnd(err)
+		}
+		if kind == websocket.MessageBinary {
+			if _, err := t.out.Write(data); err != nil {
+				return fmt.Errorf("%w: %w", errOutput, err)
+			}
+			select {
+			case l.heard <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		var c consoleControl
+		if json.Unmarshal(data, &c) != nil {
+			continue // from a newer service
+		}
+		select {
+		case l.controls <- c:
+		case <-l.ctx.Done():
+			return l.ctx.Err()
+		}
+	}
+}
+
+// explainEnd tells an end that coming back helps against, which is errBroken, from
+// all others, for which the service has words.
+func explainEnd(err error) error {
+	var end websocket.CloseError
+	if !errors.As(err, &end) {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	switch end.Code {
+	case websocket.StatusGoingAway, websocket.StatusTryAgainLater, websocket.StatusInternalError:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return errors.New(strings.TrimSuffix(end.Reason, "."))
+}
+
+func (l *consoleLink) send(*localTerminal) error {
+	for {
+		select {
+		case f := <-l.outbox:
+			kind := websocket.MessageBinary
+			if f.text {
+				kind = websocket.MessageText
+			}
+			if err := l.socket.Write(l.ctx, kind, f.data); err != nil {
+				// The reader knows why, if anybody does.
+				<-l.ctx.Done()
+				return l.ctx.Err()
+			}
+		case <-l.ctx.Done():
+			return l.ctx.Err()
+		}
+	}
+}
+
+// close sends what was typed before, and ends the connection, within a few
+// seconds.
+func (l *consoleLink) close(typed []byte) {
+	patience := time.AfterFunc(closeTimeout, func() { _ = l.socket.CloseNow() })
+	defer patience.Stop()
+	if len(typed) > 0 && len(l.broken) == 0 {
+		select {
+		case l.outbox <- frame{data: typed}:
+		case <-time.After(closeTimeout):
+		}
+	}
+	// The controls of the last moment are not shown any more.
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = l.socket.Close(websocket.StatusNormalClosure, "")
+	}()
+	for waiting := true; waiting; {
+		select {
+		case <-l.controls:
+		case <-closed:
+			waiting = false
+		}
+	}
+	l.stop()
+	_ = l.socket.CloseNow()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.work.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closeTimeout): // nobody takes the output; that must not keep anybody here
+	}
+}

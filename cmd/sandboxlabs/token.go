@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+)
+
+func newTokenCommand() *cobra.Command {
+	token := &cobra.Command{Use: "token", Short: "Manage API tokens"}
+	var name, account, expires string
+	create := &cobra.Command{
+		Use:   "create",
+		Short: "Make an API token and print it, this once",
+		Long: "Makes a token that scripts and `sandboxlabs console` send as\n" +
+			"`Authorization: Bearer …`, in the service's own database. It stands for an account.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			end, err := parseExpiry(expires, time.Now())
+			if err != nil {
+				return err
+			}
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				p, err := accountNamed(ctx, a.access, account)
+				if err != nil {
+					return err
+				}
+				_, secret, err := a.access.CreateToken(ctx, p, name, end)
+				if err == nil {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
+				}
+				return err
+			})
+		},
+	}
+	create.Flags().StringVar(&name, "name", "", "what the token is for")
+	create.Flags().StringVar(&account, "user", "", "the account that it stands for (default: the first administrator)")
+	create.Flags().StringVar(&expires, "expires", "", "when it ends: in 720h, or on 2030-01-31 (default: never)")
+	_ = create.MarkFlagRequired("name")
+	token.AddCommand(create)
+	return token
+}
+
+// parseExpiry reads a duration from now, a date, or an RFC 3339 time; the empty
+// text is the zero time.
+func parseExpiry(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if end, err := time.Parse(layout, text); err == nil {
+			return end, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("expires: %q is neither a duration such as 720h nor a date such as 2030-01-31", text)
+}
+
+// accountNamed finds an account; the empty name is the first administrator.
+func accountNamed(ctx context.Context, s *access.Service, name string) (access.Principal, error) {
+	accounts, err := s.Users(ctx)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	i := slices.IndexFunc(accounts, func(a access.Account) bool {
+		return a.Name == name || (name == "" && a.Role == access.RoleAdmin)
+	})
+	if i < 0 {
+		if name == "" {
+			return access.Principal{}, errors.New("there is no account yet; `sandboxlabs user init` makes the first")
+		}
+		return access.Principal{}, fmt.Errorf("there is no account %q", name)
+	}
+	return access.Principal{UserID: accounts[i].ID, Name: accounts[i].Name, Role: accounts[i].Role}, nil
+}
