@@ -107,6 +107,7 @@ func New(o Options) (*Server, error) {
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
 	s.registerGuacamole()
+	s.registerMetrics()
 	s.registerConsoleLogs()
 	s.registerImages()
 	s.registerAuth()

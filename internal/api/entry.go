@@ -84,7 +84,7 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func isAPI(path string) bool {
-	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/ws/")
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/ws/") || path == "/metrics"
 }
 
 // allowedHost refuses names that are not ours, which is how DNS rebinding comes

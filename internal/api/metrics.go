@@ -1,0 +1,83 @@
+package api
+
+import (
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+var (
+	nodesMetric     = prometheus.NewDesc("sandboxlabs_nodes", "Nodes by host and state.", []string{"host", "state"}, nil)
+	hostMetric      = prometheus.NewDesc("sandboxlabs_host_up", "1 while the libvirt host is connected.", []string{"host"}, nil)
+	poolSizeMetric  = prometheus.NewDesc("sandboxlabs_pool_capacity_bytes", "Size of a storage pool.", []string{"host", "role"}, nil)
+	poolFreeMetric  = prometheus.NewDesc("sandboxlabs_pool_available_bytes", "Free space of a storage pool.", []string{"host", "role"}, nil)
+	imagesMetric    = prometheus.NewDesc("sandboxlabs_images", "Images by host, type and state.", []string{"host", "type", "state"}, nil)
+	guacamoleMetric = prometheus.NewDesc("sandboxlabs_guacamole_up", "1 while Guacamole's database can be used; absent when Guacamole is off.", nil, nil)
+	guacRowsMetric  = prometheus.NewDesc("sandboxlabs_guacamole_connections", "Connections that are kept in Guacamole.", nil, nil)
+	guacFailMetric  = prometheus.NewDesc("sandboxlabs_guacamole_failures", "Passes over Guacamole's database that failed since the last good one.", nil, nil)
+	guacPassMetric  = prometheus.NewDesc("sandboxlabs_guacamole_passed_timestamp_seconds", "End of the last good pass over Guacamole's database.", nil, nil)
+)
+
+// metrics collects what the services know, from memory, at each scrape.
+type metrics struct{ s *Server }
+
+// Describe sends nothing: which series there are depends on the hosts.
+func (m metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the figures of this moment.
+func (m metrics) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	type key struct{ host, a, b string }
+	count := map[key]float64{}
+	for _, n := range m.s.o.Nodes.Nodes() {
+		count[key{n.Host, string(n.State), ""}]++
+	}
+	for k, v := range count {
+		gauge(nodesMetric, v, k.host, k.a)
+	}
+	clear(count)
+	for _, i := range m.s.o.Storage.Images() {
+		count[key{i.Host, i.Type, string(i.State)}]++
+	}
+	for k, v := range count {
+		gauge(imagesMetric, v, k.host, k.a, k.b)
+	}
+	for _, h := range m.s.o.Hosts.Hosts() {
+		gauge(hostMetric, oneIf(h.Status().State == hypervisor.Connected), h.Name())
+		for _, p := range m.s.o.Storage.Pools(h.Name()) {
+			gauge(poolSizeMetric, float64(p.Capacity), h.Name(), p.Role)
+			gauge(poolFreeMetric, float64(p.Available), h.Name(), p.Role)
+		}
+	}
+	if m.s.o.Guacamole == nil {
+		return
+	}
+	st := m.s.o.Guacamole.Status()
+	gauge(guacamoleMetric, oneIf(st.State == guacamole.OK))
+	gauge(guacRowsMetric, float64(st.Connections))
+	gauge(guacFailMetric, float64(st.Failures))
+	if !st.Passed.IsZero() {
+		gauge(guacPassMetric, float64(st.Passed.UnixMilli())/1000)
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// registerMetrics adds /metrics, in Prometheus' text format. It asks for a
+// sign-in like the API: a scraper sends a token.
+func (s *Server) registerMetrics() {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.echo.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
+}
