@@ -1,9 +1,14 @@
 import { defineConfig } from "@playwright/test";
 
+// Each run has a folder of its own, for several may go at once. The workers,
+// which read this file too, inherit its name.
+process.env.SANDBOXLABS_TEST_RESULTS ??= `test-results/${process.pid}`;
+
 // The tests drive the distribution's Chromium: nothing is downloaded.
 export default defineConfig({
   testDir: "e2e",
-  outputDir: "test-results",
+  outputDir: process.env.SANDBOXLABS_TEST_RESULTS,
+  preserveOutput: "failures-only",
   fullyParallel: false,
   workers: 1,
   forbidOnly: Boolean(process.env.CI),

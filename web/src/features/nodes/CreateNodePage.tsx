@@ -235,6 +235,13 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
             >
               <CodeBlockCode>{curlCommand(location.origin, spec, authOn)}</CodeBlockCode>
             </CodeBlock>
+            {authOn && (
+              <HelperText>
+                <HelperTextItem>
+                  On the server, <code>sandboxlabs token create</code> makes the token that SANDBOXLABS_TOKEN holds.
+                </HelperTextItem>
+              </HelperText>
+            )}
           </ExpandableSection>
 
           {create.error && <ProblemAlert title="The node was not created" error={create.error} />}
