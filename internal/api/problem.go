@@ -80,8 +80,9 @@ func (p *Problem) GetHeaders() http.Header {
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 // useProblems makes huma answer its own errors — of decoding and validating —
-// as our problems too. huma has one global function for that.
+// as our problems too. huma has one global function for that, and one for lists.
 func useProblems() {
+	huma.DefaultArrayNullable = false // lists are always lists here, never null
 	huma.NewError = func(status int, message string, details ...error) huma.StatusError {
 		p := newProblem(status, codeOfStatus(status), message)
 		for _, d := range details {
