@@ -32,6 +32,7 @@ const places = {
   images: () => "/images",
   node: (id: string) => `/nodes/${id}`,
   console: (id: string) => `/nodes/${id}/console`,
+  screen: (id: string) => `/nodes/${id}/screen`,
   "no such node": () => "/nodes/00000000-0000-0000-0000-000000000000",
   "no such page": () => "/elsewhere",
 };

@@ -25,7 +25,6 @@ const row: readonly { key: Key; text: string; label: string }[] = [
   { key: keys.up, text: "↑", label: "Up" },
   { key: keys.down, text: "↓", label: "Down" },
   { key: keys.right, text: "→", label: "Right" },
-  { key: keys.enter, text: "⏎", label: "Enter" },
 ];
 
 /** Keeps the focus, and so the on-screen keyboard, where it is. */
@@ -61,7 +60,7 @@ export function ScreenKeys({ held, onHold, onKey, onStroke }: ScreenKeysProps) {
         icon={<KeyboardIcon />}
         aria-label="On-screen keyboard"
         onMouseDown={keepFocus}
-        onClick={() => field.current?.focus()}
+        onClick={() => field.current?.focus({ preventScroll: true })}
       />
       <textarea
         ref={field}
@@ -73,6 +72,7 @@ export function ScreenKeys({ held, onHold, onKey, onStroke }: ScreenKeysProps) {
         autoComplete="off"
         autoCorrect="off"
         spellCheck={false}
+        onFocus={({ currentTarget }) => currentTarget.setSelectionRange(filling.length, filling.length)}
         onInput={(event) => follow(event.currentTarget, event.nativeEvent.isComposing)}
         onCompositionEnd={(event) => follow(event.currentTarget, false)}
       />

@@ -73,6 +73,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
       const screen = new RemoteScreen(element, socket, {
         ...wanted.current,
         label: `Screen of ${nodeName}`,
+        describedBy: "screen-help",
         onShown: () => {
           onShown();
           if (document.activeElement === document.body) {
@@ -146,6 +147,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
         <Button
           size="sm"
           variant="secondary"
+          className="sl-screen__reset"
           isDisabled={!mayType}
           onClick={() => {
             remote.current?.pressAll([keys.ctrl, keys.alt, keys.delete]);
@@ -182,7 +184,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
       <p id="screen-help" className="pf-v6-screen-reader">
         Keys go to the screen of {nodeName}. Ctrl+Shift+Up leaves it for the toolbar.
       </p>
-      <div className="sl-console__screen sl-screen__view" ref={view} aria-describedby="screen-help" />
+      <div className="sl-console__screen sl-screen__view" ref={view} />
       {mayType && (
         <ScreenKeys
           held={held}
@@ -193,7 +195,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
       )}
       {isPasting && (
         <PasteDialog
-          appendTo={() => pane.current ?? document.body}
+          appendTo={() => (isFull ? pane.current : null) ?? document.body}
           onType={(strokes, stop) => remote.current?.type(strokes, stop) ?? Promise.resolve(false)}
           onClipboard={(text) => remote.current?.sendClipboard(text)}
           onClose={() => {

@@ -4,6 +4,8 @@ import { type Key, type Stroke, keys } from "./keys";
 
 interface RemoteOptions {
   label: string;
+  /** Id of the text that tells how to leave the screen. */
+  describedBy: string;
   fit: boolean;
   viewOnly: boolean;
   onShown: () => void;
@@ -21,7 +23,7 @@ export class RemoteScreen {
   private readonly rfb: RFB;
   private readonly ended = new AbortController();
 
-  constructor(element: HTMLElement, socket: WebSocket, { label, fit, viewOnly, onShown, onClipboard, onLeave }: RemoteOptions) {
+  constructor(element: HTMLElement, socket: WebSocket, { label, describedBy, fit, viewOnly, onShown, onClipboard, onLeave }: RemoteOptions) {
     this.rfb = new RFB(element, socket, { shared: true });
     this.rfb.background = "transparent";
     this.rfb.scaleViewport = fit;
@@ -33,6 +35,7 @@ export class RemoteScreen {
       canvas.tabIndex = 0;
       canvas.setAttribute("role", "application");
       canvas.setAttribute("aria-label", label);
+      canvas.setAttribute("aria-describedby", describedBy);
     }
     // Every other key goes to the guest, Tab as well.
     element.addEventListener(
