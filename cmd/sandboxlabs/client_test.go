@@ -349,6 +349,7 @@ type control struct {
 	State string `json:"state"`
 	Count int    `json:"count"`
 	Bytes int64  `json:"bytes"`
+	By    string `json:"by"`
 	Code  string `json:"code"`
 }
 
@@ -384,9 +385,15 @@ func (l *lab) dialSocket(path string, query url.Values, header http.Header) (*we
 // console watches a node until the test ends.
 func (l *lab) console(id string) *terminal {
 	l.t.Helper()
-	socket, a, err := l.dialConsole(url.Values{"nodeId": {id}}, nil)
+	return l.consoleAt(url.Values{"nodeId": {id}})
+}
+
+// consoleAt is console for any query.
+func (l *lab) consoleAt(query url.Values) *terminal {
+	l.t.Helper()
+	socket, a, err := l.dialConsole(query, nil)
 	if err != nil {
-		l.t.Fatalf("console of %s: %v (%d %s)", id, err, a.status, a.body)
+		l.t.Fatalf("console at %s: %v (%d %s)", query.Encode(), err, a.status, a.body)
 	}
 	c := &terminal{t: l.t, socket: socket, done: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	go c.read()
