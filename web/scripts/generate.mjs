@@ -6,11 +6,6 @@ import openapiTS, { COMMENT_HEADER, astToString } from "openapi-typescript";
 
 const web = join(import.meta.dirname, "..");
 
-// The document calls each array nullable, as Go's slices are. The service
-// always writes an array, so that nobody has to look for null.
-const text = readFileSync(join(web, "openapi.json"), "utf8").replace(
-  /"type":\s*\[\s*"array",\s*"null"\s*\]/g,
-  `"type": "array"`,
-);
+const text = readFileSync(join(web, "openapi.json"), "utf8");
 const nodes = await openapiTS(text);
 writeFileSync(join(web, "src", "shared", "api", "schema.ts"), COMMENT_HEADER + astToString(nodes));

@@ -518,7 +518,7 @@ export interface paths {
         };
         /**
          * The node's serial console (WebSocket)
-         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|offline|taken"}`, `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. The recent history comes first. The socket stays while the node is off. Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|offline|taken"}` (with `by` when a viewer took the console back), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. The recent history comes first. The socket stays while the node is off. Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["console"];
         put?: never;
@@ -1997,6 +1997,8 @@ export interface operations {
             query: {
                 nodeId: string;
                 readonly?: boolean;
+                /** @description One of the node's console.ports, by name or place; the first when left out. */
+                port?: string;
                 ticket?: string;
             };
             header?: never;
