@@ -56,13 +56,16 @@ func serialPorts(devices *libvirtxml.DomainDeviceList) []SerialPort {
 	var ports []SerialPort
 	for i, s := range devices.Serials {
 		p := newPort("serial", i, s.Alias, s.Source, s.Log)
-		kind := ""
+		kind, line := "", uint(i) //nolint:gosec // a place in a list
 		if s.Target != nil {
 			kind = s.Target.Type
+			if s.Target.Port != nil {
+				line = *s.Target.Port
+			}
 		}
 		switch kind {
 		case "", "isa-serial", "pci-serial":
-			p.Device = fmt.Sprintf("/dev/ttyS%d", i)
+			p.Device = fmt.Sprintf("/dev/ttyS%d", line)
 		case "usb-serial":
 			p.Device = "/dev/ttyUSB0"
 		}

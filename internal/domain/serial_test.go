@@ -21,10 +21,10 @@ func TestSerialPorts(t *testing.T) {
 		},
 		"two and a virtio console, running": {
 			`<serial type='file'><source path='/f'/><target type='isa-serial' port='0'/><alias name='serial0'/></serial>
-			<serial type='pty'><source path='/dev/pts/9'/><target type='isa-serial' port='1'/><alias name='ua-second'/></serial>
+			<serial type='pty'><source path='/dev/pts/9'/><target type='isa-serial' port='2'/><alias name='ua-second'/></serial>
 			<console type='file'><source path='/f'/><target type='serial' port='0'/><alias name='serial0'/></console>
 			<console type='pty'><source path='/dev/pts/10'/><target type='virtio' port='1'/><alias name='console1'/></console>`,
-			[]SerialPort{{"serial0", "/dev/ttyS0", false, ""}, {"ua-second", "/dev/ttyS1", true, ""}, {"console1", "/dev/hvc0", true, ""}},
+			[]SerialPort{{"serial0", "/dev/ttyS0", false, ""}, {"ua-second", "/dev/ttyS2", true, ""}, {"console1", "/dev/hvc0", true, ""}},
 		},
 		"a virtio console that virsh opens first": {
 			`<serial type='pty'><target type='usb-serial' port='0'/></serial>
