@@ -7,9 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
+	"nhooyr.io/websocket"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
@@ -69,7 +69,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 		options.OriginPatterns = []string{s.o.PublicURL.Host}
 	}
 	// The body of the answer to a refused handshake is the library's own.
-	socket, err := websocket.Accept(c.Response(), r, options)
+	socket, err := websocket.Accept(lastFrameWriter{c.Response()}, r, options)
 	if err != nil {
 		s.o.Log.Debug("a WebSocket was refused", "error", err)
 		return nil //nolint:nilerr // it was answered
