@@ -64,7 +64,7 @@ function CreateNodeRoute() {
   return (
     <CreateNodePage
       images={useAllImages()}
-      hosts={(hosts.data ?? []).map(({ name }) => name)}
+      hosts={hosts.data ?? []}
       authOn={session.data?.auth === "on"}
       upload={(onUploaded) => <UploadPanel onUploaded={onUploaded} />}
     />

@@ -10,21 +10,13 @@ import {
   ExpandableSection,
   Form,
   FormGroup,
-  FormHelperText,
   FormSelect,
   FormSelectOption,
-  Grid,
-  GridItem,
   HelperText,
   HelperTextItem,
-  InputGroup,
-  InputGroupItem,
-  InputGroupText,
   PageSection,
   Skeleton,
   TextInput,
-  ToggleGroup,
-  ToggleGroupItem,
 } from "@patternfly/react-core";
 import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
 import { type ReactNode, useState } from "react";
@@ -32,8 +24,7 @@ import { Link, useNavigate, useSearchParams } from "react-router";
 
 import { idempotencyKey } from "../../shared/api/client";
 import { RequestError } from "../../shared/api/problem";
-import type { Image } from "../../shared/api/types";
-import { formatBytes, formatRAM, plural } from "../../shared/format";
+import type { Host, Image } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
 import { CopyButton } from "../../shared/ui/CopyButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
@@ -42,14 +33,18 @@ import { useToasts } from "../../shared/ui/toasts";
 import { useCreateNode } from "./api/createNode";
 import { changeLifecycle } from "./api/lifecycle";
 import { useNodes } from "./api/listNodes";
+import { Field } from "./components/Field";
+import { FirstBootFields } from "./components/FirstBootFields";
 import { ImageChoice } from "./components/ImageChoice";
-import { type Draft, type DraftProblems, curlCommand, draftProblems, presets, specOf, suggestName } from "./spec";
+import { SizeFields } from "./components/SizeFields";
+import { nothingToTell } from "./firstBoot";
+import { type Draft, type DraftProblems, curlCommand, draftProblems, limitsOf, presets, specOf, suggestName } from "./spec";
 
 interface CreateNodePageProps {
   /** All images; undefined while they are not known yet. */
   images: readonly Image[] | undefined;
-  /** The names of the hosts; a choice is offered when there are several. */
-  hosts: readonly string[];
+  /** The hosts, which say how large a node may be; a choice is offered when there are several. */
+  hosts: readonly Host[];
   /** Whether scripts need a token. */
   authOn: boolean;
   /** Draws a place to upload images, which calls onUploaded with each finished one. */
@@ -72,6 +67,7 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
     cpus: String(presets[0].cpus),
     disk: "",
     host: "",
+    ...nothingToTell,
   });
 
   const ready = images?.filter(({ state }) => state === "ready") ?? [];
@@ -79,9 +75,11 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
   const known = nodes.data ?? [];
   const name = typedName ?? suggestName(image?.id ?? "node", known.map((node) => node.name));
   const draft: Draft = { ...fields, name };
-  const problems = withServerProblems(draftProblems(draft, image, known), create.error);
+  const limits = limitsOf(hosts, fields.host);
+  const ownProblems = draftProblems(draft, image, known, limits);
+  const problems = withServerProblems(ownProblems, create.error);
   const spec = specOf(draft, image?.id ?? "");
-  const isReady = image !== undefined && Object.values(draftProblems(draft, image, known)).every((text) => text === "");
+  const isReady = image !== undefined && Object.values(ownProblems).every((text) => text === "");
 
   const choose = (id: string) => setParams({ image: id }, { replace: true });
   const set = (change: Partial<Omit<Draft, "name">>) => {
@@ -170,60 +168,20 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
             />
           </Field>
 
-          <FormGroup label="Size" role="group" fieldId="size">
-            <ToggleGroup aria-label="Ready-made sizes" className="sl-presets">
-              {presets.map((preset) => (
-                <ToggleGroupItem
-                  key={preset.name}
-                  buttonId={`preset-${preset.name}`}
-                  text={
-                    <>
-                      <b>{preset.name}</b>
-                      <span className="sl-presets__detail">
-                        {formatRAM(preset.ram)}, {plural(preset.cpus, "CPU")}
-                      </span>
-                    </>
-                  }
-                  isSelected={fields.ram === String(preset.ram) && fields.cpus === String(preset.cpus)}
-                  onChange={() => set({ ram: String(preset.ram), cpus: String(preset.cpus) })}
-                />
-              ))}
-            </ToggleGroup>
-          </FormGroup>
-
-          <Grid hasGutter sm={4}>
-            <GridItem>
-              <Field id="ram" label="RAM" problem={problems.ram}>
-                <NumberWithUnit id="ram" unit="MiB" value={fields.ram} min={16} onChange={(ram) => set({ ram })} problem={problems.ram} />
-              </Field>
-            </GridItem>
-            <GridItem>
-              <Field id="cpus" label="CPUs" problem={problems.cpus}>
-                <NumberWithUnit id="cpus" value={fields.cpus} min={1} onChange={(cpus) => set({ cpus })} problem={problems.cpus} />
-              </Field>
-            </GridItem>
-            <GridItem>
-              <Field
-                id="disk"
-                label="Disk"
-                problem={problems.disk}
-                help={image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image"}
-              >
-                <NumberWithUnit id="disk" unit="GiB" value={fields.disk} onChange={(disk) => set({ disk })} problem={problems.disk} />
-              </Field>
-            </GridItem>
-          </Grid>
-
           {hosts.length > 1 && (
             <FormGroup label="Host" fieldId="host">
               <FormSelect id="host" value={fields.host} onChange={(_event, host) => set({ host })}>
-                <FormSelectOption value="" label="Any host" />
-                {hosts.map((host) => (
+                <FormSelectOption value="" label={`As it comes (${hosts[0]?.name ?? ""})`} />
+                {hosts.map(({ name: host }) => (
                   <FormSelectOption key={host} value={host} label={host} />
                 ))}
               </FormSelect>
             </FormGroup>
           )}
+
+          <SizeFields size={fields} problems={problems} limits={limits} image={image} onChange={set} />
+
+          <FirstBootFields told={fields} problems={problems} onChange={set} />
 
           <ExpandableSection toggleText="The same from a shell">
             <CodeBlock
@@ -273,70 +231,14 @@ function withServerProblems(problems: DraftProblems, error: unknown): DraftProbl
     return problems;
   }
   const { fields } = error;
+  const [, sshKeys] = Object.entries(fields).find(([field]) => field.startsWith("cloudInit.sshKeys")) ?? [];
   return {
     name: problems.name || (fields.name ?? ""),
     ram: problems.ram || (fields["resources.ram"] ?? ""),
     cpus: problems.cpus || (fields["resources.cpus"] ?? ""),
     disk: problems.disk || (fields["resources.disk"] ?? ""),
+    hostname: problems.hostname || (fields["cloudInit.hostname"] ?? ""),
+    sshKeys: problems.sshKeys || (sshKeys ?? ""),
+    userData: problems.userData || (fields["cloudInit.userData"] ?? ""),
   };
-}
-
-interface FieldProps {
-  id: string;
-  label: string;
-  problem: string;
-  help?: string;
-  children: ReactNode;
-}
-
-/** A labelled field with its help or, as soon as there is one, its problem below it. */
-function Field({ id, label, problem, help, children }: FieldProps) {
-  return (
-    <FormGroup label={label} fieldId={id}>
-      {children}
-      <FormHelperText>
-        <HelperText id={`${id}-help`} isLiveRegion>
-          {problem !== "" ? (
-            <HelperTextItem variant="error">{problem}</HelperTextItem>
-          ) : (
-            help && <HelperTextItem>{help}</HelperTextItem>
-          )}
-        </HelperText>
-      </FormHelperText>
-    </FormGroup>
-  );
-}
-
-interface NumberWithUnitProps {
-  id: string;
-  value: string;
-  unit?: string;
-  min?: number;
-  problem: string;
-  onChange: (value: string) => void;
-}
-
-function NumberWithUnit({ id, value, unit, min, problem, onChange }: NumberWithUnitProps) {
-  return (
-    <InputGroup>
-      <InputGroupItem isFill>
-        <TextInput
-          id={id}
-          type="number"
-          inputMode={min === undefined ? "decimal" : "numeric"}
-          min={min ?? 0}
-          step={min === undefined ? "any" : 1}
-          value={value}
-          validated={problem === "" ? "default" : "error"}
-          aria-describedby={`${id}-help`}
-          onChange={(_event, next) => onChange(next)}
-        />
-      </InputGroupItem>
-      {unit && (
-        <InputGroupItem>
-          <InputGroupText isPlain>{unit}</InputGroupText>
-        </InputGroupItem>
-      )}
-    </InputGroup>
-  );
 }

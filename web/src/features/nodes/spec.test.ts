@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 
-import type { Image, Node } from "../../shared/api/types";
-import { type Draft, curlCommand, draftProblems, nameProblem, specOf, suggestName } from "./spec";
+import type { Host, Image, Node } from "../../shared/api/types";
+import { nothingToTell } from "./firstBoot";
+import { type Draft, curlCommand, draftProblems, limitsOf, nameProblem, presetProblem, presets, specOf, suggestName } from "./spec";
 
 const gibibyte = 1024 ** 3;
-const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "" };
+const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", ...nothingToTell };
+const unknown = { host: "local", ram: undefined, cpus: undefined };
 const image = { id: "micro", virtualSize: gibibyte } as Image;
 
 describe("nameProblem", () => {
@@ -34,20 +36,34 @@ test.each([
 
 describe("draftProblems", () => {
   test("finds none in a good draft", () => {
-    expect(draftProblems({ ...draft, disk: "1.5" }, image, [])).toEqual({ name: "", ram: "", cpus: "", disk: "" });
+    expect(draftProblems({ ...draft, disk: "1.5" }, image, [], unknown)).toEqual({
+      ...nothingToTell,
+      name: "",
+      ram: "",
+      cpus: "",
+      disk: "",
+    });
   });
   test("a disk is at least as large as the image", () => {
-    expect(draftProblems({ ...draft, disk: "0.5" }, image, []).disk).toBe("The image needs at least 1 GiB.");
+    expect(draftProblems({ ...draft, disk: "0.5" }, image, [], unknown).disk).toBe("The image needs at least 1 GiB.");
   });
   test("RAM and CPUs are whole numbers", () => {
-    const problems = draftProblems({ ...draft, ram: "8", cpus: "1.5" }, image, []);
+    const problems = draftProblems({ ...draft, ram: "8", cpus: "1.5" }, image, [], unknown);
     expect(problems.ram).toContain("at least 16 MiB");
     expect(problems.cpus).toContain("whole number");
   });
+  test("a node is no larger than its host", () => {
+    const limits = { host: "local", ram: 1024, cpus: 1 };
+    expect(draftProblems({ ...draft, ram: "1024", cpus: "1" }, image, [], limits)).toMatchObject({ ram: "", cpus: "" });
+    expect(draftProblems({ ...draft, ram: "1025", cpus: "2" }, image, [], limits)).toMatchObject({
+      ram: "Host local has 1024: give no more.",
+      cpus: "Host local has 1: give no more.",
+    });
+  });
   test("a name is taken on its own host alone", () => {
     const nodes = [{ name: "web1", host: "other" } as Node];
-    expect(draftProblems({ ...draft, host: "local" }, image, nodes).name).toBe("");
-    expect(draftProblems({ ...draft, host: "other" }, image, nodes).name).toContain("already");
+    expect(draftProblems({ ...draft, host: "local" }, image, nodes, unknown).name).toBe("");
+    expect(draftProblems({ ...draft, host: "other" }, image, nodes, unknown).name).toContain("already");
   });
 });
 
@@ -57,6 +73,31 @@ test("specOf gives sizes in the service's units", () => {
     image: "micro",
     host: "local",
     resources: { ram: 512, cpus: 2, disk: 10 * gibibyte },
+  });
+});
+
+test("specOf tells the guest what was filled in", () => {
+  expect(specOf({ ...draft, hostname: "web1.lab" }, "micro")).toMatchObject({ cloudInit: { hostname: "web1.lab" } });
+  expect(specOf(draft, "micro")).not.toHaveProperty("cloudInit");
+});
+
+describe("limits", () => {
+  const hosts = [
+    { name: "local", cpus: 2, memoryBytes: 2.5 * gibibyte },
+    { name: "big", cpus: 64, memoryBytes: 256 * gibibyte },
+    { name: "away", cpus: 0, memoryBytes: 0 },
+  ] as Host[];
+  test("are those of the chosen host, of the first by itself, or not known", () => {
+    expect(limitsOf(hosts, "")).toEqual({ host: "local", ram: 2560, cpus: 2 });
+    expect(limitsOf(hosts, "big")).toEqual({ host: "big", ram: 262_144, cpus: 64 });
+    expect(limitsOf(hosts, "away")).toEqual({ host: "away", ram: undefined, cpus: undefined });
+    expect(limitsOf([], "")).toEqual({ host: "", ram: undefined, cpus: undefined });
+  });
+  test("say why a ready-made size does not fit", () => {
+    const problems = (host: string) => presets.map((preset) => presetProblem(preset, limitsOf(hosts, host)));
+    expect(problems("local")).toEqual(["", "", "", "Large needs 4 CPUs and 4 GiB of RAM; local has 2 and 2.5 GiB."]);
+    expect(problems("big")).toEqual(["", "", "", ""]);
+    expect(problems("away")).toEqual(["", "", "", ""]);
   });
 });
 

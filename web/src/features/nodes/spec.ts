@@ -1,5 +1,6 @@
-import type { Image, Node, NodeSpec } from "../../shared/api/types";
-import { formatBytes } from "../../shared/format";
+import type { Host, Image, Node, NodeSpec } from "../../shared/api/types";
+import { formatBytes, formatRAM, plural } from "../../shared/format";
+import { type FirstBoot, type FirstBootProblems, cloudInitOf, firstBootProblems } from "./firstBoot";
 
 const gibibyte = 1024 ** 3;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -37,6 +38,9 @@ export function suggestName(image: string, taken: readonly string[]): string {
   return `${stem}-${number}`;
 }
 
+/** The least RAM that a node may have, in MiB. */
+export const leastRAM = 16;
+
 /** Ready-made sizes; RAM in MiB. */
 export const presets = [
   { name: "Tiny", ram: 256, cpus: 1 },
@@ -45,8 +49,44 @@ export const presets = [
   { name: "Large", ram: 4096, cpus: 4 },
 ] as const;
 
+/** What one node may have at most on a host. */
+export interface Limits {
+  host: string;
+  /** RAM in MiB; undefined while it is not known. */
+  ram: number | undefined;
+  cpus: number | undefined;
+}
+
+/** The limits of the host that is chosen, which is the first when the choice is left to the service. */
+export function limitsOf(hosts: readonly Host[], chosen: string): Limits {
+  const host = hosts.find(({ name }) => name === chosen) ?? (chosen === "" ? hosts[0] : undefined);
+  return {
+    host: host?.name ?? chosen,
+    ram: host && known(Math.floor(host.memoryBytes / 1024 ** 2)),
+    cpus: host && known(host.cpus),
+  };
+}
+
+/** A host that is not connected yet says 0. */
+function known(amount: number): number | undefined {
+  return amount > 0 ? amount : undefined;
+}
+
+/** Why a ready-made size does not fit a host, as a sentence; empty when it does. */
+export function presetProblem(preset: (typeof presets)[number], limits: Limits): string {
+  const reasons = [
+    ...(preset.cpus > (limits.cpus ?? Infinity) ? [[plural(preset.cpus, "CPU"), String(limits.cpus)]] : []),
+    ...(preset.ram > (limits.ram ?? Infinity) ? [[`${formatRAM(preset.ram)} of RAM`, formatRAM(limits.ram ?? 0)]] : []),
+  ];
+  if (reasons.length === 0) {
+    return "";
+  }
+  const all = (index: 0 | 1) => reasons.map((reason) => reason[index]).join(" and ");
+  return `${preset.name} needs ${all(0)}; ${limits.host} has ${all(1)}.`;
+}
+
 /** The fields of the form, as they were typed. */
-export interface Draft {
+export interface Draft extends FirstBoot {
   name: string;
   /** RAM in MiB. */
   ram: string;
@@ -56,22 +96,32 @@ export interface Draft {
   host: string;
 }
 
-export type DraftProblems = Record<"name" | "ram" | "cpus" | "disk", string>;
+export type DraftProblems = Record<"name" | "ram" | "cpus" | "disk", string> & FirstBootProblems;
 
 /** What is wrong with each field; empty where nothing is. */
-export function draftProblems(draft: Draft, image: Image | undefined, nodes: readonly Node[]): DraftProblems {
+export function draftProblems(
+  draft: Draft,
+  image: Image | undefined,
+  nodes: readonly Node[],
+  limits: Limits,
+): DraftProblems {
   const taken = nodes.filter((node) => draft.host === "" || node.host === draft.host).map((node) => node.name);
   return {
     name: nameProblem(draft.name, taken),
-    ram: wholeNumberProblem(draft.ram, 16, "MiB of RAM"),
-    cpus: wholeNumberProblem(draft.cpus, 1, "CPU"),
+    ram: wholeNumberProblem(draft.ram, leastRAM, "MiB of RAM") || tooMuch(draft.ram, limits.ram, limits.host),
+    cpus: wholeNumberProblem(draft.cpus, 1, "CPU") || tooMuch(draft.cpus, limits.cpus, limits.host),
     disk: diskProblem(draft.disk, image),
+    ...firstBootProblems(draft),
   };
 }
 
 function wholeNumberProblem(text: string, least: number, unit: string): string {
   const value = Number(text);
   return /^\d+$/.test(text.trim()) && value >= least ? "" : `Give a whole number, at least ${least} ${unit}.`;
+}
+
+function tooMuch(text: string, most: number | undefined, host: string): string {
+  return most !== undefined && Number(text) > most ? `Host ${host} has ${most}: give no more.` : "";
 }
 
 function diskProblem(text: string, image: Image | undefined): string {
@@ -89,6 +139,7 @@ function diskProblem(text: string, image: Image | undefined): string {
 /** The request that a draft without problems stands for. */
 export function specOf(draft: Draft, imageID: string): NodeSpec {
   const disk = draft.disk.trim();
+  const cloudInit = cloudInitOf(draft);
   return {
     name: draft.name,
     image: imageID,
@@ -98,6 +149,7 @@ export function specOf(draft: Draft, imageID: string): NodeSpec {
       cpus: Number(draft.cpus),
       ...(disk === "" ? {} : { disk: Math.round(Number(disk) * gibibyte) }),
     },
+    ...(cloudInit ? { cloudInit } : {}),
   };
 }
 

@@ -7,6 +7,8 @@ export type Node = Schemas["Node"];
 export type NodeState = Node["state"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
 export type NodeSpec = Schemas["NodeRequest"];
+/** What a guest is told at its first boot. */
+export type CloudInit = Schemas["CloudInit"];
 /** A disk image; sizes in bytes. */
 export type Image = Schemas["Image"];
 export type ImageState = Image["state"];

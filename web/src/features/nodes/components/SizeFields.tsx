@@ -1,0 +1,97 @@
+import { FormGroup, FormHelperText, Grid, GridItem, HelperText, HelperTextItem, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
+
+import type { Image } from "../../../shared/api/types";
+import { formatBytes, formatRAM, plural } from "../../../shared/format";
+import { type Draft, type DraftProblems, type Limits, leastRAM, presetProblem, presets } from "../spec";
+import { NumberField } from "./Field";
+
+type Size = Pick<Draft, "ram" | "cpus" | "disk">;
+
+interface SizeFieldsProps {
+  size: Size;
+  problems: DraftProblems;
+  limits: Limits;
+  image: Image | undefined;
+  onChange: (change: Partial<Size>) => void;
+}
+
+/** A node's size: ready-made ones, of which those that do not fit the host cannot be chosen, and each number by itself. */
+export function SizeFields({ size, problems, limits, image, onChange }: SizeFieldsProps) {
+  const tooLarge = presets.map((preset) => presetProblem(preset, limits)).filter(Boolean);
+  return (
+    <>
+      <FormGroup label="Size" role="group" fieldId="size">
+        <ToggleGroup
+          aria-label="Ready-made sizes"
+          className="sl-presets"
+          {...(tooLarge.length > 0 ? { "aria-describedby": "size-help" } : {})}
+        >
+          {presets.map((preset) => (
+            <ToggleGroupItem
+              key={preset.name}
+              buttonId={`preset-${preset.name}`}
+              text={
+                <>
+                  <b>{preset.name}</b>
+                  <span className="sl-presets__detail">
+                    {formatRAM(preset.ram)}, {plural(preset.cpus, "CPU")}
+                  </span>
+                </>
+              }
+              isDisabled={presetProblem(preset, limits) !== ""}
+              isSelected={size.ram === String(preset.ram) && size.cpus === String(preset.cpus)}
+              onChange={() => onChange({ ram: String(preset.ram), cpus: String(preset.cpus) })}
+            />
+          ))}
+        </ToggleGroup>
+        {tooLarge.length > 0 && (
+          <FormHelperText>
+            <HelperText id="size-help">
+              <HelperTextItem>{tooLarge.join(" ")}</HelperTextItem>
+            </HelperText>
+          </FormHelperText>
+        )}
+      </FormGroup>
+      <Grid hasGutter sm={4}>
+        <GridItem>
+          <NumberField
+            id="ram"
+            label="RAM"
+            unit="MiB"
+            value={size.ram}
+            min={leastRAM}
+            max={limits.ram}
+            problem={problems.ram}
+            {...(limits.ram === undefined ? {} : { help: `At most ${limits.ram}` })}
+            onChange={(ram) => onChange({ ram })}
+          />
+        </GridItem>
+        <GridItem>
+          <NumberField
+            id="cpus"
+            label="CPUs"
+            value={size.cpus}
+            min={1}
+            max={limits.cpus}
+            problem={problems.cpus}
+            {...(limits.cpus === undefined ? {} : { help: `At most ${limits.cpus}` })}
+            onChange={(cpus) => onChange({ cpus })}
+          />
+        </GridItem>
+        <GridItem>
+          <NumberField
+            id="disk"
+            label="Disk"
+            unit="GiB"
+            value={size.disk}
+            min={0}
+            isFraction
+            problem={problems.disk}
+            help={image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image"}
+            onChange={(disk) => onChange({ disk })}
+          />
+        </GridItem>
+      </Grid>
+    </>
+  );
+}
