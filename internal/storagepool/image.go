@@ -140,7 +140,7 @@ func (s *Service) overlaysOf(ctx context.Context, img Image) ([]string, error) {
 	for _, role := range []string{nodesRole, imagesRole} {
 		err := s.withPool(ctx, img.Host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
 			// libvirt does not know what others wrote until it reads the pool again.
-			if err := lp.Refresh(0); err != nil {
+			if err := rescan(lp); err != nil {
 				return err
 			}
 			vols, err := volumes(lp)
@@ -162,8 +162,8 @@ func (s *Service) overlaysOf(ctx context.Context, img Image) ([]string, error) {
 }
 
 // refresh reads the host's images pool and replaces what is known of it. With
-// rescan, libvirt first looks at the folder again.
-func (s *Service) refresh(ctx context.Context, host string, rescan bool) error {
+// anew, libvirt first looks at the folder again.
+func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 	lib := s.libraries[host]
 	select {
 	case lib.turn <- struct{}{}:
@@ -179,8 +179,8 @@ func (s *Service) refresh(ctx context.Context, host string, rescan bool) error {
 	}
 	var vols []libvirtxml.StorageVolume
 	err := s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) (err error) {
-		if rescan {
-			if err := lp.Refresh(0); err != nil {
+		if anew {
+			if err := rescan(lp); err != nil {
 				return err
 			}
 		}
@@ -272,16 +272,23 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		Reason: "It was put into the pool by another program and was not verified. Upload it here to use it.",
 	}
 	entry, listed := s.entry(id)
-	if id == volume || !listed {
+	listed = listed && id != volume
+	if listed {
+		r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
+	}
+	if before, err := s.Image(host, r.ID); err == nil {
+		r.Created = before.Created // found once: nothing has changed
+	}
+	if !listed {
 		return r
 	}
-	r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
 	err := s.inspect(ctx, host, volume)
 	switch {
 	case err == nil:
 		r.State, r.Reason = string(Ready), ""
 	case fault.CodeOf(err) == fault.ImageUnsafe:
 		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
+		return r                                                         // it may still be on its way into the pool: looked at again at the next reading
 	default:
 		r.Reason = "It could not be read: " + libvirtText(err) + "."
 		return r // tried again at the next reading

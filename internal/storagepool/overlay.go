@@ -125,6 +125,9 @@ func checkRoom(lp *libvirt.StoragePool, name string, bytes int64) error {
 // volumeFault explains why a volume could not be made or written. libvirt tells
 // of a full disk in words alone, so the pool is asked.
 func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
+	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
+		return err
+	}
 	if full := checkRoom(lp, name, 0); full != nil {
 		return full
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -235,12 +236,28 @@ func (s *Service) deleteVolume(ctx context.Context, host, role, name string) err
 	})
 }
 
+// rescan has libvirt look at the pool's folder again. libvirt refuses while a
+// volume is being made, which takes moments and has no event.
+func rescan(lp *libvirt.StoragePool) error {
+	for end := time.Now().Add(rescanPatience); ; time.Sleep(rescanPause) {
+		err := lp.Refresh(0)
+		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+const (
+	rescanPatience = 5 * time.Second
+	rescanPause    = 20 * time.Millisecond
+)
+
 func dropVolume(lp *libvirt.StoragePool, name string) error {
 	vol, err := lp.LookupStorageVolByName(name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		// libvirt may not have seen it yet: it was made by another program, or
 		// just before libvirtd was killed.
-		if err := lp.Refresh(0); err != nil {
+		if err := rescan(lp); err != nil {
 			return err
 		}
 		vol, err = lp.LookupStorageVolByName(name)
@@ -260,27 +277,40 @@ func dropVolume(lp *libvirt.StoragePool, name string) error {
 	return nil
 }
 
-// volumes reads the XML of every volume of a pool. A volume that vanishes in
-// between, or whose XML is odd, does not break the list.
+// volumes reads the XML of every volume of a pool. It is all of them or an error:
+// who finds a volume missing forgets its image. One that vanishes in between is
+// left out; one whose XML is odd has its name alone.
 func volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
 	vols, err := lp.ListAllStorageVolumes(0)
 	if err != nil {
 		return nil, err
 	}
 	var list []libvirtxml.StorageVolume
+	var failed error
 	for i := range vols {
-		text, err := vols[i].GetXMLDesc(0)
+		def, err := describeVolume(&vols[i])
+		switch {
+		case err == nil:
+			list = append(list, def)
+		case !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
+			failed = err
+		}
 		_ = vols[i].Free()
-		if err != nil {
-			continue
-		}
-		var def libvirtxml.StorageVolume
-		if err := def.Unmarshal(text); err != nil {
-			continue
-		}
-		list = append(list, def)
 	}
-	return list, nil
+	return list, failed
+}
+
+func describeVolume(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
+	var def libvirtxml.StorageVolume
+	text, err := vol.GetXMLDesc(0)
+	if err != nil {
+		return def, err
+	}
+	if def.Unmarshal(text) == nil {
+		return def, nil
+	}
+	name, err := vol.GetName()
+	return libvirtxml.StorageVolume{Type: "file", Name: name}, err
 }
 
 // libvirtText is libvirt's own sentence of an error.

@@ -291,6 +291,14 @@ func TestVolumesWithoutRecords(t *testing.T) {
 	if err != nil || base.Type != storagepool.Base || base.DisplayName != "Tiny" {
 		t.Errorf("the base image: %+v, %v", base, err)
 	}
+	// A volume that is there is no upload's to remove, although nothing is known of it.
+	virsh(t, "vol-clone", "--pool", p.prefix+"-images", "tiny.qcow2", "unlisted.qcow2")
+	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "unlisted"}, bytes.NewReader(data)); fault.CodeOf(err) != fault.Unsupported {
+		t.Errorf("an upload onto a volume that is there: %v", err)
+	}
+	if left := p.volumes("images"); !strings.Contains(left, "unlisted.qcow2") {
+		t.Errorf("an upload that was refused removed the volume; the pool has %s", left)
+	}
 	if img, err := p.Image("local", custom.ID); err != nil || img.State != storagepool.Unverified {
 		t.Errorf("the custom image: %+v, %v", img, err)
 	}

@@ -85,6 +85,9 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 	}
 
 	rec := s.newRecord(h.Name(), u)
+	if err := s.mustBeFree(ctx, rec); err != nil {
+		return Image{}, err
+	}
 	done, err := s.begin(ctx, uploadIntent, rec.Host, uploadData{ID: rec.ID, Volume: rec.Volume})
 	if err != nil {
 		return Image{}, err
@@ -97,6 +100,9 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 	if err := s.fill(ctx, rec, u, header, buffered); err != nil {
 		ctx, cancel := cleanup(ctx)
 		defer cancel()
+		if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) { // somebody was faster: it is not ours to remove
+			return Image{}, errors.Join(volumeExists(rec), s.forget(ctx, rec.Host, rec.ID))
+		}
 		return Image{}, errors.Join(err, s.discard(ctx, rec.Host, rec.ID, rec.Volume))
 	}
 	if err := s.refresh(ctx, rec.Host, false); err != nil {
@@ -280,10 +286,42 @@ func (s *Service) discard(ctx context.Context, host, id, volume string) error {
 	if err := s.deleteVolume(ctx, host, imagesRole, volume); err != nil {
 		return err
 	}
+	return s.forget(ctx, host, id)
+}
+
+// forget removes the record of an upload that failed.
+func (s *Service) forget(ctx context.Context, host, id string) error {
 	if err := s.o.DB.WithContext(ctx).Where("state <> ?", Ready).Delete(&record{Host: host, ID: id}).Error; err != nil {
 		return err
 	}
 	return s.refresh(ctx, host, false)
+}
+
+// mustBeFree refuses an upload whose volume is there already, before anything is
+// recorded that could have it removed: it may be the base of disks. The names of
+// custom images are new each time.
+func (s *Service) mustBeFree(ctx context.Context, rec record) error {
+	if rec.Type != Base {
+		return nil
+	}
+	return s.withPool(ctx, rec.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		if err := rescan(lp); err != nil {
+			return err
+		}
+		vol, err := lp.LookupStorageVolByName(rec.Volume)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_ = vol.Free()
+		return volumeExists(rec)
+	})
+}
+
+func volumeExists(rec record) error {
+	return fault.New(fault.Unsupported, "The images pool of host %q has a volume %q already. Choose another id, or delete that volume if nothing uses it.", rec.Host, rec.Volume)
 }
 
 // recoverUploads undoes the uploads that a crash of the service cut off.
