@@ -33,14 +33,12 @@ func newRootCommand() *cobra.Command {
 // withApp reads the configuration, makes the app and runs f with it. A command
 // of an operator says itself what it did: unless asked for, it logs errors alone.
 func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
-	if cmd.Name() != serveName && !cmd.Flags().Changed("log-level") {
-		if err := cmd.Flags().Set("log-level", "error"); err != nil {
-			return err
-		}
-	}
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
+	}
+	if cmd.Name() != serveName && !cmd.Flags().Changed("log-level") {
+		c.LogLevel = slog.LevelError
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.LogLevel}))
 	a, err := newApp(cmd.Context(), c, log)
