@@ -541,7 +541,12 @@ func (l *lab) idempotency(t *testing.T) {
 		reused.check(t, "another "+what, l.send(http.MethodPost, "/api/nodes", other, "Idempotency-Key", "k1"))
 	}
 	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusConflict, "node_name_taken", "already a domain"}, "Idempotency-Key", "k2")
-	l.delete(first.ID)
+
+	// A repeated request takes no disk away that virsh's user has kept.
+	l.virsh("undefine", first.ID)
+	reused.detail = "is still there"
+	reused.check(t, "the disk that was kept", l.send(http.MethodPost, "/api/nodes", body, "Idempotency-Key", "k1"))
+	l.virsh("vol-delete", first.ID+".qcow2", "--pool", l.nodesPool())
 }
 
 func (l *lab) oneNameTwice(t *testing.T) {

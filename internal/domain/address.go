@@ -7,7 +7,6 @@ import (
 
 	"libvirt.org/go/libvirt"
 
-	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -64,10 +63,10 @@ func (inv *inventory) setAddresses(n Node, addresses []string) {
 	changed := ok && now.State == Running && !slices.Equal(now.Addresses, addresses)
 	if changed {
 		now.Addresses = addresses
-		inv.nodes[n.Host][n.ID] = now
+		inv.store(now)
 	}
 	inv.mu.Unlock()
 	if changed {
-		inv.publish(event.NodeChanged, n.ID, now)
+		inv.tell(n.ID)
 	}
 }

@@ -53,6 +53,10 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 		return Node{}, false, err
 	}
 	defer release()
+	if spec.IdempotencyKey != "" {
+		// The node may be there, and not be read yet: after a start of the service.
+		s.inv.sync(ctx, spec.Host, id)
+	}
 	if n, err := s.inv.get(id); err == nil {
 		if !spec.asksFor(n) {
 			return Node{}, false, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for node %q. Use a new key for a new request.", n.Name)
@@ -102,12 +106,25 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 		metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
 	}
 	overlay, seed := id+".qcow2", id+seedSuffix
-	done, err := s.begin(ctx, createIntent, spec.Host, createData{ID: id, Volumes: []string{overlay, seed}})
+	data := createData{ID: id, Volumes: []string{overlay}}
+	if !spec.CloudInit.empty() {
+		data.Volumes = append(data.Volumes, seed)
+	}
+	done, err := s.begin(ctx, createIntent, spec.Host, data)
 	if err != nil {
 		return err
 	}
 	b.overlayPath, err = s.o.Storage.CreateOverlay(ctx, spec.Host, overlay, image.ID, spec.DiskBytes)
-	if err == nil && !spec.CloudInit.empty() {
+	if err != nil {
+		// Nothing was made, unless the host went away meanwhile. A volume of that
+		// name is another's: with an Idempotency-Key the id is not new each time.
+		done(fault.CodeOf(err) != fault.HostUnreachable)
+		if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
+			return fault.Wrap(err, fault.IdempotencyReused, "This Idempotency-Key was used for a node that is gone, and whose disk %s is still there. Use a new key.", overlay)
+		}
+		return err
+	}
+	if !spec.CloudInit.empty() {
 		b.seedPath, err = s.putSeed(ctx, spec, id, seed)
 	}
 	if err == nil {
@@ -119,7 +136,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	undo := errors.Join(s.o.Storage.DeleteNodeVolume(ctx, spec.Host, overlay), s.o.Storage.DeleteNodeVolume(ctx, spec.Host, seed))
+	undo := s.undoCreate(ctx, spec.Host, data)
 	done(undo == nil)
 	if undo != nil {
 		s.o.Log.Error("a half-made node could not be undone yet; it is tried again soon", "node", id, "error", undo)

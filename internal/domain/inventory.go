@@ -153,12 +153,25 @@ func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
 		return err
 	}
 	seen := map[string]bool{}
+	var failed error
 	for i := range domains {
-		if n, ok := inv.read(&domains[i], host); ok {
+		n, err := inv.read(&domains[i], host)
+		_ = domains[i].Free()
+		switch {
+		case err == nil:
 			seen[n.ID] = true
 			inv.put(n)
+		case !errors.Is(err, libvirt.ERR_NO_DOMAIN):
+			// It is not gone only because it could not be read.
+			seen[n.ID] = true
+			failed = err
 		}
-		_ = domains[i].Free()
+	}
+	if failed != nil {
+		if alive, err := conn.IsAlive(); err != nil || !alive {
+			return failed
+		}
+		inv.log.Warn("some domains could not be read", "host", host, "error", failed)
 	}
 	inv.mu.RLock()
 	var gone []string
@@ -176,56 +189,55 @@ func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
 
 func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) {
 	d, err := conn.LookupDomainByUUIDString(id)
-	if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
-		inv.remove(host, id)
-		return
+	var n Node
+	if err == nil {
+		n, err = inv.read(d, host)
+		_ = d.Free()
 	}
-	if err != nil {
-		inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
-		return
-	}
-	defer func() { _ = d.Free() }()
-	if n, ok := inv.read(d, host); ok {
+	switch {
+	case err == nil:
 		inv.put(n)
-	} else {
+	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
 		inv.remove(host, id)
+	default:
+		inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
 	}
 }
 
-// read takes a snapshot of a domain. It is false when the domain is gone. A
-// domain whose XML cannot be understood is shown with what is known.
-func (inv *inventory) read(d *libvirt.Domain, host string) (Node, bool) {
+// read takes a snapshot of a domain. A domain whose XML cannot be understood is
+// shown with what is known. With an error the node has its id alone.
+func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	id, err := d.GetUUIDString()
 	if err != nil {
-		return Node{}, false
+		return Node{}, err
 	}
 	n := Node{ID: id, Host: host}
 	if n.Name, err = d.GetName(); err != nil {
-		return Node{}, false
+		return Node{ID: id}, err
 	}
 	state, reason, err := d.GetState()
 	if err != nil {
-		return Node{}, false
+		return Node{ID: id}, err
 	}
 	n.State = nodeState(state, reason)
 	if n.State == Paused && inv.isStarting(id) {
 		n.State = Starting
 	}
 	if n.Persistent, err = d.IsPersistent(); err != nil {
-		return Node{}, false
+		return Node{ID: id}, err
 	}
 	if n.Persistent {
 		n.Autostart, _ = d.GetAutostart()
 	}
 	text, err := d.GetXMLDesc(0)
 	if err != nil {
-		return Node{}, false
+		return Node{ID: id}, err
 	}
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
 		n.Problem = "Its XML cannot be understood here; use virsh for it."
 		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", id, "error", err)
-		return n, true
+		return n, nil
 	}
 	n.describe(&def)
 	if disk := firstDisk(&def); disk != nil {
@@ -237,7 +249,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, bool) {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
 	}
-	return n, true
+	return n, nil
 }
 
 // describe fills in what the XML says.
@@ -323,11 +335,21 @@ func (inv *inventory) put(n Node) {
 	case known:
 		n.Started = time.Now()
 	}
-	inv.nodes[n.Host][n.ID] = n
-	inv.mu.Unlock()
-	if !known || !reflect.DeepEqual(old, n) {
-		inv.publish(event.NodeChanged, n.ID, n)
+	changed := !known || !reflect.DeepEqual(old, n)
+	if changed {
+		inv.store(n)
 	}
+	inv.mu.Unlock()
+	if changed {
+		inv.tell(n.ID)
+	}
+}
+
+// store keeps a node and publishes it; the caller holds mu, so that events come
+// in the order of what they tell.
+func (inv *inventory) store(n Node) {
+	inv.nodes[n.Host][n.ID] = n
+	inv.events.Publish(event.NodeChanged, n)
 }
 
 // Removed is the data of event.NodeRemoved.
@@ -339,10 +361,13 @@ type Removed struct {
 func (inv *inventory) remove(host, id string) {
 	inv.mu.Lock()
 	_, known := inv.nodes[host][id]
-	delete(inv.nodes[host], id)
+	if known {
+		delete(inv.nodes[host], id)
+		inv.events.Publish(event.NodeRemoved, Removed{ID: id, Host: host})
+	}
 	inv.mu.Unlock()
 	if known {
-		inv.publish(event.NodeRemoved, id, Removed{ID: id, Host: host})
+		inv.tell(id)
 	}
 }
 
@@ -350,23 +375,23 @@ func (inv *inventory) remove(host, id string) {
 func (inv *inventory) hostDown(host string) {
 	inv.feeds[host].setKnown(false)
 	inv.mu.Lock()
-	var changed []Node
+	var changed []string
 	for id, n := range inv.nodes[host] {
 		if n.State != Unreachable {
 			n.State, n.VNCPort = Unreachable, 0
-			inv.nodes[host][id] = n
-			changed = append(changed, n)
+			inv.store(n)
+			changed = append(changed, id)
 		}
 	}
 	inv.mu.Unlock()
-	for _, n := range changed {
-		inv.publish(event.NodeChanged, n.ID, n)
+	for _, id := range changed {
+		inv.tell(id)
 	}
 	inv.events.Publish(event.HostChanged, map[string]string{"host": host})
 }
 
-func (inv *inventory) publish(t event.Type, id string, data any) {
-	inv.events.Publish(t, data)
+// tell calls the watchers, who look at the inventory: mu must not be held.
+func (inv *inventory) tell(id string) {
 	for _, w := range inv.watchers {
 		w(id)
 	}
