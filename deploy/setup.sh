@@ -103,8 +103,12 @@ apt() {
 		-o Dpkg::Options::=--force-confold "$verb" "$@"
 }
 
-# answers asks whether libvirt answers on its system socket, as whoever may.
-answers() { as_root timeout 10 virsh -c "$uri" uri >/dev/null 2>&1; }
+# system_virsh runs virsh on libvirt's system socket: as the user, who may be in group libvirt, and
+# only else as root.
+system_virsh() { timeout 30 virsh -c "$uri" "$@" 2>/dev/null || as_root timeout 30 virsh -c "$uri" "$@"; }
+
+# answers asks whether libvirt answers on its system socket.
+answers() { system_virsh uri >/dev/null 2>&1; }
 
 # start_daemons starts what is not running. Where systemd does not run, packages start nothing
 # and nobody else will.
@@ -135,7 +139,7 @@ start_daemons() {
 # is_running DAEMON reads the pid file, for a process of another namespace has the same name.
 is_running() {
 	local pid
-	pid=$(as_root cat "/run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
+	pid=$(cat "/run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
 }
 
 # open_kvm gives /dev/kvm to group kvm, as udev does where it runs. A device that libvirtd can use
@@ -150,21 +154,21 @@ open_kvm() {
 
 start_network() {
 	local listed
-	listed=$(as_root virsh -c "$uri" net-list --all --name 2>/dev/null)
+	listed=$(system_virsh net-list --all --name 2>/dev/null)
 	if ! grep -qx default <<<"$listed"; then
 		warn "libvirt has no network 'default': nodes get user-mode networking"
 		return
 	fi
-	if ! as_root virsh -c "$uri" net-list --name | grep -qx default; then
+	if ! system_virsh net-list --name | grep -qx default; then
 		step "starting libvirt's network 'default'"
-		if ! as_root virsh -c "$uri" net-start default >/dev/null; then
+		if ! system_virsh net-start default >/dev/null; then
 			warn "the network 'default' does not start (see above): nodes get user-mode networking"
 			return
 		fi
 	fi
-	if ! as_root virsh -c "$uri" net-list --name --autostart | grep -qx default; then
+	if ! system_virsh net-list --name --autostart | grep -qx default; then
 		step "starting the network 'default' at boot from now on"
-		as_root virsh -c "$uri" net-autostart default >/dev/null || warn "the network 'default' will not start at boot"
+		system_virsh net-autostart default >/dev/null || warn "the network 'default' will not start at boot"
 	fi
 }
 
