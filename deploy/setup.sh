@@ -104,8 +104,10 @@ apt() {
 }
 
 # system_virsh runs virsh on libvirt's system socket: as the user, who may be in group libvirt, and
-# only else as root.
-system_virsh() { timeout 30 virsh -c "$uri" "$@" 2>/dev/null || as_root timeout 30 virsh -c "$uri" "$@"; }
+# only else as root, if that can be had.
+system_virsh() { timeout 30 virsh -c "$uri" "$@" 2>/dev/null || { may_root && as_root timeout 30 virsh -c "$uri" "$@"; }; }
+
+may_root() { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
 
 # answers asks whether libvirt answers on its system socket.
 answers() { system_virsh uri >/dev/null 2>&1; }
@@ -131,7 +133,7 @@ start_daemons() {
 	fi
 	local deadline=$((SECONDS + answer_seconds))
 	until answers; do
-		[ "$SECONDS" -lt "$deadline" ] || die "libvirt does not answer on $uri within $answer_seconds s" "Look at /var/log/libvirt/libvirtd.log."
+		[ "$SECONDS" -lt "$deadline" ] || die "libvirt does not answer $(id -un) on $uri within $answer_seconds s" "Look at what this says: virsh -c $uri uri"
 		sleep 0.2
 	done
 }
