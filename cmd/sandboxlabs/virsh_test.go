@@ -229,6 +229,20 @@ func TestForeignVolumes(t *testing.T) {
 		t.Errorf("the volume is shown as %+v", i)
 	}
 	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "customImageName": "mine.qcow2"}, refusal{http.StatusConflict, "image_not_ready", "it is unverified"})
+	// A disk of somebody's machine is no image to delete.
+	id := l.defineForeign(l.name("theirs"), func(d *libvirtxml.Domain) {
+		source := func(file string) *libvirtxml.DomainDiskSource {
+			return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: file}}
+		}
+		d.Devices = &libvirtxml.DomainDeviceList{Disks: []libvirtxml.DomainDisk{
+			{Device: "disk", Source: source("/nonexistent/disk.img"), Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"}},
+			{Device: "disk", Source: source(filepath.Join(poolsFolder, l.imagesPool(), "mine.qcow2")), Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"}},
+		}}
+	})
+	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
+	l.refused(http.MethodDelete, "/api/images/mine.qcow2", nil, refusal{http.StatusConflict, "image_in_use", l.name("theirs")})
+	l.virsh("undefine", id)
+	until(t, promptly, said("the domain is gone"), func() bool { return l.listed(id).ID == "" })
 	l.call(http.MethodDelete, "/api/images/mine.qcow2", nil, http.StatusNoContent, nil)
 	l.wantVolumes(l.imagesPool())
 

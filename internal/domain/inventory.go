@@ -273,6 +273,7 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 		return
 	}
 	n.Ports = serialPorts(def.Devices)
+	n.Files = diskFiles(def.Devices.Disks)
 	for _, g := range def.Devices.Graphics {
 		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
 			n.VNCPort = g.VNC.Port

@@ -36,6 +36,9 @@ type Node struct {
 	OverlayPath string
 	// BackingPath is the file that OverlayPath lies on; empty when it stands alone.
 	BackingPath string
+	// Files are the files of all disks, down their chains as far as libvirt tells. A
+	// snapshot's list is never changed.
+	Files       []string
 	RAMMiB      int64
 	CPUs        int
 	DiskBytes   int64 // virtual size of the first disk; 0 when it cannot be read

@@ -117,23 +117,14 @@ func (s *Service) ownVolumes(d *libvirt.Domain, n Node) ([]string, error) {
 	if err := def.Unmarshal(text); err != nil {
 		return nil, fmt.Errorf("parse the domain's XML: %w", err)
 	}
-	var names []string
-	note := func(source *libvirtxml.DomainDiskSource) {
-		if source == nil || source.File == nil {
-			return
-		}
-		dir, name := path.Split(source.File.File)
-		if path.Clean(dir) == path.Clean(folder) && strings.HasPrefix(name, n.ID) {
-			names = append(names, name)
-		}
-	}
 	if def.Devices == nil {
 		return nil, nil
 	}
-	for _, disk := range def.Devices.Disks {
-		note(disk.Source)
-		for b := disk.BackingStore; b != nil; b = b.BackingStore {
-			note(b.Source)
+	var names []string
+	for _, file := range diskFiles(def.Devices.Disks) {
+		dir, name := path.Split(file)
+		if path.Clean(dir) == path.Clean(folder) && strings.HasPrefix(name, n.ID) {
+			names = append(names, name)
 		}
 	}
 	return names, nil
@@ -147,12 +138,10 @@ func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error)
 		if err := mustBeManaged(n, "wiped"); err != nil {
 			return err
 		}
-		if force {
-			if err := forceOff(d); err != nil {
+		if !force {
+			if err := mustBeOff(d, n, "wiped"); err != nil {
 				return err
 			}
-		} else if err := mustBeOff(d, n, "wiped"); err != nil {
-			return err
 		}
 		return s.wipe(ctx, n, d)
 	})
@@ -167,13 +156,13 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
 		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
 	}
-	capacity := n.DiskBytes
-	if capacity == 0 { // the overlay cannot be read: the image's size will do
-		image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
-		if err != nil {
-			return err
-		}
-		capacity = image.VirtualBytes
+	image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
+	if err != nil {
+		return err
+	}
+	capacity := max(n.DiskBytes, image.VirtualBytes) // 0 bytes: the overlay cannot be read
+	if err := forceOff(d); err != nil {              // when nothing is refused any more
+		return err
 	}
 	data := wipeData{ID: n.ID, Old: own[0], New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
 	done, err := s.begin(ctx, wipeIntent, n.Host, data)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -142,11 +143,12 @@ func (s *Service) Place(id string) (host string, active, ok bool) {
 	return n.Host, n.Active(), err == nil
 }
 
-// UsersOf names the nodes of a host whose disk lies on the image at path.
+// UsersOf names the nodes of a host that have the file at path for a disk, or
+// under one.
 func (s *Service) UsersOf(host, path string) []string {
 	var names []string
 	for _, n := range s.inv.list() {
-		if path != "" && n.Host == host && n.BackingPath == path {
+		if n.Host == host && slices.Contains(n.Files, path) {
 			names = append(names, n.Name)
 		}
 	}

@@ -135,6 +135,23 @@ func firstDisk(d *libvirtxml.Domain) *libvirtxml.DomainDisk {
 	return nil
 }
 
+// diskFiles lists the files of disks, and those that they lie on.
+func diskFiles(disks []libvirtxml.DomainDisk) []string {
+	var files []string
+	note := func(source *libvirtxml.DomainDiskSource) {
+		if source != nil && source.File != nil && source.File.File != "" {
+			files = append(files, source.File.File)
+		}
+	}
+	for _, disk := range disks {
+		note(disk.Source)
+		for b := disk.BackingStore; b != nil; b = b.BackingStore {
+			note(b.Source)
+		}
+	}
+	return files
+}
+
 // backingFile returns the file right below a disk, and its format.
 func backingFile(disk *libvirtxml.DomainDisk) (path, format string) {
 	b := disk.BackingStore
