@@ -121,7 +121,8 @@ func (h *Host) Do(ctx context.Context, f Call) error {
 
 // Dial opens a connection beside the managed one and runs f with it: for
 // streams that block in Send or Recv, which would hold up every other call on
-// their connection.
+// their connection. A host that does not answer within dialPatience is
+// fault.HostUnreachable.
 func (h *Host) Dial(ctx context.Context, f Call) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -131,7 +132,12 @@ func (h *Host) Dial(ctx context.Context, f Call) error {
 	} else {
 		release(managed)
 	}
-	conn, err := libvirt.NewConnect(h.uri)
+	waiting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	conn, err := h.dial(waiting, giveUp)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = h.unreachable(errNoAnswer)
+	}
 	if err != nil {
 		return h.translate(err)
 	}
@@ -224,7 +230,7 @@ func (h *Host) run(ctx context.Context) {
 // connect makes the managed connection and returns a channel that tells of its
 // end.
 func (h *Host) connect(ctx context.Context) (<-chan string, error) {
-	conn, err := h.dial(ctx)
+	conn, err := h.dial(ctx, func() { h.fail(errNoAnswer) })
 	if err != nil {
 		return nil, err
 	}
@@ -258,11 +264,13 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	return lost, nil
 }
 
+var errNoAnswer = errors.New("libvirtd accepts the connection but does not answer")
+
 // dial opens a connection. A libvirtd that accepts but does not answer makes
-// the C call wait without end: the host is shown as unreachable after
-// dialPatience, and the one attempt goes on until it ends. When ctx ends first,
-// that goroutine is left behind and closes what it gets.
-func (h *Host) dial(ctx context.Context) (*libvirt.Connect, error) {
+// the C call wait without end: late is called after dialPatience, and the one
+// attempt goes on until it ends. When ctx ends first, that goroutine is left
+// behind and closes what it gets.
+func (h *Host) dial(ctx context.Context, late func()) (*libvirt.Connect, error) {
 	type result struct {
 		conn *libvirt.Connect
 		err  error
@@ -285,7 +293,7 @@ func (h *Host) dial(ctx context.Context) (*libvirt.Connect, error) {
 		case r := <-done:
 			return r.conn, r.err
 		case <-patience.C:
-			h.fail(errors.New("libvirtd accepts the connection but does not answer"))
+			late()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

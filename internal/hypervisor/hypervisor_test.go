@@ -2,6 +2,8 @@ package hypervisor
 
 import (
 	"context"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +142,41 @@ func TestUnreachableHostIsSettledAndRefused(t *testing.T) {
 	if err := await(t, ended, "Run to end"); err != nil {
 		t.Error(err)
 	}
+}
+
+// A libvirtd that hangs accepts connections and says nothing.
+func TestDialGivesAHangingHostUp(t *testing.T) {
+	set, err := New(Options{Addresses: []Address{{"mem", "test:///default"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 1), make(chan string, 16)}
+	set.Listen(r)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	await(t, r.up, "HostUp")
+
+	socket := filepath.Join(t.TempDir(), "socket")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := set.Hosts()[0]
+	h.uri = "qemu+unix:///system?socket=" + socket
+	dialed := make(chan error, 1)
+	go func() { dialed <- h.Dial(ctx, func(*libvirt.Connect) error { return nil }) }()
+	if err := await(t, dialed, "Dial to give up"); fault.CodeOf(err) != fault.HostUnreachable {
+		t.Errorf("Dial: %v, want host_unreachable", err)
+	}
+	if err := l.Close(); err != nil { // the attempt ends with it
+		t.Error(err)
+	}
+	stop()
+	if err := await(t, ended, "Run to end"); err != nil {
+		t.Error(err)
+	}
+	await(t, r.down, "HostDown")
 }
 
 func await[T any](t *testing.T, c <-chan T, what string) T {
