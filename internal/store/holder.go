@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -176,6 +177,9 @@ type sessionLeases struct {
 	session *sql.Conn
 }
 
+// keepPatience bounds how long a server may take to answer.
+const keepPatience = 10 * time.Second
+
 // lockNumber is the advisory lock of a holder.
 func lockNumber(holder uuid.UUID) int64 {
 	return int64(binary.BigEndian.Uint64(holder[8:])) //nolint:gosec // any 64 bits will do
@@ -194,8 +198,15 @@ func (l *sessionLeases) take(ctx context.Context, holder uuid.UUID) error {
 	return nil
 }
 
-// keep takes the lease anew when the server ended the session.
+// keep takes the lease anew when the server ended the session. A caller that goes
+// away must not end it: the driver closes a session whose statement is cut off,
+// and others would take the changes under way for left.
 func (l *sessionLeases) keep(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepPatience)
+	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session.PingContext(ctx) == nil {
