@@ -61,7 +61,6 @@ type Service struct {
 
 	lastMilli int64 // see uniqueMilli
 
-	dirty chan string // hosts whose pools are to be read now
 }
 
 // library is what is known of one host's pools.
@@ -72,6 +71,8 @@ type library struct {
 	pools    map[string]pool // by role
 	status   []PoolStatus
 	images   map[string]Image
+
+	dirty chan struct{} // one slot: the pools are to be read now
 
 	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
 	logsLooked time.Time     // when the last such reading began
@@ -96,41 +97,50 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, dirty: make(chan string, 64)}
+	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
 		}
 	}
 	return s, nil
 }
 
-// Run reads the pools anew from time to time, until ctx ends.
+// Run reads the pools anew from time to time, until ctx ends. No host waits for
+// another.
 func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, h := range s.o.Hosts.Hosts() {
+		wg.Go(func() { s.tend(ctx, h) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// tend keeps what is known of one host's pools.
+func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(refreshInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case host := <-s.dirty:
-			s.refreshLogged(ctx, host)
+			return
+		case <-s.libraries[h.Name()].dirty:
+			s.refreshLogged(ctx, h.Name())
 		case <-tick.C:
-			for _, h := range s.o.Hosts.Hosts() {
-				if h.Status().State == hypervisor.Connected {
-					s.refreshLogged(ctx, h.Name())
-				}
+			if h.Status().State == hypervisor.Connected {
+				s.refreshLogged(ctx, h.Name())
 			}
 		}
 	}
 }
 
 // HostUp has the host's pools made ready and read, in Run.
-func (s *Service) HostUp(ctx context.Context, h *hypervisor.Host) {
+func (s *Service) HostUp(_ context.Context, h *hypervisor.Host) {
 	select {
-	case s.dirty <- h.Name():
-	case <-ctx.Done():
+	case s.libraries[h.Name()].dirty <- struct{}{}:
+	default:
 	}
 }
 
@@ -200,7 +210,7 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	select {
 	case <-lib.prepared:
 	default:
-		close(lib.prepared) // only Run's goroutine comes here
+		close(lib.prepared) // only the host's goroutine of Run comes here
 	}
 	if news {
 		if err != nil {
