@@ -123,6 +123,14 @@ export class Lab {
     await this.virsh("define", copy);
   }
 
+  /** Adds a device from a file to the definition of a domain that is off. */
+  async attach(domain: string, file: string): Promise<void> {
+    const copy = join(this.folder, "attach.xml");
+    await copyFile(file, copy);
+    await chmod(copy, 0o644);
+    await this.virsh("attach-device", domain, copy, "--config");
+  }
+
   /** Starts `virsh console` on a terminal of its own, and resolves when it holds the console. End it with kill. */
   async holdConsole(node: string): Promise<ChildProcess> {
     const holder = spawn("script", ["-qec", `exec virsh -c ${uri} console ${node}`, "/dev/null"], {

@@ -7,8 +7,9 @@ import { RequestError } from "../shared/api/problem";
 export function createQueries(): QueryClient {
   const onError = (error: Error) => {
     if (error instanceof RequestError && error.status === 401) {
-      // The sign-in has ended: whoever guards the pages asks for a new one.
-      queries.setQueryData(sessionKey, null);
+      // The sign-in may have ended, and whoever guards the pages asks for a new
+      // one then; or no more than a password that was typed is wrong.
+      void queries.invalidateQueries({ queryKey: sessionKey });
     }
   };
   const queries = new QueryClient({

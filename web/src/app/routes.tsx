@@ -1,7 +1,7 @@
 import { Bullseye, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, PageSection, Spinner } from "@patternfly/react-core";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
-import { Suspense, lazy } from "react";
-import { Navigate, Route, Routes, useParams } from "react-router";
+import { type ReactNode, Suspense, lazy } from "react";
+import { Navigate, Route, Routes, useParams, useSearchParams } from "react-router";
 
 import { HostStrip } from "../features/hosts/HostStrip";
 import { useHosts } from "../features/hosts/api/listHosts";
@@ -15,7 +15,7 @@ import { RunButton } from "../features/nodes/components/RunButton";
 import { LoginPage } from "../features/session/LoginPage";
 import { RequireSession } from "../features/session/RequireSession";
 import { useSession } from "../features/session/api/session";
-import type { Image } from "../shared/api/types";
+import type { Image, Node } from "../shared/api/types";
 import { paths } from "../shared/paths";
 import { LinkButton } from "../shared/ui/LinkButton";
 import { usePageTitle } from "../shared/usePageTitle";
@@ -25,6 +25,8 @@ import { Shell } from "./Shell";
 // The terminal is as large as all the rest, and the screen is no small matter:
 // they are loaded by those who open one.
 const ConsolePane = lazy(() => import("../features/console/ConsolePane"));
+const AccountPage = lazy(() => import("../features/session/AccountPage"));
+const LogPane = lazy(() => import("../features/console/LogPane"));
 const ScreenPane = lazy(() => import("../features/screen/ScreenPane"));
 
 /** Every page of the UI. Here the features are put together, which do not know each other. */
@@ -39,8 +41,17 @@ export function AppRoutes() {
           <Route path={paths.newNode} element={<CreateNodeRoute />} />
           <Route path="/nodes/:id" element={<NodeRoute tab="overview" />} />
           <Route path="/nodes/:id/console" element={<NodeRoute tab="console" />} />
+          <Route path="/nodes/:id/log" element={<NodeRoute tab="log" />} />
           <Route path="/nodes/:id/screen" element={<NodeRoute tab="screen" />} />
           <Route path={paths.images} element={<ImagesPage />} />
+          <Route
+            path={paths.account}
+            element={
+              <Later what="the account">
+                <AccountPage />
+              </Later>
+            }
+          />
           <Route path="*" element={<NoSuchPage />} />
         </Route>
       </Route>
@@ -73,30 +84,39 @@ function CreateNodeRoute() {
 
 function NodeRoute({ tab }: { tab: NodeTab }) {
   const { id = "" } = useParams();
+  const [search, setSearch] = useSearchParams();
+  const portsOf = ({ console: { ports } }: Node) => {
+    const port = search.get("port") ?? ports[0]?.name ?? "";
+    return { ports, port, onPort: (chosen: string) => setSearch({ port: chosen }, { replace: true }) };
+  };
   return (
     <NodePage
       key={id}
       id={id}
       tab={tab}
       console={(node) => (
-        <Suspense
-          fallback={
-            <Bullseye className="sl-fill">
-              <Spinner aria-label="Loading the console" />
-            </Bullseye>
-          }
-        >
-          <ConsolePane key={node.id} nodeID={node.id} nodeName={node.name} whenOff={<RunButton node={node} />} />
-        </Suspense>
+        <Later what="the console">
+          <ConsolePane
+            key={`${node.id} ${portsOf(node).port}`}
+            nodeID={node.id}
+            nodeName={node.name}
+            {...portsOf(node)}
+            whenOff={<RunButton node={node} />}
+          />
+        </Later>
+      )}
+      log={(node) => (
+        <Later what="the log">
+          <LogPane
+            key={`${node.id} ${portsOf(node).port}`}
+            nodeID={node.id}
+            nodeName={node.name}
+            {...portsOf(node)}
+          />
+        </Later>
       )}
       screen={(node) => (
-        <Suspense
-          fallback={
-            <Bullseye className="sl-fill">
-              <Spinner aria-label="Loading the screen" />
-            </Bullseye>
-          }
-        >
+        <Later what="the screen">
           <ScreenPane
             key={node.id}
             nodeID={node.id}
@@ -104,9 +124,24 @@ function NodeRoute({ tab }: { tab: NodeTab }) {
             isRunning={node.state === "running" || node.state === "paused" || node.state === "stopping"}
             whenOff={<RunButton node={node} />}
           />
-        </Suspense>
+        </Later>
       )}
     />
+  );
+}
+
+/** Shows that something is loaded until its code is there. */
+function Later({ what, children }: { what: string; children: ReactNode }) {
+  return (
+    <Suspense
+      fallback={
+        <Bullseye className="sl-fill">
+          <Spinner aria-label={`Loading ${what}`} />
+        </Bullseye>
+      }
+    >
+      {children}
+    </Suspense>
   );
 }
 

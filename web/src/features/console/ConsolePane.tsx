@@ -10,11 +10,13 @@ import UniversalAccessIcon from "@patternfly/react-icons/dist/esm/icons/universa
 import UsersIcon from "@patternfly/react-icons/dist/esm/icons/users-icon";
 import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
+import type { SerialPort } from "../../shared/api/types";
 import { copyText } from "../../shared/clipboard";
 import { formatBytes } from "../../shared/format";
 import { useToasts } from "../../shared/ui/toasts";
 import { ConsoleStatus } from "./ConsoleStatus";
 import { KeyRow } from "./KeyRow";
+import { PortChoice } from "./PortChoice";
 import type { SpecialKey } from "./keys";
 import { ConsoleSession, type ConsoleState, consoleURL } from "./session";
 import { type ConsoleSettings, clampFontSize, loadSettings, saveSettings } from "./settings";
@@ -23,16 +25,20 @@ import { ConsoleTerminal } from "./terminal";
 interface ConsolePaneProps {
   nodeID: string;
   nodeName: string;
+  ports: readonly SerialPort[];
+  /** The name of the port that is shown. */
+  port: string;
+  onPort: (port: string) => void;
   /** Offered while the node is off: a way to run it. */
   whenOff: ReactNode;
 }
 
 /**
  * A node's serial console with its toolbar, as large as the place it is put
- * in. Give it the node's id as key: it stays with the node it began with.
+ * in. Give it node and port as key: it stays with those it began with.
  */
-export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePaneProps) {
-  const [session] = useState(() => new ConsoleSession(consoleURL(location.origin, nodeID)));
+export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whenOff }: ConsolePaneProps) {
+  const [session] = useState(() => new ConsoleSession(consoleURL(location.origin, nodeID, port || undefined)));
   const state = useSyncExternalStore(session.subscribe, session.state);
   const [settings, setSettings] = useState(loadSettings);
   const [ctrlHeld, setCtrlHeld] = useState(false);
@@ -134,6 +140,7 @@ export default function ConsolePane({ nodeID, nodeName, whenOff }: ConsolePanePr
             <UsersIcon aria-hidden /> {state.viewers} <span className="pf-v6-screen-reader">viewers</span>
           </span>
         )}
+        <PortChoice ports={ports} port={port} needs="available" onChange={onPort} />
         <span className="sl-console__gap" />
         <Tool label="Smaller text" icon={<MinusIcon />} onClick={() => resizeFont(-1)} />
         <Tool label="Larger text" icon={<PlusIcon />} onClick={() => resizeFont(1)} />

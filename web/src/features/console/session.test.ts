@@ -175,3 +175,7 @@ test.each([
 ])("consoleURL on %s", (origin, expected) => {
   expect(consoleURL(origin, "a/b")).toBe(expected);
 });
+
+test("consoleURL names the port", () => {
+  expect(consoleURL("http://lab", "a", "serial1")).toBe("ws://lab/ws/console?nodeId=a&port=serial1");
+});

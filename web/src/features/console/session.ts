@@ -206,10 +206,13 @@ export class ConsoleSession {
   }
 }
 
-/** The address of a node's console on the origin that the page came from. */
-export function consoleURL(origin: string, nodeID: string): string {
+/** The address of one port of a node's console, on the origin that the page came from; of the first without port. */
+export function consoleURL(origin: string, nodeID: string, port?: string): string {
   const url = new URL("/ws/console", origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("nodeId", nodeID);
+  if (port !== undefined) {
+    url.searchParams.set("port", port);
+  }
   return url.toString();
 }

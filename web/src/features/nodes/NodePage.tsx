@@ -12,7 +12,7 @@ import {
 } from "@patternfly/react-core";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import type { ReactNode } from "react";
-import { Link, NavLink } from "react-router";
+import { Link, NavLink, useLocation } from "react-router";
 
 import type { Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
@@ -25,20 +25,26 @@ import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeStateLabel } from "./components/NodeStateLabel";
 
-export type NodeTab = "overview" | "console" | "screen";
+export type NodeTab = "overview" | "console" | "log" | "screen";
 
 interface NodePageProps {
   id: string;
   tab: NodeTab;
   /** Draws the console of a node, filling the rest of the page. */
   console: (node: Node) => ReactNode;
+  /** Draws what the console of a node has printed, filling the rest of the page. */
+  log: (node: Node) => ReactNode;
   /** Draws the screen of a node, filling the rest of the page. */
   screen: (node: Node) => ReactNode;
 }
 
-/** One node: what it is, what can be done with it, its console and its screen. */
-export function NodePage({ id, tab, console: drawConsole, screen: drawScreen }: NodePageProps) {
+const titles = { console: "Console", log: "Log", screen: "Screen" };
+
+/** One node: what it is, what can be done with it, its console with its log, and its screen. */
+export function NodePage({ id, tab, ...draw }: NodePageProps) {
   const query = useNode(id);
+  // Console and log keep the port that is chosen.
+  const { search } = useLocation();
   const node = query.data;
   if (query.isPending) {
     return (
@@ -83,8 +89,11 @@ export function NodePage({ id, tab, console: drawConsole, screen: drawScreen }: 
           <NavLink end replace to={paths.node(id)}>
             Overview
           </NavLink>
-          <NavLink replace to={paths.console(id)}>
+          <NavLink replace to={{ pathname: paths.console(id), search }}>
             Console
+          </NavLink>
+          <NavLink replace to={{ pathname: paths.log(id), search }}>
+            Log
           </NavLink>
           <NavLink replace to={paths.screen(id)}>
             Screen
@@ -103,11 +112,11 @@ export function NodePage({ id, tab, console: drawConsole, screen: drawScreen }: 
       ) : (
         <PageSection
           isFilled
-          aria-label={tab === "console" ? "Console" : "Screen"}
+          aria-label={titles[tab]}
           className="sl-console-section"
           hasBodyWrapper={false}
         >
-          {tab === "console" ? drawConsole(node) : drawScreen(node)}
+          {draw[tab](node)}
         </PageSection>
       )}
     </>

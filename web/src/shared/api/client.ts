@@ -22,7 +22,8 @@ export async function done(pending: Promise<Answer<unknown>>): Promise<void> {
   await answerOf(pending);
 }
 
-async function answerOf<T>(pending: Promise<Answer<T>>): Promise<Answer<T>> {
+/** Resolves with a successful answer, for those who need its headers, and rejects with a RequestError otherwise. */
+export async function answerOf<T>(pending: Promise<Answer<T>>): Promise<Answer<T>> {
   let answer: Answer<T>;
   try {
     answer = await pending;

@@ -5,6 +5,8 @@ type Schemas = components["schemas"];
 /** A virtual machine, as the service shows it. */
 export type Node = Schemas["Node"];
 export type NodeState = Node["state"];
+/** A port of a node's serial console. */
+export type SerialPort = Schemas["SerialPort"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
 export type NodeSpec = Schemas["NodeRequest"];
 /** What a guest is told at its first boot. */
@@ -14,5 +16,7 @@ export type Image = Schemas["Image"];
 export type ImageState = Image["state"];
 /** A libvirt host. */
 export type Host = Schemas["Host"];
+/** A token of the API; its secret is there only when it was just made. */
+export type Token = Schemas["Token"];
 /** The body of every failed answer (RFC 9457). */
 export type Problem = Schemas["Problem"];

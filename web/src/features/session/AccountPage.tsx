@@ -1,0 +1,76 @@
+import { Button, EmptyState, EmptyStateBody, PageSection, Skeleton, Title } from "@patternfly/react-core";
+import KeyIcon from "@patternfly/react-icons/dist/esm/icons/key-icon";
+import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
+import UnlockIcon from "@patternfly/react-icons/dist/esm/icons/unlock-icon";
+import { useState } from "react";
+
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useSession } from "./api/session";
+import { useTokens } from "./api/tokens";
+import { NewTokenDialog } from "./components/NewTokenDialog";
+import { PasswordForm } from "./components/PasswordForm";
+import { TokenList } from "./components/TokenList";
+
+/** The user's own matters: API tokens and the password. */
+export default function AccountPage() {
+  const session = useSession();
+  if (session.data?.auth !== "on") {
+    return (
+      <>
+        <PageHeader title="Account" />
+        <PageSection isFilled aria-label="Account">
+          <EmptyState headingLevel="h2" icon={UnlockIcon} titleText="Nobody signs in here">
+            <EmptyStateBody>Sign-in is switched off (auth: off): there are no accounts, and scripts need no token.</EmptyStateBody>
+          </EmptyState>
+        </PageSection>
+      </>
+    );
+  }
+  const { name, role } = session.data.user;
+  return (
+    <>
+      <PageHeader title="Account" description={role === "" ? name : `${name}, ${role}`} />
+      <PageSection isFilled aria-label="Account">
+        <Tokens seesAll={role === "admin"} />
+        <section className="sl-section" aria-label="Password">
+          <Title headingLevel="h2" size="lg">
+            Password
+          </Title>
+          <p className="sl-account__about sl-subtle">
+            Changing it ends all your sessions, this one too; tokens stay.
+          </p>
+          <PasswordForm username={name} />
+        </section>
+      </PageSection>
+    </>
+  );
+}
+
+function Tokens({ seesAll }: { seesAll: boolean }) {
+  const tokens = useTokens();
+  const [isAsked, setAsked] = useState(false);
+  return (
+    <section className="sl-section" aria-label="API tokens">
+      <Title headingLevel="h2" size="lg">
+        API tokens
+      </Title>
+      <p className="sl-account__about sl-subtle">
+        Scripts use the API by a token instead of the password.
+        {seesAll && " As an administrator you see everybody's."}
+      </p>
+      {tokens.error && (
+        <ProblemAlert title="The tokens cannot be listed" error={tokens.error} onRetry={() => void tokens.refetch()} />
+      )}
+      {tokens.isPending && <Skeleton height="4rem" screenreaderText="Loading" />}
+      {tokens.data?.length === 0 && (
+        <EmptyState variant="xs" headingLevel="h3" icon={KeyIcon} titleText="No tokens yet" />
+      )}
+      {tokens.data && tokens.data.length > 0 && <TokenList tokens={tokens.data} />}
+      <Button variant="secondary" icon={<PlusIcon />} className="sl-account__new" onClick={() => setAsked(true)}>
+        Create token
+      </Button>
+      {isAsked && <NewTokenDialog onClose={() => setAsked(false)} />}
+    </section>
+  );
+}

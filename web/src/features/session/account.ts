@@ -1,0 +1,54 @@
+const day = 86_400_000; // milliseconds
+const leastBytes = 12;
+const mostBytes = 1024;
+
+/** How long a token may live: days, and 0 for ever. */
+export const lifetimes = [
+  { days: 7, text: "7 days" },
+  { days: 30, text: "30 days" },
+  { days: 90, text: "90 days" },
+  { days: 365, text: "1 year" },
+  { days: 0, text: "Never" },
+] as const;
+
+/** When a token that is made now expires, as an RFC 3339 time; undefined for never. */
+export function expiryOf(days: number, now: number): string | undefined {
+  return days === 0 ? undefined : new Date(now + days * day).toISOString();
+}
+
+/** Whether a token's time is over. */
+export function isExpired(expires: string | undefined, now: number): boolean {
+  return expires !== undefined && new Date(expires).getTime() <= now;
+}
+
+/** What is wrong with a token's name, as a sentence; empty when nothing is. */
+export function tokenNameProblem(name: string): string {
+  const bytes = sizeOf(name.trim());
+  return bytes === 0 ? "Give the token a name." : bytes > 128 ? "Use at most 128 bytes." : "";
+}
+
+export interface PasswordDraft {
+  current: string;
+  fresh: string;
+  again: string;
+}
+
+/** What is wrong with the new password, and with its repetition; empty where nothing is. */
+export function passwordProblems({ current, fresh, again }: PasswordDraft): Pick<PasswordDraft, "fresh" | "again"> {
+  const bytes = sizeOf(fresh);
+  return {
+    fresh:
+      bytes < leastBytes
+        ? `Use at least ${leastBytes} characters.`
+        : bytes > mostBytes
+          ? `Use at most ${mostBytes} bytes.`
+          : fresh === current
+            ? "Choose another password than the present one."
+            : "",
+    again: again === fresh ? "" : "The two are not the same.",
+  };
+}
+
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

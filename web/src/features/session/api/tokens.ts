@@ -1,0 +1,47 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf, done } from "../../../shared/api/client";
+import type { Token } from "../../../shared/api/types";
+
+export const tokensKey = ["tokens"] as const;
+
+export async function fetchTokens(): Promise<Token[]> {
+  return (await bodyOf(api.GET("/api/tokens"))).tokens;
+}
+
+/** The tokens that the user may see; read anew with each visit, for when each was used last. */
+export function useTokens() {
+  return useQuery({ queryKey: tokensKey, queryFn: fetchTokens, staleTime: 0 });
+}
+
+interface TokenRequest {
+  name: string;
+  /** RFC 3339; never when left out. */
+  expires?: string;
+}
+
+/** Resolves with the token and its secret, which the service tells this once. */
+export async function createToken(request: TokenRequest): Promise<Token> {
+  return bodyOf(api.POST("/api/tokens", { body: request }));
+}
+
+export function useCreateToken() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: createToken,
+    onSettled: () => queries.invalidateQueries({ queryKey: tokensKey }),
+    gcTime: 0, // the answer holds the secret
+  });
+}
+
+export async function deleteToken(id: string): Promise<void> {
+  await done(api.DELETE("/api/tokens/{id}", { params: { path: { id } } }));
+}
+
+export function useDeleteToken(id: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => deleteToken(id),
+    onSettled: () => queries.invalidateQueries({ queryKey: tokensKey }),
+  });
+}
