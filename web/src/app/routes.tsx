@@ -8,7 +8,6 @@ import { useHosts } from "../features/hosts/api/listHosts";
 import { ImagesPage } from "../features/images/ImagesPage";
 import { UploadPanel } from "../features/images/UploadPanel";
 import { useImages } from "../features/images/api/listImages";
-import { CreateNodePage } from "../features/nodes/CreateNodePage";
 import { NodePage, type NodeTab } from "../features/nodes/NodePage";
 import { NodesPage } from "../features/nodes/NodesPage";
 import { RunButton } from "../features/nodes/components/RunButton";
@@ -22,10 +21,13 @@ import { usePageTitle } from "../shared/usePageTitle";
 import { Logo } from "./Logo";
 import { Shell } from "./Shell";
 
-// The terminal is as large as all the rest, and the screen is no small matter:
-// they are loaded by those who open one.
+// The terminal is as large as all the rest, the screen is no small matter, and
+// the other pages here are not the first that one sees: they are loaded by
+// those who open one.
 const ConsolePane = lazy(() => import("../features/console/ConsolePane"));
 const AccountPage = lazy(() => import("../features/session/AccountPage"));
+const CreateNodePage = lazy(() => import("../features/nodes/CreateNodePage"));
+const GuacamolePage = lazy(() => import("../features/nodes/GuacamolePage"));
 const LogPane = lazy(() => import("../features/console/LogPane"));
 const ScreenPane = lazy(() => import("../features/screen/ScreenPane"));
 
@@ -35,6 +37,14 @@ export function AppRoutes() {
     <Routes>
       <Route path={paths.login} element={<LoginPage logo={<Logo size={48} />} />} />
       <Route element={<RequireSession />}>
+        <Route
+          path="/nodes/:id/guacamole"
+          element={
+            <Later what="the way to Guacamole">
+              <GuacamolePage />
+            </Later>
+          }
+        />
         <Route element={<Shell />}>
           <Route index element={<Navigate replace to={paths.nodes} />} />
           <Route path={paths.nodes} element={<NodesRoute />} />
@@ -73,12 +83,14 @@ function CreateNodeRoute() {
   const hosts = useHosts();
   const session = useSession();
   return (
-    <CreateNodePage
-      images={useAllImages()}
-      hosts={hosts.data ?? []}
-      authOn={session.data?.auth === "on"}
-      upload={(onUploaded) => <UploadPanel onUploaded={onUploaded} />}
-    />
+    <Later what="the form">
+      <CreateNodePage
+        images={useAllImages()}
+        hosts={hosts.data ?? []}
+        authOn={session.data?.auth === "on"}
+        upload={(onUploaded) => <UploadPanel onUploaded={onUploaded} />}
+      />
+    </Later>
   );
 }
 

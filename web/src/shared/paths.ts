@@ -9,5 +9,8 @@ export const paths = {
   console: (id: string) => `/nodes/${encodeURIComponent(id)}/console`,
   log: (id: string) => `/nodes/${encodeURIComponent(id)}/log`,
   screen: (id: string) => `/nodes/${encodeURIComponent(id)}/screen`,
+  guacamole: (id: string) => `/nodes/${encodeURIComponent(id)}/guacamole`,
+  nodesOn: (host: string) => `/nodes?q=${encodeURIComponent(host)}`,
+  image: (id: string) => `/images?image=${encodeURIComponent(id)}`,
   newNodeFrom: (imageID: string) => `/nodes/new?image=${encodeURIComponent(imageID)}`,
 } as const;

@@ -24,6 +24,7 @@ import { DefinedElsewhere } from "./components/DefinedElsewhere";
 import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeStateLabel } from "./components/NodeStateLabel";
+import { NodeXML } from "./components/NodeXML";
 
 export type NodeTab = "overview" | "console" | "log" | "screen";
 
@@ -108,6 +109,7 @@ export function NodePage({ id, tab, ...draw }: NodePageProps) {
             </Alert>
           )}
           <NodeOverview node={node} />
+          <NodeXML node={node} />
         </PageSection>
       ) : (
         <PageSection

@@ -1,7 +1,8 @@
 import { Button, Card, CardBody, CardFooter, CardHeader, CardTitle } from "@patternfly/react-core";
 import TrashIcon from "@patternfly/react-icons/dist/esm/icons/trash-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
+import { useSearchParams } from "react-router";
 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes, plural } from "../../../shared/format";
@@ -19,14 +20,33 @@ interface ImagesTableProps {
   images: readonly Image[];
 }
 
-/** Images as a table, or as cards where there is no room for one. */
+/** Images as a table, or as cards where there is no room for one; ?image= names one to point out. */
 export function ImagesTable({ label, images }: ImagesTableProps) {
   const isWide = useIsWide();
+  const linked = useSearchParams()[0].get("image");
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    list.current?.querySelector("[data-linked]")?.scrollIntoView({ block: "center" });
+  }, [linked, isWide]);
+  return (
+    <div ref={list}>
+      <List isWide={isWide} label={label} images={images} linked={linked} />
+    </div>
+  );
+}
+
+interface ListProps extends ImagesTableProps {
+  isWide: boolean;
+  /** Id of the image that a link led to. */
+  linked: string | null;
+}
+
+function List({ isWide, label, images, linked }: ListProps) {
   if (!isWide) {
     return (
       <ul className="sl-cards" aria-label={label}>
         {images.map((image) => (
-          <ImageCard key={keyOf(image)} image={image} />
+          <ImageCard key={keyOf(image)} image={image} isLinked={image.id === linked} />
         ))}
       </ul>
     );
@@ -48,7 +68,7 @@ export function ImagesTable({ label, images }: ImagesTableProps) {
       </Thead>
       <Tbody>
         {images.map((image) => (
-          <ImageRow key={keyOf(image)} image={image} />
+          <ImageRow key={keyOf(image)} image={image} isLinked={image.id === linked} />
         ))}
       </Tbody>
     </Table>
@@ -63,9 +83,14 @@ function titleOf(image: Image): string {
   return image.displayName || image.name;
 }
 
-function ImageRow({ image }: { image: Image }) {
+interface ImageProps {
+  image: Image;
+  isLinked: boolean;
+}
+
+function ImageRow({ image, isLinked }: ImageProps) {
   return (
-    <Tr data-image={titleOf(image)}>
+    <Tr data-image={titleOf(image)} isRowSelected={isLinked} {...(isLinked ? { "data-linked": true } : {})}>
       <Td dataLabel="Name" modifier="breakWord">
         <span className="sl-name">{titleOf(image)}</span>
         <FileName image={image} />
@@ -93,9 +118,15 @@ function ImageRow({ image }: { image: Image }) {
   );
 }
 
-function ImageCard({ image }: { image: Image }) {
+function ImageCard({ image, isLinked }: ImageProps) {
   return (
-    <Card component="li" isCompact data-image={titleOf(image)}>
+    <Card
+      component="li"
+      isCompact
+      data-image={titleOf(image)}
+      className={isLinked ? "sl-linked" : ""}
+      {...(isLinked ? { "data-linked": true } : {})}
+    >
       <CardHeader actions={{ actions: <ImageStateLabel state={image.state} />, hasNoOffset: true }}>
         <CardTitle component="h3" className="sl-break">
           {titleOf(image)}

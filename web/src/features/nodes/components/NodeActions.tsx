@@ -154,6 +154,18 @@ export function NodeActions({ node, place }: NodeActionsProps) {
               Open console
             </DropdownItem>
           )}
+          {node.guacamole && (
+            <DropdownItem
+              key="guacamole"
+              to={paths.guacamole(node.id)}
+              target="_blank"
+              rel="noopener"
+              description="The screen, in a new tab"
+            >
+              Open in Guacamole
+            </DropdownItem>
+          )}
+          {node.guacamole && <Divider key="after-guacamole" component="li" />}
           {items}
         </Menu>
       )}

@@ -9,9 +9,11 @@ import {
   Gallery,
 } from "@patternfly/react-core";
 import type { ReactNode } from "react";
+import { Link } from "react-router";
 
 import type { Node } from "../../../shared/api/types";
 import { formatBytes, formatRAM } from "../../../shared/format";
+import { paths } from "../../../shared/paths";
 import { Ago } from "../../../shared/ui/Ago";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 
@@ -29,18 +31,24 @@ export function NodeOverview({ node }: { node: Node }) {
         </Fact>
         <Fact term="Addresses">
           {node.addresses.length > 0 &&
-            node.addresses.map((address) => <Copyable key={address} text={address} label="Copy the address" />)}
+            node.addresses.map((address) => (
+              <div key={address}>
+                <Copyable text={address} label={`Copy the address ${address}`} />
+              </div>
+            ))}
         </Fact>
       </Facts>
       <Facts title="Origin">
-        <Fact term="Image">{node.image?.name || node.image?.id}</Fact>
+        <Fact term="Image">{node.image && <ImageLink image={node.image} />}</Fact>
         <Fact term="System">{node.osType}</Fact>
         <Fact term="Owner">{node.owner}</Fact>
         <Fact term="Created">{node.created && <Ago time={node.created} />}</Fact>
         <Fact term="Started">{node.started && node.state !== "stopped" && <Ago time={node.started} />}</Fact>
       </Facts>
       <Facts title="In libvirt">
-        <Fact term="Host">{node.host}</Fact>
+        <Fact term="Host">
+          <Link to={paths.nodesOn(node.host)}>{node.host}</Link>
+        </Fact>
         <Fact term="Domain">{node.name}</Fact>
         <Fact term="UUID">
           <Copyable text={node.id} label="Copy the UUID" />
@@ -52,6 +60,12 @@ export function NodeOverview({ node }: { node: Node }) {
       </Facts>
     </Gallery>
   );
+}
+
+/** Leads to the image, unless it is gone. */
+function ImageLink({ image }: { image: NonNullable<Node["image"]> }) {
+  const name = image.name || image.id;
+  return image.size > 0 ? <Link to={paths.image(image.id)}>{name}</Link> : `${name} (gone)`;
 }
 
 function Facts({ title, children }: { title: string; children: ReactNode }) {
