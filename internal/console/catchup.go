@@ -109,10 +109,15 @@ func (h *hub) resumeAt(tail []byte, begin int64) (from int, lost int64) {
 	case h.logged >= 0 && at < 0:
 		return 0, -at
 	case h.logged >= 0 && at <= int64(len(tail)):
-		// The places in a log move when its oldest part is dropped.
-		known := sign[max(0, int64(len(sign))-at):]
-		if bytes.HasSuffix(tail[:at], known) {
+		// The places in a log move when its oldest part is dropped. And QEMU logs
+		// bytes twice when it cannot write them at once, so that what we had may
+		// end somewhat later.
+		if bytes.HasSuffix(tail[:at], sign[max(0, int64(len(sign))-at):]) {
 			return int(at), 0
+		}
+		near := max(0, int(at)-len(sign))
+		if i := bytes.Index(tail[near:], sign); i >= 0 && len(sign) >= signMin {
+			return near + i + len(sign), 0
 		}
 	}
 	if i := bytes.LastIndex(tail, sign); i >= 0 && len(sign) >= signMin {

@@ -101,7 +101,14 @@ func TestCatchUp(t *testing.T) {
 	step("nothing missed", "")
 	r.text += "missed\nagain\n"
 	step("some missed, and live output meanwhile", "missed\nagain\nmore\n", "again\n", "more\n")
-	r.text += "more\n" + strings.Repeat("m", 1700)
+	r.text += "more\n"
+	const numbers = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen " +
+		"eighteen nineteen twenty twenty-one twenty-two twenty-three twenty-four twenty-five twenty-six twenty-seven twenty-eight twenty-nine\n"
+	h.output([]byte("twice in the log\n" + numbers + numbers))
+	drain(t, v)
+	r.text += "twice inn the log\n" + numbers + numbers + numbers + "missed\n"
+	step("missed after a byte that was logged twice", numbers+"missed\n")
+	r.text += strings.Repeat("m", 1700)
 	step("more missed than is kept", "lagged 700"+strings.Repeat("m", history))
 	r.text = r.text[3000:] + "after the oldest part was dropped\n"
 	step("places moved", "after the oldest part was dropped\n")

@@ -45,6 +45,7 @@ type Viewer struct {
 	readOnly bool
 	ready    chan struct{} // room for one: there may be something for Next
 	done     chan struct{} // closed by Close
+	pace     pace          // for Next alone
 
 	// Under hub.mu.
 	pos    int64  // position of the next byte for this viewer
@@ -60,15 +61,28 @@ type Viewer struct {
 // error is final, and comes after all that was still to be delivered: ErrClosed
 // after Close, ErrShutdown, or fault.NodeNotFound when the node is deleted. The
 // viewer must still be closed.
+//
+// Output that comes without a pause is given in larger pieces, some milliseconds
+// apart: guests print in pieces of a few bytes, and to wake each viewer for each
+// of them would take the CPU that the guest needs.
 func (v *Viewer) Next(ctx context.Context) (Message, error) {
+	if pause := v.pace.next(); pause > 0 {
+		select {
+		case <-time.After(pause):
+		case <-v.done:
+		case <-ctx.Done():
+		}
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err
 		}
 		m, ok, err := v.poll()
 		if ok || err != nil {
+			v.pace.given(len(m.Data))
 			return m, err
 		}
+		v.pace.calm()
 		select {
 		case <-v.ready:
 		case <-v.done:

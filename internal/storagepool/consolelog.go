@@ -25,7 +25,8 @@ const maxLogParts = 64
 //
 // Bytes are addressed by their place among those that are still there, the
 // oldest being 0. When virtlogd drops its oldest file, all places move: who reads
-// page by page sees that Bytes has become less.
+// page by page sees that Bytes has become less. While a console is read more
+// slowly than the guest prints, QEMU may log a byte more than once.
 type ConsoleLog struct {
 	// Bytes is the length of the whole log when it was opened.
 	Bytes int64
@@ -71,16 +72,17 @@ func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(
 // a console in the file at path on the host, and the length of the whole log at
 // that moment. Errors are those of OpenConsoleLog.
 func (s *Service) ConsoleLogTail(ctx context.Context, host, path string, limit int64) (tail []byte, length int64, err error) {
+	b := bytes.NewBuffer([]byte{})
 	err = s.OpenConsoleLog(ctx, host, path, func(l *ConsoleLog) error {
-		var b bytes.Buffer
 		length = l.Bytes
 		n := min(limit, length)
 		b.Grow(int(n))
-		err := l.Copy(&b, length-n, n)
-		tail = b.Bytes()
-		return err
+		return l.Copy(b, length-n, n)
 	})
-	return tail, length, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return b.Bytes(), length, nil
 }
 
 // lookAtLogs has libvirt read the folder of the logs. Those who come while it is
