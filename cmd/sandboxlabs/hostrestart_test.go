@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// otherHost is a libvirtd apart from the machine's, in namespaces and folders of
+// its own: it can be restarted without harm to anybody.
+type otherHost struct {
+	t      *testing.T
+	dir    string // that both sides see
+	holder *exec.Cmd
+}
+
+const otherHostScript = `set -e
+dir=$1
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/libvirt /run/lock
+for d in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
+  mkdir -p "$d"
+  mount -t tmpfs -o mode=755 tmpfs "$d"
+  mkdir -p "$d/qemu"
+  chown libvirt-qemu "$d/qemu"
+done
+mkdir -p /var/lib/libvirt/images
+mount --bind "$dir/etc" /etc/libvirt
+virtlogd -d -p /run/virtlogd.pid
+libvirtd -d -p /run/libvirtd.pid
+# The first process of a namespace has to take its dead, such as a QEMU that is
+# killed; a shell does so between its commands.
+while :; do sleep 0.2; done
+`
+
+// startOtherHost needs to be root, and is skipped for anybody else.
+func startOtherHost(t *testing.T) *otherHost {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a second libvirtd in namespaces of its own needs root")
+	}
+	dir, err := os.MkdirTemp("", "sbt-host-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &otherHost{t: t, dir: dir}
+	for name, text := range map[string]string{
+		"libvirtd.conf": fmt.Sprintf("unix_sock_dir = %q\nauth_unix_rw = \"none\"\nhost_uuid = \"22222222-2222-4222-8222-222222222222\"\n", dir),
+		"qemu.conf":     "security_driver = \"none\"\n",
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.holder = exec.Command("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", otherHostScript, "sh", dir) //nolint:noctx // it is killed by the test's end
+	out := &output{}
+	h.holder.Stdout, h.holder.Stderr = out, out
+	h.holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := h.holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() {
+		_ = h.holder.Wait()
+		close(gone)
+	}()
+	t.Cleanup(func() {
+		// The end of the first process of its namespace ends all others there.
+		_ = h.holder.Process.Kill()
+		<-gone
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	until(t, patience, func() string { return "the second libvirtd answers; its script printed: " + out.String() }, func() bool {
+		return exec.CommandContext(t.Context(), "virsh", "-c", h.uri(), "version").Run() == nil
+	})
+	return h
+}
+
+func (h *otherHost) uri() string {
+	return "qemu+unix:///system?socket=" + filepath.Join(h.dir, "libvirt-sock")
+}
+
+// in runs a command inside.
+func (h *otherHost) in(command string) string {
+	h.t.Helper()
+	child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.holder.Process.Pid, h.holder.Process.Pid))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := strconv.Atoi(strings.TrimSpace(string(child))); err != nil {
+		h.t.Fatalf("the first process inside: %v", err)
+	}
+	out, err := exec.CommandContext(h.t.Context(), "nsenter", "-t", strings.TrimSpace(string(child)), "-m", "-u", "-p", "sh", "-c", command).CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+// TestHostRestart ends and starts libvirtd under those who watch a console. The
+// guest goes on, and they miss nothing of what it prints.
+func TestHostRestart(t *testing.T) {
+	t.Parallel()
+	h := startOtherHost(t)
+	l := newLab(t)
+	hosts := "--hosts=other=" + h.uri()
+	if out, code := l.run("image", "add", microImage, "--base", "micro", hosts); code != 0 {
+		t.Fatalf("image add: %d %s", code, out)
+	}
+	takeGuest(t)
+	l.launch(nil, hosts)
+	l.awaitHealth("ok")
+	n := l.create("survivor")
+	c := l.console(n.ID)
+	l.act(n.ID, "run", nil)
+	c.status("connected")
+	c.login()
+	c.typed("i=0; while sleep 0.2 2>/dev/null || sleep 1; do i=$((i+1)); echo tick-$i-; done\r")
+	c.expect("tick-1-")
+
+	h.in("kill $(cat /run/libvirtd.pid); while [ -e /proc/$(cat /run/libvirtd.pid 2>/dev/null || echo none) ]; do sleep 0.1; done")
+	c.status("offline")
+	l.awaitHealth("degraded")
+	h.in("libvirtd -d -p /run/libvirtd.pid")
+	c.status("connected")
+	next := 0
+	c.wait("ten more", patience, func() bool {
+		next = strings.Count(string(c.all), "\r\ntick-")
+		return next > 10 && strings.Contains(string(c.unread), fmt.Sprintf("tick-%d-", next))
+	})
+	c.mu.Lock()
+	text := string(c.all)
+	c.mu.Unlock()
+	from := 0
+	for i := 1; i <= next; i++ {
+		at := strings.Index(text[from:], fmt.Sprintf("\r\ntick-%d-\r", i))
+		if at < 0 {
+			t.Errorf("tick %d of %d is missing, or not in its place", i, next)
+			break
+		}
+		from += at + 5
+	}
+	c.typed("\x03")
+	c.shell("echo on=$((5+5))", "on=10")
+	if got := l.node(n.ID).State; got != "running" {
+		t.Errorf("the node is %s", got)
+	}
+	l.delete(n.ID)
+	if a := l.send(http.MethodGet, "/api/nodes/"+n.ID, nil); a.status != http.StatusNotFound {
+		t.Errorf("the deleted node: %d", a.status)
+	}
+	l.stop()
+}
