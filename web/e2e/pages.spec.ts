@@ -30,8 +30,11 @@ const places = {
   nodes: () => "/nodes",
   "create node": () => "/nodes/new",
   images: () => "/images",
+  account: () => "/account",
   node: (id: string) => `/nodes/${id}`,
   console: (id: string) => `/nodes/${id}/console`,
+  log: (id: string) => `/nodes/${id}/log`,
+  "way to Guacamole": (id: string) => `/nodes/${id}/guacamole`,
   screen: (id: string) => `/nodes/${id}/screen`,
   "no such node": () => "/nodes/00000000-0000-0000-0000-000000000000",
   "no such page": () => "/elsewhere",
@@ -89,6 +92,41 @@ test("dialogs and menus are accessible", async ({ signedIn: page }) => {
     expect(await seriousViolations(page)).toEqual([]);
     await page.keyboard.press("Escape");
     await expect(page.getByRole("dialog")).toHaveCount(0);
+  } finally {
+    await deleteNode(page, node);
+  }
+});
+
+test("what opens on demand is accessible", async ({ signedIn: page }) => {
+  const node = await makeNode(page, "axe-3");
+  try {
+    await visit(page, "/nodes/new?image=micro");
+    await page.getByRole("button", { name: "First boot (cloud-init)" }).click();
+    await expect(page.getByRole("textbox", { name: "User data" })).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+
+    await visit(page, `/nodes/${node.id}`);
+    await page.getByRole("button", { name: "Domain XML" }).click();
+    await expect(page.getByText(`<uuid>${node.id}</uuid>`)).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.getByRole("link", { name: "Micro" }).click();
+    await expect(page.locator("[data-linked]")).toBeInViewport();
+    expect(await seriousViolations(page)).toEqual([]);
+
+    await visit(page, "/account");
+    await page.getByRole("button", { name: "Create token" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("axe");
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.keyboard.press("Enter");
+    await expect(dialog.locator("[data-secret]")).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await expect(page.locator("[data-token=axe]")).toBeVisible();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.getByRole("button", { name: "Revoke axe" }).click();
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await expect(page.getByText("No tokens yet")).toBeVisible();
   } finally {
     await deleteNode(page, node);
   }

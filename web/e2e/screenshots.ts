@@ -32,8 +32,13 @@ test("every page", async ({ page, lab }) => {
   await shoot(page, "first-node", ["light", "dark"]);
 
   await page.goto("/nodes/new?image=micro");
-  await expect(page.getByRole("textbox", { name: "Name" })).toHaveValue("micro-1");
+  await expect(page.getByRole("textbox", { name: "Name", exact: true })).toHaveValue("micro-1");
   await shoot(page, "create-node", ["light", "dark", "phone"]);
+  await page.getByRole("button", { name: "First boot (cloud-init)" }).click();
+  await page.getByRole("textbox", { name: "Host name" }).fill("web1.lab");
+  await page.getByRole("textbox", { name: "User data" }).fill("#cloud-config\npackages: [nginx]\n");
+  await page.getByRole("textbox", { name: "User data" }).scrollIntoViewIfNeeded();
+  await shoot(page, "first-boot", ["light", "dark", "phone"]);
 
   const web = await makeNode(page, "web-1", { run: true });
   await page.goto(`/nodes/${web.id}/console`);
@@ -42,10 +47,23 @@ test("every page", async ({ page, lab }) => {
   await expect(terminal(page)).toContainText("usr/");
   await shoot(page, "console", ["light", "dark", "phone"]);
 
+  await page.getByRole("link", { name: "Log" }).click();
+  await expect(page.getByRole("region", { name: "Log of web-1" })).toContainText("usr/");
+  await page.getByRole("textbox", { name: "Search the log" }).fill("login");
+  await page.keyboard.press("Enter");
+  await page.getByRole("region", { name: "Lines found" }).getByRole("button", { name: /login: root/ }).click();
+  await expect(page.getByRole("region", { name: "Log of web-1" }).locator("mark")).toBeVisible();
+  await shoot(page, "log", ["light", "dark", "phone"]);
+
   await makeNode(page, "db-1");
-  await makeNode(page, "router");
+  await makeNode(page, "db-2", { run: true });
+  await makeNode(page, "router", { run: true });
+  await makeNode(page, "scratch");
   const paused = await makeNode(page, "worker-1", { run: true });
   expect((await page.request.post(`/api/nodes/${paused.id}/pause`)).status()).toBe(200);
+  // Too early in its boot to hear it: it is seen stopping for as long as that lasts.
+  const stopping = await makeNode(page, "web-2", { run: true });
+  expect((await page.request.post(`/api/nodes/${stopping.id}/stop`, { data: {} })).status()).toBeLessThan(300);
   await page.goto(`/nodes/${web.id}`);
   await expect(page.getByText("In libvirt")).toBeVisible();
   await shoot(page, "node", ["light", "dark", "phone"]);
@@ -53,6 +71,20 @@ test("every page", async ({ page, lab }) => {
   await page.goto("/nodes");
   await expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible();
   await shoot(page, "nodes", ["light", "dark", "phone"]);
+
+  await page.goto("/account");
+  for (const name of ["ci", "backup"]) {
+    await page.getByRole("button", { name: "Create token" }).click();
+    await page.getByRole("dialog").getByLabel("Name").fill(name);
+    await page.keyboard.press("Enter");
+    await expect(page.locator("[data-secret]")).toBeVisible();
+    if (name === "backup") {
+      await shoot(page, "new-token", ["light", "dark", "phone"]);
+    }
+    await page.getByRole("button", { name: "Done" }).click();
+  }
+  await expect(page.locator("[data-token=backup]")).toBeVisible();
+  await shoot(page, "account", ["light", "dark", "phone"]);
 
   await page.goto("/images");
   await expect(page.getByRole("region", { name: "Base images" }).getByText("Ready")).toBeVisible();

@@ -13,7 +13,7 @@ interface FirstBootFieldsProps {
 /** What the guest is told at its first boot, out of the way until it is wanted, or something in it is wrong. */
 export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsProps) {
   const [isOpen, setOpen] = useState(false);
-  const isWrong = Object.values(problems).some((problem) => problem !== "");
+  const isWrong = problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "";
   return (
     <ExpandableSection
       toggleText="First boot (cloud-init)"
