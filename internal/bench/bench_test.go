@@ -36,6 +36,7 @@ func TestBench(t *testing.T) {
 	r.removeNodes(ctx, nodes)
 	r.removeImage(ctx, base)
 	r.benchUpload(ctx, &report)
+	r.benchConsole(ctx, &report)
 	r.findNothing(ctx)
 
 	text := fmt.Sprintf("# Benchmark\n\n%s\n\n%s\n%s", machine(ctx, t, before), report.markdown(), notes)
@@ -53,6 +54,7 @@ Speed ratios tell how many times as fast SandboxLabs is: above 1 it is faster. M
 - Requests go over one HTTP connection that stays open, as those of a browser or a script do; virsh starts and connects anew for every command, and that is in its time unless the row says otherwise. "Less start-up" subtracts the median of ` + "`virsh uri`" + `, which starts, connects and does next to nothing, once for each command.
 - Create makes an overlay and a domain. The domain that virsh defines has the XML of one that SandboxLabs made.
 - Uploads and copies end in the page cache: neither the service, nor libvirt, nor cp waits for the disk. Each begins with the source read and nothing left to write back. The source is on the file system of the pools; cp makes no shared blocks. The client of the upload is on this machine too, and takes its part of the CPUs, as virsh does; SandboxLabs also takes the SHA-256.
+- Console: one guest in software emulation, whose serial port sets the pace. A key is typed every 20 ms or so and its echo awaited, over the WebSocket and in a terminal with virsh console, in turn. Output is that of yes as one of those who watch sees it; the clients of all are on this machine too.
 - Memory is the peak of resident memory: of the service, which has the UI, the API, the database and everybody's consoles in it; of one virsh; of one cp. libvirtd's is in neither.
 - Medians of a machine that does other things as well: the load tells how much.
 `

@@ -5,6 +5,7 @@
 //   - making a node, against `virsh vol-create-as` and `virsh define`;
 //   - listing 200 nodes, against `virsh list --all`;
 //   - uploading 1 GiB, against `virsh vol-upload` and `cp`;
+//   - a serial console, against `virsh console`;
 //   - the peak memory of each.
 //
 // Speed is told as ratios, because the times of one machine say little about

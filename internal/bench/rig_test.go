@@ -110,6 +110,9 @@ func removeDead(ctx context.Context, t *testing.T) {
 // sweep removes all domains and pools of a prefix.
 func sweep(ctx context.Context, t *testing.T, prefix string) {
 	t.Helper()
+	for _, name := range named(virsh(ctx, t, "list", "--name"), prefix) {
+		virsh(ctx, t, "destroy", name)
+	}
 	for _, name := range named(virsh(ctx, t, "list", "--all", "--name"), prefix) {
 		virsh(ctx, t, "undefine", name, "--managed-save", "--snapshots-metadata")
 	}

@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// paceMax is the longest pause between two pieces of output.
-	paceMax = 16 * time.Millisecond
+	paceMax = 32 * time.Millisecond
 	// paceFree pieces come without a pause, for programs that draw a screen.
 	paceFree = 4
 )
@@ -21,7 +21,7 @@ func (p *pace) next() time.Duration {
 	if !p.small || p.pieces <= paceFree {
 		return 0
 	}
-	return min(time.Millisecond<<min(p.pieces-paceFree, 10), paceMax)
+	return min(time.Millisecond<<min(p.pieces-paceFree, 5), paceMax)
 }
 
 // given notes that a piece of n bytes was there.
