@@ -28,6 +28,9 @@ const (
 	keepAliveSeconds = 5
 	keepAliveCount   = 3
 
+	// maxIdle bounds the connections that are kept for later calls.
+	maxIdle = 8
+
 	dialPatience = 10 * time.Second
 	firstRetry   = 200 * time.Millisecond
 	lastRetry    = 5 * time.Second
@@ -37,8 +40,9 @@ const (
 // and frees every handle that it gets.
 type Call func(*libvirt.Connect) error
 
-// Host is one libvirt host and the managed connection to it. Its methods may be
-// called from any goroutine.
+// Host is one libvirt host and the managed connection to it, which tells of
+// events and of the host's end and serves no calls. Its methods may be called from
+// any goroutine.
 type Host struct {
 	name, uri   string
 	accelerator string // as configured
@@ -48,7 +52,8 @@ type Host struct {
 	settled chan struct{} // closed when the first attempt to connect is over
 
 	mu     sync.Mutex
-	conn   *libvirt.Connect // nil unless connected; every user holds a reference of its own
+	conn   *libvirt.Connect   // the managed one; nil unless connected
+	idle   []*libvirt.Connect // those that Do uses, while nobody does
 	status Status
 }
 
@@ -102,7 +107,9 @@ func (h *Host) settle() {
 	}
 }
 
-// Do runs f with the managed connection, on the caller's goroutine. It answers
+// Do runs f with a connection that nobody else uses meanwhile, on the caller's
+// goroutine. (When libvirtd hangs under several calls on one connection, libvirt
+// ends the first of them, and leaves the others waiting without end.) It answers
 // fault.HostUnreachable at once while the host is away. A libvirt call cannot be
 // cancelled: ctx is looked at before f, and a call to a host that hangs ends
 // when keep-alive gives the connection up (about 20 s). f must not block in a
@@ -111,12 +118,43 @@ func (h *Host) Do(ctx context.Context, f Call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	conn, err := h.acquire()
+	conn, managed, err := h.borrow(ctx)
 	if err != nil {
 		return err
 	}
-	defer release(conn)
+	defer h.giveBack(conn, managed)
 	return h.translate(f(conn))
+}
+
+// borrow returns an idle connection or a new one, and the managed connection that
+// it goes with.
+func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err error) {
+	h.mu.Lock()
+	managed = h.conn
+	if last := len(h.idle) - 1; managed != nil && last >= 0 {
+		conn = h.idle[last]
+		h.idle = h.idle[:last]
+	}
+	h.mu.Unlock()
+	if conn == nil {
+		conn, err = h.another(ctx)
+	}
+	return conn, managed, err
+}
+
+// giveBack keeps a connection for the next call, as long as the host is connected
+// as it was.
+func (h *Host) giveBack(conn, managed *libvirt.Connect) {
+	alive, err := conn.IsAlive()
+	h.mu.Lock()
+	keep := err == nil && alive && managed != nil && h.conn == managed && len(h.idle) < maxIdle
+	if keep {
+		h.idle = append(h.idle, conn)
+	}
+	h.mu.Unlock()
+	if !keep {
+		release(conn)
+	}
 }
 
 // Dial opens a connection beside the managed one and runs f with it: for
@@ -127,10 +165,21 @@ func (h *Host) Dial(ctx context.Context, f Call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if managed, err := h.acquire(); err != nil {
-		return err // an unreachable host is known to be so: do not wait for a time-out
-	} else {
-		release(managed)
+	conn, err := h.another(ctx)
+	if err != nil {
+		return err
+	}
+	defer release(conn)
+	return h.translate(f(conn))
+}
+
+// another opens a connection beside the managed one.
+func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
+	h.mu.Lock()
+	away := h.conn == nil
+	h.mu.Unlock()
+	if away { // known to be so: do not wait for a time-out
+		return nil, h.unreachable(nil)
 	}
 	waiting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
@@ -139,13 +188,13 @@ func (h *Host) Dial(ctx context.Context, f Call) error {
 		err = h.unreachable(errNoAnswer)
 	}
 	if err != nil {
-		return h.translate(err)
+		return nil, h.translate(err)
 	}
-	defer release(conn)
 	if err := keepAlive(conn); err != nil {
-		return h.translate(err)
+		release(conn)
+		return nil, h.translate(err)
 	}
-	return h.translate(f(conn))
+	return conn, nil
 }
 
 // keepAlive has a connection to a daemon that does not answer given up. Drivers
@@ -156,18 +205,6 @@ func keepAlive(conn *libvirt.Connect) error {
 		return nil
 	}
 	return err
-}
-
-func (h *Host) acquire() (*libvirt.Connect, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.conn == nil {
-		return nil, h.unreachable(nil)
-	}
-	if err := h.conn.Ref(); err != nil {
-		return nil, h.translate(err)
-	}
-	return h.conn, nil
 }
 
 // release drops one reference; the last one closes the connection.
@@ -302,14 +339,17 @@ func (h *Host) dial(ctx context.Context, late func()) (*libvirt.Connect, error) 
 
 func (h *Host) disconnect() {
 	h.mu.Lock()
-	conn := h.conn
-	h.conn = nil
+	conn, idle := h.conn, h.idle
+	h.conn, h.idle = nil, nil
 	h.status.State, h.status.Since = Unreachable, time.Now()
 	h.status.Problem = "The connection to libvirt was lost; it is being made again."
 	h.mu.Unlock()
 	// Where the connection is already dead this fails, and has nothing to do.
 	_ = conn.UnregisterCloseCallback()
 	release(conn)
+	for _, c := range idle {
+		release(c)
+	}
 	for _, l := range h.listeners {
 		l.HostDown(h)
 	}

@@ -187,7 +187,7 @@ func (s *Service) measure(ctx context.Context, host string) error {
 	return nil
 }
 
-// withPool runs f with one of our pools, on the managed connection.
+// withPool runs f with one of our pools, by hypervisor.Set.Do.
 func (s *Service) withPool(ctx context.Context, host, role string, f func(*libvirt.Connect, *libvirt.StoragePool, pool) error) error {
 	p, err := s.pool(host, role)
 	if err != nil {

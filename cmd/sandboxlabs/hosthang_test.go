@@ -1,0 +1,51 @@
+package main
+
+import (
+	"net/http"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestHostHangs stops a libvirtd under several requests: all are answered, the
+// machine's own host does not wait for it, and all is well when it goes on.
+func TestHostHangs(t *testing.T) {
+	t.Parallel()
+	h := startOtherHost(t)
+	l := newLab(t)
+	l.addMicro()
+	hosts := "--hosts=local=" + libvirtURI + ",other=" + h.uri()
+	if out, code := l.run("image", "add", microImage, "--base", "micro", "--host", "other", hosts); code != 0 {
+		t.Fatalf("image add: %d %s", code, out)
+	}
+	l.launch(nil, hosts)
+	l.awaitHealth("ok")
+
+	h.in("kill -STOP $(cat /run/libvirtd.pid)")
+	var wg sync.WaitGroup
+	for _, name := range []string{"a", "b", "c"} {
+		wg.Go(func() {
+			body := request{"name": l.name(name), "baseImage": "micro", "host": "other"}
+			refusal{http.StatusServiceUnavailable, "host_unreachable", "other"}.check(t, "POST /api/nodes", l.send(http.MethodPost, "/api/nodes", body))
+		})
+	}
+	begun := time.Now()
+	l.delete(l.create("here").ID)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("a node of the other host took %v", took)
+	}
+	wg.Wait()
+	l.awaitHealth("degraded")
+	h.in("kill -CONT $(cat /run/libvirtd.pid)")
+	l.awaitHealth("ok")
+	left := func() string {
+		out, err := exec.CommandContext(t.Context(), "virsh", "-q", "-c", h.uri(), "vol-list", l.nodesPool()).CombinedOutput()
+		if err != nil {
+			t.Fatalf("virsh: %v %s", err, out)
+		}
+		return string(out)
+	}
+	until(t, patience, func() string { return "what was cut off is undone; the pool has " + left() }, func() bool { return left() == "" || left() == "\n" })
+	l.stop()
+}
