@@ -223,7 +223,7 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 		}
 		offset += 8 + (length+7)/8*8
 	}
-	if offset == cluster || offset == end {
+	if offset == cluster {
 		return nil // they fill the cluster to its last byte
 	}
 	return unsafe("its header extensions run past the first %d bytes", end)

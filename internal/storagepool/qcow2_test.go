@@ -66,6 +66,7 @@ func TestParseQcow2(t *testing.T) {
 		{"version 2", u32(4, 2), ""},
 		{"dirty", u64(72, incompatibleDirty), ""},
 		{"known feature names", extension(0x6803f857, 48), ""},
+		{"extensions beyond what is looked at", chain(u32(20, 21), extension(0x6803f857, 64<<10-104-8)), "header extensions run past"},
 		{"zstd clusters", u64(72, incompatibleCompression), ""},
 		{"extended L2 with an L1 for it", chain(u64(72, incompatibleExtendedL2), u32(36, 4)), ""},
 		{"empty", func([]byte) []byte { return nil }, "the file is empty"},
