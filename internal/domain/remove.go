@@ -268,17 +268,11 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 // recover completes or undoes what a crash cut off on a host, by the intents
 // that were recorded.
 func (s *Service) recover(ctx context.Context, host string) error {
-	pending, err := s.o.Intents.Pending(ctx, host, createIntent, deleteIntent, wipeIntent, startIntent)
+	pending, err := s.left(ctx, host, createIntent, deleteIntent, wipeIntent, startIntent)
 	if err != nil || len(pending) == 0 {
 		return err
 	}
 	for _, in := range pending {
-		s.mu.Lock()
-		ours := s.inFlight[in.ID]
-		s.mu.Unlock()
-		if ours {
-			continue
-		}
 		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
 		var err error
 		switch in.Kind {

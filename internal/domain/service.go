@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -68,6 +69,9 @@ type Service struct {
 	o        Options
 	inv      *inventory
 	audience Audience // nil: nobody ever watches
+
+	// beginning is held, shared, from the record of an intent until inFlight has it.
+	beginning sync.RWMutex
 
 	mu       sync.Mutex
 	busy     map[string]chan struct{} // by node id: closed when its change is over
@@ -220,6 +224,8 @@ func (s *Service) claim(ctx context.Context, id string) (release func(), err err
 // begin records an intent and notes that this process works on it. done(true)
 // closes it; done(false) leaves it for recovery.
 func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(complete bool), err error) {
+	s.beginning.RLock()
+	defer s.beginning.RUnlock()
 	in, err := s.o.Intents.Begin(ctx, kind, host, data)
 	if err != nil {
 		return nil, err
@@ -239,6 +245,17 @@ func (s *Service) begin(ctx context.Context, kind, host string, data any) (done 
 		delete(s.inFlight, in.ID)
 		s.mu.Unlock()
 	}, nil
+}
+
+// left returns the intents on a host that nobody works on.
+func (s *Service) left(ctx context.Context, host string, kinds ...string) ([]store.Intent, error) {
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	s.mu.Lock()
+	ours := maps.Clone(s.inFlight) // before the list: what ends meanwhile is no one's to complete
+	s.mu.Unlock()
+	pending, err := s.o.Intents.Pending(ctx, host, kinds...)
+	return slices.DeleteFunc(pending, func(in store.Intent) bool { return ours[in.ID] }), err
 }
 
 // cleanup returns a context for undoing, which outlives the request.

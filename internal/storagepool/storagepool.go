@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +60,9 @@ type Service struct {
 	libraries map[string]*library // by host name
 	inFlight  map[string]bool     // ids of the intents that this process works on
 	images    keyedLocks          // held to lay an overlay (shared) or to delete (exclusive)
+
+	// beginning is held, shared, from the record of an intent until inFlight has it.
+	beginning sync.RWMutex
 
 	lastMilli int64 // see uniqueMilli
 
@@ -222,6 +227,8 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 
 // begin records an intent and notes that this process works on it.
 func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(), err error) {
+	s.beginning.RLock()
+	defer s.beginning.RUnlock()
 	in, err := s.o.Intents.Begin(ctx, kind, host, data)
 	if err != nil {
 		return nil, err
@@ -240,6 +247,17 @@ func (s *Service) begin(ctx context.Context, kind, host string, data any) (done 
 		delete(s.inFlight, in.ID)
 		s.mu.Unlock()
 	}, nil
+}
+
+// left returns the uploads to a host that nobody works on.
+func (s *Service) left(ctx context.Context, host string) ([]store.Intent, error) {
+	s.beginning.Lock()
+	defer s.beginning.Unlock()
+	s.mu.RLock()
+	ours := maps.Clone(s.inFlight) // before the list: what ends meanwhile is no one's to undo
+	s.mu.RUnlock()
+	pending, err := s.o.Intents.Pending(ctx, host, uploadIntent)
+	return slices.DeleteFunc(pending, func(in store.Intent) bool { return ours[in.ID] }), err
 }
 
 // cleanup returns a context for undoing, which outlives the request.

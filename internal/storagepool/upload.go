@@ -326,17 +326,11 @@ func volumeExists(rec record) error {
 
 // recoverUploads undoes the uploads that a crash of the service cut off.
 func (s *Service) recoverUploads(ctx context.Context, host string) error {
-	pending, err := s.o.Intents.Pending(ctx, host, uploadIntent)
+	pending, err := s.left(ctx, host)
 	if err != nil {
 		return err
 	}
 	for _, in := range pending {
-		s.mu.RLock()
-		ours := s.inFlight[in.ID]
-		s.mu.RUnlock()
-		if ours {
-			continue
-		}
 		var data uploadData
 		if err := json.Unmarshal(in.Data, &data); err != nil {
 			return fmt.Errorf("intent %s: %w", in.ID, err)
