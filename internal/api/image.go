@@ -3,6 +3,8 @@ package api
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -10,6 +12,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -134,6 +138,7 @@ const (
 	bodyBufferBytes = 256 << 10
 	maxFieldBytes   = 4 << 10
 	maxFields       = 16
+	maxWordBytes    = 64
 )
 
 func (s *Server) uploadImage(c echo.Context) error {
@@ -186,8 +191,14 @@ func readField(part *multipart.Part, up *storagepool.Upload) error {
 	}
 	switch text := strings.TrimSpace(string(value)); part.FormName() {
 	case "osType":
+		if len(text) > maxWordBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return fault.Field("osType", "osType is a short word such as \"debian\".")
+		}
 		up.OSType = text
 	case "sha256":
+		if sum, err := hex.DecodeString(text); text != "" && (err != nil || len(sum) != sha256.Size) {
+			return fault.Field("sha256", "A SHA-256 has 64 hexadecimal digits; `sha256sum FILE` prints it.")
+		}
 		up.SHA256 = text
 	case "host":
 		up.Host = text

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -91,13 +92,18 @@ type Health struct {
 	Hosts     map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
 }
 
+// databasePatience bounds the wait for a database that hangs: the service lives.
+const databasePatience = 3 * time.Second
+
 func (s *Server) registerSystem() {
 	register(s, huma.Operation{
 		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Is the service alive, and what it rests on", Tags: []string{"system"},
 		Description: "200 while the service answers; status is degraded when a dependency is away.", Security: []map[string][]string{{}},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Health }, error) {
 		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Guacamole: s.guacamoleState(), Hosts: map[string]string{}}}
-		if err := s.o.Database(ctx); err != nil {
+		asked, cancel := context.WithTimeout(ctx, databasePatience)
+		defer cancel()
+		if err := s.o.Database(asked); err != nil {
 			out.Body.Status, out.Body.Database = "degraded", "unreachable"
 		}
 		if out.Body.Guacamole == string(guacamole.Unreachable) {
