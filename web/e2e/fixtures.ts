@@ -55,10 +55,10 @@ interface NodeBody {
   name: string;
 }
 
-/** Makes a node through the API, and runs it where asked. */
-export async function makeNode(page: Page, name: string, { run = false } = {}): Promise<NodeBody> {
+/** Makes a node through the API, and runs it where asked; RAM in MiB. */
+export async function makeNode(page: Page, name: string, { run = false, ram = 256, cpus = 1 } = {}): Promise<NodeBody> {
   const answer = await page.request.post("/api/nodes", {
-    data: { name, image: "micro", resources: { ram: 256, cpus: 1 } },
+    data: { name, image: "micro", resources: { ram, cpus } },
   });
   expect(answer.status(), await answer.text()).toBe(201);
   const node = (await answer.json()) as NodeBody;
