@@ -161,14 +161,16 @@ start_network() {
 		warn "libvirt has no network 'default': nodes get user-mode networking"
 		return
 	fi
-	if ! system_virsh net-list --name | grep -qx default; then
+	listed=$(system_virsh net-list --name)
+	if ! grep -qx default <<<"$listed"; then
 		step "starting libvirt's network 'default'"
 		if ! system_virsh net-start default >/dev/null; then
 			warn "the network 'default' does not start (see above): nodes get user-mode networking"
 			return
 		fi
 	fi
-	if ! system_virsh net-list --name --autostart | grep -qx default; then
+	listed=$(system_virsh net-list --name --autostart)
+	if ! grep -qx default <<<"$listed"; then
 		step "starting the network 'default' at boot from now on"
 		system_virsh net-autostart default >/dev/null || warn "the network 'default' will not start at boot"
 	fi
