@@ -291,6 +291,11 @@ func TestEditsSurvive(t *testing.T) {
 	if after != want {
 		t.Errorf("more than the disk's file and the name has changed:\n%s", difference(want, after))
 	}
+	// A snapshot is not wiped away with the overlay that holds it.
+	l.act(n.ID, "stop", forced)
+	l.virsh("snapshot-create-as", n.ID, "kept")
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil, refusal{http.StatusConflict, "unsupported", "has 1 snapshots"})
+	l.virsh("snapshot-revert", n.ID, "kept")
 	l.stop()
 }
 

@@ -156,6 +156,11 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
 		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
 	}
+	if snapshots, err := d.SnapshotNum(0); err != nil {
+		return err
+	} else if snapshots > 0 {
+		return fault.New(fault.Unsupported, "Node %q has %d snapshots, which a wipe would destroy. Delete them first (`virsh snapshot-delete`).", n.Name, snapshots)
+	}
 	image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
 	if err != nil {
 		return err
