@@ -66,8 +66,8 @@ setup-test:
 	@deploy/setup.sh --test
 
 .PHONY: test-go
-test-go: build micro ## The Go tests, against the machine's libvirt
-	$(WITH_LIBVIRT) go test -race ./...
+test-go: build micro ## The Go tests, against the machine's libvirt; a package at a time, for guests take CPUs
+	$(WITH_LIBVIRT) go test -race -p 1 ./...
 
 .PHONY: test-web
 test-web: build micro ## The browser UI's unit tests and its tests in Chromium

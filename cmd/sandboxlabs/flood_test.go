@@ -133,7 +133,7 @@ func TestConsoleFlood(t *testing.T) {
 	begun, before := time.Now(), 0
 	first.wait("the start", promptly, func() bool { before = len(first.all); return true })
 	first.typed("yes\r")
-	first.wait("a flood", patience, func() bool {
+	first.wait("a flood", 3*patience, func() bool {
 		first.unread = nil
 		return len(first.all)-before > floodBytes && time.Since(begun) > floodTime
 	})

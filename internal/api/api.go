@@ -88,6 +88,7 @@ func New(o Options) (*Server, error) {
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.writeError
+	s.echo.IPExtractor = echo.ExtractIPDirect() // headers that claim another address are anybody's
 	protect, err := s.sameOrigin()
 	if err != nil {
 		return nil, err

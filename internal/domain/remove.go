@@ -66,6 +66,9 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if err != nil && !isGone(err) {
 		return explain(err, "delete", n.Name)
 	}
+	if err := s.mustBearNothing(ctx, n, data.Volumes); err != nil {
+		return explain(err, "delete", n.Name)
+	}
 	done, err := s.begin(ctx, deleteIntent, n.Host, data)
 	if err != nil {
 		return err
@@ -77,6 +80,15 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	done(err == nil)
 	s.inv.sync(work, n.Host, id)
 	return explain(err, "delete", n.Name)
+}
+
+// mustBearNothing refuses to take a disk away from under others that lie on it.
+func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string) error {
+	clones, err := s.o.Storage.OverlaysOnNode(ctx, n.Host, n.ID, volumes)
+	if err == nil && len(clones) > 0 {
+		err = fault.New(fault.NodeBusy, "Other disks lie on the disk of node %q: %s. Delete them first, or flatten them with `virsh blockpull`.", n.Name, strings.Join(clones[:min(5, len(clones))], ", "))
+	}
+	return err
 }
 
 // destroy removes the domain, then its volumes and its log. It may be repeated.
@@ -160,6 +172,9 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	} else if snapshots > 0 {
 		return fault.New(fault.Unsupported, "Node %q has %d snapshots, which a wipe would destroy. Delete them first (`virsh snapshot-delete`).", n.Name, snapshots)
+	}
+	if err := s.mustBearNothing(ctx, n, own); err != nil {
+		return err
 	}
 	image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
 	if err != nil {

@@ -38,6 +38,8 @@ type Storage interface {
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
 	// DeleteNodeVolume removes a volume; no error when it is not there.
 	DeleteNodeVolume(ctx context.Context, host, volume string) error
+	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
+	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
 	// NodesFolder is where the overlays are, on the host.
 	NodesFolder(host string) (string, error)
 	// ConsoleLog is the file on the host that records a node's serial console.

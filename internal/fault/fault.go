@@ -31,8 +31,6 @@ const (
 	NodeNotManaged    Code = "node_not_managed"
 	NodeManaged       Code = "node_managed"
 	NodeBusy          Code = "node_busy"
-	NodeDiskMissing   Code = "node_disk_missing"
-	ResourceLimit     Code = "resource_limit"
 	ImageNotFound     Code = "image_not_found"
 	ImageNotReady     Code = "image_not_ready"
 	ImageUnsafe       Code = "image_unsafe"

@@ -34,6 +34,10 @@ const (
 	Ready      ImageState = "ready"
 	Rejected   ImageState = "rejected"
 	Unverified ImageState = "unverified"
+
+	// missing is the state of a record whose volume is not there: a folder may be
+	// empty for a moment, when what is mounted there is away.
+	missing ImageState = "missing"
 )
 
 // Image is a disk image in the images pool of one host. Sizes are in bytes.
@@ -114,7 +118,7 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 	if img.State == Uploading {
 		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)
 	}
-	users, err := s.overlaysOf(ctx, img)
+	users, err := s.overlaysOf(ctx, img.Host, img.Path)
 	if err != nil {
 		return err
 	}
@@ -134,11 +138,11 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 
 func volumeName(img Image) string { return img.Path[strings.LastIndexByte(img.Path, '/')+1:] }
 
-// overlaysOf names the volumes of our pools whose backing file is the image.
-func (s *Service) overlaysOf(ctx context.Context, img Image) ([]string, error) {
+// overlaysOf names the volumes of our pools whose backing file is one of files.
+func (s *Service) overlaysOf(ctx context.Context, host string, files ...string) ([]string, error) {
 	var users []string
 	for _, role := range []string{nodesRole, imagesRole} {
-		err := s.withPool(ctx, img.Host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
 			// libvirt does not know what others wrote until it reads the pool again.
 			if err := rescan(lp); err != nil {
 				return err
@@ -148,7 +152,7 @@ func (s *Service) overlaysOf(ctx context.Context, img Image) ([]string, error) {
 				return err
 			}
 			for _, v := range vols {
-				if v.BackingStore != nil && v.BackingStore.Path == img.Path {
+				if v.BackingStore != nil && slices.Contains(files, v.BackingStore.Path) {
 					users = append(users, v.Name)
 				}
 			}
@@ -232,6 +236,8 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 		delete(byVolume, v.Name)
 		if !known {
 			r = s.discover(ctx, host, v.Name)
+		} else if ImageState(r.State) == missing {
+			r = s.judge(ctx, r, v.Name)
 		}
 		img := r.image()
 		if v.Target != nil {
@@ -256,9 +262,14 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 			images[r.ID] = r.image() // its volume is being made
 			continue
 		}
+		if ImageState(r.State) == missing {
+			continue
+		}
 		s.o.Log.Info("an image's volume is gone", "host", host, "image", r.ID)
-		if err := s.o.DB.WithContext(ctx).Delete(&r).Error; err != nil {
-			s.o.Log.Error("an image record cannot be removed", "image", r.ID, "error", err)
+		// What was known of it stays, but for what its bytes were found to be.
+		r.State, r.Reason, r.SHA256 = string(missing), "", ""
+		if err := s.save(ctx, r); err != nil {
+			s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 		}
 	}
 	return images
@@ -282,7 +293,13 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 	if !listed {
 		return r
 	}
-	err := s.inspect(ctx, host, volume)
+	return s.judge(ctx, r, volume)
+}
+
+// judge looks into a volume that may have been changed by others, and records it
+// when it is found good.
+func (s *Service) judge(ctx context.Context, r record, volume string) record {
+	err := s.inspect(ctx, r.Host, volume)
 	switch {
 	case err == nil:
 		r.State, r.Reason = string(Ready), ""
@@ -290,11 +307,11 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
 		return r                                                         // it may still be on its way into the pool: looked at again at the next reading
 	default:
-		r.Reason = "It could not be read: " + libvirtText(err) + "."
+		r.State, r.Reason = string(Unverified), "It could not be read: "+libvirtText(err)+"."
 		return r // tried again at the next reading
 	}
 	if err := s.save(ctx, r); err != nil {
-		s.o.Log.Error("an image record cannot be saved", "image", id, "error", err)
+		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 	}
 	return r
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -70,6 +72,21 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 // no error.
 func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string) error {
 	return s.deleteVolume(ctx, host, nodesRole, name)
+}
+
+// OverlaysOnNode names the volumes that lie on some of a node's volumes without
+// being of the node: clones that others made.
+func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error) {
+	p, err := s.pool(host, nodesRole)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]string, len(volumes))
+	for i, v := range volumes {
+		files[i] = path.Join(p.path, v)
+	}
+	overlays, err := s.overlaysOf(ctx, host, files...)
+	return slices.DeleteFunc(overlays, func(v string) bool { return strings.HasPrefix(v, nodeID) }), err
 }
 
 // NodesFolder returns the path of the nodes pool's folder on the host.

@@ -68,6 +68,7 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 		return err
 	}
 	perBlock := q.ClusterBytes * 8 / q.refcountBits
+	empty := 0
 	for i := int64(len(table))/8 - 1; i >= 0; i-- {
 		offset := int64(binary.BigEndian.Uint64(table[i*8:]) & refcountOffsetMask) //nolint:gosec // the mask keeps it positive
 		if offset == 0 {
@@ -82,6 +83,9 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 		}
 		last, found := lastInUse(block, q.refcountBits)
 		if !found {
+			if empty++; empty > maxEmptyBlocks {
+				return unsafe("its reference counts have more than %d empty blocks at their end. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxEmptyBlocks)
+			}
 			continue
 		}
 		if begin := (i*perBlock + last) * q.ClusterBytes; begin >= size {
@@ -91,6 +95,10 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 	}
 	return unsafe("its reference counts are empty. Repair it with `qemu-img check -r all`")
 }
+
+// maxEmptyBlocks bounds what is read of a table that was made to be long; what
+// images are left with after discards is a few.
+const maxEmptyBlocks = 64
 
 // refcountOffsetMask leaves out the reserved bits of a refcount table's entry.
 const refcountOffsetMask = math.MaxInt64 &^ 0x1ff

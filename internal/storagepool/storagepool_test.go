@@ -307,6 +307,38 @@ func TestVolumesWithoutRecords(t *testing.T) {
 	}
 }
 
+// A folder may be empty for a moment, when what is mounted there is away.
+func TestImagesReturnWithTheirVolumes(t *testing.T) {
+	p := open(t)
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "away.qcow2", Owner: "ann"}, bytes.NewReader(qcow2(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(what string, met func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(60 * time.Second); !met(); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("waited in vain until " + what)
+			}
+		}
+	}
+	hidden := filepath.Join(t.TempDir(), "hidden")
+	move := func(from, to string) {
+		t.Helper()
+		data, err := os.ReadFile(from)
+		if err == nil {
+			err = errors.Join(os.WriteFile(to, data, 0o600), os.Remove(from))
+		}
+		if err != nil {
+			t.Skipf("only root can take a volume away: %v", err)
+		}
+	}
+	move(img.Path, hidden)
+	await("the image is not shown", func() bool { _, err := p.Image("", img.ID); return err != nil })
+	move(hidden, img.Path)
+	await("the image is ready again", func() bool { again, err := p.Usable("", img.ID); return err == nil && again.Owner == "ann" })
+}
+
 func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
 	p := open(t)
 	data := qcow2(t)

@@ -93,6 +93,9 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 		return Image{}, err
 	}
 	defer done()
+	if err := s.o.DB.WithContext(ctx).Where("state = ?", missing).Delete(&record{Host: rec.Host, ID: rec.ID}).Error; err != nil {
+		return Image{}, fmt.Errorf("replace the record of an image that is gone: %w", err)
+	}
 	// Create, not save: a base image that is already there is never overwritten.
 	if err := s.o.DB.WithContext(ctx).Create(&rec).Error; err != nil {
 		return Image{}, fmt.Errorf("record the image: %w", err)

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+)
+
+// A disk that somebody laid on a node's overlay keeps the overlay from going.
+func TestClonesKeepTheirOrigin(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("origin")
+	l.virsh("vol-create-as", l.nodesPool(), "clone.qcow2", "512M", "--format", "qcow2", "--backing-vol", n.OverlayPath, "--backing-vol-format", "qcow2")
+	want := refusal{http.StatusConflict, "node_busy", "clone.qcow2"}
+	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, want)
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil, want)
+	l.wantVolumes(l.nodesPool(), "clone.qcow2", n.ID+".qcow2")
+	l.virsh("vol-delete", "clone.qcow2", "--pool", l.nodesPool())
+	l.delete(n.ID)
+	l.wantVolumes(l.nodesPool())
+}
