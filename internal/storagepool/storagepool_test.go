@@ -100,6 +100,9 @@ func (p *pools) remove() {
 		if !strings.HasPrefix(name, p.prefix) {
 			continue
 		}
+		if strings.Contains(virsh(p.t, "pool-info", name), "inactive") {
+			virsh(p.t, "pool-start", name)
+		}
 		virsh(p.t, "pool-refresh", name)
 		for _, line := range strings.Split(strings.TrimSpace(virsh(p.t, "vol-list", name)), "\n") {
 			if f := strings.Fields(line); len(f) > 0 {
