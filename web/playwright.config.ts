@@ -12,6 +12,8 @@ export default defineConfig({
   fullyParallel: false,
   workers: 1,
   forbidOnly: Boolean(process.env.CI),
+  // Emulated guests share their CPUs with the browser: what fails once is tried again, and told as flaky.
+  retries: process.env.CI ? 1 : 0,
   reporter: "list",
   timeout: 240_000, // guests boot under software emulation
   expect: { timeout: 15_000 },
