@@ -3,39 +3,35 @@ package console
 import "time"
 
 const (
-	// paceBurst pieces may come at once: a program draws a screen with so many.
-	paceBurst = 16
-	// The time that each piece counts for grows with the number of viewers, who
-	// share the CPU: paceViewer for each, within these bounds.
-	paceMin    = 8 * time.Millisecond
-	paceMax    = 50 * time.Millisecond
-	paceViewer = 500 * time.Microsecond
+	// paceMax is the longest pause between two pieces of output.
+	paceMax = 32 * time.Millisecond
+	// paceFree pieces come without a pause, for programs that draw a screen.
+	paceFree = 4
 )
 
-// pace bounds how many pieces of output a viewer is given in a second. What comes
-// faster gathers in larger ones; what a guest echoes to somebody who types does
-// not come that fast.
+// pace finds out whether output comes without a pause, and how long the next
+// piece is to gather then. What a guest echoes never waits.
 type pace struct {
-	counted time.Time // when the pieces that were given would have been due
+	pieces int // small ones in a row for which nobody had to wait
+	small  bool
 }
 
 // next returns how long to gather before the next piece.
-func (p *pace) next(now time.Time, viewers int) time.Duration {
-	return max(0, p.counted.Add(-paceBurst*spacing(viewers)).Sub(now))
+func (p *pace) next() time.Duration {
+	if !p.small || p.pieces <= paceFree {
+		return 0
+	}
+	return min(time.Millisecond<<min(p.pieces-paceFree, 5), paceMax)
 }
 
-// given notes that a piece of n bytes was there. Whole ones are not counted: they
-// cannot gather more.
-func (p *pace) given(now time.Time, n, viewers int) {
-	if n == 0 || n == messageBytes {
+// given notes that a piece of n bytes was there.
+func (p *pace) given(n int) {
+	if n == 0 {
 		return
 	}
-	if p.counted.Before(now) {
-		p.counted = now
-	}
-	p.counted = p.counted.Add(spacing(viewers))
+	p.pieces++
+	p.small = n < messageBytes
 }
 
-func spacing(viewers int) time.Duration {
-	return min(max(time.Duration(viewers)*paceViewer, paceMin), paceMax)
-}
+// calm notes that there was nothing.
+func (p *pace) calm() { p.pieces = 0 }

@@ -50,7 +50,7 @@ type Viewer struct {
 	// Under hub.mu.
 	pos    int64  // position of the next byte for this viewer
 	marks  []mark // states that it has not been told
-	told   int    // number of viewers that it was told last; for Next alone
+	told   int    // number of viewers that it was told last
 	closed bool
 }
 
@@ -66,7 +66,7 @@ type Viewer struct {
 // apart: guests print in pieces of a few bytes, and to wake each viewer for each
 // of them would take the CPU that the guest needs.
 func (v *Viewer) Next(ctx context.Context) (Message, error) {
-	if pause := v.pace.next(time.Now(), v.told); pause > 0 {
+	if pause := v.pace.next(); pause > 0 {
 		select {
 		case <-time.After(pause):
 		case <-v.done:
@@ -79,9 +79,10 @@ func (v *Viewer) Next(ctx context.Context) (Message, error) {
 		}
 		m, ok, err := v.poll()
 		if ok || err != nil {
-			v.pace.given(time.Now(), len(m.Data), v.told)
+			v.pace.given(len(m.Data))
 			return m, err
 		}
+		v.pace.calm()
 		select {
 		case <-v.ready:
 		case <-v.done:
