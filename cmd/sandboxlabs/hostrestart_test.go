@@ -137,7 +137,7 @@ func TestHostRestart(t *testing.T) {
 	next := 0
 	c.wait("ten more", patience, func() bool {
 		next = strings.Count(string(c.all), "\r\ntick-")
-		return next > 10 && strings.Contains(string(c.unread), fmt.Sprintf("tick-%d-", next))
+		return next > 10 && strings.Contains(string(c.unread), fmt.Sprintf("tick-%d-\r", next))
 	})
 	c.mu.Lock()
 	text := string(c.all)
@@ -152,6 +152,7 @@ func TestHostRestart(t *testing.T) {
 		from += at + 5
 	}
 	c.typed("\x03")
+	c.expect("# ")
 	c.shell("echo on=$((5+5))", "on=10")
 	if got := l.node(n.ID).State; got != "running" {
 		t.Errorf("the node is %s", got)
