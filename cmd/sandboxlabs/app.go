@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/images"
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/audit"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
@@ -38,6 +40,7 @@ type app struct {
 	console *console.Manager
 	display *display.Service
 	access  *access.Service
+	audit   *audit.Service
 	// guacamole is nil when it is off.
 	guacamole *guacamole.Service
 	server    *api.Server
@@ -57,8 +60,8 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := append(store.IntentMigrations(), storagepool.Migrations()...)
-	if a.db, err = store.Open(ctx, c.Database, log, append(migrations, access.Migrations()...)...); err != nil {
+	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations())
+	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
 	defer func(opened *app) { // a is nil by then
@@ -67,6 +70,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}(a)
 	if a.access, err = access.New(access.Options{DB: a.db, Log: log}); err != nil {
+		return nil, err
+	}
+	if a.audit, err = audit.New(audit.Options{DB: a.db, Days: c.AuditDays, Log: log}); err != nil {
 		return nil, err
 	}
 	if a.hosts, err = hypervisor.New(hypervisor.Options{Addresses: c.Hosts, Accelerator: c.Accelerator, Log: log}); err != nil {
@@ -111,7 +117,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Events: events,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, Version: version, Log: log,
 	}
 	if a.guacamole != nil {
@@ -161,6 +167,7 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.runBackend(rest) })
+	g.Go(func() error { return a.audit.Run(rest) })
 	g.Go(func() error { return a.console.Run(ctx) })
 	g.Go(func() error { return a.display.Run(ctx) })
 	if a.guacamole != nil {

@@ -55,8 +55,11 @@ func (l *lab) try(method, path string, body any, header ...string) (answer, erro
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	if l.token != "" {
+	switch {
+	case l.token != "":
 		req.Header.Set("Authorization", "Bearer "+l.token)
+	case l.cookie != "":
+		req.Header.Set("Cookie", l.cookie)
 	}
 	for i := 0; i < len(header); i += 2 {
 		if header[i] == "Host" {
@@ -96,6 +99,13 @@ func (l *lab) call(method, path string, body any, status int, into any, header .
 		}
 	}
 	return a
+}
+
+// signIn opens a session, whose cookie goes with every request from then on.
+func (l *lab) signIn(name, password string) {
+	l.t.Helper()
+	a := l.call(http.MethodPost, "/api/auth/login", request{"username": name, "password": password}, http.StatusOK, nil)
+	l.cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
 }
 
 // refusal is a problem that a request must be answered with: its status, its

@@ -45,6 +45,7 @@ type config struct {
 	PublicURL   *url.URL // nil: the listening address
 	Guacamole   guacamoleConfig
 	LogLevel    slog.Level
+	AuditDays   int // 0: for ever
 
 	ConsoleHistoryBytes int // 1 KiB to 16 MiB
 }
@@ -63,6 +64,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
 	addGuacamoleFlags(f)
+	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
@@ -150,6 +152,9 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	c.ConsoleHistoryBytes, err = strconv.Atoi(k.String("console-history-bytes"))
 	if err != nil || c.ConsoleHistoryBytes < 1<<10 || c.ConsoleHistoryBytes > 16<<20 {
 		return c, fmt.Errorf("console-history-bytes: %q is not a number from 1024 to 16777216", k.String("console-history-bytes"))
+	}
+	if c.AuditDays, err = strconv.Atoi(k.String("audit-days")); err != nil || c.AuditDays < 0 {
+		return c, fmt.Errorf("audit-days: %q is not a number of days", k.String("audit-days"))
 	}
 	if c.Database == "sqlite" {
 		c.Database = "sqlite:" + filepath.Join(c.DataDir, "sandboxlabs.db")

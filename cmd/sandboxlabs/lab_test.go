@@ -43,6 +43,7 @@ type lab struct {
 	auth    bool
 	client  *http.Client
 	token   string // sent with every request when it is set
+	cookie  string // sent in its place when that is empty
 	service *process
 	all     []*process
 }

@@ -106,7 +106,8 @@ func New(o Options) (*Service, error) {
 // A wrong name and a wrong password take the same time and give the same
 // fault.Unauthenticated. After several failures, on one account or in all,
 // and while too many others sign in, it answers fault.TooManyRequests with
-// RetryAfter set, without looking at the password.
+// RetryAfter set, without looking at the password. With an error, the principal
+// names the account whose password was wrong, if it exists: for the audit alone.
 func (s *Service) SignIn(ctx context.Context, name, password string) (sessionToken string, expires time.Time, p Principal, err error) {
 	name = canonical(name)
 	if !storable(name, maxNameBytes) || len(password) > maxPasswordBytes {
@@ -140,6 +141,7 @@ func (s *Service) SignIn(ctx context.Context, name, password string) (sessionTok
 		s.attempts.failed(name)
 		if found { // other names stay out of the log: they may be a password typed in the wrong box
 			s.log.WarnContext(ctx, "sign-in refused: wrong password", "user", u.Name)
+			return "", time.Time{}, u.principal(), errWrongPassword()
 		}
 		return "", time.Time{}, Principal{}, errWrongPassword()
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/audit"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
@@ -34,6 +35,7 @@ type Options struct {
 	Console *console.Manager
 	Display *display.Service
 	Access  *access.Service
+	Audit   *audit.Service
 	Events  *event.Broker
 	// Guacamole is nil when it is off.
 	Guacamole Guacamole
@@ -57,6 +59,8 @@ type Server struct {
 	o    Options
 	echo *echo.Echo
 	huma huma.API
+	// operationIDs names the operations by method and route.
+	operationIDs map[string]string
 	// closing ends when the service stops: streams that have no end by
 	// themselves end then.
 	closing context.Context
@@ -78,7 +82,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {
@@ -93,7 +97,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(s.recoverPanic, s.logRequest, secureHeaders, s.allowedHost, protect, s.authenticate, jsonByDefault)
+	s.echo.Use(s.logRequest, s.recordChanges, s.recoverPanic, secureHeaders, s.allowedHost, protect, s.authenticate, jsonByDefault)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`."
@@ -112,9 +116,11 @@ func New(o Options) (*Server, error) {
 	s.registerConsoleLogs()
 	s.registerImages()
 	s.registerAuth()
+	s.registerAudit()
 	s.registerSystem()
 	s.registerStreams()
 	s.registerScreens()
+	s.nameOperations()
 	s.echo.GET("/api/docs", s.docs)
 	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
 	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })

@@ -62,6 +62,8 @@ func (s *Server) registerAuth() {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
 		}
 		session, expires, p, err := s.o.Access.SignIn(ctx, in.Body.Username, in.Body.Password)
+		n := noteOf(ctx)
+		n.who, n.via = p, "password"
 		if err != nil {
 			return nil, err
 		}
@@ -150,6 +152,8 @@ func (s *Server) registerAuth() {
 		if err != nil {
 			return nil, err
 		}
+		n := noteOf(ctx)
+		n.targetID, n.name = t.ID, t.Name
 		body := token(t)
 		body.Secret = secret
 		return &struct{ Body Token }{body}, nil

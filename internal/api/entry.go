@@ -146,6 +146,7 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		noteOf(r.Context()).via = viaOf(r, p)
 		// Every operation changes or shows what belongs to all: administrators
 		// alone may enter.
 		if p.Role != access.RoleAdmin {

@@ -127,8 +127,8 @@ func codeOfStatus(status int) fault.Code {
 
 // problem turns the error of a request ("GET /api/nodes") into what is shown. What is not written for users is
 // logged, and shown as one sentence.
-func (s *Server) problem(ctx context.Context, request string, err error) *Problem {
-	var p *Problem
+func (s *Server) problem(ctx context.Context, request string, err error) (p *Problem) {
+	defer func() { noteOf(ctx).code = fault.Code(p.Code) }()
 	if errors.As(err, &p) {
 		return p
 	}

@@ -76,6 +76,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	}
 	defer func() { _ = socket.CloseNow() }()
 	socket.SetReadLimit(maxFrameBytes)
+	s.recordOpening(c)
 
 	// Neither the request's context, which does not tell of the end after the
 	// upgrade, nor the service's: cancelling a read cuts the connection without

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/audit"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// The actions that are recorded although they change nothing.
+const (
+	actionConsole = "open-console"
+	actionScreen  = "open-screen"
+	actionExport  = "export-audit"
+)
+
+// socketActions are the actions of the WebSockets, by path.
+var socketActions = map[string]string{"/ws/console": actionConsole, "/ws/vnc": actionScreen}
+
+// note gathers, while a request is answered, what its audit entry says. It is
+// the request's own: one goroutine at a time writes to it.
+type note struct {
+	who      access.Principal // where the handler found out itself
+	via      string
+	code     fault.Code
+	targetID string // where the path does not name it
+	name     string
+	recorded bool
+}
+
+type noteKey struct{}
+
+// noteOf returns the note of a request; where none is kept, one that nobody reads.
+func noteOf(ctx context.Context) *note {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n
+	}
+	return &note{}
+}
+
+// recordChanges writes an audit entry for each change and each opened console
+// and screen that a known person asked for, and for each sign-in. What nobody
+// asked for, such as a request without credentials, is in the log alone:
+// otherwise anybody could fill the table.
+func (s *Server) recordChanges(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		action := s.action(r.Method, c.Path())
+		if action == "" {
+			return next(c)
+		}
+		n := &note{}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
+		e := s.entry(c, action)
+		if e.TargetID != "" {
+			e.TargetName = s.nameOf(e.TargetKind, e.TargetID) // as it was before
+		}
+		defer func() { // also when the answer is cut off, which is a panic
+			if !n.recorded {
+				s.record(c, n, e, c.Response().Status)
+			}
+		}()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		return nil
+	}
+}
+
+// action returns what a request is called in the audit, "" when it is not in it.
+func (s *Server) action(method, route string) string {
+	if name := socketActions[route]; name != "" {
+		return name
+	}
+	name, known := s.operationIDs[method+" "+route]
+	if known && name != actionExport && (method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions) {
+		return ""
+	}
+	return name
+}
+
+// entry begins the audit entry of a request with what its address says.
+func (s *Server) entry(c echo.Context, action string) audit.Entry {
+	e := audit.Entry{Action: action, Address: c.RealIP()}
+	if id := c.QueryParam("nodeId"); strings.HasPrefix(c.Path(), "/ws/") {
+		e.TargetKind, e.TargetID = "nodes", id
+		return e
+	}
+	_, rest, _ := strings.Cut(c.Path(), "/api/")
+	e.TargetKind, _, _ = strings.Cut(rest, "/")
+	var more []string
+	for i, name := range c.ParamNames() {
+		switch value := c.ParamValues()[i]; {
+		case i == 0:
+			e.TargetID = value
+		default:
+			more = append(more, name+"="+value)
+		}
+	}
+	e.Detail = strings.Join(more, " ")
+	return e
+}
+
+// record completes an entry and hands it over, if somebody is known who did it.
+func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
+	n.recorded = true
+	who, known := principalOf(c.Request().Context())
+	if !known {
+		who = n.who
+	}
+	if who.Name == "" && e.Action != "sign-in" {
+		return
+	}
+	e.Actor, e.ActorID, e.Via, e.Status, e.Code = who.Name, who.UserID, n.via, status, string(n.code)
+	if e.Code == "" && status >= http.StatusBadRequest {
+		e.Code = string(codeOfStatus(status))
+	}
+	if e.TargetID == "" {
+		e.TargetID = n.targetID
+	}
+	if location := c.Response().Header().Get(echo.HeaderLocation); e.TargetID == "" && location != "" {
+		e.TargetID = location[strings.LastIndexByte(location, '/')+1:]
+	}
+	if e.TargetName == "" {
+		e.TargetName = n.name
+	}
+	if e.TargetName == "" && e.TargetID != "" {
+		e.TargetName = s.nameOf(e.TargetKind, e.TargetID)
+	}
+	s.o.Audit.Record(e)
+}
+
+// recordOpening records that a console or screen is open now, and not when it is
+// closed.
+func (s *Server) recordOpening(c echo.Context) {
+	e := s.entry(c, socketActions[c.Path()])
+	s.record(c, noteOf(c.Request().Context()), e, http.StatusSwitchingProtocols)
+}
+
+// nameOf is how people call what has that id.
+func (s *Server) nameOf(kind, id string) string {
+	switch kind {
+	case "nodes":
+		if n, err := s.o.Nodes.Node(id); err == nil {
+			return n.Name
+		}
+	case "images":
+		if img, err := s.o.Storage.Image("", id); err == nil {
+			return img.DisplayName
+		}
+	}
+	return ""
+}
+
+// nameOperations learns the routes of the operations, after all are registered.
+func (s *Server) nameOperations() {
+	s.operationIDs = map[string]string{}
+	braces := strings.NewReplacer("{", ":", "}", "")
+	for path, item := range s.huma.OpenAPI().Paths {
+		for method, op := range map[string]*huma.Operation{
+			http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put,
+			http.MethodPatch: item.Patch, http.MethodDelete: item.Delete, http.MethodHead: item.Head,
+		} {
+			if op != nil {
+				s.operationIDs[method+" "+braces.Replace(path)] = op.OperationID
+			}
+		}
+	}
+}
+
+// viaOf is how a request came in, for the audit.
+func viaOf(r *http.Request, p access.Principal) string {
+	switch {
+	case p.UserID == "":
+		return "open"
+	case slices.Contains([]string{"/ws/console", "/ws/vnc"}, r.URL.Path) && r.URL.Query().Get("ticket") != "" && r.Header.Get("Authorization") == "":
+		return "ticket"
+	case p.TokenID != "":
+		return "token"
+	default:
+		return "session"
+	}
+}
