@@ -4,6 +4,46 @@
  */
 
 export interface paths {
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search the audit: who did what
+         * @description Every change, every opened console and screen, every sign-in; newest first. Administrators only.
+         */
+        get: operations["list-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export the audit as CSV or NDJSON
+         * @description Streamed, oldest first. In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Administrators only.
+         */
+        get: operations["export-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/login": {
         parameters: {
             query?: never;
@@ -553,6 +593,34 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AuditEntry: {
+            /** @description The operation's id, open-console or open-screen; for a command its name. */
+            action: string;
+            /** @description Of the client. */
+            address?: string;
+            /** @description The problem's code; none on success. */
+            code?: string;
+            detail?: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * Format: int64
+             * @description HTTP status of the answer; none for a command.
+             */
+            status?: number;
+            targetId?: string;
+            /** @description nodes, images, users, … */
+            targetKind?: string;
+            /** @description As it was called then. */
+            targetName?: string;
+            /** Format: date-time */
+            time: string;
+            /** @description Who did it; empty for a sign-in to an account that does not exist. */
+            user: string;
+            userId?: string;
+            /** @description How they came in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off). */
+            via: string;
+        };
         "Change-nodeRequest": {
             name: string;
         };
@@ -675,6 +743,10 @@ export interface components {
              * @description Bytes of the disk that a guest sees.
              */
             virtualSize: number;
+        };
+        "List-auditResponse": {
+            entries: components["schemas"]["AuditEntry"][];
+            nextCursor?: string;
         };
         "List-hostsResponse": {
             hosts: components["schemas"]["Host"][];
@@ -917,6 +989,89 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "list-audit": {
+        parameters: {
+            query?: {
+                /** @description Name of the account. */
+                user?: string;
+                action?: string;
+                /** @description Id or name of what was acted on. */
+                target?: string;
+                /** @description The first moment. */
+                since?: string;
+                /** @description The moment after the last. */
+                until?: string;
+                /** @description nextCursor of the page before. */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-auditResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-audit": {
+        parameters: {
+            query?: {
+                /** @description Name of the account. */
+                user?: string;
+                action?: string;
+                /** @description Id or name of what was acted on. */
+                target?: string;
+                /** @description The first moment. */
+                since?: string;
+                /** @description The moment after the last. */
+                until?: string;
+                format?: "ndjson" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "sign-in": {
         parameters: {
             query?: never;
