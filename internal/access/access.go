@@ -40,8 +40,9 @@ type Principal struct {
 	UserID    string // empty for Open
 	Name      string // the account's name
 	Role      Role
-	SessionID string // names the session, opens nothing; empty without a session
-	TokenID   string // the bearer token's id; empty without one
+	SessionID string   // names the session, opens nothing; empty without a session
+	TokenID   string   // the bearer token's id; empty without one
+	Scopes    ScopeSet // what the token is good for
 }
 
 // Open is the principal of every request to a service whose sign-in is switched

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,15 +18,6 @@ import (
 )
 
 const cookieName = "sandboxlabs_session"
-
-// open lists the paths that need no sign-in.
-var open = map[string]bool{
-	"/api/health":       true,
-	"/api/auth/login":   true,
-	"/api/openapi.json": true,
-	"/api/openapi.yaml": true,
-	"/api/docs":         true,
-}
 
 // recoverPanic keeps one request's panic from ending the service.
 func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
@@ -57,7 +47,7 @@ func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
 		if status >= http.StatusInternalServerError || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
 			level = slog.LevelInfo
 		}
-		who, _ := principalOf(r.Context())
+		who := rightsOf(r.Context())
 		s.o.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", status,
 			"ms", time.Since(start).Milliseconds(), "user", who.Name, "from", c.RealIP())
 		return nil
@@ -124,37 +114,6 @@ func (s *Server) sameOrigin() (echo.MiddlewareFunc, error) {
 			return next(c)
 		}
 	}, nil
-}
-
-type principalKey struct{}
-
-// principalOf returns who makes the request.
-func principalOf(ctx context.Context) (access.Principal, bool) {
-	p, ok := ctx.Value(principalKey{}).(access.Principal)
-	return p, ok
-}
-
-// authenticate finds out who makes a request, and lets nobody else near the API
-// and the WebSockets. The UI's own files are public.
-func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if !isAPI(r.URL.Path) || open[r.URL.Path] {
-			return next(c)
-		}
-		p, err := s.identify(r)
-		if err != nil {
-			return err
-		}
-		noteOf(r.Context()).via = viaOf(r, p)
-		// Every operation changes or shows what belongs to all: administrators
-		// alone may enter.
-		if p.Role != access.RoleAdmin {
-			return fault.New(fault.Forbidden, "Your role %q does not allow this. Ask an administrator.", p.Role)
-		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), principalKey{}, p)))
-		return next(c)
-	}
 }
 
 // identify reads the bearer token, the session cookie, or — on a WebSocket, where

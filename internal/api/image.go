@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
@@ -38,15 +39,17 @@ type Image struct {
 	Host        string    `json:"host"`
 	OSType      string    `json:"osType,omitempty"`
 	Owner       string    `json:"owner,omitempty"`
+	Access      string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	UsedBy      int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
 	Created     time.Time `json:"created"`
 }
 
-func (s *Server) image(i storagepool.Image) Image {
+// image is an image as somebody sees it.
+func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Type: i.Type, Format: i.Format, State: string(i.State), Reason: i.Reason,
 		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: i.Owner,
-		UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
+		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
 	}
 }
 
@@ -59,7 +62,7 @@ type Uploaded struct {
 func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "list-images", Method: http.MethodGet, Path: "/api/images", Summary: "List the images", Tags: []string{"images"},
-	}, func(context.Context, *struct{}) (*struct {
+	}, func(ctx context.Context, _ *struct{}) (*struct {
 		Body struct {
 			BaseImages   []Image `json:"baseImages"`
 			CustomImages []Image `json:"customImages"`
@@ -72,23 +75,26 @@ func (s *Server) registerImages() {
 			}
 		}{}
 		out.Body.BaseImages, out.Body.CustomImages = []Image{}, []Image{}
+		rights := rightsOf(ctx)
 		for _, i := range s.o.Storage.Images() {
-			if i.Type == storagepool.Base {
-				out.Body.BaseImages = append(out.Body.BaseImages, s.image(i))
-			} else {
-				out.Body.CustomImages = append(out.Body.CustomImages, s.image(i))
+			switch {
+			case rights.On(imageObject(i)) == access.None:
+			case i.Type == storagepool.Base:
+				out.Body.BaseImages = append(out.Body.BaseImages, s.image(rights, i))
+			default:
+				out.Body.CustomImages = append(out.Body.CustomImages, s.image(rights, i))
 			}
 		}
 		return out, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
-	}, func(_ context.Context, in *imageID) (*struct{ Body Image }, error) {
+	}, func(ctx context.Context, in *imageID) (*struct{ Body Image }, error) {
 		i, err := s.o.Storage.Image("", in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &struct{ Body Image }{s.image(i)}, nil
+		return &struct{ Body Image }{s.image(rightsOf(ctx), i)}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that no disk lies on", Tags: []string{"images"},
@@ -150,8 +156,8 @@ func (s *Server) uploadImage(c echo.Context) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "Send the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 	}
-	who, _ := principalOf(r.Context())
-	up := storagepool.Upload{Owner: who.Name, SizeBytes: max(r.ContentLength, 0)}
+	rights := rightsOf(r.Context())
+	up := storagepool.Upload{Owner: rights.Name, SizeBytes: max(r.ContentLength, 0)}
 	for range maxFields {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -170,7 +176,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 				return err
 			}
 			c.Response().Header().Set(echo.HeaderLocation, "/api/images/"+img.ID)
-			return c.JSON(http.StatusCreated, Uploaded{Success: true, Image: s.image(img)})
+			return c.JSON(http.StatusCreated, Uploaded{Success: true, Image: s.image(rights, img)})
 		}
 		if err := readField(part, &up); err != nil {
 			return err

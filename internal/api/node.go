@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -51,6 +52,7 @@ type Node struct {
 	} `json:"vnc,omitempty" doc:"While the node has a screen."`
 	Guacamole *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
 	Owner     string         `json:"owner"`
+	Access    string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	Tags      []string       `json:"tags"`
 	Addresses []string       `json:"addresses"`
 	Persist   bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
@@ -60,11 +62,12 @@ type Node struct {
 	Problem   string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
 }
 
-func (s *Server) node(n domain.Node) Node {
+// node is a node as somebody sees it.
+func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: n.Owner, Tags: []string{}, Addresses: append([]string{}, n.Addresses...),
+		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: []string{}, Addresses: append([]string{}, n.Addresses...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 	}
 	v.Console.Ports = serialPorts(n)
@@ -188,12 +191,12 @@ type forceBody struct {
 func (s *Server) registerNodes() {
 	register(s, huma.Operation{
 		OperationID: "list-nodes", Method: http.MethodGet, Path: "/api/nodes", Summary: "List the nodes by name", Tags: []string{"nodes"},
-	}, func(_ context.Context, in *struct {
+	}, func(ctx context.Context, in *struct {
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
 		Cursor string `query:"cursor"`
 		State  string `query:"state" doc:"Only nodes in this state."`
 	}) (*nodeList, error) {
-		return s.listNodes(in.Limit, in.Cursor, in.State)
+		return s.listNodes(rightsOf(ctx), in.Limit, in.Cursor, in.State)
 	})
 	register(s, huma.Operation{
 		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Make a node on a fresh overlay of an image", Tags: []string{"nodes"},
@@ -209,8 +212,14 @@ func (s *Server) registerNodes() {
 		if err != nil {
 			return nil, err
 		}
-		who, _ := principalOf(ctx)
-		spec.Owner, spec.IdempotencyKey = who.Name, in.IdempotencyKey
+		rights := rightsOf(ctx)
+		// Of an image that is not there, Create tells; it may be its host that is away.
+		if i, err := s.o.Storage.Image(spec.Host, spec.ImageID); err == nil {
+			if err := allowImage(rights, i, access.Use); err != nil {
+				return nil, err
+			}
+		}
+		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
 		n, _, err := s.o.Nodes.Create(ctx, spec)
 		if err != nil {
 			return nil, err
@@ -218,12 +227,12 @@ func (s *Server) registerNodes() {
 		return &struct {
 			Location string `header:"Location"`
 			Body     Node
-		}{"/api/nodes/" + n.ID, s.node(n)}, nil
+		}{"/api/nodes/" + n.ID, s.node(rights, n)}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node", Method: http.MethodGet, Path: "/api/nodes/{id}", Summary: "Read a node", Tags: []string{"nodes"},
-	}, func(_ context.Context, in *NodeID) (*nodeAnswer, error) {
-		return s.answer(s.o.Nodes.Node(in.ID))
+	}, func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
+		return s.answer(ctx)(s.o.Nodes.Node(in.ID))
 	})
 	register(s, huma.Operation{
 		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename a node that is off", Tags: []string{"nodes"},
@@ -233,7 +242,7 @@ func (s *Server) registerNodes() {
 			Name string `json:"name"`
 		}
 	}) (*nodeAnswer, error) {
-		return s.answer(s.o.Nodes.Rename(ctx, in.ID, in.Body.Name))
+		return s.answer(ctx)(s.o.Nodes.Rename(ctx, in.ID, in.Body.Name))
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
@@ -280,7 +289,7 @@ func (s *Server) registerLifecycle() {
 	}
 	for _, p := range plain {
 		register(s, lifecycleOperation(p.verb, p.summary), func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
-			return s.answer(p.do(ctx, in.ID))
+			return s.answer(ctx)(p.do(ctx, in.ID))
 		})
 	}
 	forced := []struct {
@@ -295,7 +304,7 @@ func (s *Server) registerLifecycle() {
 			NodeID
 			Body *forceBody `required:"false"`
 		}) (*nodeAnswer, error) {
-			return s.answer(f.do(ctx, in.ID, in.Body != nil && in.Body.Force))
+			return s.answer(ctx)(f.do(ctx, in.ID, in.Body != nil && in.Body.Force))
 		})
 	}
 }
@@ -306,17 +315,20 @@ func lifecycleOperation(verb, summary string) huma.Operation {
 	}
 }
 
-func (s *Server) answer(n domain.Node, err error) (*nodeAnswer, error) {
-	if err != nil {
-		return nil, err
+// answer shows a node, or the error, to who makes the request.
+func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnswer, error) {
+	return func(n domain.Node, err error) (*nodeAnswer, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &nodeAnswer{Body: s.node(rightsOf(ctx), n)}, nil
 	}
-	return &nodeAnswer{Body: s.node(n)}, nil
 }
 
 // listNodes pages through the nodes, which are ordered by name and id. The
 // cursor is the last of them that was given: nodes that come and go meanwhile
 // do not shift the pages.
-func (s *Server) listNodes(limit int, cursor, state string) (*nodeList, error) {
+func (s *Server) listNodes(rights access.Rights, limit int, cursor, state string) (*nodeList, error) {
 	after, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "cursor: give the nextCursor of the page before, as it was.")
@@ -325,7 +337,7 @@ func (s *Server) listNodes(limit int, cursor, state string) (*nodeList, error) {
 	out.Body.Nodes = []Node{}
 	for _, n := range s.o.Nodes.Nodes() {
 		key := n.Name + "\x00" + n.ID + "\x00" + n.Host
-		if (len(after) > 0 && strings.Compare(key, string(after)) <= 0) || (state != "" && state != string(n.State)) {
+		if (len(after) > 0 && strings.Compare(key, string(after)) <= 0) || (state != "" && state != string(n.State)) || rights.On(NodeObject(n)) == access.None {
 			continue
 		}
 		if len(out.Body.Nodes) == limit {
@@ -333,7 +345,7 @@ func (s *Server) listNodes(limit int, cursor, state string) (*nodeList, error) {
 			out.Body.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(last.Name + "\x00" + last.ID + "\x00" + last.Host))
 			break
 		}
-		out.Body.Nodes = append(out.Body.Nodes, s.node(n))
+		out.Body.Nodes = append(out.Body.Nodes, s.node(rights, n))
 	}
 	return out, nil
 }

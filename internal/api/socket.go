@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"nhooyr.io/websocket"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -58,9 +59,12 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	if id == "" {
 		return fault.New(fault.Invalid, "Say which node: %s?nodeId=ID.", r.URL.Path)
 	}
-	if _, err := s.o.Nodes.Node(id); err != nil {
+	rights := rightsOf(r.Context())
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
 		return err
 	}
+	readOnly := r.URL.Query().Get("readonly") == "true" || rights.On(NodeObject(n)) < access.Use
 	if r.Header.Get("Upgrade") == "" {
 		return fault.New(fault.Invalid, "This is a WebSocket; connect to it as one.")
 	}
@@ -82,7 +86,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	// upgrade, nor the service's: cancelling a read cuts the connection without
 	// a word. Console and display end their viewers when the service stops.
 	g, ctx := errgroup.WithContext(context.Background())
-	t, err := join(ctx, socket, id, r.URL.Query().Get("readonly") == "true")
+	t, err := join(ctx, socket, id, readOnly)
 	if err != nil {
 		s.closeWith(ctx, socket, id, err)
 		return nil
@@ -152,9 +156,11 @@ func (s *Server) consoleSocket(c echo.Context) error {
 		}
 		port = console.Port{Alias: p.Alias, Device: p.Device, LogPath: p.LogPath}
 	}
-	who, _ := principalOf(c.Request().Context())
+	rights := rightsOf(c.Request().Context())
 	return s.nodeSocket(c, func(ctx context.Context, socket *websocket.Conn, id string, readOnly bool) (traffic, error) {
-		viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{Port: port, Name: who.Name, ReadOnly: readOnly})
+		viewer, err := s.o.Console.Attach(ctx, id, console.ViewerOptions{
+			Port: port, Name: rights.Name, ReadOnly: readOnly, NoTake: !s.mayTake(rights, id),
+		})
 		if err != nil {
 			return traffic{}, err
 		}
@@ -164,6 +170,13 @@ func (s *Server) consoleSocket(c echo.Context) error {
 			close:   viewer.Close,
 		}, nil
 	})
+}
+
+// mayTake tells who may cut off another program that holds a node's console:
+// students share a console, and do not throw their teacher out.
+func (s *Server) mayTake(rights access.Rights, id string) bool {
+	n, err := s.nodeFor(rights, id, access.Use)
+	return err == nil && (rights.Role.AtLeast(access.RoleInstructor) || rights.On(NodeObject(n)) == access.Manage)
 }
 
 // toSocket sends what the console says.

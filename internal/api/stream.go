@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
@@ -48,7 +49,8 @@ func (s *Server) registerStreams() {
 	})
 }
 
-// events sends every change as a server-sent event (WHATWG HTML, 9.2).
+// events sends every change of what the client sees as a server-sent event
+// (WHATWG HTML, 9.2).
 func (s *Server) events(c echo.Context) error {
 	after, err := strconv.ParseUint(c.Request().Header.Get("Last-Event-ID"), 10, 64)
 	if err != nil {
@@ -56,6 +58,7 @@ func (s *Server) events(c echo.Context) error {
 	}
 	sub := s.o.Events.Subscribe(after)
 	defer sub.Close()
+	view := s.newEventView(rightsOf(c.Request().Context()))
 
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, "text/event-stream")
@@ -89,7 +92,10 @@ func (s *Server) events(c echo.Context) error {
 			if !ok {
 				return nil // too slow: it resumes from the last event it has
 			}
-			if text, err = s.encode(e); err != nil {
+			if e, ok = view.filter(e); !ok {
+				continue
+			}
+			if text, err = s.encode(view.rights, e); err != nil {
 				return err
 			}
 		}
@@ -99,13 +105,13 @@ func (s *Server) events(c echo.Context) error {
 	}
 }
 
-func (s *Server) encode(e event.Event) ([]byte, error) {
+func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 	data := e.Data
 	switch v := data.(type) {
 	case domain.Node:
-		data = s.node(v)
+		data = s.node(rights, v)
 	case storagepool.Image:
-		data = s.image(v)
+		data = s.image(rights, v)
 	}
 	text, err := json.Marshal(data)
 	if err != nil {

@@ -212,6 +212,8 @@ type ViewerOptions struct {
 	Name string
 	// ReadOnly viewers can neither type nor take the console over.
 	ReadOnly bool
+	// NoTake viewers cannot take the console over from another program.
+	NoTake bool
 }
 
 // Attach adds a viewer to the node with this domain UUID, whether or not the

@@ -81,6 +81,7 @@ func (h *hub) join(o ViewerOptions) *Viewer {
 		hub:      h,
 		name:     o.Name,
 		readOnly: o.ReadOnly,
+		noTake:   o.NoTake,
 		ready:    make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		pos:      max(h.backlog.start, h.backlog.end-int64(h.m.history)),

@@ -43,6 +43,7 @@ type Viewer struct {
 	hub      *hub
 	name     string
 	readOnly bool
+	noTake   bool
 	ready    chan struct{} // room for one: there may be something for Next
 	done     chan struct{} // closed by Close
 	pace     pace          // for Next alone
@@ -190,11 +191,14 @@ func (v *Viewer) enqueue(p []byte) (n int, room <-chan struct{}, err error) {
 
 // Take asks for the console to be taken from whoever holds it, and returns at
 // once: the outcome comes as a State. Where the console is ours it does nothing.
-// It fails with fault.Forbidden for a read-only viewer, fault.NodeNotRunning
+// It fails with fault.Forbidden for a viewer who must not, fault.NodeNotRunning
 // while offline, and the final errors of Next.
 func (v *Viewer) Take() error {
 	if v.readOnly {
 		return readOnly()
+	}
+	if v.noTake {
+		return fault.New(fault.Forbidden, "You may type in this console, but not take it from another program. Wait until that program leaves, or ask the node's owner.")
 	}
 	h := v.hub
 	h.mu.Lock()

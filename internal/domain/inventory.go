@@ -357,14 +357,16 @@ func (inv *inventory) store(n Node) {
 type Removed struct {
 	ID   string `json:"id"`
 	Host string `json:"host"`
+	// Node is what it was last, for those who decide who is told.
+	Node Node `json:"-"`
 }
 
 func (inv *inventory) remove(host, id string) {
 	inv.mu.Lock()
-	_, known := inv.nodes[host][id]
+	old, known := inv.nodes[host][id]
 	if known {
 		delete(inv.nodes[host], id)
-		inv.events.Publish(event.NodeRemoved, Removed{ID: id, Host: host})
+		inv.events.Publish(event.NodeRemoved, Removed{ID: id, Host: host, Node: old})
 	}
 	inv.mu.Unlock()
 	if known {
@@ -426,7 +428,12 @@ func (inv *inventory) get(id string) (Node, error) {
 		}
 	}
 	if found.ID == "" {
-		return Node{}, fault.New(fault.NodeNotFound, "There is no node %q. It may have been deleted; `GET /api/nodes` lists those that are there.", id)
+		return Node{}, NotFound(id)
 	}
 	return found, nil
+}
+
+// NotFound tells that there is no such node, for all that is to be known.
+func NotFound(id string) error {
+	return fault.New(fault.NodeNotFound, "There is no node %q. It may have been deleted; `GET /api/nodes` lists those that are there.", id)
 }

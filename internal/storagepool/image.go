@@ -87,7 +87,12 @@ func (s *Service) Image(host, id string) (Image, error) {
 			return img, nil
 		}
 	}
-	return Image{}, fault.New(fault.ImageNotFound, "There is no image %q. `GET /api/images` lists those that are there.", id)
+	return Image{}, NotFound(id)
+}
+
+// NotFound tells that there is no such image, for all that is to be known.
+func NotFound(id string) error {
+	return fault.New(fault.ImageNotFound, "There is no image %q. `GET /api/images` lists those that are there.", id)
 }
 
 // Usable is Image, and fault.ImageNotReady when the image must not be used.
@@ -205,9 +210,9 @@ func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 			s.o.Events.Publish(event.ImageChanged, img)
 		}
 	}
-	for id := range before {
+	for id, old := range before {
 		if _, ok := images[id]; !ok {
-			s.o.Events.Publish(event.ImageRemoved, Removed{Host: host, ID: id})
+			s.o.Events.Publish(event.ImageRemoved, Removed{Host: host, ID: id, Image: old})
 		}
 	}
 	return nil
@@ -217,6 +222,8 @@ func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 type Removed struct {
 	Host string `json:"host"`
 	ID   string `json:"id"`
+	// Image is what it was last, for those who decide who is told.
+	Image Image `json:"-"`
 }
 
 // match joins the records with the volumes. A record whose volume is gone is

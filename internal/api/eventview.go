@@ -1,0 +1,76 @@
+package api
+
+import (
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// eventView makes of all events those that one client may know of.
+type eventView struct {
+	rights access.Rights
+	// seen are the nodes and images that the client has seen; not kept for
+	// administrators, who see all.
+	seen map[seenObject]bool
+}
+
+// seenObject is a node or an image on one host: while a node migrates, two have it.
+type seenObject struct {
+	kind     access.Kind
+	host, id string
+}
+
+func (s *Server) newEventView(rights access.Rights) *eventView {
+	v := &eventView{rights: rights, seen: map[seenObject]bool{}}
+	for _, n := range s.o.Nodes.Nodes() {
+		v.sees(NodeObject(n), n.Host)
+	}
+	for _, i := range s.o.Storage.Images() {
+		v.sees(imageObject(i), i.Host)
+	}
+	return v
+}
+
+// sees tells whether the client sees an object now, and did before.
+func (v *eventView) sees(o access.Object, host string) (now, before bool) {
+	if v.rights.Role == access.RoleAdmin {
+		return true, true
+	}
+	key := seenObject{o.Kind, host, o.ID}
+	now, before = v.rights.On(o) > access.None, v.seen[key]
+	if now {
+		v.seen[key] = true
+	} else {
+		delete(v.seen, key)
+	}
+	return now, before
+}
+
+// filter returns the event as the client may be told, false when it may not: of
+// what it sees no longer, it is told that it is gone.
+func (v *eventView) filter(e event.Event) (event.Event, bool) {
+	switch data := e.Data.(type) {
+	case domain.Node:
+		now, before := v.sees(NodeObject(data), data.Host)
+		if !now && before {
+			e.Type, e.Data = event.NodeRemoved, domain.Removed{ID: data.ID, Host: data.Host}
+		}
+		return e, now || before
+	case storagepool.Image:
+		now, before := v.sees(imageObject(data), data.Host)
+		if !now && before {
+			e.Type, e.Data = event.ImageRemoved, storagepool.Removed{ID: data.ID, Host: data.Host}
+		}
+		return e, now || before
+	case domain.Removed:
+		now, before := v.sees(NodeObject(data.Node), data.Host)
+		delete(v.seen, seenObject{access.Node, data.Host, data.ID})
+		return e, now || before
+	case storagepool.Removed:
+		now, before := v.sees(imageObject(data.Image), data.Host)
+		delete(v.seen, seenObject{access.Image, data.Host, data.ID})
+		return e, now || before
+	}
+	return e, e.Type == event.HostChanged || e.Type == event.Reset || v.rights.Role == access.RoleAdmin
+}

@@ -1,0 +1,230 @@
+package api
+
+import (
+	"context"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// rule says who may use a route.
+type rule struct {
+	open  bool         // nobody has to sign in
+	role  access.Role  // the least that is needed; empty: any
+	scope access.Scope // what a token has to be good for; empty: reading
+	on    access.Kind  // the route is about one node or image; empty: it is not
+	level access.Level // what is needed on it
+}
+
+var (
+	public   = rule{open: true}
+	signedIn = rule{}
+	// account is for changes of one's own account.
+	account = rule{scope: access.ScopeAdmin}
+	admins  = rule{role: access.RoleAdmin, scope: access.ScopeAdmin}
+)
+
+func atLeast(role access.Role, scope access.Scope) rule { return rule{role: role, scope: scope} }
+
+// onNode is about the node that {id} or ?nodeId= names. Whether a token is good
+// for it is part of the level.
+func onNode(level access.Level) rule { return rule{on: access.Node, level: level} }
+
+// onImage is about the image that {id} names.
+func onImage(level access.Level) rule { return rule{on: access.Image, level: level} }
+
+// rules are those of all routes. A route that is not here is for administrators.
+// What a person may not see is answered as if it were not there; lists and events
+// leave it out.
+var rules = map[string]rule{
+	"GET /api/health":       public,
+	"GET /api/openapi.json": public,
+	"GET /api/openapi.yaml": public,
+	"GET /api/docs":         public,
+	"POST /api/auth/login":  public,
+
+	"POST /api/auth/logout":   signedIn,
+	"GET /api/auth/me":        signedIn,
+	"POST /api/auth/password": account,
+	"GET /api/tokens":         signedIn,
+	"POST /api/tokens":        account,
+	"DELETE /api/tokens/{id}": account,
+
+	"GET /api/nodes":                         signedIn, // those that one sees
+	"POST /api/nodes":                        atLeast(access.RoleInstructor, access.ScopeNodes),
+	"GET /api/nodes/{id}":                    onNode(access.View),
+	"PATCH /api/nodes/{id}":                  onNode(access.Manage),
+	"DELETE /api/nodes/{id}":                 onNode(access.Manage),
+	"GET /api/nodes/{id}/xml":                onNode(access.View),
+	"GET /api/nodes/{id}/screenshot":         onNode(access.View),
+	"GET /api/nodes/{id}/console/log":        onNode(access.View),
+	"GET /api/nodes/{id}/console/log/search": onNode(access.View),
+	"POST /api/nodes/{id}/tickets":           onNode(access.View),
+	"POST /api/nodes/{id}/guacamole":         onNode(access.Use), // Guacamole's screens take keys
+	"POST /api/nodes/{id}/run":               onNode(access.Use),
+	"POST /api/nodes/{id}/stop":              onNode(access.Use),
+	"POST /api/nodes/{id}/reboot":            onNode(access.Use),
+	"POST /api/nodes/{id}/reset":             onNode(access.Use),
+	"POST /api/nodes/{id}/pause":             onNode(access.Use),
+	"POST /api/nodes/{id}/resume":            onNode(access.Use),
+	"POST /api/nodes/{id}/wipe":              onNode(access.Use), // who works in it could as well delete all files
+	"POST /api/nodes/{id}/adopt":             admins,
+	"GET /ws/console":                        onNode(access.View), // to type takes Use
+	"GET /ws/vnc":                            onNode(access.View), // as above
+
+	"GET /api/images":         signedIn, // those that one sees
+	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),
+	"GET /api/images/{id}":    onImage(access.View),
+	"DELETE /api/images/{id}": onImage(access.Manage),
+
+	"GET /api/audit":        admins,
+	"GET /api/audit/export": admins,
+
+	"GET /api/events": signedIn, // of what one sees
+	"GET /api/hosts":  atLeast(access.RoleInstructor, access.ScopeRead),
+	"GET /metrics":    atLeast(access.RoleAdmin, access.ScopeRead),
+}
+
+// ruleOf returns the rule of a route, whose path is as echo spells it.
+func ruleOf(method, path string) rule {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if name, ok := strings.CutPrefix(part, ":"); ok {
+			parts[i] = "{" + name + "}"
+		}
+	}
+	r, ok := rules[method+" "+strings.Join(parts, "/")]
+	switch {
+	case ok:
+		return r
+	case path == "/api/*" || path == "/ws/*":
+		return signedIn // there is nothing
+	default:
+		return admins
+	}
+}
+
+// authorize finds out who makes a request, and holds them to the route's rule.
+// The UI's own files are public.
+func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !isAPI(r.URL.Path) {
+			return next(c)
+		}
+		rule := ruleOf(r.Method, c.Path())
+		if rule.open {
+			return next(c)
+		}
+		p, err := s.identify(r)
+		if err != nil {
+			return err
+		}
+		rights, err := s.o.Access.Rights(r.Context(), p)
+		if err != nil {
+			return err
+		}
+		noteOf(r.Context()).via = viaOf(r, p)
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), rightsKey{}, rights)))
+		if err := s.check(rule, rights, c); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
+// check refuses what a rule does not allow.
+func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
+	if rule.role != "" && !rights.Role.AtLeast(rule.role) {
+		return fault.New(fault.Forbidden, "Your role %q does not allow this; it takes %q. Ask an administrator.", rights.Role, rule.role)
+	}
+	if !rights.Scopes.Has(rule.scope) {
+		return fault.New(fault.Forbidden, "The token is not good for this: it lacks the scope %q. Make another one.", rule.scope)
+	}
+	id := c.Param("id")
+	if strings.HasPrefix(c.Path(), "/ws/") {
+		id = c.QueryParam("nodeId")
+	}
+	switch {
+	case rule.on == access.Node && id != "": // without one, the handler tells what is missing
+		_, err := s.nodeFor(rights, id, rule.level)
+		return err
+	case rule.on == access.Image:
+		_, err := s.imageFor(rights, id, rule.level)
+		return err
+	}
+	return nil
+}
+
+// nodeFor returns a node on which somebody has a level; else why they may not.
+func (s *Server) nodeFor(rights access.Rights, id string, level access.Level) (domain.Node, error) {
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
+		return domain.Node{}, err
+	}
+	switch has := rights.On(NodeObject(n)); {
+	case has == access.None:
+		return domain.Node{}, domain.NotFound(id)
+	case has < level:
+		return domain.Node{}, tooLow(rights, "node", n.Name, has, level)
+	}
+	return n, nil
+}
+
+// imageFor returns an image on which somebody has a level; else why they may not.
+func (s *Server) imageFor(rights access.Rights, id string, level access.Level) (storagepool.Image, error) {
+	i, err := s.o.Storage.Image("", id)
+	if err != nil {
+		return storagepool.Image{}, err
+	}
+	return i, allowImage(rights, i, level)
+}
+
+// allowImage refuses a level on an image that somebody does not have.
+func allowImage(rights access.Rights, i storagepool.Image, level access.Level) error {
+	switch has := rights.On(imageObject(i)); {
+	case has == access.None:
+		return storagepool.NotFound(i.ID)
+	case has < level:
+		return tooLow(rights, "image", i.ID, has, level)
+	}
+	return nil
+}
+
+func tooLow(rights access.Rights, kind, name string, has, needs access.Level) error {
+	why := "ask its owner, or an administrator"
+	if rights.Scopes != "" {
+		why = "the token's scopes may be too narrow, or " + why
+	}
+	return fault.New(fault.Forbidden, "You may %s %s %q, but this takes the right to %s it: %s.", has, kind, name, needs, why)
+}
+
+// NodeObject is a node as rights know it. What others defined belongs to nobody
+// until it is adopted.
+func NodeObject(n domain.Node) access.Object {
+	return access.Object{Kind: access.Node, ID: n.ID, Owner: n.Owner, Foreign: !n.Managed}
+}
+
+func imageObject(i storagepool.Image) access.Object {
+	return access.Object{Kind: access.Image, ID: i.ID, Owner: i.Owner, Common: i.Type == storagepool.Base}
+}
+
+type rightsKey struct{}
+
+// rightsOf returns who makes the request and what they may do; nobody, who may
+// do nothing, on public routes.
+func rightsOf(ctx context.Context) access.Rights {
+	r, _ := ctx.Value(rightsKey{}).(access.Rights)
+	return r
+}
+
+// principalOf returns who makes the request.
+func principalOf(ctx context.Context) (access.Principal, bool) {
+	r, ok := ctx.Value(rightsKey{}).(access.Rights)
+	return r.Principal, ok
+}
