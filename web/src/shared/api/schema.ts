@@ -708,6 +708,11 @@ export interface components {
             uri: string;
         };
         Image: {
+            /**
+             * @description What you may do with it.
+             * @enum {string}
+             */
+            access: "view" | "use" | "manage";
             /** Format: date-time */
             created: string;
             displayName: string;
@@ -783,6 +788,11 @@ export interface components {
         Node: {
             /** @description kvm or qemu (software emulation). */
             accelerator: string;
+            /**
+             * @description What you may do with it.
+             * @enum {string}
+             */
+            access: "view" | "use" | "manage";
             addresses: string[];
             autostart: boolean;
             console: components["schemas"]["NodeConsoleStruct"];
