@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -22,6 +23,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -47,7 +49,8 @@ type config struct {
 	LogLevel    slog.Level
 	AuditDays   int // 0: for ever
 
-	ConsoleHistoryBytes int // 1 KiB to 16 MiB
+	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
+	FiguresInterval     time.Duration // 1 s to 1 min
 }
 
 // addConfigFlags declares the options, their defaults and their meaning: the
@@ -66,6 +69,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	addGuacamoleFlags(f)
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
+	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
 
@@ -155,6 +159,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	}
 	if c.AuditDays, err = strconv.Atoi(k.String("audit-days")); err != nil || c.AuditDays < 0 {
 		return c, fmt.Errorf("audit-days: %q is not a number of days", k.String("audit-days"))
+	}
+	c.FiguresInterval, err = time.ParseDuration(k.String("figures-interval"))
+	if err != nil || c.FiguresInterval < time.Second || c.FiguresInterval > time.Minute {
+		return c, fmt.Errorf("figures-interval: %q is not a time from 1s to 1m, such as 5s", k.String("figures-interval"))
 	}
 	if c.Database == "sqlite" {
 		c.Database = "sqlite:" + filepath.Join(c.DataDir, "sandboxlabs.db")

@@ -111,6 +111,7 @@ func New(o Options) (*Server, error) {
 	useProblems()
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
+	s.registerFigures()
 	s.registerGuacamole()
 	s.registerMetrics()
 	s.registerConsoleLogs()

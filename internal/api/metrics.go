@@ -22,6 +22,19 @@ var (
 	guacPassMetric  = prometheus.NewDesc("sandboxlabs_guacamole_passed_timestamp_seconds", "End of the last good pass over Guacamole's database.", nil, nil)
 )
 
+// nodeLabels name a running node; its name may change, its id does not.
+var nodeLabels = []string{"host", "id", "name"}
+
+var (
+	nodeCPUMetric     = prometheus.NewDesc("sandboxlabs_node_cpu_seconds_total", "Processor time that a running node took since its start.", nodeLabels, nil)
+	nodeMemoryMetric  = prometheus.NewDesc("sandboxlabs_node_memory_bytes", "The host's memory that a running node takes.", nodeLabels, nil)
+	nodeGuestMetric   = prometheus.NewDesc("sandboxlabs_node_guest_memory_bytes", "Memory that the guest says it uses; absent where it says nothing.", nodeLabels, nil)
+	nodeReadMetric    = prometheus.NewDesc("sandboxlabs_node_disk_read_bytes_total", "Bytes that a running node read from its disks since its start.", nodeLabels, nil)
+	nodeWrittenMetric = prometheus.NewDesc("sandboxlabs_node_disk_written_bytes_total", "Bytes that a running node wrote to its disks since its start.", nodeLabels, nil)
+	nodeInMetric      = prometheus.NewDesc("sandboxlabs_node_network_received_bytes_total", "Bytes that a running node received since its start.", nodeLabels, nil)
+	nodeOutMetric     = prometheus.NewDesc("sandboxlabs_node_network_sent_bytes_total", "Bytes that a running node sent since its start.", nodeLabels, nil)
+)
+
 // metrics collects what the services know, from memory, at each scrape.
 type metrics struct{ s *Server }
 
@@ -55,6 +68,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 			gauge(poolFreeMetric, float64(p.Available), h.Name(), p.Role)
 		}
 	}
+	m.collectUsage(out)
 	if m.s.o.Guacamole == nil {
 		return
 	}
@@ -64,6 +78,23 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(guacFailMetric, float64(st.Failures))
 	if !st.Passed.IsZero() {
 		gauge(guacPassMetric, float64(st.Passed.UnixMilli())/1000)
+	}
+}
+
+func (m metrics) collectUsage(out chan<- prometheus.Metric) {
+	for _, t := range m.s.o.Nodes.Totals() {
+		send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64) {
+			out <- prometheus.MustNewConstMetric(d, kind, v, t.Host, t.ID, t.Name)
+		}
+		send(nodeCPUMetric, prometheus.CounterValue, t.CPUSeconds)
+		send(nodeMemoryMetric, prometheus.GaugeValue, float64(t.MemoryBytes))
+		if t.GuestBytes > 0 {
+			send(nodeGuestMetric, prometheus.GaugeValue, float64(t.GuestBytes))
+		}
+		send(nodeReadMetric, prometheus.CounterValue, float64(t.DiskRead))
+		send(nodeWrittenMetric, prometheus.CounterValue, float64(t.DiskWritten))
+		send(nodeInMetric, prometheus.CounterValue, float64(t.NetReceived))
+		send(nodeOutMetric, prometheus.CounterValue, float64(t.NetSent))
 	}
 }
 
@@ -78,6 +109,6 @@ func oneIf(b bool) float64 {
 // sign-in like the API: a scraper sends a token.
 func (s *Server) registerMetrics() {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics{s}, s.o.Hosts.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.echo.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
 }

@@ -55,13 +55,16 @@ type Audience interface {
 	AwaitAttached(ctx context.Context, id string)
 }
 
-// Options configures a Service; all fields but Log are required.
+// Options configures a Service; all fields but UsageInterval and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage Storage
 	Intents *store.Intents
 	Events  *event.Broker
-	Log     *slog.Logger
+	// UsageInterval is how often the use of running nodes is read; zero is
+	// DefaultUsageInterval.
+	UsageInterval time.Duration
+	Log           *slog.Logger
 }
 
 // Service is the nodes of all hosts. Its methods may be called from any
@@ -70,6 +73,7 @@ type Options struct {
 type Service struct {
 	o        Options
 	inv      *inventory
+	meter    *meter
 	audience Audience // nil: nobody ever watches
 
 	// beginning is held, shared, from the record of an intent until inFlight has it.
@@ -91,7 +95,7 @@ func New(o Options) (*Service, error) {
 		o.Log = slog.Default()
 	}
 	return &Service{
-		o: o, inv: newInventory(o.Hosts, o.Events, o.Log),
+		o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
 		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }
@@ -110,6 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 		wg.Go(func() { s.inv.run(ctx, f) })
 		wg.Go(func() { s.tend(ctx, f.host) })
 		wg.Go(func() { s.lookAtAddresses(ctx, f.host) })
+		wg.Go(func() { s.measure(ctx, f.host) })
 	}
 	wg.Wait()
 	return nil

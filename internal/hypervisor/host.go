@@ -47,6 +47,7 @@ type Host struct {
 	name, uri   string
 	accelerator string // as configured
 	listeners   []Listener
+	calls       *callMetrics
 	log         *slog.Logger
 
 	settled chan struct{} // closed when the first attempt to connect is over
@@ -70,9 +71,9 @@ type Status struct {
 	Capabilities Capabilities
 }
 
-func newHost(a Address, accelerator string, log *slog.Logger) *Host {
+func newHost(a Address, accelerator string, calls *callMetrics, log *slog.Logger) *Host {
 	return &Host{
-		name: a.Name, uri: a.URI, accelerator: accelerator, log: log, settled: make(chan struct{}),
+		name: a.Name, uri: a.URI, accelerator: accelerator, calls: calls, log: log, settled: make(chan struct{}),
 		status: Status{Name: a.Name, URI: a.URI, State: Connecting, Since: time.Now()},
 	}
 }
@@ -114,10 +115,12 @@ func (h *Host) settle() {
 // cancelled: ctx is looked at before f, and a call to a host that hangs ends
 // when keep-alive gives the connection up (about 20 s). f must not block in a
 // stream (see Dial).
-func (h *Host) Do(ctx context.Context, f Call) error {
+func (h *Host) Do(ctx context.Context, f Call) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	begun, caller := time.Now(), callerOfDo()
+	defer func() { h.calls.note(h.name, caller, time.Since(begun), err) }()
 	conn, managed, err := h.borrow(ctx)
 	if err != nil {
 		return err

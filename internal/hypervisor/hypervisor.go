@@ -64,6 +64,7 @@ type Options struct {
 // goroutine; Listen only before Run.
 type Set struct {
 	hosts []*Host
+	calls *callMetrics
 }
 
 // New makes a Set. It connects to nothing: Run does.
@@ -80,9 +81,9 @@ func New(o Options) (*Set, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Set{}
+	s := &Set{calls: newCallMetrics()}
 	for _, a := range o.Addresses {
-		s.hosts = append(s.hosts, newHost(a, o.Accelerator, o.Log.With("host", a.Name)))
+		s.hosts = append(s.hosts, newHost(a, o.Accelerator, s.calls, o.Log.With("host", a.Name)))
 	}
 	return s, nil
 }

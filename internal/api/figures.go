@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+)
+
+// Figures is what a node used on average since the point before.
+type Figures struct {
+	Time        time.Time `json:"time"`
+	CPU         float64   `json:"cpu" doc:"Processor time per time: 1 is one CPU of the host, all of it."`
+	Memory      int64     `json:"memory" doc:"Bytes of the host's memory that the node takes."`
+	GuestMemory int64     `json:"guestMemory,omitempty" doc:"Bytes that the guest says it uses; absent where it says nothing."`
+	DiskRead    int64     `json:"diskRead" doc:"Bytes per second, over all disks."`
+	DiskWritten int64     `json:"diskWritten" doc:"Bytes per second, over all disks."`
+	NetReceived int64     `json:"netReceived" doc:"Bytes per second, over all network interfaces."`
+	NetSent     int64     `json:"netSent" doc:"Bytes per second, over all network interfaces."`
+}
+
+func figures(list []domain.Usage) []Figures {
+	points := make([]Figures, len(list))
+	for i, u := range list {
+		points[i] = Figures{
+			Time: u.Time, CPU: math.Round(u.CPUs*1000) / 1000, Memory: u.MemoryBytes, GuestMemory: u.GuestBytes,
+			DiskRead: int64(u.DiskRead), DiskWritten: int64(u.DiskWritten), NetReceived: int64(u.NetReceived), NetSent: int64(u.NetSent),
+		}
+	}
+	return points
+}
+
+// NodeFigures are the last figures of one node.
+type NodeFigures struct {
+	ID     string    `json:"id" doc:"The node's id."`
+	Points []Figures `json:"points" doc:"The oldest first."`
+}
+
+type figuresAnswer struct {
+	Body struct {
+		Interval float64       `json:"interval" doc:"Seconds between two points."`
+		Nodes    []NodeFigures `json:"nodes"`
+	}
+}
+
+type seriesAnswer struct {
+	Body struct {
+		Interval float64   `json:"interval" doc:"Seconds between two points; longer ones are gaps in which the node was off, or its host away."`
+		Points   []Figures `json:"points" doc:"The oldest first; those of a step bear the time of its end."`
+	}
+}
+
+func (s *Server) registerFigures() {
+	register(s, huma.Operation{
+		OperationID: "list-figures", Method: http.MethodGet, Path: "/api/figures", Summary: "What the running nodes use now", Tags: []string{"nodes"},
+		Description: "CPU, memory, disk and network of every running node, by the nodes' names, from memory: cheap enough to be asked for at every interval.",
+	}, func(_ context.Context, in *struct {
+		Points int `query:"points" minimum:"1" maximum:"120" default:"1" doc:"At most that many of each node, the last ones."`
+	}) (*figuresAnswer, error) {
+		out := &figuresAnswer{}
+		out.Body.Interval, out.Body.Nodes = s.o.Nodes.UsageInterval().Seconds(), []NodeFigures{}
+		recent := s.o.Nodes.RecentUsage(in.Points)
+		for _, n := range s.o.Nodes.Nodes() {
+			if points, ok := recent[n.ID]; ok {
+				out.Body.Nodes = append(out.Body.Nodes, NodeFigures{ID: n.ID, Points: figures(points)})
+				delete(recent, n.ID) // while it migrates, two hosts have it
+			}
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "get-node-figures", Method: http.MethodGet, Path: "/api/nodes/{id}/figures", Summary: "What a node used in the last hour", Tags: []string{"nodes"},
+	}, func(_ context.Context, in *struct {
+		NodeID
+		Since time.Time `query:"since" doc:"Only points after this time (RFC 3339); all of the last hour when left out."`
+		Step  int       `query:"step" minimum:"0" maximum:"3600" doc:"Seconds that each point is the average of; the interval when left out or shorter."`
+	}) (*seriesAnswer, error) {
+		n, err := s.o.Nodes.Node(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		out := &seriesAnswer{}
+		step := max(time.Duration(in.Step)*time.Second, s.o.Nodes.UsageInterval())
+		out.Body.Interval = step.Seconds()
+		out.Body.Points = figures(s.o.Nodes.Usage(n.ID, in.Since, step))
+		return out, nil
+	})
+}

@@ -1,0 +1,330 @@
+package domain
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+const (
+	// DefaultUsageInterval is how often the use of running nodes is read.
+	DefaultUsageInterval = 5 * time.Second
+	// UsageKept is how long a point of it is kept.
+	UsageKept = time.Hour
+)
+
+// Usage is what a node used on average since the point before.
+type Usage struct {
+	Time time.Time
+	// CPUs is the processor time per time: 1 is one processor of the host, all of it.
+	CPUs float64
+	// MemoryBytes is what the node's QEMU takes of the host's memory.
+	MemoryBytes int64
+	// GuestBytes is what the guest itself says that it uses; 0 while it says nothing,
+	// as one without a balloon driver does.
+	GuestBytes int64
+	// Bytes per second, over all disks and all network interfaces.
+	DiskRead, DiskWritten, NetReceived, NetSent float64
+}
+
+// Totals is what a running node used since it was started.
+type Totals struct {
+	ID, Name, Host string
+	CPUSeconds     float64
+	MemoryBytes    int64
+	GuestBytes     int64 // as in Usage
+	// Bytes, over all disks and all network interfaces.
+	DiskRead, DiskWritten, NetReceived, NetSent uint64
+}
+
+// point is a Usage as it is kept: 40 bytes, so that an hour of a node at an
+// interval of 5 s takes 29 KB.
+type point struct {
+	at                     int64 // Unix, in milliseconds
+	cpus                   float32
+	memory, guest          uint32 // KiB
+	read, written, in, out float32
+}
+
+func (p point) usage() Usage {
+	return Usage{
+		Time: time.UnixMilli(p.at).UTC(), CPUs: float64(p.cpus), MemoryBytes: int64(p.memory) << 10, GuestBytes: int64(p.guest) << 10,
+		DiskRead: float64(p.read), DiskWritten: float64(p.written), NetReceived: float64(p.in), NetSent: float64(p.out),
+	}
+}
+
+// reading is what libvirt tells of a running domain at one time.
+type reading struct {
+	run    uint // the domain's number, another one after each start
+	at     time.Time
+	totals Totals
+}
+
+// since makes the point between two readings; ok is false when the domain was
+// started anew between them.
+func (r reading) since(before reading) (p point, ok bool) {
+	seconds := r.at.Sub(before.at).Seconds()
+	now, then := r.totals, before.totals
+	if r.run != before.run || seconds <= 0 {
+		return p, false
+	}
+	// A device that was taken out takes its count with it.
+	rate := func(now, then uint64) float32 {
+		if now < then {
+			return 0
+		}
+		return float32(float64(now-then) / seconds)
+	}
+	return point{
+		at: r.at.UnixMilli(), cpus: float32(max(0, now.CPUSeconds-then.CPUSeconds) / seconds),
+		memory: kibibytes(now.MemoryBytes), guest: kibibytes(now.GuestBytes),
+		read: rate(now.DiskRead, then.DiskRead), written: rate(now.DiskWritten, then.DiskWritten),
+		in: rate(now.NetReceived, then.NetReceived), out: rate(now.NetSent, then.NetSent),
+	}, true
+}
+
+func kibibytes(bytes int64) uint32 { return uint32(bytes >> 10) } //nolint:gosec // real memory: up to 4 TiB
+
+// series is what is kept of a domain on one host.
+type series struct {
+	points []point // oldest first
+	last   reading
+	runs   bool // it was in the last reading of its host
+}
+
+// meter reads what the running nodes of all hosts use, and keeps it for
+// UsageKept.
+type meter struct {
+	interval time.Duration
+
+	mu    sync.RWMutex
+	hosts map[string]map[string]*series // by host's name and domain's UUID
+}
+
+func newMeter(interval time.Duration) *meter {
+	if interval <= 0 {
+		interval = DefaultUsageInterval
+	}
+	return &meter{interval: interval, hosts: map[string]map[string]*series{}}
+}
+
+// UsageInterval is the time between two points.
+func (s *Service) UsageInterval() time.Duration { return s.meter.interval }
+
+// measure reads a host's running domains, in one call each time, until ctx ends.
+func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
+	tick := time.NewTicker(s.meter.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		present := map[string]bool{}
+		anyRuns := false
+		for _, n := range s.inv.list() {
+			if n.Host == h.Name() {
+				present[n.ID] = true
+				anyRuns = anyRuns || n.Active()
+			}
+		}
+		var readings map[string]reading
+		if anyRuns {
+			// The inventory reports a host that is away.
+			_ = h.Do(ctx, func(conn *libvirt.Connect) (err error) {
+				readings, err = readUsage(conn, time.Now())
+				return err
+			})
+		}
+		s.meter.add(h.Name(), present, readings, time.Now())
+	}
+}
+
+// readUsage asks for all running domains in one call, which waits for none that
+// is busy.
+func readUsage(conn *libvirt.Connect, at time.Time) (map[string]reading, error) {
+	stats, err := conn.GetAllDomainStats(nil,
+		libvirt.DOMAIN_STATS_CPU_TOTAL|libvirt.DOMAIN_STATS_BALLOON|libvirt.DOMAIN_STATS_INTERFACE|libvirt.DOMAIN_STATS_BLOCK,
+		libvirt.CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE|libvirt.CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+	if err != nil {
+		return nil, err
+	}
+	readings := make(map[string]reading, len(stats))
+	for i := range stats {
+		// Both are in the handle: no call to libvirtd.
+		id, err := stats[i].Domain.GetUUIDString()
+		run, numbered := stats[i].Domain.GetID()
+		_ = stats[i].Domain.Free()
+		// Of a domain that is busy there is no CPU time: its next reading tells.
+		if err == nil && numbered == nil && stats[i].Cpu != nil && stats[i].Cpu.TimeSet {
+			readings[id] = reading{run: run, at: at, totals: totals(&stats[i])}
+		}
+	}
+	return readings, nil
+}
+
+func totals(s *libvirt.DomainStats) Totals {
+	t := Totals{CPUSeconds: float64(s.Cpu.Time) / 1e9}
+	if b := s.Balloon; b != nil {
+		t.MemoryBytes = int64(b.Rss) << 10 //nolint:gosec // KiB of real memory fit
+		if b.AvailableSet && b.UnusedSet && b.Available > b.Unused {
+			free := b.Unused
+			if b.UsableSet { // what caches hold counts as free
+				free = min(b.Usable, b.Available)
+			}
+			t.GuestBytes = int64(b.Available-free) << 10 //nolint:gosec // as above
+		}
+	}
+	for _, d := range s.Block {
+		t.DiskRead += d.RdBytes
+		t.DiskWritten += d.WrBytes
+	}
+	for _, n := range s.Net {
+		t.NetReceived += n.RxBytes
+		t.NetSent += n.TxBytes
+	}
+	return t
+}
+
+// add takes in one reading of a host, and forgets what is older than UsageKept,
+// and the domains that are not present any more.
+func (m *meter) add(host string, present map[string]bool, readings map[string]reading, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	nodes := m.hosts[host]
+	if nodes == nil {
+		nodes = map[string]*series{}
+		m.hosts[host] = nodes
+	}
+	for id, r := range readings {
+		if nodes[id] == nil {
+			nodes[id] = &series{}
+		}
+		last := nodes[id].last
+		if r.run == last.run && r.at.Sub(last.at) < m.interval/2 {
+			continue // the one before came late: rates over a moment say nothing
+		}
+		if p, ok := r.since(last); ok {
+			nodes[id].points = append(nodes[id].points, p)
+		}
+		nodes[id].last = r
+	}
+	oldest := now.Add(-UsageKept).UnixMilli()
+	for id, n := range nodes {
+		_, n.runs = readings[id]
+		n.points = after(n.points, oldest)
+		if !n.runs && (!present[id] || len(n.points) == 0) {
+			delete(nodes, id)
+		}
+	}
+}
+
+// after cuts off the points up to a time. (append moves what is left to a new
+// array from time to time, and lets go of the old one.)
+func after(points []point, unixMilli int64) []point {
+	first, _ := slices.BinarySearchFunc(points, unixMilli+1, func(p point, at int64) int { return cmp.Compare(p.at, at) })
+	return points[first:]
+}
+
+// Usage returns what is kept of a node after a time, oldest first, averaged over
+// steps when they are longer than the interval. While the node was off there are
+// no points. Points of a step bear the time of its end.
+func (s *Service) Usage(id string, since time.Time, step time.Duration) []Usage {
+	s.meter.mu.RLock()
+	var points []point
+	for _, nodes := range s.meter.hosts { // several hosts: it has migrated
+		if n := nodes[id]; n != nil {
+			points = append(points, after(n.points, since.UnixMilli())...)
+		}
+	}
+	s.meter.mu.RUnlock()
+	slices.SortFunc(points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	if step > s.meter.interval {
+		points = average(points, step.Milliseconds())
+	}
+	list := make([]Usage, len(points))
+	for i, p := range points {
+		list[i] = p.usage()
+	}
+	return list
+}
+
+// average makes one point of those in each step. Steps begin at whole multiples
+// of their length, so that they do not move from one request to the next.
+func average(points []point, step int64) []point {
+	var list []point
+	for len(points) > 0 {
+		end := points[0].at/step*step + step
+		n := 0
+		var cpus, memory, guest, read, written, in, out float64
+		for ; n < len(points) && points[n].at < end; n++ {
+			p := points[n]
+			cpus += float64(p.cpus)
+			memory += float64(p.memory)
+			guest += float64(p.guest)
+			read += float64(p.read)
+			written += float64(p.written)
+			in += float64(p.in)
+			out += float64(p.out)
+		}
+		by := float64(n)
+		list = append(list, point{
+			at: end, cpus: float32(cpus / by), memory: uint32(memory / by), guest: uint32(guest / by),
+			read: float32(read / by), written: float32(written / by), in: float32(in / by), out: float32(out / by),
+		})
+		points = points[n:]
+	}
+	return list
+}
+
+// RecentUsage returns the last points of every node that was running when its
+// host was read last, at most that many of each, oldest first.
+func (s *Service) RecentUsage(most int) map[string][]Usage {
+	s.meter.mu.RLock()
+	defer s.meter.mu.RUnlock()
+	all := map[string][]Usage{}
+	for _, nodes := range s.meter.hosts {
+		for id, n := range nodes {
+			if !n.runs || len(n.points) == 0 {
+				continue
+			}
+			recent := n.points[max(0, len(n.points)-most):]
+			list := make([]Usage, len(recent))
+			for i, p := range recent {
+				list[i] = p.usage()
+			}
+			all[id] = list
+		}
+	}
+	return all
+}
+
+// Totals returns what the running nodes used since their start, as it was read
+// last, in no order.
+func (s *Service) Totals() []Totals {
+	s.meter.mu.RLock()
+	var list []Totals
+	for host, nodes := range s.meter.hosts {
+		for id, n := range nodes {
+			if n.runs {
+				t := n.last.totals
+				t.ID, t.Host = id, host
+				list = append(list, t)
+			}
+		}
+	}
+	s.meter.mu.RUnlock()
+	for i := range list {
+		if n, err := s.inv.get(list[i].ID); err == nil {
+			list[i].Name = n.Name
+		}
+	}
+	return list
+}

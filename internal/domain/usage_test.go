@@ -1,0 +1,66 @@
+package domain
+
+import (
+	"testing"
+	"time"
+)
+
+// feedMeter reads a node once a second: half a processor, 1 kB/s from the disk.
+func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
+	for i := from; i < to; i++ {
+		at := begin.Add(time.Duration(i) * time.Second)
+		m.add("h", map[string]bool{"id": true}, map[string]reading{"id": {run: run, at: at, totals: Totals{
+			CPUSeconds: float64(i-from) / 2, MemoryBytes: 1 << 20, DiskRead: uint64(i-from) * 1000, //nolint:gosec // small
+		}}}, at)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	s := &Service{meter: newMeter(time.Second)}
+	begin := time.UnixMilli(1_800_000_000_000).UTC()
+	feedMeter(s.meter, begin, 0, 11, 1)
+	all := s.Usage("id", time.Time{}, 0)
+	if len(all) != 10 {
+		t.Fatalf("%d points of 11 readings", len(all))
+	}
+	want := Usage{Time: begin.Add(time.Second), CPUs: 0.5, MemoryBytes: 1 << 20, DiskRead: 1000}
+	if all[0] != want {
+		t.Errorf("got %+v, want %+v", all[0], want)
+	}
+	if got := s.Usage("id", begin.Add(8*time.Second), 0); len(got) != 2 || got[0].Time != begin.Add(9*time.Second) {
+		t.Errorf("after the eighth second: %+v", got)
+	}
+	// Steps begin at whole multiples: 0–5 has the points 1–4, 5–10 those of 5–9.
+	if got := s.Usage("id", time.Time{}, 5*time.Second); len(got) != 3 || got[0].Time != begin.Add(5*time.Second) || got[1].CPUs != 0.5 || got[1].DiskRead != 1000 {
+		t.Errorf("steps of 5 s: %+v", got)
+	}
+	if got := s.RecentUsage(3)["id"]; len(got) != 3 || got[2] != all[9] {
+		t.Errorf("recent: %+v", got)
+	}
+
+	// Started anew: its counts begin at zero, and no rate spans the two.
+	feedMeter(s.meter, begin, 11, 14, 2)
+	if got := s.Usage("id", begin.Add(10*time.Second), 0); len(got) != 2 || got[0].CPUs != 0.5 {
+		t.Errorf("after the second start: %+v", got)
+	}
+	// Off: nothing now, and the past is kept; then deleted.
+	now := begin.Add(15 * time.Second)
+	s.meter.add("h", map[string]bool{"id": true}, nil, now)
+	if len(s.RecentUsage(1)) != 0 || len(s.Usage("id", time.Time{}, 0)) != 12 {
+		t.Errorf("off: recent %v, kept %d", s.RecentUsage(1), len(s.Usage("id", time.Time{}, 0)))
+	}
+	s.meter.add("h", nil, nil, now)
+	if len(s.meter.hosts["h"]) != 0 {
+		t.Error("a node that is gone is kept")
+	}
+}
+
+// TestMeterForgets reads a node for a day: what is kept is an hour's.
+func TestMeterForgets(t *testing.T) {
+	s := &Service{meter: newMeter(time.Second)}
+	feedMeter(s.meter, time.UnixMilli(1_800_000_000_000), 0, 24*3600, 1)
+	points := s.meter.hosts["h"]["id"].points
+	if len(points) != 3600 || cap(points) > 2*3600 {
+		t.Errorf("%d points are kept in a place for %d", len(points), cap(points))
+	}
+}
