@@ -135,6 +135,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the running nodes use now
+         * @description CPU, memory, disk and network of every running node, by the nodes' names, from memory: cheap enough to be asked for at every interval.
+         */
+        get: operations["list-figures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -313,6 +333,23 @@ export interface paths {
         };
         /** Find lines in what the serial console has printed */
         get: operations["search-console-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a node used in the last hour */
+        get: operations["get-node-figures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -660,6 +697,53 @@ export interface components {
             /** @description The value at the given location */
             value?: unknown;
         };
+        Figures: {
+            /**
+             * Format: double
+             * @description Processor time per time: 1 is one CPU of the host, all of it.
+             */
+            cpu: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, over all disks.
+             */
+            diskRead: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, over all disks.
+             */
+            diskWritten: number;
+            /**
+             * Format: int64
+             * @description Bytes that the guest says it uses; absent where it says nothing.
+             */
+            guestMemory?: number;
+            /**
+             * Format: int64
+             * @description Bytes of the host's memory that the node takes.
+             */
+            memory: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, over all network interfaces.
+             */
+            netReceived: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, over all network interfaces.
+             */
+            netSent: number;
+            /** Format: date-time */
+            time: string;
+        };
+        FiguresAnswerBody: {
+            /**
+             * Format: double
+             * @description Seconds between two points.
+             */
+            interval: number;
+            nodes: components["schemas"]["NodeFigures"][];
+        };
         ForceBody: {
             /** @description Pull the plug instead of asking the guest. */
             force?: boolean;
@@ -829,6 +913,12 @@ export interface components {
             /** @description The first is the one that is opened when none is asked for. */
             ports: components["schemas"]["SerialPort"][];
         };
+        NodeFigures: {
+            /** @description The node's id. */
+            id: string;
+            /** @description The oldest first. */
+            points: components["schemas"]["Figures"][];
+        };
         NodeGuacamole: {
             /** Format: int64 */
             connectionId: number;
@@ -951,6 +1041,15 @@ export interface components {
              * @example serial0
              */
             name: string;
+        };
+        SeriesAnswerBody: {
+            /**
+             * Format: double
+             * @description Seconds between two points; longer ones are gaps in which the node was off, or its host away.
+             */
+            interval: number;
+            /** @description The oldest first; those of a step bear the time of its end. */
+            points: components["schemas"]["Figures"][];
         };
         "Sign-inRequest": {
             password: string;
@@ -1224,6 +1323,38 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+        };
+    };
+    "list-figures": {
+        parameters: {
+            query?: {
+                /** @description At most that many of each node, the last ones. */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FiguresAnswerBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1682,6 +1813,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogMatchesBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-node-figures": {
+        parameters: {
+            query?: {
+                /** @description Only points after this time (RFC 3339); all of the last hour when left out. */
+                since?: string;
+                /** @description Seconds that each point is the average of; the interval when left out or shorter. */
+                step?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesAnswerBody"];
                 };
             };
             /** @description Error */
