@@ -34,10 +34,11 @@ func newLine() *line {
 	}
 }
 
-// open opens a console of the domain with this UUID on a connection that it has
-// for itself; the empty alias is the domain's first one. Nothing is left behind
-// when it fails.
-func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err error) {
+// open opens a console of the domain with this UUID and this name on a connection
+// that it has for itself; the empty alias is the domain's first one. A domain that
+// has only one of both is another than was meant. Nothing is left behind when it
+// fails.
+func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (err error) {
 	l.conn = conn
 	dom, err := conn.LookupDomainByUUIDString(id)
 	if err != nil {
@@ -48,6 +49,11 @@ func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err er
 		return fmt.Errorf("check UUID of domain %s: %w", id, err)
 	} else if got != id {
 		return fmt.Errorf("look up domain %s: got %s", id, got)
+	}
+	if got, err := dom.GetName(); err != nil {
+		return fmt.Errorf("check name of domain %s: %w", id, err)
+	} else if got != name {
+		return fmt.Errorf("domain %s is called %q, and %q was meant", id, got, name)
 	}
 	if err := conn.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { signal(l.lost) }); err != nil {
 		return fmt.Errorf("watch the connection of console %s: %w", id, err)
@@ -94,6 +100,19 @@ func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	if events&^libvirt.STREAM_EVENT_WRITABLE != 0 {
 		signal(l.readable)
 	}
+}
+
+// receive reads what has come until the stream would block or p is full. n may
+// be more than 0 with an error.
+func (l *line) receive(p []byte) (n int, err error) {
+	for n < len(p) {
+		got, err := l.stream.Recv(p[n:])
+		if err != nil || got < 0 {
+			return n, err
+		}
+		n += got
+	}
+	return n, nil
 }
 
 // want asks for one report of an event.

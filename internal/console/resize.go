@@ -88,7 +88,7 @@ func (h *hub) setSize(ctx context.Context) {
 			return
 		}
 		h.mu.Unlock()
-		host, _, _ := h.m.nodes.Place(h.id)
+		host, _, _, _ := h.m.nodes.Place(h.id)
 		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error { return tellSize(ctx, conn, h.id, device, want) })
 		if errors.Is(err, errAgentAway) {
 			pause, retry = retry, 2*retry
