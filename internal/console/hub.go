@@ -56,7 +56,8 @@ type hub struct {
 	logged  int64         // where the backlog ends in the host's log; less than 0: not known
 	held    *held         // not nil while the log is read
 	size    size          // of the terminal; the zero value until a viewer tells
-	sizing  bool          // the guest is being told of it
+	sized   size          // what the guest was told, as far as it can be
+	sizing  bool          // the guest is being told
 	shared  struct {      // the piece that was given to a viewer last
 		pos  int64
 		data []byte
@@ -416,6 +417,8 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 		case <-gathered:
 		case <-l.lost:
 			return errEnded
+		case <-l.agent:
+			h.applySize()
 		case <-h.wake:
 			if !h.wanted(host) {
 				return nil

@@ -12,10 +12,12 @@ import (
 type line struct {
 	conn   *libvirt.Connect
 	stream *libvirt.Stream
+	watch  int // of the agent, as libvirt counts callbacks
 
 	readable chan struct{} // room for one
 	writable chan struct{} // room for one
 	lost     chan struct{} // room for one: the connection broke
+	agent    chan struct{} // room for one: the guest's agent may have come
 	stop     chan struct{} // closed when the line is to be closed
 	done     chan struct{} // closed when nothing is left of it
 
@@ -29,6 +31,7 @@ func newLine() *line {
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 		lost:     make(chan struct{}, 1),
+		agent:    make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
@@ -61,6 +64,16 @@ func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (
 	defer func() {
 		if err != nil {
 			_ = conn.UnregisterCloseCallback()
+		}
+	}()
+	watch, err := conn.DomainEventAgentLifecycleRegister(dom, func(*libvirt.Connect, *libvirt.Domain, *libvirt.DomainEventAgentLifecycle) { signal(l.agent) })
+	if err != nil {
+		return fmt.Errorf("watch the guest agent of domain %s: %w", id, err)
+	}
+	l.watch = watch
+	defer func() {
+		if err != nil {
+			_ = conn.DomainEventDeregister(watch)
 		}
 	}()
 	if l.stream, err = conn.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
@@ -148,5 +161,6 @@ func (l *line) close() {
 	_ = l.stream.EventRemoveCallback()
 	_ = l.stream.Abort() // fails where the stream has ended by itself
 	l.stream.Free()
+	_ = l.conn.DomainEventDeregister(l.watch)
 	_ = l.conn.UnregisterCloseCallback()
 }

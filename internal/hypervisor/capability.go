@@ -16,8 +16,8 @@ const GuestArch = "x86_64"
 // Capabilities is what a host can do.
 type Capabilities struct {
 	HostUUID string // of the machine, or as its libvirtd is configured
-	Arch string // of the host: "x86_64"
-	CPUs int    // logical
+	Arch     string // of the host: "x86_64"
+	CPUs     int    // logical
 	// MemoryMiB is the host's physical memory in MiB.
 	MemoryMiB         int64
 	LibvirtVersion    string
