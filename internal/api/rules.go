@@ -83,6 +83,11 @@ var rules = map[string]rule{
 	"GET /api/images/{id}":    onImage(access.View),
 	"DELETE /api/images/{id}": onImage(access.Manage),
 
+	"GET /api/jobs":              signedIn, // one's own
+	"GET /api/jobs/{id}":         signedIn, // as above
+	"POST /api/jobs/{id}/cancel": signedIn, // as above
+	"DELETE /api/jobs/{id}":      signedIn, // as above
+
 	"GET /api/audit":        admins,
 	"GET /api/audit/export": admins,
 

@@ -86,10 +86,9 @@ func TestJobs(t *testing.T) {
 			t.Errorf("a second job of the same target: %v", err)
 		}
 		p.await(t, good.ID, Running)
-		progress := 0
 		for e := range seen.C {
 			if j, ok := e.Data.(Job); ok && e.Type == event.JobChanged && j.ID == good.ID && j.DoneBytes == 1000 {
-				if progress++; j.Step != "copying" || j.TotalBytes != 1000 || j.BytesPerSecond == 0 {
+				if j.Step != "copying" || j.TotalBytes != 1000 || j.BytesPerSecond == 0 {
 					t.Errorf("the progress is told as %+v", j)
 				}
 				break

@@ -121,7 +121,7 @@ func migrateQueue(ctx context.Context, db *gorm.DB, d riverdriver.Driver[*sql.Tx
 			if err != nil {
 				return err
 			}
-			_, err = migrator.MigrateTx(ctx, sqlTx, rivermigrate.DirectionUp, nil)
+			_, err = migrator.MigrateTx(ctx, sqlTx, rivermigrate.DirectionUp, nil) //nolint:staticcheck // SQLite does all steps in one, and others wait
 			return err
 		})
 	}

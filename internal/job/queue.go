@@ -91,13 +91,19 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-clean.C:
 			s.clean(ctx)
 		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-			defer cancel()
-			if err := s.queue.StopAndCancel(ctx); err != nil {
-				return fmt.Errorf("stop the job queue: %w", err)
-			}
+			s.stop(ctx)
 			return nil
 		}
+	}
+}
+
+// stop ends the jobs that run.
+func (s *Service) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	defer cancel()
+	if err := s.queue.StopAndCancel(ctx); err != nil {
+		// Their record says that they ran here: the next start takes them up.
+		s.o.Log.Warn("jobs that do not end are left", "error", err)
 	}
 }
 
@@ -218,7 +224,7 @@ func (s *Service) take(ctx context.Context, id string) (r row, err error) {
 		return tx.Where("id = ?", id).Limit(1).Find(&r).Error
 	})
 	if err == nil && r.ID == "" {
-		err = fault.New(fault.JobNotFound, "There is no job %q.", id)
+		err = NotFound(id)
 	}
 	return r, err
 }

@@ -216,12 +216,17 @@ func (s *Service) row(ctx context.Context, id string) (row, error) {
 	var r row
 	err := s.o.DB.WithContext(ctx).Where("id = ?", id).Take(&r).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row{}, fault.New(fault.JobNotFound, "There is no job %q. `GET /api/jobs` lists those that are there.", id)
+		return row{}, NotFound(id)
 	}
 	if err != nil {
 		return row{}, fmt.Errorf("read job %s: %w", id, err)
 	}
 	return r, nil
+}
+
+// NotFound is the error of a job that is not there.
+func NotFound(id string) error {
+	return fault.New(fault.JobNotFound, "There is no job %q. `GET /api/jobs` lists those that are there.", id)
 }
 
 // fresh is a job with the progress that this process knows.
