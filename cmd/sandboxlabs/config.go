@@ -49,6 +49,7 @@ type config struct {
 	LogLevel    slog.Level
 	AuditDays   int // 0: for ever
 
+	MaxUploadBytes      int64         // 1 MiB or more
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
 }
@@ -68,6 +69,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
 	addGuacamoleFlags(f)
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
+	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
 	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
 	f.String("log-level", "info", "debug, info, warn or error")
@@ -152,6 +154,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
 		return c, fmt.Errorf("log-level: %w", err)
+	}
+	c.MaxUploadBytes, err = strconv.ParseInt(k.String("max-upload-bytes"), 10, 64)
+	if err != nil || c.MaxUploadBytes < 1<<20 {
+		return c, fmt.Errorf("max-upload-bytes: %q is not a number of 1048576 or more", k.String("max-upload-bytes"))
 	}
 	c.ConsoleHistoryBytes, err = strconv.Atoi(k.String("console-history-bytes"))
 	if err != nil || c.ConsoleHistoryBytes < 1<<10 || c.ConsoleHistoryBytes > 16<<20 {

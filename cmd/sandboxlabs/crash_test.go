@@ -296,7 +296,7 @@ func TestEndInAnUpload(t *testing.T) {
 	l.slowUpload()
 	l.stop()
 	l.wantVolumes(l.imagesPool())
-	for _, table := range []string{"images", "intents"} {
+	for _, table := range []string{"images", "intents", "uploads"} {
 		if n := l.rows(table); n > 0 {
 			t.Errorf("after an end in order %d rows are left in table %s", n, table)
 		}

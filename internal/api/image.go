@@ -195,7 +195,12 @@ func readField(part *multipart.Part, up *storagepool.Upload) error {
 	if len(value) > maxFieldBytes {
 		return fault.New(fault.TooLarge, "The form field %q is larger than %d bytes. Only the field \"image\" takes a file.", part.FormName(), maxFieldBytes)
 	}
-	switch text := strings.TrimSpace(string(value)); part.FormName() {
+	return setField(up, part.FormName(), strings.TrimSpace(string(value)))
+}
+
+// setField takes what a client tells of an image that it sends.
+func setField(up *storagepool.Upload, name, text string) error {
+	switch name {
 	case "osType":
 		if len(text) > maxWordBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return fault.Field("osType", "osType is a short word such as \"debian\".")

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -35,6 +36,9 @@ var statuses = map[fault.Code]int{
 	fault.ImageInUse:        http.StatusConflict,
 	fault.ImageTooLarge:     http.StatusRequestEntityTooLarge,
 	fault.UploadIncomplete:  http.StatusBadRequest,
+	fault.UploadBusy:        http.StatusLocked,
+	fault.UploadMismatch:    http.StatusConflict,
+	fault.ChecksumMismatch:  statusChecksumMismatch,
 	fault.HostNotFound:      http.StatusNotFound,
 	fault.HostUnreachable:   http.StatusServiceUnavailable,
 	fault.PoolUnavailable:   http.StatusServiceUnavailable,
@@ -44,12 +48,13 @@ var statuses = map[fault.Code]int{
 	fault.IdempotencyReused: http.StatusUnprocessableEntity,
 	fault.TooLarge:          http.StatusRequestEntityTooLarge,
 	fault.TooManyRequests:   http.StatusTooManyRequests,
-	fault.JobNotFound:       http.StatusNotFound,
-	fault.JobExists:         http.StatusConflict,
-	fault.SourceUnavailable: http.StatusBadGateway,
 	fault.Unsupported:       http.StatusConflict,
 	fault.Internal:          http.StatusInternalServerError,
 }
+
+// statusChecksumMismatch is tus's own: the bytes of a piece are not those that
+// its checksum was made of.
+const statusChecksumMismatch = 460
 
 // Problem is an error on the wire (RFC 9457). Code is stable, Detail says what
 // is wrong and what to do.
@@ -111,7 +116,7 @@ func useProblems() {
 }
 
 func newProblem(status int, code fault.Code, detail string) *Problem {
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: string(code)}
+	return &Problem{Type: "about:blank", Title: cmp.Or(http.StatusText(status), "Checksum Mismatch"), Status: status, Detail: detail, Code: string(code)}
 }
 
 // codeOfStatus names the errors that huma and echo raise themselves.

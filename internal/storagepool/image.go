@@ -31,6 +31,7 @@ type ImageState string
 // The states of an image. Only a ready one can be used.
 const (
 	Uploading  ImageState = "uploading"
+	Verifying  ImageState = "verifying"
 	Ready      ImageState = "ready"
 	Rejected   ImageState = "rejected"
 	Unverified ImageState = "unverified"
@@ -47,7 +48,9 @@ type Image struct {
 	Type         string // Base or Custom
 	DisplayName  string
 	OSType       string
-	Format       string // as found in its own header: "qcow2"
+	Format       string // as found in its own first bytes: QCOW2 or ISO
+	Description  string
+	Tags         string // one on each line
 	State        ImageState
 	Reason       string // why it is rejected or unverified
 	FileBytes    int64  // what the volume occupies in the pool
@@ -249,7 +252,7 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 		img := r.image()
 		if v.Target != nil {
 			img.Path = v.Target.Path
-			if v.Target.Format != nil {
+			if img.Format == "" && v.Target.Format != nil {
 				img.Format = v.Target.Format.Type
 			}
 		}
@@ -265,11 +268,11 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 		images[img.ID] = img
 	}
 	for _, r := range byVolume {
-		if ImageState(r.State) == Uploading {
-			images[r.ID] = r.image() // its volume is being made
+		switch ImageState(r.State) {
+		case Uploading, Verifying, Rejected:
+			images[r.ID] = r.image() // its volume is not there yet, or not any more
 			continue
-		}
-		if ImageState(r.State) == missing {
+		case missing:
 			continue
 		}
 		s.o.Log.Info("an image's volume is gone", "host", host, "image", r.ID)
@@ -306,10 +309,10 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 // judge looks into a volume that may have been changed by others, and records it
 // when it is found good.
 func (s *Service) judge(ctx context.Context, r record, volume string) record {
-	err := s.inspect(ctx, r.Host, volume)
+	format, err := s.inspect(ctx, r.Host, volume)
 	switch {
 	case err == nil:
-		r.State, r.Reason = string(Ready), ""
+		r.State, r.Reason, r.Format = string(Ready), "", format
 	case fault.CodeOf(err) == fault.ImageUnsafe:
 		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
 		return r                                                         // it may still be on its way into the pool: looked at again at the next reading
@@ -321,48 +324,6 @@ func (s *Service) judge(ctx context.Context, r record, volume string) record {
 		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 	}
 	return r
-}
-
-// inspect reads the header of a volume in the images pool, and checks it and
-// that the file is whole.
-func (s *Service) inspect(ctx context.Context, host, volume string) error {
-	p, err := s.pool(host, imagesRole)
-	if err != nil {
-		return err
-	}
-	h, err := s.o.Hosts.Host(host)
-	if err != nil {
-		return err
-	}
-	return h.Dial(ctx, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(volume)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
-		head, err := readPart(conn, vol, 0, HeaderBytes)
-		if err != nil {
-			return err
-		}
-		q, err := ParseQcow2(head, MaxVirtualBytes)
-		if err != nil {
-			return err
-		}
-		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
-		if err != nil {
-			return err
-		}
-		size := int64(info.Allocation) //nolint:gosec // bytes of a real file
-		if err := q.Verify(size); err != nil {
-			return err
-		}
-		return q.VerifyEnd(size, func(offset, length int64) ([]byte, error) { return readPart(conn, vol, offset, length) })
-	})
 }
 
 // readPart reads a part of a volume, or what there is of it.
@@ -400,7 +361,7 @@ func (r streamReader) Read(p []byte) (int, error) {
 func (r record) image() Image {
 	return Image{
 		Host: r.Host, ID: r.ID, Type: r.Type, DisplayName: r.DisplayName, OSType: r.OSType, State: ImageState(r.State),
-		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created,
+		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created, Format: r.Format, Description: r.Description, Tags: r.Tags,
 	}
 }
 

@@ -21,13 +21,18 @@ type record struct {
 	SHA256      string
 	Owner       string
 	Created     time.Time `gorm:"not null"`
+	// Format is what its first bytes said when it was verified; empty for records
+	// of the time before it was written down, whose images are qcow2.
+	Format      string `gorm:"type:varchar(16)"`
+	Description string `gorm:"type:text"`
+	Tags        string `gorm:"type:text"` // one on each line
 }
 
 func (record) TableName() string { return "images" }
 
 // Migrations returns the steps of this package's tables.
 func Migrations() []*gormigrate.Migration {
-	return []*gormigrate.Migration{{
+	return append([]*gormigrate.Migration{{
 		ID: "2026112302_images",
 		Migrate: func(tx *gorm.DB) error {
 			type images struct {
@@ -46,5 +51,20 @@ func Migrations() []*gormigrate.Migration {
 			return tx.Migrator().CreateTable(&images{})
 		},
 		Rollback: func(tx *gorm.DB) error { return tx.Migrator().DropTable("images") },
-	}}
+	}, {
+		ID: "2026112411_image_details",
+		Migrate: func(tx *gorm.DB) error {
+			type images struct {
+				Format      string `gorm:"type:varchar(16)"`
+				Description string `gorm:"type:text"`
+				Tags        string `gorm:"type:text"`
+			}
+			for _, column := range []string{"Format", "Description", "Tags"} {
+				if err := tx.Migrator().AddColumn(&images{}, column); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}}, uploadMigrations()...)
 }

@@ -28,9 +28,18 @@ const (
 	incompatibleExtendedL2   = 1 << 4
 	incompatibleKnown        = incompatibleDirty | incompatibleCorrupt | incompatibleExternalData | incompatibleCompression | incompatibleExtendedL2
 
-	extensionEnd          = 0
-	extensionExternalData = 0x44415441
-	extensionEncryption   = 0x0537be77
+	extensionEnd           = 0
+	extensionExternalData  = 0x44415441
+	extensionEncryption    = 0x0537be77
+	extensionBackingFormat = 0xe2792aca
+	extensionFeatureNames  = 0x6803f857
+	extensionBitmaps       = 0x23852875
+
+	featureNameBytes = 48 // an entry of the feature names
+	bitmapsBytes     = 24 // the extension of the bitmaps
+
+	compressionTypes  = 2  // 0 is zlib, 1 is zstd
+	minExtendedL2Bits = 14 // a 32nd of a cluster has at least a sector
 
 	maxL1Bytes       = 32 << 20 // QEMU's own limit
 	maxRefcountBytes = 8 << 20  // QEMU's own limit
@@ -45,6 +54,8 @@ type Qcow2 struct {
 	// which the header points to.
 	NeedsBytes int64
 
+	extendedL2                    bool
+	l1Offset, l1Bytes             int64
 	refcountOffset, refcountBytes int64 // of the table of the refcount blocks
 	refcountBits                  int64 // 1 to 64
 }
@@ -169,8 +180,13 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		return Qcow2{}, unsafe("its refcount width is 2^%d bits; at most 2^6 exist", refcountOrder)
 	case version == 3 && (headerBytes < v3HeaderBytes || headerBytes%8 != 0 || int64(headerBytes) > cluster):
 		return Qcow2{}, unsafe("its header says that it is %d bytes long", headerBytes)
+	case incompatible&incompatibleExtendedL2 != 0 && clusterBits < minExtendedL2Bits:
+		return Qcow2{}, unsafe("its clusters are 2^%d bytes, too small for the subclusters that it has", clusterBits)
 	case be.Uint32(head[60:]) != 0:
 		return Qcow2{}, unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+	}
+	if err := checkCompression(head, incompatible, int64(headerBytes)); err != nil {
+		return Qcow2{}, err
 	}
 	if err := checkExtensions(head, int64(headerBytes), cluster); err != nil {
 		return Qcow2{}, err
@@ -186,7 +202,7 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	q := Qcow2{Version: int(version), VirtualBytes: int64(size), ClusterBytes: cluster} //nolint:gosec // checked above
 	l1Entries := int64(be.Uint32(head[36:]))
 	perL1 := cluster * (cluster / 8) // bytes that one L1 entry maps
-	if incompatible&incompatibleExtendedL2 != 0 {
+	if q.extendedL2 = incompatible&incompatibleExtendedL2 != 0; q.extendedL2 {
 		perL1 /= 2
 	}
 	if needed := (q.VirtualBytes + perL1 - 1) / perL1; l1Entries < needed || l1Entries*8 > maxL1Bytes {
@@ -198,6 +214,7 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if refcountBytes == 0 || refcountBytes > maxRefcountBytes {
 		return Qcow2{}, unsafe("its refcount table is %d bytes long", refcountBytes)
 	}
+	q.l1Offset, q.l1Bytes = int64(be.Uint64(head[40:])&math.MaxInt64), l1Entries*8 //nolint:gosec // checked below
 	for _, table := range []struct {
 		name   string
 		offset uint64
@@ -211,7 +228,26 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		}
 		q.NeedsBytes = max(q.NeedsBytes, int64(table.offset)+table.bytes) //nolint:gosec // bounded just above
 	}
+	if q.l1Offset < q.refcountOffset+refcountBytes && q.refcountOffset < q.l1Offset+q.l1Bytes {
+		return Qcow2{}, unsafe("its L1 table lies on its refcount table")
+	}
 	return q, nil
+}
+
+// checkCompression expects the type of compression, a byte behind the header of
+// version 3, to be one that there is, and the feature bit to say the same.
+func checkCompression(head []byte, incompatible uint64, headerBytes int64) error {
+	kind := byte(0)
+	if headerBytes > v3HeaderBytes {
+		if int64(len(head)) <= v3HeaderBytes {
+			return unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+		}
+		kind = head[v3HeaderBytes]
+	}
+	if kind >= compressionTypes || (kind != 0) != (incompatible&incompatibleCompression != 0) {
+		return unsafe("its type of compression is %d, and its features do not say the same", kind)
+	}
+	return nil
 }
 
 // checkExtensions walks the header extensions, which follow the header within
@@ -228,6 +264,16 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 			return unsafe("it names an external data file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 		case extensionEncryption:
 			return unsafe("it is encrypted. Convert it to an unencrypted image")
+		case extensionBackingFormat:
+			return unsafe("it names the format of a backing file. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
+		case extensionFeatureNames:
+			if length%featureNameBytes != 0 {
+				return unsafe("its list of feature names is %d bytes long, which is no number of names", length)
+			}
+		case extensionBitmaps:
+			if length != bitmapsBytes {
+				return unsafe("its header extension for bitmaps is %d bytes long; it has %d", length, bitmapsBytes)
+			}
 		}
 		offset += 8 + (length+7)/8*8
 	}
@@ -237,26 +283,52 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 	return unsafe("its header extensions run past the first %d bytes", end)
 }
 
+// signatures are what files of other kinds begin with.
+var signatures = []struct {
+	offset int
+	text   string
+	disk   bool
+	what   string
+}{
+	{0, qcow2Magic, true, "it is a qcow2 disk"},
+	{0, "QED\x00", true, "it seems to be a QED disk"},
+	{0, "KDMV", true, "it seems to be a VMDK disk"},
+	{0, "COWD", true, "it seems to be a VMDK disk"},
+	{0, "# Disk DescriptorFile", true, "it seems to be the descriptor of a VMDK disk, which names other files"},
+	{0, "vhdxfile", true, "it seems to be a VHDX disk"},
+	{0, "conectix", true, "it seems to be a VHD disk"},
+	{0, "WithoutFreeSpace", true, "it seems to be a Parallels disk"},
+	{0, "WithouFreSpacExt", true, "it seems to be a Parallels disk"},
+	{0, "Bochs Virtual HD Image", true, "it seems to be a Bochs disk"},
+	{0, "LUKS\xba\xbe", true, "it is encrypted with LUKS"},
+	{0x40, "\x7f\x10\xda\xbe", true, "it seems to be a VDI disk"},
+	{0, "\x1f\x8b", false, "it is compressed with gzip; unpack it first"},
+	{0, "\xfd7zXZ", false, "it is compressed with xz; unpack it first"},
+	{0, "\x28\xb5\x2f\xfd", false, "it is compressed with zstd; unpack it first"},
+	{isoDescriptor + 1, "CD001", false, "it seems to be an ISO file"},
+}
+
+// isDisk tells whether a file begins as a disk of a format with a header.
+func isDisk(head []byte) bool {
+	for _, s := range signatures {
+		if s.disk && len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.text)) {
+			return true
+		}
+	}
+	return false
+}
+
 // describe names what a file seems to be, for the message that refuses it.
 func describe(head []byte) string {
-	switch {
-	case len(head) == 0:
+	if len(head) == 0 {
 		return "the file is empty"
-	case bytes.HasPrefix(head, []byte("KDMV")):
-		return "it seems to be a VMDK disk"
-	case bytes.HasPrefix(head, []byte("vhdxfile")):
-		return "it seems to be a VHDX disk"
-	case bytes.HasPrefix(head, []byte("conectix")):
-		return "it seems to be a VHD disk"
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		return "it is compressed with gzip; unpack it first"
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z'}):
-		return "it is compressed with xz; unpack it first"
-	case len(head) >= 0x8006 && bytes.Equal(head[0x8001:0x8006], []byte("CD001")):
-		return "it seems to be an ISO file"
-	default:
-		return "it does not begin with the qcow2 signature"
 	}
+	for _, s := range signatures {
+		if len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.text)) {
+			return s.what
+		}
+	}
+	return "it does not begin with the qcow2 signature"
 }
 
 func unsafe(format string, args ...any) error {

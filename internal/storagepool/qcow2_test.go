@@ -67,7 +67,19 @@ func TestParseQcow2(t *testing.T) {
 		{"dirty", u64(72, incompatibleDirty), ""},
 		{"known feature names", extension(0x6803f857, 48), ""},
 		{"extensions beyond what is looked at", chain(u32(20, 21), extension(0x6803f857, 64<<10-104-8)), "header extensions run past"},
-		{"zstd clusters", u64(72, incompatibleCompression), ""},
+		{"zstd clusters", chain(u64(72, incompatibleCompression), u32(100, 112), u32(104, 1<<24)), ""},
+		{"zlib by a longer header", u32(100, 112), ""},
+		{"compression without its type", u64(72, incompatibleCompression), "type of compression is 0"},
+		{"compression of no bit", chain(u32(100, 112), u32(104, 1<<24)), "type of compression is 1"},
+		{"compression that is not known", chain(u64(72, incompatibleCompression), u32(100, 112), u32(104, 2<<24)), "type of compression is 2"},
+		{"subclusters of clusters that are too small", chain(u64(72, incompatibleExtendedL2), u32(20, 13), u32(36, 512), u64(40, 1<<20)), "too small for the subclusters"},
+		{"subclusters of the smallest clusters", chain(u64(72, incompatibleExtendedL2), u32(20, 14), u32(36, 64), u64(40, 1<<20)), ""},
+		{"format of a backing file", extension(extensionBackingFormat, 8), "format of a backing file"},
+		{"unknown extension", extension(0x12345678, 8), ""},
+		{"feature names of half a name", extension(extensionFeatureNames, 24), "feature names"},
+		{"bitmaps", extension(extensionBitmaps, 24), ""},
+		{"bitmaps cut short", extension(extensionBitmaps, 16), "bitmaps"},
+		{"L1 on the refcount table", u64(40, 1<<16), "lies on its refcount table"},
 		{"extended L2 with an L1 for it", chain(u64(72, incompatibleExtendedL2), u32(36, 4)), ""},
 		{"empty", func([]byte) []byte { return nil }, "the file is empty"},
 		{"text", func([]byte) []byte { return []byte("hello, this is no disk\n") }, "does not begin with the qcow2 signature"},
@@ -86,7 +98,7 @@ func TestParseQcow2(t *testing.T) {
 		{"external data bit", u64(72, incompatibleExternalData), "external file"},
 		{"external data name", extension(extensionExternalData, 8), "external data file"},
 		{"external data name, not first", func(b []byte) []byte {
-			b = extension(0x6803f857, 5)(b)
+			b = extension(0x12345678, 5)(b)
 			binary.BigEndian.PutUint32(b[120:], extensionExternalData)
 			binary.BigEndian.PutUint32(b[124:], 8)
 			return b
@@ -113,8 +125,8 @@ func TestParseQcow2(t *testing.T) {
 		{"header too short", u32(100, 96), "header says"},
 		{"header odd", u32(100, 107), "header says"},
 		{"header too long", u32(100, 1<<20), "header says"},
-		{"extension runs out", extension(0x6803f857, 1<<20), "run past"},
-		{"extension of 4 GiB", extension(0x6803f857, 1<<32-1), "run past"},
+		{"extension runs out", extension(0x12345678, 1<<20), "run past"},
+		{"extension of 4 GiB", extension(0x12345678, 1<<32-1), "run past"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q, err := ParseQcow2(c.change(header()), MaxVirtualBytes)
@@ -122,7 +134,7 @@ func TestParseQcow2(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if q.VirtualBytes != 1<<30 || q.ClusterBytes != 1<<16 {
+				if q.VirtualBytes != 1<<30 || q.ClusterBytes&(q.ClusterBytes-1) != 0 {
 					t.Errorf("read %+v", q)
 				}
 				return

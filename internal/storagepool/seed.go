@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 )
 
 // PutNodeVolume writes a small file into a new volume of the nodes pool and
@@ -20,11 +19,19 @@ func (s *Service) PutNodeVolume(ctx context.Context, host, name string, content 
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		vol, stream, err := startUpload(conn, lp, p.name, libvirtxml.StorageVolume{Name: name})
+		vol, err := makeEmpty(lp, name, "")
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = vol.Free() }()
+		stream, err := conn.NewStream(0)
 		if err != nil {
 			return err
 		}
-		defer func() { _, _ = vol.Free(), stream.Free() }()
+		defer func() { _ = stream.Free() }()
+		if err := vol.Upload(stream, 0, 0, 0); err != nil {
+			return err
+		}
 		for len(content) > 0 {
 			n, err := stream.Send(content)
 			if err != nil {
@@ -40,34 +47,4 @@ func (s *Service) PutNodeVolume(ctx context.Context, host, name string, content 
 		return err
 	})
 	return path, err
-}
-
-// startUpload makes an empty volume and opens a stream into it. It is declared
-// as raw and empty, so that libvirt makes a file that grows with what comes; the
-// format is read when it is complete. The caller frees both.
-func startUpload(conn *libvirt.Connect, lp *libvirt.StoragePool, pool string, def libvirtxml.StorageVolume) (*libvirt.StorageVol, *libvirt.Stream, error) {
-	def.Type = "file"
-	def.Capacity = &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 0}
-	if def.Target == nil {
-		def.Target = &libvirtxml.StorageVolumeTarget{}
-	}
-	def.Target.Format = &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}
-	text, err := def.Marshal()
-	if err != nil {
-		return nil, nil, err
-	}
-	vol, err := lp.StorageVolCreateXML(text, 0)
-	if err != nil {
-		return nil, nil, volumeFault(lp, pool, err)
-	}
-	stream, err := conn.NewStream(0)
-	if err != nil {
-		_ = vol.Free()
-		return nil, nil, err
-	}
-	if err := vol.Upload(stream, 0, 0, 0); err != nil {
-		_, _ = vol.Free(), stream.Free()
-		return nil, nil, err
-	}
-	return vol, stream, nil
 }

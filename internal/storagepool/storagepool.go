@@ -11,8 +11,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -58,14 +56,12 @@ type Service struct {
 
 	mu        sync.RWMutex
 	libraries map[string]*library // by host name
-	inFlight  map[string]bool     // ids of the intents that this process works on
+	inFlight  map[string]bool     // keys of the uploads that this process works on
 	images    keyedLocks          // held to lay an overlay (shared) or to delete (exclusive)
 
-	// beginning is held, shared, from the record of an intent until inFlight has it.
-	beginning sync.RWMutex
+	admitting sync.Mutex // held from the look at the room in a pool until an upload is promised some of it
 
 	lastMilli int64 // see uniqueMilli
-
 }
 
 // library is what is known of one host's pools.
@@ -77,7 +73,8 @@ type library struct {
 	status   []PoolStatus
 	images   map[string]Image
 
-	dirty chan struct{} // one slot: the pools are to be read now
+	dirty     chan struct{} // one slot: the pools are to be read now
+	completed chan struct{} // one slot: an upload is to be verified now
 
 	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
 	logsLooked time.Time     // when the last such reading began
@@ -105,7 +102,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
 		}
 	}
@@ -118,6 +115,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, h := range s.o.Hosts.Hosts() {
 		wg.Go(func() { s.tend(ctx, h) })
+		wg.Go(func() { s.verifyUploads(ctx, h.Name()) })
 	}
 	wg.Wait()
 	return nil
@@ -203,6 +201,7 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	}
 	if err == nil {
 		err = s.measure(ctx, host)
+		s.wakeVerifier(host)
 	}
 	if ctx.Err() != nil {
 		return
@@ -223,41 +222,6 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 		}
 		s.o.Events.Publish(event.HostChanged, map[string]string{"host": host})
 	}
-}
-
-// begin records an intent and notes that this process works on it.
-func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(), err error) {
-	s.beginning.RLock()
-	defer s.beginning.RUnlock()
-	in, err := s.o.Intents.Begin(ctx, kind, host, data)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.inFlight[in.ID] = true
-	s.mu.Unlock()
-	return func() {
-		ctx, cancel := cleanup(ctx)
-		defer cancel()
-		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
-			// It stays on record: the next start finds nothing left to undo.
-			s.o.Log.Error("an intent cannot be closed", "intent", in.ID, "error", err)
-		}
-		s.mu.Lock()
-		delete(s.inFlight, in.ID)
-		s.mu.Unlock()
-	}, nil
-}
-
-// left returns the uploads to a host that nobody works on.
-func (s *Service) left(ctx context.Context, host string) ([]store.Intent, error) {
-	s.beginning.Lock()
-	defer s.beginning.Unlock()
-	s.mu.RLock()
-	ours := maps.Clone(s.inFlight) // before the list: what ends meanwhile is no one's to undo
-	s.mu.RUnlock()
-	pending, err := s.o.Intents.Pending(ctx, host, uploadIntent)
-	return slices.DeleteFunc(pending, func(in store.Intent) bool { return ours[in.ID] }), err
 }
 
 // cleanup returns a context for undoing, which outlives the request.

@@ -1,0 +1,341 @@
+package api
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // what tus demands that a server offers; it guards against damage, not against people
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+	tus "github.com/tus/tusd/v2/pkg/handler"
+	"github.com/tus/tusd/v2/pkg/memorylocker"
+	"golang.org/x/exp/slog"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// uploadsPath is where uploads are made; each is below it, by the id of the image
+// that it becomes.
+const uploadsPath = "/api/uploads"
+
+// checksums are the algorithms of tus's checksum extension.
+var checksums = map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.New}
+
+func (s *Server) registerUploads() error {
+	composer := tus.NewStoreComposer()
+	store := uploads{s}
+	composer.UseCore(store)
+	composer.UseTerminater(store)
+	composer.UseLocker(memorylocker.New())
+	protocol, err := tus.NewHandler(tus.Config{
+		StoreComposer: composer, BasePath: uploadsPath + "/", MaxSize: s.o.Storage.MaxImageBytes(), DisableDownload: true,
+		NetworkTimeout: uploadPatience, Cors: &tus.CorsConfig{Disable: true}, // sameOrigin decides
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), // requests are logged by logRequest
+	})
+	if err != nil {
+		return err
+	}
+	handle := s.resumable(http.StripPrefix(uploadsPath, protocol))
+	for _, path := range []string{uploadsPath, uploadsPath + "/"} {
+		s.echo.POST(path, handle)
+		s.echo.OPTIONS(path, handle)
+	}
+	one := uploadsPath + "/:id"
+	for _, method := range []string{http.MethodHead, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		s.echo.Add(method, one, handle)
+	}
+	s.describeUploads()
+	return nil
+}
+
+// uploadCall is what one request to an upload brings and learns beside what tusd
+// knows of it.
+type uploadCall struct {
+	sum     hash.Hash // nil: the client gave no checksum
+	want    []byte
+	expires time.Time // zero: not known
+}
+
+type uploadCallKey struct{}
+
+func callOf(ctx context.Context) *uploadCall {
+	if c, ok := ctx.Value(uploadCallKey{}).(*uploadCall); ok {
+		return c
+	}
+	return &uploadCall{}
+}
+
+// resumable adds to tusd what it lacks of tus 1.0: the extensions checksum and
+// expiration. Errors become problems, and the address of a new upload is told
+// without a host, which a proxy may have changed.
+func (s *Server) resumable(protocol http.Handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		call := &uploadCall{}
+		if text := r.Header.Get("Upload-Checksum"); text != "" {
+			if err := call.expect(text); err != nil {
+				return err
+			}
+		}
+		ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), uploadCallKey{}, call))
+		defer cancel(nil)
+		stop := context.AfterFunc(s.closing, func() { cancel(tus.ErrServerShutdown) })
+		defer stop()
+		w := c.Response()
+		protocol.ServeHTTP(&uploadAnswer{ResponseWriter: w, s: s, call: call, request: r.Method + " " + r.URL.Path}, r.WithContext(ctx))
+		// tusd's deadline is not the next request's on this connection.
+		return http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
+}
+
+// expect takes the header Upload-Checksum: an algorithm and a digest in Base64.
+func (c *uploadCall) expect(text string) error {
+	name, digest, _ := strings.Cut(text, " ")
+	algorithm, known := checksums[name]
+	if !known {
+		return fault.New(fault.Invalid, "Upload-Checksum takes sha1 or sha256, not %q.", name)
+	}
+	c.sum = algorithm()
+	var err error
+	if c.want, err = base64.StdEncoding.DecodeString(strings.TrimSpace(digest)); err != nil || len(c.want) != c.sum.Size() {
+		return fault.New(fault.Invalid, "Upload-Checksum has no digest of %s in Base64 behind the name.", name)
+	}
+	return nil
+}
+
+func (c *uploadCall) check() error {
+	if subtle.ConstantTimeCompare(c.sum.Sum(nil), c.want) == 1 {
+		return nil
+	}
+	return fault.New(fault.ChecksumMismatch, "The bytes do not have the checksum that was given: they were changed on the way. Nothing of them was kept; send them again.")
+}
+
+// uploadAnswer is tusd's way to the client.
+type uploadAnswer struct {
+	http.ResponseWriter
+	s       *Server
+	call    *uploadCall
+	request string
+	status  int // of a text that is to become a problem
+}
+
+// Unwrap gives http.ResponseController the connection.
+func (w *uploadAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader completes the header. Of an error the text is awaited.
+func (w *uploadAnswer) WriteHeader(status int) {
+	h := w.Header()
+	if at := strings.Index(h.Get("Location"), uploadsPath+"/"); at > 0 {
+		h.Set("Location", h.Get("Location")[at:])
+	}
+	if extensions := h.Get("Tus-Extension"); extensions != "" {
+		h.Set("Tus-Extension", extensions+",checksum,expiration")
+		h.Set("Tus-Checksum-Algorithm", "sha1,sha256")
+	}
+	if status < http.StatusBadRequest && !w.call.expires.IsZero() {
+		h.Set("Upload-Expires", w.call.expires.Format(http.TimeFormat))
+	}
+	if status >= http.StatusBadRequest && strings.HasPrefix(h.Get("Content-Type"), "text/plain") && h.Get("Content-Length") != "" {
+		w.status = status
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a body; that of tusd's own errors as a problem.
+func (w *uploadAnswer) Write(text []byte) (int, error) {
+	if w.status == 0 {
+		return w.ResponseWriter.Write(text)
+	}
+	_, message, _ := strings.Cut(strings.TrimSpace(string(text)), ": ")
+	code := codeOfStatus(w.status)
+	switch w.status {
+	case http.StatusConflict:
+		code = fault.UploadMismatch
+	case http.StatusLocked:
+		code = fault.UploadBusy
+	case http.StatusRequestEntityTooLarge:
+		code = fault.ImageTooLarge
+	case http.StatusInternalServerError:
+		w.s.o.Log.Debug("an upload was broken off", "request", w.request, "error", message)
+	}
+	body := problemBody(newProblem(w.status, code, "The upload protocol says: "+message+". See https://tus.io/protocols/resumable-upload and /api/docs."))
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Del("Content-Length")
+	w.ResponseWriter.WriteHeader(w.status)
+	if _, err := w.ResponseWriter.Write(body); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+func problemBody(p *Problem) []byte {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// uploads is the storage pools as tusd sees them.
+type uploads struct{ s *Server }
+
+var (
+	_ tus.DataStore           = uploads{}
+	_ tus.TerminaterDataStore = uploads{}
+	_ tus.Upload              = upload{}
+	_ tus.TerminatableUpload  = upload{}
+)
+
+// upload is one of them.
+type upload struct {
+	s        *Server
+	host, id string
+}
+
+// explain turns an error into what tusd sends: a problem.
+func (s *Server) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	p := s.problem(ctx, "an upload", err)
+	noteOf(ctx).code = fault.Code(p.Code)
+	header := tus.HTTPHeader{"Content-Type": p.ContentType("")}
+	if p.retryAfter != "" {
+		header["Retry-After"] = p.retryAfter
+	}
+	return tus.Error{ErrorCode: p.Code, Message: p.Detail, HTTPResponse: tus.HTTPResponse{StatusCode: p.Status, Body: string(problemBody(p)), Header: header}}
+}
+
+// NewUpload begins an upload of the person who asks.
+func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
+	up := storagepool.Upload{Owner: rightsOf(ctx).Name, SizeBytes: info.Size, FileName: info.MetaData["filename"]}
+	if up.FileName == "" {
+		up.FileName = info.MetaData["name"]
+	}
+	for key, value := range info.MetaData {
+		if len(value) > maxFieldBytes {
+			return nil, u.s.explain(ctx, fault.New(fault.TooLarge, "The metadata %q is larger than %d bytes.", key, maxFieldBytes))
+		}
+		if err := setField(&up, key, value); err != nil {
+			return nil, u.s.explain(ctx, err)
+		}
+	}
+	in, err := u.s.o.Storage.BeginUpload(ctx, up, info.MetaData)
+	if err != nil {
+		return nil, u.s.explain(ctx, err)
+	}
+	return upload{u.s, in.Host, in.ID}, nil
+}
+
+// GetUpload finds an upload that the person who asks may go on with.
+func (u uploads) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
+	in, err := u.s.uploadInfo(ctx, "", id)
+	if err != nil {
+		return nil, u.s.explain(ctx, err)
+	}
+	return upload{u.s, in.Host, in.ID}, nil
+}
+
+// AsTerminatableUpload returns an upload as one that can be cancelled.
+func (u uploads) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { return up.(upload) }
+
+// uploadInfo returns an upload, or, when it was verified, its image as one: a
+// client whose last answer was lost asks for it again.
+func (s *Server) uploadInfo(ctx context.Context, host, id string) (storagepool.Incoming, error) {
+	in, err := s.o.Storage.Upload(ctx, host, id)
+	if fault.CodeOf(err) == fault.NotFound {
+		img, notThere := s.o.Storage.Image(host, id)
+		if notThere != nil || img.State == storagepool.Uploading {
+			return in, err
+		}
+		in = storagepool.Incoming{ID: img.ID, Host: img.Host, Owner: img.Owner, SizeBytes: img.FileBytes, OffsetBytes: img.FileBytes, Complete: true}
+		err = nil
+	}
+	if err != nil {
+		return in, err
+	}
+	if rightsOf(ctx).On(access.Object{Kind: access.Image, ID: in.ID, Owner: in.Owner}) < access.Manage {
+		return in, fault.New(fault.NotFound, "There is no upload %q of yours.", id)
+	}
+	return in, nil
+}
+
+// GetInfo tells how far the upload has come.
+func (u upload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
+	in, err := u.s.uploadInfo(ctx, u.host, u.id)
+	if err != nil {
+		return tus.FileInfo{}, u.s.explain(ctx, err)
+	}
+	if !in.Complete {
+		callOf(ctx).expires = in.Expires
+	}
+	return tus.FileInfo{ID: in.ID, Size: in.SizeBytes, Offset: in.OffsetBytes, MetaData: in.Metadata}, nil
+}
+
+// WriteChunk appends what a request brings.
+func (u upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+	call := callOf(ctx)
+	var check func() error
+	if call.sum != nil {
+		src, check = io.TeeReader(src, call.sum), call.check
+	}
+	n, err := u.s.o.Storage.Append(ctx, u.host, u.id, offset, src, check)
+	return n, u.s.explain(ctx, err)
+}
+
+// FinishUpload has the file verified.
+func (u upload) FinishUpload(ctx context.Context) error {
+	return u.s.explain(ctx, u.s.o.Storage.FinishUpload(ctx, u.host, u.id))
+}
+
+// Terminate cancels the upload.
+func (u upload) Terminate(ctx context.Context) error {
+	return u.s.explain(ctx, u.s.o.Storage.CancelUpload(ctx, u.host, u.id))
+}
+
+// GetReader is not offered: what is not verified is not given out.
+func (u upload) GetReader(context.Context) (io.ReadCloser, error) { return nil, tus.ErrNotImplemented }
+
+// describeUploads writes the operations into the API's description.
+func (s *Server) describeUploads() {
+	header := func(name, text string) *huma.Param {
+		return &huma.Param{Name: name, In: "header", Description: text, Schema: &huma.Schema{Type: "string"}}
+	}
+	version := header("Tus-Resumable", "1.0.0")
+	id := &huma.Param{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}
+	problem := &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}}
+	bytes := &huma.RequestBody{Content: map[string]*huma.MediaType{"application/offset+octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
+	for _, o := range []*huma.Operation{{
+		OperationID: "begin-upload", Method: http.MethodPost, Path: uploadsPath, Summary: "Begin a resumable upload (tus 1.0)",
+		Description: "Any tus client serves: extensions creation, creation-with-upload, termination, checksum (sha1, sha256) and expiration. " +
+			"Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: " +
+			"`GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there.",
+		Parameters:  []*huma.Param{version, header("Upload-Length", "Bytes of the file."), header("Upload-Metadata", "Pairs of a key and a value in Base64."), header("Upload-Checksum", "Of the body, if any.")},
+		RequestBody: bytes, Responses: map[string]*huma.Response{"201": {Description: "Created; Location is the upload's path."}, "default": problem},
+	}, {
+		OperationID: "upload-offset", Method: http.MethodHead, Path: uploadsPath + "/{id}", Summary: "How many bytes of an upload are stored",
+		Parameters: []*huma.Param{id}, Responses: map[string]*huma.Response{"200": {Description: "Upload-Offset and Upload-Length tell."}},
+	}, {
+		OperationID: "continue-upload", Method: http.MethodPatch, Path: uploadsPath + "/{id}", Summary: "Send the next bytes of an upload",
+		Description: "A second request to the same upload ends the first, whose bytes are kept.",
+		Parameters:  []*huma.Param{id, version, header("Upload-Offset", "Where the bytes go: the upload's offset."), header("Upload-Checksum", "An algorithm and the digest in Base64.")},
+		RequestBody: bytes, Responses: map[string]*huma.Response{"204": {Description: "Upload-Offset is the new offset."}, "default": problem},
+	}, {
+		OperationID: "cancel-upload", Method: http.MethodDelete, Path: uploadsPath + "/{id}", Summary: "Cancel an upload",
+		Parameters: []*huma.Param{id, version}, Responses: map[string]*huma.Response{"204": {Description: "No Content"}, "default": problem},
+	}} {
+		o.Tags = []string{"images"}
+		s.huma.OpenAPI().AddOperation(o)
+	}
+}

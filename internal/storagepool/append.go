@@ -1,0 +1,474 @@
+package storagepool
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// blockBytes goes to libvirt in one piece. It is what a local socket takes at
+// once by default: larger blocks are as fast and take more memory and CPU time,
+// small ones are up to a hundred times slower.
+const blockBytes = 208 << 10
+
+// blocks of an upload are in memory: one that is read, one that is sent, one
+// that is hashed, and one that waits.
+const blocks = 4
+
+// The offset of an upload is written down when so much came since the last time,
+// or after so long; a killed service or libvirtd loses what came after it. What
+// came is known to be in the volume when its stream was finished.
+const (
+	stepBytes = 64 << 20
+	stepTime  = 5 * time.Second
+)
+
+// Append puts what r gives behind the first offset bytes of an upload, and
+// returns how many bytes were kept. When r fails, what came of it is kept, and
+// the error is fault.UploadIncomplete. The first bytes are looked at before they
+// are written: a file that is not safe ends the upload with fault.ImageUnsafe.
+//
+// With check, the bytes are kept all or none: check is called when r has ended
+// well, and its error is returned.
+//
+// Other errors: fault.NotFound, UploadBusy, UploadMismatch (offset is not that of
+// the upload), ImageTooLarge (r gives more than was declared), StorageFull,
+// PoolUnavailable, HostUnreachable.
+func (s *Service) Append(ctx context.Context, host, id string, offset int64, r io.Reader, check func() error) (int64, error) {
+	row, release, err := s.hold(ctx, host, id)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	switch {
+	case row.Once || row.Complete:
+		return 0, fault.New(fault.UploadBusy, "The upload %q takes no more bytes.", id)
+	case row.Offset != offset:
+		return 0, fault.New(fault.UploadMismatch, "The upload stands at byte %d, not at %d. Ask for its offset (HEAD), and go on there.", row.Offset, offset)
+	}
+	err = s.take(ctx, &row, r, check)
+	if fault.CodeOf(err) == fault.ImageUnsafe {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return 0, errors.Join(err, s.discard(ctx, row))
+	}
+	return row.Offset - offset, err
+}
+
+// take moves r into an upload that the caller holds. The row is kept up to date,
+// and so is what the database has of it.
+func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check func() error) error {
+	r = source{r}
+	var head []byte
+	if row.Volume == "" || row.Offset == int64(len(row.Head)) {
+		var err error
+		if head, err = s.takeHead(ctx, row, r, check); err != nil || head == nil {
+			return err
+		}
+	}
+	return s.o.Hosts.Dial(ctx, row.Host, func(conn *libvirt.Connect) error {
+		p, err := s.pool(row.Host, imagesRole)
+		if err != nil {
+			return err
+		}
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		w := &writing{s: s, conn: conn, pool: lp, poolName: p.name, row: row, check: check, limit: row.Size}
+		if row.Once {
+			w.limit = s.o.MaxImageBytes
+		}
+		if head != nil {
+			// What the database has of the head is not in the volume.
+			r = io.MultiReader(bytes.NewReader(head), r)
+			w.sum = sha256.New()
+			err = w.make(ctx)
+		} else {
+			err = w.find()
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = w.vol.Free() }()
+		return w.run(ctx, r)
+	})
+}
+
+// takeHead gathers the first bytes of an upload, until there are enough of them
+// to be judged, and decides the volume's name. It returns no head when there are
+// too few, which were kept in the database.
+func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, check func() error) ([]byte, error) {
+	need := int64(HeaderBytes)
+	if !row.Once {
+		need = min(need, row.Size)
+	}
+	head := make([]byte, need)
+	n := copy(head, row.Head)
+	more, readErr := io.ReadFull(r, head[n:])
+	head = head[:n+more]
+	ended := errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF)
+	if readErr != nil && (!ended || !row.Once) {
+		if ended {
+			readErr = nil // the client is free to send little at a time
+		}
+		if readErr == nil && check != nil {
+			readErr = check()
+		}
+		if check != nil && readErr != nil {
+			return nil, readErr
+		}
+		return nil, errors.Join(s.keepHead(ctx, row, head), readErr)
+	}
+	format, err := recognise(head)
+	if err != nil {
+		if check != nil { // the bytes may be damaged: then the client sends them again
+			if _, copyErr := io.Copy(io.Discard, r); copyErr != nil {
+				return nil, copyErr
+			}
+			if wrong := check(); wrong != nil {
+				return nil, wrong
+			}
+		}
+		return nil, err
+	}
+	row.Format = format
+	return head, nil
+}
+
+// keepHead stores the first bytes of an upload in the database.
+func (s *Service) keepHead(ctx context.Context, row *incoming, head []byte) error {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	next := *row
+	next.Head, next.Offset, next.Expires = head, int64(len(head)), time.Now().Add(uploadExpiry)
+	if err := s.saveUpload(ctx, next); err != nil {
+		return err
+	}
+	*row = next
+	return nil
+}
+
+func (s *Service) saveUpload(ctx context.Context, row incoming) error {
+	if err := s.o.DB.WithContext(ctx).Save(&row).Error; err != nil {
+		return fmt.Errorf("record how far the upload %s has come: %w", row.ID, err)
+	}
+	return nil
+}
+
+// writing is the way of an upload's bytes into its volume.
+type writing struct {
+	s        *Service
+	conn     *libvirt.Connect
+	pool     *libvirt.StoragePool
+	poolName string
+	row      *incoming
+	check    func() error
+	limit    int64 // the offset that may not be passed
+
+	vol   *libvirt.StorageVol
+	start int64     // where this begins
+	sum   hash.Hash // of what is before it
+	// fresh is where the file ended when this began: behind it there are zeros
+	// already.
+	fresh int64
+}
+
+// make makes the volume, which must not be there unless an earlier attempt made it.
+func (w *writing) make(ctx context.Context) error {
+	name := volumeOf(w.row.ID, w.row.Format)
+	tried := w.row.Volume != ""
+	if tried {
+		if err := dropVolume(w.pool, w.row.Volume); err != nil {
+			return err
+		}
+	}
+	// Before it is there: what is written down is removed after a crash.
+	w.row.Volume = name
+	if err := w.s.saveUpload(ctx, *w.row); err != nil {
+		return err
+	}
+	err := w.s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.row.Host, w.row.ID).Update("volume", name).Error
+	if err != nil {
+		return err
+	}
+	// QEMU reads a base image as another user than its owner.
+	w.vol, err = makeEmpty(w.pool, name, "0644")
+	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) && !tried {
+		w.row.Volume = "" // somebody else's: it is not ours to remove
+		return errors.Join(volumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
+	}
+	if err != nil {
+		return volumeFault(w.pool, w.poolName, err)
+	}
+	return nil
+}
+
+// makeEmpty makes an empty volume. It is declared as raw, so that libvirt makes a
+// file that grows with what comes. mode is that of the file, empty for libvirt's
+// own choice. The caller frees it.
+func makeEmpty(lp *libvirt.StoragePool, name, mode string) (*libvirt.StorageVol, error) {
+	def := libvirtxml.StorageVolume{
+		Type: "file", Name: name, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
+		Target: &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
+	}
+	if mode != "" {
+		def.Target.Permissions = &libvirtxml.StorageVolumeTargetPermissions{Mode: mode}
+	}
+	text, err := def.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	return lp.StorageVolCreateXML(text, 0)
+}
+
+// find takes up a volume that bytes were written to before.
+func (w *writing) find() error {
+	var err error
+	if w.vol, err = w.pool.LookupStorageVolByName(w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		// libvirt may not have seen it since libvirtd was killed.
+		if err := rescan(w.pool); err != nil {
+			return err
+		}
+		w.vol, err = w.pool.LookupStorageVolByName(w.row.Volume)
+	}
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return w.lost()
+	}
+	if err != nil {
+		return err
+	}
+	info, err := w.vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	if err == nil {
+		if w.fresh = int64(info.Allocation); w.fresh < w.row.Offset { //nolint:gosec // bytes of a real file
+			err = w.lost()
+		}
+	}
+	if err == nil {
+		w.start = w.row.Offset
+		w.sum, err = w.row.digest()
+	}
+	if err != nil {
+		_ = w.vol.Free()
+	}
+	return err
+}
+
+// lost tells that what an upload had stored is gone.
+func (w *writing) lost() error {
+	return fault.New(fault.UploadIncomplete, "What was uploaded of %q is not in storage pool %q any more: another program removed it. Cancel this upload and begin a new one.", w.row.ID, w.poolName)
+}
+
+// piece is a block on its way.
+type piece struct {
+	block []byte
+	step  bool // the offset is to be written down behind it
+}
+
+// run moves r into the volume. Reading, sending and hashing overlap, each at
+// another block; the blocks go round. r is read by the caller's goroutine, and no
+// more when run returns.
+func (w *writing) run(ctx context.Context, r io.Reader) error {
+	free := make(chan []byte, blocks)
+	for range blocks {
+		free <- make([]byte, blockBytes)
+	}
+	received, sent := make(chan piece), make(chan piece)
+	// What came is kept when the client has gone.
+	g, stopped := errgroup.WithContext(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer close(sent)
+		return w.send(stopped, received, sent)
+	})
+	g.Go(func() error { return w.account(stopped, sent, free) })
+	readErr := w.read(ctx, stopped, r, free, received)
+	close(received)
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return readErr
+}
+
+// read fills the free blocks from r, until r ends or the others have failed.
+func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []byte, received chan<- piece) error {
+	total, since, last := w.start, int64(0), time.Now()
+	for {
+		var block []byte
+		select {
+		case block = <-free:
+		case <-stopped.Done():
+			return nil // their error is told
+		}
+		n, err := io.ReadFull(r, block)
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // the end, or the end within this block
+		if ended {
+			err = nil
+		}
+		total, since = total+int64(n), since+int64(n)
+		switch {
+		case total > w.limit:
+			err = w.s.tooLarge()
+		case err == nil && ended && w.check != nil:
+			err = w.check()
+		case err == nil:
+			err = ctx.Err()
+		}
+		over := ended || err != nil
+		if over && since == 0 {
+			return err // there is nothing to keep
+		}
+		p := piece{block[:n], over || since >= stepBytes || time.Since(last) >= stepTime}
+		if w.check != nil {
+			p.step = over && err == nil
+		}
+		if p.step {
+			since, last = 0, time.Now()
+		}
+		if total > w.limit || (w.check != nil && err != nil) {
+			return err // nothing of it is kept
+		}
+		select {
+		case received <- p:
+		case <-stopped.Done():
+			return nil
+		}
+		if over {
+			return err
+		}
+	}
+}
+
+// send writes the blocks into the volume. Before a step goes on, all that came
+// before it is in the volume.
+func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- piece) error {
+	var stream *libvirt.Stream
+	defer func() {
+		if stream != nil {
+			_ = stream.Abort() // its error would only repeat ours
+			_ = stream.Free()
+		}
+	}()
+	offset := w.start
+	for p := range received {
+		if stream == nil {
+			var err error
+			if stream, err = w.open(offset); err != nil {
+				return explainSend(w.pool, w.poolName, err)
+			}
+		}
+		if err := w.put(stream, offset, p.block); err != nil {
+			return explainSend(w.pool, w.poolName, err)
+		}
+		offset += int64(len(p.block))
+		if p.step {
+			// libvirt reports late: a full disk may show up here alone.
+			err := stream.Finish()
+			_ = stream.Free()
+			if stream = nil; err != nil {
+				return explainSend(w.pool, w.poolName, err)
+			}
+		}
+		select {
+		case sent <- p:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// open opens a stream into the volume.
+func (w *writing) open(offset int64) (*libvirt.Stream, error) {
+	stream, err := w.conn.NewStream(0)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.vol.Upload(stream, uint64(offset), 0, libvirt.STORAGE_VOL_UPLOAD_SPARSE_STREAM); err != nil { //nolint:gosec // not negative
+		_ = stream.Free()
+		return nil, err
+	}
+	return stream, nil
+}
+
+// zeros is what a block is compared with.
+var zeros [blockBytes]byte
+
+// put sends a block; one of zeros becomes a hole where nothing was before.
+func (w *writing) put(stream *libvirt.Stream, offset int64, block []byte) error {
+	if len(block) > 0 && offset >= w.fresh && bytes.Equal(block, zeros[:len(block)]) {
+		return stream.SendHole(int64(len(block)), 0)
+	}
+	for len(block) > 0 {
+		n, err := stream.Send(block)
+		if err != nil {
+			return err
+		}
+		block = block[n:]
+	}
+	return nil
+}
+
+// account hashes the blocks, and writes the steps down.
+func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []byte) error {
+	offset := w.start
+	for p := range sent {
+		w.sum.Write(p.block)
+		offset += int64(len(p.block))
+		if p.step {
+			state, err := w.sum.(encoding.BinaryMarshaler).MarshalBinary()
+			if err != nil {
+				return err
+			}
+			next := *w.row
+			next.Offset, next.Hash, next.Head, next.Expires = offset, state, nil, time.Now().Add(uploadExpiry)
+			if err := w.s.saveUpload(ctx, next); err != nil {
+				return err
+			}
+			*w.row = next
+		}
+		free <- p.block[:cap(p.block)]
+	}
+	return nil
+}
+
+// explainSend leaves errors that are already explained, and asks the pool about
+// those of libvirt.
+func explainSend(lp *libvirt.StoragePool, name string, err error) error {
+	var lv libvirt.Error
+	if errors.As(err, &lv) {
+		return volumeFault(lp, name, err)
+	}
+	return err
+}
+
+// source is what a client sends. A connection that breaks off reads as
+// io.ErrUnexpectedEOF, which must not pass for the end of a block: every
+// failure becomes fault.UploadIncomplete.
+type source struct{ r io.Reader }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && fault.CodeOf(err) == fault.Internal {
+		err = fault.Wrap(noted{err}, fault.UploadIncomplete, "The upload ended before the image was complete. Upload it again, or go on with it where it can be resumed.")
+	}
+	return n, err
+}
+
+// noted keeps an error for the log, and ends its chain there: io.ErrUnexpectedEOF
+// below must not be found by errors.Is.
+type noted struct{ err error }
+
+func (n noted) Error() string { return n.err.Error() }

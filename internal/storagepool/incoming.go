@@ -1,0 +1,338 @@
+package storagepool
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"time"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// uploadExpiry is how long an upload that gets no more bytes is kept.
+const uploadExpiry = 24 * time.Hour
+
+// Incoming is an upload that is not complete, or complete and not yet verified.
+type Incoming struct {
+	// ID is that of the image which it becomes.
+	ID    string
+	Host  string
+	Owner string
+	// SizeBytes is the declared size. OffsetBytes of them are stored: it is never
+	// more than what is in the volume or, of the first bytes, in the database.
+	SizeBytes, OffsetBytes int64
+	// Metadata is what the client gave at the beginning; it is not interpreted.
+	Metadata map[string]string
+	// Complete uploads take no more bytes.
+	Complete bool
+	// Expires is when it is given up unless more bytes come.
+	Expires time.Time
+}
+
+// incoming is an Incoming as it is stored.
+type incoming struct {
+	ID       string `gorm:"primaryKey;type:varchar(255)"` // the image record's, too
+	Host     string `gorm:"primaryKey;type:varchar(255)"`
+	Owner    string `gorm:"type:varchar(255);not null"`
+	Volume   string `gorm:"type:varchar(255);not null"` // empty until its name is decided: when the first bytes told the format
+	Format   string `gorm:"type:varchar(16);not null"`
+	Size     int64  `gorm:"not null"`
+	Offset   int64  `gorm:"column:stored;not null"`
+	Head     []byte // the first bytes, as long as they are too few to be judged
+	Hash     []byte // SHA-256 of the Offset bytes, to be continued
+	SHA256   string `gorm:"column:sha256;type:varchar(64);not null"` // expected, or empty
+	Metadata string `gorm:"type:text;not null"`
+	// Once is set where the bytes come in one request, whose end is theirs and
+	// Size only what was announced. Nobody can resume it.
+	Once     bool      `gorm:"not null"`
+	Complete bool      `gorm:"not null"`
+	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Lives
+	Expires  time.Time `gorm:"not null"`
+}
+
+func (incoming) TableName() string { return "uploads" }
+
+func (u incoming) key() string { return u.Host + "/" + u.ID }
+
+func uploadMigrations() []*gormigrate.Migration {
+	return []*gormigrate.Migration{{
+		ID: "2026112410_uploads",
+		Migrate: func(tx *gorm.DB) error {
+			type uploads struct {
+				ID       string    `gorm:"primaryKey;type:varchar(255)"`
+				Host     string    `gorm:"primaryKey;type:varchar(255)"`
+				Owner    string    `gorm:"type:varchar(255);not null"`
+				Volume   string    `gorm:"type:varchar(255);not null"`
+				Format   string    `gorm:"type:varchar(16);not null"`
+				Size     int64     `gorm:"not null"`
+				Stored   int64     `gorm:"not null"`
+				Head     []byte    //
+				Hash     []byte    //
+				SHA256   string    `gorm:"column:sha256;type:varchar(64);not null"`
+				Metadata string    `gorm:"type:text;not null"`
+				Once     bool      `gorm:"not null"`
+				Complete bool      `gorm:"not null"`
+				Holder   string    `gorm:"type:varchar(36);not null"`
+				Expires  time.Time `gorm:"not null"`
+			}
+			return tx.Migrator().CreateTable(&uploads{})
+		},
+		Rollback: func(tx *gorm.DB) error { return tx.Migrator().DropTable("uploads") },
+	}}
+}
+
+func (u incoming) incoming() (Incoming, error) {
+	in := Incoming{ID: u.ID, Host: u.Host, Owner: u.Owner, SizeBytes: u.Size, OffsetBytes: u.Offset, Complete: u.Complete, Expires: u.Expires.UTC()}
+	if err := json.Unmarshal([]byte(u.Metadata), &in.Metadata); err != nil {
+		return Incoming{}, fmt.Errorf("read the metadata of upload %s: %w", u.ID, err)
+	}
+	return in, nil
+}
+
+// digest is the SHA-256 of what is stored, which goes on where it stood.
+func (u incoming) digest() (hash.Hash, error) {
+	sum := sha256.New()
+	if len(u.Hash) == 0 {
+		return sum, nil
+	}
+	return sum, sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(u.Hash)
+}
+
+// BeginUpload records an image that is to come in pieces: see Append. Its size
+// must be known, and is checked against the limit and the room in the pool.
+// Errors: fault.Invalid, ImageTooLarge, StorageFull, PoolUnavailable,
+// HostUnreachable, Unsupported (a base image that is there).
+func (s *Service) BeginUpload(ctx context.Context, u Upload, metadata map[string]string) (Incoming, error) {
+	if u.SizeBytes <= 0 {
+		return Incoming{}, fault.Field("size", "The size of the upload must be known and more than 0 bytes.")
+	}
+	row, err := s.admit(ctx, u, metadata, false)
+	if err != nil {
+		return Incoming{}, err
+	}
+	if err := s.refresh(ctx, row.Host, false); err != nil { // shows it as uploading
+		return Incoming{}, err
+	}
+	return row.incoming()
+}
+
+// admit records an upload and its image, when there is room for it. The room
+// that other uploads were promised is taken.
+func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]string, once bool) (incoming, error) {
+	h, err := s.o.Hosts.Host(u.Host)
+	if err != nil {
+		return incoming{}, err
+	}
+	if u.SizeBytes > s.o.MaxImageBytes {
+		return incoming{}, s.tooLarge()
+	}
+	text, err := json.Marshal(metadata)
+	if err != nil {
+		return incoming{}, err
+	}
+	rec := s.newRecord(h.Name(), u)
+	row := incoming{
+		ID: rec.ID, Host: rec.Host, Owner: u.Owner, Size: u.SizeBytes, SHA256: u.SHA256, Metadata: string(text), Once: once,
+		Expires: time.Now().Add(uploadExpiry),
+	}
+	if once {
+		row.Holder = s.o.Intents.Holder()
+	}
+	s.admitting.Lock()
+	defer s.admitting.Unlock()
+	if err := s.mustBeFree(ctx, rec); err != nil {
+		return incoming{}, err
+	}
+	if err := s.checkUploadRoom(ctx, rec.Host, u.SizeBytes); err != nil {
+		return incoming{}, err
+	}
+	if once {
+		s.mark(row.key()) // before others see it: they undo what nobody works on
+	}
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Where("state IN ?", []ImageState{missing, Rejected}).Delete(&record{Host: rec.Host, ID: rec.ID}).Error; err != nil {
+			return fmt.Errorf("replace the record of an image that is gone: %w", err)
+		}
+		// Create, not save: a base image that is already there is never overwritten.
+		if err := tx.Create(&rec).Error; err != nil {
+			return fmt.Errorf("record the image: %w", err)
+		}
+		return tx.Create(&row).Error
+	})
+	if err != nil && once {
+		s.unmark(row.key())
+	}
+	return row, err
+}
+
+// checkUploadRoom refuses an upload that does not fit into the images pool beside
+// those that are under way.
+func (s *Service) checkUploadRoom(ctx context.Context, host string, bytes int64) error {
+	promised, err := s.promised(ctx, host)
+	if err != nil {
+		return err
+	}
+	return s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return checkRoom(lp, p.name, bytes+promised)
+	})
+}
+
+// promised is how many bytes the uploads under way to a host are still to bring.
+func (s *Service) promised(ctx context.Context, host string) (bytes int64, err error) {
+	err = s.o.DB.WithContext(ctx).Model(&incoming{}).Where("host = ? AND size > stored AND NOT complete", host).
+		Select("COALESCE(SUM(size - stored), 0)").Scan(&bytes).Error
+	if err != nil {
+		return 0, fmt.Errorf("sum up the uploads: %w", err)
+	}
+	return bytes, nil
+}
+
+// Upload returns an upload that is under way to a host, to any for the empty
+// name; fault.NotFound when there is none.
+func (s *Service) Upload(ctx context.Context, host, id string) (Incoming, error) {
+	row, err := s.upload(ctx, host, id)
+	if err != nil {
+		return Incoming{}, err
+	}
+	return row.incoming()
+}
+
+func (s *Service) upload(ctx context.Context, host, id string) (incoming, error) {
+	var row incoming
+	err := s.o.DB.WithContext(ctx).Where(incoming{ID: id, Host: host}).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, fault.New(fault.NotFound, "There is no upload %q. It was completed, cancelled, or it expired; begin a new one.", id)
+	}
+	return row, err
+}
+
+// CancelUpload gives an upload up and removes what came of it. It answers
+// fault.NotFound, and fault.UploadBusy while bytes come in.
+func (s *Service) CancelUpload(ctx context.Context, host, id string) error {
+	row, release, err := s.hold(ctx, host, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.discard(ctx, row)
+}
+
+// hold keeps an upload for the caller alone, until release. It answers
+// fault.UploadBusy while another one works on it, in whatever process.
+func (s *Service) hold(ctx context.Context, host, id string) (row incoming, release func(), err error) {
+	if row, err = s.upload(ctx, host, id); err != nil {
+		return row, nil, err
+	}
+	key := row.key()
+	if !s.mark(key) {
+		return row, nil, uploadBusy(id)
+	}
+	defer func() {
+		if err != nil {
+			s.unmark(key)
+		}
+	}()
+	// Again: whoever held it before has changed it.
+	if row, err = s.upload(ctx, row.Host, id); err != nil {
+		return row, nil, err
+	}
+	if row.Holder != "" {
+		lives, err := s.o.Intents.Lives(ctx, row.Holder)
+		if err != nil {
+			return row, nil, err
+		}
+		if lives && row.Holder != s.o.Intents.Holder() {
+			return row, nil, uploadBusy(id)
+		}
+	}
+	before := row.Holder
+	row.Holder = s.o.Intents.Holder()
+	taken := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("id = ? AND host = ? AND holder = ?", id, row.Host, before).Update("holder", row.Holder)
+	if taken.Error != nil {
+		return row, nil, taken.Error
+	}
+	if taken.RowsAffected == 0 {
+		return row, nil, uploadBusy(id)
+	}
+	return row, func() { s.letGo(ctx, row) }, nil
+}
+
+// letGo lets others work on an upload.
+func (s *Service) letGo(ctx context.Context, row incoming) {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	err := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("id = ? AND host = ?", row.ID, row.Host).Update("holder", "").Error
+	if err != nil {
+		s.o.Log.Error("an upload cannot be let go", "upload", row.ID, "error", err)
+	}
+	s.unmark(row.key())
+}
+
+func uploadBusy(id string) error {
+	return fault.New(fault.UploadBusy, "Another request works on the upload %q. Try again when it has ended.", id)
+}
+
+// mark notes that this process works on an upload; false when it does so already.
+func (s *Service) mark(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inFlight[key] {
+		return false
+	}
+	s.inFlight[key] = true
+	return true
+}
+
+func (s *Service) unmark(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.inFlight, key)
+}
+
+// discard removes an upload with all that came of it, volume first: while the
+// record is there, the volume is not taken for somebody else's.
+func (s *Service) discard(ctx context.Context, row incoming) error {
+	if row.Volume != "" {
+		if err := s.deleteVolume(ctx, row.Host, imagesRole, row.Volume); err != nil {
+			return err
+		}
+	}
+	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Where("state IN ?", []ImageState{Uploading, Verifying}).Delete(&record{Host: row.Host, ID: row.ID}).Error; err != nil {
+			return err
+		}
+		return tx.Delete(&row).Error
+	})
+	if err != nil {
+		return fmt.Errorf("forget the upload %s: %w", row.ID, err)
+	}
+	return s.refresh(ctx, row.Host, false)
+}
+
+// recoverUploads gives up the uploads that nobody can go on with: those that a
+// crash of the service cut off in their one request, and those that expired.
+func (s *Service) recoverUploads(ctx context.Context, host string) error {
+	var rows []incoming
+	if err := s.o.DB.WithContext(ctx).Where("host = ? AND NOT complete AND (once OR expires < ?)", host, time.Now()).Find(&rows).Error; err != nil {
+		return fmt.Errorf("list the uploads: %w", err)
+	}
+	for _, row := range rows {
+		err := s.CancelUpload(ctx, host, row.ID)
+		switch fault.CodeOf(err) {
+		case fault.UploadBusy, fault.NotFound:
+		case "":
+			s.o.Log.Info("gave up an upload that was cut off", "host", host, "image", row.ID)
+		default:
+			return err
+		}
+	}
+	return nil
+}

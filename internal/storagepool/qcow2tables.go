@@ -1,0 +1,123 @@
+package storagepool
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// maxL2Tables bounds how many tables of an image are read: more are in disks that
+// are far too large for their clusters.
+const maxL2Tables = 1 << 15
+
+// Parts of the entries of L1 and L2 tables.
+const (
+	entryOffset     = 0x00fffffffffffe00
+	entryCompressed = 1 << 62
+)
+
+// verifyAll is Verify, VerifyEnd and VerifyTables.
+func (q Qcow2) verifyAll(size int64, read func(offset, length int64) ([]byte, error)) error {
+	if err := q.Verify(size); err != nil {
+		return err
+	}
+	if err := q.VerifyEnd(size, read); err != nil {
+		return err
+	}
+	return q.VerifyTables(size, read)
+}
+
+// VerifyTables answers fault.ImageUnsafe when the tables that map the disk into
+// a file of size bytes point outside of it, at its own tables, or twice at one
+// cluster: what QEMU would write or read there, the header cannot tell. read
+// returns a part of the file.
+func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte, error)) error {
+	table, err := read(q.l1Offset, q.l1Bytes)
+	if err != nil {
+		return err
+	}
+	m := mapping{q: q, size: size, used: make([]uint64, size/q.ClusterBytes/64+1)}
+	for _, own := range []struct{ offset, bytes int64 }{{0, 1}, {q.l1Offset, q.l1Bytes}, {q.refcountOffset, q.refcountBytes}} {
+		for at := own.offset; at < own.offset+own.bytes; at += q.ClusterBytes {
+			m.take(at)
+		}
+	}
+	tables := 0
+	for ; len(table) >= 8; table = table[8:] {
+		offset := int64(binary.BigEndian.Uint64(table) & entryOffset) //nolint:gosec // the mask keeps it positive
+		if offset == 0 {
+			continue
+		}
+		if tables++; tables > maxL2Tables {
+			return unsafe("it has more than %d tables. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxL2Tables)
+		}
+		if err := m.check("an L2 table", offset); err != nil {
+			return err
+		}
+		l2, err := read(offset, q.ClusterBytes)
+		if err != nil {
+			return err
+		}
+		if err := m.walk(l2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mapping notes which clusters of a file something points to.
+type mapping struct {
+	q    Qcow2
+	size int64
+	used []uint64 // a bit for each cluster
+}
+
+// walk looks at the entries of an L2 table. With subclusters, every other one is
+// a map of bits.
+func (m mapping) walk(l2 []byte) error {
+	step := 8
+	if m.q.extendedL2 {
+		step = 16
+	}
+	compressedOffset := uint64(1)<<(62-(bits.TrailingZeros64(uint64(m.q.ClusterBytes))-8)) - 1 //nolint:gosec // a cluster has at least 512 bytes
+	for ; len(l2) >= step; l2 = l2[step:] {
+		entry := binary.BigEndian.Uint64(l2)
+		if entry&entryCompressed != 0 {
+			// Compressed clusters share what is one cluster of the file.
+			if offset := int64(entry & compressedOffset); offset < m.q.ClusterBytes || offset >= m.size { //nolint:gosec // fewer than 62 bits
+				return unsafe("a part of it is said to be at byte %d, where there is none", offset)
+			}
+			continue
+		}
+		if offset := int64(entry & entryOffset); offset != 0 { //nolint:gosec // the mask keeps it positive
+			if err := m.check("a part of it", offset); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// check takes a cluster that something points to.
+func (m mapping) check(what string, offset int64) error {
+	switch {
+	case offset%m.q.ClusterBytes != 0:
+		return unsafe("%s is said to be at byte %d, which is between two clusters. Repair it with `qemu-img check -r all`", what, offset)
+	case offset >= m.size:
+		return unsafe("%s is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", what, offset, m.size)
+	case !m.take(offset):
+		return unsafe("%s is said to be at byte %d, where something else is, too. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", what, offset)
+	}
+	return nil
+}
+
+// take marks the cluster at offset; false when it is taken, or not in the file.
+func (m mapping) take(offset int64) bool {
+	n := offset / m.q.ClusterBytes
+	if n/64 >= int64(len(m.used)) {
+		return false
+	}
+	word, bit := &m.used[n/64], uint64(1)<<(n%64)
+	free := *word&bit == 0
+	*word |= bit
+	return free
+}

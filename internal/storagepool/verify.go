@@ -1,0 +1,283 @@
+package storagepool
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// The formats of images, as libvirt names them too.
+const (
+	QCOW2 = "qcow2"
+	ISO   = "iso" // an ISO 9660 file system: installation media
+)
+
+// recognise tells a file's format by its first bytes alone, HeaderBytes of them
+// or the whole file, and answers fault.ImageUnsafe when that format is not taken
+// or its header not safe.
+func recognise(head []byte) (format string, err error) {
+	if isISO(head) {
+		_, err = ParseISO(head)
+		return ISO, err
+	}
+	_, err = ParseQcow2(head, MaxVirtualBytes)
+	return QCOW2, err
+}
+
+// FinishUpload has an upload verified whose last byte has come; until then its
+// image is shown as verifying. It answers fault.UploadIncomplete when bytes are
+// missing, and fault.Invalid when the file's digest is not the expected one:
+// then the upload is gone.
+func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
+	row, release, err := s.hold(ctx, host, id)
+	if err != nil {
+		return err
+	}
+	defer s.wakeVerifier(row.Host)
+	defer release()
+	if row.Complete {
+		return nil
+	}
+	if err := s.complete(ctx, &row); err != nil {
+		if fault.CodeOf(err) == fault.Invalid {
+			ctx, cancel := cleanup(ctx)
+			defer cancel()
+			err = errors.Join(err, s.discard(ctx, row))
+		}
+		return err
+	}
+	return s.refresh(ctx, row.Host, false)
+}
+
+// complete closes an upload that the caller holds: its digest is known now.
+func (s *Service) complete(ctx context.Context, row *incoming) error {
+	if !row.Once && row.Offset != row.Size {
+		return fault.New(fault.UploadIncomplete, "Of the %d bytes of the upload %d have come. Go on with it.", row.Size, row.Offset)
+	}
+	sum, err := row.digest()
+	if err != nil {
+		return fmt.Errorf("read the digest of upload %s: %w", row.ID, err)
+	}
+	digest := hex.EncodeToString(sum.Sum(nil))
+	if row.SHA256 != "" && !strings.EqualFold(row.SHA256, digest) {
+		return fault.Field("sha256", "The file's SHA-256 is %s, not the one that was given. It was changed or cut off on the way; upload it again.", digest)
+	}
+	next := *row
+	next.Complete, next.SHA256 = true, digest
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		err := tx.Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(map[string]any{"state": Verifying, "sha256": digest, "format": row.Format}).Error
+		if err != nil {
+			return err
+		}
+		return tx.Save(&next).Error
+	})
+	if err != nil {
+		return fmt.Errorf("record that the upload %s is complete: %w", row.ID, err)
+	}
+	*row = next
+	return nil
+}
+
+// accept makes an upload's image ready, and ends the upload.
+func (s *Service) accept(ctx context.Context, row incoming) error {
+	return s.conclude(ctx, row, map[string]any{"state": Ready, "reason": ""})
+}
+
+// reject ends an upload whose image is not to be used. The file goes at once;
+// what was wrong with it stays to be read.
+func (s *Service) reject(ctx context.Context, row incoming, reason string) error {
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).
+		Updates(map[string]any{"state": Rejected, "reason": reason}).Error
+	if err != nil {
+		return fmt.Errorf("record why the image %s is refused: %w", row.ID, err)
+	}
+	if err := s.deleteVolume(ctx, row.Host, imagesRole, row.Volume); err != nil {
+		return err
+	}
+	return s.conclude(ctx, row, map[string]any{"state": Rejected})
+}
+
+func (s *Service) conclude(ctx context.Context, row incoming, image map[string]any) error {
+	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(image).Error; err != nil {
+			return err
+		}
+		return tx.Delete(&row).Error
+	})
+	if err != nil {
+		return fmt.Errorf("end the upload %s: %w", row.ID, err)
+	}
+	return nil
+}
+
+// wakeVerifier has the uploads of a host looked at now.
+func (s *Service) wakeVerifier(host string) {
+	select {
+	case s.libraries[host].completed <- struct{}{}:
+	default:
+	}
+}
+
+// verifyUploads verifies the complete uploads of a host, one after another, as
+// they come and until ctx ends. What a crash interrupted is begun again when the
+// pools are read.
+func (s *Service) verifyUploads(ctx context.Context, host string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.libraries[host].completed:
+		}
+		if s.Problem(host) != nil {
+			continue
+		}
+		if err := s.verifyCompleted(ctx, host); err != nil && ctx.Err() == nil {
+			s.o.Log.Warn("uploads could not be verified; it is tried again", "host", host, "error", err)
+		}
+	}
+}
+
+func (s *Service) verifyCompleted(ctx context.Context, host string) error {
+	var ids []string
+	err := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("host = ? AND NOT once AND stored = size", host).Order("expires, id").Pluck("id", &ids).Error
+	if err != nil {
+		return fmt.Errorf("list the complete uploads: %w", err)
+	}
+	for _, id := range ids {
+		err := s.verifyUpload(ctx, host, id)
+		if code := fault.CodeOf(err); code == fault.UploadBusy || code == fault.NotFound {
+			continue // somebody else is at it, or was
+		}
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", id, err)
+		}
+		if err := s.refresh(ctx, host, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
+	row, release, err := s.hold(ctx, host, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !row.Complete { // the service was killed behind the last byte
+		err = s.complete(ctx, &row)
+	}
+	if err == nil {
+		err = s.inspectUpload(ctx, row)
+	}
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		err = unsafe("another program removed its volume while it was verified. Upload it again")
+	}
+	var refused *fault.Error
+	if errors.As(err, &refused) && (refused.Code == fault.ImageUnsafe || refused.Code == fault.Invalid) {
+		return s.reject(ctx, row, refused.Message)
+	}
+	if err != nil {
+		return err
+	}
+	return s.accept(ctx, row)
+}
+
+// inspectUpload looks into the volume of a complete upload. What is stored is what
+// counts: its first bytes are read back.
+func (s *Service) inspectUpload(ctx context.Context, row incoming) error {
+	format, err := s.inspect(ctx, row.Host, row.Volume)
+	if err == nil && format != row.Format {
+		err = unsafe("its first bytes have changed: it was a %s file, and is a %s file", row.Format, format)
+	}
+	return err
+}
+
+// inspect looks into a volume of the images pool: at its header, that the file is
+// whole, at what libvirt sees in it, and, where the file is at hand, at what
+// qemu-img finds. It answers fault.ImageUnsafe with the reason when it must not
+// be used. Nothing else opens the file before its header was found safe. The
+// format is what the file's own first bytes say.
+func (s *Service) inspect(ctx context.Context, host, volume string) (format string, err error) {
+	p, err := s.pool(host, imagesRole)
+	if err != nil {
+		return "", err
+	}
+	var path string
+	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(volume)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		format, path, err = inspectVolume(ctx, conn, vol)
+		return err
+	})
+	if err != nil || format != QCOW2 {
+		return format, err
+	}
+	return format, s.checkFile(ctx, host, path)
+}
+
+// inspectVolume returns the file's format and its path on the host.
+func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) (format, path string, err error) {
+	head, err := readPart(conn, vol, 0, HeaderBytes)
+	if err != nil {
+		return "", "", err
+	}
+	if format, err = recognise(head); err != nil {
+		return "", "", err
+	}
+	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	if err != nil {
+		return "", "", err
+	}
+	size := int64(info.Allocation) //nolint:gosec // bytes of a real file
+	switch format {
+	case ISO:
+		iso, err := ParseISO(head)
+		if err == nil {
+			err = iso.Verify(size)
+		}
+		if err != nil {
+			return "", "", err
+		}
+	default:
+		q, err := ParseQcow2(head, MaxVirtualBytes)
+		if err != nil {
+			return "", "", err
+		}
+		read := func(offset, length int64) ([]byte, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return readPart(conn, vol, offset, length)
+		}
+		if err := q.verifyAll(size, read); err != nil {
+			return "", "", err
+		}
+	}
+	def, err := describeVolume(vol)
+	if err != nil {
+		return "", "", err
+	}
+	if def.BackingStore != nil {
+		return "", "", unsafe("libvirt finds a backing file in it, %q. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", def.BackingStore.Path)
+	}
+	if def.Target == nil || def.Target.Format == nil || def.Target.Format.Type != format {
+		return "", "", unsafe("libvirt does not take it for a %s file, as its first bytes say", format)
+	}
+	return format, def.Target.Path, nil
+}
