@@ -7,9 +7,7 @@
 package access
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -19,8 +17,6 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/alexedwards/scs/v2"
 	"gorm.io/gorm"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // Role is what an account may do. Roles are stored and part of the REST
@@ -98,60 +94,6 @@ func New(o Options) (*Service, error) {
 		compare:  argon2id.ComparePasswordAndHash,
 		nobody:   unusableHash(),
 	}, nil
-}
-
-// SignIn opens a session for an account and returns the session's token, the
-// time at which it ends at the latest, and whom it stands for. Names are
-// compared without regard to case.
-//
-// A wrong name and a wrong password take the same time and give the same
-// fault.Unauthenticated. After several failures, on one account or in all,
-// and while too many others sign in, it answers fault.TooManyRequests with
-// RetryAfter set, without looking at the password. With an error, the principal
-// names the account whose password was wrong, if it exists: for the audit alone.
-func (s *Service) SignIn(ctx context.Context, name, password string) (sessionToken string, expires time.Time, p Principal, err error) {
-	name = canonical(name)
-	if !storable(name, maxNameBytes) || len(password) > maxPasswordBytes {
-		return "", time.Time{}, Principal{}, errWrongPassword()
-	}
-	if err := s.attempts.check(name); err != nil {
-		return "", time.Time{}, Principal{}, err
-	}
-	leave, err := s.hashing.enter(ctx)
-	if err != nil {
-		return "", time.Time{}, Principal{}, err
-	}
-	defer leave()
-	// Once more: those who waited with us may have failed meanwhile.
-	if err := s.attempts.check(name); err != nil {
-		return "", time.Time{}, Principal{}, err
-	}
-	u, found, err := s.userByName(ctx, name)
-	if err != nil {
-		return "", time.Time{}, Principal{}, fmt.Errorf("sign in: %w", err)
-	}
-	hash := s.nobody
-	if found {
-		hash = u.Password
-	}
-	match, err := s.compare(password, hash)
-	if err != nil {
-		return "", time.Time{}, Principal{}, fmt.Errorf("sign in: compare the password of account %s: %w", u.ID, err)
-	}
-	if !match || !found {
-		s.attempts.failed(name)
-		if found { // other names stay out of the log: they may be a password typed in the wrong box
-			s.log.WarnContext(ctx, "sign-in refused: wrong password", "user", u.Name)
-			return "", time.Time{}, u.principal(), errWrongPassword()
-		}
-		return "", time.Time{}, Principal{}, errWrongPassword()
-	}
-	s.attempts.succeeded(name)
-	return s.openSession(ctx, u)
-}
-
-func errWrongPassword() error {
-	return fault.New(fault.Unauthenticated, "The name or the password is wrong.")
 }
 
 // storable tells whether a text of at most maxBytes, with something in it, may

@@ -113,7 +113,7 @@ func TestEnsureAdmin(t *testing.T) {
 		if err != nil || created || again != "" || name != "admin" {
 			t.Errorf("second time: %q, %q, created = %t, %v", name, again, created, err)
 		}
-		_, expires, p, err := f.SignIn(t.Context(), " Admin ", password)
+		_, expires, p, err := f.SignIn(t.Context(), Credentials{Name: " Admin ", Password: password})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestEnsureAdminDoesNotPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, p, err := f.SignIn(t.Context(), name, password); err != nil || p.Role != RoleAdmin || p.UserID != "x" {
+	if _, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin || p.UserID != "x" {
 		t.Errorf("after recovery: %+v, %v", p, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestProcessesRaceForTheAdministrator(t *testing.T) {
 				continue
 			}
 			made++
-			if _, _, _, err := f.SignIn(t.Context(), "admin", password); err != nil {
+			if _, _, _, err := f.SignIn(t.Context(), Credentials{Name: "admin", Password: password}); err != nil {
 				t.Errorf("sign in with the password of the process that made it: %v", err)
 			}
 		}
@@ -215,7 +215,7 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		ctx := t.Context()
 		f := newFixture(t, url)
 		name, old := f.admin(t)
-		session, _, _, err := f.SignIn(ctx, name, old)
+		session, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: old})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,11 +232,11 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 			}
 			_, err = f.BySession(ctx, session)
 			wantCode(t, "session from before the change", err, fault.Unauthenticated)
-			if session, _, _, err = f.SignIn(ctx, name, long); err != nil {
+			if session, _, _, err = f.SignIn(ctx, Credentials{Name: name, Password: long}); err != nil {
 				t.Error(err)
 			}
 		}
-		_, _, _, err = f.SignIn(ctx, name, old)
+		_, _, _, err = f.SignIn(ctx, Credentials{Name: name, Password: old})
 		wantCode(t, "old password", err, fault.Unauthenticated)
 
 		recovered, fresh, err := f.RecoverAdmin(ctx)
@@ -245,7 +245,7 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		}
 		_, err = f.BySession(ctx, session)
 		wantCode(t, "session from before the recovery", err, fault.Unauthenticated)
-		if _, _, _, err := f.SignIn(ctx, name, fresh); err != nil {
+		if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: fresh}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -258,7 +258,7 @@ func TestRecoverAdminMakesOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, p, err := f.SignIn(t.Context(), name, password); err != nil || p.Role != RoleAdmin {
+		if _, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
@@ -271,7 +271,7 @@ func TestSessions(t *testing.T) {
 		name, password := f.admin(t)
 		signIn := func() (string, Principal) {
 			t.Helper()
-			token, _, p, err := f.SignIn(ctx, name, password)
+			token, _, p, err := f.SignIn(ctx, Credentials{Name: name, Password: password})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -339,7 +339,7 @@ func TestSessionsAreSharedByReplicas(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		f := newFixture(t, url)
 		name, password := f.admin(t)
-		token, _, p, err := f.SignIn(t.Context(), name, password)
+		token, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestUnknownAccountCostsAPasswordToo(t *testing.T) {
 		shortest := time.Hour
 		for range 3 {
 			begin := time.Now()
-			_, _, _, err := f.SignIn(t.Context(), name, "wrong password")
+			_, _, _, err := f.SignIn(t.Context(), Credentials{Name: name, Password: "wrong password"})
 			wantCode(t, name, err, fault.Unauthenticated)
 			shortest = min(shortest, time.Since(begin))
 		}
@@ -386,7 +386,7 @@ func TestSignInRefusesWhatCannotBeRight(t *testing.T) {
 			{"", password}, {"a\x00", password}, {"\xff", password}, {strings.Repeat("n", 65), password},
 			{name, ""}, {name, strings.Repeat("x", 1025)}, {name, password + " "}, {"nobody", password},
 		} {
-			_, _, _, err := f.SignIn(t.Context(), c.name, c.password)
+			_, _, _, err := f.SignIn(t.Context(), Credentials{Name: c.name, Password: c.password})
 			wantCode(t, fmt.Sprintf("%.20q with %.20q", c.name, c.password), err, fault.Unauthenticated)
 		}
 	})
@@ -405,13 +405,13 @@ func TestFailedSignInsSlowTheNextDown(t *testing.T) {
 	for _, account := range []string{name, "nobody"} { // an unknown one behaves alike
 		want := firstPause
 		for i := range freeFailures + 2 {
-			_, _, _, err := f.SignIn(ctx, account, "wrong password")
+			_, _, _, err := f.SignIn(ctx, Credentials{Name: account, Password: "wrong password"})
 			wantCode(t, fmt.Sprintf("%s, failure %d", account, i), err, fault.Unauthenticated)
 			if i < freeFailures-1 {
 				continue
 			}
 			before := compared
-			_, _, _, err = f.SignIn(ctx, account, password)
+			_, _, _, err = f.SignIn(ctx, Credentials{Name: account, Password: password})
 			wantCode(t, "at once", err, fault.TooManyRequests)
 			var e *fault.Error
 			if errors.As(err, &e) && e.RetryAfter != want {
@@ -424,12 +424,12 @@ func TestFailedSignInsSlowTheNextDown(t *testing.T) {
 			want *= 2
 		}
 	}
-	if _, _, _, err := f.SignIn(ctx, name, password); err != nil {
+	if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: password}); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
-	_, _, _, err := f.SignIn(ctx, name, "wrong password")
+	_, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: "wrong password"})
 	wantCode(t, "first failure after a success", err, fault.Unauthenticated)
-	if _, _, _, err := f.SignIn(ctx, name, password); err != nil {
+	if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: password}); err != nil {
 		t.Errorf("a success does not reset the count: %v", err)
 	}
 }
@@ -438,7 +438,7 @@ func TestThrottle(t *testing.T) {
 	c := new(clock)
 	c.nanoseconds.Store(time.Now().UnixNano())
 	wait := func(throttle *throttle, name string) time.Duration {
-		err := throttle.check(name)
+		err := throttle.check(name, name)
 		var e *fault.Error
 		if errors.As(err, &e) {
 			return e.RetryAfter
@@ -448,7 +448,7 @@ func TestThrottle(t *testing.T) {
 	t.Run("pause is bounded", func(t *testing.T) {
 		throttle := newThrottle(c.now)
 		for range overallBurst - 1 {
-			throttle.failed("a")
+			throttle.failed("a", "a")
 		}
 		if got := wait(throttle, "a"); got != longestPause {
 			t.Errorf("wait %s, want %s", got, longestPause)
@@ -463,7 +463,7 @@ func TestThrottle(t *testing.T) {
 			if got := wait(throttle, "b"); got != 0 {
 				t.Fatalf("after %d failures everybody waits %s", i, got)
 			}
-			throttle.failed(fmt.Sprint(i))
+			throttle.failed(fmt.Sprint(i), fmt.Sprint(i))
 		}
 		if got := wait(throttle, "b"); got != overallRefill {
 			t.Errorf("wait %s, want %s", got, overallRefill)
@@ -476,10 +476,10 @@ func TestThrottle(t *testing.T) {
 	t.Run("forgets", func(t *testing.T) {
 		throttle := newThrottle(c.now)
 		for range 10 {
-			throttle.failed("a")
+			throttle.failed("a", "a")
 		}
 		c.advance(forgetAfter)
-		throttle.failed("b")
+		throttle.failed("b", "b")
 		if len(throttle.accounts) != 1 {
 			t.Errorf("%d accounts are remembered, want 1", len(throttle.accounts))
 		}
@@ -711,15 +711,15 @@ func TestSecretsAreNotKept(t *testing.T) {
 	ctx := t.Context()
 	f := newFixture(t, storetest.SQLite(t))
 	name, first := f.admin(t)
-	_, _, _, err := f.SignIn(ctx, name, "Sesam-Oeffne-Dich")
+	_, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: "Sesam-Oeffne-Dich"})
 	wantCode(t, "wrong password", err, fault.Unauthenticated)
-	_, _, _, err = f.SignIn(ctx, "hunter2hunter2", "wrong")
+	_, _, _, err = f.SignIn(ctx, Credentials{Name: "hunter2hunter2", Password: "wrong"})
 	wantCode(t, "password as name", err, fault.Unauthenticated)
 	name, recovered, err := f.RecoverAdmin(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, _, p, err := f.SignIn(ctx, name, recovered)
+	session, _, p, err := f.SignIn(ctx, Credentials{Name: name, Password: recovered})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -45,11 +46,23 @@ func token(t access.Token) Token {
 	return Token{ID: t.ID, Name: t.Name, Created: t.Created.UTC(), Expires: instant(t.Expires), Used: instant(t.LastUsed)}
 }
 
+// Client is where a request comes from, for operations that ask.
+type Client struct {
+	Address string `hidden:"true" json:"-"` // without a port
+}
+
+// Resolve reads it; huma calls it.
+func (c *Client) Resolve(ctx huma.Context) []error {
+	c.Address = humaecho.Unwrap(ctx).RealIP()
+	return nil
+}
+
 func (s *Server) registerAuth() {
 	register(s, huma.Operation{
 		OperationID: "sign-in", Method: http.MethodPost, Path: "/api/auth/login", Summary: "Sign in and get a session cookie", Tags: []string{"access"},
 		Security: []map[string][]string{{}},
 	}, func(ctx context.Context, in *struct {
+		Client
 		Body struct {
 			Username string `json:"username" maxLength:"256"`
 			Password string `json:"password" maxLength:"1024"`
@@ -61,7 +74,7 @@ func (s *Server) registerAuth() {
 		if s.o.AuthOff {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
 		}
-		session, expires, p, err := s.o.Access.SignIn(ctx, in.Body.Username, in.Body.Password)
+		session, expires, p, err := s.o.Access.SignIn(ctx, access.Credentials{Name: in.Body.Username, Password: in.Body.Password, Address: in.Address})
 		n := noteOf(ctx)
 		n.who, n.via = p, "password"
 		if err != nil {
@@ -100,20 +113,14 @@ func (s *Server) registerAuth() {
 		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/password", Summary: "Change your password", Tags: []string{"access"},
 		Description: "Ends all your sessions: sign in again.", DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
+		Client
 		Body struct {
 			Current string `json:"current" maxLength:"1024"`
 			New     string `json:"new" maxLength:"1024" doc:"At least 12 characters."`
 		}
 	}) (*struct{}, error) {
 		p, _ := principalOf(ctx)
-		session, _, _, err := s.o.Access.SignIn(ctx, p.Name, in.Body.Current)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.o.Access.SignOut(ctx, session); err != nil {
-			return nil, err
-		}
-		return nil, s.o.Access.SetPassword(ctx, p.Name, in.Body.New)
+		return nil, s.o.Access.ChangePassword(ctx, access.Credentials{Name: p.Name, Password: in.Body.Current, Address: in.Address}, in.Body.New)
 	})
 	register(s, huma.Operation{
 		OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/tokens", Summary: "List API tokens", Tags: []string{"access"},
