@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,7 @@ type app struct {
 	// guacamole is nil when it is off.
 	guacamole *guacamole.Service
 	server    *api.Server
+	plain     http.Handler // of the plain listener beside HTTPS; nil without TLS
 }
 
 // newApp opens the database and makes all parts. Close it.
@@ -116,9 +118,14 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
+	serverTLS, plain, err := c.server(log)
+	if err != nil {
+		return nil, err
+	}
+	a.plain = plain
 	options := api.Options{
 		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
-		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, Version: version, Log: log,
+		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, Version: version, Log: log,
 	}
 	if a.guacamole != nil {
 		options.Guacamole = a.guacamole
@@ -172,6 +179,9 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	g.Go(func() error { return a.display.Run(ctx) })
 	if a.guacamole != nil {
 		g.Go(func() error { return a.guacamole.Run(ctx) })
+	}
+	if a.config.TLS.Redirect != "" {
+		g.Go(func() error { return a.serveRedirects(ctx) })
 	}
 	g.Go(func() error {
 		defer stop()

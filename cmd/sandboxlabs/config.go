@@ -45,6 +45,8 @@ type config struct {
 	Accelerator string
 	AuthOff     bool
 	PublicURL   *url.URL // nil: the listening address
+	TLS         tlsConfig
+	Proxies     []netip.Prefix // trusted to tell a client's address
 	Guacamole   guacamoleConfig
 	LogLevel    slog.Level
 	AuditDays   int // 0: for ever
@@ -67,6 +69,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
 	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
+	addTLSFlags(f)
 	addGuacamoleFlags(f)
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
 	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
@@ -149,6 +152,9 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 			return c, fmt.Errorf("public-url: %q is not an origin such as https://labs.example.org", text)
 		}
 	}
+	if err := c.parseTLS(k, host); err != nil {
+		return c, err
+	}
 	if c.Guacamole, err = parseGuacamoleConfig(k); err != nil {
 		return c, err
 	}
@@ -215,6 +221,9 @@ func defaultDataDir() string {
 func (c config) url() string {
 	if c.PublicURL != nil {
 		return c.PublicURL.String()
+	}
+	if c.TLS.on() {
+		return "https://" + c.Listen
 	}
 	return "http://" + c.Listen
 }

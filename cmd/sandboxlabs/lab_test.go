@@ -41,6 +41,7 @@ type lab struct {
 	dataDir string
 	address string
 	auth    bool
+	tls     bool // the client speaks HTTPS
 	client  *http.Client
 	token   string // sent with every request when it is set
 	cookie  string // sent in its place when that is empty
@@ -113,7 +114,12 @@ func (l *lab) logsPool() string   { return l.prefix + "-nodes-logs" }
 // name makes a node's name that no other lab has.
 func (l *lab) name(s string) string { return l.prefix + "-" + s }
 
-func (l *lab) url(path string) string { return "http://" + l.address + path }
+func (l *lab) url(path string) string {
+	if l.tls {
+		return "https://" + l.address + path
+	}
+	return "http://" + l.address + path
+}
 
 // flags are the options of the lab, for any command.
 func (l *lab) flags() []string {

@@ -49,7 +49,7 @@ func (t *throttle) check(name, address string) error {
 	defer t.mu.Unlock()
 	now := t.now()
 	wait := max(
-		t.spent.Add(-(overallBurst - 1) * overallRefill).Sub(now),
+		t.spent.Add(-(overallBurst-1)*overallRefill).Sub(now),
 		t.accounts[name].wait(now, freeFailures),
 		t.addresses[network(address)].wait(now, freeAddressFailures),
 	)

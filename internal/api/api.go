@@ -5,10 +5,12 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -27,7 +29,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Options configures a Server; all fields but Guacamole, PublicURL and Log are required.
+// Options configures a Server; all fields but Guacamole, PublicURL, TLS, Proxies and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
@@ -50,8 +52,14 @@ type Options struct {
 	AuthOff bool
 	// PublicURL is the origin that browsers come from; nil when it is Listen.
 	PublicURL *url.URL
-	Version   string
-	Log       *slog.Logger
+	// TLS serves HTTPS; nil serves HTTP.
+	TLS *tls.Config
+	// Proxies are trusted to tell a client's address; with some of them and
+	// without TLS, nobody else may connect from other machines, and PublicURL
+	// is required.
+	Proxies []netip.Prefix
+	Version string
+	Log     *slog.Logger
 }
 
 // Server is the HTTP side. Make it with New and run it with Serve.
@@ -92,12 +100,12 @@ func New(o Options) (*Server, error) {
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.writeError
-	s.echo.IPExtractor = echo.ExtractIPDirect() // headers that claim another address are anybody's
+	s.echo.IPExtractor = clientAddress(o.Proxies)
 	protect, err := s.sameOrigin()
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(s.logRequest, s.recordChanges, s.recoverPanic, secureHeaders, s.allowedHost, protect, s.authorize, jsonByDefault)
+	s.echo.Use(boundBody, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`."
@@ -149,6 +157,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
+	}
+	l = patientListener{l}
+	if s.o.TLS != nil {
+		l = tls.NewListener(l, s.o.TLS)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()

@@ -181,7 +181,7 @@ func (s *Server) registerAuth() {
 func (s *Server) cookie(session string, expires time.Time) http.Cookie {
 	return http.Cookie{
 		Name: cookieName, Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: s.o.PublicURL != nil && s.o.PublicURL.Scheme == "https",
+		Secure: s.overTLS(),
 	}
 }
 

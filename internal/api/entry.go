@@ -56,7 +56,7 @@ func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
 
 // secureHeaders sets what every answer carries. Styles may be inline, since the
 // terminal makes its own; scripts never are.
-func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "+
@@ -66,11 +66,19 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if s.overTLS() {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		if isAPI(c.Request().URL.Path) {
 			h.Set("Cache-Control", "no-store")
 		}
 		return next(c)
 	}
+}
+
+// overTLS tells whether browsers reach the service by HTTPS: its own, or a proxy's.
+func (s *Server) overTLS() bool {
+	return s.o.TLS != nil || (s.o.PublicURL != nil && s.o.PublicURL.Scheme == "https")
 }
 
 func isAPI(path string) bool {

@@ -99,9 +99,10 @@ func useProblems() {
 			}
 			var detail huma.ErrorDetailer
 			if errors.As(d, &detail) {
-				p.Errors = append(p.Errors, detail.ErrorDetail())
+				// Without the value: it may be a password, or a megabyte.
+				p.Errors = append(p.Errors, &huma.ErrorDetail{Location: detail.ErrorDetail().Location, Message: brief(detail.ErrorDetail().Message)})
 			} else {
-				p.Errors = append(p.Errors, &huma.ErrorDetail{Message: d.Error()})
+				p.Errors = append(p.Errors, &huma.ErrorDetail{Message: brief(d.Error())})
 			}
 		}
 		if len(p.Errors) > 0 {
@@ -109,10 +110,19 @@ func useProblems() {
 			for _, e := range p.Errors {
 				parts = append(parts, strings.TrimPrefix(strings.TrimPrefix(e.Location, "body"), ".")+": "+e.Message)
 			}
-			p.Detail = strings.TrimPrefix(strings.Join(parts, "; "), ": ")
+			p.Detail = brief(strings.TrimPrefix(strings.Join(parts, "; "), ": "))
 		}
 		return p
 	}
+}
+
+// brief cuts a message that quotes what was sent.
+func brief(text string) string {
+	const most = 1000 // bytes
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 func newProblem(status int, code fault.Code, detail string) *Problem {

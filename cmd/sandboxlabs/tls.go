@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+)
+
+// tlsConfig is how the service gets its certificate; the zero value is no TLS.
+type tlsConfig struct {
+	Cert, Key string // files in PEM
+	ACME      acmeConfig
+	// Redirect is the address of a plain listener that sends browsers to HTTPS
+	// and answers ACME's HTTP challenges; empty for none.
+	Redirect string
+}
+
+// acmeConfig is how a certificate is fetched from an authority.
+type acmeConfig struct {
+	Domains   []string
+	Email     string
+	Directory string // the authority's URL; empty is Let's Encrypt
+	Roots     string // file of the roots that the authority's own HTTPS is checked by; empty is the system's
+}
+
+func (c tlsConfig) on() bool { return c.Cert != "" || len(c.ACME.Domains) > 0 }
+
+func addTLSFlags(f *pflag.FlagSet) {
+	f.String("tls-cert", "", "file of the certificate chain in PEM: serve HTTPS; read again when it changes")
+	f.String("tls-key", "", "file of the certificate's key in PEM")
+	f.String("acme-domains", "", "serve HTTPS with a certificate for these names, separated by commas, fetched by ACME (Let's Encrypt)")
+	f.String("acme-email", "", "address that the certificate authority may write to")
+	f.String("acme-directory", "", "URL of another certificate authority's ACME directory")
+	f.String("acme-roots", "", "file of the roots, in PEM, that the authority's own HTTPS is checked by (default: the system's)")
+	f.String("http-listen", "", "second, plain address, such as :80, that sends browsers to HTTPS and answers ACME")
+	f.String("behind-proxy", "", "addresses or networks of the reverse proxies, separated by commas: they do TLS, and tell the client's address in X-Forwarded-For")
+}
+
+// parseTLS reads the options of TLS and proxies. host is that of listen.
+func (c *config) parseTLS(k *koanf.Koanf, host string) error {
+	c.TLS = tlsConfig{Cert: k.String("tls-cert"), Key: k.String("tls-key"), Redirect: k.String("http-listen"), ACME: acmeConfig{
+		Domains: words(k, "acme-domains"), Email: k.String("acme-email"), Directory: k.String("acme-directory"), Roots: k.String("acme-roots"),
+	}}
+	for _, text := range words(k, "behind-proxy") {
+		p, err := netip.ParsePrefix(text)
+		if a, aerr := netip.ParseAddr(text); aerr == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return fmt.Errorf("behind-proxy: %q is neither an address nor a network such as 10.0.0.0/8", text)
+		}
+		c.Proxies = append(c.Proxies, p)
+	}
+	switch {
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls-cert and tls-key: set both, or neither")
+	case c.TLS.Cert != "" && len(c.TLS.ACME.Domains) > 0:
+		return errors.New("acme-domains: set it, or tls-cert and tls-key, but not both")
+	case c.TLS.Redirect != "" && !c.TLS.on():
+		return errors.New("http-listen: it sends browsers to HTTPS, which is off; set tls-cert and tls-key, or acme-domains")
+	case len(c.Proxies) > 0 && c.PublicURL == nil:
+		return errors.New("behind-proxy: set public-url, too, to the address that browsers use")
+	case !c.TLS.on() && len(c.Proxies) == 0 && !isLoopback(host):
+		return fmt.Errorf("listen: %s can be reached from other machines, and passwords would cross the network in the clear; "+
+			"set tls-cert and tls-key, or acme-domains; or behind-proxy, to the address of a reverse proxy that does TLS; or listen to 127.0.0.1:3001", c.Listen)
+	}
+	if c.PublicURL == nil && len(c.TLS.ACME.Domains) > 0 {
+		c.PublicURL = &url.URL{Scheme: "https", Host: c.TLS.ACME.Domains[0]}
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port != "443" {
+			c.PublicURL.Host = net.JoinHostPort(c.TLS.ACME.Domains[0], port)
+		}
+	}
+	return nil
+}
+
+// words splits an option that is a list, in YAML a real one or one text.
+func words(k *koanf.Koanf, name string) []string {
+	list := k.Strings(name)
+	if len(list) == 0 {
+		list = strings.Split(k.String(name), ",")
+	}
+	var out []string
+	for _, word := range list {
+		if word = strings.TrimSpace(word); word != "" {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// server returns what the service's HTTPS listener works with, and the handler
+// of its plain one; nil and nil without TLS.
+func (c config) server(log *slog.Logger) (*tls.Config, http.Handler, error) {
+	plain := toHTTPS(c.PublicURL, c.Listen)
+	if c.TLS.Cert != "" {
+		cert := &certificate{certFile: c.TLS.Cert, keyFile: c.TLS.Key, log: log}
+		if err := cert.load(); err != nil {
+			return nil, nil, err
+		}
+		return &tls.Config{
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.get(time.Now()), nil },
+		}, plain, nil
+	}
+	if len(c.TLS.ACME.Domains) == 0 {
+		return nil, nil, nil
+	}
+	client, err := c.TLS.ACME.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &autocert.Manager{
+		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(filepath.Join(c.DataDir, "acme")),
+		HostPolicy: autocert.HostWhitelist(c.TLS.ACME.Domains...), Email: c.TLS.ACME.Email, Client: client,
+	}
+	config := m.TLSConfig()
+	config.MinVersion = tls.VersionTLS12
+	return config, m.HTTPHandler(plain), nil
+}
+
+func (c acmeConfig) client() (*acme.Client, error) {
+	client := &acme.Client{DirectoryURL: c.Directory}
+	if client.DirectoryURL == "" {
+		client.DirectoryURL = autocert.DefaultACMEDirectory
+	}
+	if c.Roots == "" {
+		return client, nil
+	}
+	text, err := os.ReadFile(c.Roots)
+	if err != nil {
+		return nil, fmt.Errorf("acme-roots: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("acme-roots: %s holds no certificate in PEM", c.Roots)
+	}
+	client.HTTPClient = &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
+	}
+	return client, nil
+}
+
+// toHTTPS sends browsers to the same page at the service's HTTPS address.
+func toHTTPS(public *url.URL, listen string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "Use HTTPS.", http.StatusBadRequest)
+			return
+		}
+		target := url.URL{Scheme: "https", Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+		if public != nil {
+			target.Host = public.Host
+		} else {
+			target.Host = (&url.URL{Host: r.Host}).Hostname()
+			if _, port, err := net.SplitHostPort(listen); err == nil && port != "443" {
+				target.Host = net.JoinHostPort(target.Host, port)
+			}
+		}
+		http.Redirect(w, r, target.String(), http.StatusMovedPermanently)
+	})
+}
+
+// serveRedirects answers on the plain listener until ctx ends.
+func (a *app) serveRedirects(ctx context.Context) error {
+	const patience = 10 * time.Second
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.TLS.Redirect)
+	if err != nil {
+		return fmt.Errorf("http-listen: %w; another program may have the port, or it takes a right to listen there", err)
+	}
+	srv := &http.Server{Handler: a.plain, ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: 16 << 10}
+	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
