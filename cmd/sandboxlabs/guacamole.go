@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ type guacamoleConfig struct {
 	Database    string
 	URL         *url.URL
 	VNCHosts    map[string]string
+	Guacds      map[string]guacamole.Guacd
 	JSONSecret  guacamole.Secret
 	KeepStopped bool
 }
@@ -37,6 +40,7 @@ func addGuacamoleFlags(f *pflag.FlagSet) {
 	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, or file:PATH of a file that holds it; empty: Guacamole is off")
 	f.String("guacamole-url", "", "Guacamole's web address, as browsers reach it")
 	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… for each host its own (default: where they listen)")
+	f.String("guacamole-guacd", "", "address:port at which Guacamole reaches the guacd of the hosts, tls://address:port for TLS; name=…,name=… for each host its own (default: Guacamole's own)")
 	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key, or file:PATH of a file that holds it")
 	f.String("guacamole-stopped", "remove", "remove or keep the connections of nodes that are off")
 }
@@ -59,8 +63,11 @@ func parseGuacamoleConfig(k *koanf.Koanf) (c guacamoleConfig, err error) {
 	default:
 		return c, fmt.Errorf("guacamole-stopped: %q is neither remove nor keep", stopped)
 	}
-	if c.VNCHosts, err = parseVNCHosts(k.String("guacamole-vnc-host")); err != nil {
-		return c, err
+	if c.VNCHosts, err = parseByHost(k.String("guacamole-vnc-host"), parseVNCHost); err != nil {
+		return c, fmt.Errorf("guacamole-vnc-host: %w", err)
+	}
+	if c.Guacds, err = parseByHost(k.String("guacamole-guacd"), parseGuacd); err != nil {
+		return c, fmt.Errorf("guacamole-guacd: %w", err)
 	}
 	text := k.String("guacamole-url")
 	if text == "" && c.Database == "" {
@@ -90,24 +97,42 @@ func secretText(k *koanf.Koanf, name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// parseVNCHosts reads one address for all hosts, or "name=address,…".
-func parseVNCHosts(text string) (map[string]string, error) {
-	hosts := map[string]string{}
+// parseByHost reads one value for all hosts, or "name=value,…".
+func parseByHost[T any](text string, parse func(string) (T, error)) (map[string]T, error) {
+	values := map[string]T{}
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
-		name, address, named := strings.Cut(part, "=")
+		name, value, named := strings.Cut(part, "=")
 		if !named {
-			name, address = "", part
+			name, value = "", part
 		}
-		if _, twice := hosts[name]; twice || address == "" || strings.ContainsAny(address, "/ ") {
-			return nil, fmt.Errorf("guacamole-vnc-host: %q is neither an address nor name=address,name=address", text)
+		v, err := parse(value)
+		if _, twice := values[name]; twice || err != nil {
+			return nil, errors.Join(fmt.Errorf("%q is neither an address nor name=address,name=address", text), err)
 		}
-		hosts[name] = address
+		values[name] = v
 	}
-	return hosts, nil
+	return values, nil
+}
+
+func parseVNCHost(text string) (string, error) {
+	if text == "" || strings.ContainsAny(text, "/ ") {
+		return "", fmt.Errorf("%q is no address", text)
+	}
+	return text, nil
+}
+
+func parseGuacd(text string) (guacamole.Guacd, error) {
+	address, tls := strings.CutPrefix(text, "tls://")
+	host, number, err := net.SplitHostPort(address)
+	port, wrong := strconv.ParseUint(number, 10, 16)
+	if err != nil || wrong != nil || port == 0 || host == "" || strings.ContainsAny(host, "/ ") {
+		return guacamole.Guacd{}, fmt.Errorf("%q is not of the form address:port", text)
+	}
+	return guacamole.Guacd{Host: host, Port: int(port), TLS: tls}, nil
 }
 
 // newGuacamole makes the reconciler, and has it told of the nodes; nil when
@@ -118,7 +143,7 @@ func newGuacamole(a *app, events *event.Broker) (*guacamole.Service, error) {
 		return nil, nil //nolint:nilnil // off is no error
 	}
 	s, err := guacamole.New(guacamole.Options{
-		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, KeepStopped: c.KeepStopped,
+		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
 		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.config.AuthOff},
 		Changed: func(id string) {
 			if n, err := a.nodes.Node(id); err == nil {

@@ -260,6 +260,9 @@ func TestGuacamoleIsOffByDefault(t *testing.T) {
 		{"--guacamole-json-secret=hidden", "32 hexadecimal digits"},
 		{"--guacamole-stopped=maybe", "neither remove nor keep"},
 		{"--guacamole-vnc-host=a,b", "neither an address nor"},
+		{"--guacamole-guacd=a=host:4822,a=host:4823", "neither an address nor"},
+		{"--guacamole-guacd=host", "not of the form address:port"},
+		{"--guacamole-guacd=tls://host:70000", "not of the form address:port"},
 		{"--guacamole-database=file:/nonexistent/file", "no such file"},
 	} {
 		if out, code := l.run("guacamole", "status", c.flag); code == 0 || !strings.Contains(out, c.says) || strings.Contains(out, "hidden") {

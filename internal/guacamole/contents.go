@@ -26,6 +26,7 @@ type connection struct {
 	name       string
 	parent     int // 0: at the top
 	protocol   string
+	guacd      Guacd             // that shows it; the zero value: the web application's own
 	host       string            // of the node
 	parameters map[string]string // all of them, those of others included
 	readers    []int             // the entities that may open it, those of others included
@@ -72,7 +73,8 @@ SELECT e.entity_id, e.name, a.attribute_value,
 
 	// $1 is a node's id, or empty for all.
 	selectConnections = `
-SELECT c.connection_id, c.connection_name, COALESCE(c.parent_id, 0), c.protocol, a.attribute_value, COALESCE(h.attribute_value, ''),
+SELECT c.connection_id, c.connection_name, COALESCE(c.parent_id, 0), c.protocol,
+       COALESCE(c.proxy_hostname, ''), COALESCE(c.proxy_port, 0), COALESCE(c.proxy_encryption_method = 'SSL', false), a.attribute_value, COALESCE(h.attribute_value, ''),
        COALESCE((SELECT json_object_agg(p.parameter_name, p.parameter_value)
                    FROM guacamole_connection_parameter p WHERE p.connection_id = c.connection_id), '{}'),
        ARRAY(SELECT p.entity_id FROM guacamole_connection_permission p
@@ -152,7 +154,7 @@ func readConnections(ctx context.Context, db database, node string) (byNode map[
 	for rows.Next() {
 		var c connection
 		var node string
-		if err := rows.Scan(&c.id, &c.name, &c.parent, &c.protocol, &node, &c.host, &c.parameters, &c.readers); err != nil {
+		if err := rows.Scan(&c.id, &c.name, &c.parent, &c.protocol, &c.guacd.Host, &c.guacd.Port, &c.guacd.TLS, &node, &c.host, &c.parameters, &c.readers); err != nil {
 			return nil, nil, err
 		}
 		if _, known := byNode[node]; known {

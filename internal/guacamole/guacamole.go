@@ -80,6 +80,10 @@ type Options struct {
 	// host's name; the empty name stands for all others. A host without one is
 	// reached at the address that its VNC servers listen on.
 	VNCHosts map[string]string
+	// Guacds are the guacd of each host, by the host's name; the empty name stands
+	// for all others. The screens of a host without one are shown by the guacd that
+	// Guacamole's web application is set up with.
+	Guacds map[string]Guacd
 	// KeepStopped keeps the connection of a node that is off, marked and without a
 	// port, until the node is deleted.
 	KeepStopped bool
@@ -89,6 +93,13 @@ type Options struct {
 	// block. May be nil.
 	Changed func(nodeID string)
 	Log     *slog.Logger
+}
+
+// Guacd is where Guacamole's web application reaches a guacd.
+type Guacd struct {
+	Host string
+	Port int
+	TLS  bool
 }
 
 // State tells whether Guacamole's database can be used.

@@ -222,15 +222,18 @@ func putConnection(ctx context.Context, tx pgx.Tx, w wanted, group int, users ma
 	c := compare(have, w, group, names, users)
 	var b pgx.Batch
 	if !there {
-		const insert = `INSERT INTO guacamole_connection (connection_name, parent_id, protocol) VALUES ($1, $2, $3) RETURNING connection_id`
-		if err := tx.QueryRow(ctx, insert, c.name, group, protocol).Scan(&have.id); err != nil {
+		const insert = `INSERT INTO guacamole_connection (connection_name, parent_id, protocol, proxy_hostname, proxy_port, proxy_encryption_method)
+			VALUES ($1, $2, $3, $4, $5, $6::guacamole_proxy_encryption_method) RETURNING connection_id`
+		if err := tx.QueryRow(ctx, insert, append([]any{c.name, group, protocol}, w.guacd.columns()...)...).Scan(&have.id); err != nil {
 			return connection{}, err
 		}
 		attributes := [2][]string{{nodeMark, connectionMark}, {node, fmt.Sprint(have.id)}}
 		b.Queue(`INSERT INTO guacamole_connection_attribute (connection_id, attribute_name, attribute_value) SELECT $1::int, * FROM unnest($2::text[], $3::text[])`,
 			have.id, attributes[0], attributes[1])
 	} else if c.row {
-		b.Queue(`UPDATE guacamole_connection SET connection_name = $2, parent_id = $3, protocol = $4 WHERE connection_id = $1`, have.id, c.name, group, protocol)
+		b.Queue(`UPDATE guacamole_connection SET connection_name = $2, parent_id = $3, protocol = $4,
+			proxy_hostname = $5, proxy_port = $6, proxy_encryption_method = $7::guacamole_proxy_encryption_method
+			WHERE connection_id = $1`, append([]any{have.id, c.name, group, protocol}, w.guacd.columns()...)...)
 	}
 	if ids := surplus[node]; len(ids) > 0 {
 		b.Queue(`DELETE FROM guacamole_connection WHERE connection_id = ANY ($1)`, ids)
@@ -260,6 +263,18 @@ func putConnection(ctx context.Context, tx pgx.Tx, w wanted, group int, users ma
 	}
 	have.name, have.host = c.name, w.node.Host
 	return have, sendAll(ctx, tx, &b)
+}
+
+// columns are the values of proxy_hostname, proxy_port and proxy_encryption_method.
+func (g Guacd) columns() []any {
+	switch {
+	case g == (Guacd{}):
+		return []any{nil, nil, nil}
+	case g.TLS:
+		return []any{g.Host, g.Port, "SSL"}
+	default:
+		return []any{g.Host, g.Port, "NONE"}
+	}
 }
 
 // syncUsers makes, renames and removes users, and lets them see the group.

@@ -190,6 +190,7 @@ func TestDriftIsCorrected(t *testing.T) {
 		`DELETE FROM guacamole_connection_parameter`,
 		`DELETE FROM guacamole_connection_permission`,
 		`UPDATE guacamole_connection SET connection_name = 'x', parent_id = NULL, protocol = 'ssh'`,
+		`UPDATE guacamole_connection SET proxy_hostname = 'x', proxy_port = 1, proxy_encryption_method = 'SSL'`,
 		`DELETE FROM guacamole_connection_group_permission`,
 		`DELETE FROM guacamole_connection_attribute WHERE attribute_name = 'sandboxlabs-host'`,
 	} {
@@ -265,14 +266,20 @@ func TestUnknownIsLeft(t *testing.T) {
 // A node that libvirt moves is on two hosts for a while.
 func TestMigration(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
-	s := newService(t, g, l, func(o *Options) { o.VNCHosts = map[string]string{"two": "10.0.0.2"} })
+	s := newService(t, g, l, func(o *Options) {
+		o.VNCHosts = map[string]string{"two": "10.0.0.2"}
+		o.Guacds = map[string]Guacd{"": {Host: "guacd.example.org", Port: 4822}, "two": {Host: "10.0.0.2", Port: 4823, TLS: true}}
+	})
 	id := l.run(1, "web1", 5901)
 	s.mustSync(t)
+	if c := g.Connections()["web1"]; c.Guacd != "guacd.example.org 4822 NONE" {
+		t.Errorf("made: %+v", c)
+	}
 	before := g.Connections()["web1"].ID
 	l.change(func() { l.nodes[id] = Node{ID: id, Name: "web1", Host: "two", Running: true} })
 	s.NodeChanged(id)
 	s.mustSync(t)
-	if r := g.Connections()["web1"]; r.ID != before || r.Parameters["hostname"] != "10.0.0.2" {
+	if r := g.Connections()["web1"]; r.ID != before || r.Parameters["hostname"] != "10.0.0.2" || r.Guacd != "10.0.0.2 4823 SSL" {
 		t.Errorf("moved: %+v", r)
 	}
 	l.change(func() { l.unknown["local"] = true; delete(l.nodes, id) })

@@ -40,8 +40,9 @@ type wanted struct {
 	node    Node
 	names   []string          // the best first
 	set     map[string]string // of parameters; the others of ours should be absent
-	off     bool              // kept though the node is off: not made anew
-	viewers []Viewer          // who may open it
+	guacd   Guacd
+	off     bool     // kept though the node is off: not made anew
+	viewers []Viewer // who may open it
 }
 
 // collect finds out what Guacamole should have. Nodes of which that cannot be
@@ -81,7 +82,7 @@ func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report)
 		if n.Running {
 			fresh[id] = screen
 		}
-		w := wanted{node: n, off: screen.absent}
+		w := wanted{node: n, off: screen.absent, guacd: s.guacd(n.Host)}
 		if w.off && !s.o.KeepStopped {
 			continue
 		}
@@ -135,6 +136,14 @@ func (s *Service) parameters(n Node, screen screen) map[string]string {
 		set["password"] = escapeTokens(screen.Password)
 	}
 	return set
+}
+
+// guacd shows the screens of a host.
+func (s *Service) guacd(host string) Guacd {
+	if g, ok := s.o.Guacds[host]; ok {
+		return g
+	}
+	return s.o.Guacds[""]
 }
 
 // address is where guacd reaches the screens of a host; never empty.
@@ -192,7 +201,7 @@ func fit(name, end string) string {
 // change is what it takes to make a connection as it should be.
 type change struct {
 	name   string // the name it should have
-	row    bool   // name, parent or protocol differ
+	row    bool   // name, parent, protocol or guacd differ
 	set    map[string]string
 	drop   []string
 	host   bool
@@ -216,7 +225,7 @@ func compare(have connection, w wanted, group int, names map[string]int, users m
 			break
 		}
 	}
-	c.row = have.name != c.name || have.parent != group || have.protocol != protocol
+	c.row = have.name != c.name || have.parent != group || have.protocol != protocol || have.guacd != w.guacd
 	for _, p := range parameters {
 		value, wanted := w.set[p]
 		old, there := have.parameters[p]

@@ -133,6 +133,7 @@ type Connection struct {
 	Group      string
 	Parameters map[string]string
 	Readers    []string // who may open it
+	Guacd      string   // host, port and encryption of the guacd of its own; empty without one
 }
 
 // Connections returns all connections by name.
@@ -144,7 +145,8 @@ func (d *Database) Connections() map[string]Connection {
 			SELECT connection_id, connection_name, protocol, COALESCE(connection_group_name, ''),
 			       COALESCE((SELECT json_object_agg(parameter_name, parameter_value) FROM guacamole_connection_parameter p WHERE p.connection_id = c.connection_id), '{}'),
 			       ARRAY(SELECT e.name FROM guacamole_connection_permission m JOIN guacamole_entity e USING (entity_id)
-			              WHERE m.connection_id = c.connection_id AND m.permission = 'READ' ORDER BY 1)
+			              WHERE m.connection_id = c.connection_id AND m.permission = 'READ' ORDER BY 1),
+			       concat_ws(' ', proxy_hostname, proxy_port, proxy_encryption_method)
 			  FROM guacamole_connection c LEFT JOIN guacamole_connection_group g ON g.connection_group_id = c.parent_id`)
 		if err != nil {
 			return err
