@@ -128,6 +128,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.registerAuth()
+	s.registerUsers()
+	s.registerGroups()
+	s.registerShares()
 	s.registerAudit()
 	s.registerSystem()
 	s.registerStreams()
