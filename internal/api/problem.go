@@ -52,6 +52,9 @@ var statuses = map[fault.Code]int{
 	fault.IdempotencyReused: http.StatusUnprocessableEntity,
 	fault.TooLarge:          http.StatusRequestEntityTooLarge,
 	fault.TooManyRequests:   http.StatusTooManyRequests,
+	fault.JobNotFound:       http.StatusNotFound,
+	fault.JobExists:         http.StatusConflict,
+	fault.SourceUnavailable: http.StatusBadGateway,
 	fault.Unsupported:       http.StatusConflict,
 	fault.Internal:          http.StatusInternalServerError,
 }

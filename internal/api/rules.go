@@ -83,6 +83,7 @@ var rules = map[string]rule{
 	"PATCH /api/nodes/{id}":                  onNode(access.Manage),
 	"DELETE /api/nodes/{id}":                 onNode(access.Manage),
 	"GET /api/nodes/{id}/xml":                onNode(access.View),
+	"GET /api/nodes/{id}/figures":            onNode(access.View),
 	"GET /api/nodes/{id}/screenshot":         onNode(access.View),
 	"GET /api/nodes/{id}/console/log":        onNode(access.View),
 	"GET /api/nodes/{id}/console/log/search": onNode(access.View),
@@ -115,12 +116,18 @@ var rules = map[string]rule{
 
 	"DELETE /api/images/{id}": onImage(access.Manage),
 
+	"GET /api/jobs":              signedIn, // one's own
+	"GET /api/jobs/{id}":         signedIn, // as above
+	"POST /api/jobs/{id}/cancel": signedIn, // as above
+	"DELETE /api/jobs/{id}":      signedIn, // as above
+
 	"GET /api/audit":        admins,
 	"GET /api/audit/export": admins,
 
-	"GET /api/events": signedIn, // of what one sees
-	"GET /api/hosts":  atLeast(access.RoleInstructor, access.ScopeRead),
-	"GET /metrics":    atLeast(access.RoleAdmin, access.ScopeRead),
+	"GET /api/events":  signedIn, // of what one sees
+	"GET /api/figures": signedIn, // as above
+	"GET /api/hosts":   atLeast(access.RoleInstructor, access.ScopeRead),
+	"GET /metrics":     atLeast(access.RoleAdmin, access.ScopeRead),
 }
 
 // ruleOf returns the rule of a route, whose path is as echo spells it.

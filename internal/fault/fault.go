@@ -53,6 +53,9 @@ const (
 	IdempotencyReused Code = "idempotency_key_reused"
 	TooLarge          Code = "body_too_large"
 	TooManyRequests   Code = "too_many_requests"
+	JobNotFound       Code = "job_not_found"
+	JobExists         Code = "job_exists"
+	SourceUnavailable Code = "source_unavailable"
 	Unsupported       Code = "unsupported"
 	Internal          Code = "internal"
 )

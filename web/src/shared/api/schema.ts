@@ -124,7 +124,7 @@ export interface paths {
         };
         /**
          * Follow all changes (server-sent events)
-         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
+         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
          */
         get: operations["events"];
         put?: never;
@@ -354,6 +354,64 @@ export interface paths {
         post?: never;
         /** Share the image with a user no more */
         delete: operations["unshare-image-with-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List long work, the newest first
+         * @description Administrators see all jobs, others their own. Jobs that have ended are kept for 30 days.
+         */
+        get: operations["list-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a job */
+        get: operations["get-job"];
+        put?: never;
+        post?: never;
+        /** Cancel a job (the same as POST …/cancel) */
+        delete: operations["delete-job"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description What it began is undone; until then its state is cancelling. A job that has ended stays as it is.
+         */
+        post: operations["cancel-job"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1141,6 +1199,66 @@ export interface components {
              */
             virtualSize: number;
         };
+        Job: {
+            /** Format: int64 */
+            attempt: number;
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            done: number;
+            /** @description Why the last attempt failed. */
+            error?: components["schemas"]["JobError"];
+            /**
+             * Format: int64
+             * @description Until the step is done, as it goes now.
+             */
+            etaSeconds?: number;
+            /** Format: date-time */
+            finished?: string;
+            id: string;
+            /** @description What is done, such as image.pull. */
+            kind: string;
+            /** Format: int64 */
+            maxAttempts: number;
+            /**
+             * Format: date-time
+             * @description When it is tried again.
+             */
+            nextAttempt?: string;
+            owner: string;
+            /**
+             * Format: int64
+             * @description Bytes in a second, lately.
+             */
+            rate: number;
+            /** Format: date-time */
+            started?: string;
+            /** @enum {string} */
+            state: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+            /** @description What it does now, such as downloading. Progress is that of the step. */
+            step?: string;
+            target: components["schemas"]["JobTarget"];
+            /**
+             * Format: int64
+             * @description Bytes; 0 when it is not known.
+             */
+            total: number;
+        };
+        JobError: {
+            /** @description As in a problem. */
+            code: string;
+            detail: string;
+        };
+        JobTarget: {
+            host?: string;
+            /** @description It may be there only when the job has succeeded. */
+            id: string;
+            /** @enum {string} */
+            type: "image" | "node";
+        };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
             nextCursor?: string;
@@ -1157,6 +1275,11 @@ export interface components {
         "List-imagesResponse": {
             baseImages: components["schemas"]["Image"][];
             customImages: components["schemas"]["Image"][];
+        };
+        "List-jobsResponse": {
+            jobs: components["schemas"]["Job"][];
+            /** @description Of the next page; absent on the last one. */
+            nextCursor?: string;
         };
         "List-node-sharesResponse": {
             shares: components["schemas"]["Share"][];
@@ -2239,6 +2362,134 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-jobs": {
+        parameters: {
+            query?: {
+                /** @description Jobs in one of these states alone; active stands for those that have not ended. */
+                state?: ("active" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled")[];
+                /** @description nextCursor of the page before. */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-jobsResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
             };
             /** @description Error */
             default: {
