@@ -29,6 +29,7 @@ type inventory struct {
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
+	away     map[string]bool            // hosts whose connection was lost
 	starting map[string]bool            // ids of nodes that are paused because we start them
 	watchers []func(id string)          // never changes once the feeds run
 }
@@ -46,7 +47,7 @@ type feed struct {
 }
 
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
-	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, starting: map[string]bool{}}
+	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
 		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}}
 		inv.nodes[h.Name()] = map[string]Node{}
@@ -328,6 +329,9 @@ func nodeState(state libvirt.DomainState, reason int) State {
 // put stores a node and tells of it when anything changed.
 func (inv *inventory) put(n Node) {
 	inv.mu.Lock()
+	if inv.away[n.Host] { // it was read just before the connection was lost
+		n.State, n.VNCPort = Unreachable, 0
+	}
 	old, known := inv.nodes[n.Host][n.ID]
 	switch {
 	case !n.Active():
@@ -374,10 +378,19 @@ func (inv *inventory) remove(host, id string) {
 	}
 }
 
+// hostUp has all of the host's domains read anew.
+func (inv *inventory) hostUp(host string) {
+	inv.mu.Lock()
+	delete(inv.away, host)
+	inv.mu.Unlock()
+	inv.feeds[host].note("", nil)
+}
+
 // hostDown marks the host's nodes as unreachable.
 func (inv *inventory) hostDown(host string) {
 	inv.feeds[host].setKnown(false)
 	inv.mu.Lock()
+	inv.away[host] = true
 	var changed []string
 	for id, n := range inv.nodes[host] {
 		if n.State != Unreachable {

@@ -280,6 +280,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.up[h.Name()]:
 		case <-tick.C:
 		}
 	}
@@ -292,6 +293,7 @@ func (s *Service) recover(ctx context.Context, host string) error {
 	if err != nil || len(pending) == 0 {
 		return err
 	}
+	var failed []error
 	for _, in := range pending {
 		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
 		var err error
@@ -317,14 +319,14 @@ func (s *Service) recover(ctx context.Context, host string) error {
 				err = s.finishStart(ctx, host, data)
 			}
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", in.Kind, err)
+		if err == nil {
+			err = s.o.Intents.Done(ctx, in.ID)
 		}
-		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
-			return err
+		if err != nil { // it holds up none of the others
+			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // undoCreate removes the overlay of a node whose domain was not defined.

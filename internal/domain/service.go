@@ -74,7 +74,8 @@ type Service struct {
 	o        Options
 	inv      *inventory
 	meter    *meter
-	audience Audience // nil: nobody ever watches
+	up       map[string]chan struct{} // by host, one slot: it was connected; never changes
+	audience Audience                 // nil: nobody ever watches
 
 	// beginning is held, shared, from the record of an intent until inFlight has it.
 	beginning sync.RWMutex
@@ -94,8 +95,12 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	up := map[string]chan struct{}{}
+	for _, h := range o.Hosts.Hosts() {
+		up[h.Name()] = make(chan struct{}, 1)
+	}
 	return &Service{
-		o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
+		up: up, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
 		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }
@@ -120,9 +125,13 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// HostUp has all domains read anew.
+// HostUp has all domains read anew, and what was cut off completed or undone.
 func (s *Service) HostUp(_ context.Context, h *hypervisor.Host) {
-	s.inv.feeds[h.Name()].note("", nil)
+	s.inv.hostUp(h.Name())
+	select {
+	case s.up[h.Name()] <- struct{}{}:
+	default:
+	}
 	s.o.Events.Publish(event.HostChanged, map[string]string{"host": h.Name()})
 }
 
@@ -148,11 +157,10 @@ func (s *Service) Known(host string) bool {
 	return !ok || f.isKnown()
 }
 
-// Place tells where a node is, what it is called and whether it has a QEMU
-// process, from memory.
-func (s *Service) Place(id string) (host, name string, active, ok bool) {
+// Place tells where a node is and whether it has a QEMU process, from memory.
+func (s *Service) Place(id string) (host string, active, ok bool) {
 	n, err := s.inv.get(id)
-	return n.Host, n.Name, n.Active(), err == nil
+	return n.Host, n.Active(), err == nil
 }
 
 // UsersOf names the nodes of a host that have the file at path for a disk, or
