@@ -54,7 +54,7 @@ type incoming struct {
 	// Size only what was announced. Nobody can resume it.
 	Once     bool      `gorm:"not null"`
 	Complete bool      `gorm:"not null"`
-	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Ended
+	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Lives
 	Expires  time.Time `gorm:"not null"`
 }
 
@@ -244,12 +244,12 @@ func (s *Service) hold(ctx context.Context, host, id string) (row incoming, rele
 	if row, err = s.upload(ctx, row.Host, id); err != nil {
 		return row, nil, err
 	}
-	if row.Holder != "" && row.Holder != s.o.Intents.Holder() {
-		ended, err := s.o.Intents.Ended(ctx, row.Holder)
+	if row.Holder != "" {
+		lives, err := s.o.Intents.Lives(ctx, row.Holder)
 		if err != nil {
 			return row, nil, err
 		}
-		if !ended {
+		if lives && row.Holder != s.o.Intents.Holder() {
 			return row, nil, uploadBusy(id)
 		}
 	}
@@ -318,10 +318,11 @@ func (s *Service) discard(ctx context.Context, row incoming) error {
 }
 
 // recoverUploads gives up the uploads that nobody can go on with: those that a
-// crash of the service cut off in their one request, and those that expired.
+// crash of the service cut off in their one request, whatever had come by then,
+// and those that expired.
 func (s *Service) recoverUploads(ctx context.Context, host string) error {
 	var rows []incoming
-	if err := s.o.DB.WithContext(ctx).Where("host = ? AND NOT complete AND (once OR expires < ?)", host, time.Now()).Find(&rows).Error; err != nil {
+	if err := s.o.DB.WithContext(ctx).Where("host = ? AND (once OR NOT complete AND expires < ?)", host, time.Now()).Find(&rows).Error; err != nil {
 		return fmt.Errorf("list the uploads: %w", err)
 	}
 	for _, row := range rows {
