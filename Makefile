@@ -91,6 +91,10 @@ lint: setup-test web ## Check format, style, known weaknesses and types
 bench: build micro ## Measure against virsh and cp
 	$(WITH_LIBVIRT) go test -tags bench -count=1 -timeout 30m -v ./internal/bench
 
+.PHONY: fault
+fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root
+	SANDBOXLABS_FAULT_ROUNDS=$${SANDBOXLABS_FAULT_ROUNDS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 2h -v -run 'TestFault' ./cmd/sandboxlabs
+
 .PHONY: screenshots
 screenshots: build micro ## Draw the pictures of the browser UI anew
 	cd web && ../$(WITH_LIBVIRT) npm run screenshots

@@ -22,7 +22,7 @@ func TestHostHangs(t *testing.T) {
 	l.launch(nil, hosts)
 	l.awaitHealth("ok")
 
-	h.in("kill -STOP $(cat /run/libvirtd.pid)")
+	h.freeze()
 	var wg sync.WaitGroup
 	for _, name := range []string{"a", "b", "c"} {
 		wg.Go(func() {
@@ -37,7 +37,7 @@ func TestHostHangs(t *testing.T) {
 	}
 	wg.Wait()
 	l.awaitHealth("degraded")
-	h.in("kill -CONT $(cat /run/libvirtd.pid)")
+	h.thaw()
 	l.awaitHealth("ok")
 	left := func() string {
 		out, err := exec.CommandContext(t.Context(), "virsh", "-q", "-c", h.uri(), "vol-list", l.nodesPool()).CombinedOutput()

@@ -91,8 +91,8 @@ func (h *otherHost) uri() string {
 	return "qemu+unix:///system?socket=" + filepath.Join(h.dir, "libvirt-sock")
 }
 
-// in runs a command inside.
-func (h *otherHost) in(command string) string {
+// first is the first process inside.
+func (h *otherHost) first() string {
 	h.t.Helper()
 	child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.holder.Process.Pid, h.holder.Process.Pid))
 	if err != nil {
@@ -101,7 +101,26 @@ func (h *otherHost) in(command string) string {
 	if _, err := strconv.Atoi(strings.TrimSpace(string(child))); err != nil {
 		h.t.Fatalf("the first process inside: %v", err)
 	}
-	out, err := exec.CommandContext(h.t.Context(), "nsenter", "-t", strings.TrimSpace(string(child)), "-m", "-u", "-p", "sh", "-c", command).CombinedOutput()
+	return strings.TrimSpace(string(child))
+}
+
+// path is where a file of the inside is for those outside.
+func (h *otherHost) path(inside string) string {
+	return filepath.Join("/proc", h.first(), "root", inside)
+}
+
+// The states of its libvirtd.
+func (h *otherHost) freeze() { h.in("kill -STOP $(cat /run/libvirtd.pid)") }
+func (h *otherHost) thaw()   { h.in("kill -CONT $(cat /run/libvirtd.pid)") }
+func (h *otherHost) kill() {
+	h.in("pid=$(cat /run/libvirtd.pid); kill -KILL $pid; while [ -e /proc/$pid ]; do sleep 0.05; done")
+}
+func (h *otherHost) restart() { h.in("libvirtd -d -p /run/libvirtd.pid") }
+
+// in runs a command inside.
+func (h *otherHost) in(command string) string {
+	h.t.Helper()
+	out, err := exec.CommandContext(h.t.Context(), "nsenter", "-t", h.first(), "-m", "-u", "-p", "sh", "-c", command).CombinedOutput()
 	if err != nil {
 		h.t.Fatalf("%s: %v\n%s", command, err, out)
 	}
@@ -132,7 +151,7 @@ func TestHostRestart(t *testing.T) {
 	h.in("kill $(cat /run/libvirtd.pid); while [ -e /proc/$(cat /run/libvirtd.pid 2>/dev/null || echo none) ]; do sleep 0.1; done")
 	c.status("offline")
 	l.awaitHealth("degraded")
-	h.in("libvirtd -d -p /run/libvirtd.pid")
+	h.restart()
 	c.status("connected")
 	next := 0
 	c.wait("ten more", patience, func() bool {

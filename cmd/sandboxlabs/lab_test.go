@@ -43,8 +43,9 @@ type lab struct {
 	auth    bool
 	tls     bool // the client speaks HTTPS
 	client  *http.Client
-	token   string // sent with every request when it is set
-	cookie  string // sent in its place when that is empty
+	token   string     // sent with every request when it is set
+	cookie  string     // sent in its place when that is empty
+	own     *otherHost // whose libvirt it works with; nil: the machine's
 	service *process
 	all     []*process
 }
@@ -81,6 +82,24 @@ func newRunningLab(t *testing.T) *lab {
 	l.addMicro()
 	l.start()
 	return l
+}
+
+// newLabApart is newLab with a libvirtd of its own, to which anything may be
+// done, and that takes all that it holds with it.
+func newLabApart(t *testing.T) *lab {
+	t.Helper()
+	h := startOtherHost(t)
+	l := newLab(t)
+	l.own = h
+	return l
+}
+
+// uri is how virsh reaches the lab's libvirt.
+func (l *lab) uri() string {
+	if l.own != nil {
+		return l.own.uri()
+	}
+	return libvirtURI
 }
 
 // guests are the places for tests whose guests run: emulation takes a CPU each.
@@ -127,10 +146,14 @@ func (l *lab) flags() []string {
 	if l.auth {
 		auth = "on"
 	}
-	return []string{
+	flags := []string{
 		"--config=/dev/null", "--listen=" + l.address, "--data-dir=" + l.dataDir, "--auth=" + auth,
 		"--images-pool=" + l.imagesPool(), "--nodes-pool=" + l.nodesPool(),
 	}
+	if l.own != nil {
+		flags = append(flags, "--hosts=local="+l.own.uri())
+	}
+	return flags
 }
 
 // process is the program, running.
@@ -289,17 +312,17 @@ func said(text string) func() string { return func() string { return text } }
 // virsh runs virsh, which sees what a user's other tools see.
 func (l *lab) virsh(args ...string) string {
 	l.t.Helper()
-	out, err := tryVirsh(args...)
+	out, err := l.tryVirsh(args...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return out
 }
 
-func tryVirsh(args ...string) (string, error) {
+func (l *lab) tryVirsh(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "virsh", append([]string{"-q", "-c", libvirtURI}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "virsh", append([]string{"-q", "-c", l.uri()}, args...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("virsh %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -341,14 +364,14 @@ func (l *lab) definition(domain string, flags ...string) libvirtxml.Domain {
 
 // domains lists the domains that are the lab's: by their name, or by their disk.
 func (l *lab) domains() []string {
-	list, err := tryVirsh("list", "--all", "--uuid")
+	list, err := l.tryVirsh("list", "--all", "--uuid")
 	if err != nil {
 		l.t.Error(err)
 	}
 	var ours []string
 	for id := range strings.FieldsSeq(list) {
 		// Other tests' domains come and go meanwhile.
-		if text, err := tryVirsh("dumpxml", id); err == nil && strings.Contains(text, l.prefix) {
+		if text, err := l.tryVirsh("dumpxml", id); err == nil && strings.Contains(text, l.prefix) {
 			ours = append(ours, id)
 		}
 	}
@@ -357,37 +380,34 @@ func (l *lab) domains() []string {
 
 // remove takes everything of the lab out of libvirt.
 func (l *lab) remove() {
+	if l.own != nil {
+		return // it goes with its host
+	}
 	for _, id := range l.domains() {
-		_, _ = tryVirsh("destroy", id)
-		_, _ = tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
+		_, _ = l.tryVirsh("destroy", id)
+		_, _ = l.tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
 	}
 	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
-		if _, err := tryVirsh("pool-refresh", pool); err == nil {
-			list, _ := tryVirsh("vol-list", pool)
+		if _, err := l.tryVirsh("pool-refresh", pool); err == nil {
+			list, _ := l.tryVirsh("vol-list", pool)
 			for line := range strings.Lines(list) {
 				if fields := strings.Fields(line); len(fields) > 0 {
-					_, _ = tryVirsh("vol-delete", fields[0], "--pool", pool)
+					_, _ = l.tryVirsh("vol-delete", fields[0], "--pool", pool)
 				}
 			}
-			_, _ = tryVirsh("pool-destroy", pool)
+			_, _ = l.tryVirsh("pool-destroy", pool)
 		}
 		// The folder alone: what is still in it is shown by inspect.
 		_ = os.Remove(filepath.Join(poolsFolder, pool))
-		_, _ = tryVirsh("pool-undefine", pool)
+		_, _ = l.tryVirsh("pool-undefine", pool)
 	}
 }
 
 // inspect is the last look: nothing of the lab is left, and no process of its
 // found a data race.
 func (l *lab) inspect() {
-	for _, id := range l.domains() {
-		l.t.Errorf("domain %s is left behind", id)
-	}
-	if pools, err := tryVirsh("pool-list", "--all", "--name"); err != nil || strings.Contains(pools, l.prefix) {
-		l.t.Errorf("pools are left behind: %v\n%s", err, pools)
-	}
-	if files, _ := filepath.Glob(filepath.Join(poolsFolder, l.prefix+"*")); len(files) > 0 {
-		l.t.Errorf("files are left behind: %q", files)
+	if l.own == nil {
+		l.inspectHost()
 	}
 	for _, p := range l.all {
 		if log := p.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic: ") {
@@ -395,6 +415,18 @@ func (l *lab) inspect() {
 		} else if l.t.Failed() {
 			l.t.Logf("%q printed:\n%s%s", p.cmd.Args[1:], p.out, tail(log))
 		}
+	}
+}
+
+func (l *lab) inspectHost() {
+	for _, id := range l.domains() {
+		l.t.Errorf("domain %s is left behind", id)
+	}
+	if pools, err := l.tryVirsh("pool-list", "--all", "--name"); err != nil || strings.Contains(pools, l.prefix) {
+		l.t.Errorf("pools are left behind: %v\n%s", err, pools)
+	}
+	if files, _ := filepath.Glob(filepath.Join(poolsFolder, l.prefix+"*")); len(files) > 0 {
+		l.t.Errorf("files are left behind: %q", files)
 	}
 }
 

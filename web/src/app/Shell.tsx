@@ -15,7 +15,6 @@ import { Link, Outlet, useLocation } from "react-router";
 import { HostBanners } from "../features/hosts/HostBanners";
 import { UserMenu } from "../features/session/UserMenu";
 import { paths } from "../shared/paths";
-import { Later } from "../shared/ui/Later";
 import { HelpMenu } from "./HelpMenu";
 import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
@@ -24,7 +23,6 @@ import { ThemeMenu } from "./ThemeMenu";
 const mainID = "main";
 
 const places = [
-  { to: paths.home, text: "Dashboard" },
   { to: paths.nodes, text: "Nodes" },
   { to: paths.images, text: "Images" },
 ] as const;
@@ -42,7 +40,7 @@ export function Shell() {
           <MastheadMain>
             <MastheadBrand>
               <MastheadLogo
-                component={(props: object) => <Link {...props} to={paths.home} aria-label="SandboxLabs, to the dashboard" />}
+                component={(props: object) => <Link {...props} to={paths.nodes} aria-label="SandboxLabs, to the nodes" />}
               >
                 <Logo size={32} />
                 <span className="sl-wordmark">SandboxLabs</span>
@@ -54,7 +52,7 @@ export function Shell() {
               <Nav variant="horizontal" aria-label="Places">
                 <NavList>
                   {places.map(({ to, text }) => (
-                    <NavItem key={to} itemId={to} isActive={pathname === to || (to !== paths.home && pathname.startsWith(`${to}/`))}>
+                    <NavItem key={to} itemId={to} isActive={pathname === to || pathname.startsWith(`${to}/`)}>
                       <Link to={to}>{text}</Link>
                     </NavItem>
                   ))}
@@ -72,9 +70,7 @@ export function Shell() {
     >
       <LiveUpdates />
       <HostBanners />
-      <Later what="the page">
-        <Outlet />
-      </Later>
+      <Outlet />
     </Page>
   );
 }

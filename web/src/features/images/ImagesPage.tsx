@@ -9,7 +9,7 @@ import { useImages } from "./api/listImages";
 import { ImagesTable } from "./components/ImagesTable";
 
 /** All images, and the way to bring new ones. */
-export default function ImagesPage() {
+export function ImagesPage() {
   const images = useImages();
   return (
     <>

@@ -1,15 +1,13 @@
 import type { Node } from "../../shared/api/types";
 
-/** Nodes by what matters of their state; "other" is all that is neither running nor stopped. */
-export type NodeGroup = "running" | "stopped" | "other";
-/** What the list can be narrowed to. */
-export type StateFilter = "all" | NodeGroup;
+/** The states that the list can be narrowed to; "other" is all that is neither running nor stopped. */
+export type StateFilter = "all" | "running" | "stopped" | "other";
 
 export function readStateFilter(value: string | null): StateFilter {
   return value === "running" || value === "stopped" || value === "other" ? value : "all";
 }
 
-export function stateGroup(node: Node): NodeGroup {
+export function stateGroup(node: Node): Exclude<StateFilter, "all"> {
   return node.state === "running" || node.state === "stopped" ? node.state : "other";
 }
 
