@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // statuses maps codes to HTTP statuses: the one place that does.
@@ -155,7 +156,10 @@ func (s *Server) problem(ctx context.Context, request string, err error) (p *Pro
 		return newProblem(he.Code, codeOfStatus(he.Code), http.StatusText(he.Code)+": "+request+". /api/docs lists what there is.")
 	}
 	var f *fault.Error
-	if !errors.As(err, &f) {
+	if store.IsFull(err) {
+		f = fault.Wrap(err, fault.StorageFull, "The service's own database has no room left, so nothing was changed. Make room on the disk of its data-dir, or of its PostgreSQL.")
+	}
+	if f == nil && !errors.As(err, &f) {
 		if ctx.Err() == nil { // a client that went away needs no answer
 			s.o.Log.Error("request failed", "request", request, "error", err)
 		}

@@ -1,0 +1,23 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/mattn/go-sqlite3"
+)
+
+const postgresDiskFull = "53100"
+
+// IsFull tells whether an error says that the database has no room to write.
+func IsFull(err error) bool {
+	var embedded sqlite3.Error
+	var server *pgconn.PgError
+	switch {
+	case errors.As(err, &embedded):
+		return embedded.Code == sqlite3.ErrFull
+	case errors.As(err, &server):
+		return server.Code == postgresDiskFull
+	}
+	return false
+}
