@@ -19,7 +19,7 @@ packages=(
 	# Building the micro image.
 	e2fsprogs fakeroot fdisk grub-common kmod xz-utils zstd
 )
-test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps)
+test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2)
 
 say() { echo "setup: $*"; }
 warn() { echo "setup: warning: $*" >&2; }

@@ -32,6 +32,7 @@ for d in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
 done
 mkdir -p /var/lib/libvirt/images
 mount --bind "$dir/etc" /etc/libvirt
+ip link set lo up # of a network of its own
 virtlogd -d -p /run/virtlogd.pid
 libvirtd -d -p /run/libvirtd.pid
 # The first process of a namespace has to take its dead, such as a QEMU that is
@@ -39,8 +40,9 @@ libvirtd -d -p /run/libvirtd.pid
 while :; do sleep 0.2; done
 `
 
-// startOtherHost needs to be root, and is skipped for anybody else.
-func startOtherHost(t *testing.T) *otherHost {
+// startOtherHost needs to be root, and is skipped for anybody else. It shares the
+// machine's network, unless further namespaces are asked for ("--net").
+func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("a second libvirtd in namespaces of its own needs root")
@@ -61,7 +63,8 @@ func startOtherHost(t *testing.T) *otherHost {
 			t.Fatal(err)
 		}
 	}
-	h.holder = exec.Command("unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", otherHostScript, "sh", dir) //nolint:noctx // it is killed by the test's end
+	args := append(namespaces, "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", otherHostScript, "sh", dir)
+	h.holder = exec.Command("unshare", args...) //nolint:noctx // it is killed by the test's end
 	out := &output{}
 	h.holder.Stdout, h.holder.Stderr = out, out
 	h.holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -120,7 +123,7 @@ func (h *otherHost) restart() { h.in("libvirtd -d -p /run/libvirtd.pid") }
 // in runs a command inside.
 func (h *otherHost) in(command string) string {
 	h.t.Helper()
-	out, err := exec.CommandContext(h.t.Context(), "nsenter", "-t", h.first(), "-m", "-u", "-p", "sh", "-c", command).CombinedOutput()
+	out, err := exec.CommandContext(h.t.Context(), "nsenter", "-t", h.first(), "-m", "-u", "-n", "-p", "sh", "-c", command).CombinedOutput()
 	if err != nil {
 		h.t.Fatalf("%s: %v\n%s", command, err, out)
 	}

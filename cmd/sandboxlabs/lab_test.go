@@ -46,6 +46,7 @@ type lab struct {
 	token   string     // sent with every request when it is set
 	cookie  string     // sent in its place when that is empty
 	own     *otherHost // whose libvirt it works with; nil: the machine's
+	within  []string   // a command that starts the program; see launchOnSmallDisk
 	service *process
 	all     []*process
 }
@@ -84,11 +85,11 @@ func newRunningLab(t *testing.T) *lab {
 	return l
 }
 
-// newLabApart is newLab with a libvirtd of its own, to which anything may be
+// newLabApart is newLab with a libvirtd and a network of its own, to which anything may be
 // done, and that takes all that it holds with it.
 func newLabApart(t *testing.T) *lab {
 	t.Helper()
-	h := startOtherHost(t)
+	h := startOtherHost(t, "--net")
 	l := newLab(t)
 	l.own = h
 	return l
@@ -186,7 +187,8 @@ func (o *output) String() string {
 func (l *lab) spawn(env []string, args ...string) *process {
 	l.t.Helper()
 	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], args...) //nolint:noctx // it is killed by the lab's end
+	command := append(append(slices.Clone(l.within), os.Args[0]), args...)
+	p.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx // it is killed by the lab's end
 	p.cmd.Env = append(append(os.Environ(), runVariable+"=1"), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
