@@ -24,6 +24,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/web"
@@ -38,6 +39,7 @@ type app struct {
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
 	nodes   *domain.Service
+	jobs    *job.Service
 	console *console.Manager
 	display *display.Service
 	access  *access.Service
@@ -62,7 +64,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations())
+	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations())
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
@@ -101,6 +103,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if err != nil {
 		return nil, err
 	}
+	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Intents: intents, Events: events, Log: log}); err != nil {
+		return nil, err
+	}
 	a.console, err = console.New(console.Options{
 		Hosts: a.hosts, Nodes: a.nodes, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
 	})
@@ -124,7 +129,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, Version: version, Log: log,
 	}
 	if a.guacamole != nil {
@@ -167,8 +172,8 @@ func (a *app) runBackend(ctx context.Context) error {
 }
 
 // Serve answers requests on l until ctx ends. Guests are libvirt's: they go on.
-// The hosts stay connected until the last request is over, so that what is
-// broken off is undone at once and not at the next start.
+// The hosts stay connected until the last request and the last job are over, so
+// that what is broken off is undone at once and not at the next start.
 func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -185,7 +190,10 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	}
 	g.Go(func() error {
 		defer stop()
-		return a.server.Serve(ctx, l)
+		last, ctx := errgroup.WithContext(ctx)
+		last.Go(func() error { return a.jobs.Run(ctx) })
+		last.Go(func() error { return a.server.Serve(ctx, l) })
+		return last.Wait()
 	})
 	return g.Wait()
 }

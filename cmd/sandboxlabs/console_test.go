@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -191,6 +192,8 @@ func TestConsoleCommand(t *testing.T) {
 	p.types("printf '\\344\\270\\255\\033[0m\\n'\r")
 	p.sees("中\x1b[0m")
 
+	l.sizes(p, n.ID)
+
 	// Another program takes the console, and it is taken back.
 	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", n.ID) //nolint:noctx // it is killed below
 	virshTTY, err := pty.Start(virsh)
@@ -228,6 +231,43 @@ func TestConsoleCommand(t *testing.T) {
 	p.sees("The node was deleted")
 	p.leaves(1)
 	l.stop()
+}
+
+// sizes has the guest follow the size of the terminal, through the guest agent:
+// also one that was told before the agent was there.
+func (l *lab) sizes(p *person, id string) {
+	l.t.Helper()
+	resize := func(cols, rows uint16) {
+		l.t.Helper()
+		if err := pty.Setsize(p.tty, &pty.Winsize{Cols: cols, Rows: rows}); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	await := func(size string) {
+		l.t.Helper()
+		p.types("until [ \"$(stty size)\" = '" + size + "' ]; do usleep 200000; done; echo size=$((7+7))\r")
+		p.sees("size=14")
+		p.sees("# ")
+	}
+	await("30 100") // it was told before the guest was on
+	resize(132, 50)
+	await("50 132")
+
+	reader := l.consoleAt(url.Values{"nodeId": {id}, "readonly": {"true"}})
+	reader.status("connected")
+	reader.tells(`{"type":"resize","cols":10,"rows":10}`)
+	connected := func() bool {
+		return strings.Contains(l.virsh("dumpxml", id), "org.qemu.guest_agent.0' state='connected'")
+	}
+	p.types("agent=$(tr '\\0' ' ' </proc/$(pidof qemu-ga)/cmdline); killall qemu-ga; echo killed=$((1+1))\r")
+	p.sees("killed=2")
+	until(l.t, promptly, said("the agent is gone"), func() bool { return !connected() })
+	resize(90, 40)
+	p.types("stty size; $agent; echo started=$((2+2))\r")
+	p.sees("\n50 132\r\n")
+	p.sees("started=4")
+	await("40 90")
+	_ = reader.socket.CloseNow()
 }
 
 func (l *lab) leavesBySignal(id string) {

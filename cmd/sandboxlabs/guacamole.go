@@ -144,7 +144,7 @@ func newGuacamole(a *app, events *event.Broker) (*guacamole.Service, error) {
 	}
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
-		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.config.AuthOff},
+		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.nodes, a.config.AuthOff},
 		Changed: func(id string) {
 			if n, err := a.nodes.Node(id); err == nil {
 				events.Publish(event.NodeChanged, n)
@@ -192,21 +192,25 @@ func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen
 // guacamoleViewers is the accounts as package guacamole sees them.
 type guacamoleViewers struct {
 	access  *access.Service
+	nodes   *domain.Service
 	authOff bool
 }
 
 var _ guacamole.Viewers = guacamoleViewers{}
 
-// Viewers lists the accounts that may see nodes: administrators see all of them.
+// Viewers lists the accounts that may come in. A screen in Guacamole takes keys, so
+// that it is for those who may use the node, and not for those who may look on.
 func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, error) {
-	accounts, err := g.access.Users(ctx)
+	all, err := g.access.AllRights(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []guacamole.Viewer
-	for _, u := range accounts {
-		all := u.Role == access.RoleAdmin
-		list = append(list, guacamole.Viewer{ID: u.ID, Name: u.Name, Sees: func(guacamole.Node) bool { return all }})
+	for _, rights := range all {
+		list = append(list, guacamole.Viewer{ID: rights.UserID, Name: rights.Name, Sees: func(gn guacamole.Node) bool {
+			n, err := g.nodes.Node(gn.ID)
+			return err == nil && rights.On(api.NodeObject(n)) >= access.Use
+		}})
 	}
 	if g.authOff {
 		everybody := access.Open()

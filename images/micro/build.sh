@@ -66,6 +66,8 @@ packages() {
 		apt_cache depends --important "$kernel" | sed -n 's/^ *Depends: \(linux-modules-[0-9][^ ]*\)$/\1/p'
 		printf '%s\n' busybox-static grub-pc-bin dropbear-bin
 		apt_cache depends --recurse --important dropbear-bin | grep '^[a-z]'
+		# What this pre-depends on is for its init scripts, which stay out.
+		apt_cache depends --recurse --important --no-pre-depends qemu-guest-agent | grep '^[a-z]'
 	} | sort -u)
 	# shellcheck disable=SC2086 # one word for each package
 	found=$(apt_cache show --no-all-versions $names | awk '$1 == "Package:" { name = $2 } $1 == "Version:" { print name, $2 }')
@@ -184,6 +186,7 @@ make_rootfs() {
 	done
 	add_program usr/sbin/dropbear
 	add_program usr/bin/dbclient
+	add_program usr/sbin/qemu-ga
 	ln -s dbclient "$root/usr/bin/ssh"
 
 	module_files "${boot_modules[@]}" "${guest_modules[@]}" "${spare_modules[@]}" >"$work/guest-modules"

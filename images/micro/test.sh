@@ -79,6 +79,7 @@ define() {
 		    </disk>
 		    $1
 		    $interface
+		    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 		    <serial type='pty'/>
 		    <console type='pty'/>
 		    <graphics type='vnc' autoport='yes' listen='127.0.0.1'/>
@@ -140,6 +141,10 @@ console "job control" <<-'STEPS'
 	expect 50 132
 STEPS
 passed "job control: stop, continue, kill, interrupt; the terminal takes a size"
+
+within 20 "no guest agent answers" virsh qemu-agent-command "$name" '{"execute":"guest-ping"}' >/dev/null 2>&1
+virsh domifaddr "$name" --source agent | grep ' lo ' >/dev/null || fail "the guest agent tells no addresses"
+passed "guest agent: answers, and tells addresses"
 
 console "the seed" <<-STEPS
 	send

@@ -39,6 +39,10 @@ type Principal struct {
 	SessionID string   // names the session, opens nothing; empty without a session
 	TokenID   string   // the bearer token's id; empty without one
 	Scopes    ScopeSet // what the token is good for
+
+	// What Refresh looks the session up by.
+	sessionKey string
+	epoch      int64
 }
 
 // Open is the principal of every request to a service whose sign-in is switched

@@ -40,5 +40,62 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().CreateTable(&User{}, &Session{}, &Token{})
 		},
-	}}
+	}, rightsMigration()}
+}
+
+// rightsMigration makes room for groups, for what is shared, and for what bounds
+// accounts and tokens.
+func rightsMigration() *gormigrate.Migration {
+	return &gormigrate.Migration{
+		ID: "2026112420_rights",
+		Migrate: func(tx *gorm.DB) error {
+			type User struct {
+				ID             string `gorm:"primaryKey;type:varchar(36)"`
+				Disabled       bool   `gorm:"not null;default:false"`
+				QuotaNodes     *int64
+				QuotaRunning   *int64
+				QuotaCPUs      *int64 `gorm:"column:quota_cpus"`
+				QuotaRAMMiB    *int64 `gorm:"column:quota_ram_mib"`
+				QuotaDiskBytes *int64
+				QuotaUploads   *int64
+			}
+			type Token struct {
+				Scopes string `gorm:"type:varchar(64);not null;default:''"`
+			}
+			type Group struct {
+				ID      string    `gorm:"primaryKey;type:varchar(36)"`
+				Name    string    `gorm:"type:varchar(64);not null;uniqueIndex:idx_groups_name"`
+				Created time.Time `gorm:"not null"`
+			}
+			type GroupMember struct {
+				GroupID string `gorm:"primaryKey;type:varchar(36)"`
+				Group   Group  `gorm:"constraint:OnDelete:CASCADE"`
+				UserID  string `gorm:"primaryKey;type:varchar(36);index:idx_group_members_user_id"`
+				User    User   `gorm:"constraint:OnDelete:CASCADE"`
+			}
+			// Of UserID and GroupID one is set. NULLs differ from each other, so
+			// that each unique index holds for its own kind of row alone.
+			type Share struct {
+				ID       string    `gorm:"primaryKey;type:varchar(36)"`
+				Kind     string    `gorm:"type:varchar(16);not null;uniqueIndex:idx_shares_user;uniqueIndex:idx_shares_group"`
+				ObjectID string    `gorm:"type:varchar(255);not null;uniqueIndex:idx_shares_user;uniqueIndex:idx_shares_group"`
+				UserID   *string   `gorm:"type:varchar(36);uniqueIndex:idx_shares_user;index:idx_shares_user_id"`
+				User     *User     `gorm:"constraint:OnDelete:CASCADE"`
+				GroupID  *string   `gorm:"type:varchar(36);uniqueIndex:idx_shares_group;index:idx_shares_group_id"`
+				Group    *Group    `gorm:"constraint:OnDelete:CASCADE"`
+				Level    int       `gorm:"not null"`
+				Created  time.Time `gorm:"not null"`
+			}
+			m := tx.Migrator()
+			for _, column := range []string{"Disabled", "QuotaNodes", "QuotaRunning", "QuotaCPUs", "QuotaRAMMiB", "QuotaDiskBytes", "QuotaUploads"} {
+				if err := m.AddColumn(&User{}, column); err != nil {
+					return err
+				}
+			}
+			if err := m.AddColumn(&Token{}, "Scopes"); err != nil {
+				return err
+			}
+			return m.CreateTable(&Group{}, &GroupMember{}, &Share{})
+		},
+	}
 }

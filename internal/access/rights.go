@@ -2,8 +2,12 @@ package access
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // Level is what somebody may do with a node or an image. Each includes those
@@ -44,6 +48,23 @@ func (s ScopeSet) Has(scope Scope) bool {
 	return s == "" || scope == "" || scope == ScopeRead || slices.Contains(strings.Fields(string(s)), string(scope))
 }
 
+// scopeSet puts scopes together, each once and in order; fault.Invalid for one that
+// is not known.
+func scopeSet(scopes []Scope) (ScopeSet, error) {
+	var words []string
+	for _, s := range []Scope{ScopeRead, ScopeNodes, ScopeImages, ScopeAdmin} {
+		if slices.Contains(scopes, s) {
+			words = append(words, string(s))
+		}
+	}
+	for _, s := range scopes {
+		if !slices.Contains(words, string(s)) {
+			return "", fault.Field("scopes", "A scope is read, nodes, images or admin.")
+		}
+	}
+	return ScopeSet(strings.Join(words, " ")), nil
+}
+
 var ranks = []Role{RoleViewer, RoleStudent, RoleInstructor, RoleAdmin}
 
 // AtLeast tells whether a role is other or a more powerful one.
@@ -72,26 +93,80 @@ type Object struct {
 // Rights are what a principal may do, as of the moment they were asked for.
 type Rights struct {
 	Principal
+	shares given // none for administrators, who need none
 }
 
 // Rights returns what a principal may do now.
-func (s *Service) Rights(_ context.Context, p Principal) (Rights, error) {
-	return Rights{Principal: p}, nil
+func (s *Service) Rights(ctx context.Context, p Principal) (Rights, error) {
+	r := Rights{Principal: p}
+	if p.Role == RoleAdmin || p.UserID == "" {
+		return r, nil
+	}
+	var err error
+	r.shares, err = sharedWith(s.db.WithContext(ctx), p.UserID)
+	return r, err
+}
+
+// AllRights returns the rights of all accounts that may come in.
+func (s *Service) AllRights(ctx context.Context) ([]Rights, error) {
+	var users []user
+	if err := s.db.WithContext(ctx).Where("NOT disabled").Order("name").Find(&users).Error; err != nil {
+		return nil, fmt.Errorf("list the accounts: %w", err)
+	}
+	var shares []share
+	if err := s.db.WithContext(ctx).Find(&shares).Error; err != nil {
+		return nil, fmt.Errorf("list the shares: %w", err)
+	}
+	var members []groupMember
+	if err := s.db.WithContext(ctx).Find(&members).Error; err != nil {
+		return nil, fmt.Errorf("list the groups' members: %w", err)
+	}
+	byUser, byGroup := map[string]given{}, map[string][]string{}
+	for _, u := range users {
+		byUser[u.ID] = given{}
+	}
+	for _, m := range members {
+		byGroup[m.GroupID] = append(byGroup[m.GroupID], m.UserID)
+	}
+	for _, row := range shares {
+		var to []string
+		if row.UserID != nil {
+			to = []string{*row.UserID}
+		} else if row.GroupID != nil {
+			to = byGroup[*row.GroupID]
+		}
+		for _, id := range to {
+			if g := byUser[id]; g != nil {
+				g.add(row)
+			}
+		}
+	}
+	all := make([]Rights, len(users))
+	for i, u := range users {
+		all[i] = Rights{Principal: u.principal(), shares: byUser[u.ID]}
+	}
+	return all, nil
+}
+
+// Equal tells whether two rights allow the same.
+func (r Rights) Equal(other Rights) bool {
+	return r.Principal == other.Principal && maps.Equal(r.shares, other.shares)
 }
 
 // On tells what may be done with an object: all by administrators and its owner,
 // what was shared by others. Beyond that, viewers look on, students use what is
 // there, and a token's scopes bound it.
 func (r Rights) On(o Object) Level {
-	level := None
+	level := r.shares[sharedObject{o.Kind, o.ID}]
 	switch {
 	case r.Role == RoleAdmin:
 		level = Manage
 	case o.Foreign:
+		level = None
 	case o.Owner != "" && o.Owner == r.Name:
 		level = Manage
 	case o.Common:
-		level = Use
+		level = max(level, Use)
 	}
 	switch r.Role {
 	case RoleAdmin, RoleInstructor:

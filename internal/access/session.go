@@ -2,6 +2,8 @@ package access
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"time"
 
@@ -58,11 +60,11 @@ func (s *Service) BySession(ctx context.Context, sessionToken string) (Principal
 	if err != nil {
 		return Principal{}, fmt.Errorf("read the account of a session: %w", err)
 	}
-	if !found || u.Epoch != s.sessions.GetInt64(loaded, sessionEpoch) {
+	if !found || u.Disabled || u.Epoch != s.sessions.GetInt64(loaded, sessionEpoch) {
 		return Principal{}, errNoSession()
 	}
 	p := u.principal()
-	p.SessionID = s.sessions.GetString(loaded, sessionID)
+	p.SessionID, p.sessionKey, p.epoch = s.sessions.GetString(loaded, sessionID), sessionKey(sessionToken), u.Epoch
 	return p, nil
 }
 
@@ -111,8 +113,15 @@ func (s *Service) openSession(ctx context.Context, u user) (token string, expire
 	if err != nil {
 		return "", time.Time{}, Principal{}, err
 	}
+	p.sessionKey, p.epoch = sessionKey(token), u.Epoch
 	s.log.InfoContext(ctx, "signed in", "user", u.Name)
 	return token, expires, p, nil
+}
+
+// sessionKey is the key of a session's row: what scs makes of its token.
+func sessionKey(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 func (u user) principal() Principal {

@@ -76,6 +76,9 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 	if err != nil {
 		return user{}, fmt.Errorf("sign in: compare the password of account %s: %w", u.ID, err)
 	}
+	if match && found && u.Disabled { // told to those alone who know the password
+		return u, fault.New(fault.Unauthenticated, "This account is disabled. Ask an administrator.")
+	}
 	if match && found {
 		return u, nil
 	}

@@ -31,6 +31,7 @@ type Token struct {
 	Created  time.Time
 	Expires  time.Time // zero: never
 	LastUsed time.Time // zero: never; exact to a minute
+	Scopes   ScopeSet
 }
 
 // tokenRow is a token as it is stored.
@@ -43,6 +44,7 @@ type tokenRow struct {
 	Created time.Time
 	Expires *time.Time
 	Used    *time.Time
+	Scopes  ScopeSet
 }
 
 // TableName names the table.
@@ -60,7 +62,7 @@ func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error)
 	if err != nil {
 		return Principal{}, fmt.Errorf("look a token up: %w", err)
 	}
-	if !found || row.User.ID == "" || (row.Expires != nil && !now.Before(*row.Expires)) {
+	if !found || row.User.ID == "" || row.User.Disabled || (row.Expires != nil && !now.Before(*row.Expires)) {
 		return Principal{}, unknown
 	}
 	if row.Used == nil || now.Sub(*row.Used) >= touchEvery {
@@ -71,16 +73,18 @@ func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error)
 		}
 	}
 	p := row.User.principal()
-	p.TokenID = row.ID
+	p.TokenID, p.Scopes = row.ID, row.Scopes
 	return p, nil
 }
 
 // CreateToken makes a bearer token that acts as p's account, and returns its
 // secret, which is kept nowhere. The zero time means that it never expires; one
-// made with another token expires with that token at the latest. It answers
-// fault.Invalid for a bad name or a time that has passed, and fault.Unsupported
-// for Open, which has no account.
-func (s *Service) CreateToken(ctx context.Context, p Principal, name string, expires time.Time) (t Token, secret string, err error) {
+// made with another token expires with that token at the latest, and is good for
+// nothing that the other is not. Without scopes it is good for all that its maker
+// is. It answers fault.Invalid for a bad name or scope or a time that has passed,
+// fault.Forbidden for a scope that the maker lacks, and fault.Unsupported for
+// Open, which has no account.
+func (s *Service) CreateToken(ctx context.Context, p Principal, name string, expires time.Time, scopes ...Scope) (t Token, secret string, err error) {
 	name = strings.TrimSpace(name)
 	now := s.now()
 	switch {
@@ -91,8 +95,12 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	case !expires.IsZero() && !expires.After(now):
 		return Token{}, "", fault.Field("expires", "The token would have expired already; choose a later time, or none.")
 	}
+	set, err := scopeSet(scopes)
+	if err != nil {
+		return Token{}, "", err
+	}
 	secret = newSecret(tokenPrefix)
-	row := tokenRow{ID: newID(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now}
+	row := tokenRow{ID: newID(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now, Scopes: set}
 	if !expires.IsZero() {
 		row.Expires = new(time.Time)
 		*row.Expires = expires.UTC().Truncate(time.Microsecond)
@@ -108,6 +116,14 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 			}
 			if parent.Expires != nil && (row.Expires == nil || row.Expires.After(*parent.Expires)) {
 				row.Expires = parent.Expires
+			}
+			for _, scope := range scopes {
+				if !parent.Scopes.Has(scope) {
+					return fault.New(fault.Forbidden, "The token that makes this one lacks the scope %q, so it cannot give it.", scope)
+				}
+			}
+			if len(scopes) == 0 {
+				row.Scopes = parent.Scopes
 			}
 		}
 		return tx.Omit("User").Create(&row).Error
@@ -162,7 +178,7 @@ func (s *Service) visible(ctx context.Context, p Principal) *gorm.DB {
 }
 
 func (r tokenRow) token() Token {
-	t := Token{ID: r.ID, Name: r.Name, UserID: r.UserID, UserName: r.User.Name, Created: r.Created.UTC()}
+	t := Token{ID: r.ID, Name: r.Name, UserID: r.UserID, UserName: r.User.Name, Created: r.Created.UTC(), Scopes: r.Scopes}
 	if r.Expires != nil {
 		t.Expires = r.Expires.UTC()
 	}

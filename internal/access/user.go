@@ -28,8 +28,10 @@ type user struct {
 	// Epoch grows with each change of the password. A session remembers the
 	// epoch in which it was opened and ends with it, even one whose sign-in was
 	// under way while the password changed.
-	Epoch   int64
-	Created time.Time
+	Epoch    int64
+	Created  time.Time
+	Disabled bool  // may not come in
+	Quota    Quota `gorm:"embedded;embeddedPrefix:quota_"`
 }
 
 // TableName names the table.
@@ -89,6 +91,7 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 		Columns: []clause.Column{{Name: "name"}},
 		DoUpdates: clause.Assignments(map[string]any{
 			"role":     RoleAdmin,
+			"disabled": false,
 			"password": fresh.Password,
 			"epoch":    gorm.Expr("users.epoch + 1"),
 		}),
@@ -104,12 +107,11 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 // account's sessions; its tokens stay. It answers fault.Invalid for a password
 // of another length and fault.NotFound for an unknown account.
 func (s *Service) SetPassword(ctx context.Context, name, password string) error {
-	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
-		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
+	if err := validPassword(password); err != nil {
+		return err
 	}
-	unknown := fault.New(fault.NotFound, "There is no account of that name.")
 	if name = canonical(name); !storable(name, maxNameBytes) {
-		return unknown
+		return errNoAccount()
 	}
 	hash, err := s.hash(ctx, password)
 	if err != nil {
@@ -121,9 +123,16 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) error 
 		return fmt.Errorf("set a password: %w", result.Error)
 	}
 	if result.RowsAffected == 0 {
-		return unknown
+		return errNoAccount()
 	}
 	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
+	return nil
+}
+
+func validPassword(password string) error {
+	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
+		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
+	}
 	return nil
 }
 
@@ -141,7 +150,7 @@ func (s *Service) newAdmin(ctx context.Context) (user, string, error) {
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func (s *Service) firstAdmin(ctx context.Context) (u user, found bool, err error) {
-	return one[user](s.db.WithContext(ctx).Where("role = ?", RoleAdmin).Order("created, id"))
+	return one[user](s.db.WithContext(ctx).Where("role = ? AND NOT disabled", RoleAdmin).Order("created, id"))
 }
 
 func (s *Service) userByName(ctx context.Context, name string) (u user, found bool, err error) {

@@ -26,6 +26,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
 	Nodes   *domain.Service
+	Jobs    *job.Service
 	Console *console.Manager
 	Display *display.Service
 	Access  *access.Service
@@ -90,7 +92,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {
@@ -128,8 +130,12 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.registerAuth()
+	s.registerUsers()
+	s.registerGroups()
+	s.registerShares()
 	s.registerAudit()
 	s.registerSystem()
+	s.registerJobs()
 	s.registerStreams()
 	s.registerScreens()
 	s.nameOperations()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -39,11 +40,16 @@ type Token struct {
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Used    *time.Time `json:"used,omitempty"`
+	Scopes  []string   `json:"scopes" doc:"What the token is good for; empty: all that its account may do."`
+	User    string     `json:"user" doc:"The account that it stands for."`
 	Secret  string     `json:"secret,omitempty" doc:"Only in the answer that makes the token."`
 }
 
 func token(t access.Token) Token {
-	return Token{ID: t.ID, Name: t.Name, Created: t.Created.UTC(), Expires: instant(t.Expires), Used: instant(t.LastUsed)}
+	return Token{
+		ID: t.ID, Name: t.Name, Created: t.Created.UTC(), Expires: instant(t.Expires), Used: instant(t.LastUsed),
+		Scopes: append([]string{}, strings.Fields(string(t.Scopes))...), User: t.UserName,
+	}
 }
 
 // Client is where a request comes from, for operations that ask.
@@ -150,12 +156,13 @@ func (s *Server) registerAuth() {
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
 		Body struct {
-			Name    string    `json:"name" maxLength:"128"`
-			Expires time.Time `json:"expires,omitempty" doc:"Never when left out."`
+			Name    string         `json:"name" maxLength:"128"`
+			Expires time.Time      `json:"expires,omitempty" doc:"Never when left out."`
+			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself."`
 		}
 	}) (*struct{ Body Token }, error) {
 		p, _ := principalOf(ctx)
-		t, secret, err := s.o.Access.CreateToken(ctx, p, in.Body.Name, in.Body.Expires)
+		t, secret, err := s.o.Access.CreateToken(ctx, p, in.Body.Name, in.Body.Expires, in.Body.Scopes...)
 		if err != nil {
 			return nil, err
 		}

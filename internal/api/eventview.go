@@ -4,6 +4,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -71,6 +72,8 @@ func (v *eventView) filter(e event.Event) (event.Event, bool) {
 		now, before := v.sees(imageObject(data.Image), data.Host)
 		delete(v.seen, seenObject{access.Image, data.Host, data.ID})
 		return e, now || before
+	case job.Job:
+		return e, v.rights.On(jobObject(data)) > access.None
 	}
 	return e, e.Type == event.HostChanged || e.Type == event.Reset || v.rights.Role == access.RoleAdmin
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
@@ -58,14 +59,14 @@ func (s *Server) registerFigures() {
 	register(s, huma.Operation{
 		OperationID: "list-figures", Method: http.MethodGet, Path: "/api/figures", Summary: "What the running nodes use now", Tags: []string{"nodes"},
 		Description: "CPU, memory, disk and network of every running node, by the nodes' names, from memory: cheap enough to be asked for at every interval.",
-	}, func(_ context.Context, in *struct {
+	}, func(ctx context.Context, in *struct {
 		Points int `query:"points" minimum:"1" maximum:"120" default:"1" doc:"At most that many of each node, the last ones."`
 	}) (*figuresAnswer, error) {
 		out := &figuresAnswer{}
 		out.Body.Interval, out.Body.Nodes = s.o.Nodes.UsageInterval().Seconds(), []NodeFigures{}
-		recent := s.o.Nodes.RecentUsage(in.Points)
+		recent, rights := s.o.Nodes.RecentUsage(in.Points), rightsOf(ctx)
 		for _, n := range s.o.Nodes.Nodes() {
-			if points, ok := recent[n.ID]; ok {
+			if points, ok := recent[n.ID]; ok && rights.On(NodeObject(n)) >= access.View {
 				out.Body.Nodes = append(out.Body.Nodes, NodeFigures{ID: n.ID, Points: figures(points)})
 				delete(recent, n.ID) // while it migrates, two hosts have it
 			}

@@ -15,6 +15,8 @@ import (
 type Guacamole interface {
 	// Link returns where a node is in Guacamole, from memory.
 	Link(nodeID string) (guacamole.Link, bool)
+	// Wake has all compared at once. It never blocks.
+	Wake()
 	// Status tells how the last passes went, from memory.
 	Status() guacamole.Status
 	// SignOn returns an address that takes a person straight to a node's screen.

@@ -135,7 +135,10 @@ func (s *Server) deleteImage(ctx context.Context, id string) error {
 	if users := s.o.Nodes.UsersOf(i.Host, i.Path); len(users) > 0 {
 		return fault.New(fault.ImageInUse, "Image %q is used by %d nodes: %s. Delete them first.", id, len(users), strings.Join(users[:min(10, len(users))], ", "))
 	}
-	return s.o.Storage.DeleteImage(ctx, id)
+	if err := s.o.Storage.DeleteImage(ctx, id); err != nil {
+		return err
+	}
+	return s.o.Access.Forget(ctx, access.Image, id)
 }
 
 const (

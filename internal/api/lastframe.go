@@ -16,6 +16,9 @@ const (
 	frameLength16  = 126
 	frameLength64  = 127
 	maxFrameHeader = 10 // a server does not mask
+
+	// writeBufferBytes hold most frames whole, so that they go out at once.
+	writeBufferBytes = 16 << 10
 )
 
 // lastFrameWriter hands over a connection on which a close frame is the last
@@ -31,7 +34,7 @@ func (w lastFrameWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	guarded := &lastFrameConn{Conn: conn}
-	return guarded, bufio.NewReadWriter(buffered.Reader, bufio.NewWriter(guarded)), nil
+	return guarded, bufio.NewReadWriter(buffered.Reader, bufio.NewWriterSize(guarded, writeBufferBytes)), nil
 }
 
 // Unwrap returns the writer below, for http.ResponseController.

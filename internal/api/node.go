@@ -220,7 +220,10 @@ func (s *Server) registerNodes() {
 			}
 		}
 		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
-		n, _, err := s.o.Nodes.Create(ctx, spec)
+		n, existed, err := s.o.Nodes.Create(ctx, spec)
+		if err == nil && !existed {
+			err = s.o.Access.Forget(ctx, access.Node, n.ID) // the id of an Idempotency-Key is not new each time
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -249,7 +252,10 @@ func (s *Server) registerNodes() {
 		Description:   "A running node is cut off first. Disks that were not made here stay.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *NodeID) (*struct{}, error) {
-		return nil, s.o.Nodes.Delete(ctx, in.ID)
+		if err := s.o.Nodes.Delete(ctx, in.ID); err != nil {
+			return nil, err
+		}
+		return nil, s.o.Access.Forget(ctx, access.Node, in.ID)
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},

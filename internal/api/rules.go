@@ -24,9 +24,9 @@ type rule struct {
 var (
 	public   = rule{open: true}
 	signedIn = rule{}
-	// account is for changes of one's own account.
-	account = rule{scope: access.ScopeAdmin}
-	admins  = rule{role: access.RoleAdmin, scope: access.ScopeAdmin}
+	// ownAccount is for changes of one's own account.
+	ownAccount = rule{scope: access.ScopeAdmin}
+	admins     = rule{role: access.RoleAdmin, scope: access.ScopeAdmin}
 )
 
 func atLeast(role access.Role, scope access.Scope) rule { return rule{role: role, scope: scope} }
@@ -50,10 +50,32 @@ var rules = map[string]rule{
 
 	"POST /api/auth/logout":   signedIn,
 	"GET /api/auth/me":        signedIn,
-	"POST /api/auth/password": account,
+	"POST /api/auth/password": ownAccount,
 	"GET /api/tokens":         signedIn,
-	"POST /api/tokens":        account,
-	"DELETE /api/tokens/{id}": account,
+	"POST /api/tokens":        ownAccount,
+	"DELETE /api/tokens/{id}": ownAccount,
+
+	"GET /api/users":                           atLeast(access.RoleInstructor, access.ScopeRead), // to share with
+	"POST /api/users":                          admins,
+	"GET /api/users/{name}":                    admins,
+	"PATCH /api/users/{name}":                  admins,
+	"DELETE /api/users/{name}":                 admins,
+	"GET /api/groups":                          atLeast(access.RoleInstructor, access.ScopeRead), // to share with
+	"POST /api/groups":                         admins,
+	"DELETE /api/groups/{name}":                admins,
+	"PUT /api/groups/{name}/members/{user}":    admins,
+	"DELETE /api/groups/{name}/members/{user}": admins,
+
+	"GET /api/nodes/{id}/shares":                   onNode(access.Manage),
+	"PUT /api/nodes/{id}/shares/users/{name}":      onNode(access.Manage),
+	"DELETE /api/nodes/{id}/shares/users/{name}":   onNode(access.Manage),
+	"PUT /api/nodes/{id}/shares/groups/{name}":     onNode(access.Manage),
+	"DELETE /api/nodes/{id}/shares/groups/{name}":  onNode(access.Manage),
+	"GET /api/images/{id}/shares":                  onImage(access.Manage),
+	"PUT /api/images/{id}/shares/users/{name}":     onImage(access.Manage),
+	"DELETE /api/images/{id}/shares/users/{name}":  onImage(access.Manage),
+	"PUT /api/images/{id}/shares/groups/{name}":    onImage(access.Manage),
+	"DELETE /api/images/{id}/shares/groups/{name}": onImage(access.Manage),
 
 	"GET /api/nodes":                         signedIn, // those that one sees
 	"POST /api/nodes":                        atLeast(access.RoleInstructor, access.ScopeNodes),
@@ -61,6 +83,7 @@ var rules = map[string]rule{
 	"PATCH /api/nodes/{id}":                  onNode(access.Manage),
 	"DELETE /api/nodes/{id}":                 onNode(access.Manage),
 	"GET /api/nodes/{id}/xml":                onNode(access.View),
+	"GET /api/nodes/{id}/figures":            onNode(access.View),
 	"GET /api/nodes/{id}/screenshot":         onNode(access.View),
 	"GET /api/nodes/{id}/console/log":        onNode(access.View),
 	"GET /api/nodes/{id}/console/log/search": onNode(access.View),
@@ -93,12 +116,18 @@ var rules = map[string]rule{
 
 	"DELETE /api/images/{id}": onImage(access.Manage),
 
+	"GET /api/jobs":              signedIn, // one's own
+	"GET /api/jobs/{id}":         signedIn, // as above
+	"POST /api/jobs/{id}/cancel": signedIn, // as above
+	"DELETE /api/jobs/{id}":      signedIn, // as above
+
 	"GET /api/audit":        admins,
 	"GET /api/audit/export": admins,
 
-	"GET /api/events": signedIn, // of what one sees
-	"GET /api/hosts":  atLeast(access.RoleInstructor, access.ScopeRead),
-	"GET /metrics":    atLeast(access.RoleAdmin, access.ScopeRead),
+	"GET /api/events":  signedIn, // of what one sees
+	"GET /api/figures": signedIn, // as above
+	"GET /api/hosts":   atLeast(access.RoleInstructor, access.ScopeRead),
+	"GET /metrics":     atLeast(access.RoleAdmin, access.ScopeRead),
 }
 
 // ruleOf returns the rule of a route, whose path is as echo spells it.

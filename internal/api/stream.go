@@ -15,6 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -30,7 +31,7 @@ func (s *Server) registerStreams() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Summary: "Follow all changes (server-sent events)", Tags: []string{"system"},
 		Description: "Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), " +
-			"`host.changed` ({host}), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
+			"`host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
 		Parameters: []*huma.Param{{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"}}},
 		Responses:  map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}},
 	})
@@ -112,6 +113,8 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 		data = s.node(rights, v)
 	case storagepool.Image:
 		data = s.image(rights, v)
+	case job.Job:
+		data = jobView(v)
 	}
 	text, err := json.Marshal(data)
 	if err != nil {

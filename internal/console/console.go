@@ -62,10 +62,10 @@ var _ Hosts = (*hypervisor.Set)(nil)
 
 // Nodes tells where nodes are. Calls come from many goroutines.
 type Nodes interface {
-	// Place returns the host of the node with this domain UUID, and whether the
-	// node is active (running or paused); ok is false where no such node exists.
-	// It answers from memory.
-	Place(id string) (host string, active bool, ok bool)
+	// Place returns the host and the name of the node with this domain UUID, and
+	// whether the node is active (running or paused); ok is false where no such
+	// node exists. It answers from memory.
+	Place(id string) (host, name string, active, ok bool)
 }
 
 // Logs reads what hosts recorded of consoles.
@@ -224,7 +224,7 @@ func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*View
 		return nil, err
 	}
 	// Asked without our lock: the inventory may call NodeChanged under its own.
-	if _, _, ok := m.nodes.Place(id); !ok {
+	if _, _, _, ok := m.nodes.Place(id); !ok {
 		return nil, nodeNotFound()
 	}
 	m.mu.Lock()

@@ -234,6 +234,17 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 		t.Errorf("the managed connection took %v: %v", took, err)
 	}
 
+	// Another domain than the one that is meant is not opened: it has either the
+	// UUID or the name alone.
+	onSystem(t, func(c *libvirt.Connect) {
+		if err := newLine().open(c, g.id, g.name+"x", "", true); err == nil || !strings.Contains(err.Error(), "was meant") {
+			t.Errorf("a domain of another name: %v", err)
+		}
+		if err := newLine().open(c, "00000000-0000-4000-8000-000000000000", g.name, "", true); !errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+			t.Errorf("a domain of another UUID: %v", err)
+		}
+	})
+
 	// The console cannot be given back, but it can be had again.
 	v.leave()
 	again := l.watch(g.id, ViewerOptions{})
@@ -242,14 +253,14 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 
 	g.virsh("destroy")
 	g.virsh("start", "--paused")
-	eventually(t, "the console is free", promptly, func() bool { return consoleIsFree(t, g.id) })
+	eventually(t, "the console is free", promptly, func() bool { return consoleIsFree(t, g) })
 }
 
 // consoleIsFree opens the console as virsh does, and gives it back.
-func consoleIsFree(t *testing.T, id string) (free bool) {
+func consoleIsFree(t *testing.T, g *guest) (free bool) {
 	onSystem(t, func(c *libvirt.Connect) {
 		l := newLine()
-		err := l.open(c, id, "", false)
+		err := l.open(c, g.id, g.name, "", false)
 		if errors.Is(err, libvirt.ERR_OPERATION_FAILED) {
 			return
 		}
@@ -304,7 +315,7 @@ func TestShutdown(t *testing.T) {
 	if _, err := m.Attach(context.Background(), g.id, ViewerOptions{}); !errors.Is(err, ErrShutdown) {
 		t.Errorf("Attach gave %v", err)
 	}
-	if !consoleIsFree(t, g.id) {
+	if !consoleIsFree(t, g) {
 		t.Error("the console was not given back")
 	}
 }

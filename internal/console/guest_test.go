@@ -45,6 +45,7 @@ type lab struct {
 
 	mu     sync.Mutex
 	active map[string]bool // the nodes of the lab
+	names  map[string]string
 
 	changed chan string // UUIDs to look up
 }
@@ -56,7 +57,7 @@ func newLab(t *testing.T, uri string, o Options) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, hosts: hosts, active: make(map[string]bool), changed: make(chan string, 1024)}
+	l := &lab{t: t, hosts: hosts, active: make(map[string]bool), names: make(map[string]string), changed: make(chan string, 1024)}
 	o.Hosts, o.Nodes = hosts, l
 	if l.Manager, err = New(o); err != nil {
 		t.Fatal(err)
@@ -93,11 +94,11 @@ func (l *lab) run(f func(context.Context) error) {
 	})
 }
 
-func (l *lab) Place(id string) (host string, active, ok bool) {
+func (l *lab) Place(id string) (host, name string, active, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	active, ok = l.active[id]
-	return hostName, active, ok
+	return hostName, l.names[id], active, ok
 }
 
 func (l *lab) HostUp(ctx context.Context, h *hypervisor.Host) {
@@ -121,19 +122,23 @@ func (l *lab) look(id string) {
 		return
 	}
 	var active bool
+	var name string
 	err := l.hosts.Do(context.Background(), hostName, func(c *libvirt.Connect) error {
 		dom, err := c.LookupDomainByUUIDString(id)
 		if err != nil {
 			return err
 		}
 		defer dom.Free()
+		if name, err = dom.GetName(); err != nil {
+			return err
+		}
 		active, err = dom.IsActive()
 		return err
 	})
 	l.mu.Lock()
 	switch {
 	case err == nil:
-		l.active[id] = active
+		l.active[id], l.names[id] = active, name
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
 		delete(l.active, id)
 	}

@@ -26,6 +26,8 @@ const (
 	closePatience = time.Second
 	// sendBytes is the most that one message to libvirtd holds.
 	sendBytes = 1 << 10
+	// readBytes is the most that is taken from libvirt at once.
+	readBytes = 64 << 10
 )
 
 // hub is one console of one node. Its goroutine, run, alone opens and closes the
@@ -54,7 +56,12 @@ type hub struct {
 	logged  int64         // where the backlog ends in the host's log; less than 0: not known
 	held    *held         // not nil while the log is read
 	size    size          // of the terminal; the zero value until a viewer tells
-	sizing  bool          // the guest is being told of it
+	sized   size          // what the guest was told, as far as it can be
+	sizing  bool          // the guest is being told
+	shared  struct {      // the piece that was given to a viewer last
+		pos  int64
+		data []byte
+	}
 }
 
 func newHub(m *Manager, id string, port Port) *hub {
@@ -126,7 +133,7 @@ func (h *hub) run(ctx context.Context) {
 			h.end(ErrShutdown)
 			return
 		}
-		host, active, ok := h.m.nodes.Place(h.id)
+		host, name, active, ok := h.m.nodes.Place(h.id)
 		if !ok {
 			h.end(nodeNotFound())
 			return
@@ -146,7 +153,7 @@ func (h *hub) run(ctx context.Context) {
 		default:
 			whole = false
 			opened := time.Now()
-			err := h.serve(ctx, host, force, taker)
+			err := h.serve(ctx, host, name, force, taker)
 			if time.Since(opened) > steady {
 				retry = retryMin
 			}
@@ -253,15 +260,15 @@ func (h *hub) roomChanged() {
 	h.room = make(chan struct{})
 }
 
-// output adds what the guest printed.
-func (h *hub) output(p []byte) {
+// output adds what the guest printed, and returns for how many viewers.
+func (h *hub) output(p []byte) (viewers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.hold(p) {
-		return
+	if !h.hold(p) {
+		h.append(p)
+		h.tell()
 	}
-	h.append(p)
-	h.tell()
+	return len(h.viewers)
 }
 
 // append adds live output to the backlog; the caller holds mu.
@@ -301,13 +308,13 @@ var errEnded = errors.New("console stream ended")
 
 // serve opens the console and moves its bytes until it ends or is not wanted any
 // more (nil). Any other error than errEnded is that of the open.
-func (h *hub) serve(ctx context.Context, host string, force bool, taker string) error {
+func (h *hub) serve(ctx context.Context, host, name string, force bool, taker string) error {
 	l := newLine()
 	opened := make(chan error, 1)
 	h.m.work.Go(func() {
 		defer close(l.done)
 		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-			if err := l.open(conn, h.id, h.alias, force || h.stuck()); err != nil {
+			if err := l.open(conn, h.id, name, h.alias, force || h.stuck()); err != nil {
 				return err
 			}
 			opened <- nil
@@ -366,35 +373,52 @@ func (h *hub) stuck() bool {
 
 // read moves the guest's output into the backlog. It returns nil when the stream
 // is not wanted any more, errEnded when it is over.
+//
+// Output that comes without a pause is taken in larger pieces, some milliseconds
+// apart: guests print in pieces of a few bytes, and to wake all viewers for each
+// of them would take the CPU that the guest needs. libvirt's event loop goes on
+// reading meanwhile.
 func (h *hub) read(ctx context.Context, l *line, host string) error {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, readBytes)
+	var pace pace
+	gather := time.NewTimer(0)
+	<-gather.C
+	defer gather.Stop()
 	for {
-		n, err := l.stream.Recv(buf)
-		switch {
-		case err != nil:
+		n, err := l.receive(buf)
+		var viewers int
+		if n > 0 {
+			viewers = h.output(buf[:n])
+		}
+		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				h.m.log.Debug("console stream failed", "node", h.id, "error", err)
 			}
 			return errEnded
-		case n > 0:
-			h.output(buf[:n])
-			select {
-			case <-h.wake:
-				if !h.wanted(host) {
-					return nil
-				}
-			case <-ctx.Done():
-				return nil
-			default:
-			}
-			continue
 		}
-		// The stream would block.
-		l.want(libvirt.STREAM_EVENT_READABLE)
+		var pause time.Duration
+		if n > 0 {
+			pause = pace.taken(time.Now(), viewers)
+		}
+		readable, gathered := l.readable, gather.C
+		switch {
+		case n == len(buf): // there may be more
+			gather.Reset(0)
+			readable = nil
+		case pause > 0:
+			gather.Reset(pause)
+			readable = nil
+		default:
+			gathered = nil
+			l.want(libvirt.STREAM_EVENT_READABLE)
+		}
 		select {
-		case <-l.readable:
+		case <-readable:
+		case <-gathered:
 		case <-l.lost:
 			return errEnded
+		case <-l.agent:
+			h.applySize()
 		case <-h.wake:
 			if !h.wanted(host) {
 				return nil
@@ -408,7 +432,7 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 // wanted returns whether a stream from this host still serves somebody. A wish
 // to force lapses: the console is ours.
 func (h *hub) wanted(host string) bool {
-	at, active, ok := h.m.nodes.Place(h.id)
+	at, _, active, ok := h.m.nodes.Place(h.id)
 	watched, _, _ := h.demand(active)
 	return watched && ok && active && at == host
 }

@@ -12,10 +12,12 @@ import (
 type line struct {
 	conn   *libvirt.Connect
 	stream *libvirt.Stream
+	watch  int // of the agent, as libvirt counts callbacks
 
 	readable chan struct{} // room for one
 	writable chan struct{} // room for one
 	lost     chan struct{} // room for one: the connection broke
+	agent    chan struct{} // room for one: the guest's agent may have come
 	stop     chan struct{} // closed when the line is to be closed
 	done     chan struct{} // closed when nothing is left of it
 
@@ -29,15 +31,17 @@ func newLine() *line {
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 		lost:     make(chan struct{}, 1),
+		agent:    make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
 }
 
-// open opens a console of the domain with this UUID on a connection that it has
-// for itself; the empty alias is the domain's first one. Nothing is left behind
-// when it fails.
-func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err error) {
+// open opens a console of the domain with this UUID and this name on a connection
+// that it has for itself; the empty alias is the domain's first one. A domain that
+// has only one of both is another than was meant. Nothing is left behind when it
+// fails.
+func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (err error) {
 	l.conn = conn
 	dom, err := conn.LookupDomainByUUIDString(id)
 	if err != nil {
@@ -49,12 +53,27 @@ func (l *line) open(conn *libvirt.Connect, id, alias string, force bool) (err er
 	} else if got != id {
 		return fmt.Errorf("look up domain %s: got %s", id, got)
 	}
+	if got, err := dom.GetName(); err != nil {
+		return fmt.Errorf("check name of domain %s: %w", id, err)
+	} else if got != name {
+		return fmt.Errorf("domain %s is called %q, and %q was meant", id, got, name)
+	}
 	if err := conn.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { signal(l.lost) }); err != nil {
 		return fmt.Errorf("watch the connection of console %s: %w", id, err)
 	}
 	defer func() {
 		if err != nil {
 			_ = conn.UnregisterCloseCallback()
+		}
+	}()
+	watch, err := conn.DomainEventAgentLifecycleRegister(dom, func(*libvirt.Connect, *libvirt.Domain, *libvirt.DomainEventAgentLifecycle) { signal(l.agent) })
+	if err != nil {
+		return fmt.Errorf("watch the guest agent of domain %s: %w", id, err)
+	}
+	l.watch = watch
+	defer func() {
+		if err != nil {
+			_ = conn.DomainEventDeregister(watch)
 		}
 	}()
 	if l.stream, err = conn.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
@@ -96,6 +115,19 @@ func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	}
 }
 
+// receive reads what has come until the stream would block or p is full. n may
+// be more than 0 with an error.
+func (l *line) receive(p []byte) (n int, err error) {
+	for n < len(p) {
+		got, err := l.stream.Recv(p[n:])
+		if err != nil || got < 0 {
+			return n, err
+		}
+		n += got
+	}
+	return n, nil
+}
+
 // want asks for one report of an event.
 func (l *line) want(event libvirt.StreamEventType) {
 	l.mu.Lock()
@@ -129,5 +161,6 @@ func (l *line) close() {
 	_ = l.stream.EventRemoveCallback()
 	_ = l.stream.Abort() // fails where the stream has ended by itself
 	l.stream.Free()
+	_ = l.conn.DomainEventDeregister(l.watch)
 	_ = l.conn.UnregisterCloseCallback()
 }

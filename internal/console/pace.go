@@ -3,35 +3,29 @@ package console
 import "time"
 
 const (
-	// paceMax is the longest pause between two pieces of output.
-	paceMax = 32 * time.Millisecond
-	// paceFree pieces come without a pause, for programs that draw a screen.
-	paceFree = 4
+	// paceBurst pieces may come at once: a program draws a screen with so many.
+	paceBurst = 16
+	// The time that each piece counts for grows with the number of viewers, who
+	// share the CPU: paceViewer for each, within these bounds.
+	paceMin    = 8 * time.Millisecond
+	paceMax    = 50 * time.Millisecond
+	paceViewer = 500 * time.Microsecond
 )
 
-// pace finds out whether output comes without a pause, and how long the next
-// piece is to gather then. What a guest echoes never waits.
+// pace bounds how many pieces of output are taken from a console in a second.
+// What comes faster gathers in larger ones; what a guest echoes to somebody who
+// types does not come that fast.
 type pace struct {
-	pieces int // small ones in a row for which nobody had to wait
-	small  bool
+	counted time.Time // when the pieces that were taken would have been due
 }
 
-// next returns how long to gather before the next piece.
-func (p *pace) next() time.Duration {
-	if !p.small || p.pieces <= paceFree {
-		return 0
+// taken notes that a piece was taken for so many viewers, and returns how long
+// the next one is to gather.
+func (p *pace) taken(now time.Time, viewers int) time.Duration {
+	each := min(max(time.Duration(viewers)*paceViewer, paceMin), paceMax)
+	if p.counted.Before(now) {
+		p.counted = now
 	}
-	return min(time.Millisecond<<min(p.pieces-paceFree, 5), paceMax)
+	p.counted = p.counted.Add(each)
+	return max(0, p.counted.Add(-paceBurst*each).Sub(now))
 }
-
-// given notes that a piece of n bytes was there.
-func (p *pace) given(n int) {
-	if n == 0 {
-		return
-	}
-	p.pieces++
-	p.small = n < messageBytes
-}
-
-// calm notes that there was nothing.
-func (p *pace) calm() { p.pieces = 0 }

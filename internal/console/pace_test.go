@@ -1,35 +1,37 @@
 package console
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestPace(t *testing.T) {
+	now := time.Now()
 	var p pace
-	for range 100 { // somebody types
-		p.given(1)
-		if d := p.next(); d != 0 {
+	for range 500 { // somebody types fast, and each key is echoed
+		if d := p.taken(now, 1); d != 0 {
 			t.Fatalf("an echo waits for %v", d)
 		}
-		p.calm()
+		now = now.Add(10 * time.Millisecond)
 	}
-	for range 100 { // a viewer reads the history
-		p.given(messageBytes)
-		if d := p.next(); d != 0 {
-			t.Fatalf("a whole piece is followed by a pause of %v", d)
+	for _, viewers := range []int{1, 10, 50, 100, 1000} {
+		p, pieces, begun := pace{}, 0, now
+		for now.Sub(begun) < 10*time.Second { // a flood
+			d := p.taken(now, viewers)
+			pieces++
+			if pieces < paceBurst && d != 0 {
+				t.Fatalf("%d viewers: piece %d waits for %v", viewers, pieces, d)
+			}
+			if d > paceMax {
+				t.Fatalf("%d viewers: a pause of %v", viewers, d)
+			}
+			now = now.Add(max(d, 100*time.Microsecond))
 		}
-	}
-	p.calm()
-	for i := range 100 { // a flood of small pieces
-		p.given(16)
-		p.given(0) // a message of another kind
-		switch d := p.next(); {
-		case i < paceFree && d != 0:
-			t.Fatalf("piece %d is followed by a pause of %v", i, d)
-		case i > paceFree+10 && d != paceMax:
-			t.Fatalf("piece %d is followed by a pause of %v", i, d)
+		if all := viewers * pieces / 10; all > 2500 && viewers <= 100 {
+			t.Errorf("%d viewers are given %d pieces in a second", viewers, all)
 		}
-	}
-	p.calm()
-	if d := p.next(); d != 0 {
-		t.Fatalf("after the flood there is a pause of %v", d)
+		if perSecond := pieces / 10; perSecond < 20 {
+			t.Errorf("each of %d viewers is given %d pieces in a second", viewers, perSecond)
+		}
 	}
 }

@@ -18,10 +18,6 @@ const (
 	maxSide = 4096 // characters
 	// settle is how long sizes gather, of which the last is set.
 	settle = 250 * time.Millisecond
-	// agentFirstRetry doubles until agentPatience is over: the agent of a guest
-	// that boots takes its time.
-	agentFirstRetry = 2 * time.Second
-	agentPatience   = 2 * time.Minute
 	// agentTimeout bounds each command.
 	agentTimeout libvirt.DomainQemuAgentCommandTimeout = 3 // seconds
 	// sttyLooks and sttyPause bound the wait for the guest's stty.
@@ -35,8 +31,8 @@ type size struct{ cols, rows int }
 
 // Resize has the guest told how large the viewer's terminal is, through the guest
 // agent: a serial line itself has no size. It returns at once. Where there is no
-// agent nothing happens; of several sizes that come together the last is set. A
-// read-only viewer's size is passed over, since it is that of all viewers. It
+// agent nothing happens until one comes; of several sizes that come together the
+// last is set. A read-only viewer's size is passed over, since it is that of all viewers. It
 // fails with fault.Invalid, and with the final errors of Next.
 func (v *Viewer) Resize(cols, rows int) error {
 	if cols < 1 || rows < 1 || cols > maxSide || rows > maxSide {
@@ -55,10 +51,12 @@ func (v *Viewer) Resize(cols, rows int) error {
 	return nil
 }
 
-// applySize tells the guest of the size anew: it may have been started anew.
+// applySize tells the guest of the size anew: it, or its agent, may have been
+// started anew.
 func (h *hub) applySize() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sized = size{}
 	h.startSizing()
 }
 
@@ -73,38 +71,29 @@ func (h *hub) startSizing() {
 
 // setSize tells the guest of the size until it has the latest, or cannot.
 func (h *hub) setSize(ctx context.Context) {
-	began := time.Now()
-	var done size
-	for pause, retry := settle, agentFirstRetry; ; {
+	for {
 		select {
-		case <-time.After(pause):
+		case <-time.After(settle):
 		case <-ctx.Done():
 		}
 		h.mu.Lock()
 		want, device := h.size, h.port.Device
-		if want == done || h.state != Connected || ctx.Err() != nil || time.Since(began) > agentPatience {
+		if want == h.sized || h.state != Connected || ctx.Err() != nil {
 			h.sizing = false
 			h.mu.Unlock()
 			return
 		}
+		h.sized = want
 		h.mu.Unlock()
-		host, _, _ := h.m.nodes.Place(h.id)
+		host, _, _, _ := h.m.nodes.Place(h.id)
 		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error { return tellSize(ctx, conn, h.id, device, want) })
-		if errors.Is(err, errAgentAway) {
-			pause, retry = retry, 2*retry
-			continue
-		}
 		if err != nil {
 			h.m.log.Debug("the guest was not told of its terminal's size", "node", h.id, "error", err)
 		}
-		done, pause = want, settle
 	}
 }
 
-var (
-	errNoAgent   = errors.New("the domain has no channel for a guest agent")
-	errAgentAway = errors.New("no guest agent answers yet")
-)
+var errNoAgent = errors.New("no guest agent is there")
 
 // tellSize has the guest's stty set the size of a serial line. It takes at most
 // some seconds.
@@ -167,7 +156,6 @@ func findAgent(dom *libvirt.Domain) error {
 			if c.Target.VirtIO.State == "connected" {
 				return nil
 			}
-			return errAgentAway
 		}
 	}
 	return errNoAgent

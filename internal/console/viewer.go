@@ -10,7 +10,8 @@ import (
 // Message is one thing that a viewer is told. Exactly one member is set, beside By.
 type Message struct {
 	// Data is what the guest printed, in order and with nothing left out but
-	// what a Lagged message owned up to. It belongs to the receiver.
+	// what a Lagged message owned up to. Other viewers are given the same memory:
+	// it must not be changed.
 	Data []byte
 	// State is the state from this point of the stream on.
 	State State
@@ -46,7 +47,6 @@ type Viewer struct {
 	noTake   bool
 	ready    chan struct{} // room for one: there may be something for Next
 	done     chan struct{} // closed by Close
-	pace     pace          // for Next alone
 
 	// Under hub.mu.
 	pos    int64  // position of the next byte for this viewer
@@ -62,28 +62,15 @@ type Viewer struct {
 // error is final, and comes after all that was still to be delivered: ErrClosed
 // after Close, ErrShutdown, or fault.NodeNotFound when the node is deleted. The
 // viewer must still be closed.
-//
-// Output that comes without a pause is given in larger pieces, some milliseconds
-// apart: guests print in pieces of a few bytes, and to wake each viewer for each
-// of them would take the CPU that the guest needs.
 func (v *Viewer) Next(ctx context.Context) (Message, error) {
-	if pause := v.pace.next(); pause > 0 {
-		select {
-		case <-time.After(pause):
-		case <-v.done:
-		case <-ctx.Done():
-		}
-	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err
 		}
 		m, ok, err := v.poll()
 		if ok || err != nil {
-			v.pace.given(len(m.Data))
 			return m, err
 		}
-		v.pace.calm()
 		select {
 		case <-v.ready:
 		case <-v.done:
@@ -117,11 +104,22 @@ func (v *Viewer) poll() (m Message, ok bool, err error) {
 		until = v.marks[0].pos
 	}
 	if v.pos < until {
-		data := h.backlog.read(v.pos, until, messageBytes)
+		data := h.piece(v.pos, until)
 		v.pos += int64(len(data))
 		return Message{Data: data}, true, nil
 	}
 	return Message{}, false, h.err
+}
+
+// piece returns the bytes from pos on and before until, or the first of them.
+// Viewers who keep up are at the same place, and share what one of them has read.
+// The caller holds mu.
+func (h *hub) piece(pos, until int64) []byte {
+	n := min(until-pos, messageBytes)
+	if h.shared.pos != pos || int64(len(h.shared.data)) != n {
+		h.shared.pos, h.shared.data = pos, h.backlog.read(pos, until, messageBytes)
+	}
+	return h.shared.data
 }
 
 // note queues a state for the viewer; the caller holds hub.mu.

@@ -48,7 +48,7 @@ type Hosts interface {
 type Nodes interface {
 	// Place returns the host of the node with this domain UUID; ok is false where
 	// no such node exists. It answers from memory.
-	Place(id string) (host string, active, ok bool)
+	Place(id string) (host, name string, active, ok bool)
 	// Screen asks the host how the node's screen is reached. It fails with
 	// fault.NodeNotFound, NodeNotRunning, HostUnreachable, or Unsupported where
 	// there is no VNC screen.

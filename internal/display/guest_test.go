@@ -155,7 +155,7 @@ func (l *lab) HostDown(*hypervisor.Host)                {}
 
 func (l *lab) DomainChanged(_ *hypervisor.Host, id string) { l.NodeChanged(id) }
 
-func (l *lab) Place(string) (host string, active, ok bool) { return hostName, true, true }
+func (l *lab) Place(string) (host, name string, active, ok bool) { return hostName, "", true, true }
 
 // Screen asks libvirt, as package domain does.
 func (l *lab) Screen(ctx context.Context, id string) (Screen, error) {

@@ -124,7 +124,7 @@ func (s *Service) take(id string) (*shot, error) {
 		return nil, err
 	}
 	defer s.work.Done()
-	host, _, ok := s.o.Nodes.Place(id)
+	host, _, _, ok := s.o.Nodes.Place(id)
 	if !ok {
 		return nil, fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
 	}

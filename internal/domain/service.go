@@ -157,10 +157,11 @@ func (s *Service) Known(host string) bool {
 	return !ok || f.isKnown()
 }
 
-// Place tells where a node is and whether it has a QEMU process, from memory.
-func (s *Service) Place(id string) (host string, active, ok bool) {
+// Place tells where a node is, what it is called and whether it has a QEMU
+// process, from memory.
+func (s *Service) Place(id string) (host, name string, active, ok bool) {
 	n, err := s.inv.get(id)
-	return n.Host, n.Active(), err == nil
+	return n.Host, n.Name, n.Active(), err == nil
 }
 
 // UsersOf names the nodes of a host that have the file at path for a disk, or

@@ -17,6 +17,7 @@ const (
 	ImageChanged Type = "image.changed"
 	ImageRemoved Type = "image.removed"
 	HostChanged  Type = "host.changed"
+	JobChanged   Type = "job.changed"
 	// Reset tells a client that events were lost to it (it was away for longer
 	// than the broker remembers): it must read its lists anew.
 	Reset Type = "reset"

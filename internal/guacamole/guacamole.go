@@ -192,6 +192,12 @@ func (s *Service) NodeChanged(id string) {
 	s.mu.Lock()
 	s.dirty[id] = true
 	s.mu.Unlock()
+	s.Wake()
+}
+
+// Wake has all compared at once: who may see what may have changed. It never
+// blocks.
+func (s *Service) Wake() {
 	select {
 	case s.wake <- struct{}{}:
 	default:

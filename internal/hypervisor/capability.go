@@ -15,8 +15,9 @@ const GuestArch = "x86_64"
 
 // Capabilities is what a host can do.
 type Capabilities struct {
-	Arch string // of the host: "x86_64"
-	CPUs int    // logical
+	HostUUID string // of the machine, or as its libvirtd is configured
+	Arch     string // of the host: "x86_64"
+	CPUs     int    // logical
 	// MemoryMiB is the host's physical memory in MiB.
 	MemoryMiB         int64
 	LibvirtVersion    string
@@ -29,14 +30,11 @@ type Capabilities struct {
 
 func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, error) {
 	var c Capabilities
-	text, err := conn.GetCapabilities()
+	caps, text, err := capabilities(conn)
 	if err != nil {
-		return c, fmt.Errorf("read the host's capabilities: %w", err)
+		return c, err
 	}
-	var caps libvirtxml.Caps
-	if err := caps.Unmarshal(text); err != nil {
-		return c, fmt.Errorf("parse the host's capabilities: %w", err)
-	}
+	c.HostUUID = caps.Host.UUID
 	node, err := conn.GetNodeInfo()
 	if err != nil {
 		return c, fmt.Errorf("read the host's size: %w", err)
@@ -64,6 +62,30 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 	}
 	c.Accelerator, c.AcceleratorReason = chooseAccelerator(accelerator, c.Arch, domainTypes(caps), features)
 	return c, nil
+}
+
+// capabilities returns the host's own report, also as it came.
+func capabilities(conn *libvirt.Connect) (caps libvirtxml.Caps, text string, err error) {
+	if text, err = conn.GetCapabilities(); err != nil {
+		return caps, "", fmt.Errorf("read the host's capabilities: %w", err)
+	}
+	if err := caps.Unmarshal(text); err != nil {
+		return caps, "", fmt.Errorf("parse the host's capabilities: %w", err)
+	}
+	return caps, text, nil
+}
+
+// checkHost fails unless a connection leads to the host that the managed one leads
+// to: an address may come to mean another machine.
+func (h *Host) checkHost(conn *libvirt.Connect) error {
+	caps, _, err := capabilities(conn)
+	if err != nil {
+		return err
+	}
+	if want := h.Status().Capabilities.HostUUID; caps.Host.UUID != want {
+		return h.unreachable(fmt.Errorf("the machine with UUID %s answers at %s, and %s was meant", caps.Host.UUID, h.uri, want))
+	}
+	return nil
 }
 
 // domainTypes lists the libvirt domain types that run x86-64 guests.

@@ -193,7 +193,10 @@ func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
 	if err != nil {
 		return nil, h.translate(err)
 	}
-	if err := keepAlive(conn); err != nil {
+	if err = keepAlive(conn); err == nil {
+		err = h.checkHost(conn)
+	}
+	if err != nil {
 		release(conn)
 		return nil, h.translate(err)
 	}

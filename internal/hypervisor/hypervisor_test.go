@@ -144,8 +144,9 @@ func TestUnreachableHostIsSettledAndRefused(t *testing.T) {
 	}
 }
 
-// A libvirtd that hangs accepts connections and says nothing.
-func TestDialGivesAHangingHostUp(t *testing.T) {
+// Another machine may answer at the host's address; a libvirtd that hangs accepts
+// connections and says nothing.
+func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 	set, err := New(Options{Addresses: []Address{{"mem", "test:///default"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +164,10 @@ func TestDialGivesAHangingHostUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := set.Hosts()[0]
+	h.uri = "qemu:///system" // its address has come to mean another machine
+	if err := h.Dial(ctx, func(*libvirt.Connect) error { t.Error("another machine was taken for the host"); return nil }); fault.CodeOf(err) != fault.HostUnreachable {
+		t.Errorf("Dial to another machine: %v, want host_unreachable", err)
+	}
 	h.uri = "qemu+unix:///system?socket=" + socket
 	dialed := make(chan error, 1)
 	go func() { dialed <- h.Dial(ctx, func(*libvirt.Connect) error { return nil }) }()

@@ -54,7 +54,7 @@ type incoming struct {
 	// Size only what was announced. Nobody can resume it.
 	Once     bool      `gorm:"not null"`
 	Complete bool      `gorm:"not null"`
-	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Lives
+	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Ended
 	Expires  time.Time `gorm:"not null"`
 }
 
@@ -244,12 +244,12 @@ func (s *Service) hold(ctx context.Context, host, id string) (row incoming, rele
 	if row, err = s.upload(ctx, row.Host, id); err != nil {
 		return row, nil, err
 	}
-	if row.Holder != "" {
-		lives, err := s.o.Intents.Lives(ctx, row.Holder)
+	if row.Holder != "" && row.Holder != s.o.Intents.Holder() {
+		ended, err := s.o.Intents.Ended(ctx, row.Holder)
 		if err != nil {
 			return row, nil, err
 		}
-		if lives && row.Holder != s.o.Intents.Holder() {
+		if !ended {
 			return row, nil, uploadBusy(id)
 		}
 	}

@@ -35,6 +35,31 @@ func (s *Intents) Hold(ctx context.Context) (release func() error, err error) {
 	return leases.release, nil
 }
 
+// Holder names this process in what it works on; empty before Hold.
+func (s *Intents) Holder() string { return s.holder }
+
+// Keep makes sure that others see this process alive: a PostgreSQL server that
+// ends a session ends the lease with it. Call it every few seconds.
+func (s *Intents) Keep(ctx context.Context) error {
+	if err := s.held.keep(ctx); err != nil {
+		return fmt.Errorf("hold the intents: %w", err)
+	}
+	return nil
+}
+
+// Ended tells whether another process, by its Holder, works no more.
+func (s *Intents) Ended(ctx context.Context, holder string) (bool, error) {
+	id, err := uuid.Parse(holder)
+	if err != nil {
+		return false, fmt.Errorf("look whether a process lives: %w", err)
+	}
+	ended, err := s.held.expired(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("look whether a process lives: %w", err)
+	}
+	return ended, nil
+}
+
 // leases are what shows the processes on one database to each other.
 type leases interface {
 	// take takes the lease of this process.
@@ -62,19 +87,6 @@ func (s *Intents) leases(ctx context.Context) (leases, error) {
 		return nil, err
 	}
 	return &fileLeases{folder: path + ".holders"}, nil
-}
-
-// Holder names this process among those on the database; empty before Hold.
-func (s *Intents) Holder() string { return s.holder }
-
-// Lives tells whether a process that called Hold still runs; this one does. What
-// a process marks with its Holder is so another's to take up once it has ended.
-func (s *Intents) Lives(ctx context.Context, holder string) (bool, error) {
-	if holder == s.holder {
-		return true, nil
-	}
-	left, err := s.left(ctx, map[string]bool{}, intentRow{Holder: holder})
-	return !left, err
 }
 
 // left tells whether nobody works on an intent any more: its holder has ended,

@@ -27,6 +27,7 @@ async function visit(page: Page, path: string): Promise<void> {
 
 const places = {
   "sign in": () => "/login",
+  dashboard: () => "/",
   nodes: () => "/nodes",
   "create node": () => "/nodes/new",
   images: () => "/images",

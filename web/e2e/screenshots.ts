@@ -82,6 +82,10 @@ test("every page", async ({ page, lab }, info) => {
   await expect(page.locator("[data-node=build-agent]")).toBeVisible();
   await shoot(page, "nodes", ["light", "dark", "phone"]);
 
+  await page.goto("/");
+  await expect(page.locator("[data-thumbnail=shown]")).toHaveCount(5);
+  await shoot(page, "dashboard", ["light", "dark", "phone"]);
+
   await page.goto("/account");
   for (const name of ["ci", "backup"]) {
     await page.getByRole("button", { name: "Create token" }).click();

@@ -9,9 +9,10 @@ import { nodeKey } from "../features/nodes/api/getNode";
 import { nodeListKey, nodesKey } from "../features/nodes/api/listNodes";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
 import { sessionKey } from "../features/session/api/session";
-import type { Node } from "../shared/api/types";
+import type { Image, Node } from "../shared/api/types";
 import { type Change, changeLog } from "../shared/live/changes";
 import { EventFeed } from "../shared/live/feed";
+import { activity, happeningOf } from "./activity";
 
 const noticeAfter = 3_000;
 
@@ -63,6 +64,7 @@ function applyChange(queries: QueryClient, change: Change): void {
     void queries.invalidateQueries({ queryKey: hostsKey });
     return;
   }
+  activity.add(happeningOf(change, subjectOf(queries, change), Date.now()));
   const before = queries.getQueryData<Node[]>(nodeListKey)?.length;
   queries.setQueryData<Node[]>(nodeListKey, (nodes) => nodes && applyToNodes(nodes, change));
   queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, change));
@@ -73,6 +75,24 @@ function applyChange(queries: QueryClient, change: Change): void {
       // How many nodes use an image is told with the image alone.
       void queries.invalidateQueries({ queryKey: imagesKey });
     }
+  }
+}
+
+/** The node or image that a change is about, as it was before. */
+function subjectOf(queries: QueryClient, change: Change): Node | Image | undefined {
+  switch (change.type) {
+    case "node.changed":
+      return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id }) => id === change.node.id);
+    case "node.removed":
+      return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id, host }) => id === change.id && host === change.host);
+    case "image.changed":
+    case "image.removed": {
+      const id = change.type === "image.changed" ? change.image.id : change.id;
+      const lists = queries.getQueryData<ImageLists>(imagesKey);
+      return lists && [...lists.baseImages, ...lists.customImages].find((image) => image.id === id);
+    }
+    default:
+      return undefined;
   }
 }
 

@@ -15,6 +15,7 @@ import { Link, Outlet, useLocation } from "react-router";
 import { HostBanners } from "../features/hosts/HostBanners";
 import { UserMenu } from "../features/session/UserMenu";
 import { paths } from "../shared/paths";
+import { Later } from "../shared/ui/Later";
 import { HelpMenu } from "./HelpMenu";
 import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
@@ -23,6 +24,7 @@ import { ThemeMenu } from "./ThemeMenu";
 const mainID = "main";
 
 const places = [
+  { to: paths.home, text: "Dashboard" },
   { to: paths.nodes, text: "Nodes" },
   { to: paths.images, text: "Images" },
 ] as const;
@@ -40,7 +42,7 @@ export function Shell() {
           <MastheadMain>
             <MastheadBrand>
               <MastheadLogo
-                component={(props: object) => <Link {...props} to={paths.nodes} aria-label="SandboxLabs, to the nodes" />}
+                component={(props: object) => <Link {...props} to={paths.home} aria-label="SandboxLabs, to the dashboard" />}
               >
                 <Logo size={32} />
                 <span className="sl-wordmark">SandboxLabs</span>
@@ -52,7 +54,7 @@ export function Shell() {
               <Nav variant="horizontal" aria-label="Places">
                 <NavList>
                   {places.map(({ to, text }) => (
-                    <NavItem key={to} itemId={to} isActive={pathname === to || pathname.startsWith(`${to}/`)}>
+                    <NavItem key={to} itemId={to} isActive={pathname === to || (to !== paths.home && pathname.startsWith(`${to}/`))}>
                       <Link to={to}>{text}</Link>
                     </NavItem>
                   ))}
@@ -70,7 +72,9 @@ export function Shell() {
     >
       <LiveUpdates />
       <HostBanners />
-      <Outlet />
+      <Later what="the page">
+        <Outlet />
+      </Later>
     </Page>
   );
 }

@@ -1,5 +1,6 @@
 /** Every page's URL, in one place. */
 export const paths = {
+  home: "/",
   login: "/login",
   nodes: "/nodes",
   newNode: "/nodes/new",
@@ -11,6 +12,7 @@ export const paths = {
   screen: (id: string) => `/nodes/${encodeURIComponent(id)}/screen`,
   guacamole: (id: string) => `/nodes/${encodeURIComponent(id)}/guacamole`,
   nodesOn: (host: string) => `/nodes?q=${encodeURIComponent(host)}`,
+  nodesThatAre: (state: string) => `/nodes?state=${state}`,
   image: (id: string) => `/images?image=${encodeURIComponent(id)}`,
   newNodeFrom: (imageID: string) => `/nodes/new?image=${encodeURIComponent(imageID)}`,
 } as const;

@@ -9,7 +9,7 @@ import { useImages } from "./api/listImages";
 import { ImagesTable } from "./components/ImagesTable";
 
 /** All images, and the way to bring new ones. */
-export function ImagesPage() {
+export default function ImagesPage() {
   const images = useImages();
   return (
     <>

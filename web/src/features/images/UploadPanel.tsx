@@ -1,15 +1,12 @@
-import { Alert, Button, Flex, FlexItem, Progress } from "@patternfly/react-core";
-import TimesIcon from "@patternfly/react-icons/dist/esm/icons/times-icon";
+import { Button } from "@patternfly/react-core";
 import UploadIcon from "@patternfly/react-icons/dist/esm/icons/upload-icon";
 import { useQueryClient } from "@tanstack/react-query";
 import { type DragEvent, useRef, useState } from "react";
 
-import { messageOf } from "../../shared/api/problem";
 import type { Image } from "../../shared/api/types";
-import { formatBytes, formatDuration } from "../../shared/format";
 import { imagesKey } from "./api/listImages";
-import { secondsLeft } from "./rate";
-import { type Upload, uploads, useUploads } from "./uploads";
+import { UploadList } from "./components/UploadList";
+import { uploads, useUploads } from "./uploads";
 
 interface UploadPanelProps {
   /** Called with each image that was uploaded and accepted. */
@@ -72,65 +69,10 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
         />
       </div>
       {current.length > 0 && (
-        <ul className="sl-upload__list" aria-label="Uploads">
-          {current.map((upload) => (
-            <li key={upload.id}>
-              <UploadItem upload={upload} />
-            </li>
-          ))}
-        </ul>
+        <div className="sl-upload__list">
+          <UploadList uploads={current} />
+        </div>
       )}
     </div>
   );
-}
-
-function UploadItem({ upload }: { upload: Upload }) {
-  const { id, name, state, size, sent } = upload;
-  const isRunning = state === "sending" || state === "checking";
-  const percent = size === 0 ? 100 : Math.floor((sent / size) * 100);
-  return (
-    <Flex flexWrap={{ default: "nowrap" }} alignItems={{ default: "alignItemsFlexStart" }}>
-      <FlexItem flex={{ default: "flex_1" }} className="sl-break">
-        {state === "failed" ? (
-          <Alert isInline isLiveRegion variant="danger" title={`${name} was not accepted`}>
-            {messageOf(upload.error)}
-          </Alert>
-        ) : (
-          <Progress
-            id={`upload-${id}`}
-            title={name}
-            value={percent}
-            helperText={progressText(upload)}
-            {...(state === "done" ? { variant: "success" as const } : {})}
-          />
-        )}
-      </FlexItem>
-      <FlexItem>
-        <Button
-          variant="plain"
-          icon={<TimesIcon />}
-          aria-label={isRunning ? `Cancel the upload of ${name}` : `Dismiss ${name}`}
-          onClick={() => (isRunning ? uploads.cancel(id) : uploads.dismiss(id))}
-        />
-      </FlexItem>
-    </Flex>
-  );
-}
-
-function progressText({ state, size, sent, rate, image }: Upload): string {
-  switch (state) {
-    case "checking":
-      return "All is sent. The service verifies the image…";
-    case "done":
-      return image?.state === "ready" ? "Ready for use" : "Uploaded";
-    case "failed":
-      return "";
-    case "sending": {
-      const left = secondsLeft(size, sent, rate);
-      const amount = `${formatBytes(sent)} of ${formatBytes(size)}`;
-      return left === null
-        ? amount
-        : `${amount}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(left)} left`;
-    }
-  }
 }

@@ -52,7 +52,7 @@ interface CreateNodePageProps {
 }
 
 /** The form for a new node; ?image= preselects its image. */
-export default function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePageProps) {
+export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePageProps) {
   const [params, setParams] = useSearchParams();
   const nodes = useNodes();
   const navigate = useNavigate();

@@ -1,13 +1,15 @@
 import type { Node } from "../../shared/api/types";
 
-/** The states that the list can be narrowed to; "other" is all that is neither running nor stopped. */
-export type StateFilter = "all" | "running" | "stopped" | "other";
+/** Nodes by what matters of their state; "other" is all that is neither running nor stopped. */
+export type NodeGroup = "running" | "stopped" | "other";
+/** What the list can be narrowed to. */
+export type StateFilter = "all" | NodeGroup;
 
 export function readStateFilter(value: string | null): StateFilter {
   return value === "running" || value === "stopped" || value === "other" ? value : "all";
 }
 
-export function stateGroup(node: Node): Exclude<StateFilter, "all"> {
+export function stateGroup(node: Node): NodeGroup {
   return node.state === "running" || node.state === "stopped" ? node.state : "other";
 }
 

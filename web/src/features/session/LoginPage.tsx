@@ -9,7 +9,7 @@ import { useSignIn } from "./api/signIn";
 import { safeNext } from "./next";
 
 /** Asks for name and password, then goes to the page that was asked for (?next=). */
-export function LoginPage({ logo }: { logo: ReactNode }) {
+export default function LoginPage({ logo }: { logo: ReactNode }) {
   usePageTitle("Sign in");
   const [search] = useSearchParams();
   const session = useSession();

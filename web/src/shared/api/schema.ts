@@ -124,7 +124,7 @@ export interface paths {
         };
         /**
          * Follow all changes (server-sent events)
-         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
+         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
          */
         get: operations["events"];
         put?: never;
@@ -150,6 +150,59 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the groups with their members */
+        get: operations["list-groups"];
+        put?: never;
+        /** Make a group */
+        post: operations["create-group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a group with what was shared with it */
+        delete: operations["delete-group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/groups/{name}/members/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Put an account into a group */
+        put: operations["add-group-member"];
+        post?: never;
+        /** Take an account out of a group */
+        delete: operations["remove-group-member"];
         options?: never;
         head?: never;
         patch?: never;
@@ -242,6 +295,123 @@ export interface paths {
         post?: never;
         /** Delete an image that no disk lies on */
         delete: operations["delete-image"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List whom the image is shared with */
+        get: operations["list-image-shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/shares/groups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the image with a group, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         */
+        put: operations["share-image-with-group"];
+        post?: never;
+        /** Share the image with a group no more */
+        delete: operations["unshare-image-with-group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/shares/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the image with a user, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         */
+        put: operations["share-image-with-user"];
+        post?: never;
+        /** Share the image with a user no more */
+        delete: operations["unshare-image-with-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List long work, the newest first
+         * @description Administrators see all jobs, others their own. Jobs that have ended are kept for 30 days.
+         */
+        get: operations["list-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a job */
+        get: operations["get-job"];
+        put?: never;
+        post?: never;
+        /** Cancel a job (the same as POST …/cancel) */
+        delete: operations["delete-job"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description What it began is undone; until then its state is cancelling. A job that has ended stays as it is.
+         */
+        post: operations["cancel-job"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -483,6 +653,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List whom the node is shared with */
+        get: operations["list-node-shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/shares/groups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the node with a group, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         */
+        put: operations["share-node-with-group"];
+        post?: never;
+        /** Share the node with a group no more */
+        delete: operations["unshare-node-with-group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/shares/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the node with a user, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         */
+        put: operations["share-node-with-user"];
+        post?: never;
+        /** Share the node with a user no more */
+        delete: operations["unshare-node-with-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/stop": {
         parameters: {
             query?: never;
@@ -628,6 +857,52 @@ export interface paths {
         patch: operations["continue-upload"];
         trace?: never;
     };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the accounts by name
+         * @description Instructors see names and roles, to share with.
+         */
+        get: operations["list-users"];
+        put?: never;
+        /** Make an account */
+        post: operations["create-user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an account */
+        get: operations["get-user"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete an account that owns nothing
+         * @description To keep somebody out who owns nodes or images, disable the account.
+         */
+        delete: operations["delete-user"];
+        options?: never;
+        head?: never;
+        /**
+         * Change an account's role, quota or password, or disable it
+         * @description What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.
+         */
+        patch: operations["change-user"];
+        trace?: never;
+    };
     "/ws/console": {
         parameters: {
             query?: never;
@@ -672,6 +947,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Account: {
+            /** Format: date-time */
+            created?: string;
+            /** @description It may not come in. For administrators alone, as what follows. */
+            disabled?: boolean;
+            /** @description Never changes; owners are named by it. */
+            name: string;
+            /** @description Only in the answer that made it up. */
+            password?: string;
+            quota?: components["schemas"]["Quota"];
+            /** @enum {string} */
+            role: "admin" | "instructor" | "student" | "viewer";
+        };
         AuditEntry: {
             /** @description The operation's id, open-console or open-screen; for a command its name. */
             action: string;
@@ -708,12 +996,27 @@ export interface components {
             /** @description At least 12 characters. */
             new: string;
         };
+        "Change-userRequest": {
+            disabled?: boolean;
+            /** @description At least 12 characters; ends the account's sessions. */
+            password?: string;
+            quota?: components["schemas"]["Quota"];
+            /** @enum {string} */
+            role?: "admin" | "instructor" | "student" | "viewer";
+        };
         CloudInit: {
             hostname?: string;
             /** @description Public keys that may sign in as the image's default user. */
             sshKeys?: string[];
             /** @description A script (#!), a #cloud-config, or MIME parts. */
             userData?: string;
+        };
+        "Create-groupRequest": {
+            /**
+             * @description As an account's name.
+             * @example class-a
+             */
+            name: string;
         };
         "Create-ticketRequest": {
             /**
@@ -730,6 +1033,20 @@ export interface components {
              */
             expires?: string;
             name: string;
+            /** @description What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself. */
+            scopes?: ("read" | "nodes" | "images" | "admin")[];
+        };
+        "Create-userRequest": {
+            /**
+             * @description Letters, digits, dots, dashes, underscores, plus and at signs; at most 64.
+             * @example alice
+             */
+            name: string;
+            /** @description At least 12 characters; made up when left out. */
+            password?: string;
+            quota?: components["schemas"]["Quota"];
+            /** @enum {string} */
+            role: "admin" | "instructor" | "student" | "viewer";
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -789,6 +1106,13 @@ export interface components {
         ForceBody: {
             /** @description Pull the plug instead of asking the guest. */
             force?: boolean;
+        };
+        Group: {
+            /** Format: date-time */
+            created: string;
+            /** @description Names of accounts. */
+            members: string[];
+            name: string;
         };
         Health: {
             /** @enum {string} */
@@ -875,19 +1199,96 @@ export interface components {
              */
             virtualSize: number;
         };
+        Job: {
+            /** Format: int64 */
+            attempt: number;
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            done: number;
+            /** @description Why the last attempt failed. */
+            error?: components["schemas"]["JobError"];
+            /**
+             * Format: int64
+             * @description Until the step is done, as it goes now.
+             */
+            etaSeconds?: number;
+            /** Format: date-time */
+            finished?: string;
+            id: string;
+            /** @description What is done, such as image.pull. */
+            kind: string;
+            /** Format: int64 */
+            maxAttempts: number;
+            /**
+             * Format: date-time
+             * @description When it is tried again.
+             */
+            nextAttempt?: string;
+            owner: string;
+            /**
+             * Format: int64
+             * @description Bytes in a second, lately.
+             */
+            rate: number;
+            /** Format: date-time */
+            started?: string;
+            /** @enum {string} */
+            state: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+            /** @description What it does now, such as downloading. Progress is that of the step. */
+            step?: string;
+            target: components["schemas"]["JobTarget"];
+            /**
+             * Format: int64
+             * @description Bytes; 0 when it is not known.
+             */
+            total: number;
+        };
+        JobError: {
+            /** @description As in a problem. */
+            code: string;
+            detail: string;
+        };
+        JobTarget: {
+            host?: string;
+            /** @description It may be there only when the job has succeeded. */
+            id: string;
+            /** @enum {string} */
+            type: "image" | "node";
+        };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
             nextCursor?: string;
         };
+        "List-groupsResponse": {
+            groups: components["schemas"]["Group"][];
+        };
         "List-hostsResponse": {
             hosts: components["schemas"]["Host"][];
+        };
+        "List-image-sharesResponse": {
+            shares: components["schemas"]["Share"][];
         };
         "List-imagesResponse": {
             baseImages: components["schemas"]["Image"][];
             customImages: components["schemas"]["Image"][];
         };
+        "List-jobsResponse": {
+            jobs: components["schemas"]["Job"][];
+            /** @description Of the next page; absent on the last one. */
+            nextCursor?: string;
+        };
+        "List-node-sharesResponse": {
+            shares: components["schemas"]["Share"][];
+        };
         "List-tokensResponse": {
             tokens: components["schemas"]["Token"][];
+        };
+        "List-usersResponse": {
+            users: components["schemas"]["Account"][];
         };
         LogMatch: {
             /** @description As UTF-8, without its end. */
@@ -1059,6 +1460,38 @@ export interface components {
             /** @description Always about:blank; code tells the kind. */
             type: string;
         };
+        Quota: {
+            /**
+             * Format: int64
+             * @description Of nodes that run.
+             */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description Bytes: the virtual size of the nodes' disks, and the custom images.
+             */
+            disk?: number;
+            /**
+             * Format: int64
+             * @description Absent: no bound, here and below.
+             */
+            nodes?: number;
+            /**
+             * Format: int64
+             * @description MiB, of nodes that run.
+             */
+            ram?: number;
+            /**
+             * Format: int64
+             * @description Nodes that run.
+             */
+            running?: number;
+            /**
+             * Format: int64
+             * @description Under way at once.
+             */
+            uploads?: number;
+        };
         Resources: {
             /** Format: int64 */
             cpus: number;
@@ -1093,6 +1526,32 @@ export interface components {
             /** @description The oldest first; those of a step bear the time of its end. */
             points: components["schemas"]["Figures"][];
         };
+        Share: {
+            /** Format: date-time */
+            created: string;
+            /** @description A group's name. */
+            group?: string;
+            /** @enum {string} */
+            level: "view" | "use";
+            /** @description An account's name; or: */
+            user?: string;
+        };
+        "Share-image-with-groupRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
+        "Share-image-with-userRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
+        "Share-node-with-groupRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
+        "Share-node-with-userRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
         "Sign-inRequest": {
             password: string;
             username: string;
@@ -1118,10 +1577,14 @@ export interface components {
             expires?: string;
             id: string;
             name: string;
+            /** @description What the token is good for; empty: all that its account may do. */
+            scopes: string[];
             /** @description Only in the answer that makes the token. */
             secret?: string;
             /** Format: date-time */
             used?: string;
+            /** @description The account that it stands for. */
+            user: string;
         };
         Uploaded: {
             image: components["schemas"]["Image"];
@@ -1401,6 +1864,160 @@ export interface operations {
             };
         };
     };
+    "list-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-groupsResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-group-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description An account's name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-group-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description An account's name. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -1578,6 +2195,301 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-image-shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-image-sharesResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-image-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-image-with-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-image-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-image-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-image-with-userRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-image-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-jobs": {
+        parameters: {
+            query?: {
+                /** @description Jobs in one of these states alone; active stands for those that have not ended. */
+                state?: ("active" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled")[];
+                /** @description nextCursor of the page before. */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-jobsResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
             };
             /** @description Error */
             default: {
@@ -2135,6 +3047,173 @@ export interface operations {
             };
         };
     };
+    "list-node-shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-node-sharesResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-node-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-node-with-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-node-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-node-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-node-with-userRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-node-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node or the image. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stop-node": {
         parameters: {
             query?: never;
@@ -2487,6 +3566,164 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-usersResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-userRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-userRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
             };
             /** @description Error */
             default: {

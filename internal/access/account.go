@@ -1,0 +1,162 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Names of accounts and groups stand in addresses, in the metadata of nodes and in
+// Guacamole: they are plain words, and never change.
+var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
+
+// validName answers fault.Invalid when an account or a group cannot have that name.
+func validName(name string) error {
+	if len(name) > maxNameBytes || !plainName.MatchString(name) {
+		return fault.Field("name", "The name has 1 to %d letters a to z, digits, dots, dashes, underscores, plus and at signs, and begins with a letter or a digit.", maxNameBytes)
+	}
+	return nil
+}
+
+func validRole(r Role) error {
+	if !slices.Contains(ranks, r) {
+		return fault.Field("role", "The role is admin, instructor, student or viewer.")
+	}
+	return nil
+}
+
+// CreateUser makes an account. Without a password it gets a random one, which is
+// returned and kept nowhere. It answers fault.Invalid for a bad name, role or
+// password, and fault.NameTaken.
+func (s *Service) CreateUser(ctx context.Context, name string, role Role, password string) (a Account, made string, err error) {
+	name = canonical(name)
+	if err := errors.Join(validName(name), validRole(role)); err != nil {
+		return Account{}, "", err
+	}
+	if password == "" {
+		password = randomPassword()
+		made = password
+	}
+	if err := validPassword(password); err != nil {
+		return Account{}, "", err
+	}
+	hash, err := s.hash(ctx, password)
+	if err != nil {
+		return Account{}, "", err
+	}
+	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now()}
+	err = s.db.WithContext(ctx).Create(&u).Error
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return Account{}, "", fault.New(fault.NameTaken, "There is an account %q already.", name)
+	}
+	if err != nil {
+		return Account{}, "", fmt.Errorf("make an account: %w", err)
+	}
+	s.log.InfoContext(ctx, "account made", "user", name, "role", role)
+	return u.account(), made, nil
+}
+
+// UserChange says what of an account changes; nil leaves it.
+type UserChange struct {
+	Role     *Role
+	Disabled *bool
+	Quota    *Quota
+}
+
+// ChangeUser changes an account, for its sessions and tokens at once. It answers
+// fault.NotFound, fault.Invalid, and fault.LastAdmin when no administrator would
+// be left.
+func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Account, error) {
+	updates := map[string]any{}
+	if c.Role != nil {
+		if err := validRole(*c.Role); err != nil {
+			return Account{}, err
+		}
+		updates["role"] = *c.Role
+	}
+	if c.Disabled != nil {
+		updates["disabled"] = *c.Disabled
+	}
+	if c.Quota != nil {
+		if err := c.Quota.check(); err != nil {
+			return Account{}, err
+		}
+		for column, value := range c.Quota.columns() {
+			updates[column] = value
+		}
+	}
+	var after user
+	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		if len(updates) > 0 {
+			if err := tx.Model(&user{}).Where("id = ?", u.ID).Updates(updates).Error; err != nil {
+				return err
+			}
+		}
+		var err error
+		after, _, err = one[user](tx.Where("id = ?", u.ID))
+		return err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	s.log.InfoContext(ctx, "account changed", "user", after.Name, "role", after.Role, "disabled", after.Disabled)
+	return after.account(), nil
+}
+
+// DeleteUser deletes an account with its sessions, tokens, memberships and what
+// was shared with it. It answers fault.NotFound and fault.LastAdmin. What the
+// account owns stays, and belongs to whoever gets its name next: see to that first.
+func (s *Service) DeleteUser(ctx context.Context, name string) error {
+	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		return tx.Where("id = ?", u.ID).Delete(&user{}).Error
+	})
+	if err == nil {
+		s.log.InfoContext(ctx, "account deleted", "user", canonical(name))
+	}
+	return err
+}
+
+// changeUser runs change in a transaction, which it undoes when no administrator
+// is left.
+func (s *Service) changeUser(ctx context.Context, name string, change func(tx *gorm.DB, u user) error) error {
+	if name = canonical(name); !storable(name, maxNameBytes) {
+		return errNoAccount()
+	}
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		// The administrators' rows are locked, so that of two who are demoted at
+		// once one stays. SQLite has one writer at a time.
+		if tx.Name() == "postgres" {
+			if err := tx.Exec("SELECT id FROM users WHERE role = ? ORDER BY id FOR UPDATE", RoleAdmin).Error; err != nil {
+				return err
+			}
+		}
+		u, found, err := one[user](tx.Where("name = ?", name))
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errNoAccount()
+		}
+		if err := change(tx, u); err != nil {
+			return err
+		}
+		var left int64
+		if err := tx.Model(&user{}).Where("role = ? AND NOT disabled", RoleAdmin).Count(&left).Error; err != nil {
+			return err
+		}
+		if left == 0 {
+			return fault.New(fault.LastAdmin, "%q is the last administrator. Make another one first.", u.Name)
+		}
+		return nil
+	})
+	if fault.CodeOf(err) == fault.Internal {
+		return fmt.Errorf("change account %q: %w", name, err)
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+)
+
+// Group is accounts that things are shared with together, on the wire.
+type Group struct {
+	Name    string    `json:"name"`
+	Members []string  `json:"members" doc:"Names of accounts."`
+	Created time.Time `json:"created"`
+}
+
+func groupOf(g access.Group) Group {
+	return Group{Name: g.Name, Members: append([]string{}, g.Members...), Created: g.Created.UTC()}
+}
+
+// GroupMember is the path of a membership. It is exported because huma looks into
+// no other embedded struct.
+type GroupMember struct {
+	Name string `path:"name" maxLength:"64"`
+	User string `path:"user" maxLength:"64" doc:"An account's name."`
+}
+
+func (s *Server) registerGroups() {
+	register(s, huma.Operation{
+		OperationID: "list-groups", Method: http.MethodGet, Path: "/api/groups", Summary: "List the groups with their members", Tags: []string{"access"},
+	}, func(ctx context.Context, _ *struct{}) (*struct {
+		Body struct {
+			Groups []Group `json:"groups"`
+		}
+	}, error) {
+		list, err := s.o.Access.Groups(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &struct {
+			Body struct {
+				Groups []Group `json:"groups"`
+			}
+		}{}
+		out.Body.Groups = []Group{}
+		for _, g := range list {
+			out.Body.Groups = append(out.Body.Groups, groupOf(g))
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "create-group", Method: http.MethodPost, Path: "/api/groups", Summary: "Make a group", Tags: []string{"access"},
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			Name string `json:"name" doc:"As an account's name." example:"class-a"`
+		}
+	}) (*struct {
+		Location string `header:"Location"`
+		Body     Group
+	}, error) {
+		g, err := s.o.Access.CreateGroup(ctx, in.Body.Name)
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			Location string `header:"Location"`
+			Body     Group
+		}{"/api/groups/" + url.PathEscape(g.Name), groupOf(g)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-group", Method: http.MethodDelete, Path: "/api/groups/{name}", Summary: "Delete a group with what was shared with it", Tags: []string{"access"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
+		defer s.rightsChanged()
+		return nil, s.o.Access.DeleteGroup(ctx, in.Name)
+	})
+	register(s, huma.Operation{
+		OperationID: "add-group-member", Method: http.MethodPut, Path: "/api/groups/{name}/members/{user}", Summary: "Put an account into a group", Tags: []string{"access"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *GroupMember) (*struct{}, error) {
+		defer s.rightsChanged()
+		return nil, s.o.Access.AddMember(ctx, in.Name, in.User)
+	})
+	register(s, huma.Operation{
+		OperationID: "remove-group-member", Method: http.MethodDelete, Path: "/api/groups/{name}/members/{user}", Summary: "Take an account out of a group", Tags: []string{"access"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *GroupMember) (*struct{}, error) {
+		defer s.rightsChanged()
+		return nil, s.o.Access.RemoveMember(ctx, in.Name, in.User)
+	})
+}

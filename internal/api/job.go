@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+)
+
+// Job is a job on the wire.
+type Job struct {
+	ID          string     `json:"id"`
+	Kind        string     `json:"kind" doc:"What is done, such as image.pull."`
+	Owner       string     `json:"owner"`
+	Target      JobTarget  `json:"target"`
+	State       string     `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled"`
+	Step        string     `json:"step,omitempty" doc:"What it does now, such as downloading. Progress is that of the step."`
+	Done        int64      `json:"done" doc:"Bytes."`
+	Total       int64      `json:"total" doc:"Bytes; 0 when it is not known."`
+	Rate        int64      `json:"rate" doc:"Bytes in a second, lately."`
+	ETASeconds  *int64     `json:"etaSeconds,omitempty" doc:"Until the step is done, as it goes now."`
+	Attempt     int        `json:"attempt"`
+	MaxAttempts int        `json:"maxAttempts"`
+	NextAttempt *time.Time `json:"nextAttempt,omitempty" doc:"When it is tried again."`
+	Error       *JobError  `json:"error,omitempty" doc:"Why the last attempt failed."`
+	Created     time.Time  `json:"created"`
+	Started     *time.Time `json:"started,omitempty"`
+	Finished    *time.Time `json:"finished,omitempty"`
+}
+
+// JobTarget is what a job makes or changes.
+type JobTarget struct {
+	Type string `json:"type" enum:"image,node"`
+	ID   string `json:"id" doc:"It may be there only when the job has succeeded."`
+	Host string `json:"host,omitempty"`
+}
+
+// JobError is a failure of a job.
+type JobError struct {
+	Code   string `json:"code" doc:"As in a problem."`
+	Detail string `json:"detail"`
+}
+
+func jobView(j job.Job) Job {
+	v := Job{
+		ID: j.ID, Kind: j.Kind, Owner: j.Owner, Target: JobTarget(j.Target), State: string(j.State), Step: j.Step,
+		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
+		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
+	}
+	if left, ok := j.Remaining(); ok {
+		seconds := int64(left.Seconds() + 0.5)
+		v.ETASeconds = &seconds
+	}
+	if j.Error != "" {
+		v.Error = &JobError{Code: string(j.ErrorCode), Detail: j.Error}
+	}
+	return v
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// jobObject is a job as rights know it: it belongs to who started it.
+func jobObject(j job.Job) access.Object {
+	return access.Object{Kind: access.Kind(j.Target.Type), ID: j.ID, Owner: j.Owner}
+}
+
+// jobFor returns a job on which somebody has a level.
+func (s *Server) jobFor(ctx context.Context, id string, level access.Level) (job.Job, error) {
+	j, err := s.o.Jobs.Job(ctx, id)
+	if err != nil {
+		return job.Job{}, err
+	}
+	rights := rightsOf(ctx)
+	switch has := rights.On(jobObject(j)); {
+	case has == access.None:
+		return job.Job{}, job.NotFound(id)
+	case has < level:
+		return job.Job{}, tooLow(rights, "job", id, has, level)
+	}
+	return j, nil
+}
+
+type jobID struct {
+	ID string `path:"id"`
+}
+
+type jobPage struct {
+	State  []string `query:"state" doc:"Jobs in one of these states alone; active stands for those that have not ended." enum:"active,queued,running,cancelling,succeeded,failed,cancelled"`
+	Cursor string   `query:"cursor" doc:"nextCursor of the page before."`
+	Limit  int      `query:"limit" minimum:"1" maximum:"200" default:"100"`
+}
+
+func (s *Server) registerJobs() {
+	register(s, huma.Operation{
+		OperationID: "list-jobs", Method: http.MethodGet, Path: "/api/jobs", Summary: "List long work, the newest first", Tags: []string{"jobs"},
+		Description: "Administrators see all jobs, others their own. Jobs that have ended are kept for 30 days.",
+	}, s.listJobs)
+	register(s, huma.Operation{
+		OperationID: "get-job", Method: http.MethodGet, Path: "/api/jobs/{id}", Summary: "Show a job", Tags: []string{"jobs"},
+	}, func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
+		j, err := s.jobFor(ctx, in.ID, access.View)
+		return &struct{ Body Job }{jobView(j)}, err
+	})
+	cancel := func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
+		if _, err := s.jobFor(ctx, in.ID, access.Manage); err != nil {
+			return nil, err
+		}
+		j, err := s.o.Jobs.Cancel(ctx, in.ID)
+		return &struct{ Body Job }{jobView(j)}, err
+	}
+	register(s, huma.Operation{
+		OperationID: "cancel-job", Method: http.MethodPost, Path: "/api/jobs/{id}/cancel", Summary: "Cancel a job", Tags: []string{"jobs"},
+		Description: "What it began is undone; until then its state is cancelling. A job that has ended stays as it is.",
+	}, cancel)
+	register(s, huma.Operation{
+		OperationID: "delete-job", Method: http.MethodDelete, Path: "/api/jobs/{id}", Summary: "Cancel a job (the same as POST …/cancel)", Tags: []string{"jobs"},
+	}, cancel)
+}
+
+func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
+	Body struct {
+		Jobs       []Job  `json:"jobs"`
+		NextCursor string `json:"nextCursor,omitempty" doc:"Of the next page; absent on the last one."`
+	}
+}, error) {
+	filter := job.Filter{After: in.Cursor, Limit: in.Limit}
+	for _, state := range in.State {
+		if state == "active" {
+			filter.States = append(filter.States, job.Queued, job.Running, job.Cancelling)
+		} else {
+			filter.States = append(filter.States, job.State(state))
+		}
+	}
+	if who := rightsOf(ctx); who.Role != access.RoleAdmin {
+		if filter.Owner = who.Name; filter.Owner == "" {
+			return nil, fault.New(fault.Forbidden, "Jobs belong to accounts. Sign in with one.")
+		}
+	}
+	jobs, next, err := s.o.Jobs.List(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &struct {
+		Body struct {
+			Jobs       []Job  `json:"jobs"`
+			NextCursor string `json:"nextCursor,omitempty" doc:"Of the next page; absent on the last one."`
+		}
+	}{}
+	out.Body.Jobs, out.Body.NextCursor = make([]Job, len(jobs)), next
+	for i, j := range jobs {
+		out.Body.Jobs[i] = jobView(j)
+	}
+	return out, nil
+}

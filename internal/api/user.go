@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Quota bounds what an account's nodes and images may take.
+type Quota struct {
+	Nodes   *int64 `json:"nodes,omitempty" doc:"Absent: no bound, here and below."`
+	Running *int64 `json:"running,omitempty" doc:"Nodes that run."`
+	CPUs    *int64 `json:"cpus,omitempty" doc:"Of nodes that run."`
+	RAM     *int64 `json:"ram,omitempty" doc:"MiB, of nodes that run."`
+	Disk    *int64 `json:"disk,omitempty" doc:"Bytes: the virtual size of the nodes' disks, and the custom images."`
+	Uploads *int64 `json:"uploads,omitempty" doc:"Under way at once."`
+}
+
+func quota(q access.Quota) Quota {
+	return Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAM: q.RAMMiB, Disk: q.DiskBytes, Uploads: q.Uploads}
+}
+
+func (q Quota) access() access.Quota {
+	return access.Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAMMiB: q.RAM, DiskBytes: q.Disk, Uploads: q.Uploads}
+}
+
+// Role is an account's role on the wire.
+type Role string
+
+// Schema lists the roles, for huma.
+func (Role) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Enum: []any{"admin", "instructor", "student", "viewer"}}
+}
+
+// Account is an account on the wire.
+type Account struct {
+	Name     string     `json:"name" doc:"Never changes; owners are named by it."`
+	Role     Role       `json:"role"`
+	Disabled bool       `json:"disabled,omitempty" doc:"It may not come in. For administrators alone, as what follows."`
+	Created  *time.Time `json:"created,omitempty"`
+	Quota    *Quota     `json:"quota,omitempty"`
+	Password string     `json:"password,omitempty" doc:"Only in the answer that made it up."`
+}
+
+// account is an account as somebody sees it.
+func account(rights access.Rights, a access.Account) Account {
+	v := Account{Name: a.Name, Role: Role(a.Role)}
+	if rights.Role == access.RoleAdmin {
+		q := quota(a.Quota)
+		v.Disabled, v.Created, v.Quota = a.Disabled, instant(a.Created), &q
+	}
+	return v
+}
+
+// AccountName is the path of one account. It is exported because huma looks into
+// no other embedded struct.
+type AccountName struct {
+	Name string `path:"name" maxLength:"64"`
+}
+
+type accountAnswer struct{ Body Account }
+
+func (s *Server) registerUsers() {
+	register(s, huma.Operation{
+		OperationID: "list-users", Method: http.MethodGet, Path: "/api/users", Summary: "List the accounts by name", Tags: []string{"access"},
+		Description: "Instructors see names and roles, to share with.",
+	}, func(ctx context.Context, _ *struct{}) (*struct {
+		Body struct {
+			Users []Account `json:"users"`
+		}
+	}, error) {
+		list, err := s.o.Access.Users(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &struct {
+			Body struct {
+				Users []Account `json:"users"`
+			}
+		}{}
+		out.Body.Users = []Account{}
+		for _, a := range list {
+			out.Body.Users = append(out.Body.Users, account(rightsOf(ctx), a))
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "create-user", Method: http.MethodPost, Path: "/api/users", Summary: "Make an account", Tags: []string{"access"},
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			Name     string `json:"name" doc:"Letters, digits, dots, dashes, underscores, plus and at signs; at most 64." example:"alice"`
+			Role     Role   `json:"role"`
+			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; made up when left out."`
+			Quota    *Quota `json:"quota,omitempty"`
+		}
+	}) (*struct {
+		Location string `header:"Location"`
+		Body     Account
+	}, error) {
+		a, password, err := s.o.Access.CreateUser(ctx, in.Body.Name, access.Role(in.Body.Role), in.Body.Password)
+		if err == nil && in.Body.Quota != nil {
+			q := in.Body.Quota.access()
+			a, err = s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Quota: &q})
+		}
+		if err != nil {
+			return nil, err
+		}
+		body := account(rightsOf(ctx), a)
+		body.Password = password
+		return &struct {
+			Location string `header:"Location"`
+			Body     Account
+		}{"/api/users/" + url.PathEscape(a.Name), body}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "get-user", Method: http.MethodGet, Path: "/api/users/{name}", Summary: "Read an account", Tags: []string{"access"},
+	}, func(ctx context.Context, in *AccountName) (*accountAnswer, error) {
+		a, err := s.o.Access.User(ctx, in.Name)
+		if err != nil {
+			return nil, err
+		}
+		return &accountAnswer{account(rightsOf(ctx), a)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "change-user", Method: http.MethodPatch, Path: "/api/users/{name}", Summary: "Change an account's role, quota or password, or disable it", Tags: []string{"access"},
+		Description: "What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.",
+	}, func(ctx context.Context, in *struct {
+		AccountName
+		Body struct {
+			Role     *Role   `json:"role,omitempty"`
+			Disabled *bool   `json:"disabled,omitempty"`
+			Quota    *Quota  `json:"quota,omitempty"`
+			Password *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions."`
+		}
+	}) (*accountAnswer, error) {
+		change := access.UserChange{Disabled: in.Body.Disabled}
+		if in.Body.Role != nil {
+			role := access.Role(*in.Body.Role)
+			change.Role = &role
+		}
+		if in.Body.Quota != nil {
+			q := in.Body.Quota.access()
+			change.Quota = &q
+		}
+		if in.Body.Password != nil {
+			if err := s.o.Access.SetPassword(ctx, in.Name, *in.Body.Password); err != nil {
+				return nil, err
+			}
+		}
+		a, err := s.o.Access.ChangeUser(ctx, in.Name, change)
+		s.rightsChanged()
+		if err != nil {
+			return nil, err
+		}
+		return &accountAnswer{account(rightsOf(ctx), a)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-user", Method: http.MethodDelete, Path: "/api/users/{name}", Summary: "Delete an account that owns nothing", Tags: []string{"access"},
+		Description:   "To keep somebody out who owns nodes or images, disable the account.",
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
+		a, err := s.o.Access.User(ctx, in.Name)
+		if err != nil {
+			return nil, err
+		}
+		nodes, images := s.ownedBy(a.Name)
+		if nodes+images > 0 {
+			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes and %d images. Delete them first, or disable the account: whoever got its name next would own them.", a.Name, nodes, images)
+		}
+		err = s.o.Access.DeleteUser(ctx, a.Name)
+		s.rightsChanged()
+		return nil, err
+	})
+}
+
+// ownedBy counts what an account owns.
+func (s *Server) ownedBy(name string) (nodes, images int) {
+	for _, n := range s.o.Nodes.Nodes() {
+		if n.Managed && n.Owner == name {
+			nodes++
+		}
+	}
+	for _, i := range s.o.Storage.Images() {
+		if i.Owner == name {
+			images++
+		}
+	}
+	return nodes, images
+}
+
+// rightsChanged has Guacamole compared with what people may see now.
+func (s *Server) rightsChanged() {
+	if s.o.Guacamole != nil {
+		s.o.Guacamole.Wake()
+	}
+}

@@ -1,0 +1,121 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
+)
+
+// asChild in the environment makes the test binary a process that does jobs on
+// the database it names, for tests that kill it.
+const asChild = "SANDBOXLABS_TEST_JOBS"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(asChild); url != "" {
+		workUntilKilled(url)
+	}
+	os.Exit(storetest.Main(m))
+}
+
+// process is a service of jobs with all that it needs, as a process of its own
+// would have.
+type process struct {
+	*Service
+	events *event.Broker
+}
+
+// newProcess opens a database anew. What it opened is closed by the test's end.
+func newProcess(t *testing.T, url string) *process {
+	t.Helper()
+	p, closing, err := openProcess(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closing)
+	return p
+}
+
+func openProcess(ctx context.Context, url string) (*process, func(), error) {
+	db, err := store.Open(ctx, url, nil, append(store.IntentMigrations(), Migrations()...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	intents := store.NewIntents(db)
+	release, err := intents.Hold(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	events := &event.Broker{}
+	s, err := New(ctx, Options{DB: db, Intents: intents, Events: events, Pause: 10 * time.Millisecond})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &process{s, events}, func() {
+		_ = release()
+		_ = store.Close(db)
+	}, nil
+}
+
+// start runs the service, and returns what ends it in order.
+func (p *process) start(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the service ended with %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// workUntilKilled does jobs that never end.
+func workUntilKilled(url string) {
+	ctx := context.Background()
+	p, _, err := openProcess(ctx, url)
+	if err == nil {
+		p.Handle("endless", Kind{Run: func(ctx context.Context, t *Task) error {
+			if err := t.Save(ctx, "got this far"); err != nil {
+				return err
+			}
+			fmt.Println("running")
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		err = p.Run(ctx)
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// await polls a job until it is in a state.
+func (p *process) await(t *testing.T, id string, want State) Job {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		j, err := p.Job(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.State == want {
+			return j
+		}
+		if j.State.IsFinal() || time.Now().After(end) {
+			t.Fatalf("the job is %s (%s), want %s", j.State, j.Error, want)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}

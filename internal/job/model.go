@@ -1,0 +1,152 @@
+package job
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// row is a Job as it is stored.
+type row struct {
+	ID         string `gorm:"primaryKey"`
+	Kind       string
+	Owner      string
+	TargetType string
+	TargetID   string
+	TargetHost string
+	// ActiveKey is kind and target of a job that has not ended, for it to be the
+	// only one; nil when it has, or need not be.
+	ActiveKey   *string
+	Args        string
+	Checkpoint  string
+	State       State
+	Step        string
+	DoneBytes   int64
+	TotalBytes  int64
+	Attempt     int
+	MaxAttempts int
+	NextAttempt *time.Time
+	// Outcome is the state that it ends in when what it began is undone.
+	Outcome   State
+	ErrorCode fault.Code
+	Error     string
+	Holder    string // the process that runs it; see store.Intents.Hold
+	QueueID   int64  // of River's row
+	Created   time.Time
+	Started   *time.Time
+	Finished  *time.Time
+}
+
+func (row) TableName() string { return "jobs" }
+
+func (r row) job() Job {
+	return Job{
+		ID: r.ID, Kind: r.Kind, Owner: r.Owner, Target: Target{Type: r.TargetType, ID: r.TargetID, Host: r.TargetHost},
+		State: r.State, Step: r.Step, DoneBytes: r.DoneBytes, TotalBytes: r.TotalBytes,
+		Attempt: r.Attempt, MaxAttempts: r.MaxAttempts, NextAttempt: timeOf(r.NextAttempt),
+		ErrorCode: r.ErrorCode, Error: r.Error,
+		Created: r.Created.UTC(), Started: timeOf(r.Started), Finished: timeOf(r.Finished),
+		args: json.RawMessage(r.Args), checkpoint: json.RawMessage(r.Checkpoint),
+	}
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// Migrations returns the steps of the package's table.
+func Migrations() []*gormigrate.Migration {
+	return []*gormigrate.Migration{{
+		ID: "2026112410_jobs",
+		Migrate: func(tx *gorm.DB) error {
+			type jobs struct {
+				ID          string     `gorm:"primaryKey;type:varchar(36)"`
+				Kind        string     `gorm:"type:varchar(64);not null"`
+				Owner       string     `gorm:"type:varchar(255);not null"`
+				TargetType  string     `gorm:"type:varchar(16);not null"`
+				TargetID    string     `gorm:"type:varchar(255);not null"`
+				TargetHost  string     `gorm:"type:varchar(255);not null"`
+				ActiveKey   *string    `gorm:"type:varchar(600);uniqueIndex:idx_jobs_active"`
+				Args        string     `gorm:"type:text;not null"`
+				Checkpoint  string     `gorm:"type:text;not null"`
+				State       string     `gorm:"type:varchar(16);not null;index:idx_jobs_state"`
+				Step        string     `gorm:"type:varchar(64);not null"`
+				DoneBytes   int64      `gorm:"not null"`
+				TotalBytes  int64      `gorm:"not null"`
+				Attempt     int        `gorm:"not null"`
+				MaxAttempts int        `gorm:"not null"`
+				NextAttempt *time.Time //
+				Outcome     string     `gorm:"type:varchar(16);not null"`
+				ErrorCode   string     `gorm:"type:varchar(64);not null"`
+				Error       string     `gorm:"type:text;not null"`
+				Holder      string     `gorm:"type:varchar(36);not null"`
+				QueueID     int64      `gorm:"not null"`
+				Created     time.Time  `gorm:"not null"`
+				Started     *time.Time //
+				Finished    *time.Time //
+			}
+			return tx.Migrator().CreateTable(&jobs{})
+		},
+	}}
+}
+
+// queueLock keeps processes apart that bring River's tables up to date.
+const queueLock int64 = 0x53424c4a4f425301
+
+// migrateQueue brings River's own tables up to date. PostgreSQL refuses to do
+// all of its steps in one transaction, so they are none of Migrations.
+func migrateQueue(ctx context.Context, db *gorm.DB, d riverdriver.Driver[*sql.Tx]) error {
+	migrator, err := rivermigrate.New(d, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if db.Name() != "postgres" {
+		return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { // it begins as a writer
+			sqlTx, err := transaction(tx)
+			if err != nil {
+				return err
+			}
+			_, err = migrator.MigrateTx(ctx, sqlTx, rivermigrate.DirectionUp, nil) //nolint:staticcheck // SQLite does all steps in one, and others wait
+			return err
+		})
+	}
+	return db.WithContext(ctx).Transaction(func(lock *gorm.DB) error {
+		if err := lock.Exec("SELECT pg_advisory_xact_lock(?)", queueLock).Error; err != nil {
+			return err
+		}
+		_, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		return err
+	})
+}
+
+// driver is River's way into the service's database.
+func driver(db *gorm.DB, conns *sql.DB) riverdriver.Driver[*sql.Tx] {
+	if db.Name() == "postgres" {
+		return riverdatabasesql.New(conns)
+	}
+	return riversqlite.New(conns)
+}
+
+// transaction is the database/sql transaction of a gorm one.
+func transaction(tx *gorm.DB) (*sql.Tx, error) {
+	sqlTx, ok := tx.Statement.ConnPool.(*sql.Tx)
+	if !ok {
+		return nil, errors.New("job: not within a transaction")
+	}
+	return sqlTx, nil
+}

@@ -1,0 +1,392 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// lookInterval is how often jobs of processes that ended are looked for.
+	lookInterval = 2 * time.Second
+	// stopPatience is how long jobs have to return when the service stops.
+	stopPatience = 15 * time.Second
+	// undoPatience bounds one attempt to undo, which goes on while the service stops.
+	undoPatience = time.Minute
+	undoPause    = 10 * time.Second
+
+	defaultPause = 2 * time.Second
+	maxPause     = 5 * time.Minute
+
+	// retention is how long a job that has ended is on record.
+	retention     = 30 * 24 * time.Hour
+	cleanInterval = time.Hour
+)
+
+// queueArgs is all that River knows of a job.
+type queueArgs struct {
+	ID string `json:"id"`
+}
+
+// Kind names the jobs in River's table.
+func (queueArgs) Kind() string { return "job" }
+
+// worker does what River hands out.
+type worker struct {
+	river.WorkerDefaults[queueArgs]
+	s *Service
+}
+
+// Timeout is none: a large image takes as long as it takes. River's own search
+// for stuck jobs leaves those without one alone; look finds them by their lease.
+func (worker) Timeout(*river.Job[queueArgs]) time.Duration { return -1 }
+
+// Work does one attempt of a job.
+func (w worker) Work(ctx context.Context, j *river.Job[queueArgs]) error {
+	return w.s.work(ctx, j.Args.ID)
+}
+
+func (s *Service) newQueue() (err error) {
+	workersOf := river.NewWorkers()
+	river.AddWorker(workersOf, worker{s: s})
+	s.queue, err = river.NewClient(s.driver, &river.Config{
+		ID:                s.o.Intents.Holder(),
+		FetchPollInterval: time.Second / 2,
+		JobTimeout:        -1,
+		Logger:            slog.New(quiet{s.o.Log.Handler()}),
+		MaxAttempts:       1 << 14, // the record counts them
+		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
+		Workers:           workersOf,
+	})
+	return err
+}
+
+// Run does jobs until ctx ends. Those that run then are stopped, and go on at
+// the next start.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.queue.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start the job queue: %w", err)
+	}
+	look, clean := time.NewTicker(lookInterval), time.NewTicker(cleanInterval)
+	defer look.Stop()
+	defer clean.Stop()
+	s.look(ctx)
+	s.clean(ctx)
+	for {
+		select {
+		case <-look.C:
+			s.look(ctx)
+		case <-clean.C:
+			s.clean(ctx)
+		case <-ctx.Done():
+			s.stop(ctx)
+			return nil
+		}
+	}
+}
+
+// stop ends the jobs that run.
+func (s *Service) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	defer cancel()
+	if err := s.queue.StopAndCancel(ctx); err != nil {
+		// Their record says that they ran here: the next start takes them up.
+		s.o.Log.Warn("jobs that do not end are left", "error", err)
+	}
+}
+
+// look takes up the jobs of processes that have ended.
+func (s *Service) look(ctx context.Context) {
+	if err := s.rescue(ctx); err != nil && ctx.Err() == nil {
+		s.o.Log.Error("jobs that were cut off cannot be taken up yet", "error", err)
+	}
+}
+
+func (s *Service) rescue(ctx context.Context) error {
+	if err := s.o.Intents.Keep(ctx); err != nil {
+		return err
+	}
+	found, err := s.queue.JobList(ctx, river.NewJobListParams().States(rivertype.JobStateRunning).First(MaxPage))
+	if err != nil {
+		return err
+	}
+	for _, queued := range found.Jobs {
+		if len(queued.AttemptedBy) == 0 {
+			continue
+		}
+		holder := queued.AttemptedBy[len(queued.AttemptedBy)-1]
+		if holder == s.o.Intents.Holder() {
+			continue
+		}
+		ended, err := s.o.Intents.Ended(ctx, holder)
+		if err != nil {
+			return err
+		}
+		if !ended {
+			delete(s.suspects, holder)
+			continue
+		}
+		// A PostgreSQL server that restarts ends everybody's leases: who lives has
+		// taken its own again by the next look.
+		if !s.suspects[holder] && s.o.DB.Name() == "postgres" {
+			s.suspects[holder] = true
+			continue
+		}
+		if err := s.takeUp(ctx, queued, holder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUp queues a job again whose process has ended.
+func (s *Service) takeUp(ctx context.Context, queued *rivertype.JobRow, holder string) error {
+	var args queueArgs
+	if err := json.Unmarshal(queued.EncodedArgs, &args); err != nil {
+		return err
+	}
+	s.o.Log.Info("taking up a job that was cut off", "job", args.ID)
+	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND holder = ? AND state = ?", args.ID, holder, Running).
+		Updates(map[string]any{"state": Queued, "holder": ""}).Error
+	if err != nil {
+		return err
+	}
+	why, err := json.Marshal(rivertype.AttemptError{At: now(), Attempt: queued.Attempt, Error: "the process ended"})
+	if err != nil {
+		return err
+	}
+	_, err = s.driver.GetExecutor().JobRescueMany(ctx, &riverdriver.JobRescueManyParams{
+		ID: []int64{queued.ID}, Error: [][]byte{why}, FinalizedAt: []*time.Time{nil}, ScheduledAt: []time.Time{now()},
+		State: []string{string(rivertype.JobStateAvailable)}, StuckHorizon: now(),
+	})
+	return err
+}
+
+// clean forgets jobs that ended long ago.
+func (s *Service) clean(ctx context.Context) {
+	err := s.o.DB.WithContext(ctx).Where("finished < ?", now().Add(-retention)).Delete(&row{}).Error
+	if err != nil && ctx.Err() == nil {
+		s.o.Log.Warn("old jobs cannot be forgotten", "error", err)
+	}
+}
+
+// work does one attempt of a job. What it returns is for River: nil ends the
+// job there, a snooze brings it back.
+func (s *Service) work(ctx context.Context, id string) error {
+	r, err := s.take(ctx, id)
+	if fault.CodeOf(err) == fault.JobNotFound {
+		return nil // forgotten
+	}
+	if err != nil {
+		s.o.Log.Error("a job cannot be taken up", "job", id, "error", err)
+		return river.JobSnooze(s.o.Pause)
+	}
+	kind, known := s.kinds[r.Kind]
+	switch {
+	case r.State.IsFinal():
+		return nil
+	case r.Outcome != "":
+		return s.conclude(ctx, r)
+	case r.State == Cancelling:
+		return s.end(ctx, r, Cancelled, nil)
+	case !known:
+		return s.end(ctx, r, Failed, fault.New(fault.Unsupported, "This version of the service has no jobs of kind %q.", r.Kind))
+	case r.Attempt > r.MaxAttempts:
+		return s.end(ctx, r, Failed, fault.New(fault.Internal, "The service ended %d times while it was at this. Its log may say why.", r.MaxAttempts))
+	}
+	return s.settle(ctx, r, s.attempt(ctx, r, kind))
+}
+
+// take notes that this process is at a job now.
+func (s *Service) take(ctx context.Context, id string) (r row, err error) {
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		began := now()
+		err := tx.Model(&row{}).Where("id = ? AND finished IS NULL", id).Updates(map[string]any{
+			"holder": s.o.Intents.Holder(), "attempt": gorm.Expr("attempt + 1"), "next_attempt": nil,
+			"started": gorm.Expr("COALESCE(started, ?)", began),
+			"state":   gorm.Expr("CASE WHEN state = ? THEN ? ELSE state END", Queued, Running),
+		}).Error
+		if err != nil {
+			return err
+		}
+		return tx.Where("id = ?", id).Limit(1).Find(&r).Error
+	})
+	if err == nil && r.ID == "" {
+		err = NotFound(id)
+	}
+	return r, err
+}
+
+// attempt runs the job's kind.
+func (s *Service) attempt(ctx context.Context, r row, kind Kind) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := &Task{Job: r.job(), s: s, cancel: cancel, step: r.Step, done: r.DoneBytes, total: r.TotalBytes}
+	s.mu.Lock()
+	s.running[r.ID] = t
+	s.mu.Unlock()
+	reporting, stop := context.WithCancel(ctx)
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		t.report(reporting)
+	}()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		stop()
+		<-reported
+		s.mu.Lock()
+		delete(s.running, r.ID)
+		s.mu.Unlock()
+		// The last of the progress; how the job ended is written next.
+		work, cancel := undo(ctx)
+		defer cancel()
+		last := t.now()
+		if kept := t.update(work, map[string]any{"step": last.Step, "done_bytes": last.DoneBytes, "total_bytes": last.TotalBytes}); err == nil && errors.Is(kept, errLost) {
+			err = kept
+		}
+	}()
+	s.tell(t.now())
+	if err := kind.Run(ctx, t); err != nil {
+		// What the work makes of its end counts less than why it was ended.
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	return nil
+}
+
+// settle decides what comes after an attempt.
+func (s *Service) settle(ctx context.Context, r row, failure error) error {
+	work, cancel := undo(ctx)
+	defer cancel()
+	switch {
+	case failure == nil:
+		return s.finish(work, r, Succeeded)
+	case errors.Is(failure, errLost):
+		return nil // River's row is the other process's, too
+	case errors.Is(failure, errCancelled):
+		return s.end(work, r, Cancelled, nil)
+	case ctx.Err() != nil: // the service stops; this was no attempt
+		err := s.o.DB.WithContext(work).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
+			Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt - 1}).Error
+		if err != nil {
+			s.o.Log.Error("a job that was stopped cannot be noted; it is taken up all the same", "job", r.ID, "error", err)
+		}
+		return river.JobSnooze(0)
+	}
+	if passing[fault.CodeOf(failure)] && r.Attempt < r.MaxAttempts {
+		return s.tryAgain(work, r, failure)
+	}
+	return s.end(work, r, Failed, failure)
+}
+
+// tryAgain puts a job off that failed for a passing reason.
+func (s *Service) tryAgain(ctx context.Context, r row, failure error) error {
+	pause := min(s.o.Pause<<(r.Attempt-1), maxPause)
+	pause += rand.N(pause/4 + 1) // so that many that failed together do not come back together
+	code, text := s.explain(r, failure)
+	next := now().Add(pause)
+	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
+		Updates(map[string]any{"state": Queued, "holder": "", "next_attempt": next, "error_code": code, "error": text}).Error
+	if err != nil {
+		return s.later(r, err)
+	}
+	s.tellOf(ctx, r.ID)
+	return river.JobSnooze(pause)
+}
+
+// end decides how a job ends; it ends so when what it began is undone.
+func (s *Service) end(ctx context.Context, r row, outcome State, failure error) error {
+	r.Outcome = outcome
+	values := map[string]any{"outcome": outcome}
+	if failure != nil {
+		r.ErrorCode, r.Error = s.explain(r, failure)
+		values["error_code"], values["error"] = r.ErrorCode, r.Error
+	}
+	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ?", r.ID).Updates(values).Error; err != nil {
+		return s.later(r, err)
+	}
+	return s.conclude(ctx, r)
+}
+
+// conclude undoes what a job began and ends it, or has that tried again.
+func (s *Service) conclude(ctx context.Context, r row) error {
+	ctx, cancel := undo(ctx)
+	defer cancel()
+	if kind := s.kinds[r.Kind]; kind.Undo != nil {
+		if err := kind.Undo(ctx, r.job()); err != nil {
+			s.o.Log.Warn("what a job began cannot be undone yet; it is tried again", "job", r.ID, "kind", r.Kind, "error", err)
+			return river.JobSnooze(undoPause)
+		}
+	}
+	return s.finish(ctx, r, r.Outcome)
+}
+
+// finish writes down how a job ended.
+func (s *Service) finish(ctx context.Context, r row, state State) error {
+	values := map[string]any{"state": state, "finished": now(), "active_key": nil, "holder": "", "checkpoint": "", "next_attempt": nil}
+	if state == Succeeded {
+		values["error"], values["error_code"] = "", ""
+	}
+	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND finished IS NULL", r.ID).Updates(values).Error; err != nil {
+		return s.later(r, err)
+	}
+	s.tellOf(ctx, r.ID)
+	return nil
+}
+
+// later has River bring a job back whose record could not be written.
+func (s *Service) later(r row, err error) error {
+	s.o.Log.Error("a job's record cannot be written; it is tried again", "job", r.ID, "error", err)
+	return river.JobSnooze(undoPause)
+}
+
+// explain is what users are told of a failure. What is not written for them is
+// logged.
+func (s *Service) explain(r row, failure error) (fault.Code, string) {
+	var f *fault.Error
+	if errors.As(failure, &f) {
+		if f.Cause != nil {
+			s.o.Log.Warn("a job failed", "job", r.ID, "kind", r.Kind, "attempt", r.Attempt, "code", f.Code, "cause", f.Cause)
+		}
+		return f.Code, f.Message
+	}
+	s.o.Log.Error("a job failed", "job", r.ID, "kind", r.Kind, "attempt", r.Attempt, "error", failure)
+	return fault.Internal, "Something went wrong inside the service. Its log says what."
+}
+
+// tellOf publishes a job as its record is now.
+func (s *Service) tellOf(ctx context.Context, id string) {
+	if r, err := s.row(ctx, id); err == nil {
+		s.tell(r.job())
+	}
+}
+
+// undo returns a context for undoing, which outlives what ends.
+func undo(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
+}
+
+// quiet lets River's warnings and errors through alone.
+type quiet struct{ slog.Handler }
+
+// Enabled tells whether a level is let through.
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}

@@ -1,0 +1,112 @@
+import { Card, CardBody, CardTitle, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
+import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
+import type { ReactNode } from "react";
+
+import { HostCapacity } from "../../features/hosts/HostCapacity";
+import { useHosts } from "../../features/hosts/api/listHosts";
+import { UploadList } from "../../features/images/components/UploadList";
+import { useUploads } from "../../features/images/uploads";
+import { useNodes } from "../../features/nodes/api/listNodes";
+import { FirstNode } from "../../features/nodes/components/FirstNode";
+import { paths } from "../../shared/paths";
+import { LinkButton } from "../../shared/ui/LinkButton";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useAllImages } from "../useAllImages";
+import { NodeCounts } from "./NodeCounts";
+import { RecentActivity } from "./RecentActivity";
+import { Screens } from "./Screens";
+import "./dashboard.css";
+
+/** The home page: what there is, what it does, and how much more fits. On an empty installation it leads to the first node. */
+export default function DashboardPage() {
+  const nodes = useNodes();
+  const hosts = useHosts();
+  const images = useAllImages();
+  const uploads = useUploads();
+  const isEmpty = nodes.data?.length === 0;
+  return (
+    <>
+      <PageHeader
+        title="Dashboard"
+        actions={
+          !isEmpty && (
+            <LinkButton variant="primary" icon={<PlusIcon />} to={paths.newNode}>
+              Create node
+            </LinkButton>
+          )
+        }
+      />
+      <PageSection isFilled aria-label="Overview">
+        {nodes.error && (
+          <ProblemAlert title="The nodes cannot be shown" error={nodes.error} onRetry={() => void nodes.refetch()} />
+        )}
+        <Stack hasGutter>
+          {isEmpty && (
+            <StackItem>
+              <Card>
+                <CardBody>
+                  {images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
+                </CardBody>
+              </Card>
+            </StackItem>
+          )}
+          <StackItem>
+            <Grid hasGutter className="sl-dashboard">
+              {!isEmpty && (
+                <GridItem lg={4} md={6}>
+                  <Tile title="Nodes">
+                    {nodes.data ? <NodeCounts nodes={nodes.data} /> : !nodes.error && <Loading what="the nodes" />}
+                  </Tile>
+                </GridItem>
+              )}
+              <GridItem lg={isEmpty ? 6 : 4} md={6}>
+                <Tile title="Capacity">
+                  {hosts.error && (
+                    <ProblemAlert title="The hosts cannot be shown" error={hosts.error} onRetry={() => void hosts.refetch()} />
+                  )}
+                  {hosts.data?.map((host) => <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />)}
+                  {hosts.isPending && <Loading what="the hosts" />}
+                </Tile>
+              </GridItem>
+              <GridItem lg={isEmpty ? 6 : 4} md={isEmpty ? 6 : 12}>
+                <Tile title="Recent activity">
+                  {nodes.data && images ? (
+                    <RecentActivity nodes={nodes.data} images={images} />
+                  ) : (
+                    !nodes.error && <Loading what="the activity" />
+                  )}
+                </Tile>
+              </GridItem>
+            </Grid>
+          </StackItem>
+          {uploads.length > 0 && (
+            <StackItem>
+              <Tile title="At work">
+                <UploadList uploads={uploads} />
+              </Tile>
+            </StackItem>
+          )}
+          {nodes.data && !isEmpty && (
+            <StackItem>
+              <Screens nodes={nodes.data} />
+            </StackItem>
+          )}
+        </Stack>
+      </PageSection>
+    </>
+  );
+}
+
+function Tile({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <Card isFullHeight>
+      <CardTitle component="h2">{title}</CardTitle>
+      <CardBody>{children}</CardBody>
+    </Card>
+  );
+}
+
+function Loading({ what }: { what: string }) {
+  return <Skeleton height="8rem" screenreaderText={`Loading ${what}`} />;
+}

@@ -1,0 +1,25 @@
+import DesktopIcon from "@patternfly/react-icons/dist/esm/icons/desktop-icon";
+import PowerOffIcon from "@patternfly/react-icons/dist/esm/icons/power-off-icon";
+import { useRef } from "react";
+
+import type { Node } from "../../../shared/api/types";
+import { useIsSeen } from "../../../shared/useIsSeen";
+import { hasScreen, useScreenshot } from "../api/screenshot";
+import "./NodeThumbnail.css";
+
+/** A small live picture of a node's screen; a sign in its place while there is none. Decoration: name the node beside it. */
+export function NodeThumbnail({ node }: { node: Node }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const picture = useScreenshot(node, useIsSeen(frame));
+  return (
+    <div className="sl-thumbnail" ref={frame} data-thumbnail={picture ? "shown" : "none"}>
+      {picture ? (
+        <img src={picture} alt="" className={node.state === "paused" ? "sl-thumbnail__still" : ""} />
+      ) : hasScreen(node) || node.state === "running" ? (
+        <DesktopIcon />
+      ) : (
+        <PowerOffIcon />
+      )}
+    </div>
+  );
+}
