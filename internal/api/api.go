@@ -78,6 +78,7 @@ type Server struct {
 	// requests are those under way: the HTTP server forgets WebSockets, and
 	// after its Close all others.
 	requests sync.WaitGroup
+	streams  openStreams
 }
 
 // Limits of the HTTP server.
@@ -168,6 +169,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.o.TLS != nil {
 		l = tls.NewListener(l, s.o.TLS)
 	}
+	var watching sync.WaitGroup
+	watching.Go(s.watchStreams)
+	defer watching.Wait()
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	select {

@@ -135,7 +135,11 @@ func (s *Server) identify(r *http.Request) (access.Principal, error) {
 	}
 	if kind, ok := strings.CutPrefix(r.URL.Path, "/ws/"); ok {
 		if ticket := r.URL.Query().Get("ticket"); ticket != "" {
-			return s.o.Access.RedeemTicket(ticket, r.URL.Query().Get("nodeId"), kind)
+			p, err := s.o.Access.RedeemTicket(ticket, r.URL.Query().Get("nodeId"), kind)
+			if err != nil {
+				return access.Principal{}, err
+			}
+			return s.o.Access.Refresh(r.Context(), p) // the session that asked for it may have ended
 		}
 	}
 	if cookie, err := r.Cookie(cookieName); err == nil {

@@ -48,6 +48,39 @@ func (v *eventView) sees(o access.Object, host string) (now, before bool) {
 	return now, before
 }
 
+// change takes the client's new rights, and returns what it has to be told of them:
+// what it may see now, or do now, and what it sees no longer.
+func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []storagepool.Image) []event.Event {
+	before := v.rights
+	v.rights = rights
+	if (before.Role == access.RoleAdmin) != (rights.Role == access.RoleAdmin) {
+		clear(v.seen) // there is no record of what an administrator saw
+		for _, n := range nodes {
+			v.sees(NodeObject(n), n.Host)
+		}
+		for _, i := range images {
+			v.sees(imageObject(i), i.Host)
+		}
+		return []event.Event{{Type: event.Reset, Data: struct{}{}}}
+	}
+	var list []event.Event
+	tell := func(o access.Object, e event.Event) {
+		if before.On(o) == rights.On(o) {
+			return
+		}
+		if e, ok := v.filter(e); ok {
+			list = append(list, e)
+		}
+	}
+	for _, n := range nodes {
+		tell(NodeObject(n), event.Event{Type: event.NodeChanged, Data: n})
+	}
+	for _, i := range images {
+		tell(imageObject(i), event.Event{Type: event.ImageChanged, Data: i})
+	}
+	return list
+}
+
 // filter returns the event as the client may be told, false when it may not: of
 // what it sees no longer, it is told that it is gone.
 func (v *eventView) filter(e event.Event) (event.Event, bool) {

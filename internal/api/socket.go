@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -20,10 +21,13 @@ import (
 const (
 	// maxFrameBytes bounds what a client sends in one frame: a large paste.
 	maxFrameBytes = 256 << 10
-	// The close codes when the node is deleted, has no screen to show, and is off.
-	statusNodeGone websocket.StatusCode = 4404
-	statusNoScreen websocket.StatusCode = 4406
-	statusNodeOff  websocket.StatusCode = 4409
+	// The close codes when the session has ended, a right has changed, the node is
+	// deleted, has no screen to show, and is off.
+	statusSignedOut websocket.StatusCode = 4401
+	statusForbidden websocket.StatusCode = 4403
+	statusNodeGone  websocket.StatusCode = 4404
+	statusNoScreen  websocket.StatusCode = 4406
+	statusNodeOff   websocket.StatusCode = 4409
 )
 
 // control is a text frame of a console. The members in use depend on Type.
@@ -65,9 +69,27 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 		return err
 	}
 	readOnly := r.URL.Query().Get("readonly") == "true" || rights.On(NodeObject(n)) < access.Use
+	mayTake := s.mayTake(rights, id)
 	if r.Header.Get("Upgrade") == "" {
 		return fault.New(fault.Invalid, "This is a WebSocket; connect to it as one.")
 	}
+	stream, closed, err := s.openStream(rights, func(now access.Rights) error {
+		needs := access.Use
+		if readOnly {
+			needs = access.View
+		}
+		if _, err := s.nodeFor(now, id, needs); err != nil {
+			return err
+		}
+		if mayTake && !readOnly && !s.mayTake(now, id) {
+			return fault.New(fault.Forbidden, "What you may do with this node has changed. Connect again.")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer closed()
 	options := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
 	if s.o.PublicURL != nil {
 		options.OriginPatterns = []string{s.o.PublicURL.Host}
@@ -93,15 +115,34 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	}
 	defer t.close()
 	defer context.AfterFunc(ctx, t.close)()
-	for _, flow := range []func(context.Context) error{t.send, t.receive} {
-		g.Go(func() error {
-			err := flow(ctx)
+	var once sync.Once
+	end := func(err error) {
+		once.Do(func() {
+			if cause := stream.why(); cause != nil {
+				err = cause
+			}
 			if ctx.Err() == nil {
 				s.closeWith(ctx, socket, id, err) // before the group's context ends, and the socket with it
 			}
+		})
+	}
+	for _, flow := range []func(context.Context) error{t.send, t.receive} {
+		g.Go(func() error {
+			err := flow(ctx)
+			end(err)
 			return err
 		})
 	}
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-stream.ended:
+			t.close() // at once, whatever the client does about the close frame
+			end(stream.cause)
+			return stream.cause
+		}
+	})
 	g.Go(func() error { return keepAlive(ctx, socket) })
 	if err := g.Wait(); err != nil {
 		s.o.Log.Debug("a WebSocket was closed", "path", r.URL.Path, "node", id, "why", err)
@@ -122,6 +163,10 @@ func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id strin
 	case fault.NodeNotFound:
 		_ = socket.Close(statusNodeGone, "The node was deleted.")
 		return
+	case fault.Unauthenticated:
+		status, reason = statusSignedOut, "You were signed out. Sign in and connect again."
+	case fault.Forbidden:
+		status, reason = statusForbidden, "What you may do with this node has changed. Connect again."
 	case fault.NodeNotRunning:
 		status, reason = statusNodeOff, "The node is off. Connect again when it runs."
 	case fault.Unsupported:

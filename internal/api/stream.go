@@ -59,7 +59,13 @@ func (s *Server) events(c echo.Context) error {
 	}
 	sub := s.o.Events.Subscribe(after)
 	defer sub.Close()
-	view := s.newEventView(rightsOf(c.Request().Context()))
+	rights := rightsOf(c.Request().Context())
+	stream, closed, err := s.openStream(rights, nil)
+	if err != nil {
+		return err
+	}
+	defer closed()
+	view := s.newEventView(rights)
 
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, "text/event-stream")
@@ -87,8 +93,21 @@ func (s *Server) events(c echo.Context) error {
 			return nil
 		case <-s.closing.Done():
 			return nil
+		case <-stream.ended:
+			return nil // who comes back is told why
 		case <-beat.C:
 			text = []byte(": alive\n\n")
+		case rights := <-stream.changed:
+			for _, e := range view.change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images()) {
+				one, err := s.encode(rights, e)
+				if err != nil {
+					return err
+				}
+				text = append(text, one...)
+			}
+			if text == nil {
+				continue
+			}
 		case e, ok := <-sub.C:
 			if !ok {
 				return nil // too slow: it resumes from the last event it has
@@ -121,7 +140,10 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Type, text)
+	if e.ID > 0 { // else it was made for this client alone
+		fmt.Fprintf(&b, "id: %d\n", e.ID)
+	}
+	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", e.Type, text)
 	return b.Bytes(), nil
 }
 

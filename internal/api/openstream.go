@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// recheckInterval is how often it is asked whether those who have a stream open
+	// still may.
+	recheckInterval = time.Second
+	// maxStreams is how many consoles, screens and event streams one account may
+	// have open at once.
+	maxStreams = 256
+)
+
+// openStreams are the WebSockets and event streams that are open. An entry was
+// allowed once; a stream stays, so that its right is looked at again and again:
+// in the database, which another replica or a command may have changed.
+type openStreams struct {
+	mu        sync.Mutex
+	all       map[*openStream]struct{}
+	byAccount map[string]int
+}
+
+// openStream is one of them.
+type openStream struct {
+	// allowed tells why the stream must end with such rights; nil when it may stay.
+	allowed func(access.Rights) error
+	// changed gets the rights when they are others than before; the latest alone.
+	changed chan access.Rights
+	// ended is closed when the stream must end; cause tells why.
+	ended chan struct{}
+	cause error
+
+	rights access.Rights // as of the last look; the watcher's own
+}
+
+// openStream notes that a stream is opened; the caller closes it. It is refused
+// with fault.TooManyRequests when the account has too many.
+func (s *Server) openStream(rights access.Rights, allowed func(access.Rights) error) (st *openStream, closed func(), err error) {
+	o := &s.streams
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if rights.UserID != "" && o.byAccount[rights.UserID] >= maxStreams {
+		return nil, nil, &fault.Error{
+			Code: fault.TooManyRequests, RetryAfter: 10 * time.Second,
+			Message: "Your account has as many consoles, screens and event streams open as it may. Close some first.",
+		}
+	}
+	if o.all == nil {
+		o.all, o.byAccount = map[*openStream]struct{}{}, map[string]int{}
+	}
+	st = &openStream{allowed: allowed, changed: make(chan access.Rights, 1), ended: make(chan struct{}), rights: rights}
+	o.all[st] = struct{}{}
+	o.byAccount[rights.UserID]++
+	return st, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.all, st)
+		if o.byAccount[rights.UserID]--; o.byAccount[rights.UserID] == 0 {
+			delete(o.byAccount, rights.UserID)
+		}
+	}, nil
+}
+
+// why returns the error that ended the stream; nil while it may stay.
+func (st *openStream) why() error {
+	select {
+	case <-st.ended:
+		return st.cause
+	default:
+		return nil
+	}
+}
+
+// watchStreams ends the streams of those who may not have them any more, until
+// the service stops. While the database is away nobody is cut off: what was
+// allowed stays so.
+func (s *Server) watchStreams() {
+	tick := time.NewTicker(recheckInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.closing.Done():
+			return
+		case <-tick.C:
+		}
+		s.streams.mu.Lock()
+		byPrincipal := map[access.Principal][]*openStream{}
+		for st := range s.streams.all {
+			if st.why() == nil {
+				byPrincipal[st.rights.Principal] = append(byPrincipal[st.rights.Principal], st)
+			}
+		}
+		s.streams.mu.Unlock()
+		for p, streams := range byPrincipal {
+			rights, err := s.refreshed(s.closing, p)
+			if err != nil && fault.CodeOf(err) != fault.Unauthenticated {
+				s.o.Log.Debug("the right to open streams cannot be looked at", "user", p.Name, "error", err)
+				continue
+			}
+			for _, st := range streams {
+				st.look(rights, err)
+			}
+		}
+	}
+}
+
+// refreshed returns a principal's rights as they are now.
+func (s *Server) refreshed(ctx context.Context, p access.Principal) (access.Rights, error) {
+	p, err := s.o.Access.Refresh(ctx, p)
+	if err != nil {
+		return access.Rights{}, err
+	}
+	return s.o.Access.Rights(ctx, p)
+}
+
+// look ends the stream, or hands it its new rights. The watcher alone calls it.
+func (st *openStream) look(rights access.Rights, err error) {
+	if err == nil && st.allowed != nil {
+		err = st.allowed(rights) // also with the same rights: the node may be another's now
+	}
+	if err != nil {
+		st.cause = err
+		close(st.ended)
+		return
+	}
+	if rights.Equal(st.rights) {
+		return
+	}
+	st.rights = rights
+	select {
+	case <-st.changed: // nobody took it: it is out of date
+	default:
+	}
+	st.changed <- rights
+}
