@@ -51,7 +51,7 @@ func (s *Server) registerScreens() {
 		OperationID: "screen", Method: http.MethodGet, Path: "/ws/vnc", Summary: "The node's screen (WebSocket)", Tags: []string{"nodes"},
 		Description: "Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. " +
 			"A text frame `{\"type\":\"error\",\"code\":\"…\",\"message\":\"…\"}` says what is wrong before the socket closes: with 4409 while the node is off " +
-			"(connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted, 1013 when its host is away, 1001 when the service stops. " +
+			"(connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. " +
 			"Enter with the cookie, a bearer token, or `?ticket=`.",
 		Parameters: []*huma.Param{
 			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},

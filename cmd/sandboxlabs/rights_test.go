@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// The people of routeTable, in the order of its columns.
+const (
+	nobody      = iota
+	expired     // a token of the owner that has expired
+	viewer      // strangers of each role …
+	student     //
+	instructor  //
+	viewerUse   // … and those that the node and the image are shared with
+	studentView // by their group
+	studentUse
+	owner
+	admin
+	readToken   // tokens of the owner, for reading …
+	nodesToken  // … and more
+	imagesToken //
+	adminRead   // a token of the administrator, for reading
+	people
+)
+
+// routeRow is what a route answers to each of the people: a column's letter is
+//
+//	.  401: sign in
+//	x  403: seen, but not allowed
+//	-  404: not there, for them
+//	+  allowed: the row's own status, which tells that the request got further
+type routeRow struct {
+	may    string
+	status int    // of +
+	body   any    // of the request
+	target string // what {id} stands for: "node" (its default), "image", "fresh node", "fresh image", or itself
+}
+
+// routeTable has a row for every route. What is made for the test alone is used
+// up by rows with a fresh target.
+var routeTable = map[string]routeRow{
+	//                                               nobody, expired
+	//                                               | strangers: viewer, student, instructor
+	//                                               | |  shared with: viewer, student to view, student to use
+	//                                               | |  |  owner, administrator
+	//                                               | |  |  | the owner's tokens for reading, nodes, images
+	//                                               | |  |  | |  the administrator's for reading
+	"GET /api/health":       {may: "++++++++++++++", status: 200},
+	"GET /api/openapi.json": {may: "++++++++++++++", status: 200},
+	"GET /api/docs":         {may: "++++++++++++++", status: 200},
+	"POST /api/auth/login":  {may: "++++++++++++++", status: 422, body: request{}},
+	"GET /metrics":          {may: "..xxxxxxx+xxx+", status: 200},
+
+	"POST /api/auth/logout":   {may: "..++++++++++++", status: 204},
+	"GET /api/auth/me":        {may: "..++++++++++++", status: 200},
+	"POST /api/auth/password": {may: "..++++++++xxxx", status: 422, body: request{}},
+	"GET /api/tokens":         {may: "..++++++++++++", status: 200},
+	"POST /api/tokens":        {may: "..++++++++xxxx", status: 422, body: request{}},
+	"DELETE /api/tokens/{id}": {may: "..++++++++xxxx", status: 404, target: noID},
+	"GET /api/audit":          {may: "..xxxxxxx+xxxx", status: 200},
+	"GET /api/audit/export":   {may: "..xxxxxxx+xxxx", status: 200},
+
+	"GET /api/users":                           {may: "..xx+xxx++++++", status: 200},
+	"POST /api/users":                          {may: "..xxxxxxx+xxxx", status: 422, body: request{}},
+	"GET /api/users/{name}":                    {may: "..xxxxxxx+xxxx", status: 404},
+	"PATCH /api/users/{name}":                  {may: "..xxxxxxx+xxxx", status: 404, body: request{}},
+	"DELETE /api/users/{name}":                 {may: "..xxxxxxx+xxxx", status: 404},
+	"GET /api/groups":                          {may: "..xx+xxx++++++", status: 200},
+	"POST /api/groups":                         {may: "..xxxxxxx+xxxx", status: 422, body: request{}},
+	"DELETE /api/groups/{name}":                {may: "..xxxxxxx+xxxx", status: 404},
+	"PUT /api/groups/{name}/members/{user}":    {may: "..xxxxxxx+xxxx", status: 404},
+	"DELETE /api/groups/{name}/members/{user}": {may: "..xxxxxxx+xxxx", status: 404},
+
+	"GET /api/nodes":                         {may: "..++++++++++++", status: 200},
+	"POST /api/nodes":                        {may: "..xx+xxx++x+xx", status: 422, body: request{}},
+	"GET /api/nodes/{id}":                    {may: "..---+++++++++", status: 200},
+	"PATCH /api/nodes/{id}":                  {may: "..---xxx++x+xx", status: 422, body: request{"name": ""}},
+	"DELETE /api/nodes/{id}":                 {may: "..---xxx++x+xx", status: 204, target: "fresh node"},
+	"GET /api/nodes/{id}/xml":                {may: "..---+++++++++", status: 200},
+	"GET /api/nodes/{id}/screenshot":         {may: "..---+++++++++", status: 409},
+	"GET /api/nodes/{id}/figures":            {may: "..---+++++++++", status: 200},
+	"GET /api/nodes/{id}/console/log":        {may: "..---+++++++++", status: 200},
+	"GET /api/nodes/{id}/console/log/search": {may: "..---+++++++++", status: 200},
+	"POST /api/nodes/{id}/tickets":           {may: "..---+++++++++", status: 201},
+	"POST /api/nodes/{id}/guacamole":         {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/run":               {may: "..---xx+++x+xx", status: 200},
+	"POST /api/nodes/{id}/stop":              {may: "..---xx+++x+xx", status: 200, body: forced},
+	"POST /api/nodes/{id}/reboot":            {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/reset":             {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/pause":             {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/resume":            {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/wipe":              {may: "..---xx+++x+xx", status: 200},
+	"POST /api/nodes/{id}/adopt":             {may: "..xxxxxxx+xxxx", status: 409},
+	"GET /ws/console":                        {may: "..---+++++++++", status: 101},
+	"GET /ws/vnc":                            {may: "..---+++++++++", status: 101},
+
+	"GET /api/nodes/{id}/shares":                   {may: "..---xxx++x+xx", status: 200},
+	"PUT /api/nodes/{id}/shares/users/{name}":      {may: "..---xxx++x+xx", status: 404, body: request{"level": "use"}},
+	"DELETE /api/nodes/{id}/shares/users/{name}":   {may: "..---xxx++x+xx", status: 404},
+	"PUT /api/nodes/{id}/shares/groups/{name}":     {may: "..---xxx++x+xx", status: 404, body: request{"level": "use"}},
+	"DELETE /api/nodes/{id}/shares/groups/{name}":  {may: "..---xxx++x+xx", status: 404},
+	"GET /api/images/{id}/shares":                  {may: "..---xxx++xx+x", status: 200, target: "image"},
+	"PUT /api/images/{id}/shares/users/{name}":     {may: "..---xxx++xx+x", status: 404, target: "image", body: request{"level": "use"}},
+	"DELETE /api/images/{id}/shares/users/{name}":  {may: "..---xxx++xx+x", status: 404, target: "image"},
+	"PUT /api/images/{id}/shares/groups/{name}":    {may: "..---xxx++xx+x", status: 404, target: "image", body: request{"level": "use"}},
+	"DELETE /api/images/{id}/shares/groups/{name}": {may: "..---xxx++xx+x", status: 404, target: "image"},
+
+	"GET /api/images":          {may: "..++++++++++++", status: 200},
+	"POST /api/images/custom":  {may: "..xx+xxx++xx+x", status: 422},
+	"GET /api/images/{id}":     {may: "..---+++++++++", status: 200, target: "image"},
+	"DELETE /api/images/{id}":  {may: "..---xxx++xx+x", status: 204, target: "fresh image"},
+	"POST /api/uploads":        {may: "..xx+xxx++xx+x", status: 412},
+	"HEAD /api/uploads/{id}":   {may: "..xx+xxx++xx+x", status: 404, target: noID},
+	"PATCH /api/uploads/{id}":  {may: "..xx+xxx++xx+x", status: 412, target: noID},
+	"DELETE /api/uploads/{id}": {may: "..xx+xxx++xx+x", status: 412, target: noID},
+
+	"GET /api/jobs":              {may: "..++++++++++++", status: 200},
+	"GET /api/jobs/{id}":         {may: "..++++++++++++", status: 404, target: "1"},
+	"POST /api/jobs/{id}/cancel": {may: "..++++++++++++", status: 404, target: "1"},
+	"DELETE /api/jobs/{id}":      {may: "..++++++++++++", status: 404, target: "1"},
+
+	"GET /api/events":  {may: "..++++++++++++", status: 200},
+	"GET /api/figures": {may: "..++++++++++++", status: 200},
+	"GET /api/hosts":   {may: "..xx+xxx++++++", status: 200},
+}
+
+// lastRoutes are tried after all others, in this order: they change the node.
+var lastRoutes = []string{"POST /api/nodes/{id}/wipe", "POST /api/nodes/{id}/run", "POST /api/nodes/{id}/stop"}
+
+// noID is an id that nothing has.
+const noID = "00000000-0000-4000-8000-000000000000"
+
+// school is a lab with sign-in, and people.
+type school struct {
+	*lab
+	bearer [people]string
+}
+
+// newSchool starts a service with an administrator.
+func newSchool(t *testing.T) *school {
+	t.Helper()
+	l := newLab(t)
+	l.addMicro()
+	l.auth = true
+	l.start()
+	match := printedPassword.FindStringSubmatch(l.service.out.String())
+	if match == nil {
+		t.Fatalf("the first start printed %q", l.service.out)
+	}
+	s := &school{lab: l}
+	s.bearer[admin] = s.tokenOf("admin", match[1], nil)
+	return s
+}
+
+// as are the headers of somebody's request.
+func (s *school) as(who int) []string {
+	if s.bearer[who] == "" {
+		return nil
+	}
+	return []string{"Authorization", "Bearer " + s.bearer[who]}
+}
+
+// enrol makes an account and returns a token of it.
+func (s *school) enrol(name, role string) (bearer string) {
+	s.t.Helper()
+	password := "the password of " + name
+	s.call(http.MethodPost, "/api/users", request{"name": name, "role": role, "password": password}, http.StatusCreated, nil, s.as(admin)...)
+	return s.tokenOf(name, password, nil)
+}
+
+// signIn returns the cookie of a new session.
+func (s *school) signIn(name, password string) (cookie string) {
+	s.t.Helper()
+	a := s.call(http.MethodPost, "/api/auth/login", request{"username": name, "password": password}, http.StatusOK, nil)
+	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
+// tokenOf signs in and makes a token; fields say more of it.
+func (s *school) tokenOf(name, password string, fields request) string {
+	s.t.Helper()
+	body := request{"name": "of the test"}
+	maps.Copy(body, fields)
+	var token api.Token
+	s.call(http.MethodPost, "/api/tokens", body, http.StatusCreated, &token, "Cookie", s.signIn(name, password))
+	return token.Secret
+}
+
+// furtherToken makes a token with a token.
+func (s *school) furtherToken(who int, fields request) string {
+	s.t.Helper()
+	body := request{"name": "of the test"}
+	maps.Copy(body, fields)
+	var token api.Token
+	s.call(http.MethodPost, "/api/tokens", body, http.StatusCreated, &token, s.as(who)...)
+	return token.Secret
+}
+
+// node makes a node of somebody's.
+func (s *school) nodeOf(who int, name string) api.Node {
+	s.t.Helper()
+	var n api.Node
+	s.call(http.MethodPost, "/api/nodes", request{"name": s.name(name), "baseImage": "micro", "resources": request{"ram": 64}}, http.StatusCreated, &n, s.as(who)...)
+	return n
+}
+
+// imageOf uploads an image of somebody's.
+func (s *school) imageOf(who int, content []byte) api.Image {
+	s.t.Helper()
+	body, kind := form("mine.qcow2", bytes.NewReader(content))
+	var up api.Uploaded
+	s.call(http.MethodPost, "/api/images/custom", body, http.StatusCreated, &up, append(s.as(who), "Content-Type", kind)...)
+	return up.Image
+}
+
+// share gives somebody ("users/ann", "groups/class") a right.
+func (s *school) share(kind, id, with, level string) {
+	s.t.Helper()
+	s.call(http.MethodPut, "/api/"+kind+"/"+id+"/shares/"+with, request{"level": level}, http.StatusNoContent, nil, s.as(owner)...)
+}
+
+func (s *school) shareWithAll(kind, id string) {
+	s.t.Helper()
+	s.share(kind, id, "users/viewer-use", "use")
+	s.share(kind, id, "groups/class", "view")
+	s.share(kind, id, "users/student-use", "use")
+}
+
+// TestEveryRoute asks for each route as each of the people.
+func TestEveryRoute(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	for who, account := range map[int][2]string{
+		viewer: {"viewer", "viewer"}, student: {"student", "student"}, instructor: {"instructor", "instructor"},
+		viewerUse: {"viewer-use", "viewer"}, studentView: {"student-view", "student"}, studentUse: {"student-use", "student"}, owner: {"owner", "instructor"},
+	} {
+		s.bearer[who] = s.enrol(account[0], account[1])
+	}
+	s.call(http.MethodPost, "/api/groups", request{"name": "class"}, http.StatusCreated, nil, s.as(admin)...)
+	s.call(http.MethodPut, "/api/groups/class/members/student-view", nil, http.StatusNoContent, nil, s.as(admin)...)
+	s.bearer[expired] = s.furtherToken(owner, request{"expires": time.Now().Add(2 * time.Second).UTC()})
+	spent := time.Now().Add(2 * time.Second)
+	s.bearer[readToken] = s.furtherToken(owner, request{"scopes": []string{"read"}})
+	s.bearer[nodesToken] = s.furtherToken(owner, request{"scopes": []string{"nodes"}})
+	s.bearer[imagesToken] = s.furtherToken(owner, request{"scopes": []string{"images"}})
+	s.bearer[adminRead] = s.furtherToken(admin, request{"scopes": []string{"read"}})
+	blank := s.qemuImage("1M")
+	node, image := s.nodeOf(owner, "one"), s.imageOf(owner, blank)
+	s.shareWithAll("nodes", node.ID)
+	s.shareWithAll("images", image.ID)
+	time.Sleep(time.Until(spent)) // a token's end is a time, and nothing tells of it
+
+	known := map[string]bool{"GET /metrics": true, "GET /api/openapi.json": true, "GET /api/docs": true}
+	for _, op := range s.operations() {
+		known[op.method+" "+op.path] = true
+		if _, ok := routeTable[op.method+" "+op.path]; !ok {
+			t.Errorf("%s %s has no row in routeTable, so nothing shows who may use it", op.method, op.path)
+		}
+	}
+	for route := range routeTable {
+		if !known[route] {
+			t.Errorf("routeTable has a row of %s, which is no route", route)
+		}
+	}
+	routes := slices.DeleteFunc(slices.Sorted(maps.Keys(routeTable)), func(route string) bool { return slices.Contains(lastRoutes, route) })
+	fresh := 0
+	for _, route := range append(routes, lastRoutes...) {
+		row := routeTable[route]
+		if len(row.may) != people {
+			t.Errorf("%s: the row has %d columns", route, len(row.may))
+			continue
+		}
+		for who := range people {
+			allowed := row.may[who] == '+'
+			target := row.target
+			switch target {
+			case "":
+				target = node.ID
+			case "image":
+				target = image.ID
+			case "fresh node":
+				if target = node.ID; allowed {
+					fresh++
+					target = s.nodeOf(owner, "fresh"+strconv.Itoa(fresh)).ID
+				}
+			case "fresh image":
+				if target = image.ID; allowed {
+					target = s.imageOf(owner, blank).ID
+				}
+			}
+			want := map[byte]int{'.': 401, 'x': 403, '-': 404, '+': row.status}[row.may[who]]
+			if got := s.ask(route, target, row.body, who); got != want {
+				t.Errorf("%s as %d (%c): status %d, want %d", route, who, row.may[who], got, want)
+			}
+		}
+	}
+}
+
+// ask asks for a route and returns the status.
+func (s *school) ask(route, target string, body any, who int) int {
+	s.t.Helper()
+	method, path, _ := strings.Cut(route, " ")
+	if strings.HasPrefix(path, "/ws/") {
+		header := http.Header{}
+		if h := s.as(who); h != nil {
+			header.Set(h[0], h[1])
+		}
+		socket, a, err := s.dialSocket(path, url.Values{"nodeId": {target}}, header)
+		if err == nil {
+			_ = socket.CloseNow()
+		}
+		return a.status
+	}
+	path = placeholder.ReplaceAllString(strings.Replace(path, "{id}", target, 1), "nosuch")
+	if path == "/api/events" {
+		return s.status(method, path, who)
+	}
+	if strings.HasSuffix(path, "/search") {
+		path += "?text=x"
+	}
+	return s.send(method, path, body, s.as(who)...).status
+}
+
+// status is ask for an answer that has no end.
+func (s *school) status(method, path string, who int) int {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url(path), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if h := s.as(who); h != nil {
+		req.Header.Set(h[0], h[1])
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
