@@ -912,7 +912,7 @@ export interface paths {
         };
         /**
          * The node's serial console (WebSocket)
-         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|offline|taken"}` (with `by` when a viewer took the console back), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. The recent history comes first. The socket stays while the node is off. Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|offline|taken"}` (with `by` when a viewer took the console back), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["console"];
         put?: never;
@@ -932,7 +932,7 @@ export interface paths {
         };
         /**
          * The node's screen (WebSocket)
-         * @description Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted, 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["screen"];
         put?: never;
