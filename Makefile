@@ -95,6 +95,11 @@ bench: build micro ## Measure against virsh and cp
 fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root
 	SANDBOXLABS_FAULT_ROUNDS=$${SANDBOXLABS_FAULT_ROUNDS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 2h -v -run 'TestFault' ./cmd/sandboxlabs
 
+.PHONY: soak
+soak: build micro ## Let 2,000 nodes live and die and 10,000 consoles come and go; what the service takes stays flat
+	SANDBOXLABS_SOAK_CYCLES=$${SANDBOXLABS_SOAK_CYCLES:-2000} SANDBOXLABS_SOAK_CONNECTS=$${SANDBOXLABS_SOAK_CONNECTS:-10000} \
+		$(WITH_LIBVIRT) go test -count=1 -timeout 12h -v -run 'TestSoak$$' ./cmd/sandboxlabs
+
 .PHONY: screenshots
 screenshots: build micro ## Draw the pictures of the browser UI anew
 	cd web && ../$(WITH_LIBVIRT) npm run screenshots

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nhooyr.io/websocket"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// The variables of TestSoak; `make soak` sets them.
+const (
+	cyclesVariable   = "SANDBOXLABS_SOAK_CYCLES"   // lives of nodes
+	connectsVariable = "SANDBOXLABS_SOAK_CONNECTS" // WebSockets
+)
+
+// What the service may have more of at the end than after its first nodes.
+const (
+	moreGoroutines = 10
+	moreFiles      = 6
+	moreMemory     = 24 << 20 // bytes; the collector's own pace is in it
+)
+
+// footprint is what the service takes, with nothing under way.
+type footprint struct{ goroutines, files, threads, memory float64 }
+
+// TestSoak lets nodes live and die, and consoles come and go. What the service
+// takes must not grow with their number.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	cycles, connects := numberOf(t, cyclesVariable, 24), numberOf(t, connectsVariable, 300)
+	runEvery := 1
+	if os.Getenv(cyclesVariable) == "" {
+		runEvery = 8 // guests take their time
+	}
+	path := program(t)
+	l := newLab(t)
+	l.addMicro()
+	takeGuest(t)
+	l.launchProgram(path)
+	l.awaitHealth("ok")
+	l.live("warm", true)
+	watched := l.create("watched")
+	l.act(watched.ID, "run", nil)
+	l.connect(watched, 50)
+	before := l.footprint()
+
+	begun := time.Now()
+	for i := range cycles {
+		l.live(fmt.Sprintf("n%d", i), i%runEvery == 0)
+		if every := max(1, cycles/20); (i+1)%every == 0 && runEvery == 1 {
+			t.Logf("%d cycles, %.1f s each: %+v", i+1, time.Since(begun).Seconds()/float64(i+1), l.footprint())
+		}
+	}
+	lived := time.Since(begun)
+	begun = time.Now()
+	l.connect(watched, connects)
+	connected := time.Since(begun)
+
+	var after footprint
+	until(t, patience, func() string { return fmt.Sprintf("it takes what it took before, %+v; it takes %+v", before, after) }, func() bool {
+		after = l.footprint()
+		return after.goroutines <= before.goroutines+moreGoroutines && after.threads <= before.threads+moreGoroutines &&
+			after.files <= before.files+moreFiles && after.memory <= before.memory+moreMemory
+	})
+	t.Logf("%d cycles in %v, %d WebSockets in %v; before %+v, after %+v", cycles, lived.Round(time.Second), connects, connected.Round(time.Millisecond), before, after)
+	l.act(watched.ID, "stop", forced)
+	l.delete(watched.ID)
+	l.wantVolumes(l.nodesPool())
+	l.wantVolumes(l.logsPool())
+	l.stop()
+}
+
+// live makes a node, watches its console, runs it, unless it is not to run, until
+// it says something there, and deletes it.
+func (l *lab) live(name string, run bool) {
+	l.t.Helper()
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name(name), "baseImage": "micro", "resources": request{"ram": 64}}, http.StatusCreated, &n)
+	c := l.console(n.ID)
+	c.status("offline")
+	if run {
+		l.act(n.ID, "run", nil)
+		c.status("connected")
+		c.wait("output", patience, func() bool { return len(c.all) > 0 })
+		l.act(n.ID, "stop", forced)
+		c.status("offline")
+	}
+	l.delete(n.ID)
+	<-c.done
+	_ = c.socket.CloseNow()
+}
+
+// connect opens and closes WebSockets, of the console and of the screen, some at
+// a time, and waits each time for the first that comes.
+func (l *lab) connect(n api.Node, times int) {
+	l.t.Helper()
+	var wg sync.WaitGroup
+	const abreast = 8
+	for place := range abreast {
+		wg.Go(func() {
+			for i := place; i < times; i += abreast {
+				if err := l.connectOnce(n, []string{"console", "vnc"}[i/abreast%2]); err != nil {
+					l.t.Errorf("WebSocket %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (l *lab) connectOnce(n api.Node, kind string) error {
+	socket, a, err := l.dialSocket("/ws/"+kind, url.Values{"nodeId": {n.ID}}, nil)
+	if err != nil {
+		return fmt.Errorf("dial %s: %w (%d %s)", kind, err, a.status, a.body)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), promptly)
+	defer cancel()
+	if _, _, err := socket.Read(ctx); err != nil {
+		_ = socket.CloseNow()
+		return fmt.Errorf("read from %s: %w", kind, err)
+	}
+	return socket.Close(websocket.StatusNormalClosure, "")
+}
+
+// footprint asks the service what it takes.
+func (l *lab) footprint() footprint {
+	l.t.Helper()
+	l.client.CloseIdleConnections()
+	text := string(l.send(http.MethodGet, "/metrics", nil).body)
+	value := func(name string) (v float64) {
+		_, rest, _ := strings.Cut(text, "\n"+name+" ")
+		if _, err := fmt.Sscan(rest, &v); err != nil {
+			l.t.Fatalf("no %s in\n%s", name, text)
+		}
+		return v
+	}
+	return footprint{value("go_goroutines"), value("process_open_fds"), value("go_threads"), value("process_resident_memory_bytes")}
+}
