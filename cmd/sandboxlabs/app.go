@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
-	"github.com/sandboxlabs/sandboxlabs/images"
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/audit"
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -82,7 +82,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.hosts, err = hypervisor.New(hypervisor.Options{Addresses: c.Hosts, Accelerator: c.Accelerator, Log: log}); err != nil {
 		return nil, err
 	}
-	catalog, err := storagepool.ParseCatalog(images.Catalog)
+	catalog, err := readCatalog(c.Catalog)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.storage, err = storagepool.New(storagepool.Options{
 		Hosts: a.hosts, DB: a.db, Intents: intents, Events: events,
-		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, MaxImageBytes: c.MaxUploadBytes, Log: log,
+		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -121,6 +121,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.guacamole, err = newGuacamole(a, events); err != nil {
 		return nil, err
 	}
+	a.handleJobs()
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
 	serverTLS, plain, err := c.server(log)

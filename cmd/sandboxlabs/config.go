@@ -51,6 +51,8 @@ type config struct {
 	LogLevel    slog.Level
 	AuditDays   int // 0: for ever
 
+	Catalog             []string // files and folders
+	PullAllowPrivate    bool
 	MaxUploadBytes      int64         // 1 MiB or more
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
@@ -72,6 +74,8 @@ func addConfigFlags(f *pflag.FlagSet) {
 	addTLSFlags(f)
 	addGuacamoleFlags(f)
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
+	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
+	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
 	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
 	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
@@ -161,6 +165,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
 		return c, fmt.Errorf("log-level: %w", err)
 	}
+	if c.Catalog = catalogPaths(k.Strings("catalog")); len(c.Catalog) == 0 {
+		c.Catalog = catalogPaths([]string{k.String("catalog")}) // in flags and environment it is one text
+	}
+	c.PullAllowPrivate = k.Bool("pull-allow-private")
 	c.MaxUploadBytes, err = strconv.ParseInt(k.String("max-upload-bytes"), 10, 64)
 	if err != nil || c.MaxUploadBytes < 1<<20 {
 		return c, fmt.Errorf("max-upload-bytes: %q is not a number of 1048576 or more", k.String("max-upload-bytes"))

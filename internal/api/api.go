@@ -136,6 +136,7 @@ func New(o Options) (*Server, error) {
 	s.registerShares()
 	s.registerAudit()
 	s.registerSystem()
+	s.registerCatalog()
 	s.registerJobs()
 	s.registerStreams()
 	s.registerScreens()

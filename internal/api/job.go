@@ -136,7 +136,7 @@ func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 	filter := job.Filter{After: in.Cursor, Limit: in.Limit}
 	for _, state := range in.State {
 		if state == "active" {
-			filter.States = append(filter.States, job.Queued, job.Running, job.Cancelling)
+			filter.States = append(filter.States, job.Active...)
 		} else {
 			filter.States = append(filter.States, job.State(state))
 		}

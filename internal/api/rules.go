@@ -116,6 +116,9 @@ var rules = map[string]rule{
 
 	"DELETE /api/images/{id}": onImage(access.Manage),
 
+	"GET /api/images/catalog":            signedIn,
+	"POST /api/images/catalog/{id}/pull": atLeast(access.RoleInstructor, access.ScopeImages),
+
 	"GET /api/jobs":              signedIn, // one's own
 	"GET /api/jobs/{id}":         signedIn, // as above
 	"POST /api/jobs/{id}/cancel": signedIn, // as above

@@ -29,6 +29,9 @@ const (
 // States are all of them, in their order.
 var States = []State{Queued, Running, Cancelling, Succeeded, Failed, Cancelled}
 
+// Active are those of jobs that have not ended.
+var Active = []State{Queued, Running, Cancelling}
+
 // IsFinal tells whether a job in this state has ended.
 func (s State) IsFinal() bool { return s == Succeeded || s == Failed || s == Cancelled }
 

@@ -242,6 +242,7 @@ func (s *Service) fresh(r row) Job {
 
 // Filter chooses jobs. Empty fields choose all.
 type Filter struct {
+	Kind   string
 	States []State
 	Owner  string
 	// After is the cursor that the page before ended with.
@@ -261,6 +262,9 @@ func (s *Service) List(ctx context.Context, f Filter) (jobs []Job, next string, 
 	query := s.o.DB.WithContext(ctx)
 	if len(f.States) > 0 {
 		query = query.Where("state IN ?", f.States)
+	}
+	if f.Kind != "" {
+		query = query.Where("kind = ?", f.Kind)
 	}
 	if f.Owner != "" {
 		query = query.Where("owner = ?", f.Owner)

@@ -1,9 +1,13 @@
 package storagepool
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/download"
 )
 
 // CatalogEntry is a base image that an installation may have.
@@ -18,6 +22,33 @@ type CatalogEntry struct {
 	MinDiskBytes int64  `yaml:"minDiskBytes"`
 	MinRAMMiB    int64  `yaml:"minRamMiB"`
 	Description  string `yaml:"description"`
+	// URL is where it is pulled from; empty when it is not.
+	URL string `yaml:"url"`
+	// Checksum is the file's SHA-256 or SHA-512 in hex; where it is empty, Checksums
+	// is the address of a list that has it.
+	Checksum  string `yaml:"checksum"`
+	Checksums string `yaml:"checksums"`
+}
+
+// check answers with what is wrong with an entry.
+func (e CatalogEntry) check() error {
+	if e.URL == "" {
+		return nil
+	}
+	if err := download.CheckURL(e.URL); err != nil {
+		return fmt.Errorf("its url: %w", err)
+	}
+	switch {
+	case e.Checksum != "":
+		_, err := download.ParseDigest(e.Checksum)
+		return err
+	case e.Checksums != "":
+		if err := download.CheckURL(e.Checksums); err != nil {
+			return fmt.Errorf("its checksums: %w", err)
+		}
+		return nil
+	}
+	return errors.New("it has a url, and neither checksum nor checksums")
 }
 
 // ParseCatalog reads a catalogue: a YAML list of entries, or one under the key
@@ -39,9 +70,15 @@ func ParseCatalog(text []byte) ([]CatalogEntry, error) {
 			return nil, fmt.Errorf("the catalogue's id %q is not a plain name, or is there twice", e.ID)
 		}
 		seen[e.ID] = true
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("the catalogue's entry %q: %w", e.ID, err)
+		}
 	}
 	return list, nil
 }
+
+// Catalog returns the entries of the catalogue, in their order.
+func (s *Service) Catalog() []CatalogEntry { return slices.Clone(s.o.Catalog) }
 
 // entry finds a catalogue entry.
 func (s *Service) entry(id string) (CatalogEntry, bool) {

@@ -16,6 +16,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -44,6 +45,8 @@ type Options struct {
 	// Catalog lists the base images: a volume <id>.qcow2 that is found in the
 	// images pool is the base image of that id.
 	Catalog []CatalogEntry
+	// Downloads fetches the catalogue's images.
+	Downloads *download.Client
 	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
 	MaxImageBytes int64
 	Log           *slog.Logger
@@ -82,8 +85,8 @@ type library struct {
 
 // New makes a Service. It starts nothing: the hosts' events and Run do.
 func New(o Options) (*Service, error) {
-	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Events == nil {
-		return nil, errors.New("storagepool: hosts, database, intents and events are required")
+	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Events == nil || o.Downloads == nil {
+		return nil, errors.New("storagepool: hosts, database, intents, events and downloads are required")
 	}
 	if o.ImagesPool == "" || o.NodesPool == "" || o.ImagesPool == o.NodesPool {
 		return nil, errors.New("images-pool and nodes-pool must be two different names")

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -66,7 +67,7 @@ func (p *pools) start(database string) {
 		p.t.Fatal(err)
 	}
 	p.Service, err = storagepool.New(storagepool.Options{
-		Hosts: hosts, DB: db, Intents: store.NewIntents(db), Events: &event.Broker{},
+		Hosts: hosts, DB: db, Intents: store.NewIntents(db), Events: &event.Broker{}, Downloads: download.New(download.Options{}),
 		ImagesPool: p.prefix + "-images", NodesPool: p.prefix + "-nodes",
 		Catalog: []storagepool.CatalogEntry{{ID: "tiny", Name: "Tiny"}}, Log: slog.New(slog.DiscardHandler),
 	})

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sandboxlabs/sandboxlabs/images"
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// handleJobs says how the jobs that the API starts are done.
+func (a *app) handleJobs() {
+	a.jobs.Handle(api.PullJob, kindOf(a.storage.Pull, a.storage.UndoPull))
+}
+
+// kindOf makes a kind of job of work that takes arguments of one type.
+func kindOf[A any](run func(context.Context, A, storagepool.Progress) error, undo func(context.Context, A) error) job.Kind {
+	return job.Kind{
+		Run: func(ctx context.Context, t *job.Task) error {
+			var args A
+			if err := t.Args(&args); err != nil {
+				return fmt.Errorf("read the arguments of job %s: %w", t.ID, err)
+			}
+			return run(ctx, args, t)
+		},
+		Undo: func(ctx context.Context, j job.Job) error {
+			var args A
+			if err := j.Args(&args); err != nil {
+				return fmt.Errorf("read the arguments of job %s: %w", j.ID, err)
+			}
+			return undo(ctx, args)
+		},
+	}
+}
+
+// readCatalog puts the operator's catalogue files before our own: of two entries
+// with one id the first counts. A folder stands for the .yaml and .yml files in it.
+func readCatalog(paths []string) ([]storagepool.CatalogEntry, error) {
+	var list []storagepool.CatalogEntry
+	add := func(name string, text []byte) error {
+		entries, err := storagepool.ParseCatalog(text)
+		if err != nil {
+			return fmt.Errorf("catalog: %s: %w", name, err)
+		}
+		for _, e := range entries {
+			if !slices.ContainsFunc(list, func(o storagepool.CatalogEntry) bool { return o.ID == e.ID }) {
+				list = append(list, e)
+			}
+		}
+		return nil
+	}
+	for _, path := range paths {
+		files := []string{path}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			files, _ = filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is well-formed
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("catalog: %w; name YAML files, or folders of them", err)
+			}
+			if err := add(file, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, add("the built-in one", images.Catalog)
+}
+
+// catalogPaths reads the option catalog: a list, or one text with commas.
+func catalogPaths(texts []string) []string {
+	var paths []string
+	for _, text := range texts {
+		for path := range strings.SplitSeq(text, ",") {
+			if path = strings.TrimSpace(path); path != "" {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// PullJob is the kind of the jobs that fetch images of the catalogue; their
+// arguments are a storagepool.Pull.
+const PullJob = "image.pull"
+
+// CatalogEntry is an image of the catalogue on the wire.
+type CatalogEntry struct {
+	ID           string `json:"id" doc:"Also of the base image that it becomes."`
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	OSType       string `json:"osType"`
+	Arch         string `json:"arch"`
+	Format       string `json:"format" enum:"qcow2,iso"`
+	DefaultUser  string `json:"defaultUser,omitempty" doc:"Whom cloud-init lets in with the SSH keys."`
+	MinDiskBytes int64  `json:"minDiskBytes"`
+	MinRAM       int64  `json:"minRam" doc:"MiB"`
+	Description  string `json:"description"`
+	Source       string `json:"source,omitempty" doc:"Where it is pulled from; absent when it cannot be."`
+	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified" doc:"Of the image on the host; absent: it can be pulled."`
+	Job          *Job   `json:"job,omitempty" doc:"The job that pulls it."`
+}
+
+func (s *Server) registerCatalog() {
+	register(s, huma.Operation{
+		OperationID: "list-catalog", Method: http.MethodGet, Path: "/api/images/catalog", Summary: "List the base images that can be had", Tags: []string{"images"},
+	}, func(ctx context.Context, in *struct {
+		Host string `query:"host" doc:"Whose pool state tells of; the first host when left out."`
+	}) (*struct {
+		Body struct {
+			Images []CatalogEntry `json:"images"`
+		}
+	}, error) {
+		out := &struct {
+			Body struct {
+				Images []CatalogEntry `json:"images"`
+			}
+		}{}
+		var err error
+		out.Body.Images, err = s.catalog(ctx, in.Host)
+		return out, err
+	})
+	register(s, huma.Operation{
+		OperationID: "pull-image", Method: http.MethodPost, Path: "/api/images/catalog/{id}/pull", Summary: "Fetch a base image of the catalogue (a job)", Tags: []string{"images", "jobs"},
+		Description:   "The file must have the catalogue's checksum, and is verified like an upload. A transfer that is cut goes on where it was.",
+		DefaultStatus: http.StatusAccepted,
+	}, func(ctx context.Context, in *struct {
+		ID   string `path:"id"`
+		Body *struct {
+			Host string `json:"host,omitempty" doc:"The first host when left out."`
+		} `required:"false"`
+	}) (*Started, error) {
+		host := ""
+		if in.Body != nil {
+			host = in.Body.Host
+		}
+		pull, err := s.o.Storage.CheckPull(host, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		pull.Owner = rightsOf(ctx).Name
+		return s.start(ctx, PullJob, job.Target{Type: string(access.Image), ID: pull.ID, Host: pull.Host}, pull)
+	})
+}
+
+// Started answers the request that started a job: 202, and where to follow it.
+type Started struct {
+	Location string `header:"Location"`
+	Body     Job
+}
+
+// start starts the only job of its kind at a target, for who makes the request.
+func (s *Server) start(ctx context.Context, kind string, target job.Target, args any) (*Started, error) {
+	j, err := s.o.Jobs.Start(ctx, job.Request{Kind: kind, Owner: rightsOf(ctx).Name, Target: target, Args: args, Single: true})
+	if err != nil {
+		return nil, err
+	}
+	return &Started{Location: "/api/jobs/" + j.ID, Body: jobView(j)}, nil
+}
+
+// catalog shows the catalogue as it stands on a host.
+func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, error) {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return nil, err
+	}
+	active, _, err := s.o.Jobs.List(ctx, job.Filter{Kind: PullJob, States: job.Active})
+	if err != nil {
+		return nil, err
+	}
+	rights := rightsOf(ctx)
+	list := []CatalogEntry{}
+	for _, e := range s.o.Storage.Catalog() {
+		v := CatalogEntry{
+			ID: e.ID, Name: e.Name, Version: e.Version, OSType: e.OSType, Arch: e.Arch, Format: e.Format, DefaultUser: e.DefaultUser,
+			MinDiskBytes: e.MinDiskBytes, MinRAM: e.MinRAMMiB, Description: e.Description, Source: e.URL, State: "absent",
+		}
+		if img, err := s.o.Storage.Image(h.Name(), e.ID); err == nil && img.Type == storagepool.Base {
+			v.State = string(img.State)
+		}
+		for _, j := range active {
+			if j.Target.ID == e.ID && j.Target.Host == h.Name() && rights.On(jobObject(j)) > access.None {
+				view := jobView(j)
+				v.Job = &view
+			}
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}

@@ -1,0 +1,323 @@
+package storagepool
+
+import (
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/download"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// maxChecksumBytes bounds a list of checksums.
+	maxChecksumBytes = 1 << 20
+	// cuts in a row without a byte between them end an attempt.
+	cuts     = 3
+	cutPause = time.Second
+	// verdictInterval is how often a pull looks whether its image was verified.
+	verdictInterval = 200 * time.Millisecond
+)
+
+// The keys of what a pull keeps with its upload.
+const (
+	pullVersion = "version" // of the file at the source
+	pullSHA512  = "sha512"  // that it must have, where its SHA-256 is not known
+)
+
+// Pull is an image of the catalogue that is to be fetched.
+type Pull struct {
+	ID    string `json:"id"`
+	Host  string `json:"host"`
+	Owner string `json:"owner"`
+}
+
+// Progress is how long work tells how far it is.
+type Progress interface {
+	// Begin names the step that begins now.
+	Begin(step string)
+	// Progress tells how many of how many bytes of it are done; a total of 0 is not
+	// known.
+	Progress(doneBytes, totalBytes int64)
+}
+
+// CheckPull tells whether an image of the catalogue can be pulled to a host now,
+// the first for the empty name, and returns it with the host's name. Errors:
+// fault.ImageNotFound, Unsupported (it has no source, or is there already),
+// HostNotFound.
+func (s *Service) CheckPull(host, id string) (Pull, error) {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return Pull{}, err
+	}
+	e, ok := s.entry(id)
+	if !ok {
+		return Pull{}, fault.New(fault.ImageNotFound, "The catalogue has no image %q. `GET /api/images/catalog` lists those that it has.", id)
+	}
+	if e.URL == "" {
+		return Pull{}, fault.New(fault.Unsupported, "The catalogue does not say where to pull %q from.", id)
+	}
+	if img, err := s.Image(h.Name(), id); err == nil && img.State != Rejected {
+		return Pull{}, fault.New(fault.Unsupported, "Image %q is on host %q already; it is %s. Delete it first to pull it anew.", id, h.Name(), img.State)
+	}
+	return Pull{ID: id, Host: h.Name()}, nil
+}
+
+// Pull fetches an image of the catalogue into the images pool, as an upload that
+// the service sends itself: what came is kept, and the next call goes on there.
+// The file must have the catalogue's checksum, and is verified like any upload.
+//
+// Errors that may pass: fault.SourceUnavailable, HostUnreachable,
+// PoolUnavailable. Others: Invalid (the digest), ImageUnsafe, ImageTooLarge,
+// StorageFull, Unsupported.
+func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
+	if err := s.Prepare(ctx, p.Host); err != nil {
+		return err
+	}
+	e, ok := s.entry(p.ID)
+	if !ok || e.URL == "" {
+		return fault.New(fault.Unsupported, "The catalogue does not say where to pull %q from any more.", p.ID)
+	}
+	var in Incoming
+	for fails := 0; !in.Complete; {
+		var err error
+		in, err = s.Upload(ctx, p.Host, p.ID)
+		if fault.CodeOf(err) == fault.NotFound {
+			if img, gone := s.Image(p.Host, p.ID); gone == nil && img.State == Ready {
+				return nil // an attempt before this one came so far
+			}
+			in, err = s.beginPull(ctx, e, p, progress)
+		}
+		if err != nil {
+			return err
+		}
+		if in.Complete || in.OffsetBytes == in.SizeBytes {
+			break
+		}
+		came, err := s.fetch(ctx, e, in, progress)
+		switch {
+		case err == nil:
+			in.Complete = came
+		case fault.CodeOf(err) != fault.UploadIncomplete && fault.CodeOf(err) != fault.SourceUnavailable:
+			return err
+		default:
+			now, again := s.Upload(ctx, p.Host, p.ID)
+			if again != nil || now.OffsetBytes <= in.OffsetBytes {
+				if fails++; fails == cuts {
+					return sourceCut(err)
+				}
+			} else {
+				fails = 0
+			}
+			if err := pause(ctx, cutPause); err != nil {
+				return err
+			}
+		}
+	}
+	return s.finishPull(ctx, p, progress)
+}
+
+// sourceCut is the error of a source that cannot be read to its end now.
+func sourceCut(err error) error {
+	if fault.CodeOf(err) == fault.SourceUnavailable {
+		return err
+	}
+	return fault.Wrap(err, fault.SourceUnavailable, "The server breaks off again and again before the file is complete.")
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// beginPull finds out what the file's digest must be and how large it is, and
+// records the upload.
+func (s *Service) beginPull(ctx context.Context, e CatalogEntry, p Pull, progress Progress) (Incoming, error) {
+	progress.Begin("asking")
+	digest, err := s.digestOf(ctx, e)
+	if err != nil {
+		return Incoming{}, err
+	}
+	body, err := s.o.Downloads.Open(ctx, e.URL, 0, "")
+	if err != nil {
+		return Incoming{}, err
+	}
+	// The bytes come by the next request: here only the size is wanted.
+	if err := body.Close(); err != nil && ctx.Err() != nil {
+		return Incoming{}, ctx.Err()
+	}
+	up := Upload{Host: p.Host, FileName: path.Base(e.URL), OSType: e.OSType, Owner: p.Owner, SizeBytes: body.SizeBytes, BaseID: e.ID}
+	keep := map[string]string{pullVersion: body.Version}
+	if digest.IsSHA512() {
+		keep[pullSHA512] = string(digest)
+	} else {
+		up.SHA256 = string(digest)
+	}
+	return s.BeginUpload(ctx, up, keep)
+}
+
+// digestOf is what the catalogue says that a file's digest is.
+func (s *Service) digestOf(ctx context.Context, e CatalogEntry) (download.Digest, error) {
+	if e.Checksum != "" {
+		return download.ParseDigest(e.Checksum)
+	}
+	list, err := s.o.Downloads.Text(ctx, e.Checksums, maxChecksumBytes)
+	if err != nil {
+		return "", err
+	}
+	return download.FindDigest(list, path.Base(e.URL))
+}
+
+// fetch goes on with a transfer, and tells whether its last byte came. When the
+// source has another file by now, what came is given up.
+func (s *Service) fetch(ctx context.Context, e CatalogEntry, in Incoming, progress Progress) (whole bool, err error) {
+	progress.Begin("downloading")
+	progress.Progress(in.OffsetBytes, in.SizeBytes)
+	body, err := s.o.Downloads.Open(ctx, e.URL, in.OffsetBytes, in.Metadata[pullVersion])
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = body.Close() }()
+	r := &counting{r: body, done: body.Offset, total: in.SizeBytes, progress: progress}
+	switch {
+	case body.SizeBytes != in.SizeBytes || body.Version != in.Metadata[pullVersion]:
+		if err := s.CancelUpload(ctx, in.Host, in.ID); err != nil {
+			return false, err
+		}
+		return false, fault.New(fault.SourceUnavailable, "The file at the source has changed while it was pulled.")
+	case body.Offset < in.OffsetBytes: // the same file; the server begins at its beginning alone
+		if _, err := io.CopyN(io.Discard, source{r}, in.OffsetBytes); err != nil {
+			return false, err
+		}
+	}
+	came, err := s.Append(ctx, in.Host, in.ID, in.OffsetBytes, io.LimitReader(r, in.SizeBytes-in.OffsetBytes), nil)
+	return in.OffsetBytes+came == in.SizeBytes, err
+}
+
+// finishPull has the file verified, and waits for the verdict.
+func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) error {
+	progress.Begin("verifying")
+	in, err := s.Upload(ctx, p.Host, p.ID)
+	if err == nil && !in.Complete {
+		if want := in.Metadata[pullSHA512]; want != "" {
+			if err := s.checkSHA512(ctx, in, want, progress); err != nil {
+				return err
+			}
+		}
+		err = s.FinishUpload(ctx, p.Host, p.ID)
+	}
+	for err == nil || fault.CodeOf(err) == fault.UploadBusy {
+		if err = pause(ctx, verdictInterval); err == nil {
+			_, err = s.Upload(ctx, p.Host, p.ID)
+		}
+	}
+	if fault.CodeOf(err) != fault.NotFound {
+		return err
+	}
+	// The verifier is done with it.
+	if err := s.refresh(ctx, p.Host, false); err != nil {
+		return err
+	}
+	img, err := s.Image(p.Host, p.ID)
+	switch {
+	case err != nil:
+		return err
+	case img.State != Ready:
+		return fault.New(fault.ImageUnsafe, "%s", img.Reason)
+	}
+	return nil
+}
+
+// checkSHA512 reads back what came.
+func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, progress Progress) error {
+	row, err := s.upload(ctx, in.Host, in.ID)
+	if err != nil {
+		return err
+	}
+	p, err := s.pool(in.Host, imagesRole)
+	if err != nil {
+		return err
+	}
+	sum := sha512.New()
+	err = s.o.Hosts.Dial(ctx, in.Host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(row.Volume)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		stream, err := conn.NewStream(0)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stream.Free() }()
+		if err := vol.Download(stream, 0, uint64(in.SizeBytes), 0); err != nil { //nolint:gosec // not negative
+			return err
+		}
+		r := &counting{r: untilDone{ctx, streamReader{stream}}, total: in.SizeBytes, progress: progress}
+		if _, err := io.CopyBuffer(sum, r, make([]byte, blockBytes)); err != nil {
+			_ = stream.Abort() // its error would only repeat ours
+			return err
+		}
+		return stream.Finish()
+	})
+	if err != nil {
+		return fmt.Errorf("read back what was pulled: %w", err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+		return fault.Field("checksum", "The file's SHA-512 is %s, not the catalogue's. It was changed on the way, or the source has changed; pull it again.", got)
+	}
+	return nil
+}
+
+// UndoPull gives up what a pull has fetched. An image that is ready stays.
+func (s *Service) UndoPull(ctx context.Context, p Pull) error {
+	err := s.CancelUpload(ctx, p.Host, p.ID)
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil
+	}
+	return err
+}
+
+// counting tells of what is read.
+type counting struct {
+	r           io.Reader
+	done, total int64
+	progress    Progress
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.done += int64(n)
+	c.progress.Progress(c.done, c.total)
+	return n, err
+}
+
+// untilDone ends reading with its context.
+type untilDone struct {
+	ctx context.Context //nolint:containedctx // it lives as long as one call
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
