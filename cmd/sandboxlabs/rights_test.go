@@ -124,6 +124,9 @@ var routeTable = map[string]routeRow{
 	"PATCH /api/uploads/{id}":  {may: "..xx+xxx++xx+x", status: 412, target: noID},
 	"DELETE /api/uploads/{id}": {may: "..xx+xxx++xx+x", status: 412, target: noID},
 
+	"GET /api/images/catalog":            {may: "..++++++++++++", status: 200},
+	"POST /api/images/catalog/{id}/pull": {may: "..xx+xxx++xx+x", status: 409, target: "micro"},
+
 	"GET /api/jobs":              {may: "..++++++++++++", status: 200},
 	"GET /api/jobs/{id}":         {may: "..++++++++++++", status: 404, target: "1"},
 	"POST /api/jobs/{id}/cancel": {may: "..++++++++++++", status: 404, target: "1"},
