@@ -262,6 +262,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the base images that can be had */
+        get: operations["list-catalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/catalog/{id}/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fetch a base image of the catalogue (a job)
+         * @description The file must have the catalogue's checksum, and is verified like an upload. A transfer that is cut goes on where it was.
+         */
+        post: operations["pull-image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/custom": {
         parameters: {
             query?: never;
@@ -988,6 +1025,35 @@ export interface components {
             /** @description How they came in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off). */
             via: string;
         };
+        CatalogEntry: {
+            arch: string;
+            /** @description Whom cloud-init lets in with the SSH keys. */
+            defaultUser?: string;
+            description: string;
+            /** @enum {string} */
+            format: "qcow2" | "iso";
+            /** @description Also of the base image that it becomes. */
+            id: string;
+            /** @description The job that pulls it. */
+            job?: components["schemas"]["Job"];
+            /** Format: int64 */
+            minDiskBytes: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            minRam: number;
+            name: string;
+            osType: string;
+            /** @description Where it is pulled from; absent when it cannot be. */
+            source?: string;
+            /**
+             * @description Of the image on the host; absent: it can be pulled.
+             * @enum {string}
+             */
+            state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified";
+            version: string;
+        };
         "Change-nodeRequest": {
             name: string;
         };
@@ -1263,6 +1329,9 @@ export interface components {
             entries: components["schemas"]["AuditEntry"][];
             nextCursor?: string;
         };
+        "List-catalogResponse": {
+            images: components["schemas"]["CatalogEntry"][];
+        };
         "List-groupsResponse": {
             groups: components["schemas"]["Group"][];
         };
@@ -1459,6 +1528,10 @@ export interface components {
             title: string;
             /** @description Always about:blank; code tells the kind. */
             type: string;
+        };
+        "Pull-imageRequest": {
+            /** @description The first host when left out. */
+            host?: string;
         };
         Quota: {
             /**
@@ -2092,6 +2165,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["List-imagesResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-catalog": {
+        parameters: {
+            query?: {
+                /** @description Whose pool state tells of; the first host when left out. */
+                host?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-catalogResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pull-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Pull-imageRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Error */
