@@ -46,15 +46,20 @@ func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
 }
 
 // connect reaches the screen: through libvirt on a host of this machine, where
-// QEMU asks for no password then; else on the network.
+// QEMU asks for no password then; else on the network, or through ssh where libvirt
+// goes that way.
 func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, remote bool, err error) {
 	var address string
+	var tunnel *url.URL
 	err = s.o.Hosts.Do(ctx, screen.Host, func(c *libvirt.Connect) error {
 		uri, err := c.GetURI()
 		if err != nil {
 			return err
 		}
 		if hostname, isRemote := remoteHost(uri); isRemote {
+			if tunnel = sshHost(uri); tunnel != nil {
+				hostname = "localhost" // from there
+			}
 			address, err = screen.address(hostname)
 			return err
 		}
@@ -73,6 +78,10 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 	})
 	if err != nil || address == "" {
 		return conn, false, err
+	}
+	if tunnel != nil {
+		conn, err = dialSSH(tunnel, address)
+		return conn, true, err
 	}
 	dialer := net.Dialer{KeepAlive: 15 * time.Second}
 	conn, err = dialer.DialContext(ctx, "tcp", address)
@@ -93,6 +102,16 @@ func remoteHost(uri string) (hostname string, remote bool) {
 	}
 	_, transport, _ := strings.Cut(u.Scheme, "+")
 	return u.Hostname(), u.Host != "" || (transport != "" && transport != "unix")
+}
+
+// sshHost returns the address of a host that libvirt reaches by the ssh program;
+// nil for any other.
+func sshHost(uri string) *url.URL {
+	u, err := url.Parse(uri)
+	if err != nil || !strings.HasSuffix(u.Scheme, "+ssh") {
+		return nil
+	}
+	return u
 }
 
 // address is where the screen of a node on the machine of that name is reached.
@@ -129,6 +148,10 @@ func (s *Service) explain(ctx context.Context, screen Screen, err error) error {
 	}
 	if _, now := s.o.Nodes.Screen(ctx, screen.NodeID); now != nil && fault.CodeOf(now) != fault.Internal {
 		return now
+	}
+	var tunnel *sshError
+	if errors.As(err, &tunnel) {
+		return fault.Wrap(err, fault.HostUnreachable, "The screen of node %q cannot be reached through ssh to host %q. The service's log has what ssh said.", screen.NodeName, screen.Host)
 	}
 	reason := "it does not answer as a VNC screen"
 	var lv libvirt.Error
