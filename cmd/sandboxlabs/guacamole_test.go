@@ -117,6 +117,9 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	hold(t, again.Parameters["port"])
 	l.act(n.ID, "run", nil)
 	until(t, promptly, said("health tells of the outage"), func() bool { return l.health().Guacamole == "unreachable" })
+	if figures := string(l.send(http.MethodGet, "/metrics", nil).body); !strings.Contains(figures, "\nsandboxlabs_guacamole_up 0\n") {
+		t.Errorf("the figures do not tell of the outage:\n%s", figures)
+	}
 	if l.health().Status != "degraded" || l.node(n.ID).State != "running" {
 		t.Error("the outage is not told, or reaches the nodes")
 	}
