@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -96,17 +97,20 @@ func TestVirshIsSeen(t *testing.T) {
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Name == l.name("renamed") },
 		func() bool { return l.listed(n.ID).Name == l.name("renamed") })
 	d := l.definition(n.ID, "--inactive")
-	d.Memory.Value, d.CurrentMemory.Value = 192<<10, 192<<10
+	d.Memory.Value, d.CurrentMemory.Value = 256<<10, 256<<10
+	d.VCPU.Value = 2
+	d.VCPU.Current = 1
 	w.sees("virsh define (edit)", func() { l.define(d) },
-		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 192 },
-		func() bool { return l.listed(n.ID).Resources.RAM == 192 })
-	// libvirt tells nobody of these: they show when all is read again.
-	l.virsh("autostart", n.ID)
-	l.virsh("setvcpus", n.ID, "2", "--config", "--maximum")
-	until(t, time.Minute, said("what libvirt gives no event for is seen"), func() bool {
-		n := l.listed(n.ID)
-		return n.Autostart && n.Resources.CPUs == 2
-	})
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 256 },
+		func() bool { return l.listed(n.ID).Resources.RAM == 256 })
+	// libvirt tells nobody of these: they are seen by looking.
+	silently := func(what string, shown func(api.Node) bool, args ...string) {
+		t.Helper()
+		w.sees(what, func() { l.virsh(args...) },
+			func(e serverEvent) bool { return e.node().ID == n.ID && shown(e.node()) }, func() bool { return shown(l.listed(n.ID)) })
+	}
+	silently("virsh autostart", func(n api.Node) bool { return n.Autostart }, "autostart", n.ID)
+	silently("virsh setvcpus --config", func(n api.Node) bool { return n.Resources.CPUs == 2 }, "setvcpus", n.ID, "2", "--config")
 
 	var foreign string
 	w.sees("virsh define (new)", func() { foreign = l.defineForeign(l.name("foreign"), nil) },
@@ -275,9 +279,14 @@ func TestEditsSurvive(t *testing.T) {
 	d.CPUTune = &libvirtxml.DomainCPUTune{Shares: &libvirtxml.DomainCPUTuneShares{Value: 512}}
 	d.Devices.Disks[0].Serial = "SERIAL42"
 	d.Devices.Disks[0].IOTune = &libvirtxml.DomainDiskIOTune{TotalIopsSec: 500}
+	// What libvirt itself does not look into: arguments and properties for QEMU.
+	d.QEMUCommandline = &libvirtxml.DomainQEMUCommandline{Args: []libvirtxml.DomainQEMUCommandlineArg{{Value: "-name"}, {Value: "kept"}}}
+	d.QEMUOverride = &libvirtxml.DomainQEMUOverride{Devices: []libvirtxml.DomainQEMUOverrideDevice{{
+		Alias: "video0", Frontend: libvirtxml.DomainQEMUOverrideFrontend{Properties: []libvirtxml.DomainQEMUOverrideProperty{{Name: "edid", Type: "bool", Value: "false"}}},
+	}}}
 	l.define(d)
 	before := l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
-	for _, part := range []string{"kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<"} {
+	for _, part := range []string{"kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<", "qemu:arg value='kept'", "qemu:property name='edid'"} {
 		if !strings.Contains(before, part) {
 			t.Fatalf("virsh did not take %q:\n%s", part, before)
 		}
@@ -291,12 +300,43 @@ func TestEditsSurvive(t *testing.T) {
 	if after != want {
 		t.Errorf("more than the disk's file and the name has changed:\n%s", difference(want, after))
 	}
+	// So do all other edits: each changes its own lines.
+	l.edit(n.ID, request{
+		"resources": request{"ram": 256, "cpus": 2, "disk": renamed.Resources.Disk + 1<<20}, "autostart": true,
+		"osType": `a<b>&"`, "tags": []string{"x", "<y>"}, "description": "told & shown",
+	})
+	want = strings.NewReplacer(
+		"kept by hand", "told &amp; shown", "<memory unit='KiB'>196608<", "<memory unit='KiB'>262144<", "<currentMemory unit='KiB'>196608<", "<currentMemory unit='KiB'>262144<",
+		"<vcpu placement='static'>1<", "<vcpu placement='static'>2<",
+	).Replace(after)
+	after = l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
+	// Our element may be written otherwise, with the same in it.
+	got, ours := cutElement(t, after)
+	if want, _ := cutElement(t, want); got != want {
+		t.Errorf("the edit changed more than it should:\n%s", difference(want, got))
+	}
+	for _, part := range []string{`<extra xmlns="https://example.org/x" a="1"/></`, `osType>a&lt;b&gt;&amp;"</`, "tag>x</", "tag>&lt;y&gt;</", `image type="base" id="micro"`, "owner>local<"} {
+		if !strings.Contains(ours, part) {
+			t.Errorf("our element lacks %q: %s", part, ours)
+		}
+	}
+	l.edit(n.ID, request{"autostart": false})
 	// A snapshot is not wiped away with the overlay that holds it.
 	l.act(n.ID, "stop", forced)
 	l.virsh("snapshot-create-as", n.ID, "kept")
 	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil, refusal{http.StatusConflict, "unsupported", "has 1 snapshots"})
 	l.virsh("snapshot-revert", n.ID, "kept")
 	l.stop()
+}
+
+// cutElement takes our metadata out of a domain's XML.
+func cutElement(t *testing.T, text string) (rest, ours string) {
+	t.Helper()
+	m := regexp.MustCompile(`(?s)\s*<(sandboxlabs:)?node xmlns.*</(sandboxlabs:)?node>`).FindStringIndex(text)
+	if m == nil {
+		t.Fatalf("our metadata is gone:\n%s", text)
+	}
+	return text[:m[0]] + text[m[1]:], text[m[0]:m[1]]
 }
 
 // difference lists the lines that one text has and the other has not.

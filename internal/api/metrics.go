@@ -16,6 +16,7 @@ var (
 	poolSizeMetric  = prometheus.NewDesc("sandboxlabs_pool_capacity_bytes", "Size of a storage pool.", []string{"host", "role"}, nil)
 	poolFreeMetric  = prometheus.NewDesc("sandboxlabs_pool_available_bytes", "Free space of a storage pool.", []string{"host", "role"}, nil)
 	imagesMetric    = prometheus.NewDesc("sandboxlabs_images", "Images by host, type and state.", []string{"host", "type", "state"}, nil)
+	diffMetric      = prometheus.NewDesc("sandboxlabs_inventory_differences_total", "Nodes that were found to be otherwise than shown, without an event of libvirt that told so.", []string{"host"}, nil)
 	guacamoleMetric = prometheus.NewDesc("sandboxlabs_guacamole_up", "1 while Guacamole's database can be used; absent when Guacamole is off.", nil, nil)
 	guacRowsMetric  = prometheus.NewDesc("sandboxlabs_guacamole_connections", "Connections that are kept in Guacamole.", nil, nil)
 	guacFailMetric  = prometheus.NewDesc("sandboxlabs_guacamole_failures", "Passes over Guacamole's database that failed since the last good one.", nil, nil)
@@ -62,6 +63,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(imagesMetric, v, k.host, k.a, k.b)
 	}
 	for _, h := range m.s.o.Hosts.Hosts() {
+		out <- prometheus.MustNewConstMetric(diffMetric, prometheus.CounterValue, float64(m.s.o.Nodes.Differences(h.Name())), h.Name())
 		gauge(hostMetric, oneIf(h.Status().State == hypervisor.Connected), h.Name())
 		for _, p := range m.s.o.Storage.Pools(h.Name()) {
 			gauge(poolSizeMetric, float64(p.Capacity), h.Name(), p.Role)

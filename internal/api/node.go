@@ -22,6 +22,12 @@ type Resources struct {
 	Disk int64 `json:"disk" doc:"Bytes; virtual size of the first disk."`
 }
 
+// NextSize is what a node will have of its host at its next start.
+type NextSize struct {
+	RAM  int64 `json:"ram" doc:"MiB"`
+	CPUs int   `json:"cpus"`
+}
+
 // NodeImage is the image that a node was made from.
 type NodeImage struct {
 	Type string `json:"type" enum:"base,custom"`
@@ -50,16 +56,20 @@ type Node struct {
 	VNC *struct {
 		Port int `json:"port"`
 	} `json:"vnc,omitempty" doc:"While the node has a screen."`
-	Guacamole *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
-	Owner     string         `json:"owner"`
-	Access    string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
-	Tags      []string       `json:"tags"`
-	Addresses []string       `json:"addresses"`
-	Persist   bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
-	Autostart bool           `json:"autostart"`
-	Created   *time.Time     `json:"created,omitempty"`
-	Started   *time.Time     `json:"started,omitempty"`
-	Problem   string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
+	Guacamole       *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
+	Owner           string         `json:"owner"`
+	Access          string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
+	Tags            []string       `json:"tags"`
+	Addresses       []string       `json:"addresses"`
+	Persist         bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
+	Autostart       bool           `json:"autostart"`
+	Created         *time.Time     `json:"created,omitempty"`
+	Started         *time.Time     `json:"started,omitempty"`
+	Description     string         `json:"description" doc:"As virsh desc shows it."`
+	Snapshots       int            `json:"snapshots" doc:"How many snapshots it has."`
+	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The snapshot that it goes on from."`
+	Next            *NextSize      `json:"next,omitempty" doc:"What it will have at its next start, when that is otherwise than now."`
+	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
 }
 
 // node is a node as somebody sees it.
@@ -67,8 +77,12 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: []string{}, Addresses: append([]string{}, n.Addresses...),
+		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
+		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot,
+	}
+	if n.Next != nil {
+		v.Next = &NextSize{RAM: n.Next.RAMMiB, CPUs: n.Next.CPUs}
 	}
 	v.Console.Ports = serialPorts(n)
 	v.Console.Available = slices.ContainsFunc(v.Console.Ports, func(p SerialPort) bool { return p.Available })
@@ -237,16 +251,7 @@ func (s *Server) registerNodes() {
 	}, func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
 		return s.answer(ctx)(s.o.Nodes.Node(in.ID))
 	})
-	register(s, huma.Operation{
-		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename a node that is off", Tags: []string{"nodes"},
-	}, func(ctx context.Context, in *struct {
-		NodeID
-		Body struct {
-			Name string `json:"name"`
-		}
-	}) (*nodeAnswer, error) {
-		return s.answer(ctx)(s.o.Nodes.Rename(ctx, in.ID, in.Body.Name))
-	})
+	s.registerEdit()
 	register(s, huma.Operation{
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
 		Description:   "A running node is cut off first. Disks that were not made here stay.",

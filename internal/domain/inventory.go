@@ -43,13 +43,18 @@ type feed struct {
 	known   bool // all domains were read since the host was connected last
 	all     bool
 	dirty   map[string]bool
-	waiting []chan struct{} // closed when all of the above was read
+	waiting []chan struct{}    // closed when all of the above was read
+	compare chan time.Duration // not nil: all domains are to be looked at; see compareAll
+
+	suspects    map[string]time.Time // see suspect
+	differences uint64
+	seen        map[string]glimpse // of the last look; run alone uses it
 }
 
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
 	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
-		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}}
+		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}, suspects: map[string]time.Time{}}
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
 	return inv
@@ -81,8 +86,14 @@ func (f *feed) note(id string, done chan struct{}) {
 	}
 	if done != nil {
 		f.waiting = append(f.waiting, done)
+	} else {
+		delete(f.suspects, id) // libvirt tells of it
 	}
 	f.mu.Unlock()
+	f.wakeUp()
+}
+
+func (f *feed) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -121,13 +132,14 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		case <-f.wake:
 		}
 		f.mu.Lock()
-		all, dirty, waiting := f.all, f.dirty, f.waiting
-		f.all, f.dirty, f.waiting = false, map[string]bool{}, nil
+		all, dirty, waiting, compare := f.all, f.dirty, f.waiting, f.compare
+		f.all, f.dirty, f.waiting, f.compare = false, map[string]bool{}, nil, nil
 		f.mu.Unlock()
 
+		began := time.Now()
 		err := f.host.Do(ctx, func(conn *libvirt.Connect) error {
 			if all {
-				if err := inv.readAll(conn, f.host.Name()); err != nil {
+				if err := inv.readAll(conn, f); err != nil {
 					return err
 				}
 				f.setKnown(f.host.Status().State == hypervisor.Connected)
@@ -135,6 +147,10 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 			}
 			for id := range dirty {
 				inv.readOne(conn, f.host.Name(), id)
+			}
+			if compare != nil {
+				began = time.Now()
+				return inv.compareAll(conn, f)
 			}
 			return nil
 		})
@@ -145,10 +161,16 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		for _, w := range waiting {
 			close(w)
 		}
+		if compare != nil {
+			compare <- time.Since(began)
+		}
 	}
 }
 
-func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
+// readAll reads all domains. What it finds changed since the first reading is
+// what no event told of.
+func (inv *inventory) readAll(conn *libvirt.Connect, f *feed) error {
+	host, again := f.host.Name(), f.isKnown()
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
 		return err
@@ -161,7 +183,9 @@ func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
 		switch {
 		case err == nil:
 			seen[n.ID] = true
-			inv.put(n)
+			if inv.put(n) && again {
+				f.suspect(n.ID)
+			}
 		case !errors.Is(err, libvirt.ERR_NO_DOMAIN):
 			// It is not gone only because it could not be read.
 			seen[n.ID] = true
@@ -183,12 +207,15 @@ func (inv *inventory) readAll(conn *libvirt.Connect, host string) error {
 	}
 	inv.mu.RUnlock()
 	for _, id := range gone {
-		inv.remove(host, id)
+		if inv.remove(host, id) && again {
+			f.suspect(id)
+		}
 	}
 	return nil
 }
 
-func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) {
+// readOne reads one domain, and tells whether the inventory changed.
+func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) bool {
 	d, err := conn.LookupDomainByUUIDString(id)
 	var n Node
 	if err == nil {
@@ -197,11 +224,12 @@ func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) {
 	}
 	switch {
 	case err == nil:
-		inv.put(n)
+		return inv.put(n)
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		inv.remove(host, id)
+		return inv.remove(host, id)
 	default:
 		inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
+		return false
 	}
 }
 
@@ -241,8 +269,18 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		return n, nil
 	}
 	n.describe(&def)
-	if disk := firstDisk(&def); disk != nil {
-		n.OverlayPath = disk.Source.File.File
+	snapshots, current, err := snapshotNames(d)
+	if err != nil {
+		return Node{ID: id}, err
+	}
+	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
+	if n.Persistent && n.Active() {
+		if n.Next, err = nextSize(d, n); err != nil {
+			return Node{ID: id}, err
+		}
+	}
+	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
+		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
 		n.BackingPath, _ = backingFile(disk)
 		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
 			n.DiskBytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
@@ -258,18 +296,15 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
 	if def.Metadata != nil {
 		if m, ok := findMetadata(def.Metadata.XML); ok {
-			n.Managed, n.Owner, n.OSType, n.Created = true, m.Owner, m.OSType, m.Created.UTC()
+			n.Managed, n.Owner, n.OSType, n.Created, n.Tags = true, m.Owner, m.OSType, m.Created.UTC(), m.Tags.sorted()
 			if m.Image != nil {
 				n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
 			}
 		}
 	}
-	if def.Memory != nil {
-		n.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
-	}
-	if def.VCPU != nil {
-		n.CPUs = int(def.VCPU.Value) //nolint:gosec // libvirt's own limit is far below
-	}
+	n.Description = def.Description
+	size := sizeOf(def)
+	n.RAMMiB, n.CPUs = size.RAMMiB, size.CPUs
 	if def.Devices == nil {
 		return
 	}
@@ -280,6 +315,41 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 			n.VNCPort = g.VNC.Port
 		}
 	}
+}
+
+// sizeOf reads what a domain has, which may be less than the most that it can have.
+func sizeOf(def *libvirtxml.Domain) (s Size) {
+	if def.Memory != nil {
+		s.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
+	}
+	if def.CurrentMemory != nil && def.CurrentMemory.Value > 0 {
+		s.RAMMiB = mebibytes(def.CurrentMemory.Value, def.CurrentMemory.Unit)
+	}
+	if def.VCPU != nil {
+		s.CPUs = int(def.VCPU.Value) //nolint:gosec // libvirt's own limit is far below
+		if def.VCPU.Current > 0 {
+			s.CPUs = int(def.VCPU.Current) //nolint:gosec // likewise
+		}
+	}
+	return s
+}
+
+// nextSize returns what a running domain will have at its next start, nil when
+// that is what it has.
+func nextSize(d *libvirt.Domain, n Node) (*Size, error) {
+	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return nil, err
+	}
+	var def libvirtxml.Domain
+	if def.Unmarshal(text) != nil {
+		return nil, nil //nolint:nilnil // it is told of where the running one is read
+	}
+	next := sizeOf(&def)
+	if next == (Size{n.RAMMiB, n.CPUs}) {
+		return nil, nil //nolint:nilnil // that is the answer
+	}
+	return &next, nil
 }
 
 // mebibytes converts libvirt's memory units; the XML that libvirt gives out has
@@ -326,8 +396,8 @@ func nodeState(state libvirt.DomainState, reason int) State {
 	}
 }
 
-// put stores a node and tells of it when anything changed.
-func (inv *inventory) put(n Node) {
+// put stores a node, and tells of it when anything changed, which it returns.
+func (inv *inventory) put(n Node) (changed bool) {
 	inv.mu.Lock()
 	if inv.away[n.Host] { // it was read just before the connection was lost
 		n.State, n.VNCPort = Unreachable, 0
@@ -340,7 +410,7 @@ func (inv *inventory) put(n Node) {
 	case known:
 		n.Started = time.Now()
 	}
-	changed := !known || !reflect.DeepEqual(old, n)
+	changed = !known || !reflect.DeepEqual(old, n)
 	if changed {
 		inv.store(n)
 	}
@@ -348,6 +418,7 @@ func (inv *inventory) put(n Node) {
 	if changed {
 		inv.tell(n.ID)
 	}
+	return changed
 }
 
 // store keeps a node and publishes it; the caller holds mu, so that events come
@@ -365,7 +436,8 @@ type Removed struct {
 	Node Node `json:"-"`
 }
 
-func (inv *inventory) remove(host, id string) {
+// remove forgets a node, and tells of it when it was known, which it returns.
+func (inv *inventory) remove(host, id string) bool {
 	inv.mu.Lock()
 	old, known := inv.nodes[host][id]
 	if known {
@@ -376,6 +448,7 @@ func (inv *inventory) remove(host, id string) {
 	if known {
 		inv.tell(id)
 	}
+	return known
 }
 
 // hostUp has all of the host's domains read anew.

@@ -136,27 +136,6 @@ func (s *Service) whileRunning(ctx context.Context, id, verb string, f func(d *l
 	})
 }
 
-// Rename gives a stopped node another name; its id and disk stay.
-func (s *Service) Rename(ctx context.Context, id, name string) (Node, error) {
-	if err := ValidName(name); err != nil {
-		return Node{}, err
-	}
-	return s.change(ctx, id, "rename", func(_ context.Context, n Node, d *libvirt.Domain) error {
-		if n.Name == name {
-			return nil
-		}
-		if err := mustBeOff(d, n, "renamed"); err != nil {
-			return err
-		}
-		free, err := s.reserveName(n.Host, name)
-		if err != nil {
-			return err
-		}
-		defer free()
-		return d.Rename(name, 0)
-	})
-}
-
 // Adopt makes a domain that others defined one of ours, by writing our metadata
 // into it. Nothing else of it changes.
 func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,18 +15,35 @@ const Namespace = "https://sandboxlabs.dev/ns/node/1"
 // metadataPrefix is the prefix that libvirt gives the element.
 const metadataPrefix = "sandboxlabs"
 
-// metadata is our element. It is written when a node is made or adopted; what
-// others add to it, or beside it, is never touched.
+// metadata is our element. It is written when a node is made, adopted or edited;
+// what others add to it, or beside it, is never touched.
 type metadata struct {
 	XMLName xml.Name  `xml:"https://sandboxlabs.dev/ns/node/1 node"`
 	Owner   string    `xml:"owner,omitempty"`
 	Created time.Time `xml:"created"`
 	OSType  string    `xml:"osType,omitempty"`
+	Tags    *tagList  `xml:"tags"`
 	Image   *struct {
 		Type string `xml:"type,attr"`
 		ID   string `xml:"id,attr"`
 		Name string `xml:"name,attr,omitempty"`
 	} `xml:"image"`
+}
+
+// tagList is the part of our metadata that holds a node's tags.
+type tagList struct {
+	XMLName xml.Name `xml:"tags"`
+	Tags    []string `xml:"tag"`
+}
+
+// sorted are the tags as they are shown: in order, each once.
+func (l *tagList) sorted() []string {
+	if l == nil {
+		return nil
+	}
+	tags := slices.Clone(l.Tags)
+	slices.Sort(tags)
+	return slices.Compact(tags)
 }
 
 func newMetadata(owner, osType string, image ImageRef, created time.Time) metadata {

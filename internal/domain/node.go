@@ -38,10 +38,13 @@ type Node struct {
 	BackingPath string
 	// Files are the files of all disks, down their chains as far as libvirt tells. A
 	// snapshot's list is never changed.
-	Files       []string
-	RAMMiB      int64
-	CPUs        int
-	DiskBytes   int64 // virtual size of the first disk; 0 when it cannot be read
+	Files     []string
+	RAMMiB    int64
+	CPUs      int
+	DiskBytes int64 // virtual size of the first disk; 0 when it cannot be read
+	// Next is what it will have at its next start; nil unless that is otherwise than
+	// what it has while it runs.
+	Next        *Size
 	Accelerator string
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.
@@ -50,13 +53,28 @@ type Node struct {
 	Persistent bool // defined; a transient domain is gone when it stops
 	Autostart  bool
 	Owner      string
-	Created    time.Time // zero when not known
-	Started    time.Time // zero while it is off, or when it was started before the service
+	// Description is the domain's, as `virsh desc` shows it.
+	Description string
+	Tags        []string // in order; a snapshot's list is never changed
+	// Snapshots counts the domain's snapshots, whoever took them.
+	Snapshots int
+	// CurrentSnapshot is the one that the node goes on from; empty when there is none.
+	CurrentSnapshot string
+	Created         time.Time // zero when not known
+	Started         time.Time // zero while it is off, or when it was started before the service
 	// Addresses are the IP addresses that libvirt's DHCP gave it, while it runs; a
 	// snapshot's list is never changed.
 	Addresses []string
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string
+
+	disk string // target of the first disk ("vda")
+}
+
+// Size is what a node has of its host. RAM is in MiB.
+type Size struct {
+	RAMMiB int64
+	CPUs   int
 }
 
 // ImageRef says which image a node was made from.

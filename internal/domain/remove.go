@@ -204,9 +204,10 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 }
 
 // swapDisk puts another file under the first disk of the domain's definition.
-// libvirt changes that one device: whatever else is in the XML stays.
+// libvirt changes that one device, and of it nothing but the file is otherwise:
+// whatever else is in the XML stays.
 func swapDisk(d *libvirt.Domain, overlay string) error {
-	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return err
 	}
@@ -218,10 +219,17 @@ func swapDisk(d *libvirt.Domain, overlay string) error {
 	if disk == nil {
 		return fmt.Errorf("the domain has no disk that is a file")
 	}
-	disk.Source.File.File = overlay
-	device, err := disk.Marshal()
+	device, err := deviceText(text, "disk", slices.IndexFunc(def.Devices.Disks, func(other libvirtxml.DomainDisk) bool { return other.Target == disk.Target }))
 	if err != nil {
 		return err
+	}
+	sources, err := elements(device, "disk", "source")
+	if err != nil {
+		return err
+	}
+	device, ok := setAttribute(device, sources[0], "file", overlay)
+	if !ok {
+		return fmt.Errorf("the domain's disk has no file")
 	}
 	return d.UpdateDeviceFlags(device, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
 }
@@ -253,9 +261,8 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 const (
 	// tendInterval is how soon a recovery that failed is tried again.
 	tendInterval = 10 * time.Second
-	// rereadTicks of it pass between two readings of all domains: libvirt gives
-	// no event for some changes of a definition, such as `virsh autostart` and
-	// `virsh setmem --config`.
+	// rereadTicks of it pass between two readings of all domains: neither events nor
+	// looks (see compareLoop) tell of a disk that is gone or resized.
 	rereadTicks = 3
 )
 

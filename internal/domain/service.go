@@ -36,6 +36,8 @@ type Storage interface {
 	CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (path string, err error)
 	// PutNodeVolume writes a small file into a volume and returns its path.
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
+	// GrowVolume gives the disk in a file, which nothing uses, more room.
+	GrowVolume(ctx context.Context, host, path string, bytes int64) error
 	// DeleteNodeVolume removes a volume; no error when it is not there.
 	DeleteNodeVolume(ctx context.Context, host, volume string) error
 	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
@@ -118,6 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, f := range s.inv.feeds {
 		wg.Go(func() { s.inv.run(ctx, f) })
 		wg.Go(func() { s.tend(ctx, f.host) })
+		wg.Go(func() { s.compareLoop(ctx, f.host) })
 		wg.Go(func() { s.lookAtAddresses(ctx, f.host) })
 		wg.Go(func() { s.measure(ctx, f.host) })
 	}

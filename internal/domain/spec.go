@@ -2,7 +2,6 @@ package domain
 
 import (
 	"regexp"
-	"strings"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -77,13 +76,22 @@ func (s Spec) complete(l limits) (Spec, error) {
 	}
 	switch {
 	case s.RAMMiB < MinRAMMiB || s.RAMMiB > l.maxRAMMiB:
-		return s, fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, l.maxRAMMiB, l.host, s.RAMMiB)
+		return s, ramFault(l.host, l.maxRAMMiB, s.RAMMiB)
 	case s.CPUs < 1 || s.CPUs > l.maxCPUs:
-		return s, fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", l.maxCPUs, l.host, s.CPUs)
+		return s, cpusFault(l.host, l.maxCPUs, s.CPUs)
 	case s.DiskBytes < l.imageBytes || s.DiskBytes > MaxDiskBytes:
 		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), s.DiskBytes)
-	case len(s.OSType) > 64 || strings.ContainsFunc(s.OSType, func(r rune) bool { return r < ' ' }):
-		return s, fault.Field("osType", "osType is a short word such as \"debian\".")
+	}
+	if err := checkOSType(s.OSType); err != nil {
+		return s, err
 	}
 	return s, s.CloudInit.check()
+}
+
+func ramFault(host string, most, asked int64) error {
+	return fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, most, host, asked)
+}
+
+func cpusFault(host string, most, asked int) error {
+	return fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", most, host, asked)
 }

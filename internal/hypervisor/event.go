@@ -58,6 +58,15 @@ func (h *Host) subscribe(conn *libvirt.Connect) error {
 			return conn.DomainEventDeviceRemovedRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventDeviceRemoved) { changed(d) })
 		},
 		func() (int, error) {
+			return conn.DomainEventBalloonChangeRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventBalloonChange) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventTrayChangeRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventTrayChange) { changed(d) })
+		},
+		func() (int, error) {
+			return conn.DomainEventAgentLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventAgentLifecycle) { changed(d) })
+		},
+		func() (int, error) {
 			return conn.DomainEventBlockJob2Register(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventBlockJob) { changed(d) })
 		},
 	}

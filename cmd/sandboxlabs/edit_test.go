@@ -1,0 +1,91 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// edit changes a node.
+func (l *lab) edit(id string, body request) api.EditedNode {
+	l.t.Helper()
+	var n api.EditedNode
+	l.call(http.MethodPatch, "/api/nodes/"+id, body, http.StatusOK, &n)
+	return n
+}
+
+// boot starts a node, and signs in at its console.
+func (l *lab) boot(id string) *terminal {
+	l.t.Helper()
+	c := l.console(id)
+	l.act(id, "run", nil)
+	c.status("connected")
+	c.login()
+	return c
+}
+
+// wantResize expects an edit to tell when its sizes hold.
+func (l *lab) wantResize(n api.EditedNode, want ...api.Resized) {
+	l.t.Helper()
+	if !slices.Equal(n.Resize, want) {
+		l.t.Errorf("the edit tells of %+v, want %+v", n.Resize, want)
+	}
+}
+
+// TestEdit resizes and describes a node while it is off and while it runs.
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	n := l.create("edit")
+	size := n.Resources.Disk
+	e := l.edit(n.ID, request{
+		"name": l.name("edit2"), "resources": request{"ram": 256, "cpus": 2, "disk": size + 1<<30}, "autostart": true,
+		"tags": []string{"b", "a", "b"}, "osType": "linux", "description": "A node\nof two lines",
+	})
+	l.wantResize(e, api.Resized{What: "cpus", When: "nextBoot"}, api.Resized{What: "ram", When: "nextBoot"}, api.Resized{What: "disk", When: "nextBoot"})
+	if e.Name != l.name("edit2") || e.Resources != (api.Resources{RAM: 256, CPUs: 2, Disk: size + 1<<30}) || !e.Autostart ||
+		!slices.Equal(e.Tags, []string{"a", "b"}) || e.OSType != "linux" || e.Description != "A node\nof two lines" || e.Next != nil {
+		t.Errorf("the edited node is %+v", e)
+	}
+	if info := l.virsh("desc", n.ID); info != "A node\nof two lines" {
+		t.Errorf("virsh desc: %q", info)
+	}
+	bad := func(body request, detail string) {
+		t.Helper()
+		l.refused(http.MethodPatch, "/api/nodes/"+n.ID, body, refusal{http.StatusUnprocessableEntity, "invalid_request", detail})
+	}
+	bad(request{"resources": request{"disk": size}}, "Disks only grow")
+	bad(request{"resources": request{"ram": 1}}, "RAM must be")
+	bad(request{"resources": request{"cpus": 0}}, "CPUs must be")
+	bad(request{"tags": []string{""}}, "A tag has")
+	bad(request{"description": "a\x01b"}, "plain text")
+	bad(request{"osType": strings.Repeat("x", 65)}, "osType is")
+
+	l.boot(n.ID)
+	// One CPU less, and half of the memory: the CPU was there at the start, so it
+	// stays until the next.
+	e = l.edit(n.ID, request{"resources": request{"ram": 128, "cpus": 1, "disk": size + 2<<30}, "tags": []string{}, "autostart": false})
+	l.wantResize(e, api.Resized{What: "cpus", When: "nextBoot"}, api.Resized{What: "ram", When: "live"}, api.Resized{What: "disk", When: "live"})
+	if e.Resources != (api.Resources{RAM: 128, CPUs: 2, Disk: size + 2<<30}) || e.Next == nil || *e.Next != (api.NextSize{RAM: 128, CPUs: 1}) || len(e.Tags) != 0 || e.Autostart {
+		t.Errorf("the edited node is %+v, next %+v", e, e.Next)
+	}
+	// More than it was started with.
+	e = l.edit(n.ID, request{"resources": request{"ram": 300}})
+	l.wantResize(e, api.Resized{What: "ram", When: "nextBoot"})
+	l.act(n.ID, "stop", forced)
+	if r := l.act(n.ID, "run", nil); r.Resources != (api.Resources{RAM: 300, CPUs: 1, Disk: size + 2<<30}) || r.Next != nil {
+		t.Errorf("after its next start the node is %+v", r)
+	}
+	l.act(n.ID, "stop", forced)
+
+	// Nobody's domain is changed before it is adopted, but for its name.
+	id := l.defineForeign(l.name("theirs"), nil)
+	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
+	l.refused(http.MethodPatch, "/api/nodes/"+id, request{"autostart": true}, refusal{http.StatusConflict, "node_not_managed", "Adopt it first"})
+	l.edit(id, request{"name": l.name("theirs2")})
+	l.stop()
+}

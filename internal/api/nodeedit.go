@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+)
+
+// NodeEdit is what shall be otherwise about a node.
+type NodeEdit struct {
+	Name      *string `json:"name,omitempty" doc:"While the node is off."`
+	Resources *struct {
+		RAM  *int64 `json:"ram,omitempty" doc:"MiB"`
+		CPUs *int   `json:"cpus,omitempty"`
+		Disk *int64 `json:"disk,omitempty" doc:"Bytes; a disk only grows."`
+	} `json:"resources,omitempty"`
+	Autostart   *bool     `json:"autostart,omitempty" doc:"Start the node with its host."`
+	OSType      *string   `json:"osType,omitempty"`
+	Description *string   `json:"description,omitempty"`
+	Tags        *[]string `json:"tags,omitempty" doc:"All of its tags."`
+}
+
+// Resized tells of one size that was changed.
+type Resized struct {
+	What string `json:"what" enum:"ram,cpus,disk"`
+	When string `json:"when" enum:"live,nextBoot" doc:"Whether the guest has it now, or when it is started the next time."`
+}
+
+// EditedNode is a node after it was changed.
+type EditedNode struct {
+	Node
+	Resize []Resized `json:"resize" doc:"One entry for each size that was changed."`
+}
+
+func (e NodeEdit) edit() domain.Edit {
+	out := domain.Edit{Name: e.Name, Autostart: e.Autostart, OSType: e.OSType, Description: e.Description, Tags: e.Tags}
+	if r := e.Resources; r != nil {
+		out.RAMMiB, out.CPUs, out.DiskBytes = r.RAM, r.CPUs, r.Disk
+	}
+	return out
+}
+
+func (s *Server) registerEdit() {
+	register(s, huma.Operation{
+		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename, resize or describe a node", Tags: []string{"nodes"},
+		Description: "What is left out stays. RAM and CPUs of a running node change at once where libvirt and the guest can, else at its next start; `resize` says which. Whatever else others put into the domain's XML is kept.",
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Body NodeEdit
+	}) (*struct{ Body EditedNode }, error) {
+		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, in.Body.edit())
+		if err != nil {
+			return nil, err
+		}
+		out := &struct{ Body EditedNode }{EditedNode{Node: s.node(rightsOf(ctx), n), Resize: []Resized{}}}
+		for _, r := range resized {
+			out.Body.Resize = append(out.Body.Resize, Resized{What: r.What, When: string(r.When)})
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,215 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+// libvirt sends no event for what changes the definition alone (`virsh setvcpus
+// --config`, `attach-disk --config`, `autostart`), nor for a snapshot of a domain
+// that is off. So the domains are looked at from time to time, without being
+// understood, and those that look otherwise than before are read.
+const (
+	// A look costs a host at most this part of the time.
+	lookShare   = 25
+	minLookWait = 500 * time.Millisecond
+	maxLookWait = 30 * time.Second
+	// eventPatience is how late an event may come after what it tells of.
+	eventPatience = 400 * time.Millisecond
+)
+
+// glimpse is how a domain looks: two that are equal show the same domain.
+type glimpse uint64
+
+var glimpseSeed = maphash.MakeSeed()
+
+// compareLoop looks at a host's domains again and again until ctx ends.
+func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
+	f := s.inv.feeds[h.Name()]
+	wait := minLookWait
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = minLookWait
+		if h.Status().State != hypervisor.Connected || !f.isKnown() {
+			continue
+		}
+		done := make(chan time.Duration, 1)
+		f.noteCompare(done)
+		select {
+		case took := <-done:
+			wait = min(max(wait, lookShare*took), maxLookWait)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Differences counts the nodes of a host that were found to be otherwise than the
+// inventory showed, without an event of libvirt that told so, since the service
+// was started.
+func (s *Service) Differences(host string) uint64 {
+	f, ok := s.inv.feeds[host]
+	if !ok {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.differences
+}
+
+// noteCompare asks for a look at all domains; done, which has room, gets how long
+// it took.
+func (f *feed) noteCompare(done chan time.Duration) {
+	f.mu.Lock()
+	f.compare = done
+	f.mu.Unlock()
+	f.wakeUp()
+}
+
+// suspect notes that a node was found to be otherwise; an event that tells of it
+// may be under way.
+func (f *feed) suspect(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.suspects[id]; !known {
+		f.suspects[id] = time.Now()
+	}
+}
+
+// settleSuspects counts the differences that no event came for.
+func (f *feed) settleSuspects() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, since := range f.suspects {
+		if time.Since(since) > eventPatience {
+			f.differences++
+			delete(f.suspects, id)
+		}
+	}
+}
+
+// compareAll looks at all domains, and reads those that look otherwise.
+func (inv *inventory) compareAll(conn *libvirt.Connect, f *feed) error {
+	f.settleSuspects()
+	host := f.host.Name()
+	now, err := glimpses(conn)
+	if err != nil {
+		return err
+	}
+	before := f.seen
+	f.seen = now
+	if before == nil {
+		return nil // the first look: all were just read
+	}
+	look := maps.Clone(before)
+	for id, g := range now {
+		if old, known := look[id]; known && old == g {
+			delete(look, id)
+		} else {
+			look[id] = g
+		}
+	}
+	for id := range look {
+		if inv.readOne(conn, host, id) {
+			f.suspect(id)
+		}
+	}
+	return nil
+}
+
+// glimpses takes one of each domain. A domain that vanishes meanwhile has none.
+func glimpses(conn *libvirt.Connect) (map[string]glimpse, error) {
+	flags := map[string]byte{}
+	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
+		libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
+		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_PERSISTENT,
+	} {
+		domains, err := conn.ListAllDomains(group)
+		if err != nil {
+			return nil, err
+		}
+		for i := range domains {
+			if id, err := domains[i].GetUUIDString(); err == nil {
+				flags[id] |= 1 << bit
+			}
+			_ = domains[i].Free()
+		}
+	}
+	domains, err := conn.ListAllDomains(0)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]glimpse{}
+	var failed error
+	for i := range domains {
+		id, err := domains[i].GetUUIDString()
+		if err == nil {
+			all[id], err = glimpseOf(&domains[i], flags[id])
+		}
+		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+			delete(all, id)
+		} else if err != nil {
+			failed = err
+		}
+		_ = domains[i].Free()
+	}
+	return all, failed
+}
+
+// hasSnapshots is the bit of glimpses' flags that says so.
+const hasSnapshots = 1 << 3
+
+func glimpseOf(d *libvirt.Domain, flags byte) (glimpse, error) {
+	var h maphash.Hash
+	h.SetSeed(glimpseSeed)
+	_ = h.WriteByte(flags) // never fails
+	texts := []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}
+	if id, err := d.GetID(); err == nil && int32(id) > 0 { //nolint:gosec // -1 when it is off; the handle knows
+		texts = append(texts, 0)
+	}
+	for _, which := range texts {
+		text, err := d.GetXMLDesc(which)
+		if err != nil {
+			return 0, err
+		}
+		_, _ = h.WriteString(text)
+	}
+	if flags&hasSnapshots != 0 {
+		names, current, err := snapshotNames(d)
+		if err != nil {
+			return 0, err
+		}
+		_, _ = h.WriteString(strings.Join(append(names, current), "\x00"))
+	}
+	return glimpse(h.Sum64()), nil
+}
+
+// snapshotNames returns the names of a domain's snapshots, and of the one that it
+// goes on from; empty when there is none.
+func snapshotNames(d *libvirt.Domain) (names []string, current string, err error) {
+	if names, err = d.SnapshotListNames(0); err != nil || len(names) == 0 {
+		return nil, "", err
+	}
+	snapshot, err := d.SnapshotCurrent(0)
+	if errors.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
+		return names, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = snapshot.Free() }()
+	current, err = snapshot.GetName()
+	return names, current, err
+}

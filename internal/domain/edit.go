@@ -1,0 +1,203 @@
+package domain
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Limits of what users write about a node.
+const (
+	MaxTags             = 32
+	MaxTagLength        = 64
+	MaxDescriptionBytes = 4096
+)
+
+// Edit is what shall be otherwise about a node; nil stays as it is.
+type Edit struct {
+	Name        *string
+	RAMMiB      *int64
+	CPUs        *int
+	DiskBytes   *int64
+	Autostart   *bool
+	OSType      *string
+	Description *string
+	Tags        *[]string
+}
+
+// Edit changes a node, by calls of libvirt that each touch one thing: whatever
+// else is in the domain's XML stays. The domain must be managed, unless the name
+// alone is changed. The steps follow each other, the name first; when one fails,
+// those before it hold, and the error says what failed.
+//
+// Resized tells of each size that was changed when the guest has it. Errors:
+// fault.Invalid, NodeRunning (to rename), NodeNotManaged, NodeNameTaken, Hypervisor.
+func (s *Service) Edit(ctx context.Context, id string, e Edit) (Node, []Resized, error) {
+	if err := e.check(); err != nil {
+		return Node{}, nil, err
+	}
+	var resized []Resized
+	n, err := s.change(ctx, id, "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
+		if e.more() {
+			if err := mustBeManaged(n, "changed"); err != nil {
+				return err
+			}
+		}
+		if err := s.checkSize(n, e); err != nil {
+			return err
+		}
+		if e.Name != nil {
+			if err := s.rename(d, n, *e.Name); err != nil {
+				return err
+			}
+		}
+		if resized, err = s.resize(ctx, n, d, e); err != nil {
+			return err
+		}
+		return describeAs(n, d, e)
+	})
+	return n, resized, err
+}
+
+// more tells whether anything but the name is changed.
+func (e Edit) more() bool {
+	e.Name = nil
+	return e != Edit{}
+}
+
+// check answers fault.Invalid with what is wrong whatever the node is.
+func (e Edit) check() error {
+	if e.Name != nil {
+		if err := ValidName(*e.Name); err != nil {
+			return err
+		}
+	}
+	if e.OSType != nil {
+		if err := checkOSType(*e.OSType); err != nil {
+			return err
+		}
+	}
+	if e.Description != nil && (len(*e.Description) > MaxDescriptionBytes || !plain(*e.Description, "\n\t")) {
+		return fault.Field("description", "The description is plain text of at most %d bytes.", MaxDescriptionBytes)
+	}
+	if e.Tags == nil {
+		return nil
+	}
+	if len(*e.Tags) > MaxTags {
+		return fault.Field("tags", "There are %d tags; at most %d are allowed.", len(*e.Tags), MaxTags)
+	}
+	for _, tag := range *e.Tags {
+		if tag == "" || utf8.RuneCountInString(tag) > MaxTagLength || !plain(tag, "") || strings.TrimSpace(tag) != tag {
+			return fault.Field("tags", "A tag has 1 to %d characters, and no spaces around it.", MaxTagLength)
+		}
+	}
+	return nil
+}
+
+func checkOSType(osType string) error {
+	if len(osType) > 64 || !plain(osType, "") {
+		return fault.Field("osType", "osType is a short word such as \"debian\".")
+	}
+	return nil
+}
+
+// plain tells whether a text can stand in XML: it has no control characters but
+// those that are allowed.
+func plain(text, allowed string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
+		return (unicode.IsControl(r) && !strings.ContainsRune(allowed, r)) || r == '\ufffe' || r == '\uffff'
+	})
+}
+
+// describeAs writes what is no size and no name.
+func describeAs(n Node, d *libvirt.Domain, e Edit) error {
+	if e.Autostart != nil {
+		if err := d.SetAutostart(*e.Autostart); err != nil {
+			return err
+		}
+	}
+	for _, impact := range impacts(n) {
+		if e.Description != nil {
+			if err := d.SetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, *e.Description, "", "", impact); err != nil {
+				return err
+			}
+		}
+		if e.OSType == nil && e.Tags == nil {
+			continue
+		}
+		if err := editMetadata(d, impact, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// impacts are the copies of a domain's definition: the one that it is started
+// with, and that of the running guest.
+func impacts(n Node) []libvirt.DomainModificationImpact {
+	var list []libvirt.DomainModificationImpact
+	if n.Persistent {
+		list = append(list, libvirt.DOMAIN_AFFECT_CONFIG)
+	}
+	if n.Active() {
+		list = append(list, libvirt.DOMAIN_AFFECT_LIVE)
+	}
+	return list
+}
+
+// editMetadata changes our element in one copy of the definition, and leaves what
+// others put into it. libvirt gives and takes the element without its namespace.
+func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, e Edit) error {
+	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, impact)
+	if errors.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
+		return nil // this copy was written by others, without it
+	}
+	if err != nil {
+		return err
+	}
+	if e.OSType != nil {
+		markup := ""
+		if *e.OSType != "" {
+			markup = "<osType>" + escaped(*e.OSType) + "</osType>"
+		}
+		if text, err = replaceChildren(text, "node", "osType", markup); err != nil {
+			return err
+		}
+	}
+	if e.Tags != nil {
+		markup, err := xml.Marshal(tagList{Tags: *e.Tags})
+		if err != nil {
+			return err
+		}
+		if text, err = replaceChildren(text, "node", "tags", string(markup)); err != nil {
+			return err
+		}
+	}
+	return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, text, metadataPrefix, Namespace, impact)
+}
+
+// rename gives a stopped node another name; its id and disk stay.
+func (s *Service) rename(d *libvirt.Domain, n Node, name string) error {
+	if n.Name == name {
+		return nil
+	}
+	if err := mustBeOff(d, n, "renamed"); err != nil {
+		return err
+	}
+	if n.Snapshots > 0 {
+		return fault.New(fault.Unsupported, "Node %q has %d snapshots, and libvirt renames no domain with snapshots. Delete them first.", n.Name, n.Snapshots)
+	}
+	free, err := s.reserveName(n.Host, name)
+	if err != nil {
+		return err
+	}
+	defer free()
+	return d.Rename(name, 0)
+}

@@ -1,0 +1,188 @@
+package domain
+
+import (
+	"context"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// When tells when a guest has what was changed.
+type When string
+
+// The values of When.
+const (
+	Live     When = "live"     // now
+	NextBoot When = "nextBoot" // when the node is started the next time
+)
+
+// Resized tells of one size of a node that was changed.
+type Resized struct {
+	What string // "ram", "cpus" or "disk"
+	When When
+}
+
+// balloonPatience bounds the wait for a guest to give or take memory.
+const balloonPatience = 3 * time.Second
+
+// checkSize refuses sizes that the host has not, and disks that would shrink.
+func (s *Service) checkSize(n Node, e Edit) error {
+	host, err := s.o.Hosts.Host(n.Host)
+	if err != nil {
+		return err
+	}
+	caps := host.Status().Capabilities
+	switch {
+	case e.RAMMiB != nil && (*e.RAMMiB < MinRAMMiB || *e.RAMMiB > caps.MemoryMiB):
+		return ramFault(n.Host, caps.MemoryMiB, *e.RAMMiB)
+	case e.CPUs != nil && (*e.CPUs < 1 || *e.CPUs > caps.CPUs):
+		return cpusFault(n.Host, caps.CPUs, *e.CPUs)
+	case e.DiskBytes == nil:
+		return nil
+	case n.OverlayPath == "" || n.DiskBytes == 0:
+		return fault.Field("resources.disk", "Node %q has no disk that can be resized here. %s", n.Name, n.Problem)
+	case *e.DiskBytes < n.DiskBytes:
+		return fault.Field("resources.disk", "The disk has %d bytes and would shrink to %d, which would cut off what the guest wrote there. Disks only grow.", n.DiskBytes, *e.DiskBytes)
+	case *e.DiskBytes > MaxDiskBytes:
+		return fault.Field("resources.disk", "The disk may have at most %d bytes; %d were asked for.", int64(MaxDiskBytes), *e.DiskBytes)
+	}
+	return nil
+}
+
+// resize changes the sizes in the definition and, where libvirt can, those of the
+// running guest.
+func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit) ([]Resized, error) {
+	var done []Resized
+	for _, step := range []struct {
+		what string
+		ask  bool
+		do   func() (When, error)
+	}{
+		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},                                        //nolint:gosec // checked: positive
+		{"ram", e.RAMMiB != nil, func() (When, error) { return resizeRAM(ctx, n, d, uint64(*e.RAMMiB)<<10) }},                           //nolint:gosec // checked: positive
+		{"disk", e.DiskBytes != nil && *e.DiskBytes > n.DiskBytes, func() (When, error) { return s.growDisk(ctx, n, d, *e.DiskBytes) }}, //nolint:nilaway // ask guards it
+	} {
+		if !step.ask {
+			continue
+		}
+		when, err := step.do()
+		if err != nil {
+			return done, err
+		}
+		done = append(done, Resized{step.what, when})
+	}
+	return done, nil
+}
+
+// resizeCPUs sets the CPUs of the definition. Where its maximum was what it had,
+// it stays so; a maximum that leaves room stays, as far as it suffices.
+func resizeCPUs(n Node, d *libvirt.Domain, want uint) (When, error) {
+	when := NextBoot
+	if n.Persistent {
+		most, err := d.GetVcpusFlags(libvirt.DOMAIN_VCPU_CONFIG | libvirt.DOMAIN_VCPU_MAXIMUM)
+		if err != nil {
+			return "", err
+		}
+		now, err := d.GetVcpusFlags(libvirt.DOMAIN_VCPU_CONFIG)
+		if err != nil {
+			return "", err
+		}
+		steps := []libvirt.DomainVcpuFlags{libvirt.DOMAIN_VCPU_CONFIG}
+		switch {
+		case int64(want) > int64(most):
+			steps = []libvirt.DomainVcpuFlags{libvirt.DOMAIN_VCPU_CONFIG | libvirt.DOMAIN_VCPU_MAXIMUM, libvirt.DOMAIN_VCPU_CONFIG}
+		case most == now:
+			steps = append(steps, libvirt.DOMAIN_VCPU_CONFIG|libvirt.DOMAIN_VCPU_MAXIMUM)
+		}
+		for _, flags := range steps {
+			if err := d.SetVcpusFlags(want, flags); err != nil {
+				return "", err
+			}
+		}
+	}
+	// A guest takes CPUs up to the maximum that it was started with, and gives back
+	// those that it got while it ran; all else waits for its next start.
+	if n.Active() && d.SetVcpusFlags(want, libvirt.DOMAIN_VCPU_LIVE) == nil {
+		when = Live
+	}
+	return when, nil
+}
+
+// resizeRAM sets the memory of the definition, in KiB, and that of the running
+// guest by its balloon.
+func resizeRAM(ctx context.Context, n Node, d *libvirt.Domain, want uint64) (When, error) {
+	if n.Persistent {
+		most, now, err := memoryOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		if err != nil {
+			return "", err
+		}
+		steps := []libvirt.DomainMemoryModFlags{libvirt.DOMAIN_MEM_CONFIG}
+		switch {
+		case want > most:
+			steps = []libvirt.DomainMemoryModFlags{libvirt.DOMAIN_MEM_CONFIG | libvirt.DOMAIN_MEM_MAXIMUM, libvirt.DOMAIN_MEM_CONFIG}
+		case most == now:
+			steps = append(steps, libvirt.DOMAIN_MEM_CONFIG|libvirt.DOMAIN_MEM_MAXIMUM)
+		}
+		for _, flags := range steps {
+			if err := d.SetMemoryFlags(want, flags); err != nil {
+				return "", err
+			}
+		}
+	}
+	if !n.Active() {
+		return NextBoot, nil
+	}
+	most, _, err := memoryOf(d, 0)
+	if err != nil || want > most || d.SetMemoryFlags(want, libvirt.DOMAIN_MEM_LIVE) != nil {
+		return NextBoot, err
+	}
+	// libvirt asks the guest's balloon driver, which may not be there.
+	wait, cancel := context.WithTimeout(ctx, balloonPatience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		info, err := d.GetInfo()
+		if err == nil && info.Memory == want {
+			return Live, nil
+		}
+		select {
+		case <-wait.Done():
+			return NextBoot, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// memoryOf reads the most memory that a domain can have and what it has, in KiB.
+func memoryOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (most, now uint64, err error) {
+	text, err := d.GetXMLDesc(flags)
+	if err != nil {
+		return 0, 0, err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return 0, 0, err
+	}
+	if def.Memory == nil { // libvirt always tells
+		return 0, 0, nil
+	}
+	most = uint64(def.Memory.Value)
+	now = most
+	if def.CurrentMemory != nil {
+		now = uint64(def.CurrentMemory.Value)
+	}
+	return most, now, nil
+}
+
+// growDisk gives the first disk more room. The guest's partitions and file
+// systems are the guest's to grow.
+func (s *Service) growDisk(ctx context.Context, n Node, d *libvirt.Domain, bytes int64) (When, error) {
+	if n.Active() {
+		return Live, d.BlockResize(n.disk, uint64(bytes), libvirt.DOMAIN_BLOCK_RESIZE_BYTES) //nolint:gosec // checked: positive
+	}
+	return NextBoot, s.o.Storage.GrowVolume(ctx, n.Host, n.OverlayPath, bytes)
+}

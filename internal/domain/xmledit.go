@@ -1,0 +1,125 @@
+package domain
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// An edit of XML that others may have written changes the bytes that it means and
+// no others: what our types do not model would be lost on the way through them.
+
+// element is where an element stands in a text: its start tag from start to
+// tagEnd, and its end tag, which an empty element shares with it, up to end.
+type element struct {
+	start, tagEnd, end int
+	name               string // as it is written, with its prefix
+}
+
+// elements finds the elements without a namespace that a path of names from the
+// root leads to, in their order.
+func elements(text string, path ...string) ([]element, error) {
+	d := xml.NewDecoder(strings.NewReader(text))
+	var list []element
+	var stack []string
+	for {
+		before := int(d.InputOffset())
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			name := t.Name.Local
+			if t.Name.Space != "" {
+				name = "\x00" + name // is on no path
+			}
+			stack = append(stack, name)
+			if slices.Equal(stack, path) {
+				list = append(list, element{start: before, tagEnd: int(d.InputOffset()), name: writtenName(text[before:])})
+			}
+		case xml.EndElement:
+			if slices.Equal(stack, path) {
+				list[len(list)-1].end = int(d.InputOffset())
+			}
+			stack = stack[:len(stack)-1]
+		}
+	}
+}
+
+// deviceText is the index-th device of a kind, as it is written in a domain's XML.
+func deviceText(text, kind string, index int) (string, error) {
+	list, err := elements(text, "domain", "devices", kind)
+	if err != nil {
+		return "", err
+	}
+	if index < 0 || index >= len(list) {
+		return "", fmt.Errorf("the domain's XML has no %s number %d", kind, index)
+	}
+	return text[list[index].start:list[index].end], nil
+}
+
+// writtenName reads the name that a start tag begins with.
+func writtenName(tag string) string {
+	tag = strings.TrimPrefix(tag, "<")
+	if i := strings.IndexAny(tag, " \t\r\n/>"); i >= 0 {
+		return tag[:i]
+	}
+	return tag
+}
+
+// replaceChildren removes the root's children of one name, and puts markup after
+// what is left in it.
+func replaceChildren(text, root, child, markup string) (string, error) {
+	old, err := elements(text, root, child)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range slices.Backward(old) {
+		text = text[:e.start] + text[e.end:]
+	}
+	roots, err := elements(text, root)
+	if err != nil || len(roots) != 1 || markup == "" {
+		return text, err
+	}
+	r := roots[0]
+	if r.end == r.tagEnd { // <node/>
+		open := strings.TrimSuffix(text[r.start:r.tagEnd], "/>")
+		return text[:r.start] + open + ">" + markup + "</" + r.name + ">" + text[r.end:], nil
+	}
+	end := strings.LastIndex(text[:r.end], "</")
+	return text[:end] + markup + text[end:], nil
+}
+
+// setAttribute gives an element's attribute, which it must have and which must
+// have no prefix, another value.
+func setAttribute(text string, e element, name, value string) (string, bool) {
+	tag := text[e.start:e.tagEnd]
+	for at := len(e.name) + 1; at < len(tag); {
+		equals := strings.IndexByte(tag[at:], '=')
+		if equals < 0 {
+			return text, false
+		}
+		key := strings.TrimSpace(tag[at : at+equals])
+		open := at + equals + 1 + strings.IndexAny(tag[at+equals+1:], `"'`)
+		end := open + 1 + strings.IndexByte(tag[open+1:], tag[open])
+		if key == name {
+			return text[:e.start] + tag[:open] + `"` + escaped(value) + `"` + tag[end+1:] + text[e.tagEnd:], true
+		}
+		at = end + 1
+	}
+	return text, false
+}
+
+// escaped is a text as it stands in XML, between tags or quotes.
+func escaped(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	return b.String()
+}

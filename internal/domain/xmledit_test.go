@@ -1,0 +1,36 @@
+package domain
+
+import "testing"
+
+func TestReplaceChildren(t *testing.T) {
+	for name, c := range map[string]struct{ text, child, markup, want string }{
+		"among others":  {`<node a="1"><osType>x</osType><o xmlns="urn:o"><osType>theirs</osType></o></node>`, "osType", "<osType>y</osType>", `<node a="1"><o xmlns="urn:o"><osType>theirs</osType></o><osType>y</osType></node>`},
+		"of another":    {`<node><n:osType xmlns:n="urn:n"/><!-- <osType/> --></node>`, "osType", "<osType>y</osType>", `<node><n:osType xmlns:n="urn:n"/><!-- <osType/> --><osType>y</osType></node>`},
+		"twice":         {"<node>\n <tags/><tags><tag>a</tag></tags>\n</node>", "tags", "<tags></tags>", "<node>\n \n<tags></tags></node>"},
+		"empty element": {`<node a='b>'/>`, "tags", "<tags/>", `<node a='b>'><tags/></node>`},
+		"taken away":    {`<node><osType>x</osType>&amp;</node>`, "osType", "", `<node>&amp;</node>`},
+	} {
+		if got, err := replaceChildren(c.text, "node", c.child, c.markup); err != nil || got != c.want {
+			t.Errorf("%s:\n got %s (%v)\nwant %s", name, got, err, c.want)
+		}
+	}
+	if _, err := replaceChildren(`<node><a></node>`, "node", "a", ""); err == nil {
+		t.Error("broken XML was edited")
+	}
+}
+
+func TestSetAttribute(t *testing.T) {
+	text := `<disk type='file'><!-- <source file='no'/> --><source index="3" file = '/old "x" file=' n:file='n' xmlns:n='urn:n'><slices/></source><source file='/two'/></disk>`
+	found, err := elements(text, "disk", "source")
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%+v %v", found, err)
+	}
+	got, ok := setAttribute(text, found[0], "file", `/new & "y"`)
+	want := `<disk type='file'><!-- <source file='no'/> --><source index="3" file = "/new &amp; &#34;y&#34;" n:file='n' xmlns:n='urn:n'><slices/></source><source file='/two'/></disk>`
+	if !ok || got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, ok := setAttribute(text, found[1], "name", ""); ok {
+		t.Error("an attribute that is not there was set")
+	}
+}
