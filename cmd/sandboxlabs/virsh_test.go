@@ -97,12 +97,12 @@ func TestVirshIsSeen(t *testing.T) {
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Name == l.name("renamed") },
 		func() bool { return l.listed(n.ID).Name == l.name("renamed") })
 	d := l.definition(n.ID, "--inactive")
-	d.Memory.Value, d.CurrentMemory.Value = 256<<10, 256<<10
+	d.Memory.Value, d.CurrentMemory.Value = 320<<10, 320<<10
 	d.VCPU.Value = 2
 	d.VCPU.Current = 1
 	w.sees("virsh define (edit)", func() { l.define(d) },
-		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 256 },
-		func() bool { return l.listed(n.ID).Resources.RAM == 256 })
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 320 },
+		func() bool { return l.listed(n.ID).Resources.RAM == 320 })
 	// libvirt tells nobody of these: they are seen by looking.
 	silently := func(what string, shown func(api.Node) bool, args ...string) {
 		t.Helper()
