@@ -490,7 +490,10 @@ export interface paths {
         delete: operations["delete-node"];
         options?: never;
         head?: never;
-        /** Rename a node that is off */
+        /**
+         * Rename, resize or describe a node
+         * @description What is left out stays. RAM and CPUs of a running node change at once where libvirt and the guest can, else at its next start; `resize` says which. Whatever else others put into the domain's XML is kept.
+         */
         patch: operations["change-node"];
         trace?: never;
     };
@@ -1054,9 +1057,6 @@ export interface components {
             state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified";
             version: string;
         };
-        "Change-nodeRequest": {
-            name: string;
-        };
         "Change-passwordRequest": {
             current: string;
             /** @description At least 12 characters. */
@@ -1113,6 +1113,67 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
+        };
+        EditedNode: {
+            /** @description kvm or qemu (software emulation). */
+            accelerator: string;
+            /**
+             * @description What you may do with it.
+             * @enum {string}
+             */
+            access: "view" | "use" | "manage";
+            addresses: string[];
+            autostart: boolean;
+            console: components["schemas"]["EditedNodeConsoleStruct"];
+            /** Format: date-time */
+            created?: string;
+            /** @description The snapshot that it goes on from. */
+            currentSnapshot?: string;
+            /** @description As virsh desc shows it. */
+            description: string;
+            /** @description While Guacamole has a connection of the node. */
+            guacamole?: components["schemas"]["NodeGuacamole"];
+            host: string;
+            /** @description The domain's UUID. */
+            id: string;
+            image?: components["schemas"]["NodeImage"];
+            /** @description False for domains that others defined and nobody adopted. */
+            managed: boolean;
+            name: string;
+            /** @description What it will have at its next start, when that is otherwise than now. */
+            next?: components["schemas"]["NextSize"];
+            osType: string;
+            /** @description File of the first disk, on the host. */
+            overlayPath: string;
+            owner: string;
+            /** @description False for a transient domain, which is gone when it stops. */
+            persistent: boolean;
+            /** @description What is wrong with the domain's definition. */
+            problem?: string;
+            /** @description One entry for each size that was changed. */
+            resize: components["schemas"]["Resized"][];
+            resources: components["schemas"]["Resources"];
+            /**
+             * Format: int64
+             * @description How many snapshots it has.
+             */
+            snapshots: number;
+            /** Format: date-time */
+            started?: string;
+            /** @enum {string} */
+            state: "running" | "stopped" | "paused" | "starting" | "stopping" | "crashed" | "unreachable";
+            tags: string[];
+            /** @description While the node has a screen. */
+            vnc?: components["schemas"]["EditedNodeVNCStruct"];
+        };
+        EditedNodeConsoleStruct: {
+            available: boolean;
+            /** @description The first is the one that is opened when none is asked for. */
+            ports: components["schemas"]["SerialPort"][];
+        };
+        EditedNodeVNCStruct: {
+            /** Format: int64 */
+            port: number;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -1381,6 +1442,15 @@ export interface components {
              */
             size: number;
         };
+        NextSize: {
+            /** Format: int64 */
+            cpus: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            ram: number;
+        };
         Node: {
             /** @description kvm or qemu (software emulation). */
             accelerator: string;
@@ -1394,6 +1464,10 @@ export interface components {
             console: components["schemas"]["NodeConsoleStruct"];
             /** Format: date-time */
             created?: string;
+            /** @description The snapshot that it goes on from. */
+            currentSnapshot?: string;
+            /** @description As virsh desc shows it. */
+            description: string;
             /** @description While Guacamole has a connection of the node. */
             guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
@@ -1403,6 +1477,8 @@ export interface components {
             /** @description False for domains that others defined and nobody adopted. */
             managed: boolean;
             name: string;
+            /** @description What it will have at its next start, when that is otherwise than now. */
+            next?: components["schemas"]["NextSize"];
             osType: string;
             /** @description File of the first disk, on the host. */
             overlayPath: string;
@@ -1412,6 +1488,11 @@ export interface components {
             /** @description What is wrong with the domain's definition. */
             problem?: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Format: int64
+             * @description How many snapshots it has.
+             */
+            snapshots: number;
             /** Format: date-time */
             started?: string;
             /** @enum {string} */
@@ -1424,6 +1505,31 @@ export interface components {
             available: boolean;
             /** @description The first is the one that is opened when none is asked for. */
             ports: components["schemas"]["SerialPort"][];
+        };
+        NodeEdit: {
+            /** @description Start the node with its host. */
+            autostart?: boolean;
+            description?: string;
+            /** @description While the node is off. */
+            name?: string;
+            osType?: string;
+            resources?: components["schemas"]["NodeEditResourcesStruct"];
+            /** @description All of its tags. */
+            tags?: string[];
+        };
+        NodeEditResourcesStruct: {
+            /** Format: int64 */
+            cpus?: number;
+            /**
+             * Format: int64
+             * @description Bytes; a disk only grows.
+             */
+            disk?: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            ram?: number;
         };
         NodeFigures: {
             /** @description The node's id. */
@@ -1564,6 +1670,15 @@ export interface components {
              * @description Under way at once.
              */
             uploads?: number;
+        };
+        Resized: {
+            /** @enum {string} */
+            what: "ram" | "cpus" | "disk";
+            /**
+             * @description Whether the guest has it now, or when it is started the next time.
+             * @enum {string}
+             */
+            when: "live" | "nextBoot";
         };
         Resources: {
             /** Format: int64 */
@@ -2788,7 +2903,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change-nodeRequest"];
+                "application/json": components["schemas"]["NodeEdit"];
             };
         };
         responses: {
@@ -2798,7 +2913,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Node"];
+                    "application/json": components["schemas"]["EditedNode"];
                 };
             };
             /** @description Error */
