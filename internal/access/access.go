@@ -67,6 +67,7 @@ type Service struct {
 	hashing  *gate
 	attempts *throttle
 	tickets  *ticketBox
+	ledger   *ledger
 	// compare tells whether a password fits a hash; the tests count its calls.
 	compare func(password, hash string) (bool, error)
 	// nobody is the hash that a sign-in to an unknown account is compared with.
@@ -95,6 +96,7 @@ func New(o Options) (*Service, error) {
 		hashing:  newGate(),
 		attempts: newThrottle(o.Now),
 		tickets:  newTicketBox(o.Now),
+		ledger:   newLedger(),
 		compare:  argon2id.ComparePasswordAndHash,
 		nobody:   unusableHash(),
 	}, nil

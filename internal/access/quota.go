@@ -1,6 +1,9 @@
 package access
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -19,13 +22,18 @@ type Amount struct {
 	Nodes, Running, CPUs, RAMMiB, DiskBytes, Uploads int64
 }
 
-func (a *Amount) add(b Amount) {
-	a.Nodes += b.Nodes
-	a.Running += b.Running
-	a.CPUs += b.CPUs
-	a.RAMMiB += b.RAMMiB
-	a.DiskBytes += b.DiskBytes
-	a.Uploads += b.Uploads
+// plus adds two amounts.
+func (a Amount) plus(b Amount) Amount {
+	return Amount{
+		a.Nodes + b.Nodes, a.Running + b.Running, a.CPUs + b.CPUs, a.RAMMiB + b.RAMMiB, a.DiskBytes + b.DiskBytes, a.Uploads + b.Uploads,
+	}
+}
+
+// most takes the larger of two amounts, each kind by itself.
+func (a Amount) most(b Amount) Amount {
+	return Amount{
+		max(a.Nodes, b.Nodes), max(a.Running, b.Running), max(a.CPUs, b.CPUs), max(a.RAMMiB, b.RAMMiB), max(a.DiskBytes, b.DiskBytes), max(a.Uploads, b.Uploads),
+	}
 }
 
 // check answers fault.Invalid for a bound below zero.
@@ -47,4 +55,90 @@ func (q Quota) columns() map[string]any {
 	}
 }
 
-func (q Quota) unbounded() bool { return q == Quota{} }
+// exceeded names the first bound that growth from before to after breaks. What
+// does not grow is allowed, also where a bound was lowered below it.
+func (q Quota) exceeded(account string, before, after Amount) error {
+	for _, c := range []struct {
+		bound         *int64
+		before, after int64
+		what          string
+	}{
+		{q.Nodes, before.Nodes, after.Nodes, "nodes"},
+		{q.Running, before.Running, after.Running, "running nodes"},
+		{q.CPUs, before.CPUs, after.CPUs, "CPUs of running nodes"},
+		{q.RAMMiB, before.RAMMiB, after.RAMMiB, "MiB of RAM of running nodes"},
+		{q.DiskBytes, before.DiskBytes, after.DiskBytes, "bytes of disks and images"},
+		{q.Uploads, before.Uploads, after.Uploads, "uploads at once"},
+	} {
+		if c.bound != nil && c.after > *c.bound && c.after > c.before {
+			return fault.New(fault.QuotaExceeded, "Account %q may have %d %s; this would make it %d. Free some, or ask an administrator for a larger quota.", account, *c.bound, c.what, c.after)
+		}
+	}
+	return nil
+}
+
+// ledger holds what requests under way will take, so that two at once do not both
+// take what is left for one. It is this process's own.
+type ledger struct {
+	turn chan struct{} // one slot: who holds it compares and reserves
+	held map[*reservation]struct{}
+}
+
+type reservation struct {
+	account, thing string
+	amount         Amount
+}
+
+func newLedger() *ledger {
+	return &ledger{turn: make(chan struct{}, 1), held: map[*reservation]struct{}{}}
+}
+
+// Reserve holds an amount for one thing of an account's, until release is called:
+// when the thing shows in taken, or was not made after all. taken tells what the
+// account has now, by thing; where the thing is among it, the larger of both
+// counts. It answers fault.QuotaExceeded. An account without bounds, or that does
+// not exist, is never refused.
+func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amount, taken func() (map[string]Amount, error)) (release func(), err error) {
+	u, found, err := s.userByName(ctx, account)
+	if err != nil {
+		return nil, fmt.Errorf("read the quota of account %q: %w", account, err)
+	}
+	if !found || u.Quota == (Quota{}) {
+		return func() {}, nil
+	}
+	l := s.ledger
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	things, err := taken()
+	if err != nil {
+		return nil, err
+	}
+	for r := range l.held {
+		if r.account == account {
+			things[r.thing] = things[r.thing].most(r.amount)
+		}
+	}
+	var before Amount
+	for _, a := range things {
+		before = before.plus(a)
+	}
+	things[thing] = things[thing].most(amount)
+	var after Amount
+	for _, a := range things {
+		after = after.plus(a)
+	}
+	if err := u.Quota.exceeded(account, before, after); err != nil {
+		return nil, err
+	}
+	r := &reservation{account, thing, amount}
+	l.held[r] = struct{}{}
+	return func() {
+		l.turn <- struct{}{}
+		delete(l.held, r)
+		<-l.turn
+	}, nil
+}

@@ -174,7 +174,11 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 		if part.FormName() == "image" {
 			up.FileName = part.FileName()
-			img, err := s.o.Storage.Receive(r.Context(), up, part)
+			var img storagepool.Image
+			err := s.reserveUpload(r.Context(), up, func(up storagepool.Upload) (err error) {
+				img, err = s.o.Storage.Receive(r.Context(), up, part)
+				return err
+			})
 			if err != nil {
 				return err
 			}

@@ -234,6 +234,11 @@ func (s *Server) registerNodes() {
 			}
 		}
 		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
+		release, err := s.reserveNew(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		n, existed, err := s.o.Nodes.Create(ctx, spec)
 		if err == nil && !existed {
 			err = s.o.Access.Forget(ctx, access.Node, n.ID) // the id of an Idempotency-Key is not new each time
@@ -288,7 +293,7 @@ func (s *Server) registerLifecycle() {
 		verb, summary string
 		do            func(context.Context, string) (domain.Node, error)
 	}{
-		{"run", "Start a node; one that runs is left as it is", s.o.Nodes.Start},
+		{"run", "Start a node; one that runs is left as it is", s.startNode},
 		{"reboot", "Have the guest reboot (ACPI)", s.o.Nodes.Reboot},
 		{"reset", "Press the reset button", s.o.Nodes.Reset},
 		{"pause", "Stop the guest's CPUs", s.o.Nodes.Pause},

@@ -231,7 +231,11 @@ func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, 
 			return nil, u.s.explain(ctx, err)
 		}
 	}
-	in, err := u.s.o.Storage.BeginUpload(ctx, up, info.MetaData)
+	var in storagepool.Incoming
+	err := u.s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
+		in, err = u.s.o.Storage.BeginUpload(ctx, up, info.MetaData)
+		return err
+	})
 	if err != nil {
 		return nil, u.s.explain(ctx, err)
 	}

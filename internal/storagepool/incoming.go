@@ -170,7 +170,27 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	if err != nil && once {
 		s.unmark(row.key())
 	}
+	if err == nil && u.Recorded != nil {
+		u.Recorded()
+	}
 	return row, err
+}
+
+// UploadsOf returns the uploads of an owner that are under way, to all hosts.
+func (s *Service) UploadsOf(ctx context.Context, owner string) ([]Incoming, error) {
+	var rows []incoming
+	if err := s.o.DB.WithContext(ctx).Where("owner = ?", owner).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the uploads of %q: %w", owner, err)
+	}
+	list := make([]Incoming, 0, len(rows))
+	for _, row := range rows {
+		in, err := row.incoming()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, in)
+	}
+	return list, nil
 }
 
 // checkUploadRoom refuses an upload that does not fit into the images pool beside

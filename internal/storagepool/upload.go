@@ -28,6 +28,9 @@ type Upload struct {
 	SHA256 string
 	// BaseID makes it the base image of that id; empty makes it a custom image.
 	BaseID string
+	// Recorded is called when the upload is on record: UploadsOf shows it then. It
+	// may be nil.
+	Recorded func()
 }
 
 // Receive streams an image from r, to its end, into a volume of the images pool.

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// TestQuotas bounds what an account may have, also when it asks for much at once.
+func TestQuotas(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	s.bearer[owner], s.bearer[studentUse] = s.enrol("owner", "instructor"), s.enrol("use", "student")
+	exceeded := func(detail string) refusal { return refusal{http.StatusForbidden, "quota_exceeded", detail} }
+	limit := func(quota request) {
+		t.Helper()
+		s.call(http.MethodPatch, "/api/users/owner", request{"quota": quota}, http.StatusOK, nil, s.as(admin)...)
+	}
+	// atOnce sends requests together, and counts how they were answered.
+	atOnce := func(n int, send func(i int) answer) map[int]int {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		count := map[int]int{}
+		for i := range n {
+			all.Go(func() {
+				a := send(i)
+				mu.Lock()
+				defer mu.Unlock()
+				count[a.status]++
+			})
+		}
+		all.Wait()
+		return count
+	}
+
+	limit(request{"nodes": 3, "running": 1, "uploads": 1})
+	count := atOnce(8, func(i int) answer {
+		a, err := s.try(http.MethodPost, "/api/nodes", request{"name": s.name("n" + strconv.Itoa(i)), "baseImage": "micro", "resources": request{"ram": 64}}, s.as(owner)...)
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	})
+	if count[http.StatusCreated] != 3 || count[http.StatusForbidden] != 5 {
+		t.Errorf("of 8 nodes made at once with a quota of 3: %v", count)
+	}
+	var list struct{ Nodes []api.Node }
+	s.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, &list, s.as(owner)...)
+	if len(list.Nodes) != 3 {
+		t.Fatalf("there are %d nodes", len(list.Nodes))
+	}
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded(`Account "owner" may have 3 nodes; this would make it 4`), s.as(owner)...)
+	s.call(http.MethodDelete, "/api/nodes/"+list.Nodes[2].ID, nil, http.StatusNoContent, nil, s.as(owner)...)
+	third := s.nodeOf(owner, "third")
+
+	// What runs is its owner's, whoever starts it.
+	nodes := []api.Node{list.Nodes[0], list.Nodes[1], third}
+	for _, n := range nodes {
+		s.share("nodes", n.ID, "users/use", "use")
+	}
+	count = atOnce(3, func(i int) answer {
+		a, err := s.try(http.MethodPost, "/api/nodes/"+nodes[i].ID+"/run", nil, s.as(studentUse)...)
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	})
+	if count[http.StatusOK] != 1 || count[http.StatusForbidden] != 2 {
+		t.Errorf("of 3 nodes started at once with a quota of 1: %v", count)
+	}
+	running := 0
+	for _, n := range nodes {
+		var now api.Node
+		if s.call(http.MethodGet, "/api/nodes/"+n.ID, nil, http.StatusOK, &now, s.as(owner)...); now.State == "running" {
+			running++
+			s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...) // it runs already
+		}
+		s.call(http.MethodPost, "/api/nodes/"+n.ID+"/stop", forced, http.StatusOK, nil, s.as(owner)...)
+	}
+	if running != 1 {
+		t.Errorf("%d nodes run", running)
+	}
+	limit(request{"cpus": 0})
+	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, exceeded("CPUs of running nodes"), s.as(owner)...)
+	limit(request{"ram": 63})
+	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, exceeded("this would make it 64"), s.as(owner)...)
+
+	// Uploads: one at a time, and together with the disks no more than there is.
+	limit(request{"uploads": 1})
+	blank := s.qemuImage("1M")
+	slow, feed := io.Pipe()
+	body, kind := form("slow.qcow2", slow)
+	sent := make(chan answer, 1)
+	go func() {
+		a, err := s.try(http.MethodPost, "/api/images/custom", body, append(s.as(owner), "Content-Type", kind)...)
+		if err != nil {
+			t.Error(err)
+		}
+		sent <- a
+	}()
+	if _, err := feed.Write(blank[:len(blank)/2]); err != nil {
+		t.Fatal(err)
+	}
+	another := func() answer {
+		body, kind := form("other.qcow2", bytes.NewReader(blank))
+		return s.send(http.MethodPost, "/api/images/custom", body, append(s.as(owner), "Content-Type", kind)...)
+	}
+	until(t, promptly, said("the upload is under way"), func() bool {
+		return strings.Contains(string(s.send(http.MethodGet, "/api/images", nil, s.as(owner)...).body), `"uploading"`)
+	})
+	exceeded("uploads at once").check(t, "a second upload", another())
+	resumable := append(s.as(owner), "Tus-Resumable", "1.0.0", "Upload-Length", strconv.Itoa(len(blank)))
+	exceeded("uploads at once").check(t, "a second upload, resumable", s.send(http.MethodPost, "/api/uploads", nil, resumable...))
+	if _, err := feed.Write(blank[len(blank)/2:]); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	if a := <-sent; a.status != http.StatusCreated {
+		t.Errorf("the first upload: %d %s", a.status, a.body)
+	}
+	limit(request{"disk": third.Resources.Disk * 3})
+	exceeded("bytes of disks and images").check(t, "an upload without room", another())
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded("bytes of disks and images"), s.as(owner)...)
+	limit(request{})
+	if a := another(); a.status != http.StatusCreated {
+		t.Errorf("an upload without a quota: %d %s", a.status, a.body)
+	}
+	s.refused(http.MethodDelete, "/api/users/owner", nil, refusal{http.StatusConflict, "still_owner", "owns 3 nodes and 2 images"}, s.as(admin)...)
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// reserve holds an amount for a thing of an account's; see access.Service.Reserve.
+func (s *Server) reserve(ctx context.Context, account, thing string, amount access.Amount) (release func(), err error) {
+	return s.o.Access.Reserve(ctx, account, thing, amount, func() (map[string]access.Amount, error) { return s.takenBy(ctx, account) })
+}
+
+// takenBy tells what an account has now, by thing.
+func (s *Server) takenBy(ctx context.Context, account string) (map[string]access.Amount, error) {
+	taken := map[string]access.Amount{}
+	for _, n := range s.o.Nodes.Nodes() {
+		if n.Managed && n.Owner == account {
+			taken[nodeThing(n.Host, n.Name)] = amountOf(n, n.Active())
+		}
+	}
+	for _, i := range s.o.Storage.Images() {
+		if i.Owner == account && i.Type == storagepool.Custom && i.State != storagepool.Uploading {
+			taken["image/"+i.Host+"/"+i.ID] = access.Amount{DiskBytes: i.FileBytes}
+		}
+	}
+	uploads, err := s.o.Storage.UploadsOf(ctx, account)
+	for _, u := range uploads {
+		taken["image/"+u.Host+"/"+u.ID] = s.amountOfUpload(u.SizeBytes)
+	}
+	return taken, err
+}
+
+// nodeThing names a node in a quota: its id is not known before it is made.
+func nodeThing(host, name string) string { return "node/" + host + "/" + name }
+
+// amountOf is what a node takes, running or off.
+func amountOf(n domain.Node, running bool) access.Amount {
+	a := access.Amount{Nodes: 1, DiskBytes: n.DiskBytes}
+	if running {
+		a.Running, a.CPUs, a.RAMMiB = 1, int64(n.CPUs), n.RAMMiB
+	}
+	return a
+}
+
+// amountOfUpload is what an upload takes; one whose size was not announced may
+// become as large as any.
+func (s *Server) amountOfUpload(sizeBytes int64) access.Amount {
+	if sizeBytes <= 0 {
+		sizeBytes = s.o.Storage.MaxImageBytes()
+	}
+	return access.Amount{Uploads: 1, DiskBytes: sizeBytes}
+}
+
+// reserveNew holds what a new node will take. Of an image or a host that is not
+// there, Create tells.
+func (s *Server) reserveNew(ctx context.Context, spec domain.Spec) (release func(), err error) {
+	host, err := s.o.Hosts.Host(spec.Host)
+	if err != nil {
+		return nil, err
+	}
+	amount := access.Amount{Nodes: 1, DiskBytes: spec.DiskBytes}
+	if i, err := s.o.Storage.Image(host.Name(), spec.ImageID); err == nil {
+		amount.DiskBytes = max(amount.DiskBytes, i.VirtualBytes)
+	}
+	return s.reserve(ctx, spec.Owner, nodeThing(host.Name(), spec.Name), amount)
+}
+
+// startNode starts a node, within the quota of its owner: who was given the right to
+// use it uses what the owner may.
+func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) {
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
+		return domain.Node{}, err
+	}
+	if n.Managed {
+		release, err := s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, true))
+		if err != nil {
+			return domain.Node{}, err
+		}
+		defer release()
+	}
+	return s.o.Nodes.Start(ctx, id)
+}
+
+// reserveUpload runs take with an upload, for which room is held until it is on
+// record.
+func (s *Server) reserveUpload(ctx context.Context, up storagepool.Upload, take func(storagepool.Upload) error) error {
+	release, err := s.reserve(ctx, up.Owner, "upload/"+uuid.NewString(), s.amountOfUpload(up.SizeBytes))
+	if err != nil {
+		return err
+	}
+	release = sync.OnceFunc(release)
+	defer release()
+	up.Recorded = release
+	return take(up)
+}
