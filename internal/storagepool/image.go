@@ -121,7 +121,10 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	unlock := s.images.lock(img.Host+"/"+id, true)
+	unlock, err := s.images.lock(ctx, img.Host+"/"+id, true)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	if img.State == Uploading {
 		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)

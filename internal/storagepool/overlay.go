@@ -25,7 +25,10 @@ const reserveBytes = 64 << 20
 // Errors: those of Image, fault.StorageFull, fault.PoolUnavailable,
 // fault.HostUnreachable.
 func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string, capacityBytes int64) (string, error) {
-	unlock := s.images.lock(host+"/"+imageID, false)
+	unlock, err := s.images.lock(ctx, host+"/"+imageID, false)
+	if err != nil {
+		return "", err
+	}
 	defer unlock()
 	img, err := s.Usable(host, imageID)
 	if err != nil {
@@ -66,6 +69,24 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 		return err
 	})
 	return overlay, err
+}
+
+// HasNodeVolume tells whether the nodes pool has a volume.
+func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has bool, err error) {
+	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		if err := rescan(lp); err != nil { // others may have made it
+			return err
+		}
+		vol, err := lp.LookupStorageVolByName(name)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return nil
+		}
+		if err == nil {
+			has, err = true, vol.Free()
+		}
+		return err
+	})
+	return has, err
 }
 
 // DeleteNodeVolume removes a volume of the nodes pool; one that is not there is

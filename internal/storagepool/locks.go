@@ -1,0 +1,56 @@
+package storagepool
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// keyedLocks is one read-write lock for each key in use. Whoever waits for one
+// may give up: its holder may wait for a host that hangs.
+type keyedLocks struct {
+	mu    sync.Mutex
+	locks map[string]*keyedLock
+}
+
+type keyedLock struct {
+	*semaphore.Weighted // all of it for the one who writes, one for each who reads
+	users               int
+}
+
+// lock waits for the key, or until ctx ends, and returns its release.
+func (k *keyedLocks) lock(ctx context.Context, key string, exclusive bool) (unlock func(), err error) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*keyedLock{}
+	}
+	l := k.locks[key]
+	if l == nil {
+		l = &keyedLock{Weighted: semaphore.NewWeighted(math.MaxInt64)}
+		k.locks[key] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	weight := int64(1)
+	if exclusive {
+		weight = math.MaxInt64
+	}
+	if err := l.Acquire(ctx, weight); err != nil {
+		k.leave(key, l)
+		return nil, err
+	}
+	return func() {
+		l.Release(weight)
+		k.leave(key, l)
+	}, nil
+}
+
+func (k *keyedLocks) leave(key string, l *keyedLock) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(k.locks, key)
+	}
+}
