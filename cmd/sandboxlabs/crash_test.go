@@ -29,9 +29,10 @@ import (
 
 // The moments at which serveUntilCrash dies.
 const (
-	afterOverlay = "after-overlay" // an overlay was made, and no domain has it
-	beforeVolume = "before-volume" // a volume of a node is to be removed
-	beforeLog    = "before-log"    // a console log is to be removed
+	beforeOverlay = "before-overlay" // an overlay is to be made
+	afterOverlay  = "after-overlay"  // an overlay was made, and no domain has it
+	beforeVolume  = "before-volume"  // a volume of a node is to be removed
+	beforeLog     = "before-log"     // a console log is to be removed
 )
 
 // serveUntilCrash is `serve` with a storage that kills the process at a moment.
@@ -84,6 +85,7 @@ func (m mortal) dieAt(moment string) {
 }
 
 func (m mortal) CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (string, error) {
+	m.dieAt(beforeOverlay)
 	path, err := m.Storage.CreateOverlay(ctx, host, volume, imageID, capacityBytes)
 	if err == nil {
 		m.dieAt(afterOverlay)
@@ -178,6 +180,34 @@ func TestCrashInACreation(t *testing.T) {
 	l.wantVolumes(l.nodesPool())
 	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, nil)
 	l.wantWhole()
+	l.stop()
+}
+
+// TestCrashBeforeADiskThatWasKept repeats the request for a node that virsh
+// undefined, and would die with the intent recorded: recovery must not take the
+// disk that was kept for one that the request made.
+func TestCrashBeforeADiskThatWasKept(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addMicro()
+	l.launch([]string{crashVariable + "=" + beforeOverlay})
+	l.awaitHealth("ok")
+	body := request{"name": l.name("kept"), "baseImage": "micro"}
+	if _, err := l.try(http.MethodPost, "/api/nodes", body, "Idempotency-Key", l.prefix); err == nil {
+		t.Fatal("the first request did not reach its overlay")
+	}
+	l.start()
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &n, "Idempotency-Key", l.prefix)
+	l.stop()
+	l.virsh("undefine", n.ID)
+
+	l.launch([]string{crashVariable + "=" + beforeOverlay})
+	l.awaitHealth("ok")
+	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusUnprocessableEntity, "idempotency_key_reused", n.ID}, "Idempotency-Key", l.prefix)
+	l.kill()
+	l.start()
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
 	l.stop()
 }
 

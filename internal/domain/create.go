@@ -110,18 +110,18 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	if !spec.CloudInit.empty() {
 		data.Volumes = append(data.Volumes, seed)
 	}
+	if spec.IdempotencyKey != "" { // the id is not new each time
+		if err := s.mustBeFree(ctx, spec.Host, data.Volumes); err != nil {
+			return err
+		}
+	}
 	done, err := s.begin(ctx, createIntent, spec.Host, data)
 	if err != nil {
 		return err
 	}
 	b.overlayPath, err = s.o.Storage.CreateOverlay(ctx, spec.Host, overlay, image.ID, spec.DiskBytes)
 	if err != nil {
-		// Nothing was made, unless the host went away meanwhile. A volume of that
-		// name is another's: with an Idempotency-Key the id is not new each time.
-		done(fault.CodeOf(err) != fault.HostUnreachable)
-		if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
-			return fault.Wrap(err, fault.IdempotencyReused, "This Idempotency-Key was used for a node that is gone, and whose disk %s is still there. Use a new key.", overlay)
-		}
+		done(fault.CodeOf(err) != fault.HostUnreachable) // nothing was made, unless the host went away meanwhile
 		return err
 	}
 	if !spec.CloudInit.empty() {
@@ -142,6 +142,22 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 		s.o.Log.Error("a half-made node could not be undone yet; it is tried again soon", "node", id, "error", undo)
 	}
 	return err
+}
+
+// mustBeFree refuses a creation whose disk is there already, before an intent is
+// recorded by which recovery would remove it: somebody undefined the node of an
+// earlier request and kept its disk.
+func (s *Service) mustBeFree(ctx context.Context, host string, volumes []string) error {
+	for _, v := range volumes {
+		there, err := s.o.Storage.HasNodeVolume(ctx, host, v)
+		if err != nil {
+			return err
+		}
+		if there {
+			return fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for a node that is gone, and whose disk %s is still there. Use a new key.", v)
+		}
+	}
+	return nil
 }
 
 // seedSuffix follows a node's id in the name of its cloud-init seed.

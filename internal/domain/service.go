@@ -38,6 +38,8 @@ type Storage interface {
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
 	// GrowVolume gives the disk in a file, which nothing uses, more room.
 	GrowVolume(ctx context.Context, host, path string, bytes int64) error
+	// HasNodeVolume tells whether there is a volume of that name.
+	HasNodeVolume(ctx context.Context, host, volume string) (bool, error)
 	// DeleteNodeVolume removes a volume; no error when it is not there.
 	DeleteNodeVolume(ctx context.Context, host, volume string) error
 	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
