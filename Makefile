@@ -90,6 +90,7 @@ lint: setup-test web ## Check format, style, known weaknesses and types
 .PHONY: bench
 bench: build micro ## Measure against virsh and cp
 	$(WITH_LIBVIRT) go test -tags bench -count=1 -timeout 30m -v ./internal/bench
+	SANDBOXLABS_SCALE_DOMAINS=$${SANDBOXLABS_SCALE_DOMAINS:-1000} $(WITH_LIBVIRT) go test -count=1 -timeout 30m -v -run 'TestScale$$' ./cmd/sandboxlabs
 
 .PHONY: fault
 fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root

@@ -8,6 +8,9 @@
 //   - a serial console, against `virsh console`;
 //   - the peak memory of each.
 //
+// What the service does before 1,000 domains is measured by TestScale in
+// cmd/sandboxlabs, on a libvirtd of its own.
+//
 // Speed is told as ratios, because the times of one machine say little about
 // another. Nothing fails for being slow: the bench fails when something does
 // not work, or is left over. Everything that it makes bears one prefix and is
