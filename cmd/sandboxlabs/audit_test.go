@@ -32,7 +32,7 @@ func TestAudit(t *testing.T) {
 	l.token, l.cookie = token.Secret, ""
 	n := l.create("seen")
 	l.refused(http.MethodPost, "/api/nodes", request{"name": n.Name, "baseImage": "micro"}, refusal{http.StatusConflict, "node_name_taken", ""})
-	l.refused(http.MethodPost, "/api/nodes", request{"nmae": "x"}, refusal{http.StatusUnprocessableEntity, "invalid_request", ""})
+	l.refused(http.MethodPost, "/api/nodes", request{"nome": "x"}, refusal{http.StatusUnprocessableEntity, "invalid_request", ""})
 	socket, _, err := l.dialConsole(url.Values{"nodeId": {n.ID}}, nil)
 	if err != nil {
 		t.Fatal(err)
