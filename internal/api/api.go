@@ -122,6 +122,7 @@ func New(o Options) (*Server, error) {
 	useProblems()
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
+	s.registerSnapshots()
 	s.registerFigures()
 	s.registerGuacamole()
 	s.registerMetrics()

@@ -259,10 +259,13 @@ func (s *Server) registerNodes() {
 	s.registerEdit()
 	register(s, huma.Operation{
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
-		Description:   "A running node is cut off first. Disks that were not made here stay.",
+		Description:   "A running node is cut off first. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.",
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *NodeID) (*struct{}, error) {
-		if err := s.o.Nodes.Delete(ctx, in.ID); err != nil {
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Snapshots bool `query:"snapshots" doc:"Its snapshots may be lost."`
+	}) (*struct{}, error) {
+		if err := s.o.Nodes.Delete(ctx, in.ID, in.Snapshots); err != nil {
 			return nil, err
 		}
 		return nil, s.o.Access.Forget(ctx, access.Node, in.ID)

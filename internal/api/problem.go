@@ -34,6 +34,7 @@ var statuses = map[fault.Code]int{
 	fault.NodeNotRunning:    http.StatusConflict,
 	fault.NodeNotManaged:    http.StatusConflict,
 	fault.NodeManaged:       http.StatusConflict,
+	fault.NodeHasSnapshots:  http.StatusConflict,
 	fault.NodeBusy:          http.StatusConflict,
 	fault.ImageNotFound:     http.StatusNotFound,
 	fault.ImageNotReady:     http.StatusConflict,

@@ -77,28 +77,32 @@ var rules = map[string]rule{
 	"PUT /api/images/{id}/shares/groups/{name}":    onImage(access.Manage),
 	"DELETE /api/images/{id}/shares/groups/{name}": onImage(access.Manage),
 
-	"GET /api/nodes":                         signedIn, // those that one sees
-	"POST /api/nodes":                        atLeast(access.RoleInstructor, access.ScopeNodes),
-	"GET /api/nodes/{id}":                    onNode(access.View),
-	"PATCH /api/nodes/{id}":                  onNode(access.Manage),
-	"DELETE /api/nodes/{id}":                 onNode(access.Manage),
-	"GET /api/nodes/{id}/xml":                onNode(access.View),
-	"GET /api/nodes/{id}/figures":            onNode(access.View),
-	"GET /api/nodes/{id}/screenshot":         onNode(access.View),
-	"GET /api/nodes/{id}/console/log":        onNode(access.View),
-	"GET /api/nodes/{id}/console/log/search": onNode(access.View),
-	"POST /api/nodes/{id}/tickets":           onNode(access.View),
-	"POST /api/nodes/{id}/guacamole":         onNode(access.Use), // Guacamole's screens take keys
-	"POST /api/nodes/{id}/run":               onNode(access.Use),
-	"POST /api/nodes/{id}/stop":              onNode(access.Use),
-	"POST /api/nodes/{id}/reboot":            onNode(access.Use),
-	"POST /api/nodes/{id}/reset":             onNode(access.Use),
-	"POST /api/nodes/{id}/pause":             onNode(access.Use),
-	"POST /api/nodes/{id}/resume":            onNode(access.Use),
-	"POST /api/nodes/{id}/wipe":              onNode(access.Use), // who works in it could as well delete all files
-	"POST /api/nodes/{id}/adopt":             admins,
-	"GET /ws/console":                        onNode(access.View), // to type takes Use
-	"GET /ws/vnc":                            onNode(access.View), // as above
+	"GET /api/nodes":                               signedIn, // those that one sees
+	"POST /api/nodes":                              atLeast(access.RoleInstructor, access.ScopeNodes),
+	"GET /api/nodes/{id}":                          onNode(access.View),
+	"PATCH /api/nodes/{id}":                        onNode(access.Manage),
+	"DELETE /api/nodes/{id}":                       onNode(access.Manage),
+	"GET /api/nodes/{id}/xml":                      onNode(access.View),
+	"GET /api/nodes/{id}/snapshots":                onNode(access.View),
+	"POST /api/nodes/{id}/snapshots":               onNode(access.Manage),
+	"POST /api/nodes/{id}/snapshots/{name}/revert": onNode(access.Manage),
+	"DELETE /api/nodes/{id}/snapshots/{name}":      onNode(access.Manage),
+	"GET /api/nodes/{id}/figures":                  onNode(access.View),
+	"GET /api/nodes/{id}/screenshot":               onNode(access.View),
+	"GET /api/nodes/{id}/console/log":              onNode(access.View),
+	"GET /api/nodes/{id}/console/log/search":       onNode(access.View),
+	"POST /api/nodes/{id}/tickets":                 onNode(access.View),
+	"POST /api/nodes/{id}/guacamole":               onNode(access.Use), // Guacamole's screens take keys
+	"POST /api/nodes/{id}/run":                     onNode(access.Use),
+	"POST /api/nodes/{id}/stop":                    onNode(access.Use),
+	"POST /api/nodes/{id}/reboot":                  onNode(access.Use),
+	"POST /api/nodes/{id}/reset":                   onNode(access.Use),
+	"POST /api/nodes/{id}/pause":                   onNode(access.Use),
+	"POST /api/nodes/{id}/resume":                  onNode(access.Use),
+	"POST /api/nodes/{id}/wipe":                    onNode(access.Use), // who works in it could as well delete all files
+	"POST /api/nodes/{id}/adopt":                   admins,
+	"GET /ws/console":                              onNode(access.View), // to type takes Use
+	"GET /ws/vnc":                                  onNode(access.View), // as above
 
 	"GET /api/images":         signedIn, // those that one sees
 	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),

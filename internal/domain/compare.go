@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,12 @@ import (
 // understood, and those that look otherwise than before are read.
 const (
 	// A look costs a host at most this part of the time.
-	lookShare   = 25
-	minLookWait = 500 * time.Millisecond
-	maxLookWait = 30 * time.Second
+	lookShare   = 20
+	minLookWait = 400 * time.Millisecond
+	maxLookWait = 10 * time.Second
+	// Of so many looks the fastest tells what one costs: others wait for domains that
+	// are being started, and for the machine.
+	looksKept = 5
 	// eventPatience is how late an event may come after what it tells of.
 	eventPatience = 400 * time.Millisecond
 )
@@ -35,6 +39,7 @@ var glimpseSeed = maphash.MakeSeed()
 func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 	f := s.inv.feeds[h.Name()]
 	wait := minLookWait
+	var costs []time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,7 +54,9 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 		f.noteCompare(done)
 		select {
 		case took := <-done:
-			wait = min(max(wait, lookShare*took), maxLookWait)
+			costs = append(costs, took)
+			costs = costs[max(0, len(costs)-looksKept):]
+			wait = min(max(wait, lookShare*slices.Min(costs)), maxLookWait)
 		case <-ctx.Done():
 			return
 		}

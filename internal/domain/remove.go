@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -43,9 +44,10 @@ type wipeData struct {
 }
 
 // Delete removes a node with its overlay and its console log; a running one is
-// cut off first. Disks that were not made here stay. A deletion that a crash
+// cut off first, and one with snapshots is refused unless they may be lost. Disks
+// that were not made here stay. A deletion that a crash
 // cuts off is completed at the next start.
-func (s *Service) Delete(ctx context.Context, id string) error {
+func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) error {
 	release, err := s.claim(ctx, id)
 	if err != nil {
 		return err
@@ -60,7 +62,12 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	}
 	data := deleteData{ID: id}
 	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		data.Volumes, err = s.ownVolumes(d, n)
+		if !withSnapshots {
+			if err := mustLoseNoSnapshot(d, n, "deleted", "Delete them first, or repeat the request with ?snapshots=true."); err != nil {
+				return err
+			}
+		}
+		data.Volumes, err = s.ownVolumes(ctx, d, n)
 		return err
 	})
 	if err != nil && !isGone(err) {
@@ -114,26 +121,32 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 	return s.o.Storage.DeleteConsoleLog(ctx, host, data.ID)
 }
 
-// ownVolumes names the volumes down the chains of the domain's disks that were
-// made for this node: those in the nodes pool that begin with its id.
-func (s *Service) ownVolumes(d *libvirt.Domain, n Node) ([]string, error) {
+// ownVolumes names the volumes of the nodes pool that were made for this node,
+// all of which begin with its id: those that libvirt knows there, whether or not a
+// disk has them now, and those down the chains of the domain's disks.
+func (s *Service) ownVolumes(ctx context.Context, d *libvirt.Domain, n Node) ([]string, error) {
+	names, err := s.o.Storage.NodeVolumes(ctx, n.Host, n.ID)
+	if err != nil {
+		return nil, err
+	}
+	def, err := definitionOf(d, 0)
+	if err != nil || def.Devices == nil {
+		return names, err
+	}
+	more, err := s.ownAmong(n, diskFiles(def.Devices.Disks))
+	names = append(names, more...)
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
+
+// ownAmong names those of some files that are volumes made for this node.
+func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 	folder, err := s.o.Storage.NodesFolder(n.Host)
 	if err != nil {
 		return nil, err
 	}
-	text, err := d.GetXMLDesc(0)
-	if err != nil {
-		return nil, err
-	}
-	var def libvirtxml.Domain
-	if err := def.Unmarshal(text); err != nil {
-		return nil, fmt.Errorf("parse the domain's XML: %w", err)
-	}
-	if def.Devices == nil {
-		return nil, nil
-	}
 	var names []string
-	for _, file := range diskFiles(def.Devices.Disks) {
+	for _, file := range files {
 		dir, name := path.Split(file)
 		if path.Clean(dir) == path.Clean(folder) && strings.HasPrefix(name, n.ID) {
 			names = append(names, name)
@@ -160,18 +173,21 @@ func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error)
 }
 
 func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
-	own, err := s.ownVolumes(d, n)
+	def, err := definitionOf(d, 0)
 	if err != nil {
 		return err
 	}
-	own = slices.DeleteFunc(own, func(v string) bool { return strings.HasSuffix(v, seedSuffix) })
+	var own []string
+	if disk := firstDisk(def); disk != nil {
+		if own, err = s.ownAmong(n, diskFiles([]libvirtxml.DomainDisk{*disk})); err != nil {
+			return err
+		}
+	}
 	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
 		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
 	}
-	if snapshots, err := d.SnapshotNum(0); err != nil {
+	if err := mustLoseNoSnapshot(d, n, "wiped", "Delete them first."); err != nil {
 		return err
-	} else if snapshots > 0 {
-		return fault.New(fault.Unsupported, "Node %q has %d snapshots, which a wipe would destroy. Delete them first (`virsh snapshot-delete`).", n.Name, snapshots)
 	}
 	if err := s.mustBearNothing(ctx, n, own); err != nil {
 		return err
@@ -223,13 +239,9 @@ func swapDisk(d *libvirt.Domain, overlay string) error {
 	if err != nil {
 		return err
 	}
-	sources, err := elements(device, "disk", "source")
+	device, err = withSource(device, overlay)
 	if err != nil {
 		return err
-	}
-	device, ok := setAttribute(device, sources[0], "file", overlay)
-	if !ok {
-		return fmt.Errorf("the domain's disk has no file")
 	}
 	return d.UpdateDeviceFlags(device, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
 }
@@ -296,36 +308,21 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 // recover completes or undoes what a crash cut off on a host, by the intents
 // that were recorded.
 func (s *Service) recover(ctx context.Context, host string) error {
-	pending, err := s.left(ctx, host, createIntent, deleteIntent, wipeIntent, startIntent)
+	settle := map[string]func(context.Context, string, json.RawMessage) error{
+		createIntent: settler(s.undoCreate),
+		deleteIntent: settler(s.destroy),
+		wipeIntent:   settler(s.settleWipe),
+		startIntent:  settler(s.finishStart),
+		revertIntent: settler(s.settleRevert),
+	}
+	pending, err := s.left(ctx, host, slices.Collect(maps.Keys(settle))...)
 	if err != nil || len(pending) == 0 {
 		return err
 	}
 	var failed []error
 	for _, in := range pending {
 		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
-		var err error
-		switch in.Kind {
-		case createIntent:
-			var data createData
-			if err = json.Unmarshal(in.Data, &data); err == nil {
-				err = s.undoCreate(ctx, host, data)
-			}
-		case deleteIntent:
-			var data deleteData
-			if err = json.Unmarshal(in.Data, &data); err == nil {
-				err = s.destroy(ctx, host, data)
-			}
-		case wipeIntent:
-			var data wipeData
-			if err = json.Unmarshal(in.Data, &data); err == nil {
-				err = s.settleWipe(ctx, host, data)
-			}
-		case startIntent:
-			var data startData
-			if err = json.Unmarshal(in.Data, &data); err == nil {
-				err = s.finishStart(ctx, host, data)
-			}
-		}
+		err := settle[in.Kind](ctx, host, in.Data)
 		if err == nil {
 			err = s.o.Intents.Done(ctx, in.ID)
 		}
@@ -334,6 +331,17 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// settler has f settle an intent whose data is a T.
+func settler[T any](f func(context.Context, string, T) error) func(context.Context, string, json.RawMessage) error {
+	return func(ctx context.Context, host string, text json.RawMessage) error {
+		var data T
+		if err := json.Unmarshal(text, &data); err != nil {
+			return err
+		}
+		return f(ctx, host, data)
+	}
 }
 
 // undoCreate removes the overlay of a node whose domain was not defined.

@@ -44,6 +44,8 @@ type Storage interface {
 	DeleteNodeVolume(ctx context.Context, host, volume string) error
 	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
 	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
+	// NodeVolumes names the volumes that libvirt knows and that begin with a node's id.
+	NodeVolumes(ctx context.Context, host, nodeID string) ([]string, error)
 	// NodesFolder is where the overlays are, on the host.
 	NodesFolder(host string) (string, error)
 	// ConsoleLog is the file on the host that records a node's serial console.

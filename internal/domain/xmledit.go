@@ -65,6 +65,20 @@ func deviceText(text, kind string, index int) (string, error) {
 	return text[list[index].start:list[index].end], nil
 }
 
+// withSource is a disk with another file in it.
+func withSource(disk, file string) (string, error) {
+	sources, err := elements(disk, "disk", "source")
+	if err != nil {
+		return "", err
+	}
+	if len(sources) == 1 {
+		if text, ok := setAttribute(disk, sources[0], "file", file); ok {
+			return text, nil
+		}
+	}
+	return "", errors.New("the disk's XML names no file")
+}
+
 // writtenName reads the name that a start tag begins with.
 func writtenName(tag string) string {
 	tag = strings.TrimPrefix(tag, "<")

@@ -35,6 +35,7 @@ const (
 	NodeNotManaged    Code = "node_not_managed"
 	NodeManaged       Code = "node_managed"
 	NodeBusy          Code = "node_busy"
+	NodeHasSnapshots  Code = "node_has_snapshots"
 	ImageNotFound     Code = "image_not_found"
 	ImageNotReady     Code = "image_not_ready"
 	ImageUnsafe       Code = "image_unsafe"

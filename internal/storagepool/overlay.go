@@ -110,6 +110,22 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 	return slices.DeleteFunc(overlays, func(v string) bool { return strings.HasPrefix(v, nodeID) }), err
 }
 
+// NodeVolumes names the volumes of the nodes pool that libvirt knows and that
+// begin with a node's id: they were made for it.
+func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) ([]string, error) {
+	var names []string
+	err := s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		all, err := lp.ListStorageVolumes()
+		for _, name := range all {
+			if strings.HasPrefix(name, nodeID) {
+				names = append(names, name)
+			}
+		}
+		return err
+	})
+	return names, err
+}
+
 // NodesFolder returns the path of the nodes pool's folder on the host.
 func (s *Service) NodesFolder(host string) (string, error) {
 	p, err := s.pool(host, nodesRole)

@@ -1,0 +1,237 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const revertIntent = "snapshot.revert"
+
+// revertData is what recovery needs to complete a revert: our metadata, which is
+// that of the node and not of its state then.
+type revertData struct {
+	ID       string `json:"id"`
+	Metadata string `json:"metadata"`
+}
+
+// TakeSnapshot keeps the state of a node's disks, and of its memory when it runs.
+// The name may be empty. A running guest stands still meanwhile.
+//
+// Errors: fault.Invalid, NodeNotManaged, Unsupported where it could not be gone
+// back to, Hypervisor.
+func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string) (Snapshot, error) {
+	if name == "" {
+		name = "snapshot-" + time.Now().UTC().Format("20060102-150405.000")
+	}
+	if len(name) > MaxNameLength || !nodeName.MatchString(name) {
+		return Snapshot{}, fault.Field("name", "A snapshot's name may have at most %d letters, digits, dots, dashes and underscores, and begins with a letter or a digit.", MaxNameLength)
+	}
+	if err := (Edit{Description: &description}).check(); err != nil {
+		return Snapshot{}, err
+	}
+	var taken Snapshot
+	_, err := s.change(ctx, id, "take a snapshot of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "given snapshots"); err != nil {
+			return err
+		}
+		if !n.Persistent {
+			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops, with its snapshots. Define it with `virsh define` first.", n.Name)
+		}
+		list, err := listSnapshots(d)
+		if err != nil {
+			return err
+		}
+		for _, other := range list {
+			switch {
+			case other.Name == name:
+				return fault.Field("name", "Node %q has a snapshot %q already. Choose another name.", n.Name, name)
+			case other.Kind == External:
+				return fault.New(fault.Unsupported, "Node %q has the external snapshot %q, and could not go back to an internal one beside it without losing that. Delete it first.", n.Name, other.Name)
+			}
+		}
+		def, err := definitionOf(d, 0)
+		if err != nil {
+			return err
+		}
+		state, err := stateOf(d)
+		if err != nil {
+			return err
+		}
+		order, err := snapshotOrder(n, def, name, description, state == Running || state == Paused)
+		if err != nil {
+			return err
+		}
+		text, err := order.Marshal()
+		if err != nil {
+			return err
+		}
+		h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_VALIDATE)
+		if err != nil {
+			return err
+		}
+		_ = h.Free()
+		taken, err = findSnapshot(d, n, name)
+		return err
+	})
+	return taken, err
+}
+
+// snapshotOrder says what libvirt shall keep: every disk that the guest writes to,
+// inside of its own file.
+func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, memory bool) (*libvirtxml.DomainSnapshot, error) {
+	order := &libvirtxml.DomainSnapshot{Name: name, Description: description, Disks: &libvirtxml.DomainSnapshotDisks{}}
+	if memory {
+		order.Memory = &libvirtxml.DomainSnapshotMemory{Snapshot: Internal}
+	}
+	if def.Devices == nil {
+		return order, nil
+	}
+	kept := 0
+	for _, disk := range def.Devices.Disks {
+		if disk.Target == nil {
+			continue
+		}
+		how := "no"
+		if disk.ReadOnly == nil && (disk.Device == "" || disk.Device == "disk") {
+			if disk.Driver == nil || disk.Driver.Type != "qcow2" {
+				return nil, fault.New(fault.Unsupported, "Disk %s of node %q is not in qcow2 format, so its state cannot be kept. Detach it first.", disk.Target.Dev, n.Name)
+			}
+			how = Internal
+			kept++
+		}
+		order.Disks.Disks = append(order.Disks.Disks, libvirtxml.DomainSnapshotDisk{Name: disk.Target.Dev, Snapshot: how})
+	}
+	if kept == 0 {
+		return nil, fault.New(fault.Unsupported, "Node %q has no disk that it writes to, so there is nothing to keep.", n.Name)
+	}
+	return order, nil
+}
+
+// RevertSnapshot takes a node back to a snapshot: its disks, its definition, and
+// its memory where that was kept. What the guest did since is lost; so a node that
+// runs is refused, unless force says that this is meant.
+//
+// Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy when clones lie on
+// the node's disk, Unsupported where it would lose more than the node's state.
+func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force bool) (Node, error) {
+	return s.change(ctx, id, "revert", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "reverted"); err != nil {
+			return err
+		}
+		snapshot, err := findSnapshot(d, n, name)
+		if err != nil {
+			return err
+		}
+		if snapshot.Locked != "" {
+			return fault.New(fault.Unsupported, "Node %q cannot go back to snapshot %q. %s", n.Name, name, snapshot.Locked)
+		}
+		if !force {
+			if err := mustBeOff(d, n, "reverted"); err != nil {
+				return err
+			}
+		}
+		own, err := s.ownVolumes(ctx, d, n)
+		if err != nil {
+			return err
+		}
+		if err := s.mustBearNothing(ctx, n, own); err != nil {
+			return err
+		}
+		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
+			if err := mustHaveSameDisks(n, d, h); err != nil {
+				return err
+			}
+			return s.revert(ctx, n, d, h, force)
+		})
+	})
+}
+
+// mustHaveSameDisks refuses a revert that would take disks away, or bring back
+// some that are gone: the definition of then would come back with the state.
+func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) error {
+	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	then, err := snapshotXML(h)
+	if err != nil || then.Domain == nil || then.Domain.Devices == nil || now.Devices == nil {
+		return err
+	}
+	written := func(disks []libvirtxml.DomainDisk) (files []string) {
+		for _, disk := range disks {
+			if disk.ReadOnly == nil && disk.Source != nil && disk.Source.File != nil {
+				files = append(files, disk.Source.File.File)
+			}
+		}
+		slices.Sort(files)
+		return files
+	}
+	if a, b := written(now.Devices.Disks), written(then.Domain.Devices.Disks); !slices.Equal(a, b) {
+		return fault.New(fault.Unsupported, "Node %q has other disks now than snapshot %q: %s now, %s then. Attach and detach disks until they are the same.",
+			n.Name, then.Name, strings.Join(a, ", "), strings.Join(b, ", "))
+	}
+	return nil
+}
+
+// revert has libvirt go back, and writes our metadata of now into the definition
+// of then.
+func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, force bool) error {
+	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
+	if err != nil {
+		return err
+	}
+	done, err := s.begin(ctx, revertIntent, n.Host, revertData{ID: n.ID, Metadata: text})
+	if err != nil {
+		return err
+	}
+	var flags libvirt.DomainSnapshotRevertFlags
+	if force {
+		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be started anew
+	}
+	err = h.RevertToSnapshot(flags)
+	work, cancel := cleanup(ctx)
+	defer cancel()
+	settled := s.settleRevert(work, n.Host, revertData{ID: n.ID, Metadata: text})
+	done(settled == nil)
+	return errors.Join(err, settled)
+}
+
+// settleRevert writes our metadata into a domain. It may be repeated.
+func (s *Service) settleRevert(ctx context.Context, host string, data revertData) error {
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+		active, err := d.IsActive()
+		if err != nil {
+			return err
+		}
+		impact := libvirt.DOMAIN_AFFECT_CONFIG
+		if active {
+			impact |= libvirt.DOMAIN_AFFECT_LIVE
+		}
+		return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, data.Metadata, metadataPrefix, Namespace, impact)
+	})
+	if isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// DeleteSnapshot forgets a kept state; the node stays as it is, and the snapshots
+// that were taken after it stay. Where libvirt cannot without losing some, it
+// says so.
+func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
+	_, err := s.change(ctx, id, "delete a snapshot of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error { return h.Delete(0) })
+	})
+	return err
+}
