@@ -485,7 +485,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a node with its overlay
-         * @description A running node is cut off first. Disks that were not made here stay.
+         * @description A running node is cut off first. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.
          */
         delete: operations["delete-node"];
         options?: never;
@@ -747,6 +747,64 @@ export interface paths {
         post?: never;
         /** Share the node with a user no more */
         delete: operations["unshare-node-with-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a node's snapshots, whoever took them */
+        get: operations["list-snapshots"];
+        put?: never;
+        /**
+         * Keep the state of a node
+         * @description The disks of a node that is off; those of a running one together with its memory, while the guest stands still.
+         */
+        post: operations["take-snapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/snapshots/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a snapshot; the node stays as it is */
+        delete: operations["delete-snapshot"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/snapshots/{name}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a node back to a snapshot
+         * @description What the guest did since is lost. Its definition is that of then; owner and tags stay those of now.
+         */
+        post: operations["revert-snapshot"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1056,6 +1114,12 @@ export interface components {
              */
             state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified";
             version: string;
+        };
+        Chain: {
+            /** @description The one that is written to first, then what each lies on. */
+            files: string[];
+            /** @example vda */
+            target: string;
         };
         "Change-passwordRequest": {
             current: string;
@@ -1694,6 +1758,10 @@ export interface components {
              */
             ram: number;
         };
+        "Revert-snapshotRequest": {
+            /** @description Revert a node that runs. */
+            force?: boolean;
+        };
         SerialPort: {
             /** @description Whether it can be opened: it is of type pty. */
             available: boolean;
@@ -1751,6 +1819,45 @@ export interface components {
              */
             auth: "on" | "off";
             user: components["schemas"]["User"];
+        };
+        Snapshot: {
+            /** Format: date-time */
+            created: string;
+            /** @description The node goes on from it. */
+            current: boolean;
+            description: string;
+            /** @description The files that an external snapshot had made, by disk. */
+            files: {
+                [key: string]: string;
+            };
+            /**
+             * @description Internal ones are inside of the disks' files; external ones, which others took, froze the files.
+             * @enum {string}
+             */
+            kind: "internal" | "external";
+            /** @description Why the node cannot go back to it. */
+            locked?: string;
+            /** @description Its memory was kept too. */
+            memory: boolean;
+            name: string;
+            /** @description The snapshot that the node went on from when this was taken. */
+            parent?: string;
+            /**
+             * @description What the node did then.
+             * @enum {string}
+             */
+            state: "running" | "paused" | "stopped";
+        };
+        SnapshotListBody: {
+            /** @description The node's disks. */
+            chains: components["schemas"]["Chain"][];
+            /** @description Each after its parent. */
+            snapshots: components["schemas"]["Snapshot"][];
+        };
+        "Take-snapshotRequest": {
+            description?: string;
+            /** @description Named after the time when left out. */
+            name?: string;
         };
         Ticket: {
             /** Format: date-time */
@@ -2863,7 +2970,10 @@ export interface operations {
     };
     "delete-node": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Its snapshots may be lost. */
+                snapshots?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The node's id: the domain's UUID. */
@@ -3458,6 +3568,143 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotListBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "take-snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Take-snapshotRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "revert-snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Revert-snapshotRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
             };
             /** @description Error */
             default: {
