@@ -1,14 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"sync"
 	"testing"
 	"time"
 )
 
-// TestHostHangs stops a libvirtd under several requests: all are answered, the
+// TestHostHangs stops a libvirtd under many requests: all are answered, the
 // machine's own host does not wait for it, and all is well when it goes on.
 func TestHostHangs(t *testing.T) {
 	t.Parallel()
@@ -24,9 +26,10 @@ func TestHostHangs(t *testing.T) {
 
 	h.freeze()
 	var wg sync.WaitGroup
-	for _, name := range []string{"a", "b", "c"} {
+	const many = 100
+	for i := range many {
 		wg.Go(func() {
-			body := request{"name": l.name(name), "baseImage": "micro", "host": "other"}
+			body := request{"name": l.name(fmt.Sprint(i)), "baseImage": "micro", "host": "other"}
 			refusal{http.StatusServiceUnavailable, "host_unreachable", "other"}.check(t, "POST /api/nodes", l.send(http.MethodPost, "/api/nodes", body))
 		})
 	}
@@ -35,8 +38,17 @@ func TestHostHangs(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("a node of the other host took %v", took)
 	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", l.service.cmd.Process.Pid))
+	if err != nil || len(threads) > many*3/4 {
+		t.Errorf("%d requests to a host that hangs take %d threads (%v)", many, len(threads), err)
+	}
 	wg.Wait()
 	l.awaitHealth("degraded")
+	var health struct{ Hosts map[string]string }
+	l.call(http.MethodGet, "/api/health", nil, http.StatusOK, &health)
+	if health.Hosts["other"] != "unreachable" || health.Hosts["local"] != "connected" {
+		t.Errorf("the hosts are shown as %v", health.Hosts)
+	}
 	h.thaw()
 	l.awaitHealth("ok")
 	left := func() string {

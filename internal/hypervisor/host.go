@@ -31,6 +31,10 @@ const (
 	// maxIdle bounds the connections that are kept for later calls.
 	maxIdle = 8
 
+	// maxDials bounds the connections that are being made at a time: each takes a
+	// thread, which a libvirtd that does not answer keeps for as long as it hangs.
+	maxDials = 16
+
 	dialPatience = 10 * time.Second
 	firstRetry   = 200 * time.Millisecond
 	lastRetry    = 5 * time.Second
@@ -51,6 +55,7 @@ type Host struct {
 	log         *slog.Logger
 
 	settled chan struct{} // closed when the first attempt to connect is over
+	dials   chan struct{} // has one for each connection that another makes
 
 	mu     sync.Mutex
 	conn   *libvirt.Connect   // the managed one; nil unless connected
@@ -73,7 +78,7 @@ type Status struct {
 
 func newHost(a Address, accelerator string, calls *callMetrics, log *slog.Logger) *Host {
 	return &Host{
-		name: a.Name, uri: a.URI, accelerator: accelerator, calls: calls, log: log, settled: make(chan struct{}),
+		name: a.Name, uri: a.URI, accelerator: accelerator, calls: calls, log: log, settled: make(chan struct{}), dials: make(chan struct{}, maxDials),
 		status: Status{Name: a.Name, URI: a.URI, State: Connecting, Since: time.Now()},
 	}
 }
@@ -184,9 +189,16 @@ func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
 	if away { // known to be so: do not wait for a time-out
 		return nil, h.unreachable(nil)
 	}
-	waiting, giveUp := context.WithCancel(ctx)
+	waiting, giveUp := context.WithTimeout(ctx, dialPatience)
 	defer giveUp()
-	conn, err := h.dial(waiting, giveUp)
+	var conn *libvirt.Connect
+	var err error
+	select {
+	case h.dials <- struct{}{}:
+		conn, err = h.dial(waiting, func() {}, func() { <-h.dials })
+	case <-waiting.Done():
+		err = waiting.Err()
+	}
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		err = h.unreachable(errNoAnswer)
 	}
@@ -273,7 +285,7 @@ func (h *Host) run(ctx context.Context) {
 // connect makes the managed connection and returns a channel that tells of its
 // end.
 func (h *Host) connect(ctx context.Context) (<-chan string, error) {
-	conn, err := h.dial(ctx, func() { h.fail(errNoAnswer) })
+	conn, err := h.dial(ctx, func() { h.fail(errNoAnswer) }, func() {})
 	if err != nil {
 		return nil, err
 	}
@@ -312,8 +324,8 @@ var errNoAnswer = errors.New("libvirtd accepts the connection but does not answe
 // dial opens a connection. A libvirtd that accepts but does not answer makes
 // the C call wait without end: late is called after dialPatience, and the one
 // attempt goes on until it ends. When ctx ends first, that goroutine is left
-// behind and closes what it gets.
-func (h *Host) dial(ctx context.Context, late func()) (*libvirt.Connect, error) {
+// behind and closes what it gets. over is called when the attempt has ended.
+func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, error) {
 	type result struct {
 		conn *libvirt.Connect
 		err  error
@@ -321,6 +333,7 @@ func (h *Host) dial(ctx context.Context, late func()) (*libvirt.Connect, error) 
 	done := make(chan result)
 	go func() {
 		conn, err := libvirt.NewConnect(h.uri)
+		over()
 		select {
 		case done <- result{conn, err}:
 		case <-ctx.Done():
