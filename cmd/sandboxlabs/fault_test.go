@@ -170,7 +170,9 @@ func (f *faultLab) step(dice int, n api.Node, name string) {
 		body, kind := form("again.qcow2", bytes.NewReader(f.small))
 		f.ask(http.MethodPost, "/api/images/custom", body, "Content-Type", kind)
 	case n.ID == "":
-	case dice < 75:
+	case dice < 66:
+		f.ask(http.MethodPatch, "/api/nodes/"+n.ID, request{"name": f.name(name), "resources": request{"ram": 64 + dice, "disk": n.Resources.Disk + 1<<20}})
+	case dice < 78:
 		f.ask(http.MethodDelete, "/api/nodes/"+n.ID, nil)
 	case dice < 90:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", forced)

@@ -117,7 +117,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	seen.await("the node may be seen alone", soon, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Access == "view" })
 	again := s.watch(n.ID, s.as(student)...)
 	again.status("offline")
-	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/"+s.name("ann"), nil, http.StatusNoContent, nil, s.as(owner)...)
+	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/ann", nil, http.StatusNoContent, nil, s.as(owner)...)
 	looking.endsWith("no share any more", 4404)
 	again.endsWith("no share any more", 4404)
 	seen.removed(n.ID)
@@ -127,12 +127,12 @@ func TestOpenStreamsEnd(t *testing.T) {
 
 	// A group.
 	s.call(http.MethodPost, "/api/groups", request{"name": "class"}, http.StatusCreated, nil, s.as(admin)...)
-	s.call(http.MethodPut, "/api/groups/class/members/"+s.name("ann"), nil, http.StatusNoContent, nil, s.as(admin)...)
+	s.call(http.MethodPut, "/api/groups/class/members/ann", nil, http.StatusNoContent, nil, s.as(admin)...)
 	s.share("nodes", n.ID, "groups/class", "use")
 	seen.await("the group's node is there", soon, func(e serverEvent) bool { return e.node().ID == n.ID })
 
 	// Sessions and tokens; a ticket lives no longer than what made it.
-	cookie, second := s.signIn(s.name("ann"), password), s.signIn(s.name("ann"), password)
+	cookie, second := s.signIn("ann", password), s.signIn("ann", password)
 	token := s.furtherToken(student, nil)
 	bySession, byOther, byToken := s.watch(n.ID, "Cookie", cookie), s.watch(n.ID, "Cookie", second), s.watch(n.ID, "Authorization", "Bearer "+token)
 	ticket := func(header ...string) string {
@@ -165,10 +165,10 @@ func TestOpenStreamsEnd(t *testing.T) {
 
 	// The role, and the account.
 	writing := s.watch(n.ID, s.as(student)...)
-	s.call(http.MethodPatch, "/api/users/"+s.name("ann"), request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
+	s.call(http.MethodPatch, "/api/users/ann", request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
 	writing.endsWith("student becomes viewer", 4403)
 	watching := s.watch(n.ID, s.as(student)...)
-	s.call(http.MethodPatch, "/api/users/"+s.name("ann"), request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
+	s.call(http.MethodPatch, "/api/users/ann", request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
 	watching.endsWith("account disabled", 4401)
 	seen.endsSoon("account disabled")
 	s.refused(http.MethodGet, "/api/nodes", nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, s.as(student)...)

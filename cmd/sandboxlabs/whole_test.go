@@ -99,6 +99,15 @@ func (l *lab) faults() (faults []string) {
 			wrong("%d %s are open", n, table)
 		}
 	}
+	var jobs struct{ Jobs []api.Job }
+	if a, err := l.try(http.MethodGet, "/api/jobs", nil); err != nil || a.decode(&jobs) != nil {
+		wrong("jobs: %v %s", err, a.body)
+	}
+	for _, j := range jobs.Jobs {
+		if j.Finished == nil {
+			wrong("job %s of %s %s is %s", j.Kind, j.Target.Type, j.Target.ID, j.State)
+		}
+	}
 	domains, err := l.domainsNow()
 	if err != nil {
 		wrong("libvirt: %v", err)

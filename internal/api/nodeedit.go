@@ -51,11 +51,6 @@ func (s *Server) registerEdit() {
 		NodeID
 		Body NodeEdit
 	}) (*struct{ Body EditedNode }, error) {
-		release, err := s.reserveEdit(ctx, in.ID, in.Body.edit())
-		if err != nil {
-			return nil, err
-		}
-		defer release()
 		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, in.Body.edit())
 		if err != nil {
 			return nil, err

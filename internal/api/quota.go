@@ -88,27 +88,6 @@ func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) 
 	return s.o.Nodes.Start(ctx, id)
 }
 
-// reserveEdit holds what a node will take when it is as large as asked for.
-func (s *Server) reserveEdit(ctx context.Context, id string, e domain.Edit) (release func(), err error) {
-	n, err := s.o.Nodes.Node(id)
-	if err != nil {
-		return nil, err
-	}
-	if !n.Managed {
-		return func() {}, nil
-	}
-	if e.RAMMiB != nil {
-		n.RAMMiB = *e.RAMMiB
-	}
-	if e.CPUs != nil {
-		n.CPUs = *e.CPUs
-	}
-	if e.DiskBytes != nil {
-		n.DiskBytes = *e.DiskBytes
-	}
-	return s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, n.Active()))
-}
-
 // reserveUpload runs take with an upload, for which room is held until it is on
 // record.
 func (s *Server) reserveUpload(ctx context.Context, up storagepool.Upload, take func(storagepool.Upload) error) error {
