@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -246,6 +247,38 @@ func differ(a, b color.Color) bool {
 	r1, g1, b1, _ := a.RGBA()
 	r2, g2, b2, _ := b.RGBA()
 	return max(r1, r2)-min(r1, r2) > much || max(g1, g2)-min(g1, g2) > much || max(b1, b2)-min(b1, b2) > much
+}
+
+// In Guacamole a screen takes keys: it is for those who may use the node.
+func TestGuacamoleObeysRights(t *testing.T) {
+	takeGuest(t)
+	g := guacamoletest.NewDatabase(t)
+	l := newLab(t)
+	s := openSchool(l, l.withGuacamole(g)...)
+	s.bearer[owner], s.bearer[studentUse], s.bearer[studentView] = s.enrol("owner", "instructor"), s.enrol("use", "student"), s.enrol("view", "student")
+	n := s.nodeOf(owner, "screen")
+	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
+	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/pause", nil, http.StatusOK, nil, s.as(owner)...) // its screen stays
+	readers := func(what string, want ...string) {
+		t.Helper()
+		slices.Sort(want)
+		var got []string
+		began := time.Now()
+		until(t, promptly, func() string { return fmt.Sprintf("%s: it may be opened by %q, want %q", what, got, want) }, func() bool {
+			got = slices.Sorted(slices.Values(g.Connections()[n.Name].Readers))
+			return slices.Equal(got, want)
+		})
+		t.Logf("%s: in Guacamole after %v", what, time.Since(began).Round(time.Millisecond))
+	}
+	readers("made", "admin", s.name("owner"))
+	s.share("nodes", n.ID, "users/view", "view")
+	s.share("nodes", n.ID, "users/use", "use")
+	readers("shared", "admin", s.name("owner"), s.name("use"))
+	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", "the right to use it"}, s.as(studentView)...)
+	s.call(http.MethodPatch, "/api/users/"+s.name("use"), request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
+	readers("a viewer now", "admin", s.name("owner"))
+	s.call(http.MethodPatch, "/api/users/"+s.name("owner"), request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
+	readers("disabled", "admin")
 }
 
 func TestGuacamoleIsOffByDefault(t *testing.T) {

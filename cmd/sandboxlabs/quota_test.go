@@ -59,6 +59,11 @@ func TestQuotas(t *testing.T) {
 	s.call(http.MethodDelete, "/api/nodes/"+list.Nodes[2].ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	third := s.nodeOf(owner, "third")
 
+	var me api.SignedIn
+	if s.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me, s.as(owner)...); me.Quota == nil || *me.Quota.Nodes != 3 || *me.Used.Nodes != 3 || *me.Used.Running != 0 {
+		t.Errorf("the owner is told of the quota %+v and the use %+v", me.Quota, me.Used)
+	}
+
 	// What runs is its owner's, whoever starts it.
 	nodes := []api.Node{list.Nodes[0], list.Nodes[1], third}
 	for _, n := range nodes {

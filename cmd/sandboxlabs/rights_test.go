@@ -156,10 +156,17 @@ type school struct {
 // newSchool starts a service with an administrator.
 func newSchool(t *testing.T) *school {
 	t.Helper()
-	l := newLab(t)
+	return openSchool(newLab(t))
+}
+
+// openSchool is newSchool for a lab, with further flags of the service.
+func openSchool(l *lab, flags ...string) *school {
+	t := l.t
+	t.Helper()
 	l.addMicro()
 	l.auth = true
-	l.start()
+	l.launch(nil, flags...)
+	l.awaitHealth("ok")
 	match := printedPassword.FindStringSubmatch(l.service.out.String())
 	if match == nil {
 		t.Fatalf("the first start printed %q", l.service.out)

@@ -15,6 +15,7 @@ import (
 func newTokenCommand() *cobra.Command {
 	token := &cobra.Command{Use: "token", Short: "Manage API tokens"}
 	var name, account, expires string
+	var scopes []string
 	create := &cobra.Command{
 		Use:   "create",
 		Short: "Make an API token and print it, this once",
@@ -31,7 +32,11 @@ func newTokenCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, secret, err := a.access.CreateToken(ctx, p, name, end)
+				var good []access.Scope
+				for _, scope := range scopes {
+					good = append(good, access.Scope(scope))
+				}
+				_, secret, err := a.access.CreateToken(ctx, p, name, end, good...)
 				if err == nil {
 					_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
 				}
@@ -42,6 +47,7 @@ func newTokenCommand() *cobra.Command {
 	create.Flags().StringVar(&name, "name", "", "what the token is for")
 	create.Flags().StringVar(&account, "user", "", "the account that it stands for (default: the first administrator)")
 	create.Flags().StringVar(&expires, "expires", "", "when it ends: in 720h, or on 2030-01-31 (default: never)")
+	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what it is good for: read, nodes, images, admin (default: all that the account may do)")
 	_ = create.MarkFlagRequired("name")
 	token.AddCommand(create)
 	return token

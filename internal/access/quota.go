@@ -29,6 +29,15 @@ func (a Amount) plus(b Amount) Amount {
 	}
 }
 
+// Sum adds up what things take.
+func Sum(things map[string]Amount) Amount {
+	var sum Amount
+	for _, a := range things {
+		sum = sum.plus(a)
+	}
+	return sum
+}
+
 // most takes the larger of two amounts, each kind by itself.
 func (a Amount) most(b Amount) Amount {
 	return Amount{
@@ -122,15 +131,9 @@ func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amo
 			things[r.thing] = things[r.thing].most(r.amount)
 		}
 	}
-	var before Amount
-	for _, a := range things {
-		before = before.plus(a)
-	}
+	before := Sum(things)
 	things[thing] = things[thing].most(amount)
-	var after Amount
-	for _, a := range things {
-		after = after.plus(a)
-	}
+	after := Sum(things)
 	if err := u.Quota.exceeded(account, before, after); err != nil {
 		return nil, err
 	}

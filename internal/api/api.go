@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -146,6 +147,9 @@ func New(o Options) (*Server, error) {
 	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
 	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })
 	s.echo.GET("/*", echo.WrapHandler(o.UI))
+	if stale := s.staleRules(); len(stale) > 0 {
+		return nil, fmt.Errorf("api: there are rules of routes that are not there: %q", stale)
+	}
 	return s, nil
 }
 

@@ -23,6 +23,9 @@ type User struct {
 type SignedIn struct {
 	User User   `json:"user"`
 	Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
+	// Quota and Used are told of the account itself, where it has bounds.
+	Quota *Quota `json:"quota,omitempty" doc:"Absent: no bounds; so are its members."`
+	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images and uploads take of it."`
 }
 
 func (s *Server) signedIn(p access.Principal) SignedIn {
@@ -113,7 +116,15 @@ func (s *Server) registerAuth() {
 		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Who is signed in", Tags: []string{"access"},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body SignedIn }, error) {
 		p, _ := principalOf(ctx)
-		return &struct{ Body SignedIn }{s.signedIn(p)}, nil
+		body := s.signedIn(p)
+		if p.UserID == "" {
+			return &struct{ Body SignedIn }{body}, nil
+		}
+		a, err := s.o.Access.User(ctx, p.Name)
+		if err == nil && a.Quota != (access.Quota{}) {
+			err = s.tellQuota(ctx, a, &body)
+		}
+		return &struct{ Body SignedIn }{body}, err
 	})
 	register(s, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/password", Summary: "Change your password", Tags: []string{"access"},

@@ -36,6 +36,18 @@ func (s *Server) takenBy(ctx context.Context, account string) (map[string]access
 	return taken, err
 }
 
+// tellQuota tells somebody of their own quota.
+func (s *Server) tellQuota(ctx context.Context, a access.Account, to *SignedIn) error {
+	things, err := s.takenBy(ctx, a.Name)
+	if err != nil {
+		return err
+	}
+	sum, bounds := access.Sum(things), quota(a.Quota)
+	to.Quota = &bounds
+	to.Used = &Quota{Nodes: &sum.Nodes, Running: &sum.Running, CPUs: &sum.CPUs, RAM: &sum.RAMMiB, Disk: &sum.DiskBytes, Uploads: &sum.Uploads}
+	return nil
+}
+
 // nodeThing names a node in a quota: its id is not known before it is made.
 func nodeThing(host, name string) string { return "node/" + host + "/" + name }
 

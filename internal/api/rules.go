@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -137,15 +139,20 @@ var rules = map[string]rule{
 	"GET /metrics":     atLeast(access.RoleAdmin, access.ScopeRead),
 }
 
-// ruleOf returns the rule of a route, whose path is as echo spells it.
-func ruleOf(method, path string) rule {
+// ruleName is what the rule of a route is called, whose path is as echo spells it.
+func ruleName(method, path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
 		if name, ok := strings.CutPrefix(part, ":"); ok {
 			parts[i] = "{" + name + "}"
 		}
 	}
-	r, ok := rules[method+" "+strings.Join(parts, "/")]
+	return method + " " + strings.Join(parts, "/")
+}
+
+// ruleOf returns the rule of a route, whose path is as echo spells it.
+func ruleOf(method, path string) rule {
+	r, ok := rules[ruleName(method, path)]
 	switch {
 	case ok:
 		return r
@@ -154,6 +161,16 @@ func ruleOf(method, path string) rule {
 	default:
 		return admins
 	}
+}
+
+// staleRules names the rules of routes that are not there: one that is misspelt
+// would leave its route to administrators.
+func (s *Server) staleRules() []string {
+	stale := maps.Clone(rules)
+	for _, r := range s.echo.Routes() {
+		delete(stale, ruleName(r.Method, r.Path))
+	}
+	return slices.Sorted(maps.Keys(stale))
 }
 
 // authorize finds out who makes a request, and holds them to the route's rule.
