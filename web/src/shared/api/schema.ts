@@ -1818,6 +1818,10 @@ export interface components {
              * @enum {string}
              */
             auth: "on" | "off";
+            /** @description Absent: no bounds; so are its members. */
+            quota?: components["schemas"]["Quota"];
+            /** @description What your nodes, images and uploads take of it. */
+            used?: components["schemas"]["Quota"];
             user: components["schemas"]["User"];
         };
         Snapshot: {
