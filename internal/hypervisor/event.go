@@ -28,8 +28,10 @@ func startEventLoop() {
 }
 
 // subscribe registers the callbacks for everything that can change what we
-// know of a domain. They die with their connection.
-func (h *Host) subscribe(conn *libvirt.Connect) error {
+// know of a domain, and returns them as libvirt counts them, also with an error.
+// They are silent when their connection is gone, and keep its memory until
+// unsubscribe.
+func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []int, err error) {
 	changed := func(d *libvirt.Domain) {
 		// The UUID is in the handle: no call to libvirtd.
 		uuid, err := d.GetUUIDString()
@@ -71,9 +73,19 @@ func (h *Host) subscribe(conn *libvirt.Connect) error {
 		},
 	}
 	for _, r := range register {
-		if _, err := r(); err != nil {
-			return err
+		id, err := r()
+		if err != nil {
+			return callbacks, err
 		}
+		callbacks = append(callbacks, id)
 	}
-	return nil
+	return callbacks, nil
+}
+
+// unsubscribe lets go of a connection that is of no use any more.
+func unsubscribe(conn *libvirt.Connect, callbacks []int) {
+	for _, id := range callbacks {
+		// It fails where the connection is gone, and forgets the callback all the same.
+		_ = conn.DomainEventDeregister(id)
+	}
 }

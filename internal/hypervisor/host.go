@@ -59,6 +59,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	conn   *libvirt.Connect   // the managed one; nil unless connected
+	events []int              // its callbacks
 	idle   []*libvirt.Connect // those that Do uses, while nobody does
 	status Status
 }
@@ -290,7 +291,9 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 		return nil, err
 	}
 	lost := make(chan string, 1)
+	events, err := h.subscribe(conn)
 	err = errors.Join(
+		err,
 		keepAlive(conn),
 		conn.RegisterCloseCallback(func(_ *libvirt.Connect, reason libvirt.ConnectCloseReason) {
 			select {
@@ -298,18 +301,19 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 			default:
 			}
 		}),
-		h.subscribe(conn),
 	)
 	var caps Capabilities
 	if err == nil {
 		caps, err = readCapabilities(conn, h.accelerator)
 	}
 	if err != nil {
+		unsubscribe(conn, events)
+		_ = conn.UnregisterCloseCallback()
 		release(conn)
 		return nil, err
 	}
 	h.mu.Lock()
-	h.conn = conn
+	h.conn, h.events = conn, events
 	h.status.State, h.status.Problem, h.status.Since = Connected, "", time.Now()
 	h.status.Capabilities = caps
 	h.settle()
@@ -358,11 +362,16 @@ func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, e
 
 func (h *Host) disconnect() {
 	h.mu.Lock()
-	conn, idle := h.conn, h.idle
-	h.conn, h.idle = nil, nil
+	conn, events, idle := h.conn, h.events, h.idle
+	h.conn, h.events, h.idle = nil, nil, nil
 	h.status.State, h.status.Since = Unreachable, time.Now()
 	h.status.Problem = "The connection to libvirt was lost; it is being made again."
 	h.mu.Unlock()
+	// A connection that lives is let go because the service stops, which then need
+	// not wait for libvirtd once for each callback.
+	if alive, err := conn.IsAlive(); err != nil || !alive {
+		unsubscribe(conn, events)
+	}
 	// Where the connection is already dead this fails, and has nothing to do.
 	_ = conn.UnregisterCloseCallback()
 	release(conn)

@@ -2,6 +2,7 @@ package hypervisor
 
 import (
 	"context"
+	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -182,6 +183,61 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 		t.Error(err)
 	}
 	await(t, r.down, "HostDown")
+}
+
+// A connection that was lost is of no use, and must not stay in memory: libvirtd
+// may be restarted any number of times.
+func TestLostConnectionIsFreed(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire, cut := context.WithCancel(t.Context())
+	defer cut()
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := (&net.Dialer{}).DialContext(wire, "unix", "/var/run/libvirt/libvirt-sock")
+			if err != nil {
+				t.Errorf("these tests need libvirt: %v", err)
+				return
+			}
+			context.AfterFunc(wire, func() { _, _ = near.Close(), far.Close() })
+			go func() { _, _ = io.Copy(near, far) }()
+			go func() { _, _ = io.Copy(far, near) }()
+		}
+	}()
+	set, err := New(Options{Addresses: []Address{{"cut", "qemu+unix:///system?socket=" + socket}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 2), make(chan string, 16)}
+	set.Listen(r)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	await(t, r.up, "HostUp")
+	h := set.Hosts()[0]
+	h.mu.Lock()
+	conn := h.conn
+	h.mu.Unlock()
+	if err := conn.Ref(); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	cut()
+	await(t, r.down, "HostDown")
+	if left, err := conn.Close(); err != nil || left != 0 {
+		t.Errorf("%d references are left to the lost connection (%v)", left, err)
+	}
+	stop()
+	if err := await(t, ended, "Run to end"); err != nil {
+		t.Error(err)
+	}
 }
 
 func await[T any](t *testing.T, c <-chan T, what string) T {
