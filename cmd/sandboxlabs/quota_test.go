@@ -96,6 +96,15 @@ func TestQuotas(t *testing.T) {
 	limit(request{"ram": 63})
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, exceeded("this would make it 64"), s.as(owner)...)
 
+	// A snapshot of a node that runs starts it, with what it had then.
+	limit(request{})
+	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
+	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots", request{"name": "live"}, http.StatusCreated, nil, s.as(owner)...)
+	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/stop", forced, http.StatusOK, nil, s.as(owner)...)
+	limit(request{"ram": 63})
+	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/live/revert", nil, exceeded("this would make it 64"), s.as(owner)...)
+	s.call(http.MethodDelete, "/api/nodes/"+third.ID+"/snapshots/live", nil, http.StatusNoContent, nil, s.as(owner)...)
+
 	// Uploads: one at a time, and together with the disks no more than there is.
 	limit(request{"uploads": 1})
 	blank := s.qemuImage("1M")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -98,6 +99,25 @@ func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) 
 		defer release()
 	}
 	return s.o.Nodes.Start(ctx, id)
+}
+
+// reserveRevert holds what a node will take when it is again as a snapshot has it,
+// which may run. Of a snapshot that is not there, RevertSnapshot tells.
+func (s *Server) reserveRevert(ctx context.Context, id, name string) (release func(), err error) {
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := s.o.Nodes.Snapshots(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(list, func(v domain.Snapshot) bool { return v.Name == name })
+	if at < 0 || !n.Managed {
+		return func() {}, nil
+	}
+	n.RAMMiB, n.CPUs = list[at].Size.RAMMiB, list[at].Size.CPUs
+	return s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, list[at].Memory))
 }
 
 // reserveUpload runs take with an upload, for which room is held until it is on

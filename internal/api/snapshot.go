@@ -98,6 +98,11 @@ func (s *Server) registerSnapshots() {
 			Force bool `json:"force,omitempty" doc:"Revert a node that runs."`
 		} `required:"false"`
 	}) (*nodeAnswer, error) {
+		release, err := s.reserveRevert(ctx, in.ID, in.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force))
 	})
 	register(s, huma.Operation{

@@ -31,6 +31,7 @@ type Snapshot struct {
 	State             State // what the node did then
 	Memory            bool  // its memory was kept too
 	Kind              string
+	Size              Size // that the node had then
 	Current           bool // the node goes on from it
 	// Files are those that an external snapshot had made, by the disk's target.
 	Files map[string]string
@@ -130,6 +131,9 @@ func describeSnapshot(def libvirtxml.DomainSnapshot) Snapshot {
 	v := Snapshot{Name: def.Name, Description: def.Description, Kind: Internal, Files: map[string]string{}}
 	if seconds, err := strconv.ParseInt(def.CreationTime, 10, 64); err == nil {
 		v.Created = time.Unix(seconds, 0).UTC()
+	}
+	if def.Domain != nil {
+		v.Size = sizeOf(def.Domain)
 	}
 	if def.Parent != nil {
 		v.Parent = def.Parent.Name
