@@ -89,3 +89,43 @@ func TestEdit(t *testing.T) {
 	l.edit(id, request{"name": l.name("theirs2")})
 	l.stop()
 }
+
+// TestRedefine replaces a node's definition, as an administrator's editor does.
+func TestRedefine(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("redefined")
+	path := "/api/nodes/" + n.ID + "/xml"
+	put := func(text string) answer {
+		t.Helper()
+		return l.send(http.MethodPut, path, strings.NewReader(text), "Content-Type", "application/xml")
+	}
+	text := string(l.call(http.MethodGet, path, nil, http.StatusOK, nil).body)
+	secret := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC.Passwd
+	if secret == "" || strings.Contains(text, secret) {
+		t.Fatalf("the screen's password is %q, and the XML that everybody reads is\n%s", secret, text)
+	}
+	edited := strings.Replace(text, "</name>", "</name>\n<title>edited</title>", 1)
+	start, end := strings.Index(edited, "<metadata>"), strings.Index(edited, "</metadata>")
+	edited = edited[:start] + edited[end+len("</metadata>"):]
+	var got api.Node
+	if a := put(edited); a.status != http.StatusOK || a.decode(&got) != nil || !got.Managed || got.Owner != "local" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if now := l.definition(n.ID, "--security-info"); now.Title != "edited" || now.Devices.Graphics[0].VNC.Passwd != secret {
+		t.Errorf("the domain's title is %q, and its screen %+v", now.Title, now.Devices.Graphics[0].VNC)
+	}
+	for name, c := range map[string]struct {
+		text string
+		want refusal
+	}{
+		"no XML":       {"hello", refusal{http.StatusUnprocessableEntity, "invalid_request", "no domain XML"}},
+		"another id":   {strings.Replace(text, n.ID, "11111111-2222-4333-8444-555555555555", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "uuid must be"}},
+		"another name": {strings.Replace(text, n.Name, n.Name+"x", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "Rename the node by PATCH"}},
+		"not valid":    {strings.Replace(text, "<devices>", "<devices><nonsense/>", 1), refusal{http.StatusBadGateway, "hypervisor_error", "could not redefine"}},
+	} {
+		c.want.check(t, name, put(c.text))
+	}
+	l.delete(n.ID)
+	l.stop()
+}

@@ -87,6 +87,14 @@ var routeTable = map[string]routeRow{
 	"PATCH /api/nodes/{id}":                        {may: "..---xxx++x+xx", status: 422, body: request{"name": ""}},
 	"DELETE /api/nodes/{id}":                       {may: "..---xxx++x+xx", status: 204, target: "fresh node"},
 	"GET /api/nodes/{id}/xml":                      {may: "..---+++++++++", status: 200},
+	"PUT /api/nodes/{id}/xml":                      {may: "..xxxxxxx+xxxx", status: 422, body: request{}},
+	"GET /api/nodes/{id}/disks":                    {may: "..---+++++++++", status: 200},
+	"POST /api/nodes/{id}/disks":                   {may: "..---xxx++x+xx", status: 422, body: request{"size": 1}},
+	"DELETE /api/nodes/{id}/disks/{target}":        {may: "..---xxx++x+xx", status: 404},
+	"PUT /api/nodes/{id}/media":                    {may: "..---xxx++x+xx", status: 200, body: request{"image": ""}},
+	"GET /api/nodes/{id}/interfaces":               {may: "..---+++++++++", status: 200},
+	"POST /api/nodes/{id}/interfaces":              {may: "..---xxx++x+xx", status: 422, body: request{"network": "/"}},
+	"DELETE /api/nodes/{id}/interfaces/{mac}":      {may: "..---xxx++x+xx", status: 404},
 	"GET /api/nodes/{id}/snapshots":                {may: "..---+++++++++", status: 200},
 	"POST /api/nodes/{id}/snapshots":               {may: "..---xxx++x+xx", status: 422, body: request{"name": "/"}},
 	"POST /api/nodes/{id}/snapshots/{name}/revert": {may: "..---xxx++x+xx", status: 404},
@@ -136,9 +144,13 @@ var routeTable = map[string]routeRow{
 	"POST /api/jobs/{id}/cancel": {may: "..++++++++++++", status: 404, target: "1"},
 	"DELETE /api/jobs/{id}":      {may: "..++++++++++++", status: 404, target: "1"},
 
-	"GET /api/events":  {may: "..++++++++++++", status: 200},
-	"GET /api/figures": {may: "..++++++++++++", status: 200},
-	"GET /api/hosts":   {may: "..xx+xxx++++++", status: 200},
+	"GET /api/events":             {may: "..++++++++++++", status: 200},
+	"GET /api/figures":            {may: "..++++++++++++", status: 200},
+	"GET /api/networks":           {may: "..xx+xxx++++++", status: 200},
+	"POST /api/networks":          {may: "..xx+xxx++x+xx", status: 422, body: request{"name": "/"}},
+	"DELETE /api/networks/{name}": {may: "..xx+xxx++x+xx", status: 404},
+
+	"GET /api/hosts": {may: "..xx+xxx++++++", status: 200},
 }
 
 // lastRoutes are tried after all others, in this order: they change the node.

@@ -124,6 +124,38 @@ func TestVirshIsSeen(t *testing.T) {
 	silently("virsh autostart", func(n api.Node) bool { return n.Autostart }, "autostart", n.ID)
 	silently("virsh setvcpus --config", func(n api.Node) bool { return n.Resources.CPUs == 2 }, "setvcpus", n.ID, "2", "--config")
 
+	l.virsh("vol-create-as", l.nodesPool(), "theirs.qcow2", "1M", "--format", "qcow2")
+	disk := filepath.Join(poolsFolder, l.nodesPool(), "theirs.qcow2")
+	has := func(target string, is bool) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(l.disks(n.ID), func(d api.Disk) bool { return d.Target == target }) == is
+		}
+	}
+	changed := func(e serverEvent) bool { return e.node().ID == n.ID }
+	w.quiet = true
+	w.sees("virsh attach-disk --config", func() {
+		l.virsh("attach-disk", n.ID, disk, "vdx", "--config", "--subdriver", "qcow2")
+	}, changed, has("vdx", true))
+	w.sees("virsh detach-disk --config", func() { l.virsh("detach-disk", n.ID, "vdx", "--config") }, changed, has("vdx", false))
+	w.quiet = false
+	l.virsh("autostart", "--disable", n.ID)
+	l.boot(n.ID)
+	w.sees("virsh setmem --live", func() { l.virsh("setmem", n.ID, "200M", "--live") },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 200 }, func() bool { return l.listed(n.ID).Resources.RAM == 200 })
+	w.sees("virsh attach-disk --live", func() {
+		l.virsh("attach-disk", n.ID, disk, "vdx", "--live", "--subdriver", "qcow2")
+	}, changed, has("vdx", true))
+	w.sees("virsh detach-disk --live", func() { l.virsh("detach-disk", n.ID, "vdx", "--live") }, changed, has("vdx", false))
+	w.sees("virsh blockpull", func() { l.virsh("blockpull", n.ID, "vda", "--wait") },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Image.Path == "" }, func() bool { return l.listed(n.ID).Image.Path == "" })
+	w.sees("virsh desc --live", func() { l.virsh("desc", n.ID, "--live", "told") },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Description == "told" }, func() bool { return l.listed(n.ID).Description == "told" })
+	stopped := func() bool { return l.listed(n.ID).State == "stopped" }
+	w.sees("virsh shutdown", func() {
+		l.virsh("shutdown", n.ID, "--mode", "acpi")
+		until(t, patience, said("the guest is off"), func() bool { return l.virsh("domstate", n.ID) == "shut off" })
+	}, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().State == "stopped" }, stopped)
+
 	var foreign string
 	w.sees("virsh define (new)", func() { foreign = l.defineForeign(l.name("foreign"), nil) },
 		func(e serverEvent) bool { return e.node().Name == l.name("foreign") },

@@ -124,6 +124,8 @@ func New(o Options) (*Server, error) {
 	s.huma = humaecho.New(s.echo, config)
 	s.registerNodes()
 	s.registerSnapshots()
+	s.registerDevices()
+	s.registerNetworks()
 	s.registerFigures()
 	s.registerGuacamole()
 	s.registerMetrics()

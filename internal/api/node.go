@@ -61,6 +61,7 @@ type Node struct {
 	Access          string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	Tags            []string       `json:"tags"`
 	Addresses       []string       `json:"addresses"`
+	Networks        []string       `json:"networks" doc:"The networks of its host that it has cards on."`
 	Persist         bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
 	Autostart       bool           `json:"autostart"`
 	Created         *time.Time     `json:"created,omitempty"`
@@ -77,7 +78,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...),
+		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot,
 	}
@@ -123,21 +124,23 @@ type NodeRequest struct {
 		Disk *int64 `json:"disk,omitempty" doc:"Bytes; the image's virtual size when left out."`
 	} `json:"resources,omitempty"`
 	Host      string     `json:"host,omitempty" doc:"The first host when left out."`
+	Network   string     `json:"network,omitempty" doc:"Name of a network of the host, or user (user-mode networking); the default one when left out."`
 	CloudInit *CloudInit `json:"cloudInit,omitempty" doc:"For guests with cloud-init (NoCloud), and for micro."`
 }
 
 // CloudInit is what a guest is told at its first boot, and at the first after a
 // wipe.
 type CloudInit struct {
-	Hostname string   `json:"hostname,omitempty"`
-	SSHKeys  []string `json:"sshKeys,omitempty" doc:"Public keys that may sign in as the image's default user."`
-	UserData string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts."`
+	Hostname      string   `json:"hostname,omitempty"`
+	SSHKeys       []string `json:"sshKeys,omitempty" doc:"Public keys that may sign in as the image's default user."`
+	UserData      string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts."`
+	NetworkConfig string   `json:"networkConfig,omitempty" doc:"YAML of version 1 or 2, for guests with cloud-init."`
 }
 
 func (r NodeRequest) spec() (domain.Spec, error) {
-	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType}
+	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType, Network: r.Network}
 	if c := r.CloudInit; c != nil {
-		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData}
+		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData, NetworkConfig: c.NetworkConfig}
 	}
 	var ids []string
 	for _, id := range []string{r.Image, r.BaseImage, r.CustomImageName} {
@@ -214,6 +217,7 @@ func (s *Server) registerNodes() {
 	})
 	register(s, huma.Operation{
 		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Make a node on a fresh overlay of an image", Tags: []string{"nodes"},
+		Description:   "Of an ISO image, with an empty disk to install on, and the image in its optical drive.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
 		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers with the node of the first one."`

@@ -61,4 +61,13 @@ func (s *Server) registerEdit() {
 		}
 		return out, nil
 	})
+	register(s, huma.Operation{
+		OperationID: "redefine-node", Method: http.MethodPut, Path: "/api/nodes/{id}/xml", Summary: "Replace the domain's XML", Tags: []string{"nodes"},
+		Description: "libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start.",
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		RawBody []byte `contentType:"application/xml"`
+	}) (*nodeAnswer, error) {
+		return s.answer(ctx)(s.o.Nodes.Redefine(ctx, in.ID, string(in.RawBody)))
+	})
 }

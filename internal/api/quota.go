@@ -54,7 +54,7 @@ func nodeThing(host, name string) string { return "node/" + host + "/" + name }
 
 // amountOf is what a node takes, running or off.
 func amountOf(n domain.Node, running bool) access.Amount {
-	a := access.Amount{Nodes: 1, DiskBytes: n.DiskBytes}
+	a := access.Amount{Nodes: 1, DiskBytes: n.DiskBytes + n.ExtraBytes}
 	if running {
 		a.Running, a.CPUs, a.RAMMiB = 1, int64(n.CPUs), n.RAMMiB
 	}
@@ -79,7 +79,12 @@ func (s *Server) reserveNew(ctx context.Context, spec domain.Spec) (release func
 	}
 	amount := access.Amount{Nodes: 1, DiskBytes: spec.DiskBytes}
 	if i, err := s.o.Storage.Image(host.Name(), spec.ImageID); err == nil {
-		amount.DiskBytes = max(amount.DiskBytes, i.VirtualBytes)
+		switch {
+		case i.Format != storagepool.ISO:
+			amount.DiskBytes = max(amount.DiskBytes, i.VirtualBytes)
+		case amount.DiskBytes == 0:
+			amount.DiskBytes = domain.DefaultDiskBytes
+		}
 	}
 	return s.reserve(ctx, spec.Owner, nodeThing(host.Name(), spec.Name), amount)
 }
@@ -118,6 +123,16 @@ func (s *Server) reserveRevert(ctx context.Context, id, name string) (release fu
 	}
 	n.RAMMiB, n.CPUs = list[at].Size.RAMMiB, list[at].Size.CPUs
 	return s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, list[at].Memory))
+}
+
+// reserveDisk holds what a node will take with one more disk.
+func (s *Server) reserveDisk(ctx context.Context, id string, bytes int64) (release func(), err error) {
+	n, err := s.o.Nodes.Node(id)
+	if err != nil {
+		return nil, err
+	}
+	n.ExtraBytes += bytes
+	return s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, n.Active()))
 }
 
 // reserveUpload runs take with an upload, for which room is held until it is on

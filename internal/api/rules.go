@@ -85,6 +85,14 @@ var rules = map[string]rule{
 	"PATCH /api/nodes/{id}":                        onNode(access.Manage),
 	"DELETE /api/nodes/{id}":                       onNode(access.Manage),
 	"GET /api/nodes/{id}/xml":                      onNode(access.View),
+	"PUT /api/nodes/{id}/xml":                      admins, // it can open any file of the host to the guest
+	"GET /api/nodes/{id}/disks":                    onNode(access.View),
+	"POST /api/nodes/{id}/disks":                   onNode(access.Manage),
+	"DELETE /api/nodes/{id}/disks/{target}":        onNode(access.Manage),
+	"PUT /api/nodes/{id}/media":                    onNode(access.Manage),
+	"GET /api/nodes/{id}/interfaces":               onNode(access.View),
+	"POST /api/nodes/{id}/interfaces":              onNode(access.Manage),
+	"DELETE /api/nodes/{id}/interfaces/{mac}":      onNode(access.Manage),
 	"GET /api/nodes/{id}/snapshots":                onNode(access.View),
 	"POST /api/nodes/{id}/snapshots":               onNode(access.Manage),
 	"POST /api/nodes/{id}/snapshots/{name}/revert": onNode(access.Manage),
@@ -105,6 +113,10 @@ var rules = map[string]rule{
 	"POST /api/nodes/{id}/adopt":                   admins,
 	"GET /ws/console":                              onNode(access.View), // to type takes Use
 	"GET /ws/vnc":                                  onNode(access.View), // as above
+
+	"GET /api/networks":           atLeast(access.RoleInstructor, access.ScopeRead),
+	"POST /api/networks":          atLeast(access.RoleInstructor, access.ScopeNodes),
+	"DELETE /api/networks/{name}": atLeast(access.RoleInstructor, access.ScopeNodes),
 
 	"GET /api/images":         signedIn, // those that one sees
 	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),

@@ -2,6 +2,8 @@ package domain
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -30,7 +32,7 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 			}
 			// A node that goes off meanwhile, or has no network of libvirt's, has none.
 			_ = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
-				addresses, err := leases(d)
+				addresses, err := addressesOf(d)
 				if err == nil {
 					s.inv.setAddresses(n, addresses)
 				}
@@ -40,20 +42,34 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-// leases returns the addresses that libvirt's own DHCP servers gave the domain.
-func leases(d *libvirt.Domain) ([]string, error) {
-	interfaces, err := d.ListAllInterfaceAddresses(libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, i := range interfaces {
-		for _, a := range i.Addrs {
-			list = append(list, a.Addr)
+// addressesOf returns the addresses that libvirt's own DHCP servers gave the
+// domain; where they gave none, those that the guest's agent tells, or those that
+// the host's ARP table has.
+func addressesOf(d *libvirt.Domain) ([]string, error) {
+	for _, source := range []libvirt.DomainInterfaceAddressesSource{
+		libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
+	} {
+		interfaces, err := d.ListAllInterfaceAddresses(source)
+		if errors.Is(err, libvirt.ERR_NO_DOMAIN) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
+			return nil, err // it went off
+		}
+		if err != nil {
+			continue // no agent, or no network of libvirt's
+		}
+		var list []string
+		for _, i := range interfaces {
+			for _, a := range i.Addrs {
+				if ip, err := netip.ParseAddr(a.Addr); err == nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+					list = append(list, a.Addr)
+				}
+			}
+		}
+		if len(list) > 0 {
+			slices.Sort(list)
+			return slices.Compact(list), nil
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list), nil
+	return nil, nil
 }
 
 // setAddresses notes the addresses of a node that still runs.

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -72,7 +73,9 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 		return Node{}, false, fault.New(fault.ImageNotFound, "There is no %s image %q; it is a %s image.", spec.ImageType, spec.ImageID, image.Type)
 	}
 	caps := host.Status().Capabilities
-	spec, err = spec.complete(limits{host: spec.Host, maxRAMMiB: caps.MemoryMiB, maxCPUs: caps.CPUs, imageID: image.ID, imageBytes: image.VirtualBytes})
+	least, usual := image.diskBytes()
+	spec.DiskBytes = cmp.Or(spec.DiskBytes, usual)
+	spec, err = spec.complete(limits{host: spec.Host, maxRAMMiB: caps.MemoryMiB, maxCPUs: caps.CPUs, imageID: image.ID, imageBytes: least})
 	if err != nil {
 		return Node{}, false, err
 	}
@@ -101,7 +104,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	}
 	b := build{
 		id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
-		basePath: image.Path, baseFormat: image.Format, logPath: logPath,
+		logPath:     logPath,
 		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
 		metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
 	}
@@ -119,7 +122,12 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 	if err != nil {
 		return err
 	}
-	b.overlayPath, err = s.o.Storage.CreateOverlay(ctx, spec.Host, overlay, image.ID, spec.DiskBytes)
+	if image.Format == ISO {
+		b.mediaPath = image.Path
+	} else {
+		b.basePath, b.baseFormat = image.Path, image.Format
+	}
+	b.overlayPath, err = s.makeDisk(ctx, spec.Host, overlay, image, spec.DiskBytes)
 	if err != nil {
 		done(fault.CodeOf(err) != fault.HostUnreachable) // nothing was made, unless the host went away meanwhile
 		return err
@@ -128,7 +136,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 		b.seedPath, err = s.putSeed(ctx, spec, id, seed)
 	}
 	if err == nil {
-		err = s.define(ctx, spec.Host, b)
+		err = s.define(ctx, spec.Host, spec.Network, b)
 	}
 	if err == nil {
 		done(true)
@@ -171,10 +179,28 @@ func (s *Service) putSeed(ctx context.Context, spec Spec, id, volume string) (st
 	return s.o.Storage.PutNodeVolume(ctx, spec.Host, volume, content)
 }
 
-// define gives libvirt the domain.
-func (s *Service) define(ctx context.Context, host string, b build) error {
+// makeDisk makes a node's first disk: over the image, or an empty one to install
+// on where the image is installation media.
+func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseImage, bytes int64) (path string, err error) {
+	if image.Format == ISO {
+		return s.o.Storage.CreateDisk(ctx, host, volume, bytes)
+	}
+	return s.o.Storage.CreateOverlay(ctx, host, volume, image.ID, bytes)
+}
+
+// define gives libvirt the domain, on that network or on the default one.
+func (s *Service) define(ctx context.Context, host, network string, b build) error {
 	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-		b.network = defaultNetwork(conn)
+		switch network {
+		case "":
+			b.network = defaultNetwork(conn)
+		case UserNetwork:
+		default:
+			if err := mustBeNetwork(conn, host, network); err != nil {
+				return err
+			}
+			b.network = network
+		}
 		text, err := b.xml()
 		if err != nil {
 			return err
@@ -194,8 +220,7 @@ func (s *Service) define(ctx context.Context, host string, b build) error {
 // defaultNetwork returns the name of libvirt's default network when it runs;
 // else nodes get user-mode networking, which needs nothing of the host.
 func defaultNetwork(conn *libvirt.Connect) string {
-	const name = "default"
-	network, err := conn.LookupNetworkByName(name)
+	network, err := conn.LookupNetworkByName(defaultNetworkName)
 	if err != nil {
 		return ""
 	}
@@ -203,7 +228,7 @@ func defaultNetwork(conn *libvirt.Connect) string {
 	if active, err := network.IsActive(); err != nil || !active {
 		return ""
 	}
-	return name
+	return defaultNetworkName
 }
 
 // NetworkMode tells what a node made now would get on the host: "default" or

@@ -167,7 +167,7 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, e 
 		if *e.OSType != "" {
 			markup = "<osType>" + escaped(*e.OSType) + "</osType>"
 		}
-		if text, err = replaceChildren(text, "node", "osType", markup); err != nil {
+		if text, err = replaceChildren(text, "osType", markup); err != nil {
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, e 
 		if err != nil {
 			return err
 		}
-		if text, err = replaceChildren(text, "node", "tags", string(markup)); err != nil {
+		if text, err = replaceChildren(text, "tags", string(markup)); err != nil {
 			return err
 		}
 	}

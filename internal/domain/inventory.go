@@ -279,6 +279,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 			return Node{ID: id}, err
 		}
 	}
+	n.ExtraBytes = extraBytes(d, &def, id)
 	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
 		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
 		n.BackingPath, _ = backingFile(disk)
@@ -307,6 +308,11 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	n.RAMMiB, n.CPUs = size.RAMMiB, size.CPUs
 	if def.Devices == nil {
 		return
+	}
+	for i := range def.Devices.Interfaces {
+		if v := describeInterface(&def.Devices.Interfaces[i]); v.Network != "" {
+			n.Networks = append(n.Networks, v.Network)
+		}
 	}
 	n.Ports = serialPorts(def.Devices)
 	n.Files = diskFiles(def.Devices.Disks)
@@ -342,8 +348,8 @@ func nextSize(d *libvirt.Domain, n Node) (*Size, error) {
 		return nil, err
 	}
 	var def libvirtxml.Domain
-	if def.Unmarshal(text) != nil {
-		return nil, nil //nolint:nilnil // it is told of where the running one is read
+	if def.Unmarshal(text) != nil { // it is told of where the running one is read
+		return nil, nil //nolint:nilnil,nilerr // nothing is known
 	}
 	next := sizeOf(&def)
 	if next == (Size{n.RAMMiB, n.CPUs}) {

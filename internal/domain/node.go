@@ -44,7 +44,9 @@ type Node struct {
 	DiskBytes int64 // virtual size of the first disk; 0 when it cannot be read
 	// Next is what it will have at its next start; nil unless that is otherwise than
 	// what it has while it runs.
-	Next        *Size
+	Next *Size
+	// ExtraBytes is the virtual size of the disks that were attached here.
+	ExtraBytes  int64
 	Accelerator string
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.
@@ -56,14 +58,17 @@ type Node struct {
 	// Description is the domain's, as `virsh desc` shows it.
 	Description string
 	Tags        []string // in order; a snapshot's list is never changed
+	// Networks are the libvirt networks that it has an interface on; a snapshot's list
+	// is never changed.
+	Networks []string
 	// Snapshots counts the domain's snapshots, whoever took them.
 	Snapshots int
 	// CurrentSnapshot is the one that the node goes on from; empty when there is none.
 	CurrentSnapshot string
 	Created         time.Time // zero when not known
 	Started         time.Time // zero while it is off, or when it was started before the service
-	// Addresses are the IP addresses that libvirt's DHCP gave it, while it runs; a
-	// snapshot's list is never changed.
+	// Addresses are its IP addresses while it runs, as libvirt's DHCP, the guest's
+	// agent or the host's ARP table tells; a snapshot's list is never changed.
 	Addresses []string
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string

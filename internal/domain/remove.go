@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -196,8 +197,9 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err != nil {
 		return err
 	}
-	capacity := max(n.DiskBytes, image.VirtualBytes) // 0 bytes: the overlay cannot be read
-	if err := forceOff(d); err != nil {              // when nothing is refused any more
+	least, usual := image.diskBytes()
+	capacity := max(cmp.Or(n.DiskBytes, usual), least) // 0 bytes: the overlay cannot be read
+	if err := forceOff(d); err != nil {                // when nothing is refused any more
 		return err
 	}
 	data := wipeData{ID: n.ID, Old: own[0], New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
@@ -205,7 +207,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err != nil {
 		return err
 	}
-	overlay, err := s.o.Storage.CreateOverlay(ctx, n.Host, data.New, n.Image.ID, capacity)
+	overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
 	if err == nil {
 		err = swapDisk(d, overlay)
 	}
@@ -314,6 +316,11 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		wipeIntent:   settler(s.settleWipe),
 		startIntent:  settler(s.finishStart),
 		revertIntent: settler(s.settleRevert),
+		attachIntent: settler(s.settleDisk),
+		detachIntent: settler(s.settleDisk),
+
+		networkCreateIntent: settler(s.removeNetwork),
+		networkDeleteIntent: settler(s.removeNetwork),
 	}
 	pending, err := s.left(ctx, host, slices.Collect(maps.Keys(settle))...)
 	if err != nil || len(pending) == 0 {

@@ -61,9 +61,9 @@ func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit)
 		ask  bool
 		do   func() (When, error)
 	}{
-		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},                                        //nolint:gosec // checked: positive
-		{"ram", e.RAMMiB != nil, func() (When, error) { return resizeRAM(ctx, n, d, uint64(*e.RAMMiB)<<10) }},                           //nolint:gosec // checked: positive
-		{"disk", e.DiskBytes != nil && *e.DiskBytes > n.DiskBytes, func() (When, error) { return s.growDisk(ctx, n, d, *e.DiskBytes) }}, //nolint:nilaway // ask guards it
+		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},              //nolint:gosec // checked: positive
+		{"ram", e.RAMMiB != nil, func() (When, error) { return resizeRAM(ctx, n, d, uint64(*e.RAMMiB)<<10) }}, //nolint:gosec // checked: positive
+		{"disk", e.DiskBytes != nil && *e.DiskBytes > n.DiskBytes, func() (When, error) { return s.growDisk(ctx, n, d, *e.DiskBytes) }},
 	} {
 		if !step.ask {
 			continue

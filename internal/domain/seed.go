@@ -21,11 +21,14 @@ type CloudInit struct {
 	Hostname string
 	SSHKeys  []string // lines of an authorized_keys file, for the image's default user
 	UserData string   // a script (#!), a cloud-config (#cloud-config) or MIME parts
+	// NetworkConfig is in cloud-init's format of version 1 or 2, YAML.
+	NetworkConfig string
 }
 
 // Limits of CloudInit.
 const (
 	maxUserDataBytes = 256 << 10
+	maxNetworkBytes  = 64 << 10
 	maxSSHKeys       = 64
 	maxSSHKeyBytes   = 16 << 10
 	minSeedBytes     = 512 << 10
@@ -35,7 +38,7 @@ const (
 var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
 func (c CloudInit) empty() bool {
-	return c.Hostname == "" && len(c.SSHKeys) == 0 && c.UserData == ""
+	return c.Hostname == "" && len(c.SSHKeys) == 0 && c.UserData == "" && c.NetworkConfig == ""
 }
 
 // check answers fault.Invalid with what is wrong.
@@ -50,6 +53,9 @@ func (c CloudInit) check() error {
 	case c.UserData != "" && !strings.HasPrefix(c.UserData, "#") && !strings.HasPrefix(c.UserData, "Content-Type:") && !strings.HasPrefix(c.UserData, "MIME-Version:"):
 		return fault.Field("cloudInit.userData", "The user data must begin with #cloud-config, with #! (a script) or with MIME headers; cloud-init ignores all else.")
 	}
+	if err := c.checkNetwork(); err != nil {
+		return err
+	}
 	for i, key := range c.SSHKeys {
 		field := fmt.Sprintf("cloudInit.sshKeys[%d]", i)
 		if len(key) > maxSSHKeyBytes || strings.ContainsAny(key, "\r\n") {
@@ -58,6 +64,20 @@ func (c CloudInit) check() error {
 		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key)); err != nil {
 			return fault.Field(field, "This is no public SSH key. Give a line such as the one in ~/.ssh/id_ed25519.pub.")
 		}
+	}
+	return nil
+}
+
+func (c CloudInit) checkNetwork() error {
+	if c.NetworkConfig == "" {
+		return nil
+	}
+	var v struct {
+		Version int            `yaml:"version"`
+		Rest    map[string]any `yaml:",inline"`
+	}
+	if len(c.NetworkConfig) > maxNetworkBytes || yaml.Unmarshal([]byte(c.NetworkConfig), &v) != nil || (v.Version != 1 && v.Version != 2) {
+		return fault.Field("cloudInit.networkConfig", "The network configuration is YAML of at most %d bytes, with `version: 1` or `version: 2`, as cloud-init documents it.", maxNetworkBytes)
 	}
 	return nil
 }
@@ -102,7 +122,11 @@ func (c CloudInit) iso(nodeID string) (_ []byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the seed: %w", err)
 	}
-	for name, content := range map[string]string{"meta-data": string(metaData), "user-data": userData} {
+	files := map[string]string{"meta-data": string(metaData), "user-data": userData}
+	if c.NetworkConfig != "" {
+		files["network-config"] = c.NetworkConfig
+	}
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(image.Workspace(), name), []byte(content), 0o600); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvnz4JHgQFKvPEJHXUFpKGbUJtrSGLXIVFMdPZhPtkU ann@example.org"
 
 func TestSeedHoldsWhatNoCloudReads(t *testing.T) {
-	content, err := CloudInit{Hostname: "web1", SSHKeys: []string{publicKey}, UserData: "#!/bin/sh\necho 'a: b'\n"}.iso("the-node")
+	content, err := CloudInit{Hostname: "web1", SSHKeys: []string{publicKey}, UserData: "#!/bin/sh\necho 'a: b'\n", NetworkConfig: "version: 2\n"}.iso("the-node")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +37,9 @@ func TestSeedHoldsWhatNoCloudReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][]string{
-		"meta-data": {"instance-id: the-node\n", "local-hostname: web1\n", "- " + publicKey + "\n"},
-		"user-data": {"#!/bin/sh\necho 'a: b'\n"},
+		"meta-data":      {"instance-id: the-node\n", "local-hostname: web1\n", "- " + publicKey + "\n"},
+		"network-config": {"version: 2\n"},
+		"user-data":      {"#!/bin/sh\necho 'a: b'\n"},
 	} {
 		got, err := image.ReadFile(name)
 		if err != nil {
@@ -58,15 +59,18 @@ func TestCloudInitIsChecked(t *testing.T) {
 		ci    CloudInit
 		field string // empty: allowed
 	}{
-		"nothing":             {CloudInit{}, ""},
-		"all":                 {CloudInit{"a.example.org", []string{publicKey}, "#cloud-config\n{}\n"}, ""},
-		"line break in host":  {CloudInit{Hostname: "a\nb: c"}, "cloudInit.hostname"},
-		"underscore in host":  {CloudInit{Hostname: "a_b"}, "cloudInit.hostname"},
-		"no key":              {CloudInit{SSHKeys: []string{publicKey, "hello"}}, "cloudInit.sshKeys[1]"},
-		"private key":         {CloudInit{SSHKeys: []string{"-----BEGIN OPENSSH PRIVATE KEY-----"}}, "cloudInit.sshKeys[0]"},
-		"key with line break": {CloudInit{SSHKeys: []string{publicKey + "\n- evil"}}, "cloudInit.sshKeys[0]"},
-		"data without a kind": {CloudInit{UserData: "packages: [vim]"}, "cloudInit.userData"},
-		"too much data":       {CloudInit{UserData: "#!" + strings.Repeat("x", maxUserDataBytes)}, "cloudInit.userData"},
+		"nothing":              {CloudInit{}, ""},
+		"all":                  {CloudInit{"a.example.org", []string{publicKey}, "#cloud-config\n{}\n", "version: 2\nethernets: {eth0: {dhcp4: true}}\n"}, ""},
+		"network as a list":    {CloudInit{NetworkConfig: "- version: 2"}, "cloudInit.networkConfig"},
+		"network of version 3": {CloudInit{NetworkConfig: "version: 3"}, "cloudInit.networkConfig"},
+		"broken network":       {CloudInit{NetworkConfig: "version: 2\n\tx"}, "cloudInit.networkConfig"},
+		"line break in host":   {CloudInit{Hostname: "a\nb: c"}, "cloudInit.hostname"},
+		"underscore in host":   {CloudInit{Hostname: "a_b"}, "cloudInit.hostname"},
+		"no key":               {CloudInit{SSHKeys: []string{publicKey, "hello"}}, "cloudInit.sshKeys[1]"},
+		"private key":          {CloudInit{SSHKeys: []string{"-----BEGIN OPENSSH PRIVATE KEY-----"}}, "cloudInit.sshKeys[0]"},
+		"key with line break":  {CloudInit{SSHKeys: []string{publicKey + "\n- evil"}}, "cloudInit.sshKeys[0]"},
+		"data without a kind":  {CloudInit{UserData: "packages: [vim]"}, "cloudInit.userData"},
+		"too much data":        {CloudInit{UserData: "#!" + strings.Repeat("x", maxUserDataBytes)}, "cloudInit.userData"},
 	} {
 		err := c.ci.check()
 		if c.field == "" {

@@ -26,6 +26,15 @@ type BaseImage struct {
 	VirtualBytes int64
 }
 
+// diskBytes is the least size of a disk that is made of the image, and the size
+// that it has unless another is asked for.
+func (i BaseImage) diskBytes() (least, usual int64) {
+	if i.Format == ISO {
+		return MinDiskBytes, DefaultDiskBytes
+	}
+	return i.VirtualBytes, i.VirtualBytes
+}
+
 // Storage is what nodes need of the storage pools.
 type Storage interface {
 	// Prepare waits until the host's pools can be used, or says why they cannot.
@@ -34,6 +43,8 @@ type Storage interface {
 	Usable(host, imageID string) (BaseImage, error)
 	// CreateOverlay makes a volume over the image and returns its path.
 	CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (path string, err error)
+	// CreateDisk makes an empty volume and returns its path.
+	CreateDisk(ctx context.Context, host, volume string, capacityBytes int64) (path string, err error)
 	// PutNodeVolume writes a small file into a volume and returns its path.
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
 	// GrowVolume gives the disk in a file, which nothing uses, more room.

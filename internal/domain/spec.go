@@ -25,7 +25,8 @@ type Spec struct {
 	OSType    string // empty: the image's
 	RAMMiB    int64
 	CPUs      int
-	DiskBytes int64 // empty: the image's virtual size
+	DiskBytes int64  // empty: the image's virtual size
+	Network   string // empty: the default one; UserNetwork: none of libvirt's
 	CloudInit CloudInit
 	Owner     string
 	// IdempotencyKey makes a repeated request find the node of the first one.

@@ -14,7 +14,8 @@ type build struct {
 	cpus        int
 	overlayPath string // empty: no disk
 	seedPath    string // empty: no cloud-init
-	basePath    string
+	mediaPath   string // an ISO file in the optical drive; empty: none
+	basePath    string // empty: the disk lies on nothing
 	baseFormat  string
 	logPath     string
 	vncPassword string
@@ -39,13 +40,7 @@ func (b build) xml() (string, error) {
 	if b.accelerator == "qemu" {
 		cpu.Mode = "maximum" // all that emulation can do; distributions ask for ever newer levels
 	}
-	nic := libvirtxml.DomainInterface{
-		Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
-		Source: &libvirtxml.DomainInterfaceSource{User: &libvirtxml.DomainInterfaceSourceUser{}},
-	}
-	if b.network != "" {
-		nic.Source = &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: b.network}}
-	}
+	nic := nicOn(b.network)
 	d := libvirtxml.Domain{
 		Type:     b.accelerator,
 		UUID:     b.id,
@@ -56,7 +51,7 @@ func (b build) xml() (string, error) {
 		CPU:      cpu,
 		OS: &libvirtxml.DomainOS{
 			Type:        &libvirtxml.DomainOSType{Arch: "x86_64", Machine: "q35", Type: "hvm"},
-			BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}},
+			BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}, // a disk that nothing was installed on boots nothing
 		},
 		Features:   &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},
 		Clock:      &libvirtxml.DomainClock{Offset: "utc"},
@@ -73,7 +68,7 @@ func (b build) xml() (string, error) {
 				Source: &libvirtxml.DomainChardevSource{UNIX: &libvirtxml.DomainChardevSourceUNIX{}},
 				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: "org.qemu.guest_agent.0"}},
 			}},
-			Controllers: []libvirtxml.DomainController{{Type: "usb", Model: "qemu-xhci"}},
+			Controllers: append(slots(), libvirtxml.DomainController{Type: "usb", Model: "qemu-xhci"}),
 			Inputs:      []libvirtxml.DomainInput{{Type: "tablet", Bus: "usb"}},
 			Graphics: []libvirtxml.DomainGraphic{{VNC: &libvirtxml.DomainGraphicVNC{
 				Port: -1, AutoPort: "yes", Passwd: b.vncPassword,
@@ -98,14 +93,15 @@ func (b build) disks() []libvirtxml.DomainDisk {
 		Device: "disk",
 		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 		Source: fileSource(b.overlayPath),
-		BackingStore: &libvirtxml.DomainDiskBackingStore{
-			Format: &libvirtxml.DomainDiskFormat{Type: b.baseFormat},
-			Source: fileSource(b.basePath),
-			// The empty element ends the chain: libvirt looks no further.
-			BackingStore: &libvirtxml.DomainDiskBackingStore{},
-		},
-		Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+		// The empty element ends the chain: libvirt looks no further.
+		BackingStore: &libvirtxml.DomainDiskBackingStore{},
+		Target:       &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
 	}}
+	if b.basePath != "" {
+		disks[0].BackingStore = &libvirtxml.DomainDiskBackingStore{
+			Format: &libvirtxml.DomainDiskFormat{Type: b.baseFormat}, Source: fileSource(b.basePath), BackingStore: disks[0].BackingStore,
+		}
+	}
 	if b.seedPath != "" {
 		// Not a CD-ROM: q35's are on SATA, for which kernels of cloud images have
 		// no driver.
@@ -114,7 +110,23 @@ func (b build) disks() []libvirtxml.DomainDisk {
 			Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"}, ReadOnly: &libvirtxml.DomainDiskReadOnly{},
 		})
 	}
-	return disks
+	// Drives of SATA cannot be plugged in while the guest runs, so there always is one.
+	return append(disks, cdrom("sda", b.mediaPath))
+}
+
+// pciSlots is how many devices a node has places for while it runs: some five more
+// than it has at first. One that is off gets as many as it needs.
+const pciSlots = 12
+
+// slots are the PCI controllers of a node, each of which takes one device.
+func slots() []libvirtxml.DomainController {
+	root := uint(0)
+	list := []libvirtxml.DomainController{{Type: "pci", Index: &root, Model: "pcie-root"}}
+	for i := range uint(pciSlots) {
+		index := i + 1
+		list = append(list, libvirtxml.DomainController{Type: "pci", Index: &index, Model: "pcie-root-port"})
+	}
+	return list
 }
 
 func fileSource(path string) *libvirtxml.DomainDiskSource {

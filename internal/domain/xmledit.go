@@ -88,9 +88,10 @@ func writtenName(tag string) string {
 	return tag
 }
 
-// replaceChildren removes the root's children of one name, and puts markup after
-// what is left in it.
-func replaceChildren(text, root, child, markup string) (string, error) {
+// replaceChildren removes the children of one name from our metadata element, and
+// puts markup after what is left in it.
+func replaceChildren(text, child, markup string) (string, error) {
+	const root = "node"
 	old, err := elements(text, root, child)
 	if err != nil {
 		return "", err

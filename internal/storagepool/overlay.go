@@ -37,7 +37,22 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 	if capacityBytes < img.VirtualBytes {
 		return "", fault.Field("resources.disk", "The disk must have at least the image's %d bytes; %d were asked for.", img.VirtualBytes, capacityBytes)
 	}
-	var overlay string
+	// Without the format libvirt would write `raw` into the overlay.
+	return s.createDisk(ctx, host, name, capacityBytes, &libvirtxml.StorageVolumeBackingStore{
+		Path:   img.Path,
+		Format: &libvirtxml.StorageVolumeTargetFormat{Type: img.Format},
+	})
+}
+
+// CreateDisk makes the volume name in the nodes pool, an empty disk in qcow2
+// format, and returns its path on the host. Errors: fault.StorageFull,
+// fault.PoolUnavailable, fault.HostUnreachable.
+func (s *Service) CreateDisk(ctx context.Context, host, name string, capacityBytes int64) (string, error) {
+	return s.createDisk(ctx, host, name, capacityBytes, nil)
+}
+
+// createDisk makes a disk over what base names, or an empty one.
+func (s *Service) createDisk(ctx context.Context, host, name string, capacityBytes int64, base *libvirtxml.StorageVolumeBackingStore) (path string, err error) {
 	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
 		if err := checkRoom(lp, p.name, 0); err != nil {
 			return err
@@ -50,11 +65,7 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 				Format: &libvirtxml.StorageVolumeTargetFormat{Type: "qcow2"},
 				Compat: "1.1",
 			},
-			// Without the format libvirt would write `raw` into the overlay.
-			BackingStore: &libvirtxml.StorageVolumeBackingStore{
-				Path:   img.Path,
-				Format: &libvirtxml.StorageVolumeTargetFormat{Type: img.Format},
-			},
+			BackingStore: base,
 		}
 		text, err := def.Marshal()
 		if err != nil {
@@ -65,10 +76,10 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 			return volumeFault(lp, p.name, err)
 		}
 		defer func() { _ = vol.Free() }()
-		overlay, err = vol.GetPath()
+		path, err = vol.GetPath()
 		return err
 	})
-	return overlay, err
+	return path, err
 }
 
 // HasNodeVolume tells whether the nodes pool has a volume.

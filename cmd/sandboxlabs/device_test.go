@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// disks lists a node's disks.
+func (l *lab) disks(id string) []api.Disk {
+	l.t.Helper()
+	var list struct{ Disks []api.Disk }
+	l.call(http.MethodGet, "/api/nodes/"+id+"/disks", nil, http.StatusOK, &list)
+	return list.Disks
+}
+
+// uploadISO makes an image of the recipe that cloud-init's seeds have, which is as
+// good an ISO file as any.
+func (l *lab) uploadISO(name string) api.Image {
+	l.t.Helper()
+	n := api.Node{}
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("seeded"), "image": "micro", "cloudInit": request{"hostname": "x"}}, http.StatusCreated, &n)
+	file := filepath.Join(l.t.TempDir(), name)
+	l.virsh("vol-download", "--pool", l.nodesPool(), n.ID+"-seed.iso", file)
+	l.delete(n.ID)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var up api.Uploaded
+	if a := l.upload(name, bytes.NewReader(content)); a.status != http.StatusCreated || a.decode(&up) != nil {
+		l.t.Fatalf("upload: %d %s", a.status, a.body)
+	}
+	return up.Image
+}
+
+// TestDevices plugs disks, network cards and media into nodes, off and running,
+// and makes a lab of two nodes on a network of their own.
+func TestDevices(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	network := l.name("net")
+	t.Cleanup(func() {
+		_, _ = l.tryVirsh("net-destroy", network)
+		_, _ = l.tryVirsh("net-undefine", network)
+	})
+	var made api.Network
+	l.call(http.MethodPost, "/api/networks", request{"name": network}, http.StatusCreated, &made)
+	if !made.Active || !made.Managed || made.Kind != "isolated" || made.DHCP || made.Subnet != "" || made.Owner != "local" {
+		t.Errorf("the network is %+v", made)
+	}
+	l.refused(http.MethodPost, "/api/networks", request{"name": network}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already a network"})
+	l.refused(http.MethodPost, "/api/networks", request{"name": network + "2", "subnet": "8.8.8.0/24"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "private"})
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "image": "micro", "network": "nowhere"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network \"nowhere\""})
+	l.wantVolumes(l.nodesPool())
+
+	iso := l.uploadISO("install.iso")
+	var a, b api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("a"), "image": "micro", "network": network, "resources": request{"ram": 128}}, http.StatusCreated, &a)
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("b"), "image": "micro", "resources": request{"ram": 128}}, http.StatusCreated, &b)
+	if !slices.Equal(a.Networks, []string{network}) {
+		t.Errorf("node a is on %q", a.Networks)
+	}
+	l.refused(http.MethodDelete, "/api/networks/"+network, nil, refusal{http.StatusConflict, "node_busy", a.Name})
+	l.refused(http.MethodDelete, "/api/networks/default", nil, refusal{http.StatusConflict, "unsupported", "not made here"})
+
+	// Into b while it runs: a disk, a card, and media.
+	cb := l.boot(b.ID)
+	var disk api.Disk
+	l.call(http.MethodPost, "/api/nodes/"+b.ID+"/disks", request{"size": 64 << 20}, http.StatusCreated, &disk)
+	if disk.Target != "vdb" || !disk.Extra || disk.Size != 64<<20 {
+		t.Errorf("the disk is %+v", disk)
+	}
+	cb.shell("until [ -b /dev/vdb ]; do usleep 100000; done; cat /sys/block/vdb/size", "131072")
+	var card api.Interface
+	l.call(http.MethodPost, "/api/nodes/"+b.ID+"/interfaces", request{"network": network}, http.StatusCreated, &card)
+	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": iso.ID}, http.StatusOK, &b)
+	if drive := l.drive(b.ID); drive.File != iso.Path || !slices.Equal(b.Networks, []string{"default", network}) {
+		t.Errorf("b has %+v in its drive, and is on %q", drive, b.Networks)
+	}
+	l.refused(http.MethodDelete, "/api/images/"+iso.ID, nil, refusal{http.StatusConflict, "image_in_use", b.Name})
+	l.refused(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": "micro"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "an ISO image is needed"})
+
+	ca := l.boot(a.ID)
+	ca.shell("ip link set eth0 up; ip addr flush dev eth0; ip addr add 10.99.7.1/24 dev eth0; echo up", "up")
+	cb.shell("until [ -e /sys/class/net/eth1 ]; do usleep 100000; done; ip link set eth1 up; ip addr add 10.99.7.2/24 dev eth1; ping -c 1 -W 20 10.99.7.1", "1 packets received")
+
+	// And out again.
+	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": ""}, http.StatusOK, &b)
+	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/interfaces/"+card.MAC, nil, http.StatusNoContent, nil)
+	l.refused(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vda", nil, refusal{http.StatusConflict, "unsupported", "was not attached here"})
+	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vdb", nil, http.StatusNoContent, nil)
+	cb.shell("while [ -b /dev/vdb ]; do usleep 100000; done; ls /dev/vd*", "/dev/vda")
+	l.wantVolumes(l.nodesPool(), a.ID+".qcow2", b.ID+".qcow2")
+	if d := l.disks(b.ID); len(d) != 2 || l.drive(b.ID).File != "" || slices.Contains(l.node(b.ID).Networks, network) {
+		t.Errorf("after all was taken out b has %+v", d)
+	}
+	l.delete(a.ID)
+
+	// A disk that is there when the node goes, goes with it.
+	l.act(b.ID, "stop", forced)
+	l.call(http.MethodPost, "/api/nodes/"+b.ID+"/disks", request{"size": 1 << 20}, http.StatusCreated, &disk)
+	l.call(http.MethodDelete, "/api/nodes/"+b.ID, nil, http.StatusNoContent, nil)
+	l.wantVolumes(l.nodesPool())
+	l.call(http.MethodDelete, "/api/networks/"+network, nil, http.StatusNoContent, nil)
+	if list := l.virsh("net-list", "--all", "--name"); strings.Contains(list, network) {
+		t.Error("the deleted network is still there")
+	}
+
+	// A node to install on: an empty disk, and the image in its drive.
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("install"), "image": iso.ID, "resources": request{"disk": 32 << 20, "ram": 128}}, http.StatusCreated, &n)
+	if n.Resources.Disk != 32<<20 || l.drive(n.ID).File != iso.Path || n.Image == nil || n.Image.ID != iso.ID {
+		t.Errorf("the node to install on is %+v", n)
+	}
+	if n = l.act(n.ID, "run", nil); n.State != "running" {
+		t.Errorf("it is %s", n.State)
+	}
+	l.act(n.ID, "stop", forced)
+	if n = l.act(n.ID, "wipe", nil); n.Resources.Disk != 32<<20 {
+		t.Errorf("after a wipe it is %+v", n)
+	}
+	l.delete(n.ID)
+	l.stop()
+}
+
+// drive is a node's optical drive.
+func (l *lab) drive(id string) api.Disk {
+	l.t.Helper()
+	list := l.disks(id)
+	i := slices.IndexFunc(list, func(d api.Disk) bool { return d.Device == "cdrom" })
+	if i < 0 {
+		l.t.Fatalf("node %s has no optical drive: %+v", id, list)
+	}
+	return list[i]
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+)
+
+// Network is a libvirt network of a host.
+type Network struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Host    string `json:"host"`
+	Active  bool   `json:"active"`
+	Kind    string `json:"kind" doc:"isolated, or how it is connected to others: nat, route, bridge, …"`
+	Subnet  string `json:"subnet,omitempty" example:"10.7.3.0/24"`
+	DHCP    bool   `json:"dhcp"`
+	Managed bool   `json:"managed" doc:"It was made here, and may be deleted here."`
+	Owner   string `json:"owner,omitempty"`
+	Nodes   int    `json:"nodes" doc:"How many nodes have a card on it."`
+}
+
+func network(v domain.Network) Network {
+	return Network{
+		ID: v.ID, Name: v.Name, Host: v.Host, Active: v.Active, Kind: v.Kind, Subnet: v.Subnet, DHCP: v.DHCP,
+		Managed: v.Managed, Owner: v.Owner, Nodes: len(v.Nodes),
+	}
+}
+
+func (s *Server) registerNetworks() {
+	const path = "/api/networks"
+	tags := []string{"networks"}
+	register(s, huma.Operation{
+		OperationID: "list-networks", Method: http.MethodGet, Path: path, Summary: "List the networks of the hosts", Tags: tags,
+	}, func(ctx context.Context, _ *struct{}) (*struct {
+		Body struct {
+			Networks []Network `json:"networks"`
+		}
+	}, error) {
+		list, err := s.o.Nodes.Networks(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &struct {
+			Body struct {
+				Networks []Network `json:"networks"`
+			}
+		}{}
+		out.Body.Networks = []Network{}
+		for _, v := range list {
+			out.Body.Networks = append(out.Body.Networks, network(v))
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "create-network", Method: http.MethodPost, Path: path, Summary: "Make an isolated network", Tags: tags,
+		Description:   "The nodes on it reach each other, and with a subnet the host, but nothing else.",
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			Name   string `json:"name"`
+			Host   string `json:"host,omitempty" doc:"The first host when left out."`
+			Subnet string `json:"subnet,omitempty" doc:"Private, of IPv4; without one the nodes choose their addresses." example:"10.7.3.0/24"`
+			DHCP   bool   `json:"dhcp,omitempty" doc:"Hand out the subnet's addresses."`
+		}
+	}) (*struct{ Body Network }, error) {
+		v, err := s.o.Nodes.CreateNetwork(ctx, domain.NetworkSpec{
+			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, DHCP: in.Body.DHCP, Owner: rightsOf(ctx).Name,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &struct{ Body Network }{network(v)}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-network", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a network that was made here and that no node is on", Tags: tags,
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *struct {
+		Name string `path:"name"`
+		Host string `query:"host" doc:"The first host when left out."`
+	}) (*struct{}, error) {
+		rights := rightsOf(ctx)
+		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(owner string) bool {
+			return rights.Role.AtLeast(access.RoleAdmin) || owner == rights.Name
+		})
+	})
+}

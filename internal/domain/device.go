@@ -1,0 +1,395 @@
+package domain
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"path"
+	"slices"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	attachIntent = "disk.attach"
+	detachIntent = "disk.detach"
+
+	// MinDiskBytes is the least size of an empty disk.
+	MinDiskBytes = 1 << 20
+	// extraInfix is between a node's id and what is its own in the name of an extra disk.
+	extraInfix = "-disk-"
+	// maxExtraDisks and maxInterfaces bound what is attached here.
+	maxExtraDisks = 16
+	maxInterfaces = 16
+)
+
+// diskData is what recovery needs to complete or undo a change of extra disks.
+type diskData struct {
+	ID     string `json:"id"`
+	Volume string `json:"volume"`
+}
+
+// Disk is one disk or drive of a node.
+type Disk struct {
+	Target   string // "vda"
+	Bus      string
+	Device   string // "disk", "cdrom" or "floppy"
+	File     string // on the host; empty for an empty drive, and for what is no file
+	Format   string
+	ReadOnly bool
+	Bytes    int64 // virtual size; 0 when it cannot be read
+	// Extra tells that it was attached here, and goes when it is detached.
+	Extra bool
+}
+
+// Interface is one network card of a node.
+type Interface struct {
+	MAC     string
+	Model   string
+	Network string // a libvirt network; empty for another kind
+	Kind    string // "network", "user", "bridge" or "other"
+}
+
+// Disks returns a node's disks and drives, as libvirt has them now.
+func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return nil, err
+	}
+	var list []Disk
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		list, err = disksOf(d, n)
+		return err
+	})
+	return list, explain(err, "read the disks of", n.Name)
+}
+
+func disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
+	def, err := definitionOf(d, 0)
+	if err != nil || def.Devices == nil {
+		return nil, err
+	}
+	var list []Disk
+	for _, disk := range def.Devices.Disks {
+		if disk.Target == nil {
+			continue
+		}
+		v := Disk{Target: disk.Target.Dev, Bus: disk.Target.Bus, Device: disk.Device, ReadOnly: disk.ReadOnly != nil}
+		if v.Device == "" {
+			v.Device = "disk"
+		}
+		if disk.Driver != nil {
+			v.Format = disk.Driver.Type
+		}
+		if disk.Source != nil && disk.Source.File != nil {
+			v.File = disk.Source.File.File
+		}
+		if v.File != "" {
+			if info, err := d.GetBlockInfo(v.Target, 0); err == nil {
+				v.Bytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
+			}
+		}
+		v.Extra = strings.HasPrefix(path.Base(v.File), n.ID+extraInfix)
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// extraBytes is the virtual size of a domain's extra disks, as far as they can be
+// read.
+func extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, id string) (sum int64) {
+	if def.Devices == nil {
+		return 0
+	}
+	for _, disk := range def.Devices.Disks {
+		if disk.Target == nil || disk.Source == nil || disk.Source.File == nil || !strings.HasPrefix(path.Base(disk.Source.File.File), id+extraInfix) {
+			continue
+		}
+		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
+			sum += int64(info.Capacity) //nolint:gosec // bytes of a real disk
+		}
+	}
+	return sum
+}
+
+// AddDisk gives a node an empty disk in the nodes pool, at once where it runs. A
+// crash leaves the disk with the node, or nothing.
+func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, error) {
+	if bytes < MinDiskBytes || bytes > MaxDiskBytes {
+		return Disk{}, fault.Field("size", "A disk has %d to %d bytes; %d were asked for.", MinDiskBytes, int64(MaxDiskBytes), bytes)
+	}
+	var added Disk
+	_, err := s.change(ctx, id, "attach a disk to", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		disks, err := disksOf(d, n)
+		if err != nil {
+			return err
+		}
+		if len(disks) >= maxExtraDisks {
+			return fault.New(fault.Unsupported, "Node %q has %d disks, which is as many as can be attached here.", n.Name, len(disks))
+		}
+		target, err := freeTarget(d, "vd")
+		if err != nil {
+			return err
+		}
+		data := diskData{ID: n.ID, Volume: n.ID + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
+		done, err := s.begin(ctx, attachIntent, n.Host, data)
+		if err != nil {
+			return err
+		}
+		file, err := s.o.Storage.CreateDisk(ctx, n.Host, data.Volume, bytes)
+		if err == nil {
+			err = attach(n, d, &libvirtxml.DomainDisk{
+				Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
+				Source: fileSource(file), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: "virtio"},
+			})
+		}
+		work, cancel := cleanup(ctx)
+		defer cancel()
+		settled := s.settleDisk(work, n.Host, data)
+		done(settled == nil)
+		added = Disk{Target: target, Bus: "virtio", Device: "disk", File: file, Format: "qcow2", Bytes: bytes, Extra: true}
+		return err
+	})
+	return added, err
+}
+
+// RemoveDisk detaches an extra disk and deletes it with what is on it. A guest
+// that does not let go of it is left as it is.
+func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
+	_, err := s.change(ctx, id, "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		disks, err := disksOf(d, n)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(disks, func(v Disk) bool { return v.Target == target })
+		switch {
+		case i < 0:
+			return fault.New(fault.NotFound, "Node %q has no disk %q.", n.Name, target)
+		case !disks[i].Extra:
+			return fault.New(fault.Unsupported, "Disk %s of node %q was not attached here; use `virsh detach-disk`.", target, n.Name)
+		}
+		if err := mustLoseNoSnapshot(d, n, "changed so", "Delete them first."); err != nil {
+			return err
+		}
+		data := diskData{ID: n.ID, Volume: path.Base(disks[i].File)}
+		if err := s.mustBearNothing(ctx, n, []string{data.Volume}); err != nil {
+			return err
+		}
+		done, err := s.begin(ctx, detachIntent, n.Host, data)
+		if err != nil {
+			return err
+		}
+		err = detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}})
+		work, cancel := cleanup(ctx)
+		defer cancel()
+		settled := s.settleDisk(work, n.Host, data)
+		done(settled == nil)
+		return err
+	})
+	return err
+}
+
+// settleDisk deletes an extra disk that its node does not have. It may be repeated.
+func (s *Service) settleDisk(ctx context.Context, host string, data diskData) error {
+	used := false
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+		for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
+			def, err := definitionOf(d, flags)
+			if err != nil {
+				return err
+			}
+			used = used || def.Devices != nil && slices.ContainsFunc(diskFiles(def.Devices.Disks), func(f string) bool { return path.Base(f) == data.Volume })
+		}
+		return nil
+	})
+	if used || (err != nil && !isGone(err)) {
+		return err
+	}
+	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume)
+}
+
+// Interfaces returns a node's network cards, as libvirt has them now.
+func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return nil, err
+	}
+	var list []Interface
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+		def, err := definitionOf(d, 0)
+		if err != nil || def.Devices == nil {
+			return err
+		}
+		for i := range def.Devices.Interfaces {
+			list = append(list, describeInterface(&def.Devices.Interfaces[i]))
+		}
+		return nil
+	})
+	return list, explain(err, "read the interfaces of", n.Name)
+}
+
+func describeInterface(i *libvirtxml.DomainInterface) Interface {
+	v := Interface{Kind: "other"}
+	if i.MAC != nil {
+		v.MAC = i.MAC.Address
+	}
+	if i.Model != nil {
+		v.Model = i.Model.Type
+	}
+	switch {
+	case i.Source == nil:
+	case i.Source.Network != nil:
+		v.Kind, v.Network = "network", i.Source.Network.Network
+	case i.Source.User != nil:
+		v.Kind = "user"
+	case i.Source.Bridge != nil:
+		v.Kind = "bridge"
+	}
+	return v
+}
+
+// AddInterface connects a node to a network of its host, at once where it runs.
+func (s *Service) AddInterface(ctx context.Context, id, network string) (Interface, error) {
+	var added Interface
+	_, err := s.change(ctx, id, "attach an interface to", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		conn, err := d.DomainGetConnect()
+		if err != nil {
+			return err
+		}
+		defer func() { _, _ = conn.Close() }()
+		if err := mustBeNetwork(conn, n.Host, network); err != nil {
+			return err
+		}
+		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		if err != nil {
+			return err
+		}
+		if def.Devices != nil && len(def.Devices.Interfaces) >= maxInterfaces {
+			return fault.New(fault.Unsupported, "Node %q has %d interfaces, which is as many as can be attached here.", n.Name, len(def.Devices.Interfaces))
+		}
+		nic := nicOn(network)
+		nic.MAC = &libvirtxml.DomainInterfaceMAC{Address: newMAC()} // the same in both copies of the definition
+		added = describeInterface(&nic)
+		return attach(n, d, &nic)
+	})
+	return added, err
+}
+
+// RemoveInterface takes the network card with that address from a node.
+func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
+	address, err := net.ParseMAC(mac)
+	if err != nil {
+		return fault.New(fault.NotFound, "There is no interface %q.", mac)
+	}
+	_, err = s.change(ctx, id, "detach an interface of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		def, err := definitionOf(d, 0)
+		if err != nil {
+			return err
+		}
+		if def.Devices != nil {
+			for i := range def.Devices.Interfaces {
+				if nic := &def.Devices.Interfaces[i]; nic.MAC != nil && strings.EqualFold(nic.MAC.Address, address.String()) {
+					return detach(n, d, &libvirtxml.DomainInterface{MAC: nic.MAC, Source: nic.Source})
+				}
+			}
+		}
+		return fault.New(fault.NotFound, "Node %q has no interface %q.", n.Name, mac)
+	})
+	return err
+}
+
+// nicOn is a network card on a libvirt network, or on user-mode networking for
+// an empty name.
+func nicOn(network string) libvirtxml.DomainInterface {
+	nic := libvirtxml.DomainInterface{
+		Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
+		Source: &libvirtxml.DomainInterfaceSource{User: &libvirtxml.DomainInterfaceSourceUser{}},
+	}
+	if network != "" {
+		nic.Source = &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: network}}
+	}
+	return nic
+}
+
+// newMAC makes an address of the range that QEMU's guests have.
+func newMAC() string {
+	b := make([]byte, 3)
+	_, _ = rand.Read(b) // never fails
+	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", b[0], b[1], b[2])
+}
+
+// freeTarget finds a name for a disk that no disk of the domain has, running or
+// defined.
+func freeTarget(d *libvirt.Domain, prefix string) (string, error) {
+	taken := map[string]bool{}
+	for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
+		def, err := definitionOf(d, flags)
+		if err != nil {
+			return "", err
+		}
+		if def.Devices == nil {
+			continue
+		}
+		for _, disk := range def.Devices.Disks {
+			if disk.Target != nil {
+				taken[disk.Target.Dev] = true
+			}
+		}
+	}
+	for letter := 'a'; letter <= 'z'; letter++ {
+		if name := prefix + string(letter); !taken[name] {
+			return name, nil
+		}
+	}
+	return "", fault.New(fault.Unsupported, "The node has no place for another disk.")
+}
+
+// device is what can be attached to a domain.
+type device interface{ Marshal() (string, error) }
+
+// attach gives a domain a device, in its definition and in the running guest.
+func attach(n Node, d *libvirt.Domain, v device) error {
+	text, err := v.Marshal()
+	if err != nil {
+		return err
+	}
+	return d.AttachDeviceFlags(text, deviceFlags(n))
+}
+
+// detach takes a device away. libvirt waits some seconds for a running guest to
+// let go, and does not tell whether it did.
+func detach(n Node, d *libvirt.Domain, v device) error {
+	text, err := v.Marshal()
+	if err != nil {
+		return err
+	}
+	return d.DetachDeviceFlags(text, deviceFlags(n))
+}
+
+func deviceFlags(n Node) libvirt.DomainDeviceModifyFlags {
+	var flags libvirt.DomainDeviceModifyFlags
+	if n.Persistent {
+		flags |= libvirt.DOMAIN_DEVICE_MODIFY_CONFIG
+	}
+	if n.Active() {
+		flags |= libvirt.DOMAIN_DEVICE_MODIFY_LIVE
+	}
+	return flags
+}

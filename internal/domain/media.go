@@ -1,0 +1,83 @@
+package domain
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// ISO is the format of installation media.
+const ISO = "iso"
+
+// DefaultDiskBytes is the size of the empty disk of a node that boots from an ISO.
+const DefaultDiskBytes = 10 << 30
+
+// cdrom is an optical drive on SATA, which every operating system installs from;
+// an empty one for an empty path.
+func cdrom(target, file string) libvirtxml.DomainDisk {
+	disk := libvirtxml.DomainDisk{
+		Device: "cdrom", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
+		Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: "sata"}, ReadOnly: &libvirtxml.DomainDiskReadOnly{},
+	}
+	if file != "" {
+		disk.Source = fileSource(file)
+	}
+	return disk
+}
+
+// SetMedia puts an ISO image into a node's first optical drive, or takes out what
+// is in it for an empty id; at once where it runs. A node without a drive gets one
+// while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
+func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error) {
+	return s.change(ctx, id, "change the media of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		file := ""
+		if imageID != "" {
+			image, err := s.o.Storage.Usable(n.Host, imageID)
+			if err != nil {
+				return err
+			}
+			if image.Format != ISO {
+				return fault.Field("image", "Image %q is a disk in %s format; an ISO image is needed.", imageID, image.Format)
+			}
+			file = image.Path
+		}
+		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		if err != nil {
+			return err
+		}
+		if def.Devices != nil {
+			for _, disk := range def.Devices.Disks {
+				if disk.Device == "cdrom" && disk.Target != nil {
+					disk.Source, disk.BackingStore = nil, nil
+					if file != "" {
+						disk.Source = fileSource(file)
+						disk.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}
+					}
+					text, err := disk.Marshal()
+					if err != nil {
+						return err
+					}
+					return d.UpdateDeviceFlags(text, deviceFlags(n))
+				}
+			}
+		}
+		if file == "" {
+			return nil
+		}
+		if err := mustBeOff(d, n, "given an optical drive"); err != nil {
+			return err
+		}
+		target, err := freeTarget(d, "sd")
+		if err != nil {
+			return err
+		}
+		drive := cdrom(target, file)
+		return attach(n, d, &drive)
+	})
+}

@@ -1,0 +1,105 @@
+package domain
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Redefine replaces a managed domain's definition by another, which libvirt
+// validates; a running guest gets it at its next start. The UUID and the name must
+// be those that it has. What GET leaves out is kept: the screen's password; so is
+// our metadata, where the new definition has none.
+func (s *Service) Redefine(ctx context.Context, id, text string) (Node, error) {
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return Node{}, fault.Wrap(err, fault.Invalid, "This is no domain XML. Begin with what `GET /api/nodes/%s/xml` answers.", id)
+	}
+	return s.change(ctx, id, "redefine", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		switch {
+		case !n.Persistent:
+			return fault.New(fault.Unsupported, "Domain %q is transient: it has no definition. Define it with `virsh define` first.", n.Name)
+		case def.UUID != n.ID:
+			return fault.New(fault.Invalid, "The XML's uuid must be %s: it is the node's id.", n.ID)
+		case def.Name != n.Name:
+			return fault.New(fault.Invalid, "The XML's name must be %q. Rename the node by PATCH.", n.Name)
+		}
+		text, err := withPasswords(d, text, &def)
+		if err != nil {
+			return err
+		}
+		ours, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
+		if err != nil {
+			return err
+		}
+		conn, err := d.DomainGetConnect()
+		if err != nil {
+			return err
+		}
+		defer func() { _, _ = conn.Close() }()
+		has := false
+		if def.Metadata != nil {
+			_, has = findMetadata(def.Metadata.XML)
+		}
+		if has {
+			return define(conn, text)
+		}
+		data := revertData{ID: n.ID, Metadata: ours}
+		done, err := s.begin(ctx, revertIntent, n.Host, data)
+		if err != nil {
+			return err
+		}
+		if err := define(conn, text); err != nil {
+			done(true)
+			return err
+		}
+		work, cancel := cleanup(ctx)
+		defer cancel()
+		err = s.settleRevert(work, n.Host, data)
+		done(err == nil)
+		return err
+	})
+}
+
+func define(conn *libvirt.Connect, text string) error {
+	d, err := conn.DomainDefineXMLFlags(text, libvirt.DOMAIN_DEFINE_VALIDATE)
+	if err != nil {
+		return err
+	}
+	return d.Free()
+}
+
+// withPasswords puts the VNC passwords of now into a definition, where it has a
+// screen at the same place without one.
+func withPasswords(d *libvirt.Domain, text string, def *libvirtxml.Domain) (string, error) {
+	old, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
+	if err != nil {
+		return "", err
+	}
+	var now libvirtxml.Domain
+	if err := now.Unmarshal(old); err != nil {
+		return "", err
+	}
+	screens, err := elements(text, "domain", "devices", "graphics")
+	if err != nil || def.Devices == nil || now.Devices == nil {
+		return text, err
+	}
+	for i := len(screens) - 1; i >= 0; i-- { // from the last: what is written moves what follows
+		if i >= len(now.Devices.Graphics) || i >= len(def.Devices.Graphics) {
+			continue
+		}
+		was, is := now.Devices.Graphics[i].VNC, def.Devices.Graphics[i].VNC
+		if was == nil || is == nil || was.Passwd == "" || is.Passwd != "" {
+			continue
+		}
+		at := screens[i].start + len("<"+screens[i].name)
+		text = text[:at] + ` passwd="` + escaped(was.Passwd) + `"` + text[at:]
+	}
+	return text, nil
+}
