@@ -454,6 +454,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/networks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the networks of the hosts */
+        get: operations["list-networks"];
+        put?: never;
+        /**
+         * Make an isolated network
+         * @description The nodes on it reach each other, and with a subnet the host, but nothing else.
+         */
+        post: operations["create-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/networks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a network that was made here and that no node is on */
+        delete: operations["delete-network"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes": {
         parameters: {
             query?: never;
@@ -464,7 +502,10 @@ export interface paths {
         /** List the nodes by name */
         get: operations["list-nodes"];
         put?: never;
-        /** Make a node on a fresh overlay of an image */
+        /**
+         * Make a node on a fresh overlay of an image
+         * @description Of an ISO image, with an empty disk to install on, and the image in its optical drive.
+         */
         post: operations["create-node"];
         delete?: never;
         options?: never;
@@ -551,6 +592,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/disks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a node's disks and drives */
+        get: operations["list-disks"];
+        put?: never;
+        /** Give a node an empty disk, also while it runs */
+        post: operations["add-disk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/disks/{target}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Detach an extra disk, and delete it */
+        delete: operations["remove-disk"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/figures": {
         parameters: {
             query?: never;
@@ -582,6 +658,58 @@ export interface paths {
          * @description The address signs you in to Guacamole. It is for you alone, and for use at once.
          */
         post: operations["open-guacamole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/interfaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a node's network cards */
+        get: operations["list-interfaces"];
+        put?: never;
+        /** Connect a node to a network, also while it runs */
+        post: operations["add-interface"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/interfaces/{mac}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a network card away */
+        delete: operations["remove-interface"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Put an ISO image into a node's optical drive, or take it out */
+        put: operations["set-media"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -870,7 +998,11 @@ export interface paths {
         };
         /** Read the domain's XML, without its secrets */
         get: operations["get-node-xml"];
-        put?: never;
+        /**
+         * Replace the domain's XML
+         * @description libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start.
+         */
+        put: operations["redefine-node"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1058,6 +1190,17 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
         };
+        "Add-diskRequest": {
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+        };
+        "Add-interfaceRequest": {
+            /** @description Name of a network of the node's host. */
+            network: string;
+        };
         AuditEntry: {
             /** @description The operation's id, open-console or open-screen; for a command its name. */
             action: string;
@@ -1136,6 +1279,8 @@ export interface components {
         };
         CloudInit: {
             hostname?: string;
+            /** @description YAML of version 1 or 2, for guests with cloud-init. */
+            networkConfig?: string;
             /** @description Public keys that may sign in as the image's default user. */
             sshKeys?: string[];
             /** @description A script (#!), a #cloud-config, or MIME parts. */
@@ -1147,6 +1292,18 @@ export interface components {
              * @example class-a
              */
             name: string;
+        };
+        "Create-networkRequest": {
+            /** @description Hand out the subnet's addresses. */
+            dhcp?: boolean;
+            /** @description The first host when left out. */
+            host?: string;
+            name: string;
+            /**
+             * @description Private, of IPv4; without one the nodes choose their addresses.
+             * @example 10.7.3.0/24
+             */
+            subnet?: string;
         };
         "Create-ticketRequest": {
             /**
@@ -1178,6 +1335,24 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
         };
+        Disk: {
+            bus: string;
+            /** @enum {string} */
+            device: "disk" | "cdrom" | "floppy" | "lun";
+            /** @description It was attached here, and is deleted when it is detached. */
+            extra: boolean;
+            /** @description On the host; empty for an empty drive. */
+            file: string;
+            format: string;
+            readOnly: boolean;
+            /**
+             * Format: int64
+             * @description Bytes; virtual size, 0 when it cannot be read.
+             */
+            size: number;
+            /** @example vdb */
+            target: string;
+        };
         EditedNode: {
             /** @description kvm or qemu (software emulation). */
             accelerator: string;
@@ -1204,6 +1379,8 @@ export interface components {
             /** @description False for domains that others defined and nobody adopted. */
             managed: boolean;
             name: string;
+            /** @description The networks of its host that it has cards on. */
+            networks: string[];
             /** @description What it will have at its next start, when that is otherwise than now. */
             next?: components["schemas"]["NextSize"];
             osType: string;
@@ -1390,6 +1567,13 @@ export interface components {
              */
             virtualSize: number;
         };
+        Interface: {
+            /** @enum {string} */
+            kind: "network" | "user" | "bridge" | "other";
+            mac: string;
+            model: string;
+            network?: string;
+        };
         Job: {
             /** Format: int64 */
             attempt: number;
@@ -1457,6 +1641,9 @@ export interface components {
         "List-catalogResponse": {
             images: components["schemas"]["CatalogEntry"][];
         };
+        "List-disksResponse": {
+            disks: components["schemas"]["Disk"][];
+        };
         "List-groupsResponse": {
             groups: components["schemas"]["Group"][];
         };
@@ -1470,10 +1657,16 @@ export interface components {
             baseImages: components["schemas"]["Image"][];
             customImages: components["schemas"]["Image"][];
         };
+        "List-interfacesResponse": {
+            interfaces: components["schemas"]["Interface"][];
+        };
         "List-jobsResponse": {
             jobs: components["schemas"]["Job"][];
             /** @description Of the next page; absent on the last one. */
             nextCursor?: string;
+        };
+        "List-networksResponse": {
+            networks: components["schemas"]["Network"][];
         };
         "List-node-sharesResponse": {
             shares: components["schemas"]["Share"][];
@@ -1505,6 +1698,25 @@ export interface components {
              * @description Bytes of the whole log.
              */
             size: number;
+        };
+        Network: {
+            active: boolean;
+            dhcp: boolean;
+            host: string;
+            id: string;
+            /** @description isolated, or how it is connected to others: nat, route, bridge, … */
+            kind: string;
+            /** @description It was made here, and may be deleted here. */
+            managed: boolean;
+            name: string;
+            /**
+             * Format: int64
+             * @description How many nodes have a card on it.
+             */
+            nodes: number;
+            owner?: string;
+            /** @example 10.7.3.0/24 */
+            subnet?: string;
         };
         NextSize: {
             /** Format: int64 */
@@ -1541,6 +1753,8 @@ export interface components {
             /** @description False for domains that others defined and nobody adopted. */
             managed: boolean;
             name: string;
+            /** @description The networks of its host that it has cards on. */
+            networks: string[];
             /** @description What it will have at its next start, when that is otherwise than now. */
             next?: components["schemas"]["NextSize"];
             osType: string;
@@ -1646,6 +1860,8 @@ export interface components {
              * @example web1
              */
             name: string;
+            /** @description Name of a network of the host, or user (user-mode networking); the default one when left out. */
+            network?: string;
             osType?: string;
             resources?: components["schemas"]["NodeRequestResourcesStruct"];
         };
@@ -1781,6 +1997,10 @@ export interface components {
             interval: number;
             /** @description The oldest first; those of a step bear the time of its end. */
             points: components["schemas"]["Figures"][];
+        };
+        "Set-mediaRequest": {
+            /** @description Id of an image in ISO format; empty to take out what is in. */
+            image: string;
         };
         Share: {
             /** Format: date-time */
@@ -2869,6 +3089,100 @@ export interface operations {
             };
         };
     };
+    "list-networks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-networksResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-networkRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-network": {
+        parameters: {
+            query?: {
+                /** @description The first host when left out. */
+                host?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-nodes": {
         parameters: {
             query?: {
@@ -3150,6 +3464,105 @@ export interface operations {
             };
         };
     };
+    "list-disks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-disksResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-disk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Add-diskRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Disk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-disk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+                target: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-node-figures": {
         parameters: {
             query?: {
@@ -3206,6 +3619,141 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Open-guacamoleResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-interfaces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-interfacesResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-interface": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Add-interfaceRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interface"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-interface": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Set-mediaRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
                 };
             };
             /** @description Error */
@@ -3849,6 +4397,42 @@ export interface operations {
                 };
                 content: {
                     "application/xml": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redefine-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/xml": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
                 };
             };
             /** @description Error */
