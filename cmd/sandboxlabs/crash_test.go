@@ -30,6 +30,7 @@ import (
 // The moments at which serveUntilCrash dies.
 const (
 	beforeOverlay = "before-overlay" // an overlay is to be made
+	afterDisk     = "after-disk"     // an empty disk was made, and no domain has it
 	afterOverlay  = "after-overlay"  // an overlay was made, and no domain has it
 	beforeVolume  = "before-volume"  // a volume of a node is to be removed
 	beforeLog     = "before-log"     // a console log is to be removed
@@ -89,6 +90,14 @@ func (m mortal) CreateOverlay(ctx context.Context, host, volume, imageID string,
 	path, err := m.Storage.CreateOverlay(ctx, host, volume, imageID, capacityBytes)
 	if err == nil {
 		m.dieAt(afterOverlay)
+	}
+	return path, err
+}
+
+func (m mortal) CreateDisk(ctx context.Context, host, volume string, capacityBytes int64) (string, error) {
+	path, err := m.Storage.CreateDisk(ctx, host, volume, capacityBytes)
+	if err == nil {
+		m.dieAt(afterDisk)
 	}
 	return path, err
 }

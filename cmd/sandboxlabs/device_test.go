@@ -141,3 +141,33 @@ func (l *lab) drive(id string) api.Disk {
 	}
 	return list[i]
 }
+
+// TestCrashWithAnExtraDisk dies between the disk and its node, on the way in and
+// on the way out: what no node has is deleted.
+func TestCrashWithAnExtraDisk(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("plugged")
+	path := "/api/nodes/" + n.ID + "/disks"
+	l.stop()
+	l.dieDuring(afterDisk, http.MethodPost, path, request{"size": 1 << 20})
+	if left := l.volumes(l.nodesPool()); len(left) != 2 {
+		t.Fatalf("the crash left volumes %q; the test missed its moment", left)
+	}
+	l.start()
+	until(t, promptly, said("the disk that no node has is gone"), func() bool { return l.rows("intents") == 0 })
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
+
+	var disk api.Disk
+	l.call(http.MethodPost, path, request{"size": 1 << 20}, http.StatusCreated, &disk)
+	l.stop()
+	l.dieDuring(beforeVolume, http.MethodDelete, path+"/"+disk.Target, nil)
+	if left := l.volumes(l.nodesPool()); len(left) != 2 {
+		t.Fatalf("the crash left volumes %q; the test missed its moment", left)
+	}
+	l.start()
+	until(t, promptly, said("the detached disk is gone"), func() bool { return l.rows("intents") == 0 })
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
+	l.delete(n.ID)
+	l.stop()
+}

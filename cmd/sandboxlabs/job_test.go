@@ -126,7 +126,7 @@ func (l *lab) wantDefined(n api.Node, image api.Image) {
 	}
 	disk := d.Devices.Disks[0]
 	switch {
-	case len(d.Devices.Disks) != 1 || disk.Source.File == nil || disk.Source.File.File != n.OverlayPath || disk.Driver.Type != "qcow2":
+	case len(d.Devices.Disks) != 2 || d.Devices.Disks[1].Device != "cdrom" || d.Devices.Disks[1].Source.File.File != "" || disk.Source.File == nil || disk.Source.File.File != n.OverlayPath || disk.Driver.Type != "qcow2":
 		l.t.Errorf("the disks are %+v", d.Devices.Disks)
 	case disk.BackingStore == nil || disk.BackingStore.Format == nil || disk.BackingStore.Format.Type != "qcow2" || disk.BackingStore.Source.File.File != image.Path:
 		l.t.Errorf("the disk's backing store is %+v", disk.BackingStore)

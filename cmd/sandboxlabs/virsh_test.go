@@ -140,7 +140,11 @@ func TestVirshIsSeen(t *testing.T) {
 	w.quiet = false
 	l.virsh("autostart", "--disable", n.ID)
 	l.boot(n.ID)
-	w.sees("virsh setmem --live", func() { l.virsh("setmem", n.ID, "200M", "--live") },
+	w.sees("virsh setmem --live", func() {
+		l.virsh("setmem", n.ID, "200M", "--live")
+		// The guest takes its time, and QEMU tells of it once in a second.
+		until(t, patience, said("libvirt knows"), func() bool { return l.definition(n.ID).CurrentMemory.Value == 200<<10 })
+	},
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 200 }, func() bool { return l.listed(n.ID).Resources.RAM == 200 })
 	w.sees("virsh attach-disk --live", func() {
 		l.virsh("attach-disk", n.ID, disk, "vdx", "--live", "--subdriver", "qcow2")

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"path"
@@ -161,8 +162,8 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 	return added, err
 }
 
-// RemoveDisk detaches an extra disk and deletes it with what is on it. A guest
-// that does not let go of it is left as it is.
+// RemoveDisk detaches an extra disk and deletes it with what is on it. While a
+// guest does not let go of it that is fault.NodeBusy, and the disk stays.
 func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 	_, err := s.change(ctx, id, "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -190,7 +191,10 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		if err != nil {
 			return err
 		}
-		err = detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}})
+		err = detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}},
+			func(devices *libvirtxml.DomainDeviceList) bool {
+				return !slices.Contains(diskFiles(devices.Disks), disks[i].File)
+			})
 		work, cancel := cleanup(ctx)
 		defer cancel()
 		settled := s.settleDisk(work, n.Host, data)
@@ -306,7 +310,11 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 		if def.Devices != nil {
 			for i := range def.Devices.Interfaces {
 				if nic := &def.Devices.Interfaces[i]; nic.MAC != nil && strings.EqualFold(nic.MAC.Address, address.String()) {
-					return detach(n, d, &libvirtxml.DomainInterface{MAC: nic.MAC, Source: nic.Source})
+					return detach(n, d, &libvirtxml.DomainInterface{MAC: nic.MAC, Source: nic.Source}, func(devices *libvirtxml.DomainDeviceList) bool {
+						return !slices.ContainsFunc(devices.Interfaces, func(other libvirtxml.DomainInterface) bool {
+							return other.MAC != nil && other.MAC.Address == nic.MAC.Address
+						})
+					})
 				}
 			}
 		}
@@ -373,14 +381,31 @@ func attach(n Node, d *libvirt.Domain, v device) error {
 	return d.AttachDeviceFlags(text, deviceFlags(n))
 }
 
-// detach takes a device away. libvirt waits some seconds for a running guest to
-// let go, and does not tell whether it did.
-func detach(n Node, d *libvirt.Domain, v device) error {
+// detach takes a device away, from either copy of the definition that has it. A
+// running guest has to let go of it, for which libvirt waits some seconds; gone
+// tells whether it did.
+func detach(n Node, d *libvirt.Domain, v device, gone func(*libvirtxml.DomainDeviceList) bool) error {
 	text, err := v.Marshal()
 	if err != nil {
 		return err
 	}
-	return d.DetachDeviceFlags(text, deviceFlags(n))
+	if n.Persistent {
+		err := d.DetachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
+		if err != nil && !errors.Is(err, libvirt.ERR_DEVICE_MISSING) { // taken away before, when the guest did not let go
+			return err
+		}
+	}
+	if !n.Active() {
+		return nil
+	}
+	if err := d.DetachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+		return err
+	}
+	def, err := definitionOf(d, 0)
+	if err == nil && def.Devices != nil && !gone(def.Devices) {
+		err = fault.New(fault.NodeBusy, "The guest of node %q has not let go of the device yet. Free it there (unmount, bring down) and try again; at its next start the node is without it.", n.Name)
+	}
+	return err
 }
 
 func deviceFlags(n Node) libvirt.DomainDeviceModifyFlags {
