@@ -32,6 +32,7 @@ for d in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
 done
 mkdir -p /var/lib/libvirt/images
 mount --bind "$dir/etc" /etc/libvirt
+hostname sandboxlabs-other # libvirt migrates nothing to a host of its own name
 ip link set lo up # of a network of its own
 virtlogd -d -p /run/virtlogd.pid
 libvirtd -d -p /run/libvirtd.pid

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"net"
+	"testing"
+)
+
+// TestMigrationIsSeen has virsh move a running domain to another host: the node keeps
+// its id, and is where it runs.
+func TestMigrationIsSeen(t *testing.T) {
+	t.Parallel()
+	h := startOtherHost(t)
+	l := newLab(t)
+	takeGuest(t)
+	l.launch(nil, "--hosts=local="+libvirtURI+",other="+h.uri())
+	l.awaitHealth("ok")
+	id := l.defineForeign(l.name("traveller"), nil)
+	w := &witness{l: l, events: l.follow()}
+	w.becomes(id, "running", "start", id)
+	if n := l.node(id); n.Host != "local" {
+		t.Errorf("before it moves it is on %q", n.Host)
+	}
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	w.sees("virsh migrate", func() {
+		l.virsh("migrate", "--live", "--persistent", "--undefinesource", id, h.uri(), "--migrateuri", "tcp://127.0.0.1:"+port)
+	}, func(e serverEvent) bool {
+		n := e.node()
+		return n.ID == id && n.Host == "other" && n.State == "running"
+	}, func() bool { n := l.listed(id); return n.Host == "other" && n.State == "running" })
+	if n := l.act(id, "stop", forced); n.State != "stopped" || n.Host != "other" {
+		t.Errorf("stopped where it went it is %+v", n)
+	}
+	l.stop()
+}

@@ -1,0 +1,175 @@
+package domain
+
+import (
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// read takes a snapshot of a domain. A domain whose XML cannot be understood is
+// shown with what is known. With an error the node has its id alone.
+func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
+	id, err := d.GetUUIDString()
+	if err != nil {
+		return Node{}, err
+	}
+	n := Node{ID: id, Host: host}
+	if n.Name, err = d.GetName(); err != nil {
+		return Node{ID: id}, err
+	}
+	state, reason, err := d.GetState()
+	if err != nil {
+		return Node{ID: id}, err
+	}
+	n.State = nodeState(state, reason)
+	if n.State == Paused && inv.isStarting(id) {
+		n.State = Starting
+	}
+	if n.Persistent, err = d.IsPersistent(); err != nil {
+		return Node{ID: id}, err
+	}
+	if n.Persistent {
+		n.Autostart, _ = d.GetAutostart()
+	}
+	text, err := d.GetXMLDesc(0)
+	if err != nil {
+		return Node{ID: id}, err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		n.Problem = "Its XML cannot be understood here; use virsh for it."
+		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", id, "error", err)
+		return n, nil
+	}
+	n.describe(&def)
+	snapshots, current, err := snapshotNames(d)
+	if err != nil {
+		return Node{ID: id}, err
+	}
+	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
+	if n.Persistent && n.Active() {
+		if n.Next, err = nextSize(d, n); err != nil {
+			return Node{ID: id}, err
+		}
+	}
+	n.ExtraBytes = extraBytes(d, &def, id)
+	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
+		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
+		n.BackingPath, _ = backingFile(disk)
+		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
+			n.DiskBytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
+		} else {
+			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
+		}
+	}
+	return n, nil
+}
+
+// describe fills in what the XML says.
+func (n *Node) describe(def *libvirtxml.Domain) {
+	n.Accelerator = def.Type
+	if def.Metadata != nil {
+		if m, ok := findMetadata(def.Metadata.XML); ok {
+			n.Managed, n.Owner, n.OSType, n.Created, n.Tags = true, m.Owner, m.OSType, m.Created.UTC(), m.Tags.sorted()
+			if m.Image != nil {
+				n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
+			}
+		}
+	}
+	n.Description = def.Description
+	size := sizeOf(def)
+	n.RAMMiB, n.CPUs = size.RAMMiB, size.CPUs
+	if def.Devices == nil {
+		return
+	}
+	for i := range def.Devices.Interfaces {
+		if v := describeInterface(&def.Devices.Interfaces[i]); v.Network != "" {
+			n.Networks = append(n.Networks, v.Network)
+		}
+	}
+	n.Ports = serialPorts(def.Devices)
+	n.Files = diskFiles(def.Devices.Disks)
+	for _, g := range def.Devices.Graphics {
+		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
+			n.VNCPort = g.VNC.Port
+		}
+	}
+}
+
+// sizeOf reads what a domain has, which may be less than the most that it can have.
+func sizeOf(def *libvirtxml.Domain) (s Size) {
+	if def.Memory != nil {
+		s.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
+	}
+	if def.CurrentMemory != nil && def.CurrentMemory.Value > 0 {
+		s.RAMMiB = mebibytes(def.CurrentMemory.Value, def.CurrentMemory.Unit)
+	}
+	if def.VCPU != nil {
+		s.CPUs = int(def.VCPU.Value) //nolint:gosec // libvirt's own limit is far below
+		if def.VCPU.Current > 0 {
+			s.CPUs = int(def.VCPU.Current) //nolint:gosec // likewise
+		}
+	}
+	return s
+}
+
+// nextSize returns what a running domain will have at its next start, nil when
+// that is what it has.
+func nextSize(d *libvirt.Domain, n Node) (*Size, error) {
+	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return nil, err
+	}
+	var def libvirtxml.Domain
+	if def.Unmarshal(text) != nil { // it is told of where the running one is read
+		return nil, nil //nolint:nilnil,nilerr // nothing is known
+	}
+	next := sizeOf(&def)
+	if next == (Size{n.RAMMiB, n.CPUs}) {
+		return nil, nil //nolint:nilnil // that is the answer
+	}
+	return &next, nil
+}
+
+// mebibytes converts libvirt's memory units; the XML that libvirt gives out has
+// KiB.
+func mebibytes(value uint, unit string) int64 {
+	v := int64(value) //nolint:gosec // KiB of real memory fit
+	switch unit {
+	case "b", "bytes":
+		return v >> 20
+	case "MiB", "M":
+		return v
+	case "GiB", "G":
+		return v << 10
+	case "TiB", "T":
+		return v << 20
+	default:
+		return v >> 10
+	}
+}
+
+func nodeState(state libvirt.DomainState, reason int) State {
+	switch state {
+	case libvirt.DOMAIN_RUNNING, libvirt.DOMAIN_BLOCKED:
+		return Running
+	case libvirt.DOMAIN_PAUSED:
+		if libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_STARTING_UP {
+			return Starting
+		}
+		if libvirt.DomainPausedReason(reason) == libvirt.DOMAIN_PAUSED_CRASHED {
+			return Crashed
+		}
+		return Paused
+	case libvirt.DOMAIN_PMSUSPENDED:
+		return Paused
+	case libvirt.DOMAIN_SHUTDOWN:
+		return Stopping
+	case libvirt.DOMAIN_CRASHED:
+		return Crashed
+	default:
+		if libvirt.DomainShutoffReason(reason) == libvirt.DOMAIN_SHUTOFF_CRASHED {
+			return Crashed
+		}
+		return Stopped
+	}
+}
