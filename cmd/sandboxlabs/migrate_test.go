@@ -6,7 +6,8 @@ import (
 )
 
 // TestMigrationIsSeen has virsh move a running domain to another host: the node keeps
-// its id, and is where it runs.
+// TestMigrationIsSeen has virsh move a running domain to another host: the node
+// keeps its id, and is where it runs.
 func TestMigrationIsSeen(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)
