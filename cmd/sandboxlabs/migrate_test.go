@@ -5,7 +5,6 @@ import (
 	"testing"
 )
 
-// TestMigrationIsSeen has virsh move a running domain to another host: the node keeps
 // TestMigrationIsSeen has virsh move a running domain to another host: the node
 // keeps its id, and is where it runs.
 func TestMigrationIsSeen(t *testing.T) {

@@ -89,7 +89,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
   // page before the answer comes: callbacks of mutate would not be called then.
   const confirmDelete = async () => {
     try {
-      await remove.mutateAsync();
+      await remove.mutateAsync(node.snapshots > 0); // the dialog says so
     } catch {
       return; // the dialog shows why
     }
@@ -182,6 +182,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
         >
           The node and all that was written to its disk are deleted for good
           {node.state === "stopped" ? "" : ", and its power is cut first"}. The image that it was made from stays.
+          {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are lost with it.`}
         </ConfirmDialog>
       )}
       {asked !== null && asked !== "rename" && asked !== "delete" && (
