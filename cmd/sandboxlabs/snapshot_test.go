@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,8 +81,21 @@ func TestSnapshots(t *testing.T) {
 		l.refused(http.MethodPost, path+"/"+name+"/revert", nil, refusal{http.StatusConflict, "unsupported", why})
 	}
 	l.refused(http.MethodPost, path, request{}, refusal{http.StatusConflict, "unsupported", `has the external snapshot "outside"`})
+	l.refused(http.MethodDelete, path+"/outside", nil, refusal{http.StatusConflict, "unsupported", "virsh blockcommit"})
 	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusConflict, "node_has_snapshots", "2 snapshots, which would be lost when it is deleted: "})
 	l.call(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
+	l.wantVolumes(l.nodesPool())
+
+	// Where there are external ones alone, libvirt merges the files.
+	n = l.create("merged")
+	l.virsh("snapshot-create-as", n.ID, "outside", "--disk-only")
+	until(t, promptly, said("the snapshot is seen"), func() bool { return l.listed(n.ID).Snapshots == 1 })
+	l.call(http.MethodDelete, "/api/nodes/"+n.ID+"/snapshots/outside", nil, http.StatusNoContent, nil)
+	if n = l.node(n.ID); n.Snapshots != 0 {
+		t.Errorf("after its snapshot was deleted the node is %+v", n)
+	}
+	l.wantVolumes(l.nodesPool(), filepath.Base(n.OverlayPath))
+	l.delete(n.ID)
 	l.wantVolumes(l.nodesPool())
 	l.stop()
 }

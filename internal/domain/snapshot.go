@@ -23,6 +23,10 @@ const (
 	External = "external"
 )
 
+// mergeHint says how an external snapshot is taken away beside internal ones,
+// where libvirt does not do it by itself.
+const mergeHint = "Merge it into the file below while the node runs (`virsh blockcommit NODE DISK --active --shallow --pivot`), then forget it (`virsh snapshot-delete NODE NAME --metadata`)."
+
 // Snapshot is a state of a node that was kept.
 type Snapshot struct {
 	Name, Description string
@@ -110,7 +114,7 @@ func lockedBy(v Snapshot, external string) string {
 	case v.Kind == External:
 		return "It is external, and libvirt reverts to internal snapshots alone. Its frozen files are whole: attach one to another machine, or copy it with `qemu-img convert`."
 	case external != "":
-		return fmt.Sprintf("The external snapshot %q is there: it lies on the file that this would change, and would be lost. Delete it first.", external)
+		return fmt.Sprintf("The external snapshot %q is there: it lies on the file that this would change, and would be lost. %s", external, mergeHint)
 	}
 	return ""
 }

@@ -54,7 +54,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 			case other.Name == name:
 				return fault.Field("name", "Node %q has a snapshot %q already. Choose another name.", n.Name, name)
 			case other.Kind == External:
-				return fault.New(fault.Unsupported, "Node %q has the external snapshot %q, and could not go back to an internal one beside it without losing that. Delete it first.", n.Name, other.Name)
+				return fault.New(fault.Unsupported, "Node %q has the external snapshot %q, and could not go back to an internal one beside it without losing that. Delete it first. Beside internal ones: %s", n.Name, other.Name, mergeHint)
 			}
 		}
 		def, err := definitionOf(d, 0)
@@ -231,7 +231,14 @@ func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
-		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error { return h.Delete(0) })
+		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
+			err := h.Delete(0)
+			var lv libvirt.Error
+			if errors.As(err, &lv) && lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED {
+				return fault.Wrap(err, fault.Unsupported, "libvirt cannot delete snapshot %q: %s. %s", name, lv.Message, mergeHint)
+			}
+			return err
+		})
 	})
 	return err
 }
