@@ -2,6 +2,7 @@ package domain
 
 import (
 	"context"
+	"fmt"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -47,24 +48,27 @@ func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error
 			}
 			file = image.Path
 		}
-		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err
 		}
+		var def libvirtxml.Domain
+		if err := def.Unmarshal(text); err != nil {
+			return fmt.Errorf("parse the domain's XML: %w", err)
+		}
 		if def.Devices != nil {
-			for _, disk := range def.Devices.Disks {
-				if disk.Device == "cdrom" && disk.Target != nil {
-					disk.Source, disk.BackingStore = nil, nil
-					if file != "" {
-						disk.Source = fileSource(file)
-						disk.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}
-					}
-					text, err := disk.Marshal()
-					if err != nil {
-						return err
-					}
-					return d.UpdateDeviceFlags(text, deviceFlags(n))
+			for i, disk := range def.Devices.Disks {
+				if disk.Device != "cdrom" {
+					continue
 				}
+				drive, err := deviceText(text, "disk", i)
+				if err == nil {
+					drive, err = withMedia(drive, file)
+				}
+				if err != nil {
+					return err
+				}
+				return d.UpdateDeviceFlags(drive, deviceFlags(n))
 			}
 		}
 		if file == "" {

@@ -79,6 +79,29 @@ func withSource(disk, file string) (string, error) {
 	return "", errors.New("the disk's XML names no file")
 }
 
+// withMedia is an optical drive with another file in it, or with none.
+func withMedia(drive, file string) (string, error) {
+	for _, child := range []string{"source", "backingStore"} {
+		old, err := elements(drive, "disk", child)
+		if err != nil {
+			return "", err
+		}
+		for _, e := range slices.Backward(old) {
+			drive = drive[:e.start] + drive[e.end:]
+		}
+	}
+	roots, err := elements(drive, "disk")
+	if err != nil || len(roots) != 1 {
+		return "", fmt.Errorf("the drive's XML cannot be edited: %w", err)
+	}
+	if file == "" {
+		return drive, nil
+	}
+	drive = drive[:roots[0].tagEnd] + `<source file="` + escaped(file) + `"/>` + drive[roots[0].tagEnd:]
+	drive, _ = setAttribute(drive, roots[0], "type", "file")
+	return drive, nil
+}
+
 // writtenName reads the name that a start tag begins with.
 func writtenName(tag string) string {
 	tag = strings.TrimPrefix(tag, "<")

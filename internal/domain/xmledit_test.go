@@ -34,3 +34,15 @@ func TestSetAttribute(t *testing.T) {
 		t.Error("an attribute that is not there was set")
 	}
 }
+
+func TestWithMedia(t *testing.T) {
+	const drive = `<disk type='block' device='cdrom'><driver name='qemu' type='raw' x='1'/><source dev='/dev/sr0'><y/></source><backingStore/><target dev='sda' bus='sata'/><z/></disk>`
+	for file, want := range map[string]string{
+		"":       `<disk type='block' device='cdrom'><driver name='qemu' type='raw' x='1'/><target dev='sda' bus='sata'/><z/></disk>`,
+		"/a<b&c": `<disk type="file" device='cdrom'><source file="/a&lt;b&amp;c"/><driver name='qemu' type='raw' x='1'/><target dev='sda' bus='sata'/><z/></disk>`,
+	} {
+		if got, err := withMedia(drive, file); err != nil || got != want {
+			t.Errorf("%q:\n got %s (%v)\nwant %s", file, got, err, want)
+		}
+	}
+}
