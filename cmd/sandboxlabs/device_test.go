@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,8 +50,10 @@ func TestDevices(t *testing.T) {
 	takeGuest(t)
 	network := l.name("net")
 	t.Cleanup(func() {
-		_, _ = l.tryVirsh("net-destroy", network)
-		_, _ = l.tryVirsh("net-undefine", network)
+		for _, name := range []string{network, network + "-dhcp"} {
+			_, _ = l.tryVirsh("net-destroy", name)
+			_, _ = l.tryVirsh("net-undefine", name)
+		}
 	})
 	var made api.Network
 	l.call(http.MethodPost, "/api/networks", request{"name": network}, http.StatusCreated, &made)
@@ -113,6 +117,17 @@ func TestDevices(t *testing.T) {
 	if list := l.virsh("net-list", "--all", "--name"); strings.Contains(list, network) {
 		t.Error("the deleted network is still there")
 	}
+
+	// One on which libvirt hands out addresses, of a subnet that is this run's own.
+	subnet := fmt.Sprintf("10.%d.%d.0/24", 100+rand.IntN(100), rand.IntN(256)) //nolint:gosec // a place, not a secret
+	l.call(http.MethodPost, "/api/networks", request{"name": network + "-dhcp", "subnet": subnet, "dhcp": true}, http.StatusCreated, &made)
+	if !made.Active || !made.DHCP || made.Subnet != subnet || made.Kind != "isolated" {
+		t.Errorf("the network with DHCP is %+v", made)
+	}
+	if text := l.virsh("net-dumpxml", network+"-dhcp"); !strings.Contains(text, "<range start='"+strings.TrimSuffix(subnet, "0/24")+"2'") || strings.Contains(text, "<forward") {
+		t.Errorf("libvirt has the network as\n%s", text)
+	}
+	l.call(http.MethodDelete, "/api/networks/"+network+"-dhcp", nil, http.StatusNoContent, nil)
 
 	// A node to install on: an empty disk, and the image in its drive.
 	var n api.Node
