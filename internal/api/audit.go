@@ -100,10 +100,9 @@ func (s *Server) entry(c echo.Context, action string) audit.Entry {
 	e.TargetKind, _, _ = strings.Cut(rest, "/")
 	var more []string
 	for i, name := range c.ParamNames() {
-		switch value := c.ParamValues()[i]; {
-		case i == 0:
+		if value := c.ParamValues()[i]; i == 0 {
 			e.TargetID = value
-		default:
+		} else {
 			more = append(more, name+"="+value)
 		}
 	}
