@@ -17,6 +17,12 @@ export function formatRAM(mebibytes: number): string {
   return formatBytes(mebibytes * 1024 * 1024);
 }
 
+/** A share of one for people: "0.4 %", "12 %". */
+export function formatPercent(share: number): string {
+  const percent = share * 100;
+  return `${percent > 0 && percent < 9.95 ? percent.toFixed(1) : percent.toFixed(0)} %`;
+}
+
 /** "1 CPU", "4 CPUs". */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;

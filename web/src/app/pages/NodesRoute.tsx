@@ -1,8 +1,11 @@
 import { HostStrip } from "../../features/hosts/HostStrip";
 import { NodesPage } from "../../features/nodes/NodesPage";
+import { mayCreate, useSession } from "../../features/session/api/session";
 import { useAllImages } from "../useAllImages";
 
 /** The list of nodes, with the hosts above it. */
 export default function NodesRoute() {
-  return <NodesPage images={useAllImages()} hosts={<HostStrip />} />;
+  const session = useSession();
+  const allowed = mayCreate(session.data);
+  return <NodesPage images={useAllImages()} hosts={allowed && <HostStrip />} mayCreate={allowed} />;
 }

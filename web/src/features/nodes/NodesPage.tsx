@@ -14,8 +14,11 @@ import {
   ToolbarContent,
   ToolbarItem,
 } from "@patternfly/react-core";
+import ListIcon from "@patternfly/react-icons/dist/esm/icons/list-icon";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
+import ServerIcon from "@patternfly/react-icons/dist/esm/icons/server-icon";
+import ThLargeIcon from "@patternfly/react-icons/dist/esm/icons/th-large-icon";
 import type { ReactNode } from "react";
 import { useSearchParams } from "react-router";
 
@@ -26,21 +29,28 @@ import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useIsWide } from "../../shared/useIsWide";
+import { useLatestFigures } from "./api/figures";
 import { useNodes } from "./api/listNodes";
+import { BulkActions } from "./components/BulkActions";
+import { FacetFilter } from "./components/FacetFilter";
 import { FirstNode } from "./components/FirstNode";
 import { NodeCards } from "./components/NodeCards";
 import { NodesTable } from "./components/NodesTable";
-import { type StateFilter, filterNodes, readStateFilter, stateGroup } from "./filter";
+import { type StateFilter, choicesOf, facets, filterNodes, matching, readFilter, stateGroup } from "./filter";
+import { useSelection } from "./useSelection";
+import "./nodes.css";
 
 interface NodesPageProps {
   /** All images, or undefined while they are not known yet. */
   images: readonly Image[] | undefined;
   /** Shown below the title: the hosts. */
   hosts: ReactNode;
+  /** Whether the user's role lets them create nodes. */
+  mayCreate: boolean;
 }
 
-/** All nodes, live; search, state and page are in the URL. */
-export function NodesPage({ images, hosts }: NodesPageProps) {
+/** All nodes, live; search, filters, view and page are in the URL. */
+export function NodesPage({ images, hosts, mayCreate }: NodesPageProps) {
   const nodes = useNodes();
   const isEmpty = nodes.data?.length === 0;
   return (
@@ -49,6 +59,7 @@ export function NodesPage({ images, hosts }: NodesPageProps) {
         title="Nodes"
         below={hosts}
         actions={
+          mayCreate &&
           !isEmpty && (
             <LinkButton variant="primary" icon={<PlusIcon />} to={paths.newNode}>
               Create node
@@ -61,7 +72,8 @@ export function NodesPage({ images, hosts }: NodesPageProps) {
           <ProblemAlert title="The nodes cannot be listed" error={nodes.error} onRetry={() => void nodes.refetch()} />
         )}
         {nodes.isPending && <Loading />}
-        {isEmpty && (images ? <FirstNode images={images} /> : <Loading />)}
+        {isEmpty && !mayCreate && <NothingShared />}
+        {isEmpty && mayCreate && (images ? <FirstNode images={images} /> : <Loading />)}
         {nodes.data && !isEmpty && <NodeList nodes={nodes.data} />}
       </PageSection>
     </>
@@ -78,10 +90,14 @@ const perPage = 50;
 
 function NodeList({ nodes }: { nodes: readonly Node[] }) {
   const [params, setParams] = useSearchParams();
-  const search = params.get("q") ?? "";
-  const state = readStateFilter(params.get("state"));
-  const found = filterNodes(nodes, search, state);
-  const List = useIsWide() ? NodesTable : NodeCards;
+  const filter = readFilter(params);
+  const inAnyState = matching(nodes, filter);
+  const found = filterNodes(nodes, filter);
+  const selection = useSelection(found);
+  const figures = useLatestFigures(true);
+  const isWide = useIsWide();
+  const asCards = !isWide || params.get("view") === "cards";
+  const List = asCards ? NodeCards : NodesTable;
   const pages = Math.max(1, Math.ceil(found.length / perPage));
   const page = Math.min(pages, Math.max(1, Number(params.get("page")) || 1));
 
@@ -99,8 +115,8 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
       },
       { replace: true },
     );
-  const count = (filter: StateFilter) =>
-    filter === "all" ? nodes.length : nodes.filter((node) => stateGroup(node) === filter).length;
+  const count = (state: StateFilter) =>
+    state === "all" ? inAnyState.length : inAnyState.filter((node) => stateGroup(node) === state).length;
 
   return (
     <>
@@ -110,7 +126,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
             <SearchInput
               aria-label="Search nodes"
               placeholder="Name, image, host or address"
-              value={search}
+              value={filter.search}
               onChange={(_event, value) => setParam("q", value)}
               onClear={() => setParam("q", "")}
             />
@@ -118,18 +134,46 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
           <ToolbarItem>
             <ToggleGroup aria-label="State" isCompact>
               {stateFilters
-                .filter(({ value }) => value !== "other" || state === "other" || count("other") > 0)
+                .filter(({ value }) => value !== "other" || filter.state === "other" || count("other") > 0)
                 .map(({ value, text }) => (
                   <ToggleGroupItem
                     key={value}
                     text={`${text} ${count(value)}`}
                     buttonId={`state-${value}`}
-                    isSelected={state === value}
+                    isSelected={filter.state === value}
                     onChange={() => setParam("state", value === "all" ? "" : value)}
                   />
                 ))}
             </ToggleGroup>
           </ToolbarItem>
+          {facets.map((facet) => (
+            <ToolbarItem key={facet} className="sl-facet">
+              <FacetFilter
+                facet={facet}
+                choices={choicesOf(facet, nodes, filter.facets[facet])}
+                chosen={filter.facets[facet]}
+                onChoose={(value) => setParam(facet, value)}
+              />
+            </ToolbarItem>
+          ))}
+          {isWide && (
+            <ToolbarItem align={{ default: "alignEnd" }}>
+              <ToggleGroup aria-label="View" isCompact>
+                <ToggleGroupItem
+                  icon={<ListIcon />}
+                  aria-label="As a table"
+                  isSelected={!asCards}
+                  onChange={() => setParam("view", "")}
+                />
+                <ToggleGroupItem
+                  icon={<ThLargeIcon />}
+                  aria-label="As cards"
+                  isSelected={asCards}
+                  onChange={() => setParam("view", "cards")}
+                />
+              </ToggleGroup>
+            </ToolbarItem>
+          )}
           {found.length > perPage && (
             <ToolbarItem variant="pagination" align={{ default: "alignEnd" }}>
               <Pagination
@@ -147,9 +191,10 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
       <p className="pf-v6-screen-reader" role="status">
         {plural(found.length, "node")} shown
       </p>
+      <BulkActions selection={selection} />
       {found.length === 0 ? (
         <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No node fits">
-          <EmptyStateBody>No node has this text and state.</EmptyStateBody>
+          <EmptyStateBody>No node has all that is asked for.</EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>
               <Button variant="link" onClick={() => setParams({}, { replace: true })}>
@@ -159,9 +204,20 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
           </EmptyStateFooter>
         </EmptyState>
       ) : (
-        <List nodes={found.slice((page - 1) * perPage, page * perPage)} />
+        <List nodes={found.slice((page - 1) * perPage, page * perPage)} figures={figures} selection={selection} />
       )}
     </>
+  );
+}
+
+/** What those see who may create nothing, until somebody shares a node with them. */
+function NothingShared() {
+  return (
+    <EmptyState headingLevel="h2" icon={ServerIcon} titleText="No node is shared with you yet">
+      <EmptyStateBody>
+        Nodes show here as soon as somebody shares them with you. Ask your instructor or administrator.
+      </EmptyStateBody>
+    </EmptyState>
   );
 }
 

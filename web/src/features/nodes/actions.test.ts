@@ -7,8 +7,8 @@ const all: NodeAction[] = [
   "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "rename", "adopt", "wipe", "delete",
 ];
 
-function offered(state: Node["state"], managed: boolean): NodeAction[] {
-  const node = { id: "1", name: "n", state, managed, persistent: true } as Node;
+function offered(state: Node["state"], managed: boolean, access: Node["access"] = "manage"): NodeAction[] {
+  const node = { id: "1", name: "n", state, managed, access, persistent: true } as Node;
   return all.filter((action) => isOffered(action, node));
 }
 
@@ -28,5 +28,9 @@ describe("isOffered", () => {
   });
   test("a node that hangs while stopping can be forced off", () => {
     expect(offered("stopping", true)).toContain("forceOff");
+  });
+  test("somebody with whom it is shared does what the share allows", () => {
+    expect(offered("stopped", true, "use")).toEqual(["run", "wipe"]);
+    expect(offered("running", true, "view")).toEqual([]);
   });
 });

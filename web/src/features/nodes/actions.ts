@@ -1,7 +1,7 @@
 import type { Node, NodeState } from "../../shared/api/types";
 import type { Lifecycle } from "./api/lifecycle";
 
-/** What a user may do with a node. */
+/** What a user may do with a node from its menu. */
 export type NodeAction = Lifecycle | "rename" | "delete";
 
 const states: Record<NodeAction, readonly NodeState[]> = {
@@ -22,12 +22,19 @@ const states: Record<NodeAction, readonly NodeState[]> = {
 /** Only nodes that are ours may be wiped or deleted, and only others adopted. */
 const managed: Partial<Record<NodeAction, boolean>> = { wipe: true, delete: true, adopt: false };
 
-/** Whether an action makes sense for a node as it is now. */
+/** What takes the right to manage a node; all else takes the right to use it. */
+const manages: readonly NodeAction[] = ["rename", "adopt", "delete"];
+
+/** Whether an action makes sense for a node as it is now, and the user may do it. */
 export function isOffered(action: NodeAction, node: Node): boolean {
   if (action === "adopt" && !node.persistent) {
     return false; // a transient domain is gone when it stops
   }
-  return states[action].includes(node.state) && (managed[action] ?? node.managed) === node.managed;
+  return (
+    states[action].includes(node.state) &&
+    (managed[action] ?? node.managed) === node.managed &&
+    (node.access === "manage" || (node.access === "use" && !manages.includes(action)))
+  );
 }
 
 /** Whether something is lost by it, so that the user is asked first. */

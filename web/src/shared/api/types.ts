@@ -7,6 +7,8 @@ export type Node = Schemas["Node"];
 export type NodeState = Node["state"];
 /** A port of a node's serial console. */
 export type SerialPort = Schemas["SerialPort"];
+/** What a node used on average since the point before; bytes, and bytes per second. */
+export type Figures = Schemas["Figures"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
 export type NodeSpec = Schemas["NodeRequest"];
 /** What a guest is told at its first boot. */

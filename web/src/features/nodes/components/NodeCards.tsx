@@ -1,24 +1,50 @@
-import { Card, CardBody, CardFooter, CardHeader, CardTitle } from "@patternfly/react-core";
+import { Card, CardBody, CardFooter, CardHeader, CardTitle, Checkbox } from "@patternfly/react-core";
 import { Link } from "react-router";
 
-import type { Node } from "../../../shared/api/types";
 import { formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
+import { hasScreen } from "../api/screenshot";
 import { DefinedElsewhere } from "./DefinedElsewhere";
 import { NodeActions } from "./NodeActions";
 import { NodeStateLabel } from "./NodeStateLabel";
+import { NodeTags } from "./NodeTags";
+import { NodeThumbnail } from "./NodeThumbnail";
+import { NodeUse } from "./NodeUse";
+import type { NodeListProps } from "./NodesTable";
 
-/** The nodes for screens that are too narrow for a table. */
-export function NodeCards({ nodes }: { nodes: readonly Node[] }) {
+/** The nodes as cards, each with its live screen. */
+export function NodeCards({ nodes, figures, selection }: NodeListProps) {
   return (
     <ul className="sl-cards" aria-label="Nodes">
       {nodes.map((node) => (
-        <Card key={`${node.host}/${node.id}`} component="li" isCompact data-node={node.name}>
+        <Card
+          key={`${node.host}/${node.id}`}
+          component="li"
+          isCompact
+          data-node={node.name}
+          className={`sl-node-card${node.managed ? "" : " sl-node-card--elsewhere"}${selection.has(node) ? " sl-node-card--selected" : ""}`}
+        >
+          <Link
+            className="sl-node-card__screen"
+            to={hasScreen(node) ? paths.screen(node.id) : paths.node(node.id)}
+            tabIndex={-1}
+            aria-hidden
+          >
+            <NodeThumbnail node={node} />
+          </Link>
           <CardHeader actions={{ actions: <NodeStateLabel state={node.state} />, hasNoOffset: true }}>
             <CardTitle component="h2" className="sl-break">
-              <Link className="sl-name" to={paths.node(node.id)}>
-                {node.name}
-              </Link>
+              <span className="sl-node-card__title">
+                <Checkbox
+                  id={`select-${node.host}-${node.id}`}
+                  aria-label={`Select ${node.name}`}
+                  isChecked={selection.has(node)}
+                  onChange={(_event, selected) => selection.set([node], selected)}
+                />
+                <Link className="sl-name" to={paths.node(node.id)}>
+                  {node.name}
+                </Link>
+              </span>
             </CardTitle>
           </CardHeader>
           <CardBody className="sl-subtle sl-break">
@@ -27,13 +53,19 @@ export function NodeCards({ nodes }: { nodes: readonly Node[] }) {
               formatRAM(node.resources.ram),
               plural(node.resources.cpus, "CPU"),
               ...node.addresses,
+              node.owner,
               node.host,
             ]
               .filter(Boolean)
               .join(" · ")}
             {!node.managed && <DefinedElsewhere />}
+            <NodeTags tags={node.tags} />
           </CardBody>
-          <CardFooter>
+          <CardFooter className="sl-node-card__foot">
+            <div className="sl-node-card__use">
+              <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />
+              <NodeUse node={node} points={figures?.get(node.id)} what="memory" />
+            </div>
             <NodeActions node={node} place="row" />
           </CardFooter>
         </Card>

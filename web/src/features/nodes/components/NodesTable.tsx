@@ -4,36 +4,74 @@ import { Link } from "react-router";
 import type { Node } from "../../../shared/api/types";
 import { formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
+import type { FiguresByNode } from "../api/figures";
+import type { Selection } from "../useSelection";
 import { DefinedElsewhere } from "./DefinedElsewhere";
 import { NodeActions } from "./NodeActions";
 import { NodeStateLabel } from "./NodeStateLabel";
+import { NodeTags } from "./NodeTags";
+import { NodeUse } from "./NodeUse";
+
+export interface NodeListProps {
+  nodes: readonly Node[];
+  figures: FiguresByNode | undefined;
+  selection: Selection;
+}
 
 /** The nodes as a table, for wide screens. */
-export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
+export function NodesTable({ nodes, figures, selection }: NodeListProps) {
+  const several = (values: readonly string[]) => new Set(values).size > 1;
+  const hasOwners = several(nodes.map(({ owner }) => owner));
+  const hasHosts = several(nodes.map(({ host }) => host));
   return (
     <Table aria-label="Nodes" variant="compact" gridBreakPoint="" className="sl-table">
       <Thead>
         <Tr>
+          <Th
+            aria-label="Select all"
+            select={{
+              isSelected: nodes.every((node) => selection.has(node)),
+              onSelect: (_event, selected) => selection.set(nodes, selected),
+            }}
+          />
           <Th>Name</Th>
           <Th>State</Th>
+          <Th>CPU</Th>
+          <Th>Memory</Th>
           <Th>Image</Th>
           <Th>Size</Th>
           <Th>Address</Th>
-          <Th>Host</Th>
+          {hasOwners && <Th>Owner</Th>}
+          {hasHosts && <Th>Host</Th>}
           <Th screenReaderText="Actions" />
         </Tr>
       </Thead>
       <Tbody>
-        {nodes.map((node) => (
-          <Tr key={`${node.host}/${node.id}`} data-node={node.name}>
+        {nodes.map((node, rowIndex) => (
+          <Tr key={`${node.host}/${node.id}`} data-node={node.name} isRowSelected={selection.has(node)}>
+            <Td
+              select={{
+                rowIndex,
+                isSelected: selection.has(node),
+                onSelect: (_event, selected) => selection.set([node], selected),
+                props: { "aria-label": `Select ${node.name}` },
+              }}
+            />
             <Td dataLabel="Name" modifier="breakWord">
               <Link className="sl-name" to={paths.node(node.id)}>
                 {node.name}
               </Link>
               {!node.managed && <DefinedElsewhere />}
+              <NodeTags tags={node.tags} />
             </Td>
             <Td dataLabel="State">
               <NodeStateLabel state={node.state} />
+            </Td>
+            <Td dataLabel="CPU">
+              <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />
+            </Td>
+            <Td dataLabel="Memory">
+              <NodeUse node={node} points={figures?.get(node.id)} what="memory" />
             </Td>
             <Td dataLabel="Image" modifier="breakWord">
               {node.image ? node.image.name || node.image.id : <Nothing />}
@@ -46,7 +84,8 @@ export function NodesTable({ nodes }: { nodes: readonly Node[] }) {
                 ? node.addresses.map((address) => <div key={address}>{address}</div>)
                 : <Nothing />}
             </Td>
-            <Td dataLabel="Host">{node.host}</Td>
+            {hasOwners && <Td dataLabel="Owner">{node.owner || <Nothing />}</Td>}
+            {hasHosts && <Td dataLabel="Host">{node.host}</Td>}
             <Td isActionCell>
               <NodeActions node={node} place="row" />
             </Td>

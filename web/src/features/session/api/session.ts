@@ -24,6 +24,16 @@ export async function fetchSession(): Promise<Session | null> {
   }
 }
 
+/** Whether somebody's role lets them make nodes, networks and images. */
+export function mayCreate(session: Session | null | undefined): boolean {
+  return session?.user.role === "admin" || session?.user.role === "instructor";
+}
+
+/** Whether somebody may do all that there is to do. */
+export function isAdmin(session: Session | null | undefined): boolean {
+  return session?.user.role === "admin";
+}
+
 export function useSession() {
   return useQuery({ queryKey: sessionKey, queryFn: fetchSession, staleTime: Infinity });
 }

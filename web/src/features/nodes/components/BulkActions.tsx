@@ -1,0 +1,144 @@
+import { Button, List, ListItem } from "@patternfly/react-core";
+import PlayIcon from "@patternfly/react-icons/dist/esm/icons/play-icon";
+import PowerOffIcon from "@patternfly/react-icons/dist/esm/icons/power-off-icon";
+import TrashIcon from "@patternfly/react-icons/dist/esm/icons/trash-icon";
+import { useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+
+import { messageOf } from "../../../shared/api/problem";
+import type { Node } from "../../../shared/api/types";
+import { plural } from "../../../shared/format";
+import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
+import { useToasts } from "../../../shared/ui/toasts";
+import { deleteNode } from "../api/deleteNode";
+import { changeLifecycle } from "../api/lifecycle";
+import { nodesKey } from "../api/listNodes";
+import { type BulkAction, type Outcome, each, targetsOf } from "../bulk";
+import type { Selection } from "../useSelection";
+
+const texts: Record<BulkAction, { verb: string; done: string; failed: string; icon?: ReactNode }> = {
+  run: { verb: "Run", done: "started", failed: "did not start", icon: <PlayIcon /> },
+  stop: { verb: "Stop", done: "asked to stop", failed: "not asked to stop", icon: <PowerOffIcon /> },
+  forceOff: { verb: "Force off", done: "forced off", failed: "not forced off" },
+  delete: { verb: "Delete", done: "deleted", failed: "not deleted", icon: <TrashIcon /> },
+};
+const named = 12;
+
+/** What can be done with all the chosen nodes at once; nothing while none is chosen. */
+export function BulkActions({ selection }: { selection: Selection }) {
+  const queries = useQueryClient();
+  const toasts = useToasts();
+  const [asked, setAsked] = useState<BulkAction | null>(null);
+  const [busy, setBusy] = useState<BulkAction | null>(null);
+  const { nodes } = selection;
+  if (nodes.length === 0) {
+    return null;
+  }
+
+  const perform = async (action: BulkAction) => {
+    const targets = targetsOf(action, nodes);
+    setBusy(action);
+    const outcomes = await each(targets, (node) =>
+      action === "delete" ? deleteNode(node.id, node.snapshots > 0) : changeLifecycle(node.id, action),
+    );
+    setBusy(null);
+    setAsked(null);
+    const good = outcomes.filter(({ error }) => error === undefined);
+    const bad = outcomes.filter(({ error }) => error !== undefined);
+    if (good.length > 0) {
+      toasts.success(`${plural(good.length, "node")} ${texts[action].done}`);
+    }
+    if (bad.length > 0) {
+      toasts.failure(`${plural(bad.length, "node")} ${texts[action].failed}`, new Error(reasons(bad)));
+    }
+    selection.set(good.map(({ node }) => node), false);
+    await queries.invalidateQueries({ queryKey: nodesKey });
+  };
+  const button = (action: BulkAction, start: () => void) => {
+    const count = targetsOf(action, nodes).length;
+    const { verb, icon } = texts[action];
+    return (
+      <Button
+        size="sm"
+        variant={action === "delete" ? "danger" : "secondary"}
+        icon={icon}
+        isDisabled={count === 0 || busy !== null}
+        isLoading={busy === action}
+        aria-label={`${verb} ${plural(count, "node")}`}
+        onClick={start}
+      >
+        {verb} {count}
+      </Button>
+    );
+  };
+  return (
+    <div className="sl-bulk" role="toolbar" aria-label="Chosen nodes">
+      <b role="status">{plural(nodes.length, "node")} chosen</b>
+      {button("run", () => void perform("run"))}
+      {button("stop", () => void perform("stop"))}
+      {button("forceOff", () => setAsked("forceOff"))}
+      {button("delete", () => setAsked("delete"))}
+      <Button size="sm" variant="link" onClick={selection.clear}>
+        Choose none
+      </Button>
+      {(asked === "forceOff" || asked === "delete") && (
+        <BulkConfirm
+          action={asked}
+          targets={targetsOf(asked, nodes)}
+          pending={busy !== null}
+          onConfirm={() => void perform(asked)}
+          onClose={() => setAsked(null)}
+        />
+      )}
+    </div>
+  );
+}
+
+/** The reasons of failures, each with the nodes that it is about. */
+function reasons(failures: readonly Outcome[]): string {
+  const names = new Map<string, string[]>();
+  for (const { node, error } of failures) {
+    const reason = messageOf(error);
+    names.set(reason, [...(names.get(reason) ?? []), node.name]);
+  }
+  return [...names].map(([reason, of]) => `${of.join(", ")}: ${reason}`).join(" ");
+}
+
+interface BulkConfirmProps {
+  action: "forceOff" | "delete";
+  targets: readonly Node[];
+  pending: boolean;
+  onConfirm: () => void;
+  onClose: () => void;
+}
+
+/** Asks before several nodes lose something, and says what. */
+function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfirmProps) {
+  const nodes = plural(targets.length, "node");
+  const running = targets.filter(({ state }) => state !== "stopped").length;
+  const snapshots = targets.reduce((sum, node) => sum + node.snapshots, 0);
+  const only = targets.length === 1 ? targets[0]?.name : undefined;
+  return (
+    <ConfirmDialog
+      title={`${texts[action].verb} ${nodes}?`}
+      action={`${texts[action].verb} ${nodes}`}
+      {...(action === "delete" ? { typedName: only ?? nodes } : {})}
+      pending={pending}
+      error={null}
+      onConfirm={onConfirm}
+      onClose={onClose}
+    >
+      {action === "forceOff"
+        ? "They stop at once, without shutting down: what the guests have not yet written to their disks is lost."
+        : `All that was written to their disks is deleted for good. The images that they were made from stay.${
+            running > 0 ? ` ${plural(running, "node")} of them still ${running === 1 ? "holds" : "hold"} power, which is cut first.` : ""
+          }${snapshots > 0 ? ` ${plural(snapshots, "snapshot")} ${snapshots === 1 ? "is" : "are"} lost with them.` : ""}`}
+      <List isPlain className="sl-bulk__names">
+        {targets.slice(0, named).map(({ host, id, name }) => (
+          <ListItem key={`${host}/${id}`}>{name}</ListItem>
+        ))}
+        {targets.length > named && <ListItem>and {targets.length - named} more</ListItem>}
+      </List>
+    </ConfirmDialog>
+  );
+}
