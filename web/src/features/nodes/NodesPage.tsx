@@ -121,7 +121,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
   return (
     <>
       <Toolbar inset={{ default: "insetNone" }}>
-        <ToolbarContent>
+        <ToolbarContent alignItems="center">
           <ToolbarItem className="sl-search">
             <SearchInput
               aria-label="Search nodes"
@@ -147,14 +147,13 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
             </ToggleGroup>
           </ToolbarItem>
           {facets.map((facet) => (
-            <ToolbarItem key={facet} className="sl-facet">
-              <FacetFilter
-                facet={facet}
-                choices={choicesOf(facet, nodes, filter.facets[facet])}
-                chosen={filter.facets[facet]}
-                onChoose={(value) => setParam(facet, value)}
-              />
-            </ToolbarItem>
+            <FacetFilter
+              key={facet}
+              facet={facet}
+              choices={choicesOf(facet, nodes, filter.facets[facet])}
+              chosen={filter.facets[facet]}
+              onChoose={(value) => setParam(facet, value)}
+            />
           ))}
           {isWide && (
             <ToolbarItem align={{ default: "alignEnd" }}>

@@ -1,4 +1,4 @@
-import { Badge, MenuToggle, Select, SelectList, SelectOption } from "@patternfly/react-core";
+import { Badge, MenuToggle, Select, SelectList, SelectOption, ToolbarItem } from "@patternfly/react-core";
 import { useState } from "react";
 
 import type { Choice, Facet } from "../filter";
@@ -13,7 +13,7 @@ interface FacetFilterProps {
   onChoose: (value: string) => void;
 }
 
-/** Narrows a list to one value of a property; nothing where there is nothing to choose from. */
+/** Narrows a list to one value of a property, from its toolbar; nothing where there is nothing to choose from. */
 export function FacetFilter({ facet, choices, chosen, onChoose }: FacetFilterProps) {
   const [isOpen, setOpen] = useState(false);
   if (chosen === "" && (choices.length === 0 || (choices.length === 1 && facet !== "tag"))) {
@@ -22,35 +22,37 @@ export function FacetFilter({ facet, choices, chosen, onChoose }: FacetFilterPro
   const name = names[facet];
   const shown = choices.find(({ value }) => value === chosen)?.name;
   return (
-    <Select
-      isOpen={isOpen}
-      selected={chosen}
-      onOpenChange={setOpen}
-      onSelect={(_event, value) => {
-        onChoose(String(value ?? ""));
-        setOpen(false);
-      }}
-      isScrollable
-      shouldFocusToggleOnSelect
-      toggle={(ref) => (
-        <MenuToggle
-          ref={ref}
-          isExpanded={isOpen}
-          onClick={() => setOpen(!isOpen)}
-          className={chosen === "" ? "" : "sl-facet--on"}
-        >
-          {shown === undefined ? name : `${name}: ${shown}`}
-        </MenuToggle>
-      )}
-    >
-      <SelectList aria-label={name}>
-        <SelectOption value="">Any</SelectOption>
-        {choices.map(({ value, name: text, count }) => (
-          <SelectOption key={value} value={value}>
-            {text} <Badge isRead>{count}</Badge>
-          </SelectOption>
-        ))}
-      </SelectList>
-    </Select>
+    <ToolbarItem>
+      <Select
+        isOpen={isOpen}
+        selected={chosen}
+        onOpenChange={setOpen}
+        onSelect={(_event, value) => {
+          onChoose(String(value ?? ""));
+          setOpen(false);
+        }}
+        isScrollable
+        shouldFocusToggleOnSelect
+        toggle={(ref) => (
+          <MenuToggle
+            ref={ref}
+            isExpanded={isOpen}
+            onClick={() => setOpen(!isOpen)}
+            className={chosen === "" ? "" : "sl-facet--on"}
+          >
+            {shown === undefined ? name : `${name}: ${shown}`}
+          </MenuToggle>
+        )}
+      >
+        <SelectList aria-label={name}>
+          <SelectOption value="">Any</SelectOption>
+          {choices.map(({ value, name: text, count }) => (
+            <SelectOption key={value} value={value}>
+              {text} <Badge isRead>{count}</Badge>
+            </SelectOption>
+          ))}
+        </SelectList>
+      </Select>
+    </ToolbarItem>
   );
 }

@@ -12,7 +12,7 @@ export function NodeThumbnail({ node }: { node: Node }) {
   const frame = useRef<HTMLDivElement>(null);
   const picture = useScreenshot(node, useIsSeen(frame));
   return (
-    <div className="sl-thumbnail" ref={frame} data-thumbnail={picture ? "shown" : "none"}>
+    <div className="sl-thumbnail" ref={frame} data-thumbnail={picture ? "shown" : hasScreen(node) ? "awaited" : "none"}>
       {picture ? (
         <img src={picture} alt="" className={node.state === "paused" ? "sl-thumbnail__still" : ""} />
       ) : hasScreen(node) || node.state === "running" ? (
