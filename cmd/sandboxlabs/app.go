@@ -25,6 +25,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/web"
@@ -40,6 +41,7 @@ type app struct {
 	storage *storagepool.Service
 	nodes   *domain.Service
 	jobs    *job.Service
+	labs    *labs.Service
 	console *console.Manager
 	display *display.Service
 	access  *access.Service
@@ -64,7 +66,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations())
+	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations())
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 			opened.Close()
 		}
 	}(a)
-	if a.access, err = access.New(access.Options{DB: a.db, Log: log}); err != nil {
+	if a.access, err = access.New(access.Options{DB: a.db, Log: log, LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) }}); err != nil {
 		return nil, err
 	}
 	if a.audit, err = audit.New(audit.Options{DB: a.db, Days: c.AuditDays, Log: log}); err != nil {
@@ -106,6 +108,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Intents: intents, Events: events, Log: log}); err != nil {
 		return nil, err
 	}
+	if a.labs, err = labs.New(labs.Options{DB: a.db, Libvirt: labParts{a.nodes}, Events: events}); err != nil {
+		return nil, err
+	}
 	a.console, err = console.New(console.Options{
 		Hosts: a.hosts, Nodes: a.nodes, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
 	})
@@ -130,7 +135,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, Version: version, Log: log,
 	}
 	if a.guacamole != nil {

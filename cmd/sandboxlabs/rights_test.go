@@ -43,7 +43,7 @@ type routeRow struct {
 	may    string
 	status int    // of +
 	body   any    // of the request
-	target string // what {id} stands for: "node" (its default), "image", "fresh node", "fresh image", or itself
+	target string // what {id} stands for: "node" (its default), "image", "lab", "fresh node", "fresh image", "fresh lab", or itself
 }
 
 // routeTable has a row for every route. What is made for the test alone is used
@@ -150,6 +150,24 @@ var routeTable = map[string]routeRow{
 	"POST /api/networks":          {may: "..xx+xxx++x+xx", status: 422, body: request{"name": "/"}},
 	"DELETE /api/networks/{name}": {may: "..xx+xxx++x+xx", status: 404},
 
+	"GET /api/labs":                                {may: "..++++++++++++", status: 200},
+	"POST /api/labs":                               {may: "..xx+xxx++x+xx", status: 422, body: request{"name": ""}},
+	"GET /api/labs/{id}":                           {may: "..---+++++++++", status: 200, target: "lab"},
+	"PATCH /api/labs/{id}":                         {may: "..---xxx++x+xx", status: 422, target: "lab", body: request{"name": ""}},
+	"DELETE /api/labs/{id}":                        {may: "..---xxx++x+xx", status: 204, target: "fresh lab"},
+	"PUT /api/labs/{id}/nodes/{node}":              {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"x": 0, "y": 0}},
+	"DELETE /api/labs/{id}/nodes/{node}":           {may: "..---xxx++x+xx", status: 200, target: "lab"},
+	"POST /api/labs/{id}/networks":                 {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"x": 0, "y": 0, "host": "nosuch"}},
+	"DELETE /api/labs/{id}/networks/{network}":     {may: "..---xxx++x+xx", status: 422, target: "lab"},
+	"POST /api/labs/{id}/links":                    {may: "..---xxx++x+xx", status: 422, target: "lab", body: request{"from": "1", "to": "2"}},
+	"DELETE /api/labs/{id}/links/{node}/{network}": {may: "..---xxx++x+xx", status: 422, target: "lab"},
+	"PUT /api/labs/{id}/positions":                 {may: "..---xxx++x+xx", status: 204, target: "lab", body: request{"positions": []request{}}},
+	"GET /api/labs/{id}/shares":                    {may: "..---xxx++x+xx", status: 200, target: "lab"},
+	"PUT /api/labs/{id}/shares/users/{name}":       {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"level": "use"}},
+	"DELETE /api/labs/{id}/shares/users/{name}":    {may: "..---xxx++x+xx", status: 404, target: "lab"},
+	"PUT /api/labs/{id}/shares/groups/{name}":      {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"level": "use"}},
+	"DELETE /api/labs/{id}/shares/groups/{name}":   {may: "..---xxx++x+xx", status: 404, target: "lab"},
+
 	"GET /api/hosts": {may: "..xx+xxx++++++", status: 200},
 }
 
@@ -240,6 +258,14 @@ func (s *school) nodeOf(who int, name string) api.Node {
 	return n
 }
 
+// labOf makes a lab of somebody's and returns its id.
+func (s *school) labOf(who int, name string) string {
+	s.t.Helper()
+	var made api.Lab
+	s.call(http.MethodPost, "/api/labs", request{"name": s.name(name)}, http.StatusCreated, &made, s.as(who)...)
+	return made.ID
+}
+
 // imageOf uploads an image of somebody's.
 func (s *school) imageOf(who int, content []byte) api.Image {
 	s.t.Helper()
@@ -284,6 +310,8 @@ func TestEveryRoute(t *testing.T) {
 	node, image := s.nodeOf(owner, "one"), s.imageOf(owner, blank)
 	s.shareWithAll("nodes", node.ID)
 	s.shareWithAll("images", image.ID)
+	drawn := s.labOf(owner, "one")
+	s.shareWithAll("labs", drawn)
 	time.Sleep(time.Until(spent)) // a token's end is a time, and nothing tells of it
 
 	known := map[string]bool{"GET /metrics": true, "GET /api/openapi.json": true, "GET /api/docs": true}
@@ -314,6 +342,12 @@ func TestEveryRoute(t *testing.T) {
 				target = node.ID
 			case "image":
 				target = image.ID
+			case "lab":
+				target = drawn
+			case "fresh lab":
+				if target = drawn; allowed {
+					target = s.labOf(owner, "fresh")
+				}
 			case "fresh node":
 				if target = node.ID; allowed {
 					fresh++

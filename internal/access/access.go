@@ -7,6 +7,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -54,6 +55,9 @@ type Options struct {
 	DB  *gorm.DB         // required; opened with Migrations
 	Log *slog.Logger     // nil discards
 	Now func() time.Time // nil is time.Now
+	// LabNodes returns the ids of the nodes of each lab, by the lab's id; nil:
+	// there are no labs.
+	LabNodes func(ctx context.Context) (map[string][]string, error)
 }
 
 // Service knows accounts, sessions, tokens and tickets. All methods may be called
@@ -68,6 +72,7 @@ type Service struct {
 	attempts *throttle
 	tickets  *ticketBox
 	ledger   *ledger
+	labNodes func(ctx context.Context) (map[string][]string, error)
 	// compare tells whether a password fits a hash; the tests count its calls.
 	compare func(password, hash string) (bool, error)
 	// nobody is the hash that a sign-in to an unknown account is compared with.
@@ -85,6 +90,9 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.LabNodes == nil {
+		o.LabNodes = func(context.Context) (map[string][]string, error) { return map[string][]string{}, nil }
+	}
 	// What is stored has the precision that both databases keep. What is not
 	// keeps Go's monotonic clock, which nobody sets.
 	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
@@ -97,6 +105,7 @@ func New(o Options) (*Service, error) {
 		attempts: newThrottle(o.Now),
 		tickets:  newTicketBox(o.Now),
 		ledger:   newLedger(),
+		labNodes: o.LabNodes,
 		compare:  argon2id.ComparePasswordAndHash,
 		nobody:   unusableHash(),
 	}, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Level is what somebody may do with a node or an image. Each includes those
+// Level is what somebody may do with a node, an image or a lab. Each includes those
 // before it.
 type Level uint8
 
@@ -77,9 +77,10 @@ type Kind string
 const (
 	Node  Kind = "node"
 	Image Kind = "image"
+	Lab   Kind = "lab" // sharing it shares its nodes
 )
 
-// Object is a node or an image, as far as rights depend on it.
+// Object is a node, an image or a lab, as far as rights depend on it.
 type Object struct {
 	Kind  Kind
 	ID    string
@@ -103,8 +104,10 @@ func (s *Service) Rights(ctx context.Context, p Principal) (Rights, error) {
 		return r, nil
 	}
 	var err error
-	r.shares, err = sharedWith(s.db.WithContext(ctx), p.UserID)
-	return r, err
+	if r.shares, err = sharedWith(s.db.WithContext(ctx), p.UserID); err != nil {
+		return Rights{}, err
+	}
+	return r, s.shareNodes(ctx, r.shares)
 }
 
 // AllRights returns the rights of all accounts that may come in.
@@ -140,6 +143,9 @@ func (s *Service) AllRights(ctx context.Context) ([]Rights, error) {
 				g.add(row)
 			}
 		}
+	}
+	if err := s.shareNodes(ctx, slices.Collect(maps.Values(byUser))...); err != nil {
+		return nil, err
 	}
 	all := make([]Rights, len(users))
 	for i, u := range users {

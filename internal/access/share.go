@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"gorm.io/gorm"
@@ -154,4 +155,27 @@ func sharedWith(db *gorm.DB, userID string) (given, error) {
 func (g given) add(r share) {
 	key := sharedObject{r.Kind, r.ObjectID}
 	g[key] = max(g[key], r.Level)
+}
+
+// shareNodes adds to shares of labs those of the nodes in them.
+func (s *Service) shareNodes(ctx context.Context, shares ...given) error {
+	var nodes map[string][]string // by lab; read where somebody has a share of one
+	for _, g := range shares {
+		for object, level := range maps.Clone(g) {
+			if object.kind != Lab {
+				continue
+			}
+			if nodes == nil {
+				var err error
+				if nodes, err = s.labNodes(ctx); err != nil {
+					return err
+				}
+			}
+			for _, id := range nodes[object.id] {
+				node := sharedObject{Node, id}
+				g[node] = max(g[node], level)
+			}
+		}
+	}
+	return nil
 }

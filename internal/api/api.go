@@ -28,6 +28,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -37,6 +38,7 @@ type Options struct {
 	Storage *storagepool.Service
 	Nodes   *domain.Service
 	Jobs    *job.Service
+	Labs    *lab.Service
 	Console *console.Manager
 	Display *display.Service
 	Access  *access.Service
@@ -94,7 +96,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {
@@ -126,6 +128,7 @@ func New(o Options) (*Server, error) {
 	s.registerSnapshots()
 	s.registerDevices()
 	s.registerNetworks()
+	s.registerLabs()
 	s.registerFigures()
 	s.registerGuacamole()
 	s.registerMetrics()

@@ -60,7 +60,7 @@ func (s *Server) recordChanges(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
 		e := s.entry(c, action)
 		if e.TargetID != "" {
-			e.TargetName = s.nameOf(e.TargetKind, e.TargetID) // as it was before
+			e.TargetName = s.nameOf(c.Request().Context(), e.TargetKind, e.TargetID) // as it was before
 		}
 		defer func() { // also when the answer is cut off, which is a panic
 			if !n.recorded {
@@ -134,7 +134,7 @@ func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
 		e.TargetName = n.name
 	}
 	if e.TargetName == "" && e.TargetID != "" {
-		e.TargetName = s.nameOf(e.TargetKind, e.TargetID)
+		e.TargetName = s.nameOf(c.Request().Context(), e.TargetKind, e.TargetID)
 	}
 	s.o.Audit.Record(e)
 }
@@ -147,7 +147,7 @@ func (s *Server) recordOpening(c echo.Context) {
 }
 
 // nameOf is how people call what has that id.
-func (s *Server) nameOf(kind, id string) string {
+func (s *Server) nameOf(ctx context.Context, kind, id string) string {
 	switch kind {
 	case "nodes":
 		if n, err := s.o.Nodes.Node(id); err == nil {
@@ -156,6 +156,10 @@ func (s *Server) nameOf(kind, id string) string {
 	case "images":
 		if img, err := s.o.Storage.Image("", id); err == nil {
 			return img.DisplayName
+		}
+	case "labs":
+		if l, err := s.o.Labs.Lab(ctx, id); err == nil {
+			return l.Name
 		}
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -107,6 +108,10 @@ func (v *eventView) filter(e event.Event) (event.Event, bool) {
 		return e, now || before
 	case job.Job:
 		return e, v.rights.On(jobObject(data)) > access.None
+	case lab.Lab:
+		return e, v.rights.On(labObject(data)) > access.None
+	case lab.Removed:
+		return e, v.rights.On(labObject(data.Lab)) > access.None
 	}
 	return e, e.Type == event.HostChanged || e.Type == event.Reset || v.rights.Role == access.RoleAdmin
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -245,7 +246,7 @@ func (s *Server) registerNodes() {
 		defer release()
 		n, existed, err := s.o.Nodes.Create(ctx, spec)
 		if err == nil && !existed {
-			err = s.o.Access.Forget(ctx, access.Node, n.ID) // the id of an Idempotency-Key is not new each time
+			err = s.forgetNode(ctx, n.ID) // the id of an Idempotency-Key is not new each time
 		}
 		if err != nil {
 			return nil, err
@@ -272,7 +273,7 @@ func (s *Server) registerNodes() {
 		if err := s.o.Nodes.Delete(ctx, in.ID, in.Snapshots); err != nil {
 			return nil, err
 		}
-		return nil, s.o.Access.Forget(ctx, access.Node, in.ID)
+		return nil, s.forgetNode(ctx, in.ID)
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},
@@ -292,6 +293,11 @@ func (s *Server) registerNodes() {
 	})
 	s.registerLifecycle()
 	s.registerTickets()
+}
+
+// forgetNode removes what the database holds of a node that is gone.
+func (s *Server) forgetNode(ctx context.Context, id string) error {
+	return errors.Join(s.o.Access.Forget(ctx, access.Node, id), s.o.Labs.Forget(ctx, id))
 }
 
 // registerLifecycle adds the operations that move a node through its life.

@@ -19,7 +19,7 @@ type rule struct {
 	open  bool         // nobody has to sign in
 	role  access.Role  // the least that is needed; empty: any
 	scope access.Scope // what a token has to be good for; empty: reading
-	on    access.Kind  // the route is about one node or image; empty: it is not
+	on    access.Kind  // the route is about one node, image or lab; empty: it is not
 	level access.Level // what is needed on it
 }
 
@@ -39,6 +39,10 @@ func onNode(level access.Level) rule { return rule{on: access.Node, level: level
 
 // onImage is about the image that {id} names.
 func onImage(level access.Level) rule { return rule{on: access.Image, level: level} }
+
+// onLab is about the lab that {id} names. What it asks of the lab's nodes, the
+// handler looks at.
+func onLab(level access.Level) rule { return rule{on: access.Lab, level: level} }
 
 // rules are those of all routes. A route that is not here is for administrators.
 // What a person may not see is answered as if it were not there; lists and events
@@ -117,6 +121,24 @@ var rules = map[string]rule{
 	"GET /api/networks":           atLeast(access.RoleInstructor, access.ScopeRead),
 	"POST /api/networks":          atLeast(access.RoleInstructor, access.ScopeNodes),
 	"DELETE /api/networks/{name}": atLeast(access.RoleInstructor, access.ScopeNodes),
+
+	"GET /api/labs":                                signedIn, // those that one sees
+	"POST /api/labs":                               atLeast(access.RoleInstructor, access.ScopeNodes),
+	"GET /api/labs/{id}":                           onLab(access.View),
+	"PATCH /api/labs/{id}":                         onLab(access.Manage),
+	"DELETE /api/labs/{id}":                        onLab(access.Manage),
+	"PUT /api/labs/{id}/nodes/{node}":              onLab(access.Manage),
+	"DELETE /api/labs/{id}/nodes/{node}":           onLab(access.Manage),
+	"POST /api/labs/{id}/networks":                 onLab(access.Manage),
+	"DELETE /api/labs/{id}/networks/{network}":     onLab(access.Manage),
+	"POST /api/labs/{id}/links":                    onLab(access.Manage),
+	"DELETE /api/labs/{id}/links/{node}/{network}": onLab(access.Manage),
+	"PUT /api/labs/{id}/positions":                 onLab(access.Manage),
+	"GET /api/labs/{id}/shares":                    onLab(access.Manage),
+	"PUT /api/labs/{id}/shares/users/{name}":       onLab(access.Manage),
+	"DELETE /api/labs/{id}/shares/users/{name}":    onLab(access.Manage),
+	"PUT /api/labs/{id}/shares/groups/{name}":      onLab(access.Manage),
+	"DELETE /api/labs/{id}/shares/groups/{name}":   onLab(access.Manage),
 
 	"GET /api/images":         signedIn, // those that one sees
 	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),
@@ -232,6 +254,9 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 		return err
 	case rule.on == access.Image:
 		_, err := s.imageFor(rights, id, rule.level)
+		return err
+	case rule.on == access.Lab:
+		_, err := s.labFor(c.Request().Context(), rights, id, rule.level)
 		return err
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Share is a right on a node or an image that was given to somebody.
+// Share is a right on a node, an image or a lab that was given to somebody.
 type Share struct {
 	User    string    `json:"user,omitempty" doc:"An account's name; or:"`
 	Group   string    `json:"group,omitempty" doc:"A group's name."`
@@ -21,7 +21,7 @@ type Share struct {
 // ShareTarget is the path of one share. It is exported because huma looks into no
 // other embedded struct.
 type ShareTarget struct {
-	ID   string `path:"id" doc:"Of the node or the image."`
+	ID   string `path:"id" doc:"Of the node, the image or the lab."`
 	Name string `path:"name" maxLength:"64" doc:"Of the account or the group."`
 }
 
@@ -32,7 +32,7 @@ func (s *Server) registerShares() {
 		kind access.Kind
 		path string
 		tag  string
-	}{{access.Node, "/api/nodes/{id}/shares", "nodes"}, {access.Image, "/api/images/{id}/shares", "images"}} {
+	}{{access.Node, "/api/nodes/{id}/shares", "nodes"}, {access.Image, "/api/images/{id}/shares", "images"}, {access.Lab, "/api/labs/{id}/shares", "labs"}} {
 		register(s, huma.Operation{
 			OperationID: "list-" + string(shared.kind) + "-shares", Method: http.MethodGet, Path: shared.path, Summary: "List whom the " + string(shared.kind) + " is shared with", Tags: []string{shared.tag},
 		}, func(ctx context.Context, in *struct {
@@ -68,7 +68,7 @@ func (s *Server) registerShares() {
 			id := string(shared.kind) + "-with-" + to.word
 			register(s, huma.Operation{
 				OperationID: "share-" + id, Method: http.MethodPut, Path: path, Summary: "Share the " + string(shared.kind) + " with a " + to.word + ", or change what it may do", Tags: []string{shared.tag},
-				Description:   "view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.",
+				Description:   "view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.",
 				DefaultStatus: http.StatusNoContent,
 			}, func(ctx context.Context, in *struct {
 				ShareTarget

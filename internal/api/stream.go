@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) registerStreams() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Summary: "Follow all changes (server-sent events)", Tags: []string{"system"},
 		Description: "Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), " +
-			"`host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
+			"`host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: read the lab anew), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
 		Parameters: []*huma.Param{{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"}}},
 		Responses:  map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}},
 	})
@@ -125,6 +126,11 @@ func (s *Server) events(c echo.Context) error {
 	}
 }
 
+// labEvent says which lab; what became of it is to be read.
+type labEvent struct {
+	ID string `json:"id"`
+}
+
 func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 	data := e.Data
 	switch v := data.(type) {
@@ -134,6 +140,10 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 		data = s.image(rights, v)
 	case job.Job:
 		data = jobView(v)
+	case lab.Lab:
+		data = labEvent{v.ID}
+	case lab.Removed:
+		data = labEvent{v.Lab.ID}
 	}
 	text, err := json.Marshal(data)
 	if err != nil {

@@ -163,7 +163,7 @@ func (s *Server) registerUsers() {
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-user", Method: http.MethodDelete, Path: "/api/users/{name}", Summary: "Delete an account that owns nothing", Tags: []string{"access"},
-		Description:   "To keep somebody out who owns nodes or images, disable the account.",
+		Description:   "To keep somebody out who owns nodes, images or labs, disable the account.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
 		a, err := s.o.Access.User(ctx, in.Name)
@@ -171,8 +171,12 @@ func (s *Server) registerUsers() {
 			return nil, err
 		}
 		nodes, images := s.ownedBy(a.Name)
-		if nodes+images > 0 {
-			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes and %d images. Delete them first, or disable the account: whoever got its name next would own them.", a.Name, nodes, images)
+		labs, err := s.labsOf(ctx, a.Name)
+		if err != nil {
+			return nil, err
+		}
+		if nodes+images+labs > 0 {
+			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes, %d images and %d labs. Delete them first, or disable the account: whoever got its name next would own them.", a.Name, nodes, images, labs)
 		}
 		err = s.o.Access.DeleteUser(ctx, a.Name)
 		s.rightsChanged()
@@ -193,6 +197,16 @@ func (s *Server) ownedBy(name string) (nodes, images int) {
 		}
 	}
 	return nodes, images
+}
+
+func (s *Server) labsOf(ctx context.Context, name string) (count int, err error) {
+	labs, err := s.o.Labs.List(ctx)
+	for _, l := range labs {
+		if l.Owner == name {
+			count++
+		}
+	}
+	return count, err
 }
 
 // rightsChanged has Guacamole compared with what people may see now.

@@ -53,6 +53,7 @@ type Network struct {
 // NetworkSpec is what a user asks for: a network that reaches nothing but the
 // nodes on it and, with a subnet, the host.
 type NetworkSpec struct {
+	ID         string // a UUID that nothing has; empty: a new one
 	Name, Host string
 	Subnet     string // empty: the nodes choose their addresses themselves
 	DHCP       bool   // libvirt hands out the subnet's addresses
@@ -144,7 +145,7 @@ func subnetOf(ip libvirtxml.NetworkIP) string {
 // CreateNetwork makes an isolated network, which starts with its host. It fails
 // as a whole, and a crash is undone.
 func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error) {
-	def, err := spec.definition(uuid.NewString())
+	def, err := spec.definition(cmp.Or(spec.ID, uuid.NewString()))
 	if err != nil {
 		return Network{}, err
 	}

@@ -18,6 +18,8 @@ const (
 	ImageRemoved Type = "image.removed"
 	HostChanged  Type = "host.changed"
 	JobChanged   Type = "job.changed"
+	LabChanged   Type = "lab.changed"
+	LabRemoved   Type = "lab.removed"
 	// Reset tells a client that events were lost to it (it was away for longer
 	// than the broker remembers): it must read its lists anew.
 	Reset Type = "reset"

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
+)
+
+// labParts is the hosts' nodes and networks as package lab sees them.
+type labParts struct{ nodes *domain.Service }
+
+var _ labs.Libvirt = labParts{}
+
+// Networks returns the networks of the hosts that answer.
+func (p labParts) Networks(ctx context.Context) ([]labs.Net, error) {
+	networks, err := p.nodes.Networks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes := p.nodes.Nodes()
+	list := make([]labs.Net, len(networks))
+	for i, v := range networks {
+		list[i] = labs.Net{ID: v.ID, Name: v.Name, Host: v.Host, Subnet: v.Subnet, Active: v.Active, DHCP: v.DHCP, Managed: v.Managed, Owner: v.Owner}
+		for _, n := range nodes {
+			if n.Host == v.Host && slices.Contains(n.Networks, v.Name) {
+				list[i].Nodes = append(list[i].Nodes, n.ID)
+			}
+		}
+	}
+	return list, nil
+}
+
+// CreateNetwork makes an isolated network.
+func (p labParts) CreateNetwork(ctx context.Context, n labs.Net) error {
+	_, err := p.nodes.CreateNetwork(ctx, domain.NetworkSpec{ID: n.ID, Name: n.Name, Host: n.Host, Subnet: n.Subnet, DHCP: n.DHCP, Owner: n.Owner})
+	return err
+}
+
+// DeleteNetwork removes a network: who may manage its lab may.
+func (p labParts) DeleteNetwork(ctx context.Context, n labs.Net) error {
+	return p.nodes.DeleteNetwork(ctx, n.Host, n.Name, func(string) bool { return true })
+}
+
+// Attach gives a node a card on a network.
+func (p labParts) Attach(ctx context.Context, node, network string) error {
+	_, err := p.nodes.AddInterface(ctx, node, network)
+	return err
+}
+
+// Detach takes a node's cards on a network away.
+func (p labParts) Detach(ctx context.Context, node, network string) error {
+	cards, err := p.nodes.Interfaces(ctx, node)
+	if err != nil {
+		return err
+	}
+	for _, card := range cards {
+		if card.Network == network {
+			if err := p.nodes.RemoveInterface(ctx, node, card.MAC); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// HostOf tells where a node is.
+func (p labParts) HostOf(node string) (string, error) {
+	n, err := p.nodes.Node(node)
+	return n.Host, err
+}

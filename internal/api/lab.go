@@ -1,0 +1,345 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+)
+
+// LabSummary is a lab in a list.
+type LabSummary struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Owner    string    `json:"owner"`
+	Access   string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
+	Created  time.Time `json:"created"`
+	Nodes    int       `json:"nodes" doc:"How many of its nodes you see."`
+	Running  int       `json:"running" doc:"How many of them are on."`
+	Networks int       `json:"networks"`
+}
+
+// Lab is a lab with all that is in it.
+type Lab struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name"`
+	Owner    string       `json:"owner"`
+	Access   string       `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
+	Created  time.Time    `json:"created"`
+	Nodes    []LabNode    `json:"nodes"`
+	Networks []LabNetwork `json:"networks"`
+}
+
+// LabNode is where a node stands in a lab.
+type LabNode struct {
+	ID string  `json:"id" doc:"The node's id; GET /api/nodes tells of the node."`
+	X  float64 `json:"x" doc:"Pixels from the canvas's origin."`
+	Y  float64 `json:"y"`
+}
+
+// LabNetwork is an isolated network of a lab.
+type LabNetwork struct {
+	ID     string   `json:"id" doc:"libvirt's UUID."`
+	Name   string   `json:"name"`
+	Host   string   `json:"host"`
+	Active bool     `json:"active"`
+	Subnet string   `json:"subnet,omitempty" example:"10.142.7.0/24"`
+	DHCP   bool     `json:"dhcp" doc:"The subnet's addresses are handed out."`
+	Nodes  []string `json:"nodes" doc:"The ids of the lab's nodes that have a card on it."`
+	X      float64  `json:"x"`
+	Y      float64  `json:"y"`
+}
+
+// LabID is the path of a lab. It is exported because huma looks into no other
+// embedded struct.
+type LabID struct {
+	ID string `path:"id"`
+}
+
+type labAnswer struct{ Body Lab }
+
+func labObject(l lab.Lab) access.Object {
+	return access.Object{Kind: access.Lab, ID: l.ID, Owner: l.Owner}
+}
+
+// labFor returns a lab on which somebody has a level.
+func (s *Server) labFor(ctx context.Context, rights access.Rights, id string, level access.Level) (lab.Lab, error) {
+	l, err := s.o.Labs.Lab(ctx, id)
+	if err != nil {
+		return lab.Lab{}, err
+	}
+	switch has := rights.On(labObject(l)); {
+	case has == access.None:
+		return lab.Lab{}, lab.NotFound(id)
+	case has < level:
+		return lab.Lab{}, tooLow(rights, "lab", l.Name, has, level)
+	}
+	return l, nil
+}
+
+// visibleNodes are the nodes of a lab that are there for somebody.
+func (s *Server) visibleNodes(rights access.Rights, l lab.Lab) (list []LabNode, running int) {
+	list = []LabNode{}
+	for _, p := range l.Of(lab.Node) {
+		if n, err := s.nodeFor(rights, p.ID, access.View); err == nil {
+			list = append(list, LabNode{ID: p.ID, X: p.X, Y: p.Y})
+			if n.Active() {
+				running++
+			}
+		}
+	}
+	return list, running
+}
+
+// showLab is a lab as somebody sees it, with what libvirt says of it now.
+func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
+	rights := rightsOf(ctx)
+	l, err := s.o.Labs.Lab(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	nets, err := s.o.Labs.Nets(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	v := Lab{ID: l.ID, Name: l.Name, Owner: l.Owner, Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}}
+	v.Nodes, _ = s.visibleNodes(rights, l)
+	places := l.Of(lab.Network)
+	for _, n := range nets {
+		at := places[slices.IndexFunc(places, func(p lab.Place) bool { return p.ID == n.ID })]
+		on := []string{}
+		for _, node := range v.Nodes {
+			if slices.Contains(n.Nodes, node.ID) {
+				on = append(on, node.ID)
+			}
+		}
+		v.Networks = append(v.Networks, LabNetwork{ID: n.ID, Name: n.Name, Host: n.Host, Active: n.Active, Subnet: n.Subnet, DHCP: n.DHCP, Nodes: on, X: at.X, Y: at.Y})
+	}
+	return &labAnswer{v}, nil
+}
+
+// shownAfter shows a lab after a change of it, or the change's error.
+func (s *Server) shownAfter(ctx context.Context, id string, err error) (*labAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s.showLab(ctx, id)
+}
+
+func (s *Server) registerLabs() {
+	const path = "/api/labs"
+	tags := []string{"labs"}
+	register(s, huma.Operation{
+		OperationID: "list-labs", Method: http.MethodGet, Path: path, Summary: "List the labs by name", Tags: tags,
+	}, func(ctx context.Context, _ *struct{}) (*struct {
+		Body struct {
+			Labs []LabSummary `json:"labs"`
+		}
+	}, error) {
+		list, err := s.o.Labs.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &struct {
+			Body struct {
+				Labs []LabSummary `json:"labs"`
+			}
+		}{}
+		out.Body.Labs = []LabSummary{}
+		rights := rightsOf(ctx)
+		for _, l := range list {
+			if level := rights.On(labObject(l)); level > access.None {
+				nodes, running := s.visibleNodes(rights, l)
+				out.Body.Labs = append(out.Body.Labs, LabSummary{
+					ID: l.ID, Name: l.Name, Owner: l.Owner, Access: level.String(), Created: l.Created,
+					Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
+				})
+			}
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "create-lab", Method: http.MethodPost, Path: path, Summary: "Make an empty lab", Tags: tags,
+		Description:   "A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.",
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			Name string `json:"name" doc:"1 to 64 characters."`
+		}
+	}) (*struct {
+		Location string `header:"Location"`
+		Body     Lab
+	}, error) {
+		l, err := s.o.Labs.Create(ctx, in.Body.Name, rightsOf(ctx).Name)
+		shown, err := s.shownAfter(ctx, l.ID, err)
+		if err != nil {
+			return nil, err
+		}
+		return &struct {
+			Location string `header:"Location"`
+			Body     Lab
+		}{path + "/" + l.ID, shown.Body}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "get-lab", Method: http.MethodGet, Path: path + "/{id}", Summary: "Show a lab", Tags: tags,
+	}, func(ctx context.Context, in *LabID) (*labAnswer, error) { return s.showLab(ctx, in.ID) })
+	register(s, huma.Operation{
+		OperationID: "rename-lab", Method: http.MethodPatch, Path: path + "/{id}", Summary: "Give a lab another name", Tags: tags,
+	}, func(ctx context.Context, in *struct {
+		LabID
+		Body struct {
+			Name string `json:"name"`
+		}
+	}) (*labAnswer, error) {
+		_, err := s.o.Labs.Rename(ctx, in.ID, in.Body.Name)
+		return s.shownAfter(ctx, in.ID, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-lab", Method: http.MethodDelete, Path: path + "/{id}", Summary: "Forget a lab", Tags: tags,
+		Description:   "Its nodes and networks stay. Delete those one by one, before, if they are to go.",
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *LabID) (*struct{}, error) {
+		if err := s.o.Labs.Delete(ctx, in.ID); err != nil {
+			return nil, err
+		}
+		defer s.rightsChanged()
+		return nil, s.o.Access.Forget(ctx, access.Lab, in.ID)
+	})
+	s.registerLabContents(path+"/{id}", tags)
+}
+
+// LabPosition is where something is put on a lab's canvas. It is exported because
+// huma looks into no other embedded struct.
+type LabPosition struct {
+	X float64 `json:"x" doc:"Pixels from the canvas's origin."`
+	Y float64 `json:"y"`
+}
+
+// LabNodeID is the path of a node in a lab; exported as above.
+type LabNodeID struct {
+	LabID
+	Node string `path:"node" doc:"The node's id."`
+}
+
+// LabNetworkID is the path of a network in a lab; exported as above.
+type LabNetworkID struct {
+	LabID
+	Network string `path:"network" doc:"The network's id."`
+}
+
+// registerLabContents adds what changes a lab's nodes, networks and links.
+func (s *Server) registerLabContents(path string, tags []string) {
+	register(s, huma.Operation{
+		OperationID: "add-lab-node", Method: http.MethodPut, Path: path + "/nodes/{node}", Summary: "Take a node into a lab, or move it there", Tags: tags,
+		Description: "It takes the right to manage the node: whom the lab is shared with may use it from then on.",
+	}, func(ctx context.Context, in *struct {
+		LabNodeID
+		Body LabPosition
+	}) (*labAnswer, error) {
+		if _, err := s.nodeFor(rightsOf(ctx), in.Node, access.Manage); err != nil {
+			return nil, err
+		}
+		defer s.rightsChanged()
+		_, err := s.o.Labs.Add(ctx, in.ID, lab.Place{Kind: lab.Node, ID: in.Node, X: in.Body.X, Y: in.Body.Y})
+		return s.shownAfter(ctx, in.ID, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "remove-lab-node", Method: http.MethodDelete, Path: path + "/nodes/{node}", Summary: "Take a node out of a lab; the node stays as it is", Tags: tags,
+	}, func(ctx context.Context, in *LabNodeID) (*labAnswer, error) {
+		defer s.rightsChanged()
+		_, err := s.o.Labs.Remove(ctx, in.ID, lab.Node, in.Node)
+		return s.shownAfter(ctx, in.ID, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "add-lab-network", Method: http.MethodPost, Path: path + "/networks", Summary: "Make an isolated network in a lab", Tags: tags,
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		LabID
+		Body struct {
+			LabPosition
+			Host      string `json:"host,omitempty" doc:"The first host when left out."`
+			Addresses *bool  `json:"addresses,omitempty" doc:"Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs."`
+		}
+	}) (*struct{ Body LabNetwork }, error) {
+		n, err := s.o.Labs.AddNetwork(ctx, in.ID, in.Body.Host, rightsOf(ctx).Name, in.Body.Addresses == nil || *in.Body.Addresses, in.Body.X, in.Body.Y)
+		if err != nil {
+			return nil, err
+		}
+		return &struct{ Body LabNetwork }{LabNetwork{
+			ID: n.ID, Name: n.Name, Host: n.Host, Active: n.Active, Subnet: n.Subnet, DHCP: n.DHCP, Nodes: []string{}, X: in.Body.X, Y: in.Body.Y,
+		}}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-lab-network", Method: http.MethodDelete, Path: path + "/networks/{network}", Summary: "Delete a network of a lab, with the cards that its nodes have on it", Tags: tags,
+	}, func(ctx context.Context, in *LabNetworkID) (*labAnswer, error) {
+		return s.shownAfter(ctx, in.ID, s.o.Labs.DeleteNetwork(ctx, in.ID, in.Network))
+	})
+	register(s, huma.Operation{
+		OperationID: "add-lab-link", Method: http.MethodPost, Path: path + "/links", Summary: "Connect a node to another one, or to a network", Tags: tags,
+		Description: "Between two nodes an isolated network is made, on which addresses are handed out, and both get a network card, also while they run.",
+	}, func(ctx context.Context, in *struct {
+		LabID
+		Body struct {
+			From string `json:"from" doc:"A node's id."`
+			To   string `json:"to" doc:"The id of a node or a network of the lab."`
+		}
+	}) (*labAnswer, error) {
+		rights := rightsOf(ctx)
+		if err := s.manageNodes(ctx, in.ID, in.Body.From, in.Body.To); err != nil {
+			return nil, err
+		}
+		return s.shownAfter(ctx, in.ID, s.o.Labs.Connect(ctx, in.ID, in.Body.From, in.Body.To, rights.Name))
+	})
+	register(s, huma.Operation{
+		OperationID: "remove-lab-link", Method: http.MethodDelete, Path: path + "/links/{node}/{network}", Summary: "Take a node's cards on a network away", Tags: tags,
+	}, func(ctx context.Context, in *struct {
+		LabNodeID
+		Network string `path:"network" doc:"The network's id."`
+	}) (*labAnswer, error) {
+		if err := s.manageNodes(ctx, in.ID, in.Node); err != nil {
+			return nil, err
+		}
+		return s.shownAfter(ctx, in.ID, s.o.Labs.Disconnect(ctx, in.ID, in.Node, in.Network))
+	})
+	register(s, huma.Operation{
+		OperationID: "move-in-lab", Method: http.MethodPut, Path: path + "/positions", Summary: "Move nodes and networks on a lab's canvas", Tags: tags,
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *struct {
+		LabID
+		Body struct {
+			Positions []struct {
+				ID string `json:"id" doc:"Of a node or a network."`
+				LabPosition
+			} `json:"positions" maxItems:"200"`
+		}
+	}) (*struct{}, error) {
+		places := make([]lab.Place, len(in.Body.Positions))
+		for i, p := range in.Body.Positions {
+			places[i] = lab.Place{ID: p.ID, X: p.X, Y: p.Y}
+		}
+		_, err := s.o.Labs.Move(ctx, in.ID, places)
+		return nil, err
+	})
+}
+
+// manageNodes refuses to change those of a lab's nodes that somebody may not.
+func (s *Server) manageNodes(ctx context.Context, id string, nodes ...string) error {
+	l, err := s.o.Labs.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if !l.Has(lab.Node, node) {
+			continue // what it is instead, package lab tells
+		}
+		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+// Package lab keeps labs: nodes and the isolated networks between them, as people
+// draw them.
+//
+// libvirt stays right about nodes, networks and network cards. The tables of this
+// package hold what libvirt has no place for: a lab's name and owner, which nodes
+// and networks it is made of, and where they stand on its canvas. What is gone
+// from libvirt is left out by who shows a lab; its row harms nobody.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Kind is what a lab is made of. Kinds are stored.
+type Kind string
+
+// The kinds.
+const (
+	Node    Kind = "node"
+	Network Kind = "network"
+)
+
+const (
+	// MaxNameLength bounds a lab's name, in characters.
+	MaxNameLength = 64
+	// MaxPlaces is how many nodes and networks a lab may have.
+	MaxPlaces = 200
+	// maxCoordinate bounds positions, in pixels from the canvas's origin.
+	maxCoordinate = 100_000
+)
+
+// Lab is a lab on record.
+type Lab struct {
+	ID      string
+	Name    string
+	Owner   string // an account's name
+	Created time.Time
+	// Places are its nodes and networks.
+	Places []Place
+}
+
+// Place is where a node or a network stands in a lab. X and Y are pixels of the
+// canvas at its natural size.
+type Place struct {
+	Kind Kind
+	ID   string // libvirt's UUID
+	X, Y float64
+}
+
+// Of returns the places of one kind.
+func (l Lab) Of(kind Kind) []Place {
+	var list []Place
+	for _, p := range l.Places {
+		if p.Kind == kind {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// Has tells whether a node or a network is in the lab.
+func (l Lab) Has(kind Kind, id string) bool {
+	for _, p := range l.Places {
+		if p.Kind == kind && p.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// row is a lab as it is stored.
+type row struct {
+	ID      string `gorm:"primaryKey"`
+	Name    string
+	Owner   string
+	Created time.Time
+	Places  []placeRow `gorm:"foreignKey:LabID"`
+}
+
+// TableName names the table.
+func (row) TableName() string { return "labs" }
+
+type placeRow struct {
+	Kind     Kind   `gorm:"primaryKey"`
+	ObjectID string `gorm:"primaryKey"`
+	LabID    string
+	X, Y     float64
+}
+
+// TableName names the table.
+func (placeRow) TableName() string { return "lab_places" }
+
+func (r row) lab() Lab {
+	l := Lab{ID: r.ID, Name: r.Name, Owner: r.Owner, Created: r.Created.UTC()}
+	for _, p := range r.Places {
+		l.Places = append(l.Places, Place{Kind: p.Kind, ID: p.ObjectID, X: p.X, Y: p.Y})
+	}
+	return l
+}
+
+// Options configures a Service; all fields are required.
+type Options struct {
+	// DB was opened with this package's Migrations.
+	DB      *gorm.DB
+	Libvirt Libvirt
+	Events  *event.Broker
+}
+
+// Service keeps the labs. Its methods may be called from any goroutine.
+type Service struct{ o Options }
+
+// New makes a Service. It starts nothing.
+func New(o Options) (*Service, error) {
+	if o.DB == nil || o.Libvirt == nil || o.Events == nil {
+		return nil, errors.New("lab: database, libvirt and events are required")
+	}
+	return &Service{o}, nil
+}
+
+// NotFound is the error of a lab that is not there.
+func NotFound(id string) error {
+	return fault.New(fault.NotFound, "There is no lab %q. `GET /api/labs` lists those that are there.", id)
+}
+
+// List returns all labs by name.
+func (s *Service) List(ctx context.Context) ([]Lab, error) {
+	var rows []row
+	if err := s.o.DB.WithContext(ctx).Preload("Places").Order("name, id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the labs: %w", err)
+	}
+	list := make([]Lab, len(rows))
+	for i, r := range rows {
+		list[i] = r.lab()
+	}
+	return list, nil
+}
+
+// Lab returns one lab; fault.NotFound when there is none.
+func (s *Service) Lab(ctx context.Context, id string) (Lab, error) {
+	if uuid.Validate(id) != nil {
+		return Lab{}, NotFound(id)
+	}
+	var r row
+	err := s.o.DB.WithContext(ctx).Preload("Places").Where("id = ?", id).Take(&r).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Lab{}, NotFound(id)
+	}
+	if err != nil {
+		return Lab{}, fmt.Errorf("read lab %s: %w", id, err)
+	}
+	return r.lab(), nil
+}
+
+// Create puts an empty lab on record.
+func (s *Service) Create(ctx context.Context, name, owner string) (Lab, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return Lab{}, err
+	}
+	r := row{ID: uuid.NewString(), Name: name, Owner: owner, Created: time.Now().UTC().Truncate(time.Microsecond)}
+	if err := s.o.DB.WithContext(ctx).Create(&r).Error; err != nil {
+		return Lab{}, fmt.Errorf("make a lab: %w", err)
+	}
+	s.tell(r.lab())
+	return r.lab(), nil
+}
+
+// Rename gives a lab another name.
+func (s *Service) Rename(ctx context.Context, id, name string) (Lab, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return Lab{}, err
+	}
+	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ?", id).Update("name", name).Error; err != nil {
+		return Lab{}, fmt.Errorf("rename lab %s: %w", id, err)
+	}
+	return s.changed(ctx, id)
+}
+
+// Delete forgets a lab. Its nodes and networks stay.
+func (s *Service) Delete(ctx context.Context, id string) error {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.o.DB.WithContext(ctx).Where("id = ?", id).Delete(&row{}).Error; err != nil {
+		return fmt.Errorf("delete lab %s: %w", id, err)
+	}
+	s.o.Events.Publish(event.LabRemoved, Removed{Lab: l})
+	return nil
+}
+
+// Removed is the data of event.LabRemoved.
+type Removed struct {
+	Lab Lab // as it was
+}
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" || utf8.RuneCountInString(name) > MaxNameLength || len(name) > 4*MaxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fault.Field("name", "A lab's name has 1 to %d characters, none of them a control character.", MaxNameLength)
+	}
+	return name, nil
+}
+
+// Add takes a node into a lab, or moves it there. One that is in another lab is
+// refused with fault.NodeBusy.
+func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return Lab{}, err
+	}
+	if !l.Has(p.Kind, p.ID) && len(l.Places) >= MaxPlaces {
+		return Lab{}, fault.New(fault.Unsupported, "Lab %q has %d nodes and networks, which is as many as a lab may have. Make another lab.", l.Name, len(l.Places))
+	}
+	if err := p.check(); err != nil {
+		return Lab{}, err
+	}
+	put := s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "kind"}, {Name: "object_id"}},
+		DoUpdates: clause.Assignments(map[string]any{"x": p.X, "y": p.Y}),
+		Where:     clause.Where{Exprs: []clause.Expression{clause.Eq{Column: clause.Column{Table: "lab_places", Name: "lab_id"}, Value: id}}},
+	}).Create(&placeRow{Kind: p.Kind, ObjectID: p.ID, LabID: id, X: p.X, Y: p.Y})
+	if put.Error != nil {
+		return Lab{}, fmt.Errorf("place %s %s in lab %s: %w", p.Kind, p.ID, id, put.Error)
+	}
+	if put.RowsAffected == 0 {
+		return Lab{}, fault.New(fault.NodeBusy, "The %s is in another lab. Take it out there first.", p.Kind)
+	}
+	return s.changed(ctx, id)
+}
+
+// Remove takes a node or a network out of a lab; the thing itself stays. No error
+// when it was not there.
+func (s *Service) Remove(ctx context.Context, id string, kind Kind, object string) (Lab, error) {
+	if err := s.o.DB.WithContext(ctx).Where("lab_id = ? AND kind = ? AND object_id = ?", id, kind, object).Delete(&placeRow{}).Error; err != nil {
+		return Lab{}, fmt.Errorf("take %s %s out of lab %s: %w", kind, object, id, err)
+	}
+	return s.changed(ctx, id)
+}
+
+// Forget takes a node out of whichever lab has it: its id may be used again.
+func (s *Service) Forget(ctx context.Context, node string) error {
+	var p placeRow
+	found := s.o.DB.WithContext(ctx).Where("kind = ? AND object_id = ?", Node, node).Limit(1).Find(&p)
+	if found.Error != nil {
+		return fmt.Errorf("forget the place of node %s: %w", node, found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return nil
+	}
+	_, err := s.Remove(ctx, p.LabID, Node, node)
+	return err
+}
+
+// Move moves what is in a lab; places of what is not are passed over.
+func (s *Service) Move(ctx context.Context, id string, places []Place) (Lab, error) {
+	for _, p := range places {
+		if err := p.check(); err != nil {
+			return Lab{}, err
+		}
+	}
+	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, p := range places {
+			if err := tx.Model(&placeRow{}).Where("lab_id = ? AND object_id = ?", id, p.ID).Updates(map[string]any{"x": p.X, "y": p.Y}).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Lab{}, fmt.Errorf("move what is in lab %s: %w", id, err)
+	}
+	return s.changed(ctx, id)
+}
+
+func (p Place) check() error {
+	if math.IsNaN(p.X) || math.IsNaN(p.Y) || math.Abs(p.X) > maxCoordinate || math.Abs(p.Y) > maxCoordinate {
+		return fault.New(fault.Invalid, "A position is at most %d pixels from the canvas's origin.", maxCoordinate)
+	}
+	return nil
+}
+
+// Nodes returns the ids of the nodes of each lab, by the lab's id.
+func (s *Service) Nodes(ctx context.Context) (map[string][]string, error) {
+	var rows []placeRow
+	if err := s.o.DB.WithContext(ctx).Where("kind = ?", Node).Order("object_id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the nodes of the labs: %w", err)
+	}
+	nodes := map[string][]string{}
+	for _, r := range rows {
+		nodes[r.LabID] = append(nodes[r.LabID], r.ObjectID)
+	}
+	return nodes, nil
+}
+
+// changed reads a lab anew, and tells of it.
+func (s *Service) changed(ctx context.Context, id string) (Lab, error) {
+	l, err := s.Lab(ctx, id)
+	if err == nil {
+		s.tell(l)
+	}
+	return l, err
+}
+
+func (s *Service) tell(l Lab) { s.o.Events.Publish(event.LabChanged, l) }

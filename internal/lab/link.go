@@ -1,0 +1,260 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Libvirt is where networks and network cards are. Nodes and networks are named
+// by libvirt's UUIDs, and errors are fault's.
+type Libvirt interface {
+	// Networks returns the networks of the hosts that answer.
+	Networks(ctx context.Context) ([]Net, error)
+	// CreateNetwork makes an isolated network and starts it; fault.Invalid when
+	// its name is taken. With a subnet, addresses are handed out.
+	CreateNetwork(ctx context.Context, n Net) error
+	// DeleteNetwork removes a network that no node is on.
+	DeleteNetwork(ctx context.Context, n Net) error
+	// Attach gives a node a network card; Detach takes those on the network away.
+	Attach(ctx context.Context, node, network string) error
+	Detach(ctx context.Context, node, network string) error
+	// HostOf tells where a node is; fault.NodeNotFound when it is nowhere.
+	HostOf(node string) (string, error)
+}
+
+// Net is a network of a host.
+type Net struct {
+	ID, Name, Host string
+	Subnet         string // "10.7.3.0/24"; empty when libvirt gives it no address
+	Active, DHCP   bool
+	Managed        bool
+	Owner          string
+	Nodes          []string // the ids of those that have a card on it
+}
+
+// tries bounds how many names and subnets are tried for a new network: another
+// request, or another program, may take one at the same moment.
+const tries = 8
+
+// Nets returns a lab's networks that are there.
+func (s *Service) Nets(ctx context.Context, l Lab) ([]Net, error) {
+	all, err := s.o.Libvirt.Networks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(n Net) bool { return !l.Has(Network, n.ID) }), nil
+}
+
+// AddNetwork makes an isolated network in a lab, on the first host for the empty
+// name. With addresses, libvirt hands out those of a subnet that no network has.
+func (s *Service) AddNetwork(ctx context.Context, id, host, owner string, addresses bool, x, y float64) (Net, error) {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return Net{}, err
+	}
+	net := Net{ID: uuid.NewString(), Host: host, Owner: owner, DHCP: addresses}
+	// First on record, so that no crash leaves a network that no lab shows.
+	if _, err := s.Add(ctx, id, Place{Kind: Network, ID: net.ID, X: x, Y: y}); err != nil {
+		return Net{}, err
+	}
+	if err = s.makeNetwork(ctx, l, &net); err == nil {
+		_, err = s.changed(ctx, id)
+		return net, err
+	}
+	if _, undo := s.Remove(context.WithoutCancel(ctx), id, Network, net.ID); undo != nil {
+		err = fmt.Errorf("%w; and it stays on record: %w", err, undo)
+	}
+	return Net{}, err
+}
+
+func (s *Service) makeNetwork(ctx context.Context, l Lab, net *Net) error {
+	var err error
+	for range tries {
+		all, list := s.o.Libvirt.Networks(ctx)
+		if list != nil {
+			return list
+		}
+		net.Name = freeName(l.Name, all)
+		if net.DHCP {
+			if net.Subnet, err = freeSubnet(all); err != nil {
+				return err
+			}
+		}
+		err = s.o.Libvirt.CreateNetwork(ctx, *net)
+		switch code := fault.CodeOf(err); {
+		case err == nil:
+			net.Active = true
+			return nil
+		case code != fault.Invalid && (code != fault.Hypervisor || !net.DHCP):
+			return err // neither the name nor the subnet is to blame
+		}
+	}
+	return err
+}
+
+// freeName makes of a lab's name one for a network that none of the hosts has.
+func freeName(lab string, taken []Net) string {
+	base := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		default:
+			return '-'
+		}
+	}, lab), "-")
+	if base == "" {
+		base = "lab"
+	}
+	base = strings.TrimRight(base[:min(len(base), 40)], "-")
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s-net%d", base, n)
+		if !slices.ContainsFunc(taken, func(other Net) bool { return other.Name == name }) {
+			return name
+		}
+	}
+}
+
+// freeSubnet picks one of 10.128.0.0/9 that no network has. It is drawn, so that two
+// who draw at once rarely get the same.
+func freeSubnet(taken []Net) (string, error) {
+	for range 1000 {
+		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(128 + rand.IntN(128)), byte(rand.IntN(256)), 0}), 24) //nolint:gosec // a place, not a secret
+		if !slices.ContainsFunc(taken, func(other Net) bool {
+			p, err := netip.ParsePrefix(other.Subnet)
+			return err == nil && p.Overlaps(subnet)
+		}) {
+			return subnet.String(), nil
+		}
+	}
+	return "", fault.New(fault.Unsupported, "No subnet is free for another network. Make it without addresses, or delete networks that nobody uses.")
+}
+
+// Connect draws a link from a node of a lab to another one, or to a network of
+// it. Between two nodes it makes an isolated network, half-way between them; each
+// node gets a network card, at once where it runs. A node that is on the network
+// already keeps its card. What fails half-way leaves what is drawn then.
+func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	host, err := s.hostIn(l, "from", from)
+	if err != nil {
+		return err
+	}
+	if from == to {
+		return fault.Field("to", "A link has two ends. Draw it to another node, or to a network.")
+	}
+	net, ends := Net{}, []string{from}
+	if l.Has(Network, to) {
+		if net, err = s.netIn(ctx, l, "to", to); err != nil {
+			return err
+		}
+		if net.Host != host {
+			return fault.Field("to", "The network is on host %q, and the node on host %q: a link stays on one host.", net.Host, host)
+		}
+	} else {
+		other, err := s.hostIn(l, "to", to)
+		if err != nil {
+			return err
+		}
+		if other != host {
+			return fault.Field("to", "The nodes are on hosts %q and %q: a link stays on one host.", host, other)
+		}
+		x, y := l.between(from, to)
+		if net, err = s.AddNetwork(ctx, id, host, owner, true, x, y); err != nil {
+			return err
+		}
+		ends = append(ends, to)
+	}
+	for _, node := range ends {
+		if slices.Contains(net.Nodes, node) {
+			continue
+		}
+		if err := s.o.Libvirt.Attach(ctx, node, net.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Disconnect takes a node's cards on a network of the lab away. The network stays.
+func (s *Service) Disconnect(ctx context.Context, id, node, network string) error {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	if _, err := s.hostIn(l, "node", node); err != nil {
+		return err
+	}
+	net, err := s.netIn(ctx, l, "network", network)
+	if err != nil {
+		return err
+	}
+	return s.o.Libvirt.Detach(ctx, node, net.Name)
+}
+
+// DeleteNetwork removes a network of the lab, and the cards that the lab's nodes
+// have on it. It may be repeated. One with other nodes on it is refused.
+func (s *Service) DeleteNetwork(ctx context.Context, id, network string) error {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	net, err := s.netIn(ctx, l, "network", network)
+	if err != nil {
+		return err
+	}
+	for _, node := range net.Nodes {
+		if l.Has(Node, node) {
+			if err := s.o.Libvirt.Detach(ctx, node, net.Name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.o.Libvirt.DeleteNetwork(ctx, net); err != nil {
+		return err
+	}
+	_, err = s.Remove(ctx, id, Network, network)
+	return err
+}
+
+// hostIn tells on which host a node of the lab is.
+func (s *Service) hostIn(l Lab, field, node string) (string, error) {
+	if !l.Has(Node, node) {
+		return "", fault.Field(field, "There is no node %q in the lab. Add it first.", node)
+	}
+	return s.o.Libvirt.HostOf(node)
+}
+
+func (s *Service) netIn(ctx context.Context, l Lab, field, id string) (Net, error) {
+	nets, err := s.Nets(ctx, l)
+	if err != nil {
+		return Net{}, err
+	}
+	i := slices.IndexFunc(nets, func(n Net) bool { return n.ID == id })
+	if i < 0 {
+		return Net{}, fault.Field(field, "There is no network %q in the lab, or its host does not answer.", id)
+	}
+	return nets[i], nil
+}
+
+// between is the middle of two places.
+func (l Lab) between(a, b string) (x, y float64) {
+	for _, p := range l.Places {
+		if p.Kind == Node && (p.ID == a || p.ID == b) {
+			x, y = x+p.X/2, y+p.Y/2
+		}
+	}
+	return x, y
+}
