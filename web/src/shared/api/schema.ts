@@ -124,7 +124,7 @@ export interface paths {
         };
         /**
          * Follow all changes (server-sent events)
-         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
+         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: read the lab anew), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
          */
         get: operations["events"];
         put?: never;
@@ -364,7 +364,7 @@ export interface paths {
         get?: never;
         /**
          * Share the image with a group, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
          */
         put: operations["share-image-with-group"];
         post?: never;
@@ -385,7 +385,7 @@ export interface paths {
         get?: never;
         /**
          * Share the image with a user, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
          */
         put: operations["share-image-with-user"];
         post?: never;
@@ -449,6 +449,217 @@ export interface paths {
          */
         post: operations["cancel-job"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the labs by name */
+        get: operations["list-labs"];
+        put?: never;
+        /**
+         * Make an empty lab
+         * @description A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.
+         */
+        post: operations["create-lab"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a lab */
+        get: operations["get-lab"];
+        put?: never;
+        post?: never;
+        /**
+         * Forget a lab
+         * @description Its nodes and networks stay. Delete those one by one, before, if they are to go.
+         */
+        delete: operations["delete-lab"];
+        options?: never;
+        head?: never;
+        /** Give a lab another name */
+        patch: operations["rename-lab"];
+        trace?: never;
+    };
+    "/api/labs/{id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connect a node to another one, or to a network
+         * @description Between two nodes an isolated network is made, on which addresses are handed out, and both get a network card, also while they run.
+         */
+        post: operations["add-lab-link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/links/{node}/{network}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a node's cards on a network away */
+        delete: operations["remove-lab-link"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/networks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an isolated network in a lab */
+        post: operations["add-lab-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/networks/{network}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a network of a lab, with the cards that its nodes have on it */
+        delete: operations["delete-lab-network"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/nodes/{node}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Take a node into a lab, or move it there
+         * @description It takes the right to manage the node: whom the lab is shared with may use it from then on.
+         */
+        put: operations["add-lab-node"];
+        post?: never;
+        /** Take a node out of a lab; the node stays as it is */
+        delete: operations["remove-lab-node"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/positions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Move nodes and networks on a lab's canvas */
+        put: operations["move-in-lab"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List whom the lab is shared with */
+        get: operations["list-lab-shares"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/shares/groups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the lab with a group, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         */
+        put: operations["share-lab-with-group"];
+        post?: never;
+        /** Share the lab with a group no more */
+        delete: operations["unshare-lab-with-group"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labs/{id}/shares/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share the lab with a user, or change what it may do
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         */
+        put: operations["share-lab-with-user"];
+        post?: never;
+        /** Share the lab with a user no more */
+        delete: operations["unshare-lab-with-user"];
         options?: never;
         head?: never;
         patch?: never;
@@ -848,7 +1059,7 @@ export interface paths {
         get?: never;
         /**
          * Share the node with a group, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
          */
         put: operations["share-node-with-group"];
         post?: never;
@@ -869,7 +1080,7 @@ export interface paths {
         get?: never;
         /**
          * Share the node with a user, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. Students use at most, viewers view.
+         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
          */
         put: operations["share-node-with-user"];
         post?: never;
@@ -1121,7 +1332,7 @@ export interface paths {
         post?: never;
         /**
          * Delete an account that owns nothing
-         * @description To keep somebody out who owns nodes or images, disable the account.
+         * @description To keep somebody out who owns nodes, images or labs, disable the account.
          */
         delete: operations["delete-user"];
         options?: never;
@@ -1200,6 +1411,25 @@ export interface components {
         "Add-interfaceRequest": {
             /** @description Name of a network of the node's host. */
             network: string;
+        };
+        "Add-lab-linkRequest": {
+            /** @description A node's id. */
+            from: string;
+            /** @description The id of a node or a network of the lab. */
+            to: string;
+        };
+        "Add-lab-networkRequest": {
+            /** @description Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs. */
+            addresses?: boolean;
+            /** @description The first host when left out. */
+            host?: string;
+            /**
+             * Format: double
+             * @description Pixels from the canvas's origin.
+             */
+            x: number;
+            /** Format: double */
+            y: number;
         };
         AuditEntry: {
             /** @description The operation's id, open-console or open-screen; for a command its name. */
@@ -1291,6 +1521,10 @@ export interface components {
              * @description As an account's name.
              * @example class-a
              */
+            name: string;
+        };
+        "Create-labRequest": {
+            /** @description 1 to 64 characters. */
             name: string;
         };
         "Create-networkRequest": {
@@ -1574,6 +1808,17 @@ export interface components {
             model: string;
             network?: string;
         };
+        Item: {
+            /** @description Of a node or a network. */
+            id: string;
+            /**
+             * Format: double
+             * @description Pixels from the canvas's origin.
+             */
+            x: number;
+            /** Format: double */
+            y: number;
+        };
         Job: {
             /** Format: int64 */
             attempt: number;
@@ -1634,6 +1879,81 @@ export interface components {
             /** @enum {string} */
             type: "image" | "node";
         };
+        Lab: {
+            /**
+             * @description What you may do with it.
+             * @enum {string}
+             */
+            access: "view" | "use" | "manage";
+            /** Format: date-time */
+            created: string;
+            id: string;
+            name: string;
+            networks: components["schemas"]["LabNetwork"][];
+            nodes: components["schemas"]["LabNode"][];
+            owner: string;
+        };
+        LabNetwork: {
+            active: boolean;
+            /** @description The subnet's addresses are handed out. */
+            dhcp: boolean;
+            host: string;
+            /** @description libvirt's UUID. */
+            id: string;
+            name: string;
+            /** @description The ids of the lab's nodes that have a card on it. */
+            nodes: string[];
+            /** @example 10.142.7.0/24 */
+            subnet?: string;
+            /** Format: double */
+            x: number;
+            /** Format: double */
+            y: number;
+        };
+        LabNode: {
+            /** @description The node's id; GET /api/nodes tells of the node. */
+            id: string;
+            /**
+             * Format: double
+             * @description Pixels from the canvas's origin.
+             */
+            x: number;
+            /** Format: double */
+            y: number;
+        };
+        LabPosition: {
+            /**
+             * Format: double
+             * @description Pixels from the canvas's origin.
+             */
+            x: number;
+            /** Format: double */
+            y: number;
+        };
+        LabSummary: {
+            /**
+             * @description What you may do with it.
+             * @enum {string}
+             */
+            access: "view" | "use" | "manage";
+            /** Format: date-time */
+            created: string;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            networks: number;
+            /**
+             * Format: int64
+             * @description How many of its nodes you see.
+             */
+            nodes: number;
+            owner: string;
+            /**
+             * Format: int64
+             * @description How many of them are on.
+             */
+            running: number;
+        };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
             nextCursor?: string;
@@ -1664,6 +1984,12 @@ export interface components {
             jobs: components["schemas"]["Job"][];
             /** @description Of the next page; absent on the last one. */
             nextCursor?: string;
+        };
+        "List-lab-sharesResponse": {
+            shares: components["schemas"]["Share"][];
+        };
+        "List-labsResponse": {
+            labs: components["schemas"]["LabSummary"][];
         };
         "List-networksResponse": {
             networks: components["schemas"]["Network"][];
@@ -1698,6 +2024,9 @@ export interface components {
              * @description Bytes of the whole log.
              */
             size: number;
+        };
+        "Move-in-labRequest": {
+            positions: components["schemas"]["Item"][];
         };
         Network: {
             active: boolean;
@@ -1951,6 +2280,9 @@ export interface components {
              */
             uploads?: number;
         };
+        "Rename-labRequest": {
+            name: string;
+        };
         Resized: {
             /** @enum {string} */
             what: "ram" | "cpus" | "disk";
@@ -2017,6 +2349,14 @@ export interface components {
             level: "view" | "use";
         };
         "Share-image-with-userRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
+        "Share-lab-with-groupRequest": {
+            /** @enum {string} */
+            level: "view" | "use";
+        };
+        "Share-lab-with-userRequest": {
             /** @enum {string} */
             level: "view" | "use";
         };
@@ -2830,7 +3170,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -2866,7 +3206,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -2898,7 +3238,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -2934,7 +3274,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -3077,6 +3417,572 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Job"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-labs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-labsResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-lab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-labRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-lab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-lab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rename-lab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rename-labRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-lab-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Add-lab-linkRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-lab-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description The node's id. */
+                node: string;
+                /** @description The network's id. */
+                network: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-lab-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Add-lab-networkRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabNetwork"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-lab-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description The network's id. */
+                network: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "add-lab-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description The node's id. */
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabPosition"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-lab-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description The node's id. */
+                node: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "move-in-lab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Move-in-labRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-lab-shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-lab-sharesResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-lab-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node, the image or the lab. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-lab-with-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-lab-with-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node, the image or the lab. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "share-lab-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node, the image or the lab. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Share-lab-with-userRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "unshare-lab-with-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of the node, the image or the lab. */
+                id: string;
+                /** @description Of the account or the group. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
@@ -4001,7 +4907,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -4037,7 +4943,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -4069,7 +4975,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
@@ -4105,7 +5011,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Of the node or the image. */
+                /** @description Of the node, the image or the lab. */
                 id: string;
                 /** @description Of the account or the group. */
                 name: string;
