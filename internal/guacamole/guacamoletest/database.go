@@ -31,8 +31,9 @@ const role = "sandboxlabs_guacamole"
 
 // Database is Guacamole's database on a server of the test's own.
 type Database struct {
-	t     testing.TB
-	owner string
+	t testing.TB
+	// Owner is the URL for the database's owner.
+	Owner string
 	// URL is for a role that has the rights which the documentation asks for, and
 	// no others.
 	URL string
@@ -47,12 +48,12 @@ const limit = 30 * time.Second // for a statement
 // is not installed.
 func NewDatabase(t testing.TB) *Database {
 	t.Helper()
-	d := &Database{t: t, owner: storetest.Postgres(t)}
+	d := &Database{t: t, Owner: storetest.Postgres(t)}
 	d.Exec(schema)
 	d.Exec(`INSERT INTO guacamole_entity (name, type) VALUES ('guacadmin', 'USER');
 		INSERT INTO guacamole_user (entity_id, password_hash, password_date) SELECT entity_id, sha256('guacadmin'), now() FROM guacamole_entity;
 		INSERT INTO guacamole_system_permission SELECT entity_id, 'ADMINISTER' FROM guacamole_entity`)
-	u, err := url.Parse(d.owner)
+	u, err := url.Parse(d.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func (d *Database) do(f func(ctx context.Context, c *pgx.Conn) error) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	c, err := pgx.Connect(ctx, d.owner)
+	c, err := pgx.Connect(ctx, d.Owner)
 	if err != nil {
 		d.t.Fatal(err)
 	}

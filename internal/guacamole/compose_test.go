@@ -1,0 +1,184 @@
+package guacamole
+
+import (
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
+)
+
+// composeFolder holds the containers' set-up.
+const composeFolder = "../../deploy/compose"
+
+// composeFile is what the tests read of compose.yaml.
+type composeFile struct {
+	Services map[string]struct {
+		Image       string
+		Build       struct{ Context, Dockerfile string }
+		Environment map[string]string
+		Volumes     []string
+		Ports       []string
+		Entrypoint  []string
+		NetworkMode string `yaml:"network_mode"`
+	}
+	Networks map[string]struct {
+		IPAM struct {
+			Config []struct{ Subnet, Gateway string }
+		}
+	}
+	Volumes map[string]any
+}
+
+// The file names what is there, and only secrets that prepare.sh makes; nothing in
+// it listens to other machines.
+func TestComposeFileIsWhole(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(composeFolder, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c composeFile
+	if err := yaml.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	secrets := preparedSecrets(t)
+	for _, m := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(string(text), -1) {
+		if secrets[m[1]] == "" {
+			t.Errorf("prepare.sh makes no %s", m[1])
+		}
+	}
+	if _, err := ParseSecret(secrets["JSON_SECRET_KEY"]); err != nil {
+		t.Errorf("the key that prepare.sh makes: %v", err)
+	}
+	network := c.Networks["guacamole"].IPAM.Config[0]
+	for name, s := range c.Services {
+		if strings.HasSuffix(s.Image, ":latest") || (s.Image != "" && !strings.Contains(s.Image, ":")) {
+			t.Errorf("%s: the image %s has no version", name, s.Image)
+		}
+		for _, port := range s.Ports {
+			if !strings.HasPrefix(port, "127.0.0.1:") {
+				t.Errorf("%s listens at %s", name, port)
+			}
+		}
+		for _, v := range s.Volumes {
+			source, _, _ := strings.Cut(v, ":")
+			if _, named := c.Volumes[source]; named || strings.HasPrefix(source, "/run/") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(composeFolder, source)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if s.Build.Dockerfile == "" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(composeFolder, s.Build.Context, s.Build.Dockerfile)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if g := c.Services["guacd"]; g.NetworkMode != "host" || !slices.Contains(g.Entrypoint, network.Gateway) ||
+		c.Services["guacamole"].Environment["GUACD_HOSTNAME"] != network.Gateway {
+		t.Errorf("guacd and Guacamole do not meet at the bridge's address %s", network.Gateway)
+	}
+	if e := c.Services["sandboxlabs"].Environment; c.Services["guacamole"].Environment["JSON_SECRET_KEY"] != e["SANDBOXLABS_GUACAMOLE_JSON_SECRET"] {
+		t.Error("Guacamole and the service have two keys")
+	}
+}
+
+// preparedSecrets is the .env that prepare.sh makes.
+func preparedSecrets(t *testing.T) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	script, err := os.ReadFile(filepath.Join(composeFolder, "prepare.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "prepare.sh")
+	if err := os.WriteFile(path, script, 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	read := func() string {
+		if out, err := exec.CommandContext(t.Context(), path).CombinedOutput(); err != nil {
+			t.Fatalf("prepare.sh: %v\n%s", err, out)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, ".env"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	text := read()
+	if info, err := os.Stat(filepath.Join(dir, ".env")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the secrets' file: %v %v", err, info.Mode())
+	}
+	if read() != text {
+		t.Error("a second run made other secrets")
+	}
+	secrets := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(line, "#") {
+			secrets[name] = value
+		}
+	}
+	return secrets
+}
+
+// What the containers' PostgreSQL runs at its first start, on a real one: the role
+// that it makes is enough for us, and the known password of Guacamole's first
+// administrator is gone.
+func TestComposeDatabase(t *testing.T) {
+	if _, err := exec.LookPath("psql"); err != nil {
+		t.Skip("psql is not installed: apt-get install postgresql-client")
+	}
+	g := guacamoletest.NewDatabase(t)
+	owner, err := url.Parse(g.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(composeFolder, "role.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rights, role, admin, secret = "/role/guacamole-role.sql", "sandboxlabs_guacamole", `ad'min"$x`, `ro'le"$x`
+	if !strings.Contains(string(script), rights) {
+		t.Fatalf("role.sh does not run %s", rights)
+	}
+	t.Cleanup(func() { g.Exec("DROP OWNED BY " + role + "; DROP ROLE " + role) })
+	path, err := filepath.Abs(filepath.Join(composeFolder, filepath.Base(rights)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(string(script), rights, path))
+	password, _ := owner.User.Password()
+	cmd.Env = append(os.Environ(), "PGHOST="+owner.Hostname(), "PGPORT="+owner.Port(), "PGPASSWORD="+password, "POSTGRES_USER="+owner.User.Username(),
+		"POSTGRES_DB="+strings.TrimPrefix(owner.Path, "/"), "GUACADMIN_PASSWORD="+admin, "SANDBOXLABS_DB_PASSWORD="+secret)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("role.sh: %v\n%s", err, out)
+	}
+	// As Guacamole checks a password.
+	isAdmin := func(password string) bool {
+		return guacamoletest.One[bool](g, `SELECT password_hash = sha256(convert_to($1 || upper(encode(password_salt, 'hex')), 'UTF8'))
+			FROM guacamole_user u JOIN guacamole_entity e USING (entity_id) WHERE e.name = 'guacadmin'`, password)
+	}
+	if !isAdmin(admin) || isAdmin("guacadmin") {
+		t.Error("guacadmin's password is not the one that was made")
+	}
+	owner.User = url.UserPassword(role, secret)
+	l := newLab("ann")
+	s := newService(t, g, l, func(o *Options) { o.Database = owner.String() })
+	l.run(1, "web1", 5901)
+	if s.mustSync(t); g.Connections()["web1"].Parameters["port"] != "5901" {
+		t.Errorf("Guacamole has %+v", g.Connections())
+	}
+	l.halt(1)
+	if s.mustSync(t); len(g.Connections()) != 0 {
+		t.Errorf("Guacamole still has %+v", g.Connections())
+	}
+}
