@@ -35,6 +35,19 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	c.shell("hostname", "greenhouse")
 	c.shell("while [ ! -e /run/seed.done ]; do usleep 100000; done; cat /root/seeded", "grown")
 
+	// The seed is a CD of its own: other media come and go beside it.
+	seed := l.disks(n.ID)[2]
+	if seed.Device != "cdrom" || seed.Bus != "scsi" || !seed.ReadOnly || filepath.Base(seed.File) != n.ID+"-seed.iso" || l.drive(n.ID).File != "" {
+		t.Errorf("the node's disks are %+v", l.disks(n.ID))
+	}
+	iso := l.uploadISO("media.iso")
+	for _, media := range []string{iso.ID, ""} {
+		l.call("PUT", "/api/nodes/"+n.ID+"/media", map[string]any{"image": media}, 200, nil)
+		if got := l.disks(n.ID)[2]; got != seed || (l.drive(n.ID).File == "") != (media == "") {
+			t.Errorf("with the media %q the node's disks are %+v", media, l.disks(n.ID))
+		}
+	}
+
 	l.wantLeaseShown(c, n)
 
 	// What virtlogd recorded from the first byte on is what the viewer saw.

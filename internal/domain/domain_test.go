@@ -30,7 +30,9 @@ func example() build {
 func TestXML(t *testing.T) {
 	kvm := example()
 	kvm.accelerator, kvm.network = "kvm", ""
-	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm} {
+	seeded := example()
+	seeded.seedPath = "/pool/nodes/seed.iso"
+	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm, "seeded": seeded} {
 		got, err := b.xml()
 		if err != nil {
 			t.Fatal(err)
@@ -59,6 +61,7 @@ func TestLibvirtAcceptsTheXML(t *testing.T) {
 	}
 	defer func() { _, _ = conn.Close() }()
 	b := example()
+	b.seedPath = "/pool/nodes/seed.iso"
 	text, err := b.xml()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +70,7 @@ func TestLibvirtAcceptsTheXML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"q35", "/pool/nodes/o.qcow2", "virtio-blk", "virtio-net", "isa-serial", "virtio-rng", "virtio-balloon", "org.qemu.guest_agent.0"} {
+	for _, part := range []string{"q35", "/pool/nodes/o.qcow2", "virtio-blk", "virtio-net", "isa-serial", "virtio-rng", "virtio-balloon", "virtio-scsi", "/pool/nodes/seed.iso", "scsi-cd", "org.qemu.guest_agent.0"} {
 		if !strings.Contains(native, part) {
 			t.Errorf("QEMU's arguments lack %s:\n%s", part, native)
 		}

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"fmt"
+	"path"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -29,9 +30,14 @@ func cdrom(target, file string) libvirtxml.DomainDisk {
 	return disk
 }
 
-// SetMedia puts an ISO image into a node's first optical drive, or takes out what
-// is in it for an empty id; at once where it runs. A node without a drive gets one
-// while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
+// isSeed tells whether a drive holds what cloud-init reads of that node.
+func isSeed(disk libvirtxml.DomainDisk, id string) bool {
+	return disk.Source != nil && disk.Source.File != nil && path.Base(disk.Source.File.File) == id+seedSuffix
+}
+
+// SetMedia puts an ISO image into a node's first optical drive that holds no seed
+// of cloud-init, or takes out what is in it for an empty id; at once where it runs.
+// A node without such a drive gets one while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
 func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error) {
 	return s.change(ctx, id, "change the media of", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -58,7 +64,7 @@ func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error
 		}
 		if def.Devices != nil {
 			for i, disk := range def.Devices.Disks {
-				if disk.Device != "cdrom" {
+				if disk.Device != "cdrom" || isSeed(disk, n.ID) {
 					continue
 				}
 				drive, err := deviceText(text, "disk", i)

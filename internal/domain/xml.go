@@ -68,7 +68,7 @@ func (b build) xml() (string, error) {
 				Source: &libvirtxml.DomainChardevSource{UNIX: &libvirtxml.DomainChardevSourceUNIX{}},
 				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: "org.qemu.guest_agent.0"}},
 			}},
-			Controllers: append(slots(), libvirtxml.DomainController{Type: "usb", Model: "qemu-xhci"}),
+			Controllers: b.controllers(),
 			Inputs:      []libvirtxml.DomainInput{{Type: "tablet", Bus: "usb"}},
 			Graphics: []libvirtxml.DomainGraphic{{VNC: &libvirtxml.DomainGraphicVNC{
 				Port: -1, AutoPort: "yes", Passwd: b.vncPassword,
@@ -102,19 +102,28 @@ func (b build) disks() []libvirtxml.DomainDisk {
 			Format: &libvirtxml.DomainDiskFormat{Type: b.baseFormat}, Source: fileSource(b.basePath), BackingStore: disks[0].BackingStore,
 		}
 	}
+	// Drives of SATA cannot be plugged in while the guest runs, so there always is
+	// one. It comes before the seed's: firmware boots from the first.
+	disks = append(disks, cdrom("sda", b.mediaPath))
 	if b.seedPath != "" {
-		// Not a CD-ROM: q35's are on SATA, for which kernels of cloud images have
-		// no driver.
-		disks = append(disks, libvirtxml.DomainDisk{
-			Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"}, Source: fileSource(b.seedPath),
-			Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"}, ReadOnly: &libvirtxml.DomainDiskReadOnly{},
-		})
+		// On virtio: kernels of cloud images have no driver for SATA.
+		seed := cdrom("sdb", b.seedPath)
+		seed.Target.Bus = "scsi"
+		disks = append(disks, seed)
 	}
-	// Drives of SATA cannot be plugged in while the guest runs, so there always is one.
-	return append(disks, cdrom("sda", b.mediaPath))
+	return disks
 }
 
-// pciSlots is how many devices a node has places for while it runs: some five more
+// controllers are the places for devices, and what the drive of cloud-init hangs on.
+func (b build) controllers() []libvirtxml.DomainController {
+	list := append(slots(), libvirtxml.DomainController{Type: "usb", Model: "qemu-xhci"})
+	if b.seedPath != "" {
+		list = append(list, libvirtxml.DomainController{Type: "scsi", Model: "virtio-scsi"})
+	}
+	return list
+}
+
+// pciSlots is how many devices a node has places for while it runs: four or five more
 // than it has at first. One that is off gets as many as it needs.
 const pciSlots = 12
 
