@@ -243,12 +243,34 @@ type events struct {
 
 func (l *lab) follow() *events {
 	l.t.Helper()
-	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.url("/api/events"), nil)
+	return l.followWith(l.t.Context())
+}
+
+// followWith is follow with further headers, until ctx ends.
+func (l *lab) followWith(ctx context.Context, header ...string) *events {
+	l.t.Helper()
+	res := l.eventStream(ctx, header...)
+	e := &events{t: l.t, fresh: make(chan struct{}, 1), ended: make(chan struct{})}
+	go func() {
+		defer close(e.ended)
+		defer func() { _ = res.Body.Close() }()
+		e.read(res.Body)
+	}()
+	return e
+}
+
+// eventStream opens the stream of events, whose body is to be closed.
+func (l *lab) eventStream(ctx context.Context, header ...string) *http.Response {
+	l.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url("/api/events"), nil)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	if l.token != "" {
 		req.Header.Set("Authorization", "Bearer "+l.token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	res, err := l.client.Do(req)
 	if err != nil {
@@ -257,13 +279,7 @@ func (l *lab) follow() *events {
 	if kind := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || kind != "text/event-stream" {
 		l.t.Fatalf("GET /api/events: status %d, type %q", res.StatusCode, kind)
 	}
-	e := &events{t: l.t, fresh: make(chan struct{}, 1), ended: make(chan struct{})}
-	go func() {
-		defer close(e.ended)
-		defer func() { _ = res.Body.Close() }()
-		e.read(res.Body)
-	}()
-	return e
+	return res
 }
 
 func (e *events) read(r io.Reader) {

@@ -61,3 +61,29 @@ func TestHostHangs(t *testing.T) {
 	until(t, patience, func() string { return "what was cut off is undone; the pool has " + left() }, func() bool { return left() == "" || left() == "\n" })
 	l.stop()
 }
+
+// TestHostThatComesLater starts the service before its libvirtd: it says so, and
+// works when that is there.
+func TestHostThatComesLater(t *testing.T) {
+	t.Parallel()
+	l := newLabApart(t)
+	l.addMicro()
+	l.own.kill()
+	l.launch(nil)
+	l.awaitHealth("degraded")
+	until(t, promptly, said("the host is unreachable"), func() bool { return l.health().Hosts["local"] == "unreachable" })
+	seen := l.follow()
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("early"), "image": "micro"}, refusal{http.StatusServiceUnavailable, "host_unreachable", `Host "local"`})
+	l.own.restart()
+	begun := time.Now()
+	seen.await("the host is there", promptly, func(e serverEvent) bool { return e.kind == "host.changed" && l.health().Hosts["local"] == "connected" })
+	l.awaitHealth("ok")
+	t.Logf("usable %v after libvirtd's start", time.Since(begun).Round(time.Millisecond))
+	w := &witness{l: l, events: l.follow()}
+	n := l.create("later")
+	w.sees("virsh domrename", func() { l.virsh("domrename", n.ID, l.name("renamed")) },
+		func(e serverEvent) bool { return e.node().Name == l.name("renamed") }, func() bool { return l.listed(n.ID).Name == l.name("renamed") })
+	l.delete(n.ID)
+	l.wantSound("a start without libvirtd")
+	l.stop()
+}

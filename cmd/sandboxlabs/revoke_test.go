@@ -60,32 +60,6 @@ func (c *terminal) endsWith(what string, code websocket.StatusCode) {
 	c.t.Logf("%s: closed after %v", what, time.Since(began).Round(time.Millisecond))
 }
 
-// followAs is follow with such headers.
-func (s *school) followAs(header ...string) *events {
-	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url("/api/events"), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		s.t.Fatalf("GET /api/events: status %d", res.StatusCode)
-	}
-	e := &events{t: s.t, fresh: make(chan struct{}, 1), ended: make(chan struct{})}
-	go func() {
-		defer close(e.ended)
-		defer func() { _ = res.Body.Close() }()
-		e.read(res.Body)
-	}()
-	return e
-}
-
 func (e *events) endsSoon(what string) {
 	e.t.Helper()
 	select {
@@ -106,7 +80,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	n, other := s.nodeOf(owner, "shared"), s.nodeOf(owner, "secret")
 
 	// Shares: what is given is seen at once, what is taken back is gone.
-	seen := s.followAs(s.as(student)...)
+	seen := s.followWith(t.Context(), s.as(student)...)
 	s.share("nodes", n.ID, "users/ann", "use")
 	seen.await("the node is there", soon, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Access == "use" })
 	typing, looking := s.watch(n.ID, s.as(student)...), s.watchAt(url.Values{"nodeId": {n.ID}, "readonly": {"true"}}, s.as(student)...)
@@ -143,7 +117,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	}
 	byTicket := s.watchAt(url.Values{"nodeId": {n.ID}, "ticket": {ticket("Cookie", cookie)}})
 	late := ticket("Cookie", cookie)
-	eventsOfSession := s.followAs("Cookie", cookie)
+	eventsOfSession := s.followWith(t.Context(), "Cookie", cookie)
 	s.call(http.MethodPost, "/api/auth/logout", nil, http.StatusNoContent, nil, "Cookie", cookie)
 	bySession.endsWith("signed out", 4401)
 	byTicket.endsWith("signed out, by ticket", 4401)
