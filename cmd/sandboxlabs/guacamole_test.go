@@ -270,15 +270,32 @@ func TestGuacamoleObeysRights(t *testing.T) {
 		})
 		t.Logf("%s: in Guacamole after %v", what, time.Since(began).Round(time.Millisecond))
 	}
-	readers("made", "admin", s.name("owner"))
+	readers("made", "admin", "owner")
 	s.share("nodes", n.ID, "users/view", "view")
 	s.share("nodes", n.ID, "users/use", "use")
-	readers("shared", "admin", s.name("owner"), s.name("use"))
+	readers("shared", "admin", "owner", "use")
 	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", "the right to use it"}, s.as(studentView)...)
-	s.call(http.MethodPatch, "/api/users/"+s.name("use"), request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
-	readers("a viewer now", "admin", s.name("owner"))
-	s.call(http.MethodPatch, "/api/users/"+s.name("owner"), request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
+	s.call(http.MethodPatch, "/api/users/use", request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
+	readers("a viewer now", "admin", "owner")
+	s.call(http.MethodPatch, "/api/users/use", request{"role": "student"}, http.StatusOK, nil, s.as(admin)...)
+	readers("a student again", "admin", "owner", "use")
+	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/use", nil, http.StatusNoContent, nil, s.as(owner)...)
+	readers("not shared any more", "admin", "owner")
+	s.call(http.MethodPatch, "/api/users/owner", request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
 	readers("disabled", "admin")
+	s.call(http.MethodPatch, "/api/users/owner", request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
+	readers("enabled", "admin", "owner")
+
+	// An account that is deleted leaves no user behind, that somebody else of its
+	// name would be.
+	users := func() []string {
+		return guacamoletest.One[[]string](g, "SELECT array_agg(name ORDER BY name) FROM guacamole_entity")
+	}
+	before := users()
+	s.call(http.MethodDelete, "/api/users/use", nil, http.StatusNoContent, nil, s.as(admin)...)
+	until(t, promptly, func() string { return fmt.Sprintf("of the users %q the deleted is gone: %q", before, users()) }, func() bool {
+		return slices.Contains(before, "use") && slices.Equal(users(), slices.DeleteFunc(slices.Clone(before), func(name string) bool { return name == "use" }))
+	})
 }
 
 func TestGuacamoleIsOffByDefault(t *testing.T) {
