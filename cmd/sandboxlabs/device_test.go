@@ -27,7 +27,7 @@ func (l *lab) disks(id string) []api.Disk {
 func (l *lab) uploadISO(name string) api.Image {
 	l.t.Helper()
 	n := api.Node{}
-	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("seeded"), "image": "micro", "cloudInit": request{"hostname": "x"}}, http.StatusCreated, &n)
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("recipe"), "image": "micro", "cloudInit": request{"hostname": "x"}}, http.StatusCreated, &n)
 	file := filepath.Join(l.t.TempDir(), name)
 	l.virsh("vol-download", "--pool", l.nodesPool(), n.ID+"-seed.iso", file)
 	l.delete(n.ID)
@@ -50,14 +50,15 @@ func TestDevices(t *testing.T) {
 	takeGuest(t)
 	network := l.name("net")
 	t.Cleanup(func() {
-		for _, name := range []string{network, network + "-dhcp"} {
+		for _, name := range []string{l.name("net"), l.name("net-dhcp")} {
 			_, _ = l.tryVirsh("net-destroy", name)
 			_, _ = l.tryVirsh("net-undefine", name)
 		}
 	})
 	var made api.Network
-	l.call(http.MethodPost, "/api/networks", request{"name": network}, http.StatusCreated, &made)
-	if !made.Active || !made.Managed || made.Kind != "isolated" || made.DHCP || made.Subnet != "" || made.Owner != "local" {
+	isolated := somewhere()
+	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": isolated + "0/24"}, http.StatusCreated, &made)
+	if !made.Active || !made.Managed || made.Kind != "isolated" || made.DHCP || made.Subnet != isolated+"0/24" || made.Owner != "local" {
 		t.Errorf("the network is %+v", made)
 	}
 	l.refused(http.MethodPost, "/api/networks", request{"name": network}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already a network"})
@@ -93,8 +94,17 @@ func TestDevices(t *testing.T) {
 	l.refused(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": "micro"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "an ISO image is needed"})
 
 	ca := l.boot(a.ID)
-	ca.shell("ip link set eth0 up; ip addr flush dev eth0; ip addr add 10.99.7.1/24 dev eth0; echo up", "up")
-	cb.shell("until [ -e /sys/class/net/eth1 ]; do usleep 100000; done; ip link set eth1 up; ip addr add 10.99.7.2/24 dev eth1; ping -c 1 -W 20 10.99.7.1", "1 packets received")
+	ca.shell("killall udhcpc; ip link set eth0 up; ip addr flush dev eth0; ip addr add "+isolated+"10/24 dev eth0; echo up", "up")
+	cb.shell("until [ -e /sys/class/net/eth1 ]; do usleep 100000; done; ip link set eth1 up; ip addr add "+isolated+"11/24 dev eth1; ping -c 1 -W 20 "+isolated+"10", "1 packets received")
+
+	// Nobody leased a its address: its agent tells, and without one the host has seen it.
+	l.wantAddress(a.ID, isolated+"10")
+	ca.shell("killall qemu-ga; ip addr flush dev eth0; ip addr add "+isolated+"12/24 dev eth0; ping -c 1 -W 20 "+isolated+"1", "1 packets received")
+	if _, err := l.tryVirsh("domifaddr", a.ID, "--source", "arp"); err != nil {
+		t.Logf("libvirt cannot read this host's ARP table, so nothing was tried with it: %v", err)
+	} else {
+		l.wantAddress(a.ID, isolated+"12")
+	}
 
 	// And out again.
 	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": ""}, http.StatusOK, &b)
@@ -119,15 +129,15 @@ func TestDevices(t *testing.T) {
 	}
 
 	// One on which libvirt hands out addresses, of a subnet that is this run's own.
-	subnet := fmt.Sprintf("10.%d.%d.0/24", 100+rand.IntN(100), rand.IntN(256)) //nolint:gosec // a place, not a secret
-	l.call(http.MethodPost, "/api/networks", request{"name": network + "-dhcp", "subnet": subnet, "dhcp": true}, http.StatusCreated, &made)
-	if !made.Active || !made.DHCP || made.Subnet != subnet || made.Kind != "isolated" {
+	network, subnet := network+"-dhcp", somewhere()
+	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": subnet + "0/24", "dhcp": true}, http.StatusCreated, &made)
+	if !made.Active || !made.DHCP || made.Subnet != subnet+"0/24" || made.Kind != "isolated" {
 		t.Errorf("the network with DHCP is %+v", made)
 	}
-	if text := l.virsh("net-dumpxml", network+"-dhcp"); !strings.Contains(text, "<range start='"+strings.TrimSuffix(subnet, "0/24")+"2'") || strings.Contains(text, "<forward") {
+	if text := l.virsh("net-dumpxml", network); !strings.Contains(text, "<range start='"+subnet+"2'") || strings.Contains(text, "<forward") {
 		t.Errorf("libvirt has the network as\n%s", text)
 	}
-	l.call(http.MethodDelete, "/api/networks/"+network+"-dhcp", nil, http.StatusNoContent, nil)
+	l.call(http.MethodDelete, "/api/networks/"+network, nil, http.StatusNoContent, nil)
 
 	// A node to install on: an empty disk, and the image in its drive.
 	var n api.Node
@@ -144,6 +154,21 @@ func TestDevices(t *testing.T) {
 	}
 	l.delete(n.ID)
 	l.stop()
+}
+
+// somewhere is the beginning of a subnet's addresses that is most likely free.
+func somewhere() string {
+	return fmt.Sprintf("10.%d.%d.", 100+rand.IntN(100), rand.IntN(256)) //nolint:gosec // a place, not a secret
+}
+
+// wantAddress waits until a node shows that address.
+func (l *lab) wantAddress(id, address string) {
+	l.t.Helper()
+	var last []string
+	until(l.t, patience, func() string { return fmt.Sprintf("the node has the address %s; it has %q", address, last) }, func() bool {
+		last = l.node(id).Addresses
+		return slices.Contains(last, address)
+	})
 }
 
 // drive is a node's optical drive.
