@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -110,9 +112,12 @@ func TestVirshIsSeen(t *testing.T) {
 	d.Memory.Value, d.CurrentMemory.Value = 320<<10, 320<<10
 	d.VCPU.Value = 2
 	d.VCPU.Current = 1
-	w.sees("virsh define (edit)", func() { l.define(d) },
+	w.sees("virsh define", func() { l.define(d) },
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 320 },
 		func() bool { return l.listed(n.ID).Resources.RAM == 320 })
+	w.sees("virsh edit", func() { l.virshEdit(n.ID, "s/>327680</>335872</") },
+		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 328 },
+		func() bool { return l.listed(n.ID).Resources.RAM == 328 })
 	// libvirt tells nobody of these: they are seen by looking.
 	silently := func(what string, shown func(api.Node) bool, args ...string) {
 		t.Helper()
@@ -172,6 +177,16 @@ func TestVirshIsSeen(t *testing.T) {
 	l.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"})
 	t.Logf("the slowest of all: %v", w.worst)
 	l.stop()
+}
+
+// virshEdit edits a domain's XML with virsh, and with sed for an editor.
+func (l *lab) virshEdit(domain, script string) {
+	l.t.Helper()
+	cmd := exec.CommandContext(l.t.Context(), "virsh", "-q", "-c", l.uri(), "edit", domain)
+	cmd.Env = append(os.Environ(), `EDITOR=sed -i "`+script+`"`)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.t.Fatalf("virsh edit: %v: %s", err, out)
+	}
 }
 
 // TestForeignDomains leaves what others defined theirs, until it is adopted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,11 +34,13 @@ type glimpse uint64
 
 var glimpseSeed = maphash.MakeSeed()
 
-// compareLoop looks at a host's domains again and again until ctx ends.
+// compareLoop looks at a host's domains again and again until ctx ends. It waits
+// for domains that are being started, and holds up nothing else.
 func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 	f := s.inv.feeds[h.Name()]
 	wait := minLookWait
 	var costs []time.Duration
+	var seen map[string]glimpse // of the last look; nil before the first
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,16 +51,26 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 		if h.Status().State != hypervisor.Connected || !f.isKnown() {
 			continue
 		}
-		done := make(chan time.Duration, 1)
-		f.noteCompare(done)
-		select {
-		case took := <-done:
-			costs = append(costs, took)
-			costs = costs[max(0, len(costs)-looksKept):]
-			wait = min(max(wait, lookShare*slices.Min(costs)), maxLookWait)
-		case <-ctx.Done():
-			return
+		f.settleSuspects()
+		began := time.Now()
+		var now map[string]glimpse
+		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
+			now, err = glimpses(conn)
+			return err
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				s.o.Log.Warn("the domains could not be looked at", "host", h.Name(), "error", err)
+			}
+			continue
 		}
+		costs = append(costs, time.Since(began))
+		costs = costs[max(0, len(costs)-looksKept):]
+		wait = min(max(minLookWait, lookShare*slices.Min(costs)), maxLookWait)
+		if seen != nil { // else all were just read
+			f.noteOdd(differing(seen, now))
+		}
+		seen = now
 	}
 }
 
@@ -76,11 +87,15 @@ func (s *Service) Differences(host string) uint64 {
 	return f.differences
 }
 
-// noteCompare asks for a look at all domains; done, which has room, gets how long
-// it took.
-func (f *feed) noteCompare(done chan time.Duration) {
+// noteOdd asks for nodes to be read that look otherwise than before.
+func (f *feed) noteOdd(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
 	f.mu.Lock()
-	f.compare = done
+	for _, id := range ids {
+		f.odd[id] = true
+	}
 	f.mu.Unlock()
 	f.wakeUp()
 }
@@ -107,33 +122,20 @@ func (f *feed) settleSuspects() {
 	}
 }
 
-// compareAll looks at all domains, and reads those that look otherwise.
-func (inv *inventory) compareAll(conn *libvirt.Connect, f *feed) error {
-	f.settleSuspects()
-	host := f.host.Name()
-	now, err := glimpses(conn)
-	if err != nil {
-		return err
-	}
-	before := f.seen
-	f.seen = now
-	if before == nil {
-		return nil // the first look: all were just read
-	}
-	look := maps.Clone(before)
+// differing lists the domains that look otherwise than before, came or went.
+func differing(before, now map[string]glimpse) []string {
+	var ids []string
 	for id, g := range now {
-		if old, known := look[id]; known && old == g {
-			delete(look, id)
-		} else {
-			look[id] = g
+		if old, known := before[id]; !known || old != g {
+			ids = append(ids, id)
 		}
 	}
-	for id := range look {
-		if inv.readOne(conn, host, id) {
-			f.suspect(id)
+	for id := range before {
+		if _, there := now[id]; !there {
+			ids = append(ids, id)
 		}
 	}
-	return nil
+	return ids
 }
 
 // glimpses takes one of each domain. A domain that vanishes meanwhile has none.

@@ -42,18 +42,17 @@ type feed struct {
 	known   bool // all domains were read since the host was connected last
 	all     bool
 	dirty   map[string]bool
-	waiting []chan struct{}    // closed when all of the above was read
-	compare chan time.Duration // not nil: all domains are to be looked at; see compareAll
+	odd     map[string]bool // those that look otherwise, though no event may have told
+	waiting []chan struct{} // closed when all of the above was read
 
 	suspects    map[string]time.Time // see suspect
 	differences uint64
-	seen        map[string]glimpse // of the last look; run alone uses it
 }
 
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
 	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
-		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}, suspects: map[string]time.Time{}}
+		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}, odd: map[string]bool{}, suspects: map[string]time.Time{}}
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
 	return inv
@@ -131,11 +130,10 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		case <-f.wake:
 		}
 		f.mu.Lock()
-		all, dirty, waiting, compare := f.all, f.dirty, f.waiting, f.compare
-		f.all, f.dirty, f.waiting, f.compare = false, map[string]bool{}, nil, nil
+		all, dirty, odd, waiting := f.all, f.dirty, f.odd, f.waiting
+		f.all, f.dirty, f.odd, f.waiting = false, map[string]bool{}, map[string]bool{}, nil
 		f.mu.Unlock()
 
-		began := time.Now()
 		err := f.host.Do(ctx, func(conn *libvirt.Connect) error {
 			if all {
 				if err := inv.readAll(conn, f); err != nil {
@@ -147,9 +145,10 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 			for id := range dirty {
 				inv.readOne(conn, f.host.Name(), id)
 			}
-			if compare != nil {
-				began = time.Now()
-				return inv.compareAll(conn, f)
+			for id := range odd {
+				if !dirty[id] && inv.readOne(conn, f.host.Name(), id) {
+					f.suspect(id)
+				}
 			}
 			return nil
 		})
@@ -159,9 +158,6 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		}
 		for _, w := range waiting {
 			close(w)
-		}
-		if compare != nil {
-			compare <- time.Since(began)
 		}
 	}
 }
