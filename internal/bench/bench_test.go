@@ -29,14 +29,24 @@ func TestBench(t *testing.T) {
 	}
 	before := load()
 	r := newRig(ctx, t)
-	base := r.uploadBlank(ctx)
 	var report table
-	nodes := r.benchCreate(ctx, &report, base)
-	nodes = r.benchList(ctx, &report, base, nodes)
-	r.removeNodes(ctx, nodes)
-	r.removeImage(ctx, base)
-	r.benchUpload(ctx, &report)
-	r.benchConsole(ctx, &report)
+	for _, part := range []struct {
+		name string
+		run  func()
+	}{
+		{"nodes", func() {
+			base := r.uploadBlank(ctx)
+			nodes := r.benchCreate(ctx, &report, base)
+			r.removeNodes(ctx, r.benchList(ctx, &report, base, nodes))
+			r.removeImage(ctx, base)
+		}},
+		{"upload", func() { r.benchUpload(ctx, &report) }},
+		{"console", func() { r.benchConsole(ctx, &report) }},
+	} {
+		if only := os.Getenv("BENCH_ONLY"); only == "" || only == part.name {
+			part.run()
+		}
+	}
 	r.findNothing(ctx)
 
 	text := fmt.Sprintf("# Benchmark\n\n%s\n\n%s\n%s", machine(ctx, t, before), report.markdown(), notes)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 	echoes     = 150 // in each round
 	echoPause  = 20 * time.Millisecond
 
-	floodRounds = 2
+	floodRounds = 3
 	floodWarmUp = time.Second
 	floodTime   = 6 * time.Second
 
@@ -157,9 +158,12 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	var virshRates times
 	for range floodRounds {
 		virshRates = append(virshRates, r.flood(r.virshConsole(ctx, node.ID)))
+		r.t.Logf("output, virsh console: %s", rate(virshRates[len(virshRates)-1]))
 		for i, n := range viewers {
 			others := r.crowd(ctx, node.ID, n-1)
+			before := r.cpuTime()
 			rates[i] = append(rates[i], r.flood(r.dialConsole(ctx, node.ID)))
+			r.t.Logf("output, %d watching: %s, and the service takes %.0f %% of a CPU", n, rate(rates[i][len(rates[i])-1]), 100*(r.cpuTime()-before).Seconds()/(floodWarmUp+floodTime).Seconds())
 			others()
 		}
 	}
@@ -168,6 +172,24 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	}
 	r.do(ctx, http.MethodDelete, "/api/nodes/"+node.ID, nil, http.StatusNoContent, nil)
 	r.removeImage(ctx, micro)
+}
+
+// cpuTime is what the service has used (proc(5)), in hundredths of a second.
+func (r *rig) cpuTime() (used time.Duration) {
+	r.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.service.Process.Pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	for _, f := range fields[11:13] { // utime and stime
+		ticks, err := strconv.Atoi(string(f))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		used += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	return used
 }
 
 func rate(perMB time.Duration) string {
