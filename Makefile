@@ -78,6 +78,11 @@ test-web: build micro ## The browser UI's unit tests and its tests in Chromium
 test-image: micro ## Boot the micro image and try what it promises
 	$(WITH_LIBVIRT) images/micro/test.sh $(MICRO)
 
+.PHONY: test-debian
+test-debian: build ## Build a Debian image and boot it: its own cloud-init takes what a node is told; as root, some minutes
+	images/debian/build.sh images/build/debian.qcow2
+	SANDBOXLABS_DEBIAN_IMAGE=$(CURDIR)/images/build/debian.qcow2 $(WITH_LIBVIRT) go test -count=1 -timeout 1h -v -run 'TestDebian$$' ./cmd/sandboxlabs
+
 .PHONY: lint
 lint: setup-test web ## Check format, style, known weaknesses and types
 	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }

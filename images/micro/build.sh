@@ -9,6 +9,8 @@ set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
 
 recipe=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=images/disk.sh
+. "$recipe/../disk.sh"
 readonly disk_mib=512 limit_mib=40
 
 # What it takes to find the root filesystem; then what a running guest uses; then drivers that
@@ -80,7 +82,7 @@ fingerprint() {
 	{
 		echo "$1"
 		cd "$recipe"
-		find build.sh grub initramfs rootfs -type f -printf '%m %p\n' -exec sha256sum {} + | sort
+		find ../disk.sh ../grub build.sh initramfs rootfs -type f -printf '%m %p\n' -exec sha256sum {} + | sort
 	} | sha256sum | cut -d ' ' -f 1
 }
 
@@ -202,29 +204,12 @@ make_rootfs() {
 	chmod 600 "$root/etc/shadow"
 }
 
-# make_disk OUT writes a disk with GRUB in the gap before its one partition, laid down by hand:
-# grub-install would want a mounted filesystem.
+# make_disk OUT writes the image.
 make_disk() {
-	local grub=$work/packages/usr/lib/grub/i386-pc
-	truncate -s "$((disk_mib - 1))M" "$work/root.img"
-	# GRUB reads neither a stored checksum seed nor orphan files; no lazy work is left to every overlay.
 	# shellcheck disable=SC2016 # expanded by the inner shell
-	fakeroot -- sh -c 'chown -R 0:0 "$1" && mkfs.ext4 -q -F -L root -m 0 -O ^metadata_csum_seed,^orphan_file \
-		-J size=4 -E lazy_itable_init=0,lazy_journal_init=0 -d "$1" "$2"' sh "$work/rootfs" "$work/root.img"
-	truncate -s "${disk_mib}M" "$work/disk.raw"
-	echo 'start=2048, type=83, bootable' | sfdisk -q "$work/disk.raw"
-	dd if="$work/root.img" of="$work/disk.raw" bs=1M seek=1 conv=notrunc,sparse status=none
-
-	# The prefix names no disk, so GRUB takes the one that the firmware booted.
-	grub-mkimage -d "$grub" -O i386-pc -p '(,msdos1)/boot/grub' -c "$recipe/grub/early.cfg" -o "$work/core.img" \
-		biosdisk part_msdos ext2 linux normal boot configfile serial terminal echo
-	[ "$(stat -c %s "$work/core.img")" -le $((2047 * 512)) ] || die "GRUB does not fit before the partition"
-	dd if="$grub/boot.img" of="$work/disk.raw" bs=440 count=1 conv=notrunc status=none
-	dd if="$work/core.img" of="$work/disk.raw" bs=512 seek=1 conv=notrunc status=none
-
-	qemu-img convert -c -O qcow2 "$work/disk.raw" "$work/out.qcow2"
+	fakeroot -- bash -ec 'chown -R 0:0 "$2"; . "$1/../disk.sh"; make_root "$2" "$3" "$4"' bash "$recipe" "$work/rootfs" "$work/root.img" $((disk_mib - 1))
+	lay_disk "$work" "$work/packages/usr/lib/grub/i386-pc" "$disk_mib"
 	[ "$(stat -c %s "$work/out.qcow2")" -le $((limit_mib << 20)) ] || die "the image is larger than $limit_mib MiB"
-	chmod 644 "$work/out.qcow2"
 	mv "$work/out.qcow2" "$1"
 }
 
