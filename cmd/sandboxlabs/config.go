@@ -23,6 +23,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
@@ -56,6 +57,9 @@ type config struct {
 	MaxUploadBytes      int64         // 1 MiB or more
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
+
+	Settings []api.Setting // all of this for people, without secrets
+	File     string        // that was read; empty: none
 }
 
 // addConfigFlags declares the options, their defaults and their meaning: the
@@ -85,27 +89,45 @@ func addConfigFlags(f *pflag.FlagSet) {
 // loadConfig reads the options and checks them.
 func loadConfig(flags *pflag.FlagSet) (config, error) {
 	k := koanf.New(".")
-	if err := loadFile(k, flags); err != nil {
+	path, err := loadFile(k, flags)
+	if err != nil {
 		return config{}, err
 	}
+	inFile, inEnv := k.Raw(), koanf.New(".")
 	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
 		return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-"), value
 	}})
-	if err := k.Load(fromEnv, nil); err != nil {
+	if err := inEnv.Load(fromEnv, nil); err != nil {
+		return config{}, err
+	}
+	if err := k.Merge(inEnv); err != nil {
 		return config{}, err
 	}
 	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
 		return config{}, err
 	}
-	return parseConfig(k)
+	c, err := parseConfig(k)
+	c.File = path
+	c.Settings = settingsOf(k, func(name string) string {
+		switch {
+		case flags.Changed(name):
+			return "flag"
+		case inEnv.Exists(name):
+			return "environment"
+		case inFile[name] != nil:
+			return "file"
+		default:
+			return "default"
+		}
+	})
+	return c, err
 }
 
-// loadFile reads the YAML file, and refuses options that do not exist: a typing
-// error must not go unnoticed.
-func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
-	path, err := flags.GetString("config")
-	if err != nil {
-		return err
+// loadFile reads the YAML file, if there is one, and tells which. It refuses options
+// that do not exist: a typing error must not go unnoticed.
+func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) (path string, err error) {
+	if path, err = flags.GetString("config"); err != nil {
+		return "", err
 	}
 	if path == "" {
 		path = os.Getenv(envPrefix + "CONFIG")
@@ -113,18 +135,18 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) error {
 	if path == "" {
 		path = defaultConfigFile
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return "", nil
 		}
 	}
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return fmt.Errorf("read the configuration %s: %w", path, err)
+		return "", fmt.Errorf("read the configuration %s: %w", path, err)
 	}
 	for name := range k.Raw() {
 		if flags.Lookup(name) == nil || name == "config" {
-			return fmt.Errorf("%s: there is no option %q; `sandboxlabs serve --help` lists them", path, name)
+			return "", fmt.Errorf("%s: there is no option %q; `sandboxlabs serve --help` lists them", path, name)
 		}
 	}
-	return nil
+	return path, nil
 }
 
 func parseConfig(k *koanf.Koanf) (c config, err error) {

@@ -55,6 +55,13 @@ func TestQuotas(t *testing.T) {
 	if len(list.Nodes) != 3 {
 		t.Fatalf("there are %d nodes", len(list.Nodes))
 	}
+	var accounts struct{ Users []api.Account }
+	s.call(http.MethodGet, "/api/users", nil, http.StatusOK, &accounts, s.as(admin)...)
+	for _, a := range accounts.Users {
+		if want := map[string]int64{"owner": 3}[a.Name]; a.Used == nil || *a.Used.Nodes != want {
+			t.Errorf("account %s is told to use %+v, want %d nodes", a.Name, a.Used, want)
+		}
+	}
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded(`Account "owner" may have 3 nodes; this would make it 4`), s.as(owner)...)
 	s.call(http.MethodDelete, "/api/nodes/"+list.Nodes[2].ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	third := s.nodeOf(owner, "third")

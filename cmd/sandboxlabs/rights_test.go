@@ -169,6 +169,10 @@ var routeTable = map[string]routeRow{
 	"DELETE /api/labs/{id}/shares/groups/{name}":   {may: "..---xxx++x+xx", status: 404, target: "lab"},
 
 	"GET /api/hosts": {may: "..xx+xxx++++++", status: 200},
+
+	"GET /api/settings":        {may: "..xxxxxxx+xxxx", status: 200},
+	"GET /api/guacamole":       {may: "..xxxxxxx+xxxx", status: 200},
+	"POST /api/guacamole/sync": {may: "..xxxxxxx+xxxx", status: 409},
 }
 
 // lastRoutes are tried after all others, in this order: they change the node.

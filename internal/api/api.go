@@ -32,7 +32,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Options configures a Server; all fields but Guacamole, PublicURL, TLS, Proxies and Log are required.
+// Options configures a Server; all fields but Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
@@ -64,7 +64,10 @@ type Options struct {
 	// is required.
 	Proxies []netip.Prefix
 	Version string
-	Log     *slog.Logger
+	// Settings are told to administrators, with the file that they were read from.
+	Settings     []Setting
+	SettingsFile string
+	Log          *slog.Logger
 }
 
 // Server is the HTTP side. Make it with New and run it with Serve.
@@ -143,6 +146,7 @@ func New(o Options) (*Server, error) {
 	s.registerShares()
 	s.registerAudit()
 	s.registerSystem()
+	s.registerSettings()
 	s.registerCatalog()
 	s.registerJobs()
 	s.registerStreams()

@@ -17,6 +17,8 @@ type Guacamole interface {
 	Link(nodeID string) (guacamole.Link, bool)
 	// Wake has all compared at once. It never blocks.
 	Wake()
+	// Sync has all compared now, and tells what was written.
+	Sync(ctx context.Context) (guacamole.Report, error)
 	// Status tells how the last passes went, from memory.
 	Status() guacamole.Status
 	// SignOn returns an address that takes a person straight to a node's screen.
@@ -88,7 +90,7 @@ func (s *Server) registerGuacamole() {
 		}
 	}, error) {
 		if s.o.Guacamole == nil {
-			return nil, fault.New(fault.Unsupported, "Guacamole is not set up here. An administrator sets guacamole-database and guacamole-url.")
+			return nil, guacamoleOff()
 		}
 		n, err := s.o.Nodes.Node(in.ID)
 		if err != nil {
@@ -106,4 +108,5 @@ func (s *Server) registerGuacamole() {
 		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, visitor(p), in.ID)
 		return out, err
 	})
+	s.registerGuacamoleSync()
 }

@@ -20,21 +20,48 @@ func (s *Server) reserve(ctx context.Context, account, thing string, amount acce
 // takenBy tells what an account has now, by thing.
 func (s *Server) takenBy(ctx context.Context, account string) (map[string]access.Amount, error) {
 	taken := map[string]access.Amount{}
+	uploads, err := s.o.Storage.UploadsOf(ctx, account)
+	s.eachThing(uploads, func(owner, thing string, amount access.Amount) {
+		if owner == account {
+			taken[thing] = amount
+		}
+	})
+	return taken, err
+}
+
+// takenByAll tells what each account has now.
+func (s *Server) takenByAll(ctx context.Context) (map[string]access.Amount, error) {
+	things := map[string]map[string]access.Amount{}
+	uploads, err := s.o.Storage.Uploads(ctx)
+	s.eachThing(uploads, func(owner, thing string, amount access.Amount) {
+		if things[owner] == nil {
+			things[owner] = map[string]access.Amount{}
+		}
+		things[owner][thing] = amount
+	})
+	taken := make(map[string]access.Amount, len(things))
+	for owner, of := range things {
+		taken[owner] = access.Sum(of)
+	}
+	return taken, err
+}
+
+// eachThing tells of everything that counts against a quota. A thing may be told of
+// twice: the last amount counts.
+func (s *Server) eachThing(uploads []storagepool.Incoming, tell func(owner, thing string, amount access.Amount)) {
 	for _, n := range s.o.Nodes.Nodes() {
-		if n.Managed && n.Owner == account {
-			taken[nodeThing(n.Host, n.Name)] = amountOf(n, n.Active())
+		if n.Managed {
+			tell(n.Owner, nodeThing(n.Host, n.Name), amountOf(n, n.Active()))
 		}
 	}
 	for _, i := range s.o.Storage.Images() {
-		if i.Owner == account && i.Type == storagepool.Custom && i.State != storagepool.Uploading {
-			taken["image/"+i.Host+"/"+i.ID] = access.Amount{DiskBytes: i.FileBytes}
+		if i.Type == storagepool.Custom && i.State != storagepool.Uploading {
+			tell(i.Owner, "image/"+i.Host+"/"+i.ID, access.Amount{DiskBytes: i.FileBytes})
 		}
 	}
-	uploads, err := s.o.Storage.UploadsOf(ctx, account)
 	for _, u := range uploads {
-		taken["image/"+u.Host+"/"+u.ID] = s.amountOfUpload(u.SizeBytes)
+		tell(u.Owner, "image/"+u.Host+"/"+u.ID, s.amountOfUpload(u.SizeBytes))
 	}
-	return taken, err
 }
 
 // tellQuota tells somebody of their own quota.
@@ -43,10 +70,14 @@ func (s *Server) tellQuota(ctx context.Context, a access.Account, to *SignedIn) 
 	if err != nil {
 		return err
 	}
-	sum, bounds := access.Sum(things), quota(a.Quota)
-	to.Quota = &bounds
-	to.Used = &Quota{Nodes: &sum.Nodes, Running: &sum.Running, CPUs: &sum.CPUs, RAM: &sum.RAMMiB, Disk: &sum.DiskBytes, Uploads: &sum.Uploads}
+	bounds := quota(a.Quota)
+	to.Quota, to.Used = &bounds, used(access.Sum(things))
 	return nil
+}
+
+// used is what an account takes, on the wire.
+func used(sum access.Amount) *Quota {
+	return &Quota{Nodes: &sum.Nodes, Running: &sum.Running, CPUs: &sum.CPUs, RAM: &sum.RAMMiB, Disk: &sum.DiskBytes, Uploads: &sum.Uploads}
 }
 
 // nodeThing names a node in a quota: its id is not known before it is made.

@@ -171,6 +171,10 @@ var rules = map[string]rule{
 	"GET /api/figures": signedIn, // as above
 	"GET /api/hosts":   atLeast(access.RoleInstructor, access.ScopeRead),
 	"GET /metrics":     atLeast(access.RoleAdmin, access.ScopeRead),
+
+	"GET /api/settings":        admins,
+	"GET /api/guacamole":       admins,
+	"POST /api/guacamole/sync": admins,
 }
 
 // ruleName is what the rule of a route is called, whose path is as echo spells it.

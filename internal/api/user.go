@@ -45,6 +45,7 @@ type Account struct {
 	Disabled bool       `json:"disabled,omitempty" doc:"It may not come in. For administrators alone, as what follows."`
 	Created  *time.Time `json:"created,omitempty"`
 	Quota    *Quota     `json:"quota,omitempty"`
+	Used     *Quota     `json:"used,omitempty" doc:"What the account's nodes, images and uploads take of its quota; where one account or all are read."`
 	Password string     `json:"password,omitempty" doc:"Only in the answer that made it up."`
 }
 
@@ -84,9 +85,19 @@ func (s *Server) registerUsers() {
 				Users []Account `json:"users"`
 			}
 		}{}
+		rights, taken := rightsOf(ctx), map[string]access.Amount{}
+		if rights.Role == access.RoleAdmin {
+			if taken, err = s.takenByAll(ctx); err != nil {
+				return nil, err
+			}
+		}
 		out.Body.Users = []Account{}
 		for _, a := range list {
-			out.Body.Users = append(out.Body.Users, account(rightsOf(ctx), a))
+			v := account(rights, a)
+			if rights.Role == access.RoleAdmin {
+				v.Used = used(taken[a.Name])
+			}
+			out.Body.Users = append(out.Body.Users, v)
 		}
 		return out, nil
 	})
@@ -126,7 +137,13 @@ func (s *Server) registerUsers() {
 		if err != nil {
 			return nil, err
 		}
-		return &accountAnswer{account(rightsOf(ctx), a)}, nil
+		things, err := s.takenBy(ctx, a.Name)
+		if err != nil {
+			return nil, err
+		}
+		v := account(rightsOf(ctx), a)
+		v.Used = used(access.Sum(things))
+		return &accountAnswer{v}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "change-user", Method: http.MethodPatch, Path: "/api/users/{name}", Summary: "Change an account's role, quota or password, or disable it", Tags: []string{"access"},

@@ -178,9 +178,18 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 
 // UploadsOf returns the uploads of an owner that are under way, to all hosts.
 func (s *Service) UploadsOf(ctx context.Context, owner string) ([]Incoming, error) {
+	return readUploads(s.o.DB.WithContext(ctx).Where("owner = ?", owner))
+}
+
+// Uploads returns everybody's uploads that are under way, to all hosts.
+func (s *Service) Uploads(ctx context.Context) ([]Incoming, error) {
+	return readUploads(s.o.DB.WithContext(ctx))
+}
+
+func readUploads(chosen *gorm.DB) ([]Incoming, error) {
 	var rows []incoming
-	if err := s.o.DB.WithContext(ctx).Where("owner = ?", owner).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("list the uploads of %q: %w", owner, err)
+	if err := chosen.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the uploads: %w", err)
 	}
 	list := make([]Incoming, 0, len(rows))
 	for _, row := range rows {

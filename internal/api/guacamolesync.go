@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
+)
+
+// syncPatience bounds the wait for a Guacamole database that hangs.
+const syncPatience = 10 * time.Second
+
+// GuacamoleState is how Guacamole's database is kept in step, on the wire.
+type GuacamoleState struct {
+	Enabled     bool       `json:"enabled"`
+	State       string     `json:"state" enum:"off,unknown,ok,unreachable" doc:"Of its database; unknown until the first comparison has ended."`
+	Error       string     `json:"error,omitempty" doc:"Why it is unreachable, and what to do."`
+	Connections int        `json:"connections" doc:"Of nodes, at the last comparison that went well."`
+	Users       int        `json:"users" doc:"Of accounts, at the same."`
+	LastSync    *time.Time `json:"lastSync,omitempty" doc:"When that was."`
+	Failures    int        `json:"failures" doc:"Comparisons that failed since then."`
+}
+
+// GuacamoleSync is what a comparison found and wrote, on the wire.
+type GuacamoleSync struct {
+	Nodes        int      `json:"nodes" doc:"Running, with a screen."`
+	Made         int      `json:"made" doc:"Connections; so are updated and removed."`
+	Updated      int      `json:"updated"`
+	Removed      int      `json:"removed"`
+	Users        int      `json:"users" doc:"Made, renamed or removed."`
+	DurationMs   int64    `json:"durationMs"`
+	UnknownHosts []string `json:"unknownHosts" doc:"Hosts that are away: what Guacamole has of them was left as it was."`
+	Problems     []string `json:"problems" doc:"What could not be brought in step."`
+}
+
+func guacamoleStateOf(st guacamole.Status) GuacamoleState {
+	v := GuacamoleState{
+		Enabled: true, State: string(st.State), Connections: st.Connections, Users: st.Users, LastSync: instant(st.Passed), Failures: st.Failures,
+	}
+	if st.State == guacamole.Unreachable {
+		v.Error = st.Problem
+	}
+	return v
+}
+
+func (s *Server) registerGuacamoleSync() {
+	register(s, huma.Operation{
+		OperationID: "get-guacamole", Method: http.MethodGet, Path: "/api/guacamole", Summary: "How Guacamole is kept in step", Tags: []string{"system"},
+		Description: "Administrators only.",
+	}, func(context.Context, *struct{}) (*struct{ Body GuacamoleState }, error) {
+		if s.o.Guacamole == nil {
+			return &struct{ Body GuacamoleState }{GuacamoleState{State: "off"}}, nil
+		}
+		return &struct{ Body GuacamoleState }{guacamoleStateOf(s.o.Guacamole.Status())}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "sync-guacamole", Method: http.MethodPost, Path: "/api/guacamole/sync", Summary: "Bring Guacamole in step now", Tags: []string{"system"},
+		Description: "It happens by itself at each change and every ten seconds. Administrators only.",
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body GuacamoleSync }, error) {
+		if s.o.Guacamole == nil {
+			return nil, guacamoleOff()
+		}
+		ctx, cancel := context.WithTimeout(ctx, syncPatience)
+		defer cancel()
+		report, err := s.o.Guacamole.Sync(ctx)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.GuacamoleAway, "Guacamole could not be brought in step: %v. It is tried again by itself.", err)
+		}
+		return &struct{ Body GuacamoleSync }{GuacamoleSync{
+			Nodes: report.Nodes, Made: report.Made, Updated: report.Updated, Removed: report.Removed, Users: report.Users,
+			DurationMs:   report.Duration.Milliseconds(),
+			UnknownHosts: append([]string{}, report.UnknownHosts...), Problems: append([]string{}, report.Problems...),
+		}}, nil
+	})
+}
+
+func guacamoleOff() error {
+	return fault.New(fault.Unsupported, "Guacamole is not set up here. An administrator sets guacamole-database and guacamole-url.")
+}
