@@ -208,6 +208,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/guacamole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How Guacamole is kept in step
+         * @description Administrators only.
+         */
+        get: operations["get-guacamole"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/guacamole/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring Guacamole in step now
+         * @description It happens by itself at each change and every ten seconds. Administrators only.
+         */
+        post: operations["sync-guacamole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -1221,6 +1261,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the service is set up
+         * @description What is in effect, and whether it comes from a flag, the environment, the file or is the default. Read-only; secrets are not told. Administrators only.
+         */
+        get: operations["get-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1400,6 +1460,8 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
+            /** @description What the account's nodes, images and uploads take of its quota; where one account or all are read. */
+            used?: components["schemas"]["Quota"];
         };
         "Add-diskRequest": {
             /**
@@ -1715,6 +1777,63 @@ export interface components {
             /** @description Names of accounts. */
             members: string[];
             name: string;
+        };
+        GuacamoleState: {
+            /**
+             * Format: int64
+             * @description Of nodes, at the last comparison that went well.
+             */
+            connections: number;
+            enabled: boolean;
+            /** @description Why it is unreachable, and what to do. */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Comparisons that failed since then.
+             */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            lastSync?: string;
+            /**
+             * @description Of its database; unknown until the first comparison has ended.
+             * @enum {string}
+             */
+            state: "off" | "unknown" | "ok" | "unreachable";
+            /**
+             * Format: int64
+             * @description Of accounts, at the same.
+             */
+            users: number;
+        };
+        GuacamoleSync: {
+            /** Format: int64 */
+            durationMs: number;
+            /**
+             * Format: int64
+             * @description Connections; so are updated and removed.
+             */
+            made: number;
+            /**
+             * Format: int64
+             * @description Running, with a screen.
+             */
+            nodes: number;
+            /** @description What could not be brought in step. */
+            problems: string[];
+            /** Format: int64 */
+            removed: number;
+            /** @description Hosts that are away: what Guacamole has of them was left as it was. */
+            unknownHosts: string[];
+            /** Format: int64 */
+            updated: number;
+            /**
+             * Format: int64
+             * @description Made, renamed or removed.
+             */
+            users: number;
         };
         Health: {
             /** @enum {string} */
@@ -2334,6 +2453,25 @@ export interface components {
             /** @description Id of an image in ISO format; empty to take out what is in. */
             image: string;
         };
+        Setting: {
+            description: string;
+            /** @description Of the flag and of the file's member; SANDBOXLABS_NAME in the environment. */
+            name: string;
+            /** @description It is not shown. */
+            secret: boolean;
+            /** @description Whether it has a value. */
+            set: boolean;
+            /** @enum {string} */
+            source: "default" | "file" | "environment" | "flag";
+            /** @description In effect; empty for a secret, and passwords in URLs are blanked out. */
+            value: string;
+        };
+        Settings: {
+            /** @description That was read. */
+            file?: string;
+            settings: components["schemas"]["Setting"][];
+            version: string;
+        };
         Share: {
             /** Format: date-time */
             created: string;
@@ -2865,6 +3003,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-guacamole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuacamoleState"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sync-guacamole": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuacamoleSync"];
+                };
             };
             /** @description Error */
             default: {
@@ -5339,6 +5535,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Node"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
                 };
             };
             /** @description Error */
