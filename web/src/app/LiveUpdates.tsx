@@ -1,5 +1,5 @@
 import { Alert } from "@patternfly/react-core";
-import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { type InfiniteData, type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 import { hostsKey } from "../features/hosts/api/listHosts";
@@ -10,6 +10,8 @@ import { nodeListKey, nodesKey } from "../features/nodes/api/listNodes";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
 import { sessionKey } from "../features/session/api/session";
 import type { Image, Node } from "../shared/api/types";
+import { jobsKey } from "../shared/jobs/jobs";
+import { type JobPage, applyToJobPages } from "../shared/jobs/liveJobs";
 import { type Change, changeLog } from "../shared/live/changes";
 import { EventFeed } from "../shared/live/feed";
 import { activity, happeningOf } from "./activity";
@@ -64,6 +66,10 @@ function applyChange(queries: QueryClient, change: Change): void {
     void queries.invalidateQueries({ queryKey: hostsKey });
     return;
   }
+  if (change.type === "job.changed") {
+    queries.setQueryData<InfiniteData<JobPage, string>>(jobsKey, (pages) => pages && applyToJobPages(pages, change));
+    return;
+  }
   activity.add(happeningOf(change, subjectOf(queries, change), Date.now()));
   const before = queries.getQueryData<Node[]>(nodeListKey)?.length;
   queries.setQueryData<Node[]>(nodeListKey, (nodes) => nodes && applyToNodes(nodes, change));
@@ -97,5 +103,5 @@ function subjectOf(queries: QueryClient, change: Change): Node | Image | undefin
 }
 
 function refetchAll(queries: QueryClient): Promise<unknown> {
-  return Promise.all([nodesKey, imagesKey, hostsKey].map((queryKey) => queries.invalidateQueries({ queryKey })));
+  return Promise.all([nodesKey, imagesKey, hostsKey, jobsKey].map((queryKey) => queries.invalidateQueries({ queryKey })));
 }

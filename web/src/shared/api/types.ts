@@ -20,5 +20,23 @@ export type ImageState = Image["state"];
 export type Host = Schemas["Host"];
 /** A token of the API; its secret is there only when it was just made. */
 export type Token = Schemas["Token"];
+/** An account; what is told of it to others than administrators is its name and role. */
+export type Account = Schemas["Account"];
+/** Bounds of an account, or what it takes: RAM in MiB, disk in bytes; what is absent has no bound. */
+export type Quota = Schemas["Quota"];
+/** Accounts that things are shared with together. */
+export type Group = Schemas["Group"];
+/** A right on a node or an image that was given to somebody. */
+export type Share = Schemas["Share"];
+/** Long work; sizes in bytes. */
+export type Job = Schemas["Job"];
+/** An image of the catalogue. */
+export type CatalogEntry = Schemas["CatalogEntry"];
+/** Who did what to what. */
+export type AuditEntry = Schemas["AuditEntry"];
+/** A libvirt network. */
+export type Network = Schemas["Network"];
+/** An option of the service as it is in effect. */
+export type Setting = Schemas["Setting"];
 /** The body of every failed answer (RFC 9457). */
 export type Problem = Schemas["Problem"];

@@ -8,6 +8,8 @@ const removed = (id: string): Change => ({ type: "node.removed", id, host: "loca
 test.each([
   ["node.changed", `{"id":"1","name":"n"}`, { type: "node.changed", node: { id: "1", name: "n" } }],
   ["image.changed", `{"id":"micro"}`, { type: "image.changed", image: { id: "micro" } }],
+  ["job.changed", `{"id":"7"}`, { type: "job.changed", job: { id: "7" } }],
+  ["job.changed", `{}`, null],
   ["node.removed", `{"id":"1","host":"local"}`, removed("1")],
   ["image.removed", `{"id":"1","host":"local"}`, { type: "image.removed", id: "1", host: "local" }],
   ["host.changed", `{"host":"local"}`, { type: "host.changed", host: "local" }],

@@ -1,4 +1,4 @@
-import type { Image, Node } from "../api/types";
+import type { Image, Job, Node } from "../api/types";
 
 /** One change that the service told of on its event stream. */
 export type Change =
@@ -6,11 +6,19 @@ export type Change =
   | { type: "node.removed"; id: string; host: string }
   | { type: "image.changed"; image: Image }
   | { type: "image.removed"; id: string; host: string }
+  | { type: "job.changed"; job: Job }
   /** Says which host; what became of it is to be read. */
   | { type: "host.changed"; host: string };
 
 /** The event names of changes; "reset" is no change, but the order to read everything anew. */
-export const changeTypes = ["node.changed", "node.removed", "image.changed", "image.removed", "host.changed"] as const;
+export const changeTypes = [
+  "node.changed",
+  "node.removed",
+  "image.changed",
+  "image.removed",
+  "job.changed",
+  "host.changed",
+] as const;
 
 /** Reads one event; null when its data is not what its name promises. */
 export function parseChange(type: (typeof changeTypes)[number], data: string): Change | null {
@@ -23,12 +31,14 @@ export function parseChange(type: (typeof changeTypes)[number], data: string): C
   if (typeof value !== "object" || value === null) {
     return null;
   }
-  // The data of node.changed and image.changed is the node or image itself.
+  // The data of what has changed, but of a host, is the thing itself.
   switch (type) {
     case "node.changed":
       return "id" in value ? { type, node: value as Node } : null;
     case "image.changed":
       return "id" in value ? { type, image: value as Image } : null;
+    case "job.changed":
+      return "id" in value ? { type, job: value as Job } : null;
     case "node.removed":
     case "image.removed":
       return has(value, "id") && has(value, "host") ? { type, id: value.id, host: value.host } : null;

@@ -1,0 +1,48 @@
+import { type InfiniteData, useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../api/client";
+import type { Job } from "../api/types";
+import { changeLog } from "../live/changes";
+import { type JobPage, type JobPages, applyToJobPages } from "./liveJobs";
+
+export const jobsKey = ["jobs"] as const;
+
+async function fetchJobs(cursor: string): Promise<JobPage> {
+  const pages = await changeLog.reconcile<JobPages>(
+    async () => ({ pages: [await bodyOf(api.GET("/api/jobs", { params: { query: { limit: 100, ...(cursor && { cursor }) } } }))] }),
+    // What began meanwhile belongs to the first page alone.
+    (value, change) => applyToJobPages(value, change, cursor === ""),
+  );
+  return pages.pages[0] ?? { jobs: [] };
+}
+
+/** The jobs that one sees, the newest first, a hundred at a time; kept up to date by the event feed. */
+export function useJobPages() {
+  return useInfiniteQuery({
+    queryKey: jobsKey,
+    queryFn: ({ pageParam }) => fetchJobs(pageParam),
+    initialPageParam: "",
+    getNextPageParam: ({ nextCursor }) => nextCursor,
+  });
+}
+
+/** The latest jobs that one sees, the newest first; none while they are not known. */
+export function useJobs(): readonly Job[] {
+  return useJobPages().data?.pages.flatMap(({ jobs }) => jobs) ?? [];
+}
+
+export async function cancelJob(id: string): Promise<Job> {
+  return bodyOf(api.POST("/api/jobs/{id}/cancel", { params: { path: { id } } }));
+}
+
+export function useCancelJob(id: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => cancelJob(id),
+    onSuccess: (job) =>
+      queries.setQueryData<InfiniteData<JobPage, string>>(
+        jobsKey,
+        (pages) => pages && applyToJobPages(pages, { type: "job.changed", job }),
+      ),
+  });
+}

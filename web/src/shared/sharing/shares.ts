@@ -1,0 +1,85 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf, done } from "../api/client";
+import type { Group, Share } from "../api/types";
+
+/** What can be shared. */
+export type Shared = "nodes" | "images";
+
+const sharesKey = (kind: Shared, id: string) => ["shares", kind, id] as const;
+
+/** Whom a node or an image is shared with; for those who manage it. */
+export function useShares(kind: Shared, id: string) {
+  return useQuery({
+    queryKey: sharesKey(kind, id),
+    queryFn: async () => {
+      const params = { params: { path: { id } } };
+      const { shares } = await bodyOf(
+        kind === "nodes" ? api.GET("/api/nodes/{id}/shares", params) : api.GET("/api/images/{id}/shares", params),
+      );
+      return shares;
+    },
+    staleTime: 0,
+  });
+}
+
+/** Somebody whom things are shared with. */
+export interface Grantee {
+  to: "users" | "groups";
+  name: string;
+}
+
+/** Whom a share is with. */
+export function granteeOf({ user, group }: Share): Grantee {
+  return user === undefined ? { to: "groups", name: group ?? "" } : { to: "users", name: user };
+}
+
+export function useSetShare(kind: Shared, id: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async ({ to, name, level }: Grantee & { level: Share["level"] }) => {
+      const options = { params: { path: { id, name } }, body: { level } };
+      await done(
+        kind === "nodes"
+          ? to === "users"
+            ? api.PUT("/api/nodes/{id}/shares/users/{name}", options)
+            : api.PUT("/api/nodes/{id}/shares/groups/{name}", options)
+          : to === "users"
+            ? api.PUT("/api/images/{id}/shares/users/{name}", options)
+            : api.PUT("/api/images/{id}/shares/groups/{name}", options),
+      );
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: sharesKey(kind, id) }),
+  });
+}
+
+export function useRemoveShare(kind: Shared, id: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async ({ to, name }: Grantee) => {
+      const options = { params: { path: { id, name } } };
+      await done(
+        kind === "nodes"
+          ? to === "users"
+            ? api.DELETE("/api/nodes/{id}/shares/users/{name}", options)
+            : api.DELETE("/api/nodes/{id}/shares/groups/{name}", options)
+          : to === "users"
+            ? api.DELETE("/api/images/{id}/shares/users/{name}", options)
+            : api.DELETE("/api/images/{id}/shares/groups/{name}", options),
+      );
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: sharesKey(kind, id) }),
+  });
+}
+
+/** The names of all accounts and groups, to share with; for instructors and administrators. */
+export function useGrantees() {
+  return useQuery({
+    queryKey: ["grantees"],
+    queryFn: async () => {
+      const [{ users }, { groups }] = await Promise.all([bodyOf(api.GET("/api/users")), bodyOf(api.GET("/api/groups"))]);
+      return { users: users.map(({ name }) => name), groups: groups.map(({ name }: Group) => name) };
+    },
+    staleTime: 0,
+  });
+}
