@@ -14,12 +14,14 @@ import { Link, Outlet, useLocation } from "react-router";
 
 import { HostBanners } from "../features/hosts/HostBanners";
 import { UserMenu } from "../features/session/UserMenu";
+import { useSession } from "../features/session/api/session";
 import { paths } from "../shared/paths";
 import { Later } from "../shared/ui/Later";
 import { HelpMenu } from "./HelpMenu";
 import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
 import { ThemeMenu } from "./ThemeMenu";
+import { mayAdminister } from "./admin/places";
 
 const mainID = "main";
 
@@ -32,6 +34,8 @@ const places = [
 /** What surrounds every page of those who are signed in. */
 export function Shell() {
   const { pathname } = useLocation();
+  const role = useSession().data?.user.role ?? "";
+  const shown = [...places, ...(mayAdminister(role) ? [{ to: paths.admin, text: "Admin" }] : [])];
   return (
     <Page
       mainContainerId={mainID}
@@ -53,7 +57,7 @@ export function Shell() {
             <div className="sl-masthead__content">
               <Nav variant="horizontal" aria-label="Places">
                 <NavList>
-                  {places.map(({ to, text }) => (
+                  {shown.map(({ to, text }) => (
                     <NavItem key={to} itemId={to} isActive={pathname === to || (to !== paths.home && pathname.startsWith(`${to}/`))}>
                       <Link to={to}>{text}</Link>
                     </NavItem>

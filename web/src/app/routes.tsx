@@ -10,6 +10,7 @@ import { LinkButton } from "../shared/ui/LinkButton";
 import { usePageTitle } from "../shared/usePageTitle";
 import { Logo } from "./Logo";
 import { Shell } from "./Shell";
+import { adminRoutes } from "./admin/AdminRoutes";
 
 // Each page is loaded by those who open it.
 const AccountPage = lazy(() => import("../features/session/AccountPage"));
@@ -39,6 +40,7 @@ export function AppRoutes() {
             <Route path="/nodes/:id/screen" element={<NodeRoute tab="screen" />} />
             <Route path={paths.images} element={<ImagesPage />} />
             <Route path={paths.account} element={<AccountPage />} />
+            {adminRoutes()}
             <Route path="*" element={<NoSuchPage />} />
           </Route>
         </Route>

@@ -1,0 +1,48 @@
+import { EmptyState, EmptyStateBody, PageSection } from "@patternfly/react-core";
+import LockIcon from "@patternfly/react-icons/dist/esm/icons/lock-icon";
+import { NavLink, Outlet, useLocation } from "react-router";
+
+import { useSession } from "../../features/session/api/session";
+import { Later } from "../../shared/ui/Later";
+import { usePageTitle } from "../../shared/usePageTitle";
+import { adminPlaces, mayAdminister, placeOf } from "./places";
+
+/** What surrounds the pages of administration: the way to each of them, for those who may see it. */
+export function AdminLayout() {
+  const role = useSession().data?.user.role ?? "";
+  const place = placeOf(useLocation().pathname);
+  const isAllowed = mayAdminister(role) && (role === "admin" || place?.forInstructors === true);
+  return (
+    <>
+      {mayAdminister(role) && (
+        <nav className="sl-tabs sl-admin-tabs" aria-label="Administration">
+          {adminPlaces
+            .filter(({ forInstructors }) => forInstructors || role === "admin")
+            .map(({ to, text }) => (
+              <NavLink key={to} to={to}>
+                {text}
+              </NavLink>
+            ))}
+        </nav>
+      )}
+      {isAllowed ? (
+        <Later what="the page">
+          <Outlet />
+        </Later>
+      ) : (
+        <NotAllowed />
+      )}
+    </>
+  );
+}
+
+function NotAllowed() {
+  usePageTitle("Not for your role");
+  return (
+    <PageSection isFilled aria-label="Not for your role">
+      <EmptyState headingLevel="h1" icon={LockIcon} titleText="This page is for administrators">
+        <EmptyStateBody>Your role does not allow it. If you need something of it, ask an administrator.</EmptyStateBody>
+      </EmptyState>
+    </PageSection>
+  );
+}

@@ -1,0 +1,56 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../shared/api/client";
+
+/** Chooses audit entries; empty texts choose all. Days are those of the reader's own zone: "2026-01-31". */
+export interface AuditFilter {
+  user: string;
+  action: string;
+  target: string;
+  from: string;
+  to: string;
+}
+
+export const filterNames = ["user", "action", "target", "from", "to"] as const satisfies readonly (keyof AuditFilter)[];
+
+export function readFilter(params: URLSearchParams): AuditFilter {
+  const [user = "", action = "", target = "", from = "", to = ""] = filterNames.map((name) => params.get(name) ?? "");
+  return { user, action, target, from, to };
+}
+
+/** A filter as the service takes it: the last day is included. */
+export function queryOf({ user, action, target, from, to }: AuditFilter): Record<string, string> {
+  const since = startOfDay(from, 0);
+  const until = startOfDay(to, 1);
+  return {
+    ...(user.trim() && { user: user.trim() }),
+    ...(action.trim() && { action: action.trim() }),
+    ...(target.trim() && { target: target.trim() }),
+    ...(since && { since }),
+    ...(until && { until }),
+  };
+}
+
+/** When a day begins, or one some days later, as an RFC 3339 time; empty for what is no day. */
+function startOfDay(day: string, daysLater: number): string {
+  const [, year, month, date] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(day) ?? [];
+  return year === undefined ? "" : new Date(Number(year), Number(month) - 1, Number(date) + daysLater).toISOString();
+}
+
+/** Where the chosen entries are downloaded from. */
+export function exportURL(filter: AuditFilter, format: "csv" | "ndjson"): string {
+  return `/api/audit/export?${new URLSearchParams({ ...queryOf(filter), format }).toString()}`;
+}
+
+/** The chosen entries, newest first, a hundred at a time; read anew with each visit. */
+export function useAudit(filter: AuditFilter) {
+  const query = queryOf(filter);
+  return useInfiniteQuery({
+    queryKey: ["audit", query],
+    queryFn: ({ pageParam: cursor }) =>
+      bodyOf(api.GET("/api/audit", { params: { query: { ...query, limit: 100, ...(cursor && { cursor }) } } })),
+    initialPageParam: "",
+    getNextPageParam: ({ nextCursor }) => nextCursor,
+    staleTime: 0,
+  });
+}

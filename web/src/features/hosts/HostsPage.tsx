@@ -1,0 +1,140 @@
+import {
+  Alert,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Label,
+  PageSection,
+  Skeleton,
+  Title,
+} from "@patternfly/react-core";
+import { Link } from "react-router";
+
+import type { Host, Network, Node } from "../../shared/api/types";
+import { formatBytes, plural } from "../../shared/format";
+import { paths } from "../../shared/paths";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { HostCapacity } from "./HostCapacity";
+import "./HostsPage.css";
+import { useHosts } from "./api/listHosts";
+import { useNetworks } from "./api/listNetworks";
+import { NetworksTable } from "./components/NetworksTable";
+import { PoolBars } from "./components/PoolBars";
+
+interface HostsPageProps {
+  nodes: readonly Node[];
+}
+
+/** Each libvirt host: whether it answers, what it can, how much room it has, and its networks. */
+export function HostsPage({ nodes }: HostsPageProps) {
+  const hosts = useHosts();
+  const networks = useNetworks();
+  return (
+    <>
+      <PageHeader title="Hosts" description="The libvirt hosts that nodes run on, live." />
+      <PageSection isFilled aria-label="List of hosts">
+        {hosts.error && (
+          <ProblemAlert title="The hosts cannot be listed" error={hosts.error} onRetry={() => void hosts.refetch()} />
+        )}
+        {networks.error && (
+          <ProblemAlert title="The networks cannot be listed" error={networks.error} onRetry={() => void networks.refetch()} />
+        )}
+        {hosts.isPending && <Skeleton height="12rem" screenreaderText="Loading" />}
+        <div className="sl-loading">
+          {hosts.data?.map((host) => (
+            <HostCard key={host.name} host={host} nodes={nodes} networks={networks.data?.filter((network) => network.host === host.name)} />
+          ))}
+        </div>
+      </PageSection>
+    </>
+  );
+}
+
+const looks: Record<Host["state"], { text: string; color: "green" | "blue" | "red" }> = {
+  connected: { text: "Connected", color: "green" },
+  connecting: { text: "Connecting", color: "blue" },
+  unreachable: { text: "Unreachable", color: "red" },
+};
+
+interface HostCardProps {
+  host: Host;
+  nodes: readonly Node[];
+  networks: readonly Network[] | undefined;
+}
+
+function HostCard({ host, nodes, networks }: HostCardProps) {
+  const { text, color } = looks[host.state];
+  return (
+    <Card data-host-card={host.name}>
+      <CardHeader actions={{ hasNoOffset: true, actions: <Label color={color}>{text}</Label> }}>
+        <CardTitle component="h2">{host.name}</CardTitle>
+      </CardHeader>
+      <CardBody className="sl-host">
+        {host.error && (
+          <Alert isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="The host cannot be used as it should" className="sl-host__wide">
+            {host.error}
+          </Alert>
+        )}
+        <section aria-label="What it is">
+          <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "11ch" }}>
+            <Fact term="libvirt at" value={<code>{host.uri}</code>} />
+            <Fact term="libvirt" value={host.libvirtVersion} />
+            <Fact term="QEMU" value={host.hypervisorVersion} />
+            <Fact term="CPUs" value={host.cpus > 0 && host.cpus} />
+            <Fact term="Memory" value={host.memoryBytes > 0 && formatBytes(host.memoryBytes)} />
+            <Fact term="New nodes" value={newNodes(host)} />
+            <Fact term="Nodes" value={<Link to={paths.nodesOn(host.name)}>{`${plural(host.nodes, "node")}, ${host.running} on`}</Link>} />
+          </DescriptionList>
+        </section>
+        <section aria-label="Given to nodes">
+          <Title headingLevel="h3" size="md">
+            Given to nodes
+          </Title>
+          <HostCapacity host={host} nodes={nodes} />
+        </section>
+        <section aria-label="Storage pools" className="sl-host__wide">
+          <Title headingLevel="h3" size="md">
+            Storage pools
+          </Title>
+          <PoolBars pools={host.pools} />
+        </section>
+        {networks && networks.length > 0 && (
+          <section aria-label="Networks" className="sl-host__wide">
+            <Title headingLevel="h3" size="md">
+              Networks
+            </Title>
+            <NetworksTable host={host.name} networks={networks} />
+          </section>
+        )}
+      </CardBody>
+    </Card>
+  );
+}
+
+function newNodes({ state, accelerator, acceleratorReason, network }: Host) {
+  if (state !== "connected") {
+    return null;
+  }
+  return (
+    <>
+      {accelerator === "qemu" ? "Software emulation" : accelerator.toUpperCase()},{" "}
+      {network === "user" ? "user-mode networking" : `network ${network}`}
+      {acceleratorReason && <div className="sl-subtle">{acceleratorReason}</div>}
+    </>
+  );
+}
+
+function Fact({ term, value }: { term: string; value: React.ReactNode }) {
+  return value ? (
+    <DescriptionListGroup>
+      <DescriptionListTerm>{term}</DescriptionListTerm>
+      <DescriptionListDescription className="sl-break">{value}</DescriptionListDescription>
+    </DescriptionListGroup>
+  ) : null;
+}

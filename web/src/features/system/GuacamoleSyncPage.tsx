@@ -1,0 +1,109 @@
+import {
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  EmptyState,
+  EmptyStateBody,
+  Label,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
+import SyncAltIcon from "@patternfly/react-icons/dist/esm/icons/sync-alt-icon";
+import UnlinkIcon from "@patternfly/react-icons/dist/esm/icons/unlink-icon";
+import type { ReactNode } from "react";
+import { Link } from "react-router";
+
+import { plural } from "../../shared/format";
+import { paths } from "../../shared/paths";
+import { Ago } from "../../shared/ui/Ago";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useGuacamole, useSyncGuacamole } from "./api";
+
+const looks = {
+  off: { text: "Off", color: "grey" },
+  unknown: { text: "Being compared", color: "blue" },
+  ok: { text: "In step", color: "green" },
+  unreachable: { text: "Unreachable", color: "red" },
+} as const;
+
+/** Whether Guacamole's connections are those of the running nodes, and the way to compare them now. */
+export default function GuacamoleSyncPage() {
+  const state = useGuacamole();
+  const sync = useSyncGuacamole();
+  const look = state.data && looks[state.data.state];
+  return (
+    <>
+      <PageHeader
+        title="Guacamole"
+        description="Its connections are kept equal to the screens of the running nodes."
+        status={look && <Label color={look.color}>{look.text}</Label>}
+        actions={
+          state.data?.enabled && (
+            <Button icon={<SyncAltIcon />} isLoading={sync.isPending} isDisabled={sync.isPending} onClick={() => sync.mutate()}>
+              Sync now
+            </Button>
+          )
+        }
+      />
+      <PageSection isFilled aria-label="Guacamole">
+        {state.error && (
+          <ProblemAlert title="The state of Guacamole cannot be told" error={state.error} onRetry={() => void state.refetch()} />
+        )}
+        {state.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
+        {state.data && !state.data.enabled && (
+          <EmptyState headingLevel="h2" icon={UnlinkIcon} titleText="Guacamole is not set up here">
+            <EmptyStateBody>
+              Consoles and screens work without it. To connect one, set <code>guacamole-database</code> and{" "}
+              <code>guacamole-url</code>: <Link to={paths.help("guacamole")}>the guide</Link> tells how.
+            </EmptyStateBody>
+          </EmptyState>
+        )}
+        <div className="sl-loading">
+          {sync.error && <ProblemAlert title="That did not work" error={sync.error} />}
+          {sync.data && (
+            <Alert isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Compared">
+              {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} made, {sync.data.updated} updated,{" "}
+              {sync.data.removed} removed, {plural(sync.data.users, "user")} changed, in {sync.data.durationMs} ms.
+              {sync.data.unknownHosts.length > 0 && ` Left as they are, since their hosts are away: ${sync.data.unknownHosts.join(", ")}.`}
+              {sync.data.problems.map((problem) => (
+                <div key={problem}>{problem}</div>
+              ))}
+            </Alert>
+          )}
+          {state.data?.error && (
+            <Alert isInline variant="danger" title="Its database cannot be used">
+              {state.data.error} It is tried again by itself; the nodes do not depend on it.
+            </Alert>
+          )}
+          {state.data?.enabled && (
+            <Card>
+              <CardBody>
+                <DescriptionList columnModifier={{ default: "2Col", lg: "3Col" }}>
+                  <Fact term="Connections" value={state.data.connections} />
+                  <Fact term="Users" value={state.data.users} />
+                  <Fact term="Last compared" value={state.data.lastSync ? <Ago time={state.data.lastSync} /> : "not yet"} />
+                  {state.data.failures > 0 && <Fact term="Failed since" value={plural(state.data.failures, "time")} />}
+                </DescriptionList>
+              </CardBody>
+            </Card>
+          )}
+        </div>
+      </PageSection>
+    </>
+  );
+}
+
+function Fact({ term, value }: { term: string; value: ReactNode }) {
+  return (
+    <DescriptionListGroup>
+      <DescriptionListTerm>{term}</DescriptionListTerm>
+      <DescriptionListDescription>{value}</DescriptionListDescription>
+    </DescriptionListGroup>
+  );
+}

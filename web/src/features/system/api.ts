@@ -1,0 +1,23 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../shared/api/client";
+
+const guacamoleKey = ["guacamole"] as const;
+
+/** How Guacamole is kept in step; read anew with each visit. */
+export function useGuacamole() {
+  return useQuery({ queryKey: guacamoleKey, queryFn: () => bodyOf(api.GET("/api/guacamole")), staleTime: 0 });
+}
+
+export function useSyncGuacamole() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => bodyOf(api.POST("/api/guacamole/sync")),
+    onSettled: () => queries.invalidateQueries({ queryKey: guacamoleKey }),
+  });
+}
+
+/** How the service is set up. It does not change while the service runs. */
+export function useSettings() {
+  return useQuery({ queryKey: ["settings"], queryFn: () => bodyOf(api.GET("/api/settings")), staleTime: 0 });
+}

@@ -1,0 +1,273 @@
+import { ActionGroup, Button, Card, CardBody, CardTitle, EmptyState, EmptyStateBody, Form, Label, PageSection, Skeleton } from "@patternfly/react-core";
+import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
+import { useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
+
+import { RequestError } from "../../shared/api/problem";
+import type { Account } from "../../shared/api/types";
+import { formatTime } from "../../shared/format";
+import { paths } from "../../shared/paths";
+import { ConfirmDialog } from "../../shared/ui/ConfirmDialog";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useToasts } from "../../shared/ui/toasts";
+import { makePassword, roleText } from "./account";
+import { useChangeUser, useDeleteUser, useUser } from "./api/users";
+import { QuotaFields } from "./components/QuotaFields";
+import { RoleSelect } from "./components/RoleSelect";
+import { Secret } from "./components/Secret";
+import { UsageBars } from "./components/UsageBars";
+import { boundNames, boundProblem, draftOf, quotaOf } from "./quota";
+import "./users.css";
+
+/** One account: what it is, what it may have and has, and what an administrator does with it. */
+export default function UserPage({ myName }: { myName: string }) {
+  const { name = "" } = useParams();
+  const user = useUser(name);
+  const isGone = user.error instanceof RequestError && user.error.status === 404;
+  return (
+    <>
+      <PageHeader
+        title={name}
+        status={user.data?.disabled && <Label color="orange">Disabled</Label>}
+        description={
+          user.data && (
+            <>
+              {roleText(user.data.role)}
+              {user.data.created && `, since ${formatTime(user.data.created)}`}
+              {" · "}
+              <Link to={paths.auditOf(name)}>what they did</Link>
+            </>
+          )
+        }
+      />
+      <PageSection isFilled aria-label={`Account ${name}`}>
+        {isGone && (
+          <EmptyState headingLevel="h2" icon={UserIcon} titleText="There is no such user">
+            <EmptyStateBody>
+              The account was deleted, or its name is mistyped. <Link to={paths.users}>Show all users</Link>
+            </EmptyStateBody>
+          </EmptyState>
+        )}
+        {user.error && !isGone && (
+          <ProblemAlert title="The user cannot be shown" error={user.error} onRetry={() => void user.refetch()} />
+        )}
+        {user.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
+        {user.data && !isGone && (
+          <div className="sl-user">
+            <Card className="sl-user__wide">
+              <CardTitle component="h2">Use</CardTitle>
+              <CardBody>
+                <UsageBars account={user.data} />
+              </CardBody>
+            </Card>
+            <QuotaCard key={JSON.stringify(user.data.quota)} user={user.data} />
+            <div className="sl-loading">
+              <RoleCard key={user.data.role} user={user.data} />
+              <PasswordCard user={user.data} isMe={name === myName} />
+              <DangerCard user={user.data} isMe={name === myName} />
+            </div>
+          </div>
+        )}
+      </PageSection>
+    </>
+  );
+}
+
+function QuotaCard({ user }: { user: Account }) {
+  const [draft, setDraft] = useState(draftOf(user.quota));
+  const change = useChangeUser(user.name);
+  const toasts = useToasts();
+  const isReady = boundNames.every((name) => boundProblem(name, draft[name]) === "");
+  return (
+    <Card>
+      <CardTitle component="h2">Quota</CardTitle>
+      <CardBody>
+        <Form
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (isReady) {
+              change.mutate({ quota: quotaOf(draft) }, { onSuccess: () => toasts.success("The quota is saved") });
+            }
+          }}
+        >
+          {change.error && <ProblemAlert title="The quota was not saved" error={change.error} />}
+          <QuotaFields draft={draft} onChange={setDraft} />
+          <ActionGroup>
+            <Button type="submit" variant="secondary" isDisabled={!isReady || change.isPending} isLoading={change.isPending}>
+              Save quota
+            </Button>
+          </ActionGroup>
+        </Form>
+      </CardBody>
+    </Card>
+  );
+}
+
+function RoleCard({ user }: { user: Account }) {
+  const [role, setRole] = useState(user.role);
+  const change = useChangeUser(user.name);
+  const toasts = useToasts();
+  return (
+    <Card>
+      <CardTitle component="h2">Role</CardTitle>
+      <CardBody>
+        <Form
+          onSubmit={(event) => {
+            event.preventDefault();
+            change.mutate({ role }, { onSuccess: () => toasts.success(`${user.name} is ${roleText(role).toLowerCase()} now`) });
+          }}
+        >
+          {change.error && <ProblemAlert title="The role was not changed" error={change.error} />}
+          <RoleSelect id="role" role={role} onChange={setRole} />
+          <ActionGroup>
+            <Button
+              type="submit"
+              variant="secondary"
+              isDisabled={role === user.role || change.isPending}
+              isLoading={change.isPending}
+            >
+              Change role
+            </Button>
+          </ActionGroup>
+        </Form>
+      </CardBody>
+    </Card>
+  );
+}
+
+function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
+  const [isAsked, setAsked] = useState(false);
+  const [password, setPassword] = useState("");
+  const change = useChangeUser(user.name);
+  const reset = () => {
+    const fresh = makePassword();
+    change.mutate(
+      { password: fresh },
+      {
+        onSuccess: () => {
+          setPassword(fresh);
+          setAsked(false);
+        },
+      },
+    );
+  };
+  return (
+    <Card>
+      <CardTitle component="h2">Password</CardTitle>
+      <CardBody>
+        {password !== "" ? (
+          <Secret password={password} name={user.name} />
+        ) : isMe ? (
+          <p>
+            You change your own on the <Link to={paths.account}>account page</Link>.
+          </p>
+        ) : (
+          <>
+            <p className="sl-account__about sl-subtle">For those who forgot theirs: a new one is made up, and their sessions end.</p>
+            <Button variant="secondary" onClick={() => setAsked(true)}>
+              Reset password
+            </Button>
+          </>
+        )}
+        {isAsked && (
+          <ConfirmDialog
+            title={`Reset the password of ${user.name}?`}
+            action="Reset password"
+            pending={change.isPending}
+            error={change.error}
+            onConfirm={reset}
+            onClose={() => {
+              setAsked(false);
+              change.reset();
+            }}
+          >
+            The present password does not work any more, and all sessions of {user.name} end. Tokens stay.
+          </ConfirmDialog>
+        )}
+      </CardBody>
+    </Card>
+  );
+}
+
+function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
+  const [asked, setAsked] = useState<"disable" | "delete" | null>(null);
+  const change = useChangeUser(user.name);
+  const remove = useDeleteUser(user.name);
+  const toasts = useToasts();
+  const navigate = useNavigate();
+  const close = () => {
+    setAsked(null);
+    change.reset();
+    remove.reset();
+  };
+  if (isMe) {
+    return null;
+  }
+  const setDisabled = (disabled: boolean) =>
+    change.mutate(
+      { disabled },
+      {
+        onSuccess: () => {
+          setAsked(null);
+          toasts.success(`${user.name} ${disabled ? "may not come in any more" : "may come in again"}`);
+        },
+        ...(disabled ? {} : { onError: (error: Error) => toasts.failure(`${user.name} stays disabled`, error) }),
+      },
+    );
+  return (
+    <Card>
+      <CardTitle component="h2">Keep out</CardTitle>
+      <CardBody>
+        <div className="sl-user__danger">
+          {user.disabled ? (
+            <Button variant="secondary" isLoading={change.isPending} onClick={() => setDisabled(false)}>
+              Enable
+            </Button>
+          ) : (
+            <Button variant="secondary" isDanger onClick={() => setAsked("disable")}>
+              Disable
+            </Button>
+          )}
+          <Button variant="danger" onClick={() => setAsked("delete")}>
+            Delete
+          </Button>
+        </div>
+        {asked === "disable" && (
+          <ConfirmDialog
+            title={`Disable ${user.name}?`}
+            action="Disable"
+            pending={change.isPending}
+            error={change.error}
+            onConfirm={() => setDisabled(true)}
+            onClose={close}
+          >
+            Their sessions, tokens, consoles and screens end within seconds. Their nodes and images stay, and running nodes
+            go on. You can enable the account again.
+          </ConfirmDialog>
+        )}
+        {asked === "delete" && (
+          <ConfirmDialog
+            title={`Delete ${user.name}?`}
+            action="Delete"
+            typedName={user.name}
+            pending={remove.isPending}
+            error={remove.error}
+            onConfirm={() =>
+              remove.mutate(undefined, {
+                onSuccess: () => {
+                  toasts.success(`${user.name} is deleted`);
+                  void navigate(paths.users);
+                },
+              })
+            }
+            onClose={close}
+          >
+            The account goes for good, with its tokens, its memberships and what was shared with it. An account that owns
+            nodes or images is not deleted: disable it instead.
+          </ConfirmDialog>
+        )}
+      </CardBody>
+    </Card>
+  );
+}

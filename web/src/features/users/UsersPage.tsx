@@ -1,0 +1,133 @@
+import { Button, EmptyState, EmptyStateBody, Label, PageSection, SearchInput, Skeleton, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useState } from "react";
+import { Link, useSearchParams } from "react-router";
+
+import type { Account } from "../../shared/api/types";
+import { paths } from "../../shared/paths";
+import { Ago } from "../../shared/ui/Ago";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { roleText } from "./account";
+import { useUsers } from "./api/users";
+import { NewUserDialog } from "./components/NewUserDialog";
+import { bounds, shareOf, usageOf } from "./quota";
+import "./users.css";
+
+/** All accounts; whoever is no administrator sees names and roles, to share with. */
+export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
+  const users = useUsers();
+  const [isAsked, setAsked] = useState(false);
+  const [params, setParams] = useSearchParams();
+  const search = params.get("q") ?? "";
+  const found = users.data?.filter(({ name, role }) => `${name} ${roleText(role)}`.toLowerCase().includes(search.toLowerCase()));
+  return (
+    <>
+      <PageHeader
+        title="Users"
+        description={isAdmin ? "Who may sign in, as what, and how much they may have." : "With whom you may share nodes and images."}
+        actions={
+          isAdmin && (
+            <Button icon={<PlusIcon />} onClick={() => setAsked(true)}>
+              Create user
+            </Button>
+          )
+        }
+      />
+      <PageSection isFilled aria-label="List of users">
+        {users.error && (
+          <ProblemAlert title="The users cannot be listed" error={users.error} onRetry={() => void users.refetch()} />
+        )}
+        {users.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
+        {users.data && found && (
+          <>
+            <Toolbar inset={{ default: "insetNone" }}>
+              <ToolbarContent>
+                <ToolbarItem className="sl-search">
+                  <SearchInput
+                    aria-label="Search users"
+                    placeholder="Name or role"
+                    value={search}
+                    onChange={(_event, value) => setParams(value ? { q: value } : {}, { replace: true })}
+                    onClear={() => setParams({}, { replace: true })}
+                  />
+                </ToolbarItem>
+              </ToolbarContent>
+            </Toolbar>
+            {found.length > 0 ? (
+              <UsersTable users={found} isAdmin={isAdmin} />
+            ) : (
+              <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No user fits">
+                <EmptyStateBody>Nobody has this name or role.</EmptyStateBody>
+              </EmptyState>
+            )}
+          </>
+        )}
+      </PageSection>
+      {isAsked && <NewUserDialog taken={users.data?.map(({ name }) => name) ?? []} onClose={() => setAsked(false)} />}
+    </>
+  );
+}
+
+function UsersTable({ users, isAdmin }: { users: readonly Account[]; isAdmin: boolean }) {
+  return (
+    <Table aria-label="Users" variant="compact" gridBreakPoint="grid-md" className="sl-table">
+      <Thead>
+        <Tr>
+          <Th width={25}>Name</Th>
+          <Th>Role</Th>
+          {isAdmin && <Th width={40}>Uses</Th>}
+          {isAdmin && <Th>Created</Th>}
+        </Tr>
+      </Thead>
+      <Tbody>
+        {users.map((user) => (
+          <Tr key={user.name} data-user={user.name}>
+            <Td dataLabel="Name" modifier="breakWord">
+              {isAdmin ? (
+                <Link className="sl-name" to={paths.user(user.name)}>
+                  {user.name}
+                </Link>
+              ) : (
+                user.name
+              )}
+              {user.disabled && (
+                <Label isCompact color="orange" className="sl-elsewhere">
+                  Disabled
+                </Label>
+              )}
+            </Td>
+            <Td dataLabel="Role">{roleText(user.role)}</Td>
+            {isAdmin && (
+              <Td dataLabel="Uses">
+                <Uses user={user} />
+              </Td>
+            )}
+            {isAdmin && <Td dataLabel="Created">{user.created && <Ago time={user.created} />}</Td>}
+          </Tr>
+        ))}
+      </Tbody>
+    </Table>
+  );
+}
+
+const shownHere = ["nodes", "running", "disk"] as const;
+
+/** What an account uses in a line; what is nearly used up stands out. */
+function Uses({ user }: { user: Account }) {
+  const usages = usageOf(user).filter((usage) => (shownHere as readonly string[]).includes(usage.name) || shareOf(usage) >= 0.8);
+  return (
+    <span className="sl-uses">
+      {usages.map((usage) => {
+        const share = shareOf(usage);
+        return (
+          <Label key={usage.name} isCompact variant="outline" color={share >= 1 && usage.used > 0 ? "red" : share >= 0.8 && usage.used > 0 ? "orange" : "grey"}>
+            {bounds[usage.name].label}: {usage.text}
+          </Label>
+        );
+      })}
+    </span>
+  );
+}

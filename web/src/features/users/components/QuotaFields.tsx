@@ -1,0 +1,49 @@
+import { FormGroup, FormHelperText, HelperText, HelperTextItem, InputGroup, InputGroupItem, InputGroupText, TextInput } from "@patternfly/react-core";
+import { useId } from "react";
+
+import { type QuotaDraft, boundNames, boundProblem, bounds } from "../quota";
+
+interface QuotaFieldsProps {
+  draft: QuotaDraft;
+  onChange: (draft: QuotaDraft) => void;
+}
+
+/** A field for each thing that a quota bounds. */
+export function QuotaFields({ draft, onChange }: QuotaFieldsProps) {
+  const id = useId();
+  return (
+    <div className="sl-quota">
+      {boundNames.map((name) => {
+        const { label, unit, factor } = bounds[name];
+        const problem = boundProblem(name, draft[name]);
+        return (
+          <FormGroup key={name} label={label} fieldId={`${id}-${name}`}>
+            <InputGroup>
+              <InputGroupItem isFill>
+                <TextInput
+                  id={`${id}-${name}`}
+                  inputMode={factor === 1 ? "numeric" : "decimal"}
+                  placeholder="no bound"
+                  value={draft[name]}
+                  validated={problem === "" ? "default" : "error"}
+                  aria-describedby={`${id}-${name}-help`}
+                  onChange={(_event, value) => onChange({ ...draft, [name]: value })}
+                />
+              </InputGroupItem>
+              {unit && (
+                <InputGroupItem>
+                  <InputGroupText isPlain>{unit}</InputGroupText>
+                </InputGroupItem>
+              )}
+            </InputGroup>
+            <FormHelperText>
+              <HelperText id={`${id}-${name}-help`} isLiveRegion>
+                {problem !== "" && <HelperTextItem variant="error">{problem}</HelperTextItem>}
+              </HelperText>
+            </FormHelperText>
+          </FormGroup>
+        );
+      })}
+    </div>
+  );
+}

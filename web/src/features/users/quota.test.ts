@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+
+import { boundProblem, draftOf, quotaOf, shareOf, usageOf } from "./quota";
+
+test("a quota survives its form", () => {
+  const quota = { nodes: 10, running: 0, ram: 4096, disk: 1.5 * 1024 ** 3 };
+  expect(draftOf(quota)).toMatchObject({ nodes: "10", running: "0", cpus: "", disk: "1.5" });
+  expect(quotaOf(draftOf(quota))).toEqual(quota);
+  expect(quotaOf(draftOf(undefined))).toEqual({});
+});
+
+test.each([
+  ["nodes", "", ""],
+  ["nodes", "3", ""],
+  ["disk", "1.5", ""],
+  ["nodes", "1.5", "Use a whole number."],
+  ["nodes", "-1", "Use a number, or leave it empty for no bound."],
+  ["ram", "much", "Use a number, or leave it empty for no bound."],
+] as const)("boundProblem(%s, %s)", (name, text, problem) => {
+  expect(boundProblem(name, text)).toBe(problem);
+});
+
+test("usage is told against its bound, where there is one", () => {
+  const [nodes, running, , ram] = usageOf({ quota: { nodes: 4, running: 0 }, used: { nodes: 3, running: 0, ram: 2048 } });
+  expect(nodes).toMatchObject({ text: "3 of 4", most: 4 });
+  expect(ram?.text).toBe("2 GiB");
+  expect([nodes, running, ram].map((usage) => usage && shareOf(usage))).toEqual([0.75, 1, 0]);
+  expect(usageOf({})).toEqual([]);
+});

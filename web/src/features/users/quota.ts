@@ -1,0 +1,86 @@
+import type { Account, Quota } from "../../shared/api/types";
+import { formatBytes, formatRAM } from "../../shared/format";
+
+type Bound = keyof Quota;
+
+const gibibyte = 1024 ** 3;
+
+interface BoundLook {
+  label: string;
+  /** Beside the field. */
+  unit: string;
+  /** How much of what the API counts is one of the field's. */
+  factor: number;
+  format: (amount: number) => string;
+}
+
+const count = { unit: "", factor: 1, format: String } as const;
+
+/** What a quota bounds, in the order that it is shown in. */
+export const bounds: Readonly<Record<Bound, BoundLook>> = {
+  nodes: { label: "Nodes", ...count },
+  running: { label: "Running nodes", ...count },
+  cpus: { label: "CPUs of running nodes", ...count },
+  ram: { label: "RAM of running nodes", unit: "MiB", factor: 1, format: formatRAM },
+  disk: { label: "Disks and images", unit: "GiB", factor: gibibyte, format: formatBytes },
+  uploads: { label: "Uploads at once", ...count },
+};
+
+export const boundNames = Object.keys(bounds) as readonly Bound[];
+
+/** A quota as it is typed; an empty text is no bound. */
+export type QuotaDraft = Record<Bound, string>;
+
+export function draftOf(quota: Quota | undefined): QuotaDraft {
+  const text = (name: Bound) => {
+    const bound = quota?.[name];
+    return bound === undefined ? "" : String(bound / bounds[name].factor);
+  };
+  return Object.fromEntries(boundNames.map((name) => [name, text(name)])) as QuotaDraft;
+}
+
+/** What is wrong with a typed bound, as a sentence; empty when nothing is. */
+export function boundProblem(name: Bound, text: string): string {
+  if (text.trim() === "") {
+    return "";
+  }
+  const value = Number(text);
+  if (!(value >= 0 && Number.isFinite(value))) {
+    return "Use a number, or leave it empty for no bound.";
+  }
+  return bounds[name].factor === 1 && !Number.isInteger(value) ? "Use a whole number." : "";
+}
+
+/** The quota that a draft means. */
+export function quotaOf(draft: QuotaDraft): Quota {
+  const given = boundNames.filter((name) => draft[name].trim() !== "");
+  return Object.fromEntries(given.map((name) => [name, Math.round(Number(draft[name]) * bounds[name].factor)]));
+}
+
+/** How much of a bound is used. */
+export interface Usage {
+  name: Bound;
+  used: number;
+  /** Undefined: no bound. */
+  most: number | undefined;
+  /** "3 of 10", "3". */
+  text: string;
+}
+
+/** What an account uses, by what a quota bounds; empty where it is not told. */
+export function usageOf({ quota, used }: Pick<Account, "quota" | "used">): Usage[] {
+  if (!used) {
+    return [];
+  }
+  return boundNames.map((name) => {
+    const { format } = bounds[name];
+    const amount = used[name] ?? 0;
+    const most = quota?.[name];
+    return { name, used: amount, most, text: most === undefined ? format(amount) : `${format(amount)} of ${format(most)}` };
+  });
+}
+
+/** The share of a bound that is used, from 0; 1 for all of it, also of a bound of nothing. */
+export function shareOf({ used, most }: Usage): number {
+  return most === undefined ? 0 : most === 0 ? 1 : used / most;
+}
