@@ -141,7 +141,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 			return err
 		}
 		data := diskData{ID: n.ID, Volume: n.ID + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
-		done, err := s.begin(ctx, attachIntent, n.Host, data)
+		done, err := s.o.Intents.Start(ctx, attachIntent, n.Host, data)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		if err := s.mustBearNothing(ctx, n, []string{data.Volume}); err != nil {
 			return err
 		}
-		done, err := s.begin(ctx, detachIntent, n.Host, data)
+		done, err := s.o.Intents.Start(ctx, detachIntent, n.Host, data)
 		if err != nil {
 			return err
 		}

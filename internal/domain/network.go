@@ -158,7 +158,7 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 		return Network{}, err
 	}
 	data := networkData{ID: def.UUID}
-	done, err := s.begin(ctx, networkCreateIntent, host.Name(), data)
+	done, err := s.o.Intents.Start(ctx, networkCreateIntent, host.Name(), data)
 	if err != nil {
 		return Network{}, err
 	}
@@ -254,7 +254,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 	case len(found.Nodes) > 0:
 		return fault.New(fault.NodeBusy, "Network %q has nodes on it: %s. Delete them, or detach their interfaces, first.", name, strings.Join(found.Nodes[:min(10, len(found.Nodes))], ", "))
 	}
-	done, err := s.begin(ctx, networkDeleteIntent, h.Name(), networkData{ID: found.ID})
+	done, err := s.o.Intents.Start(ctx, networkDeleteIntent, h.Name(), networkData{ID: found.ID})
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	if err := s.mustBearNothing(ctx, n, data.Volumes); err != nil {
 		return explain(err, "delete", n.Name)
 	}
-	done, err := s.begin(ctx, deleteIntent, n.Host, data)
+	done, err := s.o.Intents.Start(ctx, deleteIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	}
 	data := wipeData{ID: n.ID, Old: own[0], New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
-	done, err := s.begin(ctx, wipeIntent, n.Host, data)
+	done, err := s.o.Intents.Start(ctx, wipeIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		networkCreateIntent: settler(s.removeNetwork),
 		networkDeleteIntent: settler(s.removeNetwork),
 	}
-	pending, err := s.left(ctx, host, slices.Collect(maps.Keys(settle))...)
+	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(settle))...)
 	if err != nil || len(pending) == 0 {
 		return err
 	}

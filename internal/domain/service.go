@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -94,13 +93,9 @@ type Service struct {
 	up       map[string]chan struct{} // by host, one slot: it was connected; never changes
 	audience Audience                 // nil: nobody ever watches
 
-	// beginning is held, shared, from the record of an intent until inFlight has it.
-	beginning sync.RWMutex
-
 	mu       sync.Mutex
 	busy     map[string]chan struct{} // by node id: closed when its change is over
 	names    map[string]bool          // host/name of nodes that are being made
-	inFlight map[string]bool          // intents that this process works on
 	networks map[string]string        // by host: the network of new nodes
 }
 
@@ -118,7 +113,7 @@ func New(o Options) (*Service, error) {
 	}
 	return &Service{
 		up: up, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
-		busy: map[string]chan struct{}{}, names: map[string]bool{}, inFlight: map[string]bool{}, networks: map[string]string{},
+		busy: map[string]chan struct{}{}, names: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }
 
@@ -254,43 +249,6 @@ func (s *Service) claim(ctx context.Context, id string) (release func(), err err
 			return nil, ctx.Err()
 		}
 	}
-}
-
-// begin records an intent and notes that this process works on it. done(true)
-// closes it; done(false) leaves it for recovery.
-func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(complete bool), err error) {
-	s.beginning.RLock()
-	defer s.beginning.RUnlock()
-	in, err := s.o.Intents.Begin(ctx, kind, host, data)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.inFlight[in.ID] = true
-	s.mu.Unlock()
-	return func(complete bool) {
-		if complete {
-			ctx, cancel := cleanup(ctx)
-			defer cancel()
-			if err := s.o.Intents.Done(ctx, in.ID); err != nil {
-				s.o.Log.Error("an intent cannot be closed", "intent", in.ID, "error", err)
-			}
-		}
-		s.mu.Lock()
-		delete(s.inFlight, in.ID)
-		s.mu.Unlock()
-	}, nil
-}
-
-// left returns the intents on a host that nobody works on.
-func (s *Service) left(ctx context.Context, host string, kinds ...string) ([]store.Intent, error) {
-	s.beginning.Lock()
-	defer s.beginning.Unlock()
-	s.mu.Lock()
-	ours := maps.Clone(s.inFlight) // before the list: what ends meanwhile is no one's to complete
-	s.mu.Unlock()
-	pending, err := s.o.Intents.Pending(ctx, host, kinds...)
-	return slices.DeleteFunc(pending, func(in store.Intent) bool { return ours[in.ID] }), err
 }
 
 // cleanup returns a context for undoing, which outlives the request.

@@ -54,13 +54,16 @@ func IntentMigrations() []*gormigrate.Migration {
 
 // Intents keeps the intents. All methods may be called from any goroutine.
 type Intents struct {
-	db     *gorm.DB
-	holder string // empty until Hold
-	held   leases // nil until Hold
+	db      *gorm.DB
+	holder  string // empty until Hold
+	held    leases // nil until Hold
+	ongoing ongoing
 }
 
 // NewIntents returns the intents of a database opened with IntentMigrations.
-func NewIntents(db *gorm.DB) *Intents { return &Intents{db: db} }
+func NewIntents(db *gorm.DB) *Intents {
+	return &Intents{db: db, ongoing: ongoing{ids: map[string]bool{}}}
+}
 
 // Begin records an intent; data is stored as JSON. When Begin returns without
 // an error the record is on the disk and survives a crash of the service and
@@ -99,7 +102,7 @@ func (s *Intents) Done(ctx context.Context, id string) error {
 // Pending returns the intents on one host (the empty name is that of intents
 // without a host), oldest first: those of the kinds given, or of every kind.
 // Those that another living process holds (see Hold) are left out; this
-// process's own are among them, so the caller must know what it works on.
+// process's own are among them: see Left.
 func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	query := s.db.WithContext(ctx).Where("host = ?", host)
 	if len(kinds) > 0 {

@@ -151,3 +151,39 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 		}
 	})
 }
+
+// What this process works on is not left; what it gave up is.
+func TestOngoingIntentsAreNotLeft(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		intents := NewIntents(open(t, url, IntentMigrations()...))
+		left := func() (list []Intent) {
+			t.Helper()
+			list, err := intents.Left(t.Context(), "h", "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		complete, err := intents.Start(ctx, "test", "h", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		givenUp, err := intents.Start(ctx, "test", "h", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel() // the client has gone
+		if list := left(); len(list) != 0 {
+			t.Errorf("while they are worked on, these are left: %v", list)
+		}
+		complete(true)
+		if list := left(); len(list) != 0 {
+			t.Errorf("when one is complete, these are left: %v", list)
+		}
+		givenUp(false)
+		if list := left(); len(list) != 1 {
+			t.Errorf("when one was given up, these are left: %v", list)
+		}
+	})
+}
