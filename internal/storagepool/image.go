@@ -115,66 +115,34 @@ func (s *Service) Usable(host, id string) (Image, error) {
 }
 
 // DeleteImage removes an image. It is refused with fault.ImageInUse while any
-// volume of our pools, also one that virsh made, has it in its backing chain.
+// volume that libvirt knows in a pool, also one that virsh made, lies on it.
 func (s *Service) DeleteImage(ctx context.Context, id string) error {
 	img, err := s.Image("", id)
 	if err != nil {
 		return err
 	}
-	unlock, err := s.images.lock(ctx, img.Host+"/"+id, true)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	if img.State == Uploading {
 		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)
 	}
-	users, err := s.overlaysOf(ctx, img.Host, img.Path)
+	err = s.alone(ctx, img, func(ctx context.Context) error {
+		if img.Path != "" {
+			if err := s.deleteVolume(ctx, img.Host, imagesRole, volumeName(img)); err != nil {
+				return err
+			}
+		}
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return s.o.DB.WithContext(ctx).Delete(&record{Host: img.Host, ID: id}).Error
+	})
 	if err != nil {
-		return err
-	}
-	if len(users) > 0 {
-		return fault.New(fault.ImageInUse, "Image %q is the base of %d disks (%s). Delete the nodes that use it first.", id, len(users), strings.Join(users[:min(5, len(users))], ", "))
-	}
-	if err := s.deleteVolume(ctx, img.Host, imagesRole, volumeName(img)); err != nil {
 		return err
 	}
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	if err := s.o.DB.WithContext(ctx).Delete(&record{Host: img.Host, ID: id}).Error; err != nil {
-		return err
-	}
 	return s.refresh(ctx, img.Host, false)
 }
 
 func volumeName(img Image) string { return img.Path[strings.LastIndexByte(img.Path, '/')+1:] }
-
-// overlaysOf names the volumes of our pools whose backing file is one of files.
-func (s *Service) overlaysOf(ctx context.Context, host string, files ...string) ([]string, error) {
-	var users []string
-	for _, role := range []string{nodesRole, imagesRole} {
-		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-			// libvirt does not know what others wrote until it reads the pool again.
-			if err := rescan(lp); err != nil {
-				return err
-			}
-			vols, err := volumes(lp)
-			if err != nil {
-				return err
-			}
-			for _, v := range vols {
-				if v.BackingStore != nil && slices.Contains(files, v.BackingStore.Path) {
-					users = append(users, v.Name)
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return users, nil
-}
 
 // refresh reads the host's images pool and replaces what is known of it. With
 // anew, libvirt first looks at the folder again.

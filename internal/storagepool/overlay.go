@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,11 +36,44 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 	if capacityBytes < img.VirtualBytes {
 		return "", fault.Field("resources.disk", "The disk must have at least the image's %d bytes; %d were asked for.", img.VirtualBytes, capacityBytes)
 	}
-	// Without the format libvirt would write `raw` into the overlay.
-	return s.createDisk(ctx, host, name, capacityBytes, &libvirtxml.StorageVolumeBackingStore{
-		Path:   img.Path,
-		Format: &libvirtxml.StorageVolumeTargetFormat{Type: img.Format},
+	return s.layOverlay(ctx, host, name, img.Path, img.Format, capacityBytes)
+}
+
+// layOverlay makes the volume name in the nodes pool over a file of format, which
+// may be an image: then it answers fault.ImageInUse, and leaves nothing, when
+// somebody is about to take that away.
+func (s *Service) layOverlay(ctx context.Context, host, name, base, format string, capacityBytes int64) (string, error) {
+	file, err := s.createDisk(ctx, host, name, capacityBytes, &libvirtxml.StorageVolumeBackingStore{
+		Path: base,
+		// Without the format libvirt would write `raw` into the overlay.
+		Format: &libvirtxml.StorageVolumeTargetFormat{Type: format},
 	})
+	if err != nil {
+		return "", err
+	}
+	err = s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		if path.Dir(base) != path.Clean(p.path) {
+			return nil
+		}
+		volume := path.Base(base)
+		if err := mustBeUnmarked(lp, p.name, volume, ""); err != nil {
+			return err
+		}
+		vol, err := lp.LookupStorageVolByName(volume)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return fault.Wrap(err, fault.ImageNotFound, "The image in volume %q was deleted meanwhile.", volume)
+		}
+		if err != nil {
+			return err
+		}
+		return vol.Free()
+	})
+	if err == nil {
+		return file, nil
+	}
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	return "", errors.Join(err, s.deleteVolume(ctx, host, nodesRole, name))
 }
 
 // CreateDisk makes the volume name in the nodes pool, an empty disk in qcow2
@@ -117,8 +149,17 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 	for i, v := range volumes {
 		files[i] = path.Join(p.path, v)
 	}
-	overlays, err := s.overlaysOf(ctx, host, files...)
-	return slices.DeleteFunc(overlays, func(v string) bool { return strings.HasPrefix(v, nodeID) }), err
+	all, err := s.Survey(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var overlays []string
+	for _, v := range all.On(files...) {
+		if path.Dir(v.Path) != path.Clean(p.path) || !strings.HasPrefix(v.Name, nodeID) {
+			overlays = append(overlays, v.Path)
+		}
+	}
+	return overlays, nil
 }
 
 // NodeVolumes names the volumes of the nodes pool that libvirt knows and that

@@ -200,6 +200,9 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 		err = s.recoverUploads(ctx, host)
 	}
 	if err == nil {
+		err = s.recoverMarks(ctx, host)
+	}
+	if err == nil {
 		err = s.refresh(ctx, host, true)
 	}
 	if err == nil {

@@ -1,0 +1,132 @@
+package storagepool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// libvirt lets a base go from under its overlays, so who lays an overlay and who
+// takes a base away have to see each other, in whatever process they are and
+// whatever database they have. They meet in libvirt itself: who wants an image
+// alone first makes a mark, a volume in the images pool, and then looks for
+// overlays; who wants an overlay first makes it, and then looks for marks. One of
+// them, at least, sees the other, and steps back.
+
+// markPrefix begins the name of a mark. What follows is an id of the mark's own, a
+// dash, and the name of the image's volume.
+const markPrefix = ".held-"
+
+const markIntent = "image.hold"
+
+// markData is what recovery needs to remove a mark.
+type markData struct {
+	Mark string `json:"mark"`
+}
+
+// alone runs f while no volume lies on an image, and none can be laid on it; else
+// it answers fault.ImageInUse. f may remove the image's volume.
+func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) error) error {
+	unlock, err := s.images.lock(ctx, img.Host+"/"+img.ID, true)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if img.Path == "" {
+		return f(ctx) // there is no volume
+	}
+	volume := volumeName(img)
+	data := markData{markPrefix + uuid.NewString() + "-" + volume}
+	done, err := s.o.Intents.Start(ctx, markIntent, img.Host, data)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		err := s.dropMark(ctx, img.Host, data)
+		if err != nil {
+			s.o.Log.Warn("the mark of an image could not be removed yet; it is tried again soon", "image", img.ID, "error", err)
+		}
+		done(err == nil)
+	}()
+	err = s.withPool(ctx, img.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		vol, err := makeEmpty(lp, data.Mark, "")
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		_ = vol.Free()
+		return mustBeUnmarked(lp, p.name, volume, data.Mark)
+	})
+	if err != nil {
+		return err
+	}
+	all, err := s.Survey(ctx, img.Host)
+	if err != nil {
+		return err
+	}
+	if users := all.On(img.Path); len(users) > 0 {
+		return fault.New(fault.ImageInUse, "Image %q is the base of %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
+	}
+	return f(ctx)
+}
+
+// mustBeUnmarked answers fault.ImageInUse while somebody has the image in a volume
+// alone. own is the caller's mark, if any.
+func mustBeUnmarked(lp *libvirt.StoragePool, poolName, volume, own string) error {
+	names, err := lp.ListStorageVolumes()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		mark, ok := strings.CutPrefix(name, markPrefix)
+		if id := len(uuid.Nil.String()); ok && name != own && len(mark) > id && mark[id+1:] == volume {
+			return fault.New(fault.ImageInUse, "The image in volume %q is being deleted or changed. Try again when that is over; a mark that a crash left is removed by `virsh vol-delete %s %s`.", volume, name, poolName)
+		}
+	}
+	return nil
+}
+
+func (s *Service) dropMark(ctx context.Context, host string, data markData) error {
+	return s.deleteVolume(ctx, host, imagesRole, data.Mark)
+}
+
+// recoverMarks removes the marks that a crash left.
+func (s *Service) recoverMarks(ctx context.Context, host string) error {
+	left, err := s.o.Intents.Left(ctx, host, markIntent)
+	if err != nil {
+		return err
+	}
+	for _, in := range left {
+		var data markData
+		if err := json.Unmarshal(in.Data, &data); err != nil {
+			return fmt.Errorf("read an intent: %w", err)
+		}
+		if err := s.dropMark(ctx, host, data); err != nil {
+			return err
+		}
+		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namesOf lists the first few volumes, those of pools of others by their paths.
+func namesOf(list []Volume) string {
+	const most = 5
+	var names []string
+	for _, v := range list[:min(most, len(list))] {
+		names = append(names, v.Path[strings.LastIndexByte(v.Path, '/')+1:]+" in pool "+v.Pool)
+	}
+	if len(list) > most {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,161 @@
+package storagepool
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// Volume is a file in a storage pool of a host, in ours or in one of others.
+// Sizes are in bytes.
+type Volume struct {
+	Pool, Name, Path string
+	Format           string // as libvirt sees it
+	CapacityBytes    int64  // what a guest sees
+	AllocatedBytes   int64  // what it takes of the pool
+	// Backing is the file that it lies on, with the format that is written down for
+	// it; both are empty where it stands alone.
+	Backing, BackingFormat string
+}
+
+// Survey is what libvirt knew of the files in a host's pools at one moment. It is
+// never changed.
+type Survey struct {
+	files map[string]Volume // by path
+}
+
+// filePools are the active pools whose volumes are files in a folder.
+const filePools = libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE | libvirt.CONNECT_LIST_STORAGE_POOLS_DIR |
+	libvirt.CONNECT_LIST_STORAGE_POOLS_FS | libvirt.CONNECT_LIST_STORAGE_POOLS_NETFS
+
+// Survey reads all files of the host's pools. libvirt looks at the folders of our
+// own pools anew; of pools of others it tells what it knows: a look at their
+// folders could stop them.
+func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
+	for _, role := range []string{imagesRole, nodesRole} {
+		if err := s.rescanRole(ctx, host, role); err != nil {
+			return Survey{}, err
+		}
+	}
+	return s.known(ctx, host)
+}
+
+func (s *Service) rescanRole(ctx context.Context, host, role string) error {
+	return s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error { return rescan(lp) })
+}
+
+// known is Survey without a new look at any folder: what was made by libvirt's own
+// calls is in it.
+func (s *Service) known(ctx context.Context, host string) (Survey, error) {
+	ours := s.poolNames()
+	for end := time.Now().Add(rescanPatience); ; {
+		v := Survey{files: map[string]Volume{}}
+		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+			pools, err := conn.ListAllStoragePools(filePools)
+			if err != nil {
+				return err
+			}
+			for i := range pools {
+				name, nameErr := pools[i].GetName()
+				if err == nil && nameErr == nil {
+					list, listErr := volumes(&pools[i])
+					if name == ours[imagesRole] || name == ours[nodesRole] {
+						err = listErr // of the others, what can be read counts
+					}
+					v.add(name, list)
+				}
+				_ = pools[i].Free()
+			}
+			return err
+		})
+		// A volume that is being made cannot be read for a moment.
+		if err == nil || time.Now().After(end) {
+			return v, err
+		}
+		if err := pause(ctx, rescanPause); err != nil {
+			return Survey{}, err
+		}
+	}
+}
+
+func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
+	for _, def := range list {
+		if def.Type != "file" || def.Target == nil || def.Target.Path == "" || strings.HasPrefix(def.Name, ".") {
+			continue
+		}
+		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path)}
+		if def.Target.Format != nil {
+			file.Format = def.Target.Format.Type
+		}
+		if def.Capacity != nil {
+			file.CapacityBytes = int64(def.Capacity.Value) //nolint:gosec // bytes of a real volume
+		}
+		if def.Allocation != nil {
+			file.AllocatedBytes = int64(def.Allocation.Value) //nolint:gosec // as above
+		}
+		if b := def.BackingStore; b != nil && b.Path != "" {
+			file.Backing = path.Clean(b.Path)
+			if b.Format != nil {
+				file.BackingFormat = b.Format.Type
+			}
+		}
+		v.files[file.Path] = file
+	}
+}
+
+// File returns what is at a path, false when no pool has it.
+func (v Survey) File(file string) (Volume, bool) {
+	found, ok := v.files[path.Clean(file)]
+	return found, ok
+}
+
+// On returns the volumes that lie right on one of some files, by pool and name.
+func (v Survey) On(files ...string) []Volume {
+	var list []Volume
+	for _, file := range v.files {
+		if file.Backing != "" && slices.Contains(files, file.Backing) {
+			list = append(list, file)
+		}
+	}
+	slices.SortFunc(list, func(a, b Volume) int { return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Name, b.Name)) })
+	return list
+}
+
+// Above returns the volumes that have one of some files anywhere below them.
+func (v Survey) Above(files ...string) []Volume {
+	var all []Volume
+	seen := map[string]bool{}
+	for next := files; len(next) > 0; {
+		list := v.On(next...)
+		next = nil
+		for _, file := range list {
+			if !seen[file.Path] { // a chain that somebody bent into a ring has an end too
+				seen[file.Path] = true
+				all, next = append(all, file), append(next, file.Path)
+			}
+		}
+	}
+	return all
+}
+
+// Chain returns a file and those below it, the lowest last. One that no pool has
+// is there with its path alone, and ends the chain: libvirt tells no more of it.
+func (v Survey) Chain(file string) []Volume {
+	var chain []Volume
+	for at := path.Clean(file); ; {
+		found, ok := v.files[at]
+		if !ok {
+			return append(chain, Volume{Path: at})
+		}
+		chain = append(chain, found)
+		if at = found.Backing; at == "" || slices.ContainsFunc(chain, func(o Volume) bool { return o.Path == at }) {
+			return chain
+		}
+	}
+}
