@@ -94,7 +94,8 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.storage, err = storagepool.New(storagepool.Options{
 		Hosts: a.hosts, DB: a.db, Intents: intents, Events: events,
-		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes, Log: log,
+		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes,
+		WarningPercent: c.PoolWarning, CriticalPercent: c.PoolCritical, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 const (
@@ -55,6 +56,8 @@ type config struct {
 	Catalog             []string // files and folders
 	PullAllowPrivate    bool
 	MaxUploadBytes      int64         // 1 MiB or more
+	PoolWarning         int           // percent; see storagepool.Options
+	PoolCritical        int           //
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
 
@@ -81,6 +84,8 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
 	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
 	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
+	f.Int("pool-warning-percent", storagepool.DefaultWarningPercent, "how full a storage pool's file system may be before that is worth a warning: 1 to 100")
+	f.Int("pool-critical-percent", storagepool.DefaultCriticalPercent, "how full it may be before nothing more is made in the pool: 1 to 100, not less than the warning")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
 	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
 	f.String("log-level", "info", "debug, info, warn or error")
@@ -194,6 +199,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	c.MaxUploadBytes, err = strconv.ParseInt(k.String("max-upload-bytes"), 10, 64)
 	if err != nil || c.MaxUploadBytes < 1<<20 {
 		return c, fmt.Errorf("max-upload-bytes: %q is not a number of 1048576 or more", k.String("max-upload-bytes"))
+	}
+	c.PoolWarning, c.PoolCritical = k.Int("pool-warning-percent"), k.Int("pool-critical-percent")
+	if c.PoolWarning < 1 || c.PoolCritical < c.PoolWarning || c.PoolCritical > 100 {
+		return c, fmt.Errorf("pool-warning-percent, pool-critical-percent: %q and %q are not percents from 1 to 100, the second not less than the first", k.String("pool-warning-percent"), k.String("pool-critical-percent"))
 	}
 	c.ConsoleHistoryBytes, err = strconv.Atoi(k.String("console-history-bytes"))
 	if err != nil || c.ConsoleHistoryBytes < 1<<10 || c.ConsoleHistoryBytes > 16<<20 {

@@ -127,10 +127,16 @@ var routeTable = map[string]routeRow{
 	"PUT /api/images/{id}/shares/groups/{name}":    {may: "..---xxx++xx+x", status: 404, target: "image", body: request{"level": "use"}},
 	"DELETE /api/images/{id}/shares/groups/{name}": {may: "..---xxx++xx+x", status: 404, target: "image"},
 
-	"GET /api/images":          {may: "..++++++++++++", status: 200},
-	"POST /api/images/custom":  {may: "..xx+xxx++xx+x", status: 422},
-	"GET /api/images/{id}":     {may: "..---+++++++++", status: 200, target: "image"},
-	"DELETE /api/images/{id}":  {may: "..---xxx++xx+x", status: 204, target: "fresh image"},
+	"GET /api/images":         {may: "..++++++++++++", status: 200},
+	"POST /api/images/custom": {may: "..xx+xxx++xx+x", status: 422},
+	"GET /api/images/{id}":    {may: "..---+++++++++", status: 200, target: "image"},
+	"DELETE /api/images/{id}": {may: "..---xxx++xx+x", status: 204, target: "fresh image"},
+
+	"PATCH /api/images/{id}":         {may: "..---xxx++xx+x", status: 422, target: "image", body: request{"displayName": ""}},
+	"GET /api/images/{id}/users":     {may: "..---+++++++++", status: 200, target: "image"},
+	"GET /api/images/{id}/download":  {may: "..---xx+++xx+x", status: 200, target: "image"},
+	"HEAD /api/images/{id}/download": {may: "..---xx+++xx+x", status: 200, target: "image"},
+
 	"POST /api/uploads":        {may: "..xx+xxx++xx+x", status: 412},
 	"HEAD /api/uploads/{id}":   {may: "..xx+xxx++xx+x", status: 404, target: noID},
 	"PATCH /api/uploads/{id}":  {may: "..xx+xxx++xx+x", status: 412, target: noID},
@@ -168,11 +174,11 @@ var routeTable = map[string]routeRow{
 	"PUT /api/labs/{id}/shares/groups/{name}":      {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"level": "use"}},
 	"DELETE /api/labs/{id}/shares/groups/{name}":   {may: "..---xxx++x+xx", status: 404, target: "lab"},
 
-	"GET /api/hosts": {may: "..xx+xxx++++++", status: 200},
-
-	"GET /api/settings":        {may: "..xxxxxxx+xxxx", status: 200},
-	"GET /api/guacamole":       {may: "..xxxxxxx+xxxx", status: 200},
-	"POST /api/guacamole/sync": {may: "..xxxxxxx+xxxx", status: 409},
+	"GET /api/settings":              {may: "..xxxxxxx+xxxx", status: 200},
+	"GET /api/guacamole":             {may: "..xxxxxxx+xxxx", status: 200},
+	"POST /api/guacamole/sync":       {may: "..xxxxxxx+xxxx", status: 409},
+	"GET /api/hosts":                 {may: "..xx+xxx++++++", status: 200},
+	"POST /api/hosts/{host}/refresh": {may: "..xx+xxx++xx+x", status: 404},
 }
 
 // lastRoutes are tried after all others, in this order: they change the node.

@@ -137,6 +137,7 @@ func New(o Options) (*Server, error) {
 	s.registerMetrics()
 	s.registerConsoleLogs()
 	s.registerImages()
+	s.registerImageLife()
 	if err := s.registerUploads(); err != nil {
 		return nil, err
 	}
@@ -147,6 +148,7 @@ func New(o Options) (*Server, error) {
 	s.registerAudit()
 	s.registerSystem()
 	s.registerSettings()
+	s.registerPools()
 	s.registerCatalog()
 	s.registerJobs()
 	s.registerStreams()

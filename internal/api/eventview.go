@@ -106,6 +106,8 @@ func (v *eventView) filter(e event.Event) (event.Event, bool) {
 		now, before := v.sees(imageObject(data.Image), data.Host)
 		delete(v.seen, seenObject{access.Image, data.Host, data.ID})
 		return e, now || before
+	case storagepool.PoolLevelChanged: // to those who may list the hosts
+		return e, v.rights.Role.AtLeast(access.RoleInstructor)
 	case job.Job:
 		return e, v.rights.On(jobObject(data)) > access.None
 	case lab.Lab:

@@ -28,6 +28,8 @@ type Image struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name" doc:"The same as id: what customImageName and baseImage take."`
 	DisplayName string    `json:"displayName"`
+	Description string    `json:"description"`
+	Tags        []string  `json:"tags"`
 	Type        string    `json:"type" enum:"base,custom"`
 	Format      string    `json:"format"`
 	State       string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified"`
@@ -47,7 +49,7 @@ type Image struct {
 // image is an image as somebody sees it.
 func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
-		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Type: i.Type, Format: i.Format, State: string(i.State), Reason: i.Reason,
+		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, State: string(i.State), Reason: i.Reason,
 		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: i.Owner,
 		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
 	}
@@ -89,7 +91,7 @@ func (s *Server) registerImages() {
 	})
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
-	}, func(ctx context.Context, in *imageID) (*struct{ Body Image }, error) {
+	}, func(ctx context.Context, in *ImageID) (*struct{ Body Image }, error) {
 		i, err := s.o.Storage.Image("", in.ID)
 		if err != nil {
 			return nil, err
@@ -99,7 +101,7 @@ func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that no disk lies on", Tags: []string{"images"},
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *imageID) (*struct{}, error) {
+	}, func(ctx context.Context, in *ImageID) (*struct{}, error) {
 		return nil, s.deleteImage(ctx, in.ID)
 	})
 
@@ -121,19 +123,24 @@ func (s *Server) registerImages() {
 	})
 }
 
-type imageID struct {
+// ImageID is the path of one image. It is exported because huma looks into no other
+// embedded struct.
+type ImageID struct {
 	ID string `path:"id"`
 }
 
-// deleteImage names the nodes that use an image; the pools know the volumes
-// alone.
+// deleteImage names all that depends on an image; the pools alone know no nodes.
 func (s *Server) deleteImage(ctx context.Context, id string) error {
 	i, err := s.o.Storage.Image("", id)
 	if err != nil {
 		return err
 	}
-	if users := s.o.Nodes.UsersOf(i.Host, i.Path); len(users) > 0 {
-		return fault.New(fault.ImageInUse, "Image %q is used by %d nodes: %s. Delete them first.", id, len(users), strings.Join(users[:min(10, len(users))], ", "))
+	users, err := s.imageUsers(ctx, i)
+	if err != nil {
+		return err
+	}
+	if len(users.Nodes)+users.Others+len(users.Volumes) > 0 {
+		return inUse(id, users)
 	}
 	if err := s.o.Storage.DeleteImage(ctx, id); err != nil {
 		return err

@@ -15,6 +15,9 @@ var (
 	hostMetric      = prometheus.NewDesc("sandboxlabs_host_up", "1 while the libvirt host is connected.", []string{"host"}, nil)
 	poolSizeMetric  = prometheus.NewDesc("sandboxlabs_pool_capacity_bytes", "Size of a storage pool.", []string{"host", "role"}, nil)
 	poolFreeMetric  = prometheus.NewDesc("sandboxlabs_pool_available_bytes", "Free space of a storage pool.", []string{"host", "role"}, nil)
+	poolLevelMetric = prometheus.NewDesc("sandboxlabs_pool_level", "How full a storage pool is: 0 ok, 1 warning, 2 critical, where nothing more is made.", []string{"host", "role"}, nil)
+	poolShareMetric = prometheus.NewDesc("sandboxlabs_pool_share_bytes", "What images and overlays take of a storage pool, and what uploads under way were promised.", []string{"host", "role", "share"}, nil)
+	overlayMetric   = prometheus.NewDesc("sandboxlabs_overlay_efficiency", "What full copies of the nodes' disks would take, by what they take over shared images.", []string{"host"}, nil)
 	imagesMetric    = prometheus.NewDesc("sandboxlabs_images", "Images by host, type and state.", []string{"host", "type", "state"}, nil)
 	diffMetric      = prometheus.NewDesc("sandboxlabs_inventory_differences_total", "Nodes that were found to be otherwise than shown, without an event of libvirt that told so.", []string{"host"}, nil)
 	guacamoleMetric = prometheus.NewDesc("sandboxlabs_guacamole_up", "1 while Guacamole's database can be used; absent when Guacamole is off.", nil, nil)
@@ -68,6 +71,15 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		for _, p := range m.s.o.Storage.Pools(h.Name()) {
 			gauge(poolSizeMetric, float64(p.Capacity), h.Name(), p.Role)
 			gauge(poolFreeMetric, float64(p.Available), h.Name(), p.Role)
+			gauge(poolLevelMetric, levelNumbers[p.Level], h.Name(), p.Role)
+			for share, bytes := range map[string]int64{"images": p.Images, "overlays": p.Overlays, "uploads": p.Uploads} {
+				if bytes > 0 {
+					gauge(poolShareMetric, float64(bytes), h.Name(), p.Role, share)
+				}
+			}
+			if p.Shared > 0 {
+				gauge(overlayMetric, efficiency(p), h.Name())
+			}
 		}
 	}
 	m.collectUsage(out)

@@ -74,6 +74,7 @@ type Problem struct {
 	Detail string              `json:"detail"`
 	Code   string              `json:"code" doc:"Stable name of the kind of failure, such as node_not_found."`
 	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"The members of the request that are at fault."`
+	Users  *ImageUsers         `json:"users,omitempty" doc:"With image_in_use: what depends on the image."`
 
 	retryAfter string
 }

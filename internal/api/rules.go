@@ -154,7 +154,11 @@ var rules = map[string]rule{
 	"PATCH /api/uploads/{id}":   atLeast(access.RoleInstructor, access.ScopeImages),
 	"DELETE /api/uploads/{id}":  atLeast(access.RoleInstructor, access.ScopeImages),
 
-	"DELETE /api/images/{id}": onImage(access.Manage),
+	"PATCH /api/images/{id}":         onImage(access.Manage),
+	"DELETE /api/images/{id}":        onImage(access.Manage),
+	"GET /api/images/{id}/users":     onImage(access.View),
+	"GET /api/images/{id}/download":  onImage(access.Use), // who makes a node of it reads it too
+	"HEAD /api/images/{id}/download": onImage(access.Use),
 
 	"GET /api/images/catalog":            signedIn,
 	"POST /api/images/catalog/{id}/pull": atLeast(access.RoleInstructor, access.ScopeImages),
@@ -175,6 +179,8 @@ var rules = map[string]rule{
 	"GET /api/settings":        admins,
 	"GET /api/guacamole":       admins,
 	"POST /api/guacamole/sync": admins,
+
+	"POST /api/hosts/{host}/refresh": atLeast(access.RoleInstructor, access.ScopeImages),
 }
 
 // ruleName is what the rule of a route is called, whose path is as echo spells it.

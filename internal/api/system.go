@@ -31,16 +31,6 @@ type Host struct {
 	Pools             []Pool `json:"pools"`
 }
 
-// Pool is one of the service's storage pools on the wire. Sizes are in bytes.
-type Pool struct {
-	Role      string `json:"role" enum:"images,nodes,logs"`
-	Name      string `json:"name"`
-	Path      string `json:"path"`
-	Capacity  int64  `json:"capacity"`
-	Used      int64  `json:"used"`
-	Available int64  `json:"available"`
-}
-
 func (s *Server) hosts() []Host {
 	list := []Host{}
 	count, running := map[string]int{}, map[string]int{}
@@ -63,7 +53,7 @@ func (s *Server) hosts() []Host {
 			v.Error = shown(s.o.Storage.Problem(st.Name))
 		}
 		for _, p := range s.o.Storage.Pools(st.Name) {
-			v.Pools = append(v.Pools, Pool{Role: p.Role, Name: p.Name, Path: p.Path, Capacity: p.Capacity, Used: p.Used, Available: p.Available})
+			v.Pools = append(v.Pools, poolView(p))
 		}
 		list = append(list, v)
 	}

@@ -4,20 +4,10 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-)
-
-// Limits of what users write about a node.
-const (
-	MaxTags             = 32
-	MaxTagLength        = 64
-	MaxDescriptionBytes = 4096
 )
 
 // Edit is what shall be otherwise about a node; nil stays as it is.
@@ -84,36 +74,22 @@ func (e Edit) check() error {
 			return err
 		}
 	}
-	if e.Description != nil && (len(*e.Description) > MaxDescriptionBytes || !plain(*e.Description, "\n\t")) {
-		return fault.Field("description", "The description is plain text of at most %d bytes.", MaxDescriptionBytes)
-	}
-	if e.Tags == nil {
-		return nil
-	}
-	if len(*e.Tags) > MaxTags {
-		return fault.Field("tags", "There are %d tags; at most %d are allowed.", len(*e.Tags), MaxTags)
-	}
-	for _, tag := range *e.Tags {
-		if tag == "" || utf8.RuneCountInString(tag) > MaxTagLength || !plain(tag, "") || strings.TrimSpace(tag) != tag {
-			return fault.Field("tags", "A tag has 1 to %d characters, and no spaces around it.", MaxTagLength)
+	if e.Description != nil {
+		if err := fault.CheckDescription(*e.Description); err != nil {
+			return err
 		}
+	}
+	if e.Tags != nil {
+		return fault.CheckTags(*e.Tags)
 	}
 	return nil
 }
 
 func checkOSType(osType string) error {
-	if len(osType) > 64 || !plain(osType, "") {
+	if len(osType) > 64 || !fault.IsPlain(osType, "") {
 		return fault.Field("osType", "osType is a short word such as \"debian\".")
 	}
 	return nil
-}
-
-// plain tells whether a text can stand in XML: it has no control characters but
-// those that are allowed.
-func plain(text, allowed string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return (unicode.IsControl(r) && !strings.ContainsRune(allowed, r)) || r == '\ufffe' || r == '\uffff'
-	})
 }
 
 // describeAs writes what is no size and no name.

@@ -177,16 +177,12 @@ func (s *Service) Place(id string) (host, name string, active, ok bool) {
 	return n.Host, n.Name, n.Active(), err == nil
 }
 
-// UsersOf names the nodes of a host that have the file at path for a disk, or
-// under one.
-func (s *Service) UsersOf(host, path string) []string {
-	var names []string
-	for _, n := range s.inv.list() {
-		if n.Host == host && slices.Contains(n.Files, path) {
-			names = append(names, n.Name)
-		}
-	}
-	return names
+// UsersOf returns the nodes of a host that have one of some files for a disk, or
+// under one, by name.
+func (s *Service) UsersOf(host string, files ...string) []Node {
+	return slices.DeleteFunc(s.inv.list(), func(n Node) bool {
+		return n.Host != host || !slices.ContainsFunc(n.Files, func(file string) bool { return slices.Contains(files, file) })
+	})
 }
 
 // change runs f with a node's domain while no other change of the node runs,

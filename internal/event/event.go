@@ -20,6 +20,7 @@ const (
 	JobChanged   Type = "job.changed"
 	LabChanged   Type = "lab.changed"
 	LabRemoved   Type = "lab.removed"
+	PoolLevel    Type = "pool.level" // a storage pool has become fuller, or less full, by a level
 	// Reset tells a client that events were lost to it (it was away for longer
 	// than the broker remembers): it must read its lists anew.
 	Reset Type = "reset"

@@ -210,7 +210,7 @@ func (s *Service) checkUploadRoom(ctx context.Context, host string, bytes int64)
 		return err
 	}
 	return s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return checkRoom(lp, p.name, bytes+promised)
+		return s.checkRoom(lp, p.name, bytes+promised)
 	})
 }
 

@@ -14,8 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// reserveBytes of a pool are kept free: an overlay is small when it is made,
-// and a node whose disk cannot grow is paused by QEMU.
+// reserveBytes of a pool are kept free, at least.
 const reserveBytes = 64 << 20
 
 // CreateOverlay makes the volume name in the nodes pool, copy-on-write over the
@@ -86,7 +85,7 @@ func (s *Service) CreateDisk(ctx context.Context, host, name string, capacityByt
 // createDisk makes a disk over what base names, or an empty one.
 func (s *Service) createDisk(ctx context.Context, host, name string, capacityBytes int64, base *libvirtxml.StorageVolumeBackingStore) (path string, err error) {
 	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		if err := checkRoom(lp, p.name, 0); err != nil {
+		if err := s.checkRoom(lp, p.name, 0); err != nil {
 			return err
 		}
 		def := libvirtxml.StorageVolume{
@@ -216,25 +215,13 @@ func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) err
 	})
 }
 
-// checkRoom refuses what would not fit into the pool.
-func checkRoom(lp *libvirt.StoragePool, name string, bytes int64) error {
-	info, err := lp.GetInfo()
-	if err != nil {
-		return err
-	}
-	if available := int64(info.Available); available < bytes+reserveBytes { //nolint:gosec // bytes of a real disk
-		return fault.New(fault.StorageFull, "Storage pool %q has %d MiB left, which is too little for this. Delete nodes or images that are not needed, or enlarge the pool.", name, available>>20)
-	}
-	return nil
-}
-
 // volumeFault explains why a volume could not be made or written. libvirt tells
 // of a full disk in words alone, so the pool is asked.
 func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
 		return err
 	}
-	if full := checkRoom(lp, name, 0); full != nil {
+	if full := isFull(lp, name); full != nil {
 		return full
 	}
 	return err
@@ -244,7 +231,7 @@ func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
 func (s *Service) TryWrite(ctx context.Context, host string) error {
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
 		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-			if err := checkRoom(lp, p.name, 0); err != nil {
+			if err := isFull(lp, p.name); err != nil {
 				return err
 			}
 			def := libvirtxml.StorageVolume{

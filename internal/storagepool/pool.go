@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,12 +30,6 @@ const (
 type pool struct {
 	name string
 	path string // the folder, on the host
-}
-
-// PoolStatus is how full a pool is. All sizes are in bytes.
-type PoolStatus struct {
-	Role, Name, Path          string
-	Capacity, Used, Available int64
 }
 
 func (s *Service) poolNames() map[string]string {
@@ -148,43 +141,6 @@ func imagesFolder(conn *libvirt.Connect) (string, error) {
 		return filepath.Join(home, ".local/share/libvirt/images"), nil
 	}
 	return "/var/lib/libvirt/images", nil
-}
-
-// Pools returns how full the host's pools were when they were last read, from
-// memory.
-func (s *Service) Pools(host string) []PoolStatus {
-	lib, err := s.library(host)
-	if err != nil {
-		return nil
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Clone(lib.status)
-}
-
-// measure reads how full the host's pools are.
-func (s *Service) measure(ctx context.Context, host string) error {
-	var list []PoolStatus
-	for _, role := range []string{imagesRole, nodesRole, logsRole} {
-		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-			info, err := lp.GetInfo()
-			if err != nil {
-				return err
-			}
-			list = append(list, PoolStatus{
-				Role: role, Name: p.name, Path: p.path,
-				Capacity: int64(info.Capacity), Used: int64(info.Allocation), Available: int64(info.Available), //nolint:gosec // bytes of a real disk
-			})
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.libraries[host].status = list
-	return nil
 }
 
 // withPool runs f with one of our pools, by hypervisor.Set.Do.

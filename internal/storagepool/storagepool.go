@@ -49,7 +49,10 @@ type Options struct {
 	Downloads *download.Client
 	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
 	MaxImageBytes int64
-	Log           *slog.Logger
+	// WarningPercent and CriticalPercent of a pool's file system may be in use before
+	// the pool has that level; 0 is the default of each.
+	WarningPercent, CriticalPercent int
+	Log                             *slog.Logger
 }
 
 // Service is the storage of all hosts. Its methods may be called from any
@@ -74,6 +77,8 @@ type library struct {
 	problem  error           // why the pools cannot be used; nil when they can
 	pools    map[string]pool // by role
 	status   []PoolStatus
+	survey   Survey // of surveyed; see measure
+	surveyed time.Time
 	images   map[string]Image
 
 	dirty     chan struct{} // one slot: the pools are to be read now
@@ -98,6 +103,12 @@ func New(o Options) (*Service, error) {
 	}
 	if o.MaxImageBytes == 0 {
 		o.MaxImageBytes = DefaultMaxImageBytes
+	}
+	if o.WarningPercent == 0 {
+		o.WarningPercent = DefaultWarningPercent
+	}
+	if o.CriticalPercent == 0 {
+		o.CriticalPercent = DefaultCriticalPercent
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -206,7 +217,7 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 		err = s.refresh(ctx, host, true)
 	}
 	if err == nil {
-		err = s.measure(ctx, host)
+		err = s.measure(ctx, host, nil)
 		s.wakeVerifier(host)
 	}
 	if ctx.Err() != nil {

@@ -1,0 +1,237 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// ImageEdit is what shall be otherwise about an image.
+type ImageEdit struct {
+	DisplayName *string   `json:"displayName,omitempty"`
+	Description *string   `json:"description,omitempty"`
+	Tags        *[]string `json:"tags,omitempty" doc:"All of its tags."`
+}
+
+// ImageUsers are those that an image cannot be taken away from.
+type ImageUsers struct {
+	Nodes   []NodeName   `json:"nodes" doc:"Those that you may see."`
+	Others  int          `json:"others" doc:"How many more there are."`
+	Volumes []VolumeName `json:"volumes" doc:"Disks that lie on the image, right or over others, and belong to no node."`
+}
+
+// NodeName names a node.
+type NodeName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Host string `json:"host"`
+}
+
+// VolumeName names a volume in a storage pool.
+type VolumeName struct {
+	Pool string `json:"pool"`
+	Name string `json:"name"`
+	Path string `json:"path" doc:"On the host."`
+}
+
+func tagsOf(text string) []string {
+	if text == "" {
+		return []string{}
+	}
+	return strings.Split(text, "\n")
+}
+
+func (s *Server) registerImageLife() {
+	register(s, huma.Operation{
+		OperationID: "change-image", Method: http.MethodPatch, Path: "/api/images/{id}", Summary: "Name, describe or tag an image", Tags: []string{"images"},
+		Description: "What is left out stays. The id stays too: nodes and scripts go by it.",
+	}, func(ctx context.Context, in *struct {
+		ImageID
+		Body ImageEdit
+	}) (*struct{ Body Image }, error) {
+		i, err := s.o.Storage.EditImage(ctx, in.ID, storagepool.ImageEdit(in.Body))
+		return &struct{ Body Image }{s.image(rightsOf(ctx), i)}, err
+	})
+	register(s, huma.Operation{
+		OperationID: "list-image-users", Method: http.MethodGet, Path: "/api/images/{id}/users", Summary: "List what depends on an image", Tags: []string{"images"},
+		Description: "Found by walking the backing chains of all volumes that libvirt knows in its pools, so overlays that other programs made count too.",
+	}, func(ctx context.Context, in *ImageID) (*struct{ Body ImageUsers }, error) {
+		i, err := s.o.Storage.Image("", in.ID)
+		if err != nil {
+			return nil, err
+		}
+		users, err := s.imageUsers(ctx, i)
+		return &struct{ Body ImageUsers }{users}, err
+	})
+
+	const path = "/api/images/:id/download"
+	s.echo.GET(path, s.downloadImage)
+	s.echo.HEAD(path, s.downloadImage)
+	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}
+	op := huma.Operation{
+		OperationID: "download-image", Method: http.MethodGet, Path: "/api/images/{id}/download", Summary: "Download an image's file", Tags: []string{"images"},
+		Description: "Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; the ETag changes whenever the file does.",
+		Parameters: []*huma.Param{
+			{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
+			{Name: "Range", In: "header", Description: "Such as bytes=1048576-.", Schema: &huma.Schema{Type: "string"}},
+		},
+		Responses: map[string]*huma.Response{
+			"200":     {Description: "The whole file", Content: binary},
+			"206":     {Description: "A part of it", Content: binary},
+			"416":     {Description: "Nothing of the file is in the range"},
+			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}},
+		},
+	}
+	s.huma.OpenAPI().AddOperation(&op)
+	size := op
+	size.OperationID, size.Method, size.Summary = "measure-image", http.MethodHead, "Tell the size and the version of an image's file"
+	size.Description, size.Responses = "", map[string]*huma.Response{"200": {Description: "Content-Length is the size, ETag the version"}}
+	s.huma.OpenAPI().AddOperation(&size)
+}
+
+// downloadImage streams an image's file, or a part of it.
+func (s *Server) downloadImage(c echo.Context) error {
+	r := c.Request()
+	i, err := s.o.Storage.Image("", c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return s.o.Storage.OpenImage(r.Context(), i.Host, i.ID, func(f *storagepool.ImageFile) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
+		h.Set(echo.HeaderContentDisposition, `attachment; filename="`+fileName(i.ID)+downloadSuffix(i)+`"`)
+		h.Set("ETag", `"`+f.Version+`"`)
+		w := &downloadWriter{ResponseWriter: c.Response()}
+		w.patient = patientWriter{c.Response(), http.NewResponseController(c.Response())}
+		from := &downloadReader{ImageFile: f}
+		http.ServeContent(w, r, "", i.Created, from)
+		if w.outside {
+			return newProblem(http.StatusRequestedRangeNotSatisfiable, fault.Invalid, fmt.Sprintf("The image's file has %d bytes, and none in that range.", f.Bytes))
+		}
+		if from.failed != nil && w.failed == nil {
+			// The answer has begun: cut it off, so that the client sees that it is
+			// not whole.
+			s.o.Log.Info("an image was not sent whole", "image", i.ID, "error", from.failed)
+			panic(http.ErrAbortHandler)
+		}
+		return nil
+	})
+}
+
+// downloadSuffix completes the name of an image's file.
+func downloadSuffix(i storagepool.Image) string {
+	if suffix := "." + i.Format; i.Format != "" && !strings.HasSuffix(i.ID, suffix) {
+		return suffix
+	}
+	return ""
+}
+
+// downloadReader keeps the error that a file was not read whole for.
+type downloadReader struct {
+	*storagepool.ImageFile
+	failed error
+}
+
+func (r *downloadReader) Read(p []byte) (int, error) {
+	n, err := r.ImageFile.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.failed = err
+	}
+	return n, err
+}
+
+// downloadWriter gives up on a client that takes nothing. It keeps back what
+// net/http says of a range that is not in the file: that is told as a problem.
+type downloadWriter struct {
+	http.ResponseWriter
+	patient patientWriter
+	failed  error
+	outside bool
+}
+
+func (w *downloadWriter) WriteHeader(status int) {
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		w.outside = true
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *downloadWriter) Write(p []byte) (int, error) {
+	if w.outside {
+		return len(p), nil
+	}
+	n, err := w.patient.Write(p)
+	w.failed = err
+	return n, err
+}
+
+// imageUsers finds all that depends on an image, and tells of it what the one who
+// asks may know.
+func (s *Server) imageUsers(ctx context.Context, i storagepool.Image) (ImageUsers, error) {
+	users := ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}
+	if i.Path == "" {
+		return users, nil
+	}
+	all, err := s.o.Storage.Survey(ctx, i.Host)
+	if err != nil {
+		return users, err
+	}
+	files := []string{i.Path}
+	above := all.Above(i.Path)
+	for _, v := range above {
+		files = append(files, v.Path)
+	}
+	nodes := s.o.Nodes.UsersOf(i.Host, files...)
+	rights := rightsOf(ctx)
+	owned := map[string]bool{}
+	for _, n := range nodes {
+		for _, file := range n.Files {
+			owned[file] = true
+		}
+		if rights.On(NodeObject(n)) == access.None {
+			users.Others++
+			continue
+		}
+		users.Nodes = append(users.Nodes, NodeName{n.ID, n.Name, n.Host})
+	}
+	for _, v := range above {
+		if !owned[v.Path] {
+			users.Volumes = append(users.Volumes, VolumeName{v.Pool, v.Name, v.Path})
+		}
+	}
+	return users, nil
+}
+
+// inUse is the problem of an image that something depends on.
+func inUse(id string, users ImageUsers) error {
+	var names []string
+	for _, n := range users.Nodes {
+		names = append(names, n.Name)
+	}
+	for _, v := range users.Volumes {
+		names = append(names, v.Path)
+	}
+	const most = 10
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	if users.Others > 0 {
+		names = append(names, "nodes of others")
+	}
+	text := fault.New(fault.ImageInUse, "Image %q is used by %d nodes and %d other disks: %s. Delete them first.",
+		id, len(users.Nodes)+users.Others, len(users.Volumes), strings.Join(names, ", "))
+	p := newProblem(statuses[text.Code], text.Code, text.Message)
+	p.Users = &users
+	return p
+}

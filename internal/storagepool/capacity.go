@@ -1,0 +1,261 @@
+package storagepool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// How full a pool may be, in percent of its file system, before it is worth a
+// warning, and before nothing more is made in it.
+const (
+	DefaultWarningPercent  = 85
+	DefaultCriticalPercent = 95
+)
+
+// Level tells how full a pool is.
+type Level string
+
+// The levels. In a critical pool nothing more is made.
+const (
+	LevelOK       Level = "ok"
+	LevelWarning  Level = "warning"
+	LevelCritical Level = "critical"
+)
+
+// PoolStatus is how full a pool is. All sizes are in bytes.
+type PoolStatus struct {
+	Role, Name, Path string
+	// Capacity, Used and Available are those of the file system that the pool is in.
+	Capacity, Used, Available int64
+	Level                     Level
+
+	// Images and Overlays are what those take, Uploads is what the uploads under way
+	// were promised, come or not.
+	Images, Overlays, Uploads int64
+	// Room is how many more images, or nodes, of the usual size fit; -1 where the
+	// pool is for neither.
+	Room int64
+	// FullCopies is what the nodes' disks would take without sharing their images,
+	// and Shared what they and their images do take.
+	FullCopies, Shared int64
+}
+
+// PoolLevelChanged is the data of event.PoolLevel.
+type PoolLevelChanged struct {
+	Host      string `json:"host"`
+	Role      string `json:"role"`
+	Pool      string `json:"pool"`
+	Level     Level  `json:"level"`
+	Capacity  int64  `json:"capacity"`
+	Available int64  `json:"available"`
+}
+
+const (
+	// surveyInterval is how often the files of all pools are summed up.
+	surveyInterval = time.Minute
+	// usualBytes is taken for an image's or a disk's size while there is none, and
+	// leastBytes for one that is smaller: it grows.
+	usualBytes = 1 << 30
+	leastBytes = 64 << 20
+)
+
+// Pools returns how full the host's pools were when they were last read, from
+// memory.
+func (s *Service) Pools(host string) []PoolStatus {
+	lib, err := s.library(host)
+	if err != nil {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(lib.status)
+}
+
+// Refresh has libvirt look at the folders of the host's pools, and reads all of
+// them. Errors: fault.HostNotFound, HostUnreachable, PoolUnavailable.
+func (s *Service) Refresh(ctx context.Context, host string) error {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	host = h.Name()
+	if err := s.refresh(ctx, host, true); err != nil {
+		return err
+	}
+	all, err := s.Survey(ctx, host)
+	if err != nil {
+		return err
+	}
+	return s.measure(ctx, host, &all)
+}
+
+// measure reads how full the host's pools are. Without a survey, the last one is
+// used while it is young enough.
+func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
+	lib := s.libraries[host]
+	s.mu.RLock()
+	last, surveyed := lib.survey, lib.surveyed
+	s.mu.RUnlock()
+	switch {
+	case all != nil:
+		surveyed = time.Now()
+	case time.Since(surveyed) < surveyInterval:
+		all = &last
+	default:
+		surveyed = time.Now()
+		known, err := s.known(ctx, host)
+		if err != nil {
+			return err
+		}
+		all = &known
+	}
+	var uploads []incoming
+	if err := s.o.DB.WithContext(ctx).Select("volume", "size", "stored").Where("host = ?", host).Find(&uploads).Error; err != nil {
+		return fmt.Errorf("list the uploads: %w", err)
+	}
+	var list []PoolStatus
+	for _, role := range []string{imagesRole, nodesRole, logsRole} {
+		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+			info, err := lp.GetInfo()
+			if err != nil {
+				return err
+			}
+			st := PoolStatus{
+				Role: role, Name: p.name, Path: p.path, Room: -1,
+				Capacity: int64(info.Capacity), Used: int64(info.Allocation), Available: int64(info.Available), //nolint:gosec // bytes of a real disk
+			}
+			st.Level = s.level(st)
+			st.share(all, uploads, s.kept(st.Capacity))
+			list = append(list, st)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	before := lib.status
+	lib.status, lib.survey, lib.surveyed = list, *all, surveyed
+	s.mu.Unlock()
+	s.tellLevels(host, before, list)
+	return nil
+}
+
+// share sums up what takes the pool's room.
+func (st *PoolStatus) share(all *Survey, uploads []incoming, kept int64) {
+	coming := map[string]bool{}
+	if st.Role == imagesRole {
+		for _, u := range uploads {
+			st.Uploads += max(u.Size, u.Offset)
+			coming[u.Volume] = true
+		}
+	}
+	var count, waiting int64
+	for _, u := range uploads {
+		waiting += max(u.Size-u.Offset, 0)
+	}
+	shared := map[string]bool{}
+	for _, v := range all.files {
+		switch {
+		case v.Pool != st.Name || coming[v.Name]:
+		case st.Role == imagesRole:
+			st.Images += v.AllocatedBytes
+			count++
+		case st.Role == nodesRole:
+			st.Overlays += v.AllocatedBytes
+			if v.Format != QCOW2 {
+				continue // a seed
+			}
+			count++
+			for _, below := range all.Chain(v.Path) {
+				st.FullCopies += below.AllocatedBytes
+				if !shared[below.Path] {
+					shared[below.Path] = true
+					st.Shared += below.AllocatedBytes
+				}
+			}
+		}
+	}
+	switch st.Role {
+	case imagesRole:
+		st.Room = max(st.Available-kept-waiting, 0) / usual(st.Images, count)
+	case nodesRole:
+		st.Room = max(st.Available-kept, 0) / usual(st.Overlays, count)
+	}
+}
+
+func usual(sum, count int64) int64 {
+	if count == 0 {
+		return usualBytes
+	}
+	return max(sum/count, leastBytes)
+}
+
+// tellLevels tells of pools that have become fuller, or less full, by a level.
+func (s *Service) tellLevels(host string, before, now []PoolStatus) {
+	for _, st := range now {
+		was := LevelOK
+		if i := slices.IndexFunc(before, func(o PoolStatus) bool { return o.Role == st.Role }); i >= 0 {
+			was = before[i].Level
+		}
+		if was == st.Level {
+			continue
+		}
+		s.o.Log.Warn("a storage pool has another level", "host", host, "pool", st.Name, "level", st.Level, "available", st.Available, "capacity", st.Capacity)
+		s.o.Events.Publish(event.PoolLevel, PoolLevelChanged{Host: host, Role: st.Role, Pool: st.Name, Level: st.Level, Capacity: st.Capacity, Available: st.Available})
+		s.o.Events.Publish(event.HostChanged, map[string]string{"host": host})
+	}
+}
+
+// kept is how much of a pool stays free: an overlay is small when it is made, and
+// a node whose disk cannot grow is paused by QEMU.
+func (s *Service) kept(capacity int64) int64 {
+	return max(reserveBytes, capacity/100*int64(100-s.o.CriticalPercent))
+}
+
+func (s *Service) level(st PoolStatus) Level {
+	switch {
+	case st.Available < s.kept(st.Capacity):
+		return LevelCritical
+	case st.Available < max(2*reserveBytes, st.Capacity/100*int64(100-s.o.WarningPercent)):
+		return LevelWarning
+	}
+	return LevelOK
+}
+
+// checkRoom refuses to make what would not fit into the pool, or leave less of it
+// free than is kept.
+func (s *Service) checkRoom(lp *libvirt.StoragePool, name string, bytes int64) error {
+	info, err := lp.GetInfo()
+	if err != nil {
+		return err
+	}
+	available, kept := int64(info.Available), s.kept(int64(info.Capacity)) //nolint:gosec // bytes of a real disk
+	if available >= bytes+kept {
+		return nil
+	}
+	text := fmt.Sprintf("Storage pool %q has %d MiB left, of which %d MiB are kept free for disks that grow", name, available>>20, kept>>20)
+	if bytes > 0 {
+		text += fmt.Sprintf("; this takes %d MiB", bytes>>20)
+	}
+	return fault.New(fault.StorageFull, "%s. Delete nodes or images that are not needed, or enlarge the pool.", text)
+}
+
+// isFull tells that nothing can be written to the pool.
+func isFull(lp *libvirt.StoragePool, name string) error {
+	info, err := lp.GetInfo()
+	if err != nil {
+		return err
+	}
+	if available := int64(info.Available); available < reserveBytes { //nolint:gosec // bytes of a real disk
+		return fault.New(fault.StorageFull, "Storage pool %q has %d MiB left, which is too little for this. Delete nodes or images that are not needed, or enlarge the pool.", name, available>>20)
+	}
+	return nil
+}

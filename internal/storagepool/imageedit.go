@@ -1,0 +1,66 @@
+package storagepool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// MaxDisplayNameLength is in characters.
+const MaxDisplayNameLength = 100
+
+// ImageEdit is what shall be otherwise about an image; nil stays as it is.
+type ImageEdit struct {
+	DisplayName *string
+	Description *string
+	Tags        *[]string
+}
+
+// EditImage changes what users wrote about an image. Errors: fault.Invalid,
+// ImageNotFound, ImageNotReady for one that nothing is recorded of.
+func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image, error) {
+	img, err := s.Image("", id)
+	if err != nil {
+		return Image{}, err
+	}
+	change := map[string]any{}
+	if e.DisplayName != nil {
+		name := *e.DisplayName
+		if name == "" || utf8.RuneCountInString(name) > MaxDisplayNameLength || !fault.IsPlain(name, "") || strings.TrimSpace(name) != name {
+			return Image{}, fault.Field("displayName", "The name that is shown has 1 to %d characters, and no spaces around it.", MaxDisplayNameLength)
+		}
+		change["display_name"] = name
+	}
+	if e.Description != nil {
+		if err := fault.CheckDescription(*e.Description); err != nil {
+			return Image{}, err
+		}
+		change["description"] = *e.Description
+	}
+	if e.Tags != nil {
+		if err := fault.CheckTags(*e.Tags); err != nil {
+			return Image{}, err
+		}
+		tags := slices.Clone(*e.Tags)
+		slices.Sort(tags)
+		change["tags"] = strings.Join(slices.Compact(tags), "\n")
+	}
+	if len(change) == 0 {
+		return img, nil
+	}
+	done := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change)
+	switch {
+	case done.Error != nil:
+		return Image{}, fmt.Errorf("describe the image %s: %w", id, done.Error)
+	case done.RowsAffected == 0:
+		return Image{}, fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program, and nothing is recorded of it. Verify it first.", id)
+	}
+	if err := s.refresh(ctx, img.Host, false); err != nil {
+		return Image{}, err
+	}
+	return s.Image(img.Host, id)
+}

@@ -1,0 +1,133 @@
+package storagepool
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// ImageFile is an image's file while OpenImage lends it. It is for one goroutine;
+// nothing of it is kept in memory but one block.
+type ImageFile struct {
+	// Bytes is its length.
+	Bytes int64
+	// Version changes whenever the file does.
+	Version string
+
+	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	conn   *libvirt.Connect
+	vol    *libvirt.StorageVol
+	stream *libvirt.Stream // nil: nothing was read from here on
+	r      *bufio.Reader   // of stream
+	offset int64
+}
+
+var _ io.ReadSeeker = (*ImageFile)(nil)
+
+// OpenImage calls f with the file of an image, over a connection of its own, so f
+// may take its time. Errors: fault.ImageNotFound, ImageNotReady for one whose bytes
+// are not all there, PoolUnavailable, HostUnreachable.
+func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageFile) error) error {
+	img, err := s.Image(host, id)
+	if err != nil {
+		return err
+	}
+	if img.Path == "" || img.State == Uploading || img.State == Verifying {
+		return fault.New(fault.ImageNotReady, "Image %q cannot be read, it is %s.", id, img.State)
+	}
+	p, err := s.pool(img.Host, imagesRole)
+	if err != nil {
+		return err
+	}
+	return s.o.Hosts.Dial(ctx, img.Host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(volumeName(img))
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return NotFound(id)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		file := &ImageFile{ctx: ctx, conn: conn, vol: vol}
+		defer file.close()
+		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+		if err != nil {
+			return err
+		}
+		file.Bytes = int64(info.Allocation) //nolint:gosec // bytes of a real file
+		def, err := describeVolume(vol)
+		if err != nil {
+			return err
+		}
+		file.Version = fmt.Sprintf("%x", file.Bytes)
+		if def.Target != nil && def.Target.Timestamps != nil {
+			file.Version += "-" + def.Target.Timestamps.Mtime
+		}
+		return f(file)
+	})
+}
+
+// Read reads on where the last Read or Seek ended.
+func (f *ImageFile) Read(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if f.offset >= f.Bytes {
+		return 0, io.EOF
+	}
+	if f.stream == nil {
+		stream, err := f.conn.NewStream(0)
+		if err != nil {
+			return 0, err
+		}
+		if err := f.vol.Download(stream, uint64(f.offset), uint64(f.Bytes-f.offset), 0); err != nil { //nolint:gosec // neither is negative
+			_ = stream.Free()
+			return 0, err
+		}
+		f.stream, f.r = stream, bufio.NewReaderSize(streamReader{stream}, blockBytes)
+	}
+	n, err := f.r.Read(p)
+	f.offset += int64(n)
+	if errors.Is(err, io.EOF) && f.offset < f.Bytes {
+		err = io.ErrUnexpectedEOF // it became shorter meanwhile
+	}
+	return n, err
+}
+
+// Seek is that of io.Seeker.
+func (f *ImageFile) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += f.offset
+	case io.SeekEnd:
+		offset += f.Bytes
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the beginning of an image")
+	}
+	if offset != f.offset {
+		f.close()
+		f.offset = offset
+	}
+	return offset, nil
+}
+
+// close ends the stream, if there is one: what it still holds is dropped.
+func (f *ImageFile) close() {
+	if f.stream != nil {
+		_ = f.stream.Abort()
+		_ = f.stream.Free()
+		f.stream, f.r = nil, nil
+	}
+}
