@@ -172,11 +172,17 @@ func (f *faultLab) step(dice int, n api.Node, name string) {
 	case n.ID == "":
 	case dice < 66:
 		f.ask(http.MethodPatch, "/api/nodes/"+n.ID, request{"name": f.name(name), "resources": request{"ram": 64 + dice, "disk": n.Resources.Disk + 1<<20}})
-	case dice < 78:
-		f.ask(http.MethodDelete, "/api/nodes/"+n.ID, nil)
-	case dice < 90:
+	case dice < 75:
+		f.ask(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil)
+	case dice < 82:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", forced)
-	case dice < 93:
+	case dice < 86:
+		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/snapshots", request{"name": name})
+	case dice < 88 && n.CurrentSnapshot != "":
+		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/snapshots/"+n.CurrentSnapshot+"/revert", forced)
+	case dice < 90 && n.CurrentSnapshot != "":
+		f.ask(http.MethodDelete, "/api/nodes/"+n.ID+"/snapshots/"+n.CurrentSnapshot, nil)
+	case dice < 94:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil)
 	default:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/stop", forced)
@@ -213,7 +219,7 @@ func (f *faultLab) thin() {
 	const enough = 8
 	nodes := f.nodes()
 	for _, n := range nodes[min(enough, len(nodes)):] {
-		f.delete(n.ID)
+		f.call(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
 	}
 	custom := f.images().CustomImages
 	for _, i := range custom[min(enough, len(custom)):] {

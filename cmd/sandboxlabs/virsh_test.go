@@ -348,8 +348,10 @@ func TestEditsSurvive(t *testing.T) {
 		Alias: "video0", Frontend: libvirtxml.DomainQEMUOverrideFrontend{Properties: []libvirtxml.DomainQEMUOverrideProperty{{Name: "edid", Type: "bool", Value: "false"}}},
 	}}}
 	l.define(d)
+	// What our own types have no place for.
+	l.virshEdit(n.ID, "s|</on_crash>|&<on_lockfailure>ignore</on_lockfailure>|")
 	before := l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
-	for _, part := range []string{"kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<", "qemu:arg value='kept'", "qemu:property name='edid'"} {
+	for _, part := range []string{"<on_lockfailure>ignore<", "kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<", "qemu:arg value='kept'", "qemu:property name='edid'"} {
 		if !strings.Contains(before, part) {
 			t.Fatalf("virsh did not take %q:\n%s", part, before)
 		}

@@ -18,6 +18,7 @@ import (
 type domainNow struct {
 	name, state string
 	disks       []string // file names of the disks that are in the nodes pool
+	snapshots   int
 }
 
 // domainsNow reads all domains of the lab's own host.
@@ -53,8 +54,11 @@ func (l *lab) domainsNow() (map[string]domainNow, error) {
 		d := domainNow{name: def.Name, state: map[libvirt.DomainState]string{
 			libvirt.DOMAIN_RUNNING: "running", libvirt.DOMAIN_PAUSED: "paused", libvirt.DOMAIN_SHUTOFF: "off",
 		}[state]}
+		if d.snapshots, err = list[i].SnapshotNum(0); err != nil {
+			return nil, err
+		}
 		for _, disk := range def.Devices.Disks {
-			if disk.Source != nil && disk.Source.File != nil {
+			if disk.Source != nil && disk.Source.File != nil && filepath.Base(filepath.Dir(disk.Source.File.File)) == l.nodesPool() {
 				d.disks = append(d.disks, filepath.Base(disk.Source.File.File))
 			}
 		}
@@ -132,8 +136,8 @@ func (l *lab) faults() (faults []string) {
 	for id, d := range domains {
 		n, ok := nodes[id]
 		same := n.State == d.state || d.state == "off" && (n.State == "stopped" || n.State == "crashed")
-		if !ok || n.Name != d.name || !same || n.Problem != "" {
-			wrong("domain %s is %q and %s; its node is %q and %s %s", id, d.name, d.state, n.Name, n.State, n.Problem)
+		if !ok || n.Name != d.name || !same || n.Problem != "" || n.Snapshots != d.snapshots {
+			wrong("domain %s is %q and %s with %d snapshots; its node is %q and %s with %d %s", id, d.name, d.state, d.snapshots, n.Name, n.State, n.Snapshots, n.Problem)
 		}
 		wanted = append(wanted, d.disks...)
 	}
