@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -277,6 +278,27 @@ func TestForeignDomains(t *testing.T) {
 		t.Errorf("the node with garbled metadata is %+v", n)
 	}
 	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusBadGateway, "hypervisor_error", "/nonexistent/disk.img"})
+
+	// Names and ids that are used again, by one tool after the other: two domains
+	// swap their names, and a third is defined anew under its id.
+	first, second, third := l.defineForeign(l.name("one"), nil), l.defineForeign(l.name("two"), nil), l.defineForeign(l.name("three"), nil)
+	l.virsh("domrename", first, l.name("between"))
+	l.virsh("domrename", second, l.name("one"))
+	l.virsh("domrename", first, l.name("two"))
+	l.virsh("undefine", third)
+	l.defineForeign(l.name("four"), func(d *libvirtxml.Domain) { d.UUID, d.Memory.Value = third, 96 })
+	want := map[string]string{first: l.name("two"), second: l.name("one"), third: l.name("four")}
+	var got map[string]string
+	until(t, promptly, func() string { return fmt.Sprintf("the nodes are called %v; they are %v", want, got) }, func() bool {
+		got = map[string]string{}
+		for _, n := range l.nodes() {
+			if _, is := want[n.ID]; is || slices.Contains(slices.Collect(maps.Values(want)), n.Name) {
+				got[n.ID] = n.Name
+			}
+		}
+		return maps.Equal(got, want)
+	})
+	until(t, promptly, said("the third has the RAM of its new definition"), func() bool { return l.node(third).Resources.RAM == 96 })
 	l.stop()
 }
 
