@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # What the recipes of images share. They source it.
 
-# make_root TREE FILE MIB makes an ext4 file system labelled `root` of a folder. Run it where the
-# folder's owners are right: as root, or below fakeroot.
+# make_root TREE FILE MIB JOURNAL_MIB makes an ext4 file system labelled `root` of a folder. With a
+# small journal it cannot grow. Run it where the folder's owners are right: as root, or below fakeroot.
 make_root() {
 	truncate -s "$3M" "$2"
 	# GRUB reads neither a stored checksum seed nor orphan files; no lazy work is left to every overlay.
-	mkfs.ext4 -q -F -L root -m 0 -O ^metadata_csum_seed,^orphan_file -J size=4 \
+	mkfs.ext4 -q -F -L root -m 0 -O ^metadata_csum_seed,^orphan_file -J size="$4" \
 		-E lazy_itable_init=0,lazy_journal_init=0 -d "$1" "$2"
 }
 

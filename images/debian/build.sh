@@ -55,7 +55,7 @@ mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
 	--customize-hook='chroot "$1" systemctl --quiet enable serial-getty@ttyS0.service systemd-networkd.service' \
 	"$VERSION_CODENAME" "$work/root" "$mirror"
 rm -rf --one-file-system "${work:?}"/root/dev/*
-make_root "$work/root" "$work/root.img" $((disk_mib - 1))
+make_root "$work/root" "$work/root.img" $((disk_mib - 1)) 64
 lay_disk "$work" "$work/root/usr/lib/grub/i386-pc" "$disk_mib"
 mv "$work/out.qcow2" "$out"
 say "built $out: $(($(stat -c %s "$out") >> 20)) MiB, Debian $VERSION_ID"
