@@ -3,6 +3,8 @@ import { type Page, test as base, expect } from "@playwright/test";
 import { Lab } from "./lab";
 
 interface WorkerFixtures {
+  /** Whether the lab's libvirt can make networks, which takes root. */
+  networks: boolean;
   lab: Lab;
 }
 
@@ -15,11 +17,10 @@ interface TestFixtures {
 
 /** Tests against a lab that is started once for each file's worker and removed at the end, also after failures. */
 export const test = base.extend<TestFixtures, WorkerFixtures>({
+  networks: [false, { option: true, scope: "worker" }],
   lab: [
-    // Playwright reads from the parameter's pattern what a fixture needs.
-    // eslint-disable-next-line no-empty-pattern
-    async ({}, use) => {
-      const lab = await Lab.start();
+    async ({ networks }, use) => {
+      const lab = await Lab.start({ networks });
       try {
         await use(lab);
       } finally {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -13,14 +13,47 @@ const repository = resolve(import.meta.dirname, "..", "..");
 export const microImage = process.env.MICRO_IMAGE ?? join(repository, "images", "build", "micro.qcow2");
 const binary = process.env.SANDBOXLABS_BIN ?? join(repository, "bin", "sandboxlabs");
 
-const uri = "qemu:///session";
+const session = "qemu:///session";
 const nobody = 65534;
+
+// A libvirtd in namespaces of its own, where it may make networks: its bridges are
+// in a network namespace, and its folders nobody else's.
+const apartScript = `set -e
+dir=$1
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/libvirt /run/lock
+for d in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
+  mkdir -p "$d"
+  mount -t tmpfs -o mode=755 tmpfs "$d"
+  mkdir -p "$d/qemu"
+  chown libvirt-qemu "$d/qemu"
+done
+mkdir -p /var/lib/libvirt/images
+mount --bind "$dir/etc" /etc/libvirt
+hostname sandboxlabs-e2e
+ip link set lo up
+virtlogd -d -p /run/virtlogd.pid
+libvirtd -d -p /run/libvirtd.pid
+while :; do sleep 0.2; done
+`;
+
+/** What a lab's libvirt is. */
+interface Ground {
+  folder: string;
+  env: NodeJS.ProcessEnv;
+  uri: string;
+  /** Holds the namespaces of a libvirtd apart: its end ends all in them. */
+  holder?: ChildProcess;
+}
 
 /**
  * A running SandboxLabs on a libvirt of its own: libvirt's session daemon with
  * all its folders in a temporary one. So there is nothing but what a test
  * makes, several labs may run at once, and no other domain of the machine is
  * ever touched. As root it all runs as nobody, since root has no session.
+ *
+ * A session cannot make networks. A lab with networks has a system libvirtd in
+ * namespaces of its own instead, which takes root.
  */
 export class Lab {
   private service: ChildProcess | undefined;
@@ -28,18 +61,18 @@ export class Lab {
   log = "";
 
   private constructor(
-    private readonly folder: string,
-    private readonly env: NodeJS.ProcessEnv,
+    private readonly ground: Ground,
     /** The service's address: "http://127.0.0.1:40123". */
     readonly url: string,
     readonly user: string,
     readonly password: string,
   ) {}
 
-  /** Starts a lab that holds the micro image and no node. */
-  static async start(): Promise<Lab> {
+  /** Starts a lab that holds the micro image and no node; with networks as root alone. */
+  static async start({ networks = false } = {}): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
     const listen = `127.0.0.1:${await freePort()}`;
+    const uri = networks ? `qemu+unix:///system?socket=${join(folder, "libvirt", "libvirt-sock")}` : session;
     const env: NodeJS.ProcessEnv = {
       PATH: process.env.PATH,
       HOME: folder,
@@ -48,6 +81,7 @@ export class Lab {
       SANDBOXLABS_LISTEN: listen,
       SANDBOXLABS_DATA_DIR: join(folder, "data"),
     };
+    const ground: Ground = { folder, env, uri };
     try {
       await mkdir(join(folder, "run"), { mode: 0o700 });
       await mkdir(join(folder, "data"), { mode: 0o700 });
@@ -58,6 +92,9 @@ export class Lab {
           await chown(join(folder, name), nobody, nobody);
         }
       }
+      if (networks) {
+        await startApart(ground);
+      }
       const command = (...args: string[]) => run(join(folder, "sandboxlabs"), args, { env, cwd: folder, ...identity() });
       const { stdout } = await command("user", "init");
       const [, user] = /^\s+user:\s+(\S+)/m.exec(stdout) ?? [];
@@ -66,20 +103,20 @@ export class Lab {
         throw new Error(`user init did not print an account: ${stdout}`);
       }
       await command("image", "add", "--base", "micro", "--os-type", "linux", "micro.qcow2");
-      const lab = new Lab(folder, env, `http://${listen}`, user, password);
+      const lab = new Lab(ground, `http://${listen}`, user, password);
       await lab.serve();
       return lab;
     } catch (error) {
-      await cleanUp(folder, env);
+      await cleanUp(ground);
       throw error;
     }
   }
 
   /** Starts the service, and resolves when it answers. */
   async serve(): Promise<void> {
-    const service = spawn(join(this.folder, "sandboxlabs"), ["serve"], {
-      env: this.env,
-      cwd: this.folder,
+    const service = spawn(join(this.ground.folder, "sandboxlabs"), ["serve"], {
+      env: this.ground.env,
+      cwd: this.ground.folder,
       stdio: ["ignore", "pipe", "pipe"],
       ...identity(),
     });
@@ -111,13 +148,13 @@ export class Lab {
 
   /** Runs virsh against the lab's libvirt, and resolves with what it prints. */
   async virsh(...args: string[]): Promise<string> {
-    const { stdout } = await run("virsh", ["-q", "-c", uri, ...args], { env: this.env, cwd: this.folder, ...identity() });
+    const { stdout } = await run("virsh", ["-q", "-c", this.ground.uri, ...args], { env: this.ground.env, cwd: this.ground.folder, ...identity() });
     return stdout.trim();
   }
 
   /** Defines a domain from a file, which the lab's user may not be able to read. */
   async define(file: string): Promise<void> {
-    const copy = join(this.folder, "define.xml");
+    const copy = join(this.ground.folder, "define.xml");
     await copyFile(file, copy);
     await chmod(copy, 0o644);
     await this.virsh("define", copy);
@@ -125,7 +162,7 @@ export class Lab {
 
   /** Adds a device from a file to the definition of a domain that is off. */
   async attach(domain: string, file: string): Promise<void> {
-    const copy = join(this.folder, "attach.xml");
+    const copy = join(this.ground.folder, "attach.xml");
     await copyFile(file, copy);
     await chmod(copy, 0o644);
     await this.virsh("attach-device", domain, copy, "--config");
@@ -133,9 +170,9 @@ export class Lab {
 
   /** Starts `virsh console` on a terminal of its own, and resolves when it holds the console. End it with kill. */
   async holdConsole(node: string): Promise<ChildProcess> {
-    const holder = spawn("script", ["-qec", `exec virsh -c ${uri} console ${node}`, "/dev/null"], {
-      env: this.env,
-      cwd: this.folder,
+    const holder = spawn("script", ["-qec", `exec virsh -c ${this.ground.uri} console ${node}`, "/dev/null"], {
+      env: this.ground.env,
+      cwd: this.ground.folder,
       stdio: ["pipe", "pipe", "ignore"],
       ...identity(),
     });
@@ -155,12 +192,39 @@ export class Lab {
     try {
       await this.stopService();
     } finally {
-      await cleanUp(this.folder, this.env);
+      await cleanUp(this.ground);
     }
   }
 }
 
-async function cleanUp(folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+/** Starts a lab's libvirtd in namespaces of its own, and resolves when it answers. */
+async function startApart(ground: Ground): Promise<void> {
+  const { folder, env, uri } = ground;
+  await mkdir(join(folder, "etc"));
+  await mkdir(join(folder, "libvirt"), { mode: 0o755 });
+  await writeFile(
+    join(folder, "etc", "libvirtd.conf"),
+    `unix_sock_dir = "${join(folder, "libvirt")}"\nauth_unix_rw = "none"\nunix_sock_rw_perms = "0777"\n`,
+  );
+  await writeFile(join(folder, "etc", "qemu.conf"), 'security_driver = "none"\n');
+  const namespaces = ["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
+  ground.holder = spawn("unshare", [...namespaces, "sh", "-c", apartScript, "sh", folder], { stdio: "ignore" });
+  await until("the libvirtd apart answers", () =>
+    run("virsh", ["-q", "-c", uri, "version"], { env, cwd: folder, ...identity() }).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
+  if (holder) {
+    const ended = new Promise((resolveEnd) => holder.once("exit", resolveEnd));
+    holder.kill("SIGKILL"); // the end of the first process in it ends all others of its namespace
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+    return;
+  }
   const options = { env, cwd: folder, ...identity() };
   const virsh = (...args: string[]) => run("virsh", ["-q", "-c", uri, ...args], options);
   const names = async (...args: string[]) => {
@@ -194,8 +258,8 @@ async function end(pid: number): Promise<void> {
 }
 
 /** Asks again and again, until a condition holds. */
-export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
+export async function until(what: string, holds: () => Promise<boolean>, patience = 30_000): Promise<void> {
+  const deadline = Date.now() + patience;
   while (!(await holds())) {
     if (Date.now() > deadline) {
       throw new Error(`waited in vain until ${what}`);

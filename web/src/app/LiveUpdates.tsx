@@ -5,6 +5,7 @@ import { useEffect, useState } from "react";
 import { hostsKey } from "../features/hosts/api/listHosts";
 import { imagesKey } from "../features/images/api/listImages";
 import { type ImageLists, applyToImages } from "../features/images/liveImages";
+import { labKey, labListKey, labsKey } from "../features/labs/api/labs";
 import { nodeKey } from "../features/nodes/api/getNode";
 import { nodeListKey, nodesKey } from "../features/nodes/api/listNodes";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
@@ -66,6 +67,11 @@ function applyChange(queries: QueryClient, change: Change): void {
     void queries.invalidateQueries({ queryKey: hostsKey });
     return;
   }
+  if (change.type === "lab.changed" || change.type === "lab.removed") {
+    void queries.invalidateQueries({ queryKey: labListKey });
+    void queries.invalidateQueries({ queryKey: labKey(change.id) });
+    return;
+  }
   if (change.type === "job.changed") {
     queries.setQueryData<InfiniteData<JobPage, string>>(jobsKey, (pages) => pages && applyToJobPages(pages, change));
     return;
@@ -103,5 +109,5 @@ function subjectOf(queries: QueryClient, change: Change): Node | Image | undefin
 }
 
 function refetchAll(queries: QueryClient): Promise<unknown> {
-  return Promise.all([nodesKey, imagesKey, hostsKey, jobsKey].map((queryKey) => queries.invalidateQueries({ queryKey })));
+  return Promise.all([nodesKey, imagesKey, hostsKey, labsKey, jobsKey].map((queryKey) => queries.invalidateQueries({ queryKey })));
 }

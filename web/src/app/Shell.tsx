@@ -10,6 +10,7 @@ import {
   Page,
   SkipToContent,
 } from "@patternfly/react-core";
+import { lazy, useState } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 
 import { HostBanners } from "../features/hosts/HostBanners";
@@ -22,12 +23,16 @@ import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
 import { ThemeMenu } from "./ThemeMenu";
 import { mayAdminister } from "./admin/places";
+import { WorkButton } from "./work/WorkButton";
+
+const WorkDrawer = lazy(() => import("./work/WorkDrawer"));
 
 const mainID = "main";
 
 const places = [
   { to: paths.home, text: "Dashboard" },
   { to: paths.nodes, text: "Nodes" },
+  { to: paths.labs, text: "Labs" },
   { to: paths.images, text: "Images" },
 ] as const;
 
@@ -36,8 +41,17 @@ export function Shell() {
   const { pathname } = useLocation();
   const role = useSession().data?.user.role ?? "";
   const shown = [...places, ...(mayAdminister(role) ? [{ to: paths.admin, text: "Admin" }] : [])];
+  const [showsWork, setShowsWork] = useState(false);
   return (
     <Page
+      isNotificationDrawerExpanded={showsWork}
+      notificationDrawer={
+        showsWork && (
+          <Later what="the running work">
+            <WorkDrawer onClose={() => setShowsWork(false)} />
+          </Later>
+        )
+      }
       mainContainerId={mainID}
       isContentFilled
       skipToContent={<SkipToContent href={`#${mainID}`}>Skip to content</SkipToContent>}
@@ -65,6 +79,7 @@ export function Shell() {
                 </NavList>
               </Nav>
               <div className="sl-masthead__menus">
+                <WorkButton isOpen={showsWork} onToggle={() => setShowsWork(!showsWork)} />
                 <ThemeMenu />
                 <HelpMenu />
                 <UserMenu />

@@ -18,6 +18,8 @@ const CreateNodeRoute = lazy(() => import("./pages/CreateNodeRoute"));
 const DashboardPage = lazy(() => import("./dashboard/DashboardPage"));
 const GuacamolePage = lazy(() => import("../features/nodes/GuacamolePage"));
 const ImagesPage = lazy(() => import("../features/images/ImagesPage"));
+const LabRoute = lazy(() => import("./pages/LabRoute"));
+const LabsRoute = lazy(() => import("./pages/LabsRoute"));
 const LoginPage = lazy(() => import("../features/session/LoginPage"));
 const NodeRoute = lazy(() => import("./pages/NodeRoute"));
 const NodesRoute = lazy(() => import("./pages/NodesRoute"));
@@ -38,6 +40,8 @@ export function AppRoutes() {
             <Route path="/nodes/:id/console" element={<NodeRoute tab="console" />} />
             <Route path="/nodes/:id/log" element={<NodeRoute tab="log" />} />
             <Route path="/nodes/:id/screen" element={<NodeRoute tab="screen" />} />
+            <Route path={paths.labs} element={<LabsRoute />} />
+            <Route path="/labs/:id" element={<LabRoute />} />
             <Route path={paths.images} element={<ImagesPage />} />
             <Route path={paths.account} element={<AccountPage />} />
             {adminRoutes()}

@@ -4,6 +4,8 @@ export const paths = {
   login: "/login",
   nodes: "/nodes",
   newNode: "/nodes/new",
+  labs: "/labs",
+  lab: (id: string) => `/labs/${encodeURIComponent(id)}`,
   images: "/images",
   account: "/account",
   admin: "/admin",

@@ -4,8 +4,6 @@ import type { ReactNode } from "react";
 
 import { HostCapacity } from "../../features/hosts/HostCapacity";
 import { useHosts } from "../../features/hosts/api/listHosts";
-import { UploadList } from "../../features/images/components/UploadList";
-import { useUploads } from "../../features/images/uploads";
 import { useNodes } from "../../features/nodes/api/listNodes";
 import { FirstNode } from "../../features/nodes/components/FirstNode";
 import { paths } from "../../shared/paths";
@@ -13,6 +11,8 @@ import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useAllImages } from "../useAllImages";
+import { useWork } from "../work/useWork";
+import { WorkList } from "../work/WorkList";
 import { NodeCounts } from "./NodeCounts";
 import { RecentActivity } from "./RecentActivity";
 import { Screens } from "./Screens";
@@ -23,7 +23,7 @@ export default function DashboardPage() {
   const nodes = useNodes();
   const hosts = useHosts();
   const images = useAllImages();
-  const uploads = useUploads();
+  const work = useWork();
   const isEmpty = nodes.data?.length === 0;
   return (
     <>
@@ -80,10 +80,10 @@ export default function DashboardPage() {
               </GridItem>
             </Grid>
           </StackItem>
-          {uploads.length > 0 && (
+          {work.jobs.length + work.uploads.length > 0 && (
             <StackItem>
-              <Tile title="At work">
-                <UploadList uploads={uploads} />
+              <Tile title="Running work">
+                <WorkList work={work} />
               </Tile>
             </StackItem>
           )}

@@ -40,3 +40,8 @@ export type Network = Schemas["Network"];
 export type Setting = Schemas["Setting"];
 /** The body of every failed answer (RFC 9457). */
 export type Problem = Schemas["Problem"];
+/** A lab in the list of them. */
+export type LabSummary = Schemas["LabSummary"];
+/** A lab with what is in it; positions in pixels of the canvas. */
+export type Lab = Schemas["Lab"];
+export type LabNetwork = Schemas["LabNetwork"];

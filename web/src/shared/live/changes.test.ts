@@ -10,6 +10,8 @@ test.each([
   ["image.changed", `{"id":"micro"}`, { type: "image.changed", image: { id: "micro" } }],
   ["job.changed", `{"id":"7"}`, { type: "job.changed", job: { id: "7" } }],
   ["job.changed", `{}`, null],
+  ["lab.changed", `{"id":"7"}`, { type: "lab.changed", id: "7" }],
+  ["lab.removed", `{"id":7}`, null],
   ["node.removed", `{"id":"1","host":"local"}`, removed("1")],
   ["image.removed", `{"id":"1","host":"local"}`, { type: "image.removed", id: "1", host: "local" }],
   ["host.changed", `{"host":"local"}`, { type: "host.changed", host: "local" }],

@@ -8,7 +8,9 @@ export type Change =
   | { type: "image.removed"; id: string; host: string }
   | { type: "job.changed"; job: Job }
   /** Says which host; what became of it is to be read. */
-  | { type: "host.changed"; host: string };
+  | { type: "host.changed"; host: string }
+  /** Says which lab; what became of it is to be read. */
+  | { type: "lab.changed" | "lab.removed"; id: string };
 
 /** The event names of changes; "reset" is no change, but the order to read everything anew. */
 export const changeTypes = [
@@ -18,6 +20,8 @@ export const changeTypes = [
   "image.removed",
   "job.changed",
   "host.changed",
+  "lab.changed",
+  "lab.removed",
 ] as const;
 
 /** Reads one event; null when its data is not what its name promises. */
@@ -44,6 +48,9 @@ export function parseChange(type: (typeof changeTypes)[number], data: string): C
       return has(value, "id") && has(value, "host") ? { type, id: value.id, host: value.host } : null;
     case "host.changed":
       return has(value, "host") ? { type, host: value.host } : null;
+    case "lab.changed":
+    case "lab.removed":
+      return has(value, "id") ? { type, id: value.id } : null;
   }
 }
 

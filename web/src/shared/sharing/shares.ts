@@ -4,19 +4,17 @@ import { api, bodyOf, done } from "../api/client";
 import type { Group, Share } from "../api/types";
 
 /** What can be shared. */
-export type Shared = "nodes" | "images";
+export type Shared = "nodes" | "images" | "labs";
 
 const sharesKey = (kind: Shared, id: string) => ["shares", kind, id] as const;
 
-/** Whom a node or an image is shared with; for those who manage it. */
+/** Whom something is shared with; for those who manage it. */
 export function useShares(kind: Shared, id: string) {
   return useQuery({
     queryKey: sharesKey(kind, id),
     queryFn: async () => {
       const params = { params: { path: { id } } };
-      const { shares } = await bodyOf(
-        kind === "nodes" ? api.GET("/api/nodes/{id}/shares", params) : api.GET("/api/images/{id}/shares", params),
-      );
+      const { shares } = await bodyOf(api.GET(`/api/${kind}/{id}/shares`, params));
       return shares;
     },
     staleTime: 0,
@@ -39,15 +37,7 @@ export function useSetShare(kind: Shared, id: string) {
   return useMutation({
     mutationFn: async ({ to, name, level }: Grantee & { level: Share["level"] }) => {
       const options = { params: { path: { id, name } }, body: { level } };
-      await done(
-        kind === "nodes"
-          ? to === "users"
-            ? api.PUT("/api/nodes/{id}/shares/users/{name}", options)
-            : api.PUT("/api/nodes/{id}/shares/groups/{name}", options)
-          : to === "users"
-            ? api.PUT("/api/images/{id}/shares/users/{name}", options)
-            : api.PUT("/api/images/{id}/shares/groups/{name}", options),
-      );
+      await done(api.PUT(`/api/${kind}/{id}/shares/${to}/{name}`, options));
     },
     onSettled: () => queries.invalidateQueries({ queryKey: sharesKey(kind, id) }),
   });
@@ -58,15 +48,7 @@ export function useRemoveShare(kind: Shared, id: string) {
   return useMutation({
     mutationFn: async ({ to, name }: Grantee) => {
       const options = { params: { path: { id, name } } };
-      await done(
-        kind === "nodes"
-          ? to === "users"
-            ? api.DELETE("/api/nodes/{id}/shares/users/{name}", options)
-            : api.DELETE("/api/nodes/{id}/shares/groups/{name}", options)
-          : to === "users"
-            ? api.DELETE("/api/images/{id}/shares/users/{name}", options)
-            : api.DELETE("/api/images/{id}/shares/groups/{name}", options),
-      );
+      await done(api.DELETE(`/api/${kind}/{id}/shares/${to}/{name}`, options));
     },
     onSettled: () => queries.invalidateQueries({ queryKey: sharesKey(kind, id) }),
   });

@@ -1,0 +1,183 @@
+import { readFile } from "node:fs/promises";
+
+import type { Page } from "@playwright/test";
+
+import { expect, logIn, makeNode, terminal, test } from "./fixtures";
+import { until } from "./lab";
+
+test.use({ networks: true });
+test.skip(process.getuid?.() !== 0, "networks of its own take a libvirtd in namespaces, and that root");
+
+interface LabBody {
+  id: string;
+  nodes: { id: string; x: number; y: number }[];
+  networks: { id: string; name: string; subnet: string; nodes: string[] }[];
+}
+
+async function labBody(page: Page, id: string): Promise<LabBody> {
+  return (await (await page.request.get(`/api/labs/${id}`)).json()) as LabBody;
+}
+
+/** Adds a node of the least size through the dialog. */
+async function addNode(page: Page, name: string): Promise<void> {
+  await page.getByRole("button", { name: "Add to the lab" }).click();
+  await page.getByRole("menuitem", { name: "Node", exact: true }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("textbox", { name: "Name" }).fill(name);
+  await dialog.getByLabel("Size").selectOption("128 MiB, 1 CPU");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await expect(page.locator(`[data-machine=${name}]`)).toBeVisible();
+}
+
+/** Presses on one place, moves in steps to another, and lets go. */
+async function drag(page: Page, from: { x: number; y: number }, to: { x: number; y: number }): Promise<void> {
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move((from.x + to.x) / 2, (from.y + to.y) / 2, { steps: 4 });
+  await page.mouse.move(to.x, to.y, { steps: 4 });
+  await page.mouse.up();
+}
+
+async function middleOf(page: Page, selector: string): Promise<{ x: number; y: number }> {
+  const box = await page.locator(selector).boundingBox();
+  if (!box) {
+    throw new Error(`${selector} is nowhere to be seen`);
+  }
+  return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+}
+
+test("two nodes that are connected on the canvas ping each other, and only those see it who may", async ({ signedIn: page, lab, browser }, info) => {
+  let id = "";
+
+  await test.step("a lab is drawn", async () => {
+    await page.goto("/labs");
+    await page.getByRole("button", { name: "Create lab" }).click();
+    await page.getByRole("dialog").getByRole("textbox", { name: "Name" }).fill("Ping pong");
+    await page.keyboard.press("Enter");
+    await expect(page.getByRole("heading", { level: 1, name: "Ping pong" })).toBeVisible();
+    id = page.url().split("/").at(-1) ?? "";
+    await addNode(page, "ping");
+    await addNode(page, "pong");
+    await drag(page, await middleOf(page, "[data-dot=ping]"), await middleOf(page, "[data-machine=pong]"));
+    await expect(page.locator("[data-net=ping-pong-net1]")).toBeVisible();
+    await expect(page.locator(".react-flow__edge")).toHaveCount(2);
+    await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("2 nodes");
+    expect(await lab.virsh("net-list", "--name")).toBe("ping-pong-net1");
+    expect(await lab.virsh("domiflist", "ping")).toContain("ping-pong-net1");
+  });
+
+  await test.step("what is moved stays there, also for others who look on", async () => {
+    const colleague = await browser.newPage({ storageState: await page.context().storageState(), baseURL: lab.url });
+    await colleague.goto(`/labs/${id}`);
+    const placeIn = (where: Page) => where.locator(".react-flow__node", { has: where.locator("[data-machine=pong]") });
+    await expect(placeIn(colleague)).toBeVisible();
+    const before = await placeIn(page).getAttribute("style");
+    const middle = await middleOf(page, "[data-machine=pong]");
+    await drag(page, middle, { x: middle.x + 24, y: middle.y + 160 });
+    const after = (await placeIn(page).getAttribute("style")) ?? "";
+    expect(after).not.toBe(before);
+    const position = /translate\(([^)]*)\)/.exec(after)?.[1] ?? "nowhere";
+    await expect(placeIn(colleague)).toHaveAttribute("style", new RegExp(`translate\\(${position}\\)`));
+    await colleague.close();
+    await page.reload();
+    await expect(placeIn(page)).toHaveAttribute("style", new RegExp(`translate\\(${position}\\)`));
+  });
+
+  await test.step("all are started at once", async () => {
+    await page.getByRole("button", { name: "Start all" }).click();
+    await expect(page.locator("[data-lab-running='2']")).toBeVisible({ timeout: 30_000 });
+    await expect(page.locator("[data-machine][data-run=running]")).toHaveCount(2);
+  });
+
+  await test.step("one pings the other through the link", async () => {
+    const { networks } = await labBody(page, id);
+    const prefix = (networks[0]?.subnet ?? "").replace(/0\/24$/, "");
+    let address = "";
+    await until("pong has an address of the link", async () => {
+      const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { name: string; addresses: string[] }[] };
+      address = nodes.find(({ name }) => name === "pong")?.addresses.find((one) => one.startsWith(prefix)) ?? "";
+      return address !== "";
+    }, 120_000);
+    await page.getByRole("link", { name: "Console of ping" }).click();
+    await logIn(page);
+    // The nodes' own cards are apart from each other: there is no way but the link.
+    await page.keyboard.type(`until ip route get ${address} | grep -q eth1; do sleep 1; done; ping -c 3 -W 10 ${address}; echo ended=$?\n`);
+    await expect(terminal(page)).toContainText("ended=0", { timeout: 60_000 });
+    await expect(terminal(page)).toContainText(`bytes from ${address}`);
+  });
+
+  await test.step("a link is removed while they run, without a pointer", async () => {
+    await page.goto(`/labs/${id}`);
+    await page.getByRole("button", { name: "Remove the link of pong to ping-pong-net1" }).focus();
+    await page.keyboard.press("Enter");
+    await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("1 node", { timeout: 30_000 });
+    expect(await lab.virsh("domiflist", "pong")).not.toContain("ping-pong-net1");
+    await page.getByRole("button", { name: "Actions for pong" }).click();
+    await page.getByRole("menuitem", { name: "Connect to…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Connect" }).click();
+    await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("2 nodes", { timeout: 30_000 });
+  });
+
+  await test.step("a student sees the lab that is shared, its nodes, and nothing else", async () => {
+    await makeNode(page, "secret");
+    expect((await page.request.post("/api/labs", { data: { name: "Secret lab" } })).status()).toBe(201);
+    const secret = (await (await page.request.get("/api/labs")).json()) as { labs: { id: string; name: string }[] };
+    const password = "a student of the test";
+    expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password } })).status()).toBe(201);
+    const context = await browser.newContext({ baseURL: lab.url });
+    const student = await context.newPage();
+    const answer = await student.request.post("/api/auth/login", { data: { username: "sue", password } });
+    expect(answer.status()).toBe(200);
+    await student.goto("/labs");
+    await expect(student.getByRole("heading", { name: "No lab yet" })).toBeVisible();
+    await student.goto("/nodes");
+    await expect(student.getByText("ping")).toHaveCount(0);
+    await student.goto(`/labs/${id}`);
+    await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
+
+    expect((await page.request.put(`/api/labs/${id}/shares/users/sue`, { data: { level: "use" } })).status()).toBe(204);
+    await student.goto("/labs");
+    await expect(student.locator("[data-lab]")).toHaveCount(1);
+    await student.getByRole("link", { name: "Ping pong" }).click();
+    await expect(student.locator("[data-machine]")).toHaveCount(2);
+    await expect(student.getByRole("button", { name: "Add to the lab" })).toHaveCount(0);
+    await student.goto("/nodes");
+    await expect(student.locator("[data-node]")).toHaveCount(2);
+    await expect(student.getByText("secret")).toHaveCount(0);
+    for (const { id: other, name } of secret.labs) {
+      expect((await student.request.get(`/api/labs/${other}`)).status()).toBe(name === "Ping pong" ? 200 : 404);
+    }
+    await context.close();
+  });
+
+  await test.step("it is exported, imported beside itself, and deleted with all that is in it", async () => {
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
+    await page.getByRole("menuitem", { name: "Export as a file" }).click();
+    const file = info.outputPath("copy.lab.json");
+    await (await download).saveAs(file);
+    expect(JSON.parse(await readFile(file, "utf8"))).toMatchObject({ sandboxlabs: "lab/1", name: "Ping pong" });
+
+    await page.goto("/labs");
+    await page.getByLabel("Lab to import").setInputFiles(file);
+    await expect(page).toHaveURL(/\/labs\/[0-9a-f-]{36}$/, { timeout: 60_000 });
+    await expect(page.locator("[data-machine=ping-2]")).toBeVisible();
+    await expect(page.locator("[data-machine=pong-2]")).toBeVisible();
+    await expect(page.locator(".react-flow__edge")).toHaveCount(2);
+    const copy = await labBody(page, page.url().split("/").at(-1) ?? "");
+    const original = await labBody(page, id);
+    expect(copy.nodes.map(({ x, y }) => `${x},${y}`).sort()).toEqual(original.nodes.map(({ x, y }) => `${x},${y}`).sort());
+
+    await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Delete its 2 nodes and 1 network too").check();
+    await dialog.getByRole("textbox").fill("Ping pong");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect(page).toHaveURL(/\/labs$/);
+    await expect(page.locator("[data-lab]")).toHaveCount(2);
+    const domains = (await lab.virsh("list", "--all", "--name")).split("\n").map((name) => name.trim()).sort();
+    expect(domains).toEqual(["ping", "pong", "secret"]);
+    expect(await lab.virsh("net-list", "--all", "--name")).toBe("ping-pong-net1");
+  });
+});

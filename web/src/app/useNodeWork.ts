@@ -1,0 +1,39 @@
+import { useQueryClient } from "@tanstack/react-query";
+
+import type { NodeWork } from "../features/labs/LabPage";
+import { createNode } from "../features/nodes/api/createNode";
+import { deleteNode } from "../features/nodes/api/deleteNode";
+import { changeLifecycle } from "../features/nodes/api/lifecycle";
+import { nodesKey } from "../features/nodes/api/listNodes";
+import { each } from "../features/nodes/bulk";
+import { messageOf } from "../shared/api/problem";
+import type { Node } from "../shared/api/types";
+import { useToasts } from "../shared/ui/toasts";
+
+/** What labs do with nodes. */
+export function useNodeWork(): NodeWork {
+  const queries = useQueryClient();
+  const toasts = useToasts();
+  const refetch = () => queries.invalidateQueries({ queryKey: nodesKey });
+  const move = async (nodes: readonly Node[], to: "run" | "stop", failure: string) => {
+    for (const { node, error } of await each(nodes, ({ id }) => changeLifecycle(id, to))) {
+      if (error !== undefined) {
+        toasts.failure(`${node.name} ${failure}`, new Error(messageOf(error)));
+      }
+    }
+    await refetch();
+  };
+  return {
+    make: async (spec, idempotencyKey) => {
+      const node = await createNode({ spec, idempotencyKey });
+      await refetch();
+      return node;
+    },
+    run: (nodes) => move(nodes, "run", "does not run"),
+    stop: (nodes) => move(nodes, "stop", "does not stop"),
+    remove: async ({ id, snapshots }) => {
+      await deleteNode(id, snapshots > 0);
+      await refetch();
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import { Badge, Button } from "@patternfly/react-core";
+import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
+
+import { plural } from "../../shared/format";
+import { useWork } from "./useWork";
+
+interface WorkButtonProps {
+  isOpen: boolean;
+  onToggle: () => void;
+}
+
+/** Tells on every page how much long work is under way, and opens the list of it. */
+export function WorkButton({ isOpen, onToggle }: WorkButtonProps) {
+  const { running } = useWork();
+  return (
+    <Button
+      variant="plain"
+      aria-label={running === 0 ? "Running work" : `Running work: ${plural(running, "piece")}`}
+      aria-expanded={isOpen}
+      data-running-work={running}
+      icon={<InProgressIcon className={running > 0 ? "sl-spin" : ""} />}
+      onClick={onToggle}
+    >
+      {running > 0 && <Badge screenReaderText="under way">{running}</Badge>}
+    </Button>
+  );
+}

@@ -1,0 +1,62 @@
+import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
+import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
+import TimesCircleIcon from "@patternfly/react-icons/dist/esm/icons/times-circle-icon";
+import type { ReactNode } from "react";
+
+import { UploadList } from "../../features/images/components/UploadList";
+import { useNodes } from "../../features/nodes/api/listNodes";
+import type { Job } from "../../shared/api/types";
+import { JobProgress } from "../../shared/jobs/JobProgress";
+import { jobTitle } from "../../shared/jobs/liveJobs";
+import { Ago } from "../../shared/ui/Ago";
+import { useAllImages } from "../useAllImages";
+import type { Work } from "./useWork";
+import "./work.css";
+
+const signs: Partial<Record<Job["state"], ReactNode>> = {
+  succeeded: <CheckCircleIcon />,
+  failed: <ExclamationCircleIcon />,
+  cancelled: <TimesCircleIcon />,
+};
+
+/** Long work, each piece with its progress and the way to cancel it; and what became of that which ended a moment ago. */
+export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
+  const nodes = useNodes();
+  const images = useAllImages();
+  const titleOf = (job: Job) => {
+    const { type, id } = job.target;
+    const name =
+      type === "node" ? nodes.data?.find((node) => node.id === id)?.name : images?.find((image) => image.id === id)?.displayName;
+    return `${jobTitle(job)} ${name || id}`;
+  };
+  return (
+    <div className="sl-work">
+      {uploads.length > 0 && <UploadList uploads={uploads} />}
+      {jobs.length > 0 && (
+        <ul className="sl-work" aria-label="Jobs under way">
+          {jobs.map((job) => (
+            <li key={job.id}>
+              <JobProgress job={job} title={titleOf(job)} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing is at work. Pulls, uploads and clones show up here.</p>}
+      {ended.length > 0 && (
+        <ul className="sl-work__ended" aria-label="Jobs that ended a moment ago">
+          {ended.map((job) => (
+            <li key={job.id} data-ended={job.state}>
+              <span aria-hidden>{signs[job.state]}</span>
+              <div className="sl-break">
+                {titleOf(job)}: {job.state}
+                <div className="sl-subtle">
+                  {job.state === "failed" && job.error ? job.error.detail : job.finished && <Ago time={job.finished} />}
+                </div>
+              </div>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,161 @@
+import { Button, Card, CardBody, CardFooter, CardTitle, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Flex, PageSection, Skeleton } from "@patternfly/react-core";
+import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
+import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
+import UploadIcon from "@patternfly/react-icons/dist/esm/icons/upload-icon";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useRef, useState } from "react";
+import { Link, useNavigate } from "react-router";
+
+import type { LabSummary, Node } from "../../shared/api/types";
+import { plural } from "../../shared/format";
+import { paths } from "../../shared/paths";
+import { Ago } from "../../shared/ui/Ago";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useToasts } from "../../shared/ui/toasts";
+import { createLab } from "./api/changeLab";
+import { labsKey, useLabs } from "./api/labs";
+import { ImportDialog } from "./components/ImportDialog";
+import { NameDialog } from "./components/NameDialog";
+import { LabImport, type Maker, serviceMaker } from "./importLab";
+import { parseLab } from "./labFile";
+import "./labs.css";
+
+const largestFile = 1024 * 1024;
+
+interface LabsPageProps {
+  nodes: readonly Node[];
+  /** Whether whoever is signed in may make labs. */
+  mayCreate: boolean;
+  makeNode: Maker["node"];
+}
+
+/** The labs that one sees, and the ways to a new one. */
+export function LabsPage({ nodes, mayCreate, makeNode }: LabsPageProps) {
+  const labs = useLabs();
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const toasts = useToasts();
+  const [isNaming, setNaming] = useState(false);
+  const [work, setWork] = useState<LabImport | null>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const create = useMutation({
+    mutationFn: createLab,
+    onSuccess: async (lab) => {
+      await queries.invalidateQueries({ queryKey: labsKey });
+      await navigate(paths.lab(lab.id));
+    },
+  });
+
+  const run = async (job: LabImport) => {
+    const isDone = await job.run();
+    await queries.invalidateQueries({ queryKey: labsKey });
+    const id = job.labID();
+    if (isDone && id !== undefined) {
+      toasts.success("The lab is imported");
+      await navigate(paths.lab(id));
+    }
+  };
+  const take = async (file: File | undefined) => {
+    if (!file) {
+      return;
+    }
+    try {
+      if (file.size > largestFile) {
+        throw new Error("The file is larger than any lab. Choose one that was exported here.");
+      }
+      const taken = nodes.map(({ name }) => name);
+      const job = new LabImport(parseLab(await file.text()), serviceMaker(makeNode), taken);
+      setWork(job);
+      await run(job);
+    } catch (error) {
+      toasts.failure(`${file.name} cannot be imported`, error);
+    }
+  };
+  const actions = mayCreate && (
+    <Flex columnGap={{ default: "columnGapSm" }}>
+      <Button variant="secondary" icon={<UploadIcon />} onClick={() => input.current?.click()}>
+        Import
+      </Button>
+      <Button icon={<PlusIcon />} onClick={() => setNaming(true)}>
+        Create lab
+      </Button>
+    </Flex>
+  );
+  return (
+    <>
+      <PageHeader title="Labs" description="Nodes, and the isolated networks between them." actions={labs.data?.length ? actions : undefined} />
+      <PageSection isFilled aria-label="Labs">
+        {labs.error && <ProblemAlert title="The labs cannot be shown" error={labs.error} onRetry={() => void labs.refetch()} />}
+        {labs.isPending && <Skeleton height="8rem" screenreaderText="Loading the labs" />}
+        {labs.data?.length === 0 && (
+          <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No lab yet">
+            <EmptyStateBody>
+              {mayCreate
+                ? "Draw a network: put nodes on a canvas, connect them, and start them all at once."
+                : "Labs that are shared with you show up here."}
+            </EmptyStateBody>
+            {mayCreate && (
+              <EmptyStateFooter>
+                <EmptyStateActions>{actions}</EmptyStateActions>
+              </EmptyStateFooter>
+            )}
+          </EmptyState>
+        )}
+        {labs.data && labs.data.length > 0 && (
+          <ul className="sl-labs" aria-label="Labs">
+            {labs.data.map((lab) => (
+              <LabCard key={lab.id} lab={lab} />
+            ))}
+          </ul>
+        )}
+      </PageSection>
+      <input
+        ref={input}
+        hidden
+        type="file"
+        accept=".json,application/json"
+        aria-label="Lab to import"
+        onChange={(event) => {
+          void take(event.target.files?.[0]);
+          event.target.value = ""; // the same file may be chosen again
+        }}
+      />
+      {isNaming && (
+        <NameDialog
+          title="Create a lab"
+          action="Create"
+          pending={create.isPending}
+          error={create.error}
+          onName={(name) => create.mutate(name)}
+          onClose={() => {
+            create.reset();
+            setNaming(false);
+          }}
+        />
+      )}
+      {work && <ImportDialog work={work} onRetry={() => void run(work)} onClose={() => setWork(null)} />}
+    </>
+  );
+}
+
+function LabCard({ lab }: { lab: LabSummary }) {
+  return (
+    <Card component="li" data-lab={lab.name}>
+      <CardTitle component="h2" className="sl-break">
+        <Link className="sl-name" to={paths.lab(lab.id)}>
+          {lab.name}
+        </Link>
+      </CardTitle>
+      <CardBody>
+        {[
+          lab.nodes === 0 ? "no nodes" : `${plural(lab.nodes, "node")}, ${lab.running} on`,
+          plural(lab.networks, "network"),
+        ].join(" · ")}
+      </CardBody>
+      <CardFooter className="sl-subtle">
+        {lab.owner} · made <Ago time={lab.created} />
+      </CardFooter>
+    </Card>
+  );
+}

@@ -1,0 +1,25 @@
+import { useQuery } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../../shared/api/client";
+import type { Lab, LabSummary } from "../../../shared/api/types";
+
+/** Everything that the service told about labs lies below this key. */
+export const labsKey = ["labs"] as const;
+export const labListKey = [...labsKey, "list"] as const;
+export const labKey = (id: string) => [...labsKey, "one", id] as const;
+
+export async function fetchLabs(): Promise<LabSummary[]> {
+  return (await bodyOf(api.GET("/api/labs"))).labs;
+}
+
+export function useLabs() {
+  return useQuery({ queryKey: labListKey, queryFn: fetchLabs });
+}
+
+export async function fetchLab(id: string): Promise<Lab> {
+  return bodyOf(api.GET("/api/labs/{id}", { params: { path: { id } } }));
+}
+
+export function useLab(id: string) {
+  return useQuery({ queryKey: labKey(id), queryFn: () => fetchLab(id) });
+}

@@ -1,0 +1,138 @@
+import { Form, FormGroup, FormHelperText, FormSelect, FormSelectOption, Grid, GridItem, HelperText, HelperTextItem, Radio, TextInput } from "@patternfly/react-core";
+import { useState } from "react";
+
+import type { Image, Node, NodeSpec } from "../../../shared/api/types";
+import { formatRAM, plural } from "../../../shared/format";
+import { freeName } from "../../../shared/freeName";
+import { LabDialog } from "./LabDialog";
+
+/** What goes into the lab: a node that is to be made, or one that is there. */
+export type NewInLab = { spec: NodeSpec } | { node: string };
+
+/** Ready-made sizes; RAM in MiB. */
+const sizes = [
+  { ram: 128, cpus: 1 },
+  { ram: 256, cpus: 1 },
+  { ram: 512, cpus: 1 },
+  { ram: 1024, cpus: 1 },
+  { ram: 2048, cpus: 2 },
+  { ram: 4096, cpus: 4 },
+] as const;
+const firstSize = 1;
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+interface AddNodeDialogProps {
+  images: readonly Image[];
+  /** All nodes, whose names are taken. */
+  nodes: readonly Node[];
+  /** Those of them that could join the lab. */
+  free: readonly Node[];
+  pending: boolean;
+  error: unknown;
+  onAdd: (what: NewInLab) => void;
+  onClose: () => void;
+}
+
+/** Asks for the node that is added to a lab. */
+export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onClose }: AddNodeDialogProps) {
+  const ready = images.filter(({ state }) => state === "ready");
+  const taken = nodes.map(({ name }) => name);
+  const [isNew, setNew] = useState(ready.length > 0);
+  const [imageID, setImage] = useState(ready[0]?.id ?? "");
+  const [typed, setTyped] = useState<string | null>(null);
+  const [size, setSize] = useState(firstSize);
+  const [node, setNode] = useState(free[0]?.id ?? "");
+  const image = ready.find(({ id }) => id === imageID);
+  const name = typed ?? freeName(`${stemOf(imageID)}-1`, taken);
+  const problem = !namePattern.test(name)
+    ? "Use letters, digits, dots, dashes and underscores; at most 63."
+    : taken.includes(name)
+      ? `There is a node named ${name} already.`
+      : "";
+  const isReady = isNew ? image !== undefined && problem === "" : node !== "";
+  const submit = () => {
+    if (!isReady || pending) {
+      return;
+    }
+    const { ram, cpus } = sizes[size] ?? sizes[firstSize];
+    onAdd(isNew ? { spec: { name, image: imageID, resources: { ram, cpus } } } : { node });
+  };
+  return (
+    <LabDialog title="Add a node" action="Add" isReady={isReady} pending={pending} error={error} onClose={onClose}>
+      {(formID) => (
+        <Form
+          id={formID}
+          onSubmit={(event) => {
+            event.preventDefault();
+            submit();
+          }}
+        >
+          <FormGroup role="radiogroup" isInline label="Which" fieldId={`${formID}-which`}>
+            <Radio id={`${formID}-new`} name={`${formID}-which`} label="A new one" isChecked={isNew} onChange={() => setNew(true)} />
+            <Radio
+              id={`${formID}-old`}
+              name={`${formID}-which`}
+              label={free.length > 0 ? "One that is there" : "One that is there (none is free)"}
+              isChecked={!isNew}
+              isDisabled={free.length === 0}
+              onChange={() => setNew(false)}
+            />
+          </FormGroup>
+          {isNew ? (
+            <>
+              <FormGroup label="Image" fieldId={`${formID}-image`} isRequired>
+                <FormSelect id={`${formID}-image`} value={imageID} onChange={(_event, value) => setImage(value)}>
+                  {ready.length === 0 && <FormSelectOption value="" label="No image is ready; upload one first" isDisabled />}
+                  {ready.map(({ id, displayName }) => (
+                    <FormSelectOption key={id} value={id} label={displayName || id} />
+                  ))}
+                </FormSelect>
+              </FormGroup>
+              <Grid hasGutter sm={6}>
+                <GridItem>
+                  <FormGroup label="Name" fieldId={`${formID}-name`} isRequired>
+                    <TextInput
+                      id={`${formID}-name`}
+                      value={name}
+                      autoComplete="off"
+                      spellCheck={false}
+                      validated={problem === "" ? "default" : "error"}
+                      aria-describedby={`${formID}-help`}
+                      onChange={(_event, value) => setTyped(value)}
+                    />
+                    <FormHelperText>
+                      <HelperText id={`${formID}-help`} isLiveRegion>
+                        {problem !== "" && <HelperTextItem variant="error">{problem}</HelperTextItem>}
+                      </HelperText>
+                    </FormHelperText>
+                  </FormGroup>
+                </GridItem>
+                <GridItem>
+                  <FormGroup label="Size" fieldId={`${formID}-size`}>
+                    <FormSelect id={`${formID}-size`} value={String(size)} onChange={(_event, value) => setSize(Number(value))}>
+                      {sizes.map(({ ram, cpus }, i) => (
+                        <FormSelectOption key={ram} value={String(i)} label={`${formatRAM(ram)}, ${plural(cpus, "CPU")}`} />
+                      ))}
+                    </FormSelect>
+                  </FormGroup>
+                </GridItem>
+              </Grid>
+            </>
+          ) : (
+            <FormGroup label="Node" fieldId={`${formID}-node`}>
+              <FormSelect id={`${formID}-node`} value={node} onChange={(_event, value) => setNode(value)}>
+                {free.map(({ id, name: its, host }) => (
+                  <FormSelectOption key={id} value={id} label={`${its} (${host})`} />
+                ))}
+              </FormSelect>
+            </FormGroup>
+          )}
+        </Form>
+      )}
+    </LabDialog>
+  );
+}
+
+function stemOf(imageID: string): string {
+  return imageID.replace(/_\d{10,}(?=\.|$)/, "").replace(/\.(qcow2|img|raw|iso)$/i, "").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 50) || "node";
+}

@@ -1,0 +1,54 @@
+import { Handle, type Node as FlowNode, type NodeProps, Position } from "@xyflow/react";
+import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
+import ServerIcon from "@patternfly/react-icons/dist/esm/icons/server-icon";
+import { Link } from "react-router";
+
+import type { Node } from "../../../shared/api/types";
+import { paths } from "../../../shared/paths";
+
+export interface MachineData extends Record<string, unknown> {
+  node: Node;
+}
+
+/** A node on the canvas. */
+export function MachineOnCanvas({ data: { node }, selected, isConnectable }: NodeProps<FlowNode<MachineData, "machine">>) {
+  const detail = node.addresses.length > 0 ? node.addresses.join(", ") : (node.image?.name ?? node.osType);
+  return (
+    <div className={selected ? "sl-machine sl-machine--chosen" : "sl-machine"} data-machine={node.name} data-run={node.state}>
+      <span className="sl-machine__icon" aria-hidden>
+        <ServerIcon />
+      </span>
+      <div className="sl-machine__text">
+        <span className="sl-machine__name" title={node.name}>
+          {node.name}
+        </span>
+        <span className="sl-machine__detail" title={detail}>
+          {detail}
+        </span>
+        <span className="sl-machine__state">
+          <span className="sl-machine__dot" aria-hidden />
+          {node.state}
+        </span>
+      </div>
+      <Link className="sl-machine__console nodrag" to={paths.console(node.id)} aria-label={`Console of ${node.name}`} title="Console">
+        <TerminalIcon />
+      </Link>
+      <Dot isConnectable={isConnectable} name={node.name} />
+    </div>
+  );
+}
+
+/** Where links are drawn from. The list beside the canvas connects without a pointer. */
+export function Dot({ isConnectable, name }: { isConnectable: boolean; name: string }) {
+  return (
+    <Handle
+      type="source"
+      id="dot"
+      position={Position.Bottom}
+      isConnectable={isConnectable}
+      className="sl-dot"
+      title={isConnectable ? `Draw a link from ${name}` : undefined}
+      data-dot={name}
+    />
+  );
+}
