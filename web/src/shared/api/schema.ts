@@ -285,6 +285,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/hosts/{host}/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a host's storage pools anew
+         * @description What others put into the pools is shown then, and not only at the next look, which comes within 15 seconds.
+         */
+        post: operations["refresh-host"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images": {
         parameters: {
             query?: never;
@@ -374,6 +394,31 @@ export interface paths {
         delete: operations["delete-image"];
         options?: never;
         head?: never;
+        /**
+         * Name, describe or tag an image
+         * @description What is left out stays. The id stays too: nodes and scripts go by it.
+         */
+        patch: operations["change-image"];
+        trace?: never;
+    };
+    "/api/images/{id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download an image's file
+         * @description Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; the ETag changes whenever the file does.
+         */
+        get: operations["download-image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** Tell the size and the version of an image's file */
+        head: operations["measure-image"];
         patch?: never;
         trace?: never;
     };
@@ -431,6 +476,26 @@ export interface paths {
         post?: never;
         /** Share the image with a user no more */
         delete: operations["unshare-image-with-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what depends on an image
+         * @description Found by walking the backing chains of all volumes that libvirt knows in its pools, so overlays that other programs made count too.
+         */
+        get: operations["list-image-users"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1886,6 +1951,7 @@ export interface components {
             access: "view" | "use" | "manage";
             /** Format: date-time */
             created: string;
+            description: string;
             displayName: string;
             format: string;
             host: string;
@@ -1907,6 +1973,7 @@ export interface components {
             size: number;
             /** @enum {string} */
             state: "uploading" | "verifying" | "ready" | "rejected" | "unverified";
+            tags: string[];
             /** @enum {string} */
             type: "base" | "custom";
             /**
@@ -1919,6 +1986,23 @@ export interface components {
              * @description Bytes of the disk that a guest sees.
              */
             virtualSize: number;
+        };
+        ImageEdit: {
+            description?: string;
+            displayName?: string;
+            /** @description All of its tags. */
+            tags?: string[];
+        };
+        ImageUsers: {
+            /** @description Those that you may see. */
+            nodes: components["schemas"]["NodeName"][];
+            /**
+             * Format: int64
+             * @description How many more there are.
+             */
+            others: number;
+            /** @description Disks that lie on the image, right or over others, and belong to no node. */
+            volumes: components["schemas"]["VolumeName"][];
         };
         Interface: {
             /** @enum {string} */
@@ -2287,6 +2371,11 @@ export interface components {
             nextCursor?: string;
             nodes: components["schemas"]["Node"][];
         };
+        NodeName: {
+            host: string;
+            id: string;
+            name: string;
+        };
         NodeRequest: {
             /**
              * @description Id of a base image.
@@ -2340,16 +2429,67 @@ export interface components {
             url: string;
         };
         Pool: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description What the pool's own images and disks take.
+             */
+            allocation: number;
+            /**
+             * Format: int64
+             * @description Of the file system.
+             */
             available: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Of the file system that the pool is in.
+             */
             capacity: number;
+            /**
+             * Format: int64
+             * @description What full copies of the nodes' disks would take.
+             */
+            fullCopies?: number;
+            /**
+             * @description In a critical pool nothing more is made.
+             * @enum {string}
+             */
+            level: "ok" | "warning" | "critical";
             name: string;
+            /**
+             * Format: double
+             * @description What full copies of the nodes' disks would take, by what they take over shared images.
+             */
+            overlayEfficiency?: number;
             path: string;
             /** @enum {string} */
             role: "images" | "nodes" | "logs";
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description How many more images of the usual size fit, about.
+             */
+            roomForImages?: number;
+            /**
+             * Format: int64
+             * @description How many more nodes fit, about, whose disks grow as those that are there.
+             */
+            roomForNodes?: number;
+            shares: components["schemas"]["PoolShares"];
+            /**
+             * Format: int64
+             * @description Of the file system, by whatever is in it.
+             */
             used: number;
+        };
+        PoolShares: {
+            /** Format: int64 */
+            images: number;
+            /** Format: int64 */
+            overlays: number;
+            /**
+             * Format: int64
+             * @description What uploads under way were promised, come or not.
+             */
+            uploads: number;
         };
         Problem: {
             /** @description Stable name of the kind of failure, such as node_not_found. */
@@ -2362,6 +2502,8 @@ export interface components {
             title: string;
             /** @description Always about:blank; code tells the kind. */
             type: string;
+            /** @description With image_in_use: what depends on the image. */
+            users?: components["schemas"]["ImageUsers"];
         };
         "Pull-imageRequest": {
             /** @description The first host when left out. */
@@ -2590,6 +2732,12 @@ export interface components {
         User: {
             name: string;
             role: string;
+        };
+        VolumeName: {
+            name: string;
+            /** @description On the host. */
+            path: string;
+            pool: string;
         };
     };
     responses: never;
@@ -3131,6 +3279,37 @@ export interface operations {
             };
         };
     };
+    "refresh-host": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                host: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Host"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-images": {
         parameters: {
             query?: never;
@@ -3330,6 +3509,114 @@ export interface operations {
             };
         };
     };
+    "change-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageEdit"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "download-image": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Such as bytes=1048576-. */
+                Range?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description A part of it */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Nothing of the file is in the range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "measure-image": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Such as bytes=1048576-. */
+                Range?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Content-Length is the size, ETag the version */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     "list-image-shares": {
         parameters: {
             query?: never;
@@ -3485,6 +3772,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-image-users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageUsers"];
+                };
             };
             /** @description Error */
             default: {
