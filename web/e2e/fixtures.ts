@@ -57,7 +57,7 @@ interface NodeBody {
 }
 
 /** Makes a node through the API, and runs it where asked; RAM in MiB. */
-export async function makeNode(page: Page, name: string, { run = false, ram = 256, cpus = 1 } = {}): Promise<NodeBody> {
+export async function makeNode(page: Pick<Page, "request">, name: string, { run = false, ram = 256, cpus = 1 } = {}): Promise<NodeBody> {
   const answer = await page.request.post("/api/nodes", {
     data: { name, image: "micro", resources: { ram, cpus } },
   });
@@ -70,7 +70,7 @@ export async function makeNode(page: Page, name: string, { run = false, ram = 25
 }
 
 /** Deletes a node through the API. */
-export async function deleteNode(page: Page, { id }: NodeBody): Promise<void> {
+export async function deleteNode(page: Pick<Page, "request">, { id }: Pick<NodeBody, "id">): Promise<void> {
   expect((await page.request.delete(`/api/nodes/${id}`)).status()).toBe(204);
 }
 

@@ -1,15 +1,18 @@
-import { Card, CardBody, CardTitle, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, EmptyState, EmptyStateBody, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
+import ShareAltIcon from "@patternfly/react-icons/dist/esm/icons/share-alt-icon";
 import type { ReactNode } from "react";
 
 import { HostCapacity } from "../../features/hosts/HostCapacity";
 import { useHosts } from "../../features/hosts/api/listHosts";
 import { useNodes } from "../../features/nodes/api/listNodes";
 import { FirstNode } from "../../features/nodes/components/FirstNode";
+import { useSession } from "../../features/session/api/session";
 import { paths } from "../../shared/paths";
 import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { mayAdminister } from "../admin/places";
 import { useAllImages } from "../useAllImages";
 import { useWork } from "../work/useWork";
 import { WorkList } from "../work/WorkList";
@@ -25,12 +28,14 @@ export default function DashboardPage() {
   const images = useAllImages();
   const work = useWork();
   const isEmpty = nodes.data?.length === 0;
+  // Students and viewers neither make nodes nor see hosts.
+  const mayCreate = mayAdminister(useSession().data?.user.role ?? "");
   return (
     <>
       <PageHeader
         title="Dashboard"
         actions={
-          !isEmpty && (
+          !isEmpty && mayCreate && (
             <LinkButton variant="primary" icon={<PlusIcon />} to={paths.newNode}>
               Create node
             </LinkButton>
@@ -46,7 +51,11 @@ export default function DashboardPage() {
             <StackItem>
               <Card>
                 <CardBody>
-                  {images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
+                  {!mayCreate ? (
+                    <EmptyState headingLevel="h2" icon={ShareAltIcon} titleText="Nothing is shared with you yet">
+                      <EmptyStateBody>Nodes and labs show up here as soon as somebody shares them with you.</EmptyStateBody>
+                    </EmptyState>
+                  ) : images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
                 </CardBody>
               </Card>
             </StackItem>
@@ -60,16 +69,18 @@ export default function DashboardPage() {
                   </Tile>
                 </GridItem>
               )}
-              <GridItem lg={isEmpty ? 6 : 4} md={6}>
-                <Tile title="Capacity">
-                  {hosts.error && (
-                    <ProblemAlert title="The hosts cannot be shown" error={hosts.error} onRetry={() => void hosts.refetch()} />
-                  )}
-                  {hosts.data?.map((host) => <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />)}
-                  {hosts.isPending && <Loading what="the hosts" />}
-                </Tile>
-              </GridItem>
-              <GridItem lg={isEmpty ? 6 : 4} md={isEmpty ? 6 : 12}>
+              {mayCreate && (
+                <GridItem lg={isEmpty ? 6 : 4} md={6}>
+                  <Tile title="Capacity">
+                    {hosts.error && (
+                      <ProblemAlert title="The hosts cannot be shown" error={hosts.error} onRetry={() => void hosts.refetch()} />
+                    )}
+                    {hosts.data?.map((host) => <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />)}
+                    {hosts.isPending && <Loading what="the hosts" />}
+                  </Tile>
+                </GridItem>
+              )}
+              <GridItem lg={mayCreate ? (isEmpty ? 6 : 4) : isEmpty ? 12 : 8} md={mayCreate && !isEmpty ? 12 : 6}>
                 <Tile title="Recent activity">
                   {nodes.data && images ? (
                     <RecentActivity nodes={nodes.data} images={images} />
@@ -80,7 +91,7 @@ export default function DashboardPage() {
               </GridItem>
             </Grid>
           </StackItem>
-          {work.jobs.length + work.uploads.length > 0 && (
+          {work.jobs.length + work.uploads.length + work.ended.length > 0 && (
             <StackItem>
               <Tile title="Running work">
                 <WorkList work={work} />

@@ -1,6 +1,7 @@
 import { LabsPage } from "../../features/labs/LabsPage";
 import { useNodes } from "../../features/nodes/api/listNodes";
 import { useSession } from "../../features/session/api/session";
+import { mayAdminister } from "../admin/places";
 import { useNodeWork } from "../useNodeWork";
 
 /** The list of labs. */
@@ -8,5 +9,5 @@ export default function LabsRoute() {
   const nodes = useNodes();
   const role = useSession().data?.user.role;
   const { make } = useNodeWork();
-  return <LabsPage nodes={nodes.data ?? []} mayCreate={role === "admin" || role === "instructor"} makeNode={make} />;
+  return <LabsPage nodes={nodes.data ?? []} mayCreate={mayAdminister(role ?? "")} makeNode={make} />;
 }

@@ -3,7 +3,7 @@ import { useId } from "react";
 
 import type { Host, Node } from "../../shared/api/types";
 import { formatBytes, plural } from "../../shared/format";
-import { committedTo, disksOf, warnFrom } from "./capacity";
+import { committedTo, disksOf, forecastOf, savingOf, warnFrom } from "./capacity";
 import "./HostCapacity.css";
 
 interface HostCapacityProps {
@@ -15,6 +15,8 @@ interface HostCapacityProps {
 /** How much of a host is given away, as bars: CPUs and RAM to the nodes that are on, the disk to what its pools hold. */
 export function HostCapacity({ host, nodes }: HostCapacityProps) {
   const { cpus, ramBytes, nodes: on } = committedTo(host.name, nodes);
+  const forecast = forecastOf(host.pools);
+  const saving = savingOf(host.pools);
   return (
     <div className="sl-capacity" data-host={host.name}>
       <div className="sl-capacity__host">
@@ -38,14 +40,26 @@ export function HostCapacity({ host, nodes }: HostCapacityProps) {
           text={`${formatBytes(ramBytes)} of ${formatBytes(host.memoryBytes)} given to nodes`}
         />
       )}
-      {disksOf(host.pools).map(({ roles, capacity, available }) => (
+      {disksOf(host.pools).map(({ roles, capacity, available, level }) => (
         <Bar
           key={roles}
           title={`Disk (${roles})`}
           value={1 - available / capacity}
-          text={`${formatBytes(available)} of ${formatBytes(capacity)} free`}
+          text={`${formatBytes(available)} of ${formatBytes(capacity)} free${level === "critical" ? "; nothing more is made until some is freed" : ""}`}
+          {...(level === "ok" ? {} : { level })}
         />
       ))}
+      {forecast !== "" && (
+        <p className="sl-subtle" data-forecast>
+          {forecast}.
+        </p>
+      )}
+      {saving && (
+        <p className="sl-subtle" data-saving>
+          Nodes share their images: {formatBytes(saving.taken)} on the disk in place of {formatBytes(saving.copies)} (
+          {saving.times.toFixed(saving.times < 10 ? 1 : 0)} times as much).
+        </p>
+      )}
     </div>
   );
 }
@@ -57,13 +71,19 @@ interface BarProps {
   text: string;
   /** Whether more may be given away than there is without anything being wrong. */
   mayExceed?: boolean;
+  /** What the service says of it, in place of what the share tells. */
+  level?: "warning" | "critical";
 }
 
-function Bar({ title, value, text, mayExceed = false }: BarProps) {
+function Bar({ title, value, text, mayExceed = false, level }: BarProps) {
   const id = useId();
   const percent = Math.round(value * 100);
   const variant =
-    mayExceed || value < warnFrom.warning
+    level !== undefined
+      ? level === "warning"
+        ? ProgressVariant.warning
+        : ProgressVariant.danger
+      : mayExceed || value < warnFrom.warning
       ? undefined
       : value < warnFrom.danger
         ? ProgressVariant.warning

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Host, Node } from "../../shared/api/types";
-import { committedTo, disksOf } from "./capacity";
+import { committedTo, disksOf, forecastOf, savingOf } from "./capacity";
 
 const node = (host: string, state: Node["state"], ram: number, cpus: number) =>
   ({ host, state, resources: { ram, cpus } }) as Node;
@@ -17,19 +17,36 @@ test("what runs on the host counts, and nothing else", () => {
   expect(committedTo("nowhere", nodes)).toEqual({ nodes: 0, cpus: 0, ramBytes: 0 });
 });
 
-const pool = (role: Host["pools"][number]["role"], capacity: number, available: number): Host["pools"][number] => ({
+type Pool = Host["pools"][number];
+
+const pool = (role: Pool["role"], capacity: number, available: number, more: Partial<Pool> = {}): Pool => ({
   role,
   name: role,
   path: `/${role}`,
   capacity,
   used: capacity - available,
   available,
+  allocation: 0,
+  level: "ok",
+  shares: { images: 0, overlays: 0, uploads: 0 },
+  ...more,
 });
 
 test("pools of one filesystem are one disk, by the least room that was seen", () => {
-  const pools = [pool("images", 1000, 501), pool("nodes", 1000, 500), pool("logs", 2000, 500), pool("images", 0, 0)];
+  const pools = [pool("images", 1000, 501), pool("nodes", 1000, 500, { level: "warning" }), pool("logs", 2000, 500), pool("images", 0, 0)];
   expect(disksOf(pools)).toEqual([
-    { roles: "images, nodes", capacity: 1000, available: 500 },
-    { roles: "logs", capacity: 2000, available: 500 },
+    { roles: "images, nodes", capacity: 1000, available: 500, level: "warning" },
+    { roles: "logs", capacity: 2000, available: 500, level: "ok" },
   ]);
+});
+
+test("the forecast tells of the pool that is full first", () => {
+  const pools = [pool("images", 1000, 500, { roomForImages: 12 }), pool("nodes", 1000, 500, { roomForNodes: 1 })];
+  expect(forecastOf(pools)).toBe("Room for about 1 node, 12 images more");
+  expect(forecastOf([pool("logs", 1000, 500)])).toBe("");
+});
+
+test("overlays save what full copies would take more", () => {
+  expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 400, overlayEfficiency: 8 })])).toEqual({ copies: 400, taken: 50, times: 8 });
+  expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 0, overlayEfficiency: 1 })])).toBeNull();
 });

@@ -1,0 +1,74 @@
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { matchPath } from "react-router";
+
+import { paths } from "../src/shared/paths";
+
+/** What a page's address may name. */
+export interface Things {
+  node: string;
+  lab: string;
+  user: string;
+}
+
+const unknown = "00000000-0000-0000-0000-000000000000";
+
+/** Every page of the UI by its name, which is that of its screenshots too. */
+export const places: Record<string, (of: Things) => string> = {
+  "sign-in": () => paths.login,
+  dashboard: () => paths.home,
+  nodes: () => paths.nodes,
+  "create-node": () => paths.newNode,
+  node: ({ node }) => paths.node(node),
+  console: ({ node }) => paths.console(node),
+  log: ({ node }) => paths.log(node),
+  screen: ({ node }) => paths.screen(node),
+  guacamole: ({ node }) => paths.guacamole(node),
+  labs: () => paths.labs,
+  lab: ({ lab }) => paths.lab(lab),
+  images: () => paths.images,
+  account: () => paths.account,
+  users: () => paths.users,
+  user: ({ user }) => paths.user(user),
+  groups: () => paths.groups,
+  hosts: () => paths.hosts,
+  jobs: () => paths.jobs,
+  audit: () => paths.audit,
+  "guacamole-sync": () => paths.guacamoleSync,
+  settings: () => paths.settings,
+  "no-such-node": () => paths.node(unknown),
+  "no-such-lab": () => paths.lab(unknown),
+  "no-such-page": () => "/elsewhere",
+};
+
+const app = join(import.meta.dirname, "..", "src", "app");
+const route = /<Route\s[^>]*?\bpath=(?:"([^"]+)"|\{`([^`]+)`\}|\{([^}]+)\})/g;
+
+/** The routes of the UI that none of the places is on, as they stand in its source. */
+export async function routesWithoutPlace(): Promise<string[]> {
+  const visited = Object.values(places).map((pathOf) => pathOf({ node: "n", lab: "l", user: "u" }));
+  const missing: string[] = [];
+  const files = (await readdir(app, { recursive: true })).filter((file) => file.endsWith(".tsx"));
+  for (const file of files) {
+    const source = await readFile(join(app, file), "utf8");
+    for (const [, text, template, expression] of source.matchAll(route)) {
+      const pattern = text ?? (template ?? `\${${expression ?? ""}}`).replace(/\$\{paths\.(\w+)\}/g, pathNamed);
+      if (pattern !== "*" && !isRedirect(source, pattern) && !visited.some((path) => matchPath(pattern, path))) {
+        missing.push(pattern);
+      }
+    }
+  }
+  return missing;
+}
+
+/** The path that a name of paths stands for; the name itself when it is none, so that the route shows as missing. */
+function pathNamed(whole: string, name: string): string {
+  const path = (paths as Record<string, unknown>)[name];
+  return typeof path === "string" ? path : whole;
+}
+
+/** A route that only leads to another one is no page. */
+function isRedirect(source: string, pattern: string): boolean {
+  return pattern === paths.admin && source.includes("path={paths.admin} element={<Navigate");
+}
