@@ -6,7 +6,7 @@ import { hostsKey } from "../features/hosts/api/listHosts";
 import { imagesKey } from "../features/images/api/listImages";
 import { type ImageLists, applyToImages } from "../features/images/liveImages";
 import { labKey, labListKey, labsKey } from "../features/labs/api/labs";
-import { nodeKey } from "../features/nodes/api/getNode";
+import { nodeKey, nodePartsKey } from "../features/nodes/api/getNode";
 import { nodeListKey, nodesKey } from "../features/nodes/api/listNodes";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
 import { sessionKey } from "../features/session/api/session";
@@ -82,6 +82,7 @@ function applyChange(queries: QueryClient, change: Change): void {
   queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, change));
   const id = change.type === "node.changed" ? change.node.id : change.type === "node.removed" ? change.id : null;
   if (id !== null) {
+    void queries.invalidateQueries({ queryKey: nodePartsKey(id) });
     queries.setQueryData<Node | null>(nodeKey(id), (node) => node && applyToNode(id, node, change));
     if (queries.getQueryData<Node[]>(nodeListKey)?.length !== before) {
       // How many nodes use an image is told with the image alone.

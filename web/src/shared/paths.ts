@@ -22,7 +22,9 @@ export const paths = {
   help: (guide = "", heading = "") => `/help${guide && `/${guide}`}${heading && `#${heading}`}`,
   node: (id: string) => `/nodes/${encodeURIComponent(id)}`,
   console: (id: string) => `/nodes/${encodeURIComponent(id)}/console`,
-  log: (id: string) => `/nodes/${encodeURIComponent(id)}/log`,
+  nodeTab: (id: string, tab: string) => `/nodes/${encodeURIComponent(id)}${tab === "overview" ? "" : `/${tab}`}`,
+  /** Console or screen alone, for a window of its own. */
+  window: (id: string, pane: "console" | "screen") => `/nodes/${encodeURIComponent(id)}/${pane}/window`,
   screen: (id: string) => `/nodes/${encodeURIComponent(id)}/screen`,
   guacamole: (id: string) => `/nodes/${encodeURIComponent(id)}/guacamole`,
   nodesOn: (host: string) => `/nodes?host=${encodeURIComponent(host)}`,

@@ -1,26 +1,32 @@
-import { Button, Tooltip } from "@patternfly/react-core";
+import { DropdownGroup, DropdownItem } from "@patternfly/react-core";
 import CompressIcon from "@patternfly/react-icons/dist/esm/icons/compress-icon";
 import CopyIcon from "@patternfly/react-icons/dist/esm/icons/copy-icon";
-import EraserIcon from "@patternfly/react-icons/dist/esm/icons/eraser-icon";
+import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon";
 import ExpandIcon from "@patternfly/react-icons/dist/esm/icons/expand-icon";
+import EyeIcon from "@patternfly/react-icons/dist/esm/icons/eye-icon";
 import MinusIcon from "@patternfly/react-icons/dist/esm/icons/minus-icon";
 import PasteIcon from "@patternfly/react-icons/dist/esm/icons/paste-icon";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
-import UniversalAccessIcon from "@patternfly/react-icons/dist/esm/icons/universal-access-icon";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import UsersIcon from "@patternfly/react-icons/dist/esm/icons/users-icon";
 import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 import type { SerialPort } from "../../shared/api/types";
 import { copyText } from "../../shared/clipboard";
-import { formatBytes } from "../../shared/format";
+import { Menu } from "../../shared/ui/Menu";
+import { ToolButton } from "../../shared/ui/ToolButton";
 import { useToasts } from "../../shared/ui/toasts";
+import { ConsoleNotice } from "./ConsoleNotice";
+import { ConsoleSearch } from "./ConsoleSearch";
 import { ConsoleStatus } from "./ConsoleStatus";
 import { KeyRow } from "./KeyRow";
 import { PortChoice } from "./PortChoice";
+import { logDownloadURL } from "./api/readLog";
 import type { SpecialKey } from "./keys";
-import { ConsoleSession, type ConsoleState, consoleURL } from "./session";
-import { type ConsoleSettings, clampFontSize, loadSettings, saveSettings } from "./settings";
+import { ConsoleSession, consoleURL } from "./session";
+import { type ConsoleSettings, clampFontSize, loadSettings, saveSettings, themeNames } from "./settings";
 import { ConsoleTerminal } from "./terminal";
+import { themes } from "./themes";
 
 interface ConsolePaneProps {
   nodeID: string;
@@ -29,18 +35,28 @@ interface ConsolePaneProps {
   /** The name of the port that is shown. */
   port: string;
   onPort: (port: string) => void;
+  /** Whether the user may type into it; else they only look on. */
+  mayType: boolean;
   /** Offered while the node is off: a way to run it. */
   whenOff: ReactNode;
+  /** Further buttons for the toolbar. */
+  tools?: ReactNode;
 }
 
 /**
  * A node's serial console with its toolbar, as large as the place it is put
  * in. Give it node and port as key: it stays with those it began with.
  */
-export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whenOff }: ConsolePaneProps) {
-  const [session] = useState(() => new ConsoleSession(consoleURL(location.origin, nodeID, port || undefined)));
+export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, mayType, whenOff, tools }: ConsolePaneProps) {
+  const [session] = useState(() => {
+    const made = new ConsoleSession(consoleURL(location.origin, nodeID, port || undefined));
+    made.setReadOnly(!mayType);
+    return made;
+  });
   const state = useSyncExternalStore(session.subscribe, session.state);
   const [settings, setSettings] = useState(loadSettings);
+  const [isReadOnly, setReadOnly] = useState(!mayType);
+  const [isSearching, setSearching] = useState(false);
   const [ctrlHeld, setCtrlHeld] = useState(false);
   const [isFull, setFull] = useState(false);
   const pane = useRef<HTMLDivElement>(null);
@@ -62,6 +78,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whe
     }
     const shown = new ConsoleTerminal(element, session, {
       ...loadSettings(),
+      onSearch: () => setSearching(true),
       onLeave: () => toolbar.current?.querySelector("button")?.focus(),
       takeCtrl: () => {
         const held = ctrl.current;
@@ -90,7 +107,10 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whe
   useEffect(() => {
     terminal.current?.setFontSize(settings.fontSize);
     terminal.current?.setScreenReader(settings.screenReader);
+    terminal.current?.setTheme(settings.theme);
   }, [settings]);
+
+  useEffect(() => session.setReadOnly(isReadOnly), [session, isReadOnly]);
 
   useEffect(() => {
     const follow = () => setFull(document.fullscreenElement === pane.current);
@@ -126,6 +146,11 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whe
     await (isFull ? document.exitFullscreen() : pane.current?.requestFullscreen());
     terminal.current?.focus();
   };
+  const endSearch = () => {
+    setSearching(false);
+    terminal.current?.endSearch();
+    terminal.current?.focus();
+  };
   const press = (key: SpecialKey) => {
     terminal.current?.press(key);
     terminal.current?.focus();
@@ -142,116 +167,72 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, whe
         )}
         <PortChoice ports={ports} port={port} needs="available" onChange={onPort} />
         <span className="sl-console__gap" />
-        <Tool label="Smaller text" icon={<MinusIcon />} onClick={() => resizeFont(-1)} />
-        <Tool label="Larger text" icon={<PlusIcon />} onClick={() => resizeFont(1)} />
-        <Tool label="Copy the selection" icon={<CopyIcon />} onClick={copy} />
-        <Tool label="Paste" icon={<PasteIcon />} onClick={paste} />
-        <Tool label="Clear" icon={<EraserIcon />} onClick={() => terminal.current?.clear()} />
-        <Tool
-          label="Screen reader support"
-          icon={<UniversalAccessIcon />}
-          pressed={settings.screenReader}
-          onClick={() => change({ ...settings, screenReader: !settings.screenReader })}
+        <ToolButton label="Smaller text" icon={<MinusIcon />} onClick={() => resizeFont(-1)} />
+        <ToolButton label="Larger text" icon={<PlusIcon />} onClick={() => resizeFont(1)} />
+        <ToolButton label="Copy the selection" icon={<CopyIcon />} onClick={copy} />
+        <ToolButton label="Paste" icon={<PasteIcon />} isDisabled={isReadOnly} onClick={paste} />
+        <ToolButton
+          label="Search (Ctrl+Shift+F)"
+          icon={<SearchIcon />}
+          pressed={isSearching}
+          onClick={() => (isSearching ? endSearch() : setSearching(true))}
         />
+        <ToolButton
+          label="Read only"
+          icon={<EyeIcon />}
+          pressed={isReadOnly}
+          isDisabled={!mayType}
+          onClick={() => setReadOnly(!isReadOnly)}
+        />
+        <Menu label="More of the console" icon={<EllipsisVIcon />}>
+          <DropdownItem onClick={() => terminal.current?.clear()}>Clear</DropdownItem>
+          {ports.some(({ name, logged }) => name === port && logged) && (
+            <DropdownItem to={logDownloadURL(nodeID, port)} download={`${nodeName}.log`}>
+              Download the log
+            </DropdownItem>
+          )}
+          <DropdownItem
+            isSelected={settings.screenReader}
+            onClick={() => change({ ...settings, screenReader: !settings.screenReader })}
+          >
+            Screen reader support
+          </DropdownItem>
+          <DropdownGroup label="Colours">
+            {themeNames.map((name) => (
+              <DropdownItem key={name} isSelected={settings.theme === name} onClick={() => change({ ...settings, theme: name })}>
+                {themes[name].name}
+              </DropdownItem>
+            ))}
+          </DropdownGroup>
+        </Menu>
         {document.fullscreenEnabled && (
-          <Tool
+          <ToolButton
             label={isFull ? "Leave full screen" : "Full screen"}
             icon={isFull ? <CompressIcon /> : <ExpandIcon />}
             onClick={toggleFull}
           />
         )}
+        {tools}
       </div>
-      <Notice state={state} session={session} nodeName={nodeName} whenOff={whenOff} />
+      {isSearching && (
+        <ConsoleSearch
+          onFind={(text, direction, isTyping) => terminal.current?.find(text, direction, isTyping) ?? false}
+          onClose={endSearch}
+        />
+      )}
+      <ConsoleNotice state={state} session={session} nodeName={nodeName} whenOff={whenOff} />
       <p id="console-help" className="pf-v6-screen-reader">
         Keys go to the console of {nodeName}. Ctrl+Shift+Up leaves it for the toolbar.
       </p>
       <div
         className="sl-console__screen"
+        style={{ background: themes[settings.theme].palette.background }}
         ref={screen}
         role="group"
         aria-label={`Console of ${nodeName}`}
         aria-describedby="console-help"
       />
-      <KeyRow ctrlHeld={ctrlHeld} onCtrl={() => holdCtrl(!ctrlHeld)} onKey={press} />
+      {!isReadOnly && <KeyRow ctrlHeld={ctrlHeld} onCtrl={() => holdCtrl(!ctrlHeld)} onKey={press} />}
     </div>
-  );
-}
-
-interface NoticeProps {
-  state: ConsoleState;
-  session: ConsoleSession;
-  nodeName: string;
-  whenOff: ReactNode;
-}
-
-/** One line above the terminal that says why it does not answer, and what helps. */
-function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
-  if (state.link === "reconnecting") {
-    return (
-      <div className="sl-console__notice" role="status">
-        <span>{state.problem || "The connection is lost."} It is tried again by itself.</span>
-        <Button size="sm" variant="secondary" onClick={session.reconnectNow}>
-          Try now
-        </Button>
-      </div>
-    );
-  }
-  if (state.guest === "taken") {
-    return (
-      <div className="sl-console__notice" role="status">
-        <span>Another program, such as virsh console, holds this console.</span>
-        <Button size="sm" variant="secondary" onClick={() => session.take()}>
-          Take over
-        </Button>
-      </div>
-    );
-  }
-  if (state.guest === "offline") {
-    return (
-      <div className="sl-console__notice" role="status">
-        <span>{nodeName} is off. Its console comes to life here as soon as it runs.</span>
-        {whenOff}
-      </div>
-    );
-  }
-  if (state.problem !== "") {
-    return (
-      <div className="sl-console__notice" role="status">
-        <span>{state.problem}</span>
-      </div>
-    );
-  }
-  if (state.lostBytes > 0) {
-    return (
-      <div className="sl-console__notice" role="status">
-        <span>Output came faster than this browser could take it: {formatBytes(state.lostBytes)} are left out.</span>
-        <Button size="sm" variant="link" onClick={() => session.forgetLoss()}>
-          Dismiss
-        </Button>
-      </div>
-    );
-  }
-  return null;
-}
-
-interface ToolProps {
-  label: string;
-  icon: ReactNode;
-  pressed?: boolean;
-  onClick: () => void | Promise<void>;
-}
-
-function Tool({ label, icon, pressed, onClick }: ToolProps) {
-  return (
-    <Tooltip content={label} aria="none">
-      <Button
-        variant="plain"
-        size="sm"
-        icon={icon}
-        aria-label={label}
-        {...(pressed === undefined ? {} : { "aria-pressed": pressed, isClicked: pressed })}
-        onClick={() => void onClick()}
-      />
-    </Tooltip>
   );
 }

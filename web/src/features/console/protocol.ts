@@ -3,7 +3,8 @@ export type ControlMessage = { type: "resize"; cols: number; rows: number } | { 
 
 /** A control message from the service. */
 export type ServiceMessage =
-  | { type: "status"; state: "connected" | "offline" | "taken" }
+  /** by: who took the console back from another program; empty when it is not told. */
+  | { type: "status"; state: "connected" | "offline" | "taken"; by: string }
   | { type: "viewers"; count: number }
   | { type: "lagged"; bytes: number }
   /** What the user sent was not taken; message is for the user. */
@@ -23,8 +24,9 @@ export function parseControl(text: string): ServiceMessage | null {
   const message = value as Record<string, unknown>;
   switch (message.type) {
     case "status": {
-      const state = message.state;
-      return state === "connected" || state === "offline" || state === "taken" ? { type: "status", state } : null;
+      const { state } = message;
+      const by = typeof message.by === "string" ? message.by : "";
+      return state === "connected" || state === "offline" || state === "taken" ? { type: "status", state, by } : null;
     }
     case "viewers":
       return typeof message.count === "number" ? { type: "viewers", count: message.count } : null;

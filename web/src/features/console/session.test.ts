@@ -6,6 +6,7 @@ import { ConsoleSession, consoleURL } from "./session";
 /** The browser's end of a socket whose other end is the test. */
 class TestSocket {
   static made: TestSocket[] = [];
+  url = "";
   binaryType = "";
   readyState: number = WebSocket.CONNECTING;
   sent: (string | Uint8Array)[] = [];
@@ -40,7 +41,11 @@ function last(): TestSocket {
 }
 
 function openSession() {
-  const session = new ConsoleSession("ws://lab/ws/console", () => new TestSocket() as unknown as WebSocket);
+  const session = new ConsoleSession("ws://lab/ws/console?nodeId=1", (url) => {
+    const socket = new TestSocket();
+    socket.url = url;
+    return socket as unknown as WebSocket;
+  });
   const screen = { write: vi.fn(), reset: vi.fn() };
   session.attach(screen);
   session.open();
@@ -62,7 +67,7 @@ describe("ConsoleSession", () => {
     last().onmessage?.({ data: `{"type":"viewers","count":2}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":100}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":23}` });
-    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, problem: "" });
+    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, takenBackBy: "", problem: "" });
   });
 
   test("leaves out what it does not know", () => {
@@ -73,6 +78,29 @@ describe("ConsoleSession", () => {
       last().onmessage?.({ data });
     }
     expect(session.state()).toBe(before);
+  });
+
+  test("tells who took the console back, until that is dismissed", () => {
+    const { session } = openSession();
+    last().accept();
+    last().onmessage?.({ data: `{"type":"status","state":"connected","by":"ann"}` });
+    expect(session.state()).toMatchObject({ guest: "connected", takenBackBy: "ann" });
+    session.forgetTaker();
+    expect(session.state().takenBackBy).toBe("");
+  });
+
+  test("only looks on, on a connection of that kind, once it is told to", () => {
+    const { session } = openSession();
+    last().accept();
+    const first = last();
+    session.setReadOnly(true);
+    expect(TestSocket.made).toHaveLength(2);
+    expect(last().url).toBe("ws://lab/ws/console?nodeId=1&readonly=true");
+    last().accept();
+    session.type(new Uint8Array([1]));
+    expect([...first.sent, ...last().sent]).toEqual([]);
+    session.setReadOnly(false);
+    expect(last().url).toBe("ws://lab/ws/console?nodeId=1");
   });
 
   test("hands bytes on as they are, after clearing the screen for the history", () => {

@@ -13,6 +13,8 @@ export interface ConsoleState {
   viewers: number;
   /** Bytes of output that were left out because this browser was too slow. */
   lostBytes: number;
+  /** Who took the console back from another program last; empty when nobody did. */
+  takenBackBy: string;
   /** What the service said was wrong last: why it ended the connection, or did not take what was typed. */
   problem: string;
 }
@@ -30,7 +32,7 @@ const lastRetry = 10_000;
 const nodeGone = 4404;
 /** The largest frame sent; the service takes 256 KiB. */
 const frameBytes = 32 * 1024;
-const initial: ConsoleState = { link: "connecting", guest: "unknown", viewers: 0, lostBytes: 0, problem: "" };
+const initial: ConsoleState = { link: "connecting", guest: "unknown", viewers: 0, lostBytes: 0, takenBackBy: "", problem: "" };
 
 /**
  * One node's serial console: it connects when opened, comes back by itself
@@ -46,6 +48,7 @@ export class ConsoleSession {
   private screens = new Set<Screen>();
   private size: { cols: number; rows: number } | undefined;
   private typed = false;
+  private readOnly = false;
 
   constructor(
     private readonly url: string,
@@ -87,9 +90,21 @@ export class ConsoleSession {
     }
   };
 
+  /** Watches alone from now on, or may type again: on a connection of that kind, when one is there already. */
+  setReadOnly(readOnly: boolean): void {
+    if (readOnly === this.readOnly) {
+      return;
+    }
+    this.readOnly = readOnly;
+    if (this.current.link === "open" || this.current.link === "connecting") {
+      this.drop();
+      this.dial();
+    }
+  }
+
   /** Sends what the user typed. It is lost while the connection is. */
   type(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.socket?.readyState === WebSocket.OPEN) {
+    if (!this.readOnly && this.socket?.readyState === WebSocket.OPEN) {
       this.typed = true;
       if (this.current.problem !== "") {
         this.become({ ...this.current, problem: "" });
@@ -121,6 +136,11 @@ export class ConsoleSession {
     this.control({ type: "take" });
   }
 
+  /** Stops telling who took the console back. */
+  forgetTaker(): void {
+    this.become({ ...this.current, takenBackBy: "" });
+  }
+
   /** Stops telling of output that was left out so far. */
   forgetLoss(): void {
     this.become({ ...this.current, lostBytes: 0 });
@@ -133,7 +153,7 @@ export class ConsoleSession {
   }
 
   private dial(): void {
-    const socket = this.connect(this.url);
+    const socket = this.connect(this.readOnly ? `${this.url}&readonly=true` : this.url);
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
@@ -183,7 +203,7 @@ export class ConsoleSession {
     const message = parseControl(text);
     switch (message?.type) {
       case "status":
-        this.become({ ...this.current, guest: message.state });
+        this.become({ ...this.current, guest: message.state, takenBackBy: message.by });
         break;
       case "viewers":
         this.become({ ...this.current, viewers: message.count });

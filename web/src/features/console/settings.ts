@@ -1,15 +1,20 @@
+/** The names of the palettes. */
+export const themeNames = ["night", "black", "paper", "amber"] as const;
+export type ThemeName = (typeof themeNames)[number];
+
 /** How the user likes consoles; kept in the browser. */
 export interface ConsoleSettings {
   /** Pixels. */
   fontSize: number;
   screenReader: boolean;
+  theme: ThemeName;
 }
 
 export const fontSizes = { least: 9, most: 28 } as const;
 
 const storageKey = "sandboxlabs.console";
 // On a phone, lines that hold something count for more than large letters.
-const defaults: ConsoleSettings = { fontSize: window.innerWidth < 600 ? 11 : 14, screenReader: false };
+const defaults: ConsoleSettings = { fontSize: window.innerWidth < 600 ? 11 : 14, screenReader: false, theme: "night" };
 
 export function clampFontSize(size: number): number {
   return Math.min(fontSizes.most, Math.max(fontSizes.least, Math.round(size)));
@@ -21,6 +26,7 @@ export function loadSettings(): ConsoleSettings {
     return {
       fontSize: clampFontSize(Number(stored.fontSize) || defaults.fontSize),
       screenReader: stored.screenReader === true,
+      theme: themeNames.find((name) => name === stored.theme) ?? defaults.theme,
     };
   } catch {
     return defaults; // storage is forbidden here, or holds something else

@@ -1,40 +1,28 @@
 import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 
 import { type SpecialKey, keySequence, withCtrl } from "./keys";
 import type { ConsoleSession } from "./session";
+import type { ThemeName } from "./settings";
+import { themes } from "./themes";
 
 const scrollback = 10_000; // lines
 
-// One dark palette on both themes, as terminals are used to; every colour has
-// a contrast of at least 4.5 to the background.
-const palette = {
-  background: "#10151c",
-  foreground: "#d8dee6",
-  cursor: "#f4c95d",
-  selectionBackground: "#37506b",
-  black: "#5c6773",
-  red: "#ff7b72",
-  green: "#7ee787",
-  yellow: "#f2cc60",
-  blue: "#79c0ff",
-  magenta: "#d2a8ff",
-  cyan: "#76e3ea",
-  white: "#d8dee6",
-  brightBlack: "#8b949e",
-  brightRed: "#ffa198",
-  brightGreen: "#aff5b4",
-  brightYellow: "#f8e3a1",
-  brightBlue: "#a5d6ff",
-  brightMagenta: "#e2c5ff",
-  brightCyan: "#b3f0ff",
-  brightWhite: "#ffffff",
+const marks = {
+  matchBackground: "#8a6500",
+  matchOverviewRuler: "#f2cc60",
+  activeMatchBackground: "#1558b0",
+  activeMatchColorOverviewRuler: "#79c0ff",
 };
 
 interface TerminalOptions {
   fontSize: number;
   screenReader: boolean;
+  theme: ThemeName;
+  /** Called when the user asks for the search by keyboard (Ctrl+Shift+F). */
+  onSearch: () => void;
   /** Called when the user asks to leave the terminal by keyboard (Ctrl+Shift+Up). */
   onLeave: () => void;
   /** Whether Ctrl is held by its button; called once for each text typed. */
@@ -45,6 +33,7 @@ interface TerminalOptions {
 export class ConsoleTerminal {
   private readonly terminal: Terminal;
   private readonly fit = new FitAddon();
+  private readonly search = new SearchAddon();
   private readonly observer: ResizeObserver;
   private readonly detach: () => void;
   private readonly encoder = new TextEncoder();
@@ -59,7 +48,8 @@ export class ConsoleTerminal {
       fontSize: options.fontSize,
       lineHeight: 1.15,
       scrollback,
-      theme: palette,
+      theme: themes[options.theme].palette,
+      allowProposedApi: true, // the search marks what it found
       cursorBlink: true,
       screenReaderMode: options.screenReader,
       macOptionIsMeta: true,
@@ -67,6 +57,7 @@ export class ConsoleTerminal {
     });
     this.terminal = terminal;
     terminal.loadAddon(this.fit);
+    terminal.loadAddon(this.search);
     terminal.open(element);
     this.holdAnswersBack();
     terminal.attachCustomKeyEventHandler((event) => {
@@ -74,6 +65,13 @@ export class ConsoleTerminal {
         if (event.type === "keydown") {
           event.preventDefault();
           options.onLeave();
+        }
+        return false;
+      }
+      if (event.ctrlKey && event.shiftKey && event.code === "KeyF") {
+        if (event.type === "keydown") {
+          event.preventDefault();
+          options.onSearch();
         }
         return false;
       }
@@ -100,6 +98,24 @@ export class ConsoleTerminal {
   setFontSize(pixels: number): void {
     this.terminal.options.fontSize = pixels;
     this.fit.fit();
+  }
+
+  setTheme(name: ThemeName): void {
+    this.terminal.options.theme = themes[name].palette;
+  }
+
+  /** Goes to the next place of a text in what was printed, or to the one before; false when there is none. */
+  find(text: string, direction: "next" | "previous", isTyping = false): boolean {
+    if (direction === "previous") {
+      return this.search.findPrevious(text, { decorations: marks });
+    }
+    return this.search.findNext(text, { decorations: marks, incremental: isTyping });
+  }
+
+  /** Forgets what was searched for. */
+  endSearch(): void {
+    this.search.clearDecorations();
+    this.terminal.clearSelection();
   }
 
   setScreenReader(on: boolean): void {

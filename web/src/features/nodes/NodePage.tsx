@@ -1,5 +1,4 @@
 import {
-  Alert,
   Breadcrumb,
   BreadcrumbItem,
   Bullseye,
@@ -11,11 +10,12 @@ import {
   Spinner,
 } from "@patternfly/react-core";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
-import type { ReactNode } from "react";
+import { type ReactNode, lazy } from "react";
 import { Link, NavLink, useLocation } from "react-router";
 
-import type { Node } from "../../shared/api/types";
+import type { Image, Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
+import { Later } from "../../shared/ui/Later";
 import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
@@ -24,25 +24,33 @@ import { DefinedElsewhere } from "./components/DefinedElsewhere";
 import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeStateLabel } from "./components/NodeStateLabel";
-import { NodeXML } from "./components/NodeXML";
+import { type NodeTab, type PaneTab, isPaneTab, nodeTabs } from "./tabs";
+import "./nodePage.css";
 
-export type NodeTab = "overview" | "console" | "log" | "screen";
+// Each is loaded by those who open it.
+const NodeDisks = lazy(() => import("./views/NodeDisks"));
+const NodeNetworks = lazy(() => import("./views/NodeNetworks"));
+const NodeSharing = lazy(() => import("./views/NodeSharing"));
+const NodeSnapshots = lazy(() => import("./views/NodeSnapshots"));
+const NodeXML = lazy(() => import("./views/NodeXML"));
 
 interface NodePageProps {
   id: string;
   tab: NodeTab;
-  /** Draws the console of a node, filling the rest of the page. */
-  console: (node: Node) => ReactNode;
-  /** Draws what the console of a node has printed, filling the rest of the page. */
-  log: (node: Node) => ReactNode;
-  /** Draws the screen of a node, filling the rest of the page. */
-  screen: (node: Node) => ReactNode;
+  /** All images, of which a node's drive takes some. */
+  images: readonly Image[];
+  isAdmin: boolean;
+  /** Whether the user's role lets them make nodes, and see networks and people. */
+  mayCreate: boolean;
+  /** Draws the console, the screen, both, or the log of a node, filling the rest of the page. */
+  pane: (tab: PaneTab, node: Node) => ReactNode;
+  /** Draws what happened to a node. */
+  events: (node: Node) => ReactNode;
 }
 
-const titles = { console: "Console", log: "Log", screen: "Screen" };
-
-/** One node: what it is, what can be done with it, its console with its log, and its screen. */
-export function NodePage({ id, tab, ...draw }: NodePageProps) {
+/** One node: what it is, what can be done with it, its console with its log, its screen, and all that belongs to it. */
+export function NodePage(props: NodePageProps) {
+  const { id, tab } = props;
   const query = useNode(id);
   // Console and log keep the port that is chosen.
   const { search } = useLocation();
@@ -87,42 +95,59 @@ export function NodePage({ id, tab, ...draw }: NodePageProps) {
       />
       <PageSection type="tabs" aria-label="Views">
         <nav className="sl-tabs" aria-label="Views of the node">
-          <NavLink end replace to={paths.node(id)}>
-            Overview
-          </NavLink>
-          <NavLink replace to={{ pathname: paths.console(id), search }}>
-            Console
-          </NavLink>
-          <NavLink replace to={{ pathname: paths.log(id), search }}>
-            Log
-          </NavLink>
-          <NavLink replace to={paths.screen(id)}>
-            Screen
-          </NavLink>
+          {nodeTabs
+            .filter((one) => one.tab !== "sharing" || node.access === "manage")
+            .map((one) => (
+              <NavLink
+                key={one.tab}
+                end
+                replace
+                {...(one.tab === "both" ? { className: "sl-tabs__wide" } : {})}
+                to={{ pathname: paths.nodeTab(id, one.tab), search: one.tab === "console" || one.tab === "log" ? search : "" }}
+              >
+                {one.text}
+              </NavLink>
+            ))}
         </nav>
       </PageSection>
-      {tab === "overview" ? (
-        <PageSection isFilled aria-label="Overview">
-          {node.problem && (
-            <Alert isInline variant="warning" title="The domain's definition is at fault" className="sl-node-problem">
-              {node.problem}
-            </Alert>
-          )}
-          <NodeOverview node={node} />
-          <NodeXML node={node} />
+      {isPaneTab(tab) ? (
+        <PageSection isFilled aria-label={titleOf(tab)} className="sl-console-section" hasBodyWrapper={false}>
+          {props.pane(tab, node)}
         </PageSection>
       ) : (
-        <PageSection
-          isFilled
-          aria-label={titles[tab]}
-          className="sl-console-section"
-          hasBodyWrapper={false}
-        >
-          {draw[tab](node)}
+        <PageSection isFilled aria-label={titleOf(tab)}>
+          <Later what="the view">
+            <View {...props} node={node} tab={tab} />
+          </Later>
         </PageSection>
       )}
     </>
   );
+}
+
+function titleOf(tab: NodeTab): string {
+  return nodeTabs.find((one) => one.tab === tab)?.text ?? "";
+}
+
+type ViewProps = Omit<NodePageProps, "tab"> & { node: Node; tab: Exclude<NodeTab, PaneTab> };
+
+function View({ node, tab, images, isAdmin, mayCreate, events }: ViewProps) {
+  switch (tab) {
+    case "overview":
+      return <NodeOverview node={node} />;
+    case "disks":
+      return <NodeDisks node={node} images={images} />;
+    case "snapshots":
+      return <NodeSnapshots node={node} />;
+    case "networks":
+      return <NodeNetworks node={node} mayListNetworks={mayCreate} />;
+    case "sharing":
+      return <NodeSharing node={node} mayListPeople={mayCreate} />;
+    case "events":
+      return events(node);
+    case "xml":
+      return <NodeXML node={node} mayEdit={isAdmin} />;
+  }
 }
 
 function Gone() {

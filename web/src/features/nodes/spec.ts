@@ -2,7 +2,7 @@ import type { Host, Image, Node, NodeSpec } from "../../shared/api/types";
 import { formatBytes, formatRAM, plural } from "../../shared/format";
 import { type FirstBoot, type FirstBootProblems, cloudInitOf, firstBootProblems } from "./firstBoot";
 
-const gibibyte = 1024 ** 3;
+export const gibibyte = 1024 ** 3;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** What is wrong with a node's name, as a sentence; empty when nothing is. */
@@ -115,7 +115,8 @@ export function draftProblems(
   };
 }
 
-function wholeNumberProblem(text: string, least: number, unit: string): string {
+/** What is wrong with a number that was typed, as a sentence; empty when nothing is. */
+export function wholeNumberProblem(text: string, least: number, unit: string): string {
   const value = Number(text);
   return /^\d+$/.test(text.trim()) && value >= least ? "" : `Give a whole number, at least ${least} ${unit}.`;
 }

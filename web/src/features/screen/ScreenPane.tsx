@@ -1,4 +1,4 @@
-import { Button, DropdownItem, Tooltip } from "@patternfly/react-core";
+import { Button, DropdownItem } from "@patternfly/react-core";
 import CompressIcon from "@patternfly/react-icons/dist/esm/icons/compress-icon";
 import CopyIcon from "@patternfly/react-icons/dist/esm/icons/copy-icon";
 import ExpandArrowsAltIcon from "@patternfly/react-icons/dist/esm/icons/expand-arrows-alt-icon";
@@ -10,6 +10,7 @@ import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } fro
 
 import { copyText } from "../../shared/clipboard";
 import { Menu } from "../../shared/ui/Menu";
+import { ToolButton } from "../../shared/ui/ToolButton";
 import { useToasts } from "../../shared/ui/toasts";
 import { PasteDialog } from "./PasteDialog";
 import { type Modifier, ScreenKeys } from "./ScreenKeys";
@@ -26,8 +27,12 @@ interface ScreenPaneProps {
   nodeName: string;
   /** Whether the node runs, or is paused: it has a screen then. */
   isRunning: boolean;
+  /** Whether the user may work in it; else they only look on. */
+  mayType: boolean;
   /** Offered while the node is off: a way to run it. */
   whenOff: ReactNode;
+  /** Further buttons for the toolbar. */
+  tools?: ReactNode;
 }
 
 /** Where browsers let a page in full screen have the system's keys. */
@@ -41,7 +46,7 @@ const noModifier: ReadonlySet<Modifier> = new Set();
  * A node's screen with its toolbar, as large as the place it is put in. Give
  * it the node's id as key: it stays with the node it began with.
  */
-export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: ScreenPaneProps) {
+export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAllowed, whenOff, tools }: ScreenPaneProps) {
   const [session] = useState(() => {
     const made = new ScreenSession(screenURL(location.origin, nodeID));
     made.setRunning(isRunning);
@@ -49,7 +54,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
   });
   const state = useSyncExternalStore(session.subscribe, session.state);
   const [settings, setSettings] = useState(loadSettings);
-  const [viewOnly, setViewOnly] = useState(false);
+  const [viewOnly, setViewOnly] = useState(!isAllowed);
   const [isFull, setFull] = useState(false);
   const [isPasting, setPasting] = useState(false);
   const [held, setHeld] = useState(noModifier);
@@ -163,22 +168,23 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, whenOff }: Scr
             </DropdownItem>
           ))}
         </Menu>
-        <Tool label="Paste" icon={<PasteIcon />} isDisabled={!mayType} onClick={() => setPasting(true)} />
-        {copied !== "" && <Tool label="Copy what the guest copied" icon={<CopyIcon />} onClick={copyFromGuest} />}
-        <Tool label="View only" icon={<EyeIcon />} pressed={viewOnly} onClick={() => setViewOnly(!viewOnly)} />
-        <Tool
+        <ToolButton label="Paste" icon={<PasteIcon />} isDisabled={!mayType} onClick={() => setPasting(true)} />
+        {copied !== "" && <ToolButton label="Copy what the guest copied" icon={<CopyIcon />} onClick={copyFromGuest} />}
+        <ToolButton label="View only" icon={<EyeIcon />} pressed={viewOnly} isDisabled={!isAllowed} onClick={() => setViewOnly(!viewOnly)} />
+        <ToolButton
           label="Fit to the window"
           icon={<ExpandArrowsAltIcon />}
           pressed={settings.fit}
           onClick={() => setSettings({ fit: !settings.fit })}
         />
         {document.fullscreenEnabled && (
-          <Tool
+          <ToolButton
             label={isFull ? "Leave full screen" : "Full screen"}
             icon={isFull ? <CompressIcon /> : <ExpandIcon />}
             onClick={toggleFull}
           />
         )}
+        {tools}
       </div>
       <Notice state={state} session={session} nodeName={nodeName} whenOff={whenOff} />
       <p id="screen-help" className="pf-v6-screen-reader">
@@ -249,29 +255,5 @@ function TryNow({ session }: { session: ScreenSession }) {
     <Button size="sm" variant="secondary" onClick={session.reconnectNow}>
       Try now
     </Button>
-  );
-}
-
-interface ToolProps {
-  label: string;
-  icon: ReactNode;
-  pressed?: boolean;
-  isDisabled?: boolean;
-  onClick: () => void | Promise<void>;
-}
-
-function Tool({ label, icon, pressed, isDisabled = false, onClick }: ToolProps) {
-  return (
-    <Tooltip content={label} aria="none">
-      <Button
-        variant="plain"
-        size="sm"
-        icon={icon}
-        aria-label={label}
-        isDisabled={isDisabled}
-        {...(pressed === undefined ? {} : { "aria-pressed": pressed, isClicked: pressed })}
-        onClick={() => void onClick()}
-      />
-    </Tooltip>
   );
 }

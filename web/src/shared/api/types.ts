@@ -9,6 +9,22 @@ export type NodeState = Node["state"];
 export type SerialPort = Schemas["SerialPort"];
 /** What a node used on average since the point before; bytes, and bytes per second. */
 export type Figures = Schemas["Figures"];
+/** A node after a change, with when it has its new sizes. */
+export type ResizedNode = Schemas["EditedNode"];
+/** What can be changed of a node; RAM in MiB, disk in bytes. */
+export type NodeEdit = Schemas["NodeEdit"];
+/** A disk or drive of a node. */
+export type Disk = Schemas["Disk"];
+/** A network card of a node. */
+export type Interface = Schemas["Interface"];
+/** A network of a host. */
+export type Network = Schemas["Network"];
+/** A state of a node that was kept. */
+export type Snapshot = Schemas["Snapshot"];
+/** What somebody with whom something is shared may do. */
+export type Share = Schemas["Share"];
+/** Who did what to what, when. */
+export type AuditEntry = Schemas["AuditEntry"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
 export type NodeSpec = Schemas["NodeRequest"];
 /** What a guest is told at its first boot. */

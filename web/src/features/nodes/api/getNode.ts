@@ -9,6 +9,9 @@ import { nodesKey } from "./listNodes";
 
 export const nodeKey = (id: string) => [...nodesKey, "one", id] as const;
 
+/** Below it lies what belongs to a node and is not told with it: it is read anew whenever the node has changed. */
+export const nodePartsKey = (id: string) => [...nodeKey(id), "part"] as const;
+
 /** Resolves with null when there is no such node (any more). */
 export async function fetchNode(id: string): Promise<Node | null> {
   return changeLog.reconcile(

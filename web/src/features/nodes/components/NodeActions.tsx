@@ -15,6 +15,7 @@ import { useToasts } from "../../../shared/ui/toasts";
 import { type NodeAction, isDestructive, isOffered } from "../actions";
 import { useDeleteNode } from "../api/deleteNode";
 import { type Lifecycle, useLifecycle } from "../api/lifecycle";
+import { EditDialog } from "./EditDialog";
 import { RenameDialog } from "./RenameDialog";
 
 const labels: Record<NodeAction, string> = {
@@ -25,6 +26,7 @@ const labels: Record<NodeAction, string> = {
   resume: "Resume",
   reset: "Reset",
   forceOff: "Force off",
+  edit: "Edit",
   rename: "Rename",
   adopt: "Adopt",
   wipe: "Wipe",
@@ -33,6 +35,7 @@ const labels: Record<NodeAction, string> = {
 
 const hints: Partial<Record<NodeAction, string>> = {
   adopt: "Let SandboxLabs wipe and delete it",
+  edit: "Size, tags, description",
   stop: "Ask the guest to shut down (ACPI)",
   reset: "Press the reset button",
   forceOff: "Pull the plug",
@@ -47,6 +50,7 @@ const failures: Record<NodeAction, string> = {
   resume: "was not resumed",
   reset: "was not reset",
   forceOff: "was not forced off",
+  edit: "stays as it is",
   rename: "keeps its name",
   adopt: "was not adopted",
   wipe: "was not wiped",
@@ -55,7 +59,7 @@ const failures: Record<NodeAction, string> = {
 
 const menuOrder: readonly (readonly NodeAction[])[] = [
   ["stop", "reboot", "pause", "resume"],
-  ["rename", "adopt"],
+  ["edit", "rename", "adopt"],
   ["reset", "forceOff", "wipe", "delete"],
 ];
 
@@ -79,7 +83,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
     remove.reset();
   };
   const start = (action: NodeAction) => {
-    if (action === "rename" || action === "delete" || isDestructive(action)) {
+    if (action === "edit" || action === "rename" || action === "delete" || isDestructive(action)) {
       setAsked(action);
       return;
     }
@@ -169,6 +173,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           {items}
         </Menu>
       )}
+      {asked === "edit" && <EditDialog node={node} onClose={close} />}
       {asked === "rename" && <RenameDialog node={node} onClose={close} />}
       {asked === "delete" && (
         <ConfirmDialog
@@ -185,7 +190,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are lost with it.`}
         </ConfirmDialog>
       )}
-      {asked !== null && asked !== "rename" && asked !== "delete" && (
+      {asked !== null && asked !== "edit" && asked !== "rename" && asked !== "delete" && (
         <DestructiveLifecycle node={node} action={asked} lifecycle={lifecycle} onClose={close} />
       )}
     </Flex>
@@ -206,7 +211,7 @@ function menuItems(node: Node, without: readonly NodeAction[], start: (action: N
         onClick={() => start(action)}
       >
         {labels[action]}
-        {isDestructive(action) || action === "rename" ? "…" : ""}
+        {isDestructive(action) || action === "edit" || action === "rename" ? "…" : ""}
       </DropdownItem>
     )),
   ]);

@@ -1,4 +1,5 @@
 import {
+  Alert,
   Card,
   CardBody,
   CardTitle,
@@ -12,53 +13,101 @@ import type { ReactNode } from "react";
 import { Link } from "react-router";
 
 import type { Node } from "../../../shared/api/types";
-import { formatBytes, formatRAM } from "../../../shared/format";
+import { formatBytes, formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
 import { Ago } from "../../../shared/ui/Ago";
 import { CopyButton } from "../../../shared/ui/CopyButton";
+import { hasScreen } from "../api/screenshot";
+import { NodeFigures } from "./NodeFigures";
+import { NodeTags } from "./NodeTags";
+import { NodeThumbnail } from "./NodeThumbnail";
 
-/** All that is known of a node. */
+/** What a node is and does: its facts, its screen, and what it used lately. */
 export function NodeOverview({ node }: { node: Node }) {
   const { ram, cpus, disk } = node.resources;
   return (
-    <Gallery hasGutter minWidths={{ default: "min(100%, 22rem)" }}>
-      <Facts title="Machine">
-        <Fact term="RAM">{formatRAM(ram)}</Fact>
-        <Fact term="CPUs">{cpus}</Fact>
-        <Fact term="Disk">{disk ? formatBytes(disk) : null}</Fact>
-        <Fact term="Accelerator">
-          {node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator.toUpperCase()}
-        </Fact>
-        <Fact term="Addresses">
-          {node.addresses.length > 0 &&
-            node.addresses.map((address) => (
-              <div key={address}>
-                <Copyable text={address} label={`Copy the address ${address}`} />
-              </div>
-            ))}
-        </Fact>
-      </Facts>
-      <Facts title="Origin">
-        <Fact term="Image">{node.image && <ImageLink image={node.image} />}</Fact>
-        <Fact term="System">{node.osType}</Fact>
-        <Fact term="Owner">{node.owner}</Fact>
-        <Fact term="Created">{node.created && <Ago time={node.created} />}</Fact>
-        <Fact term="Started">{node.started && node.state !== "stopped" && <Ago time={node.started} />}</Fact>
-      </Facts>
-      <Facts title="In libvirt">
-        <Fact term="Host">
-          <Link to={paths.nodesOn(node.host)}>{node.host}</Link>
-        </Fact>
-        <Fact term="Domain">{node.name}</Fact>
-        <Fact term="UUID">
-          <Copyable text={node.id} label="Copy the UUID" />
-        </Fact>
-        <Fact term="Overlay">
-          {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the path of the overlay" />}
-        </Fact>
-        <Fact term="VNC port">{node.vnc?.port}</Fact>
-      </Facts>
-    </Gallery>
+    <div className="sl-overview">
+      {node.problem && (
+        <Alert isInline variant="warning" title="The domain's definition is at fault">
+          {node.problem}
+        </Alert>
+      )}
+      {node.next && (
+        <Alert isInline variant="info" title="It has another size from its next start on">
+          {formatRAM(node.next.ram)} of RAM, {plural(node.next.cpus, "CPU")}.
+        </Alert>
+      )}
+      {(node.description !== "" || node.tags.length > 0) && (
+        <div>
+          {node.description !== "" && <p className="sl-overview__description">{node.description}</p>}
+          {node.tags.length > 0 && (
+            <div className="sl-overview__tags">
+              <NodeTags tags={node.tags} />
+            </div>
+          )}
+        </div>
+      )}
+      <Gallery hasGutter minWidths={{ default: "min(100%, 22rem)" }}>
+        <Facts title="Machine">
+          <Fact term="RAM">{formatRAM(ram)}</Fact>
+          <Fact term="CPUs">{cpus}</Fact>
+          <Fact term="Disk">{disk ? formatBytes(disk) : null}</Fact>
+          <Fact term="Accelerator">
+            {node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator.toUpperCase()}
+          </Fact>
+          <Fact term="Addresses">
+            {node.addresses.length > 0 &&
+              node.addresses.map((address) => (
+                <div key={address}>
+                  <Copyable text={address} label={`Copy the address ${address}`} />
+                </div>
+              ))}
+          </Fact>
+          <Fact term="Networks">{node.networks.join(", ")}</Fact>
+          <Fact term="With its host">{node.autostart && "started"}</Fact>
+        </Facts>
+        <Facts title="Origin">
+          <Fact term="Image">{node.image && <ImageLink image={node.image} />}</Fact>
+          <Fact term="System">{node.osType}</Fact>
+          <Fact term="Owner">{node.owner}</Fact>
+          <Fact term="Created">{node.created && <Ago time={node.created} />}</Fact>
+          <Fact term="Started">{node.started && node.state !== "stopped" && <Ago time={node.started} />}</Fact>
+          <Fact term="Snapshots">
+            {node.snapshots > 0 && (
+              <Link to={paths.nodeTab(node.id, "snapshots")}>
+                {node.currentSnapshot ? `${node.snapshots}, it goes on from ${node.currentSnapshot}` : node.snapshots}
+              </Link>
+            )}
+          </Fact>
+        </Facts>
+        <Facts title="In libvirt">
+          <Fact term="Host">
+            <Link to={paths.nodesOn(node.host)}>{node.host}</Link>
+          </Fact>
+          <Fact term="Domain">{node.name}</Fact>
+          <Fact term="UUID">
+            <Copyable text={node.id} label="Copy the UUID" />
+          </Fact>
+          <Fact term="Overlay">
+            {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the path of the overlay" />}
+          </Fact>
+          <Fact term="VNC port">{node.vnc?.port}</Fact>
+        </Facts>
+      </Gallery>
+      <div className="sl-overview__live">
+        <NodeFigures node={node} />
+        {hasScreen(node) && (
+          <Card>
+            <CardTitle component="h2">Screen</CardTitle>
+            <CardBody>
+              <Link to={paths.screen(node.id)} aria-label={`Open the screen of ${node.name}`}>
+                <NodeThumbnail node={node} />
+              </Link>
+            </CardBody>
+          </Card>
+        )}
+      </div>
+    </div>
   );
 }
 

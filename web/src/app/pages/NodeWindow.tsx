@@ -1,0 +1,35 @@
+import { Bullseye, Spinner } from "@patternfly/react-core";
+import { useParams } from "react-router";
+
+import { useNode } from "../../features/nodes/api/getNode";
+import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { usePageTitle } from "../../shared/usePageTitle";
+import { LiveUpdates } from "../LiveUpdates";
+import { NodePane } from "./NodePane";
+
+/** A node's console or screen alone, for a window of its own. */
+export default function NodeWindow({ pane }: { pane: "console" | "screen" }) {
+  const { id = "" } = useParams();
+  const query = useNode(id);
+  const node = query.data;
+  const title = `${pane === "console" ? "Console" : "Screen"} of ${node?.name ?? "a node"}`;
+  usePageTitle(title);
+  return (
+    <main className="sl-window">
+      <h1 className="pf-v6-screen-reader">{title}</h1>
+      <LiveUpdates />
+      {node && <NodePane key={id} node={node} pane={pane} isAlone />}
+      {node === null && (
+        <ProblemAlert title="There is no such node" error={new Error("It was deleted, here or with another tool. Close this window.")} />
+      )}
+      {query.error && (
+        <ProblemAlert title="The node cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+      )}
+      {query.isPending && (
+        <Bullseye>
+          <Spinner aria-label="Loading the node" />
+        </Bullseye>
+      )}
+    </main>
+  );
+}

@@ -1,0 +1,118 @@
+import { Grid, GridItem, Switch, TextArea, TextInput } from "@patternfly/react-core";
+import { useId, useState } from "react";
+
+import { RequestError } from "../../../shared/api/problem";
+import type { Node } from "../../../shared/api/types";
+import { FormDialog } from "../../../shared/ui/FormDialog";
+import { useToasts } from "../../../shared/ui/toasts";
+import { useEditNode } from "../api/editNode";
+import { type EditDraft, draftOf, editOf, editProblems, whenResized } from "../edit";
+import { isActive } from "../state";
+import { leastRAM } from "../spec";
+import { Field, NumberField } from "./Field";
+
+/** Asks for a node's size, tags, description and start with its host, and changes what differs. */
+export function EditDialog({ node, onClose }: { node: Node; onClose: () => void }) {
+  const id = useId();
+  // What the node was when the dialog opened: what others change meanwhile stays.
+  const [before] = useState(node);
+  const [draft, setDraft] = useState(() => draftOf(node));
+  const edit = useEditNode(node.id);
+  const toasts = useToasts();
+  const own = editProblems(draft, before);
+  const told = edit.error instanceof RequestError ? edit.error.fields : {};
+  const change = editOf(draft, before);
+  const set = (part: Partial<EditDraft>) => {
+    edit.reset();
+    setDraft((previous) => ({ ...previous, ...part }));
+  };
+  const submit = () =>
+    edit.mutate(change, {
+      onSuccess: (changed) => {
+        toasts.success(whenResized(changed) || `${changed.name} is changed`);
+        onClose();
+      },
+    });
+  return (
+    <FormDialog
+      title={`Edit ${node.name}`}
+      description={
+        isActive(node)
+          ? "RAM and disk change at once where the guest can take it, else at the next start; CPUs follow at the next start."
+          : undefined
+      }
+      action="Save"
+      failure="The node stays as it is"
+      variant="medium"
+      focus={`[id="${id}-ram"]`}
+      isReady={Object.values(own).every((problem) => problem === "") && Object.keys(change).length > 0}
+      pending={edit.isPending}
+      error={edit.error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <Grid hasGutter sm={4}>
+        <GridItem>
+          <NumberField
+            id={`${id}-ram`}
+            label="RAM"
+            unit="MiB"
+            value={draft.ram}
+            min={leastRAM}
+            problem={own.ram || (told["resources.ram"] ?? "")}
+            onChange={(ram) => set({ ram })}
+          />
+        </GridItem>
+        <GridItem>
+          <NumberField
+            id={`${id}-cpus`}
+            label="CPUs"
+            value={draft.cpus}
+            min={1}
+            problem={own.cpus || (told["resources.cpus"] ?? "")}
+            onChange={(cpus) => set({ cpus })}
+          />
+        </GridItem>
+        <GridItem>
+          <NumberField
+            id={`${id}-disk`}
+            label="Disk"
+            unit="GiB"
+            value={draft.disk}
+            min={0}
+            isFraction
+            help="It only grows"
+            problem={own.disk || (told["resources.disk"] ?? "")}
+            onChange={(disk) => set({ disk })}
+          />
+        </GridItem>
+      </Grid>
+      <Field id={`${id}-tags`} label="Tags" problem={own.tags || (told.tags ?? "")} help="Divided by commas.">
+        <TextInput
+          id={`${id}-tags`}
+          value={draft.tags}
+          placeholder="web, course-1"
+          onChange={(_event, tags) => set({ tags })}
+          aria-describedby={`${id}-tags-help`}
+          autoComplete="off"
+        />
+      </Field>
+      <Field id={`${id}-description`} label="Description" problem={own.description || (told.description ?? "")}>
+        <TextArea
+          id={`${id}-description`}
+          value={draft.description}
+          onChange={(_event, description) => set({ description })}
+          aria-describedby={`${id}-description-help`}
+          resizeOrientation="vertical"
+          rows={3}
+        />
+      </Field>
+      <Switch
+        id={`${id}-autostart`}
+        label="Start with its host"
+        isChecked={draft.autostart}
+        onChange={(_event, autostart) => set({ autostart })}
+      />
+    </FormDialog>
+  );
+}

@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+
+import type { Snapshot } from "../../shared/api/types";
+import { type Branch, snapshotNameProblem, treeOf } from "./snapshotTree";
+
+const snapshot = (name: string, parent?: string) => ({ name, parent }) as Snapshot;
+const draw = (branches: Branch[]): string => branches.map(({ snapshot: { name }, children }) => `${name}(${draw(children)})`).join("");
+
+test("draws what follows from what", () => {
+  expect(draw(treeOf([snapshot("a"), snapshot("b", "a"), snapshot("c", "b"), snapshot("d", "a")]))).toBe("a(b(c())d())");
+});
+test("shows those whose parent is gone", () => {
+  expect(draw(treeOf([snapshot("b", "a"), snapshot("c", "b"), snapshot("x", "x")]))).toBe("b(c())x()");
+});
+test("checks names", () => {
+  expect(snapshotNameProblem("", ["a"])).toBe("");
+  expect(snapshotNameProblem("before.update-1", ["a"])).toBe("");
+  expect(snapshotNameProblem("a", ["a"])).not.toBe("");
+  expect(snapshotNameProblem("../a", [])).not.toBe("");
+});

@@ -1,0 +1,29 @@
+/** The views of a node's page, in their order; each is a part of its address. */
+export const nodeTabs = [
+  { tab: "overview", text: "Overview" },
+  { tab: "console", text: "Console" },
+  { tab: "screen", text: "Screen" },
+  { tab: "both", text: "Side by side" },
+  { tab: "log", text: "Log" },
+  { tab: "disks", text: "Disks" },
+  { tab: "snapshots", text: "Snapshots" },
+  { tab: "networks", text: "Networks" },
+  { tab: "sharing", text: "Sharing" },
+  { tab: "events", text: "Events" },
+  { tab: "xml", text: "XML" },
+] as const;
+
+export type NodeTab = (typeof nodeTabs)[number]["tab"];
+
+/** Those that fill the page with what they draw. */
+export const paneTabs = ["console", "screen", "both", "log"] as const;
+export type PaneTab = (typeof paneTabs)[number];
+
+export function isPaneTab(tab: NodeTab): tab is PaneTab {
+  return (paneTabs as readonly NodeTab[]).includes(tab);
+}
+
+/** Reads the part of an address; null when there is no such view. */
+export function readTab(part: string | undefined): NodeTab | null {
+  return nodeTabs.find(({ tab }) => tab === (part ?? "overview"))?.tab ?? null;
+}

@@ -1,0 +1,158 @@
+import { Button, EmptyState, EmptyStateBody, FormSelect, FormSelectOption, Label, Title } from "@patternfly/react-core";
+import NetworkIcon from "@patternfly/react-icons/dist/esm/icons/network-icon";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useState } from "react";
+
+import type { Interface, Network, Node } from "../../../shared/api/types";
+import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
+import { CopyButton } from "../../../shared/ui/CopyButton";
+import { useToasts } from "../../../shared/ui/toasts";
+import { useChangeInterfaces, useInterfaces, useNetworks } from "../api/interfaces";
+import { ViewState } from "../components/ViewState";
+
+interface NodeNetworksProps {
+  node: Node;
+  /** Whether the user's role lets them see the networks. */
+  mayListNetworks: boolean;
+}
+
+/** A node's network cards, which are plugged in and out while it runs too. */
+export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProps) {
+  const cards = useInterfaces(node.id);
+  const networks = useNetworks(mayListNetworks);
+  const [unplugging, setUnplugging] = useState<Interface | null>(null);
+  const mayChange = node.access === "manage" && node.managed;
+  return (
+    <section aria-label="Networks">
+      <div className="sl-view__head">
+        <Title headingLevel="h2" size="lg">
+          Network cards
+        </Title>
+        {mayChange && networks.data && (
+          <Plug node={node} networks={networks.data.filter(({ host, active }) => host === node.host && active)} />
+        )}
+      </div>
+      <ViewState what="the network cards" query={cards} />
+      {cards.data?.length === 0 && (
+        <EmptyState variant="sm" headingLevel="h3" icon={NetworkIcon} titleText="No network card">
+          <EmptyStateBody>This node reaches no network. Connect it to one above.</EmptyStateBody>
+        </EmptyState>
+      )}
+      {cards.data && cards.data.length > 0 && (
+        <div className="sl-scroll">
+          <Table aria-label="Network cards" variant="compact" gridBreakPoint="" className="sl-table">
+            <Thead>
+              <Tr>
+                <Th>Network</Th>
+                <Th>MAC address</Th>
+                <Th>Model</Th>
+                <Th screenReaderText="Actions" />
+              </Tr>
+            </Thead>
+            <Tbody>
+              {cards.data.map((card) => (
+                <Tr key={card.mac} data-card={card.network ?? card.kind}>
+                  <Td dataLabel="Network">
+                    <b>{nameOf(card)}</b>{" "}
+                    <NetworkKind network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)} />
+                  </Td>
+                  <Td dataLabel="MAC address" modifier="nowrap">
+                    <code>{card.mac}</code> <CopyButton text={card.mac} label={`Copy the MAC address ${card.mac}`} />
+                  </Td>
+                  <Td dataLabel="Model">{card.model}</Td>
+                  <Td isActionCell>
+                    {mayChange && (
+                      <Button
+                        size="sm"
+                        variant="secondary"
+                        aria-label={`Unplug the card on ${nameOf(card)}, ${card.mac}`}
+                        onClick={() => setUnplugging(card)}
+                      >
+                        Unplug…
+                      </Button>
+                    )}
+                  </Td>
+                </Tr>
+              ))}
+            </Tbody>
+          </Table>
+        </div>
+      )}
+      {unplugging && <Unplug node={node} card={unplugging} onClose={() => setUnplugging(null)} />}
+    </section>
+  );
+}
+
+function nameOf({ kind, network }: Interface): string {
+  return network ?? (kind === "user" ? "User-mode network" : kind);
+}
+
+function NetworkKind({ network }: { network: Network | undefined }) {
+  return network ? (
+    <Label isCompact {...(network.kind === "isolated" ? { color: "purple" as const } : {})}>
+      {network.kind}
+      {network.subnet ? `, ${network.subnet}` : ""}
+    </Label>
+  ) : null;
+}
+
+/** Gives a node a card on a network that is chosen. */
+function Plug({ node, networks }: { node: Node; networks: readonly Network[] }) {
+  const [chosen, setChosen] = useState("");
+  const change = useChangeInterfaces(node.id);
+  const toasts = useToasts();
+  const network = chosen || (networks[0]?.name ?? "");
+  if (network === "") {
+    return <span className="sl-subtle">Host {node.host} has no network to connect to.</span>;
+  }
+  return (
+    <div className="sl-inline-form">
+      <FormSelect aria-label="Network" value={network} onChange={(_event, name) => setChosen(name)}>
+        {networks.map(({ name, kind }) => (
+          <FormSelectOption key={name} value={name} label={`${name} (${kind})`} />
+        ))}
+      </FormSelect>
+      <Button
+        variant="secondary"
+        isLoading={change.isPending}
+        isDisabled={change.isPending}
+        onClick={() =>
+          change.mutate(
+            { do: "plug", network },
+            {
+              onSuccess: () => toasts.success(`${node.name} is on ${network}`),
+              onError: (error) => toasts.failure("No card was plugged in", error),
+            },
+          )
+        }
+      >
+        Connect
+      </Button>
+    </div>
+  );
+}
+
+function Unplug({ node, card, onClose }: { node: Node; card: Interface; onClose: () => void }) {
+  const change = useChangeInterfaces(node.id);
+  const confirm = async () => {
+    try {
+      await change.mutateAsync({ do: "unplug", mac: card.mac });
+    } catch {
+      return; // the dialog shows why
+    }
+    onClose();
+  };
+  return (
+    <ConfirmDialog
+      title={`Unplug the card on ${nameOf(card)}?`}
+      action="Unplug"
+      pending={change.isPending}
+      error={change.error}
+      onConfirm={() => void confirm()}
+      onClose={onClose}
+    >
+      {node.name} loses this way to {nameOf(card)} at once, and with it all connections that go over it. A card that is
+      plugged in later has another MAC address.
+    </ConfirmDialog>
+  );
+}

@@ -1,0 +1,138 @@
+import { Alert, Button, HelperText, HelperTextItem, Title } from "@patternfly/react-core";
+import DownloadIcon from "@patternfly/react-icons/dist/esm/icons/download-icon";
+import { useEffect, useRef, useState } from "react";
+
+import type { Node } from "../../../shared/api/types";
+import { CopyButton } from "../../../shared/ui/CopyButton";
+import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
+import { useToasts } from "../../../shared/ui/toasts";
+import { useNodeXML, useSaveNodeXML } from "../api/nodeXML";
+import { ViewState } from "../components/ViewState";
+import { isActive } from "../state";
+import { XMLEditor } from "../xml/editor";
+import { xmlProblem } from "../xml/problem";
+
+interface NodeXMLProps {
+  node: Node;
+  /** Administrators alone may edit it: it can open any file of the host to the guest. */
+  mayEdit: boolean;
+}
+
+/** The domain's definition as libvirt has it, and for administrators the way to change it. */
+export default function NodeXML({ node, mayEdit }: NodeXMLProps) {
+  const xml = useNodeXML(node);
+  return (
+    <section aria-label="Domain XML">
+      <ViewState what="the XML" query={xml} />
+      {xml.data !== undefined && <Definition node={node} xml={xml.data} mayEdit={mayEdit} />}
+    </section>
+  );
+}
+
+function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
+  const [edit, setEdit] = useState<{ text: string; before: string } | null>(null);
+  const place = useRef<HTMLDivElement>(null);
+  const editor = useRef<XMLEditor>(null);
+  const save = useSaveNodeXML(node.id);
+  const toasts = useToasts();
+  const isEditing = edit !== null;
+  const problem = edit ? xmlProblem(edit.text) : "";
+
+  useEffect(() => {
+    if (!place.current) {
+      return;
+    }
+    const made = new XMLEditor(place.current, {
+      text: "",
+      isReadOnly: true,
+      label: "Domain XML",
+      onChange: (text) => setEdit((now) => now && { ...now, text }),
+    });
+    editor.current = made;
+    return () => {
+      made.close();
+      editor.current = null;
+    };
+  }, []);
+  useEffect(() => {
+    if (!isEditing) {
+      editor.current?.setText(xml); // while somebody edits, it stays theirs
+    }
+    editor.current?.setReadOnly(!isEditing);
+  }, [xml, isEditing]);
+
+  const begin = () => {
+    setEdit({ text: xml, before: xml });
+    editor.current?.focus();
+  };
+  const submit = async (text: string) => {
+    try {
+      await save.mutateAsync(text);
+    } catch {
+      return; // shown above the buttons
+    }
+    toasts.success(isActive(node) ? "Saved: the node has it from its next start" : "Saved");
+    setEdit(null);
+  };
+  return (
+    <>
+      <div className="sl-view__head">
+        <Title headingLevel="h2" size="lg">
+          Domain XML
+        </Title>
+        <div className="sl-inline-form">
+          <CopyButton text={edit?.text ?? xml} label="Copy the XML" />
+          <Button
+            variant="link"
+            icon={<DownloadIcon />}
+            component="a"
+            href={`/api/nodes/${encodeURIComponent(node.id)}/xml`}
+            download={`${node.name}.xml`}
+          >
+            Download
+          </Button>
+          {mayEdit && !edit && (
+            <Button variant="secondary" isDisabled={!node.persistent} onClick={begin}>
+              Edit
+            </Button>
+          )}
+          {edit && (
+            <>
+              <Button
+                isDisabled={problem !== "" || edit.text === edit.before || save.isPending}
+                isLoading={save.isPending}
+                onClick={() => void submit(edit.text)}
+              >
+                Save
+              </Button>
+              <Button
+                variant="link"
+                onClick={() => {
+                  save.reset();
+                  setEdit(null);
+                }}
+              >
+                Discard changes
+              </Button>
+            </>
+          )}
+        </div>
+      </div>
+      {edit && edit.before !== xml && (
+        <Alert isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
+          Saving replaces what somebody else changed meanwhile. Discard your changes to begin with what is there now.
+        </Alert>
+      )}
+      {save.error && edit && <ProblemAlert title="The definition stays as it is" error={save.error} />}
+      {edit && (
+        <HelperText isLiveRegion className="sl-view__note">
+          <HelperTextItem variant={problem === "" ? "default" : "error"}>
+            {problem ||
+              `libvirt checks it when you save. Name and UUID stay${isActive(node) ? "; the running guest keeps what it has until its next start" : ""}.`}
+          </HelperTextItem>
+        </HelperText>
+      )}
+      <div className="sl-xml-editor" ref={place} />
+    </>
+  );
+}

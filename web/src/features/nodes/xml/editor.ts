@@ -1,0 +1,83 @@
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { xml } from "@codemirror/lang-xml";
+import { HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+import { Compartment, EditorState } from "@codemirror/state";
+import { EditorView, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+
+import "./editor.css";
+
+// By class, so that the colours follow the theme.
+const colors = HighlightStyle.define([
+  { tag: [tags.tagName, tags.angleBracket], class: "sl-xml__tag" },
+  { tag: tags.attributeName, class: "sl-xml__attribute" },
+  { tag: tags.attributeValue, class: "sl-xml__value" },
+  { tag: [tags.comment, tags.processingInstruction], class: "sl-xml__comment" },
+]);
+
+interface EditorOptions {
+  text: string;
+  isReadOnly: boolean;
+  /** Names it for screen readers. */
+  label: string;
+  /** Called with the whole text after each change. */
+  onChange: (text: string) => void;
+}
+
+/** An XML document in an element of the page, to be read or edited, until close. */
+export class XMLEditor {
+  private readonly view: EditorView;
+  private readonly readOnly = new Compartment();
+
+  constructor(element: HTMLElement, { text, isReadOnly, label, onChange }: EditorOptions) {
+    this.view = new EditorView({
+      parent: element,
+      state: EditorState.create({
+        doc: text,
+        extensions: [
+          lineNumbers(),
+          foldGutter(),
+          history(),
+          bracketMatching(),
+          highlightActiveLine(),
+          highlightSelectionMatches(),
+          search({ top: true }),
+          indentUnit.of("  "),
+          xml(),
+          syntaxHighlighting(colors),
+          // Tab is left to the browser: it leads on, as everywhere on the page.
+          keymap.of([...defaultKeymap, ...historyKeymap, ...foldKeymap, ...searchKeymap]),
+          EditorView.lineWrapping,
+          EditorView.contentAttributes.of({ "aria-label": label }),
+          this.readOnly.of(EditorState.readOnly.of(isReadOnly)),
+          EditorView.updateListener.of((update) => {
+            if (update.docChanged) {
+              onChange(update.state.doc.toString());
+            }
+          }),
+        ],
+      }),
+    });
+  }
+
+  /** Puts another text in its place; nothing happens when it is the same. */
+  setText(text: string): void {
+    const { doc } = this.view.state;
+    if (doc.toString() !== text) {
+      this.view.dispatch({ changes: { from: 0, to: doc.length, insert: text } });
+    }
+  }
+
+  setReadOnly(isReadOnly: boolean): void {
+    this.view.dispatch({ effects: this.readOnly.reconfigure(EditorState.readOnly.of(isReadOnly)) });
+  }
+
+  focus(): void {
+    this.view.focus();
+  }
+
+  close(): void {
+    this.view.destroy();
+  }
+}

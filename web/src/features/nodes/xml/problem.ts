@@ -1,0 +1,16 @@
+/** Where XML is not well-formed, and why, as a sentence; empty when it is, and describes a domain. */
+export function xmlProblem(text: string): string {
+  const parsed = new DOMParser().parseFromString(text, "application/xml");
+  const error = parsed.querySelector("parsererror");
+  if (error) {
+    const said = error.textContent;
+    // Chromium and Safari say "error on line 3 at column 5: …", Firefox "… Line Number 3, Column 5: …".
+    const [, line, reason] = /line (\d+) at column \d+: ([^\n]+)/.exec(said) ?? [];
+    const [, otherLine] = /Line Number (\d+)/.exec(said) ?? [];
+    return line !== undefined && reason !== undefined
+      ? `Line ${line}: ${reason.replace(/Below is a rendering.*/, "").trim()}.`
+      : `This is no well-formed XML${otherLine === undefined ? "" : `: look at line ${otherLine}`}.`;
+  }
+  const root = parsed.documentElement.nodeName;
+  return root === "domain" ? "" : `The outermost element is ${root}; a domain's is domain.`;
+}

@@ -1,0 +1,29 @@
+import { Button, Tooltip } from "@patternfly/react-core";
+import type { ReactNode } from "react";
+
+interface ToolButtonProps {
+  /** Its tooltip, and its name for screen readers. */
+  label: string;
+  icon: ReactNode;
+  /** For a switch: whether it is on. */
+  pressed?: boolean;
+  isDisabled?: boolean;
+  onClick: () => void | Promise<void>;
+}
+
+/** A button of a toolbar: a sign with a tooltip. */
+export function ToolButton({ label, icon, pressed, isDisabled = false, onClick }: ToolButtonProps) {
+  return (
+    <Tooltip content={label} aria="none">
+      <Button
+        variant="plain"
+        size="sm"
+        icon={icon}
+        aria-label={label}
+        isDisabled={isDisabled}
+        {...(pressed === undefined ? {} : { "aria-pressed": pressed, isClicked: pressed })}
+        onClick={() => void onClick()}
+      />
+    </Tooltip>
+  );
+}
