@@ -73,8 +73,8 @@ test("every page", async ({ page, lab }, info) => {
   await page.goto(`/nodes/${web.id}`);
   await expect(page.getByText("In libvirt")).toBeVisible();
   await shoot(page, "node", ["light", "dark", "phone"]);
-  await page.getByRole("button", { name: "Domain XML" }).click();
-  await page.getByText(`<uuid>${web.id}</uuid>`).scrollIntoViewIfNeeded();
+  await page.goto(`/nodes/${web.id}/xml`);
+  await expect(page.getByText(web.id).first()).toBeVisible();
   await shoot(page, "xml", ["light", "dark", "phone"]);
 
   await page.goto("/nodes");

@@ -40,7 +40,7 @@ interface NodePageProps {
   /** All images, of which a node's drive takes some. */
   images: readonly Image[];
   isAdmin: boolean;
-  /** Whether the user's role lets them make nodes, and see networks and people. */
+  /** Whether the user's role lets them make nodes, and see networks. */
   mayCreate: boolean;
   /** Draws the console, the screen, both, or the log of a node, filling the rest of the page. */
   pane: (tab: PaneTab, node: Node) => ReactNode;
@@ -142,7 +142,7 @@ function View({ node, tab, images, isAdmin, mayCreate, events }: ViewProps) {
     case "networks":
       return <NodeNetworks node={node} mayListNetworks={mayCreate} />;
     case "sharing":
-      return <NodeSharing node={node} mayListPeople={mayCreate} />;
+      return <NodeSharing node={node} />;
     case "events":
       return events(node);
     case "xml":

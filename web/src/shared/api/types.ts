@@ -17,14 +17,8 @@ export type NodeEdit = Schemas["NodeEdit"];
 export type Disk = Schemas["Disk"];
 /** A network card of a node. */
 export type Interface = Schemas["Interface"];
-/** A network of a host. */
-export type Network = Schemas["Network"];
 /** A state of a node that was kept. */
 export type Snapshot = Schemas["Snapshot"];
-/** What somebody with whom something is shared may do. */
-export type Share = Schemas["Share"];
-/** Who did what to what, when. */
-export type AuditEntry = Schemas["AuditEntry"];
 /** What POST /api/nodes takes: RAM in MiB, disk in bytes. */
 export type NodeSpec = Schemas["NodeRequest"];
 /** What a guest is told at its first boot. */

@@ -1,0 +1,168 @@
+import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
+
+test("several nodes are run, forced off and deleted at once", async ({ signedIn: page, lab }) => {
+  await makeNode(page, "bulk-1");
+  await makeNode(page, "bulk-2");
+  const kept = await makeNode(page, "kept-1");
+  try {
+    expect((await page.request.patch(`/api/nodes/${kept.id}`, { data: { tags: ["kept"] } })).status()).toBe(200);
+    await page.goto("/nodes?q=bulk");
+    await page.getByRole("checkbox", { name: "Select all" }).click();
+    const bar = page.getByRole("toolbar", { name: "Chosen nodes" });
+    await expect(bar).toContainText("2 nodes chosen");
+    await bar.getByRole("button", { name: "Run 2 nodes" }).click();
+    await expect(page.locator("[data-node] [data-state=running]")).toHaveCount(2);
+    // What each uses shows as soon as it is measured.
+    await expect(page.locator("[data-node=bulk-1] [data-use=cpu]")).toBeVisible({ timeout: 30_000 });
+
+    await page.getByRole("checkbox", { name: "Select all" }).click();
+    await bar.getByRole("button", { name: "Force off 2 nodes" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Force off 2 nodes" }).click();
+    await expect(page.locator("[data-node] [data-state=stopped]")).toHaveCount(2);
+
+    await page.getByRole("checkbox", { name: "Select bulk-1" }).click();
+    await page.getByRole("checkbox", { name: "Select bulk-2" }).click();
+    await bar.getByRole("button", { name: "Delete 2 nodes" }).click();
+    await expect(dialog).toContainText("bulk-2");
+    await expect(dialog.getByRole("button", { name: "Delete 2 nodes" })).toBeDisabled();
+    await dialog.getByRole("textbox").fill("2 nodes");
+    await dialog.getByRole("button", { name: "Delete 2 nodes" }).click();
+    await expect(page.getByText("No node fits")).toBeVisible();
+    expect(await lab.virsh("list", "--all", "--name")).toBe("kept-1");
+
+    await page.getByRole("button", { name: "Show all nodes" }).click();
+    await page.getByRole("button", { name: "Tag", exact: true }).click();
+    await page.getByRole("option", { name: /^kept/ }).click();
+    await expect(page).toHaveURL(/\?tag=kept$/);
+    await page.getByRole("button", { name: "As cards" }).click();
+    await expect(page).toHaveURL(/\?tag=kept&view=cards$/);
+    await expect(page.locator("[data-node=kept-1]")).toBeVisible();
+  } finally {
+    await deleteNode(page, kept);
+  }
+});
+
+test("a node is edited, and its disks, cards and snapshots come and go", async ({ signedIn: page, lab }) => {
+  const node = await makeNode(page, "parts-1");
+  const views = page.getByRole("navigation", { name: "Views of the node" });
+  const dialog = page.getByRole("dialog");
+  try {
+    await page.goto(`/nodes/${node.id}`);
+    await page.getByRole("button", { name: "Actions for parts-1" }).click();
+    await page.getByRole("menuitem", { name: /^Edit/ }).click();
+    await dialog.getByRole("spinbutton", { name: "RAM" }).fill("128");
+    await dialog.getByRole("textbox", { name: "Tags" }).fill("web, course");
+    await dialog.getByRole("textbox", { name: "Description" }).fill("The front of the course.");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await expect(page.getByText("128 MiB")).toBeVisible();
+    await expect(page.getByText("The front of the course.")).toBeVisible();
+    expect(await lab.virsh("desc", node.id)).toBe("The front of the course.");
+
+    await views.getByRole("link", { name: "Disks" }).click();
+    await page.getByRole("button", { name: "Add disk" }).click();
+    await dialog.getByRole("button", { name: "Add disk" }).click();
+    await expect(page.locator("[data-disk=vdb]")).toContainText("1 GiB");
+    // What virsh does shows without being asked for.
+    await lab.virsh("detach-disk", node.id, "vdb", "--config");
+    await expect(page.locator("[data-disk=vdb]")).toHaveCount(0, { timeout: 5_000 });
+
+    await views.getByRole("link", { name: "Snapshots" }).click();
+    const take = async (name: string) => {
+      await page.getByRole("button", { name: "Take snapshot" }).click();
+      await dialog.getByRole("textbox", { name: "Name" }).fill(name);
+      await dialog.getByRole("button", { name: "Take snapshot" }).click();
+      await expect(page.locator(`[data-snapshot=${name}]`)).toBeVisible();
+    };
+    await take("first");
+    await take("second");
+    await expect(page.locator("[data-snapshot=first] [data-snapshot=second]")).toBeVisible(); // a tree
+    await page.getByRole("button", { name: "Revert to first" }).click();
+    await expect(dialog.getByRole("button", { name: "Revert" })).toBeDisabled();
+    await dialog.getByRole("textbox").fill("first");
+    await dialog.getByRole("button", { name: "Revert" }).click();
+    await expect(page.getByText("parts-1 is back at first")).toBeVisible();
+    expect(await lab.virsh("snapshot-current", node.id, "--name")).toBe("first");
+    await lab.virsh("snapshot-delete", node.id, "second");
+    await expect(page.locator("[data-snapshot=second]")).toHaveCount(0, { timeout: 5_000 });
+    await page.getByRole("button", { name: "Delete first" }).click();
+    await dialog.getByRole("textbox").fill("first");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect(page.getByText("No snapshot yet")).toBeVisible();
+
+    await views.getByRole("link", { name: "Networks" }).click();
+    await page.getByRole("button", { name: /^Unplug the card/ }).click();
+    await dialog.getByRole("button", { name: "Unplug" }).click();
+    await expect(page.getByText("No network card")).toBeVisible();
+
+    await views.getByRole("link", { name: "Events" }).click();
+    await expect(page.getByRole("cell", { name: "Take snapshot" })).toHaveCount(2);
+  } finally {
+    await page.request.delete(`/api/nodes/${node.id}?snapshots=true`);
+  }
+});
+
+test("the XML is edited, and what is wrong with it is told", async ({ signedIn: page, lab }) => {
+  const node = await makeNode(page, "xml-1");
+  try {
+    await page.goto(`/nodes/${node.id}/xml`);
+    const editor = page.getByRole("textbox", { name: "Domain XML" });
+    await expect(editor).toContainText(node.id);
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    const change = async (from: string, to: string) => {
+      // A search puts the cursor where the text is; typing replaces it.
+      await editor.press("Control+f");
+      await page.locator(".cm-search input[name=search]").fill(from);
+      await page.keyboard.press("Enter");
+      await page.keyboard.press("Escape");
+      await page.keyboard.type(to);
+    };
+    await change("</name>", "</nam>");
+    await expect(page.getByText(/^Line 2: /)).toBeVisible();
+    await expect(page.getByRole("button", { name: "Save" })).toBeDisabled();
+    await page.getByRole("button", { name: "Discard changes" }).click();
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await change("<acpi/>", "<acpi/><pae/>");
+    await page.getByRole("button", { name: "Save" }).click();
+    await expect(page.getByText("Saved")).toBeVisible();
+    expect(await lab.virsh("dumpxml", node.id)).toContain("<pae/>");
+  } finally {
+    await deleteNode(page, node);
+  }
+});
+
+test("a console is searched, only looked at, and moved into a window of its own", async ({ signedIn: page }) => {
+  const node = await makeNode(page, "window-1", { run: true });
+  try {
+    await page.goto(`/nodes/${node.id}/both`);
+    await logIn(page);
+    const console = page.getByRole("toolbar", { name: "Console" });
+    await expect(page.locator("[data-screen=open]")).toBeVisible();
+
+    await page.keyboard.press("Control+Shift+f");
+    const search = page.getByRole("textbox", { name: "Search the console" });
+    await search.fill("log in as root");
+    await expect(page.getByText("Not found")).toHaveCount(0);
+    await search.fill("never printed");
+    await expect(page.getByText("Not found")).toBeVisible();
+    await page.keyboard.press("Escape");
+
+    await console.getByRole("button", { name: "Read only" }).click();
+    await expect(page.locator("[data-console=connected]")).toBeVisible();
+    await page.locator(".xterm-helper-textarea").focus();
+    await page.keyboard.type("echo not-$((1+1))\n");
+    const opened = page.waitForEvent("popup");
+    await console.getByRole("button", { name: "Open in a window of its own" }).click();
+    const popup = await opened;
+    await expect(popup.locator("[data-console=connected]")).toBeVisible();
+    await expect(popup.getByRole("banner")).toHaveCount(0);
+    await popup.locator(".xterm-helper-textarea").focus();
+    await popup.keyboard.type("echo own-$((40+2))\n");
+    await expect(terminal(popup)).toContainText("own-42");
+    await expect(terminal(page)).toContainText("own-42");
+    await expect(terminal(page)).not.toContainText("not-");
+    await popup.close();
+  } finally {
+    await deleteNode(page, node);
+  }
+});
