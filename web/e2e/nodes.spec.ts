@@ -55,6 +55,7 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     await dialog.getByRole("textbox", { name: "Tags" }).fill("web, course");
     await dialog.getByRole("textbox", { name: "Description" }).fill("The front of the course.");
     await dialog.getByRole("button", { name: "Save" }).click();
+    await expect(dialog).toHaveCount(0);
     await expect(page.getByText("128 MiB")).toBeVisible();
     await expect(page.getByText("The front of the course.")).toBeVisible();
     expect(await lab.virsh("desc", node.id)).toBe("The front of the course.");

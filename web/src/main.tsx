@@ -3,10 +3,12 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./app/App";
+import { reloadWhenPartsAreMissing } from "./app/staleness";
 import "./app/styles.css";
 import { startTheme } from "./shared/theme";
 
 startTheme();
+reloadWhenPartsAreMissing();
 
 const root = document.getElementById("root");
 if (!root) {

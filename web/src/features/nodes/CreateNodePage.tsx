@@ -1,6 +1,5 @@
 import {
   ActionGroup,
-  Alert,
   Breadcrumb,
   BreadcrumbItem,
   Button,
@@ -12,6 +11,8 @@ import {
   FormGroup,
   FormSelect,
   FormSelectOption,
+  Grid,
+  GridItem,
   HelperText,
   HelperTextItem,
   PageSection,
@@ -35,7 +36,8 @@ import { changeLifecycle } from "./api/lifecycle";
 import { useNodes } from "./api/listNodes";
 import { Field } from "./components/Field";
 import { FirstBootFields } from "./components/FirstBootFields";
-import { ImageChoice } from "./components/ImageChoice";
+import { ImageSource } from "./components/ImageSource";
+import { NetworkField } from "./components/NetworkField";
 import { SizeFields } from "./components/SizeFields";
 import { nothingToTell } from "./firstBoot";
 import { type Draft, type DraftProblems, curlCommand, draftProblems, limitsOf, presets, specOf, suggestName } from "./spec";
@@ -47,19 +49,20 @@ interface CreateNodePageProps {
   hosts: readonly Host[];
   /** Whether scripts need a token. */
   authOn: boolean;
+  /** The public keys of the user's profile. */
+  sshKeys: readonly string[];
   /** Draws a place to upload images, which calls onUploaded with each finished one. */
   upload: (onUploaded: (image: Image) => void) => ReactNode;
 }
 
 /** The form for a new node; ?image= preselects its image. */
-export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePageProps) {
+export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: CreateNodePageProps) {
   const [params, setParams] = useSearchParams();
   const nodes = useNodes();
   const navigate = useNavigate();
   const toasts = useToasts();
   const create = useCreateNode();
   const [opening, setOpening] = useState(false);
-  const [uploading, setUploading] = useState(false);
   // null: the user left the name to us.
   const [typedName, setTypedName] = useState<string | null>(null);
   const [fields, setFields] = useState<Omit<Draft, "name">>({
@@ -67,7 +70,9 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
     cpus: String(presets[0].cpus),
     disk: "",
     host: "",
+    network: "",
     ...nothingToTell,
+    sshKeys: sshKeys.join("\n"),
   });
 
   const ready = images?.filter(({ state }) => state === "ready") ?? [];
@@ -134,20 +139,7 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
             {images === undefined ? (
               <Skeleton height="5rem" screenreaderText="Loading the images" />
             ) : (
-              <>
-                {ready.length === 0 && (
-                  <Alert isInline isPlain variant="info" title="No image is ready yet: upload one to go on." />
-                )}
-                <ImageChoice images={ready} chosen={image?.id ?? ""} onChoose={({ id }) => choose(id)} />
-                <ExpandableSection
-                  className="sl-upload-here"
-                  toggleText="Upload another image"
-                  isExpanded={uploading || ready.length === 0}
-                  onToggle={(_event, expanded) => setUploading(expanded)}
-                >
-                  {upload((uploaded) => choose(uploaded.id))}
-                </ExpandableSection>
-              </>
+              <ImageSource images={ready} chosen={image} onChoose={({ id }) => choose(id)} upload={upload} />
             )}
           </FormGroup>
 
@@ -168,16 +160,27 @@ export function CreateNodePage({ images, hosts, authOn, upload }: CreateNodePage
             />
           </Field>
 
-          {hosts.length > 1 && (
-            <FormGroup label="Host" fieldId="host">
-              <FormSelect id="host" value={fields.host} onChange={(_event, host) => set({ host })}>
-                <FormSelectOption value="" label={`As it comes (${hosts[0]?.name ?? ""})`} />
-                {hosts.map(({ name: host }) => (
-                  <FormSelectOption key={host} value={host} label={host} />
-                ))}
-              </FormSelect>
-            </FormGroup>
-          )}
+          <Grid hasGutter sm={6}>
+            {hosts.length > 1 && (
+              <GridItem>
+                <FormGroup label="Host" fieldId="host">
+                  <FormSelect id="host" value={fields.host} onChange={(_event, host) => set({ host, network: "" })}>
+                    <FormSelectOption value="" label={`As it comes (${hosts[0]?.name ?? ""})`} />
+                    {hosts.map(({ name: host }) => (
+                      <FormSelectOption key={host} value={host} label={host} />
+                    ))}
+                  </FormSelect>
+                </FormGroup>
+              </GridItem>
+            )}
+            <GridItem>
+              <NetworkField
+                host={hosts.find(({ name: host }) => host === limits.host)}
+                chosen={fields.network}
+                onChoose={(network) => set({ network })}
+              />
+            </GridItem>
+          </Grid>
 
           <SizeFields size={fields} problems={problems} limits={limits} image={image} onChange={set} />
 

@@ -48,7 +48,8 @@ export function cloudInitOf({ hostname, sshKeys, userData }: FirstBoot): CloudIn
   return Object.keys(told).length === 0 ? undefined : told;
 }
 
-function keysIn(text: string): string[] {
+/** The keys in a text, one a line. */
+export function keysIn(text: string): string[] {
   return text
     .split("\n")
     .map((line) => line.trim())

@@ -5,7 +5,7 @@ import { nothingToTell } from "./firstBoot";
 import { type Draft, curlCommand, draftProblems, limitsOf, nameProblem, presetProblem, presets, specOf, suggestName } from "./spec";
 
 const gibibyte = 1024 ** 3;
-const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", ...nothingToTell };
+const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", network: "", ...nothingToTell };
 const unknown = { host: "local", ram: undefined, cpus: undefined };
 const image = { id: "micro", virtualSize: gibibyte } as Image;
 
@@ -46,6 +46,10 @@ describe("draftProblems", () => {
   });
   test("a disk is at least as large as the image", () => {
     expect(draftProblems({ ...draft, disk: "0.5" }, image, [], unknown).disk).toBe("The image needs at least 1 GiB.");
+  });
+  test("a disk to install on is of any size", () => {
+    const media = { id: "setup.iso", format: "iso", virtualSize: 4 * gibibyte } as Image;
+    expect(draftProblems({ ...draft, disk: "0.5" }, media, [], unknown).disk).toBe("");
   });
   test("RAM and CPUs are whole numbers", () => {
     const problems = draftProblems({ ...draft, ram: "8", cpus: "1.5" }, image, [], unknown);

@@ -94,6 +94,18 @@ export interface Draft extends FirstBoot {
   /** Disk in GiB; empty for the size of the image. */
   disk: string;
   host: string;
+  /** Empty for the usual one of the host. */
+  network: string;
+}
+
+/** What an image of installation media is made into when no size is asked for, in bytes. */
+export const installDisk = 10 * gibibyte;
+/** The name of the network that is none of libvirt's: out through the host, and not in. */
+export const userNetwork = "user";
+
+/** Whether nodes of an image begin with an empty disk, and the image in their optical drive. */
+export function isMedia(image: Image | undefined): boolean {
+  return image?.format === "iso";
 }
 
 export type DraftProblems = Record<"name" | "ram" | "cpus" | "disk", string> & FirstBootProblems;
@@ -133,7 +145,7 @@ function diskProblem(text: string, image: Image | undefined): string {
   if (!Number.isFinite(gibibytes) || gibibytes <= 0) {
     return "Give a number of GiB, or leave it empty for the size of the image.";
   }
-  const least = image?.virtualSize ?? 0;
+  const least = isMedia(image) ? 0 : (image?.virtualSize ?? 0);
   return gibibytes * gibibyte < least ? `The image needs at least ${formatBytes(least)}.` : "";
 }
 
@@ -145,6 +157,7 @@ export function specOf(draft: Draft, imageID: string): NodeSpec {
     name: draft.name,
     image: imageID,
     ...(draft.host === "" ? {} : { host: draft.host }),
+    ...(draft.network === "" ? {} : { network: draft.network }),
     resources: {
       ram: Number(draft.ram),
       cpus: Number(draft.cpus),

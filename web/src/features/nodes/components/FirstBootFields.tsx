@@ -1,7 +1,8 @@
 import { ExpandableSection, Stack, StackItem, TextArea, TextInput } from "@patternfly/react-core";
 import { useState } from "react";
 
-import type { FirstBoot, FirstBootProblems } from "../firstBoot";
+import { plural } from "../../../shared/format";
+import { type FirstBoot, type FirstBootProblems, keysIn } from "../firstBoot";
 import { Field } from "./Field";
 
 interface FirstBootFieldsProps {
@@ -13,10 +14,11 @@ interface FirstBootFieldsProps {
 /** What the guest is told at its first boot, out of the way until it is wanted, or something in it is wrong. */
 export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsProps) {
   const [isOpen, setOpen] = useState(false);
+  const keys = keysIn(told.sshKeys).length;
   const isWrong = problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "";
   return (
     <ExpandableSection
-      toggleText="First boot (cloud-init)"
+      toggleText={`First boot (cloud-init)${keys === 0 ? "" : `: with ${plural(keys, "SSH key")}`}`}
       isIndented
       isExpanded={isOpen || isWrong}
       onToggle={(_event, expanded) => setOpen(expanded)}
@@ -45,7 +47,7 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
             id="ssh-keys"
             label="SSH keys"
             problem={problems.sshKeys}
-            help="Public keys that may sign in as the image's default user, one a line."
+            help="Those of your profile, or others: public keys that may sign in as the image's default user, one a line."
           >
             <TextArea
               id="ssh-keys"

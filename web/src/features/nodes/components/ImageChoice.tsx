@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes } from "../../../shared/format";
+import { isMedia } from "../spec";
 
 interface ImageChoiceProps {
   /** The images that may be chosen. */
@@ -54,8 +55,9 @@ export function ImageChoice({ images, chosen, onChoose }: ImageChoiceProps) {
               </CardTitle>
             </CardHeader>
             <CardBody className="sl-subtle">
-              {image.type === "base" ? "Base image" : "Custom image"}
-              {image.virtualSize ? `, ${formatBytes(image.virtualSize)} disk` : ""}
+              {isMedia(image)
+                ? `${formatBytes(image.size)} of media`
+                : [image.osType, image.virtualSize ? `${formatBytes(image.virtualSize)} disk` : ""].filter(Boolean).join(", ")}
             </CardBody>
           </Card>
         ))}

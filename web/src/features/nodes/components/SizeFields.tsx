@@ -2,7 +2,7 @@ import { FormGroup, FormHelperText, Grid, GridItem, HelperText, HelperTextItem, 
 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes, formatRAM, plural } from "../../../shared/format";
-import { type Draft, type DraftProblems, type Limits, leastRAM, presetProblem, presets } from "../spec";
+import { type Draft, type DraftProblems, type Limits, installDisk, isMedia, leastRAM, presetProblem, presets } from "../spec";
 import { NumberField } from "./Field";
 
 type Size = Pick<Draft, "ram" | "cpus" | "disk">;
@@ -87,11 +87,18 @@ export function SizeFields({ size, problems, limits, image, onChange }: SizeFiel
             min={0}
             isFraction
             problem={problems.disk}
-            help={image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image"}
+            help={diskHelp(image)}
             onChange={(disk) => onChange({ disk })}
           />
         </GridItem>
       </Grid>
     </>
   );
+}
+
+function diskHelp(image: Image | undefined): string {
+  if (isMedia(image)) {
+    return `Empty: ${formatBytes(installDisk)}, to install on`;
+  }
+  return image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image";
 }
