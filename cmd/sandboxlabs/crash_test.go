@@ -34,6 +34,8 @@ const (
 	afterOverlay  = "after-overlay"  // an overlay was made, and no domain has it
 	beforeVolume  = "before-volume"  // a volume of a node is to be removed
 	beforeLog     = "before-log"     // a console log is to be removed
+	beforeClone   = "before-clone"   // a clone's disk is to be laid, and its source was frozen
+	afterClone    = "after-clone"    // a clone's disk was laid, and no domain has it
 )
 
 // serveUntilCrash is `serve` with a storage that kills the process at a moment.
@@ -83,6 +85,13 @@ func (m mortal) dieAt(moment string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the signal comes
 	}
+}
+
+func (m mortal) LayDisk(ctx context.Context, host, volume, base string, capacityBytes int64) (string, error) {
+	m.dieAt(beforeClone)
+	path, err := m.Storage.LayDisk(ctx, host, volume, base, capacityBytes)
+	m.dieAt(afterClone)
+	return path, err
 }
 
 func (m mortal) CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (string, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/images"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
@@ -17,6 +18,9 @@ import (
 // handleJobs says how the jobs that the API starts are done.
 func (a *app) handleJobs() {
 	a.jobs.Handle(api.PullJob, kindOf(a.storage.Pull, a.storage.UndoPull))
+	a.jobs.Handle(api.CloneJob, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
+		return a.nodes.CloneFull(ctx, c, p)
+	}, a.nodes.UndoClone))
 }
 
 // kindOf makes a kind of job of work that takes arguments of one type.

@@ -113,6 +113,8 @@ var routeTable = map[string]routeRow{
 	"POST /api/nodes/{id}/resume":                  {may: "..---xx+++x+xx", status: 409},
 	"POST /api/nodes/{id}/wipe":                    {may: "..---xx+++x+xx", status: 200},
 	"POST /api/nodes/{id}/adopt":                   {may: "..xxxxxxx+xxxx", status: 409},
+	"GET /api/nodes/{id}/chain":                    {may: "..---+++++++++", status: 200},
+	"POST /api/nodes/{id}/clone":                   {may: "..xx-xxx++x+xx", status: 422, body: request{"name": "/"}},
 	"GET /ws/console":                              {may: "..---+++++++++", status: 101},
 	"GET /ws/vnc":                                  {may: "..---+++++++++", status: 101},
 

@@ -130,6 +130,8 @@ func New(o Options) (*Server, error) {
 	s.registerNodes()
 	s.registerSnapshots()
 	s.registerDevices()
+	s.registerClones()
+	s.registerChains()
 	s.registerNetworks()
 	s.registerLabs()
 	s.registerFigures()

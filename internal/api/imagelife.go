@@ -179,38 +179,42 @@ func (w *downloadWriter) Write(p []byte) (int, error) {
 // imageUsers finds all that depends on an image, and tells of it what the one who
 // asks may know.
 func (s *Server) imageUsers(ctx context.Context, i storagepool.Image) (ImageUsers, error) {
-	users := ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}
 	if i.Path == "" {
-		return users, nil
+		return ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}, nil
 	}
 	all, err := s.o.Storage.Survey(ctx, i.Host)
-	if err != nil {
-		return users, err
-	}
-	files := []string{i.Path}
-	above := all.Above(i.Path)
+	return s.usersOf(rightsOf(ctx), all, i.Host, i.Path, ""), err
+}
+
+// usersOf tells what depends on a file, without the node of that id and its disks.
+func (s *Server) usersOf(rights access.Rights, all storagepool.Survey, host, file, without string) ImageUsers {
+	users := ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}
+	files := []string{file}
+	above := all.Above(file)
 	for _, v := range above {
 		files = append(files, v.Path)
 	}
-	nodes := s.o.Nodes.UsersOf(i.Host, files...)
-	rights := rightsOf(ctx)
 	owned := map[string]bool{}
-	for _, n := range nodes {
+	for _, n := range s.o.Nodes.UsersOf(host, files...) {
 		for _, file := range n.Files {
-			owned[file] = true
+			for _, v := range all.Chain(file) {
+				owned[v.Path] = true
+			}
 		}
-		if rights.On(NodeObject(n)) == access.None {
+		switch {
+		case n.ID == without:
+		case rights.On(NodeObject(n)) == access.None:
 			users.Others++
-			continue
+		default:
+			users.Nodes = append(users.Nodes, NodeName{n.ID, n.Name, n.Host})
 		}
-		users.Nodes = append(users.Nodes, NodeName{n.ID, n.Name, n.Host})
 	}
 	for _, v := range above {
 		if !owned[v.Path] {
 			users.Volumes = append(users.Volumes, VolumeName{v.Pool, v.Name, v.Path})
 		}
 	}
-	return users, nil
+	return users
 }
 
 // inUse is the problem of an image that something depends on.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -20,6 +21,11 @@ func (s *Server) reserve(ctx context.Context, account, thing string, amount acce
 // takenBy tells what an account has now, by thing.
 func (s *Server) takenBy(ctx context.Context, account string) (map[string]access.Amount, error) {
 	taken := map[string]access.Amount{}
+	copies, err := s.copiesOf(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(taken, copies)
 	uploads, err := s.o.Storage.UploadsOf(ctx, account)
 	s.eachThing(uploads, func(owner, thing string, amount access.Amount) {
 		if owner == account {

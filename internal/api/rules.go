@@ -115,6 +115,8 @@ var rules = map[string]rule{
 	"POST /api/nodes/{id}/resume":                  onNode(access.Use),
 	"POST /api/nodes/{id}/wipe":                    onNode(access.Use), // who works in it could as well delete all files
 	"POST /api/nodes/{id}/adopt":                   admins,
+	"GET /api/nodes/{id}/chain":                    onNode(access.View),
+	"POST /api/nodes/{id}/clone":                   {role: access.RoleInstructor, scope: access.ScopeNodes, on: access.Node, level: access.Manage},
 	"GET /ws/console":                              onNode(access.View), // to type takes Use
 	"GET /ws/vnc":                                  onNode(access.View), // as above
 

@@ -42,6 +42,8 @@ type wipeData struct {
 	ID  string `json:"id"`
 	Old string `json:"old"` // volume names
 	New string `json:"new"`
+	// Below are the node's own volumes that Old lies on, the upper before the lower.
+	Below []string `json:"below,omitempty"`
 }
 
 // Delete removes a node with its overlay and its console log; a running one is
@@ -92,11 +94,18 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 
 // mustBearNothing refuses to take a disk away from under others that lie on it.
 func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string) error {
-	clones, err := s.o.Storage.OverlaysOnNode(ctx, n.Host, n.ID, volumes)
-	if err == nil && len(clones) > 0 {
-		err = fault.New(fault.NodeBusy, "Other disks lie on the disk of node %q: %s. Delete them first, or flatten them with `virsh blockpull`.", n.Name, strings.Join(clones[:min(5, len(clones))], ", "))
+	disks, err := s.o.Storage.OverlaysOnNode(ctx, n.Host, n.ID, volumes)
+	if err != nil || len(disks) == 0 {
+		return err
 	}
-	return err
+	var names []string
+	for _, disk := range disks[:min(5, len(disks))] {
+		for _, user := range s.UsersOf(n.Host, disk) {
+			disk += " (node " + strconv.Quote(user.Name) + ")"
+		}
+		names = append(names, disk)
+	}
+	return fault.New(fault.NodeBusy, "Other disks lie on the disk of node %q: %s. Delete those nodes first, or flatten their disks with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
 }
 
 // destroy removes the domain, then its volumes and its log. It may be repeated.
@@ -184,14 +193,18 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 			return err
 		}
 	}
-	if n.Image.ID == "" || len(own) != 1 || own[0] != path.Base(n.OverlayPath) {
-		return fault.New(fault.Unsupported, "Node %q has no single overlay on an image of ours (it was adopted, or has snapshots), so there is nothing to go back to.", n.Name)
+	if n.Image.ID == "" || len(own) == 0 || own[0] != path.Base(n.OverlayPath) {
+		return fault.New(fault.Unsupported, "Node %q has no overlay of ours on an image (it was adopted), so there is nothing to go back to.", n.Name)
 	}
 	if err := mustLoseNoSnapshot(d, n, "wiped", "Delete them first."); err != nil {
 		return err
 	}
-	if err := s.mustBearNothing(ctx, n, own); err != nil {
+	if err := s.mustBearNothing(ctx, n, own[:1]); err != nil {
 		return err
+	}
+	below := own[1:]
+	if s.mustBearNothing(ctx, n, below) != nil {
+		below = nil // linked clones lie on them: they stay until the node is deleted
 	}
 	image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
 	if err != nil {
@@ -202,7 +215,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err := forceOff(d); err != nil {                // when nothing is refused any more
 		return err
 	}
-	data := wipeData{ID: n.ID, Old: own[0], New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
+	data := wipeData{ID: n.ID, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
 	done, err := s.o.Intents.Start(ctx, wipeIntent, n.Host, data)
 	if err != nil {
 		return err
@@ -251,7 +264,7 @@ func swapDisk(d *libvirt.Domain, overlay string) error {
 // settleWipe removes whichever of the two overlays the domain does not have.
 // When the domain is gone, only what the wipe made goes. It may be repeated.
 func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
-	doomed := data.New
+	doomed := []string{data.New}
 	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
@@ -262,14 +275,19 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 			return err
 		}
 		if disk := firstDisk(&def); disk != nil && path.Base(disk.Source.File.File) == data.New {
-			doomed = data.Old
+			doomed = append([]string{data.Old}, data.Below...)
 		}
 		return nil
 	})
 	if err != nil && !isGone(err) {
 		return err
 	}
-	return s.o.Storage.DeleteNodeVolume(ctx, host, doomed)
+	for _, v := range doomed {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (
@@ -316,6 +334,7 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		wipeIntent:   settler(s.settleWipe),
 		startIntent:  settler(s.finishStart),
 		revertIntent: settler(s.settleRevert),
+		cloneIntent:  settler(s.settleClone),
 		attachIntent: settler(s.settleDisk),
 		detachIntent: settler(s.settleDisk),
 

@@ -85,7 +85,7 @@ func (c CloudInit) checkNetwork() error {
 // iso returns the seed: an ISO 9660 image labelled `cidata` with the files that
 // NoCloud reads. The instance id is the node's, so a wiped node is new to its
 // guest, and a restarted one is not.
-func (c CloudInit) iso(nodeID string) (_ []byte, err error) {
+func (c CloudInit) iso(nodeID string) ([]byte, error) {
 	meta := map[string]any{"instance-id": nodeID}
 	if c.Hostname != "" {
 		meta["local-hostname"] = c.Hostname
@@ -101,6 +101,66 @@ func (c CloudInit) iso(nodeID string) (_ []byte, err error) {
 	if userData == "" {
 		userData = "#cloud-config\n{}\n"
 	}
+	files := map[string]string{"meta-data": string(metaData), "user-data": userData}
+	if c.NetworkConfig != "" {
+		files["network-config"] = c.NetworkConfig
+	}
+	return seedImage(files)
+}
+
+// reseed is a seed that tells the same as another one, to another node: cloud-init
+// takes it for a machine at its first boot.
+func reseed(content []byte, nodeID, name string) ([]byte, error) {
+	files, err := seedFiles(content)
+	if err != nil {
+		return nil, fmt.Errorf("read the seed: %w", err)
+	}
+	meta := map[string]any{}
+	if err := yaml.Unmarshal([]byte(files["meta-data"]), &meta); err != nil {
+		return nil, fmt.Errorf("read the seed's meta-data: %w", err)
+	}
+	meta["instance-id"] = nodeID
+	if _, named := meta["local-hostname"]; named && hostname.MatchString(name) {
+		meta["local-hostname"] = name
+	}
+	text, err := yaml.Marshal(meta)
+	if err != nil {
+		return nil, err
+	}
+	files["meta-data"] = string(text)
+	return seedImage(files)
+}
+
+// seedFiles reads the files of a seed that was made here.
+func seedFiles(content []byte) (map[string]string, error) {
+	f, err := os.CreateTemp("", "sandboxlabs-seed-") // which none but us may read
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _, _ = os.Remove(f.Name()), f.Close() }()
+	if _, err := f.Write(content); err != nil {
+		return nil, err
+	}
+	image, err := iso9660.Read(file.New(f, true), int64(len(content)), 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, name := range []string{"meta-data", "user-data", "network-config"} {
+		text, err := image.ReadFile(name)
+		if err != nil && name == "network-config" {
+			continue // not every seed has one
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		files[name] = string(text)
+	}
+	return files, nil
+}
+
+// seedImage makes a seed of files.
+func seedImage(files map[string]string) (_ []byte, err error) {
 	// The library builds in a folder, which none but us may read: user data may
 	// hold secrets.
 	dir, err := os.MkdirTemp("", "sandboxlabs-seed-")
@@ -121,10 +181,6 @@ func (c CloudInit) iso(nodeID string) (_ []byte, err error) {
 	image, err := iso9660.Create(file.New(out, false), 0, 0, 0, work)
 	if err != nil {
 		return nil, fmt.Errorf("make the seed: %w", err)
-	}
-	files := map[string]string{"meta-data": string(metaData), "user-data": userData}
-	if c.NetworkConfig != "" {
-		files["network-config"] = c.NetworkConfig
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(image.Workspace(), name), []byte(content), 0o600); err != nil {

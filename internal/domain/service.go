@@ -46,6 +46,14 @@ type Storage interface {
 	CreateDisk(ctx context.Context, host, volume string, capacityBytes int64) (path string, err error)
 	// PutNodeVolume writes a small file into a volume and returns its path.
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
+	// LayDisk makes a volume over a qcow2 file and returns its path.
+	LayDisk(ctx context.Context, host, volume, base string, capacityBytes int64) (path string, err error)
+	// CopyDisk makes a volume of all that the disk in a file has, and returns its path.
+	CopyDisk(ctx context.Context, host, file, volume string, progress func(doneBytes, totalBytes int64)) (path string, err error)
+	// BlankOver returns what a file lies on that has nothing of its own.
+	BlankOver(ctx context.Context, host, file string) (base string, err error)
+	// ReadNodeFile returns what is in a small volume.
+	ReadNodeFile(ctx context.Context, host, volume string) ([]byte, error)
 	// GrowVolume gives the disk in a file, which nothing uses, more room.
 	GrowVolume(ctx context.Context, host, path string, bytes int64) error
 	// HasNodeVolume tells whether there is a volume of that name.
@@ -94,9 +102,9 @@ type Service struct {
 	audience Audience                 // nil: nobody ever watches
 
 	mu       sync.Mutex
-	busy     map[string]chan struct{} // by node id: closed when its change is over
-	names    map[string]bool          // host/name of nodes that are being made
-	networks map[string]string        // by host: the network of new nodes
+	busy     map[string]turn   // by node id
+	names    map[string]bool   // host/name of nodes that are being made
+	networks map[string]string // by host: the network of new nodes
 }
 
 // New makes a Service. It starts nothing: Run does.
@@ -113,7 +121,7 @@ func New(o Options) (*Service, error) {
 	}
 	return &Service{
 		up: up, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
-		busy: map[string]chan struct{}{}, names: map[string]bool{}, networks: map[string]string{},
+		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }
 
@@ -224,23 +232,39 @@ func (s *Service) withDomain(ctx context.Context, n Node, f func(d *libvirt.Doma
 
 // claim waits for its turn to change a node.
 func (s *Service) claim(ctx context.Context, id string) (release func(), err error) {
+	return s.claimFor(ctx, id, "")
+}
+
+// turn is a change of a node that is under way.
+type turn struct {
+	over chan struct{} // closed when it is
+	// reason is what others are refused with, because it takes long; they wait where it
+	// is empty.
+	reason string
+}
+
+// claimFor is claim for a change that others are not to wait for.
+func (s *Service) claimFor(ctx context.Context, id, reason string) (release func(), err error) {
 	for {
 		s.mu.Lock()
 		other, taken := s.busy[id]
 		if !taken {
-			mine := make(chan struct{})
+			mine := turn{make(chan struct{}), reason}
 			s.busy[id] = mine
 			s.mu.Unlock()
 			return func() {
 				s.mu.Lock()
 				delete(s.busy, id)
 				s.mu.Unlock()
-				close(mine)
+				close(mine.over)
 			}, nil
 		}
 		s.mu.Unlock()
+		if other.reason != "" {
+			return nil, fault.New(fault.NodeBusy, "%s", other.reason)
+		}
 		select {
-		case <-other:
+		case <-other.over:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

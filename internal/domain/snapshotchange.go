@@ -138,7 +138,11 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 				return err
 			}
 		}
-		own, err := s.ownVolumes(ctx, d, n)
+		now, err := definitionOf(d, 0)
+		if err != nil {
+			return err
+		}
+		own, err := s.ownAmong(n, written(now)) // what is below stays as it is
 		if err != nil {
 			return err
 		}
@@ -165,16 +169,7 @@ func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) err
 	if err != nil || then.Domain == nil || then.Domain.Devices == nil || now.Devices == nil {
 		return err
 	}
-	written := func(disks []libvirtxml.DomainDisk) (files []string) {
-		for _, disk := range disks {
-			if disk.ReadOnly == nil && disk.Source != nil && disk.Source.File != nil {
-				files = append(files, disk.Source.File.File)
-			}
-		}
-		slices.Sort(files)
-		return files
-	}
-	if a, b := written(now.Devices.Disks), written(then.Domain.Devices.Disks); !slices.Equal(a, b) {
+	if a, b := written(now), written(then.Domain); !slices.Equal(a, b) {
 		return fault.New(fault.Unsupported, "Node %q has other disks now than snapshot %q: %s now, %s then. Attach and detach disks until they are the same.",
 			n.Name, then.Name, strings.Join(a, ", "), strings.Join(b, ", "))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
@@ -47,10 +48,25 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		// Without the format libvirt would write `raw` into the overlay.
 		Format: &libvirtxml.StorageVolumeTargetFormat{Type: format},
 	})
-	if err != nil {
+	stands := s.mustStand(ctx, host, base)
+	switch {
+	case err == nil && stands == nil:
+		return file, nil
+	case err != nil:
+		if stands != nil {
+			err = errors.Join(stands, err) // that is why
+		}
 		return "", err
 	}
-	err = s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	return "", errors.Join(stands, s.deleteVolume(ctx, host, nodesRole, name))
+}
+
+// mustStand answers fault.ImageInUse or ImageNotFound when an image is being taken
+// away, or is gone; any other file stands as far as is known here.
+func (s *Service) mustStand(ctx context.Context, host, base string) error {
+	return s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
 		if path.Dir(base) != path.Clean(p.path) {
 			return nil
 		}
@@ -67,12 +83,6 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		}
 		return vol.Free()
 	})
-	if err == nil {
-		return file, nil
-	}
-	ctx, cancel := cleanup(ctx)
-	defer cancel()
-	return "", errors.Join(err, s.deleteVolume(ctx, host, nodesRole, name))
 }
 
 // CreateDisk makes the volume name in the nodes pool, an empty disk in qcow2
@@ -132,9 +142,33 @@ func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has boo
 }
 
 // DeleteNodeVolume removes a volume of the nodes pool; one that is not there is
-// no error.
+// no error. It answers fault.NodeBusy while a disk of another node lies on it: who
+// lays one looks for the domain afterwards, and who deletes a domain's disks looks
+// for such a one when the domain has them no longer. So one of the two steps back.
 func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string) error {
+	p, err := s.pool(host, nodesRole)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, "."+QCOW2) {
+		all, err := s.known(ctx, host)
+		if err != nil {
+			return err
+		}
+		for _, v := range all.On(path.Join(p.path, name)) {
+			if !sameNode(v.Name, name) {
+				return fault.New(fault.NodeBusy, "The disk %s lies on %q by now, so that is not deleted.", v.Path, name)
+			}
+		}
+	}
 	return s.deleteVolume(ctx, host, nodesRole, name)
+}
+
+// sameNode tells whether two volumes were made for one node, with whose id their
+// names begin.
+func sameNode(a, b string) bool {
+	n := len(uuid.Nil.String())
+	return len(a) >= n && len(b) >= n && a[:n] == b[:n]
 }
 
 // OverlaysOnNode names the volumes that lie on some of a node's volumes without

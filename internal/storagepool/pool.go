@@ -203,6 +203,24 @@ func rescan(lp *libvirt.StoragePool) error {
 	}
 }
 
+// rescanPoolOf is rescan for the pool that a volume is in.
+func rescanPoolOf(vol *libvirt.StorageVol) error {
+	lp, err := vol.LookupPoolByVolume()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lp.Free() }()
+	return rescan(lp)
+}
+
+// formatOf is what libvirt takes a volume for; empty where it does not say.
+func formatOf(def libvirtxml.StorageVolume) string {
+	if def.Target == nil || def.Target.Format == nil {
+		return ""
+	}
+	return def.Target.Format.Type
+}
+
 const (
 	rescanPatience = 5 * time.Second
 	rescanPause    = 20 * time.Millisecond

@@ -89,10 +89,7 @@ func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 		if def.Type != "file" || def.Target == nil || def.Target.Path == "" || strings.HasPrefix(def.Name, ".") {
 			continue
 		}
-		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path)}
-		if def.Target.Format != nil {
-			file.Format = def.Target.Format.Type
-		}
+		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path), Format: formatOf(def)}
 		if def.Capacity != nil {
 			file.CapacityBytes = int64(def.Capacity.Value) //nolint:gosec // bytes of a real volume
 		}

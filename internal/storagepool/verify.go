@@ -270,13 +270,19 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 		}
 	}
 	def, err := describeVolume(vol)
+	if err == nil && formatOf(def) != format {
+		// Somebody had libvirt look at the pool while the file was still coming.
+		if err = rescanPoolOf(vol); err == nil {
+			def, err = describeVolume(vol)
+		}
+	}
 	if err != nil {
 		return "", "", err
 	}
 	if def.BackingStore != nil {
 		return "", "", unsafe("libvirt finds a backing file in it, %q. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", def.BackingStore.Path)
 	}
-	if def.Target == nil || def.Target.Format == nil || def.Target.Format.Type != format {
+	if formatOf(def) != format {
 		return "", "", unsafe("libvirt does not take it for a %s file, as its first bytes say", format)
 	}
 	return format, def.Target.Path, nil

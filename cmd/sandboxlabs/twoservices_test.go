@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// beside is another service on the lab's pools, with the lab's database or one of
+// its own. It ends with the lab.
+func (l *lab) beside(dataDir string) *lab {
+	l.t.Helper()
+	other := &lab{t: l.t, prefix: l.prefix, dataDir: dataDir, address: freeAddress(l.t), client: &http.Client{Transport: &http.Transport{}}}
+	l.t.Cleanup(func() {
+		other.client.CloseIdleConnections()
+		for _, p := range other.all {
+			p.kill()
+		}
+	})
+	other.start()
+	return other
+}
+
+// TestTwoServicesOnOneImage has two services make nodes of an image, and delete it,
+// at once. Whoever wins: no node is left without what its disk lies on.
+func TestTwoServicesOnOneImage(t *testing.T) {
+	t.Parallel()
+	const rounds = 4
+	for name, own := range map[string]bool{"one database": false, "two databases": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			l.start()
+			dataDir := l.dataDir
+			if own {
+				dataDir = t.TempDir()
+			}
+			services := []*lab{l, l.beside(dataDir)}
+			file := filepath.Join(t.TempDir(), "micro.qcow2")
+			if err := os.WriteFile(file, l.qemuImage("1M"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var made, deleted int
+			for round := range rounds {
+				if out, code := l.run("image", "add", file, "--base", "micro"); code != 0 {
+					t.Fatalf("image add: exit code %d\n%s", code, out)
+				}
+				for _, s := range services {
+					s.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
+				}
+				gone := make(chan bool, len(services))
+				var all sync.WaitGroup
+				for i, s := range services {
+					for j := range 2 {
+						all.Go(func() {
+							pauseRandomly(50 + 700*(round%2))
+							a, err := s.try(http.MethodPost, "/api/nodes", request{"name": l.name(fmt.Sprintf("n%d-%d-%d", round, i, j)), "baseImage": "micro", "resources": request{"ram": 64}})
+							if err != nil || !slices.Contains([]int{http.StatusCreated, http.StatusConflict, http.StatusNotFound}, a.status) {
+								t.Errorf("a node was answered with %v %d %s", err, a.status, a.body)
+							}
+						})
+					}
+					all.Go(func() {
+						pauseRandomly(50)
+						a, err := s.try(http.MethodDelete, "/api/images/micro", nil)
+						if err != nil || !slices.Contains([]int{http.StatusNoContent, http.StatusConflict, http.StatusNotFound}, a.status) {
+							t.Errorf("the deletion was answered with %v %d %s", err, a.status, a.body)
+						}
+						gone <- a.status == http.StatusNoContent
+					})
+				}
+				all.Wait()
+				// By virsh, which knows nothing of the services.
+				images, disks := l.volumes(l.imagesPool()), l.volumes(l.nodesPool())
+				there := slices.Equal(images, []string{"micro.qcow2"})
+				if !there && len(images) > 0 {
+					t.Fatalf("the images pool holds %q", images)
+				}
+				if len(disks) > 0 && !there {
+					t.Fatalf("the image is gone from under %q", disks)
+				}
+				if one, two := <-gone, <-gone; !there {
+					deleted++
+					if !one && !two {
+						t.Error("the image is gone, and nobody was told so")
+					}
+				}
+				made += len(disks)
+				for _, s := range services {
+					s.awaitNodes()
+				}
+				for _, n := range l.nodes() {
+					l.delete(n.ID)
+				}
+				if there {
+					l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
+					l.call(http.MethodDelete, "/api/images/micro", nil, http.StatusNoContent, nil)
+				}
+				l.wantVolumes(l.nodesPool())
+			}
+			t.Logf("%d nodes were made, and the image was deleted in %d rounds of %d", made, deleted, rounds)
+		})
+	}
+}
+
+// TestTwoServicesOnOneSource has a service clone a node while another one deletes
+// it. Whoever wins: no clone is left without what it lies on.
+func TestTwoServicesOnOneSource(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	other := l.beside(t.TempDir())
+	var cloned int
+	for round := range 4 {
+		n := l.create(fmt.Sprintf("source%d", round))
+		l.write(n, "7")
+		other.awaitNodes()
+		var all sync.WaitGroup
+		all.Go(func() {
+			pauseRandomly(300)
+			a, err := l.try(http.MethodPost, "/api/nodes/"+n.ID+"/clone", request{"name": l.name(fmt.Sprintf("clone%d", round))})
+			if err != nil || !slices.Contains([]int{http.StatusCreated, http.StatusConflict, http.StatusNotFound, http.StatusBadGateway}, a.status) {
+				t.Errorf("the clone was answered with %v %d %s", err, a.status, a.body)
+			}
+		})
+		all.Go(func() {
+			pauseRandomly(300)
+			a, err := other.try(http.MethodDelete, "/api/nodes/"+n.ID, nil)
+			if err != nil || !slices.Contains([]int{http.StatusNoContent, http.StatusConflict, http.StatusNotFound}, a.status) {
+				t.Errorf("the deletion was answered with %v %d %s", err, a.status, a.body)
+			}
+		})
+		all.Wait()
+		l.awaitNodes()
+		for _, c := range l.nodes() {
+			if c.ID == n.ID {
+				continue
+			}
+			cloned++
+			l.read(c, "7") // which opens all that is below
+			l.delete(c.ID)
+		}
+		if l.listed(n.ID).ID != "" {
+			l.delete(n.ID)
+		}
+		// What waited for the clone to go is deleted within moments.
+		until(t, promptly, said("all disks are gone"), func() bool { return len(l.volumes(l.nodesPool())) == 0 })
+	}
+	t.Logf("of 4 sources %d were cloned", cloned)
+}
+
+// pauseRandomly moves what comes next to a moment that is another one each time.
+func pauseRandomly(most int) {
+	<-time.After(time.Duration(rand.IntN(most)) * time.Millisecond) //nolint:gosec // a moment, not a secret
+}

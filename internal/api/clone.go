@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+)
+
+// CloneJob is the kind of the jobs that copy nodes; their arguments are a
+// domain.Clone.
+const CloneJob = "node.clone"
+
+// CloneRequest asks for a clone of a node.
+type CloneRequest struct {
+	Name string `json:"name" doc:"Of the new node."`
+	Mode string `json:"mode,omitempty" enum:"linked,full" default:"linked" doc:"linked: its disks lie on the source's, at once. full: a copy of its own, made by a job while the source is off."`
+}
+
+// Cloned answers a request for a clone: 201 with the node, or 202 with the job that
+// makes it.
+type Cloned struct {
+	Status   int
+	Location string `header:"Location"`
+	Body     any
+}
+
+func (s *Server) registerClones() {
+	op := huma.Operation{
+		OperationID: "clone-node", Method: http.MethodPost, Path: "/api/nodes/{id}/clone", Summary: "Make a node of another one", Tags: []string{"nodes", "jobs"},
+		DefaultStatus: http.StatusCreated,
+		Description: "The clone has a UUID, MAC addresses and a cloud-init instance of its own. A linked clone shares what the source has written so far; that is kept as it is, and the source goes on in a new file over it. " +
+			"Of a running source it has the disk as it is at that moment, as after a power failure. Until its linked clones are deleted, the source cannot be.",
+		Responses: map[string]*huma.Response{
+			"201": {Description: "A linked clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Node](s.huma, "Node")}}},
+			"202": {Description: "The job that makes a full clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Job](s.huma, "Job")}}},
+		},
+	}
+	register(s, op, func(ctx context.Context, in *struct {
+		NodeID
+		Body CloneRequest
+	}) (*Cloned, error) {
+		rights := rightsOf(ctx)
+		full := in.Body.Mode == "full"
+		c, err := s.o.Nodes.NewClone(in.ID, in.Body.Name, rights.Name, full)
+		if err != nil {
+			return nil, err
+		}
+		release, err := s.reserve(ctx, c.Owner, nodeThing(c.Host, c.Name), access.Amount{Nodes: 1, DiskBytes: c.DiskBytes})
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		if !full {
+			n, err := s.o.Nodes.CloneLinked(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			return &Cloned{http.StatusCreated, "/api/nodes/" + n.ID, s.node(rights, n)}, nil
+		}
+		started, err := s.start(ctx, CloneJob, job.Target{Type: string(access.Node), ID: c.ID, Host: c.Host}, c)
+		if err != nil {
+			return nil, err
+		}
+		return &Cloned{http.StatusAccepted, started.Location, started.Body}, nil
+	})
+}
+
+// copiesOf tells what the full clones take that an account has in the making.
+func (s *Server) copiesOf(ctx context.Context, account string) (map[string]access.Amount, error) {
+	jobs, _, err := s.o.Jobs.List(ctx, job.Filter{Kind: CloneJob, Owner: account, States: job.Active})
+	if err != nil {
+		return nil, err
+	}
+	taken := map[string]access.Amount{}
+	for _, j := range jobs {
+		var c domain.Clone
+		if err := j.Args(&c); err != nil {
+			return nil, err
+		}
+		taken[nodeThing(c.Host, c.Name)] = access.Amount{Nodes: 1, DiskBytes: c.DiskBytes}
+	}
+	return taken, nil
+}

@@ -1,0 +1,515 @@
+package domain
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const cloneIntent = "node.clone"
+
+// cloneData is what recovery needs to complete or undo a linked clone.
+type cloneData struct {
+	Source  string   `json:"source"`
+	ID      string   `json:"id"`
+	Volumes []string `json:"volumes"` // of the clone
+	Fresh   []string `json:"fresh"`   // that the source goes on in
+}
+
+// Clone is a node that is to be made of another one.
+type Clone struct {
+	Source string `json:"source"`
+	ID     string `json:"id"` // NewClone chooses it
+	Name   string `json:"name"`
+	Host   string `json:"host"`
+	Owner  string `json:"owner"`
+	// DiskBytes is what its disks may grow to.
+	DiskBytes int64 `json:"diskBytes"`
+}
+
+// Progress is how long work tells how far it is; see job.Task.
+type Progress interface {
+	Begin(step string)
+	Progress(doneBytes, totalBytes int64)
+}
+
+// NewClone checks that a node can be cloned under that name, as far as is known
+// without a look at its disks; full is for a copy of them. Errors: fault.Invalid,
+// NodeNotFound, NodeNotManaged, NodeNameTaken, NodeRunning (full), Unsupported.
+func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error) {
+	n, err := s.inv.get(source)
+	if err != nil {
+		return Clone{}, err
+	}
+	if err := ValidName(name); err != nil {
+		return Clone{}, err
+	}
+	if err := mustBeManaged(n, "cloned"); err != nil {
+		return Clone{}, err
+	}
+	switch {
+	case !n.Persistent:
+		return Clone{}, fault.New(fault.Unsupported, "Domain %q is transient: it has no definition to be cloned. Define it with `virsh define` first.", n.Name)
+	case full && n.Active():
+		return Clone{}, fault.New(fault.NodeRunning, "Node %q is running; its disk can be copied when it is off. Stop it first, or make a linked clone.", n.Name)
+	}
+	free, err := s.reserveName(n.Host, name)
+	if err != nil {
+		return Clone{}, err
+	}
+	free()
+	return Clone{Source: n.ID, ID: uuid.NewString(), Name: name, Host: n.Host, Owner: owner, DiskBytes: n.DiskBytes + n.ExtraBytes}, nil
+}
+
+// cloneDisk is one of the disks that a clone gets of its own.
+type cloneDisk struct {
+	target string
+	file   string // the source's
+	volume string // the clone's
+	seed   bool
+}
+
+// CloneLinked makes a node whose disks lie on those of another one. What the
+// source has written so far is shared from then on, and no longer written to: the
+// source goes on in new files over it, at once where it runs; the clone is as if
+// the source's power had failed at that moment. Where the source has written
+// nothing since it was made or cloned, both go on from what is below.
+//
+// The clone has MAC addresses, a UUID and a cloud-init instance of its own. A crash
+// leaves it whole or not at all; the source never loses anything.
+//
+// Errors: those of NewClone, fault.NodeHasSnapshots, NodeBusy, StorageFull,
+// HostUnreachable, Hypervisor.
+func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
+	freeName, err := s.reserveName(c.Host, c.Name)
+	if err != nil {
+		return Node{}, err
+	}
+	defer freeName()
+	_, err = s.change(ctx, c.Source, "clone", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "cloned"); err != nil {
+			return err
+		}
+		if err := mustLoseNoSnapshot(d, n, "cloned so", "Their states are in the disk, which is not written to any more. Delete them first, or make a full clone."); err != nil {
+			return err
+		}
+		return s.cloneLinked(ctx, n, d, c)
+	})
+	if err != nil {
+		return Node{}, err
+	}
+	s.inv.sync(ctx, c.Host, c.ID)
+	return s.inv.get(c.ID)
+}
+
+func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c Clone) error {
+	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+	if err != nil {
+		return err
+	}
+	disks, err := s.cloneDisks(n, def, c.ID)
+	if err != nil {
+		return err
+	}
+	active, err := d.IsActive()
+	if err != nil {
+		return err
+	}
+	if active {
+		if err := mustBeDefined(d, n, def); err != nil {
+			return err
+		}
+	}
+	data := cloneData{Source: n.ID, ID: c.ID}
+	fresh := map[string]string{} // by target
+	bases := map[string]string{} // that are below already
+	for _, disk := range disks {
+		data.Volumes = append(data.Volumes, disk.volume)
+		if disk.seed {
+			continue
+		}
+		own, err := s.ownAmong(n, []string{disk.file})
+		if err != nil {
+			return err
+		}
+		if len(own) == 0 {
+			return fault.New(fault.Unsupported, "The disk %s of node %q was not made here, so it is not shared. Make a full clone.", disk.file, n.Name)
+		}
+		if !active {
+			if bases[disk.target], err = s.o.Storage.BlankOver(ctx, n.Host, disk.file); err != nil {
+				return err
+			}
+		}
+		if bases[disk.target] == "" {
+			fresh[disk.target] = freshVolume(n.ID, disk.file)
+			data.Fresh = append(data.Fresh, fresh[disk.target])
+		}
+	}
+	done, err := s.o.Intents.Start(ctx, cloneIntent, n.Host, data)
+	if err != nil {
+		return err
+	}
+	err = s.freeze(n, d, def, fresh)
+	if err == nil {
+		err = s.layClone(ctx, n, d, disks, bases, c)
+	}
+	if err == nil {
+		done(true)
+		return nil
+	}
+	work, cancel := cleanup(ctx)
+	defer cancel()
+	undo := s.settleClone(work, n.Host, data)
+	done(undo == nil)
+	return errors.Join(err, undo)
+}
+
+// freshVolume names the file that a node goes on in where file is frozen.
+func freshVolume(id, file string) string {
+	if strings.HasPrefix(path.Base(file), id+extraInfix) {
+		return id + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
+	}
+	return id + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"
+}
+
+// mustBeDefined refuses a running node whose disks are not those that it is defined
+// with: what is frozen would not be what the clone is made of.
+func mustBeDefined(d *libvirt.Domain, n Node, def *libvirtxml.Domain) error {
+	live, err := definitionOf(d, 0)
+	if err != nil {
+		return err
+	}
+	if a, b := written(live), written(def); !slices.Equal(a, b) {
+		return fault.New(fault.NodeBusy, "Node %q runs with other disks than it has at its next start: %s now, %s then. Stop it first.", n.Name, strings.Join(a, ", "), strings.Join(b, ", "))
+	}
+	return nil
+}
+
+// written lists the files that a domain's disks are written to.
+func written(def *libvirtxml.Domain) (files []string) {
+	if def.Devices == nil {
+		return nil
+	}
+	for _, disk := range def.Devices.Disks {
+		if disk.ReadOnly == nil && disk.Source != nil && disk.Source.File != nil {
+			files = append(files, disk.Source.File.File)
+		}
+	}
+	slices.Sort(files)
+	return files
+}
+
+// cloneDisks decides which disks the clone gets of its own: those that are written
+// to, and the seed. All else, such as media in a drive, is shared.
+func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]cloneDisk, error) {
+	var list []cloneDisk
+	if def.Devices == nil {
+		return nil, nil
+	}
+	for _, disk := range def.Devices.Disks {
+		if disk.Target == nil || (disk.Device != "" && disk.Device != "disk") {
+			continue
+		}
+		file := ""
+		if disk.Source != nil && disk.Source.File != nil {
+			file = disk.Source.File.File
+		}
+		if disk.ReadOnly != nil {
+			if own, err := s.ownAmong(n, []string{file}); err != nil {
+				return nil, err
+			} else if len(own) == 1 && own[0] == n.ID+seedSuffix {
+				list = append(list, cloneDisk{target: disk.Target.Dev, file: file, volume: id + seedSuffix, seed: true})
+			}
+			continue
+		}
+		if file == "" || disk.Driver == nil || disk.Driver.Type != "qcow2" {
+			return nil, fault.New(fault.Unsupported, "Disk %s of node %q is no qcow2 file, so the node cannot be cloned. Detach it first.", disk.Target.Dev, n.Name)
+		}
+		volume := id + ".qcow2"
+		if slices.ContainsFunc(list, func(o cloneDisk) bool { return o.volume == volume }) {
+			volume = id + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
+		}
+		list = append(list, cloneDisk{target: disk.Target.Dev, file: file, volume: volume})
+	}
+	return list, nil
+}
+
+// freeze has a node go on in new files, by target, over the files that it has now,
+// all in one moment.
+func (s *Service) freeze(n Node, d *libvirt.Domain, def *libvirtxml.Domain, fresh map[string]string) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	folder, err := s.o.Storage.NodesFolder(n.Host)
+	if err != nil {
+		return err
+	}
+	order := libvirtxml.DomainSnapshot{Disks: &libvirtxml.DomainSnapshotDisks{}}
+	for _, disk := range def.Devices.Disks {
+		if disk.Target == nil {
+			continue
+		}
+		v := libvirtxml.DomainSnapshotDisk{Name: disk.Target.Dev, Snapshot: "no"}
+		if volume, ok := fresh[disk.Target.Dev]; ok {
+			v.Snapshot, v.Driver, v.Source = External, &libvirtxml.DomainDiskDriver{Type: "qcow2"}, fileSource(path.Join(folder, volume))
+		}
+		order.Disks.Disks = append(order.Disks.Disks, v)
+	}
+	text, err := order.Marshal()
+	if err != nil {
+		return err
+	}
+	// Without metadata: it is no state to go back to.
+	h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_DISK_ONLY|libvirt.DOMAIN_SNAPSHOT_CREATE_NO_METADATA|libvirt.DOMAIN_SNAPSHOT_CREATE_ATOMIC)
+	if err != nil {
+		return err
+	}
+	return h.Free()
+}
+
+// layClone makes the clone's disks over what the source's disks lie on, and defines
+// it.
+func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks []cloneDisk, bases map[string]string, c Clone) error {
+	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{} // of the clone, by target
+	under := map[string]string{} // what they lie on
+	for _, disk := range disks {
+		if disk.seed {
+			if files[disk.target], err = s.cloneSeed(ctx, n, c); err != nil {
+				return err
+			}
+			continue
+		}
+		base := bases[disk.target]
+		if base == "" {
+			base = disk.file // frozen
+		}
+		info, err := d.GetBlockInfo(disk.target, 0)
+		if err != nil {
+			return err
+		}
+		if files[disk.target], err = s.o.Storage.LayDisk(ctx, n.Host, disk.volume, base, int64(info.Capacity)); err != nil { //nolint:gosec // bytes of a real disk
+			return err
+		}
+		under[disk.target] = base
+	}
+	tops := written(def) // before it becomes the clone's
+	for i := range def.Devices.Disks {
+		// libvirt does not write down of every disk what is below it.
+		if disk := &def.Devices.Disks[i]; disk.Target != nil && under[disk.Target.Dev] != "" && disk.BackingStore == nil {
+			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(under[disk.Target.Dev])}
+		}
+	}
+	if err := s.defineClone(ctx, n, def, files, c); err != nil {
+		return err
+	}
+	// Another process may have deleted or wiped the source: see DeleteNodeVolume. It
+	// waits with its disks while the clone's are there.
+	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	if err == nil && !slices.Equal(written(now), tops) {
+		err = fault.New(fault.NodeBusy, "Node %q was changed meanwhile. Try again.", n.Name)
+	}
+	if err != nil {
+		err = errors.Join(err, s.dropClone(ctx, n.Host, c.ID))
+	}
+	return err
+}
+
+// dropClone takes the domain of a clone away that is not to be.
+func (s *Service) dropClone(ctx context.Context, host, id string) error {
+	ctx, cancel := cleanup(ctx)
+	defer cancel()
+	return s.withDomain(ctx, Node{ID: id, Host: host}, func(d *libvirt.Domain) error { return d.Undefine() })
+}
+
+// cloneSeed makes the clone's cloud-init seed: what the source was told, for
+// another instance.
+func (s *Service) cloneSeed(ctx context.Context, n Node, c Clone) (file string, err error) {
+	content, err := s.o.Storage.ReadNodeFile(ctx, n.Host, n.ID+seedSuffix)
+	if err == nil {
+		content, err = reseed(content, c.ID, c.Name)
+	}
+	if err != nil {
+		return "", err
+	}
+	return s.o.Storage.PutNodeVolume(ctx, n.Host, c.ID+seedSuffix, content)
+}
+
+// defineClone defines the clone: the source's definition with what must be its own.
+func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domain, files map[string]string, c Clone) error {
+	log, err := s.o.Storage.ConsoleLog(n.Host, c.ID)
+	if err != nil {
+		return err
+	}
+	md := newMetadata(c.Owner, n.OSType, n.Image, time.Now())
+	if len(n.Tags) > 0 {
+		md.Tags = &tagList{Tags: n.Tags}
+	}
+	text, err := xml.Marshal(md)
+	if err != nil {
+		return err
+	}
+	def.Metadata = &libvirtxml.DomainMetadata{XML: string(text)}
+	def.UUID, def.Name, def.ID = c.ID, c.Name, nil
+	if def.GenID != nil {
+		def.GenID = &libvirtxml.DomainGenID{} // libvirt makes another
+	}
+	if def.OS != nil && def.OS.NVRam != nil {
+		def.OS.NVRam.NVRam, def.OS.NVRam.Source = "", nil // as above
+	}
+	for i := range def.Devices.Disks {
+		disk := &def.Devices.Disks[i]
+		if disk.Target != nil && files[disk.Target.Dev] != "" {
+			disk.Source = fileSource(files[disk.Target.Dev])
+		}
+	}
+	for i := range def.Devices.Interfaces {
+		def.Devices.Interfaces[i].MAC = &libvirtxml.DomainInterfaceMAC{Address: newMAC()}
+	}
+	for i := range def.Devices.Graphics {
+		if v := def.Devices.Graphics[i].VNC; v != nil {
+			v.Port, v.AutoPort, v.WebSocket, v.Socket = -1, "yes", 0, ""
+			if v.Passwd != "" {
+				v.Passwd, v.PasswdValidTo = rand.Text()[:8], ""
+			}
+		}
+	}
+	for i := range def.Devices.Serials {
+		def.Devices.Serials[i].Log = cloneLog(def.Devices.Serials[i].Log, n.ID, log)
+	}
+	for i := range def.Devices.Consoles {
+		def.Devices.Consoles[i].Log = cloneLog(def.Devices.Consoles[i].Log, n.ID, log)
+	}
+	out, err := def.Marshal()
+	if err != nil {
+		return err
+	}
+	return s.o.Hosts.Do(ctx, n.Host, func(conn *libvirt.Connect) error {
+		err := define(conn, out)
+		if err == nil {
+			return nil
+		}
+		if other, lookup := conn.LookupDomainByName(c.Name); lookup == nil {
+			_ = other.Free()
+			return nameTaken(n.Host, c.Name)
+		}
+		return err
+	})
+}
+
+// cloneLog is where a clone's console is recorded: two must not share a file.
+func cloneLog(log *libvirtxml.DomainChardevLog, source, file string) *libvirtxml.DomainChardevLog {
+	if log == nil || path.Base(log.File) != source+".log" {
+		return nil
+	}
+	return &libvirtxml.DomainChardevLog{File: file, Append: log.Append}
+}
+
+// settleClone removes what a linked clone has made when the clone is not there, and
+// the files that its source has not come to go on in. It may be repeated.
+func (s *Service) settleClone(ctx context.Context, host string, data cloneData) error {
+	if err := s.undoCreate(ctx, host, createData{ID: data.ID, Volumes: data.Volumes}); err != nil {
+		return err
+	}
+	for _, volume := range data.Fresh {
+		if err := s.settleDisk(ctx, host, diskData{ID: data.Source, Volume: volume}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CloneFull makes a node with a copy of another one's disks, which has to be off,
+// and stays so: changes of it are refused with fault.NodeBusy meanwhile. It may be
+// repeated after it was cut off, and is undone by UndoClone.
+func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) error {
+	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {
+		return err
+	}
+	s.inv.sync(ctx, c.Host, c.ID)
+	if _, err := s.inv.get(c.ID); err == nil {
+		return nil // an attempt before this one came so far
+	}
+	n, err := s.inv.get(c.Source)
+	if err != nil {
+		return err
+	}
+	release, err := s.claimFor(ctx, c.Source, "Node \""+n.Name+"\" is being copied to \""+c.Name+"\". Wait until that job is over, or cancel it.")
+	if err != nil {
+		return err
+	}
+	defer release()
+	freeName, err := s.reserveName(c.Host, c.Name)
+	if err != nil {
+		return err
+	}
+	defer freeName()
+	var def *libvirtxml.Domain
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		if err := mustBeOff(d, n, "copied"); err != nil {
+			return err
+		}
+		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+		return err
+	})
+	if err != nil {
+		return explain(err, "clone", n.Name)
+	}
+	disks, err := s.cloneDisks(n, def, c.ID)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{}
+	for _, disk := range disks {
+		if disk.seed {
+			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume); err != nil { // of an attempt before
+				return err
+			}
+			files[disk.target], err = s.cloneSeed(ctx, n, c)
+		} else {
+			progress.Begin("copying " + disk.target)
+			files[disk.target], err = s.o.Storage.CopyDisk(ctx, c.Host, disk.file, disk.volume, progress.Progress)
+		}
+		if err != nil {
+			return explain(err, "clone", n.Name)
+		}
+	}
+	// What the copies lay on is no longer below them.
+	for i := range def.Devices.Disks {
+		if disk := &def.Devices.Disks[i]; disk.Target != nil && files[disk.Target.Dev] != "" && disk.ReadOnly == nil {
+			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{}
+		}
+	}
+	if err := s.defineClone(ctx, n, def, files, c); err != nil {
+		return explain(err, "clone", n.Name)
+	}
+	s.inv.sync(ctx, c.Host, c.ID)
+	return nil
+}
+
+// UndoClone removes what a copy has made that did not come to its end.
+func (s *Service) UndoClone(ctx context.Context, c Clone) error {
+	if _, err := s.o.Storage.HasNodeVolume(ctx, c.Host, c.ID+".qcow2"); err != nil { // which has libvirt look at the pool
+		return err
+	}
+	volumes, err := s.o.Storage.NodeVolumes(ctx, c.Host, c.ID)
+	if err != nil {
+		return err
+	}
+	return s.undoCreate(ctx, c.Host, createData{ID: c.ID, Volumes: volumes})
+}

@@ -1,0 +1,63 @@
+package storagepool_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+)
+
+// While another service has an image alone, nothing is laid on it and nobody
+// deletes it; a mark that a crash left goes when the service is back.
+func TestMarkedImagesAreLeftAlone(t *testing.T) {
+	p := open(t)
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := ".held-" + uuid.NewString() + "-" + img.ID
+	images := p.prefix + "-images"
+	virsh(t, "vol-create-as", images, mark, "0", "--format", "raw")
+	if _, err := p.CreateOverlay(t.Context(), "local", "o.qcow2", img.ID, 64<<20); fault.CodeOf(err) != fault.ImageInUse {
+		t.Errorf("an overlay on a marked image: %v", err)
+	}
+	if list := p.volumes("nodes"); list != "" {
+		t.Errorf("the overlay that was refused is there: %s", list)
+	}
+	if err := p.DeleteImage(t.Context(), img.ID); fault.CodeOf(err) != fault.ImageInUse || !strings.Contains(err.Error(), mark) {
+		t.Errorf("deleting a marked image: %v", err)
+	}
+	if list := p.volumes("images"); strings.Count(list, ".held-") != 2 { // its name and its path
+		t.Errorf("the images pool holds %s", list)
+	}
+	// That of another image is none of its business.
+	virsh(t, "vol-delete", mark, "--pool", images)
+	virsh(t, "vol-create-as", images, ".held-"+uuid.NewString()+"-x"+img.ID, "0", "--format", "raw")
+	if _, err := p.CreateOverlay(t.Context(), "local", "o.qcow2", img.ID, 64<<20); err != nil {
+		t.Errorf("an overlay beside a mark: %v", err)
+	}
+
+	p.stop()
+	database := filepath.Join(t.TempDir(), "crashed.db")
+	db, err := store.Open(t.Context(), database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	virsh(t, "vol-create-as", images, mark, "0", "--format", "raw")
+	if _, err := store.NewIntents(db).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(db); err != nil {
+		t.Fatal(err)
+	}
+	p.start(database)
+	if list := p.volumes("images"); strings.Contains(list, mark) {
+		t.Errorf("the mark of a crash is still there: %s", list)
+	}
+}

@@ -1,0 +1,223 @@
+package storagepool
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"path"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// copyLook is how often a copy's progress is looked at.
+	copyLook = 500 * time.Millisecond
+	// maxReadBytes bounds a file that is read into memory.
+	maxReadBytes = 4 << 20
+)
+
+// LayDisk makes the volume name in the nodes pool, copy-on-write over the qcow2
+// file base, and returns its path on the host. What is at base must not be written
+// to from then on. Errors are those of CreateOverlay.
+func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacityBytes int64) (string, error) {
+	return s.layOverlay(ctx, host, name, base, QCOW2, capacityBytes)
+}
+
+// CopyDisk makes the volume name in the nodes pool, a qcow2 file with all that the
+// disk in the file source has, whatever that lies on. Nothing may write to source
+// meanwhile. What an attempt before this one left is replaced. libvirt does not
+// stop a copy before its end: when ctx ends, that is waited for.
+//
+// Errors: fault.Unsupported for a file that is in no pool or is no qcow2 file,
+// StorageFull, PoolUnavailable, HostUnreachable.
+func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
+	all, err := s.Survey(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	found, ok := all.File(source)
+	switch {
+	case !ok:
+		return "", fault.New(fault.Unsupported, "The disk %s is in no storage pool that libvirt knows, so it cannot be copied here. Make its folder a pool (`virsh pool-create-as`).", source)
+	case found.Format != QCOW2:
+		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
+	}
+	var total int64
+	for _, v := range all.Chain(source) {
+		total += v.AllocatedBytes
+	}
+	p, err := s.pool(host, nodesRole)
+	if err != nil {
+		return "", err
+	}
+	if err := s.dropWhenMade(ctx, host, name); err != nil {
+		return "", err
+	}
+	stop := s.watchCopy(ctx, host, name, func(done int64) { progress(min(done, total), total) })
+	defer stop()
+	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		if err := s.checkRoom(lp, p.name, total); err != nil {
+			return err
+		}
+		from, err := conn.LookupStorageVolByPath(found.Path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = from.Free() }()
+		def := libvirtxml.StorageVolume{
+			Type: "file", Name: name,
+			Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(found.CapacityBytes)}, //nolint:gosec // bytes of a real volume
+			Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1"},
+		}
+		text, err := def.Marshal()
+		if err != nil {
+			return err
+		}
+		vol, err := lp.StorageVolCreateXMLFrom(text, from, 0)
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = vol.Free() }()
+		file, err = vol.GetPath()
+		return err
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return file, err
+}
+
+// dropWhenMade removes what an earlier attempt made, whose copy libvirt may still
+// be at.
+func (s *Service) dropWhenMade(ctx context.Context, host, name string) error {
+	for {
+		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+			p, err := s.pool(host, nodesRole)
+			if err != nil {
+				return err
+			}
+			lp, err := conn.LookupStoragePoolByName(p.name)
+			if err != nil {
+				return poolFault(err, p.name)
+			}
+			defer func() { _ = lp.Free() }()
+			return dropVolume(lp, name)
+		})
+		if !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
+			return err
+		}
+		if err := pause(ctx, copyLook); err != nil {
+			return err
+		}
+	}
+}
+
+// watchCopy tells how large a volume is, again and again until stop is called,
+// which waits for the last time.
+func (s *Service) watchCopy(ctx context.Context, host, name string, tell func(bytes int64)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var over sync.WaitGroup
+	over.Go(func() {
+		for pause(ctx, copyLook) == nil {
+			_ = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+				vol, err := lp.LookupStorageVolByName(name)
+				if err != nil {
+					return err // it is not there yet
+				}
+				defer func() { _ = vol.Free() }()
+				info, err := vol.GetInfo()
+				if err == nil {
+					tell(int64(info.Allocation)) //nolint:gosec // bytes of a real file
+				}
+				return err
+			})
+		}
+	})
+	return func() {
+		cancel()
+		over.Wait()
+	}
+}
+
+// BlankOver returns the file that a qcow2 file lies on when that has nothing of its
+// own: both are the same disk then. It returns an empty path when the file has
+// something, lies on nothing, or cannot be judged. Nothing may have it open.
+func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {
+	// libvirt makes the files that a node goes on in beside the pool.
+	if err := s.rescanRole(ctx, host, nodesRole); err != nil {
+		return "", err
+	}
+	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		vol, err := conn.LookupStorageVolByPath(file)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		def, err := describeVolume(vol)
+		if err != nil || def.BackingStore == nil || def.BackingStore.Format == nil || def.BackingStore.Format.Type != QCOW2 {
+			return err
+		}
+		head, err := readPart(conn, vol, 0, 104)
+		if err != nil || len(head) < 104 || string(head[:4]) != "QFI\xfb" {
+			return err
+		}
+		be := binary.BigEndian
+		entries, offset, snapshots, features := int64(be.Uint32(head[36:])), be.Uint64(head[40:]), be.Uint32(head[60:]), be.Uint64(head[72:])
+		if be.Uint32(head[4:]) != 3 || snapshots != 0 || features != 0 || entries*8 > maxL1Bytes || offset > 1<<40 {
+			return nil
+		}
+		table, err := readPart(conn, vol, int64(offset), entries*8)
+		if err != nil || int64(len(table)) < entries*8 {
+			return err
+		}
+		for _, b := range table {
+			if b != 0 {
+				return nil // it has a table of clusters
+			}
+		}
+		base = path.Clean(def.BackingStore.Path)
+		return nil
+	})
+	return base, err
+}
+
+// ReadNodeFile returns what is in a small file of the nodes pool. It answers
+// fault.Unsupported for one that is too large, and an error of libvirt for one that
+// is not there.
+func (s *Service) ReadNodeFile(ctx context.Context, host, name string) (content []byte, err error) {
+	p, err := s.pool(host, nodesRole)
+	if err != nil {
+		return nil, err
+	}
+	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		content, err = readPart(conn, vol, 0, maxReadBytes+1)
+		return err
+	})
+	if err == nil && len(content) > maxReadBytes {
+		err = fault.New(fault.Unsupported, "The file %q in pool %q is larger than %d bytes.", name, p.name, maxReadBytes)
+	}
+	return content, err
+}
