@@ -871,6 +871,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what a node's disks consist of
+         * @description Each file with what it lies on, down to the image, with sizes and with who else depends on it.
+         */
+        get: operations["get-node-chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a node of another one
+         * @description The clone has a UUID, MAC addresses and a cloud-init instance of its own. A linked clone shares what the source has written so far; that is kept as it is, and the source goes on in a new file over it. Of a running source it has the disk as it is at that moment, as after a power failure. Until its linked clones are deleted, the source cannot be.
+         */
+        post: operations["clone-node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/console/log": {
         parameters: {
             query?: never;
@@ -1621,6 +1661,33 @@ export interface components {
             /** @example vda */
             target: string;
         };
+        ChainFile: {
+            /**
+             * Format: int64
+             * @description What the file takes.
+             */
+            allocation: number;
+            /** @description What it lies on. */
+            base?: components["schemas"]["ChainFile"];
+            /**
+             * Format: int64
+             * @description What the guest sees.
+             */
+            capacity: number;
+            format?: string;
+            imageId?: string;
+            /**
+             * @description overlay and disk are written to, with and without a file below; snapshot is kept as it was, by an external snapshot or for clones; missing is gone from its pool; outside is in no pool, where libvirt tells no more.
+             * @enum {string}
+             */
+            kind: "overlay" | "disk" | "snapshot" | "image" | "seed" | "media" | "missing" | "outside";
+            /** @description On the host. */
+            path: string;
+            pool?: string;
+            /** @description Who else depends on it. */
+            usedBy: components["schemas"]["ImageUsers"];
+            volume?: string;
+        };
         "Change-passwordRequest": {
             current: string;
             /** @description At least 12 characters. */
@@ -1633,6 +1700,16 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role?: "admin" | "instructor" | "student" | "viewer";
+        };
+        CloneRequest: {
+            /**
+             * @description linked: its disks lie on the source's, at once. full: a copy of its own, made by a job while the source is off.
+             * @default linked
+             * @enum {string}
+             */
+            mode: "linked" | "full";
+            /** @description Of the new node. */
+            name: string;
         };
         CloudInit: {
             hostname?: string;
@@ -1712,6 +1789,14 @@ export interface components {
              */
             size: number;
             /** @example vdb */
+            target: string;
+        };
+        DiskChain: {
+            /** @enum {string} */
+            device: "disk" | "cdrom" | "floppy" | "lun";
+            /** @description What the guest writes to. */
+            file: components["schemas"]["ChainFile"];
+            /** @example vda */
             target: string;
         };
         EditedNode: {
@@ -2310,6 +2395,14 @@ export interface components {
             tags: string[];
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNCStruct"];
+        };
+        NodeChainsBody: {
+            /**
+             * Format: int64
+             * @description What the files take together that no other node depends on: what deleting the node frees, about.
+             */
+            allocation: number;
+            disks: components["schemas"]["DiskChain"][];
         };
         NodeConsoleStruct: {
             available: boolean;
@@ -4803,6 +4896,75 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-node-chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeChainsBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "clone-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloneRequest"];
+            };
+        };
+        responses: {
+            /** @description A linked clone */
+            201: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+            /** @description The job that makes a full clone */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
         };
