@@ -140,8 +140,8 @@ func newImageCommand() *cobra.Command {
 	var base, osType, host string
 	add := &cobra.Command{
 		Use:   "add FILE",
-		Short: "Put a qcow2 image into the images pool",
-		Long: "Puts a qcow2 image into the images pool, verified like an upload.\n" +
+		Short: "Put an image into the images pool",
+		Long: "Puts an image into the images pool, verified like an upload, and converted to qcow2 where it is in another format.\n" +
 			"With --base it becomes the base image of that id; one that is already there is left as it is.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -184,9 +184,24 @@ func addImage(ctx context.Context, a *app, out io.Writer, path string, u storage
 	if err != nil {
 		return err
 	}
+	if img.State == storagepool.Verifying {
+		c := storagepool.Conversion{ID: img.ID, Host: img.Host}
+		if err := a.storage.Convert(ctx, c, silent{}); err != nil {
+			return errors.Join(err, a.storage.UndoConversion(context.WithoutCancel(ctx), c))
+		}
+		if img, err = a.storage.Usable(img.Host, img.ID); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(out, "Image %s is ready: %s\n", img.ID, img.Path)
 	return err
 }
+
+// silent tells nobody of progress.
+type silent struct{}
+
+func (silent) Begin(string)          {}
+func (silent) Progress(int64, int64) {}
 
 // ready waits until a host's pools can be used. A host that cannot be reached
 // is an error at once: a command does not wait for it.

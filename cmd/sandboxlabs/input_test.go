@@ -45,13 +45,13 @@ func TestHostileImages(t *testing.T) {
 		content []byte
 		detail  string
 	}{
-		{"text", []byte("#!/bin/sh\necho I am a disk\n"), "not a qcow2 image"},
+		{"text", []byte("#!/bin/sh\necho I am a disk\n"), "no disk image"},
 		{"empty", nil, "the file is empty"},
 		{"signature alone", plain[:4], "its header is cut off after 4 bytes"},
 		{"half a header", plain[:100], "its header is cut off after 100 bytes"},
-		{"raw disk", make([]byte, 1<<20), "not a qcow2 image"},
-		{"VMDK", append([]byte("KDMV"), make([]byte, 4096)...), "seems to be a VMDK disk"},
-		{"gzip", []byte("\x1f\x8b\x08\x00 and so on"), "compressed with gzip"},
+		{"raw disk of zeros", make([]byte, 1<<20), "no disk image"},
+		{"VMDK", append([]byte("KDMV"), make([]byte, 4096)...), "its VMDK version is 0"},
+		{"gzip", []byte("\x1f\x8b\x08\x00 and so on"), "what gz has packed is damaged"},
 		{"backing file", l.qemuImage("1M", "-b", "/etc/passwd", "-F", "raw", "-u"), "it has a backing file"},
 		{"backing file, offset alone", patched(plain, 8, 8, 0x200), "it has a backing file"},
 		{"backing file, length alone", patched(plain, 16, 4, 11), "it has a backing file"},

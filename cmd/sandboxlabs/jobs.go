@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/sandboxlabs/sandboxlabs/images"
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
@@ -21,6 +23,16 @@ func (a *app) handleJobs() {
 	a.jobs.Handle(api.CloneJob, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
 	}, a.nodes.UndoClone))
+	a.jobs.Handle(api.ConvertJob, kindOf(a.storage.Convert, a.storage.UndoConversion))
+	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
+		_, err := a.jobs.Start(ctx, job.Request{
+			Kind: api.ConvertJob, Owner: c.Owner, Target: job.Target{Type: string(access.Image), ID: c.ID, Host: c.Host}, Args: c, Single: true,
+		})
+		if fault.CodeOf(err) == fault.JobExists {
+			err = nil
+		}
+		return err
+	})
 }
 
 // kindOf makes a kind of job of work that takes arguments of one type.

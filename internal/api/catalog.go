@@ -15,6 +15,10 @@ import (
 // arguments are a storagepool.Pull.
 const PullJob = "image.pull"
 
+// ConvertJob is the kind of the jobs that unpack and convert what was uploaded;
+// their arguments are a storagepool.Conversion.
+const ConvertJob = "image.convert"
+
 // CatalogEntry is an image of the catalogue on the wire.
 type CatalogEntry struct {
 	ID           string `json:"id" doc:"Also of the base image that it becomes."`

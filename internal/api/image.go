@@ -25,31 +25,32 @@ import (
 
 // Image is an image on the wire.
 type Image struct {
-	ID          string    `json:"id"`
-	Name        string    `json:"name" doc:"The same as id: what customImageName and baseImage take."`
-	DisplayName string    `json:"displayName"`
-	Description string    `json:"description"`
-	Tags        []string  `json:"tags"`
-	Type        string    `json:"type" enum:"base,custom"`
-	Format      string    `json:"format"`
-	State       string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified"`
-	Reason      string    `json:"reason,omitempty" doc:"Why it cannot be used."`
-	Size        int64     `json:"size" doc:"Bytes of the file."`
-	VirtualSize int64     `json:"virtualSize" doc:"Bytes of the disk that a guest sees."`
-	SHA256      string    `json:"sha256,omitempty" doc:"Of the file as it was uploaded, in hex."`
-	Path        string    `json:"path" doc:"On the host."`
-	Host        string    `json:"host"`
-	OSType      string    `json:"osType,omitempty"`
-	Owner       string    `json:"owner,omitempty"`
-	Access      string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
-	UsedBy      int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
-	Created     time.Time `json:"created"`
+	ID           string    `json:"id"`
+	Name         string    `json:"name" doc:"The same as id: what customImageName and baseImage take."`
+	DisplayName  string    `json:"displayName"`
+	Description  string    `json:"description"`
+	Tags         []string  `json:"tags"`
+	Type         string    `json:"type" enum:"base,custom"`
+	Format       string    `json:"format"`
+	SourceFormat string    `json:"sourceFormat,omitempty" doc:"Of the file as it came, such as vmdk or raw.xz. It was converted to format."`
+	State        string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified"`
+	Reason       string    `json:"reason,omitempty" doc:"Why it cannot be used."`
+	Size         int64     `json:"size" doc:"Bytes of the file."`
+	VirtualSize  int64     `json:"virtualSize" doc:"Bytes of the disk that a guest sees."`
+	SHA256       string    `json:"sha256,omitempty" doc:"Of the file as it was uploaded, in hex."`
+	Path         string    `json:"path" doc:"On the host."`
+	Host         string    `json:"host"`
+	OSType       string    `json:"osType,omitempty"`
+	Owner        string    `json:"owner,omitempty"`
+	Access       string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
+	UsedBy       int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
+	Created      time.Time `json:"created"`
 }
 
 // image is an image as somebody sees it.
 func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
-		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, State: string(i.State), Reason: i.Reason,
+		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
 		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: i.Owner,
 		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
 	}
@@ -108,15 +109,17 @@ func (s *Server) registerImages() {
 	// The body of an upload is a stream: huma would read all of it first.
 	s.echo.POST("/api/images/custom", s.uploadImage)
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "upload-image", Method: http.MethodPost, Path: "/api/images/custom", Summary: "Upload a qcow2 image", Tags: []string{"images"},
-		Description: "One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`.",
+		OperationID: "upload-image", Method: http.MethodPost, Path: "/api/images/custom", Summary: "Upload an image", Tags: []string{"images"},
+		Description: "One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. " +
+			"A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, xz or zstd, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 			Type: "object", Required: []string{"image"}, Properties: map[string]*huma.Schema{
-				"image":  {Type: "string", Format: "binary", Description: "The qcow2 file."},
+				"image":  {Type: "string", Format: "binary", Description: "The file."},
 				"osType": {Type: "string"}, "sha256": {Type: "string"}, "host": {Type: "string"},
 			},
 		}}}},
 		Responses: map[string]*huma.Response{
+			"202":     {Description: "Accepted: the image is verifying, until a job has converted it", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Uploaded](s.huma, "Uploaded")}}},
 			"201":     {Description: "Created", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Uploaded](s.huma, "Uploaded")}}},
 			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}},
 		},
@@ -190,7 +193,11 @@ func (s *Server) uploadImage(c echo.Context) error {
 				return err
 			}
 			c.Response().Header().Set(echo.HeaderLocation, "/api/images/"+img.ID)
-			return c.JSON(http.StatusCreated, Uploaded{Success: true, Image: s.image(rights, img)})
+			status := http.StatusCreated
+			if img.State == storagepool.Verifying { // a job converts it
+				status = http.StatusAccepted
+			}
+			return c.JSON(status, Uploaded{Success: true, Image: s.image(rights, img)})
 		}
 		if err := readField(part, &up); err != nil {
 			return err

@@ -133,7 +133,7 @@ func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, chec
 		}
 		return nil, errors.Join(s.keepHead(ctx, row, head), readErr)
 	}
-	format, err := recognise(head)
+	format, err := recogniseIncoming(head)
 	if err != nil {
 		if check != nil { // the bytes may be damaged: then the client sends them again
 			if _, copyErr := io.Copy(io.Discard, r); copyErr != nil {
@@ -189,7 +189,7 @@ type writing struct {
 
 // make makes the volume, which must not be there unless an earlier attempt made it.
 func (w *writing) make(ctx context.Context) error {
-	name := volumeOf(w.row.ID, w.row.Format)
+	name := w.row.firstVolume()
 	tried := w.row.Volume != ""
 	if tried {
 		if err := dropVolume(w.pool, w.row.Volume); err != nil {
@@ -201,12 +201,14 @@ func (w *writing) make(ctx context.Context) error {
 	if err := w.s.saveUpload(ctx, *w.row); err != nil {
 		return err
 	}
-	err := w.s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.row.Host, w.row.ID).Update("volume", name).Error
-	if err != nil {
-		return err
+	var err error
+	if usedAsIs(w.row.Format) {
+		err = w.s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.row.Host, w.row.ID).Update("volume", name).Error
+		if err != nil {
+			return err
+		}
 	}
-	// QEMU reads a base image as another user than its owner.
-	w.vol, err = makeEmpty(w.pool, name, "0644")
+	w.vol, err = makeEmpty(w.pool, name, imageMode)
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) && !tried {
 		w.row.Volume = "" // somebody else's: it is not ours to remove
 		return errors.Join(volumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
@@ -216,6 +218,10 @@ func (w *writing) make(ctx context.Context) error {
 	}
 	return nil
 }
+
+// imageMode is that of the files of images: QEMU reads a base image as another user
+// than its owner.
+const imageMode = "0644"
 
 // makeEmpty makes an empty volume. It is declared as raw, so that libvirt makes a
 // file that grows with what comes. mode is that of the file, empty for libvirt's

@@ -49,6 +49,7 @@ type Image struct {
 	DisplayName  string
 	OSType       string
 	Format       string // as found in its own first bytes: QCOW2 or ISO
+	SourceFormat string // of the file as it came, such as "vmdk" or "raw.xz"; empty when not known
 	Description  string
 	Tags         string // one on each line
 	State        ImageState
@@ -123,6 +124,9 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 	}
 	if img.State == Uploading {
 		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)
+	}
+	if img.State == Verifying {
+		return fault.New(fault.ImageInUse, "Image %q is being verified or converted. Wait for that, or cancel its job.", id)
 	}
 	err = s.alone(ctx, img, func(ctx context.Context) error {
 		if img.Path != "" {
@@ -332,7 +336,7 @@ func (r streamReader) Read(p []byte) (int, error) {
 func (r record) image() Image {
 	return Image{
 		Host: r.Host, ID: r.ID, Type: r.Type, DisplayName: r.DisplayName, OSType: r.OSType, State: ImageState(r.State),
-		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created, Format: r.Format, Description: r.Description, Tags: r.Tags,
+		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created, Format: r.Format, SourceFormat: r.SourceFormat, Description: r.Description, Tags: r.Tags,
 	}
 }
 

@@ -43,7 +43,7 @@ type incoming struct {
 	Host     string `gorm:"primaryKey;type:varchar(255)"`
 	Owner    string `gorm:"type:varchar(255);not null"`
 	Volume   string `gorm:"type:varchar(255);not null"` // empty until its name is decided: when the first bytes told the format
-	Format   string `gorm:"type:varchar(16);not null"`
+	Format   string `gorm:"type:varchar(16);not null"`  // of the file as it comes; of one that is packed, how
 	Size     int64  `gorm:"not null"`
 	Offset   int64  `gorm:"column:stored;not null"`
 	Head     []byte // the first bytes, as long as they are too few to be judged
@@ -56,6 +56,11 @@ type incoming struct {
 	Complete bool      `gorm:"not null"`
 	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Ended
 	Expires  time.Time `gorm:"not null"`
+	// Result is the volume that is made of what came, from when it may be there;
+	// empty where what came is the image.
+	Result string `gorm:"type:varchar(255);not null;default:''"`
+	// Pulled is set where a job fetches the file: the same job converts it.
+	Pulled bool `gorm:"not null;default:false"`
 }
 
 func (incoming) TableName() string { return "uploads" }
@@ -86,6 +91,20 @@ func uploadMigrations() []*gormigrate.Migration {
 			return tx.Migrator().CreateTable(&uploads{})
 		},
 		Rollback: func(tx *gorm.DB) error { return tx.Migrator().DropTable("uploads") },
+	}, {
+		ID: "2026112501_converted_uploads",
+		Migrate: func(tx *gorm.DB) error {
+			type uploads struct {
+				Result string `gorm:"type:varchar(255);not null;default:''"`
+				Pulled bool   `gorm:"not null;default:false"`
+			}
+			for _, column := range []string{"Result", "Pulled"} {
+				if err := tx.Migrator().AddColumn(&uploads{}, column); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	}}
 }
 
@@ -141,7 +160,7 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	rec := s.newRecord(h.Name(), u)
 	row := incoming{
 		ID: rec.ID, Host: rec.Host, Owner: u.Owner, Size: u.SizeBytes, SHA256: u.SHA256, Metadata: string(text), Once: once,
-		Expires: time.Now().Add(uploadExpiry),
+		Expires: time.Now().Add(uploadExpiry), Pulled: u.pulled,
 	}
 	if once {
 		row.Holder = s.o.Intents.Holder()
@@ -329,10 +348,8 @@ func (s *Service) unmark(key string) {
 // discard removes an upload with all that came of it, volume first: while the
 // record is there, the volume is not taken for somebody else's.
 func (s *Service) discard(ctx context.Context, row incoming) error {
-	if row.Volume != "" {
-		if err := s.deleteVolume(ctx, row.Host, imagesRole, row.Volume); err != nil {
-			return err
-		}
+	if err := s.deleteVolumes(ctx, row); err != nil {
+		return err
 	}
 	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Where("state IN ?", []ImageState{Uploading, Verifying}).Delete(&record{Host: row.Host, ID: row.ID}).Error; err != nil {

@@ -28,7 +28,7 @@ func isISO(head []byte) bool {
 // and answers fault.ImageUnsafe with a reason when it makes no sense.
 func ParseISO(head []byte) (ISOFile, error) {
 	if !isISO(head) {
-		return ISOFile{}, unsafe("it is no ISO file: %s", describe(head))
+		return ISOFile{}, unsafe("it is no ISO file: %s", describe(head, "it does not begin with an ISO file system"))
 	}
 	d := head[isoDescriptor:]
 	le := binary.LittleEndian

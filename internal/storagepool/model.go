@@ -26,6 +26,8 @@ type record struct {
 	Format      string `gorm:"type:varchar(16)"`
 	Description string `gorm:"type:text"`
 	Tags        string `gorm:"type:text"` // one on each line
+	// SourceFormat is what came: "vmdk", "raw.xz". Empty where it is not known.
+	SourceFormat string `gorm:"type:varchar(16)"`
 }
 
 func (record) TableName() string { return "images" }
@@ -65,6 +67,14 @@ func Migrations() []*gormigrate.Migration {
 				}
 			}
 			return nil
+		},
+	}, {
+		ID: "2026112502_image_sources",
+		Migrate: func(tx *gorm.DB) error {
+			type images struct {
+				SourceFormat string `gorm:"type:varchar(16)"`
+			}
+			return tx.Migrator().AddColumn(&images{}, "SourceFormat")
 		},
 	}}, uploadMigrations()...)
 }

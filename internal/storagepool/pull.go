@@ -158,7 +158,7 @@ func (s *Service) beginPull(ctx context.Context, e CatalogEntry, p Pull, progres
 	if err := body.Close(); err != nil && ctx.Err() != nil {
 		return Incoming{}, ctx.Err()
 	}
-	up := Upload{Host: p.Host, FileName: path.Base(e.URL), OSType: e.OSType, Owner: p.Owner, SizeBytes: body.SizeBytes, BaseID: e.ID}
+	up := Upload{Host: p.Host, FileName: path.Base(e.URL), OSType: e.OSType, Owner: p.Owner, SizeBytes: body.SizeBytes, BaseID: e.ID, pulled: true}
 	keep := map[string]string{pullVersion: body.Version}
 	if digest.IsSHA512() {
 		keep[pullSHA512] = string(digest)
@@ -217,6 +217,9 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) err
 			}
 		}
 		err = s.FinishUpload(ctx, p.Host, p.ID)
+	}
+	if err == nil {
+		err = s.Convert(ctx, Conversion{ID: p.ID, Host: p.Host}, progress)
 	}
 	for err == nil || fault.CodeOf(err) == fault.UploadBusy {
 		if err = pause(ctx, verdictInterval); err == nil {

@@ -137,7 +137,7 @@ func lastInUse(block []byte, countBits int64) (index int64, found bool) {
 // are looked at.
 func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if !bytes.HasPrefix(head, []byte(qcow2Magic)) {
-		return Qcow2{}, unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head))
+		return Qcow2{}, unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin with the qcow2 signature"))
 	}
 	if len(head) < v2HeaderBytes {
 		return Qcow2{}, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
@@ -281,54 +281,6 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 		return nil // they fill the cluster to its last byte
 	}
 	return unsafe("its header extensions run past the first %d bytes", end)
-}
-
-// signatures are what files of other kinds begin with.
-var signatures = []struct {
-	offset int
-	text   string
-	disk   bool
-	what   string
-}{
-	{0, qcow2Magic, true, "it is a qcow2 disk"},
-	{0, "QED\x00", true, "it seems to be a QED disk"},
-	{0, "KDMV", true, "it seems to be a VMDK disk"},
-	{0, "COWD", true, "it seems to be a VMDK disk"},
-	{0, "# Disk DescriptorFile", true, "it seems to be the descriptor of a VMDK disk, which names other files"},
-	{0, "vhdxfile", true, "it seems to be a VHDX disk"},
-	{0, "conectix", true, "it seems to be a VHD disk"},
-	{0, "WithoutFreeSpace", true, "it seems to be a Parallels disk"},
-	{0, "WithouFreSpacExt", true, "it seems to be a Parallels disk"},
-	{0, "Bochs Virtual HD Image", true, "it seems to be a Bochs disk"},
-	{0, "LUKS\xba\xbe", true, "it is encrypted with LUKS"},
-	{0x40, "\x7f\x10\xda\xbe", true, "it seems to be a VDI disk"},
-	{0, "\x1f\x8b", false, "it is compressed with gzip; unpack it first"},
-	{0, "\xfd7zXZ", false, "it is compressed with xz; unpack it first"},
-	{0, "\x28\xb5\x2f\xfd", false, "it is compressed with zstd; unpack it first"},
-	{isoDescriptor + 1, "CD001", false, "it seems to be an ISO file"},
-}
-
-// isDisk tells whether a file begins as a disk of a format with a header.
-func isDisk(head []byte) bool {
-	for _, s := range signatures {
-		if s.disk && len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.text)) {
-			return true
-		}
-	}
-	return false
-}
-
-// describe names what a file seems to be, for the message that refuses it.
-func describe(head []byte) string {
-	if len(head) == 0 {
-		return "the file is empty"
-	}
-	for _, s := range signatures {
-		if len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.text)) {
-			return s.what
-		}
-	}
-	return "it does not begin with the qcow2 signature"
 }
 
 func unsafe(format string, args ...any) error {

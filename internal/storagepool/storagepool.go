@@ -68,6 +68,10 @@ type Service struct {
 	admitting sync.Mutex // held from the look at the room in a pool until an upload is promised some of it
 
 	lastMilli int64 // see uniqueMilli
+
+	unpacking chan struct{} // one slot: who holds it unpacks a file
+
+	startConversion func(context.Context, Conversion) error // see ConvertBy
 }
 
 // library is what is known of one host's pools.
@@ -83,6 +87,8 @@ type library struct {
 
 	dirty     chan struct{} // one slot: the pools are to be read now
 	completed chan struct{} // one slot: an upload is to be verified now
+
+	converting chan struct{} // one slot: who holds it has libvirt convert a volume
 
 	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
 	logsLooked time.Time     // when the last such reading began
@@ -113,10 +119,10 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}}
+	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, unpacking: make(chan struct{}, 1)}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), converting: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
 		}
 	}

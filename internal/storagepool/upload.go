@@ -31,12 +31,15 @@ type Upload struct {
 	// Recorded is called when the upload is on record: UploadsOf shows it then. It
 	// may be nil.
 	Recorded func()
+
+	pulled bool // it is sent by a job of our own; see Pull
 }
 
 // Receive streams an image from r, to its end, into a volume of the images pool.
 // Nothing is written before the first bytes were found safe; memory use does not
 // depend on the image's size. An upload that fails, or is cut off, leaves nothing
-// behind; neither does a crash of the service.
+// behind; neither does a crash of the service. An image that is to be unpacked or
+// converted is returned as Verifying: see Convert.
 //
 // Errors: fault.ImageUnsafe, ImageTooLarge, StorageFull, UploadIncomplete (r
 // failed), Invalid (digest), PoolUnavailable, HostUnreachable.
@@ -45,7 +48,14 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 	if err != nil {
 		return Image{}, err
 	}
-	defer s.unmark(row.key())
+	defer func() {
+		if row.Once {
+			s.unmark(row.key())
+		} else { // it is converted by whoever takes it up
+			s.letGo(ctx, row)
+			s.wakeVerifier(row.Host)
+		}
+	}()
 	if err := s.receive(ctx, &row, r); err != nil {
 		ctx, cancel := cleanup(ctx)
 		defer cancel()
@@ -66,6 +76,9 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 	}
 	if err := s.complete(ctx, row); err != nil {
 		return err
+	}
+	if !usedAsIs(row.Format) {
+		return nil
 	}
 	if err := s.inspectUpload(ctx, *row); err != nil {
 		return err
@@ -115,7 +128,7 @@ func (s *Service) newRecord(host string, u Upload) record {
 		State: string(Uploading), Owner: u.Owner, Created: now,
 	}
 	format := QCOW2
-	if strings.HasSuffix(strings.ToLower(u.FileName), "."+ISO) {
+	if isoName.MatchString(u.FileName) {
 		format = ISO // the name only: what it is, its first bytes tell
 	}
 	rec.Volume = fmt.Sprintf("%s_%d.%s", stem, s.uniqueMilli(now), format)
@@ -147,8 +160,9 @@ func (s *Service) uniqueMilli(now time.Time) int64 {
 }
 
 var (
+	isoName      = regexp.MustCompile(`(?i)\.iso(\.(gz|xz|zst))?$`)
 	unsafeInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-	extensions   = regexp.MustCompile(`(?i)(\.(qcow2?|img|iso))+$`)
+	extensions   = regexp.MustCompile(`(?i)(\.(qcow2?|img|iso|raw|vmdk|vdi|vhdx?|gz|xz|zst))+$`)
 )
 
 // safeStem makes a volume name's first part from a client's file name: no path,

@@ -13,24 +13,6 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The formats of images, as libvirt names them too.
-const (
-	QCOW2 = "qcow2"
-	ISO   = "iso" // an ISO 9660 file system: installation media
-)
-
-// recognise tells a file's format by its first bytes alone, HeaderBytes of them
-// or the whole file, and answers fault.ImageUnsafe when that format is not taken
-// or its header not safe.
-func recognise(head []byte) (format string, err error) {
-	if isISO(head) {
-		_, err = ParseISO(head)
-		return ISO, err
-	}
-	_, err = ParseQcow2(head, MaxVirtualBytes)
-	return QCOW2, err
-}
-
 // FinishUpload has an upload verified whose last byte has come; until then its
 // image is shown as verifying. It answers fault.UploadIncomplete when bytes are
 // missing, and fault.Invalid when the file's digest is not the expected one:
@@ -71,8 +53,14 @@ func (s *Service) complete(ctx context.Context, row *incoming) error {
 	}
 	next := *row
 	next.Complete, next.SHA256 = true, digest
+	values := map[string]any{"state": Verifying, "sha256": digest}
+	if usedAsIs(row.Format) {
+		values["format"], values["source_format"] = row.Format, row.Format
+	} else {
+		next.Once, next.Size = false, row.Offset // a job takes it from here
+	}
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		err := tx.Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(map[string]any{"state": Verifying, "sha256": digest, "format": row.Format}).Error
+		err := tx.Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(values).Error
 		if err != nil {
 			return err
 		}
@@ -98,7 +86,7 @@ func (s *Service) reject(ctx context.Context, row incoming, reason string) error
 	if err != nil {
 		return fmt.Errorf("record why the image %s is refused: %w", row.ID, err)
 	}
-	if err := s.deleteVolume(ctx, row.Host, imagesRole, row.Volume); err != nil {
+	if err := s.deleteVolumes(ctx, row); err != nil {
 		return err
 	}
 	return s.conclude(ctx, row, map[string]any{"state": Rejected})
@@ -170,24 +158,37 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer func() { release() }()
 	if !row.Complete { // the service was killed behind the last byte
 		err = s.complete(ctx, &row)
+	}
+	if err == nil && !usedAsIs(row.Format) {
+		release()
+		release = func() {}
+		return s.convertLater(ctx, row)
 	}
 	if err == nil {
 		err = s.inspectUpload(ctx, row)
 	}
-	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		err = unsafe("another program removed its volume while it was verified. Upload it again")
-	}
-	var refused *fault.Error
-	if errors.As(err, &refused) && (refused.Code == fault.ImageUnsafe || refused.Code == fault.Invalid) {
-		return s.reject(ctx, row, refused.Message)
+	if reason, refused := verdict(err); refused {
+		return s.reject(ctx, row, reason)
 	}
 	if err != nil {
 		return err
 	}
 	return s.accept(ctx, row)
+}
+
+// verdict tells whether an error says that an image is not to be used, and why.
+func verdict(err error) (reason string, refused bool) {
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		err = unsafe("another program removed its volume while it was verified. Upload it again")
+	}
+	var f *fault.Error
+	if errors.As(err, &f) && (f.Code == fault.ImageUnsafe || f.Code == fault.Invalid) {
+		return f.Message, true
+	}
+	return "", false
 }
 
 // inspectUpload looks into the volume of a complete upload. What is stored is what

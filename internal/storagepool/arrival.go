@@ -1,0 +1,402 @@
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// What an upload that is converted has in the images pool beside its result. Names
+// that begin with a dot are never images.
+const (
+	sourcePrefix   = ".source-"   // the file as it came
+	unpackedPrefix = ".unpacked-" // what was packed in it
+	flatPrefix     = ".flat-"     // the disk that was in that, of a format that libvirt does not know
+)
+
+// Conversion is an upload whose file is to be unpacked, or converted to qcow2.
+type Conversion struct {
+	ID    string `json:"id"`
+	Host  string `json:"host"`
+	Owner string `json:"owner"`
+}
+
+// ConvertBy has start begin the conversions that uploads turn out to need, as
+// Convert and UndoConversion do them. It is called with the same one again and
+// again until that has ended. Call it before Run.
+func (s *Service) ConvertBy(start func(context.Context, Conversion) error) { s.startConversion = start }
+
+// convertLater has an upload converted that is complete, unless that is for others
+// to do.
+func (s *Service) convertLater(ctx context.Context, row incoming) error {
+	if row.Pulled || s.startConversion == nil {
+		return nil
+	}
+	return s.startConversion(ctx, Conversion{ID: row.ID, Host: row.Host, Owner: row.Owner})
+}
+
+// firstVolume names the volume that takes what comes.
+func (u incoming) firstVolume() string {
+	if usedAsIs(u.Format) {
+		return volumeOf(u.ID, u.Format)
+	}
+	return sourcePrefix + u.ID
+}
+
+// deleteVolumes removes all that an upload has in the pool.
+func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
+	volumes := []string{row.Volume, row.Result}
+	if !usedAsIs(row.Format) {
+		volumes = append(volumes, unpackedPrefix+row.ID, flatPrefix+row.ID)
+	}
+	for _, name := range volumes {
+		if name == "" {
+			continue
+		}
+		if err := s.deleteVolume(ctx, row.Host, imagesRole, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Convert makes an image of a complete upload whose file cannot be used as it is:
+// it looks at all of the file's own tables, unpacks it, has libvirt convert it to
+// qcow2, and verifies the result like any image. Only then is the image ready, and
+// what came is removed. Another call goes on after a crash. Uploads that need none
+// of this are left alone.
+//
+// Errors that may pass: fault.HostUnreachable, PoolUnavailable. Others:
+// ImageUnsafe (the image is rejected), StorageFull, NotFound.
+func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) error {
+	if err := s.Prepare(ctx, c.Host); err != nil {
+		return err
+	}
+	row, release, err := s.hold(ctx, c.Host, c.ID)
+	for fault.CodeOf(err) == fault.UploadBusy { // somebody looks whether it is to be converted
+		if err := pause(ctx, verdictInterval); err != nil {
+			return err
+		}
+		row, release, err = s.hold(ctx, c.Host, c.ID)
+	}
+	if err != nil {
+		if img, gone := s.Image(c.Host, c.ID); fault.CodeOf(err) == fault.NotFound && gone == nil && img.State == Ready {
+			return nil // an attempt before this one came so far
+		}
+		return err
+	}
+	defer release()
+	if usedAsIs(row.Format) {
+		return nil
+	}
+	ready, err := s.isReady(ctx, row)
+	if err == nil && !ready {
+		err = s.convertUpload(ctx, &row, progress)
+	}
+	if reason, refused := verdict(err); refused {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return errors.Join(fault.New(fault.ImageUnsafe, "%s", reason), s.reject(ctx, row, reason), s.refresh(ctx, row.Host, false))
+	}
+	if err != nil {
+		return err
+	}
+	// From here on the image is ready, whatever happens to what is left of the file.
+	row.Result = ""
+	if err := s.deleteVolumes(ctx, row); err != nil {
+		return err
+	}
+	if err := s.o.DB.WithContext(ctx).Delete(&row).Error; err != nil {
+		return fmt.Errorf("end the upload %s: %w", row.ID, err)
+	}
+	return s.refresh(ctx, row.Host, true)
+}
+
+// isReady tells whether the image of an upload is ready already.
+func (s *Service) isReady(ctx context.Context, row incoming) (bool, error) {
+	var n int64
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND state = ?", row.Host, row.ID, Ready).Count(&n).Error
+	return n > 0, err
+}
+
+// UndoConversion gives up an upload that was to be converted, with its image unless
+// that is ready.
+func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
+	row, release, err := s.hold(ctx, c.Host, c.ID)
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.discard(ctx, row)
+}
+
+// convertUpload makes the image's volume and notes that it is ready.
+func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Progress) error {
+	from, format, packing := row.Volume, row.Format, ""
+	if isPacking(row.Format) {
+		packing = row.Format
+		var err error
+		if from, format, err = s.unpack(ctx, row, progress); err != nil {
+			return err
+		}
+	}
+	if usedAsIs(format) {
+		return s.finishConversion(ctx, *row, format, packing)
+	}
+	dataBytes, source, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
+	if err != nil {
+		return err
+	}
+	if source == vhdxFormat || source != format {
+		if from, err = s.flatten(ctx, row, from, source, progress); err != nil {
+			return err
+		}
+		format = rawFormat
+	}
+	if err := s.beginResult(ctx, row, QCOW2); err != nil {
+		return err
+	}
+	err = s.withPool(ctx, row.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return checkRoom(lp, p.name, dataBytes)
+	})
+	if err != nil {
+		return err
+	}
+	err = s.convert(ctx, conversion{host: row.Host, role: imagesRole, from: from, format: format, to: row.Result, dataBytes: dataBytes}, progress)
+	if err != nil {
+		return err
+	}
+	return s.finishConversion(ctx, *row, source, packing)
+}
+
+// beginResult notes what the volume of the image will be, and removes what an
+// attempt before this one has made of it.
+func (s *Service) beginResult(ctx context.Context, row *incoming, format string) error {
+	name := volumeOf(row.ID, format)
+	if row.Result != name {
+		next := *row
+		next.Result = name
+		rec := record{Host: row.Host, Type: Base, Volume: name} // whose names others may have used, too
+		if err := s.mustBeFree(ctx, rec); err != nil {
+			return err
+		}
+		if err := s.saveUpload(ctx, next); err != nil {
+			return err
+		}
+		*row = next
+	}
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Update("volume", name).Error
+	if err != nil {
+		return err
+	}
+	return s.deleteVolume(ctx, row.Host, imagesRole, name)
+}
+
+// finishConversion verifies the volume that was made, and says that its image is
+// ready.
+func (s *Service) finishConversion(ctx context.Context, row incoming, source, packing string) error {
+	// libvirt made it in another pool: see openWork.
+	if err := s.refresh(ctx, row.Host, true); err != nil {
+		return err
+	}
+	format, err := s.inspect(ctx, row.Host, row.Result)
+	if err != nil {
+		return err
+	}
+	if packing != "" {
+		source += "." + packing
+	}
+	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).
+		Updates(map[string]any{"state": Ready, "reason": "", "format": format, "source_format": source}).Error
+}
+
+// inspectSource looks at all of the tables of a disk that is to be converted. It
+// returns at most how many bytes of data are in it, and its format: a raw one may
+// turn out to be a VHD disk of fixed size. Nothing else has opened it before.
+func (s *Service) inspectSource(ctx context.Context, host, role, volume, format string) (dataBytes int64, source string, err error) {
+	err = s.withVolume(ctx, host, role, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+		head, err := readPart(conn, vol, 0, HeaderBytes)
+		if err != nil {
+			return err
+		}
+		d, err := parseDisk(head)
+		if err != nil {
+			return err
+		}
+		if source = d.format(); source != format {
+			return unsafe("its first bytes have changed: it was a %s file, and is a %s file", format, source)
+		}
+		size, err := fileBytes(vol)
+		if err != nil {
+			return err
+		}
+		read := partsOf(ctx, conn, vol)
+		if source == rawFormat {
+			fixed, err := fixedVHD(size, read)
+			if err != nil {
+				return err
+			}
+			if fixed {
+				source, size = vhdFormat, size-vhdFooterBytes
+			}
+		}
+		if _, dataBytes, err = d.verify(size, read); err != nil || d.format() != rawFormat {
+			return err
+		}
+		info, err := vol.GetInfo() // what holes leave of it
+		if err == nil {
+			dataBytes = min(dataBytes, int64(info.Allocation)) //nolint:gosec // bytes of a real file
+		}
+		return err
+	})
+	return dataBytes, source, err
+}
+
+// flatten makes a raw disk of one that libvirt would take for a raw one as it is.
+func (s *Service) flatten(ctx context.Context, row *incoming, from, source string, progress Progress) (volume string, err error) {
+	volume = flatPrefix + row.ID
+	progress.Begin("unpacking")
+	return volume, s.withVolume(ctx, row.Host, imagesRole, from, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+		size, err := fileBytes(vol)
+		if err != nil {
+			return err
+		}
+		read := partsOf(ctx, conn, vol)
+		if source == vhdxFormat {
+			v, err := loadVHDX(size, read)
+			if err != nil {
+				return err
+			}
+			return s.fill(ctx, row.Host, volume, &counting{r: v.reader(read), total: v.virtual, progress: progress})
+		}
+		size -= vhdFooterBytes // fixedVHD has found one
+		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
+			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
+		})
+	})
+}
+
+// unpack makes a volume of what is packed in an upload's file: the image's own
+// where that can be used as it is.
+func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) (volume, format string, err error) {
+	select { // what a packing keeps in memory is large
+	case s.unpacking <- struct{}{}:
+		defer func() { <-s.unpacking }()
+	case <-ctx.Done():
+		return "", "", ctx.Err()
+	}
+	progress.Begin("unpacking")
+	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+		size, err := fileBytes(vol)
+		if err != nil {
+			return err
+		}
+		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
+			in := &failing{r: &counting{r: r, total: size, progress: progress}}
+			volume, format, err = s.unpackFrom(ctx, row, in)
+			if in.err != nil { // the packing's reader may say that the file is damaged
+				return in.err
+			}
+			return err
+		})
+	})
+	return volume, format, err
+}
+
+// unpackFrom reads a packed file.
+func (s *Service) unpackFrom(ctx context.Context, row *incoming, r io.Reader) (volume, format string, err error) {
+	packing := row.Format
+	d, err := newUnpacker(packing, r)
+	if err != nil {
+		return "", "", errUnpack(packing, err)
+	}
+	defer func() { _ = d.Close() }()
+	head := make([]byte, HeaderBytes)
+	n, err := io.ReadFull(d, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", "", errUnpack(packing, err)
+	}
+	// The end of what is within, and a file that was cut off, read the same here; the
+	// next read tells them apart.
+	head = head[:n]
+	if nested := packingOf(head); nested != "" {
+		return "", "", errNested(nested)
+	}
+	if format, err = recogniseDisk(head); err != nil {
+		return "", "", err
+	}
+	volume = unpackedPrefix + row.ID
+	if usedAsIs(format) {
+		if err := s.beginResult(ctx, row, format); err != nil {
+			return "", "", err
+		}
+		volume = row.Result
+	}
+	return volume, format, s.fill(ctx, row.Host, volume, &unpacked{d: d, head: head, packing: packing})
+}
+
+// unpacked is what is within a packed file, from its first byte.
+type unpacked struct {
+	d       io.Reader
+	head    []byte // that was read of it
+	packing string
+	given   int64
+}
+
+// Read answers fault.ImageUnsafe for a file that is damaged, or holds more than any
+// disk has.
+func (u *unpacked) Read(p []byte) (n int, err error) {
+	if len(u.head) > 0 {
+		n = copy(p, u.head)
+		u.head = u.head[n:]
+	} else if n, err = u.d.Read(p); err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return n, errUnpack(u.packing, err)
+	}
+	if u.given += int64(n); u.given > MaxVirtualBytes {
+		return n, unsafe("what is packed in it is larger than the limit of %d bytes", int64(MaxVirtualBytes))
+	}
+	return n, err
+}
+
+// failing keeps the error of what it reads.
+type failing struct {
+	r   io.Reader
+	err error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
+}
+
+// readAll gives f the first size bytes of a volume as a stream.
+func readAll(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol, size int64, f func(io.Reader) error) error {
+	stream, err := conn.NewStream(0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Free() }()
+	if err := vol.Download(stream, 0, uint64(size), 0); err != nil { //nolint:gosec // not negative
+		return err
+	}
+	if err := f(untilDone{ctx, streamReader{stream}}); err != nil {
+		_ = stream.Abort() // its error would only repeat ours
+		return err
+	}
+	return stream.Finish()
+}
+
+func isPacking(format string) bool {
+	return format == gzipPacking || format == xzPacking || format == zstdPacking
+}

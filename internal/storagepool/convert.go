@@ -1,0 +1,319 @@
+package storagepool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+const (
+	// convertInterval is how often a conversion is looked at.
+	convertInterval = 300 * time.Millisecond
+	// workPause is how long a pool that is still busy is left alone.
+	workPause = 500 * time.Millisecond
+)
+
+// conversion is one volume that libvirt makes of another one, in qcow2 format and
+// without what that one lies on.
+type conversion struct {
+	host       string
+	role, from string // the volume, and the pool that it is in
+	// format is what the volume was found to be. libvirt must see the same in it:
+	// it is told to QEMU, which guesses nothing.
+	format string
+	to     string // in the images pool; it is not there
+	// dataBytes is about how much the new volume will hold, for the progress.
+	dataBytes int64
+}
+
+// convert has libvirt do a conversion. libvirt cannot be told to stop: when ctx
+// ends, convert returns as soon as the new volume can be seen; it is removed when
+// libvirt is done with it, unless it was removed before. One host does one
+// conversion at a time.
+func (s *Service) convert(ctx context.Context, c conversion, progress Progress) error {
+	lib, err := s.library(c.host)
+	if err != nil {
+		return err
+	}
+	progress.Begin("waiting")
+	select {
+	case lib.converting <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	progress.Begin("converting")
+	progress.Progress(0, c.dataBytes)
+	done := make(chan error, 1)
+	// It ends when libvirt's call does. The process may end before: libvirt goes on
+	// alone, and the next attempt waits for that.
+	go func() {
+		defer func() { <-lib.converting }()
+		done <- s.o.Hosts.Dial(context.WithoutCancel(ctx), c.host, func(conn *libvirt.Connect) error {
+			return s.convertOn(ctx, conn, c)
+		})
+	}()
+	tick := time.NewTicker(convertInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err == nil {
+				progress.Progress(c.dataBytes, c.dataBytes)
+			}
+			return err
+		case <-tick.C:
+		}
+		made, err := s.convertedBytes(context.WithoutCancel(ctx), c)
+		if err == nil {
+			progress.Progress(min(made, c.dataBytes), c.dataBytes)
+		}
+		if ctx.Err() != nil && (err == nil || fault.CodeOf(err) == fault.HostUnreachable) {
+			return ctx.Err()
+		}
+	}
+}
+
+// convertOn does a conversion, in pools for this alone: while libvirt makes a
+// volume out of another one, it reads neither's pool anew, and would not see what
+// becomes of uploads meanwhile.
+func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conversion) error {
+	target, err := s.openWork(ctx, conn, c.host, imagesRole)
+	if err != nil {
+		return err
+	}
+	defer closeWork(target)
+	source := target
+	if c.role != imagesRole {
+		if source, err = s.openWork(ctx, conn, c.host, c.role); err != nil {
+			return err
+		}
+		defer closeWork(source)
+	}
+	from, err := source.LookupStorageVolByName(c.from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Free() }()
+	seen, err := describeVolume(from)
+	if err != nil {
+		return err
+	}
+	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != formatOf(c.format) {
+		return unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.format)
+	}
+	if seen.BackingStore != nil && c.format != QCOW2 {
+		return unsafe("libvirt finds a disk below it, %q. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", seen.BackingStore.Path)
+	}
+	def := libvirtxml.StorageVolume{
+		Type: "file", Name: c.to, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
+		Target: &libvirtxml.StorageVolumeTarget{
+			Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1",
+			Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: imageMode},
+		},
+	}
+	text, err := def.Marshal()
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	vol, err := target.StorageVolCreateXMLFrom(text, from, 0)
+	if err != nil {
+		return volumeFault(target, s.poolNames()[imagesRole], fmt.Errorf("convert %s to %s: %w", c.from, c.to, err))
+	}
+	defer func() { _ = vol.Free() }()
+	if ctx.Err() != nil { // nobody waits for it
+		if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			s.o.Log.Info("a volume that nobody waits for was not there to be removed", "host", c.host, "volume", c.to, "error", err)
+		}
+	}
+	return ctx.Err()
+}
+
+// workName names the pool in which libvirt makes volumes beside one of ours.
+func (s *Service) workName(role string) string { return s.poolNames()[role] + "-work" }
+
+// openWork makes a pool that lives until closeWork, on the folder of one of ours.
+// libvirt refuses two pools on one folder, by the path's spelling. It waits for
+// what a process that ended has had libvirt do there.
+func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, role string) (*libvirt.StoragePool, error) {
+	p, err := s.pool(host, role)
+	if err != nil {
+		return nil, err
+	}
+	def := libvirtxml.StoragePool{Type: "dir", Name: s.workName(role), Target: &libvirtxml.StoragePoolTarget{Path: path.Clean(p.path) + "/."}}
+	text, err := def.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		left, err := conn.LookupStoragePoolByName(def.Name)
+		switch {
+		case err == nil:
+			err = left.Destroy()
+			_ = left.Free()
+		case errors.Is(err, libvirt.ERR_NO_STORAGE_POOL):
+			err = nil
+		}
+		if err == nil {
+			return conn.StoragePoolCreateXML(text, 0)
+		}
+		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) { // else it has work to do
+			return nil, err
+		}
+		if err := pause(ctx, workPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// closeWork lets a pool of openWork go. What is in it is in ours.
+func closeWork(p *libvirt.StoragePool) {
+	_ = p.Destroy() // another process may have taken it over
+	_ = p.Free()
+}
+
+// convertedBytes is how much there is of a conversion's new volume.
+func (s *Service) convertedBytes(ctx context.Context, c conversion) (bytes int64, err error) {
+	err = s.o.Hosts.Do(ctx, c.host, func(conn *libvirt.Connect) error {
+		work, err := conn.LookupStoragePoolByName(s.workName(imagesRole))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = work.Free() }()
+		vol, err := work.LookupStorageVolByName(c.to)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		info, err := vol.GetInfo()
+		if err == nil {
+			bytes = int64(info.Allocation) //nolint:gosec // bytes of a real file
+		}
+		return err
+	})
+	return bytes, err
+}
+
+// withVolume runs f with a volume of one of our pools, on a connection of its own:
+// f may read and write streams, one at a time.
+func (s *Service) withVolume(ctx context.Context, host, role, name string, f func(conn *libvirt.Connect, lp *libvirt.StoragePool, vol *libvirt.StorageVol) error) error {
+	p, err := s.pool(host, role)
+	if err != nil {
+		return err
+	}
+	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		vol, err := lp.LookupStorageVolByName(name)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			if err := rescan(lp); err != nil {
+				return err
+			}
+			vol, err = lp.LookupStorageVolByName(name)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		return f(conn, lp, vol)
+	})
+}
+
+// partsOf reads parts of a volume until ctx ends.
+func partsOf(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) reading {
+	return func(offset, length int64) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return readPart(conn, vol, offset, length)
+	}
+}
+
+// fileBytes is the length of a volume's file.
+func fileBytes(vol *libvirt.StorageVol) (int64, error) {
+	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	if err != nil {
+		return 0, err
+	}
+	return int64(info.Allocation), nil //nolint:gosec // bytes of a real file
+}
+
+// fill makes the volume name anew in the images pool, and puts into it what r
+// gives. What is zero becomes holes. r is read on the caller's goroutine.
+func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) error {
+	p, err := s.pool(host, imagesRole)
+	if err != nil {
+		return err
+	}
+	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
+		lp, err := conn.LookupStoragePoolByName(p.name)
+		if err != nil {
+			return poolFault(err, p.name)
+		}
+		defer func() { _ = lp.Free() }()
+		if err := dropVolume(lp, name); err != nil {
+			return err
+		}
+		if err := rescan(lp); err != nil {
+			return err
+		}
+		info, err := lp.GetInfo()
+		if err != nil {
+			return err
+		}
+		w := &writing{conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - reserveBytes} //nolint:gosec // bytes of a real disk
+		if w.vol, err = makeEmpty(lp, name, imageMode); err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = w.vol.Free() }()
+		stream, err := w.open(0)
+		if err != nil {
+			return volumeFault(lp, p.name, err)
+		}
+		defer func() { _ = stream.Free() }()
+		if err := w.pour(ctx, stream, r); err != nil {
+			_ = stream.Abort() // its error would only repeat ours
+			return explainSend(lp, p.name, err)
+		}
+		return explainSend(lp, p.name, stream.Finish())
+	})
+}
+
+// pour moves r into a stream, a block at a time, until that has taken limit bytes.
+func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader) error {
+	block := make([]byte, blockBytes)
+	for taken := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.ReadFull(r, block)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return err
+		}
+		if !bytes.Equal(block[:n], zeros[:n]) {
+			if taken += int64(n); taken > w.limit {
+				return fault.New(fault.StorageFull, "What is packed in the file does not fit into storage pool %q. Delete nodes or images that are not needed, or enlarge the pool.", w.poolName)
+			}
+		}
+		if sent := w.put(stream, w.fresh, block[:n]); sent != nil {
+			return sent
+		}
+		if err != nil {
+			return nil // r has ended
+		}
+	}
+}

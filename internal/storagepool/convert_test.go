@@ -1,0 +1,285 @@
+package storagepool_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// progress keeps what a job would tell.
+type progress struct {
+	mu          sync.Mutex
+	steps       []string
+	done, total int64
+	hook        func(step string, done int64)
+}
+
+func (p *progress) Begin(step string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.steps = append(p.steps, step)
+}
+
+func (p *progress) Progress(done, total int64) {
+	p.mu.Lock()
+	p.done, p.total = done, total
+	step := p.steps[len(p.steps)-1]
+	p.mu.Unlock()
+	if p.hook != nil {
+		p.hook(step, done)
+	}
+}
+
+// rawFile makes a raw disk of 64 MiB with a partition and data bytes of noise in
+// it, and returns its path.
+func rawFile(t *testing.T, data int) string {
+	t.Helper()
+	disk := make([]byte, 64<<20)
+	state := uint64(1)
+	for i := 2 << 20; i < 2<<20+data; i++ {
+		state = state*6364136223846793005 + 1442695040888963407
+		disk[i] = byte(state >> 56)
+	}
+	disk[450], disk[455], disk[459], disk[460] = 0x83, 8, 0xf8, 1 // from 1 MiB to the end
+	disk[510], disk[511] = 0x55, 0xaa
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	if err := os.WriteFile(path, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func convertTo(t *testing.T, raw string, args ...string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out")
+	if text, err := exec.CommandContext(t.Context(), "qemu-img", append(append([]string{"convert", "-f", "raw"}, args...), raw, out)...).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-img: %v: %s", err, text)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func packed(t *testing.T, packing string, data []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	var err error
+	switch packing {
+	case "gz":
+		w = gzip.NewWriter(&out)
+	case "xz":
+		w, err = xz.NewWriter(&out)
+	default:
+		w, err = zstd.NewWriter(&out)
+	}
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// sameDisk compares the disk in a volume with a raw one.
+func sameDisk(t *testing.T, img storagepool.Image, raw string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "qemu-img", "compare", "-f", "qcow2", "-F", "raw", img.Path, raw).CombinedOutput(); err != nil {
+		t.Errorf("the disk of %s is another one: %v: %s", img.ID, err, out)
+	}
+}
+
+// Whatever is taken becomes a qcow2 image with the same disk in it, and nothing of
+// the file is left.
+func TestConvertWhatIsTaken(t *testing.T) {
+	p := open(t)
+	raw := rawFile(t, 3<<20)
+	disk, err := os.ReadFile(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := qcow2(t)
+	for _, c := range []struct {
+		name, source string
+		content      []byte
+		steps        string
+	}{
+		{"a.qcow2", "raw", disk, "waiting converting"}, // its name counts for nothing
+		{"b.raw", "vmdk", convertTo(t, raw, "-O", "vmdk"), "waiting converting"},
+		{"c.vmdk", "vmdk", convertTo(t, raw, "-O", "vmdk", "-o", "subformat=streamOptimized"), "waiting converting"},
+		{"d.vdi", "vdi", convertTo(t, raw, "-O", "vdi"), "waiting converting"},
+		{"e.vhd", "vhd", convertTo(t, raw, "-O", "vpc", "-o", "force_size=on"), "waiting converting"},
+		{"f.vhd", "vhd", convertTo(t, raw, "-O", "vpc", "-o", "subformat=fixed,force_size=on"), "unpacking waiting converting"},
+		{"g.vhdx", "vhdx", convertTo(t, raw, "-O", "vhdx"), "unpacking waiting converting"},
+		{"h.img.gz", "raw.gz", packed(t, "gz", disk), "unpacking waiting converting"},
+		{"i.vmdk.xz", "vmdk.xz", packed(t, "xz", convertTo(t, raw, "-O", "vmdk")), "unpacking waiting converting"},
+		{"j.vhdx.zst", "vhdx.zst", packed(t, "zst", convertTo(t, raw, "-O", "vhdx")), "unpacking unpacking waiting converting"},
+		{"k.qcow2.xz", "qcow2.xz", packed(t, "xz", ready), "unpacking"},
+	} {
+		t.Run(c.source, func(t *testing.T) {
+			sum := sha256.Sum256(c.content)
+			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: c.name, Owner: "ann", SHA256: hex.EncodeToString(sum[:])}, bytes.NewReader(c.content))
+			if err != nil || img.State != storagepool.Verifying {
+				t.Fatalf("behind its last byte the image is %+v: %v", img, err)
+			}
+			if _, err := p.Usable("", img.ID); fault.CodeOf(err) != fault.ImageNotReady {
+				t.Errorf("it can be used before it is converted: %v", err)
+			}
+			told := &progress{}
+			if err := p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(told.steps, " "); got != c.steps || told.done != told.total {
+				t.Errorf("it was told of %q, and of %d of %d bytes at last", got, told.done, told.total)
+			}
+			img, err = p.Usable("", img.ID)
+			if err != nil || img.Format != "qcow2" || img.SourceFormat != c.source || img.VirtualBytes != 64<<20 || img.SHA256 != hex.EncodeToString(sum[:]) || img.Owner != "ann" {
+				t.Fatalf("the image is %+v: %v", img, err)
+			}
+			if c.source != "qcow2.xz" {
+				sameDisk(t, img, raw)
+			}
+			if err := p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
+				t.Errorf("once more: %v", err)
+			}
+			if left := strings.Fields(p.volumes("images")); len(left) != 2 || left[0] != img.ID {
+				t.Errorf("the pool has %q", left)
+			}
+			if err := p.DeleteImage(t.Context(), img.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What is packed is judged when it is unpacked, if not before.
+func TestConvertRefusesWhatIsPacked(t *testing.T) {
+	p := open(t)
+	disk, err := os.ReadFile(rawFile(t, 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise, err := os.ReadFile(rawFile(t, 60<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostile := qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")
+	good := packed(t, "gz", disk)
+	damaged := bytes.Clone(packed(t, "xz", noise))
+	damaged[len(damaged)/2] ^= 0xff
+	for _, c := range []struct {
+		name    string
+		content []byte
+		early   bool // refused by its first bytes
+		refused string
+	}{
+		{"backing file", packed(t, "gz", hostile), true, "backing file"},
+		{"backing file, zstd", packed(t, "zst", append(hostile, noise...)), false, "backing file"},
+		{"no disk", packed(t, "xz", []byte("hello")), true, "no disk image"},
+		{"packed twice", packed(t, "zst", good), true, "packed twice"},
+		{"cut off", packed(t, "gz", noise)[:2<<20], false, "cut off"},
+		{"damaged", damaged, false, "damaged"},
+		{"a VMDK of nothing", packed(t, "gz", append([]byte("KDMV"), make([]byte, 1<<20)...)), true, "VMDK version is 0"},
+		{"a disk that is cut off", packed(t, "gz", disk[:32<<20]), false, "partitions end"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "bad.img"}, bytes.NewReader(c.content))
+			if early := err != nil; early != c.early {
+				t.Errorf("its first bytes: %v", err)
+			}
+			if err == nil {
+				err = p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, &progress{})
+				now, gone := p.Image("", img.ID)
+				if gone != nil || now.State != storagepool.Rejected || !strings.Contains(now.Reason, c.refused) {
+					t.Errorf("the image is %+v: %v", now, gone)
+				}
+				if err := p.DeleteImage(t.Context(), img.ID); err != nil {
+					t.Error(err)
+				}
+			}
+			if fault.CodeOf(err) != fault.ImageUnsafe || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("error %v, want %q", err, c.refused)
+			}
+			if left := strings.TrimSpace(p.volumes("images")); left != "" {
+				t.Errorf("the pool has %s", left)
+			}
+		})
+	}
+}
+
+// A conversion that ends early, in any of its steps, is taken up or undone.
+func TestConvertGoesOnOrIsUndone(t *testing.T) {
+	p := open(t)
+	raw := rawFile(t, 60<<20)
+	content := packed(t, "gz", convertTo(t, raw, "-O", "vdi"))
+	for _, step := range []string{"unpacking", "converting"} {
+		t.Run(step, func(t *testing.T) {
+			begin := func() storagepool.Conversion {
+				img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.vdi.gz"}, bytes.NewReader(content))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				c := storagepool.Conversion{ID: img.ID, Host: "local"}
+				err = p.Convert(ctx, c, &progress{hook: func(now string, done int64) {
+					if now == step && (done > 1<<20 || step == "converting") {
+						cancel()
+					}
+				}})
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("it ended with %v", err)
+				}
+				if img, err := p.Image("", c.ID); err != nil || img.State != storagepool.Verifying {
+					t.Errorf("the image is %+v: %v", img, err)
+				}
+				return c
+			}
+			c := begin()
+			if err := p.Convert(t.Context(), c, &progress{}); err != nil {
+				t.Fatal(err)
+			}
+			img, err := p.Usable("", c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameDisk(t, img, raw)
+			if err := p.DeleteImage(t.Context(), c.ID); err != nil {
+				t.Error(err)
+			}
+
+			c = begin()
+			if err := p.UndoConversion(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Image("", c.ID); fault.CodeOf(err) != fault.ImageNotFound {
+				t.Errorf("an image that was given up: %v", err)
+			}
+			for deadline := time.Now().Add(60 * time.Second); strings.TrimSpace(p.volumes("images")) != "" || strings.Contains(virsh(t, "pool-list", "--name"), p.prefix+"-images-work"); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("the pool has %s", p.volumes("images"))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,86 @@
+package storagepool
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// The packings that are undone, by the names of their files' extensions.
+const (
+	gzipPacking = "gz"
+	xzPacking   = "xz"
+	zstdPacking = "zst"
+
+	gzipMagic = "\x1f\x8b"
+	xzMagic   = "\xfd7zXZ\x00"
+	zstdMagic = "\x28\xb5\x2f\xfd"
+)
+
+// maxWindowBytes bounds what a packing makes its reader keep in memory. It is what
+// the highest levels of xz and zstd ask for.
+const maxWindowBytes = 128 << 20
+
+// packingOf tells how a file is packed, if at all.
+func packingOf(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte(gzipMagic)):
+		return gzipPacking
+	case bytes.HasPrefix(head, []byte(xzMagic)):
+		return xzPacking
+	case bytes.HasPrefix(head, []byte(zstdMagic)):
+		return zstdPacking
+	}
+	return ""
+}
+
+// newUnpacker reads what is within a packed file. Close it.
+func newUnpacker(packing string, r io.Reader) (io.ReadCloser, error) {
+	r = bufio.NewReaderSize(r, blockBytes) // the other readers below find it large enough
+	switch packing {
+	case gzipPacking:
+		return gzip.NewReader(r)
+	case xzPacking:
+		return io.NopCloser(&xzReader{r: bufio.NewReader(r)}), nil
+	default:
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindowBytes))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	}
+}
+
+// unpackHead unpacks the first HeaderBytes of what is within a file of which head
+// is the beginning, or as many of them as head gives. A shorter head is all of the
+// file.
+func unpackHead(packing string, head []byte) ([]byte, error) {
+	d, err := newUnpacker(packing, bytes.NewReader(head))
+	var inner []byte
+	if err == nil {
+		defer func() { _ = d.Close() }()
+		inner, err = io.ReadAll(io.LimitReader(d, HeaderBytes))
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(head) == HeaderBytes {
+		err = nil // more of it is to come
+	}
+	if err != nil {
+		return nil, errUnpack(packing, err)
+	}
+	return inner, nil
+}
+
+// errUnpack tells why a packed file cannot be unpacked.
+func errUnpack(packing string, err error) error {
+	switch {
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, errXZWindow):
+		return unsafe("to unpack it takes more than %d MiB of memory. Pack it with a lower level", maxWindowBytes>>20)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return unsafe("it ends within what %s has packed: it was cut off. Copy or export it again", packing)
+	}
+	return unsafe("what %s has packed is damaged. Copy or export it again", packing)
+}

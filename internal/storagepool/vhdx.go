@@ -1,0 +1,284 @@
+package storagepool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"io"
+	"strings"
+)
+
+// A VHDX disk, Microsoft's format of version 2. All numbers are little-endian.
+const (
+	vhdxMagic = "vhdxfile"
+
+	vhdxHeader, vhdxHeader2 = 64 << 10, 128 << 10
+	vhdxRegions             = 192 << 10
+	vhdxHeaderBytes         = 4 << 10
+	vhdxTableBytes          = 64 << 10 // of the table of the regions, and of that of the metadata
+	vhdxUnit                = 1 << 20  // what regions and blocks begin at a multiple of
+	vhdxMaxRegions          = 2047
+	vhdxMaxItems            = 2047
+	vhdxMaxBlock            = 256 << 20
+	vhdxChunkSectors        = 1 << 23 // of these, one entry of the block table is a bitmap
+
+	vhdxHasParent = 1 << 1
+
+	vhdxPresent, vhdxPartial = 6, 7
+)
+
+// The ids of the parts that a VHDX disk has.
+var (
+	vhdxBlockTable = guid("2dc27766-f623-4200-9d64-115e9bfd4a08")
+	vhdxMetadata   = guid("8b7ca206-4790-4b9a-b8fe-575f050f886e")
+	vhdxParameters = guid("caa16737-fa36-4d43-b3b6-33f0aa44e76b")
+	vhdxSize       = guid("2fa54224-cd1b-4876-b211-5dbed83bf4b8")
+	vhdxSector     = guid("8141bf1d-a96f-4709-ba47-f233a8faab5f")
+	vhdxParent     = guid("a8d35f2d-b30b-454d-abf7-d3d84834ab0c")
+)
+
+// guid is an id as it stands in a file: its first three numbers are little-endian.
+func guid(text string) [16]byte {
+	var id [16]byte
+	raw, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(raw) != len(id) {
+		panic("not a GUID: " + text)
+	}
+	copy(id[:], raw)
+	for _, part := range [][]byte{id[0:4], id[4:6], id[6:8]} {
+		for i, j := 0, len(part)-1; i < j; i, j = i+1, j-1 {
+			part[i], part[j] = part[j], part[i]
+		}
+	}
+	return id
+}
+
+// vhdx is a VHDX disk. Its first bytes are its signature alone: load reads the rest.
+type vhdx struct {
+	virtual, blockSize, sector int64
+	table                      []uint64 // for each block, where it is; 0 for zeros
+}
+
+func (vhdx) format() string { return vhdxFormat }
+
+// verify looks at all that the disk has but for the data.
+func (vhdx) verify(size int64, read reading) (virtualBytes, dataBytes int64, err error) {
+	v, err := loadVHDX(size, read)
+	for _, at := range v.table {
+		if at != 0 {
+			dataBytes += v.blockSize
+		}
+	}
+	return v.virtual, dataBytes, err
+}
+
+// loadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
+// one, and those that were not closed, whose log would have to be replayed.
+func loadVHDX(size int64, read reading) (vhdx, error) {
+	w := &window{read: read, size: size}
+	if err := checkVHDXHeader(w); err != nil {
+		return vhdx{}, err
+	}
+	table, err := w.part(vhdxRegions, vhdxTableBytes)
+	if err != nil {
+		return vhdx{}, cutOff(err, "table of regions", size)
+	}
+	table = bytes.Clone(table)
+	count := binary.LittleEndian.Uint32(table[8:])
+	if !bytes.HasPrefix(table, []byte("regi")) || !sumIsRight(table) || count > vhdxMaxRegions {
+		return vhdx{}, unsafe("its table of regions is damaged. Copy or export it again")
+	}
+	regions := map[[16]byte][2]int64{}
+	for entry := table[16:]; count > 0; count, entry = count-1, entry[32:] {
+		id := [16]byte(entry[:16])
+		start, length := binary.LittleEndian.Uint64(entry[16:]), binary.LittleEndian.Uint32(entry[24:])
+		known := id == vhdxBlockTable || id == vhdxMetadata
+		if _, twice := regions[id]; twice || !known && entry[28]&1 != 0 {
+			return vhdx{}, unsafe("it has a region that is not known here, or one twice")
+		}
+		if known && (start < vhdxUnit || start%vhdxUnit != 0 || start > uint64(size) || int64(start)+int64(length) > size) { //nolint:gosec // in this order, none overflows
+			return vhdx{}, unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
+		}
+		regions[id] = [2]int64{int64(start), int64(length)} //nolint:gosec // of those that are used, just bounded
+	}
+	v, err := readVHDXMetadata(w, regions[vhdxMetadata])
+	if err != nil {
+		return vhdx{}, err
+	}
+	return v, v.loadTable(w, regions[vhdxBlockTable])
+}
+
+// checkVHDXHeader expects the newer one of the two headers to have an empty log.
+func checkVHDXHeader(w *window) error {
+	var newest []byte
+	for _, at := range []int64{vhdxHeader, vhdxHeader2} {
+		h, err := w.part(at, vhdxHeaderBytes)
+		if err != nil {
+			return cutOff(err, "header", w.size)
+		}
+		h = bytes.Clone(h)
+		if bytes.HasPrefix(h, []byte("head")) && sumIsRight(h) && (newest == nil || binary.LittleEndian.Uint64(h[8:]) > binary.LittleEndian.Uint64(newest[8:])) {
+			newest = h
+		}
+	}
+	switch {
+	case newest == nil:
+		return unsafe("both of its headers are damaged. Copy or export it again")
+	case binary.LittleEndian.Uint16(newest[66:]) != 1:
+		return unsafe("its VHDX version is %d; 1 is taken", binary.LittleEndian.Uint16(newest[66:]))
+	case len(bytes.Trim(newest[48:64], "\x00")) > 0:
+		return unsafe("it was not closed properly: its log is not empty. Attach it to a machine once, and detach it")
+	}
+	return nil
+}
+
+// sumIsRight compares the CRC-32C in a structure with what it is.
+func sumIsRight(b []byte) bool {
+	sum := binary.LittleEndian.Uint32(b[4:])
+	binary.LittleEndian.PutUint32(b[4:], 0)
+	right := castagnoli(b) == sum
+	binary.LittleEndian.PutUint32(b[4:], sum)
+	return right
+}
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// readVHDXMetadata reads the sizes of a disk, and whether it has a parent.
+func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
+	if region[1] < vhdxTableBytes {
+		return v, unsafe("it has no metadata")
+	}
+	table, err := w.part(region[0], vhdxTableBytes)
+	if err != nil {
+		return v, cutOff(err, "metadata", w.size)
+	}
+	table = bytes.Clone(table)
+	le := binary.LittleEndian
+	count := le.Uint16(table[10:])
+	if !bytes.HasPrefix(table, []byte("metadata")) || count > vhdxMaxItems {
+		return v, unsafe("its metadata are damaged. Copy or export it again")
+	}
+	for entry := table[32:]; count > 0; count, entry = count-1, entry[32:] {
+		id := [16]byte(entry[:16])
+		if id == vhdxParent {
+			return v, errVHDXParent()
+		}
+		need := map[[16]byte]int64{vhdxParameters: 8, vhdxSize: 8, vhdxSector: 4}[id]
+		if need == 0 {
+			continue
+		}
+		at := int64(le.Uint32(entry[16:]))
+		if at < vhdxTableBytes || at+need > region[1] {
+			return v, unsafe("it has metadata at byte %d, which is no place for them", at)
+		}
+		item, err := w.part(region[0]+at, need)
+		if err != nil {
+			return v, cutOff(err, "metadata", w.size)
+		}
+		switch id {
+		case vhdxParameters:
+			if v.blockSize = int64(le.Uint32(item)); le.Uint32(item[4:])&vhdxHasParent != 0 {
+				return v, errVHDXParent()
+			}
+		case vhdxSize:
+			if err := checkVirtual(le.Uint64(item)); err != nil {
+				return v, err
+			}
+			v.virtual = int64(le.Uint64(item)) //nolint:gosec // checked just above
+		case vhdxSector:
+			v.sector = int64(le.Uint32(item))
+		}
+	}
+	if v.virtual == 0 || v.sector != 512 && v.sector != 4096 || v.virtual%v.sector != 0 ||
+		!isPowerOf2(uint64(v.blockSize)) || v.blockSize < vhdxUnit || v.blockSize > vhdxMaxBlock { //nolint:gosec // not negative
+		return v, unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.virtual, v.blockSize, v.sector)
+	}
+	return v, nil
+}
+
+func errVHDXParent() error {
+	return unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent (`Merge-VHD`)")
+}
+
+// loadTable reads where the blocks are. Between those of the data are entries for
+// bitmaps, which only differencing disks have.
+func (v *vhdx) loadTable(w *window, region [2]int64) error {
+	blocks := (v.virtual + v.blockSize - 1) / v.blockSize
+	ratio := vhdxChunkSectors * v.sector / v.blockSize
+	entries := blocks + (blocks-1)/ratio
+	if region[1] < entries*8 {
+		return unsafe("its block table has %d entries, where its virtual size asks for %d", region[1]/8, entries)
+	}
+	table, err := w.part(region[0], entries*8)
+	if err != nil {
+		return cutOff(err, "block table", w.size)
+	}
+	v.table = make([]uint64, 0, blocks)
+	for i := range entries {
+		if i%(ratio+1) == ratio {
+			continue
+		}
+		entry := binary.LittleEndian.Uint64(table[i*8:])
+		at := entry &^ (vhdxUnit - 1)
+		switch entry & 7 {
+		case vhdxPartial:
+			return errVHDXParent()
+		case vhdxPresent:
+			if at < vhdxUnit || at > uint64(w.size) || int64(at)+v.blockSize > w.size { //nolint:gosec // in this order, none overflows
+				return unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, w.size)
+			}
+			v.table = append(v.table, at)
+		default:
+			v.table = append(v.table, 0)
+		}
+	}
+	return nil
+}
+
+// reader returns the disk that is in the file, from its first byte to its last:
+// libvirt does not know this format.
+func (v vhdx) reader(read reading) io.Reader { return &vhdxReader{v: v, read: read} }
+
+type vhdxReader struct {
+	v    vhdx
+	read reading
+	at   int64  // in the disk
+	part []byte // what is read and not given out
+}
+
+// Read gives out zeros for what is not there.
+func (r *vhdxReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(r.part) > 0 {
+		n := copy(p, r.part)
+		r.part = r.part[n:]
+		return n, nil
+	}
+	within := r.at % r.v.blockSize
+	left := min(r.v.blockSize-within, r.v.virtual-r.at)
+	if left <= 0 {
+		return 0, io.EOF
+	}
+	at := r.v.table[r.at/r.v.blockSize]
+	if at == 0 {
+		n := int(min(left, int64(len(p))))
+		clear(p[:n])
+		r.at += int64(n)
+		return n, nil
+	}
+	length := min(left, windowBytes)
+	part, err := r.read(int64(at)+within, length) //nolint:gosec // loadTable bounds it
+	if err == nil && int64(len(part)) < length {
+		err = unsafe("it has become shorter while it was read")
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.at += length
+	n := copy(p, part)
+	r.part = part[n:]
+	return n, nil
+}
