@@ -69,6 +69,14 @@ setup-test:
 test-go: build micro ## The Go tests, against the machine's libvirt; a package at a time, for guests take CPUs
 	$(WITH_LIBVIRT) go test -race -p 1 ./...
 
+# A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
+FUZZ_SECONDS ?= 15
+.PHONY: fuzz
+fuzz: ## Give made-up files to all that reads the headers of images; a minute altogether
+	@for target in FuzzParseQcow2 FuzzIncoming FuzzVHDX FuzzXZ; do \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_SECONDS)s ./internal/diskimage; \
+	done
+
 .PHONY: test-web
 test-web: build micro ## The browser UI's unit tests and its tests in Chromium
 	cd web && npm run test:unit

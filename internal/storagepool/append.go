@@ -15,6 +15,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -112,7 +113,7 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 // to be judged, and decides the volume's name. It returns no head when there are
 // too few, which were kept in the database.
 func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, check func() error) ([]byte, error) {
-	need := int64(HeaderBytes)
+	need := int64(diskimage.HeaderBytes)
 	if !row.Once {
 		need = min(need, row.Size)
 	}
@@ -133,7 +134,7 @@ func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, chec
 		}
 		return nil, errors.Join(s.keepHead(ctx, row, head), readErr)
 	}
-	format, err := recogniseIncoming(head)
+	format, err := diskimage.RecogniseIncoming(head)
 	if err != nil {
 		if check != nil { // the bytes may be damaged: then the client sends them again
 			if _, copyErr := io.Copy(io.Discard, r); copyErr != nil {
@@ -202,7 +203,7 @@ func (w *writing) make(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if usedAsIs(w.row.Format) {
+	if diskimage.UsedAsIs(w.row.Format) {
 		err = w.s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.row.Host, w.row.ID).Update("volume", name).Error
 		if err != nil {
 			return err

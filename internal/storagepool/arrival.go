@@ -8,6 +8,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -42,7 +43,7 @@ func (s *Service) convertLater(ctx context.Context, row incoming) error {
 
 // firstVolume names the volume that takes what comes.
 func (u incoming) firstVolume() string {
-	if usedAsIs(u.Format) {
+	if diskimage.UsedAsIs(u.Format) {
 		return volumeOf(u.ID, u.Format)
 	}
 	return sourcePrefix + u.ID
@@ -51,7 +52,7 @@ func (u incoming) firstVolume() string {
 // deleteVolumes removes all that an upload has in the pool.
 func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
 	volumes := []string{row.Volume, row.Result}
-	if !usedAsIs(row.Format) {
+	if !diskimage.UsedAsIs(row.Format) {
 		volumes = append(volumes, unpackedPrefix+row.ID, flatPrefix+row.ID)
 	}
 	for _, name := range volumes {
@@ -91,7 +92,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 		return err
 	}
 	defer release()
-	if usedAsIs(row.Format) {
+	if diskimage.UsedAsIs(row.Format) {
 		return nil
 	}
 	ready, err := s.isReady(ctx, row)
@@ -141,31 +142,31 @@ func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
 // convertUpload makes the image's volume and notes that it is ready.
 func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Progress) error {
 	from, format, packing := row.Volume, row.Format, ""
-	if isPacking(row.Format) {
+	if diskimage.IsPacking(row.Format) {
 		packing = row.Format
 		var err error
 		if from, format, err = s.unpack(ctx, row, progress); err != nil {
 			return err
 		}
 	}
-	if usedAsIs(format) {
+	if diskimage.UsedAsIs(format) {
 		return s.finishConversion(ctx, *row, format, packing)
 	}
 	dataBytes, source, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
 	if err != nil {
 		return err
 	}
-	if source == vhdxFormat || source != format {
+	if source == diskimage.VHDX || source != format {
 		if from, err = s.flatten(ctx, row, from, source, progress); err != nil {
 			return err
 		}
-		format = rawFormat
+		format = diskimage.Raw
 	}
 	if err := s.beginResult(ctx, row, QCOW2); err != nil {
 		return err
 	}
 	err = s.withPool(ctx, row.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return checkRoom(lp, p.name, dataBytes)
+		return s.checkRoom(lp, p.name, dataBytes)
 	})
 	if err != nil {
 		return err
@@ -223,32 +224,32 @@ func (s *Service) finishConversion(ctx context.Context, row incoming, source, pa
 // turn out to be a VHD disk of fixed size. Nothing else has opened it before.
 func (s *Service) inspectSource(ctx context.Context, host, role, volume, format string) (dataBytes int64, source string, err error) {
 	err = s.withVolume(ctx, host, role, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-		head, err := readPart(conn, vol, 0, HeaderBytes)
+		head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
 		if err != nil {
 			return err
 		}
-		d, err := parseDisk(head)
+		d, err := diskimage.ParseDisk(head)
 		if err != nil {
 			return err
 		}
-		if source = d.format(); source != format {
-			return unsafe("its first bytes have changed: it was a %s file, and is a %s file", format, source)
+		if source = d.Format(); source != format {
+			return diskimage.Unsafe("its first bytes have changed: it was a %s file, and is a %s file", format, source)
 		}
 		size, err := fileBytes(vol)
 		if err != nil {
 			return err
 		}
 		read := partsOf(ctx, conn, vol)
-		if source == rawFormat {
-			fixed, err := fixedVHD(size, read)
+		if source == diskimage.Raw {
+			fixed, err := diskimage.FixedVHD(size, read)
 			if err != nil {
 				return err
 			}
 			if fixed {
-				source, size = vhdFormat, size-vhdFooterBytes
+				source, size = diskimage.VHD, size-diskimage.VHDFooterBytes
 			}
 		}
-		if _, dataBytes, err = d.verify(size, read); err != nil || d.format() != rawFormat {
+		if _, dataBytes, err = d.Verify(size, read); err != nil || d.Format() != diskimage.Raw {
 			return err
 		}
 		info, err := vol.GetInfo() // what holes leave of it
@@ -270,14 +271,14 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 			return err
 		}
 		read := partsOf(ctx, conn, vol)
-		if source == vhdxFormat {
-			v, err := loadVHDX(size, read)
+		if source == diskimage.VHDX {
+			v, err := diskimage.LoadVHDX(size, read)
 			if err != nil {
 				return err
 			}
-			return s.fill(ctx, row.Host, volume, &counting{r: v.reader(read), total: v.virtual, progress: progress})
+			return s.fill(ctx, row.Host, volume, &counting{r: v.Reader(read), total: v.VirtualBytes, progress: progress})
 		}
-		size -= vhdFooterBytes // fixedVHD has found one
+		size -= diskimage.VHDFooterBytes // fixedVHD has found one
 		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
 			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
 		})
@@ -314,27 +315,27 @@ func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) 
 // unpackFrom reads a packed file.
 func (s *Service) unpackFrom(ctx context.Context, row *incoming, r io.Reader) (volume, format string, err error) {
 	packing := row.Format
-	d, err := newUnpacker(packing, r)
+	d, err := diskimage.NewUnpacker(packing, r)
 	if err != nil {
-		return "", "", errUnpack(packing, err)
+		return "", "", diskimage.UnpackError(packing, err)
 	}
 	defer func() { _ = d.Close() }()
-	head := make([]byte, HeaderBytes)
+	head := make([]byte, diskimage.HeaderBytes)
 	n, err := io.ReadFull(d, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", "", errUnpack(packing, err)
+		return "", "", diskimage.UnpackError(packing, err)
 	}
 	// The end of what is within, and a file that was cut off, read the same here; the
 	// next read tells them apart.
 	head = head[:n]
-	if nested := packingOf(head); nested != "" {
-		return "", "", errNested(nested)
+	if nested := diskimage.PackingOf(head); nested != "" {
+		return "", "", diskimage.NestedError(nested)
 	}
-	if format, err = recogniseDisk(head); err != nil {
+	if format, err = diskimage.RecogniseDisk(head); err != nil {
 		return "", "", err
 	}
 	volume = unpackedPrefix + row.ID
-	if usedAsIs(format) {
+	if diskimage.UsedAsIs(format) {
 		if err := s.beginResult(ctx, row, format); err != nil {
 			return "", "", err
 		}
@@ -358,10 +359,10 @@ func (u *unpacked) Read(p []byte) (n int, err error) {
 		n = copy(p, u.head)
 		u.head = u.head[n:]
 	} else if n, err = u.d.Read(p); err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return n, errUnpack(u.packing, err)
+		return n, diskimage.UnpackError(u.packing, err)
 	}
-	if u.given += int64(n); u.given > MaxVirtualBytes {
-		return n, unsafe("what is packed in it is larger than the limit of %d bytes", int64(MaxVirtualBytes))
+	if u.given += int64(n); u.given > diskimage.MaxVirtualBytes {
+		return n, diskimage.Unsafe("what is packed in it is larger than the limit of %d bytes", int64(diskimage.MaxVirtualBytes))
 	}
 	return n, err
 }
@@ -395,8 +396,4 @@ func readAll(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol
 		return err
 	}
 	return stream.Finish()
-}
-
-func isPacking(format string) bool {
-	return format == gzipPacking || format == xzPacking || format == zstdPacking
 }

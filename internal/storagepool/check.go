@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 )
 
 // Limits of qemu-img while it reads a file that somebody sent.
@@ -67,13 +69,13 @@ func checkVerdict(exit *exec.ExitError, out []byte) error {
 			Corruptions int64 `json:"corruptions"`
 		}
 		if json.Unmarshal(out, &found) == nil && found.Corruptions > 0 {
-			return unsafe("qemu-img finds %d corruptions in it. Repair it with `qemu-img check -r all`, or export it again", found.Corruptions)
+			return diskimage.Unsafe("qemu-img finds %d corruptions in it. Repair it with `qemu-img check -r all`, or export it again", found.Corruptions)
 		}
-		return unsafe("qemu-img finds that it is corrupt. Repair it with `qemu-img check -r all`, or export it again")
+		return diskimage.Unsafe("qemu-img finds that it is corrupt. Repair it with `qemu-img check -r all`, or export it again")
 	case -1:
-		return unsafe("qemu-img could not check it within its limits of time and memory. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+		return diskimage.Unsafe("qemu-img could not check it within its limits of time and memory. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 	default:
-		return unsafe("qemu-img cannot read it (it ended with %d). Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", code)
+		return diskimage.Unsafe("qemu-img cannot read it (it ended with %d). Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", code)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -176,7 +177,7 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 		}
 		be := binary.BigEndian
 		entries, offset, snapshots, features := int64(be.Uint32(head[36:])), be.Uint64(head[40:]), be.Uint32(head[60:]), be.Uint64(head[72:])
-		if be.Uint32(head[4:]) != 3 || snapshots != 0 || features != 0 || entries*8 > maxL1Bytes || offset > 1<<40 {
+		if be.Uint32(head[4:]) != 3 || snapshots != 0 || features != 0 || entries*8 > diskimage.MaxL1Bytes || offset > 1<<40 {
 			return nil
 		}
 		table, err := readPart(conn, vol, int64(offset), entries*8)

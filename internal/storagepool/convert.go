@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -107,11 +108,11 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 	if err != nil {
 		return err
 	}
-	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != formatOf(c.format) {
-		return unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.format)
+	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != libvirtFormat(c.format) {
+		return diskimage.Unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.format)
 	}
 	if seen.BackingStore != nil && c.format != QCOW2 {
-		return unsafe("libvirt finds a disk below it, %q. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", seen.BackingStore.Path)
+		return diskimage.Unsafe("libvirt finds a disk below it, %q. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", seen.BackingStore.Path)
 	}
 	def := libvirtxml.StorageVolume{
 		Type: "file", Name: c.to, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
@@ -234,7 +235,7 @@ func (s *Service) withVolume(ctx context.Context, host, role, name string, f fun
 }
 
 // partsOf reads parts of a volume until ctx ends.
-func partsOf(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) reading {
+func partsOf(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) diskimage.Reading {
 	return func(offset, length int64) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -275,7 +276,7 @@ func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) erro
 		if err != nil {
 			return err
 		}
-		w := &writing{conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - reserveBytes} //nolint:gosec // bytes of a real disk
+		w := &writing{conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
 		if w.vol, err = makeEmpty(lp, name, imageMode); err != nil {
 			return volumeFault(lp, p.name, err)
 		}
@@ -316,4 +317,12 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 			return nil // r has ended
 		}
 	}
+}
+
+// libvirtFormat is libvirt's name of a format.
+func libvirtFormat(format string) string {
+	if format == diskimage.VHD {
+		return "vpc"
+	}
+	return format
 }

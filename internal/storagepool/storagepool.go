@@ -26,7 +26,6 @@ import (
 // Limits of an image; DefaultMaxImageBytes may be configured.
 const (
 	DefaultMaxImageBytes = 20 << 30
-	MaxVirtualBytes      = 2 << 40
 )
 
 // refreshInterval is how often the pools are read anew for volumes that others

@@ -11,6 +11,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -77,7 +78,7 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 	if err := s.complete(ctx, row); err != nil {
 		return err
 	}
-	if !usedAsIs(row.Format) {
+	if !diskimage.UsedAsIs(row.Format) {
 		return nil
 	}
 	if err := s.inspectUpload(ctx, *row); err != nil {

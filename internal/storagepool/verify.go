@@ -10,7 +10,14 @@ import (
 	"gorm.io/gorm"
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// The formats of images that are used as they are.
+const (
+	QCOW2 = diskimage.QCOW2
+	ISO   = diskimage.ISO // installation media
 )
 
 // FinishUpload has an upload verified whose last byte has come; until then its
@@ -54,7 +61,7 @@ func (s *Service) complete(ctx context.Context, row *incoming) error {
 	next := *row
 	next.Complete, next.SHA256 = true, digest
 	values := map[string]any{"state": Verifying, "sha256": digest}
-	if usedAsIs(row.Format) {
+	if diskimage.UsedAsIs(row.Format) {
 		values["format"], values["source_format"] = row.Format, row.Format
 	} else {
 		next.Once, next.Size = false, row.Offset // a job takes it from here
@@ -162,7 +169,7 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 	if !row.Complete { // the service was killed behind the last byte
 		err = s.complete(ctx, &row)
 	}
-	if err == nil && !usedAsIs(row.Format) {
+	if err == nil && !diskimage.UsedAsIs(row.Format) {
 		release()
 		release = func() {}
 		return s.convertLater(ctx, row)
@@ -182,7 +189,7 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 // verdict tells whether an error says that an image is not to be used, and why.
 func verdict(err error) (reason string, refused bool) {
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		err = unsafe("another program removed its volume while it was verified. Upload it again")
+		err = diskimage.Unsafe("another program removed its volume while it was verified. Upload it again")
 	}
 	var f *fault.Error
 	if errors.As(err, &f) && (f.Code == fault.ImageUnsafe || f.Code == fault.Invalid) {
@@ -196,7 +203,7 @@ func verdict(err error) (reason string, refused bool) {
 func (s *Service) inspectUpload(ctx context.Context, row incoming) error {
 	format, err := s.inspect(ctx, row.Host, row.Volume)
 	if err == nil && format != row.Format {
-		err = unsafe("its first bytes have changed: it was a %s file, and is a %s file", row.Format, format)
+		err = diskimage.Unsafe("its first bytes have changed: it was a %s file, and is a %s file", row.Format, format)
 	}
 	return err
 }
@@ -234,11 +241,11 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (format stri
 
 // inspectVolume returns the file's format and its path on the host.
 func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) (format, path string, err error) {
-	head, err := readPart(conn, vol, 0, HeaderBytes)
+	head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
 	if err != nil {
 		return "", "", err
 	}
-	if format, err = recognise(head); err != nil {
+	if format, err = diskimage.Recognise(head); err != nil {
 		return "", "", err
 	}
 	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
@@ -248,7 +255,7 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 	size := int64(info.Allocation) //nolint:gosec // bytes of a real file
 	switch format {
 	case ISO:
-		iso, err := ParseISO(head)
+		iso, err := diskimage.ParseISO(head)
 		if err == nil {
 			err = iso.Verify(size)
 		}
@@ -256,7 +263,7 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 			return "", "", err
 		}
 	default:
-		q, err := ParseQcow2(head, MaxVirtualBytes)
+		q, err := diskimage.ParseQcow2(head, diskimage.MaxVirtualBytes)
 		if err != nil {
 			return "", "", err
 		}
@@ -266,7 +273,7 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 			}
 			return readPart(conn, vol, offset, length)
 		}
-		if err := q.verifyAll(size, read); err != nil {
+		if err := q.VerifyAll(size, read); err != nil {
 			return "", "", err
 		}
 	}
@@ -281,10 +288,10 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 		return "", "", err
 	}
 	if def.BackingStore != nil {
-		return "", "", unsafe("libvirt finds a backing file in it, %q. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", def.BackingStore.Path)
+		return "", "", diskimage.Unsafe("libvirt finds a backing file in it, %q. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", def.BackingStore.Path)
 	}
 	if formatOf(def) != format {
-		return "", "", unsafe("libvirt does not take it for a %s file, as its first bytes say", format)
+		return "", "", diskimage.Unsafe("libvirt does not take it for a %s file, as its first bytes say", format)
 	}
 	return format, def.Target.Path, nil
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -41,8 +41,9 @@ const (
 	compressionTypes  = 2  // 0 is zlib, 1 is zstd
 	minExtendedL2Bits = 14 // a 32nd of a cluster has at least a sector
 
-	maxL1Bytes       = 32 << 20 // QEMU's own limit
-	maxRefcountBytes = 8 << 20  // QEMU's own limit
+	// MaxL1Bytes bounds an L1 table; it is QEMU's own limit.
+	MaxL1Bytes       = 32 << 20
+	maxRefcountBytes = 8 << 20 // QEMU's own limit
 )
 
 // Qcow2 is what an image's header says, after it was found safe.
@@ -64,7 +65,7 @@ type Qcow2 struct {
 // the header points to: it was cut off.
 func (q Qcow2) Verify(size int64) error {
 	if size < q.NeedsBytes {
-		return unsafe("the file ends after %d bytes, but its header points to tables up to byte %d: it was cut off. Copy or export it again", size, q.NeedsBytes)
+		return Unsafe("the file ends after %d bytes, but its header points to tables up to byte %d: it was cut off. Copy or export it again", size, q.NeedsBytes)
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 			continue
 		}
 		if offset >= size {
-			return unsafe("its reference counts are at byte %d, and the file ends after %d: it was cut off. Copy or export it again", offset, size)
+			return Unsafe("its reference counts are at byte %d, and the file ends after %d: it was cut off. Copy or export it again", offset, size)
 		}
 		block, err := read(offset, q.ClusterBytes)
 		if err != nil {
@@ -95,16 +96,16 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 		last, found := lastInUse(block, q.refcountBits)
 		if !found {
 			if empty++; empty > maxEmptyBlocks {
-				return unsafe("its reference counts have more than %d empty blocks at their end. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxEmptyBlocks)
+				return Unsafe("its reference counts have more than %d empty blocks at their end. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxEmptyBlocks)
 			}
 			continue
 		}
 		if begin := (i*perBlock + last) * q.ClusterBytes; begin >= size {
-			return unsafe("it uses a cluster at byte %d, and the file ends after %d: it was cut off. Copy or export it again; if it is whole, correct it with `qemu-img check -r leaks`", begin, size)
+			return Unsafe("it uses a cluster at byte %d, and the file ends after %d: it was cut off. Copy or export it again; if it is whole, correct it with `qemu-img check -r leaks`", begin, size)
 		}
 		return nil
 	}
-	return unsafe("its reference counts are empty. Repair it with `qemu-img check -r all`")
+	return Unsafe("its reference counts are empty. Repair it with `qemu-img check -r all`")
 }
 
 // maxEmptyBlocks bounds what is read of a table that was made to be long; what
@@ -137,10 +138,10 @@ func lastInUse(block []byte, countBits int64) (index int64, found bool) {
 // are looked at.
 func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if !bytes.HasPrefix(head, []byte(qcow2Magic)) {
-		return Qcow2{}, unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin with the qcow2 signature"))
+		return Qcow2{}, Unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin with the qcow2 signature"))
 	}
 	if len(head) < v2HeaderBytes {
-		return Qcow2{}, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+		return Qcow2{}, Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
 	}
 	be := binary.BigEndian
 	version := be.Uint32(head[4:])
@@ -151,39 +152,39 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	case 2:
 	case 3:
 		if len(head) < v3HeaderBytes {
-			return Qcow2{}, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+			return Qcow2{}, Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
 		}
 		incompatible = be.Uint64(head[72:])
 		refcountOrder = be.Uint32(head[96:])
 		headerBytes = be.Uint32(head[100:])
 	default:
-		return Qcow2{}, unsafe("its qcow2 version is %d; 2 and 3 exist", version)
+		return Qcow2{}, Unsafe("its qcow2 version is %d; 2 and 3 exist", version)
 	}
 	clusterBits := be.Uint32(head[20:])
 	if clusterBits < 9 || clusterBits > 21 {
-		return Qcow2{}, unsafe("its cluster size is 2^%d bytes; 2^9 to 2^21 are allowed", clusterBits)
+		return Qcow2{}, Unsafe("its cluster size is 2^%d bytes; 2^9 to 2^21 are allowed", clusterBits)
 	}
 	cluster := int64(1) << clusterBits
 
 	switch {
 	case be.Uint64(head[8:]) != 0 || be.Uint32(head[16:]) != 0:
-		return Qcow2{}, unsafe("it has a backing file, so it would read another file of the host. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
+		return Qcow2{}, Unsafe("it has a backing file, so it would read another file of the host. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
 	case be.Uint32(head[32:]) != 0:
-		return Qcow2{}, unsafe("it is encrypted. Convert it to an unencrypted image")
+		return Qcow2{}, Unsafe("it is encrypted. Convert it to an unencrypted image")
 	case incompatible&incompatibleExternalData != 0:
-		return Qcow2{}, unsafe("it keeps its data in an external file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+		return Qcow2{}, Unsafe("it keeps its data in an external file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 	case incompatible&incompatibleCorrupt != 0:
-		return Qcow2{}, unsafe("it is marked as corrupt. Repair it with `qemu-img check -r all`")
+		return Qcow2{}, Unsafe("it is marked as corrupt. Repair it with `qemu-img check -r all`")
 	case incompatible&^uint64(incompatibleKnown) != 0:
-		return Qcow2{}, unsafe("it needs features (bits %#x) that are not known here", incompatible&^uint64(incompatibleKnown))
+		return Qcow2{}, Unsafe("it needs features (bits %#x) that are not known here", incompatible&^uint64(incompatibleKnown))
 	case refcountOrder > 6:
-		return Qcow2{}, unsafe("its refcount width is 2^%d bits; at most 2^6 exist", refcountOrder)
+		return Qcow2{}, Unsafe("its refcount width is 2^%d bits; at most 2^6 exist", refcountOrder)
 	case version == 3 && (headerBytes < v3HeaderBytes || headerBytes%8 != 0 || int64(headerBytes) > cluster):
-		return Qcow2{}, unsafe("its header says that it is %d bytes long", headerBytes)
+		return Qcow2{}, Unsafe("its header says that it is %d bytes long", headerBytes)
 	case incompatible&incompatibleExtendedL2 != 0 && clusterBits < minExtendedL2Bits:
-		return Qcow2{}, unsafe("its clusters are 2^%d bytes, too small for the subclusters that it has", clusterBits)
+		return Qcow2{}, Unsafe("its clusters are 2^%d bytes, too small for the subclusters that it has", clusterBits)
 	case be.Uint32(head[60:]) != 0:
-		return Qcow2{}, unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+		return Qcow2{}, Unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 	}
 	if err := checkCompression(head, incompatible, int64(headerBytes)); err != nil {
 		return Qcow2{}, err
@@ -194,10 +195,10 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 
 	size := be.Uint64(head[24:])
 	if size == 0 {
-		return Qcow2{}, unsafe("its virtual size is 0")
+		return Qcow2{}, Unsafe("its virtual size is 0")
 	}
 	if size > math.MaxInt64 || int64(size) > maxVirtualBytes { //nolint:gosec // the first half guards the second
-		return Qcow2{}, unsafe("its virtual size is %d bytes; the limit is %d", size, maxVirtualBytes)
+		return Qcow2{}, Unsafe("its virtual size is %d bytes; the limit is %d", size, maxVirtualBytes)
 	}
 	q := Qcow2{Version: int(version), VirtualBytes: int64(size), ClusterBytes: cluster} //nolint:gosec // checked above
 	l1Entries := int64(be.Uint32(head[36:]))
@@ -205,14 +206,14 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if q.extendedL2 = incompatible&incompatibleExtendedL2 != 0; q.extendedL2 {
 		perL1 /= 2
 	}
-	if needed := (q.VirtualBytes + perL1 - 1) / perL1; l1Entries < needed || l1Entries*8 > maxL1Bytes {
-		return Qcow2{}, unsafe("its L1 table has %d entries, where its virtual size asks for %d", l1Entries, needed)
+	if needed := (q.VirtualBytes + perL1 - 1) / perL1; l1Entries < needed || l1Entries*8 > MaxL1Bytes {
+		return Qcow2{}, Unsafe("its L1 table has %d entries, where its virtual size asks for %d", l1Entries, needed)
 	}
 	refcountBytes := int64(be.Uint32(head[56:])) * cluster
 	q.refcountBytes, q.refcountBits = refcountBytes, 1<<refcountOrder
 	q.refcountOffset = int64(be.Uint64(head[48:]) & math.MaxInt64) //nolint:gosec // checked below
 	if refcountBytes == 0 || refcountBytes > maxRefcountBytes {
-		return Qcow2{}, unsafe("its refcount table is %d bytes long", refcountBytes)
+		return Qcow2{}, Unsafe("its refcount table is %d bytes long", refcountBytes)
 	}
 	q.l1Offset, q.l1Bytes = int64(be.Uint64(head[40:])&math.MaxInt64), l1Entries*8 //nolint:gosec // checked below
 	for _, table := range []struct {
@@ -224,12 +225,12 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		{"refcount table", be.Uint64(head[48:]), refcountBytes},
 	} {
 		if table.offset == 0 || table.offset > math.MaxInt64/2 || table.offset%uint64(cluster) != 0 { //nolint:gosec // a cluster is at most 2 MiB
-			return Qcow2{}, unsafe("its %s is at byte %d, which is no place for one", table.name, table.offset)
+			return Qcow2{}, Unsafe("its %s is at byte %d, which is no place for one", table.name, table.offset)
 		}
 		q.NeedsBytes = max(q.NeedsBytes, int64(table.offset)+table.bytes) //nolint:gosec // bounded just above
 	}
 	if q.l1Offset < q.refcountOffset+refcountBytes && q.refcountOffset < q.l1Offset+q.l1Bytes {
-		return Qcow2{}, unsafe("its L1 table lies on its refcount table")
+		return Qcow2{}, Unsafe("its L1 table lies on its refcount table")
 	}
 	return q, nil
 }
@@ -240,12 +241,12 @@ func checkCompression(head []byte, incompatible uint64, headerBytes int64) error
 	kind := byte(0)
 	if headerBytes > v3HeaderBytes {
 		if int64(len(head)) <= v3HeaderBytes {
-			return unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+			return Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
 		}
 		kind = head[v3HeaderBytes]
 	}
 	if kind >= compressionTypes || (kind != 0) != (incompatible&incompatibleCompression != 0) {
-		return unsafe("its type of compression is %d, and its features do not say the same", kind)
+		return Unsafe("its type of compression is %d, and its features do not say the same", kind)
 	}
 	return nil
 }
@@ -261,18 +262,18 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 		case extensionEnd:
 			return nil
 		case extensionExternalData:
-			return unsafe("it names an external data file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+			return Unsafe("it names an external data file, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 		case extensionEncryption:
-			return unsafe("it is encrypted. Convert it to an unencrypted image")
+			return Unsafe("it is encrypted. Convert it to an unencrypted image")
 		case extensionBackingFormat:
-			return unsafe("it names the format of a backing file. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
+			return Unsafe("it names the format of a backing file. Flatten it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its backing file is")
 		case extensionFeatureNames:
 			if length%featureNameBytes != 0 {
-				return unsafe("its list of feature names is %d bytes long, which is no number of names", length)
+				return Unsafe("its list of feature names is %d bytes long, which is no number of names", length)
 			}
 		case extensionBitmaps:
 			if length != bitmapsBytes {
-				return unsafe("its header extension for bitmaps is %d bytes long; it has %d", length, bitmapsBytes)
+				return Unsafe("its header extension for bitmaps is %d bytes long; it has %d", length, bitmapsBytes)
 			}
 		}
 		offset += 8 + (length+7)/8*8
@@ -280,9 +281,11 @@ func checkExtensions(head []byte, offset, cluster int64) error {
 	if offset == cluster {
 		return nil // they fill the cluster to its last byte
 	}
-	return unsafe("its header extensions run past the first %d bytes", end)
+	return Unsafe("its header extensions run past the first %d bytes", end)
 }
 
-func unsafe(format string, args ...any) error {
+// Unsafe says that an image is refused, and why: the rest of a sentence without its
+// full stop, and what to do.
+func Unsafe(format string, args ...any) error {
 	return fault.New(fault.ImageUnsafe, "The image is refused: %s.", fmt.Sprintf(format, args...))
 }

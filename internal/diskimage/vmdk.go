@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -31,14 +31,14 @@ type vmdk struct {
 	compressed              bool
 }
 
-func (vmdk) format() string { return vmdkFormat }
+func (vmdk) Format() string { return VMDK }
 
 // parseVMDK reads the header and the descriptor within the file. It refuses what
 // names another file: a descriptor in place of the header, an extent elsewhere, a
 // parent.
-func parseVMDK(head []byte) (foreignDisk, error) {
+func parseVMDK(head []byte) (Disk, error) {
 	if len(head) < 2*sectorBytes {
-		return nil, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+		return nil, Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
 	}
 	le := binary.LittleEndian
 	v := vmdk{
@@ -46,23 +46,23 @@ func parseVMDK(head []byte) (foreignDisk, error) {
 		compressed: le.Uint32(head[8:])&vmdkCompressed != 0,
 	}
 	if version := le.Uint32(head[4:]); version < 1 || version > 3 {
-		return nil, unsafe("its VMDK version is %d; 1 to 3 exist", version)
+		return nil, Unsafe("its VMDK version is %d; 1 to 3 exist", version)
 	}
 	if v.sectors == 0 {
-		return nil, unsafe("it has a descriptor in place of a disk, so it would read other files of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where they are")
+		return nil, Unsafe("it has a descriptor in place of a disk, so it would read other files of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where they are")
 	}
 	if v.sectors > MaxVirtualBytes/sectorBytes {
 		return nil, checkVirtual(MaxVirtualBytes + 1)
 	}
 	switch {
 	case le.Uint32(head[8:])&vmdkNewlines != 0 && !bytes.Equal(head[73:77], []byte("\n \r\n")):
-		return nil, unsafe("a transfer as text has changed its line ends. Copy it again, as binary")
+		return nil, Unsafe("a transfer as text has changed its line ends. Copy it again, as binary")
 	case !isPowerOf2(v.grain) || v.grain < 8 || v.grain > vmdkMaxGrain:
-		return nil, unsafe("its grains have %d sectors, which is not allowed", v.grain)
+		return nil, Unsafe("its grains have %d sectors, which is not allowed", v.grain)
 	case le.Uint32(head[44:]) != vmdkTableEntries:
-		return nil, unsafe("its grain tables have %d entries, and not %d", le.Uint32(head[44:]), vmdkTableEntries)
+		return nil, Unsafe("its grain tables have %d entries, and not %d", le.Uint32(head[44:]), vmdkTableEntries)
 	case le.Uint16(head[77:]) > 1 || (le.Uint16(head[77:]) == 1) != v.compressed:
-		return nil, unsafe("its type of compression is %d, and its flags do not say the same", le.Uint16(head[77:]))
+		return nil, Unsafe("its type of compression is %d, and its flags do not say the same", le.Uint16(head[77:]))
 	}
 	return v, v.checkDescriptor(head)
 }
@@ -74,18 +74,18 @@ func (v vmdk) checkDescriptor(head []byte) error {
 	le := binary.LittleEndian
 	start, length := le.Uint64(head[28:]), le.Uint64(head[36:])
 	if start == 0 || length == 0 || length > vmdkMaxDescBytes/sectorBytes || start > uint64(len(head)) || start+length > uint64(len(head))/sectorBytes { //nolint:gosec // small
-		return unsafe("its descriptor is at sector %d and %d sectors long, which is no place for one", start, length)
+		return Unsafe("its descriptor is at sector %d and %d sectors long, which is no place for one", start, length)
 	}
 	// QEMU looks for a parent by the name alone, wherever it stands.
 	if bytes.Contains(bytes.ToLower(head), []byte("parentfilenamehint")) {
-		return unsafe("it has a parent disk, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is")
+		return Unsafe("it has a parent disk, so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is")
 	}
 	extents, kind := 0, ""
 	for line := range strings.Lines(trimmed(head[start*sectorBytes:][:length*sectorBytes])) {
 		line = strings.TrimSpace(line)
 		if e := vmdkExtent.FindStringSubmatch(line); e != nil {
 			if extents++; e[3] != "SPARSE" || extents > 1 || strings.ContainsAny(e[4], `/\`) {
-				return unsafe("its descriptor names a part of the disk outside of the file (%s). Export it as one file, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", e[3])
+				return Unsafe("its descriptor names a part of the disk outside of the file (%s). Export it as one file, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", e[3])
 			}
 			continue
 		}
@@ -96,23 +96,23 @@ func (v vmdk) checkDescriptor(head []byte) error {
 			kind = value
 		case "parentCID":
 			if !strings.EqualFold(value, "ffffffff") {
-				return unsafe("it has a parent disk (%.8s), so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is", value)
+				return Unsafe("it has a parent disk (%.8s), so it would read another file of the host. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is", value)
 			}
 		case "encryption.keySafe":
-			return unsafe("it is encrypted. Convert it to an unencrypted image")
+			return Unsafe("it is encrypted. Convert it to an unencrypted image")
 		}
 	}
 	if kind != "monolithicSparse" && kind != "streamOptimized" {
-		return unsafe("its descriptor says that it is %.40q; monolithicSparse and streamOptimized, which are one file, are taken", kind)
+		return Unsafe("its descriptor says that it is %.40q; monolithicSparse and streamOptimized, which are one file, are taken", kind)
 	}
 	if extents != 1 {
-		return unsafe("its descriptor names no part of the disk")
+		return Unsafe("its descriptor names no part of the disk")
 	}
 	return nil
 }
 
-// verify walks the grain directory and the grain tables.
-func (v vmdk) verify(size int64, read reading) (virtualBytes, dataBytes int64, err error) {
+// Verify walks the grain directory and the grain tables.
+func (v vmdk) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
 	w := &window{read: read, size: size}
 	if v.gdStart == vmdkAtEnd {
 		if v.gdStart, err = v.footer(w); err != nil {
@@ -122,7 +122,7 @@ func (v vmdk) verify(size int64, read reading) (virtualBytes, dataBytes int64, e
 	perTable := v.grain * vmdkTableEntries
 	tables := (v.sectors + perTable - 1) / perTable
 	if v.gdStart == 0 || v.gdStart > uint64(size)/sectorBytes { //nolint:gosec // not negative
-		return 0, 0, unsafe("its grain directory is at sector %d, which is no place for one", v.gdStart)
+		return 0, 0, Unsafe("its grain directory is at sector %d, which is no place for one", v.gdStart)
 	}
 	part, err := w.part(int64(v.gdStart)*sectorBytes, int64(tables)*4) //nolint:gosec // both are bounded above
 	if err != nil {
@@ -149,7 +149,7 @@ func (v vmdk) verify(size int64, read reading) (virtualBytes, dataBytes int64, e
 				end = at + sectorBytes // its marker, at least
 			}
 			if end > size {
-				return 0, 0, unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
+				return 0, 0, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
 			}
 			dataBytes += grainBytes
 		}
@@ -169,7 +169,7 @@ func (v vmdk) footer(w *window) (gdStart uint64, err error) {
 	gdStart = le.Uint64(footer[56:])
 	copy(footer[56:64], v.header[56:64])
 	if le.Uint32(part[12:]) != vmdkFooterMarker || !bytes.Equal(footer[:79], v.header[:79]) {
-		return 0, unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
+		return 0, Unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
 	}
 	return gdStart, nil
 }

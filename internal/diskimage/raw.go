@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -31,13 +31,13 @@ var fileSystems = []struct {
 // raw is a disk without a header.
 type raw struct{ endBytes int64 }
 
-func (raw) format() string { return rawFormat }
+func (raw) Format() string { return Raw }
 
 // parseRaw takes a file for a raw disk when it begins as one: with a partition
 // table, a boot sector or a file system.
-func parseRaw(head []byte) (foreignDisk, error) {
+func parseRaw(head []byte) (Disk, error) {
 	if isDisk(head) || !beginsAsDisk(head) {
-		return nil, unsafe("it is no disk image that is taken, %s. qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files are, also packed by gzip, xz or zstd. A raw disk begins with a partition table, a boot sector or a file system. Others convert with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin as one of those below"))
+		return nil, Unsafe("it is no disk image that is taken, %s. qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files are, also packed by gzip, xz or zstd. A raw disk begins with a partition table, a boot sector or a file system. Others convert with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin as one of those below"))
 	}
 	return raw{partitionsEnd(head)}, nil
 }
@@ -79,16 +79,16 @@ func partitionsEnd(head []byte) (end int64) {
 	return end
 }
 
-// verify expects the file to have all of its partitions.
-func (r raw) verify(size int64, _ reading) (virtualBytes, dataBytes int64, err error) {
+// Verify expects the file to have all of its partitions.
+func (r raw) Verify(size int64, _ Reading) (virtualBytes, dataBytes int64, err error) {
 	if err := checkVirtual(uint64(size)); err != nil { //nolint:gosec // not negative
 		return 0, 0, err
 	}
 	if size%sectorBytes != 0 {
-		return 0, 0, unsafe("a raw disk has sectors of 512 bytes, and the file ends after %d bytes, within one: it was cut off. Copy or export it again", size)
+		return 0, 0, Unsafe("a raw disk has sectors of 512 bytes, and the file ends after %d bytes, within one: it was cut off. Copy or export it again", size)
 	}
 	if size < r.endBytes {
-		return 0, 0, unsafe("its partitions end at byte %d, and the file after %d: it was cut off. Copy or export it again", r.endBytes, size)
+		return 0, 0, Unsafe("its partitions end at byte %d, and the file after %d: it was cut off. Copy or export it again", r.endBytes, size)
 	}
 	return size, size, nil
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -28,18 +28,18 @@ func isISO(head []byte) bool {
 // and answers fault.ImageUnsafe with a reason when it makes no sense.
 func ParseISO(head []byte) (ISOFile, error) {
 	if !isISO(head) {
-		return ISOFile{}, unsafe("it is no ISO file: %s", describe(head, "it does not begin with an ISO file system"))
+		return ISOFile{}, Unsafe("it is no ISO file: %s", describe(head, "it does not begin with an ISO file system"))
 	}
 	d := head[isoDescriptor:]
 	le := binary.LittleEndian
 	blocks, block := int64(le.Uint32(d[80:])), int64(le.Uint16(d[128:]))
 	switch {
 	case d[0] != 1 || d[6] != 1:
-		return ISOFile{}, unsafe("its first volume descriptor is of type %d, version %d, where an ISO file has its primary one", d[0], d[6])
+		return ISOFile{}, Unsafe("its first volume descriptor is of type %d, version %d, where an ISO file has its primary one", d[0], d[6])
 	case block != 512 && block != 1024 && block != isoSector:
-		return ISOFile{}, unsafe("its block size is %d bytes, which no ISO file has", block)
+		return ISOFile{}, Unsafe("its block size is %d bytes, which no ISO file has", block)
 	case blocks*block < isoDescriptor+2*isoSector:
-		return ISOFile{}, unsafe("its file system is %d bytes long, which is too little for one", blocks*block)
+		return ISOFile{}, Unsafe("its file system is %d bytes long, which is too little for one", blocks*block)
 	}
 	return ISOFile{NeedsBytes: blocks * block}, nil
 }
@@ -47,7 +47,7 @@ func ParseISO(head []byte) (ISOFile, error) {
 // Verify answers fault.ImageUnsafe when a file of size bytes was cut off.
 func (i ISOFile) Verify(size int64) error {
 	if size < i.NeedsBytes {
-		return unsafe("the file ends after %d bytes, but its file system has %d: it was cut off. Download it again", size, i.NeedsBytes)
+		return Unsafe("the file ends after %d bytes, but its file system has %d: it was cut off. Download it again", size, i.NeedsBytes)
 	}
 	return nil
 }

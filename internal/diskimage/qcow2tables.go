@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"encoding/binary"
@@ -15,8 +15,8 @@ const (
 	entryCompressed = 1 << 62
 )
 
-// verifyAll is Verify, VerifyEnd and VerifyTables.
-func (q Qcow2) verifyAll(size int64, read func(offset, length int64) ([]byte, error)) error {
+// VerifyAll is Verify, VerifyEnd and VerifyTables.
+func (q Qcow2) VerifyAll(size int64, read func(offset, length int64) ([]byte, error)) error {
 	if err := q.Verify(size); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte,
 			continue
 		}
 		if tables++; tables > maxL2Tables {
-			return unsafe("it has more than %d tables. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxL2Tables)
+			return Unsafe("it has more than %d tables. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxL2Tables)
 		}
 		if err := m.check("an L2 table", offset); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (m mapping) walk(l2 []byte) error {
 		if entry&entryCompressed != 0 {
 			// Compressed clusters share what is one cluster of the file.
 			if offset := int64(entry & compressedOffset); offset < m.q.ClusterBytes || offset >= m.size { //nolint:gosec // fewer than 62 bits
-				return unsafe("a part of it is said to be at byte %d, where there is none", offset)
+				return Unsafe("a part of it is said to be at byte %d, where there is none", offset)
 			}
 			continue
 		}
@@ -101,11 +101,11 @@ func (m mapping) walk(l2 []byte) error {
 func (m mapping) check(what string, offset int64) error {
 	switch {
 	case offset%m.q.ClusterBytes != 0:
-		return unsafe("%s is said to be at byte %d, which is between two clusters. Repair it with `qemu-img check -r all`", what, offset)
+		return Unsafe("%s is said to be at byte %d, which is between two clusters. Repair it with `qemu-img check -r all`", what, offset)
 	case offset >= m.size:
-		return unsafe("%s is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", what, offset, m.size)
+		return Unsafe("%s is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", what, offset, m.size)
 	case !m.take(offset):
-		return unsafe("%s is said to be at byte %d, where something else is, too. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", what, offset)
+		return Unsafe("%s is said to be at byte %d, where something else is, too. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", what, offset)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 const (
 	vhdMagic       = "conectix"
 	vhdSparseMagic = "cxsparse"
-	vhdFooterBytes = 512
+	VHDFooterBytes = 512
 	vhdHeaderBytes = 1024
 	vhdVersion     = 1 << 16
 	vhdUnmapped    = 1<<32 - 1
@@ -31,13 +31,13 @@ type vhd struct {
 	blocks, blockSize int64
 }
 
-func (vhd) format() string { return vhdFormat }
+func (vhd) Format() string { return VHD }
 
 // checkFooter looks at a footer, wherever it stands, and returns the type of disk.
 func checkFooter(f []byte) (kind uint32, err error) {
 	be := binary.BigEndian
 	var sum uint32
-	for i, b := range f[:vhdFooterBytes] {
+	for i, b := range f[:VHDFooterBytes] {
 		if i < 64 || i >= 68 {
 			sum += uint32(b)
 		}
@@ -45,65 +45,65 @@ func checkFooter(f []byte) (kind uint32, err error) {
 	kind = be.Uint32(f[60:])
 	switch {
 	case ^sum != be.Uint32(f[64:]):
-		return 0, unsafe("the checksum of its VHD footer is wrong: it is damaged. Copy or export it again")
+		return 0, Unsafe("the checksum of its VHD footer is wrong: it is damaged. Copy or export it again")
 	case be.Uint32(f[12:]) != vhdVersion:
-		return 0, unsafe("its VHD version is %#x; 1.0 is taken", be.Uint32(f[12:]))
+		return 0, Unsafe("its VHD version is %#x; 1.0 is taken", be.Uint32(f[12:]))
 	case kind == vhdDifferencing:
-		return 0, unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is")
+		return 0, Unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is")
 	case kind != vhdFixed && kind != vhdDynamic:
-		return 0, unsafe("its VHD type is %d; fixed and dynamic disks are taken", kind)
+		return 0, Unsafe("its VHD type is %d; fixed and dynamic disks are taken", kind)
 	}
 	return kind, checkVirtual(be.Uint64(f[48:]))
 }
 
 // parseVHD reads the header of a dynamic disk.
-func parseVHD(head []byte) (foreignDisk, error) {
-	if len(head) < vhdFooterBytes+vhdHeaderBytes {
-		return nil, unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+func parseVHD(head []byte) (Disk, error) {
+	if len(head) < VHDFooterBytes+vhdHeaderBytes {
+		return nil, Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
 	}
 	kind, err := checkFooter(head)
 	if err != nil {
 		return nil, err
 	}
 	if kind != vhdDynamic {
-		return nil, unsafe("it is a VHD disk of fixed size with a footer at its beginning, where none belongs")
+		return nil, Unsafe("it is a VHD disk of fixed size with a footer at its beginning, where none belongs")
 	}
 	be := binary.BigEndian
 	at := be.Uint64(head[16:])
-	if at < vhdFooterBytes || at > uint64(len(head))-vhdHeaderBytes {
-		return nil, unsafe("its header is at byte %d, which is no place for one", at)
+	if at < VHDFooterBytes || at > uint64(len(head))-vhdHeaderBytes {
+		return nil, Unsafe("its header is at byte %d, which is no place for one", at)
 	}
 	h := head[at:][:vhdHeaderBytes]
 	v := vhd{
-		footer: bytes.Clone(head[:vhdFooterBytes]), virtual: int64(be.Uint64(head[48:])), //nolint:gosec // checkFooter bounds it
+		footer: bytes.Clone(head[:VHDFooterBytes]), virtual: int64(be.Uint64(head[48:])), //nolint:gosec // checkFooter bounds it
 		blocks: int64(be.Uint32(h[28:])), blockSize: int64(be.Uint32(h[32:])),
 	}
 	table := be.Uint64(h[16:])
 	switch {
 	case !bytes.HasPrefix(h, []byte(vhdSparseMagic)):
-		return nil, unsafe("its header at byte %d does not begin with %q", at, vhdSparseMagic)
+		return nil, Unsafe("its header at byte %d does not begin with %q", at, vhdSparseMagic)
 	case len(bytes.Trim(h[40:56], "\x00")) > 0 || len(bytes.Trim(h[64:768], "\x00")) > 0:
-		return nil, unsafe("it names a parent disk, so it would read another file of the host. Merge it with its parent")
+		return nil, Unsafe("it names a parent disk, so it would read another file of the host. Merge it with its parent")
 	case !isPowerOf2(uint64(v.blockSize)) || v.blockSize < sectorBytes*8 || v.blockSize > vhdMaxBlock: //nolint:gosec // not negative
-		return nil, unsafe("its blocks have %d bytes, which is not allowed", v.blockSize)
+		return nil, Unsafe("its blocks have %d bytes, which is not allowed", v.blockSize)
 	case v.blocks > vhdMaxBlocks || v.blocks*v.blockSize < v.virtual:
-		return nil, unsafe("it has %d blocks of %d bytes, which does not fit its virtual size", v.blocks, v.blockSize)
-	case table < vhdFooterBytes || table > MaxVirtualBytes:
-		return nil, unsafe("its block table is at byte %d, which is no place for one", table)
+		return nil, Unsafe("it has %d blocks of %d bytes, which does not fit its virtual size", v.blocks, v.blockSize)
+	case table < VHDFooterBytes || table > MaxVirtualBytes:
+		return nil, Unsafe("its block table is at byte %d, which is no place for one", table)
 	}
 	v.tableStart = int64(table) //nolint:gosec // bounded just above
 	return v, nil
 }
 
-// verify looks at the block table, and at the footer behind the data.
-func (v vhd) verify(size int64, read reading) (virtualBytes, dataBytes int64, err error) {
+// Verify looks at the block table, and at the footer behind the data.
+func (v vhd) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
 	w := &window{read: read, size: size}
-	end, err := w.part(size-vhdFooterBytes, vhdFooterBytes)
+	end, err := w.part(size-VHDFooterBytes, VHDFooterBytes)
 	if err != nil {
 		return 0, 0, cutOff(err, "footer", size)
 	}
 	if !bytes.Equal(end, v.footer) {
-		return 0, 0, unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
+		return 0, 0, Unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
 	}
 	table, err := w.part(v.tableStart, v.blocks*4)
 	if err != nil {
@@ -115,19 +115,19 @@ func (v vhd) verify(size int64, read reading) (virtualBytes, dataBytes int64, er
 		if n == vhdUnmapped {
 			continue
 		}
-		if at := n * sectorBytes; at < vhdFooterBytes+vhdHeaderBytes || at+bitmap+v.blockSize > size {
-			return 0, 0, unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
+		if at := n * sectorBytes; at < VHDFooterBytes+vhdHeaderBytes || at+bitmap+v.blockSize > size {
+			return 0, 0, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
 		}
 		dataBytes += v.blockSize
 	}
 	return v.virtual, dataBytes, nil
 }
 
-// fixedVHD tells whether a file that begins as a raw disk ends as a VHD disk of
+// FixedVHD tells whether a file that begins as a raw disk ends as a VHD disk of
 // fixed size does.
-func fixedVHD(size int64, read reading) (bool, error) {
+func FixedVHD(size int64, read Reading) (bool, error) {
 	w := &window{read: read, size: size}
-	end, err := w.part(size-vhdFooterBytes, vhdFooterBytes)
+	end, err := w.part(size-VHDFooterBytes, VHDFooterBytes)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return false, nil
 	}
@@ -138,8 +138,8 @@ func fixedVHD(size int64, read reading) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if bytes := binary.BigEndian.Uint64(end[48:]); kind != vhdFixed || int64(bytes) != size-vhdFooterBytes { //nolint:gosec // checkFooter bounds it
-		return false, unsafe("its VHD footer says that it has %d bytes, and the file has %d", bytes, size-vhdFooterBytes)
+	if bytes := binary.BigEndian.Uint64(end[48:]); kind != vhdFixed || int64(bytes) != size-VHDFooterBytes { //nolint:gosec // checkFooter bounds it
+		return false, Unsafe("its VHD footer says that it has %d bytes, and the file has %d", bytes, size-VHDFooterBytes)
 	}
 	return true, nil
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bufio"
@@ -25,8 +25,10 @@ const (
 // the highest levels of xz and zstd ask for.
 const maxWindowBytes = 128 << 20
 
-// packingOf tells how a file is packed, if at all.
-func packingOf(head []byte) string {
+const readAheadBytes = 256 << 10
+
+// PackingOf tells how a file is packed, if at all.
+func PackingOf(head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte(gzipMagic)):
 		return gzipPacking
@@ -38,9 +40,9 @@ func packingOf(head []byte) string {
 	return ""
 }
 
-// newUnpacker reads what is within a packed file. Close it.
-func newUnpacker(packing string, r io.Reader) (io.ReadCloser, error) {
-	r = bufio.NewReaderSize(r, blockBytes) // the other readers below find it large enough
+// NewUnpacker reads what is within a packed file. Close it.
+func NewUnpacker(packing string, r io.Reader) (io.ReadCloser, error) {
+	r = bufio.NewReaderSize(r, readAheadBytes) // the other readers below find it large enough
 	switch packing {
 	case gzipPacking:
 		return gzip.NewReader(r)
@@ -59,7 +61,7 @@ func newUnpacker(packing string, r io.Reader) (io.ReadCloser, error) {
 // is the beginning, or as many of them as head gives. A shorter head is all of the
 // file.
 func unpackHead(packing string, head []byte) ([]byte, error) {
-	d, err := newUnpacker(packing, bytes.NewReader(head))
+	d, err := NewUnpacker(packing, bytes.NewReader(head))
 	var inner []byte
 	if err == nil {
 		defer func() { _ = d.Close() }()
@@ -69,18 +71,23 @@ func unpackHead(packing string, head []byte) ([]byte, error) {
 		err = nil // more of it is to come
 	}
 	if err != nil {
-		return nil, errUnpack(packing, err)
+		return nil, UnpackError(packing, err)
 	}
 	return inner, nil
 }
 
-// errUnpack tells why a packed file cannot be unpacked.
-func errUnpack(packing string, err error) error {
+// IsPacking tells whether a format that RecogniseIncoming has found is a packing.
+func IsPacking(format string) bool {
+	return format == gzipPacking || format == xzPacking || format == zstdPacking
+}
+
+// UnpackError tells why a packed file cannot be unpacked.
+func UnpackError(packing string, err error) error {
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, errXZWindow):
-		return unsafe("to unpack it takes more than %d MiB of memory. Pack it with a lower level", maxWindowBytes>>20)
+		return Unsafe("to unpack it takes more than %d MiB of memory. Pack it with a lower level", maxWindowBytes>>20)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return unsafe("it ends within what %s has packed: it was cut off. Copy or export it again", packing)
+		return Unsafe("it ends within what %s has packed: it was cut off. Copy or export it again", packing)
 	}
-	return unsafe("what %s has packed is damaged. Copy or export it again", packing)
+	return Unsafe("what %s has packed is damaged. Copy or export it again", packing)
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -58,7 +58,7 @@ func rawDisk() []byte {
 // anything but this package: its first bytes, then all of its tables.
 func judge(file []byte) (format string, virtualBytes int64, err error) {
 	head := file[:min(len(file), HeaderBytes)]
-	if format, err = recogniseIncoming(head); err != nil || isPacking(format) {
+	if format, err = RecogniseIncoming(head); err != nil || IsPacking(format) {
 		return format, 0, err
 	}
 	read := func(offset, length int64) ([]byte, error) {
@@ -76,23 +76,23 @@ func judge(file []byte) (format string, virtualBytes int64, err error) {
 	case QCOW2:
 		q, err := ParseQcow2(head, MaxVirtualBytes)
 		if err == nil {
-			err = q.verifyAll(size, read)
+			err = q.VerifyAll(size, read)
 		}
 		return format, q.VirtualBytes, err
-	case rawFormat:
-		fixed, err := fixedVHD(size, read)
+	case Raw:
+		fixed, err := FixedVHD(size, read)
 		if err != nil {
 			return format, 0, err
 		}
 		if fixed {
-			format, size = vhdFormat, size-vhdFooterBytes
+			format, size = VHD, size-VHDFooterBytes
 		}
 	}
-	d, err := parseDisk(head)
+	d, err := ParseDisk(head)
 	if err != nil {
 		return format, 0, err
 	}
-	virtualBytes, _, err = d.verify(size, read)
+	virtualBytes, _, err = d.Verify(size, read)
 	return format, virtualBytes, err
 }
 
@@ -137,7 +137,7 @@ func cutBy(n int) func([]byte) []byte { return func(b []byte) []byte { return b[
 // footerSum corrects the checksum of a VHD footer.
 func footerSum(at func([]byte) int) func([]byte) []byte {
 	return func(b []byte) []byte {
-		f := b[at(b):][:vhdFooterBytes]
+		f := b[at(b):][:VHDFooterBytes]
 		var sum uint32
 		for i, v := range f {
 			if i < 64 || i >= 68 {
@@ -161,7 +161,7 @@ func sum32(at, length int) func([]byte) []byte {
 }
 
 func beginning([]byte) int { return 0 }
-func ending(b []byte) int  { return len(b) - vhdFooterBytes }
+func ending(b []byte) int  { return len(b) - VHDFooterBytes }
 
 // Every kind of file has one that passes, and near twins of it that do not.
 func TestForeignDisks(t *testing.T) {
@@ -201,7 +201,7 @@ func TestForeignDisks(t *testing.T) {
 		return func(b []byte) []byte {
 			change(b)
 			footerSum(beginning)(b)
-			copy(b[ending(b):], b[:vhdFooterBytes])
+			copy(b[ending(b):], b[:VHDFooterBytes])
 			return b
 		}
 	}
@@ -364,7 +364,7 @@ func pack(t testing.TB, packing string, content []byte) []byte {
 	case gzipPacking:
 		w = gzip.NewWriter(&out)
 	case xzPacking:
-		w, err = xz.NewWriter(&out)
+		w, err = xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&out)
 	default:
 		w, err = zstd.NewWriter(&out)
 	}

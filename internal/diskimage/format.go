@@ -1,4 +1,8 @@
-package storagepool
+// Package diskimage reads what files of disks say of themselves: their headers and
+// tables, before any other program opens them. What comes is hostile: whatever
+// could make QEMU open another file, fail, or take more than it should, is refused
+// with fault.ImageUnsafe and a reason. Nothing here opens a file, or guesses.
+package diskimage
 
 import (
 	"bytes"
@@ -13,17 +17,20 @@ const (
 	ISO   = "iso" // an ISO 9660 file system: installation media
 
 	// Images that come in one of these are converted to qcow2.
-	rawFormat  = "raw"
-	vmdkFormat = "vmdk"
-	vdiFormat  = "vdi"
-	vhdFormat  = "vhd"
-	vhdxFormat = "vhdx"
+	Raw  = "raw"
+	VMDK = "vmdk"
+	VDI  = "vdi"
+	VHD  = "vhd"
+	VHDX = "vhdx"
 )
 
-// recognise tells the format of a file that is to be used as it is by its first
+// MaxVirtualBytes is the largest disk that is taken.
+const MaxVirtualBytes = 2 << 40
+
+// Recognise tells the format of a file that is to be used as it is by its first
 // bytes alone, HeaderBytes of them or the whole file, and answers
 // fault.ImageUnsafe when that format is not taken or its header not safe.
-func recognise(head []byte) (format string, err error) {
+func Recognise(head []byte) (format string, err error) {
 	if isISO(head) {
 		_, err = ParseISO(head)
 		return ISO, err
@@ -32,59 +39,59 @@ func recognise(head []byte) (format string, err error) {
 	return QCOW2, err
 }
 
-// recogniseIncoming is recognise for a file that somebody sends, which may have to
+// RecogniseIncoming is Recognise for a file that somebody sends, which may have to
 // be unpacked or converted: then format is not used as it is. Of a packed file, the
 // format is its packing, and what is within is looked at as far as the first bytes
 // tell. Names, and what a client says of a file, count for nothing.
-func recogniseIncoming(head []byte) (format string, err error) {
-	if packing := packingOf(head); packing != "" {
+func RecogniseIncoming(head []byte) (format string, err error) {
+	if packing := PackingOf(head); packing != "" {
 		inner, err := unpackHead(packing, head)
 		if err != nil || len(inner) < HeaderBytes && len(head) == HeaderBytes {
 			return packing, err // too little of it to be judged yet
 		}
-		if nested := packingOf(inner); nested != "" {
-			return "", errNested(nested)
+		if nested := PackingOf(inner); nested != "" {
+			return "", NestedError(nested)
 		}
-		_, err = recogniseDisk(inner)
+		_, err = RecogniseDisk(inner)
 		return packing, err
 	}
-	return recogniseDisk(head)
+	return RecogniseDisk(head)
 }
 
-// recogniseDisk is recognise for a file that may have to be converted.
-func recogniseDisk(head []byte) (format string, err error) {
+// RecogniseDisk is Recognise for a file that may have to be converted.
+func RecogniseDisk(head []byte) (format string, err error) {
 	if isISO(head) || bytes.HasPrefix(head, []byte(qcow2Magic)) {
-		return recognise(head)
+		return Recognise(head)
 	}
-	d, err := parseDisk(head)
+	d, err := ParseDisk(head)
 	if err != nil {
 		return "", err
 	}
-	return d.format(), nil
+	return d.Format(), nil
 }
 
-// usedAsIs tells whether files of a format are images as they are.
-func usedAsIs(format string) bool { return format == QCOW2 || format == ISO }
+// UsedAsIs tells whether files of a format are images as they are.
+func UsedAsIs(format string) bool { return format == QCOW2 || format == ISO }
 
-func errNested(packing string) error {
-	return unsafe("it is packed twice, within with %s. Unpack it once", packing)
+func NestedError(packing string) error {
+	return Unsafe("it is packed twice, within with %s. Unpack it once", packing)
 }
 
 // reading returns a part of a file, or what there is of it.
-type reading func(offset, length int64) ([]byte, error)
+type Reading func(offset, length int64) ([]byte, error)
 
-// foreignDisk is a disk of a format that is converted, as its header describes it.
-type foreignDisk interface {
-	format() string
-	// verify looks at all that the header points to in a file of size bytes, and
+// Disk is a disk of a format that is converted, as its header describes it.
+type Disk interface {
+	Format() string
+	// Verify looks at all that the header points to in a file of size bytes, and
 	// returns how large the disk is and at most how many bytes of data it holds. It
 	// answers fault.ImageUnsafe when something in it is not safe, or cut off.
-	verify(size int64, read reading) (virtualBytes, dataBytes int64, err error)
+	Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error)
 }
 
-// parseDisk reads the header of a disk that is to be converted from its first
+// ParseDisk reads the header of a disk that is to be converted from its first
 // bytes. Whatever could name another file is refused with fault.ImageUnsafe.
-func parseDisk(head []byte) (foreignDisk, error) {
+func ParseDisk(head []byte) (Disk, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte(vmdkMagic)):
 		return parseVMDK(head)
@@ -93,7 +100,7 @@ func parseDisk(head []byte) (foreignDisk, error) {
 	case bytes.HasPrefix(head, []byte(vhdMagic)):
 		return parseVHD(head)
 	case bytes.HasPrefix(head, []byte(vhdxMagic)):
-		return vhdx{}, nil // its header is behind the first bytes
+		return VHDXDisk{}, nil // its header is behind the first bytes
 	}
 	return parseRaw(head)
 }
@@ -152,17 +159,9 @@ func describe(head []byte, otherwise string) string {
 	return otherwise
 }
 
-// formatOf is a format that libvirt's storage knows, by libvirt's name.
-func formatOf(format string) string {
-	if format == vhdFormat {
-		return "vpc"
-	}
-	return format
-}
-
 // window reads small parts of a file that lie close to each other.
 type window struct {
-	read  reading
+	read  Reading
 	size  int64 // of the file
 	at    int64
 	bytes []byte
@@ -195,16 +194,16 @@ func cutOff(err error, what string, size int64) error {
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	return unsafe("its %s is not all within the file, which ends after %d bytes: it was cut off. Copy or export it again", what, size)
+	return Unsafe("its %s is not all within the file, which ends after %d bytes: it was cut off. Copy or export it again", what, size)
 }
 
 // checkVirtual expects the size of a disk to be one that may be.
 func checkVirtual(bytes uint64) error {
 	switch {
 	case bytes == 0:
-		return unsafe("its virtual size is 0")
+		return Unsafe("its virtual size is 0")
 	case bytes > MaxVirtualBytes:
-		return unsafe("its virtual size is %d bytes; the limit is %d", bytes, int64(MaxVirtualBytes))
+		return Unsafe("its virtual size is %d bytes; the limit is %d", bytes, int64(MaxVirtualBytes))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package storagepool
+package diskimage
 
 import (
 	"bytes"
@@ -54,40 +54,40 @@ func guid(text string) [16]byte {
 	return id
 }
 
-// vhdx is a VHDX disk. Its first bytes are its signature alone: load reads the rest.
-type vhdx struct {
-	virtual, blockSize, sector int64
-	table                      []uint64 // for each block, where it is; 0 for zeros
+// VHDXDisk is a VHDX disk. Its first bytes are its signature alone: load reads the rest.
+type VHDXDisk struct {
+	VirtualBytes, blockSize, sector int64
+	table                           []uint64 // for each block, where it is; 0 for zeros
 }
 
-func (vhdx) format() string { return vhdxFormat }
+func (VHDXDisk) Format() string { return VHDX }
 
-// verify looks at all that the disk has but for the data.
-func (vhdx) verify(size int64, read reading) (virtualBytes, dataBytes int64, err error) {
-	v, err := loadVHDX(size, read)
+// Verify looks at all that the disk has but for the data.
+func (VHDXDisk) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
+	v, err := LoadVHDX(size, read)
 	for _, at := range v.table {
 		if at != 0 {
 			dataBytes += v.blockSize
 		}
 	}
-	return v.virtual, dataBytes, err
+	return v.VirtualBytes, dataBytes, err
 }
 
-// loadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
+// LoadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
 // one, and those that were not closed, whose log would have to be replayed.
-func loadVHDX(size int64, read reading) (vhdx, error) {
+func LoadVHDX(size int64, read Reading) (VHDXDisk, error) {
 	w := &window{read: read, size: size}
 	if err := checkVHDXHeader(w); err != nil {
-		return vhdx{}, err
+		return VHDXDisk{}, err
 	}
 	table, err := w.part(vhdxRegions, vhdxTableBytes)
 	if err != nil {
-		return vhdx{}, cutOff(err, "table of regions", size)
+		return VHDXDisk{}, cutOff(err, "table of regions", size)
 	}
 	table = bytes.Clone(table)
 	count := binary.LittleEndian.Uint32(table[8:])
 	if !bytes.HasPrefix(table, []byte("regi")) || !sumIsRight(table) || count > vhdxMaxRegions {
-		return vhdx{}, unsafe("its table of regions is damaged. Copy or export it again")
+		return VHDXDisk{}, Unsafe("its table of regions is damaged. Copy or export it again")
 	}
 	regions := map[[16]byte][2]int64{}
 	for entry := table[16:]; count > 0; count, entry = count-1, entry[32:] {
@@ -95,16 +95,16 @@ func loadVHDX(size int64, read reading) (vhdx, error) {
 		start, length := binary.LittleEndian.Uint64(entry[16:]), binary.LittleEndian.Uint32(entry[24:])
 		known := id == vhdxBlockTable || id == vhdxMetadata
 		if _, twice := regions[id]; twice || !known && entry[28]&1 != 0 {
-			return vhdx{}, unsafe("it has a region that is not known here, or one twice")
+			return VHDXDisk{}, Unsafe("it has a region that is not known here, or one twice")
 		}
 		if known && (start < vhdxUnit || start%vhdxUnit != 0 || start > uint64(size) || int64(start)+int64(length) > size) { //nolint:gosec // in this order, none overflows
-			return vhdx{}, unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
+			return VHDXDisk{}, Unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
 		}
 		regions[id] = [2]int64{int64(start), int64(length)} //nolint:gosec // of those that are used, just bounded
 	}
 	v, err := readVHDXMetadata(w, regions[vhdxMetadata])
 	if err != nil {
-		return vhdx{}, err
+		return VHDXDisk{}, err
 	}
 	return v, v.loadTable(w, regions[vhdxBlockTable])
 }
@@ -124,11 +124,11 @@ func checkVHDXHeader(w *window) error {
 	}
 	switch {
 	case newest == nil:
-		return unsafe("both of its headers are damaged. Copy or export it again")
+		return Unsafe("both of its headers are damaged. Copy or export it again")
 	case binary.LittleEndian.Uint16(newest[66:]) != 1:
-		return unsafe("its VHDX version is %d; 1 is taken", binary.LittleEndian.Uint16(newest[66:]))
+		return Unsafe("its VHDX version is %d; 1 is taken", binary.LittleEndian.Uint16(newest[66:]))
 	case len(bytes.Trim(newest[48:64], "\x00")) > 0:
-		return unsafe("it was not closed properly: its log is not empty. Attach it to a machine once, and detach it")
+		return Unsafe("it was not closed properly: its log is not empty. Attach it to a machine once, and detach it")
 	}
 	return nil
 }
@@ -145,9 +145,9 @@ func sumIsRight(b []byte) bool {
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // readVHDXMetadata reads the sizes of a disk, and whether it has a parent.
-func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
+func readVHDXMetadata(w *window, region [2]int64) (v VHDXDisk, err error) {
 	if region[1] < vhdxTableBytes {
-		return v, unsafe("it has no metadata")
+		return v, Unsafe("it has no metadata")
 	}
 	table, err := w.part(region[0], vhdxTableBytes)
 	if err != nil {
@@ -157,7 +157,7 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 	le := binary.LittleEndian
 	count := le.Uint16(table[10:])
 	if !bytes.HasPrefix(table, []byte("metadata")) || count > vhdxMaxItems {
-		return v, unsafe("its metadata are damaged. Copy or export it again")
+		return v, Unsafe("its metadata are damaged. Copy or export it again")
 	}
 	for entry := table[32:]; count > 0; count, entry = count-1, entry[32:] {
 		id := [16]byte(entry[:16])
@@ -170,7 +170,7 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 		}
 		at := int64(le.Uint32(entry[16:]))
 		if at < vhdxTableBytes || at+need > region[1] {
-			return v, unsafe("it has metadata at byte %d, which is no place for them", at)
+			return v, Unsafe("it has metadata at byte %d, which is no place for them", at)
 		}
 		item, err := w.part(region[0]+at, need)
 		if err != nil {
@@ -185,30 +185,30 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 			if err := checkVirtual(le.Uint64(item)); err != nil {
 				return v, err
 			}
-			v.virtual = int64(le.Uint64(item)) //nolint:gosec // checked just above
+			v.VirtualBytes = int64(le.Uint64(item)) //nolint:gosec // checked just above
 		case vhdxSector:
 			v.sector = int64(le.Uint32(item))
 		}
 	}
-	if v.virtual == 0 || v.sector != 512 && v.sector != 4096 || v.virtual%v.sector != 0 ||
+	if v.VirtualBytes == 0 || v.sector != 512 && v.sector != 4096 || v.VirtualBytes%v.sector != 0 ||
 		!isPowerOf2(uint64(v.blockSize)) || v.blockSize < vhdxUnit || v.blockSize > vhdxMaxBlock { //nolint:gosec // not negative
-		return v, unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.virtual, v.blockSize, v.sector)
+		return v, Unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.VirtualBytes, v.blockSize, v.sector)
 	}
 	return v, nil
 }
 
 func errVHDXParent() error {
-	return unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent (`Merge-VHD`)")
+	return Unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent (`Merge-VHD`)")
 }
 
 // loadTable reads where the blocks are. Between those of the data are entries for
 // bitmaps, which only differencing disks have.
-func (v *vhdx) loadTable(w *window, region [2]int64) error {
-	blocks := (v.virtual + v.blockSize - 1) / v.blockSize
+func (v *VHDXDisk) loadTable(w *window, region [2]int64) error {
+	blocks := (v.VirtualBytes + v.blockSize - 1) / v.blockSize
 	ratio := vhdxChunkSectors * v.sector / v.blockSize
 	entries := blocks + (blocks-1)/ratio
 	if region[1] < entries*8 {
-		return unsafe("its block table has %d entries, where its virtual size asks for %d", region[1]/8, entries)
+		return Unsafe("its block table has %d entries, where its virtual size asks for %d", region[1]/8, entries)
 	}
 	table, err := w.part(region[0], entries*8)
 	if err != nil {
@@ -226,7 +226,7 @@ func (v *vhdx) loadTable(w *window, region [2]int64) error {
 			return errVHDXParent()
 		case vhdxPresent:
 			if at < vhdxUnit || at > uint64(w.size) || int64(at)+v.blockSize > w.size { //nolint:gosec // in this order, none overflows
-				return unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, w.size)
+				return Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, w.size)
 			}
 			v.table = append(v.table, at)
 		default:
@@ -236,13 +236,13 @@ func (v *vhdx) loadTable(w *window, region [2]int64) error {
 	return nil
 }
 
-// reader returns the disk that is in the file, from its first byte to its last:
+// Reader returns the disk that is in the file, from its first byte to its last:
 // libvirt does not know this format.
-func (v vhdx) reader(read reading) io.Reader { return &vhdxReader{v: v, read: read} }
+func (v VHDXDisk) Reader(read Reading) io.Reader { return &vhdxReader{v: v, read: read} }
 
 type vhdxReader struct {
-	v    vhdx
-	read reading
+	v    VHDXDisk
+	read Reading
 	at   int64  // in the disk
 	part []byte // what is read and not given out
 }
@@ -258,7 +258,7 @@ func (r *vhdxReader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	within := r.at % r.v.blockSize
-	left := min(r.v.blockSize-within, r.v.virtual-r.at)
+	left := min(r.v.blockSize-within, r.v.VirtualBytes-r.at)
 	if left <= 0 {
 		return 0, io.EOF
 	}
@@ -272,7 +272,7 @@ func (r *vhdxReader) Read(p []byte) (int, error) {
 	length := min(left, windowBytes)
 	part, err := r.read(int64(at)+within, length) //nolint:gosec // loadTable bounds it
 	if err == nil && int64(len(part)) < length {
-		err = unsafe("it has become shorter while it was read")
+		err = Unsafe("it has become shorter while it was read")
 	}
 	if err != nil {
 		return 0, err

@@ -1,7 +1,6 @@
-package storagepool
+package diskimage
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -226,54 +225,6 @@ func TestVerifyEndFindsDataThatWasCutOff(t *testing.T) {
 			if err := verify(end); fault.CodeOf(err) != fault.ImageUnsafe {
 				t.Errorf("%s, cut off after %d of %d bytes: %v", options, end, size, err)
 			}
-		}
-	}
-}
-
-func FuzzParseQcow2(f *testing.F) {
-	f.Add(header())
-	f.Add(header()[:80])
-	f.Add(chain(u32(4, 2))(header()))
-	f.Add(extension(0x6803f857, 48)(header()))
-	f.Fuzz(func(t *testing.T, head []byte) {
-		q, err := ParseQcow2(head, MaxVirtualBytes)
-		if err != nil {
-			if fault.CodeOf(err) != fault.ImageUnsafe {
-				t.Errorf("refused with %v", err)
-			}
-			return
-		}
-		// Whatever passes is a qcow2 that can open no other file.
-		be := binary.BigEndian
-		if !bytes.HasPrefix(head, []byte(qcow2Magic)) || be.Uint64(head[8:]) != 0 || be.Uint32(head[16:]) != 0 || be.Uint32(head[32:]) != 0 {
-			t.Error("an unsafe header passed")
-		}
-		if be.Uint32(head[4:]) == 3 && be.Uint64(head[72:])&incompatibleExternalData != 0 {
-			t.Error("an external data file passed")
-		}
-		if q.VirtualBytes <= 0 || q.VirtualBytes > MaxVirtualBytes || q.NeedsBytes <= 0 {
-			t.Errorf("it passed with %+v", q)
-		}
-	})
-}
-
-func TestSafeStem(t *testing.T) {
-	for name, want := range map[string]string{
-		"custom.qcow2":                      "custom",
-		"../../etc/passwd":                  "passwd",
-		`C:\images\my disk.QCOW2`:           "my_disk",
-		"a.tar.img":                         "a.tar",
-		"":                                  "image",
-		"...":                               "image",
-		".hidden.qcow2":                     "hidden",
-		"-rf":                               "rf",
-		"x\r\nSet-Cookie: a=b":              "x_Set-Cookie_a_b",
-		"<b>&amp;</b>":                      "b",
-		"grüße.qcow2":                       "gr_e",
-		strings.Repeat("a", 300) + ".qcow2": strings.Repeat("a", 64),
-	} {
-		if got := safeStem(name); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }
