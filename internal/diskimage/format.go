@@ -73,11 +73,12 @@ func RecogniseDisk(head []byte) (format string, err error) {
 // UsedAsIs tells whether files of a format are images as they are.
 func UsedAsIs(format string) bool { return format == QCOW2 || format == ISO }
 
+// NestedError tells that what is packed is packed again within.
 func NestedError(packing string) error {
 	return Unsafe("it is packed twice, within with %s. Unpack it once", packing)
 }
 
-// reading returns a part of a file, or what there is of it.
+// Reading returns a part of a file, or what there is of it.
 type Reading func(offset, length int64) ([]byte, error)
 
 // Disk is a disk of a format that is converted, as its header describes it.

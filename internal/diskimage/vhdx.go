@@ -60,6 +60,7 @@ type VHDXDisk struct {
 	table                           []uint64 // for each block, where it is; 0 for zeros
 }
 
+// Format is VHDX.
 func (VHDXDisk) Format() string { return VHDX }
 
 // Verify looks at all that the disk has but for the data.
@@ -106,7 +107,8 @@ func LoadVHDX(size int64, read Reading) (VHDXDisk, error) {
 	if err != nil {
 		return VHDXDisk{}, err
 	}
-	return v, v.loadTable(w, regions[vhdxBlockTable])
+	err = v.loadTable(w, regions[vhdxBlockTable])
+	return v, err
 }
 
 // checkVHDXHeader expects the newer one of the two headers to have an empty log.

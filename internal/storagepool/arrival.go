@@ -278,7 +278,7 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 			}
 			return s.fill(ctx, row.Host, volume, &counting{r: v.Reader(read), total: v.VirtualBytes, progress: progress})
 		}
-		size -= diskimage.VHDFooterBytes // fixedVHD has found one
+		size -= diskimage.VHDFooterBytes // FixedVHD has found it
 		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
 			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
 		})

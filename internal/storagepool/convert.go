@@ -302,7 +302,8 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 			return err
 		}
 		n, err := io.ReadFull(r, block)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !ended {
 			return err
 		}
 		if !bytes.Equal(block[:n], zeros[:n]) {
@@ -313,8 +314,8 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 		if sent := w.put(stream, w.fresh, block[:n]); sent != nil {
 			return sent
 		}
-		if err != nil {
-			return nil // r has ended
+		if ended {
+			return nil
 		}
 	}
 }
