@@ -18,7 +18,10 @@ import (
 // that is off. So the domains are looked at from time to time, without being
 // understood, and those that look otherwise than before are read.
 const (
-	// A look costs a host at most this part of the time.
+	// A look waits for a domain that is being started, and so do all others of the
+	// same look: each is at a part of the domains.
+	lookParts = 3
+	// The looks cost a host at most this part of the time.
 	lookShare   = 20
 	minLookWait = 400 * time.Millisecond
 	maxLookWait = 10 * time.Second
@@ -34,13 +37,12 @@ type glimpse uint64
 
 var glimpseSeed = maphash.MakeSeed()
 
-// compareLoop looks at a host's domains again and again until ctx ends. It waits
-// for domains that are being started, and holds up nothing else.
-func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
+// compareLoop looks at a part of a host's domains again and again until ctx ends.
+func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, part uint64) {
 	f := s.inv.feeds[h.Name()]
 	wait := minLookWait
 	var costs []time.Duration
-	var seen map[string]glimpse // of the last look; nil before the first
+	var seen map[string]glimpse // of the last look
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,7 +57,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 		began := time.Now()
 		var now map[string]glimpse
 		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-			now, err = glimpses(conn)
+			now, err = glimpses(conn, part)
 			return err
 		})
 		if err != nil {
@@ -66,10 +68,9 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host) {
 		}
 		costs = append(costs, time.Since(began))
 		costs = costs[max(0, len(costs)-looksKept):]
-		wait = min(max(minLookWait, lookShare*slices.Min(costs)), maxLookWait)
-		if seen != nil { // else all were just read
-			f.noteOdd(differing(seen, now))
-		}
+		wait = min(max(minLookWait, lookShare*lookParts*slices.Min(costs)), maxLookWait)
+		// All of them the first time: they may have changed since they were read.
+		f.noteOdd(differing(seen, now))
 		seen = now
 	}
 }
@@ -138,8 +139,9 @@ func differing(before, now map[string]glimpse) []string {
 	return ids
 }
 
-// glimpses takes one of each domain. A domain that vanishes meanwhile has none.
-func glimpses(conn *libvirt.Connect) (map[string]glimpse, error) {
+// glimpses takes one of each domain of a part. A domain that vanishes meanwhile has
+// none.
+func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
 	flags := map[string]byte{}
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
 		libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
@@ -164,7 +166,7 @@ func glimpses(conn *libvirt.Connect) (map[string]glimpse, error) {
 	var failed error
 	for i := range domains {
 		id, err := domains[i].GetUUIDString()
-		if err == nil {
+		if err == nil && maphash.String(glimpseSeed, id)%lookParts == part {
 			all[id], err = glimpseOf(&domains[i], flags[id])
 		}
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
