@@ -9,7 +9,7 @@ const (
 	// share the CPU: paceViewer for each, within these bounds.
 	paceMin    = 8 * time.Millisecond
 	paceMax    = 50 * time.Millisecond
-	paceViewer = 500 * time.Microsecond
+	paceViewer = 2 * time.Millisecond
 )
 
 // pace bounds how many pieces of output are taken from a console in a second.
