@@ -161,11 +161,17 @@ func (u usedCPU) less(v usedCPU) usedCPU {
 // usedCPU reads what the service and the lab's own libvirtd have used.
 func (l *lab) usedCPU() usedCPU {
 	l.t.Helper()
-	own, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.service.cmd.Process.Pid))
+	return usedCPU{l.serviceCPU(), l.cpuTime(l.own.in("cat /proc/$(cat /run/libvirtd.pid)/stat"))}
+}
+
+// serviceCPU is what the service has used.
+func (l *lab) serviceCPU() time.Duration {
+	l.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.service.cmd.Process.Pid))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return usedCPU{l.cpuTime(string(own)), l.cpuTime(l.own.in("cat /proc/$(cat /run/libvirtd.pid)/stat"))}
+	return l.cpuTime(string(stat))
 }
 
 // cpuTime is that of a process whose /proc/PID/stat this is (proc(5)).

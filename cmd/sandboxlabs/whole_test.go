@@ -17,7 +17,7 @@ import (
 // domainNow is a domain as libvirt itself has it.
 type domainNow struct {
 	name, state string
-	disks       []string // file names of the disks that are in the nodes pool
+	disks       []string // file names of the disks that are in the nodes pool, and of those that they lie on
 	snapshots   int
 }
 
@@ -57,9 +57,15 @@ func (l *lab) domainsNow() (map[string]domainNow, error) {
 		if d.snapshots, err = list[i].SnapshotNum(0); err != nil {
 			return nil, err
 		}
+		note := func(source *libvirtxml.DomainDiskSource) {
+			if source != nil && source.File != nil && filepath.Base(filepath.Dir(source.File.File)) == l.nodesPool() {
+				d.disks = append(d.disks, filepath.Base(source.File.File))
+			}
+		}
 		for _, disk := range def.Devices.Disks {
-			if disk.Source != nil && disk.Source.File != nil && filepath.Base(filepath.Dir(disk.Source.File.File)) == l.nodesPool() {
-				d.disks = append(d.disks, filepath.Base(disk.Source.File.File))
+			note(disk.Source)
+			for b := disk.BackingStore; b != nil; b = b.BackingStore {
+				note(b.Source)
 			}
 		}
 		all[id] = d
@@ -142,6 +148,7 @@ func (l *lab) faults() (faults []string) {
 		wanted = append(wanted, d.disks...)
 	}
 	slices.Sort(wanted)
+	wanted = slices.Compact(wanted) // clones share what they lie on
 	slices.Sort(overlays)
 	if !slices.Equal(wanted, overlays) {
 		wrong("the domains have the disks %q, the pool has %q", wanted, overlays)
