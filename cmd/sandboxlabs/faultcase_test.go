@@ -46,6 +46,11 @@ func TestFaultsOfAHost(t *testing.T) {
 	when("the pool is full", func() {
 		l.own.in("head -c 80M /dev/zero >" + nodes + "/filler")
 		l.virsh("pool-refresh", l.nodesPool())
+		events := l.follow()
+		l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
+		events.await("the pool is critical", promptly, func(e serverEvent) bool {
+			return e.kind == "pool.level" && strings.Contains(string(e.data), `"critical"`) && strings.Contains(string(e.data), l.nodesPool()+`"`)
+		})
 		refusal{http.StatusInsufficientStorage, "storage_full", l.nodesPool()}.check(t, "create", l.send(http.MethodPost, "/api/nodes", body))
 		refusal{http.StatusInsufficientStorage, "storage_full", l.nodesPool()}.check(t, "wipe", l.send(http.MethodPost, "/api/nodes/"+other.ID+"/wipe", nil))
 		goesOn()

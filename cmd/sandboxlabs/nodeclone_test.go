@@ -80,15 +80,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	if kinds, names := l.chainOf(c.ID); !slices.Equal(kinds, []string{"overlay", "snapshot", "image"}) || names[1] != n.ID+".qcow2" {
 		t.Errorf("the clone consists of %q, %q", kinds, names)
 	}
-	seed := filepath.Join(t.TempDir(), "seed.iso")
-	l.virsh("vol-download", c.ID+"-seed.iso", seed, "--pool", l.nodesPool())
-	content, err := os.ReadFile(seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(content); !strings.Contains(text, "instance-id: "+c.ID) || !strings.Contains(text, "local-hostname: "+c.Name) || strings.Contains(text, n.ID) {
-		t.Errorf("the clone's seed is of another instance")
-	}
+	l.wantSeed(c, n)
 
 	// The source runs on where it was, in the new file.
 	console.shell("echo $stay; cat /root/mark; echo later >/root/mark; sync", "here")
@@ -110,6 +102,24 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	l.delete(n.ID)
 	l.wantVolumes(l.nodesPool())
 	l.stop()
+}
+
+// wantSeed expects a clone to have a cloud-init seed of its own, and none of its
+// source's.
+func (l *lab) wantSeed(c, source api.Node) {
+	l.t.Helper()
+	seed := filepath.Join(l.t.TempDir(), "seed.iso")
+	l.virsh("vol-download", c.ID+"-seed.iso", seed, "--pool", l.nodesPool())
+	content, err := os.ReadFile(seed)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if text := string(content); !strings.Contains(text, "instance-id: "+c.ID) || !strings.Contains(text, "local-hostname: "+c.Name) || strings.Contains(text, source.ID) {
+		l.t.Errorf("the clone's seed is of another instance: %q", text)
+	}
+	if xml := l.virsh("dumpxml", c.ID); !strings.Contains(xml, c.ID+"-seed.iso") || strings.Contains(xml, source.ID+"-seed.iso") {
+		l.t.Errorf("the clone has the wrong seed: %s", xml)
+	}
 }
 
 // Clones of a node that is off share what it has written, and add to its chain only
@@ -211,7 +221,7 @@ func TestFullClone(t *testing.T) {
 	l.start()
 	image := l.uploaded("large.qcow2", l.fullImage(160))
 	var n api.Node
-	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("source"), "customImageName": image.ID, "resources": request{"ram": 64}}, http.StatusCreated, &n)
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("source"), "customImageName": image.ID, "resources": request{"ram": 64}, "cloudInit": request{"hostname": "origin"}}, http.StatusCreated, &n)
 	l.write(n, "7")
 	start := func(name string) (j api.Job) {
 		t.Helper()
@@ -239,6 +249,7 @@ func TestFullClone(t *testing.T) {
 	if kinds, _ := l.chainOf(c.ID); !slices.Equal(kinds, []string{"disk"}) {
 		t.Errorf("the copy consists of %q", kinds)
 	}
+	l.wantSeed(c, n)
 	l.delete(c.ID)
 
 	j = start("cancelled")
@@ -246,7 +257,7 @@ func TestFullClone(t *testing.T) {
 	l.call(http.MethodPost, "/api/jobs/"+j.ID+"/cancel", nil, http.StatusOK, nil)
 	until(t, patience, said("the job has ended"), func() bool { s := l.job(j.ID).State; return s == "cancelled" || s == "succeeded" })
 	if l.job(j.ID).State == "cancelled" {
-		l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
+		l.wantVolumes(l.nodesPool(), n.ID+".qcow2", n.ID+"-seed.iso")
 	} else {
 		t.Log("the copy was faster than its cancellation")
 		l.delete(j.Target.ID)
@@ -259,7 +270,7 @@ func TestFullClone(t *testing.T) {
 	l.awaitJob(j.ID, "succeeded")
 	c = l.node(j.Target.ID)
 	l.tool("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", n.OverlayPath, c.OverlayPath)
-	l.wantVolumes(l.nodesPool(), n.ID+".qcow2", c.ID+".qcow2")
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2", n.ID+"-seed.iso", c.ID+".qcow2", c.ID+"-seed.iso")
 	l.delete(c.ID)
 	l.delete(n.ID)
 	l.stop()

@@ -124,14 +124,14 @@ func (s *Server) chainKind(n domain.Node, d domain.Disk, v storagepool.Volume, a
 		return "missing"
 	case v.Pool == "":
 		return "outside"
+	case d.ReadOnly && strings.HasPrefix(path.Base(v.Path), n.ID):
+		return "seed"
 	case d.Device != "disk":
 		return "media"
 	case isImage:
 		return "image"
 	case above > 0:
 		return "snapshot"
-	case d.ReadOnly && strings.HasPrefix(path.Base(v.Path), n.ID):
-		return "seed"
 	case v.Backing != "":
 		return "overlay"
 	}

@@ -161,7 +161,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 	if err != nil {
 		return err
 	}
-	err = s.freeze(n, d, def, fresh)
+	err = s.freeze(ctx, n, d, def, fresh)
 	if err == nil {
 		err = s.layClone(ctx, n, d, disks, bases, c)
 	}
@@ -219,19 +219,21 @@ func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]clone
 		return nil, nil
 	}
 	for _, disk := range def.Devices.Disks {
-		if disk.Target == nil || (disk.Device != "" && disk.Device != "disk") {
+		if disk.Target == nil {
 			continue
 		}
 		file := ""
 		if disk.Source != nil && disk.Source.File != nil {
 			file = disk.Source.File.File
 		}
-		if disk.ReadOnly != nil {
-			if own, err := s.ownAmong(n, []string{file}); err != nil {
-				return nil, err
-			} else if len(own) == 1 && own[0] == n.ID+seedSuffix {
-				list = append(list, cloneDisk{target: disk.Target.Dev, file: file, volume: id + seedSuffix, seed: true})
-			}
+		own, err := s.ownAmong(n, []string{file})
+		switch {
+		case err != nil:
+			return nil, err
+		case slices.Equal(own, []string{n.ID + seedSuffix}):
+			list = append(list, cloneDisk{target: disk.Target.Dev, file: file, volume: id + seedSuffix, seed: true})
+			continue
+		case disk.ReadOnly != nil || (disk.Device != "" && disk.Device != "disk"):
 			continue
 		}
 		if file == "" || disk.Driver == nil || disk.Driver.Type != "qcow2" {
@@ -248,9 +250,12 @@ func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]clone
 
 // freeze has a node go on in new files, by target, over the files that it has now,
 // all in one moment.
-func (s *Service) freeze(n Node, d *libvirt.Domain, def *libvirtxml.Domain, fresh map[string]string) error {
+func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *libvirtxml.Domain, fresh map[string]string) error {
 	if len(fresh) == 0 {
 		return nil
+	}
+	if err := s.o.Storage.RoomForDisk(ctx, n.Host); err != nil {
+		return err
 	}
 	folder, err := s.o.Storage.NodesFolder(n.Host)
 	if err != nil {
