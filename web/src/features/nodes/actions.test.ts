@@ -4,7 +4,7 @@ import type { Node } from "../../shared/api/types";
 import { type NodeAction, isOffered } from "./actions";
 
 const all: NodeAction[] = [
-  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "edit", "rename", "adopt", "wipe", "delete",
+  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "edit", "rename", "clone", "adopt", "wipe", "delete",
 ];
 
 function offered(state: Node["state"], managed: boolean, access: Node["access"] = "manage"): NodeAction[] {
@@ -14,10 +14,10 @@ function offered(state: Node["state"], managed: boolean, access: Node["access"] 
 
 describe("isOffered", () => {
   test("a stopped node of ours", () => {
-    expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "wipe", "delete"]);
+    expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "clone", "wipe", "delete"]);
   });
   test("a running node of ours", () => {
-    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "edit", "wipe", "delete"]);
+    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "edit", "clone", "wipe", "delete"]);
   });
   test("a node defined elsewhere is neither wiped nor deleted before it is adopted", () => {
     expect(offered("running", false)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "adopt"]);

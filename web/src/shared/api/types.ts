@@ -15,6 +15,10 @@ export type ResizedNode = Schemas["EditedNode"];
 export type NodeEdit = Schemas["NodeEdit"];
 /** A disk or drive of a node. */
 export type Disk = Schemas["Disk"];
+/** A disk with all the files that it consists of. */
+export type DiskChain = Schemas["DiskChain"];
+/** One file of a disk, and what it lies on; sizes in bytes. */
+export type ChainFile = Schemas["ChainFile"];
 /** A network card of a node. */
 export type Interface = Schemas["Interface"];
 /** A state of a node that was kept. */

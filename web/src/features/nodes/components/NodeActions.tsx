@@ -15,6 +15,7 @@ import { useToasts } from "../../../shared/ui/toasts";
 import { type NodeAction, isDestructive, isOffered } from "../actions";
 import { useDeleteNode } from "../api/deleteNode";
 import { type Lifecycle, useLifecycle } from "../api/lifecycle";
+import { CloneDialog } from "./CloneDialog";
 import { EditDialog } from "./EditDialog";
 import { RenameDialog } from "./RenameDialog";
 
@@ -28,6 +29,7 @@ const labels: Record<NodeAction, string> = {
   forceOff: "Force off",
   edit: "Edit",
   rename: "Rename",
+  clone: "Clone",
   adopt: "Adopt",
   wipe: "Wipe",
   delete: "Delete",
@@ -52,6 +54,7 @@ const failures: Record<NodeAction, string> = {
   forceOff: "was not forced off",
   edit: "stays as it is",
   rename: "keeps its name",
+  clone: "was not cloned",
   adopt: "was not adopted",
   wipe: "was not wiped",
   delete: "was not deleted",
@@ -59,9 +62,14 @@ const failures: Record<NodeAction, string> = {
 
 const menuOrder: readonly (readonly NodeAction[])[] = [
   ["stop", "reboot", "pause", "resume"],
-  ["edit", "rename", "adopt"],
+  ["edit", "rename", "clone", "adopt"],
   ["reset", "forceOff", "wipe", "delete"],
 ];
+
+/** Whether a dialog of its own asks for what an action needs. */
+function isAsked(action: NodeAction): action is Exclude<NodeAction, Lifecycle> {
+  return action === "edit" || action === "rename" || action === "clone" || action === "delete";
+}
 
 interface NodeActionsProps {
   node: Node;
@@ -83,7 +91,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
     remove.reset();
   };
   const start = (action: NodeAction) => {
-    if (action === "edit" || action === "rename" || action === "delete" || isDestructive(action)) {
+    if (isAsked(action) || isDestructive(action)) {
       setAsked(action);
       return;
     }
@@ -174,6 +182,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
         </Menu>
       )}
       {asked === "edit" && <EditDialog node={node} onClose={close} />}
+      {asked === "clone" && <CloneDialog node={node} onClose={close} />}
       {asked === "rename" && <RenameDialog node={node} onClose={close} />}
       {asked === "delete" && (
         <ConfirmDialog
@@ -190,7 +199,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are lost with it.`}
         </ConfirmDialog>
       )}
-      {asked !== null && asked !== "edit" && asked !== "rename" && asked !== "delete" && (
+      {asked !== null && !isAsked(asked) && (
         <DestructiveLifecycle node={node} action={asked} lifecycle={lifecycle} onClose={close} />
       )}
     </Flex>
@@ -211,7 +220,7 @@ function menuItems(node: Node, without: readonly NodeAction[], start: (action: N
         onClick={() => start(action)}
       >
         {labels[action]}
-        {isDestructive(action) || action === "edit" || action === "rename" ? "…" : ""}
+        {isAsked(action) || isDestructive(action) ? "…" : ""}
       </DropdownItem>
     )),
   ]);

@@ -10,6 +10,7 @@ import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { FormDialog } from "../../../shared/ui/FormDialog";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useChangeDisks, useDisks } from "../api/disks";
+import { ChainTree } from "../components/ChainTree";
 import { NumberField } from "../components/Field";
 import { ViewState } from "../components/ViewState";
 import { gibibyte } from "../spec";
@@ -93,6 +94,7 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
           </Table>
         </div>
       )}
+      {disks.data && disks.data.length > 0 && <ChainTree node={node} />}
       {mayChange && disks.data && <Media node={node} images={images} drive={disks.data.find(isDrive)} />}
       {isAdding && <AddDisk node={node} onClose={() => setAdding(false)} />}
       {detaching && <Detach node={node} disk={detaching} onClose={() => setDetaching(null)} />}

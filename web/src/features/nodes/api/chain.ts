@@ -1,0 +1,13 @@
+import { useQuery } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../../shared/api/client";
+import { nodePartsKey } from "./getNode";
+
+/** What a node's disks consist of, down to their images. */
+export function useChain(id: string) {
+  return useQuery({
+    queryKey: [...nodePartsKey(id), "chain"],
+    queryFn: () => bodyOf(api.GET("/api/nodes/{id}/chain", { params: { path: { id } } })),
+    staleTime: 0,
+  });
+}
