@@ -23,6 +23,13 @@ func (a *app) handleJobs() {
 	a.jobs.Handle(api.CloneJob, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
 	}, a.nodes.UndoClone))
+	nothing := func(context.Context, storagepool.ImageWork) error { return nil }
+	a.jobs.Handle(api.VerifyJob, kindOf(a.storage.Verify, nothing))
+	a.jobs.Handle(api.CompactJob, kindOf(a.storage.Compact, a.storage.UndoCompact))
+	a.jobs.Handle(api.GrowJob, kindOf(a.storage.Grow, nothing))
+	a.jobs.Handle(api.CaptureJob, kindOf(func(ctx context.Context, w storagepool.ImageWork, p storagepool.Progress) error {
+		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
+	}, a.storage.UndoCapture))
 	a.jobs.Handle(api.ConvertJob, kindOf(a.storage.Convert, a.storage.UndoConversion))
 	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
 		_, err := a.jobs.Start(ctx, job.Request{

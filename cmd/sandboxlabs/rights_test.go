@@ -114,6 +114,7 @@ var routeTable = map[string]routeRow{
 	"POST /api/nodes/{id}/wipe":                    {may: "..---xx+++x+xx", status: 200},
 	"POST /api/nodes/{id}/adopt":                   {may: "..xxxxxxx+xxxx", status: 409},
 	"GET /api/nodes/{id}/chain":                    {may: "..---+++++++++", status: 200},
+	"POST /api/nodes/{id}/image":                   {may: "..xx-xxx++x+xx", status: 422, body: request{"name": ""}},
 	"POST /api/nodes/{id}/clone":                   {may: "..xx-xxx++x+xx", status: 422, body: request{"name": "/"}},
 	"GET /ws/console":                              {may: "..---+++++++++", status: 101},
 	"GET /ws/vnc":                                  {may: "..---+++++++++", status: 101},
@@ -134,6 +135,9 @@ var routeTable = map[string]routeRow{
 	"GET /api/images/{id}":    {may: "..---+++++++++", status: 200, target: "image"},
 	"DELETE /api/images/{id}": {may: "..---xxx++xx+x", status: 204, target: "fresh image"},
 
+	"POST /api/images/{id}/verify":   {may: "..---xxx++xx+x", status: 409, target: "image"},
+	"POST /api/images/{id}/compact":  {may: "..---xxx++xx+x", status: 202, target: "fresh image"},
+	"POST /api/images/{id}/resize":   {may: "..---xxx++xx+x", status: 422, target: "image", body: request{"virtualSize": 1}},
 	"PATCH /api/images/{id}":         {may: "..---xxx++xx+x", status: 422, target: "image", body: request{"displayName": ""}},
 	"GET /api/images/{id}/users":     {may: "..---+++++++++", status: 200, target: "image"},
 	"GET /api/images/{id}/download":  {may: "..---xx+++xx+x", status: 200, target: "image"},

@@ -152,6 +152,7 @@ func New(o Options) (*Server, error) {
 	s.registerSettings()
 	s.registerPools()
 	s.registerCatalog()
+	s.registerImageJobs()
 	s.registerJobs()
 	s.registerStreams()
 	s.registerScreens()

@@ -116,6 +116,7 @@ var rules = map[string]rule{
 	"POST /api/nodes/{id}/wipe":                    onNode(access.Use), // who works in it could as well delete all files
 	"POST /api/nodes/{id}/adopt":                   admins,
 	"GET /api/nodes/{id}/chain":                    onNode(access.View),
+	"POST /api/nodes/{id}/image":                   {role: access.RoleInstructor, scope: access.ScopeNodes, on: access.Node, level: access.Manage},
 	"POST /api/nodes/{id}/clone":                   {role: access.RoleInstructor, scope: access.ScopeNodes, on: access.Node, level: access.Manage},
 	"GET /ws/console":                              onNode(access.View), // to type takes Use
 	"GET /ws/vnc":                                  onNode(access.View), // as above
@@ -156,6 +157,9 @@ var rules = map[string]rule{
 	"PATCH /api/uploads/{id}":   atLeast(access.RoleInstructor, access.ScopeImages),
 	"DELETE /api/uploads/{id}":  atLeast(access.RoleInstructor, access.ScopeImages),
 
+	"POST /api/images/{id}/verify":   onImage(access.Manage),
+	"POST /api/images/{id}/compact":  onImage(access.Manage),
+	"POST /api/images/{id}/resize":   onImage(access.Manage),
 	"PATCH /api/images/{id}":         onImage(access.Manage),
 	"DELETE /api/images/{id}":        onImage(access.Manage),
 	"GET /api/images/{id}/users":     onImage(access.View),

@@ -265,10 +265,13 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 	id := strings.TrimSuffix(volume, ".qcow2")
 	r := record{
 		Host: host, ID: volume, Type: Custom, Volume: volume, DisplayName: id, Created: time.Now(), State: string(Unverified),
-		Reason: "It was put into the pool by another program and was not verified. Upload it here to use it.",
+		Reason: "It was put into the pool by another program and was not verified. Verify it to use it.",
 	}
-	entry, listed := s.entry(id)
-	listed = listed && id != volume
+	stem := revision.ReplaceAllString(id, "")
+	entry, listed := s.entry(stem)
+	if listed = listed && id != volume; listed {
+		id = stem
+	}
 	if listed {
 		r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
 	}

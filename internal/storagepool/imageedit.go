@@ -29,11 +29,10 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 	}
 	change := map[string]any{}
 	if e.DisplayName != nil {
-		name := *e.DisplayName
-		if name == "" || utf8.RuneCountInString(name) > MaxDisplayNameLength || !fault.IsPlain(name, "") || strings.TrimSpace(name) != name {
-			return Image{}, fault.Field("displayName", "The name that is shown has 1 to %d characters, and no spaces around it.", MaxDisplayNameLength)
+		if err := checkDisplayName("displayName", *e.DisplayName); err != nil {
+			return Image{}, err
 		}
-		change["display_name"] = name
+		change["display_name"] = *e.DisplayName
 	}
 	if e.Description != nil {
 		if err := fault.CheckDescription(*e.Description); err != nil {
@@ -63,4 +62,12 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 		return Image{}, err
 	}
 	return s.Image(img.Host, id)
+}
+
+// checkDisplayName answers fault.Invalid about a field for a name that is not one.
+func checkDisplayName(field, name string) error {
+	if name == "" || utf8.RuneCountInString(name) > MaxDisplayNameLength || !fault.IsPlain(name, "") || strings.TrimSpace(name) != name {
+		return fault.Field(field, "The name that is shown has 1 to %d characters, and no spaces around it.", MaxDisplayNameLength)
+	}
+	return nil
 }

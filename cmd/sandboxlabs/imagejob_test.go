@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// TestImageJobs makes an image of a node, grows and compacts it, and verifies what
+// virsh has put into the pool.
+func TestImageJobs(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	var up api.Uploaded
+	if a := l.upload("base.qcow2", bytes.NewReader(l.dataImage(4<<20))); a.status != http.StatusCreated || a.decode(&up) != nil {
+		t.Fatalf("upload: %d %s", a.status, a.body)
+	}
+	base := up.Image
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("source"), "image": base.ID, "resources": request{"disk": 64 << 20}}, http.StatusCreated, &n)
+	// What a guest would write.
+	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 8M 12M", n.OverlayPath).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-io: %v: %s", err, out)
+	}
+	for _, path := range []string{"/compact", "/resize"} {
+		l.refused(http.MethodPost, "/api/images/"+base.ID+path, request{"virtualSize": 1 << 30}, refusal{http.StatusConflict, "image_in_use", l.name("source")})
+	}
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/image", request{"name": " "}, refusal{http.StatusUnprocessableEntity, "invalid_request", "name"})
+
+	j := l.awaitJob(l.startJob("/api/nodes/"+n.ID+"/image", request{"name": "My template"}).ID, "succeeded")
+	img := l.image(j.Target.ID)
+	if img.State != "ready" || img.DisplayName != "My template" || img.Format != "qcow2" || img.VirtualSize != 64<<20 || img.Type != "custom" {
+		t.Errorf("the image of the node is %+v", img)
+	}
+	same := func(file string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", n.OverlayPath, file).CombinedOutput(); err != nil {
+			t.Errorf("%s is another disk than the node's: %v: %s", file, err, out)
+		}
+	}
+	same(img.Path)
+	if out := l.virsh("vol-dumpxml", "--pool", l.imagesPool(), filepath.Base(img.Path)); strings.Contains(out, "backingStore") {
+		t.Errorf("it lies on something:\n%s", out)
+	}
+
+	l.refused(http.MethodPost, "/api/images/"+img.ID+"/resize", request{"virtualSize": 32 << 20}, refusal{http.StatusUnprocessableEntity, "invalid_request", "larger only"})
+	l.awaitJob(l.startJob("/api/images/"+img.ID+"/resize", request{"virtualSize": 128 << 20}).ID, "succeeded")
+	if grown := l.image(img.ID); grown.VirtualSize != 128<<20 || grown.State != "ready" {
+		t.Errorf("the image that was grown is %+v", grown)
+	}
+	// A file that holds more than its disk.
+	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 1 100M 20M", "-c", "write -z 100M 20M", img.Path).CombinedOutput(); err != nil {
+		t.Fatalf("qemu-io: %v: %s", err, out)
+	}
+	j = l.awaitJob(l.startJob("/api/images/"+img.ID+"/compact", nil).ID, "succeeded")
+	small := l.image(img.ID)
+	if small.State != "ready" || small.VirtualSize != 128<<20 || small.Path == img.Path || small.Size > 20<<20 {
+		t.Errorf("the image that was compacted is %+v after %+v", small, j)
+	}
+	l.wantVolumes(l.imagesPool(), base.ID, filepath.Base(small.Path))
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("from"), "image": img.ID}, http.StatusCreated, nil)
+
+	// What virsh puts into the pool.
+	for name, content := range map[string][]byte{"theirs.qcow2": l.qemuImage("1M"), "evil.qcow2": l.qemuImage("1M", "-b", "/etc/passwd", "-F", "raw", "-u")} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.virsh("vol-create-as", l.imagesPool(), name, "0", "--format", "raw")
+		l.virsh("vol-upload", "--pool", l.imagesPool(), name, file)
+	}
+	l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
+	if got := l.image("theirs.qcow2"); got.State != "unverified" {
+		t.Errorf("what virsh uploaded is %+v", got)
+	}
+	l.awaitJob(l.startJob("/api/images/theirs.qcow2/verify", nil).ID, "succeeded")
+	if got := l.image("theirs.qcow2"); got.State != "ready" {
+		t.Errorf("what was verified is %+v", got)
+	}
+	j = l.awaitJob(l.startJob("/api/images/evil.qcow2/verify", nil).ID, "failed")
+	if j.Error == nil || j.Error.Code != "image_unsafe" || !strings.Contains(j.Error.Detail, "backing file") {
+		t.Errorf("the hostile one: %+v", j.Error)
+	}
+	if got := l.image("evil.qcow2"); got.State != "unverified" {
+		t.Errorf("the hostile one is %+v", got)
+	}
+	l.refused(http.MethodPost, "/api/images/theirs.qcow2/verify", nil, refusal{http.StatusConflict, "unsupported", "is ready"})
+	l.stop()
+}
+
+func (l *lab) image(id string) api.Image {
+	l.t.Helper()
+	var img api.Image
+	l.call(http.MethodGet, "/api/images/"+id, nil, http.StatusOK, &img)
+	return img
+}
+
+// TestCrashInAConversion kills the service while libvirt converts: the next one
+// takes the job up. One that is cancelled leaves nothing.
+func TestCrashInAConversion(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	raw := filepath.Join(t.TempDir(), "raw")
+	l.qemuImg("convert", "-f", "qcow2", "-O", "raw", l.fileOf(l.dataImage(256<<20)), raw)
+	disk, err := os.ReadFile(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk[510], disk[511] = 0x55, 0xaa
+	clear(disk[446:510])
+	begin := func() api.Job {
+		var up api.Uploaded
+		if a := l.upload("big.vmdk", bytes.NewReader(disk)); a.status != http.StatusAccepted || a.decode(&up) != nil || up.Image.State != "verifying" {
+			t.Fatalf("upload: %d %s", a.status, a.body)
+		}
+		var list struct{ Jobs []api.Job }
+		until(t, promptly, func() string { return fmt.Sprintf("libvirt converts: %+v", list.Jobs) }, func() bool {
+			l.call(http.MethodGet, "/api/jobs?state=running", nil, http.StatusOK, &list)
+			return len(list.Jobs) == 1 && list.Jobs[0].Target.ID == up.Image.ID && list.Jobs[0].Step == "converting" && list.Jobs[0].Done > 0
+		})
+		return list.Jobs[0]
+	}
+	j := begin()
+	l.kill()
+	l.start()
+	if j = l.awaitJob(j.ID, "succeeded"); j.Kind != "image.convert" || j.Attempt != 2 {
+		t.Errorf("the job is %+v", j)
+	}
+	img := l.image(j.Target.ID)
+	if img.State != "ready" || img.Format != "qcow2" || img.SourceFormat != "raw" || img.SHA256 == "" {
+		t.Errorf("the image is %+v", img)
+	}
+	if err := os.WriteFile(raw, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.qemuImg("compare", "-f", "qcow2", "-F", "raw", img.Path, raw)
+	l.call(http.MethodDelete, "/api/images/"+img.ID, nil, http.StatusNoContent, nil)
+
+	j = begin()
+	l.call(http.MethodDelete, "/api/jobs/"+j.ID, nil, http.StatusOK, nil)
+	l.awaitJob(j.ID, "cancelled")
+	until(t, patience, said("nothing is left in the pool"), func() bool { return len(l.volumes(l.imagesPool())) == 0 })
+	for _, table := range []string{"images", "uploads", "intents"} {
+		if n := l.rows(table); n > 0 {
+			t.Errorf("%d rows are left in table %s", n, table)
+		}
+	}
+	until(t, patience, said("libvirt is done"), func() bool { return !strings.Contains(l.virsh("pool-list", "--name"), l.imagesPool()+"-work") })
+	l.stop()
+}
+
+// fileOf puts content into a file.
+func (l *lab) fileOf(content []byte) string {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "file")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return file
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// The kinds of the jobs that work on images; their arguments are a
+// storagepool.ImageWork.
+const (
+	VerifyJob  = "image.verify"
+	CompactJob = "image.compact"
+	GrowJob    = "image.resize"
+	CaptureJob = "node.image"
+)
+
+func (s *Server) registerImageJobs() {
+	register(s, huma.Operation{
+		OperationID: "verify-image", Method: http.MethodPost, Path: "/api/images/{id}/verify", Summary: "Verify an image that another program put into the pool (a job)", Tags: []string{"images", "jobs"},
+		Description: "A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.", DefaultStatus: http.StatusAccepted,
+	}, func(ctx context.Context, in *ImageID) (*Started, error) {
+		w, err := s.o.Storage.CheckVerify(in.ID)
+		if err == nil {
+			err = s.mustBeUnused(ctx, in.ID)
+		}
+		return s.startWork(ctx, VerifyJob, w, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "compact-image", Method: http.MethodPost, Path: "/api/images/{id}/compact", Summary: "Write an image anew, without what its disk does not use (a job)", Tags: []string{"images", "jobs"},
+		Description: "Refused with image_in_use while a disk lies on it.", DefaultStatus: http.StatusAccepted,
+	}, func(ctx context.Context, in *ImageID) (*Started, error) {
+		w, err := s.o.Storage.CheckChange(in.ID)
+		if err == nil {
+			err = s.mustBeUnused(ctx, in.ID)
+		}
+		return s.startWork(ctx, CompactJob, w, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "resize-image", Method: http.MethodPost, Path: "/api/images/{id}/resize", Summary: "Make the disk of an image larger (a job)", Tags: []string{"images", "jobs"},
+		Description: "Refused with image_in_use while a disk lies on it.", DefaultStatus: http.StatusAccepted,
+	}, func(ctx context.Context, in *struct {
+		ImageID
+		Body struct {
+			VirtualSize int64 `json:"virtualSize" doc:"Bytes; more than the disk has."`
+		}
+	}) (*Started, error) {
+		w, err := s.o.Storage.CheckGrow(in.ID, in.Body.VirtualSize)
+		if err == nil {
+			err = s.mustBeUnused(ctx, in.ID)
+		}
+		return s.startWork(ctx, GrowJob, w, err)
+	})
+	register(s, huma.Operation{
+		OperationID: "make-image-of-node", Method: http.MethodPost, Path: "/api/nodes/{id}/image", Summary: "Make an image of a node's disk (a job)", Tags: []string{"nodes", "images", "jobs"},
+		Description: "The image has all that the disk has, whatever that lies on; it depends on nothing. The node has to be off. The target of the job is the image.", DefaultStatus: http.StatusAccepted,
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Body struct {
+			Name string `json:"name" doc:"Of the image."`
+		}
+	}) (*Started, error) {
+		host, err := s.o.Nodes.CheckCapture(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		n, err := s.o.Nodes.Node(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		w, err := s.o.Storage.NewImage(host, in.Body.Name, rightsOf(ctx).Name)
+		if err != nil {
+			return nil, err
+		}
+		w.Node = in.ID
+		release, err := s.reserve(ctx, w.Owner, "image/"+host+"/"+w.ID, access.Amount{DiskBytes: n.DiskBytes})
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		return s.startWork(ctx, CaptureJob, w, nil)
+	})
+}
+
+// startWork starts a job on an image, unless a check before has failed.
+func (s *Server) startWork(ctx context.Context, kind string, w storagepool.ImageWork, err error) (*Started, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s.start(ctx, kind, job.Target{Type: string(access.Image), ID: w.ID, Host: w.Host}, w)
+}
+
+// mustBeUnused refuses what would change a disk that a node has.
+func (s *Server) mustBeUnused(ctx context.Context, id string) error {
+	i, err := s.o.Storage.Image("", id)
+	if err != nil {
+		return err
+	}
+	users, err := s.imageUsers(ctx, i)
+	if err != nil {
+		return err
+	}
+	if len(users.Nodes)+users.Others+len(users.Volumes) > 0 {
+		return inUse(id, users)
+	}
+	return nil
+}

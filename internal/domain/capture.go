@@ -1,0 +1,67 @@
+package domain
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// CheckCapture tells whether a node's disk can be read now, and which host it is
+// on. Errors: fault.NodeNotFound, NodeNotManaged, NodeRunning.
+func (s *Service) CheckCapture(id string) (host string, err error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return "", err
+	}
+	if err := mustBeManaged(n, "made an image of"); err != nil {
+		return "", err
+	}
+	if n.Active() {
+		return "", fault.New(fault.NodeRunning, "Node %q is running; an image can be made of its disk when it is off. Stop it first.", n.Name)
+	}
+	return n.Host, nil
+}
+
+// Capture runs f with the file of a node's first disk, which is a qcow2 file by the
+// node's definition. The node is off, and nobody changes it through this service
+// meanwhile. Errors: those of CheckCapture, fault.Unsupported, NodeBusy,
+// HostUnreachable, and those of f.
+func (s *Service) Capture(ctx context.Context, host, id string, f func(file string) error) error {
+	if err := s.o.Storage.Prepare(ctx, host); err != nil {
+		return err
+	}
+	s.inv.sync(ctx, host, id) // it may not have been read yet
+	n, err := s.inv.get(id)
+	if err != nil {
+		return err
+	}
+	release, err := s.claimFor(ctx, id, "An image is being made of node \""+n.Name+"\". Wait until that job is over, or cancel it.")
+	if err != nil {
+		return err
+	}
+	defer release()
+	var def *libvirtxml.Domain
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		if err := mustBeOff(d, n, "made an image of"); err != nil {
+			return err
+		}
+		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		return err
+	})
+	if err != nil {
+		return explain(err, "make an image of", n.Name)
+	}
+	disks, err := s.cloneDisks(n, def, id)
+	if err != nil {
+		return err
+	}
+	for _, disk := range disks {
+		if !disk.seed {
+			return f(disk.file)
+		}
+	}
+	return fault.New(fault.Unsupported, "Node %q has no disk that is written to.", n.Name)
+}

@@ -1,0 +1,310 @@
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// ImageWork is long work on an image, as its job keeps it.
+type ImageWork struct {
+	ID    string `json:"id"`
+	Host  string `json:"host"`
+	Owner string `json:"owner,omitempty"`
+	// Volume is the one that the work makes, Old the one that it replaces.
+	Volume string `json:"volume,omitempty"`
+	Old    string `json:"old,omitempty"`
+	// Name is what a new image is called.
+	Name string `json:"name,omitempty"`
+	// Node is what a new image is made of.
+	Node string `json:"node,omitempty"`
+	// VirtualBytes is what an image grows to.
+	VirtualBytes int64 `json:"virtualBytes,omitempty"`
+}
+
+// NewImage begins the description of an image that is to be made under a name, or
+// answers fault.Invalid about that.
+func (s *Service) NewImage(host, name, owner string) (ImageWork, error) {
+	if err := checkDisplayName("name", name); err != nil {
+		return ImageWork{}, err
+	}
+	id := fmt.Sprintf("%s_%d.%s", safeStem(name), s.uniqueMilli(time.Now()), QCOW2)
+	return ImageWork{ID: id, Host: host, Owner: owner, Volume: id, Name: name}, nil
+}
+
+// CheckVerify tells whether an image is one that Verify has something to do with.
+func (s *Service) CheckVerify(id string) (ImageWork, error) {
+	img, err := s.Image("", id)
+	if err != nil {
+		return ImageWork{}, err
+	}
+	if img.Path == "" || img.State != Unverified && img.State != Rejected {
+		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only what another program has put into the pool can be verified so.", id, img.State)
+	}
+	return ImageWork{ID: img.ID, Host: img.Host}, nil
+}
+
+// Verify looks into a volume that another program has put into the images pool, and
+// makes it ready when it is a qcow2 or ISO file that is safe. A disk in another
+// format is refused: to upload it converts it. Errors: fault.ImageUnsafe,
+// ImageNotFound, HostUnreachable, PoolUnavailable.
+func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) error {
+	if err := s.Prepare(ctx, w.Host); err != nil {
+		return err
+	}
+	progress.Begin("verifying")
+	img, err := s.Image(w.Host, w.ID)
+	if err != nil || img.State == Ready {
+		return err // of an attempt before this one
+	}
+	volume := volumeName(img)
+	format, err := s.inspect(ctx, w.Host, volume)
+	if reason, refused := verdict(err); refused {
+		return fault.New(fault.ImageUnsafe, "%s", reason)
+	}
+	if err != nil {
+		return err
+	}
+	r := record{
+		Host: w.Host, ID: img.ID, Type: img.Type, Volume: volume, DisplayName: img.DisplayName, OSType: img.OSType, State: string(Ready),
+		Format: format, SourceFormat: format, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
+	}
+	if err := s.save(ctx, r); err != nil {
+		return fmt.Errorf("record that %s is verified: %w", w.ID, err)
+	}
+	return s.refresh(ctx, w.Host, false)
+}
+
+// CheckChange tells whether an image can be compacted or grown, as far as is known
+// without a look at the pools.
+func (s *Service) CheckChange(id string) (ImageWork, error) {
+	img, err := s.Usable("", id)
+	if err != nil {
+		return ImageWork{}, err
+	}
+	if img.Format != QCOW2 {
+		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is an %s file, which stays as it is.", id, img.Format)
+	}
+	old := volumeName(img)
+	// A name of its own, by which a base image is known as one; see discover.
+	stem := revision.ReplaceAllString(strings.TrimSuffix(old, "."+QCOW2), "")
+	return ImageWork{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stem, s.uniqueMilli(time.Now()), QCOW2)}, nil
+}
+
+// CheckGrow is CheckChange for a new virtual size.
+func (s *Service) CheckGrow(id string, virtualBytes int64) (ImageWork, error) {
+	w, err := s.CheckChange(id)
+	if err != nil {
+		return w, err
+	}
+	img, err := s.Image(w.Host, id)
+	if err != nil {
+		return w, err
+	}
+	w.VirtualBytes = virtualBytes
+	switch {
+	case virtualBytes > diskimage.MaxVirtualBytes:
+		return w, fault.Field("virtualSize", "A disk has at most %d bytes.", int64(diskimage.MaxVirtualBytes))
+	case virtualBytes <= img.VirtualBytes || virtualBytes%sectorBytes != 0:
+		return w, fault.Field("virtualSize", "The image's disk has %d bytes. It can become larger only, by a multiple of %d.", img.VirtualBytes, sectorBytes)
+	}
+	return w, nil
+}
+
+const sectorBytes = 512
+
+// Compact writes an image anew, without what its disk does not use any more. Nothing
+// lies on it, or fault.ImageInUse is answered. Other errors: fault.StorageFull,
+// ImageNotFound, HostUnreachable, PoolUnavailable.
+func (s *Service) Compact(ctx context.Context, w ImageWork, progress Progress) error {
+	if err := s.Prepare(ctx, w.Host); err != nil {
+		return err
+	}
+	swapped, err := s.isSwapped(ctx, w)
+	if err != nil {
+		return err
+	}
+	if !swapped {
+		img, err := s.Usable(w.Host, w.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.alone(ctx, img, func(ctx context.Context) error { return s.compact(ctx, w, img, progress) }); err != nil {
+			return err
+		}
+	}
+	return s.UndoCompact(ctx, w) // nothing but the removal of the old volume
+}
+
+func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress Progress) error {
+	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
+		return err
+	}
+	err := s.withPool(ctx, w.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.checkRoom(lp, p.name, img.FileBytes)
+	})
+	if err != nil {
+		return err
+	}
+	c := conversion{host: w.Host, role: imagesRole, from: w.Old, format: QCOW2, to: w.Volume, dataBytes: img.FileBytes}
+	if err := s.convert(ctx, c, progress); err != nil {
+		return err
+	}
+	progress.Begin("verifying")
+	if err := s.rescanRole(ctx, w.Host, imagesRole); err != nil {
+		return err
+	}
+	if _, err := s.inspect(ctx, w.Host, w.Volume); err != nil {
+		return err
+	}
+	return s.swap(ctx, w)
+}
+
+// swap gives an image its new volume. Meanwhile nobody reads the pool, who would
+// find a volume in it that is nobody's.
+func (s *Service) swap(ctx context.Context, w ImageWork) error {
+	lib := s.libraries[w.Host]
+	select {
+	case lib.turn <- struct{}{}:
+		defer func() { <-lib.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).Update("volume", w.Volume).Error
+	if err != nil {
+		return fmt.Errorf("record the new volume of %s: %w", w.ID, err)
+	}
+	return s.deleteVolume(ctx, w.Host, imagesRole, w.Old)
+}
+
+// revision is what the name of a volume has that a base image was written to anew.
+var revision = regexp.MustCompile(`\.r\d{13}$`)
+
+// isSwapped tells whether an image has the volume that the work makes.
+func (s *Service) isSwapped(ctx context.Context, w ImageWork) (bool, error) {
+	var n int64
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND volume = ?", w.Host, w.ID, w.Volume).Count(&n).Error
+	return n > 0, err
+}
+
+// UndoCompact removes whichever of the two volumes is not the image's.
+func (s *Service) UndoCompact(ctx context.Context, w ImageWork) error {
+	swapped, err := s.isSwapped(ctx, w)
+	if err != nil {
+		return err
+	}
+	left := w.Volume
+	if swapped {
+		left = w.Old
+	}
+	if err := s.deleteVolume(ctx, w.Host, imagesRole, left); err != nil {
+		return err
+	}
+	return s.refresh(ctx, w.Host, true)
+}
+
+// Grow makes the disk of an image larger. What lies on an image has its own size,
+// and would not see it: nothing may, or fault.ImageInUse is answered.
+func (s *Service) Grow(ctx context.Context, w ImageWork, progress Progress) error {
+	if err := s.Prepare(ctx, w.Host); err != nil {
+		return err
+	}
+	progress.Begin("growing")
+	img, err := s.Usable(w.Host, w.ID)
+	if err != nil || img.VirtualBytes >= w.VirtualBytes {
+		return err
+	}
+	err = s.alone(ctx, img, func(ctx context.Context) error {
+		return s.withVolume(ctx, w.Host, imagesRole, volumeName(img), func(_ *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+			return vol.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return s.refresh(ctx, w.Host, true)
+}
+
+// Capture makes an image of the disk in the file source, with all that it lies on,
+// as w says. Nothing writes to it meanwhile, and its definition says that it is a
+// qcow2 file. Errors: fault.Unsupported, ImageUnsafe, StorageFull, HostUnreachable,
+// PoolUnavailable.
+func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progress Progress) error {
+	if err := s.Prepare(ctx, w.Host); err != nil {
+		return err
+	}
+	if img, err := s.Image(w.Host, w.ID); err == nil && img.State == Ready {
+		return nil // an attempt before this one came so far
+	}
+	all, err := s.Survey(ctx, w.Host)
+	if err != nil {
+		return err
+	}
+	from, ok := all.File(source)
+	nodes, err := s.pool(w.Host, nodesRole)
+	if err != nil {
+		return err
+	}
+	if !ok || path.Dir(from.Path) != path.Clean(nodes.path) || from.Format != QCOW2 {
+		return fault.New(fault.Unsupported, "The disk %s is no qcow2 file in storage pool %q. Nothing may guess what is in a disk that a guest has written to.", source, nodes.name)
+	}
+	var data int64
+	for _, v := range all.Chain(source) {
+		if v.Pool == "" || v.Format != QCOW2 {
+			return fault.New(fault.Unsupported, "The disk lies on %s, which is no qcow2 file in a storage pool.", v.Path)
+		}
+		data += v.AllocatedBytes
+	}
+	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
+		return err
+	}
+	r := record{Host: w.Host, ID: w.ID, Type: Custom, Volume: w.Volume, DisplayName: w.Name, State: string(Verifying), Owner: w.Owner, Created: time.Now()}
+	if err := s.save(ctx, r); err != nil {
+		return fmt.Errorf("record the image %s: %w", w.ID, err)
+	}
+	err = s.withPool(ctx, w.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.checkRoom(lp, p.name, data)
+	})
+	if err == nil {
+		err = s.refresh(ctx, w.Host, false) // shows it
+	}
+	if err == nil {
+		err = s.convert(ctx, conversion{host: w.Host, role: nodesRole, from: from.Name, format: QCOW2, to: w.Volume, dataBytes: data}, progress)
+	}
+	if err != nil {
+		return err
+	}
+	progress.Begin("verifying")
+	if err := s.rescanRole(ctx, w.Host, imagesRole); err != nil {
+		return err
+	}
+	if r.Format, err = s.inspect(ctx, w.Host, w.Volume); err != nil {
+		return err
+	}
+	r.State, r.SourceFormat = string(Ready), QCOW2
+	if err := s.save(ctx, r); err != nil {
+		return fmt.Errorf("record that %s is ready: %w", w.ID, err)
+	}
+	return s.refresh(ctx, w.Host, false)
+}
+
+// UndoCapture removes what Capture has made, unless the image is ready.
+func (s *Service) UndoCapture(ctx context.Context, w ImageWork) error {
+	if ready, err := s.isReady(ctx, incoming{Host: w.Host, ID: w.ID}); err != nil || ready {
+		return err
+	}
+	err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume)
+	if err == nil {
+		err = s.o.DB.WithContext(ctx).Where("state = ?", Verifying).Delete(&record{Host: w.Host, ID: w.ID}).Error
+	}
+	return errors.Join(err, s.refresh(ctx, w.Host, true))
+}
