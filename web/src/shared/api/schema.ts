@@ -369,8 +369,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Upload a qcow2 image
-         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`.
+         * Upload an image
+         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, xz or zstd, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name.
          */
         post: operations["upload-image"];
         delete?: never;
@@ -401,6 +401,26 @@ export interface paths {
         patch: operations["change-image"];
         trace?: never;
     };
+    "/api/images/{id}/compact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write an image anew, without what its disk does not use (a job)
+         * @description Refused with image_in_use while a disk lies on it.
+         */
+        post: operations["compact-image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{id}/download": {
         parameters: {
             query?: never;
@@ -419,6 +439,26 @@ export interface paths {
         options?: never;
         /** Tell the size and the version of an image's file */
         head: operations["measure-image"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/resize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the disk of an image larger (a job)
+         * @description Refused with image_in_use while a disk lies on it.
+         */
+        post: operations["resize-image"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -495,6 +535,26 @@ export interface paths {
         get: operations["list-image-users"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify an image that another program put into the pool (a job)
+         * @description A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.
+         */
+        post: operations["verify-image"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1014,6 +1074,26 @@ export interface paths {
          * @description The address signs you in to Guacamole. It is for you alone, and for use at once.
          */
         post: operations["open-guacamole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an image of a node's disk (a job)
+         * @description The image has all that the disk has, whatever that lies on; it depends on nothing. The node has to be off. The target of the job is the image.
+         */
+        post: operations["make-image-of-node"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2056,6 +2136,8 @@ export interface components {
              * @description Bytes of the file.
              */
             size: number;
+            /** @description Of the file as it came, such as vmdk or raw.xz. It was converted to format. */
+            sourceFormat?: string;
             /** @enum {string} */
             state: "uploading" | "verifying" | "ready" | "rejected" | "unverified";
             tags: string[];
@@ -2312,6 +2394,10 @@ export interface components {
              * @description Bytes of the whole log.
              */
             size: number;
+        };
+        "Make-image-of-nodeRequest": {
+            /** @description Of the image. */
+            name: string;
         };
         "Move-in-labRequest": {
             positions: components["schemas"]["Item"][];
@@ -2636,6 +2722,13 @@ export interface components {
         };
         "Rename-labRequest": {
             name: string;
+        };
+        "Resize-imageRequest": {
+            /**
+             * Format: int64
+             * @description Bytes; more than the disk has.
+             */
+            virtualSize: number;
         };
         Resized: {
             /** @enum {string} */
@@ -3513,7 +3606,7 @@ export interface operations {
                     host?: string;
                     /**
                      * Format: binary
-                     * @description The qcow2 file.
+                     * @description The file.
                      */
                     image: string;
                     osType?: string;
@@ -3524,6 +3617,15 @@ export interface operations {
         responses: {
             /** @description Created */
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Uploaded"];
+                };
+            };
+            /** @description Accepted: the image is verifying, until a job has converted it */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3637,6 +3739,38 @@ export interface operations {
             };
         };
     };
+    "compact-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "download-image": {
         parameters: {
             query?: never;
@@ -3707,6 +3841,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    "resize-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Resize-imageRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -3895,6 +4065,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImageUsers"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "verify-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Error */
@@ -5201,6 +5403,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Open-guacamoleResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-image-of-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Make-image-of-nodeRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Error */
