@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 	t.Logf("%s=%d %s=%d", roundsVariable, rounds, seedVariable, seed)
 	l := newLabApart(t)
 	l.addMicro()
-	f := &faultLab{lab: l, small: l.qemuImage("1M")}
+	f := &faultLab{lab: l, small: l.qemuImage("1M"), foreign: l.imageOf("vmdk", "1M")}
 	l.start()
 	kinds := slices.Sorted(maps.Keys(randomFaults))
 	begun := time.Now()
@@ -73,8 +73,9 @@ func numberOf(t *testing.T, variable string, otherwise int) int {
 // faultLab is a lab under work.
 type faultLab struct {
 	*lab
-	small []byte // an image
-	rng   *rand.Rand
+	small   []byte // an image
+	foreign []byte // one that is converted
+	rng     *rand.Rand
 
 	mu   sync.Mutex
 	done tally
@@ -167,7 +168,7 @@ func (f *faultLab) step(dice int, n api.Node, name string) {
 		create["cloudInit"] = request{"hostname": "x"}
 		f.ask(http.MethodPost, "/api/nodes", create)
 	case dice < 60:
-		body, kind := form("again.qcow2", bytes.NewReader(f.small))
+		body, kind := form("again", bytes.NewReader([][]byte{f.small, f.foreign}[dice%2]))
 		f.ask(http.MethodPost, "/api/images/custom", body, "Content-Type", kind)
 	case n.ID == "":
 	case dice < 66:
@@ -182,7 +183,9 @@ func (f *faultLab) step(dice int, n api.Node, name string) {
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/snapshots/"+n.CurrentSnapshot+"/revert", forced)
 	case dice < 90 && n.CurrentSnapshot != "":
 		f.ask(http.MethodDelete, "/api/nodes/"+n.ID+"/snapshots/"+n.CurrentSnapshot, nil)
-	case dice < 94:
+	case dice < 93:
+		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/clone", request{"name": f.name(name), "mode": []string{"linked", "full"}[dice%2]})
+	case dice < 95:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil)
 	default:
 		f.ask(http.MethodPost, "/api/nodes/"+n.ID+"/stop", forced)

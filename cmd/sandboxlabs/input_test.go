@@ -233,8 +233,14 @@ func (l *lab) rows(table string) (n int) {
 // qemuImage is what qemu-img makes of these options.
 func (l *lab) qemuImage(size string, options ...string) []byte {
 	l.t.Helper()
-	file := filepath.Join(l.t.TempDir(), "image.qcow2")
-	l.qemuImg(append(append([]string{"create", "-q", "-f", "qcow2"}, options...), file, size)...)
+	return l.imageOf("qcow2", size, options...)
+}
+
+// imageOf is qemuImage for any format.
+func (l *lab) imageOf(format, size string, options ...string) []byte {
+	l.t.Helper()
+	file := filepath.Join(l.t.TempDir(), "image")
+	l.qemuImg(append(append([]string{"create", "-q", "-f", format}, options...), file, size)...)
 	content, err := os.ReadFile(file)
 	if err != nil {
 		l.t.Fatal(err)

@@ -127,7 +127,7 @@ func (l *lab) faults() (faults []string) {
 	used := map[string]int{}
 	for _, n := range l.nodes() {
 		nodes[n.ID] = n
-		if n.Image != nil {
+		if n.Image != nil && n.Image.Path != "" { // a full clone only tells where it comes from
 			used[n.Image.ID]++
 		}
 		if _, ok := domains[n.ID]; !ok {
