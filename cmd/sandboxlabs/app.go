@@ -26,6 +26,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/web"
@@ -45,6 +46,7 @@ type app struct {
 	console *console.Manager
 	display *display.Service
 	access  *access.Service
+	keys    *secret.Keys
 	audit   *audit.Service
 	// guacamole is nil when it is off.
 	guacamole *guacamole.Service
@@ -75,7 +77,11 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 			opened.Close()
 		}
 	}(a)
-	if a.access, err = access.New(access.Options{DB: a.db, Log: log, LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) }}); err != nil {
+	a.keys = secret.In(c.DataDir)
+	if a.access, err = access.New(access.Options{
+		DB: a.db, Vault: a.keys, Lifetime: c.SessionLife, Idle: c.SessionIdle, Log: log,
+		LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) },
+	}); err != nil {
 		return nil, err
 	}
 	if a.audit, err = audit.New(audit.Options{DB: a.db, Days: c.AuditDays, Log: log}); err != nil {
@@ -142,6 +148,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	if a.guacamole != nil {
 		options.Guacamole = a.guacamole
+	}
+	if options.OIDC, err = c.newOIDC(a.keys); err != nil {
+		return nil, err
 	}
 	a.server, err = api.New(options)
 	return a, err

@@ -47,6 +47,9 @@ func TestAudit(t *testing.T) {
 	l.call(http.MethodGet, "/api/audit", nil, http.StatusOK, &page)
 	var got []string
 	for _, e := range page.Entries {
+		if e.Via == "command" { // what made the lab
+			continue
+		}
 		line := strings.Join([]string{e.User, e.Via, e.Action, e.TargetKind, e.TargetName, e.Code}, ",")
 		got = append([]string{strings.ReplaceAll(line, n.Name, "NODE")}, got...)
 		if e.Address != "127.0.0.1" || e.Time.IsZero() || e.Status == 0 {
@@ -91,7 +94,7 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the export as CSV: %q, %v", rows, err)
 	}
 	a = l.call(http.MethodGet, "/api/audit/export", nil, http.StatusOK, nil)
-	if lines := strings.Count(string(a.body), "\n"); lines != len(want)+1 { // the first export is an entry, too
+	if lines := strings.Count(string(a.body), "\n") - strings.Count(string(a.body), `"via":"command"`); lines != len(want)+1 { // the first export is an entry, too
 		t.Errorf("the export has %d lines: %s", lines, a.body)
 	}
 	for _, secret := range []string{password, token.Secret, "wrong secret", "a-secret-typed-here"} {

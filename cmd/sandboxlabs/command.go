@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	addConfigFlags(root.PersistentFlags())
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newGuacamoleCommand(), newOpenAPICommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newSecretCommand(), newGuacamoleCommand(), newOpenAPICommand())
 	return root
 }
 
@@ -40,7 +41,7 @@ func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) erro
 	if cmd.Name() != serveName && !cmd.Flags().Changed("log-level") {
 		c.LogLevel = slog.LevelError
 	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: c.LogLevel}))
+	log := newLog(cmd.ErrOrStderr(), c.LogLevel)
 	a, err := newApp(cmd.Context(), c, log)
 	if err != nil {
 		return err
@@ -89,52 +90,6 @@ func newServeCommand() *cobra.Command {
 	}
 }
 
-// ensureAdmin makes the first administrator and prints the password, this once.
-func ensureAdmin(ctx context.Context, a *app, out io.Writer) (created bool, err error) {
-	name, password, created, err := a.access.EnsureAdmin(ctx)
-	if err == nil && created {
-		_, err = fmt.Fprintf(out, "Made the first administrator. Keep the password: it is shown this once.\n  user:     %s\n  password: %s\n", name, password)
-	}
-	return created, err
-}
-
-func newUserCommand() *cobra.Command {
-	user := &cobra.Command{Use: "user", Short: "Manage accounts"}
-	user.AddCommand(&cobra.Command{
-		Use:   "init",
-		Short: "Make the first administrator, where there is none, and print the password",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd, func(ctx context.Context, a *app) error {
-				created, err := ensureAdmin(ctx, a, cmd.OutOrStdout())
-				if err == nil && !created {
-					_, err = fmt.Fprintln(cmd.OutOrStdout(), "Sign in as the administrator that was made before. Password lost? Run: sandboxlabs recover-admin")
-				}
-				return err
-			})
-		},
-	})
-	return user
-}
-
-func newRecoverCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "recover-admin",
-		Short: "Give the administrator a new password and print it",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd, func(ctx context.Context, a *app) error {
-				name, password, err := a.access.RecoverAdmin(ctx)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.\n  user:     %s\n  password: %s\n", name, password)
-				return err
-			})
-		},
-	}
-}
-
 func newImageCommand() *cobra.Command {
 	image := &cobra.Command{Use: "image", Short: "Manage images"}
 	var base, osType, host string
@@ -146,7 +101,8 @@ func newImageCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withBackend(cmd, func(ctx context.Context, a *app) error {
-				return addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base})
+				err := addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base})
+				return a.recordCommand(ctx, "image add", "images", cmp.Or(base, filepath.Base(args[0])), err)
 			})
 		},
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -50,6 +51,10 @@ type config struct {
 	TLS         tlsConfig
 	Proxies     []netip.Prefix // trusted to tell a client's address
 	Guacamole   guacamoleConfig
+	OIDC        oidcConfig
+	Sealed      map[string]string // options that are encrypted, as they stand there
+	SessionLife time.Duration     // from sign-in
+	SessionIdle time.Duration     // from the last use
 	LogLevel    slog.Level
 	AuditDays   int // 0: for ever
 
@@ -70,8 +75,8 @@ type config struct {
 func addConfigFlags(f *pflag.FlagSet) {
 	f.String("config", "", "YAML file with these options (default "+defaultConfigFile+", where it exists)")
 	f.String("listen", "127.0.0.1:3001", "address of UI, API and WebSockets")
-	f.String("data-dir", defaultDataDir(), "folder of the embedded database")
-	f.String("database", "sqlite", "sqlite (in data-dir), or a postgres:// URL")
+	f.String("data-dir", defaultDataDir(), "folder of the embedded database, and of the key that secrets are encrypted by")
+	f.String("database", "sqlite", "sqlite (in data-dir), or a postgres:// URL; also file:PATH of a file that holds it, or sealed:… (see guacamole-json-secret)")
 	f.String("hosts", "local=qemu:///system", "libvirt URIs by name, separated by commas")
 	f.String("images-pool", "sandboxlabs-images", "storage pool of the images; made when absent")
 	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool of the nodes' disks; made when absent")
@@ -80,6 +85,9 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
 	addTLSFlags(f)
 	addGuacamoleFlags(f)
+	addOIDCFlags(f)
+	f.String("session-life", access.SessionLifetime.String(), "how long somebody stays signed in at most: 5m to 720h")
+	f.String("session-idle", access.SessionIdle.String(), "how long somebody stays signed in without doing anything: 1m to session-life")
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
 	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
 	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
@@ -93,39 +101,52 @@ func addConfigFlags(f *pflag.FlagSet) {
 
 // loadConfig reads the options and checks them.
 func loadConfig(flags *pflag.FlagSet) (config, error) {
-	k := koanf.New(".")
-	path, err := loadFile(k, flags)
+	o, err := readOptions(flags)
 	if err != nil {
 		return config{}, err
 	}
-	inFile, inEnv := k.Raw(), koanf.New(".")
-	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
-		return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-"), value
-	}})
-	if err := inEnv.Load(fromEnv, nil); err != nil {
-		return config{}, err
-	}
-	if err := k.Merge(inEnv); err != nil {
-		return config{}, err
-	}
-	if err := k.Load(posflag.Provider(flags, ".", k), nil); err != nil {
-		return config{}, err
-	}
-	c, err := parseConfig(k)
-	c.File = path
-	c.Settings = settingsOf(k, func(name string) string {
+	c, err := parseConfig(o.all)
+	c.File = o.path
+	c.Settings = settingsOf(o.all, func(name string) string {
 		switch {
 		case flags.Changed(name):
 			return "flag"
-		case inEnv.Exists(name):
+		case o.inEnv.Exists(name):
 			return "environment"
-		case inFile[name] != nil:
+		case o.inFile[name] != nil:
 			return "file"
 		default:
 			return "default"
 		}
 	})
 	return c, err
+}
+
+// options are the options as they stand there, and where.
+type options struct {
+	all    *koanf.Koanf
+	inFile map[string]any
+	inEnv  *koanf.Koanf
+	path   string // of the file; empty: there is none
+}
+
+// readOptions reads the options, and checks nothing.
+func readOptions(flags *pflag.FlagSet) (o options, err error) {
+	o = options{all: koanf.New("."), inEnv: koanf.New(".")}
+	if o.path, err = loadFile(o.all, flags); err != nil {
+		return o, err
+	}
+	o.inFile = o.all.Raw()
+	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-"), value
+	}})
+	if err := o.inEnv.Load(fromEnv, nil); err != nil {
+		return o, err
+	}
+	if err := o.all.Merge(o.inEnv); err != nil {
+		return o, err
+	}
+	return o, o.all.Load(posflag.Provider(flags, ".", o.all), nil)
 }
 
 // loadFile reads the YAML file, if there is one, and tells which. It refuses options
@@ -156,10 +177,13 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) (path string, err error) {
 
 func parseConfig(k *koanf.Koanf) (c config, err error) {
 	c = config{
-		Listen: k.String("listen"), DataDir: k.String("data-dir"), Database: k.String("database"),
+		Listen: k.String("listen"), DataDir: k.String("data-dir"),
 		ImagesPool: k.String("images-pool"), NodesPool: k.String("nodes-pool"), Accelerator: k.String("accelerator"),
 	}
-	if c.Hosts, err = hypervisor.ParseAddresses(hostsText(k)); err != nil {
+	if c.Database, err = c.secretText(k, "database"); err != nil {
+		return c, err
+	}
+	if c.Hosts, err = hypervisor.ParseAddresses(mapText(k, "hosts")); err != nil {
 		return c, err
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
@@ -186,7 +210,13 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	if err := c.parseTLS(k, host); err != nil {
 		return c, err
 	}
-	if c.Guacamole, err = parseGuacamoleConfig(k); err != nil {
+	if err := c.parseGuacamole(k); err != nil {
+		return c, err
+	}
+	if err := c.parseOIDC(k, host); err != nil {
+		return c, err
+	}
+	if err := c.parseSessions(k); err != nil {
 		return c, err
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {
@@ -221,15 +251,28 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	return c, nil
 }
 
-// hostsText takes the hosts as one text, or in YAML as a map of names to URIs.
-func hostsText(k *koanf.Koanf) string {
-	byName := k.StringMap("hosts")
-	if len(byName) == 0 {
-		return k.String("hosts")
+// parseSessions reads how long people stay signed in.
+func (c *config) parseSessions(k *koanf.Koanf) (err error) {
+	c.SessionLife, err = time.ParseDuration(k.String("session-life"))
+	if err != nil || c.SessionLife < 5*time.Minute || c.SessionLife > 720*time.Hour {
+		return fmt.Errorf("session-life: %q is not a time from 5m to 720h, such as 24h", k.String("session-life"))
+	}
+	c.SessionIdle, err = time.ParseDuration(k.String("session-idle"))
+	if err != nil || c.SessionIdle < time.Minute || c.SessionIdle > c.SessionLife {
+		return fmt.Errorf("session-idle: %q is not a time from 1m to session-life, which is %v", k.String("session-idle"), c.SessionLife)
+	}
+	return nil
+}
+
+// mapText takes an option as one text, or in YAML as a map: of hosts to URIs.
+func mapText(k *koanf.Koanf, name string) string {
+	values := k.StringMap(name)
+	if len(values) == 0 {
+		return k.String(name)
 	}
 	var parts []string
-	for name, uri := range byName {
-		parts = append(parts, name+"="+uri)
+	for key, value := range values {
+		parts = append(parts, key+"="+value)
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ",")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,22 +36,30 @@ type guacamoleConfig struct {
 }
 
 func addGuacamoleFlags(f *pflag.FlagSet) {
-	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, or file:PATH of a file that holds it; empty: Guacamole is off")
+	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, or file:PATH of a file that holds it, or sealed:…; empty: Guacamole is off")
 	f.String("guacamole-url", "", "Guacamole's web address, as browsers reach it")
 	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… for each host its own (default: where they listen)")
 	f.String("guacamole-guacd", "", "address:port at which Guacamole reaches the guacd of the hosts, tls://address:port for TLS; name=…,name=… for each host its own (default: Guacamole's own)")
-	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key, or file:PATH of a file that holds it")
+	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key: file:PATH of a file that holds it, or sealed:… as `sandboxlabs secret seal` prints it")
 	f.String("guacamole-stopped", "remove", "remove or keep the connections of nodes that are off")
 }
 
-func parseGuacamoleConfig(k *koanf.Koanf) (c guacamoleConfig, err error) {
-	if c.Database, err = secretText(k, "guacamole-database"); err != nil {
-		return c, err
-	}
-	key, err := secretText(k, "guacamole-json-secret")
+// parseGuacamole reads the options of Guacamole.
+func (c *config) parseGuacamole(k *koanf.Koanf) error {
+	database, err := c.secretText(k, "guacamole-database")
 	if err != nil {
-		return c, err
+		return err
 	}
+	key, err := c.secretText(k, "guacamole-json-secret")
+	if err != nil {
+		return err
+	}
+	c.Guacamole, err = parseGuacamoleConfig(k, database, key)
+	return err
+}
+
+func parseGuacamoleConfig(k *koanf.Koanf, database, key string) (c guacamoleConfig, err error) {
+	c.Database = database
 	if c.JSONSecret, err = guacamole.ParseSecret(key); err != nil {
 		return c, fmt.Errorf("guacamole-json-secret: %w", err)
 	}
@@ -81,20 +88,6 @@ func parseGuacamoleConfig(k *koanf.Koanf) (c guacamoleConfig, err error) {
 		return c, errors.New("guacamole-url: give Guacamole's web address, such as https://labs.example.org/guacamole")
 	}
 	return c, nil
-}
-
-// secretText returns an option that must not be seen: from where the others come
-// from, or from a file that it names.
-func secretText(k *koanf.Koanf, name string) (string, error) {
-	path, ok := strings.CutPrefix(k.String(name), "file:")
-	if !ok {
-		return k.String(name), nil
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }
 
 // parseByHost reads one value for all hosts, or "name=value,…".

@@ -55,26 +55,36 @@ var routeTable = map[string]routeRow{
 	//                                               | |  |  owner, administrator
 	//                                               | |  |  | the owner's tokens for reading, nodes, images
 	//                                               | |  |  | |  the administrator's for reading
-	"GET /api/health":       {may: "++++++++++++++", status: 200},
-	"GET /api/openapi.json": {may: "++++++++++++++", status: 200},
-	"GET /api/docs":         {may: "++++++++++++++", status: 200},
-	"POST /api/auth/login":  {may: "++++++++++++++", status: 422, body: request{}},
-	"GET /metrics":          {may: "..xxxxxxx+xxx+", status: 200},
+	"GET /api/health":             {may: "++++++++++++++", status: 200},
+	"GET /api/openapi.json":       {may: "++++++++++++++", status: 200},
+	"GET /api/docs":               {may: "++++++++++++++", status: 200},
+	"POST /api/auth/login":        {may: "++++++++++++++", status: 422, body: request{}},
+	"GET /api/auth/methods":       {may: "++++++++++++++", status: 200},
+	"GET /api/auth/oidc/login":    {may: "++++++++++++++", status: 409}, // there is none
+	"GET /api/auth/oidc/callback": {may: "++++++++++++++", status: 409},
+	"GET /metrics":                {may: "..xxxxxxx+xxx+", status: 200},
 
-	"POST /api/auth/logout":   {may: "..++++++++++++", status: 204},
-	"GET /api/auth/me":        {may: "..++++++++++++", status: 200},
-	"POST /api/auth/password": {may: "..++++++++xxxx", status: 422, body: request{}},
-	"GET /api/tokens":         {may: "..++++++++++++", status: 200},
-	"POST /api/tokens":        {may: "..++++++++xxxx", status: 422, body: request{}},
-	"DELETE /api/tokens/{id}": {may: "..++++++++xxxx", status: 404, target: noID},
-	"GET /api/audit":          {may: "..xxxxxxx+xxxx", status: 200},
-	"GET /api/audit/export":   {may: "..xxxxxxx+xxxx", status: 200},
+	"POST /api/auth/logout":          {may: "..++++++++++++", status: 204},
+	"GET /api/auth/me":               {may: "..++++++++++++", status: 200},
+	"PATCH /api/auth/me":             {may: "..++++++++xxxx", status: 200, body: request{}},
+	"POST /api/auth/password":        {may: "..++++++++xxxx", status: 422, body: request{}},
+	"GET /api/auth/sessions":         {may: "..++++++++++++", status: 200},
+	"DELETE /api/auth/sessions/{id}": {may: "..++++++++xxxx", status: 404, target: noID},
+	"POST /api/auth/totp":            {may: "..++++++++xxxx", status: 200},
+	"POST /api/auth/totp/confirm":    {may: "..++++++++xxxx", status: 422, body: request{}},
+	"DELETE /api/auth/totp":          {may: "..++++++++xxxx", status: 422, body: request{}},
+	"GET /api/tokens":                {may: "..++++++++++++", status: 200},
+	"POST /api/tokens":               {may: "..++++++++xxxx", status: 422, body: request{}},
+	"DELETE /api/tokens/{id}":        {may: "..++++++++xxxx", status: 404, target: noID},
+	"GET /api/audit":                 {may: "..xxxxxxx+xxxx", status: 200},
+	"GET /api/audit/export":          {may: "..xxxxxxx+xxxx", status: 200},
 
 	"GET /api/users":                           {may: "..xx+xxx++++++", status: 200},
 	"POST /api/users":                          {may: "..xxxxxxx+xxxx", status: 422, body: request{}},
 	"GET /api/users/{name}":                    {may: "..xxxxxxx+xxxx", status: 404},
 	"PATCH /api/users/{name}":                  {may: "..xxxxxxx+xxxx", status: 404, body: request{}},
 	"DELETE /api/users/{name}":                 {may: "..xxxxxxx+xxxx", status: 404},
+	"DELETE /api/users/{name}/totp":            {may: "..xxxxxxx+xxxx", status: 404},
 	"GET /api/groups":                          {may: "..xx+xxx++++++", status: 200},
 	"POST /api/groups":                         {may: "..xxxxxxx+xxxx", status: 422, body: request{}},
 	"DELETE /api/groups/{name}":                {may: "..xxxxxxx+xxxx", status: 404},
@@ -234,7 +244,7 @@ func (s *school) as(who int) []string {
 func (s *school) enrol(name, role string) (bearer string) {
 	s.t.Helper()
 	password := "the password of " + name
-	s.call(http.MethodPost, "/api/users", request{"name": name, "role": role, "password": password}, http.StatusCreated, nil, s.as(admin)...)
+	s.call(http.MethodPost, "/api/users", request{"name": name, "role": role, "password": password, "mustChangePassword": false}, http.StatusCreated, nil, s.as(admin)...)
 	return s.tokenOf(name, password, nil)
 }
 

@@ -37,7 +37,7 @@ func optionText(k *koanf.Koanf, name string) string {
 	case nil:
 		return ""
 	case map[string]any:
-		return hostsText(k) // the only option that may be one
+		return mapText(k, name)
 	case []any:
 		return strings.Join(k.Strings(name), ",")
 	case bool:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -142,13 +140,9 @@ func (c acmeConfig) client() (*acme.Client, error) {
 	if c.Roots == "" {
 		return client, nil
 	}
-	text, err := os.ReadFile(c.Roots)
+	roots, err := readRoots(c.Roots)
 	if err != nil {
 		return nil, fmt.Errorf("acme-roots: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("acme-roots: %s holds no certificate in PEM", c.Roots)
 	}
 	client.HTTPClient = &http.Client{
 		Timeout:   time.Minute,

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,10 +38,11 @@ func newTokenCommand() *cobra.Command {
 				for _, scope := range scopes {
 					good = append(good, access.Scope(scope))
 				}
-				_, secret, err := a.access.CreateToken(ctx, p, name, end, good...)
-				if err == nil {
-					_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
+				t, secret, err := a.access.CreateToken(ctx, p, name, end, good...)
+				if err = a.recordCommand(ctx, "token create", "tokens", t.ID, err); err != nil {
+					return err
 				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
 				return err
 			})
 		},
@@ -49,8 +52,56 @@ func newTokenCommand() *cobra.Command {
 	create.Flags().StringVar(&expires, "expires", "", "when it ends: in 720h, or on 2030-01-31 (default: never)")
 	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what it is good for: read, nodes, images, admin (default: all that the account may do)")
 	_ = create.MarkFlagRequired("name")
-	token.AddCommand(create)
+	token.AddCommand(create, newTokenListCommand(), newTokenRevokeCommand())
 	return token
+}
+
+func newTokenListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the API tokens, without their secrets",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				list, err := a.access.Tokens(ctx, access.Open())
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				_, _ = fmt.Fprintln(w, "ID\tUSER\tNAME\tSCOPES\tEXPIRES\tLAST USED") // its errors are Flush's
+				for _, t := range list {
+					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.UserName, t.Name, cmp.Or(string(t.Scopes), "all"), dayOf(t.Expires), dayOf(t.LastUsed))
+				}
+				return w.Flush()
+			})
+		},
+	}
+}
+
+func newTokenRevokeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Revoke an API token; what it has open ends within seconds",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				err := a.access.DeleteToken(ctx, access.Open(), args[0])
+				if err = a.recordCommand(ctx, "token revoke", "tokens", args[0], err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "The token is revoked.")
+				return err
+			})
+		},
+	}
+}
+
+// dayOf is a day, or never.
+func dayOf(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Format(time.DateOnly)
 }
 
 // parseExpiry reads a duration from now, a date, or an RFC 3339 time; the empty

@@ -2,11 +2,13 @@
 // browser sessions, the bearer tokens of scripts, and the one-use tickets that
 // open a WebSocket.
 //
-// Every way in ends in a Principal. Secrets are kept as hashes only, and never
-// appear in an error or a log line.
+// Every way in ends in a Principal. Secrets are kept as hashes only — but for those
+// of second factors, which are encrypted — and never appear in an error or a log
+// line.
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -40,6 +42,9 @@ type Principal struct {
 	SessionID string   // names the session, opens nothing; empty without a session
 	TokenID   string   // the bearer token's id; empty without one
 	Scopes    ScopeSet // what the token is good for
+	// MustChange is set while somebody else knows the account's password: a session
+	// is good for nothing but changing it then.
+	MustChange bool
 
 	// What Refresh looks the session up by.
 	sessionKey string
@@ -50,11 +55,28 @@ type Principal struct {
 // off: an administrator without an account.
 func Open() Principal { return Principal{Name: "local", Role: RoleAdmin} }
 
+// Vault encrypts what is stored and has to be read again. Open wants the purpose
+// that Seal was given.
+type Vault interface {
+	Seal(purpose, text string) (sealed string, err error)
+	Open(purpose, sealed string) (text string, err error)
+}
+
+// How long a session lasts, where the options do not say.
+const (
+	SessionLifetime = 24 * time.Hour // from sign-in, however much it is used
+	SessionIdle     = 8 * time.Hour  // from the last request
+)
+
 // Options are what a Service works with.
 type Options struct {
-	DB  *gorm.DB         // required; opened with Migrations
-	Log *slog.Logger     // nil discards
-	Now func() time.Time // nil is time.Now
+	DB    *gorm.DB // required; opened with Migrations
+	Vault Vault    // required
+	// Lifetime and Idle are how long a session lasts: from sign-in, and from its
+	// last use. Zero is SessionLifetime and SessionIdle.
+	Lifetime, Idle time.Duration
+	Log            *slog.Logger     // nil discards
+	Now            func() time.Time // nil is time.Now
 	// LabNodes returns the ids of the nodes of each lab, by the lab's id; nil:
 	// there are no labs.
 	LabNodes func(ctx context.Context) (map[string][]string, error)
@@ -65,8 +87,11 @@ type Options struct {
 // database; tickets and the count of failed sign-ins are each process's own.
 type Service struct {
 	db       *gorm.DB
+	vault    Vault
 	log      *slog.Logger
 	now      func() time.Time
+	lifetime time.Duration // of sessions
+	idle     time.Duration
 	sessions *scs.SessionManager
 	hashing  *gate
 	attempts *throttle
@@ -84,6 +109,10 @@ func New(o Options) (*Service, error) {
 	if o.DB == nil {
 		return nil, errors.New("access: a database is required")
 	}
+	if o.Vault == nil {
+		return nil, errors.New("access: a vault is required")
+	}
+	o.Lifetime, o.Idle = cmp.Or(o.Lifetime, SessionLifetime), cmp.Or(o.Idle, SessionIdle)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -98,9 +127,12 @@ func New(o Options) (*Service, error) {
 	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	return &Service{
 		db:       o.DB,
+		vault:    o.Vault,
 		log:      o.Log,
 		now:      now,
-		sessions: newSessions(o.DB, now),
+		lifetime: o.Lifetime,
+		idle:     o.Idle,
+		sessions: newSessions(sessionStore{db: o.DB, now: now, idle: o.Idle}, o.Lifetime),
 		hashing:  newGate(),
 		attempts: newThrottle(o.Now),
 		tickets:  newTicketBox(o.Now),

@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
@@ -46,6 +47,13 @@ type fixture struct {
 	clock *clock
 	log   *bytes.Buffer
 	url   string
+	keys  *secret.Keys
+}
+
+// signIn is SignIn, taken apart.
+func (f fixture) signIn(ctx context.Context, c Credentials) (token string, expires time.Time, p Principal, err error) {
+	o, err := f.SignIn(ctx, c)
+	return o.Token, o.Expires, o.Principal, err
 }
 
 func newFixture(t *testing.T, url string) fixture {
@@ -54,7 +62,8 @@ func newFixture(t *testing.T, url string) fixture {
 	f := fixture{clock: new(clock), log: new(bytes.Buffer), url: url}
 	f.clock.nanoseconds.Store(time.Now().Truncate(time.Microsecond).UnixNano())
 	var err error
-	f.Service, err = New(Options{DB: db, Log: slog.New(slog.NewTextHandler(f.log, nil)), Now: f.clock.now})
+	f.keys = secret.In(t.TempDir())
+	f.Service, err = New(Options{DB: db, Vault: f.keys, Log: slog.New(slog.NewTextHandler(f.log, nil)), Now: f.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +122,7 @@ func TestEnsureAdmin(t *testing.T) {
 		if err != nil || created || again != "" || name != "admin" {
 			t.Errorf("second time: %q, %q, created = %t, %v", name, again, created, err)
 		}
-		_, expires, p, err := f.SignIn(t.Context(), Credentials{Name: " Admin ", Password: password})
+		_, expires, p, err := f.signIn(t.Context(), Credentials{Name: " Admin ", Password: password})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +153,7 @@ func TestEnsureAdminDoesNotPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin || p.UserID != "x" {
+	if _, _, p, err := f.signIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin || p.UserID != "x" {
 		t.Errorf("after recovery: %+v, %v", p, err)
 	}
 }
@@ -172,7 +181,7 @@ func TestProcessesRaceForTheAdministrator(t *testing.T) {
 				continue
 			}
 			made++
-			if _, _, _, err := f.SignIn(t.Context(), Credentials{Name: "admin", Password: password}); err != nil {
+			if _, _, _, err := f.signIn(t.Context(), Credentials{Name: "admin", Password: password}); err != nil {
 				t.Errorf("sign in with the password of the process that made it: %v", err)
 			}
 		}
@@ -190,7 +199,7 @@ func ensureAdminAsChild(url string) (exitCode int) {
 		if err != nil {
 			return err
 		}
-		s, err := New(Options{DB: db})
+		s, err := New(Options{DB: db, Vault: secret.In(os.TempDir())}) // nothing is encrypted
 		if err != nil {
 			return err
 		}
@@ -215,28 +224,28 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		ctx := t.Context()
 		f := newFixture(t, url)
 		name, old := f.admin(t)
-		session, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: old})
+		session, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: old})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, "11 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 11)), fault.Invalid)
-		wantCode(t, "1025 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 1025)), fault.Invalid)
-		wantCode(t, "unknown", f.SetPassword(ctx, "nobody", strings.Repeat("x", 12)), fault.NotFound)
-		wantCode(t, "NUL", f.SetPassword(ctx, "a\x00", strings.Repeat("x", 12)), fault.NotFound)
+		wantCode(t, "11 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 11), false), fault.Invalid)
+		wantCode(t, "1025 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 1025), false), fault.Invalid)
+		wantCode(t, "unknown", f.SetPassword(ctx, "nobody", strings.Repeat("x", 12), false), fault.NotFound)
+		wantCode(t, "NUL", f.SetPassword(ctx, "a\x00", strings.Repeat("x", 12), false), fault.NotFound)
 		if _, err := f.BySession(ctx, session); err != nil {
 			t.Errorf("refused passwords ended the session: %v", err)
 		}
 		for _, long := range []string{strings.Repeat("y", 1024), strings.Repeat("x", 12)} {
-			if err := f.SetPassword(ctx, "ADMIN", long); err != nil {
+			if err := f.SetPassword(ctx, "ADMIN", long, false); err != nil {
 				t.Fatal(err)
 			}
 			_, err = f.BySession(ctx, session)
 			wantCode(t, "session from before the change", err, fault.Unauthenticated)
-			if session, _, _, err = f.SignIn(ctx, Credentials{Name: name, Password: long}); err != nil {
+			if session, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: long}); err != nil {
 				t.Error(err)
 			}
 		}
-		_, _, _, err = f.SignIn(ctx, Credentials{Name: name, Password: old})
+		_, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: old})
 		wantCode(t, "old password", err, fault.Unauthenticated)
 
 		recovered, fresh, err := f.RecoverAdmin(ctx)
@@ -245,7 +254,7 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		}
 		_, err = f.BySession(ctx, session)
 		wantCode(t, "session from before the recovery", err, fault.Unauthenticated)
-		if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: fresh}); err != nil {
+		if _, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: fresh}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -258,7 +267,7 @@ func TestRecoverAdminMakesOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin {
+		if _, _, p, err := f.signIn(t.Context(), Credentials{Name: name, Password: password}); err != nil || p.Role != RoleAdmin {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
@@ -271,7 +280,7 @@ func TestSessions(t *testing.T) {
 		name, password := f.admin(t)
 		signIn := func() (string, Principal) {
 			t.Helper()
-			token, _, p, err := f.SignIn(ctx, Credentials{Name: name, Password: password})
+			token, _, p, err := f.signIn(ctx, Credentials{Name: name, Password: password})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -339,7 +348,7 @@ func TestSessionsAreSharedByReplicas(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		f := newFixture(t, url)
 		name, password := f.admin(t)
-		token, _, p, err := f.SignIn(t.Context(), Credentials{Name: name, Password: password})
+		token, _, p, err := f.signIn(t.Context(), Credentials{Name: name, Password: password})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,6 +361,9 @@ func TestSessionsAreSharedByReplicas(t *testing.T) {
 func TestUnknownAccountCostsAPasswordToo(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))
 	name, _ := f.admin(t)
+	if _, err := f.SignInAs(t.Context(), Identity{Issuer: "i", Subject: "s", Name: "external", Role: RoleStudent}, Visit{}, func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
 	compared := 0
 	compare := f.compare
 	f.compare = func(password, hash string) (bool, error) {
@@ -363,18 +375,18 @@ func TestUnknownAccountCostsAPasswordToo(t *testing.T) {
 		shortest := time.Hour
 		for range 3 {
 			begin := time.Now()
-			_, _, _, err := f.SignIn(t.Context(), Credentials{Name: name, Password: "wrong password"})
+			_, _, _, err := f.signIn(t.Context(), Credentials{Name: name, Password: "wrong password"})
 			wantCode(t, name, err, fault.Unauthenticated)
 			shortest = min(shortest, time.Since(begin))
 		}
 		return shortest
 	}
-	known, unknown := took(name), took("nobody")
-	if compared != 6 {
-		t.Errorf("%d comparisons in 6 sign-ins", compared)
+	known, unknown, external := took(name), took("nobody"), took("external")
+	if compared != 9 {
+		t.Errorf("%d comparisons in 9 sign-ins", compared)
 	}
-	if unknown < known/2 || unknown > known*2 {
-		t.Errorf("an unknown account takes %s, a known one %s", unknown, known)
+	if unknown < known/2 || unknown > known*2 || external < known/2 || external > known*2 {
+		t.Errorf("an unknown account takes %s, one without a password %s, a known one %s", unknown, external, known)
 	}
 }
 
@@ -386,7 +398,7 @@ func TestSignInRefusesWhatCannotBeRight(t *testing.T) {
 			{"", password}, {"a\x00", password}, {"\xff", password}, {strings.Repeat("n", 65), password},
 			{name, ""}, {name, strings.Repeat("x", 1025)}, {name, password + " "}, {"nobody", password},
 		} {
-			_, _, _, err := f.SignIn(t.Context(), Credentials{Name: c.name, Password: c.password})
+			_, _, _, err := f.signIn(t.Context(), Credentials{Name: c.name, Password: c.password})
 			wantCode(t, fmt.Sprintf("%.20q with %.20q", c.name, c.password), err, fault.Unauthenticated)
 		}
 	})
@@ -405,13 +417,13 @@ func TestFailedSignInsSlowTheNextDown(t *testing.T) {
 	for _, account := range []string{name, "nobody"} { // an unknown one behaves alike
 		want := firstPause
 		for i := range freeFailures + 2 {
-			_, _, _, err := f.SignIn(ctx, Credentials{Name: account, Password: "wrong password"})
+			_, _, _, err := f.signIn(ctx, Credentials{Name: account, Password: "wrong password"})
 			wantCode(t, fmt.Sprintf("%s, failure %d", account, i), err, fault.Unauthenticated)
 			if i < freeFailures-1 {
 				continue
 			}
 			before := compared
-			_, _, _, err = f.SignIn(ctx, Credentials{Name: account, Password: password})
+			_, _, _, err = f.signIn(ctx, Credentials{Name: account, Password: password})
 			wantCode(t, "at once", err, fault.TooManyRequests)
 			var e *fault.Error
 			if errors.As(err, &e) && e.RetryAfter != want {
@@ -424,12 +436,12 @@ func TestFailedSignInsSlowTheNextDown(t *testing.T) {
 			want *= 2
 		}
 	}
-	if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: password}); err != nil {
+	if _, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: password}); err != nil {
 		t.Errorf("after the pause: %v", err)
 	}
-	_, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: "wrong password"})
+	_, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: "wrong password"})
 	wantCode(t, "first failure after a success", err, fault.Unauthenticated)
-	if _, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: password}); err != nil {
+	if _, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: password}); err != nil {
 		t.Errorf("a success does not reset the count: %v", err)
 	}
 }
@@ -711,15 +723,15 @@ func TestSecretsAreNotKept(t *testing.T) {
 	ctx := t.Context()
 	f := newFixture(t, storetest.SQLite(t))
 	name, first := f.admin(t)
-	_, _, _, err := f.SignIn(ctx, Credentials{Name: name, Password: "Sesam-Oeffne-Dich"})
+	_, _, _, err := f.signIn(ctx, Credentials{Name: name, Password: "Sesam-Oeffne-Dich"})
 	wantCode(t, "wrong password", err, fault.Unauthenticated)
-	_, _, _, err = f.SignIn(ctx, Credentials{Name: "hunter2hunter2", Password: "wrong"})
+	_, _, _, err = f.signIn(ctx, Credentials{Name: "hunter2hunter2", Password: "wrong"})
 	wantCode(t, "password as name", err, fault.Unauthenticated)
 	name, recovered, err := f.RecoverAdmin(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, _, p, err := f.SignIn(ctx, Credentials{Name: name, Password: recovered})
+	session, _, p, err := f.signIn(ctx, Credentials{Name: name, Password: recovered})
 	if err != nil {
 		t.Fatal(err)
 	}

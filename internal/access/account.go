@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"gorm.io/gorm"
 
@@ -25,22 +24,30 @@ func validName(name string) error {
 }
 
 func validRole(r Role) error {
-	if !slices.Contains(ranks, r) {
+	if !r.Valid() {
 		return fault.Field("role", "The role is admin, instructor, student or viewer.")
 	}
 	return nil
 }
 
-// CreateUser makes an account. Without a password it gets a random one, which is
-// returned and kept nowhere. It answers fault.Invalid for a bad name, role or
-// password, and fault.NameTaken.
-func (s *Service) CreateUser(ctx context.Context, name string, role Role, password string) (a Account, made string, err error) {
+// NewUser is an account that is to be made.
+type NewUser struct {
+	Name       string
+	Role       Role
+	Password   string // empty: a random one
+	MustChange bool   // the owner has to change it at the first sign-in
+}
+
+// CreateUser makes an account. A random password is returned and kept nowhere. It
+// answers fault.Invalid for a bad name, role or password, and fault.NameTaken.
+func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made string, err error) {
+	name, role, password := n.Name, n.Role, n.Password
 	name = canonical(name)
 	if err := errors.Join(validName(name), validRole(role)); err != nil {
 		return Account{}, "", err
 	}
 	if password == "" {
-		password = randomPassword()
+		password = RandomPassword()
 		made = password
 	}
 	if err := validPassword(password); err != nil {
@@ -50,7 +57,7 @@ func (s *Service) CreateUser(ctx context.Context, name string, role Role, passwo
 	if err != nil {
 		return Account{}, "", err
 	}
-	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now()}
+	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now(), MustChange: n.MustChange}
 	err = s.db.WithContext(ctx).Create(&u).Error
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return Account{}, "", fault.New(fault.NameTaken, "There is an account %q already.", name)

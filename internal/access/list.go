@@ -15,14 +15,22 @@ type Account struct {
 	Role     Role
 	Disabled bool
 	Created  time.Time
-	Quota    Quota `gorm:"embedded;embeddedPrefix:quota_"`
+	Quota    Quota
+	// MustChange: the account's owner has to change the password at the next sign-in.
+	MustChange bool
+	TOTP       bool // it signs in with a second factor
+	External   bool // it has no password: a provider lets it in
 }
 
 // Users returns all accounts by name.
 func (s *Service) Users(ctx context.Context) ([]Account, error) {
-	var accounts []Account
-	if err := s.db.WithContext(ctx).Model(&user{}).Order("name").Find(&accounts).Error; err != nil {
+	var rows []user
+	if err := s.db.WithContext(ctx).Order("name").Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list the accounts: %w", err)
+	}
+	accounts := make([]Account, len(rows))
+	for i, u := range rows {
+		accounts[i] = u.account()
 	}
 	return accounts, nil
 }
@@ -43,7 +51,10 @@ func (s *Service) User(ctx context.Context, name string) (Account, error) {
 }
 
 func (u user) account() Account {
-	return Account{ID: u.ID, Name: u.Name, Role: u.Role, Disabled: u.Disabled, Created: u.Created.UTC(), Quota: u.Quota}
+	return Account{
+		ID: u.ID, Name: u.Name, Role: u.Role, Disabled: u.Disabled, Created: u.Created.UTC(), Quota: u.Quota,
+		MustChange: u.MustChange, TOTP: u.TOTPOn, External: u.Password == "",
+	}
 }
 
 func errNoAccount() error { return fault.New(fault.NotFound, "There is no account of that name.") }

@@ -40,7 +40,7 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().CreateTable(&User{}, &Session{}, &Token{})
 		},
-	}, rightsMigration()}
+	}, rightsMigration(), signInMigration()}
 }
 
 // rightsMigration makes room for groups, for what is shared, and for what bounds
@@ -96,6 +96,59 @@ func rightsMigration() *gormigrate.Migration {
 				return err
 			}
 			return m.CreateTable(&Group{}, &GroupMember{}, &Share{})
+		},
+	}
+}
+
+// signInMigration makes room for second factors, identities at providers, SSH keys,
+// and what a session's owner is told of it. Sessions from before say too little: they
+// end, and people sign in again.
+func signInMigration() *gormigrate.Migration {
+	return &gormigrate.Migration{
+		ID: "2026112515_sign_in",
+		Migrate: func(tx *gorm.DB) error {
+			type User struct {
+				ID         string `gorm:"primaryKey;type:varchar(36)"`
+				MustChange bool   `gorm:"not null;default:false"`
+				TOTPSecret string `gorm:"column:totp_secret;type:varchar(255);not null;default:''"`
+				TOTPOn     bool   `gorm:"column:totp_on;not null;default:false"`
+				TOTPStep   int64  `gorm:"column:totp_step;not null;default:0"`
+				SSHKeys    string `gorm:"column:ssh_keys;type:text;not null;default:''"`
+			}
+			type Session struct {
+				ID       string    `gorm:"primaryKey;type:varchar(64)"`
+				PublicID string    `gorm:"type:varchar(36);not null"`
+				UserID   string    `gorm:"type:varchar(36);not null;index:idx_sessions_user_id"`
+				User     User      `gorm:"constraint:OnDelete:CASCADE"`
+				Data     []byte    `gorm:"not null"`
+				Created  time.Time `gorm:"not null"`
+				Used     time.Time `gorm:"not null"`
+				Expires  time.Time `gorm:"not null;index:idx_sessions_expires"`
+				Address  string    `gorm:"type:varchar(64);not null"`
+				Agent    string    `gorm:"type:varchar(255);not null"`
+			}
+			type RecoveryCode struct {
+				UserID string `gorm:"primaryKey;type:varchar(36)"`
+				User   User   `gorm:"constraint:OnDelete:CASCADE"`
+				Hash   string `gorm:"primaryKey;type:varchar(64)"`
+			}
+			type Identity struct {
+				Issuer  string    `gorm:"primaryKey;type:varchar(255)"`
+				Subject string    `gorm:"primaryKey;type:varchar(255)"`
+				UserID  string    `gorm:"type:varchar(36);not null;index:idx_identities_user_id"`
+				User    User      `gorm:"constraint:OnDelete:CASCADE"`
+				Created time.Time `gorm:"not null"`
+			}
+			m := tx.Migrator()
+			for _, column := range []string{"MustChange", "TOTPSecret", "TOTPOn", "TOTPStep", "SSHKeys"} {
+				if err := m.AddColumn(&User{}, column); err != nil {
+					return err
+				}
+			}
+			if err := m.DropTable("sessions"); err != nil {
+				return err
+			}
+			return m.CreateTable(&Session{}, &RecoveryCode{}, &Identity{})
 		},
 	}
 }

@@ -51,9 +51,9 @@ func (s *Service) hash(ctx context.Context, password string) (string, error) {
 	return hash, nil
 }
 
-// randomPassword returns a password of 125 random bits in five groups that can
+// RandomPassword returns a password of 125 random bits in five groups that can
 // be read aloud and typed.
-func randomPassword() string {
+func RandomPassword() string {
 	text := strings.ToLower(rand.Text()) // base32, at least 26 characters
 	groups := make([]string, 5)
 	for i := range groups {

@@ -35,7 +35,7 @@ func (s *Service) Refresh(ctx context.Context, p Principal) (Principal, error) {
 		now.TokenID, now.Scopes = row.ID, row.Scopes
 	case p.SessionID != "":
 		at := s.now()
-		_, found, err := one[session](s.db.WithContext(ctx).Where("id = ? AND expires > ? AND used > ?", p.sessionKey, at, at.Add(-SessionIdle)))
+		_, found, err := one[session](s.db.WithContext(ctx).Where("id = ? AND expires > ? AND used > ?", p.sessionKey, at, at.Add(-s.idle)))
 		if err != nil {
 			return Principal{}, fmt.Errorf("look a session up: %w", err)
 		}

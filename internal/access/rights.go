@@ -190,3 +190,6 @@ func (r Rights) On(o Object) Level {
 	}
 	return level
 }
+
+// Valid tells whether a role is one of ours.
+func (r Role) Valid() bool { return slices.Contains(ranks, r) }

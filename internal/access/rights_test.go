@@ -63,7 +63,7 @@ func TestSharing(t *testing.T) {
 		f, ctx := newFixture(t, url), t.Context()
 		f.admin(t)
 		for _, name := range []string{"ann", "bob"} {
-			if _, made, err := f.CreateUser(ctx, name, RoleStudent, ""); err != nil || made == "" {
+			if _, made, err := f.CreateUser(ctx, NewUser{Name: name, Role: RoleStudent, Password: ""}); err != nil || made == "" {
 				t.Fatal(made, err)
 			}
 		}
@@ -145,22 +145,22 @@ func TestAccounts(t *testing.T) {
 		f, ctx := newFixture(t, url), t.Context()
 		f.admin(t)
 		admin, viewer, yes, no := RoleAdmin, RoleViewer, true, false
-		a, made, err := f.CreateUser(ctx, " Ted ", RoleInstructor, "a password of ted")
+		a, made, err := f.CreateUser(ctx, NewUser{Name: " Ted ", Role: RoleInstructor, Password: "a password of ted"})
 		if err != nil || made != "" || a.Name != "ted" || a.Role != RoleInstructor {
 			t.Fatalf("%+v, %q, %v", a, made, err)
 		}
 		for _, name := range []string{"", "a b", "../x", "a/b", "-a", "a\nb", "ä", string(make([]byte, 65))} {
-			_, _, err := f.CreateUser(ctx, name, RoleStudent, "")
+			_, _, err := f.CreateUser(ctx, NewUser{Name: name, Role: RoleStudent, Password: ""})
 			wantCode(t, "name "+name, err, fault.Invalid)
 		}
-		_, _, err = f.CreateUser(ctx, "TED", RoleStudent, "")
+		_, _, err = f.CreateUser(ctx, NewUser{Name: "TED", Role: RoleStudent, Password: ""})
 		wantCode(t, "name taken", err, fault.NameTaken)
-		_, _, err = f.CreateUser(ctx, "eve", "root", "")
+		_, _, err = f.CreateUser(ctx, NewUser{Name: "eve", Role: "root", Password: ""})
 		wantCode(t, "bad role", err, fault.Invalid)
-		_, _, err = f.CreateUser(ctx, "eve", RoleStudent, "short")
+		_, _, err = f.CreateUser(ctx, NewUser{Name: "eve", Role: RoleStudent, Password: "short"})
 		wantCode(t, "bad password", err, fault.Invalid)
 
-		token, _, session, err := f.SignIn(ctx, Credentials{Name: "ted", Password: "a password of ted"})
+		token, _, session, err := f.signIn(ctx, Credentials{Name: "ted", Password: "a password of ted"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +208,12 @@ func TestAccounts(t *testing.T) {
 			wantCode(t, what, err, fault.Unauthenticated)
 		}
 		ended("disabled")
-		_, _, _, err = f.SignIn(ctx, Credentials{Name: "ted", Password: "a password of ted"})
+		_, _, _, err = f.signIn(ctx, Credentials{Name: "ted", Password: "a password of ted"})
 		wantCode(t, "sign in while disabled", err, fault.Unauthenticated)
 		if _, err = f.ChangeUser(ctx, "ted", UserChange{Disabled: &no}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SetPassword(ctx, "ted", "another password"); err != nil {
+		if err := f.SetPassword(ctx, "ted", "another password", false); err != nil {
 			t.Fatal(err)
 		}
 		_, err = f.Refresh(ctx, session)

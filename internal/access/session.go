@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/google/uuid"
@@ -15,10 +18,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// How long a session lasts.
+// Bounds of what is kept of sessions.
 const (
-	SessionLifetime = 24 * time.Hour // from sign-in, however much it is used
-	SessionIdle     = 8 * time.Hour  // from the last request
+	maxSessions     = 100 // of one account
+	maxAddressBytes = 64
+	maxAgentBytes   = 255
 )
 
 // touchEvery is the grain of last-used times: within it, use costs no write.
@@ -33,10 +37,10 @@ const (
 
 // newSessions returns the session manager. It is not made by scs.New, which
 // starts a goroutine that cannot be stopped for a store that we do not use.
-func newSessions(db *gorm.DB, now func() time.Time) *scs.SessionManager {
+func newSessions(store sessionStore, lifetime time.Duration) *scs.SessionManager {
 	return &scs.SessionManager{
-		Lifetime:         SessionLifetime,
-		Store:            sessionStore{db: db, now: now},
+		Lifetime:         lifetime,
+		Store:            store,
 		Codec:            scs.GobCodec{},
 		HashTokenInStore: true,
 	}
@@ -86,36 +90,71 @@ func (s *Service) SignOut(ctx context.Context, sessionToken string) error {
 	return nil
 }
 
+// Opened is a session that was opened just now.
+type Opened struct {
+	Token     string    // for the browser alone; kept nowhere
+	Expires   time.Time // at the latest
+	Principal Principal
+}
+
+// Visit is where somebody signs in from.
+type Visit struct {
+	Address string // of the client, without a port; failures are counted by it, too
+	Agent   string // what the client calls itself
+}
+
 // openSession stores a new session for an account. Sessions that have ended are
-// removed at the same time, so that nothing need run in the background.
-func (s *Service) openSession(ctx context.Context, u user) (token string, expires time.Time, p Principal, err error) {
+// removed at the same time, so that nothing need run in the background; so are the
+// account's oldest ones, where it has too many.
+func (s *Service) openSession(ctx context.Context, u user, from Visit) (o Opened, err error) {
 	defer func() {
 		if err != nil {
-			token, expires, p, err = "", time.Time{}, Principal{}, fmt.Errorf("open a session: %w", err)
+			o, err = Opened{}, fmt.Errorf("open a session: %w", err)
 		}
 	}()
 	now := s.now()
-	err = s.db.WithContext(ctx).Where("expires <= ? OR used <= ?", now, now.Add(-SessionIdle)).Delete(&session{}).Error
+	err = s.db.WithContext(ctx).Where("expires <= ? OR used <= ?", now, now.Add(-s.idle)).Delete(&session{}).Error
 	if err != nil {
-		return "", time.Time{}, Principal{}, err
+		return Opened{}, err
 	}
-	ctx, err = s.sessions.Load(ctx, "")
-	if err != nil {
-		return "", time.Time{}, Principal{}, err
+	kept := s.db.Model(&session{}).Select("id").Where("user_id = ?", u.ID).Order("used DESC, id").Limit(maxSessions - 1)
+	if err := s.db.WithContext(ctx).Where("user_id = ? AND id NOT IN (?)", u.ID, kept).Delete(&session{}).Error; err != nil {
+		return Opened{}, err
 	}
-	p = u.principal()
+	p := u.principal()
 	p.SessionID = uuid.NewString()
-	s.sessions.SetDeadline(ctx, now.Add(SessionLifetime))
+	ctx, err = s.sessions.Load(context.WithValue(ctx, openingKey{}, session{
+		PublicID: p.SessionID, UserID: u.ID, Created: now, Address: brief(from.Address, maxAddressBytes), Agent: brief(from.Agent, maxAgentBytes),
+	}), "")
+	if err != nil {
+		return Opened{}, err
+	}
+	s.sessions.SetDeadline(ctx, now.Add(s.lifetime))
 	s.sessions.Put(ctx, sessionID, p.SessionID)
 	s.sessions.Put(ctx, sessionUser, u.ID)
 	s.sessions.Put(ctx, sessionEpoch, u.Epoch)
-	token, expires, err = s.sessions.Commit(ctx)
+	o.Token, o.Expires, err = s.sessions.Commit(ctx)
 	if err != nil {
-		return "", time.Time{}, Principal{}, err
+		return Opened{}, err
 	}
-	p.sessionKey, p.epoch = sessionKey(token), u.Epoch
+	p.sessionKey, p.epoch = sessionKey(o.Token), u.Epoch
+	o.Principal = p
 	s.log.InfoContext(ctx, "signed in", "user", u.Name)
-	return token, expires, p, nil
+	return o, nil
+}
+
+// brief is a text that may be stored, cut to so many bytes.
+func brief(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "")
+	}
+	return text
 }
 
 // sessionKey is the key of a session's row: what scs makes of its token.
@@ -125,7 +164,7 @@ func sessionKey(token string) string {
 }
 
 func (u user) principal() Principal {
-	return Principal{UserID: u.ID, Name: u.Name, Role: u.Role}
+	return Principal{UserID: u.ID, Name: u.Name, Role: u.Role, MustChange: u.MustChange}
 }
 
 func errNoSession() error {
@@ -134,11 +173,19 @@ func errNoSession() error {
 
 // session is a session as it is stored.
 type session struct {
-	ID      string `gorm:"primaryKey"` // the token's hash, made by scs
-	Data    []byte
-	Used    time.Time
-	Expires time.Time
+	ID       string `gorm:"primaryKey"` // the token's hash, made by scs
+	PublicID string // names it to its owner, and opens nothing
+	UserID   string
+	Data     []byte
+	Created  time.Time
+	Used     time.Time
+	Expires  time.Time
+	Address  string
+	Agent    string
 }
+
+// openingKey is under what openSession hands the store what scs does not know.
+type openingKey struct{}
 
 // TableName names the table.
 func (session) TableName() string { return "sessions" }
@@ -146,8 +193,9 @@ func (session) TableName() string { return "sessions" }
 // sessionStore keeps the sessions of scs in the database. It measures idleness
 // itself, because scs would write the whole session on every request.
 type sessionStore struct {
-	db  *gorm.DB
-	now func() time.Time
+	db   *gorm.DB
+	now  func() time.Time
+	idle time.Duration
 }
 
 var _ scs.CtxStore = sessionStore{}
@@ -156,7 +204,7 @@ var _ scs.CtxStore = sessionStore{}
 func (s sessionStore) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
 	now := s.now()
 	row, found, err := one[session](s.db.WithContext(ctx).
-		Where("id = ? AND expires > ? AND used > ?", token, now, now.Add(-SessionIdle)))
+		Where("id = ? AND expires > ? AND used > ?", token, now, now.Add(-s.idle)))
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -169,9 +217,13 @@ func (s sessionStore) FindCtx(ctx context.Context, token string) (data []byte, f
 	return row.Data, true, nil
 }
 
-// CommitCtx stores a session.
+// CommitCtx stores a session that openSession opens.
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expires time.Time) error {
-	row := session{ID: token, Data: data, Used: s.now(), Expires: expires.UTC()}
+	row, ok := ctx.Value(openingKey{}).(session)
+	if !ok {
+		return errors.New("a session is stored only when it is opened")
+	}
+	row.ID, row.Data, row.Used, row.Expires = token, data, s.now(), expires.UTC()
 	return s.db.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
 }
 

@@ -2,8 +2,8 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -12,37 +12,57 @@ import (
 type Credentials struct {
 	Name     string // compared without regard to case
 	Password string
-	Address  string // of the client; failures are counted by it, too
+	Code     string // of the second factor, or a recovery code; empty without one
+	Visit
 }
 
-// SignIn opens a session for an account and returns the session's token, the
-// time at which it ends at the latest, and whom it stands for.
+// SignIn opens a session for an account: always a new one, whatever session the
+// client had.
 //
 // A wrong name and a wrong password take the same time and give the same
 // fault.Unauthenticated. After several failures on one account, from one
 // address, or in all, and while too many others sign in, it answers
-// fault.TooManyRequests with RetryAfter set, without looking at the password.
-// With an error, the principal names the account whose password was wrong, if it
-// exists: for the audit alone.
-func (s *Service) SignIn(ctx context.Context, c Credentials) (sessionToken string, expires time.Time, p Principal, err error) {
+// fault.TooManyRequests with RetryAfter set, without looking at the password. An
+// account with a second factor gets fault.SecondFactorRequired without its code,
+// once the password is right; a wrong code counts as a failure like a wrong password.
+// With an error, the principal names the account that was asked for, if it exists:
+// for the audit alone.
+func (s *Service) SignIn(ctx context.Context, c Credentials) (Opened, error) {
 	u, err := s.verify(ctx, c)
+	if err == nil {
+		err = s.secondFactor(ctx, u, c)
+	}
 	if err != nil {
-		return "", time.Time{}, u.principal(), err
+		return Opened{Principal: u.principal()}, err
 	}
 	s.attempts.succeeded(u.Name)
-	return s.openSession(ctx, u)
+	return s.openSession(ctx, u, c.Visit)
 }
 
-// ChangePassword gives the account a new password, if the current one is right,
-// and ends all its sessions; its tokens stay. It answers like SignIn for a wrong
-// password, and like SetPassword for a bad new one.
-func (s *Service) ChangePassword(ctx context.Context, c Credentials, password string) error {
+// ChangePassword gives p's account a new password, if the current one is right, and
+// ends all its sessions; its tokens stay. Where p came in by a session, another one
+// is opened in its place. It answers like SignIn for a wrong password,
+// like SetPassword for a bad new one, and fault.Invalid for one that is the old one.
+func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials, password string) (Opened, error) {
+	c.Name = p.Name
 	u, err := s.verify(ctx, c)
 	if err != nil {
-		return err
+		return Opened{}, err
 	}
-	s.attempts.succeeded(u.Name)
-	return s.SetPassword(ctx, u.Name, password)
+	if !u.TOTPOn { // else the password alone must not make failures of the factor forgotten
+		s.attempts.succeeded(u.Name)
+	}
+	if password == c.Password {
+		return Opened{}, fault.Field("new", "The new password is the old one. Choose another.")
+	}
+	if err := s.SetPassword(ctx, u.Name, password, false); err != nil || p.SessionID == "" {
+		return Opened{}, err
+	}
+	u, found, err := s.userByID(ctx, u.ID)
+	if err != nil || !found || u.Disabled {
+		return Opened{}, errors.Join(err, errNoSession())
+	}
+	return s.openSession(ctx, u, c.Visit)
 }
 
 // verify returns the account that a name and a password belong to. With an error
@@ -69,7 +89,7 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 		return user{}, fmt.Errorf("sign in: %w", err)
 	}
 	hash := s.nobody
-	if found {
+	if found && u.Password != "" {
 		hash = u.Password
 	}
 	match, err := s.compare(c.Password, hash)

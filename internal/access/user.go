@@ -24,7 +24,7 @@ type user struct {
 	ID       string `gorm:"primaryKey"`
 	Name     string // canonical
 	Role     Role
-	Password string // argon2id hash
+	Password string // argon2id hash; empty: it comes in through a provider alone
 	// Epoch grows with each change of the password. A session remembers the
 	// epoch in which it was opened and ends with it, even one whose sign-in was
 	// under way while the password changed.
@@ -32,6 +32,14 @@ type user struct {
 	Created  time.Time
 	Disabled bool  // may not come in
 	Quota    Quota `gorm:"embedded;embeddedPrefix:quota_"`
+	// MustChange: somebody else set the password.
+	MustChange bool
+	// TOTPSecret is encrypted; empty where there is no second factor. TOTPOn tells
+	// that it was confirmed, TOTPStep which of its codes was used last.
+	TOTPSecret string `gorm:"column:totp_secret"`
+	TOTPOn     bool   `gorm:"column:totp_on"`
+	TOTPStep   int64  `gorm:"column:totp_step"`
+	SSHKeys    string `gorm:"column:ssh_keys"` // one a line
 }
 
 // TableName names the table.
@@ -72,9 +80,9 @@ func (s *Service) EnsureAdmin(ctx context.Context) (name, password string, creat
 	return u.Name, "", false, nil
 }
 
-// RecoverAdmin gives the first administrator a new random password and ends its
-// sessions; its tokens stay. Without an administrator, the account "admin" is
-// made, or made one. The password is kept nowhere.
+// RecoverAdmin gives the first administrator a new random password, takes its second
+// factor away and ends its sessions; its tokens stay. Without an administrator, the
+// account "admin" is made, or made one. The password is kept nowhere.
 func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err error) {
 	fresh, password, err := s.newAdmin(ctx)
 	if err != nil {
@@ -87,15 +95,26 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 	if found {
 		fresh.Name = u.Name
 	}
-	err = s.db.WithContext(ctx).Clauses(clause.OnConflict{
-		Columns: []clause.Column{{Name: "name"}},
-		DoUpdates: clause.Assignments(map[string]any{
-			"role":     RoleAdmin,
-			"disabled": false,
-			"password": fresh.Password,
-			"epoch":    gorm.Expr("users.epoch + 1"),
-		}),
-	}).Create(&fresh).Error
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		err := tx.Clauses(clause.OnConflict{
+			Columns: []clause.Column{{Name: "name"}},
+			DoUpdates: clause.Assignments(map[string]any{
+				"role":        RoleAdmin,
+				"disabled":    false,
+				"password":    fresh.Password,
+				"must_change": false,
+				"epoch":       gorm.Expr("users.epoch + 1"),
+			}),
+		}).Create(&fresh).Error
+		if err != nil {
+			return err
+		}
+		u, _, err := one[user](tx.Where("name = ?", fresh.Name))
+		if err != nil {
+			return err
+		}
+		return errors.Join(dropTOTP(tx, u.ID), endSessions(tx, u.ID))
+	})
 	if err != nil {
 		return "", "", fmt.Errorf("recover the administrator: %w", err)
 	}
@@ -104,9 +123,10 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 }
 
 // SetPassword gives an account a new password of 12 to 1024 bytes and ends the
-// account's sessions; its tokens stay. It answers fault.Invalid for a password
-// of another length and fault.NotFound for an unknown account.
-func (s *Service) SetPassword(ctx context.Context, name, password string) error {
+// account's sessions; its tokens stay. mustChange has the account's owner change it
+// at the next sign-in. It answers fault.Invalid for a password of another length and
+// fault.NotFound for an unknown account.
+func (s *Service) SetPassword(ctx context.Context, name, password string, mustChange bool) error {
 	if err := validPassword(password); err != nil {
 		return err
 	}
@@ -117,13 +137,27 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) error 
 	if err != nil {
 		return err
 	}
-	result := s.db.WithContext(ctx).Model(&user{}).Where("name = ?", name).
-		Updates(map[string]any{"password": hash, "epoch": gorm.Expr("epoch + 1")})
-	if result.Error != nil {
-		return fmt.Errorf("set a password: %w", result.Error)
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		u, found, err := one[user](tx.Where("name = ?", name))
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errNoAccount()
+		}
+		// A session that is opened meanwhile, by the password before, ends by its epoch.
+		err = tx.Model(&user{}).Where("id = ?", u.ID).
+			Updates(map[string]any{"password": hash, "must_change": mustChange, "epoch": gorm.Expr("epoch + 1")}).Error
+		if err != nil {
+			return err
+		}
+		return endSessions(tx, u.ID)
+	})
+	if fault.CodeOf(err) == fault.Internal {
+		return fmt.Errorf("set a password: %w", err)
 	}
-	if result.RowsAffected == 0 {
-		return errNoAccount()
+	if err != nil {
+		return err
 	}
 	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
 	return nil
@@ -138,7 +172,7 @@ func validPassword(password string) error {
 
 // newAdmin returns an administrator that is not stored yet, and its password.
 func (s *Service) newAdmin(ctx context.Context) (user, string, error) {
-	password := randomPassword()
+	password := RandomPassword()
 	hash, err := s.hash(ctx, password)
 	if err != nil {
 		return user{}, "", err

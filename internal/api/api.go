@@ -32,7 +32,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Options configures a Server; all fields but Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
+// Options configures a Server; all fields but OIDC, Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
@@ -44,6 +44,8 @@ type Options struct {
 	Access  *access.Service
 	Audit   *audit.Service
 	Events  *event.Broker
+	// OIDC is nil where people sign in by password alone.
+	OIDC *OIDC
 	// Guacamole is nil when it is off.
 	Guacamole Guacamole
 	// Database answers whether the database does; for the health report.
@@ -144,7 +146,11 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.registerAuth()
+	s.registerSessions()
+	s.registerOIDC()
+	s.registerTokens()
 	s.registerUsers()
+	s.registerSecondFactors()
 	s.registerGroups()
 	s.registerShares()
 	s.registerAudit()

@@ -83,6 +83,9 @@ func (s *Server) action(method, route string) string {
 		return "" // one of hundreds of pieces; the beginning is recorded
 	}
 	name, known := s.operationIDs[method+" "+route]
+	if name == actionOIDC {
+		return actionSignIn
+	}
 	if known && name != actionExport && (method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions) {
 		return ""
 	}
@@ -117,7 +120,7 @@ func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
 	if !known {
 		who = n.who
 	}
-	if who.Name == "" && e.Action != "sign-in" {
+	if who.Name == "" && (e.Action != actionSignIn || n.via == "") {
 		return
 	}
 	e.Actor, e.ActorID, e.Via, e.Status, e.Code = who.Name, who.UserID, n.via, status, string(n.code)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,58 +22,84 @@ type User struct {
 type SignedIn struct {
 	User User   `json:"user"`
 	Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
-	// Quota and Used are told of the account itself, where it has bounds.
+	// What follows is told of the account itself; nobody has one where auth is off.
+	MustChangePassword bool     `json:"mustChangePassword" doc:"Until POST /api/auth/password, the session is good for nothing else."`
+	External           bool     `json:"external" doc:"A provider lets the account in: it has no password here."`
+	TOTP               bool     `json:"totp" doc:"Signing in takes a second factor."`
+	RecoveryCodes      int      `json:"recoveryCodes,omitempty" doc:"Those that were not used."`
+	SSHKeys            []string `json:"sshKeys" doc:"Public keys of the account, for new nodes."`
+	// Quota and Used are told where the account has bounds.
 	Quota *Quota `json:"quota,omitempty" doc:"Absent: no bounds; so are its members."`
 	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images and uploads take of it."`
 }
 
-func (s *Server) signedIn(p access.Principal) SignedIn {
-	v := SignedIn{User: User{p.Name, string(p.Role)}, Auth: "on"}
+// signedIn tells of somebody as they are now.
+func (s *Server) signedIn(ctx context.Context, p access.Principal) (SignedIn, error) {
+	v := SignedIn{User: User{p.Name, string(p.Role)}, Auth: "on", SSHKeys: []string{}}
 	if s.o.AuthOff {
 		v.Auth = "off"
 	}
-	return v
-}
-
-// Token is an API token on the wire; the secret is shown once.
-type Token struct {
-	ID      string     `json:"id"`
-	Name    string     `json:"name"`
-	Created time.Time  `json:"created"`
-	Expires *time.Time `json:"expires,omitempty"`
-	Used    *time.Time `json:"used,omitempty"`
-	Scopes  []string   `json:"scopes" doc:"What the token is good for; empty: all that its account may do."`
-	User    string     `json:"user" doc:"The account that it stands for."`
-	Secret  string     `json:"secret,omitempty" doc:"Only in the answer that makes the token."`
-}
-
-func token(t access.Token) Token {
-	return Token{
-		ID: t.ID, Name: t.Name, Created: t.Created.UTC(), Expires: instant(t.Expires), Used: instant(t.LastUsed),
-		Scopes: append([]string{}, strings.Fields(string(t.Scopes))...), User: t.UserName,
+	if p.UserID == "" {
+		return v, nil
 	}
+	a, err := s.o.Access.User(ctx, p.Name)
+	if err != nil {
+		return v, err
+	}
+	v.MustChangePassword, v.External, v.TOTP = a.MustChange, a.External, a.TOTP
+	keys, err := s.o.Access.SSHKeys(ctx, p)
+	if err != nil {
+		return v, err
+	}
+	v.SSHKeys = append(v.SSHKeys, keys...)
+	if v.TOTP {
+		if v.RecoveryCodes, err = s.o.Access.RecoveryCodesLeft(ctx, p); err != nil {
+			return v, err
+		}
+	}
+	if a.Quota != (access.Quota{}) {
+		err = s.tellQuota(ctx, a, &v)
+	}
+	return v, err
 }
 
 // Client is where a request comes from, for operations that ask.
 type Client struct {
 	Address string `hidden:"true" json:"-"` // without a port
+	Agent   string `hidden:"true" json:"-"` // what it calls itself
 }
 
 // Resolve reads it; huma calls it.
 func (c *Client) Resolve(ctx huma.Context) []error {
-	c.Address = humaecho.Unwrap(ctx).RealIP()
+	c.Address, c.Agent = humaecho.Unwrap(ctx).RealIP(), ctx.Header("User-Agent")
 	return nil
 }
 
+func (c *Client) visit() access.Visit { return access.Visit{Address: c.Address, Agent: c.Agent} }
+
+type meAnswer struct{ Body SignedIn }
+
 func (s *Server) registerAuth() {
 	register(s, huma.Operation{
-		OperationID: "sign-in", Method: http.MethodPost, Path: "/api/auth/login", Summary: "Sign in and get a session cookie", Tags: []string{"access"},
+		OperationID: "sign-in-methods", Method: http.MethodGet, Path: "/api/auth/methods", Summary: "How one may sign in", Tags: []string{"access"},
 		Security: []map[string][]string{{}},
+	}, func(context.Context, *struct{}) (*struct{ Body Methods }, error) {
+		m := Methods{Password: !s.o.AuthOff}
+		if s.o.OIDC != nil && !s.o.AuthOff {
+			m.OIDC = &Provider{s.o.OIDC.Name}
+		}
+		return &struct{ Body Methods }{m}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "sign-in", Method: http.MethodPost, Path: "/api/auth/login", Summary: "Sign in and get a session cookie", Tags: []string{"access"},
+		Description: "Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong: ask for one, and send all three.",
+		Security:    []map[string][]string{{}},
 	}, func(ctx context.Context, in *struct {
 		Client
 		Body struct {
 			Username string `json:"username" maxLength:"256"`
 			Password string `json:"password" maxLength:"1024"`
+			Code     string `json:"code,omitempty" maxLength:"64" doc:"Of the second factor, or a recovery code."`
 		}
 	}) (*struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
@@ -83,16 +108,20 @@ func (s *Server) registerAuth() {
 		if s.o.AuthOff {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
 		}
-		session, expires, p, err := s.o.Access.SignIn(ctx, access.Credentials{Name: in.Body.Username, Password: in.Body.Password, Address: in.Address})
+		opened, err := s.o.Access.SignIn(ctx, access.Credentials{Name: in.Body.Username, Password: in.Body.Password, Code: in.Body.Code, Visit: in.visit()})
 		n := noteOf(ctx)
-		n.who, n.via = p, "password"
+		n.who, n.via = opened.Principal, "password"
+		if err != nil {
+			return nil, err
+		}
+		body, err := s.signedIn(ctx, opened.Principal)
 		if err != nil {
 			return nil, err
 		}
 		return &struct {
 			SetCookie http.Cookie `header:"Set-Cookie"`
 			Body      SignedIn
-		}{s.cookie(session, expires), s.signedIn(p)}, nil
+		}{s.cookie(opened.Token, opened.Expires), body}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "sign-out", Method: http.MethodPost, Path: "/api/auth/logout", Summary: "End the session", Tags: []string{"access"},
@@ -114,83 +143,52 @@ func (s *Server) registerAuth() {
 	})
 	register(s, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Who is signed in", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*struct{ Body SignedIn }, error) {
+	}, func(ctx context.Context, _ *struct{}) (*meAnswer, error) {
 		p, _ := principalOf(ctx)
-		body := s.signedIn(p)
-		if p.UserID == "" {
-			return &struct{ Body SignedIn }{body}, nil
+		body, err := s.signedIn(ctx, p)
+		return &meAnswer{body}, err
+	})
+	register(s, huma.Operation{
+		OperationID: "change-me", Method: http.MethodPatch, Path: "/api/auth/me", Summary: "Change your profile", Tags: []string{"access"},
+		Description: "What is left out stays; the list of SSH keys is replaced as a whole.",
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			SSHKeys *[]string `json:"sshKeys,omitempty" maxItems:"32" doc:"Public keys, each a line as in authorized_keys, without options."`
 		}
-		a, err := s.o.Access.User(ctx, p.Name)
-		if err == nil && a.Quota != (access.Quota{}) {
-			err = s.tellQuota(ctx, a, &body)
+	}) (*meAnswer, error) {
+		p, _ := principalOf(ctx)
+		if in.Body.SSHKeys != nil {
+			if err := s.o.Access.SetSSHKeys(ctx, p, *in.Body.SSHKeys); err != nil {
+				return nil, err
+			}
 		}
-		return &struct{ Body SignedIn }{body}, err
+		body, err := s.signedIn(ctx, p)
+		return &meAnswer{body}, err
 	})
 	register(s, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPost, Path: "/api/auth/password", Summary: "Change your password", Tags: []string{"access"},
-		Description: "Ends all your sessions: sign in again.", DefaultStatus: http.StatusNoContent,
+		Description: "Ends all your sessions; whoever asks by a session gets the cookie of a new one.", DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		Client
 		Body struct {
 			Current string `json:"current" maxLength:"1024"`
 			New     string `json:"new" maxLength:"1024" doc:"At least 12 characters."`
 		}
-	}) (*struct{}, error) {
-		p, _ := principalOf(ctx)
-		return nil, s.o.Access.ChangePassword(ctx, access.Credentials{Name: p.Name, Password: in.Body.Current, Address: in.Address}, in.Body.New)
-	})
-	register(s, huma.Operation{
-		OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/tokens", Summary: "List API tokens", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Tokens []Token `json:"tokens"`
-		}
+	}) (*struct {
+		SetCookie []http.Cookie `header:"Set-Cookie"`
 	}, error) {
 		p, _ := principalOf(ctx)
-		list, err := s.o.Access.Tokens(ctx, p)
+		opened, err := s.o.Access.ChangePassword(ctx, p, access.Credentials{Password: in.Body.Current, Visit: in.visit()}, in.Body.New)
 		if err != nil {
 			return nil, err
 		}
 		out := &struct {
-			Body struct {
-				Tokens []Token `json:"tokens"`
-			}
+			SetCookie []http.Cookie `header:"Set-Cookie"`
 		}{}
-		out.Body.Tokens = []Token{}
-		for _, t := range list {
-			out.Body.Tokens = append(out.Body.Tokens, token(t))
+		if opened.Token != "" {
+			out.SetCookie = []http.Cookie{s.cookie(opened.Token, opened.Expires)}
 		}
 		return out, nil
-	})
-	register(s, huma.Operation{
-		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Make an API token", Tags: []string{"access"},
-		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
-		Body struct {
-			Name    string         `json:"name" maxLength:"128"`
-			Expires time.Time      `json:"expires,omitempty" doc:"Never when left out."`
-			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself."`
-		}
-	}) (*struct{ Body Token }, error) {
-		p, _ := principalOf(ctx)
-		t, secret, err := s.o.Access.CreateToken(ctx, p, in.Body.Name, in.Body.Expires, in.Body.Scopes...)
-		if err != nil {
-			return nil, err
-		}
-		n := noteOf(ctx)
-		n.targetID, n.name = t.ID, t.Name
-		body := token(t)
-		body.Secret = secret
-		return &struct{ Body Token }{body}, nil
-	})
-	register(s, huma.Operation{
-		OperationID: "delete-token", Method: http.MethodDelete, Path: "/api/tokens/{id}", Summary: "Revoke an API token", Tags: []string{"access"},
-		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *struct {
-		ID string `path:"id"`
-	}) (*struct{}, error) {
-		p, _ := principalOf(ctx)
-		return nil, s.o.Access.DeleteToken(ctx, p, in.ID)
 	})
 }
 
@@ -201,33 +199,4 @@ func (s *Server) cookie(session string, expires time.Time) http.Cookie {
 		Name: cookieName, Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: s.overTLS(),
 	}
-}
-
-// Ticket is a one-use entry to a node's WebSocket.
-type Ticket struct {
-	Ticket  string    `json:"ticket" doc:"Give it as ?ticket= with the WebSocket's address; once."`
-	Expires time.Time `json:"expires"`
-}
-
-func (s *Server) registerTickets() {
-	register(s, huma.Operation{
-		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console or screen", Tags: []string{"nodes"},
-		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
-		NodeID
-		Body *struct {
-			Kind string `json:"kind,omitempty" enum:"console,vnc" default:"console" doc:"vnc is the screen."`
-		} `required:"false"`
-	}) (*struct{ Body Ticket }, error) {
-		if _, err := s.o.Nodes.Node(in.ID); err != nil {
-			return nil, err
-		}
-		kind := "console"
-		if in.Body != nil && in.Body.Kind != "" {
-			kind = in.Body.Kind
-		}
-		p, _ := principalOf(ctx)
-		t, expires := s.o.Access.IssueTicket(p, in.ID, kind)
-		return &struct{ Body Ticket }{Ticket{t, expires.UTC()}}, nil
-	})
 }

@@ -17,6 +17,7 @@ import (
 // rule says who may use a route.
 type rule struct {
 	open  bool         // nobody has to sign in
+	early bool         // also for those who have to change their password first
 	role  access.Role  // the least that is needed; empty: any
 	scope access.Scope // what a token has to be good for; empty: reading
 	on    access.Kind  // the route is about one node, image or lab; empty: it is not
@@ -26,6 +27,8 @@ type rule struct {
 var (
 	public   = rule{open: true}
 	signedIn = rule{}
+	// entering is for those who are signed in, but may not go further yet.
+	entering = rule{early: true}
 	// ownAccount is for changes of one's own account.
 	ownAccount = rule{scope: access.ScopeAdmin}
 	admins     = rule{role: access.RoleAdmin, scope: access.ScopeAdmin}
@@ -54,9 +57,20 @@ var rules = map[string]rule{
 	"GET /api/docs":         public,
 	"POST /api/auth/login":  public,
 
-	"POST /api/auth/logout":   signedIn,
-	"GET /api/auth/me":        signedIn,
-	"POST /api/auth/password": ownAccount,
+	"GET /api/auth/methods":       public,
+	"GET /api/auth/oidc/login":    public,
+	"GET /api/auth/oidc/callback": public,
+
+	"POST /api/auth/logout":          entering,
+	"GET /api/auth/me":               entering,
+	"PATCH /api/auth/me":             ownAccount,
+	"POST /api/auth/password":        {scope: access.ScopeAdmin, early: true},
+	"GET /api/auth/sessions":         signedIn,
+	"DELETE /api/auth/sessions/{id}": ownAccount,
+	"POST /api/auth/totp":            ownAccount,
+	"POST /api/auth/totp/confirm":    ownAccount,
+	"DELETE /api/auth/totp":          ownAccount,
+
 	"GET /api/tokens":         signedIn,
 	"POST /api/tokens":        ownAccount,
 	"DELETE /api/tokens/{id}": ownAccount,
@@ -66,6 +80,7 @@ var rules = map[string]rule{
 	"GET /api/users/{name}":                    admins,
 	"PATCH /api/users/{name}":                  admins,
 	"DELETE /api/users/{name}":                 admins,
+	"DELETE /api/users/{name}/totp":            admins,
 	"GET /api/groups":                          atLeast(access.RoleInstructor, access.ScopeRead), // to share with
 	"POST /api/groups":                         admins,
 	"DELETE /api/groups/{name}":                admins,
@@ -254,6 +269,9 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 
 // check refuses what a rule does not allow.
 func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
+	if rights.MustChange && rights.SessionID != "" && !rule.early {
+		return fault.New(fault.PasswordChangeRequired, "Somebody else knows your password. Choose one of your own first (POST /api/auth/password).")
+	}
 	if rule.role != "" && !rights.Role.AtLeast(rule.role) {
 		return fault.New(fault.Forbidden, "Your role %q does not allow this; it takes %q. Ask an administrator.", rights.Role, rule.role)
 	}

@@ -46,7 +46,11 @@ type Account struct {
 	Created  *time.Time `json:"created,omitempty"`
 	Quota    *Quota     `json:"quota,omitempty"`
 	Used     *Quota     `json:"used,omitempty" doc:"What the account's nodes, images and uploads take of its quota; where one account or all are read."`
-	Password string     `json:"password,omitempty" doc:"Only in the answer that made it up."`
+	TOTP     bool       `json:"totp,omitempty" doc:"It signs in with a second factor."`
+	External bool       `json:"external,omitempty" doc:"A provider lets it in: it has no password here."`
+	// MustChange is told of an account whose owner has not signed in since.
+	MustChange bool   `json:"mustChangePassword,omitempty" doc:"It has to change its password at the next sign-in."`
+	Password   string `json:"password,omitempty" doc:"Only in the answer that made it up."`
 }
 
 // account is an account as somebody sees it.
@@ -55,6 +59,7 @@ func account(rights access.Rights, a access.Account) Account {
 	if rights.Role == access.RoleAdmin {
 		q := quota(a.Quota)
 		v.Disabled, v.Created, v.Quota = a.Disabled, instant(a.Created), &q
+		v.TOTP, v.External, v.MustChange = a.TOTP, a.External, a.MustChange
 	}
 	return v
 }
@@ -110,12 +115,16 @@ func (s *Server) registerUsers() {
 			Role     Role   `json:"role"`
 			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; made up when left out."`
 			Quota    *Quota `json:"quota,omitempty"`
+			// Whoever makes an account knows its password.
+			MustChange *bool `json:"mustChangePassword,omitempty" default:"true" doc:"The password has to be changed at the first sign-in."`
 		}
 	}) (*struct {
 		Location string `header:"Location"`
 		Body     Account
 	}, error) {
-		a, password, err := s.o.Access.CreateUser(ctx, in.Body.Name, access.Role(in.Body.Role), in.Body.Password)
+		a, password, err := s.o.Access.CreateUser(ctx, access.NewUser{
+			Name: in.Body.Name, Role: access.Role(in.Body.Role), Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange,
+		})
 		if err == nil && in.Body.Quota != nil {
 			q := in.Body.Quota.access()
 			a, err = s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Quota: &q})
@@ -151,10 +160,11 @@ func (s *Server) registerUsers() {
 	}, func(ctx context.Context, in *struct {
 		AccountName
 		Body struct {
-			Role     *Role   `json:"role,omitempty"`
-			Disabled *bool   `json:"disabled,omitempty"`
-			Quota    *Quota  `json:"quota,omitempty"`
-			Password *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions."`
+			Role       *Role   `json:"role,omitempty"`
+			Disabled   *bool   `json:"disabled,omitempty"`
+			Quota      *Quota  `json:"quota,omitempty"`
+			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions."`
+			MustChange *bool   `json:"mustChangePassword,omitempty" default:"true" doc:"The new password has to be changed at the next sign-in."`
 		}
 	}) (*accountAnswer, error) {
 		change := access.UserChange{Disabled: in.Body.Disabled}
@@ -167,7 +177,7 @@ func (s *Server) registerUsers() {
 			change.Quota = &q
 		}
 		if in.Body.Password != nil {
-			if err := s.o.Access.SetPassword(ctx, in.Name, *in.Body.Password); err != nil {
+			if err := s.o.Access.SetPassword(ctx, in.Name, *in.Body.Password, in.Body.MustChange == nil || *in.Body.MustChange); err != nil {
 				return nil, err
 			}
 		}
@@ -198,6 +208,15 @@ func (s *Server) registerUsers() {
 		err = s.o.Access.DeleteUser(ctx, a.Name)
 		s.rightsChanged()
 		return nil, err
+	})
+}
+
+func (s *Server) registerSecondFactors() {
+	register(s, huma.Operation{
+		OperationID: "reset-second-factor", Method: http.MethodDelete, Path: "/api/users/{name}/totp", Summary: "Remove an account's second factor, for somebody who lost it", Tags: []string{"access"},
+		Description: "See first that it is really they who ask.", DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
+		return nil, s.o.Access.ResetTOTP(ctx, in.Name)
 	})
 }
 

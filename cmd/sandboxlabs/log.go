@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const redacted = "[redacted]"
+
+// secretKeys are attributes that are never logged.
+var secretKeys = []string{"password", "passwd", "secret", "ticket", "cookie", "authorization"}
+
+// secretTexts are what secrets look like within a text: it should not come to that,
+// but errors of other libraries quote what they were given.
+var secretTexts = []struct {
+	what *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`sbx_[A-Za-z0-9_-]{16,}`), "sbx_" + redacted},
+	{regexp.MustCompile(`(://[^\s:/@"']*:)[^\s@/"']+@`), "${1}" + redacted + "@"},
+	{regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9+/=._~-]{8,}`), "${1} " + redacted},
+	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?(?:ticket|token|password|passwd|secret|code)=)(?:"[^"]*"|'[^']*'|[^&\s"']+)`), "${1}" + redacted},
+}
+
+// newLog writes a log of texts, without secrets.
+func newLog(out io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
+}
+
+// redact takes the secrets out of an attribute.
+func redact(_ []string, a slog.Attr) slog.Attr {
+	if slices.Contains(secretKeys, strings.ToLower(a.Key)) {
+		return slog.String(a.Key, redacted)
+	}
+	text := ""
+	switch a.Value.Kind() {
+	case slog.KindString:
+		text = a.Value.String()
+	case slog.KindAny:
+		if a.Key == slog.LevelKey {
+			return a
+		}
+		text = fmt.Sprintf("%+v", a.Value.Any()) // as the handler would write it
+	default:
+		return a
+	}
+	clean := text
+	for _, s := range secretTexts {
+		clean = s.what.ReplaceAllString(clean, s.with)
+	}
+	if clean == text {
+		return a
+	}
+	return slog.String(a.Key, clean)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/openid"
+	"github.com/sandboxlabs/sandboxlabs/internal/secret"
+)
+
+// oidcConfig is the OpenID Connect provider that people may sign in at; off without
+// an Issuer.
+type oidcConfig struct {
+	Issuer      string
+	Name        string
+	ClientID    string
+	Secret      string
+	Scopes      []string
+	GroupsClaim string
+	Roles       map[string]access.Role // by group
+	DefaultRole access.Role            // of those whose groups have none; empty: they stay out
+	Roots       *x509.CertPool         // nil: the system's
+}
+
+func addOIDCFlags(f *pflag.FlagSet) {
+	f.String("oidc-issuer", "", "URL of an OpenID Connect provider that people may sign in at; empty: by password alone")
+	f.String("oidc-name", "", "what the sign-in page calls the provider (default: its host)")
+	f.String("oidc-client-id", "", "the service's name at the provider")
+	f.String("oidc-client-secret", "", "the service's secret at the provider: file:PATH of a file that holds it, or sealed:… as `sandboxlabs secret seal` prints it")
+	f.String("oidc-scopes", "profile email groups", "what the provider is asked for besides openid, with spaces between")
+	f.String("oidc-groups-claim", "groups", "where the provider tells of somebody's groups")
+	f.String("oidc-roles", "", "roles by group of the provider: group=role,group=role; in the file also a map")
+	f.String("oidc-default-role", "", "role of those whose groups have none (default: they may not come in)")
+	f.String("oidc-roots", "", "file of the roots, in PEM, that the provider's HTTPS is checked by (default: the system's)")
+}
+
+// parseOIDC reads the options of the provider. host is that of listen.
+func (c *config) parseOIDC(k *koanf.Koanf, host string) error {
+	o := oidcConfig{
+		Issuer: k.String("oidc-issuer"), Name: k.String("oidc-name"), ClientID: k.String("oidc-client-id"),
+		Scopes: strings.Fields(k.String("oidc-scopes")), GroupsClaim: k.String("oidc-groups-claim"),
+		DefaultRole: access.Role(k.String("oidc-default-role")),
+	}
+	if o.Issuer == "" {
+		return nil
+	}
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || !slices.Contains([]string{"http", "https"}, issuer.Scheme) {
+		return errors.New("oidc-issuer: give the provider's URL, such as https://id.example.org/realms/labs")
+	}
+	if issuer.Scheme == "http" && !isLoopback(issuer.Hostname()) {
+		return errors.New("oidc-issuer: over http, anybody on the way could sign in as anybody; use the provider's https URL")
+	}
+	if o.Secret, err = c.secretText(k, "oidc-client-secret"); err != nil {
+		return err
+	}
+	if o.ClientID == "" || o.Secret == "" {
+		return errors.New("oidc-client-id and oidc-client-secret: set both, as the provider gives them, beside oidc-issuer")
+	}
+	if c.PublicURL == nil && !isLoopback(host) {
+		return errors.New("oidc-issuer: set public-url, too, to the address that browsers use: the provider sends them back there")
+	}
+	if o.Roles, err = rolesByGroup(k); err != nil {
+		return err
+	}
+	if o.DefaultRole != "" && !o.DefaultRole.Valid() {
+		return fmt.Errorf("oidc-default-role: %q is none of admin, instructor, student, viewer", o.DefaultRole)
+	}
+	if len(o.Roles) == 0 && o.DefaultRole == "" {
+		return errors.New("oidc-roles: nobody could come in; give roles to groups of the provider, or set oidc-default-role")
+	}
+	if o.Name == "" {
+		o.Name = issuer.Hostname()
+	}
+	if path := k.String("oidc-roots"); path != "" {
+		if o.Roots, err = readRoots(path); err != nil {
+			return fmt.Errorf("oidc-roots: %w", err)
+		}
+	}
+	c.OIDC = o
+	return nil
+}
+
+// rolesByGroup reads "group=role,…", or in YAML a map, whose groups may hold any
+// character.
+func rolesByGroup(k *koanf.Koanf) (map[string]access.Role, error) {
+	roles := map[string]access.Role{}
+	for group, role := range k.StringMap("oidc-roles") {
+		roles[group] = access.Role(role)
+	}
+	if len(roles) == 0 {
+		for _, part := range words(k, "oidc-roles") {
+			i := strings.LastIndexByte(part, '=')
+			if i < 1 {
+				return nil, fmt.Errorf("oidc-roles: %q is not of the form group=role", part)
+			}
+			roles[part[:i]] = access.Role(part[i+1:])
+		}
+	}
+	for _, group := range slices.Sorted(maps.Keys(roles)) {
+		if !roles[group].Valid() {
+			return nil, fmt.Errorf("oidc-roles: the role %q of group %q is none of admin, instructor, student, viewer", roles[group], group)
+		}
+	}
+	return roles, nil
+}
+
+// roleOf is the most powerful role that groups have.
+func (o oidcConfig) roleOf(groups []string) access.Role {
+	best := o.DefaultRole
+	for _, group := range groups {
+		if role := o.Roles[group]; role != "" && (best == "" || role.AtLeast(best)) {
+			best = role
+		}
+	}
+	return best
+}
+
+// newOIDC makes the provider's client; nil when there is no provider.
+func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
+	if c.OIDC.Issuer == "" {
+		return nil, nil //nolint:nilnil // off is no error
+	}
+	client, err := openid.New(openid.Options{
+		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.Secret, RedirectURL: c.origin() + "/api/auth/oidc/callback",
+		Scopes: c.OIDC.Scopes, GroupsClaim: c.OIDC.GroupsClaim, Roots: c.OIDC.Roots, Vault: keys,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.OIDC{Client: client, Name: c.OIDC.Name, RoleOf: c.OIDC.roleOf}, nil
+}
+
+// origin is url without a path.
+func (c config) origin() string {
+	if c.PublicURL != nil {
+		return c.PublicURL.Scheme + "://" + c.PublicURL.Host
+	}
+	return c.url()
+}
+
+// readRoots reads certificates in PEM.
+func readRoots(path string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+	}
+	return roots, nil
+}

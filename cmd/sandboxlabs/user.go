@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/audit"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// These commands work on the database directly, also beside a service that runs: it
+// looks accounts, sessions and tokens up anew, and ends what is open within seconds.
+
+func newUserCommand() *cobra.Command {
+	c := &cobra.Command{Use: "user", Short: "Manage accounts"}
+	c.AddCommand(newUserInitCommand(), newUserListCommand(), newUserAddCommand(), newUserPasswordCommand(), newUserLinkCommand(),
+		accountCommand("role NAME ROLE", "Give an account another role: admin, instructor, student or viewer", 2, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+			role := access.Role(args[1])
+			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Role: &role})
+			return fmt.Sprintf("Account %s has the role %s.", a.Name, a.Role), err
+		}),
+		accountCommand("disable NAME", "Keep an account out; what it has open ends within seconds", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+			off := true
+			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Disabled: &off})
+			return fmt.Sprintf("Account %s may not come in any more. Its nodes go on.", a.Name), err
+		}),
+		accountCommand("enable NAME", "Let a disabled account in again", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+			off := false
+			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Disabled: &off})
+			return fmt.Sprintf("Account %s may come in.", a.Name), err
+		}),
+		accountCommand("reset-totp NAME", "Remove an account's second factor, for somebody who lost it", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+			return fmt.Sprintf("Account %s signs in by its password alone.", args[0]), s.ResetTOTP(ctx, args[0])
+		}),
+	)
+	return c
+}
+
+// accountCommand is a command that changes the account of its first argument.
+func accountCommand(use, short string, args int, change func(ctx context.Context, s *access.Service, args []string) (done string, err error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.ExactArgs(args),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				done, err := change(ctx, a.access, args)
+				if err = a.recordCommand(ctx, "user "+cmd.Name(), "users", args[0], err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
+				return err
+			})
+		},
+	}
+}
+
+func newUserInitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init",
+		Short: "Make the first administrator, where there is none, and print the password",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				created, err := ensureAdmin(ctx, a, cmd.OutOrStdout())
+				if err == nil && !created {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "Sign in as the administrator that was made before. Password lost? Run: sandboxlabs recover-admin")
+				}
+				return err
+			})
+		},
+	}
+}
+
+// ensureAdmin makes the first administrator and prints the password, this once.
+func ensureAdmin(ctx context.Context, a *app, out io.Writer) (created bool, err error) {
+	name, password, created, err := a.access.EnsureAdmin(ctx)
+	if err == nil && created {
+		_, err = fmt.Fprintf(out, "Made the first administrator. Keep the password: it is shown this once.\n  user:     %s\n  password: %s\n", name, password)
+		err = errors.Join(err, a.recordCommand(ctx, "user init", "users", name, nil))
+	}
+	return created, err
+}
+
+func newUserListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the accounts",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				list, err := a.access.Users(ctx)
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				_, _ = fmt.Fprintln(w, "NAME\tROLE\tCREATED\tSIGN-IN") // its errors are Flush's
+				for _, u := range list {
+					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Name, u.Role, u.Created.Format("2006-01-02"), signInOf(u))
+				}
+				return w.Flush()
+			})
+		},
+	}
+}
+
+// signInOf tells in words how somebody may come in.
+func signInOf(u access.Account) string {
+	var words []string
+	switch {
+	case u.Disabled:
+		words = append(words, "disabled")
+	case u.External:
+		words = append(words, "provider")
+	default:
+		words = append(words, "password")
+	}
+	if u.MustChange {
+		words = append(words, "to be changed")
+	}
+	if u.TOTP {
+		words = append(words, "second factor")
+	}
+	return strings.Join(words, ", ")
+}
+
+func newUserAddCommand() *cobra.Command {
+	var role string
+	var fromInput, final bool
+	c := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Make an account, and print its password",
+		Long: "Makes an account with a random password, which is printed, or the one that standard\n" +
+			"input holds. Its owner has to change it at the first sign-in.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n := access.NewUser{Name: args[0], Role: access.Role(role), MustChange: !final}
+			var err error
+			if fromInput {
+				if n.Password, err = readSecret(cmd.InOrStdin()); err != nil {
+					return err
+				}
+			}
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				u, made, err := a.access.CreateUser(ctx, n)
+				if err = a.recordCommand(ctx, "user add", "users", args[0], err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made the account %s with the role %s.\n", u.Name, u.Role)
+				return errors.Join(err, printPassword(cmd.OutOrStdout(), u.Name, made))
+			})
+		},
+	}
+	c.Flags().StringVar(&role, "role", string(access.RoleStudent), "admin, instructor, student or viewer")
+	passwordFlags(c, &fromInput, &final)
+	return c
+}
+
+func newUserPasswordCommand() *cobra.Command {
+	var fromInput, final bool
+	c := &cobra.Command{
+		Use:   "password NAME",
+		Short: "Give an account a new password, and print it; its sessions end",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			password, made := "", ""
+			if fromInput {
+				var err error
+				if password, err = readSecret(cmd.InOrStdin()); err != nil {
+					return err
+				}
+			} else {
+				made = access.RandomPassword()
+				password = made
+			}
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				err := a.access.SetPassword(ctx, args[0], password, !final)
+				if err = a.recordCommand(ctx, "user password", "users", args[0], err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
+				return errors.Join(err, printPassword(cmd.OutOrStdout(), args[0], made))
+			})
+		},
+	}
+	passwordFlags(c, &fromInput, &final)
+	return c
+}
+
+func passwordFlags(c *cobra.Command, fromInput, final *bool) {
+	c.Flags().BoolVar(fromInput, "stdin", false, "read the password from standard input")
+	c.Flags().BoolVar(final, "final", false, "the password need not be changed at the next sign-in")
+}
+
+// printPassword prints a password that was made up; the empty one was not.
+func printPassword(out io.Writer, name, password string) error {
+	if password == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "  user:     %s\n  password: %s\n", name, password)
+	return err
+}
+
+func newUserLinkCommand() *cobra.Command {
+	var issuer string
+	c := &cobra.Command{
+		Use:   "link NAME SUBJECT",
+		Short: "Let somebody of the provider sign in as an account that is there",
+		Long: "Links an account to somebody of the OpenID Connect provider, whom the provider calls by\n" +
+			"SUBJECT (its claim \"sub\"; the log tells it when a sign-in is refused because the name is taken).",
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				if issuer == "" {
+					issuer = a.config.OIDC.Issuer
+				}
+				if issuer == "" {
+					return errors.New("there is no provider: set oidc-issuer, or give --issuer")
+				}
+				err := a.access.LinkIdentity(ctx, args[0], issuer, args[1])
+				if err = a.recordCommand(ctx, "user link", "users", args[0], err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Who is %q at %s signs in as account %s.\n", args[1], issuer, args[0])
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&issuer, "issuer", "", "the provider's URL (default: oidc-issuer)")
+	return c
+}
+
+func newRecoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "recover-admin",
+		Short: "Give the administrator a new password and print it; a second factor is removed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(ctx context.Context, a *app) error {
+				name, password, err := a.access.RecoverAdmin(ctx)
+				if err = a.recordCommand(ctx, "recover-admin", "users", name, err); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
+				return errors.Join(err, printPassword(cmd.OutOrStdout(), name, password))
+			})
+		},
+	}
+}
+
+// recordCommand records in the audit what an operator's command did, with its
+// result, and returns that.
+func (a *app) recordCommand(ctx context.Context, action, kind, target string, result error) error {
+	actor := "operator"
+	if u, err := user.Current(); err == nil {
+		actor = u.Username
+	}
+	err := a.audit.Write(ctx, audit.Entry{Actor: actor, Via: "command", Action: action, TargetKind: kind, TargetID: target, TargetName: target, Code: string(fault.CodeOf(result))})
+	return errors.Join(result, err)
+}

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/openid"
+)
+
+// OIDC is the provider that people may sign in at.
+type OIDC struct {
+	Client *openid.Client
+	Name   string // as the button calls it
+	// RoleOf is the role that groups of the provider have; empty for none.
+	RoleOf func(groups []string) access.Role
+}
+
+// Methods are the ways to sign in.
+type Methods struct {
+	Password bool      `json:"password"`
+	OIDC     *Provider `json:"oidc" required:"false" doc:"null: there is no provider."`
+}
+
+// Provider is an OpenID Connect provider on the wire.
+type Provider struct {
+	Name string `json:"name" doc:"Go to /api/auth/oidc/login?next=… to sign in there."`
+}
+
+const (
+	oidcPath     = "/api/auth/oidc"
+	oidcCookie   = "sandboxlabs_oidc"
+	actionOIDC   = "sign-in-by-provider"
+	actionSignIn = "sign-in"
+)
+
+// redirect sends a browser elsewhere.
+type redirect struct {
+	Location  string        `header:"Location"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+}
+
+func (s *Server) registerOIDC() {
+	register(s, huma.Operation{
+		OperationID: "begin-sign-in-by-provider", Method: http.MethodGet, Path: oidcPath + "/login", Summary: "Go to the provider, to sign in there", Tags: []string{"access"},
+		Description: "For browsers.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
+	}, func(ctx context.Context, in *struct {
+		Next string `query:"next" doc:"The page of the UI to go to afterwards."`
+	}) (*redirect, error) {
+		if s.o.OIDC == nil || s.o.AuthOff {
+			return nil, errNoProvider()
+		}
+		next := safeNext(in.Next)
+		to, flow, err := s.o.OIDC.Client.Begin(ctx, next)
+		if err != nil {
+			return s.backToSignIn(ctx, next, err), nil
+		}
+		return &redirect{to, []http.Cookie{s.flowCookie(flow, time.Now().Add(openid.FlowLifetime))}}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: actionOIDC, Method: http.MethodGet, Path: oidcPath + "/callback", Summary: "Come back from the provider", Tags: []string{"access"},
+		Description: "For browsers, which the provider sends here.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
+	}, func(ctx context.Context, in *struct {
+		Client
+		Flow  string `cookie:"sandboxlabs_oidc"`
+		State string `query:"state"`
+		Code  string `query:"code"`
+		Error string `query:"error"`
+	}) (*redirect, error) {
+		if s.o.OIDC == nil || s.o.AuthOff {
+			return nil, errNoProvider()
+		}
+		id, next, err := s.o.OIDC.Client.Finish(ctx, in.Flow, openid.Answer{State: in.State, Code: in.Code, Error: in.Error})
+		next = safeNext(next)
+		if err != nil {
+			return s.backToSignIn(ctx, next, err), nil
+		}
+		n := noteOf(ctx)
+		n.via, n.name = "oidc", id.Name
+		opened, err := s.o.Access.SignInAs(ctx, access.Identity{
+			Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, Role: s.o.OIDC.RoleOf(id.Groups),
+		}, in.visit(), s.heirless)
+		n.who = opened.Principal
+		if err != nil {
+			return s.backToSignIn(ctx, next, err), nil
+		}
+		s.rightsChanged()
+		return &redirect{next, []http.Cookie{s.cookie(opened.Token, opened.Expires), s.flowCookie("", time.Unix(1, 0))}}, nil
+	})
+}
+
+// heirless refuses the name of a new account that nodes or images are somebody's of.
+func (s *Server) heirless(name string) error {
+	if nodes, images := s.ownedBy(name); nodes+images > 0 {
+		return fault.New(fault.StillOwner, "There are nodes or images of an account %q that is no more. An administrator has to see to them first.", name)
+	}
+	return nil
+}
+
+// backToSignIn sends a browser to the sign-in page, which tells why by the code.
+func (s *Server) backToSignIn(ctx context.Context, next string, err error) *redirect {
+	p := s.problem(ctx, "GET "+oidcPath, err)
+	q := url.Values{"problem": {p.Code}}
+	if next != "/" {
+		q.Set("next", next)
+	}
+	return &redirect{"/login?" + q.Encode(), []http.Cookie{s.flowCookie("", time.Unix(1, 0))}}
+}
+
+// flowCookie carries a sign-in at the provider, there and back. Lax, so that it comes
+// with the browser's return from the provider.
+func (s *Server) flowCookie(value string, expires time.Time) http.Cookie {
+	return http.Cookie{
+		Name: oidcCookie, Value: value, Path: oidcPath, Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.overTLS(),
+	}
+}
+
+func errNoProvider() error {
+	return fault.New(fault.Unsupported, "There is no sign-in provider here. Sign in by name and password (POST /api/auth/login).")
+}
+
+// safeNext is a page of ours to go to after signing in: never another site, and none
+// of the API.
+func safeNext(next string) string {
+	const most = 2000 // bytes
+	u, err := url.Parse(next)
+	if err != nil || len(next) > most || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") ||
+		strings.ContainsFunc(next, func(r rune) bool { return unicode.IsControl(r) || r == '\\' }) ||
+		u.IsAbs() || u.Host != "" || isAPI(u.Path) || u.Path == "/login" {
+		return "/"
+	}
+	return next
+}

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+)
+
+// Token is an API token on the wire; the secret is shown once.
+type Token struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires,omitempty"`
+	Used    *time.Time `json:"used,omitempty"`
+	Scopes  []string   `json:"scopes" doc:"What the token is good for; empty: all that its account may do."`
+	User    string     `json:"user" doc:"The account that it stands for."`
+	Secret  string     `json:"secret,omitempty" doc:"Only in the answer that makes the token."`
+}
+
+func token(t access.Token) Token {
+	return Token{
+		ID: t.ID, Name: t.Name, Created: t.Created.UTC(), Expires: instant(t.Expires), Used: instant(t.LastUsed),
+		Scopes: append([]string{}, strings.Fields(string(t.Scopes))...), User: t.UserName,
+	}
+}
+
+func (s *Server) registerTokens() {
+	register(s, huma.Operation{
+		OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/tokens", Summary: "List API tokens", Tags: []string{"access"},
+	}, func(ctx context.Context, _ *struct{}) (*struct {
+		Body struct {
+			Tokens []Token `json:"tokens"`
+		}
+	}, error) {
+		p, _ := principalOf(ctx)
+		list, err := s.o.Access.Tokens(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out := &struct {
+			Body struct {
+				Tokens []Token `json:"tokens"`
+			}
+		}{}
+		out.Body.Tokens = []Token{}
+		for _, t := range list {
+			out.Body.Tokens = append(out.Body.Tokens, token(t))
+		}
+		return out, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Make an API token", Tags: []string{"access"},
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		Body struct {
+			Name    string         `json:"name" maxLength:"128"`
+			Expires time.Time      `json:"expires,omitempty" doc:"Never when left out."`
+			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself."`
+		}
+	}) (*struct{ Body Token }, error) {
+		p, _ := principalOf(ctx)
+		t, secret, err := s.o.Access.CreateToken(ctx, p, in.Body.Name, in.Body.Expires, in.Body.Scopes...)
+		if err != nil {
+			return nil, err
+		}
+		n := noteOf(ctx)
+		n.targetID, n.name = t.ID, t.Name
+		body := token(t)
+		body.Secret = secret
+		return &struct{ Body Token }{body}, nil
+	})
+	register(s, huma.Operation{
+		OperationID: "delete-token", Method: http.MethodDelete, Path: "/api/tokens/{id}", Summary: "Revoke an API token", Tags: []string{"access"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *struct {
+		ID string `path:"id"`
+	}) (*struct{}, error) {
+		p, _ := principalOf(ctx)
+		return nil, s.o.Access.DeleteToken(ctx, p, in.ID)
+	})
+}
+
+// Ticket is a one-use entry to a node's WebSocket.
+type Ticket struct {
+	Ticket  string    `json:"ticket" doc:"Give it as ?ticket= with the WebSocket's address; once."`
+	Expires time.Time `json:"expires"`
+}
+
+func (s *Server) registerTickets() {
+	register(s, huma.Operation{
+		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console or screen", Tags: []string{"nodes"},
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Body *struct {
+			Kind string `json:"kind,omitempty" enum:"console,vnc" default:"console" doc:"vnc is the screen."`
+		} `required:"false"`
+	}) (*struct{ Body Ticket }, error) {
+		if _, err := s.o.Nodes.Node(in.ID); err != nil {
+			return nil, err
+		}
+		kind := "console"
+		if in.Body != nil && in.Body.Kind != "" {
+			kind = in.Body.Kind
+		}
+		p, _ := principalOf(ctx)
+		t, expires := s.o.Access.IssueTicket(p, in.ID, kind)
+		return &struct{ Body Ticket }{Ticket{t, expires.UTC()}}, nil
+	})
+}
