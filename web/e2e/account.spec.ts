@@ -1,5 +1,3 @@
-import { request } from "@playwright/test";
-
 import { expect, test } from "./fixtures";
 
 test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
@@ -30,9 +28,11 @@ test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
   expect((await use()).status).toBe(401);
 });
 
-test("the password is changed, after which one signs in again", async ({ signedIn: page, lab }) => {
+test("the password is changed, and one stays signed in", async ({ signedIn: page, lab, browser }) => {
   const fresh = "a fresh long password";
   const change = page.getByRole("button", { name: "Change password" });
+  const other = await browser.newContext({ baseURL: lab.url });
+  expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
   await page.goto("/account");
   const fill = async (current: string, next: string) => {
     await page.getByLabel("Present password").fill(current);
@@ -49,16 +49,44 @@ test("the password is changed, after which one signs in again", async ({ signedI
   await fill(lab.password, fresh);
   await change.click();
   try {
-    await expect(page).toHaveURL(/\/login\?next=%2Faccount$/);
-    await page.getByLabel("User name").fill(lab.user);
-    await page.getByRole("textbox", { name: "Password" }).fill(fresh);
-    await page.getByRole("button", { name: "Sign in", exact: true }).click();
-    await expect(page).toHaveURL(/\/account$/);
+    await expect(page.getByText("Your password is changed, and your other sessions have ended")).toBeVisible();
+    await page.reload();
+    await expect(page.getByRole("heading", { name: "Account" })).toBeVisible();
+    expect((await other.request.get("/api/auth/me")).status()).toBe(401);
   } finally {
     // The other tests of the lab know the first password.
-    const other = await request.newContext({ baseURL: lab.url });
-    await other.post("/api/auth/login", { data: { username: lab.user, password: fresh } });
-    await other.post("/api/auth/password", { data: { current: fresh, new: lab.password } });
-    await other.dispose();
+    await page.request.post("/api/auth/password", { data: { current: fresh, new: lab.password } });
+    await other.close();
   }
+});
+
+test("another session is ended", async ({ signedIn: page, lab, browser }) => {
+  const other = await browser.newContext({ baseURL: lab.url, userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0" });
+  try {
+    expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
+    await page.goto("/account");
+    await page.getByRole("button", { name: "End the session of Firefox on Linux from 127.0.0.1" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End session" }).click();
+    await expect(page.getByText("The session is ended")).toBeVisible();
+    await expect(page.getByText("Firefox on Linux")).toHaveCount(0);
+    await expect(page.getByText("This one")).toBeVisible();
+    expect((await other.request.get("/api/auth/me")).status()).toBe(401);
+  } finally {
+    await other.close();
+  }
+});
+
+test("an SSH key is kept and removed", async ({ signedIn: page }) => {
+  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvnz4JHgQFKvPEJHXUFpKGbUJtrSGLXIVFMdPZhPtkU ann@example.org";
+  await page.goto("/account");
+  const draft = page.getByRole("textbox", { name: "New key" });
+  await draft.fill("no key");
+  await page.getByRole("button", { name: "Add key" }).click();
+  await expect(page.getByText("The keys are not changed")).toBeVisible();
+  await draft.fill(`${key}\n`);
+  await page.getByRole("button", { name: "Add key" }).click();
+  await expect(page.getByText("ann@example.org", { exact: true })).toBeVisible();
+  await page.reload();
+  await page.getByRole("button", { name: "Remove ann@example.org" }).click();
+  await expect(page.getByText("ann@example.org", { exact: true })).toHaveCount(0);
 });

@@ -1,21 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-
 import type { Page } from "@playwright/test";
-import type { AxeResults } from "axe-core";
 
+import { violations } from "./axe";
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 import { type Things, places, routesWithoutPlace } from "./places";
-
-const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-/** The rules that the page breaks, each with the elements at fault. */
-async function violations(page: Page): Promise<string[]> {
-  // Evaluated, since the page's own policy lets no script in.
-  await page.evaluate(axeSource);
-  const results = await page.evaluate<AxeResults>("axe.run()");
-  return results.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join("\n")}`);
-}
 
 /** Opens a page and waits until it shows what it is for. */
 async function visit(page: Page, path: string): Promise<void> {

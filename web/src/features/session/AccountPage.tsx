@@ -10,9 +10,12 @@ import { useSession } from "./api/session";
 import { useTokens } from "./api/tokens";
 import { NewTokenDialog } from "./components/NewTokenDialog";
 import { PasswordForm } from "./components/PasswordForm";
+import { SSHKeys } from "./components/SSHKeys";
+import { SecondFactor } from "./components/SecondFactor";
+import { Sessions } from "./components/Sessions";
 import { TokenList } from "./components/TokenList";
 
-/** The user's own matters: API tokens and the password. */
+/** The user's own matters: API tokens, SSH keys, sessions, the second factor and the password. */
 export default function AccountPage() {
   const session = useSession();
   if (session.data?.auth !== "on") {
@@ -27,21 +30,36 @@ export default function AccountPage() {
       </>
     );
   }
-  const { name, role } = session.data.user;
+  const { user, external, totp, recoveryCodes, sshKeys } = session.data;
+  const { name, role } = user;
   return (
     <>
       <PageHeader title="Account" description={role === "" ? name : `${name}, ${role}`} />
       <PageSection isFilled aria-label="Account">
         <Tokens seesAll={role === "admin"} />
-        <section className="sl-section" aria-label="Password">
-          <Title headingLevel="h2" size="lg">
-            Password
-          </Title>
-          <p className="sl-account__about sl-subtle">
-            Changing it ends all your sessions, this one too; tokens stay.
-          </p>
-          <PasswordForm username={name} />
-        </section>
+        <SSHKeys keys={sshKeys} />
+        <Sessions />
+        {external ? (
+          <section className="sl-section" aria-label="Sign-in">
+            <Title headingLevel="h2" size="lg">
+              Sign-in
+            </Title>
+            <p className="sl-account__about sl-subtle">
+              A provider lets you in: there you change your password, and set up a second factor.
+            </p>
+          </section>
+        ) : (
+          <>
+            <SecondFactor isOn={totp} codesLeft={recoveryCodes ?? 0} />
+            <section className="sl-section" aria-label="Password">
+              <Title headingLevel="h2" size="lg">
+                Password
+              </Title>
+              <p className="sl-account__about sl-subtle">Changing it ends your other sessions; tokens stay.</p>
+              <PasswordForm username={name} />
+            </section>
+          </>
+        )}
       </PageSection>
     </>
   );

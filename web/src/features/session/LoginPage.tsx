@@ -1,31 +1,68 @@
-import { ActionGroup, Button, Card, CardBody, CardHeader, Form, FormGroup, TextInput, Title } from "@patternfly/react-core";
+import {
+  ActionGroup,
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  Divider,
+  Form,
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+  TextInput,
+  Title,
+} from "@patternfly/react-core";
 import { type ReactNode, type SyntheticEvent, useState } from "react";
 import { Navigate, useSearchParams } from "react-router";
 
+import { RequestError } from "../../shared/api/problem";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { usePageTitle } from "../../shared/usePageTitle";
+import { useMethods } from "./api/methods";
 import { useSession } from "./api/session";
 import { useSignIn } from "./api/signIn";
-import { safeNext } from "./next";
+import { providerProblem, safeNext } from "./next";
 
-/** Asks for name and password, then goes to the page that was asked for (?next=). */
+/** Asks for name and password, and for the second factor where there is one, then goes to the page that was asked for (?next=). */
 export default function LoginPage({ logo }: { logo: ReactNode }) {
   usePageTitle("Sign in");
   const [search] = useSearchParams();
   const session = useSession();
+  const methods = useMethods();
   const signIn = useSignIn();
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const [isCodeAsked, setCodeAsked] = useState(false);
+  const next = safeNext(search.get("next"));
 
   if (session.data) {
-    return <Navigate replace to={safeNext(search.get("next"))} />;
+    return <Navigate replace to={next} />;
   }
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (!signIn.isPending) {
-      signIn.mutate({ username, password });
+    if (signIn.isPending) {
+      return;
     }
+    signIn.mutate(
+      { username, password, ...(isCodeAsked ? { code } : {}) },
+      {
+        onError: (error) => {
+          if (error instanceof RequestError && error.code === "second_factor_required") {
+            setCode("");
+            setCodeAsked(true);
+          } else if (error instanceof RequestError && error.status === 401) {
+            setCodeAsked(false);
+          }
+        },
+      },
+    );
   };
+  const isFirstAsking =
+    isCodeAsked && signIn.variables?.code === undefined && signIn.error instanceof RequestError && signIn.error.status === 401;
+  const provider = methods.data?.oidc;
   return (
     <main className="sl-login">
       <Card className="sl-login__card" isLarge>
@@ -37,7 +74,12 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
         </CardHeader>
         <CardBody>
           <Form onSubmit={submit}>
-            {signIn.error && <ProblemAlert title="You are not signed in" error={signIn.error} />}
+            {search.has("problem") && signIn.isIdle && (
+              <Alert isInline isLiveRegion variant="danger" title="You are not signed in">
+                {providerProblem(search.get("problem"))}
+              </Alert>
+            )}
+            {signIn.error && !isFirstAsking && <ProblemAlert title="You are not signed in" error={signIn.error} />}
             {session.error && (
               <ProblemAlert
                 title="The service cannot be reached"
@@ -45,46 +87,99 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
                 onRetry={() => void session.refetch()}
               />
             )}
-            <FormGroup label="User name" fieldId="username" isRequired>
-              <TextInput
-                id="username"
-                name="username"
-                autoComplete="username"
-                autoCapitalize="off"
-                spellCheck={false}
-                autoFocus
-                isRequired
-                value={username}
-                onChange={(_event, value) => setUsername(value)}
-              />
-            </FormGroup>
-            <FormGroup label="Password" fieldId="password" isRequired>
-              <TextInput
-                id="password"
-                name="password"
-                type="password"
-                autoComplete="current-password"
-                isRequired
-                value={password}
-                onChange={(_event, value) => setPassword(value)}
-              />
-            </FormGroup>
+            {isCodeAsked ? (
+              <FormGroup label="Code" fieldId="code" isRequired>
+                <TextInput
+                  id="code"
+                  name="code"
+                  autoComplete="one-time-code"
+                  autoCapitalize="off"
+                  spellCheck={false}
+                  autoFocus
+                  isRequired
+                  value={code}
+                  aria-describedby="code-help"
+                  onChange={(_event, value) => setCode(value)}
+                />
+                <FormHelperText>
+                  <HelperText id="code-help">
+                    <HelperTextItem>
+                      The six digits that your authenticator app shows, or one of your recovery codes.
+                    </HelperTextItem>
+                  </HelperText>
+                </FormHelperText>
+              </FormGroup>
+            ) : (
+              <>
+                <FormGroup label="User name" fieldId="username" isRequired>
+                  <TextInput
+                    id="username"
+                    name="username"
+                    autoComplete="username"
+                    autoCapitalize="off"
+                    spellCheck={false}
+                    autoFocus
+                    isRequired
+                    value={username}
+                    onChange={(_event, value) => setUsername(value)}
+                  />
+                </FormGroup>
+                <FormGroup label="Password" fieldId="password" isRequired>
+                  <TextInput
+                    id="password"
+                    name="password"
+                    type="password"
+                    autoComplete="current-password"
+                    isRequired
+                    value={password}
+                    onChange={(_event, value) => setPassword(value)}
+                  />
+                </FormGroup>
+              </>
+            )}
             <ActionGroup>
               <Button
                 type="submit"
                 isBlock
                 isLoading={signIn.isPending}
-                isDisabled={signIn.isPending || username === "" || password === ""}
+                isDisabled={signIn.isPending || username === "" || password === "" || (isCodeAsked && code.trim() === "")}
               >
                 Sign in
               </Button>
+              {isCodeAsked && (
+                <Button
+                  variant="link"
+                  isBlock
+                  onClick={() => {
+                    signIn.reset();
+                    setCodeAsked(false);
+                    setPassword("");
+                  }}
+                >
+                  Sign in as somebody else
+                </Button>
+              )}
             </ActionGroup>
+            {provider && !isCodeAsked && (
+              <>
+                <Divider />
+                <Button
+                  variant="secondary"
+                  isBlock
+                  component="a"
+                  href={`/api/auth/oidc/login?next=${encodeURIComponent(next)}`}
+                  className="sl-break"
+                >
+                  Sign in with {provider.name}
+                </Button>
+              </>
+            )}
           </Form>
         </CardBody>
       </Card>
       <p className="sl-login__hint">
-        The password was shown when the service first started. Lost it? On the server,{" "}
-        <code>sandboxlabs recover-admin</code> makes a new one.
+        The first administrator&apos;s password was shown when the service first started. Lost yours? Ask an
+        administrator; on the server, <code>sandboxlabs recover-admin</code> makes a new one.
       </p>
     </main>
   );

@@ -3,6 +3,7 @@ import { Navigate, Outlet, useLocation } from "react-router";
 
 import { paths } from "../../shared/paths";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { ForcedChangePage } from "./ForcedChangePage";
 import { useSession } from "./api/session";
 
 /** Shows the pages below it to those who are signed in, and sends all others to sign in first. */
@@ -15,6 +16,9 @@ export function RequireSession() {
         <Spinner aria-label="Loading" />
       </Bullseye>
     );
+  }
+  if (session.data?.mustChangePassword) {
+    return <ForcedChangePage username={session.data.user.name} />;
   }
   if (session.data) {
     return <Outlet />;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { expiryOf, isExpired, passwordProblems, tokenNameProblem } from "./account";
+import { agentName, expiryOf, isExpired, keyName, passwordProblems, tokenNameProblem } from "./account";
 
 const now = Date.UTC(2026, 0, 31, 12);
 
@@ -33,4 +33,23 @@ describe("passwordProblems", () => {
   ])("%j", (change, problems) => {
     expect(passwordProblems({ ...good, ...change })).toEqual(problems);
   });
+});
+
+test.each([
+  ["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox on Linux"],
+  ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0", "Edge on Windows"],
+  ["Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36", "Chrome on Android"],
+  ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"],
+  ["curl/8.14.1", "curl"],
+  ["", "Unknown client"],
+])("agentName(%j)", (agent, name) => {
+  expect(agentName(agent)).toBe(name);
+});
+
+test.each([
+  ["ssh-ed25519 AAAA ann@home", "ann@home"],
+  ["ssh-ed25519 AAAA the key of ann", "the key of ann"],
+  ["ssh-ed25519 AAAA", "ssh-ed25519"],
+])("keyName(%j)", (key, name) => {
+  expect(keyName(key)).toBe(name);
 });

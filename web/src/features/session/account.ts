@@ -52,3 +52,32 @@ export function passwordProblems({ current, fresh, again }: PasswordDraft): Pick
 function sizeOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
+
+/** A browser's User-Agent in a few words: "Firefox on Linux". Other clients are named by their first word. */
+export function agentName(agent: string): string {
+  const browser = [
+    ["Edg/", "Edge"],
+    ["OPR/", "Opera"],
+    ["Firefox/", "Firefox"],
+    ["Chrome/", "Chrome"],
+    ["Safari/", "Safari"],
+  ].find(([mark = ""]) => agent.includes(mark))?.[1];
+  const system = [
+    ["Android", "Android"],
+    ["iPhone", "iPhone"],
+    ["iPad", "iPad"],
+    ["Windows", "Windows"],
+    ["Mac OS X", "macOS"],
+    ["Linux", "Linux"],
+  ].find(([mark = ""]) => agent.includes(mark))?.[1];
+  if (browser === undefined) {
+    return agent.split(/[\s/]/)[0] || "Unknown client";
+  }
+  return system === undefined ? browser : `${browser} on ${system}`;
+}
+
+/** What a public SSH key is called by its owner: its comment, else its kind. */
+export function keyName(key: string): string {
+  const [kind = "", , ...comment] = key.split(" ");
+  return comment.join(" ") || kind;
+}

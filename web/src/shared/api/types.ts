@@ -52,6 +52,8 @@ export type AuditEntry = Schemas["AuditEntry"];
 export type Network = Schemas["Network"];
 /** An option of the service as it is in effect. */
 export type Setting = Schemas["Setting"];
+/** One of the user's sessions. */
+export type OpenSession = Schemas["Session"];
 /** The body of every failed answer (RFC 9457). */
 export type Problem = Schemas["Problem"];
 /** A lab in the list of them. */

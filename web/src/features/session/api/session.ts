@@ -8,6 +8,15 @@ export interface Session {
   user: { name: string; role: string };
   /** off: the service asks nobody to sign in. */
   auth: "on" | "off";
+  /** Until the password is changed, the service answers nothing else. */
+  mustChangePassword: boolean;
+  /** A provider lets the user in: there is no password here. */
+  external: boolean;
+  /** Signing in takes a second factor. */
+  totp: boolean;
+  /** Those that were not used. */
+  recoveryCodes?: number;
+  sshKeys: string[];
 }
 
 export const sessionKey = ["session"] as const;

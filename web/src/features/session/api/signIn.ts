@@ -6,6 +6,8 @@ import { sessionKey } from "./session";
 interface Credentials {
   username: string;
   password: string;
+  /** Of the second factor, or a recovery code. */
+  code?: string;
 }
 
 export async function signIn(credentials: Credentials): Promise<void> {

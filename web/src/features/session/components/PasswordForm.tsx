@@ -6,11 +6,12 @@ import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
 import { useToasts } from "../../../shared/ui/toasts";
 import { type PasswordDraft, passwordProblems } from "../account";
 import { useChangePassword } from "../api/changePassword";
-import { forgetSession } from "../api/signOut";
+import { sessionKey } from "../api/session";
+import { sessionsKey } from "../api/sessions";
 
 const empty: PasswordDraft = { current: "", fresh: "", again: "" };
 
-/** Changes the user's password, after which the user signs in again. */
+/** Changes the user's password: the service opens another session in place of this one, and ends all others. */
 export function PasswordForm({ username }: { username: string }) {
   const [draft, setDraft] = useState(empty);
   const change = useChangePassword();
@@ -27,8 +28,10 @@ export function PasswordForm({ username }: { username: string }) {
       { current: draft.current, new: draft.fresh },
       {
         onSuccess: () => {
-          toasts.success("Your password is changed: sign in with the new one");
-          forgetSession(queries);
+          toasts.success("Your password is changed, and your other sessions have ended");
+          setDraft(empty);
+          void queries.invalidateQueries({ queryKey: sessionKey });
+          void queries.invalidateQueries({ queryKey: sessionsKey });
         },
       },
     );

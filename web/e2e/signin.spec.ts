@@ -1,0 +1,93 @@
+import { createHmac } from "node:crypto";
+
+import type { Page } from "@playwright/test";
+
+import { violations } from "./axe";
+import { expect, test } from "./fixtures";
+
+/** The code that an authenticator app shows for a secret in base32, by RFC 6238. */
+function codeOf(secret: string, periodsFromNow = 0): string {
+  const bits = Array.from(secret, (letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(Array.from({ length: Math.floor(bits.length / 8) }, (_, i) => parseInt(bits.slice(i * 8, i * 8 + 8), 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + periodsFromNow));
+  const digest = createHmac("sha1", key).update(counter).digest();
+  const number = digest.readUInt32BE((digest.at(-1) ?? 0) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
+async function signIn(page: Page, username: string, password: string): Promise<void> {
+  await page.getByLabel("User name").fill(username);
+  await page.getByRole("textbox", { name: "Password" }).fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
+test("a new account chooses a password, sets up a second factor and signs in with it", async ({ page, lab }) => {
+  const admin = await page.context().browser()?.newContext({ baseURL: lab.url });
+  await admin?.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } });
+  const made = await admin?.request.post("/api/users", { data: { name: "ann", role: "student" } });
+  expect(made?.status()).toBe(201);
+  const { password: first } = (await made?.json()) as { password: string };
+  const password = "a password of ann's own";
+  try {
+    await page.goto("/account");
+    await expect(page).toHaveURL(/\/login\?next=%2Faccount$/);
+    await signIn(page, "ann", first);
+    await expect(page.getByRole("heading", { name: "Choose a password of your own" })).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+    await page.getByLabel("Present password").fill(first);
+    await page.getByLabel(/^New password(?! again)/).fill(password);
+    await page.getByLabel("New password again").fill(password);
+    await page.getByRole("button", { name: "Change password" }).click();
+
+    await page.getByRole("button", { name: "Set up a second factor" }).click();
+    const dialog = page.getByRole("dialog");
+    await expect(dialog.getByRole("img", { name: "QR code of the second factor" })).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+    const secret = (await dialog.locator("[data-totp-secret]").textContent()) ?? "";
+    await dialog.getByLabel("Code").fill("000000");
+    await dialog.getByRole("button", { name: "Switch on" }).click();
+    await expect(dialog.getByText("The second factor is not on yet")).toBeVisible();
+    await dialog.getByLabel("Code").fill(codeOf(secret, -1));
+    await dialog.getByRole("button", { name: "Switch on" }).click();
+    const codes = dialog.getByRole("list", { name: "Recovery codes" }).getByRole("listitem");
+    await expect(codes).toHaveCount(10);
+    expect(await violations(page)).toEqual([]);
+    const recovery = (await codes.first().textContent()) ?? "";
+    await dialog.getByRole("button", { name: "I have kept them" }).click();
+    await expect(page.getByText("one of the 10 recovery codes")).toBeVisible();
+
+    // By a code, and by a recovery code.
+    for (const code of [codeOf(secret, 1), recovery]) {
+      await page.getByRole("button", { name: "Account of ann" }).click();
+      await page.getByRole("menuitem", { name: "Sign out" }).click();
+      await signIn(page, "ann", password);
+      await expect(page.getByLabel("Code")).toBeFocused();
+      await expect(page.getByText("You are not signed in")).toHaveCount(0);
+      expect(await violations(page)).toEqual([]);
+      await page.getByLabel("Code").fill("000000");
+      await page.keyboard.press("Enter");
+      await expect(page.getByText("The code is wrong, or was used before.")).toBeVisible();
+      await page.getByLabel("Code").fill(code);
+      await page.keyboard.press("Enter");
+      await expect(page.getByRole("button", { name: "Account of ann" })).toBeVisible();
+    }
+    await page.goto("/account");
+    await expect(page.getByText("one of the 9 recovery codes")).toBeVisible();
+    await page.getByRole("button", { name: "Remove second factor" }).click();
+    await dialog.getByLabel("Your password").fill(password);
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await expect(page.getByRole("button", { name: "Set up a second factor" })).toBeVisible();
+  } finally {
+    await admin?.request.delete("/api/users/ann");
+    await admin?.close();
+  }
+});
+
+test("a sign-in at a provider that failed is told of in our own words", async ({ page }) => {
+  await page.goto("/login?problem=name_taken");
+  await expect(page.getByText("it is not linked to you")).toBeVisible();
+  await page.goto("/login?problem=%3Cb%3Ecall%20555-0100");
+  await expect(page.getByText("Signing in at the provider did not work.")).toBeVisible();
+  await expect(page.getByText("555-0100")).toHaveCount(0);
+});

@@ -1,0 +1,49 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf, done } from "../../../shared/api/client";
+import { sessionKey } from "./session";
+
+/** A second factor that is not confirmed yet. */
+export interface Enrolment {
+  secret: string;
+  /** For a QR code: "otpauth://…". */
+  uri: string;
+}
+
+/** Makes a new secret each time: the one before does not count any more. */
+export async function beginSecondFactor(): Promise<Enrolment> {
+  return bodyOf(api.POST("/api/auth/totp"));
+}
+
+/** Begins once for as long as the caller is on the page, and keeps the secret no longer. */
+export function useEnrolment() {
+  return useQuery({
+    queryKey: ["second-factor"],
+    queryFn: beginSecondFactor,
+    staleTime: Infinity,
+    gcTime: 0,
+    retry: false,
+  });
+}
+
+/** Resolves with the recovery codes, which the service tells this once. */
+export async function confirmSecondFactor(code: string): Promise<string[]> {
+  return (await bodyOf(api.POST("/api/auth/totp/confirm", { body: { code } }))).recoveryCodes;
+}
+
+export function useConfirmSecondFactor() {
+  return useMutation({ mutationFn: confirmSecondFactor, gcTime: 0 });
+}
+
+export async function removeSecondFactor(password: string): Promise<void> {
+  await done(api.DELETE("/api/auth/totp", { body: { password } }));
+}
+
+export function useRemoveSecondFactor() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: removeSecondFactor,
+    onSuccess: () => queries.invalidateQueries({ queryKey: sessionKey }),
+    gcTime: 0,
+  });
+}
