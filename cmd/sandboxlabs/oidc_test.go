@@ -58,7 +58,6 @@ func (v visitor) me() (m api.SignedIn) {
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.addMicro()
 	callback := l.url("/api/auth/oidc/callback")
 	p := openidtest.Start(t, callback,
 		openidtest.Person{ID: "1", Name: "Ann", Password: "pa", Groups: []string{"class", "cn=staff,dc=example"}},

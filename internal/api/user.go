@@ -116,7 +116,7 @@ func (s *Server) registerUsers() {
 			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; made up when left out."`
 			Quota    *Quota `json:"quota,omitempty"`
 			// Whoever makes an account knows its password.
-			MustChange *bool `json:"mustChangePassword,omitempty" default:"true" doc:"The password has to be changed at the first sign-in."`
+			MustChange *bool `json:"mustChangePassword,omitempty" doc:"The password has to be changed at the first sign-in; true when left out."`
 		}
 	}) (*struct {
 		Location string `header:"Location"`
@@ -164,7 +164,7 @@ func (s *Server) registerUsers() {
 			Disabled   *bool   `json:"disabled,omitempty"`
 			Quota      *Quota  `json:"quota,omitempty"`
 			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions."`
-			MustChange *bool   `json:"mustChangePassword,omitempty" default:"true" doc:"The new password has to be changed at the next sign-in."`
+			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"The new password has to be changed at the next sign-in; true when left out."`
 		}
 	}) (*accountAnswer, error) {
 		change := access.UserChange{Disabled: in.Body.Disabled}
