@@ -123,7 +123,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     expect((await page.request.post("/api/labs", { data: { name: "Secret lab" } })).status()).toBe(201);
     const secret = (await (await page.request.get("/api/labs")).json()) as { labs: { id: string; name: string }[] };
     const password = "a student of the test";
-    expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password } })).status()).toBe(201);
+    expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
     const context = await browser.newContext({ baseURL: lab.url });
     const student = await context.newPage();
     const answer = await student.request.post("/api/auth/login", { data: { username: "sue", password } });
