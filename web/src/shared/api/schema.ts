@@ -53,7 +53,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in and get a session cookie */
+        /**
+         * Sign in and get a session cookie
+         * @description Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong: ask for one, and send all three.
+         */
         post: operations["sign-in"];
         delete?: never;
         options?: never;
@@ -92,6 +95,67 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Change your profile
+         * @description What is left out stays; the list of SSH keys is replaced as a whole.
+         */
+        patch: operations["change-me"];
+        trace?: never;
+    };
+    "/api/auth/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How one may sign in */
+        get: operations["sign-in-methods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from the provider
+         * @description For browsers, which the provider sends here.
+         */
+        get: operations["sign-in-by-provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Go to the provider, to sign in there
+         * @description For browsers.
+         */
+        get: operations["begin-sign-in-by-provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -106,9 +170,84 @@ export interface paths {
         put?: never;
         /**
          * Change your password
-         * @description Ends all your sessions: sign in again.
+         * @description Ends all your sessions; whoever asks by a session gets the cookie of a new one.
          */
         post: operations["change-password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List your sessions */
+        get: operations["list-sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of your sessions
+         * @description Its consoles, screens and event streams end within seconds.
+         */
+        delete: operations["end-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to set up a second factor
+         * @description Codes by time (TOTP), as every authenticator app makes them. It counts once it is confirmed; beginning again makes another secret.
+         */
+        post: operations["begin-second-factor"];
+        /** Remove the second factor, by the password */
+        delete: operations["remove-second-factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Switch the second factor on, by a code of it */
+        post: operations["confirm-second-factor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1589,6 +1728,26 @@ export interface paths {
         patch: operations["change-user"];
         trace?: never;
     };
+    "/api/users/{name}/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an account's second factor, for somebody who lost it
+         * @description See first that it is really they who ask.
+         */
+        delete: operations["reset-second-factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ws/console": {
         parameters: {
             query?: never;
@@ -1638,6 +1797,10 @@ export interface components {
             created?: string;
             /** @description It may not come in. For administrators alone, as what follows. */
             disabled?: boolean;
+            /** @description A provider lets it in: it has no password here. */
+            external?: boolean;
+            /** @description It has to change its password at the next sign-in. */
+            mustChangePassword?: boolean;
             /** @description Never changes; owners are named by it. */
             name: string;
             /** @description Only in the answer that made it up. */
@@ -1645,6 +1808,8 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
+            /** @description It signs in with a second factor. */
+            totp?: boolean;
             /** @description What the account's nodes, images and uploads take of its quota; where one account or all are read. */
             used?: components["schemas"]["Quota"];
         };
@@ -1768,6 +1933,10 @@ export interface components {
             usedBy: components["schemas"]["ImageUsers"];
             volume?: string;
         };
+        "Change-meRequest": {
+            /** @description Public keys, each a line as in authorized_keys, without options. */
+            sshKeys?: string[];
+        };
         "Change-passwordRequest": {
             current: string;
             /** @description At least 12 characters. */
@@ -1775,6 +1944,8 @@ export interface components {
         };
         "Change-userRequest": {
             disabled?: boolean;
+            /** @description The new password has to be changed at the next sign-in; true when left out. */
+            mustChangePassword?: boolean;
             /** @description At least 12 characters; ends the account's sessions. */
             password?: string;
             quota?: components["schemas"]["Quota"];
@@ -1799,6 +1970,9 @@ export interface components {
             sshKeys?: string[];
             /** @description A script (#!), a #cloud-config, or MIME parts. */
             userData?: string;
+        };
+        "Confirm-second-factorRequest": {
+            code: string;
         };
         "Create-groupRequest": {
             /**
@@ -1842,6 +2016,8 @@ export interface components {
             scopes?: ("read" | "nodes" | "images" | "admin")[];
         };
         "Create-userRequest": {
+            /** @description The password has to be changed at the first sign-in; true when left out. */
+            mustChangePassword?: boolean;
             /**
              * @description Letters, digits, dots, dashes, underscores, plus and at signs; at most 64.
              * @example alice
@@ -1941,6 +2117,12 @@ export interface components {
         EditedNodeVNCStruct: {
             /** Format: int64 */
             port: number;
+        };
+        Enrolment: {
+            /** @description Base32, to type into an authenticator app. */
+            secret: string;
+            /** @description otpauth://…, to show as a QR code. */
+            uri: string;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -2367,6 +2549,9 @@ export interface components {
         "List-node-sharesResponse": {
             shares: components["schemas"]["Share"][];
         };
+        "List-sessionsResponse": {
+            sessions: components["schemas"]["Session"][];
+        };
         "List-tokensResponse": {
             tokens: components["schemas"]["Token"][];
         };
@@ -2398,6 +2583,11 @@ export interface components {
         "Make-image-of-nodeRequest": {
             /** @description Of the image. */
             name: string;
+        };
+        Methods: {
+            /** @description null: there is no provider. */
+            oidc?: components["schemas"]["Provider"];
+            password: boolean;
         };
         "Move-in-labRequest": {
             positions: components["schemas"]["Item"][];
@@ -2684,6 +2874,10 @@ export interface components {
             /** @description With image_in_use: what depends on the image. */
             users?: components["schemas"]["ImageUsers"];
         };
+        Provider: {
+            /** @description Go to /api/auth/oidc/login?next=… to sign in there. */
+            name: string;
+        };
         "Pull-imageRequest": {
             /** @description The first host when left out. */
             host?: string;
@@ -2719,6 +2913,13 @@ export interface components {
              * @description Under way at once.
              */
             uploads?: number;
+        };
+        Recovery: {
+            /** @description Each is good once. They are shown this once. */
+            recoveryCodes: string[];
+        };
+        "Remove-second-factorRequest": {
+            password: string;
         };
         "Rename-labRequest": {
             name: string;
@@ -2776,6 +2977,28 @@ export interface components {
             interval: number;
             /** @description The oldest first; those of a step bear the time of its end. */
             points: components["schemas"]["Figures"][];
+        };
+        Session: {
+            /** @description Where it was opened from. */
+            address: string;
+            /** @description What the client called itself. */
+            agent: string;
+            /** Format: date-time */
+            created: string;
+            /** @description It is the one that asks. */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description At the latest.
+             */
+            expires: string;
+            /** @description Names the session, and opens nothing. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Exact to a minute.
+             */
+            used: string;
         };
         "Set-mediaRequest": {
             /** @description Id of an image in ISO format; empty to take out what is in. */
@@ -2835,6 +3058,8 @@ export interface components {
             level: "view" | "use";
         };
         "Sign-inRequest": {
+            /** @description Of the second factor, or a recovery code. */
+            code?: string;
             password: string;
             username: string;
         };
@@ -2844,8 +3069,21 @@ export interface components {
              * @enum {string}
              */
             auth: "on" | "off";
+            /** @description A provider lets the account in: it has no password here. */
+            external: boolean;
+            /** @description Until POST /api/auth/password, the session is good for nothing else. */
+            mustChangePassword: boolean;
             /** @description Absent: no bounds; so are its members. */
             quota?: components["schemas"]["Quota"];
+            /**
+             * Format: int64
+             * @description Those that were not used.
+             */
+            recoveryCodes?: number;
+            /** @description Public keys of the account, for new nodes. */
+            sshKeys: string[];
+            /** @description Signing in takes a second factor. */
+            totp: boolean;
             /** @description What your nodes, images and uploads take of it. */
             used?: components["schemas"]["Quota"];
             user: components["schemas"]["User"];
@@ -3110,6 +3348,135 @@ export interface operations {
             };
         };
     };
+    "change-me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-meRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sign-in-methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Methods"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "sign-in-by-provider": {
+        parameters: {
+            query?: {
+                state?: string;
+                code?: string;
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: {
+                sandboxlabs_oidc?: string;
+            };
+        };
+        requestBody?: never;
+        responses: {
+            /** @description See Other */
+            303: {
+                headers: {
+                    Location?: string;
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "begin-sign-in-by-provider": {
+        parameters: {
+            query?: {
+                /** @description The page of the UI to go to afterwards. */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description See Other */
+            303: {
+                headers: {
+                    Location?: string;
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "change-password": {
         parameters: {
             query?: never;
@@ -3126,9 +3493,161 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List-sessionsResponse"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "begin-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "remove-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Remove-second-factorRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "confirm-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm-second-factorRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recovery"];
+                };
             };
             /** @description Error */
             default: {
@@ -6665,6 +7184,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reset-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
