@@ -109,6 +109,8 @@ bench: build micro ## Measure against virsh and cp
 .PHONY: fault
 fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root
 	SANDBOXLABS_FAULT_ROUNDS=$${SANDBOXLABS_FAULT_ROUNDS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 2h -v -run 'TestFault' ./cmd/sandboxlabs
+	SANDBOXLABS_TUS_BYTES=1073741824 SANDBOXLABS_UPLOAD_BYTES=536870912 \
+		$(WITH_LIBVIRT) go test -count=1 -timeout 30m -v -run 'TestStockTusClient|TestTenUploads' ./cmd/sandboxlabs
 
 .PHONY: soak
 soak: build micro ## Let 2,000 nodes live and die and 10,000 consoles come and go; what the service takes stays flat
