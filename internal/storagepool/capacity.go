@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -164,7 +165,7 @@ func (st *PoolStatus) share(all *Survey, uploads []incoming, kept int64) {
 	shared := map[string]bool{}
 	for _, v := range all.files {
 		switch {
-		case v.Pool != st.Name || coming[v.Name]:
+		case v.Pool != st.Name || coming[v.Name] || strings.HasPrefix(v.Name, "."): // of uploads, too
 		case st.Role == imagesRole:
 			st.Images += v.AllocatedBytes
 			count++

@@ -5,7 +5,6 @@ import (
 	"context"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -86,7 +85,7 @@ func (s *Service) known(ctx context.Context, host string) (Survey, error) {
 
 func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 	for _, def := range list {
-		if def.Type != "file" || def.Target == nil || def.Target.Path == "" || strings.HasPrefix(def.Name, ".") {
+		if def.Type != "file" || def.Target == nil || def.Target.Path == "" {
 			continue
 		}
 		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path), Format: formatOf(def)}
