@@ -3,6 +3,7 @@
 // it with what virsh and cp do in the same minutes:
 //
 //   - making a node, against `virsh vol-create-as` and `virsh define`;
+//   - making nodes of images of 0.1, 1 and 10 GiB, against each other;
 //   - listing 200 nodes, against `virsh list --all`;
 //   - uploading 1 GiB, against `virsh vol-upload` and `cp`;
 //   - a serial console, against `virsh console`;

@@ -1,0 +1,46 @@
+//go:build bench
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// overlays are made on each image.
+const overlays = 15
+
+// benchOverlays makes nodes of images of several sizes, in turn: an overlay takes
+// as long whatever it lies on.
+func (r *rig) benchOverlays(ctx context.Context, report *table) {
+	r.t.Helper()
+	sizes := []string{"0.1", "1", "10"} // GiB
+	var images []image
+	for _, size := range sizes {
+		path := filepath.Join(r.files, "image-"+size+".qcow2")
+		mebibytes := map[string]string{"0.1": "102M", "1": "1G", "10": "10G"}[size]
+		// All of its clusters are there, so the file is as long as the disk.
+		command(ctx, r.t, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", path, mebibytes)
+		images = append(images, r.upload(ctx, path))
+		if err := os.Remove(path); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	var ids []string
+	took := make([]times, len(images))
+	for i := range overlays {
+		for j, base := range images {
+			id, t := r.createNode(ctx, base, 1000+i*len(images)+j)
+			ids, took[j] = append(ids, id), append(took[j], t)
+		}
+	}
+	for j, size := range sizes {
+		report.add(fmt.Sprintf("create a node of an image of %s GiB", size), took[j].inMilliseconds(0.9), "of 0.1 GiB", took[0].inMilliseconds(0.9), faster(took[j].median(), took[0].median()), "flat")
+	}
+	r.removeNodes(ctx, ids)
+	for _, base := range images {
+		r.removeImage(ctx, base)
+	}
+}
