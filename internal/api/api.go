@@ -116,7 +116,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(boundBody, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault)
+	s.echo.Use(boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`."
