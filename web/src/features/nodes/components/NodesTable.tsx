@@ -1,3 +1,4 @@
+import { Checkbox } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { Link } from "react-router";
 
@@ -27,13 +28,14 @@ export function NodesTable({ nodes, figures, selection }: NodeListProps) {
     <Table aria-label="Nodes" variant="compact" gridBreakPoint="" className="sl-table">
       <Thead>
         <Tr>
-          <Th
-            aria-label="Select all"
-            select={{
-              isSelected: nodes.every((node) => selection.has(node)),
-              onSelect: (_event, selected) => selection.set(nodes, selected),
-            }}
-          />
+          <Td>
+            <Checkbox
+              id="select-all"
+              aria-label="Select all"
+              isChecked={nodes.every((node) => selection.has(node))}
+              onChange={(_event, selected) => selection.set(nodes, selected)}
+            />
+          </Td>
           <Th>Name</Th>
           <Th>State</Th>
           <Th>CPU</Th>
@@ -47,16 +49,16 @@ export function NodesTable({ nodes, figures, selection }: NodeListProps) {
         </Tr>
       </Thead>
       <Tbody>
-        {nodes.map((node, rowIndex) => (
+        {nodes.map((node) => (
           <Tr key={`${node.host}/${node.id}`} data-node={node.name} isRowSelected={selection.has(node)}>
-            <Td
-              select={{
-                rowIndex,
-                isSelected: selection.has(node),
-                onSelect: (_event, selected) => selection.set([node], selected),
-                props: { "aria-label": `Select ${node.name}` },
-              }}
-            />
+            <Td>
+              <Checkbox
+                id={`select-${node.host}-${node.id}`}
+                aria-label={`Select ${node.name}`}
+                isChecked={selection.has(node)}
+                onChange={(_event, selected) => selection.set([node], selected)}
+              />
+            </Td>
             <Td dataLabel="Name" modifier="breakWord">
               <Link className="sl-name" to={paths.node(node.id)}>
                 {node.name}

@@ -50,7 +50,7 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
           <Table aria-label="Disks and drives" variant="compact" gridBreakPoint="" className="sl-table">
             <Thead>
               <Tr>
-                <Th>Name</Th>
+                <Th modifier="nowrap">Name</Th>
                 <Th>Kind</Th>
                 <Th>Size</Th>
                 <Th>File</Th>

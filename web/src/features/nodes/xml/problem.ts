@@ -8,7 +8,7 @@ export function xmlProblem(text: string): string {
     const [, line, reason] = /line (\d+) at column \d+: ([^\n]+)/.exec(said) ?? [];
     const [, otherLine] = /Line Number (\d+)/.exec(said) ?? [];
     return line !== undefined && reason !== undefined
-      ? `Line ${line}: ${reason.replace(/Below is a rendering.*/, "").trim()}.`
+      ? `Line ${line}: ${reason.replace(/\.?:? ?(error status.*|Below is a rendering.*)/, "").trim()}.`
       : `This is no well-formed XML${otherLine === undefined ? "" : `: look at line ${otherLine}`}.`;
   }
   const root = parsed.documentElement.nodeName;
