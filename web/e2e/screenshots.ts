@@ -4,14 +4,22 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 
 import { expect, logIn, makeNode, terminal, test } from "./fixtures";
+import { paths } from "../src/shared/paths";
+import { places } from "./places";
 
 const folder = join(import.meta.dirname, "..", "..", "docs", "screenshots");
 
+// A lab on the canvas wants networks, which root alone can have here.
+const withNetworks = process.getuid?.() === 0;
+test.use({ networks: withNetworks });
+
+type Look = "light" | "dark" | "phone";
+const allLooks: readonly Look[] = ["light", "dark", "phone"];
 const wide = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
 
 /** Writes one page in the looks that are asked for, as NAME-light.png and so on. */
-async function shoot(page: Page, name: string, looks: readonly ("light" | "dark" | "phone")[]): Promise<void> {
+async function shoot(page: Page, name: string, looks: readonly Look[]): Promise<void> {
   for (const look of looks) {
     await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
     await page.setViewportSize(look === "phone" ? phone : wide);
@@ -34,19 +42,19 @@ test("every page", async ({ page, lab }, info) => {
 
   await page.goto("/nodes/new?image=micro");
   await expect(page.getByRole("textbox", { name: "Name", exact: true })).toHaveValue("micro-1");
-  await shoot(page, "create-node", ["light", "dark", "phone"]);
+  await shoot(page, "create-node", allLooks);
   await page.getByRole("button", { name: "First boot (cloud-init)" }).click();
   await page.getByRole("textbox", { name: "Host name" }).fill("web1.lab");
   await page.getByRole("textbox", { name: "User data" }).fill("#cloud-config\npackages: [nginx]\n");
   await page.getByRole("textbox", { name: "User data" }).scrollIntoViewIfNeeded();
-  await shoot(page, "first-boot", ["light", "dark", "phone"]);
+  await shoot(page, "first-boot", allLooks);
 
   const web = await makeNode(page, "web-1", { run: true });
   await page.goto(`/nodes/${web.id}/console`);
   await logIn(page);
   await page.keyboard.type("clear; uname -sr; free -m; df -h /; ls -F /\n");
   await expect(terminal(page)).toContainText("usr/");
-  await shoot(page, "console", ["light", "dark", "phone"]);
+  await shoot(page, "console", allLooks);
 
   await page.getByRole("link", { name: "Log" }).click();
   await expect(page.getByRole("region", { name: "Log of web-1" })).toContainText("usr/");
@@ -54,13 +62,13 @@ test("every page", async ({ page, lab }, info) => {
   await page.keyboard.press("Enter");
   await page.getByRole("region", { name: "Lines found" }).getByRole("button", { name: /login: root/ }).click();
   await expect(page.getByRole("region", { name: "Log of web-1" }).locator("mark")).toBeVisible();
-  await shoot(page, "log", ["light", "dark", "phone"]);
+  await shoot(page, "log", allLooks);
 
-  await makeNode(page, "db-1", { ram: 1024, cpus: 2, run: true });
-  await makeNode(page, "db-2", { ram: 1024, cpus: 2 });
-  await makeNode(page, "router", { run: true });
+  const db1 = await makeNode(page, "db-1", { ram: 1024, cpus: 2, run: true });
+  const db2 = await makeNode(page, "db-2", { ram: 1024, cpus: 2 });
+  const router = await makeNode(page, "router", { run: true });
   await makeNode(page, "scratch", { ram: 512 });
-  await makeNode(page, "web-2", { run: true });
+  const web2 = await makeNode(page, "web-2", { run: true });
   const paused = await makeNode(page, "worker-1", { run: true });
   expect((await page.request.post(`/api/nodes/${paused.id}/pause`)).status()).toBe(200);
   const elsewhere = info.outputPath("build-agent.xml");
@@ -70,21 +78,9 @@ test("every page", async ({ page, lab }, info) => {
       <os><type>hvm</type></os><devices><serial type="pty"/></devices></domain>`,
   );
   await lab.define(elsewhere);
-  await page.goto(`/nodes/${web.id}`);
-  await expect(page.getByText("In libvirt")).toBeVisible();
-  await shoot(page, "node", ["light", "dark", "phone"]);
   await page.goto(`/nodes/${web.id}/xml`);
   await expect(page.getByText(web.id).first()).toBeVisible();
-  await shoot(page, "xml", ["light", "dark", "phone"]);
-
-  await page.goto("/nodes");
-  await expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible();
-  await expect(page.locator("[data-node=build-agent]")).toBeVisible();
-  await shoot(page, "nodes", ["light", "dark", "phone"]);
-
-  await page.goto("/");
-  await expect(page.locator("[data-thumbnail=shown]")).toHaveCount(5);
-  await shoot(page, "dashboard", ["light", "dark", "phone"]);
+  await shoot(page, "xml", allLooks);
 
   await page.goto("/account");
   for (const name of ["ci", "backup"]) {
@@ -93,14 +89,96 @@ test("every page", async ({ page, lab }, info) => {
     await page.keyboard.press("Enter");
     await expect(page.locator("[data-secret]")).toBeVisible();
     if (name === "backup") {
-      await shoot(page, "new-token", ["light", "dark", "phone"]);
+      await shoot(page, "new-token", allLooks);
     }
     await page.getByRole("button", { name: "Done" }).click();
   }
-  await expect(page.locator("[data-token=backup]")).toBeVisible();
-  await shoot(page, "account", ["light", "dark", "phone"]);
 
-  await page.goto("/images");
-  await expect(page.getByRole("region", { name: "Base images" }).getByText("Ready")).toBeVisible();
-  await shoot(page, "images", ["light", "dark", "phone"]);
+  const drawn = await drawLab(page, "Web shop", [
+    { node: router.id, x: 352, y: 0, networks: withNetworks ? [0] : [] },
+    { node: web.id, x: 120, y: 320, networks: withNetworks ? [0, 1] : [] },
+    { node: web2.id, x: 584, y: 320, networks: withNetworks ? [0, 1] : [] },
+    { node: db1.id, x: 232, y: 608, networks: withNetworks ? [1] : [] },
+    { node: db2.id, x: 480, y: 608, networks: withNetworks ? [1] : [] },
+  ]);
+  await drawLab(page, "Exam 3", []);
+  for (const [name, role] of [
+    ["ann", "instructor"],
+    ["sue", "student"],
+    ["tom", "student"],
+  ]) {
+    await make(page, "/api/users", { name, role, password: `the password of ${name}` });
+  }
+  await make(page, "/api/groups", { name: "class-a" });
+  for (const name of ["sue", "tom"]) {
+    expect((await page.request.put(`/api/groups/class-a/members/${name}`)).status()).toBeLessThan(300);
+  }
+
+  // All that has no scene of its own, and those of which the scene was but a part.
+  const ready: Record<string, () => Promise<void>> = {
+    dashboard: () => expect(page.locator("[data-thumbnail=shown]")).toHaveCount(5),
+    nodes: () => expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible(),
+    node: () => expect(page.getByText("In libvirt")).toBeVisible(),
+    lab: () => expect(page.locator(".react-flow__edge")).toHaveCount(withNetworks ? 7 : 0),
+    account: () => expect(page.locator("[data-token=backup]")).toBeVisible(),
+    images: () => expect(page.getByRole("region", { name: "Base images" }).getByText("Ready")).toBeVisible(),
+  };
+  for (const name of ["installed", "configured"]) {
+    await make(page, `/api/nodes/${db2.id}/snapshots`, { name });
+  }
+  for (const [tab, of] of [
+    ["screen", web],
+    ["both", web],
+    ["disks", db2],
+    ["snapshots", db2],
+    ["networks", web],
+    ["sharing", web],
+    ["events", web],
+  ] as const) {
+    await page.goto(paths.nodeTab(of.id, tab));
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await shoot(page, `node-${tab}`, allLooks);
+  }
+  const taken = ["sign-in", "create-node", "console", "log", "guacamole", "console-window", "screen-window"];
+  for (const [name, pathOf] of Object.entries(places)) {
+    if (taken.includes(name) || name.startsWith("no-such-")) {
+      continue;
+    }
+    await page.goto(pathOf({ node: web.id, lab: drawn, user: "sue" }));
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await ready[name]?.();
+    await shoot(page, name, allLooks);
+  }
 });
+
+/** Makes something through the API, and resolves with its id. */
+async function make(page: Page, path: string, data: object): Promise<string> {
+  const answer = await page.request.post(path, { data });
+  expect(answer.status(), await answer.text()).toBeLessThan(300);
+  return ((await answer.json()) as { id?: string }).id ?? "";
+}
+
+interface Placed {
+  node: string;
+  x: number;
+  y: number;
+  /** Which of the lab's two networks it is on. */
+  networks: number[];
+}
+
+/** Draws a lab through the API, and resolves with its id. */
+async function drawLab(page: Page, name: string, nodes: Placed[]): Promise<string> {
+  const lab = await make(page, "/api/labs", { name });
+  const networks: string[] = [];
+  if (nodes.some((node) => node.networks.length > 0)) {
+    networks.push(await make(page, `/api/labs/${lab}/networks`, { x: 368, y: 176 }));
+    networks.push(await make(page, `/api/labs/${lab}/networks`, { x: 368, y: 488 }));
+  }
+  for (const { node, x, y, networks: on } of nodes) {
+    expect((await page.request.put(`/api/labs/${lab}/nodes/${node}`, { data: { x, y } })).status()).toBe(200);
+    for (const network of on) {
+      await make(page, `/api/labs/${lab}/links`, { from: node, to: networks[network] });
+    }
+  }
+  return lab;
+}

@@ -85,7 +85,7 @@ export function LabsPage({ nodes, mayCreate, makeNode }: LabsPageProps) {
   return (
     <>
       <PageHeader title="Labs" description="Nodes, and the isolated networks between them." actions={labs.data?.length ? actions : undefined} />
-      <PageSection isFilled aria-label="Labs">
+      <PageSection isFilled aria-label="List of labs">
         {labs.error && <ProblemAlert title="The labs cannot be shown" error={labs.error} onRetry={() => void labs.refetch()} />}
         {labs.isPending && <Skeleton height="8rem" screenreaderText="Loading the labs" />}
         {labs.data?.length === 0 && (

@@ -18,7 +18,7 @@ interface PageHeaderProps {
 export function PageHeader({ title, description, status, actions, below }: PageHeaderProps) {
   usePageTitle(title);
   return (
-    <PageSection aria-label={title}>
+    <PageSection>
       <Flex
         justifyContent={{ default: "justifyContentSpaceBetween" }}
         alignItems={{ default: "alignItemsCenter" }}

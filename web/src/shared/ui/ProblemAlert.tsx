@@ -17,6 +17,7 @@ export function ProblemAlert({ title, error, onRetry }: ProblemAlertProps) {
       isLiveRegion
       variant="danger"
       title={title}
+      component="h2"
       actionLinks={onRetry && <AlertActionLink onClick={onRetry}>Try again</AlertActionLink>}
     >
       {messageOf(error)}

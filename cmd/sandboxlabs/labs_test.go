@@ -1,0 +1,124 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// TestLabs draws a lab, and looks at what libvirt has of it and who sees it.
+func TestLabs(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	t.Cleanup(func() {
+		list, _ := s.tryVirsh("net-list", "--all", "--name")
+		for name := range strings.FieldsSeq(list) {
+			if strings.HasPrefix(name, s.prefix) {
+				_, _ = s.tryVirsh("net-destroy", name)
+				_, _ = s.tryVirsh("net-undefine", name)
+				t.Errorf("network %s is left behind", name)
+			}
+		}
+	})
+	s.bearer[owner], s.bearer[student] = s.enrol("owner", "instructor"), s.enrol("student", "student")
+	mine := s.as(owner)
+	a, b, other := s.nodeOf(owner, "a"), s.nodeOf(owner, "b"), s.nodeOf(admin, "other")
+	id := s.labOf(owner, "drawn")
+	path := "/api/labs/" + id
+	var v api.Lab
+	put := func(node string, x, y float64) {
+		t.Helper()
+		s.call(http.MethodPut, path+"/nodes/"+node, request{"x": x, "y": y}, http.StatusOK, &v, mine...)
+	}
+	put(a.ID, 0, 0)
+	put(b.ID, 400, 100)
+
+	// A link between nodes is a network that is made for it, half-way.
+	s.call(http.MethodPost, path+"/links", request{"from": a.ID, "to": b.ID}, http.StatusOK, &v, mine...)
+	if len(v.Networks) != 1 {
+		t.Fatalf("after a link was drawn the lab is %+v", v)
+	}
+	net := v.Networks[0]
+	if want := s.name("drawn") + "-net1"; net.Name != want || !net.Active || !net.DHCP || net.X != 200 || net.Y != 50 || len(net.Nodes) != 2 {
+		t.Errorf("the network is %+v", net)
+	}
+	if text := s.virsh("net-dumpxml", net.ID); strings.Contains(text, "<forward") || !strings.Contains(text, "owner>owner<") {
+		t.Errorf("libvirt has the network as\n%s", text)
+	}
+	cards := func(node api.Node) int { return strings.Count(s.virsh("domiflist", node.ID), net.Name) }
+	s.call(http.MethodPost, path+"/links", request{"from": b.ID, "to": net.ID}, http.StatusOK, &v, mine...) // it is on it already
+	if cards(a) != 1 || cards(b) != 1 {
+		t.Errorf("they have %d and %d cards on it", cards(a), cards(b))
+	}
+
+	// What may not be, with the reason.
+	for _, c := range []struct {
+		method, path string
+		body         any
+		want         refusal
+	}{
+		{http.MethodPost, path + "/links", request{"from": a.ID, "to": a.ID}, refusal{422, "invalid_request", "two ends"}},
+		{http.MethodPost, path + "/links", request{"from": net.ID, "to": a.ID}, refusal{422, "invalid_request", "no node"}},
+		{http.MethodPost, path + "/links", request{"from": a.ID, "to": other.ID}, refusal{422, "invalid_request", "Add it first"}},
+		{http.MethodPut, path + "/nodes/" + other.ID, request{"x": 0, "y": 0}, refusal{404, "node_not_found", ""}},
+		{http.MethodPut, path + "/nodes/" + a.ID, request{"x": 1e9, "y": 0}, refusal{422, "invalid_request", "pixels"}},
+		{http.MethodPut, path + "/positions", request{"positions": []request{{"id": a.ID, "x": 0, "y": -1e9}}}, refusal{422, "invalid_request", "pixels"}},
+		{http.MethodPut, "/api/labs/" + s.labOf(owner, "second") + "/nodes/" + a.ID, request{"x": 0, "y": 0}, refusal{409, "node_busy", "another lab"}},
+		{http.MethodPost, "/api/labs", request{"name": "a\x00b"}, refusal{422, "invalid_request", "control character"}},
+		{http.MethodPost, "/api/labs", request{"name": strings.Repeat("é", 65)}, refusal{422, "invalid_request", "64"}},
+		{http.MethodGet, "/api/labs/nosuch", nil, refusal{404, "not_found", "nosuch"}},
+	} {
+		c.want.check(t, c.method+" "+c.path, s.send(c.method, c.path, c.body, mine...))
+	}
+
+	// Positions are everybody's, and nothing else moves.
+	s.call(http.MethodPut, path+"/positions", request{"positions": []request{{"id": net.ID, "x": 8, "y": 16.5}, {"id": noID, "x": 1, "y": 1}}}, http.StatusNoContent, nil, mine...)
+	s.call(http.MethodGet, path, nil, http.StatusOK, &v, s.as(admin)...)
+	if v.Networks[0].X != 8 || v.Networks[0].Y != 16.5 || !slices.Contains(v.Nodes, api.LabNode{ID: b.ID, X: 400, Y: 100}) {
+		t.Errorf("after a move the lab is %+v", v)
+	}
+
+	// Shared, it shows its nodes, and what joins it later; taken back, nothing.
+	sees := func(path string, want int) {
+		t.Helper()
+		if got := s.send(http.MethodGet, path, nil, s.as(student)...).status; got != want {
+			t.Errorf("the student asks for %s: %d, want %d", path, got, want)
+		}
+	}
+	sees(path, http.StatusNotFound)
+	s.share("labs", id, "users/student", "use")
+	sees(path, http.StatusOK)
+	sees("/api/nodes/"+a.ID, http.StatusOK)
+	sees("/api/nodes/"+other.ID, http.StatusNotFound)
+	if got := s.send(http.MethodDelete, path+"/nodes/"+a.ID, nil, s.as(student)...).status; got != http.StatusForbidden {
+		t.Errorf("the student takes a node out: %d", got)
+	}
+	s.call(http.MethodDelete, path+"/nodes/"+b.ID, nil, http.StatusOK, nil, mine...)
+	sees("/api/nodes/"+b.ID, http.StatusNotFound)
+	put(b.ID, 0, 0)
+	s.call(http.MethodDelete, path+"/shares/users/student", nil, http.StatusNoContent, nil, mine...)
+	sees("/api/nodes/"+a.ID, http.StatusNotFound)
+
+	// What goes takes its links along, and no more.
+	s.call(http.MethodDelete, path+"/links/"+a.ID+"/"+net.ID, nil, http.StatusOK, &v, mine...)
+	if cards(a) != 0 || cards(b) != 1 || len(v.Networks) != 1 {
+		t.Errorf("without its link a has %d cards, and the lab is %+v", cards(a), v)
+	}
+	s.call(http.MethodDelete, path+"/networks/"+net.ID, nil, http.StatusOK, &v, mine...)
+	if len(v.Networks) != 0 || strings.Contains(s.virsh("net-list", "--all", "--name"), net.Name) {
+		t.Errorf("the network is still there: %+v", v)
+	}
+	s.call(http.MethodDelete, "/api/nodes/"+b.ID, nil, http.StatusNoContent, nil, mine...)
+	s.call(http.MethodGet, path, nil, http.StatusOK, &v, mine...)
+	if len(v.Nodes) != 1 {
+		t.Errorf("after a node was deleted the lab is %+v", v)
+	}
+	s.refused(http.MethodDelete, "/api/users/owner", nil, refusal{http.StatusConflict, "still_owner", "2 labs"}, s.as(admin)...)
+	s.call(http.MethodDelete, path, nil, http.StatusNoContent, nil, mine...)
+	if n := s.send(http.MethodGet, "/api/nodes/"+a.ID, nil, mine...); n.status != http.StatusOK {
+		t.Errorf("the node of a deleted lab: %d", n.status)
+	}
+}
