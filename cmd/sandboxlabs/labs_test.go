@@ -27,7 +27,7 @@ func TestLabs(t *testing.T) {
 	mine := s.as(owner)
 	a, b, other := s.nodeOf(owner, "a"), s.nodeOf(owner, "b"), s.nodeOf(admin, "other")
 	id := s.labOf(owner, "drawn")
-	path := "/api/labs/" + id
+	path, second := "/api/labs/"+id, s.labOf(owner, "second")
 	var v api.Lab
 	put := func(node string, x, y float64) {
 		t.Helper()
@@ -66,7 +66,7 @@ func TestLabs(t *testing.T) {
 		{http.MethodPut, path + "/nodes/" + other.ID, request{"x": 0, "y": 0}, refusal{404, "node_not_found", ""}},
 		{http.MethodPut, path + "/nodes/" + a.ID, request{"x": 1e9, "y": 0}, refusal{422, "invalid_request", "pixels"}},
 		{http.MethodPut, path + "/positions", request{"positions": []request{{"id": a.ID, "x": 0, "y": -1e9}}}, refusal{422, "invalid_request", "pixels"}},
-		{http.MethodPut, "/api/labs/" + s.labOf(owner, "second") + "/nodes/" + a.ID, request{"x": 0, "y": 0}, refusal{409, "node_busy", "another lab"}},
+		{http.MethodPut, "/api/labs/" + second + "/nodes/" + a.ID, request{"x": 0, "y": 0}, refusal{409, "node_busy", "another lab"}},
 		{http.MethodPost, "/api/labs", request{"name": "a\x00b"}, refusal{422, "invalid_request", "control character"}},
 		{http.MethodPost, "/api/labs", request{"name": strings.Repeat("é", 65)}, refusal{422, "invalid_request", "64"}},
 		{http.MethodGet, "/api/labs/nosuch", nil, refusal{404, "not_found", "nosuch"}},
@@ -118,6 +118,7 @@ func TestLabs(t *testing.T) {
 	}
 	s.refused(http.MethodDelete, "/api/users/owner", nil, refusal{http.StatusConflict, "still_owner", "2 labs"}, s.as(admin)...)
 	s.call(http.MethodDelete, path, nil, http.StatusNoContent, nil, mine...)
+	s.call(http.MethodPut, "/api/labs/"+second+"/nodes/"+a.ID, request{"x": 0, "y": 0}, http.StatusOK, nil, mine...)
 	if n := s.send(http.MethodGet, "/api/nodes/"+a.ID, nil, mine...); n.status != http.StatusOK {
 		t.Errorf("the node of a deleted lab: %d", n.status)
 	}
