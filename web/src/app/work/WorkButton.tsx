@@ -1,5 +1,6 @@
 import { Badge, Button } from "@patternfly/react-core";
 import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
+import TasksIcon from "@patternfly/react-icons/dist/esm/icons/tasks-icon";
 
 import { plural } from "../../shared/format";
 import { useWork } from "./useWork";
@@ -18,7 +19,7 @@ export function WorkButton({ isOpen, onToggle }: WorkButtonProps) {
       aria-label={running === 0 ? "Running work" : `Running work: ${plural(running, "piece")}`}
       aria-expanded={isOpen}
       data-running-work={running}
-      icon={<InProgressIcon className={running > 0 ? "sl-spin" : ""} />}
+      icon={running > 0 ? <InProgressIcon className="sl-spin" /> : <TasksIcon />}
       onClick={onToggle}
     >
       {running > 0 && <Badge screenReaderText="under way">{running}</Badge>}

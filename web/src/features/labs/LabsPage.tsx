@@ -149,8 +149,9 @@ function LabCard({ lab }: { lab: LabSummary }) {
       </CardTitle>
       <CardBody>
         {[
-          lab.nodes === 0 ? "no nodes" : `${plural(lab.nodes, "node")}, ${lab.running} on`,
-          plural(lab.networks, "network"),
+          lab.nodes === 0 ? "No nodes yet" : plural(lab.nodes, "node"),
+          ...(lab.nodes === 0 ? [] : [lab.running === 0 ? "all off" : `${lab.running} on`]),
+          ...(lab.networks === 0 ? [] : [plural(lab.networks, "network")]),
         ].join(" · ")}
       </CardBody>
       <CardFooter className="sl-subtle">
