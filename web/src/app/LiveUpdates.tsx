@@ -53,6 +53,7 @@ export function LiveUpdates() {
   }, [queries]);
   return isLate ? (
     <Alert
+      component="h2"
       isInline
       isLiveRegion
       variant="warning"

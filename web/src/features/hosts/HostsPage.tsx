@@ -77,7 +77,7 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
       </CardHeader>
       <CardBody className="sl-host">
         {host.error && (
-          <Alert isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="The host cannot be used as it should" className="sl-host__wide">
+          <Alert component="h2" isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="The host cannot be used as it should" className="sl-host__wide">
             {host.error}
           </Alert>
         )}

@@ -86,7 +86,7 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
             </FormHelperText>
           </FormGroup>
           {missing !== "" && (
-            <Alert isInline isPlain variant="warning" title={`A US keyboard has no key for: ${missing}. They are left out when typed.`} />
+            <Alert component="h2" isInline isPlain variant="warning" title={`A US keyboard has no key for: ${missing}. They are left out when typed.`} />
           )}
         </Form>
       </ModalBody>

@@ -67,7 +67,7 @@ export default function GuacamoleSyncPage() {
         <div className="sl-loading">
           {sync.error && <ProblemAlert title="That did not work" error={sync.error} />}
           {sync.data && (
-            <Alert isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Compared">
+            <Alert component="h2" isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Compared">
               {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} made, {sync.data.updated} updated,{" "}
               {sync.data.removed} removed, {plural(sync.data.users, "user")} changed, in {sync.data.durationMs} ms.
               {sync.data.unknownHosts.length > 0 && ` Left as they are, since their hosts are away: ${sync.data.unknownHosts.join(", ")}.`}
@@ -77,7 +77,7 @@ export default function GuacamoleSyncPage() {
             </Alert>
           )}
           {state.data?.error && (
-            <Alert isInline variant="danger" title="Its database cannot be used">
+            <Alert component="h2" isInline variant="danger" title="Its database cannot be used">
               {state.data.error} It is tried again by itself; the nodes do not depend on it.
             </Alert>
           )}

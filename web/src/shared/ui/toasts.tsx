@@ -48,6 +48,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
       <AlertGroup isToast isLiveRegion hasAnimations>
         {shown.map((toast) => (
           <Alert
+            component="h2"
             key={toast.id}
             variant={toast.variant}
             title={toast.title}

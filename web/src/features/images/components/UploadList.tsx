@@ -27,7 +27,7 @@ function UploadItem({ upload }: { upload: Upload }) {
     <Flex flexWrap={{ default: "nowrap" }} alignItems={{ default: "alignItemsFlexStart" }}>
       <FlexItem flex={{ default: "flex_1" }} className="sl-break">
         {state === "failed" ? (
-          <Alert isInline isLiveRegion variant="danger" title={`${name} was not accepted`}>
+          <Alert component="h2" isInline isLiveRegion variant="danger" title={`${name} was not accepted`}>
             {messageOf(upload.error)}
           </Alert>
         ) : (

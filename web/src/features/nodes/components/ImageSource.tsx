@@ -61,7 +61,7 @@ export function ImageSource({ images, chosen, onChoose, upload }: ImageSourcePro
       {shown === "upload" ? (
         <>
           {images.length === 0 && (
-            <Alert isInline isPlain variant="info" title="No image is ready yet: upload one to go on." />
+            <Alert component="h2" isInline isPlain variant="info" title="No image is ready yet: upload one to go on." />
           )}
           {upload((image) => {
             setPicked(null);

@@ -28,12 +28,12 @@ export function NodeOverview({ node }: { node: Node }) {
   return (
     <div className="sl-overview">
       {node.problem && (
-        <Alert isInline variant="warning" title="The domain's definition is at fault">
+        <Alert component="h2" isInline variant="warning" title="The domain's definition is at fault">
           {node.problem}
         </Alert>
       )}
       {node.next && (
-        <Alert isInline variant="info" title="It has another size from its next start on">
+        <Alert component="h2" isInline variant="info" title="It has another size from its next start on">
           {formatRAM(node.next.ram)} of RAM, {plural(node.next.cpus, "CPU")}.
         </Alert>
       )}

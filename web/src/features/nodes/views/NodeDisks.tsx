@@ -28,7 +28,7 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
   const [detaching, setDetaching] = useState<Disk | null>(null);
   const mayChange = node.access === "manage" && node.managed;
   return (
-    <section aria-label="Disks">
+    <section>
       <div className="sl-view__head">
         <Title headingLevel="h2" size="lg">
           Disks and drives

@@ -23,7 +23,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
   const [unplugging, setUnplugging] = useState<Interface | null>(null);
   const mayChange = node.access === "manage" && node.managed;
   return (
-    <section aria-label="Networks">
+    <section>
       <div className="sl-view__head">
         <Title headingLevel="h2" size="lg">
           Network cards

@@ -6,7 +6,7 @@ import { SharingPanel } from "../../../shared/sharing/SharingPanel";
 /** With whom a node is shared, and what they may do. */
 export default function NodeSharing({ node }: { node: Node }) {
   return (
-    <section aria-label="Sharing">
+    <section>
       <div className="sl-view__head">
         <Title headingLevel="h2" size="lg">
           Shared with

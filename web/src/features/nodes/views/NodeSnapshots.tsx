@@ -20,7 +20,7 @@ export default function NodeSnapshots({ node }: { node: Node }) {
   const [isTaking, setTaking] = useState(false);
   const mayChange = node.access === "manage" && node.managed;
   return (
-    <section aria-label="Snapshots">
+    <section>
       <div className="sl-view__head">
         <Title headingLevel="h2" size="lg">
           Snapshots

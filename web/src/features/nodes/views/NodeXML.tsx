@@ -119,7 +119,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
         </div>
       </div>
       {edit && edit.before !== xml && (
-        <Alert isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
+        <Alert component="h2" isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
           Saving replaces what somebody else changed meanwhile. Discard your changes to begin with what is there now.
         </Alert>
       )}

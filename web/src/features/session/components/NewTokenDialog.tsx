@@ -91,6 +91,7 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
           <Stack hasGutter>
             <StackItem>
               <Alert
+                component="h2"
                 isInline
                 variant="warning"
                 title="Copy it now: it is shown this once. Whoever has it may do all that you may."

@@ -7,7 +7,7 @@ export function Secret({ password, name }: { password: string; name: string }) {
   return (
     <Stack hasGutter>
       <StackItem>
-        <Alert isInline variant="warning" title={`Hand it to ${name} now: it is shown this once.`} />
+        <Alert component="h2" isInline variant="warning" title={`Hand it to ${name} now: it is shown this once.`} />
       </StackItem>
       <StackItem>
         <CodeBlock
