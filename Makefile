@@ -105,6 +105,7 @@ lint: setup-test web ## Check format, style, known weaknesses and types
 bench: build micro ## Measure against virsh and cp
 	$(WITH_LIBVIRT) go test -tags bench -count=1 -timeout 30m -v ./internal/bench
 	SANDBOXLABS_SCALE_DOMAINS=$${SANDBOXLABS_SCALE_DOMAINS:-1000} $(WITH_LIBVIRT) go test -count=1 -timeout 30m -v -run 'TestScale$$' ./cmd/sandboxlabs
+	cd web && SANDBOXLABS_FIRST_PAGE_MS=$${SANDBOXLABS_FIRST_PAGE_MS:-1000} ../$(WITH_LIBVIRT) npm run test:e2e -- speed.spec.ts
 
 .PHONY: fault
 fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root
