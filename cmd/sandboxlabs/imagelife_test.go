@@ -221,7 +221,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	// One of them is the disk of a domain, whose XML says nothing of what is below.
 	id := l.defineForeign(l.name("theirs"), withDisk(high))
 	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
-	want("a domain over two", []string{l.name("theirs")}, []string{"low.qcow2"})
+	want("a domain over two", []string{l.name("theirs")}, nil)
 	l.virsh("undefine", id)
 	l.virsh("vol-delete", "high.qcow2", "--pool", theirs)
 	want("one volume", nil, []string{"low.qcow2"})
