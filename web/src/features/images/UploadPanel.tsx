@@ -51,7 +51,7 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
         <UploadIcon className="sl-dropzone__icon" />
         <div>
           <strong>Drop disk images here</strong>
-          <div className="sl-subtle">qcow2 files. Nothing boots from an image before it has been verified.</div>
+          <div className="sl-subtle">qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files, also packed by gzip, xz or zstd. Nothing boots from an image before it has been verified.</div>
         </div>
         <Button variant="secondary" onClick={() => input.current?.click()}>
           Browse files
