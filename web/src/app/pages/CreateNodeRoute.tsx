@@ -12,7 +12,7 @@ export default function CreateNodeRoute() {
     <CreateNodePage
       images={useAllImages()}
       hosts={hosts.data ?? []}
-      sshKeys={[]}
+      sshKeys={session.data?.sshKeys ?? []}
       authOn={session.data?.auth === "on"}
       upload={(onUploaded) => <UploadPanel onUploaded={onUploaded} />}
     />

@@ -4,7 +4,7 @@ import type { Node } from "../../shared/api/types";
 import { type NodeAction, isOffered } from "./actions";
 
 const all: NodeAction[] = [
-  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "edit", "rename", "clone", "adopt", "wipe", "delete",
+  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "edit", "rename", "clone", "makeImage", "adopt", "wipe", "delete",
 ];
 
 function offered(state: Node["state"], managed: boolean, access: Node["access"] = "manage"): NodeAction[] {
@@ -14,7 +14,7 @@ function offered(state: Node["state"], managed: boolean, access: Node["access"] 
 
 describe("isOffered", () => {
   test("a stopped node of ours", () => {
-    expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "clone", "wipe", "delete"]);
+    expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "clone", "makeImage", "wipe", "delete"]);
   });
   test("a running node of ours", () => {
     expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "edit", "clone", "wipe", "delete"]);

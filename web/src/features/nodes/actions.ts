@@ -2,7 +2,7 @@ import type { Node, NodeState } from "../../shared/api/types";
 import type { Lifecycle } from "./api/lifecycle";
 
 /** What a user may do with a node from its menu. */
-export type NodeAction = Lifecycle | "edit" | "rename" | "clone" | "delete";
+export type NodeAction = Lifecycle | "edit" | "rename" | "clone" | "makeImage" | "delete";
 
 const states: Record<NodeAction, readonly NodeState[]> = {
   run: ["stopped", "crashed"],
@@ -16,16 +16,17 @@ const states: Record<NodeAction, readonly NodeState[]> = {
   // libvirt renames domains that are off, and no others.
   rename: ["stopped"],
   clone: ["running", "stopped", "paused", "crashed"],
+  makeImage: ["stopped"],
   adopt: ["running", "stopped", "paused", "crashed"],
   wipe: ["running", "stopped", "paused", "crashed"],
   delete: ["running", "stopped", "paused", "starting", "stopping", "crashed"],
 };
 
-/** Only nodes that are ours may be edited, cloned, wiped or deleted, and only others adopted. */
-const managed: Partial<Record<NodeAction, boolean>> = { edit: true, clone: true, wipe: true, delete: true, adopt: false };
+/** Only nodes that are ours may be edited, copied, wiped or deleted, and only others adopted. */
+const managed: Partial<Record<NodeAction, boolean>> = { edit: true, clone: true, makeImage: true, wipe: true, delete: true, adopt: false };
 
 /** What takes the right to manage a node; all else takes the right to use it. */
-const manages: readonly NodeAction[] = ["edit", "rename", "clone", "adopt", "delete"];
+const manages: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", "adopt", "delete"];
 
 /** Whether an action makes sense for a node as it is now, and the user may do it. */
 export function isOffered(action: NodeAction, node: Node): boolean {

@@ -17,6 +17,7 @@ import { useDeleteNode } from "../api/deleteNode";
 import { type Lifecycle, useLifecycle } from "../api/lifecycle";
 import { CloneDialog } from "./CloneDialog";
 import { EditDialog } from "./EditDialog";
+import { MakeImageDialog } from "./MakeImageDialog";
 import { RenameDialog } from "./RenameDialog";
 
 const labels: Record<NodeAction, string> = {
@@ -30,6 +31,7 @@ const labels: Record<NodeAction, string> = {
   edit: "Edit",
   rename: "Rename",
   clone: "Clone",
+  makeImage: "Make image",
   adopt: "Adopt",
   wipe: "Wipe",
   delete: "Delete",
@@ -55,6 +57,7 @@ const failures: Record<NodeAction, string> = {
   edit: "stays as it is",
   rename: "keeps its name",
   clone: "was not cloned",
+  makeImage: "has no image made of it",
   adopt: "was not adopted",
   wipe: "was not wiped",
   delete: "was not deleted",
@@ -62,13 +65,13 @@ const failures: Record<NodeAction, string> = {
 
 const menuOrder: readonly (readonly NodeAction[])[] = [
   ["stop", "reboot", "pause", "resume"],
-  ["edit", "rename", "clone", "adopt"],
+  ["edit", "rename", "clone", "makeImage", "adopt"],
   ["reset", "forceOff", "wipe", "delete"],
 ];
 
 /** Whether a dialog of its own asks for what an action needs. */
 function isAsked(action: NodeAction): action is Exclude<NodeAction, Lifecycle> {
-  return action === "edit" || action === "rename" || action === "clone" || action === "delete";
+  return action === "edit" || action === "rename" || action === "clone" || action === "makeImage" || action === "delete";
 }
 
 interface NodeActionsProps {
@@ -183,6 +186,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
       )}
       {asked === "edit" && <EditDialog node={node} onClose={close} />}
       {asked === "clone" && <CloneDialog node={node} onClose={close} />}
+      {asked === "makeImage" && <MakeImageDialog node={node} onClose={close} />}
       {asked === "rename" && <RenameDialog node={node} onClose={close} />}
       {asked === "delete" && (
         <ConfirmDialog
