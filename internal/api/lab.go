@@ -67,19 +67,19 @@ func labObject(l lab.Lab) access.Object {
 	return access.Object{Kind: access.Lab, ID: l.ID, Owner: l.Owner}
 }
 
-// labFor returns a lab on which somebody has a level.
-func (s *Server) labFor(ctx context.Context, rights access.Rights, id string, level access.Level) (lab.Lab, error) {
+// allowLab refuses a level on a lab that somebody does not have.
+func (s *Server) allowLab(ctx context.Context, rights access.Rights, id string, level access.Level) error {
 	l, err := s.o.Labs.Lab(ctx, id)
 	if err != nil {
-		return lab.Lab{}, err
+		return err
 	}
 	switch has := rights.On(labObject(l)); {
 	case has == access.None:
-		return lab.Lab{}, lab.NotFound(id)
+		return lab.NotFound(id)
 	case has < level:
-		return lab.Lab{}, tooLow(rights, "lab", l.Name, has, level)
+		return tooLow(rights, "lab", l.Name, has, level)
 	}
-	return l, nil
+	return nil
 }
 
 // visibleNodes are the nodes of a lab that are there for somebody.
