@@ -29,7 +29,10 @@ export function LiveUpdates() {
         changeLog.add(change);
         applyChange(queries, change);
       },
-      onReset: () => void refetchAll(queries),
+      onReset: () => {
+        changeLog.reset();
+        void refetchAll(queries);
+      },
     });
     let timer: ReturnType<typeof setTimeout> | undefined;
     const unsubscribe = feed.subscribe(() => {

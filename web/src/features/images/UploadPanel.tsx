@@ -5,7 +5,9 @@ import { type DragEvent, useRef, useState } from "react";
 
 import type { Image } from "../../shared/api/types";
 import { imagesKey } from "./api/listImages";
+import { InterruptedList } from "./components/InterruptedList";
 import { UploadList } from "./components/UploadList";
+import { takenFormats } from "./formats";
 import { uploads, useUploads } from "./uploads";
 
 interface UploadPanelProps {
@@ -37,21 +39,23 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
     setOver(isHere);
   };
   return (
-    <div className="sl-upload">
-      <div
-        className={isOver ? "sl-dropzone sl-dropzone--over" : "sl-dropzone"}
-        onDragEnter={(event) => over(event, true)}
-        onDragOver={(event) => over(event, true)}
-        onDragLeave={(event) => over(event, false)}
-        onDrop={(event) => {
-          over(event, false);
-          take(event.dataTransfer.files);
-        }}
-      >
+    <div
+      className="sl-upload"
+      onDragEnter={(event) => over(event, true)}
+      onDragOver={(event) => over(event, true)}
+      onDragLeave={(event) => over(event, false)}
+      onDrop={(event) => {
+        over(event, false);
+        take(event.dataTransfer.files);
+      }}
+    >
+      <div className={isOver ? "sl-dropzone sl-dropzone--over" : "sl-dropzone"}>
         <UploadIcon className="sl-dropzone__icon" />
         <div>
           <strong>Drop disk images here</strong>
-          <div className="sl-subtle">qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files, also packed by gzip, xz or zstd. Nothing boots from an image before it has been verified.</div>
+          <div className="sl-subtle">
+            {takenFormats} Nothing boots from an image before it has been verified.
+          </div>
         </div>
         <Button variant="secondary" onClick={() => input.current?.click()}>
           Browse files
@@ -68,11 +72,10 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
           }}
         />
       </div>
-      {current.length > 0 && (
-        <div className="sl-upload__list">
-          <UploadList uploads={current} />
-        </div>
-      )}
+      <div className="sl-upload__list">
+        <InterruptedList onFiles={take} />
+        {current.length > 0 && <UploadList uploads={current} />}
+      </div>
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { useSyncExternalStore } from "react";
 
 import { RequestError } from "../../shared/api/problem";
 import type { Image } from "../../shared/api/types";
-import { type ImageUpload, uploadImage } from "./api/uploadImage";
+import { type ImageUpload, type UploadHandlers, uploadImage } from "./api/uploadImage";
 import { RateMeter } from "./rate";
 
 /** One file on its way, or the outcome of it. */
@@ -14,14 +14,20 @@ export interface Upload {
   sent: number;
   /** Bytes per second. */
   rate: number;
-  /** checking: all is sent, and the service looks into it. */
-  state: "sending" | "checking" | "done" | "failed";
+  /**
+   * waiting: for others to be sent; interrupted: the network is away; checking:
+   * all is sent, and the service looks into it.
+   */
+  state: "waiting" | "sending" | "interrupted" | "checking" | "done" | "failed";
   image?: Image;
   error?: unknown;
 }
 
 /** Sends one file: uploadImage, or what stands for it in a test. */
-export type Sender = (file: File, onProgress: (sent: number) => void) => ImageUpload;
+export type Sender = (file: File, on: UploadHandlers) => ImageUpload;
+
+/** How many files are sent at once: a browser has six connections to a service, and the pages need some. */
+const atOnce = 3;
 
 /**
  * The uploads of this browser tab. They live outside the pages, so that going
@@ -29,7 +35,9 @@ export type Sender = (file: File, onProgress: (sent: number) => void) => ImageUp
  */
 export class Uploads {
   private uploads: readonly Upload[] = [];
-  private running = new Map<number, ImageUpload>();
+  private cancels = new Map<number, () => void>();
+  private sending = new Set<number>();
+  private queue: (() => void)[] = [];
   private listeners = new Set<() => void>();
   private lastID = 0;
 
@@ -45,19 +53,13 @@ export class Uploads {
 
   list = (): readonly Upload[] => this.uploads;
 
-  /** Starts to send a file, and resolves with its image, or null when it failed or was cancelled. */
+  /** Starts to send a file as soon as there is a place, and resolves with its image, or null when it failed or was cancelled. */
   async start(file: File): Promise<Image | null> {
     const id = ++this.lastID;
-    const meter = new RateMeter();
-    meter.note(this.now(), 0);
-    this.put([...this.uploads, { id, name: file.name, size: file.size, sent: 0, rate: 0, state: "sending" }]);
-    const upload = this.send(file, (sent) => {
-      meter.note(this.now(), sent);
-      this.update(id, { sent, rate: meter.rate(), state: sent >= file.size ? "checking" : "sending" });
-    });
-    this.running.set(id, upload);
+    this.put([...this.uploads, { id, name: file.name, size: file.size, sent: 0, rate: 0, state: "waiting" }]);
     try {
-      const image = await upload.finished;
+      await this.place(id);
+      const image = await this.run(id, file);
       this.update(id, { state: "done", sent: file.size, image });
       return image;
     } catch (error) {
@@ -68,13 +70,14 @@ export class Uploads {
       }
       return null;
     } finally {
-      this.running.delete(id);
+      this.cancels.delete(id);
+      this.giveUpPlace(id);
     }
   }
 
   /** Stops sending a file; it leaves the list. */
   cancel(id: number): void {
-    this.running.get(id)?.cancel();
+    this.cancels.get(id)?.();
   }
 
   /** Takes a finished or failed upload off the list. */
@@ -84,7 +87,54 @@ export class Uploads {
 
   /** Whether leaving the page now would cut an upload off. */
   isBusy(): boolean {
-    return this.running.size > 0;
+    return this.uploads.some(({ state }) => state === "waiting" || state === "sending" || state === "interrupted");
+  }
+
+  private run(id: number, file: File): Promise<Image> {
+    let meter = new RateMeter();
+    meter.note(this.now(), 0);
+    this.update(id, { state: "sending" });
+    const upload = this.send(file, {
+      onProgress: (sent) => {
+        meter.note(this.now(), sent);
+        const isSent = sent >= file.size;
+        if (isSent) {
+          this.giveUpPlace(id);
+        }
+        this.update(id, { sent, rate: meter.rate(), state: isSent ? "checking" : "sending" });
+      },
+      onInterrupted: () => {
+        meter = new RateMeter(); // the pause is not part of how fast it goes
+        this.update(id, { state: "interrupted", rate: 0 });
+      },
+    });
+    this.cancels.set(id, upload.cancel);
+    return upload.finished;
+  }
+
+  /** Resolves when the upload may send. */
+  private place(id: number): Promise<void> {
+    if (this.sending.size < atOnce) {
+      this.sending.add(id);
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      const take = () => {
+        this.sending.add(id);
+        resolve();
+      };
+      this.queue.push(take);
+      this.cancels.set(id, () => {
+        this.queue = this.queue.filter((waiting) => waiting !== take);
+        reject(new RequestError("The upload was cancelled.", "cancelled", 0));
+      });
+    });
+  }
+
+  private giveUpPlace(id: number): void {
+    if (this.sending.delete(id)) {
+      this.queue.shift()?.();
+    }
   }
 
   private update(id: number, change: Partial<Upload>): void {

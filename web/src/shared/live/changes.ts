@@ -67,12 +67,31 @@ const remembered = 512;
 export class ChangeLog {
   private changes: Change[] = [];
   private dropped = 0;
+  private listeners = new Set<(change: Change | "reset") => void>();
+
+  /** Calls listener with each change, and with "reset" when some may have been missed, until the returned function is called. */
+  subscribe(listener: (change: Change | "reset") => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Tells that changes may have been missed. */
+  reset(): void {
+    this.tell("reset");
+  }
 
   add(change: Change): void {
     this.changes.push(change);
+    this.tell(change);
     if (this.changes.length > remembered) {
       this.changes.shift();
       this.dropped++;
+    }
+  }
+
+  private tell(change: Change | "reset"): void {
+    for (const listener of [...this.listeners]) {
+      listener(change);
     }
   }
 

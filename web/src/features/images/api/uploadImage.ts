@@ -1,40 +1,211 @@
+import { api, bodyOf } from "../../../shared/api/client";
 import { RequestError, requestError, unreachableError } from "../../../shared/api/problem";
 import type { Image } from "../../../shared/api/types";
+import { changeLog } from "../../../shared/live/changes";
+import { storedUploads } from "../interrupted";
 
 /** An upload under way. */
 export interface ImageUpload {
-  /** Resolves with the image, and rejects with a RequestError; code "cancelled" after cancel. */
+  /** Resolves with the image when it was verified, and rejects with a RequestError; code "cancelled" after cancel. */
   finished: Promise<Image>;
   cancel: () => void;
 }
 
-/**
- * Sends a file as a custom image. It uses XMLHttpRequest, because fetch tells
- * nothing of the progress of what is sent. onProgress gets bytes of the file
- * that were handed to the network.
- */
-export function uploadImage(file: File, onProgress: (sent: number) => void): ImageUpload {
-  const request = new XMLHttpRequest();
-  const finished = new Promise<Image>((resolve, reject) => {
-    request.upload.onprogress = ({ loaded }) => onProgress(Math.min(loaded, file.size));
-    request.onload = () => {
-      const body = parse(request.responseText);
-      const image = request.status < 300 ? imageIn(body) : null;
-      if (image) {
-        resolve(image);
-      } else {
-        reject(requestError(request.status, body));
+/** What an upload tells while it is under way. */
+export interface UploadHandlers {
+  /** Bytes of the file that were handed to the network, or that the service has already. */
+  onProgress: (sent: number) => void;
+  /** The network is away, or the service; it is tried again until it is back. */
+  onInterrupted: () => void;
+}
+
+const tus = { "Tus-Resumable": "1.0.0" };
+/** What the service looks at before it takes more: a file that it refuses is refused at once. */
+const headBytes = 64 * 1024;
+const retryDelays = [0, 500, 1_000, 2_000, ...Array<number>(1_000).fill(4_000)]; // milliseconds; over an hour
+
+/** Sends a file as a custom image, from where it was when it was begun before in this browser. */
+export function uploadImage(file: File, on: UploadHandlers): ImageUpload {
+  const stop = new AbortController();
+  return {
+    finished: run(file, on, stop.signal).catch((error: unknown) => {
+      throw stop.signal.aborted ? new RequestError("The upload was cancelled.", "cancelled", 0) : error;
+    }),
+    cancel: () => stop.abort(),
+  };
+}
+
+async function run(file: File, on: UploadHandlers, signal: AbortSignal): Promise<Image> {
+  const known = storedUploads.find(file);
+  const url = known && (await offsetOf(known.url)) !== null ? known.url : await begin(file, signal);
+  if (known && known.url !== url) {
+    storedUploads.remove(known.url);
+  }
+  storedUploads.put({ url, name: file.name, size: file.size, lastModified: file.lastModified, started: Date.now() });
+  try {
+    await send(file, url, on, signal);
+  } catch (error) {
+    if (signal.aborted) {
+      await discardUpload(url);
+    } else if (error instanceof RequestError && error.status >= 400 && error.status < 500 && error.status !== 401) {
+      storedUploads.remove(url); // it is refused: nothing is there to go on with
+    }
+    throw error;
+  }
+  storedUploads.remove(url);
+  return settledImage(decodeURIComponent(url.split("/").at(-1) ?? ""));
+}
+
+/** Makes an upload with the first bytes of the file, and resolves with its path. */
+async function begin(file: File, signal: AbortSignal): Promise<string> {
+  const answer = await fetchAPI("/api/uploads", {
+    method: "POST",
+    headers: {
+      ...tus,
+      "Content-Type": "application/offset+octet-stream",
+      "Upload-Length": String(file.size),
+      "Upload-Metadata": `filename ${base64(file.name)}`,
+    },
+    body: file.slice(0, headBytes),
+    signal,
+  });
+  return answer.headers.get("Location") ?? "";
+}
+
+/** How many bytes of an upload the service has; null when it has no such upload. */
+export async function offsetOf(url: string): Promise<number | null> {
+  try {
+    const answer = await fetchAPI(url, { method: "HEAD", headers: tus });
+    return Number(answer.headers.get("Upload-Offset"));
+  } catch (error) {
+    if (error instanceof RequestError && (error.status === 404 || error.status === 410)) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** Takes back what was sent of an upload, and forgets it. */
+export async function discardUpload(url: string): Promise<void> {
+  try {
+    await fetchAPI(url, { method: "DELETE", headers: tus });
+  } catch (error) {
+    if (!(error instanceof RequestError && error.status === 404)) {
+      throw error;
+    }
+  }
+  storedUploads.remove(url);
+}
+
+/** Sends what the service does not have yet of a file. */
+async function send(file: File, url: string, on: UploadHandlers, signal: AbortSignal): Promise<void> {
+  const { Upload, DetailedError } = await import("tus-js-client");
+  let isInterrupted = false;
+  const statusOf = (error: Error) =>
+    error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0;
+  await new Promise<void>((resolve, reject) => {
+    const upload = new Upload(file, {
+      uploadUrl: url,
+      retryDelays,
+      storeFingerprintForResuming: false, // storedUploads does, by what people know a file by
+      onProgress: (sent) => {
+        isInterrupted = false;
+        on.onProgress(sent);
+      },
+      onShouldRetry: (error) => {
+        const status = statusOf(error);
+        // 409 and 423: another request to the upload is not over yet.
+        const isPassing = status === 0 || status === 409 || status === 423 || status >= 500;
+        if (isPassing) {
+          isInterrupted = true;
+          on.onInterrupted();
+        }
+        return isPassing;
+      },
+      onError: (error) => {
+        const body = error instanceof DetailedError ? parse(error.originalResponse?.getBody() ?? "") : null;
+        const status = statusOf(error);
+        fail(status === 0 ? unreachableError() : requestError(status, body));
+      },
+      onSuccess: () => {
+        forget();
+        resolve();
+      },
+    });
+    const goOn = () => {
+      if (isInterrupted) {
+        void upload.abort().then(() => upload.start());
       }
     };
-    request.onerror = () => reject(unreachableError());
-    request.onabort = () => reject(new RequestError("The upload was cancelled.", "cancelled", 0));
+    const cancel = () => {
+      void upload.abort();
+      fail(new RequestError("The upload was cancelled.", "cancelled", 0));
+    };
+    const forget = () => {
+      window.removeEventListener("online", goOn);
+      signal.removeEventListener("abort", cancel);
+    };
+    const fail = (error: RequestError) => {
+      forget();
+      reject(error);
+    };
+    if (signal.aborted) {
+      cancel();
+      return;
+    }
+    window.addEventListener("online", goOn);
+    signal.addEventListener("abort", cancel);
+    upload.start();
   });
-  const form = new FormData();
-  form.append("image", file, file.name);
-  request.open("POST", "/api/images/custom");
-  request.setRequestHeader("Accept", "application/json");
-  request.send(form);
-  return { finished, cancel: () => request.abort() };
+}
+
+/** Resolves with an image when the service has verified it. */
+async function settledImage(id: string): Promise<Image> {
+  return new Promise<Image>((resolve, reject) => {
+    const take = (image: Image) => {
+      if (image.state !== "verifying" && image.state !== "uploading") {
+        unsubscribe();
+        resolve(image);
+      }
+    };
+    const read = () => {
+      bodyOf(api.GET("/api/images/{id}", { params: { path: { id } } })).then(take, (error: unknown) => {
+        // While the service is away the feed is too: it is asked again when that is back.
+        if (!(error instanceof RequestError && (error.status === 0 || error.status >= 500))) {
+          unsubscribe();
+          reject(error instanceof Error ? error : unreachableError());
+        }
+      });
+    };
+    const unsubscribe = changeLog.subscribe((change) => {
+      if (change === "reset") {
+        read();
+      } else if (change.type === "image.changed" && change.image.id === id) {
+        take(change.image);
+      } else if (change.type === "image.removed" && change.id === id) {
+        unsubscribe();
+        reject(new RequestError("The image was deleted before it was verified.", "image_not_found", 404));
+      }
+    });
+    read();
+  });
+}
+
+async function fetchAPI(url: string, init: RequestInit): Promise<Response> {
+  let answer: Response;
+  try {
+    answer = await fetch(url, { credentials: "same-origin", ...init });
+  } catch {
+    throw unreachableError();
+  }
+  if (!answer.ok) {
+    throw requestError(answer.status, parse(await answer.text()));
+  }
+  return answer;
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 function parse(text: string): unknown {
@@ -43,8 +214,4 @@ function parse(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function imageIn(body: unknown): Image | null {
-  return typeof body === "object" && body !== null && "image" in body ? (body.image as Image) : null;
 }

@@ -1,4 +1,4 @@
-import { Alert, Button, Flex, FlexItem, Progress } from "@patternfly/react-core";
+import { Alert, Button, Flex, FlexItem, Progress, type ProgressProps } from "@patternfly/react-core";
 import TimesIcon from "@patternfly/react-icons/dist/esm/icons/times-icon";
 
 import { messageOf } from "../../../shared/api/problem";
@@ -11,7 +11,7 @@ export function UploadList({ uploads }: { uploads: readonly Upload[] }) {
   return (
     <ul className="sl-uploads" aria-label="Uploads">
       {uploads.map((upload) => (
-        <li key={upload.id}>
+        <li key={upload.id} data-upload={upload.name} data-upload-state={upload.state}>
           <UploadItem upload={upload} />
         </li>
       ))}
@@ -20,15 +20,15 @@ export function UploadList({ uploads }: { uploads: readonly Upload[] }) {
 }
 
 function UploadItem({ upload }: { upload: Upload }) {
-  const { id, name, state, size, sent } = upload;
-  const isRunning = state === "sending" || state === "checking";
+  const { id, name, state, size, sent, image } = upload;
+  const isOver = state === "done" || state === "failed";
   const percent = size === 0 ? 100 : Math.floor((sent / size) * 100);
   return (
     <Flex flexWrap={{ default: "nowrap" }} alignItems={{ default: "alignItemsFlexStart" }}>
       <FlexItem flex={{ default: "flex_1" }} className="sl-break">
-        {state === "failed" ? (
+        {state === "failed" || image?.state === "rejected" ? (
           <Alert component="h2" isInline isLiveRegion variant="danger" title={`${name} was not accepted`}>
-            {messageOf(upload.error)}
+            {image?.reason ?? messageOf(upload.error)}
           </Alert>
         ) : (
           <Progress
@@ -36,7 +36,7 @@ function UploadItem({ upload }: { upload: Upload }) {
             title={name}
             value={percent}
             helperText={progressText(upload)}
-            {...(state === "done" ? { variant: "success" as const } : {})}
+            {...variantOf(upload)}
           />
         )}
       </FlexItem>
@@ -44,16 +44,25 @@ function UploadItem({ upload }: { upload: Upload }) {
         <Button
           variant="plain"
           icon={<TimesIcon />}
-          aria-label={isRunning ? `Cancel the upload of ${name}` : `Dismiss ${name}`}
-          onClick={() => (isRunning ? sending.cancel(id) : sending.dismiss(id))}
+          aria-label={isOver || state === "checking" ? `Dismiss ${name}` : `Cancel the upload of ${name}`}
+          onClick={() => (isOver || state === "checking" ? sending.dismiss(id) : sending.cancel(id))}
         />
       </FlexItem>
     </Flex>
   );
 }
 
+function variantOf({ state }: Upload): Pick<ProgressProps, "variant"> {
+  return state === "done" ? { variant: "success" } : state === "interrupted" ? { variant: "warning" } : {};
+}
+
 function progressText({ state, size, sent, rate, image }: Upload): string {
+  const amount = `${formatBytes(sent)} of ${formatBytes(size)}`;
   switch (state) {
+    case "waiting":
+      return `${formatBytes(size)}, waits for the others`;
+    case "interrupted":
+      return `${amount} sent. The service cannot be reached; it goes on by itself when it can.`;
     case "checking":
       return "All is sent. The service verifies the image…";
     case "done":
@@ -62,10 +71,7 @@ function progressText({ state, size, sent, rate, image }: Upload): string {
       return "";
     case "sending": {
       const left = secondsLeft(size, sent, rate);
-      const amount = `${formatBytes(sent)} of ${formatBytes(size)}`;
-      return left === null
-        ? amount
-        : `${amount}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(left)} left`;
+      return left === null ? amount : `${amount}, ${formatBytes(Math.round(rate))}/s, ${formatDuration(left)} left`;
     }
   }
 }

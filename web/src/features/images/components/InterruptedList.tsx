@@ -1,0 +1,72 @@
+import { Alert, AlertActionLink } from "@patternfly/react-core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useRef } from "react";
+
+import { formatBytes } from "../../../shared/format";
+import { useToasts } from "../../../shared/ui/toasts";
+import { discardUpload, offsetOf } from "../api/uploadImage";
+import { type StoredUpload, useStoredUploads } from "../interrupted";
+import { useUploads } from "../uploads";
+
+/** Uploads that a reload or a closed tab has cut off, each with the way to go on. */
+export function InterruptedList({ onFiles }: { onFiles: (files: FileList | null) => void }) {
+  const stored = useStoredUploads();
+  const current = useUploads();
+  const interrupted = stored.filter(({ name, size }) => !current.some((upload) => upload.name === name && upload.size === size));
+  return (
+    <>
+      {interrupted.map((upload) => (
+        <Interrupted key={upload.url} upload={upload} onFiles={onFiles} />
+      ))}
+    </>
+  );
+}
+
+interface InterruptedProps {
+  upload: StoredUpload;
+  onFiles: (files: FileList | null) => void;
+}
+
+function Interrupted({ upload: { url, name, size }, onFiles }: InterruptedProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const toasts = useToasts();
+  const offset = useQuery({ queryKey: ["uploads", url], queryFn: () => offsetOf(url), staleTime: 0, gcTime: 0 });
+  const discard = useMutation({ mutationFn: () => discardUpload(url) });
+  if (offset.data === undefined || offset.data === null || offset.data >= size) {
+    return null; // it is somebody else's, has expired, or is whole
+  }
+  return (
+    <Alert
+      isInline
+      variant="info"
+      data-interrupted={name}
+      title={`The upload of ${name} was interrupted`}
+      actionLinks={
+        <>
+          <AlertActionLink onClick={() => input.current?.click()}>Choose the file again to resume</AlertActionLink>
+          <AlertActionLink
+            isDisabled={discard.isPending}
+            onClick={() =>
+              discard.mutate(undefined, { onError: (error) => toasts.failure(`The upload of ${name} was not discarded`, error) })
+            }
+          >
+            Discard
+          </AlertActionLink>
+        </>
+      }
+    >
+      {formatBytes(offset.data)} of {formatBytes(size)} are on the service already. A page cannot open your files by itself:
+      choose the same file, or drop it here, and it goes on where it was.
+      <input
+        ref={input}
+        hidden
+        type="file"
+        aria-label={`${name}, to resume its upload`}
+        onChange={(event) => {
+          onFiles(event.target.files);
+          event.target.value = "";
+        }}
+      />
+    </Alert>
+  );
+}
