@@ -6,6 +6,8 @@ interface WorkerFixtures {
   /** Whether the lab's libvirt can make networks, which takes root. */
   networks: boolean;
   lab: Lab;
+  /** Further options of the lab's service, in its environment. */
+  options: NodeJS.ProcessEnv;
 }
 
 interface TestFixtures {
@@ -18,9 +20,10 @@ interface TestFixtures {
 /** Tests against a lab that is started once for each file's worker and removed at the end, also after failures. */
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   networks: [false, { option: true, scope: "worker" }],
+  options: [{}, { scope: "worker" }],
   lab: [
-    async ({ networks }, use) => {
-      const lab = await Lab.start({ networks });
+    async ({ networks, options }, use) => {
+      const lab = await Lab.start({ networks, options });
       try {
         await use(lab);
       } finally {
@@ -84,4 +87,29 @@ export async function logIn(page: Page): Promise<void> {
   await expect(terminal(page)).toContainText("login:", { timeout: 120_000 });
   await page.keyboard.type("root\n");
   await expect(terminal(page)).toContainText("#", { timeout: 30_000 });
+}
+
+/** Drops files onto the page's drop zone, as a user does from a file manager. */
+export async function dropFiles(page: Page, files: readonly string[]): Promise<void> {
+  // A file with a path comes into a page by an input alone.
+  await page.evaluate(() => {
+    const input = document.createElement("input");
+    input.type = "file";
+    input.multiple = true;
+    input.id = "files-to-drop";
+    input.hidden = true;
+    document.body.append(input);
+  });
+  await page.locator("#files-to-drop").setInputFiles([...files]);
+  await page.locator(".sl-dropzone").evaluate((zone) => {
+    const input = document.querySelector<HTMLInputElement>("#files-to-drop");
+    const dataTransfer = new DataTransfer();
+    for (const file of Array.from(input?.files ?? [])) {
+      dataTransfer.items.add(file);
+    }
+    input?.remove();
+    for (const type of ["dragenter", "dragover", "drop"]) {
+      zone.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+    }
+  });
 }

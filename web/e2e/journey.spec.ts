@@ -61,8 +61,8 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await expect(page.getByText(/MiB of .* MiB, .*\/s, \d+ s left/)).toBeVisible();
     await expect(page.getByText("Ready for use")).toBeVisible({ timeout: 60_000 });
     await network.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: -1 });
-    const custom = page.getByRole("region", { name: "Custom images" });
-    await expect(custom.locator("[data-state=ready]")).toBeVisible();
+    const row = page.locator("[data-image='My disk.qcow2']");
+    await expect(row.locator("[data-state=ready]")).toBeVisible();
   });
 
   await test.step("what is no image is refused with a reason", async () => {
@@ -73,10 +73,13 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
   });
 
   await test.step("an image in use is not deleted, and the reason is shown", async () => {
-    await page.getByRole("button", { name: /^Delete Micro/ }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-    await expect(page.getByRole("dialog").getByText("micro-1")).toBeVisible();
-    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Actions for Micro" }).click();
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("textbox").fill("Micro");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect(dialog.getByText("micro-1")).toBeVisible();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
   });
 
   await test.step("the node is deleted once its name is typed", async () => {

@@ -68,8 +68,11 @@ export class Lab {
     readonly password: string,
   ) {}
 
-  /** Starts a lab that holds the micro image and no node; with networks as root alone. */
-  static async start({ networks = false } = {}): Promise<Lab> {
+  /**
+   * Starts a lab that holds the micro image and no node; with networks as root
+   * alone. The options are further ones of the service, in its environment.
+   */
+  static async start({ networks = false, options = {} as NodeJS.ProcessEnv } = {}): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
     const listen = `127.0.0.1:${await freePort()}`;
     const uri = networks ? `qemu+unix:///system?socket=${join(folder, "libvirt", "libvirt-sock")}` : session;
@@ -80,6 +83,7 @@ export class Lab {
       SANDBOXLABS_HOSTS: `local=${uri}`,
       SANDBOXLABS_LISTEN: listen,
       SANDBOXLABS_DATA_DIR: join(folder, "data"),
+      ...options,
     };
     const ground: Ground = { folder, env, uri };
     try {

@@ -134,7 +134,8 @@ test("what opens on demand is accessible", async ({ signedIn: page }) => {
 
     await visit(page, `/nodes/${node.id}`);
     await page.getByRole("link", { name: "Micro" }).click();
-    await expect(page.locator("[data-linked]")).toBeInViewport();
+    await expect(page).toHaveURL(/\/images\/micro$/);
+    await expect(page.getByRole("list", { name: "Used by" }).getByRole("link", { name: "axe-3" })).toBeVisible();
     expect(await violations(page)).toEqual([]);
 
     await visit(page, "/account");

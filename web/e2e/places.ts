@@ -28,6 +28,8 @@ export const places: Record<string, (of: Things) => string> = {
   labs: () => paths.labs,
   lab: ({ lab }) => paths.lab(lab),
   images: () => paths.images,
+  catalog: () => paths.catalog,
+  image: () => paths.image("micro"),
   account: () => paths.account,
   users: () => paths.users,
   user: ({ user }) => paths.user(user),
@@ -39,6 +41,8 @@ export const places: Record<string, (of: Things) => string> = {
   settings: () => paths.settings,
   "no-such-node": () => paths.node(unknown),
   "no-such-lab": () => paths.lab(unknown),
+  "no-such-image": () => paths.image(unknown),
+  "no-such-user": () => paths.user("nobody"),
   "no-such-page": () => "/elsewhere",
 };
 

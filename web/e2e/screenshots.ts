@@ -122,7 +122,7 @@ test("every page", async ({ page, lab }, info) => {
     node: () => expect(page.getByText("In libvirt")).toBeVisible(),
     lab: () => expect(page.locator(".react-flow__edge")).toHaveCount(withNetworks ? 7 : 0),
     account: () => expect(page.locator("[data-token=backup]")).toBeVisible(),
-    images: () => expect(page.getByRole("region", { name: "Base images" }).getByText("Ready")).toBeVisible(),
+    images: () => expect(page.locator("[data-image=Micro] [data-state=ready]")).toBeVisible(),
   };
   for (const name of ["installed", "configured"]) {
     await make(page, `/api/nodes/${db2.id}/snapshots`, { name });

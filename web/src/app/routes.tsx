@@ -11,10 +11,12 @@ import { adminRoutes } from "./admin/AdminRoutes";
 
 // Each page is loaded by those who open it.
 const AccountPage = lazy(() => import("../features/session/AccountPage"));
+const CatalogRoute = lazy(() => import("./pages/CatalogRoute"));
 const CreateNodeRoute = lazy(() => import("./pages/CreateNodeRoute"));
 const DashboardPage = lazy(() => import("./dashboard/DashboardPage"));
 const GuacamolePage = lazy(() => import("../features/nodes/GuacamolePage"));
-const ImagesPage = lazy(() => import("../features/images/ImagesPage"));
+const ImagePage = lazy(() => import("../features/images/ImagePage"));
+const ImagesRoute = lazy(() => import("./pages/ImagesRoute"));
 const LabRoute = lazy(() => import("./pages/LabRoute"));
 const LabsRoute = lazy(() => import("./pages/LabsRoute"));
 const LoginPage = lazy(() => import("../features/session/LoginPage"));
@@ -39,7 +41,9 @@ export function AppRoutes() {
             <Route path="/nodes/:id/:tab?" element={<NodeRoute />} />
             <Route path={paths.labs} element={<LabsRoute />} />
             <Route path="/labs/:id" element={<LabRoute />} />
-            <Route path={paths.images} element={<ImagesPage />} />
+            <Route path={paths.images} element={<ImagesRoute />} />
+            <Route path={paths.catalog} element={<CatalogRoute />} />
+            <Route path="/images/:id" element={<ImagePage />} />
             <Route path={paths.account} element={<AccountPage />} />
             {adminRoutes()}
             <Route path="*" element={<NoSuchPage />} />

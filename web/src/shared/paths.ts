@@ -30,6 +30,7 @@ export const paths = {
   nodesOn: (host: string) => `/nodes?host=${encodeURIComponent(host)}`,
   nodesWith: (facet: string, value: string) => `/nodes?${facet}=${encodeURIComponent(value)}`,
   nodesThatAre: (state: string) => `/nodes?state=${state}`,
-  image: (id: string) => `/images?image=${encodeURIComponent(id)}`,
+  catalog: "/images/catalog",
+  image: (id: string) => `/images/${encodeURIComponent(id)}`,
   newNodeFrom: (imageID: string) => `/nodes/new?image=${encodeURIComponent(imageID)}`,
 } as const;

@@ -1,5 +1,6 @@
 import {
   Alert,
+  Button,
   Card,
   CardBody,
   CardHeader,
@@ -13,6 +14,7 @@ import {
   Skeleton,
   Title,
 } from "@patternfly/react-core";
+import SyncAltIcon from "@patternfly/react-icons/dist/esm/icons/sync-alt-icon";
 import { Link } from "react-router";
 
 import type { Host, Network, Node } from "../../shared/api/types";
@@ -20,10 +22,12 @@ import { formatBytes, plural } from "../../shared/format";
 import { paths } from "../../shared/paths";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { useToasts } from "../../shared/ui/toasts";
 import { HostCapacity } from "./HostCapacity";
 import "./HostsPage.css";
 import { useHosts } from "./api/listHosts";
 import { useNetworks } from "./api/listNetworks";
+import { useRefreshHost } from "./api/refreshHost";
 import { NetworksTable } from "./components/NetworksTable";
 import { PoolBars } from "./components/PoolBars";
 
@@ -70,10 +74,36 @@ interface HostCardProps {
 
 function HostCard({ host, nodes, networks }: HostCardProps) {
   const { text, color } = looks[host.state];
+  const refresh = useRefreshHost(host.name);
+  const toasts = useToasts();
   return (
     <Card data-host-card={host.name}>
-      <CardHeader actions={{ hasNoOffset: true, actions: <Label color={color}>{text}</Label> }}>
-        <CardTitle component="h2">{host.name}</CardTitle>
+      <CardHeader
+        actions={{
+          hasNoOffset: true,
+          actions: (
+            <Button
+              variant="secondary"
+              size="sm"
+              icon={<SyncAltIcon />}
+              aria-label={`Refresh ${host.name}`}
+              isLoading={refresh.isPending}
+              isDisabled={refresh.isPending || host.state !== "connected"}
+              onClick={() =>
+                refresh.mutate(undefined, {
+                  onSuccess: () => toasts.success(`The pools of ${host.name} are read anew`),
+                  onError: (error) => toasts.failure(`The pools of ${host.name} were not read`, error),
+                })
+              }
+            >
+              Refresh
+            </Button>
+          ),
+        }}
+      >
+        <CardTitle component="h2">
+          {host.name} <Label color={color}>{text}</Label>
+        </CardTitle>
       </CardHeader>
       <CardBody className="sl-host">
         {host.error && (

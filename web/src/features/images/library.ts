@@ -38,3 +38,8 @@ export function findImages(images: readonly Image[], search: string, shown: Show
     })
     .sort((a, b) => b.created.localeCompare(a.created) || a.name.localeCompare(b.name));
 }
+
+/** Tags as they are typed, separated by commas: without blanks around them, each once. */
+export function readTags(text: string): string[] {
+  return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+}

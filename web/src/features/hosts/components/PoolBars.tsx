@@ -1,42 +1,38 @@
-import { Progress, ProgressMeasureLocation, ProgressVariant } from "@patternfly/react-core";
-import { useId } from "react";
-
 import type { Host } from "../../../shared/api/types";
 import { formatBytes } from "../../../shared/format";
-import { warnFrom } from "../capacity";
+import { PoolBar } from "../PoolRoom";
 
-const titles: Record<Host["pools"][number]["role"], string> = { images: "Images", nodes: "Nodes' disks", logs: "Logs" };
+type Pool = Host["pools"][number];
 
-/** How full each of a host's pools is. */
-export function PoolBars({ pools }: { pools: Host["pools"] }) {
-  const id = useId();
+const titles: Record<Pool["role"], string> = { images: "Images", nodes: "Nodes' disks", logs: "Logs" };
+
+/** How full each of a host's pools is, and with what. */
+export function PoolBars({ pools }: { pools: readonly Pool[] }) {
   return (
     <div className="sl-pools">
-      {pools.map((pool) => {
-        const share = pool.capacity > 0 ? 1 - pool.available / pool.capacity : 0;
-        const percent = Math.round(share * 100);
-        const variant =
-          share < warnFrom.warning ? undefined : share < warnFrom.danger ? ProgressVariant.warning : ProgressVariant.danger;
-        const text = `${formatBytes(pool.available)} of ${formatBytes(pool.capacity)} free`;
-        return (
-          <div key={pool.role}>
-            <Progress
-              id={`${id}-${pool.role}`}
-              size="sm"
-              title={titles[pool.role]}
-              value={percent}
-              label={`${percent} %`}
-              valueText={`${percent} %: ${text}`}
-              helperText={text}
-              measureLocation={ProgressMeasureLocation.top}
-              {...(variant ? { variant } : {})}
-            />
-            <div className="sl-subtle sl-break">
-              <code>{pool.name}</code> at <code>{pool.path}</code>
-            </div>
+      {pools.map((pool) => (
+        <div key={pool.role}>
+          <PoolBar pool={pool} title={titles[pool.role]} />
+          <div className="sl-subtle">{contents(pool)}</div>
+          <div className="sl-subtle sl-break">
+            <code>{pool.name}</code> at <code>{pool.path}</code>
           </div>
-        );
-      })}
+        </div>
+      ))}
     </div>
   );
+}
+
+/** What is in a pool, as a sentence. */
+function contents({ shares, overlayEfficiency, fullCopies }: Pool): string {
+  const parts = [
+    shares.images > 0 ? `images ${formatBytes(shares.images)}` : "",
+    shares.overlays > 0 ? `overlays ${formatBytes(shares.overlays)}` : "",
+    shares.uploads > 0 ? `promised to uploads ${formatBytes(shares.uploads)}` : "",
+  ].filter(Boolean);
+  const saved =
+    overlayEfficiency !== undefined && fullCopies !== undefined && overlayEfficiency > 1
+      ? `Full copies would take ${formatBytes(fullCopies)}, ${overlayEfficiency.toFixed(1)} times as much.`
+      : "";
+  return [parts.length > 0 ? `Holds ${parts.join(", ")}.` : "", saved].filter(Boolean).join(" ");
 }

@@ -1,0 +1,131 @@
+import { readFile } from "node:fs/promises";
+
+import { deleteNode, expect, makeNode, test } from "./fixtures";
+
+test("an administrator makes a user, who sees their own alone, is bounded, kept out and deleted", async ({ signedIn: page, browser, lab }) => {
+  const hidden = await makeNode(page, "not-shared");
+  const shared = await makeNode(page, "for-class");
+  await page.goto("/admin");
+  await expect(page).toHaveURL(/\/admin\/users$/);
+
+  const dialog = page.getByRole("dialog");
+  const password = await test.step("a user is made with a quota, and their password is told once", async () => {
+    await page.getByRole("button", { name: "Create user" }).click();
+    await dialog.getByLabel("Name").fill("stu dent");
+    await expect(dialog.getByText("Use letters, digits")).toBeVisible();
+    await dialog.getByLabel("Name").fill("student-1");
+    await dialog.getByLabel("Role").selectOption("Student");
+    await dialog.getByRole("button", { name: "Quota" }).click();
+    await dialog.getByLabel("Running nodes").fill("2");
+    await dialog.getByRole("button", { name: "Create user" }).click();
+    const secret = (await dialog.locator("[data-secret]").textContent()) ?? "";
+    expect(secret.length).toBeGreaterThan(11);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await expect(page.getByText(secret)).toHaveCount(0);
+    return secret;
+  });
+  await test.step("a group is made with the user in it, and a node is shared with it", async () => {
+    await page.getByRole("link", { name: "Groups" }).click();
+    await page.getByRole("button", { name: "Create group" }).click();
+    await dialog.getByLabel("Name").fill("class-a");
+    await dialog.getByRole("button", { name: "Create group" }).click();
+    await page.getByLabel("Add to class-a").selectOption("student-1");
+    await expect(page.locator("[data-group=class-a]")).toContainText("1 member");
+    const share = await page.request.put(`/api/nodes/${shared.id}/shares/groups/class-a`, { data: { level: "use" } });
+    expect(share.status()).toBe(204);
+  });
+
+  const other = await browser.newContext({ baseURL: lab.url });
+  const student = await other.newPage();
+  await test.step("the student signs in, and sees what is shared with them alone", async () => {
+    await student.goto("/nodes");
+    await student.getByLabel("User name").fill("student-1");
+    await student.getByRole("textbox", { name: "Password" }).fill(password);
+    await student.getByRole("button", { name: "Sign in", exact: true }).click();
+    await expect(student.locator("[data-node=for-class]")).toBeVisible();
+    await expect(student.locator("[data-node=not-shared]")).toHaveCount(0);
+    await expect(student.getByRole("link", { name: "Admin" })).toHaveCount(0);
+    await student.goto("/admin/users");
+    await expect(student.getByRole("heading", { name: "This page is for administrators" })).toBeVisible();
+    await student.goto(`/nodes/${hidden.id}`);
+    await expect(student.getByText("not-shared")).toHaveCount(0);
+    expect((await other.request.get("/api/users")).status()).toBe(403);
+  });
+  await test.step("the quota is changed, and use is told against it", async () => {
+    await page.goto("/admin/users/student-1");
+    await expect(page.getByText("0 of 2")).toBeVisible();
+    await page.getByLabel("Nodes", { exact: true }).fill("-1");
+    await expect(page.getByRole("button", { name: "Save quota" })).toBeDisabled();
+    await page.getByLabel("Nodes", { exact: true }).fill("5");
+    await page.getByLabel("Disks and images").fill("1.5");
+    await page.getByRole("button", { name: "Save quota" }).click();
+    await expect(page.getByText("0 of 5")).toBeVisible();
+    await expect(page.getByText("0 B of 1.5 GiB")).toBeVisible();
+  });
+  await test.step("a new password ends the session", async () => {
+    await page.getByRole("button", { name: "Reset password" }).click();
+    await dialog.getByRole("button", { name: "Reset password" }).click();
+    await expect(page.locator("[data-secret]")).toBeVisible();
+    expect((await other.request.get("/api/auth/me")).status()).toBe(401);
+  });
+  await test.step("who is disabled does not come in", async () => {
+    const fresh = (await page.locator("[data-secret]").textContent()) ?? "";
+    const signIn = () => other.request.post("/api/auth/login", { data: { username: "student-1", password: fresh } });
+    expect((await signIn()).status()).toBe(200);
+    await page.getByRole("button", { name: "Disable" }).click();
+    await dialog.getByRole("button", { name: "Disable" }).click();
+    await expect(page.getByText("Disabled", { exact: true })).toBeVisible();
+    expect((await other.request.get("/api/auth/me")).status()).toBe(401);
+    expect((await signIn()).status()).toBe(401);
+  });
+  await test.step("the audit has it all, is searched and exported", async () => {
+    await page.getByRole("link", { name: "Audit" }).click();
+    await page.getByLabel("Target").fill("student-1");
+    await page.getByRole("button", { name: "Search" }).click();
+    await expect(page.locator("[data-audit=create-user]")).toContainText("201");
+    await expect(page).toHaveURL(/target=student-1/);
+    const download = page.waitForEvent("download");
+    await page.getByRole("link", { name: "CSV" }).click();
+    const text = await readFile(await (await download).path(), "utf8");
+    expect(text).toContain("create-user");
+    expect(text).not.toContain(password);
+  });
+  await test.step("the user is deleted once the name is typed", async () => {
+    await page.goto("/admin/users/student-1");
+    await page.getByRole("button", { name: "Delete" }).click();
+    const confirm = dialog.getByRole("button", { name: "Delete" });
+    await expect(confirm).toBeDisabled();
+    await dialog.getByRole("textbox").fill("student-1");
+    await confirm.click();
+    await expect(page).toHaveURL(/\/admin\/users$/);
+    await expect(page.locator("[data-user=student-1]")).toHaveCount(0);
+    await page.getByRole("link", { name: "Groups" }).click();
+    await expect(page.locator("[data-group=class-a]")).toContainText("0 members");
+    await page.getByRole("button", { name: "Delete class-a" }).click();
+    await dialog.getByRole("textbox").fill("class-a");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect(page.locator("[data-group=class-a]")).toHaveCount(0);
+  });
+  await other.close();
+  await deleteNode(page, hidden);
+  await deleteNode(page, shared);
+});
+
+test("hosts are refreshed, and settings are shown without secrets", async ({ signedIn: page, lab }) => {
+  await page.goto("/admin/hosts");
+  const host = page.locator("[data-host-card=local]");
+  await expect(host).toContainText("Connected");
+  await lab.virsh("vol-create-as", "sandboxlabs-images", "found.qcow2", "64M", "--format", "qcow2");
+  await host.getByRole("button", { name: "Refresh local" }).click();
+  await expect(page.getByText("The pools of local are read anew")).toBeVisible();
+  await page.goto("/images?q=found");
+  await expect(page.locator("[data-image*=found]")).toBeVisible();
+  await lab.virsh("vol-delete", "found.qcow2", "sandboxlabs-images");
+
+  await page.goto("/admin/settings?q=hosts");
+  const setting = page.locator("[data-setting=hosts]");
+  await expect(setting).toContainText("local=qemu:///session");
+  await expect(setting).toContainText("Environment");
+  await page.goto("/admin/guacamole");
+  await expect(page.getByRole("heading", { name: "Guacamole is not set up here" })).toBeVisible();
+});

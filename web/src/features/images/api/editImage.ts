@@ -1,0 +1,27 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { api, bodyOf } from "../../../shared/api/client";
+import type { Image } from "../../../shared/api/types";
+import { type ImageLists, applyToImages } from "../liveImages";
+import { imagesKey } from "./listImages";
+
+type ImageEdit = Partial<Pick<Image, "displayName" | "description" | "tags">>;
+
+/** Changes what people call an image and say of it; its id stays. */
+export function useEditImage(id: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (edit: ImageEdit) => bodyOf(api.PATCH("/api/images/{id}", { params: { path: { id } }, body: edit })),
+    onSuccess: (image) =>
+      queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, { type: "image.changed", image })),
+  });
+}
+
+/** What depends on an image; found anew with each visit, and when the count of nodes changes. */
+export function useImageUsers({ id, usedBy }: Pick<Image, "id" | "usedBy">) {
+  return useQuery({
+    queryKey: ["image users", id, usedBy],
+    queryFn: () => bodyOf(api.GET("/api/images/{id}/users", { params: { path: { id } } })),
+    staleTime: 0,
+  });
+}

@@ -1,0 +1,67 @@
+import { Divider, DropdownItem } from "@patternfly/react-core";
+import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon";
+import { useState } from "react";
+import { useNavigate } from "react-router";
+
+import type { Image } from "../../../shared/api/types";
+import { paths } from "../../../shared/paths";
+import { LinkButton } from "../../../shared/ui/LinkButton";
+import { Menu } from "../../../shared/ui/Menu";
+import { titleOf } from "../library";
+import { DeleteImageDialog } from "./DeleteImageDialog";
+import { EditImageDialog } from "./EditImageDialog";
+
+interface ImageMenuProps {
+  image: Image;
+  /** row: in a list; page: at the top of the image's own page, after which delete leads to the list. */
+  place: "row" | "page";
+}
+
+/** What can be done with an image now: the likely as a button, the others in a menu. */
+export function ImageMenu({ image, place }: ImageMenuProps) {
+  const [asked, setAsked] = useState<"edit" | "delete" | null>(null);
+  const navigate = useNavigate();
+  const title = titleOf(image);
+  const isManager = image.access === "manage";
+  const isFile = image.state !== "uploading";
+  return (
+    <div className="sl-row-actions sl-image-actions">
+      {image.state === "ready" && image.access !== "view" && (
+        <LinkButton
+          {...(place === "row" ? { size: "sm", variant: "secondary" } : { variant: "primary" })}
+          to={paths.newNodeFrom(image.id)}
+          aria-label={`Create node from ${title}`}
+        >
+          Create node
+        </LinkButton>
+      )}
+      <Menu label={`Actions for ${title}`} icon={<EllipsisVIcon />}>
+        {place === "row" && <DropdownItem onClick={() => void navigate(paths.image(image.id))}>Show details</DropdownItem>}
+        {isManager && (
+          <DropdownItem onClick={() => setAsked("edit")} description="Name, description and tags">
+            Edit
+          </DropdownItem>
+        )}
+        {isFile && (
+          <DropdownItem to={`/api/images/${encodeURIComponent(image.id)}/download`} description="The file, as it is in the pool">
+            Download
+          </DropdownItem>
+        )}
+        {isManager && <Divider component="li" />}
+        {isManager && (
+          <DropdownItem isDanger onClick={() => setAsked("delete")}>
+            Delete
+          </DropdownItem>
+        )}
+      </Menu>
+      {asked === "edit" && <EditImageDialog image={image} onClose={() => setAsked(null)} />}
+      {asked === "delete" && (
+        <DeleteImageDialog
+          image={image}
+          onClose={() => setAsked(null)}
+          {...(place === "page" ? { onDeleted: () => void navigate(paths.images) } : {})}
+        />
+      )}
+    </div>
+  );
+}
