@@ -54,7 +54,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 .PHONY: web
 web: web/dist/index.html
 
-web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/scripts web/index.html web/*.json web/vite.config.ts -type f 2>/dev/null)
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/scripts web/index.html web/*.json web/vite.config.ts docs/*.md -type f 2>/dev/null)
 	cd web && npm run build
 	@touch $@
 

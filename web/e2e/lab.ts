@@ -72,7 +72,7 @@ export class Lab {
    * Starts a lab that holds the micro image and no node; with networks as root
    * alone. The options are further ones of the service, in its environment.
    */
-  static async start({ networks = false, options = {} as NodeJS.ProcessEnv } = {}): Promise<Lab> {
+  static async start({ networks = false, options = {} }: { networks?: boolean; options?: NodeJS.ProcessEnv } = {}): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
     const listen = `127.0.0.1:${await freePort()}`;
     const uri = networks ? `qemu+unix:///system?socket=${join(folder, "libvirt", "libvirt-sock")}` : session;

@@ -181,7 +181,7 @@ test("the keyboard alone reaches content and menus", async ({ signedIn: page }) 
   await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
   await page.getByRole("button", { name: "Help" }).focus();
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("menuitem", { name: /API documentation/ })).toBeFocused();
+  await expect(page.getByRole("menuitem", { name: "All guides" })).toBeFocused();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("button", { name: "Help" })).toBeFocused();
 });

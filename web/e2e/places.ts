@@ -39,6 +39,8 @@ export const places: Record<string, (of: Things) => string> = {
   audit: () => paths.audit,
   "guacamole-sync": () => paths.guacamoleSync,
   settings: () => paths.settings,
+  help: () => paths.help(),
+  guide: () => paths.help("rest-by-example"),
   "no-such-node": () => paths.node(unknown),
   "no-such-lab": () => paths.lab(unknown),
   "no-such-image": () => paths.image(unknown),

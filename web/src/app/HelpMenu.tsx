@@ -1,12 +1,29 @@
-import { DropdownItem } from "@patternfly/react-core";
+import { Divider, DropdownItem } from "@patternfly/react-core";
 import QuestionCircleIcon from "@patternfly/react-icons/dist/esm/icons/question-circle-icon";
+import { useNavigate } from "react-router";
 
+import { paths } from "../shared/paths";
 import { Menu } from "../shared/ui/Menu";
+
+const guides = [
+  { name: "", text: "All guides" },
+  { name: "first-steps", text: "First steps" },
+  { name: "users-and-sharing", text: "Users and sharing" },
+  { name: "rest-by-example", text: "REST by example" },
+  { name: "troubleshooting", text: "Troubleshooting" },
+] as const;
 
 /** The way to what is written about the service. */
 export function HelpMenu() {
+  const navigate = useNavigate();
   return (
     <Menu label="Help" icon={<QuestionCircleIcon />}>
+      {guides.map(({ name, text }) => (
+        <DropdownItem key={name} onClick={() => void navigate(paths.help(name))}>
+          {text}
+        </DropdownItem>
+      ))}
+      <Divider component="li" />
       <DropdownItem to="/api/docs" target="_blank" rel="noreferrer" description="Try every request from the browser">
         API documentation
       </DropdownItem>

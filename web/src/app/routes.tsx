@@ -15,6 +15,8 @@ const CatalogRoute = lazy(() => import("./pages/CatalogRoute"));
 const CreateNodeRoute = lazy(() => import("./pages/CreateNodeRoute"));
 const DashboardPage = lazy(() => import("./dashboard/DashboardPage"));
 const GuacamolePage = lazy(() => import("../features/nodes/GuacamolePage"));
+const GuidePage = lazy(() => import("../features/help/GuidePage"));
+const HelpPage = lazy(() => import("../features/help/HelpPage"));
 const ImagePage = lazy(() => import("../features/images/ImagePage"));
 const ImagesRoute = lazy(() => import("./pages/ImagesRoute"));
 const LabRoute = lazy(() => import("./pages/LabRoute"));
@@ -45,6 +47,8 @@ export function AppRoutes() {
             <Route path={paths.catalog} element={<CatalogRoute />} />
             <Route path="/images/:id" element={<ImagePage />} />
             <Route path={paths.account} element={<AccountPage />} />
+            <Route path="/help" element={<HelpPage />} />
+            <Route path="/help/:name" element={<GuidePage />} />
             {adminRoutes()}
             <Route path="*" element={<NoSuchPage />} />
           </Route>

@@ -1,0 +1,56 @@
+import { Card, CardBody, CardTitle, EmptyState, EmptyStateBody, PageSection, SearchInput } from "@patternfly/react-core";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
+import { Link, useSearchParams } from "react-router";
+
+import { paths } from "../../shared/paths";
+import { PageHeader } from "../../shared/ui/PageHeader";
+import { findHeadings, guides } from "./guides";
+import "./help.css";
+
+/** The guides, which are part of the service and need no Internet; searched by their headings. */
+export default function HelpPage() {
+  const [params, setParams] = useSearchParams();
+  const search = params.get("q") ?? "";
+  const found = findHeadings(guides, search);
+  return (
+    <>
+      <PageHeader title="Help" description="The guides of this version." />
+      <PageSection isFilled aria-label="Guides">
+        <SearchInput
+          className="sl-help__search"
+          aria-label="Search the guides"
+          placeholder="Search the headings"
+          value={search}
+          onChange={(_event, value) => setParams(value ? { q: value } : {}, { replace: true })}
+          onClear={() => setParams({}, { replace: true })}
+        />
+        {found.length === 0 ? (
+          <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No heading fits">
+            <EmptyStateBody>Try fewer or other words.</EmptyStateBody>
+          </EmptyState>
+        ) : (
+          <ul className="sl-cards" aria-label="Guides">
+            {found.map(({ name, title, headings }) => (
+              <Card key={name} component="li" isCompact data-guide={name}>
+                <CardTitle component="h2">
+                  <Link className="sl-name" to={paths.help(name)}>
+                    {title}
+                  </Link>
+                </CardTitle>
+                <CardBody>
+                  <ul className="sl-help__headings" aria-label={title}>
+                    {headings.map(({ id, text }) => (
+                      <li key={id}>
+                        <Link to={paths.help(name, id)}>{text}</Link>
+                      </li>
+                    ))}
+                  </ul>
+                </CardBody>
+              </Card>
+            ))}
+          </ul>
+        )}
+      </PageSection>
+    </>
+  );
+}

@@ -1,0 +1,4 @@
+declare module "*.md" {
+  const guide: import("./outline").Guide;
+  export default guide;
+}
