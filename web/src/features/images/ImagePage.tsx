@@ -91,7 +91,7 @@ function Details({ image }: { image: Image }) {
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "10ch" }}>
             <Fact term="Id" value={<Copyable text={image.id} label="Copy the id" />} />
             <Fact term="Kind" value={image.type === "base" ? "Base image, for everybody" : "Custom image"} />
-            <Fact term="Format" value={image.format} />
+            <Fact term="Format" value={image.sourceFormat && image.sourceFormat !== image.format ? `${image.format}, converted from ${image.sourceFormat}` : image.format} />
             <Fact term="File" value={formatBytes(image.size)} />
             <Fact term="Disk" value={image.virtualSize > 0 && formatBytes(image.virtualSize)} />
             <Fact term="System" value={image.osType} />

@@ -1,2 +1,3 @@
 /** What the service takes, as a sentence. */
-export const takenFormats = "Disks as qcow2 files, and installation media as ISO files.";
+export const takenFormats =
+  "qcow2, raw, VMDK, VDI, VHD or VHDX, also packed by gzip, xz or zstd; and ISO files to install from.";

@@ -40,6 +40,7 @@ export function jobOf(jobs: readonly Job[], type: Job["target"]["type"], id: str
 }
 
 const kinds: Record<string, string> = {
+  "image.convert": "Convert image",
   "image.pull": "Pull image",
   "image.verify": "Verify image",
   "image.compact": "Compact image",

@@ -7,9 +7,12 @@ import type { Image } from "../../../shared/api/types";
 import { paths } from "../../../shared/paths";
 import { LinkButton } from "../../../shared/ui/LinkButton";
 import { Menu } from "../../../shared/ui/Menu";
+import { useToasts } from "../../../shared/ui/toasts";
+import { useImageWork } from "../api/imageWork";
 import { titleOf } from "../library";
 import { DeleteImageDialog } from "./DeleteImageDialog";
 import { EditImageDialog } from "./EditImageDialog";
+import { GrowDialog } from "./GrowDialog";
 
 interface ImageMenuProps {
   image: Image;
@@ -19,11 +22,16 @@ interface ImageMenuProps {
 
 /** What can be done with an image now: the likely as a button, the others in a menu. */
 export function ImageMenu({ image, place }: ImageMenuProps) {
-  const [asked, setAsked] = useState<"edit" | "delete" | null>(null);
+  const [asked, setAsked] = useState<"edit" | "grow" | "delete" | null>(null);
+  const work = useImageWork(image.id);
+  const toasts = useToasts();
   const navigate = useNavigate();
   const title = titleOf(image);
   const isManager = image.access === "manage";
   const isFile = image.state !== "uploading";
+  const isDisk = isManager && image.state === "ready" && image.format === "qcow2";
+  const start = (kind: "verify" | "compact") =>
+    work.mutate({ do: kind }, { onError: (error) => toasts.failure(`${title} stays as it is`, error) });
   return (
     <div className="sl-row-actions sl-image-actions">
       {image.state === "ready" && image.access !== "view" && (
@@ -47,6 +55,21 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
             Download
           </DropdownItem>
         )}
+        {isManager && image.state === "unverified" && (
+          <DropdownItem onClick={() => start("verify")} description="Look through the whole file, so that it may be used">
+            Verify
+          </DropdownItem>
+        )}
+        {isDisk && (
+          <DropdownItem onClick={() => start("compact")} description="Write it anew without what is unused">
+            Compact
+          </DropdownItem>
+        )}
+        {isDisk && (
+          <DropdownItem onClick={() => setAsked("grow")} description="Make its disk larger">
+            Grow
+          </DropdownItem>
+        )}
         {isManager && <Divider component="li" />}
         {isManager && (
           <DropdownItem isDanger onClick={() => setAsked("delete")}>
@@ -55,6 +78,7 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
         )}
       </Menu>
       {asked === "edit" && <EditImageDialog image={image} onClose={() => setAsked(null)} />}
+      {asked === "grow" && <GrowDialog image={image} onClose={() => setAsked(null)} />}
       {asked === "delete" && (
         <DeleteImageDialog
           image={image}
