@@ -75,7 +75,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
         <CardBody>
           <Form onSubmit={submit}>
             {search.has("problem") && signIn.isIdle && (
-              <Alert isInline isLiveRegion variant="danger" title="You are not signed in">
+              <Alert isInline isLiveRegion variant="danger" component="h2" title="You are not signed in">
                 {providerProblem(search.get("problem"))}
               </Alert>
             )}

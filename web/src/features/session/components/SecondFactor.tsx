@@ -31,6 +31,7 @@ export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: nu
         <Alert
           isInline
           variant="warning"
+          component="h3"
           className="sl-account__about"
           title="Few recovery codes are left. Remove the second factor and set it up again: that makes new ones."
         />

@@ -52,6 +52,7 @@ export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
               <Alert
                 isInline
                 variant="warning"
+                component="h2"
                 title="Keep these where your phone is not: they are shown this once. Each lets you in once when you have lost it."
               />
             </StackItem>
