@@ -36,7 +36,7 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	if slices.Contains(secretKeys, strings.ToLower(a.Key)) {
 		return slog.String(a.Key, redacted)
 	}
-	text := ""
+	var text string
 	switch a.Value.Kind() {
 	case slog.KindString:
 		text = a.Value.String()

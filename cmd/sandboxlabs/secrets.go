@@ -86,7 +86,7 @@ func newSecretCommand() *cobra.Command {
 				if err == nil {
 					n, err = a.access.Reseal(ctx)
 				}
-				if err = a.recordCommand(ctx, "secret rotate", "secrets", "", err); err != nil {
+				if err := a.recordCommand(ctx, "secret rotate", "secrets", "", err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "There is a new key in %s. %d stored secrets were encrypted by it.\n", a.keys.Path(), n)
@@ -111,7 +111,7 @@ func newSecretCommand() *cobra.Command {
 				if err == nil {
 					n, err = a.keys.Prune()
 				}
-				if err = a.recordCommand(ctx, "secret prune", "secrets", "", err); err != nil {
+				if err := a.recordCommand(ctx, "secret prune", "secrets", "", err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d old keys were removed. Backups of the database from before need a copy of the file as it was.\n", n)

@@ -39,7 +39,7 @@ func newTokenCommand() *cobra.Command {
 					good = append(good, access.Scope(scope))
 				}
 				t, secret, err := a.access.CreateToken(ctx, p, name, end, good...)
-				if err = a.recordCommand(ctx, "token create", "tokens", t.ID, err); err != nil {
+				if err := a.recordCommand(ctx, "token create", "tokens", t.ID, err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), secret)
@@ -86,7 +86,7 @@ func newTokenRevokeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				err := a.access.DeleteToken(ctx, access.Open(), args[0])
-				if err = a.recordCommand(ctx, "token revoke", "tokens", args[0], err); err != nil {
+				if err := a.recordCommand(ctx, "token revoke", "tokens", args[0], err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "The token is revoked.")

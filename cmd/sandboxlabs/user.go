@@ -51,7 +51,7 @@ func accountCommand(use, short string, args int, change func(ctx context.Context
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				done, err := change(ctx, a.access, args)
-				if err = a.recordCommand(ctx, "user "+cmd.Name(), "users", args[0], err); err != nil {
+				if err := a.recordCommand(ctx, "user "+cmd.Name(), "users", args[0], err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), done)
@@ -149,7 +149,7 @@ func newUserAddCommand() *cobra.Command {
 			}
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				u, made, err := a.access.CreateUser(ctx, n)
-				if err = a.recordCommand(ctx, "user add", "users", args[0], err); err != nil {
+				if err := a.recordCommand(ctx, "user add", "users", args[0], err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made the account %s with the role %s.\n", u.Name, u.Role)
@@ -181,7 +181,7 @@ func newUserPasswordCommand() *cobra.Command {
 			}
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				err := a.access.SetPassword(ctx, args[0], password, !final)
-				if err = a.recordCommand(ctx, "user password", "users", args[0], err); err != nil {
+				if err := a.recordCommand(ctx, "user password", "users", args[0], err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
@@ -224,7 +224,7 @@ func newUserLinkCommand() *cobra.Command {
 					return errors.New("there is no provider: set oidc-issuer, or give --issuer")
 				}
 				err := a.access.LinkIdentity(ctx, args[0], issuer, args[1])
-				if err = a.recordCommand(ctx, "user link", "users", args[0], err); err != nil {
+				if err := a.recordCommand(ctx, "user link", "users", args[0], err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Who is %q at %s signs in as account %s.\n", args[1], issuer, args[0])
@@ -244,7 +244,7 @@ func newRecoverCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				name, password, err := a.access.RecoverAdmin(ctx)
-				if err = a.recordCommand(ctx, "recover-admin", "users", name, err); err != nil {
+				if err := a.recordCommand(ctx, "recover-admin", "users", name, err); err != nil {
 					return err
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
