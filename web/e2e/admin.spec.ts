@@ -16,7 +16,7 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     await dialog.getByLabel("Name").fill("student-1");
     await dialog.getByLabel("Role").selectOption("Student");
     await dialog.getByRole("button", { name: "Quota" }).click();
-    await dialog.getByLabel("Running nodes").fill("2");
+    await dialog.getByLabel("Running nodes", { exact: true }).fill("2");
     await dialog.getByRole("button", { name: "Create user" }).click();
     const secret = (await dialog.locator("[data-secret]").textContent()) ?? "";
     expect(secret.length).toBeGreaterThan(11);
@@ -42,6 +42,10 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     await student.getByLabel("User name").fill("student-1");
     await student.getByRole("textbox", { name: "Password" }).fill(password);
     await student.getByRole("button", { name: "Sign in", exact: true }).click();
+    await student.getByLabel("Present password").fill(password); // somebody else knows it: it is changed first
+    await student.getByLabel(/^New password(?! again)/).fill(`${password}-own`);
+    await student.getByLabel("New password again").fill(`${password}-own`);
+    await student.getByRole("button", { name: "Change password" }).click();
     await expect(student.locator("[data-node=for-class]")).toBeVisible();
     await expect(student.locator("[data-node=not-shared]")).toHaveCount(0);
     await expect(student.getByRole("link", { name: "Admin" })).toHaveCount(0);

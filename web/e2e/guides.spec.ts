@@ -3,7 +3,7 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { expect, test } from "./fixtures";
+import { deleteNode, expect, test } from "./fixtures";
 import { microImage } from "./lab";
 
 const run = promisify(execFile);
@@ -33,6 +33,11 @@ for (const [guide, expected] of [
     });
     for (const text of expected) {
       expect(stdout).toMatch(text);
+    }
+    // A guide leaves its reader with what it made.
+    const left = (await (await page.request.get("/api/nodes")).json()) as { nodes: { id: string }[] };
+    for (const node of left.nodes) {
+      await deleteNode(page, node);
     }
   });
 }

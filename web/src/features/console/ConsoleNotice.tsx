@@ -11,13 +11,16 @@ interface NoticeProps {
   whenOff: ReactNode;
 }
 
-/** One line above the terminal that says why it does not answer, and what helps. */
+/**
+ * One line above the terminal that says why it does not answer, and what helps. Its buttons have keys: one must
+ * not become the next one under the focus, for what is typed then would press it.
+ */
 export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps) {
   if (state.link === "reconnecting") {
     return (
       <div className="sl-console__notice" role="status">
         <span>{state.problem || "The connection is lost."} It is tried again by itself.</span>
-        <Button size="sm" variant="secondary" onClick={session.reconnectNow}>
+        <Button key="reconnect" size="sm" variant="secondary" onClick={session.reconnectNow}>
           Try now
         </Button>
       </div>
@@ -27,7 +30,7 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
     return (
       <div className="sl-console__notice" role="status">
         <span>Another program, such as virsh console, holds this console.</span>
-        <Button size="sm" variant="secondary" onClick={() => session.take()}>
+        <Button key="take" size="sm" variant="secondary" onClick={() => session.take()}>
           Take over
         </Button>
       </div>
@@ -52,7 +55,7 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
     return (
       <div className="sl-console__notice" role="status">
         <span>{state.takenBackBy} took the console back from another program.</span>
-        <Button size="sm" variant="link" onClick={() => session.forgetTaker()}>
+        <Button key="dismiss" size="sm" variant="link" onClick={() => session.forgetTaker()}>
           Dismiss
         </Button>
       </div>
