@@ -38,6 +38,14 @@ func TestAccess(t *testing.T) {
 		}
 		tried++
 		path := strings.ReplaceAll(op.path, "{id}", "00000000-0000-4000-8000-000000000000")
+		if op.method == http.MethodHead { // whose answers have no body to tell more
+			for _, header := range [][]string{nil, {"Authorization", "Bearer sbx_wrong"}, {"Cookie", "sandboxlabs_session=wrong"}} {
+				if a := l.send(op.method, path, nil, header...); a.status != http.StatusUnauthorized {
+					t.Errorf("HEAD %s with %q: %d", path, header, a.status)
+				}
+			}
+			continue
+		}
 		l.refused(op.method, path, nil, unknown)
 		l.refused(op.method, path, nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, "Authorization", "Bearer sbx_wrong")
 		l.refused(op.method, path, nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, "Cookie", "sandboxlabs_session=wrong")
