@@ -240,6 +240,10 @@ func TestFullClone(t *testing.T) {
 	if a := l.send(http.MethodPatch, "/api/nodes/"+n.ID, request{"description": "changed"}); a.status != http.StatusConflict && l.job(j.ID).State != "succeeded" {
 		t.Errorf("a change of the source was answered with %d %s", a.status, a.body)
 	}
+	until(t, patience, said("the copy is made"), func() bool {
+		l.virsh("pool-refresh", l.nodesPool()) // which others may do at any time
+		return l.job(j.ID).State != "running"
+	})
 	l.awaitJob(j.ID, "succeeded")
 	c := l.node(j.Target.ID)
 	if out := l.tool("qemu-img", "info", c.OverlayPath); strings.Contains(out, "backing file") {
@@ -257,6 +261,13 @@ func TestFullClone(t *testing.T) {
 	l.call(http.MethodPost, "/api/jobs/"+j.ID+"/cancel", nil, http.StatusOK, nil)
 	until(t, patience, said("the job has ended"), func() bool { s := l.job(j.ID).State; return s == "cancelled" || s == "succeeded" })
 	if l.job(j.ID).State == "cancelled" {
+		// The source can be started when libvirt has read it to its end, and not before.
+		if a := l.send(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil); a.status != http.StatusOK && (a.status != http.StatusConflict || !strings.Contains(string(a.body), "to its end")) {
+			t.Errorf("to start the source was answered with %d %s", a.status, a.body)
+		}
+		until(t, patience, said("libvirt is done"), func() bool { return !strings.Contains(l.virsh("pool-list", "--name"), l.nodesPool()+"-work") })
+		l.act(n.ID, "run", nil)
+		l.act(n.ID, "stop", forced)
 		l.wantVolumes(l.nodesPool(), n.ID+".qcow2", n.ID+"-seed.iso")
 	} else {
 		t.Log("the copy was faster than its cancellation")

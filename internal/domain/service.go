@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -288,6 +289,9 @@ func explain(err error, verb, name string) error {
 		return err
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
 		return fault.Wrap(err, fault.NodeNotFound, "Node %q is not there any more.", name)
+	case errors.As(err, &lv) && strings.Contains(lv.Message, `Failed to get "write" lock`):
+		// Of what this service does, a copy that was cancelled: libvirt goes on alone.
+		return fault.Wrap(err, fault.NodeBusy, "libvirt could not %s node %q: another program has its disk open. After a copy or an image of the disk was cancelled, libvirt reads it to its end: try again in some minutes.", verb, name)
 	case errors.As(err, &lv):
 		return fault.Wrap(err, fault.Hypervisor, "libvirt could not %s node %q: %s.", verb, name, lv.Message)
 	}

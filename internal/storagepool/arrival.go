@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"libvirt.org/go/libvirt"
 
@@ -165,13 +166,12 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if err := s.beginResult(ctx, row, QCOW2); err != nil {
 		return err
 	}
-	err = s.withPool(ctx, row.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, dataBytes)
-	})
+	images, err := s.pool(row.Host, imagesRole)
 	if err != nil {
 		return err
 	}
-	err = s.convert(ctx, conversion{host: row.Host, role: imagesRole, from: from, format: format, to: row.Result, dataBytes: dataBytes}, progress)
+	c := conversion{host: row.Host, from: path.Join(images.path, from), format: format, role: imagesRole, to: row.Result, dataBytes: dataBytes}
+	err = s.convert(ctx, c, progress)
 	if err != nil {
 		return err
 	}

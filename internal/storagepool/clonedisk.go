@@ -5,22 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"path"
-	"sync"
-	"time"
 
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-const (
-	// copyLook is how often a copy's progress is looked at.
-	copyLook = 500 * time.Millisecond
-	// maxReadBytes bounds a file that is read into memory.
-	maxReadBytes = 4 << 20
-)
+// maxReadBytes bounds a file that is read into memory.
+const maxReadBytes = 4 << 20
 
 // LayDisk makes the volume name in the nodes pool, copy-on-write over the qcow2
 // file base, and returns its path on the host. What is at base must not be written
@@ -30,9 +23,10 @@ func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacity
 }
 
 // CopyDisk makes the volume name in the nodes pool, a qcow2 file with all that the
-// disk in the file source has, whatever that lies on. Nothing may write to source
-// meanwhile. What an attempt before this one left is replaced. libvirt does not
-// stop a copy before its end: when ctx ends, that is waited for.
+// disk in the file source has, whatever that lies on, and returns its path on the
+// host. Nothing may write to source meanwhile. What an attempt before this one left
+// is replaced. libvirt does not stop a copy before its end: when ctx ends, CopyDisk
+// returns soon, and libvirt reads source until it is done; see convert.
 //
 // Errors: fault.Unsupported for a file that is in no pool or is no qcow2 file,
 // StorageFull, PoolUnavailable, HostUnreachable.
@@ -48,107 +42,29 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	case found.Format != QCOW2:
 		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
 	}
-	var total int64
+	c := conversion{host: host, from: found.Path, format: QCOW2, role: nodesRole, to: name}
 	for _, v := range all.Chain(source) {
-		total += v.AllocatedBytes
+		c.dataBytes += v.AllocatedBytes
 	}
 	p, err := s.pool(host, nodesRole)
 	if err != nil {
 		return "", err
 	}
-	if err := s.dropWhenMade(ctx, host, name); err != nil {
+	if err := s.deleteVolume(ctx, host, nodesRole, name); err != nil { // of an attempt before
 		return "", err
 	}
-	stop := s.watchCopy(ctx, host, name, func(done int64) { progress(min(done, total), total) })
-	defer stop()
-	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		if err := s.checkRoom(lp, p.name, total); err != nil {
-			return err
-		}
-		from, err := conn.LookupStorageVolByPath(found.Path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = from.Free() }()
-		def := libvirtxml.StorageVolume{
-			Type: "file", Name: name,
-			Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(found.CapacityBytes)}, //nolint:gosec // bytes of a real volume
-			Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1"},
-		}
-		text, err := def.Marshal()
-		if err != nil {
-			return err
-		}
-		vol, err := lp.StorageVolCreateXMLFrom(text, from, 0)
-		if err != nil {
-			return volumeFault(lp, p.name, err)
-		}
-		defer func() { _ = vol.Free() }()
-		file, err = vol.GetPath()
-		return err
-	})
-	if err == nil {
-		err = ctx.Err()
+	if err := s.convert(ctx, c, copying(progress)); err != nil {
+		return "", err
 	}
-	return file, err
+	return path.Join(p.path, name), s.rescanRole(ctx, host, nodesRole)
 }
 
-// dropWhenMade removes what an earlier attempt made, whose copy libvirt may still
-// be at.
-func (s *Service) dropWhenMade(ctx context.Context, host, name string) error {
-	for {
-		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-			p, err := s.pool(host, nodesRole)
-			if err != nil {
-				return err
-			}
-			lp, err := conn.LookupStoragePoolByName(p.name)
-			if err != nil {
-				return poolFault(err, p.name)
-			}
-			defer func() { _ = lp.Free() }()
-			return dropVolume(lp, name)
-		})
-		if !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
-			return err
-		}
-		if err := pause(ctx, copyLook); err != nil {
-			return err
-		}
-	}
-}
+// copying is Progress for a copy, whose step has its name already.
+type copying func(doneBytes, totalBytes int64)
 
-// watchCopy tells how large a volume is, again and again until stop is called,
-// which waits for the last time.
-func (s *Service) watchCopy(ctx context.Context, host, name string, tell func(bytes int64)) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var over sync.WaitGroup
-	over.Go(func() {
-		for pause(ctx, copyLook) == nil {
-			_ = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-				vol, err := lp.LookupStorageVolByName(name)
-				if err != nil {
-					return err // it is not there yet
-				}
-				defer func() { _ = vol.Free() }()
-				info, err := vol.GetInfo()
-				if err == nil {
-					tell(int64(info.Allocation)) //nolint:gosec // bytes of a real file
-				}
-				return err
-			})
-		}
-	})
-	return func() {
-		cancel()
-		over.Wait()
-	}
-}
+func (copying) Begin(string) {}
+
+func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes) }
 
 // BlankOver returns the file that a qcow2 file lies on when that has nothing of its
 // own: both are the same disk then. It returns an empty path when the file has

@@ -26,12 +26,12 @@ const (
 // conversion is one volume that libvirt makes of another one, in qcow2 format and
 // without what that one lies on.
 type conversion struct {
-	host       string
-	role, from string // the volume, and the pool that it is in
+	host string
+	from string // the volume's file, in one of our pools or in one of others
 	// format is what the volume was found to be. libvirt must see the same in it:
 	// it is told to QEMU, which guesses nothing.
-	format string
-	to     string // in the images pool; it is not there
+	format   string
+	role, to string // the pool that the new volume is for, and its name; it is not there
 	// dataBytes is about how much the new volume will hold, for the progress.
 	dataBytes int64
 }
@@ -39,7 +39,7 @@ type conversion struct {
 // convert has libvirt do a conversion. libvirt cannot be told to stop: when ctx
 // ends, convert returns as soon as the new volume can be seen; it is removed when
 // libvirt is done with it, unless it was removed before. One host does one
-// conversion at a time.
+// conversion at a time. Errors: fault.StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) convert(ctx context.Context, c conversion, progress Progress) error {
 	lib, err := s.library(c.host)
 	if err != nil {
@@ -53,6 +53,13 @@ func (s *Service) convert(ctx context.Context, c conversion, progress Progress) 
 	}
 	progress.Begin("converting")
 	progress.Progress(0, c.dataBytes)
+	err = s.withPool(ctx, c.host, c.role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.checkRoom(lp, p.name, c.dataBytes)
+	})
+	if err != nil {
+		<-lib.converting
+		return err
+	}
 	done := make(chan error, 1)
 	// It ends when libvirt's call does. The process may end before: libvirt goes on
 	// alone, and the next attempt waits for that.
@@ -85,21 +92,29 @@ func (s *Service) convert(ctx context.Context, c conversion, progress Progress) 
 
 // convertOn does a conversion, in pools for this alone: while libvirt makes a
 // volume out of another one, it reads neither's pool anew, and would not see what
-// becomes of uploads meanwhile.
+// others make and remove there meanwhile.
 func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conversion) error {
-	target, err := s.openWork(ctx, conn, c.host, imagesRole)
+	target, err := s.openWork(ctx, conn, c.host, c.role)
 	if err != nil {
 		return err
 	}
 	defer closeWork(target)
 	source := target
-	if c.role != imagesRole {
-		if source, err = s.openWork(ctx, conn, c.host, c.role); err != nil {
-			return err
+	role, err := s.roleOf(c.host, c.from)
+	if err == nil && role != "" && role != c.role {
+		if source, err = s.openWork(ctx, conn, c.host, role); err == nil {
+			defer closeWork(source)
 		}
-		defer closeWork(source)
 	}
-	from, err := source.LookupStorageVolByName(c.from)
+	if err != nil {
+		return err
+	}
+	var from *libvirt.StorageVol
+	if role != "" {
+		from, err = source.LookupStorageVolByName(path.Base(c.from))
+	} else {
+		from, err = conn.LookupStorageVolByPath(c.from) // in a pool of others, which we never read anew
+	}
 	if err != nil {
 		return err
 	}
@@ -118,8 +133,10 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 		Type: "file", Name: c.to, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
 		Target: &libvirtxml.StorageVolumeTarget{
 			Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1",
-			Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: imageMode},
 		},
+	}
+	if c.role == imagesRole {
+		def.Target.Permissions = &libvirtxml.StorageVolumeTargetPermissions{Mode: imageMode}
 	}
 	text, err := def.Marshal()
 	if err != nil {
@@ -130,7 +147,7 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 	}
 	vol, err := target.StorageVolCreateXMLFrom(text, from, 0)
 	if err != nil {
-		return volumeFault(target, s.poolNames()[imagesRole], fmt.Errorf("convert %s to %s: %w", c.from, c.to, err))
+		return volumeFault(target, s.poolNames()[c.role], fmt.Errorf("convert %s to %s: %w", c.from, c.to, err))
 	}
 	defer func() { _ = vol.Free() }()
 	if ctx.Err() != nil { // nobody waits for it
@@ -139,6 +156,20 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 		}
 	}
 	return ctx.Err()
+}
+
+// roleOf tells which of our pools for disks a file is in; none is empty.
+func (s *Service) roleOf(host, file string) (string, error) {
+	for _, role := range []string{imagesRole, nodesRole} {
+		p, err := s.pool(host, role)
+		if err != nil {
+			return "", err
+		}
+		if path.Dir(file) == path.Clean(p.path) {
+			return role, nil
+		}
+	}
+	return "", nil
 }
 
 // workName names the pool in which libvirt makes volumes beside one of ours.
@@ -187,7 +218,7 @@ func closeWork(p *libvirt.StoragePool) {
 // convertedBytes is how much there is of a conversion's new volume.
 func (s *Service) convertedBytes(ctx context.Context, c conversion) (bytes int64, err error) {
 	err = s.o.Hosts.Do(ctx, c.host, func(conn *libvirt.Connect) error {
-		work, err := conn.LookupStoragePoolByName(s.workName(imagesRole))
+		work, err := conn.LookupStoragePoolByName(s.workName(c.role))
 		if err != nil {
 			return err
 		}

@@ -149,13 +149,7 @@ func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress 
 	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
 		return err
 	}
-	err := s.withPool(ctx, w.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, img.FileBytes)
-	})
-	if err != nil {
-		return err
-	}
-	c := conversion{host: w.Host, role: imagesRole, from: w.Old, format: QCOW2, to: w.Volume, dataBytes: img.FileBytes}
+	c := conversion{host: w.Host, from: img.Path, format: QCOW2, role: imagesRole, to: w.Volume, dataBytes: img.FileBytes}
 	if err := s.convert(ctx, c, progress); err != nil {
 		return err
 	}
@@ -271,14 +265,9 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record the image %s: %w", w.ID, err)
 	}
-	err = s.withPool(ctx, w.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, data)
-	})
+	err = s.refresh(ctx, w.Host, false) // shows it
 	if err == nil {
-		err = s.refresh(ctx, w.Host, false) // shows it
-	}
-	if err == nil {
-		err = s.convert(ctx, conversion{host: w.Host, role: nodesRole, from: from.Name, format: QCOW2, to: w.Volume, dataBytes: data}, progress)
+		err = s.convert(ctx, conversion{host: w.Host, from: from.Path, format: QCOW2, role: imagesRole, to: w.Volume, dataBytes: data}, progress)
 	}
 	if err != nil {
 		return err

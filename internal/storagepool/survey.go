@@ -62,7 +62,8 @@ func (s *Service) known(ctx context.Context, host string) (Survey, error) {
 			}
 			for i := range pools {
 				name, nameErr := pools[i].GetName()
-				if err == nil && nameErr == nil {
+				// What is in the pools for conversions is in ours.
+				if err == nil && nameErr == nil && name != s.workName(imagesRole) && name != s.workName(nodesRole) {
 					list, listErr := volumes(&pools[i])
 					if name == ours[imagesRole] || name == ours[nodesRole] {
 						err = listErr // of the others, what can be read counts
