@@ -167,3 +167,59 @@ func (l *lab) fileOf(content []byte) string {
 	}
 	return file
 }
+
+// TestCrashInAnImageJob kills the service in each of the other jobs on images: the
+// next one takes it up, and nothing is left but what the job makes.
+func TestCrashInAnImageJob(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	id := l.uploaded("full.qcow2", l.fullImage(128)).ID
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("source"), "image": id, "resources": request{"ram": 64}}, http.StatusCreated, &n)
+	flat := filepath.Join(t.TempDir(), "flat.raw")
+	l.qemuImg("convert", "-O", "raw", n.OverlayPath, flat)
+	for _, c := range []struct {
+		path string
+		body any
+		step string // in which it is killed; empty for at once
+	}{
+		{"/api/nodes/" + n.ID + "/image", request{"name": "made"}, "converting"},
+		{"/api/images/theirs.qcow2/verify", nil, ""},
+		{"/api/images/theirs.qcow2/resize", request{"virtualSize": 1 << 30}, ""},
+		{"/api/images/theirs.qcow2/compact", nil, "converting"},
+	} {
+		if strings.HasSuffix(c.path, "verify") {
+			l.virsh("vol-clone", "--pool", l.imagesPool(), filepath.Base(l.image(id).Path), "theirs.qcow2")
+			l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
+		}
+		j := l.startJob(c.path, c.body)
+		until(t, promptly, func() string { return fmt.Sprintf("the job is there: %+v", j) }, func() bool {
+			j = l.job(j.ID)
+			return c.step == "" || j.State == "succeeded" || j.Step == c.step && j.Done > 0
+		})
+		if j.State == "succeeded" {
+			t.Errorf("%s was over before the crash", c.path)
+		}
+		l.kill()
+		l.start()
+		l.awaitJob(j.ID, "succeeded")
+		img := l.image(j.Target.ID)
+		if img.State != "ready" {
+			t.Errorf("after %s the image is %+v", c.path, img)
+		}
+		l.qemuImg("compare", "-f", "qcow2", "-F", "raw", img.Path, flat) // zeros behind the end of one count as the same
+		if intents := l.rows("intents"); intents > 0 {
+			t.Errorf("after %s %d intents are left", c.path, intents)
+		}
+	}
+	var volumes []string
+	for _, img := range l.images().CustomImages {
+		volumes = append(volumes, filepath.Base(img.Path))
+	}
+	if len(volumes) != 3 {
+		t.Errorf("the images' volumes are %q", volumes)
+	}
+	l.wantVolumes(l.imagesPool(), volumes...)
+	l.stop()
+}
