@@ -110,7 +110,7 @@ func TestResumableUpload(t *testing.T) {
 	digest := hex.EncodeToString(sum[:])
 
 	a := l.call(http.MethodOptions, "/api/uploads", nil, http.StatusOK, nil)
-	for _, extension := range []string{"creation", "creation-with-upload", "termination", "checksum", "expiration"} {
+	for _, extension := range []string{"creation", "creation-with-upload", "termination", "checksum", "expiration", "concatenation"} {
 		if !strings.Contains(a.header.Get("Tus-Extension"), extension) {
 			t.Errorf("extensions %q lack %s", a.header.Get("Tus-Extension"), extension)
 		}

@@ -36,6 +36,7 @@ func (s *Server) registerUploads() error {
 	store := uploads{s}
 	composer.UseCore(store)
 	composer.UseTerminater(store)
+	composer.UseConcater(store)
 	composer.UseLocker(memorylocker.New())
 	protocol, err := tus.NewHandler(tus.Config{
 		StoreComposer: composer, BasePath: uploadsPath + "/", MaxSize: s.o.Storage.MaxImageBytes(), DisableDownload: true,
@@ -64,6 +65,7 @@ type uploadCall struct {
 	sum     hash.Hash // nil: the client gave no checksum
 	want    []byte
 	expires time.Time // zero: not known
+	joining bool      // it is made of parts, and not all of them are in it yet
 }
 
 type uploadCallKey struct{}
@@ -142,6 +144,9 @@ func (w *uploadAnswer) WriteHeader(status int) {
 		h.Set("Tus-Extension", extensions+",checksum,expiration")
 		h.Set("Tus-Checksum-Algorithm", "sha1,sha256")
 	}
+	if w.call.joining { // what tells, in tus, that it is not complete
+		h.Del("Upload-Offset")
+	}
 	if status < http.StatusBadRequest && !w.call.expires.IsZero() {
 		h.Set("Upload-Expires", w.call.expires.Format(http.TimeFormat))
 	}
@@ -193,8 +198,10 @@ type uploads struct{ s *Server }
 var (
 	_ tus.DataStore           = uploads{}
 	_ tus.TerminaterDataStore = uploads{}
+	_ tus.ConcaterDataStore   = uploads{}
 	_ tus.Upload              = upload{}
 	_ tus.TerminatableUpload  = upload{}
+	_ tus.ConcatableUpload    = upload{}
 )
 
 // upload is one of them.
@@ -232,10 +239,19 @@ func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, 
 		}
 	}
 	var in storagepool.Incoming
-	err := u.s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
-		in, err = u.s.o.Storage.BeginUpload(ctx, up, info.MetaData)
-		return err
-	})
+	var err error
+	if info.IsFinal { // it takes what its parts took, which count no more
+		in, err = u.s.o.Storage.BeginJoined(ctx, up, info.PartialUploads, info.MetaData)
+	} else {
+		begin := u.s.o.Storage.BeginUpload
+		if info.IsPartial {
+			begin = u.s.o.Storage.BeginPart
+		}
+		err = u.s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
+			in, err = begin(ctx, up, info.MetaData)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, u.s.explain(ctx, err)
 	}
@@ -253,6 +269,9 @@ func (u uploads) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
 
 // AsTerminatableUpload returns an upload as one that can be cancelled.
 func (u uploads) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { return up.(upload) }
+
+// AsConcatableUpload returns an upload as one that is made of parts.
+func (u uploads) AsConcatableUpload(up tus.Upload) tus.ConcatableUpload { return up.(upload) }
 
 // uploadInfo returns an upload, or, when it was verified, its image as one: a
 // client whose last answer was lost asks for it again.
@@ -281,10 +300,15 @@ func (u upload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 	if err != nil {
 		return tus.FileInfo{}, u.s.explain(ctx, err)
 	}
-	if !in.Complete {
-		callOf(ctx).expires = in.Expires
+	call := callOf(ctx)
+	if !in.Complete || in.Part {
+		call.expires = in.Expires
 	}
-	return tus.FileInfo{ID: in.ID, Size: in.SizeBytes, Offset: in.OffsetBytes, MetaData: in.Metadata}, nil
+	call.joining = len(in.Parts) > 0 && !in.Complete
+	return tus.FileInfo{
+		ID: in.ID, Size: in.SizeBytes, Offset: in.OffsetBytes, MetaData: in.Metadata,
+		IsPartial: in.Part, IsFinal: len(in.Parts) > 0, PartialUploads: in.Parts,
+	}, nil
 }
 
 // WriteChunk appends what a request brings.
@@ -297,6 +321,10 @@ func (u upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (in
 	n, err := u.s.o.Storage.Append(ctx, u.host, u.id, offset, src, check)
 	return n, u.s.explain(ctx, err)
 }
+
+// ConcatUploads has nothing to do: NewUpload was told of the parts, and a job joins
+// them, for which no request waits.
+func (u upload) ConcatUploads(context.Context, []tus.Upload) error { return nil }
 
 // FinishUpload has the file verified.
 func (u upload) FinishUpload(ctx context.Context) error {
@@ -322,10 +350,12 @@ func (s *Server) describeUploads() {
 	bytes := &huma.RequestBody{Content: map[string]*huma.MediaType{"application/offset+octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
 	for _, o := range []*huma.Operation{{
 		OperationID: "begin-upload", Method: http.MethodPost, Path: uploadsPath, Summary: "Begin a resumable upload (tus 1.0)",
-		Description: "Any tus client serves: extensions creation, creation-with-upload, termination, checksum (sha1, sha256) and expiration. " +
+		Description: "Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. " +
 			"Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: " +
-			"`GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there.",
-		Parameters:  []*huma.Param{version, header("Upload-Length", "Bytes of the file."), header("Upload-Metadata", "Pairs of a key and a value in Base64."), header("Upload-Checksum", "Of the body, if any.")},
+			"`GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. " +
+			"Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. " +
+			"A part counts against the quota, is no image, and expires unless it is joined.",
+		Parameters:  []*huma.Param{version, header("Upload-Length", "Bytes of the file, or of the part."), header("Upload-Concat", "`partial`, or `final;` and the addresses of the parts, with spaces between."), header("Upload-Metadata", "Pairs of a key and a value in Base64."), header("Upload-Checksum", "Of the body, if any.")},
 		RequestBody: bytes, Responses: map[string]*huma.Response{"201": {Description: "Created; Location is the upload's path."}, "default": problem},
 	}, {
 		OperationID: "upload-offset", Method: http.MethodHead, Path: uploadsPath + "/{id}", Summary: "How many bytes of an upload are stored",

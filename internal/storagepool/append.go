@@ -54,7 +54,7 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 	}
 	defer release()
 	switch {
-	case row.Once || row.Complete:
+	case row.Once || row.Complete || row.Parts != "":
 		return 0, fault.New(fault.UploadBusy, "The upload %q takes no more bytes.", id)
 	case row.Offset != offset:
 		return 0, fault.New(fault.UploadMismatch, "The upload stands at byte %d, not at %d. Ask for its offset (HEAD), and go on there.", row.Offset, offset)
@@ -73,7 +73,8 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check func() error) error {
 	r = source{r}
 	var head []byte
-	if row.Volume == "" || row.Offset == int64(len(row.Head)) {
+	empty := row.Volume == "" || row.Offset == int64(len(row.Head))
+	if empty && !row.Part {
 		var err error
 		if head, err = s.takeHead(ctx, row, r, check); err != nil || head == nil {
 			return err
@@ -93,7 +94,7 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 		if row.Once {
 			w.limit = s.o.MaxImageBytes
 		}
-		if head != nil {
+		if empty {
 			// What the database has of the head is not in the volume.
 			r = io.MultiReader(bytes.NewReader(head), r)
 			w.sum = sha256.New()
@@ -253,7 +254,7 @@ func (w *writing) find() error {
 		w.vol, err = w.pool.LookupStorageVolByName(w.row.Volume)
 	}
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		return w.lost()
+		return w.s.lost(w.row.ID)
 	}
 	if err != nil {
 		return err
@@ -261,7 +262,7 @@ func (w *writing) find() error {
 	info, err := w.vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
 	if err == nil {
 		if w.fresh = int64(info.Allocation); w.fresh < w.row.Offset { //nolint:gosec // bytes of a real file
-			err = w.lost()
+			err = w.s.lost(w.row.ID)
 		}
 	}
 	if err == nil {
@@ -275,8 +276,8 @@ func (w *writing) find() error {
 }
 
 // lost tells that what an upload had stored is gone.
-func (w *writing) lost() error {
-	return fault.New(fault.UploadIncomplete, "What was uploaded of %q is not in storage pool %q any more: another program removed it. Cancel this upload and begin a new one.", w.row.ID, w.poolName)
+func (s *Service) lost(id string) error {
+	return fault.New(fault.UploadIncomplete, "What was uploaded of %q is not in storage pool %q any more: another program removed it. Cancel this upload and begin a new one.", id, s.o.ImagesPool)
 }
 
 // piece is a block on its way.

@@ -44,7 +44,10 @@ func (s *Service) convertLater(ctx context.Context, row incoming) error {
 
 // firstVolume names the volume that takes what comes.
 func (u incoming) firstVolume() string {
-	if diskimage.UsedAsIs(u.Format) {
+	switch {
+	case u.Part:
+		return partPrefix + u.ID
+	case diskimage.UsedAsIs(u.Format):
 		return volumeOf(u.ID, u.Format)
 	}
 	return sourcePrefix + u.ID
@@ -53,7 +56,7 @@ func (u incoming) firstVolume() string {
 // deleteVolumes removes all that an upload has in the pool.
 func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
 	volumes := []string{row.Volume, row.Result}
-	if !diskimage.UsedAsIs(row.Format) {
+	if !row.Part && !diskimage.UsedAsIs(row.Format) {
 		volumes = append(volumes, unpackedPrefix+row.ID, flatPrefix+row.ID)
 	}
 	for _, name := range volumes {
@@ -64,10 +67,14 @@ func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
 			return err
 		}
 	}
+	if row.Parts != "" {
+		return s.dropPartsOf(ctx, row.Host, row.ID)
+	}
 	return nil
 }
 
-// Convert makes an image of a complete upload whose file cannot be used as it is:
+// Convert joins the parts of an upload that comes in parts. Then it makes an image of
+// a complete upload whose file cannot be used as it is:
 // it looks at all of the file's own tables, unpacks it, has libvirt convert it to
 // qcow2, and verifies the result like any image. Only then is the image ready, and
 // what came is removed. Another call goes on after a crash. Uploads that need none
@@ -92,11 +99,16 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 		}
 		return err
 	}
+	defer s.wakeVerifier(row.Host)
 	defer release()
-	if diskimage.UsedAsIs(row.Format) {
-		return nil
+	err = s.join(ctx, &row, progress)
+	if err == nil && diskimage.UsedAsIs(row.Format) {
+		return nil // it is verified as any other
 	}
-	ready, err := s.isReady(ctx, row)
+	var ready bool
+	if err == nil {
+		ready, err = s.isReady(ctx, row)
+	}
 	if err == nil && !ready {
 		err = s.convertUpload(ctx, &row, progress)
 	}
@@ -279,7 +291,7 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 			return s.fill(ctx, row.Host, volume, &counting{r: v.Reader(read), total: v.VirtualBytes, progress: progress})
 		}
 		size -= diskimage.VHDFooterBytes // FixedVHD has found it
-		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
+		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
 			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
 		})
 	})
@@ -300,7 +312,7 @@ func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) 
 		if err != nil {
 			return err
 		}
-		return readAll(ctx, conn, vol, size, func(r io.Reader) error {
+		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
 			volume, format, err = s.unpackFrom(ctx, row, in)
 			if in.err != nil { // the packing's reader may say that the file is damaged
@@ -381,14 +393,14 @@ func (f *failing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readAll gives f the first size bytes of a volume as a stream.
-func readAll(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol, size int64, f func(io.Reader) error) error {
+// readAll gives f size bytes of a volume, from an offset on, as a stream.
+func readAll(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol, offset, size int64, f func(io.Reader) error) error {
 	stream, err := conn.NewStream(0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Free() }()
-	if err := vol.Download(stream, 0, uint64(size), 0); err != nil { //nolint:gosec // not negative
+	if err := vol.Download(stream, uint64(offset), uint64(size), 0); err != nil { //nolint:gosec // neither is negative
 		return err
 	}
 	if err := f(untilDone{ctx, streamReader{stream}}); err != nil {

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"libvirt.org/go/libvirt"
 
@@ -33,6 +35,10 @@ type Incoming struct {
 	Metadata map[string]string
 	// Complete uploads take no more bytes.
 	Complete bool
+	// Part tells that it is a part of a file, and no image.
+	Part bool
+	// Parts are the ids of those that it is made of, in their order.
+	Parts []string
 	// Expires is when it is given up unless more bytes come.
 	Expires time.Time
 }
@@ -61,6 +67,11 @@ type incoming struct {
 	Result string `gorm:"type:varchar(255);not null;default:''"`
 	// Pulled is set where a job fetches the file: the same job converts it.
 	Pulled bool `gorm:"not null;default:false"`
+	// Part is set where it becomes no image itself, and JoinedTo is the upload that
+	// it is joined to, if any. Parts of that one names them, with spaces between.
+	Part     bool   `gorm:"not null;default:false"`
+	JoinedTo string `gorm:"type:varchar(255);not null;default:''"`
+	Parts    string `gorm:"type:text;not null;default:''"`
 }
 
 func (incoming) TableName() string { return "uploads" }
@@ -105,11 +116,26 @@ func uploadMigrations() []*gormigrate.Migration {
 			}
 			return nil
 		},
+	}, {
+		ID: "2026112503_parts",
+		Migrate: func(tx *gorm.DB) error {
+			type uploads struct {
+				Part     bool   `gorm:"not null;default:false"`
+				JoinedTo string `gorm:"type:varchar(255);not null;default:''"`
+				Parts    string `gorm:"type:text;not null;default:''"`
+			}
+			for _, column := range []string{"Part", "JoinedTo", "Parts"} {
+				if err := tx.Migrator().AddColumn(&uploads{}, column); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	}}
 }
 
 func (u incoming) incoming() (Incoming, error) {
-	in := Incoming{ID: u.ID, Host: u.Host, Owner: u.Owner, SizeBytes: u.Size, OffsetBytes: u.Offset, Complete: u.Complete, Expires: u.Expires.UTC()}
+	in := Incoming{ID: u.ID, Host: u.Host, Owner: u.Owner, SizeBytes: u.Size, OffsetBytes: u.Offset, Complete: u.Complete, Expires: u.Expires.UTC(), Part: u.Part, Parts: strings.Fields(u.Parts)}
 	if err := json.Unmarshal([]byte(u.Metadata), &in.Metadata); err != nil {
 		return Incoming{}, fmt.Errorf("read the metadata of upload %s: %w", u.ID, err)
 	}
@@ -143,7 +169,7 @@ func (s *Service) BeginUpload(ctx context.Context, u Upload, metadata map[string
 	return row.incoming()
 }
 
-// admit records an upload and its image, when there is room for it. The room
+// admit records an upload and its image, if it is to be one, when there is room for it. The room
 // that other uploads were promised is taken.
 func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]string, once bool) (incoming, error) {
 	h, err := s.o.Hosts.Host(u.Host)
@@ -160,7 +186,13 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	rec := s.newRecord(h.Name(), u)
 	row := incoming{
 		ID: rec.ID, Host: rec.Host, Owner: u.Owner, Size: u.SizeBytes, SHA256: u.SHA256, Metadata: string(text), Once: once,
-		Expires: time.Now().Add(uploadExpiry), Pulled: u.pulled,
+		Expires: time.Now().Add(uploadExpiry), Pulled: u.pulled, Part: u.part,
+	}
+	if u.part {
+		row.ID = uuid.NewString()
+	}
+	for _, part := range u.parts {
+		row.Parts = strings.TrimSpace(row.Parts + " " + part.ID)
 	}
 	if once {
 		row.Holder = s.o.Intents.Holder()
@@ -177,6 +209,9 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 		s.mark(row.key()) // before others see it: they undo what nobody works on
 	}
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if row.Part {
+			return tx.Create(&row).Error
+		}
 		if err := tx.Where("state IN ?", []ImageState{missing, Rejected}).Delete(&record{Host: rec.Host, ID: rec.ID}).Error; err != nil {
 			return fmt.Errorf("replace the record of an image that is gone: %w", err)
 		}
@@ -184,7 +219,10 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 		if err := tx.Create(&rec).Error; err != nil {
 			return fmt.Errorf("record the image: %w", err)
 		}
-		return tx.Create(&row).Error
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		return claim(tx, row, u.parts)
 	})
 	if err != nil && once {
 		s.unmark(row.key())
@@ -195,19 +233,20 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	return row, err
 }
 
-// UploadsOf returns the uploads of an owner that are under way, to all hosts.
+// UploadsOf returns the uploads of an owner that are under way, to all hosts. Parts
+// that are being joined are not among them: what they are joined to is.
 func (s *Service) UploadsOf(ctx context.Context, owner string) ([]Incoming, error) {
 	return readUploads(s.o.DB.WithContext(ctx).Where("owner = ?", owner))
 }
 
-// Uploads returns everybody's uploads that are under way, to all hosts.
+// Uploads is UploadsOf for everybody.
 func (s *Service) Uploads(ctx context.Context) ([]Incoming, error) {
 	return readUploads(s.o.DB.WithContext(ctx))
 }
 
 func readUploads(chosen *gorm.DB) ([]Incoming, error) {
 	var rows []incoming
-	if err := chosen.Find(&rows).Error; err != nil {
+	if err := chosen.Where("joined_to = ''").Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list the uploads: %w", err)
 	}
 	list := make([]Incoming, 0, len(rows))
@@ -263,13 +302,20 @@ func (s *Service) upload(ctx context.Context, host, id string) (incoming, error)
 }
 
 // CancelUpload gives an upload up and removes what came of it. It answers
-// fault.NotFound, and fault.UploadBusy while bytes come in.
+// fault.NotFound, and fault.UploadBusy while bytes come in or it is being joined.
 func (s *Service) CancelUpload(ctx context.Context, host, id string) error {
 	row, release, err := s.hold(ctx, host, id)
 	if err != nil {
 		return err
 	}
 	defer release()
+	// Again: another process may have joined it before it was held.
+	if row, err = s.upload(ctx, row.Host, id); err != nil {
+		return err
+	}
+	if row.JoinedTo != "" {
+		return partTaken(row)
+	}
 	return s.discard(ctx, row)
 }
 
@@ -365,10 +411,11 @@ func (s *Service) discard(ctx context.Context, row incoming) error {
 
 // recoverUploads gives up the uploads that nobody can go on with: those that a
 // crash of the service cut off in their one request, whatever had come by then,
-// and those that expired.
+// and those that expired. Parts that are needed no more go, too.
 func (s *Service) recoverUploads(ctx context.Context, host string) error {
 	var rows []incoming
-	if err := s.o.DB.WithContext(ctx).Where("host = ? AND (once OR NOT complete AND expires < ?)", host, time.Now()).Find(&rows).Error; err != nil {
+	over := "host = ? AND (once OR joined_to = '' AND (part OR NOT complete) AND expires < ?)"
+	if err := s.o.DB.WithContext(ctx).Where(over, host, time.Now()).Find(&rows).Error; err != nil {
 		return fmt.Errorf("list the uploads: %w", err)
 	}
 	for _, row := range rows {
@@ -381,5 +428,5 @@ func (s *Service) recoverUploads(ctx context.Context, host string) error {
 			return err
 		}
 	}
-	return nil
+	return s.recoverParts(ctx, host)
 }

@@ -33,7 +33,9 @@ type Upload struct {
 	// may be nil.
 	Recorded func()
 
-	pulled bool // it is sent by a job of our own; see Pull
+	pulled bool       // it is sent by a job of our own; see Pull
+	part   bool       // see BeginPart
+	parts  []incoming // see BeginJoined
 }
 
 // Receive streams an image from r, to its end, into a volume of the images pool.

@@ -141,7 +141,7 @@ func (s *Service) verifyUploads(ctx context.Context, host string) {
 
 func (s *Service) verifyCompleted(ctx context.Context, host string) error {
 	var ids []string
-	err := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("host = ? AND NOT once AND stored = size", host).Order("expires, id").Pluck("id", &ids).Error
+	err := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("host = ? AND NOT once AND NOT part AND (stored = size OR parts <> '')", host).Order("expires, id").Pluck("id", &ids).Error
 	if err != nil {
 		return fmt.Errorf("list the complete uploads: %w", err)
 	}
@@ -166,10 +166,11 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 		return err
 	}
 	defer func() { release() }()
-	if !row.Complete { // the service was killed behind the last byte
+	toJoin := row.Parts != "" && !row.Complete
+	if !row.Complete && !toJoin { // the service was killed behind the last byte
 		err = s.complete(ctx, &row)
 	}
-	if err == nil && !diskimage.UsedAsIs(row.Format) {
+	if err == nil && (toJoin || !diskimage.UsedAsIs(row.Format)) {
 		release()
 		release = func() {}
 		return s.convertLater(ctx, row)

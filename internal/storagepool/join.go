@@ -1,0 +1,232 @@
+package storagepool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// A file may come in parts, side by side: each is an upload of its own, which is no
+// image, and nothing looks into its volume. When all are there, they are joined:
+// appended one after another to an upload that becomes an image like any other.
+
+// partPrefix begins the names of the volumes of parts.
+const partPrefix = ".part-"
+
+// maxParts bounds of how many parts a file may be.
+const maxParts = 100
+
+// BeginPart is BeginUpload for a part of a file: see BeginJoined. It expires unless
+// it is joined.
+func (s *Service) BeginPart(ctx context.Context, u Upload, metadata map[string]string) (Incoming, error) {
+	u.part = true
+	return s.BeginUpload(ctx, u, metadata)
+}
+
+// BeginJoined records an image that is made of complete parts of u.Owner's, in their
+// order. Only the first bytes are looked at here: a file that is not safe is refused,
+// and its parts go. The rest is the work of the job that ConvertBy has started, which
+// removes the parts. Who asks again while it works is told of the same upload.
+//
+// Errors: those of BeginUpload, and fault.NotFound (a part is not there, or is
+// another's), UploadIncomplete, UploadBusy (a part is joined to another image, or
+// worked on), ImageUnsafe.
+func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, metadata map[string]string) (Incoming, error) {
+	if len(parts) > maxParts {
+		return Incoming{}, fault.New(fault.Invalid, "A file may come in %d parts at most, not in %d.", maxParts, len(parts))
+	}
+	var held []func()
+	defer func() {
+		for _, release := range held {
+			release()
+		}
+	}()
+	u.SizeBytes = 0
+	for i, id := range parts {
+		if slices.Contains(parts[:i], id) {
+			return Incoming{}, fault.New(fault.Invalid, "The part %q is named twice.", id)
+		}
+		row, release, err := s.hold(ctx, "", id)
+		if err != nil {
+			return Incoming{}, err
+		}
+		held = append(held, release)
+		if !row.Part || row.Owner != u.Owner {
+			return Incoming{}, fault.New(fault.NotFound, "There is no part %q of yours.", id)
+		}
+		if row.JoinedTo != "" {
+			return s.joinedAlready(ctx, row, parts)
+		}
+		if u.Host == "" {
+			u.Host = row.Host
+		}
+		if row.Host != u.Host {
+			return Incoming{}, fault.New(fault.Invalid, "The part %q is on host %q, not on host %q. All parts have to be on the image's host.", id, row.Host, u.Host)
+		}
+		if !row.Complete { // the service was killed behind the last byte, if that has come
+			if err := s.complete(ctx, &row); err != nil {
+				return Incoming{}, err
+			}
+		}
+		u.parts = append(u.parts, row)
+		u.SizeBytes += row.Size
+	}
+	head, err := s.headOf(ctx, u.parts)
+	if err != nil {
+		return Incoming{}, err
+	}
+	if _, err := diskimage.RecogniseIncoming(head); err != nil {
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return Incoming{}, errors.Join(err, s.dropParts(ctx, u.parts))
+	}
+	in, err := s.BeginUpload(ctx, u, metadata)
+	if err == nil {
+		s.wakeVerifier(in.Host)
+	}
+	return in, err
+}
+
+// joinedAlready returns the upload that a part is joined to, when it is made of the
+// same parts.
+func (s *Service) joinedAlready(ctx context.Context, part incoming, parts []string) (Incoming, error) {
+	row, err := s.upload(ctx, part.Host, part.JoinedTo)
+	if err != nil {
+		return Incoming{}, err
+	}
+	if row.Parts != strings.Join(parts, " ") {
+		return Incoming{}, partTaken(part)
+	}
+	return row.incoming()
+}
+
+func partTaken(part incoming) error {
+	return fault.New(fault.UploadBusy, "The part %q is being joined to the image %q.", part.ID, part.JoinedTo)
+}
+
+// claim notes to which upload its parts are joined: nobody else can have them then.
+func claim(tx *gorm.DB, row incoming, parts []incoming) error {
+	for _, part := range parts {
+		taken := tx.Model(&incoming{}).Where("host = ? AND id = ? AND joined_to = ''", part.Host, part.ID).Update("joined_to", row.ID)
+		if taken.Error != nil {
+			return fmt.Errorf("claim the part %s: %w", part.ID, taken.Error)
+		}
+		if taken.RowsAffected != 1 {
+			return uploadBusy(part.ID)
+		}
+	}
+	return nil
+}
+
+// headOf reads the first bytes of what the parts will be.
+func (s *Service) headOf(ctx context.Context, parts []incoming) (head []byte, err error) {
+	for _, part := range parts {
+		need := min(part.Size, int64(diskimage.HeaderBytes-len(head)))
+		if need == 0 {
+			break
+		}
+		err := s.withVolume(ctx, part.Host, imagesRole, part.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+			more, err := readPart(conn, vol, 0, need)
+			if err == nil && int64(len(more)) != need {
+				err = s.lost(part.ID)
+			}
+			head = append(head, more...)
+			return err
+		})
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			err = s.lost(part.ID)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the part %s: %w", part.ID, err)
+		}
+	}
+	return head, nil
+}
+
+// join appends the parts of an upload that the caller holds, from where it stands,
+// completes it, and removes them. It does nothing for uploads that have no parts, or
+// had.
+func (s *Service) join(ctx context.Context, row *incoming, progress Progress) error {
+	if row.Parts == "" || row.Complete {
+		return nil
+	}
+	progress.Begin("joining")
+	end := int64(0)
+	for _, id := range strings.Fields(row.Parts) {
+		part, err := s.upload(ctx, row.Host, id)
+		if err != nil {
+			return err
+		}
+		start := end
+		if end += part.Size; row.Offset >= end {
+			continue // an attempt before this one came so far
+		}
+		err = s.withVolume(ctx, part.Host, imagesRole, part.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+			return readAll(ctx, conn, vol, row.Offset-start, end-row.Offset, func(r io.Reader) error {
+				in := &failing{r: &counting{r: r, done: row.Offset, total: row.Size, progress: progress}}
+				err := s.take(ctx, row, in, nil)
+				if in.err != nil { // else it would be told as the client's
+					return in.err
+				}
+				return err
+			})
+		})
+		if err == nil && row.Offset != end || errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			err = s.lost(id)
+		}
+		if err != nil {
+			return fmt.Errorf("join the part %s: %w", id, err)
+		}
+	}
+	if err := s.complete(ctx, row); err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, row.Host, false); err != nil { // shows it as verifying
+		return err
+	}
+	return s.dropPartsOf(ctx, row.Host, row.ID)
+}
+
+// dropPartsOf removes the parts that are joined to an upload.
+func (s *Service) dropPartsOf(ctx context.Context, host, id string) error {
+	var parts []incoming
+	if err := s.o.DB.WithContext(ctx).Where("host = ? AND joined_to = ?", host, id).Find(&parts).Error; err != nil {
+		return fmt.Errorf("list the parts of %s: %w", id, err)
+	}
+	return s.dropParts(ctx, parts)
+}
+
+// dropParts removes parts, volume first: what is on record is removed after a crash.
+func (s *Service) dropParts(ctx context.Context, parts []incoming) error {
+	for _, part := range parts {
+		if err := s.deleteVolumes(ctx, part); err != nil {
+			return err
+		}
+		if err := s.o.DB.WithContext(ctx).Delete(&part).Error; err != nil {
+			return fmt.Errorf("forget the part %s: %w", part.ID, err)
+		}
+	}
+	return nil
+}
+
+// recoverParts removes the parts of images that need them no more, which a crash
+// left.
+func (s *Service) recoverParts(ctx context.Context, host string) error {
+	var parts []incoming
+	err := s.o.DB.WithContext(ctx).Where("host = ? AND joined_to <> ''", host).
+		Where("NOT EXISTS (SELECT 1 FROM uploads AS whole WHERE whole.host = uploads.host AND whole.id = uploads.joined_to AND NOT whole.complete)").
+		Find(&parts).Error
+	if err != nil {
+		return fmt.Errorf("list the parts that are left: %w", err)
+	}
+	return s.dropParts(ctx, parts)
+}
