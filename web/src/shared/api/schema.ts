@@ -1651,7 +1651,7 @@ export interface paths {
         put?: never;
         /**
          * Begin a resumable upload (tus 1.0)
-         * @description Any tus client serves: extensions creation, creation-with-upload, termination, checksum (sha1, sha256) and expiration. Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there.
+         * @description Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. A part counts against the quota, is no image, and expires unless it is joined.
          */
         post: operations["begin-upload"];
         delete?: never;
@@ -6912,8 +6912,10 @@ export interface operations {
             header?: {
                 /** @description 1.0.0 */
                 "Tus-Resumable"?: string;
-                /** @description Bytes of the file. */
+                /** @description Bytes of the file, or of the part. */
                 "Upload-Length"?: string;
+                /** @description `partial`, or `final;` and the addresses of the parts, with spaces between. */
+                "Upload-Concat"?: string;
                 /** @description Pairs of a key and a value in Base64. */
                 "Upload-Metadata"?: string;
                 /** @description Of the body, if any. */
