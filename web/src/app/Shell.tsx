@@ -21,6 +21,7 @@ import { Later } from "../shared/ui/Later";
 import { HelpMenu } from "./HelpMenu";
 import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
+import { PlacesMenu } from "./PlacesMenu";
 import { ThemeMenu } from "./ThemeMenu";
 import { mayAdminister } from "./admin/places";
 import { WorkButton } from "./work/WorkButton";
@@ -40,7 +41,10 @@ const places = [
 export function Shell() {
   const { pathname } = useLocation();
   const role = useSession().data?.user.role ?? "";
-  const shown = [...places, ...(mayAdminister(role) ? [{ to: paths.admin, text: "Admin" }] : [])];
+  const shown = [...places, ...(mayAdminister(role) ? [{ to: paths.admin, text: "Admin" }] : [])].map((place) => ({
+    ...place,
+    isCurrent: pathname === place.to || (place.to !== paths.home && pathname.startsWith(`${place.to}/`)),
+  }));
   const [showsWork, setShowsWork] = useState(false);
   return (
     <Page
@@ -58,6 +62,7 @@ export function Shell() {
       masthead={
         <Masthead display={{ default: "inline" }} className="sl-masthead">
           <MastheadMain>
+            <PlacesMenu places={shown} />
             <MastheadBrand>
               <MastheadLogo
                 component={(props: object) => <Link {...props} to={paths.home} aria-label="SandboxLabs, to the dashboard" />}
@@ -71,8 +76,8 @@ export function Shell() {
             <div className="sl-masthead__content">
               <Nav variant="horizontal" aria-label="Places">
                 <NavList>
-                  {shown.map(({ to, text }) => (
-                    <NavItem key={to} itemId={to} isActive={pathname === to || (to !== paths.home && pathname.startsWith(`${to}/`))}>
+                  {shown.map(({ to, text, isCurrent }) => (
+                    <NavItem key={to} itemId={to} isActive={isCurrent}>
                       <Link to={to}>{text}</Link>
                     </NavItem>
                   ))}

@@ -1,5 +1,6 @@
 import { EmptyState, EmptyStateBody, PageSection } from "@patternfly/react-core";
 import LockIcon from "@patternfly/react-icons/dist/esm/icons/lock-icon";
+import { useEffect, useRef } from "react";
 import { NavLink, Outlet, useLocation } from "react-router";
 
 import { useSession } from "../../features/session/api/session";
@@ -10,12 +11,18 @@ import { adminPlaces, mayAdminister, placeOf } from "./places";
 /** What surrounds the pages of administration: the way to each of them, for those who may see it. */
 export function AdminLayout() {
   const role = useSession().data?.user.role ?? "";
-  const place = placeOf(useLocation().pathname);
+  const { pathname } = useLocation();
+  const place = placeOf(pathname);
+  const tabs = useRef<HTMLElement>(null);
+  // On a phone the tabs are wider than the screen.
+  useEffect(() => {
+    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [pathname, role]);
   const isAllowed = mayAdminister(role) && (role === "admin" || place?.forInstructors === true);
   return (
     <>
       {mayAdminister(role) && (
-        <nav className="sl-tabs sl-admin-tabs" aria-label="Administration">
+        <nav ref={tabs} className="sl-tabs sl-admin-tabs" aria-label="Administration">
           {adminPlaces
             .filter(({ forInstructors }) => forInstructors || role === "admin")
             .map(({ to, text }) => (

@@ -106,9 +106,11 @@ function FilterForm({ filter, onApply }: { filter: AuditFilter; onApply: (filter
         <Button type="submit" variant="secondary" icon={<SearchIcon />}>
           Search
         </Button>
-        <Button variant="link" isDisabled={isEmpty} onClick={() => onApply({ user: "", action: "", target: "", from: "", to: "" })}>
-          Clear
-        </Button>
+        {!isEmpty && (
+          <Button variant="link" onClick={() => onApply({ user: "", action: "", target: "", from: "", to: "" })}>
+            Clear
+          </Button>
+        )}
       </div>
     </Form>
   );

@@ -10,17 +10,19 @@ interface HostCapacityProps {
   host: Host;
   /** All nodes that are known, of which those on the host count. */
   nodes: readonly Node[];
+  /** Whether the name is told above already. */
+  isNamed?: boolean;
 }
 
 /** How much of a host is given away, as bars: CPUs and RAM to the nodes that are on, the disk to what its pools hold. */
-export function HostCapacity({ host, nodes }: HostCapacityProps) {
+export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps) {
   const { cpus, ramBytes, nodes: on } = committedTo(host.name, nodes);
   const forecast = forecastOf(host.pools);
   const saving = savingOf(host.pools);
   return (
     <div className="sl-capacity" data-host={host.name}>
       <div className="sl-capacity__host">
-        <b>{host.name}</b>
+        {!isNamed && <b>{host.name}</b>}
         <span className="sl-subtle">
           {host.state === "connected"
             ? [

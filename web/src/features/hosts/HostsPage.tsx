@@ -126,7 +126,7 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
           <Title headingLevel="h3" size="md">
             Given to nodes
           </Title>
-          <HostCapacity host={host} nodes={nodes} />
+          <HostCapacity host={host} nodes={nodes} isNamed />
         </section>
         <section aria-label="Storage pools" className="sl-host__wide">
           <Title headingLevel="h3" size="md">

@@ -1,4 +1,4 @@
-import { Breadcrumb, BreadcrumbItem, Button, DropdownItem, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Flex, Label, Modal, ModalBody, ModalHeader, PageSection, Skeleton } from "@patternfly/react-core";
+import { Button, DropdownItem, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Flex, Label, Modal, ModalBody, ModalHeader, PageSection, Skeleton } from "@patternfly/react-core";
 import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon";
 import PlayIcon from "@patternfly/react-icons/dist/esm/icons/play-icon";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
@@ -165,6 +165,12 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
     <>
       <PageHeader
         title={lab.name}
+        description={
+          <>
+            <Link to={paths.labs}>Labs</Link>
+            {lab.owner && ` · by ${lab.owner}`}
+          </>
+        }
         status={
           <Label variant="outline" data-lab-running={running.length}>
             {running.length} of {nodes.length} on
@@ -206,12 +212,6 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
               )}
             </Menu>
           </Flex>
-        }
-        below={
-          <Breadcrumb>
-            <BreadcrumbItem render={({ className }) => <Link className={className} to={paths.labs}>Labs</Link>} />
-            <BreadcrumbItem isActive>{lab.owner ? `by ${lab.owner}` : lab.name}</BreadcrumbItem>
-          </Breadcrumb>
         }
       />
       <PageSection isFilled aria-label={`Lab ${lab.name}`}>

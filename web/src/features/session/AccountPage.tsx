@@ -34,7 +34,7 @@ export default function AccountPage() {
   const { name, role } = user;
   return (
     <>
-      <PageHeader title="Account" description={role === "" ? name : `${name}, ${role}`} />
+      <PageHeader title="Account" description={role === "" ? name : `Signed in as ${name}, with the role ${role}`} />
       <PageSection isFilled aria-label="Account">
         <Tokens seesAll={role === "admin"} />
         <SSHKeys keys={sshKeys} />

@@ -14,8 +14,8 @@ test.each([
   ["nodes", "3", ""],
   ["disk", "1.5", ""],
   ["nodes", "1.5", "Use a whole number."],
-  ["nodes", "-1", "Use a number, or leave it empty for no bound."],
-  ["ram", "much", "Use a number, or leave it empty for no bound."],
+  ["nodes", "-1", "Use a number, or leave it empty for no limit."],
+  ["ram", "much", "Use a number, or leave it empty for no limit."],
 ] as const)("boundProblem(%s, %s)", (name, text, problem) => {
   expect(boundProblem(name, text)).toBe(problem);
 });

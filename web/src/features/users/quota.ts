@@ -46,7 +46,7 @@ export function boundProblem(name: Bound, text: string): string {
   }
   const value = Number(text);
   if (!(value >= 0 && Number.isFinite(value))) {
-    return "Use a number, or leave it empty for no bound.";
+    return "Use a number, or leave it empty for no limit.";
   }
   return bounds[name].factor === 1 && !Number.isInteger(value) ? "Use a whole number." : "";
 }

@@ -8,12 +8,15 @@ interface MenuProps {
   /** Text on the button; without it the button is the icon alone. */
   text?: ReactNode;
   variant?: NonNullable<MenuToggleProps["variant"]>;
+  className?: string;
+  /** The edge of the button that the menu is flush with. */
+  position?: "left" | "right";
   /** DropdownItems. */
   children: ReactNode;
 }
 
-/** A button that opens a menu below its right edge. */
-export function Menu({ label, icon, text, variant = "plain", children }: MenuProps) {
+/** A button that opens a menu below it. */
+export function Menu({ label, icon, text, variant = "plain", className, position = "right", children }: MenuProps) {
   const [isOpen, setOpen] = useState(false);
   return (
     <Dropdown
@@ -22,13 +25,14 @@ export function Menu({ label, icon, text, variant = "plain", children }: MenuPro
       onSelect={() => setOpen(false)}
       shouldFocusToggleOnSelect
       shouldFocusFirstItemOnOpen
-      popperProps={{ position: "right" }}
+      popperProps={{ position }}
       toggle={(ref) => (
         <MenuToggle
           ref={ref}
           variant={variant}
           icon={icon}
           isExpanded={isOpen}
+          {...(className === undefined ? {} : { className })}
           aria-label={label}
           onClick={() => setOpen(!isOpen)}
         >

@@ -9,9 +9,11 @@ import {
   type NodeChange,
   type Node as FlowNode,
   ReactFlow,
+  useReactFlow,
+  useStore,
 } from "@xyflow/react";
 import "@xyflow/react/dist/base.css";
-import { useMemo } from "react";
+import { useEffect, useMemo } from "react";
 
 import type { Lab, Node } from "../../../shared/api/types";
 import { type Link, type Position, networkSize, nodeSize } from "../layout";
@@ -47,6 +49,8 @@ const labels = {
   "edge.a11yDescription.default": "Press Enter to choose the link, and Delete to remove it.",
   "controls.ariaLabel": "Zoom",
 };
+
+const fit = { padding: 0.1, maxZoom: 1.25 };
 
 /** The lab as a picture: drag to move, draw from a node's dot to another to connect them. */
 export default function LabCanvas(props: LabCanvasProps) {
@@ -143,7 +147,7 @@ export default function LabCanvas(props: LabCanvasProps) {
           return Promise.resolve(false);
         }}
         fitView
-        fitViewOptions={{ padding: 0.15, maxZoom: 1 }}
+        fitViewOptions={fit}
         minZoom={0.2}
         maxZoom={2}
         snapToGrid
@@ -153,8 +157,17 @@ export default function LabCanvas(props: LabCanvasProps) {
         aria-label={`Canvas of ${lab.name}`}
       >
         <Background gap={24} size={1.5} />
-        <Controls showInteractive={false} />
+        <Controls showInteractive={false} fitViewOptions={fit} />
+        <Refit />
       </ReactFlow>
     </div>
   );
+}
+
+/** Shows all of the lab again when the canvas has another width: on a phone that is turned, in a window that is resized. */
+function Refit() {
+  const { fitView } = useReactFlow();
+  const width = useStore((state) => state.width);
+  useEffect(() => void fitView(fit), [fitView, width]);
+  return null;
 }

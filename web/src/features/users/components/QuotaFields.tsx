@@ -23,7 +23,7 @@ export function QuotaFields({ draft, onChange }: QuotaFieldsProps) {
                 <TextInput
                   id={`${id}-${name}`}
                   inputMode={factor === 1 ? "numeric" : "decimal"}
-                  placeholder="no bound"
+                  placeholder="no limit"
                   value={draft[name]}
                   validated={problem === "" ? "default" : "error"}
                   aria-describedby={`${id}-${name}-help`}
