@@ -76,16 +76,16 @@ test("an image of the catalogue is a click away, with live progress, and can be 
   const entry = page.locator("[data-catalog=pulled]");
   await page.goto("/images/catalog");
   await test.step("it is pulled, and cancelled", async () => {
-    await entry.getByRole("button", { name: "Pull Pulled Linux" }).click();
+    await entry.getByRole("button", { name: "Pull Pulled Linux", exact: true }).click();
     await expect(entry.getByRole("progressbar")).toBeVisible();
     await expect(entry).toContainText(/Downloading, [\d.]+ MiB of [\d.]+ MiB/i);
     await page.reload(); // the job is the service's, not the page's
     await entry.getByRole("button", { name: "Cancel: Pull Pulled Linux" }).click();
-    await expect(entry.getByRole("button", { name: "Pull Pulled Linux" })).toBeVisible({ timeout: 30_000 });
+    await expect(entry.getByRole("button", { name: "Pull Pulled Linux", exact: true })).toBeVisible({ timeout: 30_000 });
   });
   await test.step("it is pulled again, and used", async () => {
     mirror.letGo();
-    await entry.getByRole("button", { name: "Pull Pulled Linux" }).click();
+    await entry.getByRole("button", { name: "Pull Pulled Linux", exact: true }).click();
     await expect(entry.locator("[data-state=ready]")).toBeVisible({ timeout: 60_000 });
     await entry.getByRole("link", { name: "Create node from Pulled Linux" }).click();
     await expect(page).toHaveURL(/\/nodes\/new\?image=pulled/);

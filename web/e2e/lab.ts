@@ -140,11 +140,11 @@ export class Lab {
   }
 
   /** Stops the service alone: nodes go on. */
-  async stopService(): Promise<void> {
+  async stopService(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     const { service } = this;
     if (service?.exitCode === null) {
       const ended = new Promise((resolveEnd) => service.once("exit", resolveEnd));
-      service.kill("SIGTERM");
+      service.kill(signal);
       await ended;
     }
     this.service = undefined;

@@ -35,7 +35,7 @@ export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
     ...(audit.data ?? []).map(lineOf),
   ].sort((a, b) => b.at - a.at);
   return (
-    <section aria-label="Events" className="sl-events">
+    <div className="sl-events">
       {hasAudit && <ViewState what="the audit" query={audit} />}
       {lines.length === 0 && <p className="sl-subtle">Nothing has happened since this page was opened.</p>}
       {lines.length > 0 && (
@@ -76,7 +76,7 @@ export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
       {!hasAudit && (
         <p className="sl-subtle">This is what your browser saw of it. Administrators see who did what, and when.</p>
       )}
-    </section>
+    </div>
   );
 }
 
