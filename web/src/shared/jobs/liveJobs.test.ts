@@ -14,6 +14,10 @@ test("a changed job stays in its place", () => {
     ["1 failed"],
   ]);
 });
+test("a job that has ended does not come to life by news that is late", () => {
+  const ended = applyToJobPages(pages, { type: "job.changed", job: job("1", "cancelled") });
+  expect(applyToJobPages(ended, { type: "job.changed", job: job("1", "cancelling") })).toEqual(ended);
+});
 test("a new job comes first, where it belongs", () => {
   expect(ids(applyToJobPages(pages, { type: "job.changed", job: job("4") }))[0]).toEqual(["4 running", "3 running", "2 running"]);
   expect(applyToJobPages(pages, { type: "job.changed", job: job("4") }, false)).toBe(pages);

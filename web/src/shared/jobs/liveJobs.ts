@@ -19,7 +19,8 @@ export function applyToJobPages<T extends JobPages>(list: T, change: Change, tak
   }
   const { job } = change;
   if (list.pages.some(({ jobs }) => jobs.some(({ id }) => id === job.id))) {
-    const put = (old: Job) => (old.id === job.id ? job : old);
+    // What has ended stays so: the answer to a cancellation may come after the event of the end.
+    const put = (old: Job) => (old.id === job.id && (isOver(job) || !isOver(old)) ? job : old);
     return { ...list, pages: list.pages.map((page) => ({ ...page, jobs: page.jobs.map(put) })) };
   }
   const [first, ...rest] = list.pages;
