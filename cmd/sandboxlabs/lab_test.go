@@ -390,6 +390,7 @@ func (l *lab) remove() {
 		_, _ = l.tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
 	}
 	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
+		_, _ = l.tryVirsh("pool-destroy", pool+"-work") // of a service that was killed
 		if _, err := l.tryVirsh("pool-refresh", pool); err == nil {
 			list, _ := l.tryVirsh("vol-list", pool)
 			for line := range strings.Lines(list) {

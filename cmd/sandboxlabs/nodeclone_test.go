@@ -240,10 +240,22 @@ func TestFullClone(t *testing.T) {
 	if a := l.send(http.MethodPatch, "/api/nodes/"+n.ID, request{"description": "changed"}); a.status != http.StatusConflict && l.job(j.ID).State != "succeeded" {
 		t.Errorf("a change of the source was answered with %d %s", a.status, a.body)
 	}
+	// Others may look at the pool meanwhile. libvirt refuses for moments alone.
+	looked, refused := 0, error(nil)
 	until(t, patience, said("the copy is made"), func() bool {
-		l.virsh("pool-refresh", l.nodesPool()) // which others may do at any time
+		_, err := l.tryVirsh("pool-refresh", l.nodesPool())
+		if exec.CommandContext(t.Context(), "pgrep", "-f", "qemu-img convert.*"+l.nodesPool()).Run() == nil { // it is still being made
+			if err == nil {
+				looked++
+			} else {
+				refused = err
+			}
+		}
 		return l.job(j.ID).State != "running"
 	})
+	if looked == 0 && refused != nil {
+		t.Errorf("during the copy: %v", refused)
+	}
 	l.awaitJob(j.ID, "succeeded")
 	c := l.node(j.Target.ID)
 	if out := l.tool("qemu-img", "info", c.OverlayPath); strings.Contains(out, "backing file") {
