@@ -57,7 +57,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     const conditions = { offline: false, latency: 0, downloadThroughput: -1 };
     await network.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: 4 * 1024 * 1024 });
     await page.getByLabel("Disk images to upload").setInputFiles(file);
-    await expect(page.getByRole("progressbar")).toBeVisible();
+    await expect(page.getByRole("progressbar", { name: "My disk.qcow2" })).toBeVisible();
     await expect(page.getByText(/MiB of .* MiB, .*\/s, \d+ s left/)).toBeVisible();
     await expect(page.getByText("Ready for use")).toBeVisible({ timeout: 60_000 });
     await network.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: -1 });

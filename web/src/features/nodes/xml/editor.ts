@@ -49,7 +49,7 @@ export class XMLEditor {
           // Tab is left to the browser: it leads on, as everywhere on the page.
           keymap.of([...defaultKeymap, ...historyKeymap, ...foldKeymap, ...searchKeymap]),
           EditorView.lineWrapping,
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
           this.readOnly.of(EditorState.readOnly.of(isReadOnly)),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) {
