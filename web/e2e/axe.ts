@@ -11,6 +11,8 @@ const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-cor
  * open hangs at the end of the body, outside of every landmark.
  */
 export async function violations(page: Page, { menu = false } = {}): Promise<string[]> {
+  // A colour that is on its way from one theme to the other is neither's.
+  await page.waitForFunction(() => !document.getAnimations().some((one) => one instanceof CSSTransition));
   // Evaluated, since the page's own policy lets no script in.
   await page.evaluate(axeSource);
   const results = await page.evaluate<AxeResults>(`axe.run({ rules: { region: { enabled: ${!menu} } } })`);

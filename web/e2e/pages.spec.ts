@@ -27,6 +27,13 @@ test("every route is among the places that are walked through", async () => {
   expect(await routesWithoutPlace()).toEqual([]);
 });
 
+/** Has the system prefer a theme, and waits until the page is in it. */
+async function paint(page: Page, colorScheme: "light" | "dark"): Promise<void> {
+  await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+  const isDark = () => page.locator("html").evaluate((html) => html.classList.contains("pf-v6-theme-dark"));
+  await expect.poll(isDark).toBe(colorScheme === "dark");
+}
+
 test.describe("each page", () => {
   // The same node and lab for all of them: emulated hosts take their time.
   test.beforeAll(async ({ lab, playwright }) => {
@@ -61,13 +68,11 @@ test.describe("each page", () => {
       if (name === "sign-in") {
         await page.context().clearCookies();
       }
-      await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+      await page.emulateMedia({ reducedMotion: "reduce" });
       await visit(page, pathOf(things));
-      const isDark = () => page.locator("html").evaluate((html) => html.classList.contains("pf-v6-theme-dark"));
-      expect(await isDark()).toBe(false);
+      await paint(page, "light");
       expect(await violations(page), "light").toEqual([]);
-      await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
-      await expect.poll(isDark).toBe(true);
+      await paint(page, "dark");
       expect(await violations(page), "dark").toEqual([]);
       await page.setViewportSize(phone);
       await visit(page, pathOf(things));
@@ -94,7 +99,7 @@ test("each view of a node is accessible in both themes, and fits a phone", async
       await expect(page.getByRole("region", { name, exact: true }).first()).toBeVisible();
       await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
       for (const colorScheme of ["light", "dark"] as const) {
-        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await paint(page, colorScheme);
         expect(await violations(page), `${name}, ${colorScheme}`).toEqual([]);
       }
       await page.setViewportSize(phone);
