@@ -255,7 +255,7 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	g := guacamoletest.NewDatabase(t)
 	l := newLab(t)
 	s := openSchool(l, l.withGuacamole(g)...)
-	s.bearer[owner], s.bearer[studentUse], s.bearer[studentView] = s.enrol("owner", "instructor"), s.enrol("use", "student"), s.enrol("view", "student")
+	s.bearer[owner], s.bearer[studentUse], s.bearer[studentView] = s.enrol(s.owner(), "instructor"), s.enrol("use", "student"), s.enrol("view", "student")
 	n := s.nodeOf(owner, "screen")
 	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
 	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/pause", nil, http.StatusOK, nil, s.as(owner)...) // its screen stays
@@ -270,21 +270,21 @@ func TestGuacamoleObeysRights(t *testing.T) {
 		})
 		t.Logf("%s: in Guacamole after %v", what, time.Since(began).Round(time.Millisecond))
 	}
-	readers("made", "admin", "owner")
+	readers("made", "admin", s.owner())
 	s.share("nodes", n.ID, "users/view", "view")
 	s.share("nodes", n.ID, "users/use", "use")
-	readers("shared", "admin", "owner", "use")
+	readers("shared", "admin", s.owner(), "use")
 	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", "the right to use it"}, s.as(studentView)...)
 	s.call(http.MethodPatch, "/api/users/use", request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
-	readers("a viewer now", "admin", "owner")
+	readers("a viewer now", "admin", s.owner())
 	s.call(http.MethodPatch, "/api/users/use", request{"role": "student"}, http.StatusOK, nil, s.as(admin)...)
-	readers("a student again", "admin", "owner", "use")
+	readers("a student again", "admin", s.owner(), "use")
 	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/use", nil, http.StatusNoContent, nil, s.as(owner)...)
-	readers("not shared any more", "admin", "owner")
-	s.call(http.MethodPatch, "/api/users/owner", request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
+	readers("not shared any more", "admin", s.owner())
+	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
 	readers("disabled", "admin")
-	s.call(http.MethodPatch, "/api/users/owner", request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
-	readers("enabled", "admin", "owner")
+	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
+	readers("enabled", "admin", s.owner())
 
 	// An account that is deleted leaves no user behind, that somebody else of its
 	// name would be.

@@ -23,7 +23,7 @@ func TestLabs(t *testing.T) {
 			}
 		}
 	})
-	s.bearer[owner], s.bearer[student] = s.enrol("owner", "instructor"), s.enrol("student", "student")
+	s.bearer[owner], s.bearer[student] = s.enrol(s.owner(), "instructor"), s.enrol("student", "student")
 	mine := s.as(owner)
 	a, b, other := s.nodeOf(owner, "a"), s.nodeOf(owner, "b"), s.nodeOf(admin, "other")
 	id := s.labOf(owner, "drawn")
@@ -116,7 +116,7 @@ func TestLabs(t *testing.T) {
 	if len(v.Nodes) != 1 {
 		t.Errorf("after a node was deleted the lab is %+v", v)
 	}
-	s.refused(http.MethodDelete, "/api/users/owner", nil, refusal{http.StatusConflict, "still_owner", "2 labs"}, s.as(admin)...)
+	s.refused(http.MethodDelete, "/api/users/"+s.owner(), nil, refusal{http.StatusConflict, "still_owner", "2 labs"}, s.as(admin)...)
 	s.call(http.MethodDelete, path, nil, http.StatusNoContent, nil, mine...)
 	s.call(http.MethodPut, "/api/labs/"+second+"/nodes/"+a.ID, request{"x": 0, "y": 0}, http.StatusOK, nil, mine...)
 	if n := s.send(http.MethodGet, "/api/nodes/"+a.ID, nil, mine...); n.status != http.StatusOK {

@@ -195,8 +195,8 @@ func (l *lab) refuseJoin(parts []tusUpload) {
 func TestPartsOfOthers(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
-	s.bearer[owner], s.bearer[studentUse] = s.enrol("owner", "instructor"), s.enrol("use", "instructor")
-	s.call(http.MethodPatch, "/api/users/owner", request{"quota": request{"disk": 1 << 20, "uploads": 2}}, http.StatusOK, nil, s.as(admin)...)
+	s.bearer[owner], s.bearer[studentUse] = s.enrol(s.owner(), "instructor"), s.enrol("use", "instructor")
+	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"quota": request{"disk": 1 << 20, "uploads": 2}}, http.StatusOK, nil, s.as(admin)...)
 	content := s.qemuImage("1M")
 	half := len(content) / 2
 	parts := []tusUpload{s.part(content[:half], s.as(owner)...), s.part(content[half:], s.as(owner)...)}

@@ -74,7 +74,7 @@ func (e *events) endsSoon(what string) {
 func TestOpenStreamsEnd(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
-	s.bearer[owner] = s.enrol("owner", "instructor")
+	s.bearer[owner] = s.enrol(s.owner(), "instructor")
 	s.bearer[student] = s.enrol("ann", "student")
 	password := "the password of ann"
 	n, other := s.nodeOf(owner, "shared"), s.nodeOf(owner, "secret")
@@ -171,7 +171,7 @@ func (c *terminal) why() error {
 func TestConsoleByLevel(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
-	s.bearer[owner], s.bearer[studentView], s.bearer[studentUse] = s.enrol("owner", "instructor"), s.enrol("view", "student"), s.enrol("use", "student")
+	s.bearer[owner], s.bearer[studentView], s.bearer[studentUse] = s.enrol(s.owner(), "instructor"), s.enrol("view", "student"), s.enrol("use", "student")
 	s.bearer[instructor] = s.enrol("other", "instructor")
 	n := s.nodeOf(owner, "shared")
 	s.share("nodes", n.ID, "users/view", "view")
