@@ -23,7 +23,9 @@ var secretTexts = []struct {
 	{regexp.MustCompile(`sbx_[A-Za-z0-9_-]{16,}`), "sbx_" + redacted},
 	{regexp.MustCompile(`(://[^\s:/@"']*:)[^\s@/"']+@`), "${1}" + redacted + "@"},
 	{regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9+/=._~-]{8,}`), "${1} " + redacted},
-	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?(?:ticket|token|password|passwd|secret|code)=)(?:"[^"]*"|'[^']*'|[^&\s"']+)`), "${1}" + redacted},
+	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?(?:ticket|token|password|passwd|secret)=)(?:"[^"]*"|'[^']*'|[^&\s"']+)`), "${1}" + redacted},
+	// The codes of signing in are longer than libvirt's numbers of errors, which are of use.
+	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?code=)(?:"[^"]*"|'[^']*'|[^&\s"']{4,})`), "${1}" + redacted},
 }
 
 // newLog writes a log of texts, without secrets.

@@ -11,7 +11,8 @@ import (
 )
 
 // TestTenUploads sends ten images at once: what the service takes of memory grows by
-// less than 64 MiB. SANDBOXLABS_UPLOAD_BYTES is the size of each.
+// less than 64 MiB; with the race detector, which keeps books of all that is in memory
+// besides, by less than twice that. SANDBOXLABS_UPLOAD_BYTES is the size of each.
 func TestTenUploads(t *testing.T) {
 	t.Parallel()
 	size := int64(64 << 20)
@@ -40,7 +41,11 @@ func TestTenUploads(t *testing.T) {
 	wg.Wait()
 	grown := l.peakMemory() - before
 	t.Logf("peak memory grew by %.1f MiB", float64(grown)/(1<<20))
-	if grown >= 64<<20 {
+	most := int64(64 << 20)
+	if raceDetector {
+		most *= 2
+	}
+	if grown >= most {
 		t.Errorf("peak memory grew by %d MiB", grown>>20)
 	}
 	l.stop()

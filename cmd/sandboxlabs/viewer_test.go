@@ -43,6 +43,8 @@ func TestViewersStay(t *testing.T) {
 	first.typed("lost\r")
 	first.told(control{Type: "error", Code: "node_not_running"})
 
+	// The console ends before QEMU does.
+	until(t, patience, said("the guest is off"), func() bool { return l.virsh("domstate", n.ID) == "shut off" })
 	l.virsh("start", n.ID) // by whomever
 	first.status("connected")
 	second.status("connected")

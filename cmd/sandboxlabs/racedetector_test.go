@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raceDetector tells whether the tests, and the service in them, run under it.
+const raceDetector = true
