@@ -31,12 +31,14 @@ const screenPassword = "hidden-8"
 // defineScreen defines a domain of others that shows its firmware on a screen.
 func (l *lab) defineScreen(name string, graphics ...libvirtxml.DomainGraphic) (id string) {
 	l.t.Helper()
-	return l.defineForeign(l.name(name), func(d *libvirtxml.Domain) {
+	id = l.defineForeign(l.name(name), func(d *libvirtxml.Domain) {
 		d.Devices = &libvirtxml.DomainDeviceList{
 			Graphics: graphics,
 			Videos:   []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: "vga"}}},
 		}
 	})
+	until(l.t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
+	return id
 }
 
 func vncScreen() libvirtxml.DomainGraphic {
