@@ -14,6 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -31,6 +32,7 @@ func (a *app) handleJobs() {
 		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
 	}, a.storage.UndoCapture))
 	a.jobs.Handle(api.ConvertJob, kindOf(a.storage.Convert, a.storage.UndoConversion))
+	a.jobs.Handle(api.ImportJob, kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport))
 	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
 		_, err := a.jobs.Start(ctx, job.Request{
 			Kind: api.ConvertJob, Owner: c.Owner, Target: job.Target{Type: string(access.Image), ID: c.ID, Host: c.Host}, Args: c, Single: true,
@@ -42,8 +44,13 @@ func (a *app) handleJobs() {
 	})
 }
 
-// kindOf makes a kind of job of work that takes arguments of one type.
+// kindOf makes a kind of job of work that takes arguments of one type, and counts bytes.
 func kindOf[A any](run func(context.Context, A, storagepool.Progress) error, undo func(context.Context, A) error) job.Kind {
+	return kindWith(func(ctx context.Context, args A, t *job.Task) error { return run(ctx, args, t) }, undo)
+}
+
+// kindWith makes a kind of job of work that takes arguments of one type.
+func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(context.Context, A) error) job.Kind {
 	return job.Kind{
 		Run: func(ctx context.Context, t *job.Task) error {
 			var args A

@@ -70,3 +70,28 @@ func (p labParts) HostOf(node string) (string, error) {
 	n, err := p.nodes.Node(node)
 	return n.Host, err
 }
+
+// CreateNode makes a node by its key, unless it is there.
+func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.PlannedNode) error {
+	if _, err := p.nodes.Node(n.ID); err == nil {
+		return nil
+	}
+	_, _, err := p.nodes.Create(ctx, domain.Spec{
+		Name: n.Name, Host: host, ImageID: n.Image, OSType: n.OSType, RAMMiB: n.RAMMiB, CPUs: n.CPUs, DiskBytes: n.DiskBytes,
+		Owner: owner, IdempotencyKey: n.Key,
+	})
+	return err
+}
+
+// DeleteNode deletes a node, and all of its snapshots.
+func (p labParts) DeleteNode(ctx context.Context, node string) error {
+	return p.nodes.Delete(ctx, node, true)
+}
+
+// NodeID is the id that CreateNode gives.
+func (labParts) NodeID(owner, key string) string { return domain.KeyedID(owner, key) }
+
+// Settle completes or undoes what was cut off on a host.
+func (p labParts) Settle(ctx context.Context, host string, nodes []string) error {
+	return p.nodes.Settle(ctx, host, nodes)
+}

@@ -9,20 +9,34 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
+// networks lists the lab's own networks as libvirt has them.
+func (l *lab) networks() (names []string) {
+	list, _ := l.tryVirsh("net-list", "--all", "--name")
+	for name := range strings.FieldsSeq(list) {
+		if strings.HasPrefix(name, l.prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wantNoNetworksLeft expects the test to leave no network, and removes those that it
+// leaves.
+func (l *lab) wantNoNetworksLeft() {
+	l.t.Cleanup(func() {
+		for _, name := range l.networks() {
+			_, _ = l.tryVirsh("net-destroy", name)
+			_, _ = l.tryVirsh("net-undefine", name)
+			l.t.Errorf("network %s is left behind", name)
+		}
+	})
+}
+
 // TestLabs draws a lab, and looks at what libvirt has of it and who sees it.
 func TestLabs(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
-	t.Cleanup(func() {
-		list, _ := s.tryVirsh("net-list", "--all", "--name")
-		for name := range strings.FieldsSeq(list) {
-			if strings.HasPrefix(name, s.prefix) {
-				_, _ = s.tryVirsh("net-destroy", name)
-				_, _ = s.tryVirsh("net-undefine", name)
-				t.Errorf("network %s is left behind", name)
-			}
-		}
-	})
+	s.wantNoNetworksLeft()
 	s.bearer[owner], s.bearer[student] = s.enrol(s.owner(), "instructor"), s.enrol("student", "student")
 	mine := s.as(owner)
 	a, b, other := s.nodeOf(owner, "a"), s.nodeOf(owner, "b"), s.nodeOf(admin, "other")

@@ -174,6 +174,7 @@ var routeTable = map[string]routeRow{
 
 	"GET /api/labs":                                {may: "..++++++++++++", status: 200},
 	"POST /api/labs":                               {may: "..xx+xxx++x+xx", status: 422, body: request{"name": ""}},
+	"POST /api/labs/import":                        {may: "..xx+xxx++x+xx", status: 422, body: request{}},
 	"GET /api/labs/{id}":                           {may: "..---+++++++++", status: 200, target: "lab"},
 	"PATCH /api/labs/{id}":                         {may: "..---xxx++x+xx", status: 422, target: "lab", body: request{"name": ""}},
 	"DELETE /api/labs/{id}":                        {may: "..---xxx++x+xx", status: 204, target: "fresh lab"},

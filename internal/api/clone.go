@@ -7,7 +7,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 )
 
@@ -68,21 +67,4 @@ func (s *Server) registerClones() {
 		}
 		return &Cloned{http.StatusAccepted, started.Location, started.Body}, nil
 	})
-}
-
-// copiesOf tells what the full clones take that an account has in the making.
-func (s *Server) copiesOf(ctx context.Context, account string) (map[string]access.Amount, error) {
-	jobs, _, err := s.o.Jobs.List(ctx, job.Filter{Kind: CloneJob, Owner: account, States: job.Active})
-	if err != nil {
-		return nil, err
-	}
-	taken := map[string]access.Amount{}
-	for _, j := range jobs {
-		var c domain.Clone
-		if err := j.Args(&c); err != nil {
-			return nil, err
-		}
-		taken[nodeThing(c.Host, c.Name)] = access.Amount{Nodes: 1, DiskBytes: c.DiskBytes}
-	}
-	return taken, nil
 }

@@ -20,9 +20,10 @@ type Job struct {
 	Target      JobTarget  `json:"target"`
 	State       string     `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled"`
 	Step        string     `json:"step,omitempty" doc:"What it does now, such as downloading. Progress is that of the step."`
-	Done        int64      `json:"done" doc:"Bytes."`
-	Total       int64      `json:"total" doc:"Bytes; 0 when it is not known."`
-	Rate        int64      `json:"rate" doc:"Bytes in a second, lately."`
+	Unit        string     `json:"unit" enum:"bytes,parts" doc:"What done, total and rate count: bytes, or (an import of a lab) the nodes, networks and links that are made."`
+	Done        int64      `json:"done"`
+	Total       int64      `json:"total" doc:"0 when it is not known."`
+	Rate        int64      `json:"rate" doc:"In a second, lately."`
 	ETASeconds  *int64     `json:"etaSeconds,omitempty" doc:"Until the step is done, as it goes now."`
 	Attempt     int        `json:"attempt"`
 	MaxAttempts int        `json:"maxAttempts"`
@@ -35,7 +36,7 @@ type Job struct {
 
 // JobTarget is what a job makes or changes.
 type JobTarget struct {
-	Type string `json:"type" enum:"image,node"`
+	Type string `json:"type" enum:"image,node,lab"`
 	ID   string `json:"id" doc:"It may be there only when the job has succeeded."`
 	Host string `json:"host,omitempty"`
 }
@@ -48,9 +49,12 @@ type JobError struct {
 
 func jobView(j job.Job) Job {
 	v := Job{
-		ID: j.ID, Kind: j.Kind, Owner: j.Owner, Target: JobTarget(j.Target), State: string(j.State), Step: j.Step,
+		ID: j.ID, Kind: j.Kind, Owner: j.Owner, Target: JobTarget(j.Target), State: string(j.State), Step: j.Step, Unit: "bytes",
 		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
 		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
+	}
+	if j.Kind == ImportJob {
+		v.Unit = "parts"
 	}
 	if left, ok := j.Remaining(); ok {
 		seconds := int64(left.Seconds() + 0.5)

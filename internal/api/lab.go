@@ -210,6 +210,7 @@ func (s *Server) registerLabs() {
 		defer s.rightsChanged()
 		return nil, s.o.Access.Forget(ctx, access.Lab, in.ID)
 	})
+	s.registerImport(path, tags)
 	s.registerLabContents(path+"/{id}", tags)
 }
 

@@ -232,11 +232,8 @@ func (s *Server) registerNodes() {
 			return nil, err
 		}
 		rights := rightsOf(ctx)
-		// Of an image that is not there, Create tells; it may be its host that is away.
-		if i, err := s.o.Storage.Image(spec.Host, spec.ImageID); err == nil {
-			if err := allowImage(rights, i, access.Use); err != nil {
-				return nil, err
-			}
+		if err := s.mayMakeOf(rights, spec); err != nil {
+			return nil, err
 		}
 		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
 		release, err := s.reserveNew(ctx, spec)
@@ -293,6 +290,16 @@ func (s *Server) registerNodes() {
 	})
 	s.registerLifecycle()
 	s.registerTickets()
+}
+
+// mayMakeOf refuses an image that somebody may not use. Of one that is not there,
+// package domain tells; it may be its host that is away.
+func (s *Server) mayMakeOf(rights access.Rights, spec domain.Spec) error {
+	i, err := s.o.Storage.Image(spec.Host, spec.ImageID)
+	if err != nil {
+		return nil //nolint:nilerr // as said
+	}
+	return allowImage(rights, i, access.Use)
 }
 
 // forgetNode removes what the database holds of a node that is gone.

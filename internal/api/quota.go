@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 
@@ -10,6 +9,8 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -20,12 +21,10 @@ func (s *Server) reserve(ctx context.Context, account, thing string, amount acce
 
 // takenBy tells what an account has now, by thing.
 func (s *Server) takenBy(ctx context.Context, account string) (map[string]access.Amount, error) {
-	taken := map[string]access.Amount{}
-	copies, err := s.copiesOf(ctx, account)
+	taken, err := s.planned(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(taken, copies)
 	uploads, err := s.o.Storage.UploadsOf(ctx, account)
 	s.eachThing(uploads, func(owner, thing string, amount access.Amount) {
 		if owner == account {
@@ -33,6 +32,39 @@ func (s *Server) takenBy(ctx context.Context, account string) (map[string]access
 		}
 	})
 	return taken, err
+}
+
+// planned tells what an account has in the making: full clones, and nodes of labs that
+// are imported.
+func (s *Server) planned(ctx context.Context, account string) (map[string]access.Amount, error) {
+	taken := map[string]access.Amount{}
+	for kind, add := range map[string]func(job.Job) error{
+		CloneJob: func(j job.Job) error {
+			var c domain.Clone
+			err := j.Args(&c)
+			taken[nodeThing(c.Host, c.Name)] = access.Amount{Nodes: 1, DiskBytes: c.DiskBytes}
+			return err
+		},
+		ImportJob: func(j job.Job) error {
+			var p lab.Plan
+			err := j.Args(&p)
+			for _, n := range p.Nodes {
+				taken[nodeThing(p.Host, n.Name)] = access.Amount{Nodes: 1, DiskBytes: n.DiskBytes}
+			}
+			return err
+		},
+	} {
+		jobs, _, err := s.o.Jobs.List(ctx, job.Filter{Kind: kind, Owner: account, States: job.Active})
+		if err != nil {
+			return nil, err
+		}
+		for _, j := range jobs {
+			if err := add(j); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return taken, nil
 }
 
 // takenByAll tells what each account has now.

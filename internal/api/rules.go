@@ -142,6 +142,7 @@ var rules = map[string]rule{
 
 	"GET /api/labs":                                signedIn, // those that one sees
 	"POST /api/labs":                               atLeast(access.RoleInstructor, access.ScopeNodes),
+	"POST /api/labs/import":                        atLeast(access.RoleInstructor, access.ScopeNodes),
 	"GET /api/labs/{id}":                           onLab(access.View),
 	"PATCH /api/labs/{id}":                         onLab(access.Manage),
 	"DELETE /api/labs/{id}":                        onLab(access.Manage),

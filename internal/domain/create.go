@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 const createIntent = "node.create"
@@ -33,21 +34,13 @@ var keyspace = uuid.MustParse("0f0d7c1e-6f1d-5b5e-9f0a-6d1f6f6e6f64")
 // Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, those of
 // Storage.Usable and Storage.CreateOverlay, HostUnreachable, Hypervisor.
 func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, err error) {
-	if err := ValidName(spec.Name); err != nil {
-		return Node{}, false, err
-	}
-	host, err := s.o.Hosts.Host(spec.Host)
+	host, err := s.reach(ctx, &spec)
 	if err != nil {
-		return Node{}, false, err
-	}
-	spec.Host = host.Name()
-	// Of a host that was never reached nothing is known, not even its images.
-	if err := host.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
 		return Node{}, false, err
 	}
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
-		id = uuid.NewSHA1(keyspace, []byte(spec.Owner+"\x00"+spec.IdempotencyKey)).String()
+		id = KeyedID(spec.Owner, spec.IdempotencyKey)
 	}
 	release, err := s.claim(ctx, id)
 	if err != nil {
@@ -64,23 +57,9 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 		}
 		return n, true, nil
 	}
-
-	image, err := s.o.Storage.Usable(spec.Host, spec.ImageID)
+	image, err := s.fill(host, &spec)
 	if err != nil {
 		return Node{}, false, err
-	}
-	if spec.ImageType != "" && spec.ImageType != image.Type {
-		return Node{}, false, fault.New(fault.ImageNotFound, "There is no %s image %q; it is a %s image.", spec.ImageType, spec.ImageID, image.Type)
-	}
-	caps := host.Status().Capabilities
-	least, usual := image.diskBytes()
-	spec.DiskBytes = cmp.Or(spec.DiskBytes, usual)
-	spec, err = spec.complete(limits{host: spec.Host, maxRAMMiB: caps.MemoryMiB, maxCPUs: caps.CPUs, imageID: image.ID, imageBytes: least})
-	if err != nil {
-		return Node{}, false, err
-	}
-	if spec.OSType == "" {
-		spec.OSType = image.OSType
 	}
 	freeName, err := s.reserveName(spec.Host, spec.Name)
 	if err != nil {
@@ -88,12 +67,70 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	}
 	defer freeName()
 
-	if err := s.make(ctx, spec, id, image, caps.Accelerator); err != nil {
+	if err := s.make(ctx, spec, id, image, host.Status().Capabilities.Accelerator); err != nil {
 		return Node{}, false, explain(err, "make", spec.Name)
 	}
 	s.inv.sync(ctx, spec.Host, id)
 	n, err = s.inv.get(id)
 	return n, false, err
+}
+
+// KeyedID is the id of the node that an account makes with an IdempotencyKey.
+func KeyedID(owner, key string) string {
+	return uuid.NewSHA1(keyspace, []byte(owner+"\x00"+key)).String()
+}
+
+// Check tells why a node cannot be made, as far as that is known without making it,
+// and returns what is asked for with the defaults filled in. Errors: those of Create
+// but IdempotencyReused.
+func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
+	host, err := s.reach(ctx, &spec)
+	if err != nil {
+		return spec, err
+	}
+	if _, err := s.fill(host, &spec); err != nil {
+		return spec, err
+	}
+	freeName, err := s.reserveName(spec.Host, spec.Name)
+	if err != nil {
+		return spec, err
+	}
+	freeName()
+	return spec, nil
+}
+
+// reach returns the host that a node is to be made on, and names it in the spec.
+func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, error) {
+	if err := ValidName(spec.Name); err != nil {
+		return nil, err
+	}
+	host, err := s.o.Hosts.Host(spec.Host)
+	if err != nil {
+		return nil, err
+	}
+	spec.Host = host.Name()
+	// Of a host that was never reached nothing is known, not even its images.
+	return host, host.Do(ctx, func(*libvirt.Connect) error { return nil })
+}
+
+// fill checks a spec against its image and its host, and fills in what it leaves open.
+func (s *Service) fill(host *hypervisor.Host, spec *Spec) (BaseImage, error) {
+	image, err := s.o.Storage.Usable(spec.Host, spec.ImageID)
+	if err != nil {
+		return BaseImage{}, err
+	}
+	if spec.ImageType != "" && spec.ImageType != image.Type {
+		return BaseImage{}, fault.New(fault.ImageNotFound, "There is no %s image %q; it is a %s image.", spec.ImageType, spec.ImageID, image.Type)
+	}
+	caps := host.Status().Capabilities
+	least, usual := image.diskBytes()
+	spec.DiskBytes = cmp.Or(spec.DiskBytes, usual)
+	*spec, err = spec.complete(limits{host: spec.Host, maxRAMMiB: caps.MemoryMiB, maxCPUs: caps.CPUs, imageID: image.ID, imageBytes: least})
+	if err != nil {
+		return BaseImage{}, err
+	}
+	spec.OSType = cmp.Or(spec.OSType, image.OSType)
+	return image, nil
 }
 
 // make lays the overlay and defines the domain, or leaves neither.

@@ -325,9 +325,38 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
+// Settle completes or undoes what was cut off on a host, and reads nodes anew: work
+// that is taken up again finds them as they are, and nothing that is undone later.
+func (s *Service) Settle(ctx context.Context, host string, nodes []string) error {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Storage.Prepare(ctx, h.Name()); err != nil {
+		return err
+	}
+	if err := h.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+		return err
+	}
+	if err := s.recover(ctx, h.Name()); err != nil {
+		return err
+	}
+	for _, id := range nodes {
+		s.inv.sync(ctx, h.Name(), id)
+	}
+	return ctx.Err()
+}
+
 // recover completes or undoes what a crash cut off on a host, by the intents
 // that were recorded.
 func (s *Service) recover(ctx context.Context, host string) error {
+	// One at a time: what is undone here may be made anew as soon as it is.
+	select {
+	case s.recovering[host] <- struct{}{}:
+		defer func() { <-s.recovering[host] }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	settle := map[string]func(context.Context, string, json.RawMessage) error{
 		createIntent: settler(s.undoCreate),
 		deleteIntent: settler(s.destroy),

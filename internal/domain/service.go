@@ -104,6 +104,10 @@ type Service struct {
 	up       map[string]chan struct{} // by host, one slot: it was connected; never changes
 	audience Audience                 // nil: nobody ever watches
 
+	// recovering is held by who completes or undoes what was cut off on a host; by
+	// host, one slot, never changes.
+	recovering map[string]chan struct{}
+
 	mu       sync.Mutex
 	busy     map[string]turn   // by node id
 	names    map[string]bool   // host/name of nodes that are being made
@@ -118,12 +122,12 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	up := map[string]chan struct{}{}
+	up, recovering := map[string]chan struct{}{}, map[string]chan struct{}{}
 	for _, h := range o.Hosts.Hosts() {
-		up[h.Name()] = make(chan struct{}, 1)
+		up[h.Name()], recovering[h.Name()] = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
 	return &Service{
-		up: up, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
+		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
 		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }

@@ -37,7 +37,7 @@ func (s State) IsFinal() bool { return s == Succeeded || s == Failed || s == Can
 
 // Target is what a job makes or changes.
 type Target struct {
-	Type string // "image" or "node"
+	Type string // "image", "node" or "lab"
 	ID   string
 	Host string
 }
@@ -51,7 +51,8 @@ type Job struct {
 	State  State
 	Step   string // what it does now: "downloading"
 
-	// DoneBytes of TotalBytes are done; a total of 0 is not known.
+	// DoneBytes of TotalBytes are done; a total of 0 is not known. An import of a lab
+	// counts what it makes instead.
 	DoneBytes, TotalBytes int64
 	// BytesPerSecond is its recent rate, 0 when it does not run here.
 	BytesPerSecond int64

@@ -55,6 +55,15 @@ func (t *Task) Begin(step string) {
 	t.s.tell(t.now())
 }
 
+// At notes that the job is at a step, and how much of the whole is done; in what,
+// the kind of job says.
+func (t *Task) At(step string, done, total int64) {
+	t.mu.Lock()
+	t.step, t.done, t.total = step, done, total
+	t.mu.Unlock()
+	t.s.tell(t.now())
+}
+
 // Save keeps a checkpoint, for Job.Checkpoint of a later attempt. When it
 // returns without an error, the checkpoint survives a crash.
 func (t *Task) Save(ctx context.Context, checkpoint any) error {

@@ -171,12 +171,16 @@ func (s *Service) Create(ctx context.Context, name, owner string) (Lab, error) {
 	if err != nil {
 		return Lab{}, err
 	}
-	r := row{ID: uuid.NewString(), Name: name, Owner: owner, Created: time.Now().UTC().Truncate(time.Microsecond)}
-	if err := s.o.DB.WithContext(ctx).Create(&r).Error; err != nil {
+	return s.create(ctx, uuid.NewString(), name, owner)
+}
+
+// create puts a lab on record, unless it is.
+func (s *Service) create(ctx context.Context, id, name, owner string) (Lab, error) {
+	r := row{ID: id, Name: name, Owner: owner, Created: time.Now().UTC().Truncate(time.Microsecond)}
+	if err := s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&r).Error; err != nil {
 		return Lab{}, fmt.Errorf("make a lab: %w", err)
 	}
-	s.tell(r.lab())
-	return r.lab(), nil
+	return s.changed(ctx, id)
 }
 
 // Rename gives a lab another name.

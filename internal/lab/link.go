@@ -28,6 +28,14 @@ type Libvirt interface {
 	Detach(ctx context.Context, node, network string) error
 	// HostOf tells where a node is; fault.NodeNotFound when it is nowhere.
 	HostOf(node string) (string, error)
+	// CreateNode makes a node, and leaves it where it is there.
+	CreateNode(ctx context.Context, host, owner string, n PlannedNode) error
+	// DeleteNode deletes a node; fault.NodeNotFound when it is nowhere.
+	DeleteNode(ctx context.Context, node string) error
+	// NodeID is the id of the node that CreateNode makes with a key.
+	NodeID(owner, key string) string
+	// Settle completes or undoes what was cut off on a host, and looks at the nodes.
+	Settle(ctx context.Context, host string, nodes []string) error
 }
 
 // Net is a network of a host.
@@ -56,11 +64,14 @@ func (s *Service) Nets(ctx context.Context, l Lab) ([]Net, error) {
 // AddNetwork makes an isolated network in a lab, on the first host for the empty
 // name. With addresses, libvirt hands out those of a subnet that no network has.
 func (s *Service) AddNetwork(ctx context.Context, id, host, owner string, addresses bool, x, y float64) (Net, error) {
+	return s.addNetwork(ctx, id, Net{ID: uuid.NewString(), Host: host, Owner: owner, DHCP: addresses}, x, y)
+}
+
+func (s *Service) addNetwork(ctx context.Context, id string, net Net, x, y float64) (Net, error) {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
 		return Net{}, err
 	}
-	net := Net{ID: uuid.NewString(), Host: host, Owner: owner, DHCP: addresses}
 	// First on record, so that no crash leaves a network that no lab shows.
 	if _, err := s.Add(ctx, id, Place{Kind: Network, ID: net.ID, X: x, Y: y}); err != nil {
 		return Net{}, err

@@ -1,0 +1,240 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Plan is a lab that is to be made of what a file describes, with all that is in it.
+type Plan struct {
+	ID       string           `json:"id"` // NewPlan chooses it
+	Name     string           `json:"name"`
+	Owner    string           `json:"owner"`
+	Host     string           `json:"host"`
+	Networks []PlannedNetwork `json:"networks"`
+	Nodes    []PlannedNode    `json:"nodes"`
+}
+
+// PlannedNetwork is a network of a plan. It is named anew, after the lab.
+type PlannedNetwork struct {
+	ID        string  `json:"id"` // NewPlan chooses it
+	Name      string  `json:"name"`
+	Addresses bool    `json:"addresses"` // are handed out
+	X         float64 `json:"x"`
+	Y         float64 `json:"y"`
+}
+
+// PlannedNode is a node of a plan.
+type PlannedNode struct {
+	ID        string   `json:"id"`  // NewPlan chooses it, by the key
+	Key       string   `json:"key"` // that it is made with, however often that is tried
+	Name      string   `json:"name"`
+	Image     string   `json:"image"`
+	OSType    string   `json:"osType"`
+	RAMMiB    int64    `json:"ram"`
+	CPUs      int      `json:"cpus"`
+	DiskBytes int64    `json:"disk"`
+	Networks  []string `json:"networks"` // names of networks of the plan
+	X         float64  `json:"x"`
+	Y         float64  `json:"y"`
+}
+
+// NewPlan checks what a file describes, and chooses ids. Nodes whose names are taken
+// get others. Errors: fault.Invalid, with the place in the file.
+func (s *Service) NewPlan(p Plan, taken []string) (Plan, error) {
+	name, err := checkName(p.Name)
+	if err != nil {
+		return Plan{}, err
+	}
+	if n := len(p.Networks) + len(p.Nodes); n > MaxPlaces {
+		return Plan{}, fault.Field("nodes", "nodes: with %d nodes and networks the file has more than the %d that a lab may have.", n, MaxPlaces)
+	}
+	p.ID, p.Name = uuid.NewString(), name
+	p.Networks, p.Nodes = slices.Clone(p.Networks), slices.Clone(p.Nodes)
+	networks, nodes := map[string]bool{}, map[string]bool{}
+	for i := range p.Networks {
+		n := &p.Networks[i]
+		if networks[n.Name] {
+			return Plan{}, twice("networks", i, n.Name)
+		}
+		networks[n.Name] = true
+		n.ID = uuid.NewString()
+	}
+	taken = slices.Clone(taken)
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		if nodes[n.Name] {
+			return Plan{}, twice("nodes", i, n.Name)
+		}
+		nodes[n.Name] = true
+		for k, network := range n.Networks {
+			place := fmt.Sprintf("nodes[%d].networks[%d]", i, k)
+			switch {
+			case !networks[network]:
+				return Plan{}, fault.Field(place, "%s: the file has no network %q.", place, network)
+			case slices.Contains(n.Networks[:k], network):
+				return Plan{}, fault.Field(place, "%s: the node is on network %q already.", place, network)
+			}
+		}
+		n.Name = freeNodeName(n.Name, taken)
+		taken = append(taken, n.Name)
+		n.Key = fmt.Sprintf("%s/%d", p.ID, i)
+		n.ID = s.o.Libvirt.NodeID(p.Owner, n.Key)
+	}
+	return p, nil
+}
+
+func twice(list string, i int, name string) error {
+	place := fmt.Sprintf("%s[%d].name", list, i)
+	return fault.Field(place, "%s: the name %q is there twice.", place, name)
+}
+
+var trailingNumber = regexp.MustCompile(`-\d+$`)
+
+// freeNodeName is the name itself when nothing has it; else one with a number behind.
+func freeNodeName(name string, taken []string) string {
+	if !slices.Contains(taken, name) {
+		return name
+	}
+	stem := trailingNumber.ReplaceAllString(name, "")
+	stem = stem[:min(len(stem), 55)]
+	for n := 2; ; n++ {
+		if name := fmt.Sprintf("%s-%d", stem, n); !slices.Contains(taken, name) {
+			return name
+		}
+	}
+}
+
+// Progress is how an import tells how far it is: what it makes, and how many of all
+// nodes, networks and links are made; see job.Task.
+type Progress interface {
+	At(step string, done, total int64)
+}
+
+// Import makes what a plan says. It may be repeated after it was cut off, and is
+// undone by UndoImport. The lab shows what is made so far. Errors: those of making
+// nodes, networks and links; fault.NotFound when somebody deletes the lab meanwhile.
+func (s *Service) Import(ctx context.Context, p Plan, progress Progress) error {
+	if err := s.settle(ctx, p); err != nil {
+		return err
+	}
+	if _, err := s.create(ctx, p.ID, p.Name, p.Owner); err != nil {
+		return err
+	}
+	total := int64(len(p.Networks) + len(p.Nodes))
+	for _, n := range p.Nodes {
+		total += int64(len(n.Networks))
+	}
+	done := int64(0)
+	step := func(what string, do func() error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		progress.At(what, done, total)
+		done++
+		return do()
+	}
+	there, err := s.o.Libvirt.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	ids := map[string]string{}
+	for _, n := range p.Networks {
+		ids[n.Name] = n.ID
+		if err := step("making network "+n.Name, func() error { return s.importNetwork(ctx, p, n, there) }); err != nil {
+			return err
+		}
+	}
+	for _, n := range p.Nodes {
+		if err := step("making node "+n.Name, func() error { return s.importNode(ctx, p, n) }); err != nil {
+			return err
+		}
+		for _, network := range n.Networks {
+			if err := step("connecting "+n.Name+" to "+network, func() error { return s.Connect(ctx, p.ID, n.ID, ids[network], p.Owner) }); err != nil {
+				return err
+			}
+		}
+	}
+	progress.At("", total, total)
+	return nil
+}
+
+// settle has what an attempt before this one left half-made go, or become whole.
+func (s *Service) settle(ctx context.Context, p Plan) error {
+	nodes := make([]string, len(p.Nodes))
+	for i, n := range p.Nodes {
+		nodes[i] = n.ID
+	}
+	return s.o.Libvirt.Settle(ctx, p.Host, nodes)
+}
+
+func (s *Service) importNetwork(ctx context.Context, p Plan, n PlannedNetwork, there []Net) error {
+	if slices.ContainsFunc(there, func(o Net) bool { return o.ID == n.ID }) {
+		return nil
+	}
+	_, err := s.addNetwork(ctx, p.ID, Net{ID: n.ID, Host: p.Host, Owner: p.Owner, DHCP: n.Addresses}, n.X, n.Y)
+	return err
+}
+
+func (s *Service) importNode(ctx context.Context, p Plan, n PlannedNode) error {
+	if err := s.o.Libvirt.CreateNode(ctx, p.Host, p.Owner, n); err != nil {
+		return err
+	}
+	_, err := s.Add(ctx, p.ID, Place{Kind: Node, ID: n.ID, X: n.X, Y: n.Y})
+	return err
+}
+
+// UndoImport removes what an import has made. What others depend on by now stays, and
+// the lab with it. It may be repeated.
+func (s *Service) UndoImport(ctx context.Context, p Plan) error {
+	if err := s.settle(ctx, p); err != nil {
+		return err
+	}
+	kept := false
+	for _, n := range p.Nodes {
+		err := s.o.Libvirt.DeleteNode(ctx, n.ID)
+		switch code := fault.CodeOf(err); {
+		case err == nil, code == fault.NodeNotFound:
+			if err := s.Forget(ctx, n.ID); err != nil {
+				return err
+			}
+		case code == fault.NodeBusy:
+			kept = true
+		default:
+			return err
+		}
+	}
+	nets, err := s.o.Libvirt.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, net := range nets {
+		if !slices.ContainsFunc(p.Networks, func(n PlannedNetwork) bool { return n.ID == net.ID }) {
+			continue
+		}
+		err := s.o.Libvirt.DeleteNetwork(ctx, net)
+		switch code := fault.CodeOf(err); {
+		case err == nil, code == fault.NotFound:
+			if _, err := s.Remove(ctx, p.ID, Network, net.ID); err != nil && fault.CodeOf(err) != fault.NotFound {
+				return err
+			}
+		case code == fault.NodeBusy:
+			kept = true
+		default:
+			return err
+		}
+	}
+	if kept {
+		return nil
+	}
+	if err := s.Delete(ctx, p.ID); err != nil && fault.CodeOf(err) != fault.NotFound {
+		return err
+	}
+	return nil
+}
