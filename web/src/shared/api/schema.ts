@@ -779,6 +779,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/labs/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a lab of a file (a job)
+         * @description The UI exports such files. The file is checked as a whole, quotas included, before anything is made. The target of the job is the lab, which shows what is made so far; a job that fails or is cancelled removes all of it.
+         */
+        post: operations["import-lab"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/labs/{id}": {
         parameters: {
             query?: never;
@@ -2376,10 +2396,7 @@ export interface components {
             attempt: number;
             /** Format: date-time */
             created: string;
-            /**
-             * Format: int64
-             * @description Bytes.
-             */
+            /** Format: int64 */
             done: number;
             /** @description Why the last attempt failed. */
             error?: components["schemas"]["JobError"];
@@ -2403,7 +2420,7 @@ export interface components {
             owner: string;
             /**
              * Format: int64
-             * @description Bytes in a second, lately.
+             * @description In a second, lately.
              */
             rate: number;
             /** Format: date-time */
@@ -2415,9 +2432,14 @@ export interface components {
             target: components["schemas"]["JobTarget"];
             /**
              * Format: int64
-             * @description Bytes; 0 when it is not known.
+             * @description 0 when it is not known.
              */
             total: number;
+            /**
+             * @description What done, total and rate count: bytes, or (an import of a lab) the nodes, networks and links that are made.
+             * @enum {string}
+             */
+            unit: "bytes" | "parts";
         };
         JobError: {
             /** @description As in a problem. */
@@ -2429,7 +2451,7 @@ export interface components {
             /** @description It may be there only when the job has succeeded. */
             id: string;
             /** @enum {string} */
-            type: "image" | "node";
+            type: "image" | "node" | "lab";
         };
         Lab: {
             /**
@@ -2444,6 +2466,52 @@ export interface components {
             networks: components["schemas"]["LabNetwork"][];
             nodes: components["schemas"]["LabNode"][];
             owner: string;
+        };
+        LabFile: {
+            /** @description 1 to 64 characters. */
+            name: string;
+            networks?: components["schemas"]["LabFileNetwork"][];
+            nodes?: components["schemas"]["LabFileNode"][];
+            /** @enum {string} */
+            sandboxlabs: "lab/1";
+        };
+        LabFileNetwork: {
+            /** @description Hand out addresses (the default). */
+            addresses?: boolean;
+            /** @description The network that is made is named after the lab. */
+            name: string;
+            /**
+             * Format: double
+             * @description Pixels from the canvas's origin.
+             */
+            x?: number;
+            /** Format: double */
+            y?: number;
+        };
+        LabFileNode: {
+            /** Format: int64 */
+            cpus: number;
+            /**
+             * Format: int64
+             * @description Bytes; the image's virtual size when left out.
+             */
+            disk?: number;
+            /** @description Id of an image. */
+            image: string;
+            /** @description Where it is taken, the node gets a number behind it. */
+            name: string;
+            /** @description Names of networks of the file. */
+            networks?: string[];
+            osType?: string;
+            /**
+             * Format: int64
+             * @description MiB.
+             */
+            ram: number;
+            /** Format: double */
+            x?: number;
+            /** Format: double */
+            y?: number;
         };
         LabNetwork: {
             active: boolean;
@@ -4807,6 +4875,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Lab"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "import-lab": {
+        parameters: {
+            query?: {
+                /** @description Where the nodes and networks are made; the first host when left out. */
+                host?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabFile"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             /** @description Error */
