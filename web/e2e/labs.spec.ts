@@ -18,6 +18,19 @@ async function labBody(page: Page, id: string): Promise<LabBody> {
   return (await (await page.request.get(`/api/labs/${id}`)).json()) as LabBody;
 }
 
+/** Waits until a node has an address of the lab's first network, and returns it. */
+async function awaitAddress(page: Page, name: string, id: string): Promise<string> {
+  const { networks } = await labBody(page, id);
+  const prefix = (networks[0]?.subnet ?? "").replace(/0\/24$/, "");
+  let address = "";
+  await until(`${name} has an address of the link`, async () => {
+    const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { name: string; addresses: string[] }[] };
+    address = nodes.find((node) => node.name === name)?.addresses.find((one) => one.startsWith(prefix)) ?? "";
+    return address !== "";
+  }, 120_000);
+  return address;
+}
+
 /** Adds a node of the least size through the dialog. */
 async function addNode(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name: "Add to the lab" }).click();
@@ -90,14 +103,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
   });
 
   await test.step("one pings the other through the link", async () => {
-    const { networks } = await labBody(page, id);
-    const prefix = (networks[0]?.subnet ?? "").replace(/0\/24$/, "");
-    let address = "";
-    await until("pong has an address of the link", async () => {
-      const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { name: string; addresses: string[] }[] };
-      address = nodes.find(({ name }) => name === "pong")?.addresses.find((one) => one.startsWith(prefix)) ?? "";
-      return address !== "";
-    }, 120_000);
+    const address = await awaitAddress(page, "pong", id);
     await page.getByRole("link", { name: "Console of ping" }).click();
     await logIn(page);
     // The nodes' own cards are apart from each other: there is no way but the link.
@@ -116,6 +122,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await page.getByRole("menuitem", { name: "Connect to…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Connect" }).click();
     await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("2 nodes", { timeout: 30_000 });
+    await awaitAddress(page, "pong", id); // of the card that was plugged in
   });
 
   await test.step("a student sees the lab that is shared, its nodes, and nothing else", async () => {
@@ -159,8 +166,29 @@ test("two nodes that are connected on the canvas ping each other, and only those
     expect(JSON.parse(await readFile(file, "utf8"))).toMatchObject({ sandboxlabs: "lab/1", name: "Ping pong" });
 
     await page.goto("/labs");
+    // A file that cannot be is refused with the place, and nothing is begun.
+    const bad = { sandboxlabs: "lab/1", name: "Bad", nodes: [{ name: "a", image: "nosuch", ram: 128, cpus: 1 }] };
+    await page.getByLabel("Lab to import").setInputFiles({ name: "bad.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(bad)) });
+    await expect(page.getByText("bad.json cannot be imported")).toBeVisible();
+    await expect(page.getByText("nodes[0]: ")).toBeVisible();
+    // A large one goes on through a reload, where it shows as running work, and is cancelled there.
+    const nodes = Array.from({ length: 60 }, (_, i) => ({ name: `many-${i}`, image: "micro", ram: 128, cpus: 1 }));
+    const large = { sandboxlabs: "lab/1", name: "Large", nodes };
+    await page.getByLabel("Lab to import").setInputFiles({ name: "large.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(large)) });
+    await expect(page.getByRole("dialog").getByText(/Making node many-\d+, \d+ of 60/)).toBeVisible();
+    await page.reload();
+    await page.getByRole("button", { name: "Running work: 1 piece" }).click();
+    const work = page.getByRole("list", { name: "Jobs under way" });
+    await expect(work.getByText("Import lab Large")).toBeVisible();
+    await work.getByRole("button", { name: "Cancel: Import lab Large" }).click();
+    await expect(page.locator("[data-ended=cancelled]")).toContainText("Import lab", { timeout: 30_000 });
+    await expect(page.locator("[data-lab='Large']")).toHaveCount(0);
+    expect(await lab.virsh("list", "--all", "--name")).not.toContain("many-");
+    await page.getByRole("button", { name: "Running work" }).click();
+
     await page.getByLabel("Lab to import").setInputFiles(file);
-    await expect(page).toHaveURL(/\/labs\/[0-9a-f-]{36}$/, { timeout: 60_000 });
+    await expect(page.getByText("The lab is imported")).toBeVisible({ timeout: 60_000 });
+    await expect(page).toHaveURL(/\/labs\/[0-9a-f-]{36}$/);
     await expect(page.locator("[data-machine=ping-2]")).toBeVisible();
     await expect(page.locator("[data-machine=pong-2]")).toBeVisible();
     await expect(page.locator(".react-flow__edge")).toHaveCount(2);

@@ -4,6 +4,7 @@ import TimesCircleIcon from "@patternfly/react-icons/dist/esm/icons/times-circle
 import type { ReactNode } from "react";
 
 import { UploadList } from "../../features/images/components/UploadList";
+import { useLabs } from "../../features/labs/api/labs";
 import { useNodes } from "../../features/nodes/api/listNodes";
 import type { Job } from "../../shared/api/types";
 import { JobProgress } from "../../shared/jobs/JobProgress";
@@ -23,11 +24,15 @@ const signs: Partial<Record<Job["state"], ReactNode>> = {
 export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
   const nodes = useNodes();
   const images = useAllImages();
+  const labs = useLabs();
   const titleOf = (job: Job) => {
     const { type, id } = job.target;
-    const name =
-      type === "node" ? nodes.data?.find((node) => node.id === id)?.name : images?.find((image) => image.id === id)?.displayName;
-    return `${jobTitle(job)} ${name || id}`;
+    const names = {
+      node: () => nodes.data?.find((node) => node.id === id)?.name,
+      image: () => images?.find((image) => image.id === id)?.displayName,
+      lab: () => labs.data?.find((lab) => lab.id === id)?.name,
+    };
+    return `${jobTitle(job)} ${names[type]() || id}`;
   };
   return (
     <div className="sl-work">
@@ -41,7 +46,7 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
           ))}
         </ul>
       )}
-      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing is at work. Pulls, uploads and clones show up here.</p>}
+      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing is at work. Pulls, uploads, clones and imports show up here.</p>}
       {ended.length > 0 && (
         <ul className="sl-work__ended" aria-label="Jobs that ended a moment ago">
           {ended.map((job) => (

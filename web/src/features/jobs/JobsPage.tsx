@@ -102,7 +102,7 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
             <Td dataLabel="Job" modifier="breakWord">
               {jobTitle(job)}
               <div className="sl-subtle">
-                <Link to={job.target.type === "node" ? paths.node(job.target.id) : paths.image(job.target.id)}>{job.target.id}</Link>
+                <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>
                 {job.target.host && ` on ${job.target.host}`}
               </div>
             </Td>

@@ -24,11 +24,10 @@ import { ConnectDialog } from "./components/ConnectDialog";
 import { DeleteLabDialog } from "./components/DeleteLabDialog";
 import { LabList } from "./components/LabList";
 import { NameDialog } from "./components/NameDialog";
-import type { Maker } from "./importLab";
 import { exportLab } from "./labFile";
 import { freePlace, linksOf, nodesOf } from "./layout";
 import { saveFile } from "./saveFile";
-import { useAddNode, useDeleteLab } from "./useLabWork";
+import { type MakeNode, useAddNode, useDeleteLab } from "./useLabWork";
 import { usePositions } from "./usePositions";
 import "./labs.css";
 
@@ -37,7 +36,7 @@ const LabCanvas = lazy(() => import("./components/LabCanvas"));
 
 /** What a lab asks of the nodes' feature. */
 export interface NodeWork {
-  make: Maker["node"];
+  make: MakeNode;
   /** Starts or stops nodes, and tells of those with which it did not work. */
   run: (nodes: readonly Node[]) => Promise<void>;
   stop: (nodes: readonly Node[]) => Promise<void>;

@@ -3,10 +3,10 @@ import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
 import UploadIcon from "@patternfly/react-icons/dist/esm/icons/upload-icon";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useCallback, useRef, useState } from "react";
 import { Link, useNavigate } from "react-router";
 
-import type { LabSummary, Node } from "../../shared/api/types";
+import type { Job, LabSummary } from "../../shared/api/types";
 import { plural } from "../../shared/format";
 import { paths } from "../../shared/paths";
 import { Ago } from "../../shared/ui/Ago";
@@ -14,30 +14,21 @@ import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useToasts } from "../../shared/ui/toasts";
 import { createLab } from "./api/changeLab";
+import { useImportLab } from "./api/importLab";
 import { labsKey, useLabs } from "./api/labs";
 import { ImportDialog } from "./components/ImportDialog";
 import { NameDialog } from "./components/NameDialog";
-import { LabImport, type Maker, serviceMaker } from "./importLab";
-import { parseLab } from "./labFile";
+import { readLabFile } from "./labFile";
 import "./labs.css";
 
-const largestFile = 1024 * 1024;
-
-interface LabsPageProps {
-  nodes: readonly Node[];
-  /** Whether whoever is signed in may make labs. */
-  mayCreate: boolean;
-  makeNode: Maker["node"];
-}
-
-/** The labs that one sees, and the ways to a new one. */
-export function LabsPage({ nodes, mayCreate, makeNode }: LabsPageProps) {
+/** The labs that one sees, and the ways to a new one, for those who may make labs. */
+export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   const labs = useLabs();
   const queries = useQueryClient();
   const navigate = useNavigate();
   const toasts = useToasts();
   const [isNaming, setNaming] = useState(false);
-  const [work, setWork] = useState<LabImport | null>(null);
+  const [started, setStarted] = useState<Job | null>(null);
   const input = useRef<HTMLInputElement>(null);
   const create = useMutation({
     mutationFn: createLab,
@@ -47,34 +38,29 @@ export function LabsPage({ nodes, mayCreate, makeNode }: LabsPageProps) {
     },
   });
 
-  const run = async (job: LabImport) => {
-    const isDone = await job.run();
-    await queries.invalidateQueries({ queryKey: labsKey });
-    const id = job.labID();
-    if (isDone && id !== undefined) {
+  const importing = useImportLab();
+
+  const closeImport = useCallback(() => setStarted(null), []);
+  const openImported = useCallback(
+    (lab: string) => {
       toasts.success("The lab is imported");
-      await navigate(paths.lab(id));
-    }
-  };
+      void navigate(paths.lab(lab));
+    },
+    [toasts, navigate],
+  );
   const take = async (file: File | undefined) => {
     if (!file) {
       return;
     }
     try {
-      if (file.size > largestFile) {
-        throw new Error("The file is larger than any lab. Choose one that was exported here.");
-      }
-      const taken = nodes.map(({ name }) => name);
-      const job = new LabImport(parseLab(await file.text()), serviceMaker(makeNode), taken);
-      setWork(job);
-      await run(job);
+      setStarted(await importing.mutateAsync(await readLabFile(file)));
     } catch (error) {
       toasts.failure(`${file.name} cannot be imported`, error);
     }
   };
   const actions = mayCreate && (
     <Flex columnGap={{ default: "columnGapSm" }}>
-      <Button variant="secondary" icon={<UploadIcon />} onClick={() => input.current?.click()}>
+      <Button variant="secondary" icon={<UploadIcon />} isDisabled={importing.isPending} isLoading={importing.isPending} onClick={() => input.current?.click()}>
         Import
       </Button>
       <Button icon={<PlusIcon />} onClick={() => setNaming(true)}>
@@ -134,7 +120,7 @@ export function LabsPage({ nodes, mayCreate, makeNode }: LabsPageProps) {
           }}
         />
       )}
-      {work && <ImportDialog work={work} onRetry={() => void run(work)} onClose={() => setWork(null)} />}
+      {started && <ImportDialog started={started} onDone={openImported} onClose={closeImport} />}
     </>
   );
 }

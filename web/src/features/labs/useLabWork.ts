@@ -2,16 +2,18 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "react-router";
 
 import { idempotencyKey } from "../../shared/api/client";
-import type { Lab, Node } from "../../shared/api/types";
+import type { Lab, Node, NodeSpec } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
 import { addNode, deleteLab, deleteNetwork } from "./api/changeLab";
 import { labKey, labsKey } from "./api/labs";
 import type { NewInLab } from "./components/AddNodeDialog";
-import type { Maker } from "./importLab";
 import { freePlace } from "./layout";
 
+/** Makes a node; the same key for each attempt at the same node. */
+export type MakeNode = (spec: NodeSpec, idempotencyKey: string) => Promise<Node>;
+
 /** Puts a node into a lab, where there is room; one that is to be made is made first. */
-export function useAddNode(lab: Lab, make: Maker["node"]) {
+export function useAddNode(lab: Lab, make: MakeNode) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async (what: NewInLab) => {

@@ -42,7 +42,9 @@ export type Quota = Schemas["Quota"];
 export type Group = Schemas["Group"];
 /** A right on a node or an image that was given to somebody. */
 export type Share = Schemas["Share"];
-/** Long work; sizes in bytes. */
+/** A lab as it is exported and imported: RAM in MiB, disks in bytes. */
+export type LabFile = Schemas["LabFile"];
+/** Long work. */
 export type Job = Schemas["Job"];
 /** An image of the catalogue. */
 export type CatalogEntry = Schemas["CatalogEntry"];

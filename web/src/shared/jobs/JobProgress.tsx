@@ -41,7 +41,7 @@ export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
 }
 
 /** How far a job has come, in words. */
-export function progressOf({ state, step, done, total, rate, etaSeconds, attempt, nextAttempt, error }: Job): string {
+export function progressOf({ state, step, unit, done, total, rate, etaSeconds, attempt, nextAttempt, error }: Job): string {
   if (state === "queued") {
     return attempt > 0 && nextAttempt !== undefined
       ? `Failed, and is tried again${error ? `: ${error.detail}` : ""}`
@@ -50,10 +50,11 @@ export function progressOf({ state, step, done, total, rate, etaSeconds, attempt
   if (state === "cancelling") {
     return "Being cancelled";
   }
+  const amount = unit === "bytes" ? formatBytes : String;
   return [
     (step ?? "Running").replace(/^./, (first) => first.toUpperCase()),
-    total > 0 ? `${formatBytes(done)} of ${formatBytes(total)}` : done > 0 ? formatBytes(done) : "",
-    rate > 0 ? `${formatBytes(rate)}/s` : "",
+    total > 0 ? `${amount(done)} of ${amount(total)}` : done > 0 ? amount(done) : "",
+    rate > 0 ? `${amount(rate)}/s` : "",
     etaSeconds === undefined ? "" : `${formatDuration(etaSeconds)} left`,
   ]
     .filter(Boolean)

@@ -35,14 +35,17 @@ export async function cancelJob(id: string): Promise<Job> {
   return bodyOf(api.POST("/api/jobs/{id}/cancel", { params: { path: { id } } }));
 }
 
-export function useCancelJob(id: string) {
+/** Shows a job as an answer has it, before an event tells of it. */
+export function useShowJob(): (job: Job) => void {
   const queries = useQueryClient();
-  return useMutation({
-    mutationFn: () => cancelJob(id),
-    onSuccess: (job) =>
-      queries.setQueryData<InfiniteData<JobPage, string>>(
-        jobsKey,
-        (pages) => pages && applyToJobPages(pages, { type: "job.changed", job }),
-      ),
-  });
+  return (job) =>
+    queries.setQueryData<InfiniteData<JobPage, string>>(
+      jobsKey,
+      (pages) => pages && applyToJobPages(pages, { type: "job.changed", job }),
+    );
+}
+
+export function useCancelJob(id: string) {
+  const show = useShowJob();
+  return useMutation({ mutationFn: () => cancelJob(id), onSuccess: show });
 }

@@ -48,6 +48,7 @@ const kinds: Record<string, string> = {
   "image.resize": "Grow image",
   "node.image": "Make image of node",
   "node.clone": "Clone node",
+  "lab.import": "Import lab",
 };
 
 /** What a job does, for people: "Pull image". */

@@ -1,63 +1,50 @@
-import { Button, Modal, ModalBody, ModalFooter, ModalHeader, Progress, ProgressStep, ProgressStepper } from "@patternfly/react-core";
-import { useId, useSyncExternalStore } from "react";
+import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "@patternfly/react-core";
+import { useEffect, useId } from "react";
 
-import { messageOf } from "../../../shared/api/problem";
-import type { LabImport, Step } from "../importLab";
-
-const variants: Record<Step["state"], "pending" | "info" | "success" | "danger"> = {
-  waiting: "pending",
-  running: "info",
-  done: "success",
-  failed: "danger",
-};
+import type { Job } from "../../../shared/api/types";
+import { JobProgress } from "../../../shared/jobs/JobProgress";
+import { useJobs } from "../../../shared/jobs/jobs";
 
 interface ImportDialogProps {
-  work: LabImport;
-  /** Called to go on after a failure. */
-  onRetry: () => void;
+  /** The import as it began. */
+  started: Job;
+  /** Called when the lab is there. */
+  onDone: (lab: string) => void;
   onClose: () => void;
 }
 
-/** Shows an import step by step. */
-export function ImportDialog({ work, onRetry, onClose }: ImportDialogProps) {
+/** Shows how far an import is. It goes on without the dialog. */
+export function ImportDialog({ started, onDone, onClose }: ImportDialogProps) {
   const id = useId();
-  const steps = useSyncExternalStore(work.subscribe, work.list);
-  const done = steps.filter(({ state }) => state === "done").length;
-  const failed = steps.find(({ state }) => state === "failed");
+  const job = useJobs().find((other) => other.id === started.id) ?? started;
+  const { state, target } = job;
+  useEffect(() => {
+    if (state === "succeeded") {
+      onDone(target.id);
+    } else if (state === "cancelled") {
+      onClose();
+    }
+  }, [state, target.id, onDone, onClose]);
   return (
     <Modal isOpen variant="small" aria-labelledby={`${id}-title`} onClose={onClose}>
       <ModalHeader title="Import a lab" labelId={`${id}-title`} />
       <ModalBody>
-        <Progress
-          id={`${id}-progress`}
-          title={failed ? "Stopped" : done === steps.length ? "Done" : "Making what the file describes"}
-          value={Math.floor((done / steps.length) * 100)}
-          {...(failed ? { variant: "danger" as const } : {})}
-        />
-        <ProgressStepper isVertical isCompact={false} className="sl-import" aria-label="Steps">
-          {steps.map(({ what, state, error }, i) => (
-            <ProgressStep
-              key={i}
-              id={`${id}-${i}`}
-              titleId={`${id}-${i}-title`}
-              variant={variants[state]}
-              isCurrent={state === "running"}
-              aria-label={`${what}: ${state}`}
-              {...(error === undefined ? {} : { description: messageOf(error) })}
-            >
-              {what}
-            </ProgressStep>
-          ))}
-        </ProgressStepper>
+        {state === "failed" ? (
+          <Alert isInline isLiveRegion variant="danger" component="h2" title="The lab cannot be imported">
+            {job.error?.detail} What was made of it is removed again.
+          </Alert>
+        ) : (
+          <>
+            <JobProgress job={job} title="Making what the file describes" />
+            <p className="sl-subtle">It goes on when you close this, and shows up under running work.</p>
+          </>
+        )}
       </ModalBody>
-      {failed && (
-        <ModalFooter>
-          <Button onClick={onRetry}>Try again from there</Button>
-          <Button variant="link" onClick={onClose}>
-            Keep what is made
-          </Button>
-        </ModalFooter>
-      )}
+      <ModalFooter>
+        <Button variant="secondary" onClick={onClose}>
+          Close
+        </Button>
+      </ModalFooter>
     </Modal>
   );
 }
