@@ -79,6 +79,8 @@ define() {
 		    </disk>
 		    $1
 		    $interface
+		    <controller type='pci' model='pcie-root-port'/>
+		    <controller type='pci' model='pcie-root-port'/>
 		    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 		    <serial type='pty'/>
 		    <console type='pty'/>
@@ -170,6 +172,16 @@ if $networked; then
 else
 	echo "skip  SSH: the libvirt network 'default' is not active"
 fi
+
+echo "$interface" >"$dir/interface.xml"
+virsh attach-device "$name" "$dir/interface.xml" --live >/dev/null
+console "a network card that is plugged in" <<-'STEPS'
+	send
+	expect READY-#
+	send n=0; until ip -4 -o addr show dev eth1 2>/dev/null | grep -q inet || [ $n -ge 200 ]; do n=$((n+1)); usleep 100000; done; echo eth1=$(ip -4 -o addr show dev eth1 | grep -c inet)
+	expect eth1=1
+STEPS
+passed "network: a card that is plugged in asks for its address"
 
 # Types root and a command on the keyboard of the VGA console.
 type_keys() {
