@@ -5,8 +5,9 @@
 # small journal it cannot grow. Run it where the folder's owners are right: as root, or below fakeroot.
 make_root() {
 	truncate -s "$3M" "$2"
-	# GRUB reads neither a stored checksum seed nor orphan files; no lazy work is left to every overlay.
-	mkfs.ext4 -q -F -L root -m 0 -O ^metadata_csum_seed,^orphan_file -J size="$4" \
+	# GRUB reads neither a stored checksum seed nor orphan files, and takes a block at a time, of which
+	# small file systems have small ones; no lazy work is left to every overlay.
+	mkfs.ext4 -q -F -L root -m 0 -b 4096 -O ^metadata_csum_seed,^orphan_file -J size="$4" \
 		-E lazy_itable_init=0,lazy_journal_init=0 -d "$1" "$2"
 }
 
@@ -22,7 +23,7 @@ lay_disk() {
 
 	# The prefix names no disk, so GRUB takes the one that the firmware booted.
 	grub-mkimage -d "$grub" -O i386-pc -p '(,msdos1)/boot/grub' -c "$early" -o "$dir/core.img" \
-		biosdisk part_msdos ext2 linux normal boot configfile serial terminal echo
+		biosdisk part_msdos ext2 linux linux16 normal boot configfile serial terminal echo
 	if [ "$(stat -c %s "$dir/core.img")" -gt $((2047 * 512)) ]; then
 		echo "GRUB does not fit before the partition" >&2
 		return 1
