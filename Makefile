@@ -66,8 +66,8 @@ setup-test:
 	@deploy/setup.sh --test
 
 .PHONY: test-go
-test-go: build micro ## The Go tests, against the machine's libvirt; a package at a time, for guests take CPUs
-	$(WITH_LIBVIRT) go test -race -p 1 -timeout 30m ./...
+test-go: build micro ## The Go tests, against the machine's libvirt; two packages at a time, for guests take CPUs
+	$(WITH_LIBVIRT) go test -race -p 2 -timeout 30m ./...
 
 # A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
 FUZZ_SECONDS ?= 15

@@ -10,7 +10,7 @@ export default defineConfig({
   outputDir: process.env.SANDBOXLABS_TEST_RESULTS,
   preserveOutput: "failures-only",
   fullyParallel: false,
-  workers: 1,
+  workers: 2, // each has a lab of its own
   forbidOnly: Boolean(process.env.CI),
   // Emulated guests share their CPUs with the browser: what fails once is tried again, and told as flaky.
   retries: process.env.CI ? 1 : 0,
