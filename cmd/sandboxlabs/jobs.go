@@ -73,8 +73,8 @@ func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(co
 // with one id the first counts. A folder stands for the .yaml and .yml files in it.
 func readCatalog(paths []string) ([]storagepool.CatalogEntry, error) {
 	var list []storagepool.CatalogEntry
-	add := func(name string, text []byte) error {
-		entries, err := storagepool.ParseCatalog(text)
+	add := func(name string, text []byte, read func(string) ([]byte, error)) error {
+		entries, err := storagepool.ParseCatalog(text, read)
 		if err != nil {
 			return fmt.Errorf("catalog: %s: %w", name, err)
 		}
@@ -95,12 +95,18 @@ func readCatalog(paths []string) ([]storagepool.CatalogEntry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("catalog: %w; name YAML files, or folders of them", err)
 			}
-			if err := add(file, text); err != nil {
+			beside := func(name string) ([]byte, error) {
+				if !filepath.IsAbs(name) {
+					name = filepath.Join(filepath.Dir(file), name)
+				}
+				return os.ReadFile(name)
+			}
+			if err := add(file, text, beside); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return list, add("the built-in one", images.Catalog)
+	return list, add("the built-in one", images.Catalog, images.Keys.ReadFile)
 }
 
 // catalogPaths reads the option catalog: a list, or one text with commas.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,10 @@ import (
 type source struct {
 	*httptest.Server
 	image []byte
+	// Files that are served as they are, by their path.
+	files map[string][]byte
+	// signed are the lists among them.
+	signed *signedLists
 
 	mu     sync.Mutex
 	ranges []string // the Range headers of requests for /cut.qcow2 and /hang.qcow2
@@ -80,7 +85,12 @@ func (s *source) serve(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%x  %s.qcow2\n", sum, name)
 		}
 	default:
-		http.NotFound(w, r)
+		content, ok := s.files[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	}
 }
 
@@ -162,7 +172,19 @@ func (l *lab) catalogFile(s *source) string {
 	entry("unlisted", "gone.qcow2", list)
 	evil := sha256.Sum256(withBacking(s.image))
 	entry("hostile", "hostile.qcow2", "checksum: "+hex.EncodeToString(evil[:]))
+	for path, content := range s.files {
+		if file := strings.TrimPrefix(path, "/"); strings.HasPrefix(file, "foreign") {
+			sum := sha256.Sum256(content)
+			entry(strings.ReplaceAll(file, ".", "-"), file, "checksum: "+hex.EncodeToString(sum[:]))
+		}
+	}
 	path := filepath.Join(l.t.TempDir(), "mine.yaml")
+	if s.signed != nil {
+		for _, e := range s.signed.entries {
+			text.WriteString(strings.ReplaceAll(e, "URL", s.URL))
+		}
+		s.signed.writeKeys(filepath.Dir(path))
+	}
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
@@ -206,6 +228,10 @@ func TestPull(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	s := newSource(t, l.dataImage(6<<20))
+	disk := l.dataImage(256 << 10)
+	s.files = l.foreignFiles(disk)
+	s.signed = newSignedLists(t, s.image, s.URL)
+	maps.Copy(s.files, s.signed.files)
 	catalog := l.catalogFile(s)
 	l.launch(nil, "--catalog="+catalog, "--pull-allow-private")
 	l.awaitHealth("ok")
@@ -239,6 +265,9 @@ func TestPull(t *testing.T) {
 		}
 		l.refused(http.MethodGet, "/api/images/"+id, nil, refusal{http.StatusNotFound, "image_not_found", ""})
 	}
+	l.pullSigned()
+	l.pullForeign(disk)
+
 	long := l.startJob("/api/images/catalog/long/pull", nil)
 	until(t, promptly, said("the job waits for another attempt"), func() bool { return l.job(long.ID).NextAttempt != nil })
 	if j := l.job(long.ID); j.State != "queued" || j.Error == nil || j.Error.Code != "source_unavailable" {

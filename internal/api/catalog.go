@@ -32,6 +32,7 @@ type CatalogEntry struct {
 	MinRAM       int64  `json:"minRam" doc:"MiB"`
 	Description  string `json:"description"`
 	Source       string `json:"source,omitempty" doc:"Where it is pulled from; absent when it cannot be."`
+	Signed       bool   `json:"signed" doc:"Whether its checksum is believed by its maker's signature alone; else because HTTPS says whose it is, or because the catalogue has it."`
 	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified" doc:"Of the image on the host; absent: it can be pulled."`
 	Job          *Job   `json:"job,omitempty" doc:"The job that pulls it."`
 }
@@ -57,7 +58,7 @@ func (s *Server) registerCatalog() {
 	})
 	register(s, huma.Operation{
 		OperationID: "pull-image", Method: http.MethodPost, Path: "/api/images/catalog/{id}/pull", Summary: "Fetch a base image of the catalogue (a job)", Tags: []string{"images", "jobs"},
-		Description:   "The file must have the catalogue's checksum, and is verified like an upload. A transfer that is cut goes on where it was.",
+		Description:   "The file must have the catalogue's checksum, whose list must be signed where the catalogue says by whom, and is verified like an upload. A transfer that is cut goes on where it was.",
 		DefaultStatus: http.StatusAccepted,
 	}, func(ctx context.Context, in *struct {
 		ID   string `path:"id"`
@@ -108,7 +109,7 @@ func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, erro
 	for _, e := range s.o.Storage.Catalog() {
 		v := CatalogEntry{
 			ID: e.ID, Name: e.Name, Version: e.Version, OSType: e.OSType, Arch: e.Arch, Format: e.Format, DefaultUser: e.DefaultUser,
-			MinDiskBytes: e.MinDiskBytes, MinRAM: e.MinRAMMiB, Description: e.Description, Source: e.URL, State: "absent",
+			MinDiskBytes: e.MinDiskBytes, MinRAM: e.MinRAMMiB, Description: e.Description, Source: e.URL, Signed: e.Signed(), State: "absent",
 		}
 		if img, err := s.o.Storage.Image(h.Name(), e.ID); err == nil && img.Type == storagepool.Base {
 			v.State = string(img.State)

@@ -47,6 +47,7 @@ var statuses = map[fault.Code]int{
 	fault.UploadBusy:             http.StatusLocked,
 	fault.UploadMismatch:         http.StatusConflict,
 	fault.ChecksumMismatch:       statusChecksumMismatch,
+	fault.SignatureInvalid:       http.StatusConflict,
 	fault.HostNotFound:           http.StatusNotFound,
 	fault.HostUnreachable:        http.StatusServiceUnavailable,
 	fault.PoolUnavailable:        http.StatusServiceUnavailable,

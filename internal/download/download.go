@@ -135,7 +135,7 @@ func (c *Client) Open(ctx context.Context, address string, offset int64, version
 	return b, nil
 }
 
-// Text fetches a small file, such as a list of checksums. Errors are Open's, and
+// Text fetches a small file: a list of checksums, a signature. Errors are Open's, and
 // fault.Unsupported when it has more than limit bytes.
 func (c *Client) Text(ctx context.Context, address string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -151,7 +151,7 @@ func (c *Client) Text(ctx context.Context, address string, limit int64) ([]byte,
 		return nil, c.explain(res.Request.URL, err)
 	}
 	if int64(len(text)) > limit {
-		return nil, fault.New(fault.Unsupported, "%s is larger than %d bytes, which no list of checksums is.", place(res.Request.URL), limit)
+		return nil, fault.New(fault.Unsupported, "%s is larger than %d bytes; no list of checksums or signature is.", place(res.Request.URL), limit)
 	}
 	return text, nil
 }

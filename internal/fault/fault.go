@@ -47,6 +47,7 @@ const (
 	UploadBusy             Code = "upload_busy"
 	UploadMismatch         Code = "upload_offset_mismatch"
 	ChecksumMismatch       Code = "checksum_mismatch"
+	SignatureInvalid       Code = "signature_invalid"
 	HostNotFound           Code = "host_not_found"
 	HostUnreachable        Code = "host_unreachable"
 	PoolUnavailable        Code = "pool_unavailable"

@@ -28,32 +28,44 @@ type CatalogEntry struct {
 	// is the address of a list that has it.
 	Checksum  string `yaml:"checksum"`
 	Checksums string `yaml:"checksums"`
+	// Keys names a file with the public keys of which one must have signed the list.
+	// Its signature is at the address Signature, or else in the list itself.
+	Keys      string `yaml:"keys"`
+	Signature string `yaml:"signature"`
+
+	keys *download.Keys // what the file Keys holds
 }
+
+// Signed tells whether the entry's checksum is believed by a signature alone.
+func (e CatalogEntry) Signed() bool { return e.keys != nil }
 
 // check answers with what is wrong with an entry.
 func (e CatalogEntry) check() error {
 	if e.URL == "" {
 		return nil
 	}
-	if err := download.CheckURL(e.URL); err != nil {
-		return fmt.Errorf("its url: %w", err)
+	for name, address := range map[string]string{"url": e.URL, "checksums": e.Checksums, "signature": e.Signature} {
+		if err := download.CheckURL(address); address != "" && err != nil {
+			return fmt.Errorf("its %s: %w", name, err)
+		}
 	}
 	switch {
+	case e.Signature != "" && e.Keys == "":
+		return errors.New("it has a signature, and no keys that it could be of")
+	case e.Keys != "" && (e.Checksums == "" || e.Checksum != ""):
+		return errors.New("it has keys, and its checksum is not looked up in a list that they could have signed")
 	case e.Checksum != "":
 		_, err := download.ParseDigest(e.Checksum)
 		return err
 	case e.Checksums != "":
-		if err := download.CheckURL(e.Checksums); err != nil {
-			return fmt.Errorf("its checksums: %w", err)
-		}
 		return nil
 	}
 	return errors.New("it has a url, and neither checksum nor checksums")
 }
 
 // ParseCatalog reads a catalogue: a YAML list of entries, or one under the key
-// `images`.
-func ParseCatalog(text []byte) ([]CatalogEntry, error) {
+// `images`. read reads the files that entries name, from where the catalogue is.
+func ParseCatalog(text []byte, read func(name string) ([]byte, error)) ([]CatalogEntry, error) {
 	var list []CatalogEntry
 	if yaml.Unmarshal(text, &list) != nil {
 		var doc struct {
@@ -65,13 +77,23 @@ func ParseCatalog(text []byte) ([]CatalogEntry, error) {
 		list = doc.Images
 	}
 	seen := map[string]bool{}
-	for _, e := range list {
+	for i, e := range list {
 		if safeStem(e.ID) != e.ID || seen[e.ID] {
 			return nil, fmt.Errorf("the catalogue's id %q is not a plain name, or is there twice", e.ID)
 		}
 		seen[e.ID] = true
 		if err := e.check(); err != nil {
 			return nil, fmt.Errorf("the catalogue's entry %q: %w", e.ID, err)
+		}
+		if e.Keys == "" {
+			continue
+		}
+		armoured, err := read(e.Keys)
+		if err == nil {
+			list[i].keys, err = download.ParseKeys(armoured)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the catalogue's entry %q: its keys: %w", e.ID, err)
 		}
 	}
 	return list, nil

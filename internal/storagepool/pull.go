@@ -18,6 +18,8 @@ import (
 const (
 	// maxChecksumBytes bounds a list of checksums.
 	maxChecksumBytes = 1 << 20
+	// maxSignatureBytes bounds the signature of one: a few, by large keys.
+	maxSignatureBytes = 16 << 10
 	// cuts in a row without a byte between them end an attempt.
 	cuts     = 3
 	cutPause = time.Second
@@ -74,8 +76,8 @@ func (s *Service) CheckPull(host, id string) (Pull, error) {
 // The file must have the catalogue's checksum, and is verified like any upload.
 //
 // Errors that may pass: fault.SourceUnavailable, HostUnreachable,
-// PoolUnavailable. Others: Invalid (the digest), ImageUnsafe, ImageTooLarge,
-// StorageFull, Unsupported.
+// PoolUnavailable. Others: Invalid (the digest), SignatureInvalid, ImageUnsafe,
+// ImageTooLarge, StorageFull, Unsupported.
 func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
 	if err := s.Prepare(ctx, p.Host); err != nil {
 		return err
@@ -174,10 +176,25 @@ func (s *Service) digestOf(ctx context.Context, e CatalogEntry) (download.Digest
 		return download.ParseDigest(e.Checksum)
 	}
 	list, err := s.o.Downloads.Text(ctx, e.Checksums, maxChecksumBytes)
+	if err == nil && e.Signed() {
+		list, err = s.signedPart(ctx, e, list)
+	}
 	if err != nil {
 		return "", err
 	}
 	return download.FindDigest(list, path.Base(e.URL))
+}
+
+// signedPart is what of a list of checksums is signed by the catalogue's keys.
+func (s *Service) signedPart(ctx context.Context, e CatalogEntry, list []byte) ([]byte, error) {
+	if e.Signature == "" {
+		return e.keys.Signed(list)
+	}
+	signature, err := s.o.Downloads.Text(ctx, e.Signature, maxSignatureBytes)
+	if err != nil {
+		return nil, err
+	}
+	return list, e.keys.Check(list, signature)
 }
 
 // fetch goes on with a transfer, and tells whether its last byte came. When the
