@@ -135,7 +135,7 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
           </Button>
         )}
         {!isThere && !entry.source && <span className="sl-subtle">It cannot be pulled: it is built on the server.</span>}
-        {entry.source && <div className="sl-subtle sl-break">{new URL(entry.source).host}</div>}
+        {entry.source && <div className="sl-subtle sl-break">{`${new URL(entry.source).host}${entry.signed ? ", signed by its maker" : ""}`}</div>}
       </CardFooter>
     </Card>
   );

@@ -489,7 +489,7 @@ export interface paths {
         put?: never;
         /**
          * Fetch a base image of the catalogue (a job)
-         * @description The file must have the catalogue's checksum, and is verified like an upload. A transfer that is cut goes on where it was.
+         * @description The file must have the catalogue's checksum, whose list must be signed where the catalogue says by whom, and is verified like an upload. A transfer that is cut goes on where it was.
          */
         post: operations["pull-image"];
         delete?: never;
@@ -1911,6 +1911,8 @@ export interface components {
             minRam: number;
             name: string;
             osType: string;
+            /** @description Whether its checksum is believed by its maker's signature alone; else because HTTPS says whose it is, or because the catalogue has it. */
+            signed: boolean;
             /** @description Where it is pulled from; absent when it cannot be. */
             source?: string;
             /**
