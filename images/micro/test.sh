@@ -79,8 +79,8 @@ define() {
 		    </disk>
 		    $1
 		    $interface
-		    <controller type='pci' model='pcie-root-port'/>
-		    <controller type='pci' model='pcie-root-port'/>
+		    <controller type='pci' index='0' model='pcie-root'/>
+		    <controller type='pci' index='15' model='pcie-root-port'/>
 		    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
 		    <serial type='pty'/>
 		    <console type='pty'/>

@@ -95,6 +95,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await confirm.click();
     await expect(page).toHaveURL(/\/nodes$/);
     await expect(page.getByRole("heading", { name: /^Create your first node from / })).toBeVisible();
+    await expect(page.getByText("micro-1 is deleted")).toBeVisible();
     expect(await lab.virsh("list", "--all", "--name")).toBe("");
   });
 

@@ -191,6 +191,16 @@ export class Lab {
     return holder;
   }
 
+  /** What the service tells, with the places of an installation instead of those of this lab. */
+  asInstalled(text: string): string {
+    const { folder, uri } = this.ground;
+    return [
+      [uri, "qemu:///system"],
+      [join(folder, "data"), "/var/lib/sandboxlabs"],
+      [new URL(this.url).host, "127.0.0.1:3001"],
+    ].reduce((shown, [here = "", there = ""]) => shown.replaceAll(here, there), text);
+  }
+
   /** Ends all that the lab started, and removes all that it made. */
   async stop(): Promise<void> {
     try {

@@ -1,10 +1,11 @@
 import { useQueryClient } from "@tanstack/react-query";
 
 import type { NodeWork } from "../features/labs/LabPage";
+import { changeNode } from "../features/nodes/api/changes";
 import { createNode } from "../features/nodes/api/createNode";
-import { deleteNode } from "../features/nodes/api/deleteNode";
-import { changeLifecycle } from "../features/nodes/api/lifecycle";
-import { nodesKey } from "../features/nodes/api/listNodes";
+import { deletion } from "../features/nodes/api/deleteNode";
+import { lifecycleChange } from "../features/nodes/api/lifecycle";
+import { nodesKey } from "../features/nodes/api/keys";
 import { each } from "../features/nodes/bulk";
 import { messageOf } from "../shared/api/problem";
 import type { Node } from "../shared/api/types";
@@ -16,7 +17,7 @@ export function useNodeWork(): NodeWork {
   const toasts = useToasts();
   const refetch = () => queries.invalidateQueries({ queryKey: nodesKey });
   const move = async (nodes: readonly Node[], to: "run" | "stop", failure: string) => {
-    for (const { node, error } of await each(nodes, ({ id }) => changeLifecycle(id, to))) {
+    for (const { node, error } of await each(nodes, ({ id }) => changeNode(queries, id, lifecycleChange, to))) {
       if (error !== undefined) {
         toasts.failure(`${node.name} ${failure}`, new Error(messageOf(error)));
       }
@@ -32,7 +33,7 @@ export function useNodeWork(): NodeWork {
     run: (nodes) => move(nodes, "run", "does not run"),
     stop: (nodes) => move(nodes, "stop", "does not stop"),
     remove: async ({ id, snapshots }) => {
-      await deleteNode(id, snapshots > 0);
+      await changeNode(queries, id, deletion, snapshots > 0);
       await refetch();
     },
   };

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Lab, LabFile, LabNetwork, Node } from "../../shared/api/types";
 import { exportLab, readLabFile } from "./labFile";
-import { freePlace } from "./layout";
+import { addressOf, freePlace } from "./layout";
 
 const network: LabNetwork = { id: "n1", name: "dmz-net1", host: "local", active: true, dhcp: true, subnet: "10.140.0.0/24", nodes: [], x: 280, y: 4.4 };
 const lab: Lab = {
@@ -62,5 +62,15 @@ describe("a free place", () => {
     expect(freePlace({ nodes: [], networks: [] })).toEqual({ x: 0, y: 0 });
     const { x, y } = freePlace(lab);
     expect([...lab.nodes, ...lab.networks].some((other) => other.x === x && other.y === y)).toBe(false);
+  });
+});
+
+describe("the address that is shown", () => {
+  it.each([
+    ["of the lab before others", ["10.0.2.15", "fec0::1", "10.140.0.7"], "10.140.0.7"],
+    ["not of a subnet beside it", ["192.168.1.2", "10.140.1.7"], "192.168.1.2"],
+    ["none where there is none", [], undefined],
+  ])("is %s", (_name, addresses, shown) => {
+    expect(addressOf({ addresses }, [network, { ...network, subnet: undefined } as never])).toBe(shown);
   });
 });

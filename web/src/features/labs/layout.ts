@@ -1,4 +1,4 @@
-import type { Lab, Node } from "../../shared/api/types";
+import type { Lab, LabNetwork, Node } from "../../shared/api/types";
 
 /** A place on the canvas, in pixels of its natural size; the upper left corner of what stands there. */
 export interface Position {
@@ -45,4 +45,17 @@ export function nodesOf(lab: Pick<Lab, "nodes">, all: readonly Node[]): Node[] {
   return all
     .filter(({ id }) => lab.nodes.some((place) => place.id === id))
     .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+}
+
+/** The address to tell of a node where there is room for one: of a network of the lab, else its first. */
+export function addressOf({ addresses }: Pick<Node, "addresses">, networks: readonly Pick<LabNetwork, "subnet">[]): string | undefined {
+  return addresses.find((address) => networks.some(({ subnet }) => subnet !== undefined && isIn(address, subnet))) ?? addresses[0];
+}
+
+/** Whether an IPv4 address is in a subnet such as "10.7.3.0/24". */
+function isIn(address: string, subnet: string): boolean {
+  const [base = "", bits = "32"] = subnet.split("/");
+  const size = 2 ** (32 - Number(bits));
+  const number = (text: string) => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  return address.includes(".") && Math.floor(number(address) / size) === Math.floor(number(base) / size);
 }

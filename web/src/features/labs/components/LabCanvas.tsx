@@ -16,7 +16,7 @@ import "@xyflow/react/dist/base.css";
 import { useEffect, useMemo } from "react";
 
 import type { Lab, Node } from "../../../shared/api/types";
-import { type Link, type Position, networkSize, nodeSize } from "../layout";
+import { type Link, type Position, addressOf, networkSize, nodeSize } from "../layout";
 import { LinkEdge, type LinkEdgeData } from "./LinkEdge";
 import { MachineOnCanvas, type MachineData } from "./MachineOnCanvas";
 import { NetworkOnCanvas, type NetworkData } from "./NetworkOnCanvas";
@@ -64,7 +64,7 @@ export default function LabCanvas(props: LabCanvasProps) {
         type: "machine",
         position: places.get(node.id) ?? { x: 0, y: 0 },
         selected: chosen.has(node.id),
-        data: { node },
+        data: { node, address: addressOf(node, lab.networks) },
         ariaLabel: `Node ${node.name}, ${node.state}`,
       }),
     );

@@ -8,11 +8,14 @@ import { paths } from "../../../shared/paths";
 
 export interface MachineData extends Record<string, unknown> {
   node: Node;
+  /** The one to be shown. */
+  address: string | undefined;
 }
 
 /** A node on the canvas. */
-export function MachineOnCanvas({ data: { node }, selected, isConnectable }: NodeProps<FlowNode<MachineData, "machine">>) {
-  const detail = node.addresses.length > 0 ? node.addresses.join(", ") : (node.image?.name ?? node.osType);
+export function MachineOnCanvas({ data: { node, address }, selected, isConnectable }: NodeProps<FlowNode<MachineData, "machine">>) {
+  const more = node.addresses.length - 1;
+  const detail = address === undefined ? (node.image?.name ?? node.osType) : more > 0 ? `${address} +${more}` : address;
   return (
     <div className={selected ? "sl-machine sl-machine--chosen" : "sl-machine"} data-machine={node.name} data-run={node.state}>
       <span className="sl-machine__icon" aria-hidden>
@@ -22,7 +25,7 @@ export function MachineOnCanvas({ data: { node }, selected, isConnectable }: Nod
         <span className="sl-machine__name" title={node.name}>
           {node.name}
         </span>
-        <span className="sl-machine__detail" title={detail}>
+        <span className="sl-machine__detail" title={node.addresses.join(", ") || detail}>
           {detail}
         </span>
         <span className="sl-machine__state">

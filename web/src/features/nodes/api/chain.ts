@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 
 import { api, bodyOf } from "../../../shared/api/client";
-import { nodePartsKey } from "./getNode";
+import { nodePartsKey } from "./keys";
 
 /** What a node's disks consist of, down to their images. */
 export function useChain(id: string) {

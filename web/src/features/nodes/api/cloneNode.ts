@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 
 import { answerOf, api } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
-import { nodesKey } from "./listNodes";
+import { nodesKey } from "./keys";
 
 export interface Clone {
   name: string;

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf } from "../../../shared/api/client";
 import type { Node, NodeSpec } from "../../../shared/api/types";
-import { nodesKey } from "./listNodes";
+import { nodesKey } from "./keys";
 
 interface Creation {
   spec: NodeSpec;

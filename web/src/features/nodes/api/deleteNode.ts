@@ -1,17 +1,18 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-
 import { api, done } from "../../../shared/api/client";
-import { nodesKey } from "./listNodes";
+import { type ChangeOf, useNodeChange } from "./changes";
 
 /** Deletes a node; one that has snapshots is refused, unless they may be lost. */
-export async function deleteNode(id: string, snapshots = false): Promise<void> {
+async function deleteNode(id: string, snapshots: boolean): Promise<void> {
   await done(api.DELETE("/api/nodes/{id}", { params: { path: { id }, query: { snapshots } } }));
 }
 
+/** Deletes a node, whether or not it has snapshots. */
+export const deletion: ChangeOf<boolean, void> = {
+  send: deleteNode,
+  foresee: (id) => ({ id, remove: true }),
+  nodeIn: () => null,
+};
+
 export function useDeleteNode(id: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (snapshots: boolean) => deleteNode(id, snapshots),
-    onSettled: () => queries.invalidateQueries({ queryKey: nodesKey }),
-  });
+  return useNodeChange(id, deletion);
 }

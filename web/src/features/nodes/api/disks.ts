@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done } from "../../../shared/api/client";
 import type { Disk } from "../../../shared/api/types";
-import { nodePartsKey } from "./getNode";
+import { nodePartsKey } from "./keys";
 
 /** A node's disks and drives. */
 export function useDisks(id: string) {

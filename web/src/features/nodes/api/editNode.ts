@@ -1,8 +1,6 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-
 import { api, bodyOf } from "../../../shared/api/client";
 import type { NodeEdit, ResizedNode } from "../../../shared/api/types";
-import { nodesKey } from "./listNodes";
+import { useNodeChange } from "./changes";
 
 /** Changes what is named of a node; the answer tells which sizes it has at once, and which at its next start. */
 export async function editNode(id: string, edit: NodeEdit): Promise<ResizedNode> {
@@ -10,9 +8,5 @@ export async function editNode(id: string, edit: NodeEdit): Promise<ResizedNode>
 }
 
 export function useEditNode(id: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (edit: NodeEdit) => editNode(id, edit),
-    onSettled: () => queries.invalidateQueries({ queryKey: nodesKey }),
-  });
+  return useNodeChange(id, { send: editNode, foresee: (_id, edit: NodeEdit) => ({ id, edit }), nodeIn: (node) => node });
 }

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import type { Figures, Node } from "../../../shared/api/types";
 import { isActive } from "../state";
-import { nodeKey } from "./getNode";
+import { nodeKey } from "./keys";
 
 /** Points of a sparkline. */
 const lately = 30;

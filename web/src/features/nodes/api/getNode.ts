@@ -1,16 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
+import { useCallback } from "react";
 
 import { api, bodyOf } from "../../../shared/api/client";
 import { RequestError } from "../../../shared/api/problem";
 import type { Node } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
+import { foreseen } from "../foreseen";
 import { applyToNode } from "../liveNodes";
-import { nodesKey } from "./listNodes";
-
-export const nodeKey = (id: string) => [...nodesKey, "one", id] as const;
-
-/** Below it lies what belongs to a node and is not told with it: it is read anew whenever the node has changed. */
-export const nodePartsKey = (id: string) => [...nodeKey(id), "part"] as const;
+import { usePending } from "./changes";
+import { nodeKey } from "./keys";
 
 /** Resolves with null when there is no such node (any more). */
 export async function fetchNode(id: string): Promise<Node | null> {
@@ -29,6 +27,9 @@ export async function fetchNode(id: string): Promise<Node | null> {
   );
 }
 
+/** A node, as it will be when the changes that are under way work. */
 export function useNode(id: string) {
-  return useQuery({ queryKey: nodeKey(id), queryFn: () => fetchNode(id) });
+  const pending = usePending();
+  const select = useCallback((node: Node | null) => node && foreseen(node, pending), [pending]);
+  return useQuery({ queryKey: nodeKey(id), queryFn: () => fetchNode(id), select });
 }

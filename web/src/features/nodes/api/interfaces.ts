@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done } from "../../../shared/api/client";
 import type { Interface, Network } from "../../../shared/api/types";
-import { nodePartsKey } from "./getNode";
+import { nodePartsKey } from "./keys";
 
 /** A node's network cards. */
 export function useInterfaces(id: string) {

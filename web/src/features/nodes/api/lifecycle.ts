@@ -1,8 +1,6 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-
 import { api, bodyOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
-import { nodesKey } from "./listNodes";
+import { type ChangeOf, useNodeChange } from "./changes";
 
 /** The requests that move a node from state to state, or make it ours. */
 export type Lifecycle = "run" | "stop" | "forceOff" | "reboot" | "reset" | "pause" | "resume" | "wipe" | "adopt";
@@ -31,10 +29,12 @@ export async function changeLifecycle(id: string, change: Lifecycle): Promise<No
   }
 }
 
+export const lifecycleChange: ChangeOf<Lifecycle, Node> = {
+  send: changeLifecycle,
+  foresee: (id, lifecycle) => ({ id, lifecycle }),
+  nodeIn: (node) => node,
+};
+
 export function useLifecycle(id: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (change: Lifecycle) => changeLifecycle(id, change),
-    onSettled: () => queries.invalidateQueries({ queryKey: nodesKey }),
-  });
+  return useNodeChange(id, lifecycleChange);
 }

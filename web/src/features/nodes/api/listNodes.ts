@@ -1,13 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
+import { useCallback } from "react";
 
 import { api, bodyOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
+import { foreseenList } from "../foreseen";
 import { applyToNodes } from "../liveNodes";
-
-/** Everything that the service told about nodes lies below this key. */
-export const nodesKey = ["nodes"] as const;
-export const nodeListKey = [...nodesKey, "list"] as const;
+import { usePending } from "./changes";
+import { nodeListKey } from "./keys";
 
 /** Reads all pages of the list. */
 export async function fetchNodes(): Promise<Node[]> {
@@ -23,6 +23,9 @@ export async function fetchNodes(): Promise<Node[]> {
   }, applyToNodes);
 }
 
+/** All nodes that one sees, as they will be when the changes that are under way work. */
 export function useNodes() {
-  return useQuery({ queryKey: nodeListKey, queryFn: fetchNodes });
+  const pending = usePending();
+  const select = useCallback((nodes: Node[]) => foreseenList(nodes, pending), [pending]);
+  return useQuery({ queryKey: nodeListKey, queryFn: fetchNodes, select });
 }

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 
 import { api, bodyOf } from "../../../shared/api/client";
 import type { AuditEntry } from "../../../shared/api/types";
-import { nodePartsKey } from "./getNode";
+import { nodePartsKey } from "./keys";
 
 const shown = 100;
 

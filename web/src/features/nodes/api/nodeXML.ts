@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { answerOf, api, bodyOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
-import { nodePartsKey } from "./getNode";
+import { nodePartsKey } from "./keys";
 
 /** Resolves with the XML of the node's domain, without its secrets. */
 export async function fetchNodeXML(id: string): Promise<string> {

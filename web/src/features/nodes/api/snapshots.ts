@@ -2,8 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done } from "../../../shared/api/client";
 import type { Snapshot } from "../../../shared/api/types";
-import { nodePartsKey } from "./getNode";
-import { nodesKey } from "./listNodes";
+import { nodePartsKey, nodesKey } from "./keys";
 
 /** A node's snapshots, each after its parent. */
 export function useSnapshots(id: string) {

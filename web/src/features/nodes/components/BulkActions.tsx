@@ -10,9 +10,10 @@ import type { Node } from "../../../shared/api/types";
 import { plural } from "../../../shared/format";
 import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { useToasts } from "../../../shared/ui/toasts";
-import { deleteNode } from "../api/deleteNode";
-import { changeLifecycle } from "../api/lifecycle";
-import { nodesKey } from "../api/listNodes";
+import { changeNode } from "../api/changes";
+import { deletion } from "../api/deleteNode";
+import { nodesKey } from "../api/keys";
+import { lifecycleChange } from "../api/lifecycle";
 import { type BulkAction, type Outcome, each, targetsOf } from "../bulk";
 import type { Selection } from "../useSelection";
 
@@ -39,7 +40,9 @@ export function BulkActions({ selection }: { selection: Selection }) {
     const targets = targetsOf(action, nodes);
     setBusy(action);
     const outcomes = await each(targets, (node) =>
-      action === "delete" ? deleteNode(node.id, node.snapshots > 0) : changeLifecycle(node.id, action),
+      action === "delete"
+        ? changeNode(queries, node.id, deletion, node.snapshots > 0)
+        : changeNode(queries, node.id, lifecycleChange, action),
     );
     setBusy(null);
     setAsked(null);

@@ -98,19 +98,21 @@ export function NodeActions({ node, place }: NodeActionsProps) {
       setAsked(action);
       return;
     }
-    lifecycle.mutate(action, { onError: (error) => toasts.failure(`${node.name} ${failures[action]}`, error) });
+    // Promises, here and below: what is shown at once may take this component off
+    // the page before the answer comes, and callbacks of mutate are not called then.
+    lifecycle.mutateAsync(action).catch((error: unknown) => toasts.failure(`${node.name} ${failures[action]}`, error));
   };
-  // A promise, since the event of the removal may take this component off the
-  // page before the answer comes: callbacks of mutate would not be called then.
   const confirmDelete = async () => {
-    try {
-      await remove.mutateAsync(node.snapshots > 0); // the dialog says so
-    } catch {
-      return; // the dialog shows why
-    }
-    toasts.success(`${node.name} is deleted`);
+    close();
+    const deleted = remove.mutateAsync(node.snapshots > 0); // the dialog says so
     if (place === "page") {
-      await navigate(paths.nodes);
+      void navigate(paths.nodes);
+    }
+    try {
+      await deleted;
+      toasts.success(`${node.name} is deleted`);
+    } catch (error) {
+      toasts.failure(`${node.name} ${failures.delete}`, error);
     }
   };
 
@@ -193,8 +195,8 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           title={`Delete ${node.name}?`}
           action="Delete"
           typedName={node.name}
-          pending={remove.isPending}
-          error={remove.error}
+          pending={false}
+          error={null}
           onConfirm={() => void confirmDelete()}
           onClose={close}
         >

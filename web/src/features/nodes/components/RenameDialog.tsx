@@ -11,7 +11,8 @@ import { Field } from "./Field";
 /** Asks for a node's new name and gives it. */
 export function RenameDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const id = useId();
-  const [name, setName] = useState(node.name);
+  const [before] = useState(node.name); // the list shows the new one at once
+  const [name, setName] = useState(before);
   const nodes = useNodes();
   const rename = useEditNode(node.id);
   const taken = (nodes.data ?? []).filter((other) => other.host === node.host && other.id !== node.id);
@@ -21,11 +22,11 @@ export function RenameDialog({ node, onClose }: { node: Node; onClose: () => voi
   );
   return (
     <FormDialog
-      title={`Rename ${node.name}`}
+      title={`Rename ${before}`}
       action="Rename"
       failure="The node keeps its name"
       focus={`[id="${id}-name"]`}
-      isReady={problem === "" && name !== node.name}
+      isReady={problem === "" && name !== before}
       pending={rename.isPending}
       error={rename.error}
       onSubmit={() => rename.mutate({ name }, { onSuccess: onClose })}

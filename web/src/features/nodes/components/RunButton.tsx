@@ -19,7 +19,7 @@ export function RunButton({ node }: { node: Node }) {
       icon={<PlayIcon />}
       isLoading={lifecycle.isPending}
       isDisabled={lifecycle.isPending}
-      onClick={() => lifecycle.mutate("run", { onError: (error) => toasts.failure(`${node.name} does not run`, error) })}
+      onClick={() => void lifecycle.mutateAsync("run").catch((error: unknown) => toasts.failure(`${node.name} does not run`, error))}
     >
       Run {node.name}
     </Button>
