@@ -29,7 +29,7 @@ type SignedIn struct {
 	RecoveryCodes      int      `json:"recoveryCodes,omitempty" doc:"Those that were not used."`
 	SSHKeys            []string `json:"sshKeys" doc:"Public keys of the account, for new nodes."`
 	// Quota and Used are told where the account has bounds.
-	Quota *Quota `json:"quota,omitempty" doc:"Absent: no bounds; so are its members."`
+	Quota *Quota `json:"quota,omitempty" doc:"Absent: no limits; so are its members."`
 	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images and uploads take of it."`
 }
 

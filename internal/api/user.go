@@ -14,7 +14,7 @@ import (
 
 // Quota bounds what an account's nodes and images may take.
 type Quota struct {
-	Nodes   *int64 `json:"nodes,omitempty" doc:"Absent: no bound, here and below."`
+	Nodes   *int64 `json:"nodes,omitempty" doc:"Absent: no limit, here and below."`
 	Running *int64 `json:"running,omitempty" doc:"Nodes that run."`
 	CPUs    *int64 `json:"cpus,omitempty" doc:"Of nodes that run."`
 	RAM     *int64 `json:"ram,omitempty" doc:"MiB, of nodes that run."`
