@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 
 import { expect, logIn, makeNode, terminal, test } from "./fixtures";
+import { until } from "./lab";
 import { paths } from "../src/shared/paths";
 import { places } from "./places";
 
@@ -38,12 +39,12 @@ test("every page", async ({ page, lab }, info) => {
   });
   await page.goto("/");
   await expect(page.getByRole("heading", { name: "Sign in to SandboxLabs" })).toBeVisible();
-  await shoot(page, "sign-in", ["light", "phone"]);
+  await shoot(page, "sign-in", allLooks);
   await page.getByLabel("User name").fill(lab.user);
   await page.getByLabel("Password").fill(lab.password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("heading", { name: /^Create your first node from/ })).toBeVisible();
-  await shoot(page, "first-node", ["light", "dark"]);
+  await shoot(page, "first-node", allLooks);
 
   await page.goto("/nodes/new?image=micro");
   await expect(page.getByRole("textbox", { name: "Name", exact: true })).toHaveValue("micro-1");
@@ -69,13 +70,12 @@ test("every page", async ({ page, lab }, info) => {
   await expect(page.getByRole("region", { name: "Log of web-1" }).locator("mark")).toBeVisible();
   await shoot(page, "log", allLooks);
 
-  const db1 = await makeNode(page, "db-1", { ram: 1024, cpus: 2, run: true });
-  const db2 = await makeNode(page, "db-2", { ram: 1024, cpus: 2 });
-  const router = await makeNode(page, "router", { run: true });
-  await makeNode(page, "scratch", { ram: 512 });
-  const web2 = await makeNode(page, "web-2", { run: true });
-  const paused = await makeNode(page, "worker-1", { run: true });
-  expect((await page.request.post(`/api/nodes/${paused.id}/pause`)).status()).toBe(200);
+  const db1 = await makeNode(page, "db-1", { ram: 1024 });
+  const db2 = await makeNode(page, "db-2", { ram: 1024 });
+  const router = await makeNode(page, "router");
+  const scratch = await makeNode(page, "scratch", { ram: 512 });
+  const web2 = await makeNode(page, "web-2");
+  const worker = await makeNode(page, "worker-1");
   const elsewhere = info.outputPath("build-agent.xml");
   await writeFile(
     elsewhere,
@@ -107,6 +107,11 @@ test("every page", async ({ page, lab }, info) => {
     { node: db2.id, x: 480, y: 608, networks: withNetworks ? [1] : [] },
   ]);
   await drawLab(page, "Exam 3", []);
+  for (const { id } of [router, db1, web2, worker]) {
+    expect((await page.request.post(`/api/nodes/${id}/run`)).status()).toBe(200);
+  }
+  await finish(page, await make(page, `/api/nodes/${scratch.id}/image`, { name: "Golden web server" }));
+  await finish(page, await make(page, `/api/nodes/${scratch.id}/clone`, { name: "scratch-copy", mode: "full" }));
   for (const [name, role] of [
     ["ann", "instructor"],
     ["sue", "student"],
@@ -115,6 +120,8 @@ test("every page", async ({ page, lab }, info) => {
     await make(page, "/api/users", { name, role, password: `the password of ${name}` });
   }
   await make(page, "/api/groups", { name: "class-a" });
+  const quota = { nodes: 5, running: 2, cpus: 4, ram: 4096, disk: 20 * 1024 ** 3, uploads: 1 };
+  expect((await page.request.patch("/api/users/sue", { data: { quota } })).status()).toBe(200);
   for (const name of ["sue", "tom"]) {
     expect((await page.request.put(`/api/groups/class-a/members/${name}`)).status()).toBeLessThan(300);
   }
@@ -126,11 +133,18 @@ test("every page", async ({ page, lab }, info) => {
     node: () => expect(page.getByText("In libvirt")).toBeVisible(),
     lab: () => expect(page.locator(".react-flow__edge")).toHaveCount(withNetworks ? 7 : 0),
     account: () => expect(page.locator("[data-token=backup]")).toBeVisible(),
-    images: () => expect(page.locator("[data-image=Micro] [data-state=ready]")).toBeVisible(),
+    images: () => expect(page.locator("[data-image='Golden web server'] [data-state=ready]")).toBeVisible(),
+    jobs: () => expect(page.locator("[data-job-state=succeeded]")).toHaveCount(2),
   };
   for (const name of ["installed", "configured"]) {
     await make(page, `/api/nodes/${db2.id}/snapshots`, { name });
   }
+  // Guests that have booted make better pictures than those that boot.
+  await until("every guest that runs has an address", async () => {
+    const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { state: string; addresses: string[] }[] };
+    return nodes.every(({ state, addresses }) => state !== "running" || addresses.length > 0);
+  }, 240_000);
+  expect((await page.request.post(`/api/nodes/${worker.id}/pause`)).status()).toBe(200);
   for (const [tab, of] of [
     ["screen", web],
     ["both", web],
@@ -142,6 +156,9 @@ test("every page", async ({ page, lab }, info) => {
   ] as const) {
     await page.goto(paths.nodeTab(of.id, tab));
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    if (tab === "screen" || tab === "both") {
+      await expect(page.getByRole("toolbar", { name: "Screen" }).getByText("Connected")).toBeVisible();
+    }
     await shoot(page, `node-${tab}`, allLooks);
   }
   const taken = ["sign-in", "create-node", "console", "log", "guacamole", "console-window", "screen-window"];
@@ -161,6 +178,14 @@ async function make(page: Page, path: string, data: object): Promise<string> {
   const answer = await page.request.post(path, { data });
   expect(answer.status(), await answer.text()).toBeLessThan(300);
   return ((await answer.json()) as { id?: string }).id ?? "";
+}
+
+/** Waits until a job has done its work. */
+async function finish(page: Page, job: string): Promise<void> {
+  await until(`job ${job} has succeeded`, async () => {
+    const { state } = (await (await page.request.get(`/api/jobs/${job}`)).json()) as { state: string };
+    return state === "succeeded";
+  }, 120_000);
 }
 
 interface Placed {

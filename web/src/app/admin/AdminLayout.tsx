@@ -1,10 +1,10 @@
 import { EmptyState, EmptyStateBody, PageSection } from "@patternfly/react-core";
 import LockIcon from "@patternfly/react-icons/dist/esm/icons/lock-icon";
-import { useEffect, useRef } from "react";
 import { NavLink, Outlet, useLocation } from "react-router";
 
 import { useSession } from "../../features/session/api/session";
 import { Later } from "../../shared/ui/Later";
+import { TabLinks } from "../../shared/ui/TabLinks";
 import { usePageTitle } from "../../shared/usePageTitle";
 import { adminPlaces, mayAdminister, placeOf } from "./places";
 
@@ -13,16 +13,11 @@ export function AdminLayout() {
   const role = useSession().data?.user.role ?? "";
   const { pathname } = useLocation();
   const place = placeOf(pathname);
-  const tabs = useRef<HTMLElement>(null);
-  // On a phone the tabs are wider than the screen.
-  useEffect(() => {
-    tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [pathname, role]);
   const isAllowed = mayAdminister(role) && (role === "admin" || place?.forInstructors === true);
   return (
     <>
       {mayAdminister(role) && (
-        <nav ref={tabs} className="sl-tabs sl-admin-tabs" aria-label="Administration">
+        <TabLinks className="sl-admin-tabs" label="Administration">
           {adminPlaces
             .filter(({ forInstructors }) => forInstructors || role === "admin")
             .map(({ to, text }) => (
@@ -30,7 +25,7 @@ export function AdminLayout() {
                 {text}
               </NavLink>
             ))}
-        </nav>
+        </TabLinks>
       )}
       {isAllowed ? (
         <Later what="the page">

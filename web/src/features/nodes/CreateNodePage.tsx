@@ -34,7 +34,7 @@ import { useToasts } from "../../shared/ui/toasts";
 import { useCreateNode } from "./api/createNode";
 import { changeLifecycle } from "./api/lifecycle";
 import { useNodes } from "./api/listNodes";
-import { Field } from "./components/Field";
+import { Field } from "../../shared/ui/Field";
 import { FirstBootFields } from "./components/FirstBootFields";
 import { ImageSource } from "./components/ImageSource";
 import { NetworkField } from "./components/NetworkField";

@@ -18,6 +18,7 @@ import { paths } from "../../shared/paths";
 import { Later } from "../../shared/ui/Later";
 import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
+import { TabLinks } from "../../shared/ui/TabLinks";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useNode } from "./api/getNode";
 import { DefinedElsewhere } from "./components/DefinedElsewhere";
@@ -94,7 +95,7 @@ export function NodePage(props: NodePageProps) {
         actions={<NodeActions node={node} place="page" />}
       />
       <PageSection type="tabs" aria-label="Views">
-        <nav className="sl-tabs" aria-label="Views of the node">
+        <TabLinks label="Views of the node">
           {nodeTabs
             .filter((one) => one.tab !== "sharing" || node.access === "manage")
             .map((one) => (
@@ -108,7 +109,7 @@ export function NodePage(props: NodePageProps) {
                 {one.text}
               </NavLink>
             ))}
-        </nav>
+        </TabLinks>
       </PageSection>
       {isPaneTab(tab) ? (
         <PageSection isFilled aria-label={titleOf(tab)} className="sl-console-section" hasBodyWrapper={false}>

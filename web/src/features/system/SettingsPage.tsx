@@ -1,11 +1,11 @@
-import { Label, PageSection, SearchInput, Skeleton, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import { Label, PageSection, Skeleton } from "@patternfly/react-core";
 import LockIcon from "@patternfly/react-icons/dist/esm/icons/lock-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import { useSearchParams } from "react-router";
 
 import type { Setting } from "../../shared/api/types";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { SearchToolbar, useSearch } from "../../shared/ui/SearchToolbar";
 import { useSettings } from "./api";
 
 const sources: Record<Setting["source"], { text: string; color: "grey" | "blue" | "purple" | "teal" }> = {
@@ -18,11 +18,8 @@ const sources: Record<Setting["source"], { text: string; color: "grey" | "blue" 
 /** What the service is set up with, and where each option comes from. */
 export default function SettingsPage() {
   const settings = useSettings();
-  const [params, setParams] = useSearchParams();
-  const search = params.get("q") ?? "";
-  const found = settings.data?.settings.filter(({ name, value, description }) =>
-    `${name} ${value} ${description}`.toLowerCase().includes(search.toLowerCase()),
-  );
+  const { fits } = useSearch();
+  const found = settings.data?.settings.filter(({ name, value, description }) => fits(`${name} ${value} ${description}`));
   return (
     <>
       <PageHeader
@@ -48,19 +45,7 @@ export default function SettingsPage() {
         {settings.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {found && (
           <>
-            <Toolbar inset={{ default: "insetNone" }}>
-              <ToolbarContent>
-                <ToolbarItem className="sl-search">
-                  <SearchInput
-                    aria-label="Search settings"
-                    placeholder="Name, value or meaning"
-                    value={search}
-                    onChange={(_event, value) => setParams(value ? { q: value } : {}, { replace: true })}
-                    onClear={() => setParams({}, { replace: true })}
-                  />
-                </ToolbarItem>
-              </ToolbarContent>
-            </Toolbar>
+            <SearchToolbar label="Search settings" placeholder="Name, value or meaning" />
             <Table aria-label="Settings" variant="compact" gridBreakPoint="grid-md" className="sl-table">
               <Thead>
                 <Tr>

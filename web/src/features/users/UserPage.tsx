@@ -10,12 +10,12 @@ import { paths } from "../../shared/paths";
 import { ConfirmDialog } from "../../shared/ui/ConfirmDialog";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { Secret } from "../../shared/ui/Secret";
 import { useToasts } from "../../shared/ui/toasts";
-import { makePassword, roleText } from "./account";
+import { handOver, makePassword, roleText } from "./account";
 import { useChangeUser, useDeleteUser, useUser } from "./api/users";
 import { QuotaFields } from "./components/QuotaFields";
 import { RoleSelect } from "./components/RoleSelect";
-import { Secret } from "./components/Secret";
 import { UsageBars } from "./components/UsageBars";
 import { boundNames, boundProblem, draftOf, quotaOf } from "./quota";
 import "./users.css";
@@ -157,7 +157,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
       <CardTitle component="h2">Password</CardTitle>
       <CardBody>
         {password !== "" ? (
-          <Secret password={password} name={user.name} />
+          <Secret warning={handOver(user.name)} secret={password} copyLabel="Copy the password" />
         ) : isMe ? (
           <p>
             You change your own on the <Link to={paths.account}>account page</Link>.

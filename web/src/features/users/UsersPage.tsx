@@ -1,15 +1,16 @@
-import { Button, EmptyState, EmptyStateBody, Label, PageSection, SearchInput, Skeleton, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import { Button, EmptyState, EmptyStateBody, Label, PageSection, Skeleton } from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useState } from "react";
-import { Link, useSearchParams } from "react-router";
+import { Link } from "react-router";
 
 import type { Account } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
 import { Ago } from "../../shared/ui/Ago";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
+import { SearchToolbar, useSearch } from "../../shared/ui/SearchToolbar";
 import { roleText } from "./account";
 import { useUsers } from "./api/users";
 import { NewUserDialog } from "./components/NewUserDialog";
@@ -20,9 +21,8 @@ import "./users.css";
 export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
   const users = useUsers();
   const [isAsked, setAsked] = useState(false);
-  const [params, setParams] = useSearchParams();
-  const search = params.get("q") ?? "";
-  const found = users.data?.filter(({ name, role }) => `${name} ${roleText(role)}`.toLowerCase().includes(search.toLowerCase()));
+  const { fits } = useSearch();
+  const found = users.data?.filter(({ name, role }) => fits(`${name} ${roleText(role)}`));
   return (
     <>
       <PageHeader
@@ -43,19 +43,7 @@ export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
         {users.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {users.data && found && (
           <>
-            <Toolbar inset={{ default: "insetNone" }}>
-              <ToolbarContent>
-                <ToolbarItem className="sl-search">
-                  <SearchInput
-                    aria-label="Search users"
-                    placeholder="Name or role"
-                    value={search}
-                    onChange={(_event, value) => setParams(value ? { q: value } : {}, { replace: true })}
-                    onClear={() => setParams({}, { replace: true })}
-                  />
-                </ToolbarItem>
-              </ToolbarContent>
-            </Toolbar>
+            <SearchToolbar label="Search users" placeholder="Name or role" />
             {found.length > 0 ? (
               <UsersTable users={found} isAdmin={isAdmin} />
             ) : (

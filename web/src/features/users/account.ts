@@ -46,3 +46,8 @@ export function makePassword(): string {
   }
   return password;
 }
+
+/** What to do with the password that was made for somebody. */
+export function handOver(name: string): string {
+  return `Hand it to ${name} now: it is shown this once.`;
+}

@@ -1,9 +1,9 @@
-import { Button, Form, FormGroup, FormHelperText, HelperText, HelperTextItem, Modal, ModalBody, ModalFooter, ModalHeader, TextInput } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes } from "../../../shared/format";
-import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
+import { NumberField } from "../../../shared/ui/Field";
+import { FormDialog } from "../../../shared/ui/FormDialog";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useImageWork } from "../api/imageWork";
 import { titleOf } from "../library";
@@ -18,56 +18,39 @@ export function GrowDialog({ image, onClose }: { image: Image; onClose: () => vo
   const toasts = useToasts();
   const virtualSize = Math.round(Number(size) * gibibyte);
   const isReady = virtualSize > image.virtualSize && Number.isFinite(virtualSize);
+  const now = `Now ${formatBytes(image.virtualSize)}; a disk only grows. Nodes that are made later get the new size.`;
+  const submit = () =>
+    work.mutate(
+      { do: "resize", virtualSize },
+      {
+        onSuccess: () => {
+          toasts.success(`${titleOf(image)} is being grown`);
+          onClose();
+        },
+      },
+    );
   return (
-    <Modal isOpen variant="small" aria-labelledby={`${id}-title`} elementToFocus={`[id="${id}-size"]`} onClose={onClose}>
-      <ModalHeader title={`Grow ${titleOf(image)}`} labelId={`${id}-title`} />
-      <ModalBody>
-        <Form
-          id={`${id}-form`}
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (isReady) {
-              work.mutate(
-                { do: "resize", virtualSize },
-                {
-                  onSuccess: () => {
-                    toasts.success(`${titleOf(image)} is being grown`);
-                    onClose();
-                  },
-                },
-              );
-            }
-          }}
-        >
-          {work.error && <ProblemAlert title="The image does not grow" error={work.error} />}
-          <FormGroup label="Size of the disk, in GiB" fieldId={`${id}-size`}>
-            <TextInput
-              id={`${id}-size`}
-              type="number"
-              step="any"
-              value={size}
-              validated={isReady ? "default" : "error"}
-              aria-describedby={`${id}-help`}
-              onChange={(_event, value) => setSize(value)}
-            />
-            <FormHelperText>
-              <HelperText id={`${id}-help`} isLiveRegion>
-                <HelperTextItem variant={isReady ? "default" : "error"}>
-                  Now {formatBytes(image.virtualSize)}; a disk only grows. Nodes that are made later get the new size.
-                </HelperTextItem>
-              </HelperText>
-            </FormHelperText>
-          </FormGroup>
-        </Form>
-      </ModalBody>
-      <ModalFooter>
-        <Button type="submit" form={`${id}-form`} isDisabled={!isReady || work.isPending} isLoading={work.isPending}>
-          Grow
-        </Button>
-        <Button variant="link" onClick={onClose}>
-          Cancel
-        </Button>
-      </ModalFooter>
-    </Modal>
+    <FormDialog
+      title={`Grow ${titleOf(image)}`}
+      action="Grow"
+      failure="The image does not grow"
+      focus={`[id="${id}-size"]`}
+      isReady={isReady}
+      pending={work.isPending}
+      error={work.error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <NumberField
+        id={`${id}-size`}
+        label="Size of the disk, in GiB"
+        value={size}
+        min={0}
+        isFraction
+        problem={isReady ? "" : now}
+        help={now}
+        onChange={setSize}
+      />
+    </FormDialog>
   );
 }

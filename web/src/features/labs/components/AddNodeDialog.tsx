@@ -1,10 +1,11 @@
-import { Form, FormGroup, FormHelperText, FormSelect, FormSelectOption, Grid, GridItem, HelperText, HelperTextItem, Radio, TextInput } from "@patternfly/react-core";
-import { useState } from "react";
+import { FormGroup, FormSelect, FormSelectOption, Grid, GridItem, Radio } from "@patternfly/react-core";
+import { useId, useState } from "react";
 
 import type { Image, Node, NodeSpec } from "../../../shared/api/types";
 import { formatRAM, plural } from "../../../shared/format";
 import { freeName } from "../../../shared/freeName";
-import { LabDialog } from "./LabDialog";
+import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
 
 /** What goes into the lab: a node that is to be made, or one that is there. */
 export type NewInLab = { spec: NodeSpec } | { node: string };
@@ -35,6 +36,7 @@ interface AddNodeDialogProps {
 
 /** Asks for the node that is added to a lab. */
 export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onClose }: AddNodeDialogProps) {
+  const formID = useId();
   const ready = images.filter(({ state }) => state === "ready");
   const taken = nodes.map(({ name }) => name);
   const [isNew, setNew] = useState(ready.length > 0);
@@ -51,85 +53,57 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
       : "";
   const isReady = isNew ? image !== undefined && problem === "" : node !== "";
   const submit = () => {
-    if (!isReady || pending) {
-      return;
-    }
     const { ram, cpus } = sizes[size] ?? sizes[firstSize];
     onAdd(isNew ? { spec: { name, image: imageID, resources: { ram, cpus } } } : { node });
   };
   return (
-    <LabDialog title="Add a node" action="Add" isReady={isReady} pending={pending} error={error} onClose={onClose}>
-      {(formID) => (
-        <Form
-          id={formID}
-          onSubmit={(event) => {
-            event.preventDefault();
-            submit();
-          }}
-        >
-          <FormGroup role="radiogroup" isInline label="Which" fieldId={`${formID}-which`}>
-            <Radio id={`${formID}-new`} name={`${formID}-which`} label="A new one" isChecked={isNew} onChange={() => setNew(true)} />
-            <Radio
-              id={`${formID}-old`}
-              name={`${formID}-which`}
-              label={free.length > 0 ? "One that is there" : "One that is there (none is free)"}
-              isChecked={!isNew}
-              isDisabled={free.length === 0}
-              onChange={() => setNew(false)}
-            />
+    <FormDialog title="Add a node" action="Add" failure="The node is not added" isReady={isReady} pending={pending} error={error} onSubmit={submit} onClose={onClose}>
+      <FormGroup role="radiogroup" isInline label="Which" fieldId={`${formID}-which`}>
+        <Radio id={`${formID}-new`} name={`${formID}-which`} label="A new one" isChecked={isNew} onChange={() => setNew(true)} />
+        <Radio
+          id={`${formID}-old`}
+          name={`${formID}-which`}
+          label={free.length > 0 ? "One that is there" : "One that is there (none is free)"}
+          isChecked={!isNew}
+          isDisabled={free.length === 0}
+          onChange={() => setNew(false)}
+        />
+      </FormGroup>
+      {isNew ? (
+        <>
+          <FormGroup label="Image" fieldId={`${formID}-image`} isRequired>
+            <FormSelect id={`${formID}-image`} value={imageID} onChange={(_event, value) => setImage(value)}>
+              {ready.length === 0 && <FormSelectOption value="" label="No image is ready; upload one first" isDisabled />}
+              {ready.map(({ id, displayName }) => (
+                <FormSelectOption key={id} value={id} label={displayName || id} />
+              ))}
+            </FormSelect>
           </FormGroup>
-          {isNew ? (
-            <>
-              <FormGroup label="Image" fieldId={`${formID}-image`} isRequired>
-                <FormSelect id={`${formID}-image`} value={imageID} onChange={(_event, value) => setImage(value)}>
-                  {ready.length === 0 && <FormSelectOption value="" label="No image is ready; upload one first" isDisabled />}
-                  {ready.map(({ id, displayName }) => (
-                    <FormSelectOption key={id} value={id} label={displayName || id} />
+          <Grid hasGutter sm={6}>
+            <GridItem>
+              <NameField id={`${formID}-name`} value={name} problem={problem} onChange={setTyped} />
+            </GridItem>
+            <GridItem>
+              <FormGroup label="Size" fieldId={`${formID}-size`}>
+                <FormSelect id={`${formID}-size`} value={String(size)} onChange={(_event, value) => setSize(Number(value))}>
+                  {sizes.map(({ ram, cpus }, i) => (
+                    <FormSelectOption key={ram} value={String(i)} label={`${formatRAM(ram)}, ${plural(cpus, "CPU")}`} />
                   ))}
                 </FormSelect>
               </FormGroup>
-              <Grid hasGutter sm={6}>
-                <GridItem>
-                  <FormGroup label="Name" fieldId={`${formID}-name`} isRequired>
-                    <TextInput
-                      id={`${formID}-name`}
-                      value={name}
-                      autoComplete="off"
-                      spellCheck={false}
-                      validated={problem === "" ? "default" : "error"}
-                      aria-describedby={`${formID}-help`}
-                      onChange={(_event, value) => setTyped(value)}
-                    />
-                    <FormHelperText>
-                      <HelperText id={`${formID}-help`} isLiveRegion>
-                        {problem !== "" && <HelperTextItem variant="error">{problem}</HelperTextItem>}
-                      </HelperText>
-                    </FormHelperText>
-                  </FormGroup>
-                </GridItem>
-                <GridItem>
-                  <FormGroup label="Size" fieldId={`${formID}-size`}>
-                    <FormSelect id={`${formID}-size`} value={String(size)} onChange={(_event, value) => setSize(Number(value))}>
-                      {sizes.map(({ ram, cpus }, i) => (
-                        <FormSelectOption key={ram} value={String(i)} label={`${formatRAM(ram)}, ${plural(cpus, "CPU")}`} />
-                      ))}
-                    </FormSelect>
-                  </FormGroup>
-                </GridItem>
-              </Grid>
-            </>
-          ) : (
-            <FormGroup label="Node" fieldId={`${formID}-node`}>
-              <FormSelect id={`${formID}-node`} value={node} onChange={(_event, value) => setNode(value)}>
-                {free.map(({ id, name: its, host }) => (
-                  <FormSelectOption key={id} value={id} label={`${its} (${host})`} />
-                ))}
-              </FormSelect>
-            </FormGroup>
-          )}
-        </Form>
+            </GridItem>
+          </Grid>
+        </>
+      ) : (
+        <FormGroup label="Node" fieldId={`${formID}-node`}>
+          <FormSelect id={`${formID}-node`} value={node} onChange={(_event, value) => setNode(value)}>
+            {free.map(({ id, name: its, host }) => (
+              <FormSelectOption key={id} value={id} label={`${its} (${host})`} />
+            ))}
+          </FormSelect>
+        </FormGroup>
       )}
-    </LabDialog>
+    </FormDialog>
   );
 }
 

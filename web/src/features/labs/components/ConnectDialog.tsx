@@ -1,9 +1,9 @@
-import { Form, FormGroup, FormSelect, FormSelectOption, FormSelectOptionGroup } from "@patternfly/react-core";
-import { useState } from "react";
+import { FormGroup, FormSelect, FormSelectOption, FormSelectOptionGroup } from "@patternfly/react-core";
+import { useId, useState } from "react";
 
 import type { Lab, Node } from "../../../shared/api/types";
+import { FormDialog } from "../../../shared/ui/FormDialog";
 import { type Link, nodesOf } from "../layout";
-import { LabDialog } from "./LabDialog";
 
 interface ConnectDialogProps {
   lab: Lab;
@@ -18,42 +18,43 @@ interface ConnectDialogProps {
 
 /** Draws a link without a pointer: asks for its other end. */
 export function ConnectDialog({ lab, from, nodes, links, pending, error, onConnect, onClose }: ConnectDialogProps) {
+  const id = useId();
   const networks = lab.networks.filter(
     ({ id, host }) => host === from.host && !links.some((link) => link.node === from.id && link.network === id),
   );
   const others = nodesOf(lab, nodes).filter(({ id, host, access }) => id !== from.id && host === from.host && access === "manage");
   const [to, setTo] = useState(networks[0]?.id ?? others[0]?.id ?? "");
   return (
-    <LabDialog title={`Connect ${from.name}`} action="Connect" isReady={to !== ""} pending={pending} error={error} onClose={onClose}>
-      {(formID) => (
-        <Form
-          id={formID}
-          onSubmit={(event) => {
-            event.preventDefault();
-            onConnect(to);
-          }}
-        >
-          <FormGroup label="Other end" fieldId={`${formID}-to`}>
-            <FormSelect id={`${formID}-to`} value={to} autoFocus onChange={(_event, value) => setTo(value)}>
-              {to === "" && <FormSelectOption value="" label="There is nothing to connect it to" isDisabled />}
-              {networks.length > 0 && (
-                <FormSelectOptionGroup label="Networks">
-                  {networks.map(({ id, name }) => (
-                    <FormSelectOption key={id} value={id} label={name} />
-                  ))}
-                </FormSelectOptionGroup>
-              )}
-              {others.length > 0 && (
-                <FormSelectOptionGroup label="Nodes, by a new network">
-                  {others.map(({ id, name }) => (
-                    <FormSelectOption key={id} value={id} label={name} />
-                  ))}
-                </FormSelectOptionGroup>
-              )}
-            </FormSelect>
-          </FormGroup>
-        </Form>
-      )}
-    </LabDialog>
+    <FormDialog
+      title={`Connect ${from.name}`}
+      action="Connect"
+      failure="They are not connected"
+      focus={`[id="${id}-to"]`}
+      isReady={to !== ""}
+      pending={pending}
+      error={error}
+      onSubmit={() => onConnect(to)}
+      onClose={onClose}
+    >
+      <FormGroup label="Other end" fieldId={`${id}-to`}>
+        <FormSelect id={`${id}-to`} value={to} onChange={(_event, value) => setTo(value)}>
+          {to === "" && <FormSelectOption value="" label="There is nothing to connect it to" isDisabled />}
+          {networks.length > 0 && (
+            <FormSelectOptionGroup label="Networks">
+              {networks.map(({ id: its, name }) => (
+                <FormSelectOption key={its} value={its} label={name} />
+              ))}
+            </FormSelectOptionGroup>
+          )}
+          {others.length > 0 && (
+            <FormSelectOptionGroup label="Nodes, by a new network">
+              {others.map(({ id: its, name }) => (
+                <FormSelectOption key={its} value={its} label={name} />
+              ))}
+            </FormSelectOptionGroup>
+          )}
+        </FormSelect>
+      </FormGroup>
+    </FormDialog>
   );
 }

@@ -1,7 +1,7 @@
-import { Form, FormGroup, TextInput } from "@patternfly/react-core";
-import { useState } from "react";
+import { useId, useState } from "react";
 
-import { LabDialog } from "./LabDialog";
+import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
 
 interface NameDialogProps {
   title: string;
@@ -14,33 +14,18 @@ interface NameDialogProps {
 }
 
 /** Asks for a lab's name. */
-export function NameDialog({ title, action, initial = "", pending, error, onName, onClose }: NameDialogProps) {
+export function NameDialog({ initial = "", onName, ...dialog }: NameDialogProps) {
+  const id = useId();
   const [name, setName] = useState(initial);
-  const isReady = name.trim() !== "" && name.trim().length <= 64;
   return (
-    <LabDialog title={title} action={action} isReady={isReady} pending={pending} error={error} onClose={onClose}>
-      {(formID) => (
-        <Form
-          id={formID}
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (isReady && !pending) {
-              onName(name.trim());
-            }
-          }}
-        >
-          <FormGroup label="Name" fieldId={`${formID}-name`} isRequired>
-            <TextInput
-              id={`${formID}-name`}
-              autoFocus
-              value={name}
-              maxLength={64}
-              autoComplete="off"
-              onChange={(_event, value) => setName(value)}
-            />
-          </FormGroup>
-        </Form>
-      )}
-    </LabDialog>
+    <FormDialog
+      {...dialog}
+      failure="That did not work"
+      focus={`[id="${id}-name"]`}
+      isReady={name.trim() !== "" && name.trim().length <= 64}
+      onSubmit={() => onName(name.trim())}
+    >
+      <NameField id={`${id}-name`} value={name} problem="" maxLength={64} onChange={setName} />
+    </FormDialog>
   );
 }

@@ -1,15 +1,15 @@
-import { FormGroup, Radio, TextInput } from "@patternfly/react-core";
+import { FormGroup, Radio } from "@patternfly/react-core";
 import { useId, useState } from "react";
 import { useNavigate } from "react-router";
 
 import type { Node } from "../../../shared/api/types";
 import { paths } from "../../../shared/paths";
 import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
 import { useToasts } from "../../../shared/ui/toasts";
 import { type Clone, useCloneNode } from "../api/cloneNode";
 import { useNodes } from "../api/listNodes";
 import { nameProblem, suggestName } from "../spec";
-import { Field } from "./Field";
 
 /** Asks for the name and the kind of a clone, and makes it. */
 export function CloneDialog({ node, onClose }: { node: Node; onClose: () => void }) {
@@ -51,18 +51,7 @@ export function CloneDialog({ node, onClose }: { node: Node; onClose: () => void
       onSubmit={() => void submit()}
       onClose={onClose}
     >
-      <Field id={`${id}-name`} label="Name" problem={problem}>
-        <TextInput
-          id={`${id}-name`}
-          value={name}
-          onChange={(_event, value) => setName(value)}
-          validated={problem === "" ? "default" : "error"}
-          aria-describedby={`${id}-name-help`}
-          autoComplete="off"
-          autoCapitalize="off"
-          spellCheck={false}
-        />
-      </Field>
+      <NameField id={`${id}-name`} value={name} problem={problem} onChange={setName} />
       <FormGroup role="radiogroup" label="Kind" fieldId={`${id}-kind`}>
         <Radio
           id={`${id}-linked`}

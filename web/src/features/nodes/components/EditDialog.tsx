@@ -9,7 +9,7 @@ import { useEditNode } from "../api/editNode";
 import { type EditDraft, draftOf, editOf, editProblems, whenResized } from "../edit";
 import { isActive } from "../state";
 import { leastRAM } from "../spec";
-import { Field, NumberField } from "./Field";
+import { Field, NumberField } from "../../../shared/ui/Field";
 
 /** Asks for a node's size, tags, description and start with its host, and changes what differs. */
 export function EditDialog({ node, onClose }: { node: Node; onClose: () => void }) {

@@ -3,7 +3,7 @@ import { useState } from "react";
 
 import { plural } from "../../../shared/format";
 import { type FirstBoot, type FirstBootProblems, keysIn } from "../firstBoot";
-import { Field } from "./Field";
+import { Field } from "../../../shared/ui/Field";
 
 interface FirstBootFieldsProps {
   told: FirstBoot;

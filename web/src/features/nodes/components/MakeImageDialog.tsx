@@ -1,12 +1,11 @@
-import { TextInput } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import { RequestError } from "../../../shared/api/problem";
 import type { Node } from "../../../shared/api/types";
 import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useMakeImage } from "../api/makeImage";
-import { Field } from "./Field";
 
 /** Asks for the name of an image, and has it made of a node's disk. */
 export function MakeImageDialog({ node, onClose }: { node: Node; onClose: () => void }) {
@@ -36,20 +35,16 @@ export function MakeImageDialog({ node, onClose }: { node: Node; onClose: () => 
       }
       onClose={onClose}
     >
-      <Field id={`${id}-name`} label="Name of the image" problem={problem}>
-        <TextInput
-          id={`${id}-name`}
-          value={name}
-          onChange={(_event, value) => {
-            make.reset();
-            setName(value);
-          }}
-          validated={problem === "" ? "default" : "error"}
-          aria-describedby={`${id}-name-help`}
-          autoComplete="off"
-          spellCheck={false}
-        />
-      </Field>
+      <NameField
+        id={`${id}-name`}
+        label="Name of the image"
+        value={name}
+        problem={problem}
+        onChange={(value) => {
+          make.reset();
+          setName(value);
+        }}
+      />
     </FormDialog>
   );
 }

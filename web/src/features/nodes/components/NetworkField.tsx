@@ -3,7 +3,7 @@ import { FormSelect, FormSelectOption } from "@patternfly/react-core";
 import type { Host } from "../../../shared/api/types";
 import { useNetworks } from "../api/interfaces";
 import { userNetwork } from "../spec";
-import { Field } from "./Field";
+import { Field } from "../../../shared/ui/Field";
 
 interface NetworkFieldProps {
   /** The host that the node will be on; undefined while it is not known. */

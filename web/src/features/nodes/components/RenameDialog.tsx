@@ -1,12 +1,11 @@
-import { TextInput } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import type { Node } from "../../../shared/api/types";
 import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
 import { useEditNode } from "../api/editNode";
 import { useNodes } from "../api/listNodes";
 import { nameProblem } from "../spec";
-import { Field } from "./Field";
 
 /** Asks for a node's new name and gives it. */
 export function RenameDialog({ node, onClose }: { node: Node; onClose: () => void }) {
@@ -32,18 +31,7 @@ export function RenameDialog({ node, onClose }: { node: Node; onClose: () => voi
       onSubmit={() => rename.mutate({ name }, { onSuccess: onClose })}
       onClose={onClose}
     >
-      <Field id={`${id}-name`} label="Name" problem={problem}>
-        <TextInput
-          id={`${id}-name`}
-          value={name}
-          onChange={(_event, value) => setName(value)}
-          validated={problem === "" ? "default" : "error"}
-          aria-describedby={`${id}-name-help`}
-          autoComplete="off"
-          autoCapitalize="off"
-          spellCheck={false}
-        />
-      </Field>
+      <NameField id={`${id}-name`} value={name} problem={problem} onChange={setName} />
     </FormDialog>
   );
 }

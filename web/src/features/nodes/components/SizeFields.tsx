@@ -3,7 +3,7 @@ import { FormGroup, FormHelperText, Grid, GridItem, HelperText, HelperTextItem, 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes, formatRAM, plural } from "../../../shared/format";
 import { type Draft, type DraftProblems, type Limits, installDisk, isMedia, leastRAM, presetProblem, presets } from "../spec";
-import { NumberField } from "./Field";
+import { NumberField } from "../../../shared/ui/Field";
 
 type Size = Pick<Draft, "ram" | "cpus" | "disk">;
 

@@ -11,7 +11,7 @@ import { FormDialog } from "../../../shared/ui/FormDialog";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useChangeDisks, useDisks } from "../api/disks";
 import { ChainTree } from "../components/ChainTree";
-import { NumberField } from "../components/Field";
+import { NumberField } from "../../../shared/ui/Field";
 import { ViewState } from "../components/ViewState";
 import { gibibyte } from "../spec";
 
@@ -47,7 +47,7 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
       )}
       {disks.data && disks.data.length > 0 && (
         <div className="sl-scroll">
-          <Table aria-label="Disks and drives" variant="compact" gridBreakPoint="" className="sl-table">
+          <Table aria-label="Disks and drives" variant="compact" gridBreakPoint="grid-md" className="sl-table">
             <Thead>
               <Tr>
                 <Th modifier="nowrap">Name</Th>

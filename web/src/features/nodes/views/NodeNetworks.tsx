@@ -40,7 +40,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
       )}
       {cards.data && cards.data.length > 0 && (
         <div className="sl-scroll">
-          <Table aria-label="Network cards" variant="compact" gridBreakPoint="" className="sl-table">
+          <Table aria-label="Network cards" variant="compact" gridBreakPoint="grid-md" className="sl-table">
             <Thead>
               <Tr>
                 <Th>Network</Th>

@@ -9,7 +9,7 @@ import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { FormDialog } from "../../../shared/ui/FormDialog";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useChangeSnapshots, useSnapshots } from "../api/snapshots";
-import { Field } from "../components/Field";
+import { Field } from "../../../shared/ui/Field";
 import { ViewState } from "../components/ViewState";
 import { type Branch, snapshotNameProblem, treeOf } from "../snapshotTree";
 import { isActive } from "../state";

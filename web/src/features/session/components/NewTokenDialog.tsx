@@ -1,28 +1,9 @@
-import {
-  Alert,
-  Button,
-  CodeBlock,
-  CodeBlockAction,
-  CodeBlockCode,
-  Form,
-  FormGroup,
-  FormHelperText,
-  FormSelect,
-  FormSelectOption,
-  HelperText,
-  HelperTextItem,
-  Modal,
-  ModalBody,
-  ModalFooter,
-  ModalHeader,
-  Stack,
-  StackItem,
-  TextInput,
-} from "@patternfly/react-core";
+import { FormGroup, FormSelect, FormSelectOption, StackItem } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
-import { CopyButton } from "../../../shared/ui/CopyButton";
-import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
+import { FormDialog } from "../../../shared/ui/FormDialog";
+import { NameField } from "../../../shared/ui/NameField";
+import { SecretDialog } from "../../../shared/ui/SecretDialog";
 import { expiryOf, lifetimes, tokenNameProblem } from "../account";
 import { useCreateToken } from "../api/tokens";
 
@@ -33,101 +14,52 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
   const [days, setDays] = useState(90);
   const create = useCreateToken();
   const problem = tokenNameProblem(name);
-  const secret = create.data?.secret;
   const submit = () => {
-    if (problem !== "" || create.isPending) {
-      return;
-    }
     const expires = expiryOf(days, Date.now());
     create.mutate({ name: name.trim(), ...(expires === undefined ? {} : { expires }) });
   };
+  if (create.data?.secret !== undefined) {
+    return (
+      <SecretDialog
+        title={`The secret of ${create.data.name}`}
+        warning="Copy it now: it is shown this once. Whoever has it may do all that you may."
+        secret={create.data.secret}
+        copyLabel="Copy the secret"
+        onClose={onClose}
+      >
+        <StackItem className="sl-subtle sl-break">
+          <code>curl -H &quot;Authorization: Bearer $SANDBOXLABS_TOKEN&quot; {location.origin}/api/nodes</code>
+        </StackItem>
+      </SecretDialog>
+    );
+  }
   return (
-    <Modal
-      isOpen
-      variant="small"
-      aria-labelledby={`${id}-title`}
-      elementToFocus={`[id="${id}-name"]`}
-      {...(secret === undefined ? { onClose } : {})}
+    <FormDialog
+      title="New API token"
+      action="Create token"
+      failure="The token was not made"
+      focus={`[id="${id}-name"]`}
+      isReady={problem === ""}
+      pending={create.isPending}
+      error={create.error}
+      onSubmit={submit}
+      onClose={onClose}
     >
-      <ModalHeader
-        title={secret === undefined ? "New API token" : `The secret of ${create.data?.name ?? ""}`}
-        labelId={`${id}-title`}
+      <NameField
+        id={`${id}-name`}
+        value={name}
+        problem={name === "" ? "" : problem}
+        help="What it is for, so that you know which one to revoke."
+        placeholder="ci"
+        onChange={setName}
       />
-      <ModalBody>
-        {secret === undefined ? (
-          <Form
-            onSubmit={(event) => {
-              event.preventDefault();
-              submit();
-            }}
-          >
-            {create.error && <ProblemAlert title="The token was not made" error={create.error} />}
-            <FormGroup label="Name" fieldId={`${id}-name`} isRequired>
-              <TextInput
-                id={`${id}-name`}
-                value={name}
-                onChange={(_event, value) => setName(value)}
-                aria-describedby={`${id}-help`}
-                autoComplete="off"
-                placeholder="ci"
-              />
-              <FormHelperText>
-                <HelperText id={`${id}-help`} isLiveRegion>
-                  <HelperTextItem variant={problem !== "" && name !== "" ? "error" : "default"}>
-                    {problem !== "" && name !== "" ? problem : "What it is for, so that you know which one to revoke."}
-                  </HelperTextItem>
-                </HelperText>
-              </FormHelperText>
-            </FormGroup>
-            <FormGroup label="Expires after" fieldId={`${id}-days`}>
-              <FormSelect id={`${id}-days`} value={days} onChange={(_event, value) => setDays(Number(value))}>
-                {lifetimes.map((lifetime) => (
-                  <FormSelectOption key={lifetime.days} value={lifetime.days} label={lifetime.text} />
-                ))}
-              </FormSelect>
-            </FormGroup>
-          </Form>
-        ) : (
-          <Stack hasGutter>
-            <StackItem>
-              <Alert
-                component="h2"
-                isInline
-                variant="warning"
-                title="Copy it now: it is shown this once. Whoever has it may do all that you may."
-              />
-            </StackItem>
-            <StackItem>
-              <CodeBlock
-                actions={
-                  <CodeBlockAction>
-                    <CopyButton text={secret} label="Copy the secret" />
-                  </CodeBlockAction>
-                }
-              >
-                <CodeBlockCode data-secret>{secret}</CodeBlockCode>
-              </CodeBlock>
-            </StackItem>
-            <StackItem className="sl-subtle sl-break">
-              <code>curl -H &quot;Authorization: Bearer $SANDBOXLABS_TOKEN&quot; {location.origin}/api/nodes</code>
-            </StackItem>
-          </Stack>
-        )}
-      </ModalBody>
-      <ModalFooter>
-        {secret === undefined ? (
-          <>
-            <Button isDisabled={problem !== "" || create.isPending} isLoading={create.isPending} onClick={submit}>
-              Create token
-            </Button>
-            <Button variant="link" onClick={onClose}>
-              Cancel
-            </Button>
-          </>
-        ) : (
-          <Button onClick={onClose}>Done</Button>
-        )}
-      </ModalFooter>
-    </Modal>
+      <FormGroup label="Expires after" fieldId={`${id}-days`}>
+        <FormSelect id={`${id}-days`} value={days} onChange={(_event, value) => setDays(Number(value))}>
+          {lifetimes.map((lifetime) => (
+            <FormSelectOption key={lifetime.days} value={lifetime.days} label={lifetime.text} />
+          ))}
+        </FormSelect>
+      </FormGroup>
+    </FormDialog>
   );
 }
