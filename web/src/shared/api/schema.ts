@@ -2965,7 +2965,7 @@ export interface components {
             disk?: number;
             /**
              * Format: int64
-             * @description Absent: no bound, here and below.
+             * @description Absent: no limit, here and below.
              */
             nodes?: number;
             /**
@@ -3143,7 +3143,7 @@ export interface components {
             external: boolean;
             /** @description Until POST /api/auth/password, the session is good for nothing else. */
             mustChangePassword: boolean;
-            /** @description Absent: no bounds; so are its members. */
+            /** @description Absent: no limits; so are its members. */
             quota?: components["schemas"]["Quota"];
             /**
              * Format: int64
