@@ -31,8 +31,10 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     await dialog.getByRole("button", { name: "Create group" }).click();
     await page.getByLabel("Add to class-a").selectOption("student-1");
     await expect(page.locator("[data-group=class-a]")).toContainText("1 member");
-    const share = await page.request.put(`/api/nodes/${shared.id}/shares/groups/class-a`, { data: { level: "use" } });
-    expect(share.status()).toBe(204);
+    await page.goto(`/nodes/${shared.id}/sharing`);
+    await page.getByLabel("Share with").selectOption("class-a");
+    await page.getByRole("button", { name: "Share", exact: true }).click();
+    await expect(page.locator("[data-share=class-a]")).toBeVisible();
   });
 
   const other = await browser.newContext({ baseURL: lab.url });

@@ -142,7 +142,13 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await student.goto(`/labs/${id}`);
     await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
 
-    expect((await page.request.put(`/api/labs/${id}/shares/users/sue`, { data: { level: "use" } })).status()).toBe(204);
+    await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
+    await page.getByRole("menuitem", { name: "Share" }).click();
+    const sharing = page.getByRole("dialog");
+    await sharing.getByLabel("Share with").selectOption("sue");
+    await sharing.getByRole("button", { name: "Share", exact: true }).click();
+    await expect(sharing.locator("[data-share=sue]")).toBeVisible();
+    await page.keyboard.press("Escape");
     await student.goto("/labs");
     await expect(student.locator("[data-lab]")).toHaveCount(1);
     await student.getByRole("link", { name: "Ping pong" }).click();
@@ -155,6 +161,11 @@ test("two nodes that are connected on the canvas ping each other, and only those
       expect((await student.request.get(`/api/labs/${other}`)).status()).toBe(name === "Ping pong" ? 200 : 404);
     }
     await context.close();
+  });
+
+  await test.step("all are stopped at once", async () => {
+    await page.getByRole("button", { name: "Stop all" }).click();
+    await expect(page.locator("[data-machine][data-run=stopped]")).toHaveCount(2, { timeout: 60_000 });
   });
 
   await test.step("it is exported, imported beside itself, and deleted with all that is in it", async () => {
@@ -194,7 +205,16 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await expect(page.locator(".react-flow__edge")).toHaveCount(2);
     const copy = await labBody(page, page.url().split("/").at(-1) ?? "");
     const original = await labBody(page, id);
+    const ping = copy.nodes[0]?.id ?? "";
     expect(copy.nodes.map(({ x, y }) => `${x},${y}`).sort()).toEqual(original.nodes.map(({ x, y }) => `${x},${y}`).sort());
+
+    // On a node's own page it is plugged into another network.
+    await page.goto(`/nodes/${ping}/networks`);
+    await page.getByLabel("Network", { exact: true }).selectOption("ping-pong-net1");
+    await page.getByRole("button", { name: "Connect" }).click();
+    await expect(page.locator("[data-card=ping-pong-net1]")).toBeVisible();
+    expect(await lab.virsh("domiflist", ping)).toContain("ping-pong-net1");
+    await page.goto(`/labs/${copy.id}`);
 
     await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
     await page.getByRole("menuitem", { name: "Delete" }).click();

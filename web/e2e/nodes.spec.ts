@@ -28,7 +28,8 @@ test("several nodes are run, forced off and deleted at once", async ({ signedIn:
     await expect(dialog.getByRole("button", { name: "Delete 2 nodes" })).toBeDisabled();
     await dialog.getByRole("textbox").fill("2 nodes");
     await dialog.getByRole("button", { name: "Delete 2 nodes" }).click();
-    await expect(page.getByText("No node fits")).toBeVisible();
+    await expect(page.getByText("No node fits")).toBeVisible(); // at once
+    await expect(page.getByText("2 nodes deleted")).toBeVisible();
     expect(await lab.virsh("list", "--all", "--name")).toBe("kept-1");
 
     await page.getByRole("button", { name: "Show all nodes" }).click();
@@ -40,6 +41,54 @@ test("several nodes are run, forced off and deleted at once", async ({ signedIn:
     await expect(page.locator("[data-node=kept-1]")).toBeVisible();
   } finally {
     await deleteNode(page, kept);
+  }
+});
+
+/** An image of installation media, of the least that makes it one. */
+function isoFile(): Buffer {
+  const file = Buffer.alloc(20 * 2048);
+  file.write("\u0001CD001\u0001", 16 * 2048, "latin1");
+  file.write("\u00ffCD001\u0001", 17 * 2048, "latin1");
+  return file;
+}
+
+test("what is asked of a node shows at once, and is taken back when it does not work", async ({ signedIn: page, lab }) => {
+  const node = await makeNode(page, "hasty-1");
+  const limit = async (quota: object) => expect((await page.request.patch(`/api/users/${lab.user}`, { data: { quota } })).status()).toBe(200);
+  // A request waits here until what shows before its answer was seen.
+  const hold = async (path: string) => {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    await page.route(path, async (route) => {
+      await released;
+      await route.continue();
+    });
+    return release;
+  };
+  try {
+    await page.goto("/nodes?q=hasty");
+    const row = page.locator("[data-node=hasty-1]");
+    await limit({ running: 0 });
+    const runs = await hold("**/run");
+    await row.getByRole("button", { name: "Run hasty-1" }).click();
+    await expect(row.locator("[data-state=starting]")).toBeVisible();
+    runs();
+    await expect(page.getByText("hasty-1 does not run")).toBeVisible();
+    await expect(row.locator("[data-state=stopped]")).toBeVisible();
+
+    const goes = await hold(`**/api/nodes/${node.id}?snapshots=false`);
+    await row.getByRole("button", { name: "Actions for hasty-1" }).click();
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("textbox").fill("hasty-1");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect(page.getByText("No node fits")).toBeVisible();
+    await lab.virsh("snapshot-create-as", "hasty-1", "kept"); // which nobody was asked whether to lose
+    goes();
+    await expect(page.getByText("hasty-1 was not deleted")).toBeVisible();
+    await expect(row).toBeVisible();
+  } finally {
+    await limit({});
+    await page.request.delete(`/api/nodes/${node.id}?snapshots=true`);
   }
 });
 
@@ -67,6 +116,15 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     // What virsh does shows without being asked for.
     await lab.virsh("detach-disk", node.id, "vdb", "--config");
     await expect(page.locator("[data-disk=vdb]")).toHaveCount(0, { timeout: 5_000 });
+
+    const media = { image: { name: "rescue.iso", mimeType: "application/octet-stream", buffer: isoFile() } };
+    expect((await page.request.post("/api/images/custom", { multipart: media })).status()).toBe(201);
+    await page.getByRole("button", { name: "Insert" }).click();
+    await expect(page.getByText("Holds rescue")).toBeVisible();
+    expect(await lab.virsh("domblklist", node.id)).toContain(".iso");
+    await page.getByRole("button", { name: "Eject" }).click();
+    await expect(page.getByText("Empty", { exact: true })).toBeVisible();
+    expect(await lab.virsh("domblklist", node.id)).not.toContain(".iso");
 
     await views.getByRole("link", { name: "Snapshots" }).click();
     const take = async (name: string) => {
@@ -98,8 +156,28 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
 
     await views.getByRole("link", { name: "Events" }).click();
     await expect(page.locator("td").getByText("Take snapshot")).toHaveCount(2);
+
+    // Jobs that its dialogs start: a copy of it, and an image.
+    const actions = page.getByRole("button", { name: "Actions for parts-1" });
+    await actions.click();
+    await page.getByRole("menuitem", { name: "Clone" }).click();
+    await dialog.getByRole("textbox", { name: "Name" }).fill("parts-copy");
+    await dialog.getByLabel("Full: a copy of its own").check();
+    await dialog.getByRole("button", { name: "Clone" }).click();
+    await expect(page.getByText("parts-copy is being copied")).toBeVisible();
+    await expect(async () => expect(await lab.virsh("list", "--all", "--name")).toContain("parts-copy")).toPass({ timeout: 60_000 });
+    await actions.click();
+    await page.getByRole("menuitem", { name: "Make image" }).click();
+    await dialog.getByRole("textbox", { name: "Name of the image" }).fill("Image of parts");
+    await dialog.getByRole("button", { name: "Make image" }).click();
+    await expect(page.getByText("The image Image of parts is being made")).toBeVisible();
+    await page.goto("/images?q=parts");
+    await expect(page.locator("[data-image='Image of parts'] [data-state=ready]")).toBeVisible({ timeout: 60_000 });
   } finally {
-    await page.request.delete(`/api/nodes/${node.id}?snapshots=true`);
+    const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { id: string }[] };
+    for (const { id } of nodes) {
+      await page.request.delete(`/api/nodes/${id}?snapshots=true`);
+    }
   }
 });
 

@@ -1,9 +1,48 @@
 import { createHmac } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 
 import type { Page } from "@playwright/test";
 
 import { violations } from "./axe";
-import { expect, test } from "./fixtures";
+import { test as base, expect } from "./fixtures";
+
+// The service has an OpenID Connect provider, of which this file needs no more than
+// that browsers come to it; TestProvider signs in at a whole one.
+const test = base.extend({
+  options: [
+    // eslint-disable-next-line no-empty-pattern -- Playwright wants a pattern
+    async ({}, use) => {
+      const provider = createServer((request, response) => {
+        const issuer = `http://${request.headers.host ?? ""}`;
+        const isDiscovery = request.url === "/.well-known/openid-configuration";
+        response.setHeader("Content-Type", isDiscovery ? "application/json" : "text/html");
+        response.end(
+          isDiscovery
+            ? JSON.stringify({
+                issuer,
+                authorization_endpoint: `${issuer}/authorize`,
+                token_endpoint: `${issuer}/token`,
+                jwks_uri: `${issuer}/keys`,
+                id_token_signing_alg_values_supported: ["RS256"],
+              })
+            : "<h1>Sign in at the school</h1>",
+        );
+      });
+      await new Promise<void>((resolve) => provider.listen(0, "127.0.0.1", resolve));
+      await use({
+        SANDBOXLABS_OIDC_ISSUER: `http://127.0.0.1:${(provider.address() as AddressInfo).port}`,
+        SANDBOXLABS_OIDC_CLIENT_ID: "sandboxlabs",
+        SANDBOXLABS_OIDC_CLIENT_SECRET: "a secret of the test",
+        SANDBOXLABS_OIDC_NAME: "the school",
+        SANDBOXLABS_OIDC_ROLES: "class=student",
+      });
+      provider.closeAllConnections();
+      provider.close();
+    },
+    { scope: "worker" },
+  ],
+});
 
 /** The code that an authenticator app shows for a secret in base32, by RFC 6238. */
 function codeOf(secret: string, periodsFromNow = 0): string {
@@ -90,4 +129,15 @@ test("a sign-in at a provider that failed is told of in our own words", async ({
   await page.goto("/login?problem=%3Cb%3Ecall%20555-0100");
   await expect(page.getByText("Signing in at the provider did not work.")).toBeVisible();
   await expect(page.getByText("555-0100")).toHaveCount(0);
+});
+
+test("the button of a provider leads there, and says where to come back to", async ({ page, lab }) => {
+  await page.goto("/nodes?state=running");
+  await expect(page).toHaveURL(/\/login\?/);
+  await page.getByRole("link", { name: /the school/ }).click();
+  await expect(page.getByRole("heading", { name: "Sign in at the school" })).toBeVisible();
+  const asked = new URL(page.url()).searchParams;
+  expect(asked.get("client_id")).toBe("sandboxlabs");
+  expect(asked.get("redirect_uri")).toBe(`${lab.url}/api/auth/oidc/callback`);
+  expect(asked.get("code_challenge_method")).toBe("S256");
 });
