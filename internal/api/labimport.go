@@ -68,17 +68,34 @@ func (s *Server) registerImport(path string, tags []string) {
 		if err != nil {
 			return nil, err
 		}
-		for i, n := range p.Nodes {
-			release, err := s.reserve(ctx, p.Owner, nodeThing(p.Host, n.Name), access.Amount{Nodes: 1, DiskBytes: n.DiskBytes})
-			if err != nil {
-				return nil, inFile(i, err)
-			}
-			defer release()
+		release, err := s.reservePlan(ctx, p)
+		if err != nil {
+			return nil, err
 		}
+		defer release()
 		n := noteOf(ctx)
 		n.targetID, n.name = p.ID, p.Name
 		return s.start(ctx, ImportJob, job.Target{Type: string(access.Lab), ID: p.ID, Host: p.Host}, p)
 	})
+}
+
+// reservePlan holds what a lab will take, until it is on record.
+func (s *Server) reservePlan(ctx context.Context, p lab.Plan) (release func(), err error) {
+	var held []func()
+	release = func() {
+		for _, give := range held {
+			give()
+		}
+	}
+	for i, n := range p.Nodes {
+		give, err := s.reserve(ctx, p.Owner, nodeThing(p.Host, n.Name), access.Amount{Nodes: 1, DiskBytes: n.DiskBytes})
+		if err != nil {
+			release()
+			return nil, inFile(i, err)
+		}
+		held = append(held, give)
+	}
+	return release, nil
 }
 
 // planOf plans what a file describes for who makes the request, and refuses what

@@ -110,7 +110,10 @@ func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, erro
 	}
 	spec.Host = host.Name()
 	// Of a host that was never reached nothing is known, not even its images.
-	return host, host.Do(ctx, func(*libvirt.Connect) error { return nil })
+	if err := host.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+		return nil, err
+	}
+	return host, nil
 }
 
 // fill checks a spec against its image and its host, and fills in what it leaves open.
