@@ -30,7 +30,7 @@ const (
 // is up to the machine.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	rounds, seed := numberOf(t, roundsVariable, 16), uint64(numberOf(t, seedVariable, int(rand.Int32()))) //nolint:gosec // not negative
+	rounds, seed := numberOf(t, roundsVariable, 10), uint64(numberOf(t, seedVariable, int(rand.Int32()))) //nolint:gosec // not negative
 	t.Logf("%s=%d %s=%d", roundsVariable, rounds, seedVariable, seed)
 	l := newLabApart(t)
 	l.addMicro()

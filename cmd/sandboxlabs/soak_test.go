@@ -36,7 +36,7 @@ type footprint struct{ goroutines, files, threads, memory float64 }
 // takes must not grow with their number.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	cycles, connects := numberOf(t, cyclesVariable, 24), numberOf(t, connectsVariable, 300)
+	cycles, connects := numberOf(t, cyclesVariable, 16), numberOf(t, connectsVariable, 200)
 	runEvery := 1
 	if os.Getenv(cyclesVariable) == "" {
 		runEvery = 8 // guests take their time

@@ -14,7 +14,7 @@ import (
 // less than 64 MiB. SANDBOXLABS_UPLOAD_BYTES is the size of each.
 func TestTenUploads(t *testing.T) {
 	t.Parallel()
-	size := int64(64 << 20)
+	size := int64(32 << 20)
 	if text := os.Getenv("SANDBOXLABS_UPLOAD_BYTES"); text != "" {
 		var err error
 		if size, err = strconv.ParseInt(text, 10, 64); err != nil {
