@@ -11,6 +11,9 @@ async function visit(page: Page, path: string): Promise<void> {
   await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
 }
 
+// Each page stands alone: no worker waits for another one to walk through them all.
+test.describe.configure({ mode: "parallel" });
+
 const phone = { width: 360, height: 740 };
 
 /** How many pixels page and content are wider than the window. */
@@ -75,7 +78,7 @@ test.describe("each page", () => {
       await paint(page, "dark");
       expect(await violations(page), "dark").toEqual([]);
       await page.setViewportSize(phone);
-      await visit(page, pathOf(things));
+      await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
       expect(await violations(page), "phone").toEqual([]);
       expect(await overflow(page)).toEqual([0, 0]);
       expect(problems).toEqual([]);
