@@ -28,7 +28,9 @@ export default defineConfig({
     },
   },
   projects: [
-    { name: "e2e", testMatch: "*.spec.ts" },
+    // The longest first, so that no worker waits for it at the end.
+    { name: "e2e-labs", testMatch: "labs.spec.ts" },
+    { name: "e2e", testMatch: "*.spec.ts", testIgnore: "labs.spec.ts" },
     { name: "screenshots", testMatch: "screenshots.ts" },
   ],
 });
