@@ -33,6 +33,24 @@ func (l *lab) chainOf(id string) (kinds, names []string) {
 	return kinds, names
 }
 
+// wantChain expects a node's first disk to consist of such files, and its definition
+// to say the same, which is what QEMU goes by.
+func (l *lab) wantChain(id string, want ...string) {
+	l.t.Helper()
+	kinds, names := l.chainOf(id)
+	if !slices.Equal(kinds, want) {
+		l.t.Errorf("node %s consists of %q, want %q", id, kinds, want)
+	}
+	disk := l.definition(id, "--inactive").Devices.Disks[0]
+	told := []string{filepath.Base(disk.Source.File.File)}
+	for b := disk.BackingStore; b != nil && b.Source != nil && b.Source.File != nil; b = b.BackingStore {
+		told = append(told, filepath.Base(b.Source.File.File))
+	}
+	if !slices.Equal(told, names) {
+		l.t.Errorf("node %s consists of %q; its definition says %q", id, names, told)
+	}
+}
+
 // write puts bytes of one value into the disk of a node that is off.
 func (l *lab) write(n api.Node, value string) {
 	l.t.Helper()
@@ -169,14 +187,14 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	l.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/s/revert", nil, http.StatusOK, nil)
 
 	l.refused(http.MethodDelete, "/api/nodes/"+second.ID+"?snapshots=true", nil, refusal{http.StatusConflict, "node_busy", fourth.Name})
+	l.act(fourth.ID, "wipe", nil) // it lies on what is second's no more
+	l.wantChain(fourth.ID, "overlay", "image")
 	for _, c := range []api.Node{fourth, second, first} {
 		l.delete(c.ID)
 	}
 	l.call(http.MethodDelete, "/api/nodes/"+third.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
 	l.act(n.ID, "wipe", nil) // with nothing on it, all that it had goes
-	if kinds, _ := l.chainOf(n.ID); !slices.Equal(kinds, []string{"overlay", "image"}) {
-		t.Errorf("after a wipe the source consists of %q", kinds)
-	}
+	l.wantChain(n.ID, "overlay", "image")
 	l.delete(n.ID)
 	l.wantVolumes(l.nodesPool())
 	l.stop()

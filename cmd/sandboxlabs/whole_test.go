@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +19,7 @@ import (
 // domainNow is a domain as libvirt itself has it.
 type domainNow struct {
 	name, state string
-	disks       []string // file names of the disks that are in the nodes pool, and of those that they lie on
+	chains      [][]string // the files of each disk, the upper before those that they lie on
 	snapshots   int
 }
 
@@ -57,16 +59,15 @@ func (l *lab) domainsNow() (map[string]domainNow, error) {
 		if d.snapshots, err = list[i].SnapshotNum(0); err != nil {
 			return nil, err
 		}
-		note := func(source *libvirtxml.DomainDiskSource) {
-			if source != nil && source.File != nil && filepath.Base(filepath.Dir(source.File.File)) == l.nodesPool() {
-				d.disks = append(d.disks, filepath.Base(source.File.File))
-			}
-		}
 		for _, disk := range def.Devices.Disks {
-			note(disk.Source)
-			for b := disk.BackingStore; b != nil; b = b.BackingStore {
-				note(b.Source)
+			if disk.Source == nil || disk.Source.File == nil || disk.Source.File.File == "" { // as an empty drive
+				continue
 			}
+			chain := []string{disk.Source.File.File}
+			for b := disk.BackingStore; b != nil && b.Source != nil && b.Source.File != nil; b = b.BackingStore {
+				chain = append(chain, b.Source.File.File)
+			}
+			d.chains = append(d.chains, chain)
 		}
 		all[id] = d
 	}
@@ -81,6 +82,29 @@ func (l *lab) files(pool string) ([]string, error) {
 		names = append(names, e.Name())
 	}
 	return names, err
+}
+
+// chainOnDisk is what the files themselves say that a disk consists of.
+func (l *lab) chainOnDisk(file string) (chain []string, err error) {
+	for file != "" {
+		chain = append(chain, file)
+		f, err := os.Open(l.own.path(file))
+		if err != nil {
+			return chain, err
+		}
+		head := make([]byte, 4096) // QEMU's docs/interop/qcow2.txt
+		n, err := io.ReadFull(f, head)
+		_ = f.Close()
+		if n < 20 || string(head[:4]) != "QFI\xfb" {
+			return chain, nil // another format, on nothing
+		}
+		at, size := binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:]))
+		if at+size > uint64(n) { //nolint:gosec // not negative
+			return chain, fmt.Errorf("%s: %w", file, err)
+		}
+		file = string(head[at : at+size])
+	}
+	return chain, nil
 }
 
 // wantSound waits until the service, its database, libvirt and the files say the
@@ -124,12 +148,9 @@ func (l *lab) faults() (faults []string) {
 		return faults
 	}
 	nodes := map[string]api.Node{}
-	used := map[string]int{}
+	used := map[string]int{} // by file
 	for _, n := range l.nodes() {
 		nodes[n.ID] = n
-		if n.Image != nil && n.Image.Path != "" { // a full clone only tells where it comes from
-			used[n.Image.ID]++
-		}
 		if _, ok := domains[n.ID]; !ok {
 			wrong("node %s has no domain", n.Name)
 		}
@@ -145,7 +166,20 @@ func (l *lab) faults() (faults []string) {
 		if !ok || n.Name != d.name || !same || n.Problem != "" || n.Snapshots != d.snapshots {
 			wrong("domain %s is %q and %s with %d snapshots; its node is %q and %s with %d %s", id, d.name, d.state, d.snapshots, n.Name, n.State, n.Snapshots, n.Problem)
 		}
-		wanted = append(wanted, d.disks...)
+		var below []string
+		for _, told := range d.chains {
+			if chain, err := l.chainOnDisk(told[0]); err != nil || !slices.Equal(chain, told) {
+				wrong("domain %s (%s) says that its disk consists of %q; it consists of %q: %v", id, d.name, told, chain, err)
+			}
+			for _, file := range told {
+				if filepath.Base(filepath.Dir(file)) == l.nodesPool() {
+					wanted = append(wanted, filepath.Base(file))
+				} else if !slices.Contains(below, file) {
+					below = append(below, file)
+					used[file]++
+				}
+			}
+		}
 	}
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted) // clones share what they lie on
@@ -157,8 +191,8 @@ func (l *lab) faults() (faults []string) {
 	images := l.images()
 	var volumes []string
 	for _, i := range append(images.BaseImages, images.CustomImages...) {
-		if i.State != "ready" || i.UsedBy != used[i.ID] {
-			wrong("image %s is %s, and said to be used by %d of %d nodes", i.ID, i.State, i.UsedBy, used[i.ID])
+		if i.State != "ready" || i.UsedBy != used[i.Path] {
+			wrong("image %s is %s, and said to be used by %d nodes where %d lie on it", i.ID, i.State, i.UsedBy, used[i.Path])
 		}
 		volumes = append(volumes, filepath.Base(i.Path))
 	}

@@ -222,7 +222,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
 	if err == nil {
-		err = swapDisk(d, overlay)
+		err = swapDisk(d, overlay, image.under())
 	}
 	work, cancel := cleanup(ctx)
 	defer cancel()
@@ -234,10 +234,10 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	return err
 }
 
-// swapDisk puts another file under the first disk of the domain's definition.
-// libvirt changes that one device, and of it nothing but the file is otherwise:
-// whatever else is in the XML stays.
-func swapDisk(d *libvirt.Domain, overlay string) error {
+// swapDisk puts another file under the first disk of the domain's definition, and
+// says what that lies on: QEMU takes the definition's word for it. libvirt changes
+// that one device, and of it nothing else is otherwise: what more is in the XML stays.
+func swapDisk(d *libvirt.Domain, overlay string, on *libvirtxml.DomainDiskBackingStore) error {
 	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func swapDisk(d *libvirt.Domain, overlay string) error {
 	if err != nil {
 		return err
 	}
-	device, err = withSource(device, overlay)
+	device, err = withFile(device, overlay, on)
 	if err != nil {
 		return err
 	}

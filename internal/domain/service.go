@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -33,6 +34,14 @@ func (i BaseImage) diskBytes() (least, usual int64) {
 		return MinDiskBytes, DefaultDiskBytes
 	}
 	return i.VirtualBytes, i.VirtualBytes
+}
+
+// under is what a disk lies on that was made of the image; see makeDisk.
+func (i BaseImage) under() *libvirtxml.DomainDiskBackingStore {
+	if i.Format == ISO {
+		return below("", "")
+	}
+	return below(i.Path, i.Format)
 }
 
 // Storage is what nodes need of the storage pools.

@@ -85,23 +85,27 @@ func (b build) xml() (string, error) {
 	return d.Marshal()
 }
 
+// below is what a disk lies on, nothing with an empty path. The empty element ends
+// the chain: libvirt looks no further.
+func below(base, format string) *libvirtxml.DomainDiskBackingStore {
+	end := &libvirtxml.DomainDiskBackingStore{}
+	if base == "" {
+		return end
+	}
+	return &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: format}, Source: fileSource(base), BackingStore: end}
+}
+
 func (b build) disks() []libvirtxml.DomainDisk {
 	if b.overlayPath == "" {
 		return nil
 	}
 	disks := []libvirtxml.DomainDisk{{
-		Device: "disk",
-		Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
-		Source: fileSource(b.overlayPath),
-		// The empty element ends the chain: libvirt looks no further.
-		BackingStore: &libvirtxml.DomainDiskBackingStore{},
+		Device:       "disk",
+		Driver:       &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
+		Source:       fileSource(b.overlayPath),
+		BackingStore: below(b.basePath, b.baseFormat),
 		Target:       &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
 	}}
-	if b.basePath != "" {
-		disks[0].BackingStore = &libvirtxml.DomainDiskBackingStore{
-			Format: &libvirtxml.DomainDiskFormat{Type: b.baseFormat}, Source: fileSource(b.basePath), BackingStore: disks[0].BackingStore,
-		}
-	}
 	// Drives of SATA cannot be plugged in while the guest runs, so there always is
 	// one. It comes before the seed's: firmware boots from the first.
 	disks = append(disks, cdrom("sda", b.mediaPath))

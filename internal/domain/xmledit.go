@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"libvirt.org/go/libvirtxml"
 )
 
 // An edit of XML that others may have written changes the bytes that it means and
@@ -65,13 +67,22 @@ func deviceText(text, kind string, index int) (string, error) {
 	return text[list[index].start:list[index].end], nil
 }
 
-// withSource is a disk with another file in it.
-func withSource(disk, file string) (string, error) {
+// withFile is a disk with another file in it, that lies on another one than before.
+func withFile(disk, file string, on *libvirtxml.DomainDiskBackingStore) (string, error) {
+	disk, err := withoutChildren(disk, "disk", "backingStore")
+	if err != nil {
+		return "", err
+	}
+	chain, err := xml.Marshal(on)
+	if err != nil {
+		return "", err
+	}
 	sources, err := elements(disk, "disk", "source")
 	if err != nil {
 		return "", err
 	}
 	if len(sources) == 1 {
+		disk = disk[:sources[0].end] + string(chain) + disk[sources[0].end:]
 		if text, ok := setAttribute(disk, sources[0], "file", file); ok {
 			return text, nil
 		}
@@ -79,15 +90,24 @@ func withSource(disk, file string) (string, error) {
 	return "", errors.New("the disk's XML names no file")
 }
 
+// withoutChildren takes the children of one name out of the root.
+func withoutChildren(text, root, child string) (string, error) {
+	old, err := elements(text, root, child)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range slices.Backward(old) {
+		text = text[:e.start] + text[e.end:]
+	}
+	return text, nil
+}
+
 // withMedia is an optical drive with another file in it, or with none.
 func withMedia(drive, file string) (string, error) {
+	var err error
 	for _, child := range []string{"source", "backingStore"} {
-		old, err := elements(drive, "disk", child)
-		if err != nil {
+		if drive, err = withoutChildren(drive, "disk", child); err != nil {
 			return "", err
-		}
-		for _, e := range slices.Backward(old) {
-			drive = drive[:e.start] + drive[e.end:]
 		}
 	}
 	roots, err := elements(drive, "disk")
