@@ -334,6 +334,26 @@ func (inv *inventory) list() []Node {
 	return list
 }
 
+// has tells whether a host has a node.
+func (inv *inventory) has(host, id string) bool {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	_, there := inv.nodes[host][id]
+	return there
+}
+
+// anyRuns tells whether any of a host's nodes has a QEMU process.
+func (inv *inventory) anyRuns(host string) bool {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	for _, n := range inv.nodes[host] {
+		if n.Active() {
+			return true
+		}
+	}
+	return false
+}
+
 // get finds a node. While it migrates two hosts have it: the one where it runs
 // is meant.
 func (inv *inventory) get(id string) (Node, error) {

@@ -17,6 +17,10 @@ const (
 	DefaultUsageInterval = 5 * time.Second
 	// UsageKept is how long a point of it is kept.
 	UsageKept = time.Hour
+	// askInterval is how often, at most, memory and disks are read: libvirt has to ask
+	// each QEMU for them, which costs five times as much as all else. Points between two
+	// readings have the memory of the one before, and the rates of disks that it showed.
+	askInterval = 5 * time.Second
 )
 
 // Usage is what a node used on average since the point before.
@@ -63,40 +67,60 @@ func (p point) usage() Usage {
 type reading struct {
 	run    uint // the domain's number, another one after each start
 	at     time.Time
+	asked  bool // its QEMU was: otherwise memory and disks are missing
 	totals Totals
 }
-
-// since makes the point between two readings; ok is false when the domain was
-// started anew between them.
-func (r reading) since(before reading) (p point, ok bool) {
-	seconds := r.at.Sub(before.at).Seconds()
-	now, then := r.totals, before.totals
-	if r.run != before.run || seconds <= 0 {
-		return p, false
-	}
-	// A device that was taken out takes its count with it.
-	rate := func(now, then uint64) float32 {
-		if now < then {
-			return 0
-		}
-		return float32(float64(now-then) / seconds)
-	}
-	return point{
-		at: r.at.UnixMilli(), cpus: float32(max(0, now.CPUSeconds-then.CPUSeconds) / seconds),
-		memory: kibibytes(now.MemoryBytes), guest: kibibytes(now.GuestBytes),
-		read: rate(now.DiskRead, then.DiskRead), written: rate(now.DiskWritten, then.DiskWritten),
-		in: rate(now.NetReceived, then.NetReceived), out: rate(now.NetSent, then.NetSent),
-	}, true
-}
-
-func kibibytes(bytes int64) uint32 { return uint32(bytes >> 10) } //nolint:gosec // real memory: up to 4 TiB
 
 // series is what is kept of a domain on one host.
 type series struct {
 	points []point // oldest first
-	last   reading
-	runs   bool // it was in the last reading of its host
+	last   reading // memory and disks are those of asked
+	asked  reading // the last one of the same run that has them
+	// The rates of disks between the last two of those.
+	read, written float32
+	runs          bool // it was in the last reading of its host
 }
+
+// add takes in a reading. It makes a point with the one before, unless the domain was
+// started anew between them.
+func (s *series) add(r reading) {
+	if r.run != s.last.run {
+		s.asked, s.read, s.written = reading{}, 0, 0
+	}
+	before := s.asked.totals
+	switch {
+	case !r.asked:
+		r.totals.MemoryBytes, r.totals.GuestBytes = before.MemoryBytes, before.GuestBytes
+		r.totals.DiskRead, r.totals.DiskWritten = before.DiskRead, before.DiskWritten
+	case s.asked.asked:
+		seconds := r.at.Sub(s.asked.at).Seconds()
+		s.read, s.written = rate(before.DiskRead, r.totals.DiskRead, seconds), rate(before.DiskWritten, r.totals.DiskWritten, seconds)
+		s.asked = r
+	default:
+		s.asked = r
+	}
+	seconds := r.at.Sub(s.last.at).Seconds()
+	now, then := r.totals, s.last.totals
+	if r.run == s.last.run && seconds > 0 {
+		s.points = append(s.points, point{
+			at: r.at.UnixMilli(), cpus: float32(max(0, now.CPUSeconds-then.CPUSeconds) / seconds),
+			memory: kibibytes(now.MemoryBytes), guest: kibibytes(now.GuestBytes),
+			read: s.read, written: s.written,
+			in: rate(then.NetReceived, now.NetReceived, seconds), out: rate(then.NetSent, now.NetSent, seconds),
+		})
+	}
+	s.last = r
+}
+
+// rate is how fast a count grew. A device that was taken out takes its count with it.
+func rate(then, now uint64, seconds float64) float32 {
+	if now < then || seconds <= 0 {
+		return 0
+	}
+	return float32(float64(now-then) / seconds)
+}
+
+func kibibytes(bytes int64) uint32 { return uint32(bytes >> 10) } //nolint:gosec // real memory: up to 4 TiB
 
 // meter reads what the running nodes of all hosts use, and keeps it for
 // UsageKept.
@@ -121,37 +145,38 @@ func (s *Service) UsageInterval() time.Duration { return s.meter.interval }
 func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(s.meter.interval)
 	defer tick.Stop()
+	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		present := map[string]bool{}
-		anyRuns := false
-		for _, n := range s.inv.list() {
-			if n.Host == h.Name() {
-				present[n.ID] = true
-				anyRuns = anyRuns || n.Active()
-			}
-		}
+		now := time.Now()
+		ask := now.Sub(asked) > askInterval-s.meter.interval/2 || s.meter.mustAsk(h.Name())
 		var readings map[string]reading
-		if anyRuns {
+		if s.inv.anyRuns(h.Name()) {
 			// The inventory reports a host that is away.
-			_ = h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-				readings, err = readUsage(conn, time.Now())
+			err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
+				readings, err = readUsage(conn, now, ask)
 				return err
 			})
+			if err == nil && ask {
+				asked = now
+			}
 		}
-		s.meter.add(h.Name(), present, readings, time.Now())
+		s.meter.add(h.Name(), func(id string) bool { return s.inv.has(h.Name(), id) }, readings, now)
 	}
 }
 
-// readUsage asks for all running domains in one call, which waits for none that
-// is busy.
-func readUsage(conn *libvirt.Connect, at time.Time) (map[string]reading, error) {
-	stats, err := conn.GetAllDomainStats(nil,
-		libvirt.DOMAIN_STATS_CPU_TOTAL|libvirt.DOMAIN_STATS_BALLOON|libvirt.DOMAIN_STATS_INTERFACE|libvirt.DOMAIN_STATS_BLOCK,
+// readUsage reads all running domains in one call, which waits for none that is
+// busy; ask has it ask each QEMU, too.
+func readUsage(conn *libvirt.Connect, at time.Time, ask bool) (map[string]reading, error) {
+	groups := libvirt.DOMAIN_STATS_CPU_TOTAL | libvirt.DOMAIN_STATS_INTERFACE
+	if ask {
+		groups |= libvirt.DOMAIN_STATS_BALLOON | libvirt.DOMAIN_STATS_BLOCK
+	}
+	stats, err := conn.GetAllDomainStats(nil, groups,
 		libvirt.CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE|libvirt.CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 	if err != nil {
 		return nil, err
@@ -164,7 +189,7 @@ func readUsage(conn *libvirt.Connect, at time.Time) (map[string]reading, error) 
 		_ = stats[i].Domain.Free()
 		// Of a domain that is busy there is no CPU time: its next reading tells.
 		if err == nil && numbered == nil && stats[i].Cpu != nil && stats[i].Cpu.TimeSet {
-			readings[id] = reading{run: run, at: at, totals: totals(&stats[i])}
+			readings[id] = reading{run: run, at: at, asked: ask, totals: totals(&stats[i])}
 		}
 	}
 	return readings, nil
@@ -193,9 +218,21 @@ func totals(s *libvirt.DomainStats) Totals {
 	return t
 }
 
+// mustAsk tells whether a running domain was read whose QEMU was not asked so far.
+func (m *meter) mustAsk(host string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, n := range m.hosts[host] {
+		if n.runs && !n.asked.asked {
+			return true
+		}
+	}
+	return false
+}
+
 // add takes in one reading of a host, and forgets what is older than UsageKept,
 // and the domains that are not present any more.
-func (m *meter) add(host string, present map[string]bool, readings map[string]reading, now time.Time) {
+func (m *meter) add(host string, present func(id string) bool, readings map[string]reading, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	nodes := m.hosts[host]
@@ -207,20 +244,16 @@ func (m *meter) add(host string, present map[string]bool, readings map[string]re
 		if nodes[id] == nil {
 			nodes[id] = &series{}
 		}
-		last := nodes[id].last
-		if r.run == last.run && r.at.Sub(last.at) < m.interval/2 {
+		if last := nodes[id].last; r.run == last.run && r.at.Sub(last.at) < m.interval/2 {
 			continue // the one before came late: rates over a moment say nothing
 		}
-		if p, ok := r.since(last); ok {
-			nodes[id].points = append(nodes[id].points, p)
-		}
-		nodes[id].last = r
+		nodes[id].add(r)
 	}
 	oldest := now.Add(-UsageKept).UnixMilli()
 	for id, n := range nodes {
 		_, n.runs = readings[id]
 		n.points = after(n.points, oldest)
-		if !n.runs && (!present[id] || len(n.points) == 0) {
+		if !n.runs && (!present(id) || len(n.points) == 0) {
 			delete(nodes, id)
 		}
 	}

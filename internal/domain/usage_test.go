@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
+func there(string) bool { return true }
+
 // feedMeter reads a node once a second: half a processor, 1 kB/s from the disk.
 func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
 	for i := from; i < to; i++ {
 		at := begin.Add(time.Duration(i) * time.Second)
-		m.add("h", map[string]bool{"id": true}, map[string]reading{"id": {run: run, at: at, totals: Totals{
+		m.add("h", there, map[string]reading{"id": {run: run, at: at, asked: true, totals: Totals{
 			CPUSeconds: float64(i-from) / 2, MemoryBytes: 1 << 20, DiskRead: uint64(i-from) * 1000, //nolint:gosec // small
 		}}}, at)
 	}
@@ -45,11 +47,11 @@ func TestMeter(t *testing.T) {
 	}
 	// Off: nothing now, and the past is kept; then deleted.
 	now := begin.Add(15 * time.Second)
-	s.meter.add("h", map[string]bool{"id": true}, nil, now)
+	s.meter.add("h", there, nil, now)
 	if len(s.RecentUsage(1)) != 0 || len(s.Usage("id", time.Time{}, 0)) != 12 {
 		t.Errorf("off: recent %v, kept %d", s.RecentUsage(1), len(s.Usage("id", time.Time{}, 0)))
 	}
-	s.meter.add("h", nil, nil, now)
+	s.meter.add("h", func(string) bool { return false }, nil, now)
 	if len(s.meter.hosts["h"]) != 0 {
 		t.Error("a node that is gone is kept")
 	}
@@ -62,5 +64,49 @@ func TestMeterForgets(t *testing.T) {
 	points := s.meter.hosts["h"]["id"].points
 	if len(points) != 3600 || cap(points) > 2*3600 {
 		t.Errorf("%d points are kept in a place for %d", len(points), cap(points))
+	}
+}
+
+// TestMeterAsksSeldom reads memory and disks at some of the times alone.
+func TestMeterAsksSeldom(t *testing.T) {
+	s := &Service{meter: newMeter(time.Second)}
+	begin := time.UnixMilli(1_800_000_000_000).UTC()
+	feed := func(i int, run uint, asked bool) {
+		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}} //nolint:gosec // small
+		if asked {
+			r.totals.MemoryBytes, r.totals.DiskRead = int64(i)<<20, uint64(i)*1000 //nolint:gosec // small
+		}
+		s.meter.add("h", there, map[string]reading{"id": r}, r.at)
+	}
+	feed(0, 1, false)
+	if !s.meter.mustAsk("h") {
+		t.Error("a new node's QEMU is not asked at once")
+	}
+	feed(1, 1, true)
+	if s.meter.mustAsk("h") {
+		t.Error("it is asked again at once")
+	}
+	for i := 2; i < 10; i++ {
+		feed(i, 1, i == 6)
+	}
+	all := s.Usage("id", time.Time{}, 0)
+	if len(all) != 9 {
+		t.Fatalf("%d points of 10 readings", len(all))
+	}
+	for i, u := range all {
+		memory, read := int64(1<<20), 0.0
+		if i >= 5 {
+			memory, read = 6<<20, 1000
+		}
+		if u.CPUs != 1 || u.NetSent != 10 || u.MemoryBytes != memory || u.DiskRead != read {
+			t.Errorf("point %d: %+v", i+1, u)
+		}
+	}
+	if total := s.meter.hosts["h"]["id"].last.totals; total.DiskRead != 6000 || total.CPUSeconds != 9 {
+		t.Errorf("the totals are %+v", total)
+	}
+	feed(10, 2, false) // started anew
+	if !s.meter.mustAsk("h") || s.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
+		t.Error("what the run before had is taken for the new one's")
 	}
 }
