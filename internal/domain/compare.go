@@ -21,12 +21,17 @@ const (
 	// A look waits for a domain that is being started, and so do all others of the
 	// same look: each is at a part of the domains.
 	lookParts = 3
-	// The looks cost a host at most this part of the time.
+	// The looks cost a host at most this part of a processor's time.
 	lookShare   = 20
 	minLookWait = 400 * time.Millisecond
 	maxLookWait = 10 * time.Second
-	// Of so many looks the fastest tells what one costs: others wait for domains that
-	// are being started, and for the machine.
+	// What looking at one domain costs libvirtd and the service together: at its XML, and
+	// at what lists tell of it. Processor time, as it was measured; the time that a look
+	// takes depends on what else the machine does.
+	xmlCost  = 300 * time.Microsecond
+	flagCost = 15 * time.Microsecond
+	// Of so many looks the fastest tells how long one takes: others wait for domains that
+	// are being started.
 	looksKept = 5
 	// eventPatience is how late an event may come after what it tells of.
 	eventPatience = 400 * time.Millisecond
@@ -37,11 +42,27 @@ type glimpse uint64
 
 var glimpseSeed = maphash.MakeSeed()
 
-// compareLoop looks at a part of a host's domains again and again until ctx ends.
-func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, part uint64) {
+// look takes glimpses of some of a host's domains, or of all.
+type look struct {
+	take func(conn *libvirt.Connect) (map[string]glimpse, error)
+	cost time.Duration // of each glimpse, in processor time
+}
+
+// looks are those that are at a host's domains beside each other.
+func looks() []look {
+	list := []look{{take: flagsOfAll, cost: flagCost}}
+	for part := range uint64(lookParts) {
+		take := func(conn *libvirt.Connect) (map[string]glimpse, error) { return glimpses(conn, part) }
+		list = append(list, look{take: take, cost: xmlCost * lookParts})
+	}
+	return list
+}
+
+// compareLoop looks at a host's domains again and again until ctx ends.
+func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, l look) {
 	f := s.inv.feeds[h.Name()]
 	wait := minLookWait
-	var costs []time.Duration
+	var took []time.Duration
 	var seen map[string]glimpse // of the last look
 	for {
 		select {
@@ -57,7 +78,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, part uint
 		began := time.Now()
 		var now map[string]glimpse
 		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-			now, err = glimpses(conn, part)
+			now, err = l.take(conn)
 			return err
 		})
 		if err != nil {
@@ -66,9 +87,11 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, part uint
 			}
 			continue
 		}
-		costs = append(costs, time.Since(began))
-		costs = costs[max(0, len(costs)-looksKept):]
-		wait = min(max(minLookWait, lookShare*lookParts*slices.Min(costs)), maxLookWait)
+		took = append(took, time.Since(began))
+		took = took[max(0, len(took)-looksKept):]
+		// Where each call takes its time, as to a host that is far, looks pause as long as
+		// they last.
+		wait = min(max(minLookWait, lookShare*l.cost*time.Duration(len(now)), slices.Min(took)), maxLookWait)
 		// All of them the first time: they may have changed since they were read.
 		f.noteOdd(differing(seen, now))
 		seen = now
@@ -139,24 +162,47 @@ func differing(before, now map[string]glimpse) []string {
 	return ids
 }
 
-// glimpses takes one of each domain of a part. A domain that vanishes meanwhile has
-// none.
-func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
-	flags := map[string]byte{}
+// flagsOfAll takes in what lists alone tell of the domains, which costs little.
+func flagsOfAll(conn *libvirt.Connect) (map[string]glimpse, error) {
+	all := map[string]glimpse{}
+	// The first lists all, and the others few of them, mostly.
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
-		libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
-		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_PERSISTENT,
+		0, libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
+		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_TRANSIENT,
 	} {
-		domains, err := conn.ListAllDomains(group)
+		ids, err := listed(conn, group)
 		if err != nil {
 			return nil, err
 		}
-		for i := range domains {
-			if id, err := domains[i].GetUUIDString(); err == nil {
-				flags[id] |= 1 << bit
-			}
-			_ = domains[i].Free()
+		for _, id := range ids {
+			all[id] |= 1 << bit
 		}
+	}
+	return all, nil
+}
+
+// listed are the ids of the domains that are in a group.
+func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]string, error) {
+	domains, err := conn.ListAllDomains(group)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for i := range domains {
+		if id, err := domains[i].GetUUIDString(); err == nil { // it is in the handle
+			ids = append(ids, id)
+		}
+		_ = domains[i].Free()
+	}
+	return ids, nil
+}
+
+// glimpses takes one of each domain of a part. A domain that vanishes meanwhile has
+// none.
+func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
+	withSnapshots, err := listed(conn, libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
+	if err != nil {
+		return nil, err
 	}
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
@@ -167,7 +213,7 @@ func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
 	for i := range domains {
 		id, err := domains[i].GetUUIDString()
 		if err == nil && maphash.String(glimpseSeed, id)%lookParts == part {
-			all[id], err = glimpseOf(&domains[i], flags[id])
+			all[id], err = glimpseOf(&domains[i], slices.Contains(withSnapshots, id))
 		}
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			delete(all, id)
@@ -179,13 +225,9 @@ func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
 	return all, failed
 }
 
-// hasSnapshots is the bit of glimpses' flags that says so.
-const hasSnapshots = 1 << 3
-
-func glimpseOf(d *libvirt.Domain, flags byte) (glimpse, error) {
+func glimpseOf(d *libvirt.Domain, hasSnapshots bool) (glimpse, error) {
 	var h maphash.Hash
 	h.SetSeed(glimpseSeed)
-	_ = h.WriteByte(flags) // never fails
 	texts := []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}
 	if id, err := d.GetID(); err == nil && int32(id) > 0 { //nolint:gosec // -1 when it is off; the handle knows
 		texts = append(texts, 0)
@@ -195,9 +237,9 @@ func glimpseOf(d *libvirt.Domain, flags byte) (glimpse, error) {
 		if err != nil {
 			return 0, err
 		}
-		_, _ = h.WriteString(text)
+		_, _ = h.WriteString(text) // never fails
 	}
-	if flags&hasSnapshots != 0 {
+	if hasSnapshots {
 		names, current, err := snapshotNames(d)
 		if err != nil {
 			return 0, err

@@ -154,8 +154,8 @@ func (s *Service) Run(ctx context.Context) error {
 	for _, f := range s.inv.feeds {
 		wg.Go(func() { s.inv.run(ctx, f) })
 		wg.Go(func() { s.tend(ctx, f.host) })
-		for part := range uint64(lookParts) {
-			wg.Go(func() { s.compareLoop(ctx, f.host, part) })
+		for _, l := range looks() {
+			wg.Go(func() { s.compareLoop(ctx, f.host, l) })
 		}
 		wg.Go(func() { s.lookAtAddresses(ctx, f.host) })
 		wg.Go(func() { s.measure(ctx, f.host) })
