@@ -111,9 +111,9 @@ func (m mortal) CreateDisk(ctx context.Context, host, volume string, capacityByt
 	return path, err
 }
 
-func (m mortal) DeleteNodeVolume(ctx context.Context, host, volume string) error {
+func (m mortal) DeleteNodeVolume(ctx context.Context, host, volume string, since time.Time) error {
 	m.dieAt(beforeVolume)
-	return m.Storage.DeleteNodeVolume(ctx, host, volume)
+	return m.Storage.DeleteNodeVolume(ctx, host, volume, since)
 }
 
 func (m mortal) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {

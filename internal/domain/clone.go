@@ -482,7 +482,7 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	files := map[string]string{}
 	for _, disk := range disks {
 		if disk.seed {
-			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume); err != nil { // of an attempt before
+			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume, time.Time{}); err != nil { // of an attempt before
 				return err
 			}
 			files[disk.target], err = s.cloneSeed(ctx, n, c)

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -220,7 +221,7 @@ func (s *Service) settleDisk(ctx context.Context, host string, data diskData) er
 	if used || (err != nil && !isGone(err)) {
 		return err
 	}
-	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume)
+	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume, time.Time{})
 }
 
 // Interfaces returns a node's network cards, as libvirt has them now.

@@ -33,8 +33,9 @@ type startData struct {
 
 // deleteData is what recovery needs to complete a deletion.
 type deleteData struct {
-	ID      string   `json:"id"`
-	Volumes []string `json:"volumes"`
+	ID      string    `json:"id"`
+	Volumes []string  `json:"volumes"`
+	since   time.Time // see Storage.DeleteNodeVolume; recovery does not know it
 }
 
 // wipeData is what recovery needs to complete or undo a wipe.
@@ -43,7 +44,8 @@ type wipeData struct {
 	Old string `json:"old"` // volume names
 	New string `json:"new"`
 	// Below are the node's own volumes that Old lies on, the upper before the lower.
-	Below []string `json:"below,omitempty"`
+	Below []string  `json:"below,omitempty"`
+	since time.Time // as in deleteData
 }
 
 // Delete removes a node with its overlay and its console log; a running one is
@@ -63,7 +65,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	if err := mustBeManaged(n, "deleted"); err != nil {
 		return err
 	}
-	data := deleteData{ID: id}
+	data := deleteData{ID: id, since: time.Now()}
 	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
 		if !withSnapshots {
 			if err := mustLoseNoSnapshot(d, n, "deleted", "Delete them first, or repeat the request with ?snapshots=true."); err != nil {
@@ -124,7 +126,7 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 		return err
 	}
 	for _, v := range data.Volumes {
-		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, data.since); err != nil {
 			return err
 		}
 	}
@@ -199,6 +201,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err := mustLoseNoSnapshot(d, n, "wiped", "Delete them first."); err != nil {
 		return err
 	}
+	since := time.Now()
 	if err := s.mustBearNothing(ctx, n, own[:1]); err != nil {
 		return err
 	}
@@ -215,7 +218,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	if err := forceOff(d); err != nil {                // when nothing is refused any more
 		return err
 	}
-	data := wipeData{ID: n.ID, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
+	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
 	done, err := s.o.Intents.Start(ctx, wipeIntent, n.Host, data)
 	if err != nil {
 		return err
@@ -283,7 +286,7 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 		return err
 	}
 	for _, v := range doomed {
-		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, data.since); err != nil {
 			return err
 		}
 	}
@@ -409,7 +412,7 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 		return err
 	}
 	for _, v := range data.Volumes {
-		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v); err != nil {
+		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, time.Time{}); err != nil {
 			return err
 		}
 	}

@@ -70,8 +70,9 @@ type Storage interface {
 	GrowVolume(ctx context.Context, host, path string, bytes int64) error
 	// HasNodeVolume tells whether there is a volume of that name.
 	HasNodeVolume(ctx context.Context, host, volume string) (bool, error)
-	// DeleteNodeVolume removes a volume; no error when it is not there.
-	DeleteNodeVolume(ctx context.Context, host, volume string) error
+	// DeleteNodeVolume removes a volume; no error when it is not there. since is when the
+	// caller began that has called OverlaysOnNode for it, else the zero time.
+	DeleteNodeVolume(ctx context.Context, host, volume string, since time.Time) error
 	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
 	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
 	// NodeVolumes names the volumes that libvirt knows and that begin with a node's id.

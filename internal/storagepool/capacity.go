@@ -111,7 +111,7 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 		all = &last
 	default:
 		surveyed = time.Now()
-		known, err := s.known(ctx, host)
+		known, err := s.known(ctx, host, Survey{})
 		if err != nil {
 			return err
 		}

@@ -145,13 +145,15 @@ func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has boo
 // no error. It answers fault.NodeBusy while a disk of another node lies on it: who
 // lays one looks for the domain afterwards, and who deletes a domain's disks looks
 // for such a one when the domain has them no longer. So one of the two steps back.
-func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string) error {
+// since is when the caller began, if it has called OverlaysOnNode for the volume: what
+// that saw is not read again. The zero time has all volumes read.
+func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string, since time.Time) error {
 	p, err := s.pool(host, nodesRole)
 	if err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, "."+QCOW2) {
-		all, err := s.known(ctx, host)
+		all, err := s.knownSince(ctx, host, since)
 		if err != nil {
 			return err
 		}
@@ -174,6 +176,9 @@ func sameNode(a, b string) bool {
 // OverlaysOnNode names the volumes that lie on some of a node's volumes without
 // being of the node: clones that others made.
 func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error) {
+	if len(volumes) == 0 {
+		return nil, nil
+	}
 	p, err := s.pool(host, nodesRole)
 	if err != nil {
 		return nil, err

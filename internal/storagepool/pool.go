@@ -255,6 +255,11 @@ func dropVolume(lp *libvirt.StoragePool, name string) error {
 // who finds a volume missing forgets its image. One that vanishes in between is
 // left out; one whose XML is odd has its name alone.
 func volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
+	return volumesBut(lp, func(string) bool { return false })
+}
+
+// volumesBut is volumes without those that are to be left out by their name.
+func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
 	vols, err := lp.ListAllStorageVolumes(0)
 	if err != nil {
 		return nil, err
@@ -262,12 +267,14 @@ func volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
 	var list []libvirtxml.StorageVolume
 	var failed error
 	for i := range vols {
-		def, err := describeVolume(&vols[i])
-		switch {
-		case err == nil:
-			list = append(list, def)
-		case !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
-			failed = err
+		if name, err := vols[i].GetName(); err != nil || !leave(name) { // it is in the handle
+			def, err := describeVolume(&vols[i])
+			switch {
+			case err == nil:
+				list = append(list, def)
+			case !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
+				failed = err
+			}
 		}
 		_ = vols[i].Free()
 	}

@@ -82,6 +82,8 @@ type library struct {
 	status   []PoolStatus
 	survey   Survey // of surveyed; see measure
 	surveyed time.Time
+	looked   Survey // the last with a look at the folders, begun at lookedAt
+	lookedAt time.Time
 	images   map[string]Image
 
 	dirty     chan struct{} // one slot: the pools are to be read now

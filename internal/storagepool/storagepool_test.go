@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -254,7 +256,7 @@ func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
 	if err := p.DeleteImage(t.Context(), img.ID); fault.CodeOf(err) != fault.ImageInUse {
 		t.Errorf("deleting the base: %v", err)
 	}
-	if err := p.DeleteNodeVolume(t.Context(), "local", "o1.qcow2"); err != nil {
+	if err := p.DeleteNodeVolume(t.Context(), "local", "o1.qcow2", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	// An overlay that virsh made counts as well.
@@ -343,6 +345,31 @@ func TestImagesReturnWithTheirVolumes(t *testing.T) {
 	await("the image is ready again", func() bool { again, err := p.Usable("", img.ID); return err == nil && again.Owner == "ann" })
 }
 
+// A disk is not deleted from under one that was laid on it just after the look that
+// found nothing there, whoever laid it.
+func TestDiskLaidAfterTheLook(t *testing.T) {
+	p := open(t)
+	id := uuid.NewString()
+	disk, err := p.CreateDisk(t.Context(), "local", id+".qcow2", 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if on, err := p.OverlaysOnNode(t.Context(), "local", id, []string{id + ".qcow2"}); err != nil || len(on) != 0 {
+		t.Fatalf("%q lie on a new disk, %v", on, err)
+	}
+	virsh(t, "vol-create-as", p.prefix+"-nodes", "late.qcow2", "64M", "--format", "qcow2", "--backing-vol", disk, "--backing-vol-format", "qcow2")
+	for _, since := range []time.Time{began, {}} {
+		if err := p.DeleteNodeVolume(t.Context(), "local", id+".qcow2", since); fault.CodeOf(err) != fault.NodeBusy {
+			t.Errorf("since %v: %v", since, err)
+		}
+	}
+	virsh(t, "vol-delete", "late.qcow2", "--pool", p.prefix+"-nodes")
+	if err := p.DeleteNodeVolume(t.Context(), "local", id+".qcow2", began); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
 	p := open(t)
 	data := qcow2(t)
@@ -361,7 +388,7 @@ func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
 		if (madeErr == nil) == (deletedErr == nil) {
 			t.Errorf("overlay: %v, deletion: %v: exactly one must win", madeErr, deletedErr)
 		}
-		if err := p.DeleteNodeVolume(t.Context(), "local", "race.qcow2"); err != nil {
+		if err := p.DeleteNodeVolume(t.Context(), "local", "race.qcow2", time.Time{}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -37,12 +37,35 @@ const filePools = libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE | libvirt.CONNECT_LI
 // own pools anew; of pools of others it tells what it knows: a look at their
 // folders could stop them.
 func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
+	begun := time.Now()
 	for _, role := range []string{imagesRole, nodesRole} {
 		if err := s.rescanRole(ctx, host, role); err != nil {
 			return Survey{}, err
 		}
 	}
-	return s.known(ctx, host)
+	all, err := s.known(ctx, host, Survey{})
+	if lib, libErr := s.library(host); err == nil && libErr == nil {
+		s.mu.Lock()
+		lib.looked, lib.lookedAt = all, begun
+		s.mu.Unlock()
+	}
+	return all, err
+}
+
+// knownSince is known, but reads no volume again that a Survey saw which was begun
+// after a time. The zero time has all of them read.
+func (s *Service) knownSince(ctx context.Context, host string, since time.Time) (Survey, error) {
+	lib, err := s.library(host)
+	if err != nil {
+		return Survey{}, err
+	}
+	s.mu.RLock()
+	before, at := lib.looked, lib.lookedAt
+	s.mu.RUnlock()
+	if since.IsZero() || at.Before(since) {
+		before = Survey{}
+	}
+	return s.known(ctx, host, before)
 }
 
 func (s *Service) rescanRole(ctx context.Context, host, role string) error {
@@ -50,8 +73,8 @@ func (s *Service) rescanRole(ctx context.Context, host, role string) error {
 }
 
 // known is Survey without a new look at any folder: what was made by libvirt's own
-// calls is in it.
-func (s *Service) known(ctx context.Context, host string) (Survey, error) {
+// calls is in it. Of volumes that were there before, that is taken to be true still.
+func (s *Service) known(ctx context.Context, host string, before Survey) (Survey, error) {
 	ours := s.poolNames()
 	for end := time.Now().Add(rescanPatience); ; {
 		v := Survey{files: map[string]Volume{}}
@@ -64,7 +87,14 @@ func (s *Service) known(ctx context.Context, host string) (Survey, error) {
 				name, nameErr := pools[i].GetName()
 				// What is in the pools for conversions is in ours.
 				if err == nil && nameErr == nil && name != s.workName(imagesRole) && name != s.workName(nodesRole) {
-					list, listErr := volumes(&pools[i])
+					known := before.in(name)
+					list, listErr := volumesBut(&pools[i], func(volume string) bool {
+						old, is := known[volume]
+						if is {
+							v.files[old.Path] = old
+						}
+						return is
+					})
 					if name == ours[imagesRole] || name == ours[nodesRole] {
 						err = listErr // of the others, what can be read counts
 					}
@@ -104,6 +134,17 @@ func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 		}
 		v.files[file.Path] = file
 	}
+}
+
+// in are the volumes of a pool, by name.
+func (v Survey) in(pool string) map[string]Volume {
+	list := map[string]Volume{}
+	for _, file := range v.files {
+		if file.Pool == pool {
+			list[file.Name] = file
+		}
+	}
+	return list
 }
 
 // File returns what is at a path, false when no pool has it.
