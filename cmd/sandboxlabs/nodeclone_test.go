@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"libvirt.org/go/libvirtxml"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
@@ -33,21 +35,31 @@ func (l *lab) chainOf(id string) (kinds, names []string) {
 	return kinds, names
 }
 
-// wantChain expects a node's first disk to consist of such files, and its definition
-// to say the same, which is what QEMU goes by.
+// wantChain expects a node's first disk to consist of such files, and the definition of
+// all of its disks to say what they consist of, which is what QEMU goes by.
 func (l *lab) wantChain(id string, want ...string) {
 	l.t.Helper()
-	kinds, names := l.chainOf(id)
-	if !slices.Equal(kinds, want) {
-		l.t.Errorf("node %s consists of %q, want %q", id, kinds, want)
+	if kinds, names := l.chainOf(id); !slices.Equal(kinds, want) {
+		l.t.Errorf("node %s consists of %q, want %q: %q", id, kinds, want, names)
 	}
-	disk := l.definition(id, "--inactive").Devices.Disks[0]
-	told := []string{filepath.Base(disk.Source.File.File)}
-	for b := disk.BackingStore; b != nil && b.Source != nil && b.Source.File != nil; b = b.BackingStore {
-		told = append(told, filepath.Base(b.Source.File.File))
+	var chains struct {
+		Disks []api.DiskChain `json:"disks"`
 	}
-	if !slices.Equal(told, names) {
-		l.t.Errorf("node %s consists of %q; its definition says %q", id, names, told)
+	l.call(http.MethodGet, "/api/nodes/"+id+"/chain", nil, http.StatusOK, &chains)
+	disks := l.definition(id, "--inactive").Devices.Disks
+	for _, chain := range chains.Disks {
+		var files, told []string
+		for f := &chain.File; f != nil; f = f.Base {
+			files = append(files, f.Path)
+		}
+		disk := disks[slices.IndexFunc(disks, func(d libvirtxml.DomainDisk) bool { return d.Target.Dev == chain.Target })]
+		told = append(told, disk.Source.File.File)
+		for b := disk.BackingStore; b != nil && b.Source != nil && b.Source.File != nil; b = b.BackingStore {
+			told = append(told, b.Source.File.File)
+		}
+		if !slices.Equal(told, files) {
+			l.t.Errorf("disk %s of node %s consists of %q; its definition says %q", chain.Target, id, files, told)
+		}
 	}
 }
 
@@ -171,6 +183,9 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	// Of a clone, and with a further disk.
 	l.call(http.MethodPost, "/api/nodes/"+second.ID+"/disks", request{"size": 1 << 20}, http.StatusCreated, nil)
 	fourth := l.clone(second.ID, "fourth")
+	for _, id := range []string{second.ID, fourth.ID} {
+		l.wantChain(id, "overlay", "snapshot", "snapshot", "image")
+	}
 	l.read(fourth, "9")
 	var disks struct {
 		Disks []api.Disk `json:"disks"`

@@ -26,6 +26,7 @@ type cloneData struct {
 	ID      string   `json:"id"`
 	Volumes []string `json:"volumes"` // of the clone
 	Fresh   []string `json:"fresh"`   // that the source goes on in
+	Frozen  []string `json:"frozen"`  // the files that those lie over, in their order
 }
 
 // Clone is a node that is to be made of another one.
@@ -154,7 +155,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 		}
 		if bases[disk.target] == "" {
 			fresh[disk.target] = freshVolume(n.ID, disk.file)
-			data.Fresh = append(data.Fresh, fresh[disk.target])
+			data.Fresh, data.Frozen = append(data.Fresh, fresh[disk.target]), append(data.Frozen, disk.file)
 		}
 	}
 	done, err := s.o.Intents.Start(ctx, cloneIntent, n.Host, data)
@@ -281,7 +282,17 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 	if err != nil {
 		return err
 	}
-	return h.Free()
+	_ = h.Free()
+	for i := range def.Devices.Disks {
+		disk := &def.Devices.Disks[i]
+		if disk.Target == nil || fresh[disk.Target.Dev] == "" {
+			continue
+		}
+		if err := writeDown(d, fresh[disk.Target.Dev], over(disk)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // layClone makes the clone's disks over what the source's disks lie on, and defines
@@ -436,85 +447,20 @@ func (s *Service) settleClone(ctx context.Context, host string, data cloneData) 
 			return err
 		}
 	}
-	return nil
-}
-
-// CloneFull makes a node with a copy of another one's disks, which has to be off,
-// and stays so: changes of it are refused with fault.NodeBusy meanwhile. It may be
-// repeated after it was cut off, and is undone by UndoClone.
-func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) error {
-	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {
-		return err
+	if len(data.Frozen) != len(data.Fresh) { // written by an earlier version
+		return nil
 	}
-	s.inv.sync(ctx, c.Host, c.ID)
-	if _, err := s.inv.get(c.ID); err == nil {
-		return nil // an attempt before this one came so far
-	}
-	n, err := s.inv.get(c.Source)
-	if err != nil {
-		return err
-	}
-	release, err := s.claimFor(ctx, c.Source, "Node \""+n.Name+"\" is being copied to \""+c.Name+"\". Wait until that job is over, or cancel it.")
-	if err != nil {
-		return err
-	}
-	defer release()
-	freeName, err := s.reserveName(c.Host, c.Name)
-	if err != nil {
-		return err
-	}
-	defer freeName()
-	var def *libvirtxml.Domain
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		if err := mustBeOff(d, n, "copied"); err != nil {
-			return err
-		}
-		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
-		return err
-	})
-	if err != nil {
-		return explain(err, "clone", n.Name)
-	}
-	disks, err := s.cloneDisks(n, def, c.ID)
-	if err != nil {
-		return err
-	}
-	files := map[string]string{}
-	for _, disk := range disks {
-		if disk.seed {
-			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume, time.Time{}); err != nil { // of an attempt before
+	err := s.withDomain(ctx, Node{ID: data.Source, Host: host}, func(d *libvirt.Domain) error {
+		for i, volume := range data.Fresh {
+			on := &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(data.Frozen[i])}
+			if err := writeDown(d, volume, on); err != nil {
 				return err
 			}
-			files[disk.target], err = s.cloneSeed(ctx, n, c)
-		} else {
-			progress.Begin("copying " + disk.target)
-			files[disk.target], err = s.o.Storage.CopyDisk(ctx, c.Host, disk.file, disk.volume, progress.Progress)
 		}
-		if err != nil {
-			return explain(err, "clone", n.Name)
-		}
+		return nil
+	})
+	if isGone(err) {
+		return nil
 	}
-	// What the copies lay on is no longer below them.
-	for i := range def.Devices.Disks {
-		if disk := &def.Devices.Disks[i]; disk.Target != nil && files[disk.Target.Dev] != "" && disk.ReadOnly == nil {
-			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{}
-		}
-	}
-	if err := s.defineClone(ctx, n, def, files, c); err != nil {
-		return explain(err, "clone", n.Name)
-	}
-	s.inv.sync(ctx, c.Host, c.ID)
-	return nil
-}
-
-// UndoClone removes what a copy has made that did not come to its end.
-func (s *Service) UndoClone(ctx context.Context, c Clone) error {
-	if _, err := s.o.Storage.HasNodeVolume(ctx, c.Host, c.ID+".qcow2"); err != nil { // which has libvirt look at the pool
-		return err
-	}
-	volumes, err := s.o.Storage.NodeVolumes(ctx, c.Host, c.ID)
-	if err != nil {
-		return err
-	}
-	return s.undoCreate(ctx, c.Host, createData{ID: c.ID, Volumes: volumes})
+	return err
 }

@@ -225,7 +225,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
 	if err == nil {
-		err = swapDisk(d, overlay, image.under())
+		err = relay(d, firstDisk, overlay, image.under())
 	}
 	work, cancel := cleanup(ctx)
 	defer cancel()
@@ -235,33 +235,6 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		s.o.Log.Error("the old overlay could not be removed yet; it is tried again at the next start", "node", n.ID, "error", settled)
 	}
 	return err
-}
-
-// swapDisk puts another file under the first disk of the domain's definition, and
-// says what that lies on: QEMU takes the definition's word for it. libvirt changes
-// that one device, and of it nothing else is otherwise: what more is in the XML stays.
-func swapDisk(d *libvirt.Domain, overlay string, on *libvirtxml.DomainDiskBackingStore) error {
-	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
-	if err != nil {
-		return err
-	}
-	var def libvirtxml.Domain
-	if err := def.Unmarshal(text); err != nil {
-		return fmt.Errorf("parse the domain's XML: %w", err)
-	}
-	disk := firstDisk(&def)
-	if disk == nil {
-		return fmt.Errorf("the domain has no disk that is a file")
-	}
-	device, err := deviceText(text, "disk", slices.IndexFunc(def.Devices.Disks, func(other libvirtxml.DomainDisk) bool { return other.Target == disk.Target }))
-	if err != nil {
-		return err
-	}
-	device, err = withFile(device, overlay, on)
-	if err != nil {
-		return err
-	}
-	return d.UpdateDeviceFlags(device, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
 }
 
 // settleWipe removes whichever of the two overlays the domain does not have.

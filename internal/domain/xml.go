@@ -85,16 +85,6 @@ func (b build) xml() (string, error) {
 	return d.Marshal()
 }
 
-// below is what a disk lies on, nothing with an empty path. The empty element ends
-// the chain: libvirt looks no further.
-func below(base, format string) *libvirtxml.DomainDiskBackingStore {
-	end := &libvirtxml.DomainDiskBackingStore{}
-	if base == "" {
-		return end
-	}
-	return &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: format}, Source: fileSource(base), BackingStore: end}
-}
-
 func (b build) disks() []libvirtxml.DomainDisk {
 	if b.overlayPath == "" {
 		return nil

@@ -1,0 +1,89 @@
+package domain
+
+import (
+	"context"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// CloneFull makes a node with a copy of another one's disks, which has to be off,
+// and stays so: changes of it are refused with fault.NodeBusy meanwhile. It may be
+// repeated after it was cut off, and is undone by UndoClone.
+func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) error {
+	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {
+		return err
+	}
+	s.inv.sync(ctx, c.Host, c.ID)
+	if _, err := s.inv.get(c.ID); err == nil {
+		return nil // an attempt before this one came so far
+	}
+	n, err := s.inv.get(c.Source)
+	if err != nil {
+		return err
+	}
+	release, err := s.claimFor(ctx, c.Source, "Node \""+n.Name+"\" is being copied to \""+c.Name+"\". Wait until that job is over, or cancel it.")
+	if err != nil {
+		return err
+	}
+	defer release()
+	freeName, err := s.reserveName(c.Host, c.Name)
+	if err != nil {
+		return err
+	}
+	defer freeName()
+	var def *libvirtxml.Domain
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		if err := mustBeOff(d, n, "copied"); err != nil {
+			return err
+		}
+		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+		return err
+	})
+	if err != nil {
+		return explain(err, "clone", n.Name)
+	}
+	disks, err := s.cloneDisks(n, def, c.ID)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{}
+	for _, disk := range disks {
+		if disk.seed {
+			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume, time.Time{}); err != nil { // of an attempt before
+				return err
+			}
+			files[disk.target], err = s.cloneSeed(ctx, n, c)
+		} else {
+			progress.Begin("copying " + disk.target)
+			files[disk.target], err = s.o.Storage.CopyDisk(ctx, c.Host, disk.file, disk.volume, progress.Progress)
+		}
+		if err != nil {
+			return explain(err, "clone", n.Name)
+		}
+	}
+	// What the copies lay on is no longer below them.
+	for i := range def.Devices.Disks {
+		if disk := &def.Devices.Disks[i]; disk.Target != nil && files[disk.Target.Dev] != "" && disk.ReadOnly == nil {
+			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{}
+		}
+	}
+	if err := s.defineClone(ctx, n, def, files, c); err != nil {
+		return explain(err, "clone", n.Name)
+	}
+	s.inv.sync(ctx, c.Host, c.ID)
+	return nil
+}
+
+// UndoClone removes what a copy has made that did not come to its end.
+func (s *Service) UndoClone(ctx context.Context, c Clone) error {
+	if _, err := s.o.Storage.HasNodeVolume(ctx, c.Host, c.ID+".qcow2"); err != nil { // which has libvirt look at the pool
+		return err
+	}
+	volumes, err := s.o.Storage.NodeVolumes(ctx, c.Host, c.ID)
+	if err != nil {
+		return err
+	}
+	return s.undoCreate(ctx, c.Host, createData{ID: c.ID, Volumes: volumes})
+}
