@@ -12,14 +12,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// addressInterval is how often the leases of running nodes are read: libvirt
-// sends no event for them.
-const addressInterval = 5 * time.Second
+const (
+	// addressInterval is how often the addresses of running nodes are read: libvirt
+	// sends no event for them.
+	addressInterval = 5 * time.Second
+	// arpPause is how long a host is not asked for its ARP table after it could not read
+	// it: libvirtd logs each failure, and those of some versions, on some kernels, always
+	// fail.
+	arpPause = 10 * time.Minute
+)
 
 // lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends.
 func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(addressInterval)
 	defer tick.Stop()
+	var arpFrom time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,11 +37,21 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 			if n.Host != h.Name() || n.State != Running {
 				continue
 			}
+			sources := []libvirt.DomainInterfaceAddressesSource{libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE}
+			if n.agent {
+				sources = append(sources, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+			}
+			if time.Now().After(arpFrom) {
+				sources = append(sources, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)
+			}
 			// A node that goes off meanwhile, or has no network of libvirt's, has none.
 			_ = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
-				addresses, err := addressesOf(d)
+				addresses, failed, err := addressesOf(d, sources)
 				if err == nil {
 					s.inv.setAddresses(n, addresses)
+				}
+				if slices.Contains(failed, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP) {
+					arpFrom = time.Now().Add(arpPause)
 				}
 				return err
 			})
@@ -42,19 +59,18 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-// addressesOf returns the addresses that libvirt's own DHCP servers gave the
-// domain; where they gave none, those that the guest's agent tells, or those that
-// the host's ARP table has.
-func addressesOf(d *libvirt.Domain) ([]string, error) {
-	for _, source := range []libvirt.DomainInterfaceAddressesSource{
-		libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
-	} {
+// addressesOf returns the addresses that the first of some sources tells which tells
+// any: libvirt's own DHCP servers, the guest's agent, the host's ARP table. failed
+// are those that could not be read.
+func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSource) (addresses []string, failed []libvirt.DomainInterfaceAddressesSource, err error) {
+	for _, source := range sources {
 		interfaces, err := d.ListAllInterfaceAddresses(source)
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
-			return nil, err // it went off
+			return nil, failed, err // it went off
 		}
 		if err != nil {
-			continue // no agent, or no network of libvirt's
+			failed = append(failed, source)
+			continue
 		}
 		var list []string
 		for _, i := range interfaces {
@@ -66,10 +82,10 @@ func addressesOf(d *libvirt.Domain) ([]string, error) {
 		}
 		if len(list) > 0 {
 			slices.Sort(list)
-			return slices.Compact(list), nil
+			return slices.Compact(list), failed, nil
 		}
 	}
-	return nil, nil
+	return nil, failed, nil
 }
 
 // setAddresses notes the addresses of a node that still runs.

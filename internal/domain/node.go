@@ -73,7 +73,8 @@ type Node struct {
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string
 
-	disk string // target of the first disk ("vda")
+	disk  string // target of the first disk ("vda")
+	agent bool   // the guest's agent is there
 }
 
 // Size is what a node has of its host. RAM is in MiB.

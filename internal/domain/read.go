@@ -1,6 +1,8 @@
 package domain
 
 import (
+	"slices"
+
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -86,6 +88,9 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 			n.Networks = append(n.Networks, v.Network)
 		}
 	}
+	n.agent = slices.ContainsFunc(def.Devices.Channels, func(c libvirtxml.DomainChannel) bool {
+		return c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == agentChannel && c.Target.VirtIO.State == "connected"
+	})
 	n.Ports = serialPorts(def.Devices)
 	n.Files = diskFiles(def.Devices.Disks)
 	for _, g := range def.Devices.Graphics {

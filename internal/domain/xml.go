@@ -23,6 +23,9 @@ type build struct {
 	metadata    metadata
 }
 
+// agentChannel is where QEMU's guest agent listens.
+const agentChannel = "org.qemu.guest_agent.0"
+
 // xml renders the domain. Choices that are not obvious:
 //
 //   - Disks are files with absolute paths and explicit formats down the chain:
@@ -66,7 +69,7 @@ func (b build) xml() (string, error) {
 			}},
 			Channels: []libvirtxml.DomainChannel{{
 				Source: &libvirtxml.DomainChardevSource{UNIX: &libvirtxml.DomainChardevSourceUNIX{}},
-				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: "org.qemu.guest_agent.0"}},
+				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: agentChannel}},
 			}},
 			Controllers: b.controllers(),
 			Inputs:      []libvirtxml.DomainInput{{Type: "tablet", Bus: "usb"}},
