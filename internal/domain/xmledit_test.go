@@ -46,3 +46,19 @@ func TestWithMedia(t *testing.T) {
 		}
 	}
 }
+
+func TestWithFile(t *testing.T) {
+	const disk = `<disk type='file'><driver name='qemu' x='1'/><source file='/old'><s/></source><backingStore type='file'><format type='qcow2'/><source file='/frozen'/><backingStore/></backingStore><target dev='vda'/><z/></disk>`
+	for base, chain := range map[string]string{
+		"":      `<backingStore></backingStore>`,
+		"/a<&b": `<backingStore type="file"><format type="qcow2"></format><source file="/a&lt;&amp;b"></source><backingStore></backingStore></backingStore>`,
+	} {
+		want := `<disk type='file'><driver name='qemu' x='1'/><source file="/new"><s/></source>` + chain + `<target dev='vda'/><z/></disk>`
+		if got, err := withFile(disk, "/new", below(base, "qcow2")); err != nil || got != want {
+			t.Errorf("on %q:\n got %s (%v)\nwant %s", base, got, err, want)
+		}
+	}
+	if _, err := withFile(`<disk type='block'><source dev='/dev/x'/></disk>`, "/new", below("", "")); err == nil {
+		t.Error("a disk that is no file got one")
+	}
+}
