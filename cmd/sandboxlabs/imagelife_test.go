@@ -48,14 +48,22 @@ func (l *lab) fullImage(megabytes int) []byte {
 	return out
 }
 
-// What users write about an image is kept, and outlives the service.
+// What users write about an image is kept, and outlives the service. Until then it has
+// the name that its file had.
 func TestDescribingAnImage(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start()
-	id := l.uploaded("plain.qcow2", l.qemuImage("1M")).ID
+	i := l.uploaded("My Übung \u202e1.qcow2", l.qemuImage("1M"))
+	id := i.ID
+	if i.DisplayName != "My Übung 1" || !strings.HasPrefix(id, "My_bung_1_") {
+		t.Errorf("the file's name became %+v", i)
+	}
+	u := l.beginUpload(1<<20, "filename", `C:\My "2nd" disk.vmdk.xz`)
+	if i, _ := u.image(); i.DisplayName != `My "2nd" disk` || i.State != "uploading" {
+		t.Errorf("the name of a file that comes in pieces became %+v", i)
+	}
 	events := l.follow()
-	var i api.Image
 	l.call(http.MethodPatch, "/api/images/"+id, request{"displayName": "Übung 1", "description": "two\nlines", "tags": []string{"b", "a", "b"}}, http.StatusOK, &i)
 	events.await("the image is changed", promptly, func(e serverEvent) bool {
 		return e.kind == "image.changed" && strings.Contains(string(e.data), "Übung 1")
@@ -68,7 +76,7 @@ func TestDescribingAnImage(t *testing.T) {
 		t.Errorf("the image is %+v", i)
 	}
 	for name, body := range map[string]request{
-		"displayName": {"displayName": " "}, "description": {"description": strings.Repeat("x", 4097)}, "tags": {"tags": []string{"\x1b"}},
+		"displayName": {"displayName": "a\u202eb"}, "description": {"description": strings.Repeat("x", 4097)}, "tags": {"tags": []string{"\x1b"}},
 	} {
 		a := l.send(http.MethodPatch, "/api/images/"+id, body)
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), `"body.`+name+`"`) {

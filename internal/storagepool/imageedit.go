@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -66,8 +67,17 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 
 // checkDisplayName answers fault.Invalid about a field for a name that is not one.
 func checkDisplayName(field, name string) error {
-	if name == "" || utf8.RuneCountInString(name) > MaxDisplayNameLength || !fault.IsPlain(name, "") || strings.TrimSpace(name) != name {
-		return fault.Field(field, "The name that is shown has 1 to %d characters, and no spaces around it.", MaxDisplayNameLength)
+	hidden := func(r rune) bool { return !isShown(r) }
+	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxDisplayNameLength || strings.ContainsFunc(name, hidden) || strings.TrimSpace(name) != name {
+		return fault.Field(field, "The name that is shown has 1 to %d characters, none of them hidden, and no spaces around it.", MaxDisplayNameLength)
 	}
 	return nil
+}
+
+// isShown tells of a character whether people see it, or see what it does to its
+// neighbours alone: those that change the direction of what follows are not among
+// them, nor are those of no width. Some scripts and emoji need the two joiners.
+func isShown(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return unicode.IsGraphic(r) || r == nonJoiner || r == joiner
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"libvirt.org/go/libvirt"
 
@@ -127,7 +128,7 @@ func (s *Service) newRecord(host string, u Upload) record {
 	now := time.Now()
 	stem := safeStem(u.FileName)
 	rec := record{
-		Host: host, Type: Custom, DisplayName: stem, OSType: u.OSType,
+		Host: host, Type: Custom, DisplayName: shownName(u.FileName), OSType: u.OSType,
 		State: string(Uploading), Owner: u.Owner, Created: now,
 	}
 	format := QCOW2
@@ -171,8 +172,7 @@ var (
 // safeStem makes a volume name's first part from a client's file name: no path,
 // no extension, only letters, digits, dots, dashes and underscores.
 func safeStem(fileName string) string {
-	name := fileName[strings.LastIndexAny(fileName, `/\`)+1:]
-	name = extensions.ReplaceAllString(name, "")
+	name := bareName(fileName)
 	name = unsafeInName.ReplaceAllString(name, "_")
 	name = strings.Trim(name, "._-")
 	if len(name) > 64 {
@@ -182,4 +182,32 @@ func safeStem(fileName string) string {
 		return "image"
 	}
 	return name
+}
+
+// shownName is the name that an image is shown by, of a client's file name: as it
+// was written, but for path, extension, and what is not seen or turns the text
+// around it; at most MaxDisplayNameLength characters.
+func shownName(fileName string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !isShown(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(bareName(fileName), ""))
+	name = strings.Join(strings.Fields(name), " ")
+	if runes := []rune(name); len(runes) > MaxDisplayNameLength {
+		name = strings.TrimSpace(string(runes[:MaxDisplayNameLength]))
+	}
+	if name == "" {
+		return safeStem(fileName)
+	}
+	return name
+}
+
+// bareName is a file name without path and extension.
+func bareName(fileName string) string {
+	return extensions.ReplaceAllString(fileName[strings.LastIndexAny(fileName, `/\`)+1:], "")
 }

@@ -61,7 +61,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await expect(page.getByText(/MiB of .* MiB, .*\/s, \d+ s left/)).toBeVisible();
     await expect(page.getByText("Ready for use")).toBeVisible({ timeout: 60_000 });
     await network.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: -1 });
-    const row = page.locator("[data-image=My_disk]");
+    const row = page.locator("[data-image='My disk']");
     await expect(row.locator("[data-state=ready]")).toBeVisible();
   });
 

@@ -53,11 +53,11 @@ test("files that are dropped go on after a cut and a reload, each by itself", as
     expect(begun).toHaveLength(2); // nothing was begun anew
   });
   await test.step("what arrived is what was sent", async () => {
-    await page.locator("[data-image=lab_disk]").getByRole("link", { name: "lab_disk", exact: true }).click();
+    await page.locator("[data-image='lab disk']").getByRole("link", { name: "lab disk", exact: true }).click();
     await expect(page.getByText(digest)).toBeVisible();
   });
   await test.step("it is renamed, and deleted by its new name", async () => {
-    await page.getByRole("button", { name: "Actions for lab_disk" }).click();
+    await page.getByRole("button", { name: "Actions for lab disk" }).click();
     await page.getByRole("menuitem", { name: /^Edit/ }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Name").fill("Course disk");
