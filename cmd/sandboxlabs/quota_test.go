@@ -113,6 +113,38 @@ func TestQuotas(t *testing.T) {
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/live/revert", nil, exceeded("this would make it 64"), s.as(owner)...)
 	s.call(http.MethodDelete, "/api/nodes/"+third.ID+"/snapshots/live", nil, http.StatusNoContent, nil, s.as(owner)...)
 
+	// Clones, which lie on the source or are copies of it, count like any node.
+	clone := func(name, mode string) answer {
+		t.Helper()
+		a, err := s.try(http.MethodPost, "/api/nodes/"+third.ID+"/clone", request{"name": s.name(name), "mode": mode}, s.as(owner)...)
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	modes := map[string]int{"linked": http.StatusCreated, "full": http.StatusAccepted}
+	for mode, made := range modes {
+		limit(request{"nodes": 3})
+		exceeded("this would make it 4").check(t, "a "+mode+" clone over the quota", clone("clone", mode))
+		limit(request{"nodes": 4})
+		count = atOnce(2, func(i int) answer { return clone(mode+strconv.Itoa(i), mode) })
+		if count[made] != 1 || count[http.StatusForbidden] != 1 {
+			t.Errorf("of 2 %s clones at once with room for one: %v", mode, count)
+		}
+		var jobs struct{ Jobs []api.Job }
+		s.call(http.MethodGet, "/api/jobs", nil, http.StatusOK, &jobs, s.as(owner)...)
+		for _, j := range jobs.Jobs {
+			s.send(http.MethodPost, "/api/jobs/"+j.ID+"/cancel", nil, s.as(owner)...)
+			until(t, patience, said("the copy has ended"), func() bool { return s.job(j.ID).Finished != nil })
+		}
+		s.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, &list, s.as(owner)...)
+		for _, n := range list.Nodes {
+			if strings.HasPrefix(n.Name, s.name(mode)) {
+				s.call(http.MethodDelete, "/api/nodes/"+n.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
+			}
+		}
+	}
+
 	// Uploads: one at a time, and together with the disks no more than there is.
 	limit(request{"uploads": 1})
 	blank := s.qemuImage("1M")
@@ -149,6 +181,9 @@ func TestQuotas(t *testing.T) {
 	limit(request{"disk": third.Resources.Disk * 3})
 	exceeded("bytes of disks and images").check(t, "an upload without room", another())
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded("bytes of disks and images"), s.as(owner)...)
+	for mode := range modes {
+		exceeded("bytes of disks and images").check(t, "a "+mode+" clone without room", clone("clone", mode))
+	}
 	limit(request{})
 	if a := another(); a.status != http.StatusCreated {
 		t.Errorf("an upload without a quota: %d %s", a.status, a.body)
