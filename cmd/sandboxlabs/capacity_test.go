@@ -70,6 +70,12 @@ func TestCapacityOfThePools(t *testing.T) {
 	id := l.nodes()[0].ID
 	l.refused(http.MethodPost, "/api/nodes/"+id+"/clone", request{"name": l.name("d")}, full)
 	l.refused(http.MethodPost, "/api/nodes/"+id+"/disks", request{"size": 1 << 20}, full)
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/snapshots", request{"name": "s"}, full)
+	for path, body := range map[string]request{"/clone": {"name": l.name("d"), "mode": "full"}, "/image": {"name": "d"}} {
+		if j := l.awaitJob(l.startJob("/api/nodes/"+id+path, body).ID, "failed"); j.Error == nil || j.Error.Code != "storage_full" || j.Attempt != 1 {
+			t.Errorf("%s: the job ended with %+v", path, j.Error)
+		}
+	}
 	if nodes := l.pool("nodes"); nodes.Level != "critical" {
 		t.Errorf("the nodes pool is %+v", nodes)
 	}

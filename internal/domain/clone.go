@@ -255,7 +255,7 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := s.o.Storage.RoomForDisk(ctx, n.Host); err != nil {
+	if err := s.o.Storage.RoomForDisk(ctx, n.Host, 0); err != nil {
 		return err
 	}
 	folder, err := s.o.Storage.NodesFolder(n.Host)

@@ -56,8 +56,9 @@ type Storage interface {
 	CreateDisk(ctx context.Context, host, volume string, capacityBytes int64) (path string, err error)
 	// PutNodeVolume writes a small file into a volume and returns its path.
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
-	// RoomForDisk answers fault.StorageFull when there is no room for another disk.
-	RoomForDisk(ctx context.Context, host string) error
+	// RoomForDisk answers fault.StorageFull when there is no room for another disk, or
+	// for so many bytes more in those that are there.
+	RoomForDisk(ctx context.Context, host string, bytes int64) error
 	// LayDisk makes a volume over a qcow2 file and returns its path.
 	LayDisk(ctx context.Context, host, volume, base string, capacityBytes int64) (path string, err error)
 	// CopyDisk makes a volume of all that the disk in a file has, and returns its path.

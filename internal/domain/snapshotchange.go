@@ -26,7 +26,7 @@ type revertData struct {
 // The name may be empty. A running guest stands still meanwhile.
 //
 // Errors: fault.Invalid, NodeNotManaged, Unsupported where it could not be gone
-// back to, Hypervisor.
+// back to, StorageFull, Hypervisor.
 func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string) (Snapshot, error) {
 	if name == "" {
 		name = "snapshot-" + time.Now().UTC().Format("20060102-150405.000")
@@ -38,7 +38,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		return Snapshot{}, err
 	}
 	var taken Snapshot
-	_, err := s.change(ctx, id, "take a snapshot of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "take a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "given snapshots"); err != nil {
 			return err
 		}
@@ -65,8 +65,16 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		if err != nil {
 			return err
 		}
-		order, err := snapshotOrder(n, def, name, description, state == Running || state == Paused)
+		memory := state == Running || state == Paused
+		order, err := snapshotOrder(n, def, name, description, memory)
 		if err != nil {
+			return err
+		}
+		var bytes int64 // that it may take at once; later, what the guest writes
+		if memory {
+			bytes = n.RAMMiB << 20
+		}
+		if err := s.o.Storage.RoomForDisk(ctx, n.Host, bytes); err != nil {
 			return err
 		}
 		text, err := order.Marshal()

@@ -249,9 +249,12 @@ func (s *Service) checkRoom(lp *libvirt.StoragePool, name string, bytes int64) e
 	return fault.New(fault.StorageFull, "%s. Delete nodes or images that are not needed, or enlarge the pool.", text)
 }
 
-// RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool.
-func (s *Service) RoomForDisk(ctx context.Context, host string) error {
-	return s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error { return s.checkRoom(lp, p.name, 0) })
+// RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool,
+// or so many bytes are not.
+func (s *Service) RoomForDisk(ctx context.Context, host string, bytes int64) error {
+	return s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.checkRoom(lp, p.name, bytes)
+	})
 }
 
 // isFull tells that nothing can be written to the pool.
