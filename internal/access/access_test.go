@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -28,7 +29,11 @@ import (
 // processes of TestProcessesRaceForTheAdministrator.
 const asChild = "ACCESS_TEST_URL"
 
+// realCost is that of the service. The tests hash so often that they pay less.
+var realCost = passwordCost
+
 func TestMain(m *testing.M) {
+	passwordCost.Memory, passwordCost.Iterations = 1024, 1
 	if url := os.Getenv(asChild); url != "" {
 		os.Exit(ensureAdminAsChild(url))
 	}
@@ -108,6 +113,12 @@ func wantCode(t *testing.T, what string, err error, want fault.Code) {
 	t.Helper()
 	if fault.CodeOf(err) != want {
 		t.Errorf("%s: error = %v, want code %q", what, err, want)
+	}
+}
+
+func TestPasswordCost(t *testing.T) {
+	if hash, err := argon2id.CreateHash("a password", &realCost); err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=65536,t=3,p=2$") {
+		t.Errorf("a password is kept as %q, %v", hash, err)
 	}
 }
 

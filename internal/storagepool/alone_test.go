@@ -16,6 +16,7 @@ import (
 // While another service has an image alone, nothing is laid on it and nobody
 // deletes it; a mark that a crash left goes when the service is back.
 func TestMarkedImagesAreLeftAlone(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
 	if err != nil {

@@ -142,6 +142,7 @@ func qcow2(t *testing.T, options ...string) []byte {
 }
 
 func TestReceiveKeepsWhatCame(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	data := qcow2(t)
 	sum := sha256.Sum256(data)
@@ -184,6 +185,7 @@ func (c *cut) Read(b []byte) (int, error) {
 }
 
 func TestReceiveThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	data := qcow2(t)
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -226,6 +228,7 @@ func (h hook) Read([]byte) (int, error) {
 }
 
 func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
@@ -279,6 +282,7 @@ func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
 // The database may be lost: what is in the pool is found again, and what was
 // not verified is not usable.
 func TestVolumesWithoutRecords(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	data := qcow2(t)
 	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err != nil {
@@ -315,6 +319,7 @@ func TestVolumesWithoutRecords(t *testing.T) {
 
 // A folder may be empty for a moment, when what is mounted there is away.
 func TestImagesReturnWithTheirVolumes(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "away.qcow2", Owner: "ann"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
@@ -340,8 +345,11 @@ func TestImagesReturnWithTheirVolumes(t *testing.T) {
 		}
 	}
 	move(img.Path, hidden)
+	if err := p.Refresh(t.Context(), "local"); err != nil {
+		t.Fatal(err)
+	}
 	await("the image is not shown", func() bool { _, err := p.Image("", img.ID); return err != nil })
-	move(hidden, img.Path)
+	move(hidden, img.Path) // it is seen by itself
 	await("the image is ready again", func() bool { again, err := p.Usable("", img.ID); return err == nil && again.Owner == "ann" })
 }
 
@@ -371,6 +379,7 @@ func TestDiskLaidAfterTheLook(t *testing.T) {
 }
 
 func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	data := qcow2(t)
 	for range 3 {
@@ -395,6 +404,7 @@ func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
 }
 
 func TestPrepareMakesThePools(t *testing.T) {
+	t.Parallel()
 	p := open(t)
 	names := virsh(t, "pool-list", "--autostart", "--name")
 	for _, role := range []string{"images", "nodes", "nodes-logs"} {
