@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
@@ -131,8 +133,9 @@ func (h *otherHost) in(command string) string {
 	return string(out)
 }
 
-// TestHostRestart ends and starts libvirtd under those who watch a console. The
-// guest goes on, and they miss nothing of what it prints.
+// TestHostRestart ends and starts libvirtd under those who watch a console, and in
+// an upload. The guest goes on, and they miss nothing of what it prints; the upload
+// goes on where it stood.
 func TestHostRestart(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)
@@ -152,9 +155,15 @@ func TestHostRestart(t *testing.T) {
 	c.typed("i=0; while sleep 0.2 2>/dev/null || sleep 1; do i=$((i+1)); echo tick-$i-; done\r")
 	c.expect("tick-1-")
 
+	image := l.dataImage(4 << 20)
+	u := l.beginUpload(int64(len(image)), "filename", "half.qcow2")
+	u.sent(0, image[:len(image)/2])
 	h.in("kill $(cat /run/libvirtd.pid); while [ -e /proc/$(cat /run/libvirtd.pid 2>/dev/null || echo none) ]; do sleep 0.1; done")
 	c.status("offline")
 	l.awaitHealth("degraded")
+	if a := u.send(int64(len(image)/2), image[len(image)/2:]); a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "host_unreachable") {
+		t.Errorf("to go on with an upload while libvirtd is away: %d %s", a.status, a.body)
+	}
 	h.restart()
 	c.status("connected")
 	next := 0
@@ -179,6 +188,15 @@ func TestHostRestart(t *testing.T) {
 	c.shell("echo on=$((5+5))", "on=10")
 	if got := l.node(n.ID).State; got != "running" {
 		t.Errorf("the node is %s", got)
+	}
+	at := u.offset()
+	if at < int64(len(image)/4) {
+		t.Errorf("of half of the image, %d bytes are left", at)
+	}
+	u.sent(at, image[at:])
+	sum := sha256.Sum256(image)
+	if img := u.settled(); img.State != "ready" || img.SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("what was uploaded over the restart is %+v", img)
 	}
 	l.delete(n.ID)
 	if a := l.send(http.MethodGet, "/api/nodes/"+n.ID, nil); a.status != http.StatusNotFound {

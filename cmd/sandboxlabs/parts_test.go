@@ -164,11 +164,16 @@ func TestUploadInParts(t *testing.T) {
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID, converted.ID)
 
-	// Parts that are cancelled, and that nobody joins.
+	// Parts that are cancelled, and that nobody joins; an upload that nobody goes on with.
 	u = l.part(content[:1000])
 	l.call(http.MethodDelete, u.path, nil, http.StatusNoContent, nil, "Tus-Resumable", "1.0.0")
 	l.part(content[:1000])
 	l.beginPart(1000).sent(0, content[:10])
+	u = l.beginUpload(int64(len(content)), "filename", "left.qcow2")
+	u.sent(0, content[:1<<20])
+	if n := len(l.volumes(l.imagesPool())); n != 4 {
+		t.Errorf("beside two images, a part and half an upload have %d volumes", n)
+	}
 	l.change("UPDATE uploads SET expires = '" + time.Now().Add(-time.Minute).UTC().Format("2006-01-02 15:04:05-07:00") + "'")
 	l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
 	l.stop() // what a refresh does not do, the next start does

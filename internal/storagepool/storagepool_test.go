@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -216,6 +217,32 @@ func TestReceiveThatFailsLeavesNothing(t *testing.T) {
 		if left := p.Images(); len(left) > 0 {
 			t.Errorf("%s: images %+v", c.name, left)
 		}
+	}
+}
+
+// What is wrong in a file's own accounts alone, qemu-img finds.
+func TestReceiveHasQEMUCheckTheFile(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	const cluster = 64 << 10
+	// counted sets how often the file says that its last cluster is used.
+	counted := func(data []byte, times uint16) []byte {
+		be := binary.BigEndian
+		block := be.Uint64(data[be.Uint64(data[48:]):])
+		be.PutUint16(data[block+uint64(len(data)/cluster-1)*2:], times)
+		return data
+	}
+	data := qcow2(t)
+	if len(data)%cluster != 0 {
+		t.Fatalf("the file has %d bytes", len(data))
+	}
+	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "corrupt.qcow2"}, bytes.NewReader(counted(bytes.Clone(data), 0)))
+	if fault.CodeOf(err) != fault.ImageUnsafe || !strings.Contains(err.Error(), "qemu-img finds 2 corruptions") {
+		t.Errorf("an image with a cluster that counts as free: %v", err)
+	}
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "leak.qcow2"}, bytes.NewReader(counted(append(data, make([]byte, cluster)...), 1)))
+	if err != nil || img.State != storagepool.Ready {
+		t.Errorf("an image with a cluster too many is %+v, %v", img, err)
 	}
 }
 
