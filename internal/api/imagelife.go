@@ -217,6 +217,14 @@ func (s *Server) usersOf(rights access.Rights, all storagepool.Survey, host, fil
 	return users
 }
 
+// counted is a number of things, in words.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // inUse is the problem of an image that something depends on.
 func inUse(id string, users ImageUsers) error {
 	var names []string
@@ -233,8 +241,14 @@ func inUse(id string, users ImageUsers) error {
 	if users.Others > 0 {
 		names = append(names, "nodes of others")
 	}
-	text := fault.New(fault.ImageInUse, "Image %q is used by %d nodes and %d other disks: %s. Delete them first.",
-		id, len(users.Nodes)+users.Others, len(users.Volumes), strings.Join(names, ", "))
+	var by []string
+	if n := len(users.Nodes) + users.Others; n > 0 {
+		by = append(by, counted(n, "node"))
+	}
+	if n := len(users.Volumes); n > 0 {
+		by = append(by, counted(n, "other disk"))
+	}
+	text := fault.New(fault.ImageInUse, "Image %q is used by %s: %s. Delete what uses it first.", id, strings.Join(by, " and "), strings.Join(names, ", "))
 	p := newProblem(statuses[text.Code], text.Code, text.Message)
 	p.Users = &users
 	return p
