@@ -135,7 +135,10 @@ func TestQuotas(t *testing.T) {
 		s.call(http.MethodGet, "/api/jobs", nil, http.StatusOK, &jobs, s.as(owner)...)
 		for _, j := range jobs.Jobs {
 			s.send(http.MethodPost, "/api/jobs/"+j.ID+"/cancel", nil, s.as(owner)...)
-			until(t, patience, said("the copy has ended"), func() bool { return s.job(j.ID).Finished != nil })
+			until(t, patience, said("the copy has ended"), func() bool {
+				s.call(http.MethodGet, "/api/jobs/"+j.ID, nil, http.StatusOK, &j, s.as(owner)...)
+				return j.Finished != nil
+			})
 		}
 		s.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, &list, s.as(owner)...)
 		for _, n := range list.Nodes {
