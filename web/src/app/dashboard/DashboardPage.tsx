@@ -30,6 +30,14 @@ export default function DashboardPage() {
   const isEmpty = nodes.data?.length === 0;
   // Students and viewers neither make nodes nor see hosts.
   const mayCreate = mayAdminister(useSession().data?.user.role ?? "");
+  // What is at work comes before the screens, and what has ended behind them.
+  const workTile = (
+    <StackItem>
+      <Tile title="Running work">
+        <WorkList work={work} />
+      </Tile>
+    </StackItem>
+  );
   return (
     <>
       <PageHeader
@@ -91,18 +99,13 @@ export default function DashboardPage() {
               </GridItem>
             </Grid>
           </StackItem>
-          {work.jobs.length + work.uploads.length + work.ended.length > 0 && (
-            <StackItem>
-              <Tile title="Running work">
-                <WorkList work={work} />
-              </Tile>
-            </StackItem>
-          )}
+          {work.running > 0 && workTile}
           {nodes.data && !isEmpty && (
             <StackItem>
               <Screens nodes={nodes.data} />
             </StackItem>
           )}
+          {work.running === 0 && work.uploads.length + work.ended.length > 0 && workTile}
         </Stack>
       </PageSection>
     </>

@@ -46,7 +46,7 @@ const kinds: Record<string, string> = {
   "image.verify": "Verify image",
   "image.compact": "Compact image",
   "image.resize": "Grow image",
-  "node.image": "Make image of node",
+  "node.image": "Make image",
   "node.clone": "Clone node",
   "lab.import": "Import lab",
 };
