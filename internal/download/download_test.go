@@ -157,6 +157,27 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
+// TestRedirectInside has a server of the public Internet send the request on to one
+// of this machine.
+func TestRedirectInside(t *testing.T) {
+	t.Parallel()
+	inside := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server inside was asked") })
+	public := httptest.NewServer(http.RedirectHandler(inside, http.StatusFound))
+	t.Cleanup(public.Close)
+	c := New(Options{})
+	transport := c.http.Transport.(*http.Transport)
+	guarded := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "public.example:80" { // which stands for one of the Internet
+			return (&net.Dialer{}).DialContext(ctx, network, public.Listener.Addr().String())
+		}
+		return guarded(ctx, network, address)
+	}
+	if _, err := c.Open(t.Context(), "http://public.example/", 0, ""); fault.CodeOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "public Internet") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestIsPublic(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
