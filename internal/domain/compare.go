@@ -23,12 +23,12 @@ const (
 	lookParts = 3
 	// The looks cost a host at most this part of a processor's time.
 	lookShare   = 20
-	minLookWait = 400 * time.Millisecond
+	minLookWait = 600 * time.Millisecond
 	maxLookWait = 10 * time.Second
-	// What looking at one domain costs libvirtd and the service together: at its XML, and
-	// at what lists tell of it. Processor time, as it was measured; the time that a look
-	// takes depends on what else the machine does.
-	xmlCost  = 300 * time.Microsecond
+	// What a domain's XML costs libvirtd and the service together, and what a domain does
+	// in the lists. Processor time, as it was measured; the time that a look takes depends
+	// on what else the machine does.
+	xmlCost  = 280 * time.Microsecond
 	flagCost = 15 * time.Microsecond
 	// Of so many looks the fastest tells how long one takes: others wait for domains that
 	// are being started.
@@ -42,24 +42,24 @@ type glimpse uint64
 
 var glimpseSeed = maphash.MakeSeed()
 
-// look takes glimpses of some of a host's domains, or of all.
-type look struct {
-	take func(conn *libvirt.Connect) (map[string]glimpse, error)
-	cost time.Duration // of each glimpse, in processor time
-}
+// look takes glimpses of some of a host's domains, or of all, and tells what
+// processor time that costs.
+type look func(conn *libvirt.Connect) (seen map[string]glimpse, cost time.Duration, err error)
 
 // looks are those that are at a host's domains beside each other.
 func looks() []look {
-	list := []look{{take: flagsOfAll, cost: flagCost}}
+	list := []look{flagsOfAll}
 	for part := range uint64(lookParts) {
-		take := func(conn *libvirt.Connect) (map[string]glimpse, error) { return glimpses(conn, part) }
-		list = append(list, look{take: take, cost: xmlCost * lookParts})
+		list = append(list, func(conn *libvirt.Connect) (map[string]glimpse, time.Duration, error) {
+			seen, texts, err := glimpses(conn, part)
+			return seen, lookParts * time.Duration(texts) * xmlCost, err // the others cost as much
+		})
 	}
 	return list
 }
 
 // compareLoop looks at a host's domains again and again until ctx ends.
-func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, l look) {
+func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look) {
 	f := s.inv.feeds[h.Name()]
 	wait := minLookWait
 	var took []time.Duration
@@ -77,8 +77,9 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, l look) {
 		f.settleSuspects()
 		began := time.Now()
 		var now map[string]glimpse
+		var cost time.Duration
 		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-			now, err = l.take(conn)
+			now, cost, err = take(conn)
 			return err
 		})
 		if err != nil {
@@ -91,7 +92,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, l look) {
 		took = took[max(0, len(took)-looksKept):]
 		// Where each call takes its time, as to a host that is far, looks pause as long as
 		// they last.
-		wait = min(max(minLookWait, lookShare*l.cost*time.Duration(len(now)), slices.Min(took)), maxLookWait)
+		wait = min(max(minLookWait, lookShare*cost, slices.Min(took)), maxLookWait)
 		// All of them the first time: they may have changed since they were read.
 		f.noteOdd(differing(seen, now))
 		seen = now
@@ -163,7 +164,7 @@ func differing(before, now map[string]glimpse) []string {
 }
 
 // flagsOfAll takes in what lists alone tell of the domains, which costs little.
-func flagsOfAll(conn *libvirt.Connect) (map[string]glimpse, error) {
+func flagsOfAll(conn *libvirt.Connect) (map[string]glimpse, time.Duration, error) {
 	all := map[string]glimpse{}
 	// The first lists all, and the others few of them, mostly.
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
@@ -172,13 +173,13 @@ func flagsOfAll(conn *libvirt.Connect) (map[string]glimpse, error) {
 	} {
 		ids, err := listed(conn, group)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, id := range ids {
 			all[id] |= 1 << bit
 		}
 	}
-	return all, nil
+	return all, time.Duration(len(all)) * flagCost, nil
 }
 
 // listed are the ids of the domains that are in a group.
@@ -197,23 +198,25 @@ func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]
 	return ids, nil
 }
 
-// glimpses takes one of each domain of a part. A domain that vanishes meanwhile has
-// none.
-func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
+// glimpses takes one of each domain of a part, and counts the texts that it read. A
+// domain that vanishes meanwhile has none.
+func glimpses(conn *libvirt.Connect, part uint64) (seen map[string]glimpse, texts int, err error) {
 	withSnapshots, err := listed(conn, libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	all := map[string]glimpse{}
 	var failed error
 	for i := range domains {
 		id, err := domains[i].GetUUIDString()
 		if err == nil && maphash.String(glimpseSeed, id)%lookParts == part {
-			all[id], err = glimpseOf(&domains[i], slices.Contains(withSnapshots, id))
+			which := textsOf(&domains[i])
+			texts += len(which)
+			all[id], err = glimpseOf(&domains[i], which, slices.Contains(withSnapshots, id))
 		}
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			delete(all, id)
@@ -222,16 +225,20 @@ func glimpses(conn *libvirt.Connect, part uint64) (map[string]glimpse, error) {
 		}
 		_ = domains[i].Free()
 	}
-	return all, failed
+	return all, texts, failed
 }
 
-func glimpseOf(d *libvirt.Domain, hasSnapshots bool) (glimpse, error) {
+// textsOf are a domain's descriptions: at its next start, and now where it runs.
+func textsOf(d *libvirt.Domain) []libvirt.DomainXMLFlags {
+	if id, err := d.GetID(); err == nil && int32(id) > 0 { //nolint:gosec // -1 when it is off; the handle knows
+		return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE, 0}
+	}
+	return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}
+}
+
+func glimpseOf(d *libvirt.Domain, texts []libvirt.DomainXMLFlags, hasSnapshots bool) (glimpse, error) {
 	var h maphash.Hash
 	h.SetSeed(glimpseSeed)
-	texts := []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}
-	if id, err := d.GetID(); err == nil && int32(id) > 0 { //nolint:gosec // -1 when it is off; the handle knows
-		texts = append(texts, 0)
-	}
 	for _, which := range texts {
 		text, err := d.GetXMLDesc(which)
 		if err != nil {
