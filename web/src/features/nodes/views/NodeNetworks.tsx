@@ -53,11 +53,16 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
               {cards.data.map((card) => (
                 <Tr key={card.mac} data-card={card.network ?? card.kind}>
                   <Td dataLabel="Network">
-                    <b>{nameOf(card)}</b>{" "}
-                    <NetworkKind network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)} />
+                    {/* One element: on a phone each is a cell of its own. */}
+                    <span>
+                      <b>{nameOf(card)}</b>{" "}
+                      <NetworkKind network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)} />
+                    </span>
                   </Td>
                   <Td dataLabel="MAC address" modifier="nowrap">
-                    <code>{card.mac}</code> <CopyButton text={card.mac} label={`Copy the MAC address ${card.mac}`} />
+                    <span>
+                      <code>{card.mac}</code> <CopyButton text={card.mac} label={`Copy the MAC address ${card.mac}`} />
+                    </span>
                   </Td>
                   <Td dataLabel="Model">{card.model}</Td>
                   <Td isActionCell>
