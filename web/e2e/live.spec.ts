@@ -63,6 +63,7 @@ test("a node is renamed, paused, resumed, reset, wiped and forced off", async ({
     await dialog.getByRole("textbox", { name: "Name" }).fill("life-2");
     await page.keyboard.press("Enter");
     await expect(page.getByRole("heading", { level: 1, name: "life-2" })).toBeVisible();
+    await expect(dialog).toHaveCount(0); // the name shows before that
     expect(await lab.virsh("domname", node.id)).toBe("life-2");
 
     await page.getByRole("button", { name: "Run life-2" }).click();
