@@ -21,7 +21,8 @@ const (
 	// A look waits for a domain that is being started, and so do all others of the
 	// same look: each is at a part of the domains.
 	lookParts = 3
-	// The looks cost a host at most this part of a processor's time.
+	// The looks at the lists, and those at the XML, cost a host at most this part of a
+	// processor's time each.
 	lookShare   = 20
 	minLookWait = 600 * time.Millisecond
 	maxLookWait = 10 * time.Second
