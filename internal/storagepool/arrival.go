@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"time"
 
 	"libvirt.org/go/libvirt"
 
@@ -86,13 +87,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 	if err := s.Prepare(ctx, c.Host); err != nil {
 		return err
 	}
-	row, release, err := s.hold(ctx, c.Host, c.ID)
-	for fault.CodeOf(err) == fault.UploadBusy { // somebody looks whether it is to be converted
-		if err := pause(ctx, verdictInterval); err != nil {
-			return err
-		}
-		row, release, err = s.hold(ctx, c.Host, c.ID)
-	}
+	row, release, err := s.holdInTurn(ctx, c)
 	if err != nil {
 		if img, gone := s.Image(c.Host, c.ID); fault.CodeOf(err) == fault.NotFound && gone == nil && img.State == Ready {
 			return nil // an attempt before this one came so far
@@ -131,6 +126,19 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 	return s.refresh(ctx, row.Host, true)
 }
 
+// holdInTurn is hold for who converts or undoes: it waits for whoever looks whether the
+// upload is to be converted, until ctx ends.
+func (s *Service) holdInTurn(ctx context.Context, c Conversion) (row incoming, release func(), err error) {
+	row, release, err = s.hold(ctx, c.Host, c.ID)
+	for fault.CodeOf(err) == fault.UploadBusy {
+		if err := pause(ctx, verdictInterval); err != nil {
+			return row, nil, err
+		}
+		row, release, err = s.hold(ctx, c.Host, c.ID)
+	}
+	return row, release, err
+}
+
 // isReady tells whether the image of an upload is ready already.
 func (s *Service) isReady(ctx context.Context, row incoming) (bool, error) {
 	var n int64
@@ -138,10 +146,16 @@ func (s *Service) isReady(ctx context.Context, row incoming) (bool, error) {
 	return n > 0, err
 }
 
+// undoPatience is how long UndoConversion waits for others who look at the upload.
+const undoPatience = 10 * time.Second
+
 // UndoConversion gives up an upload that was to be converted, with its image unless
-// that is ready.
+// that is ready. When others hold the upload for ten seconds it fails, and may be
+// called again.
 func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
-	row, release, err := s.hold(ctx, c.Host, c.ID)
+	waiting, cancel := context.WithTimeout(ctx, undoPatience)
+	defer cancel()
+	row, release, err := s.holdInTurn(waiting, c)
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil
 	}
