@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
@@ -89,7 +90,12 @@ func TestIntentSurvivesKill(t *testing.T) {
 		if readErr != nil {
 			t.Fatal(readErr)
 		}
-		intents, err := NewIntents(open(t, url, IntentMigrations()...)).Pending(t.Context(), "h")
+		left := NewIntents(open(t, url, IntentMigrations()...))
+		intents, err := left.Pending(t.Context(), "h")
+		// PostgreSQL takes a moment to see that the process has gone.
+		for deadline := time.Now().Add(10 * time.Second); err == nil && len(intents) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			intents, err = left.Pending(t.Context(), "h")
+		}
 		if err != nil || len(intents) != 1 || intents[0].ID != strings.TrimSpace(id) {
 			t.Errorf("pending = %v, %v; want intent %s", intents, err, id)
 		}
