@@ -19,6 +19,11 @@ WITH_LIBVIRT = deploy/with-libvirt.sh
 # The newest versions that Go 1.25 builds. golangci-lint brings staticcheck with it.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.6.0
+GOTESTSUM := gotest.tools/gotestsum@v1.13.0
+
+# In CI a test that failed is tried once more, and told of: emulated guests share their CPUs with it.
+# A data race is never tried again, nor is more than two failures chance.
+GO_TEST := $(if $(CI),go run $(GOTESTSUM) --format=standard-quiet --rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --packages=./... --,go test)
 
 .PHONY: help
 help: ## List these targets
@@ -67,7 +72,7 @@ setup-test:
 
 .PHONY: test-go
 test-go: build micro ## The Go tests, against the machine's libvirt; two packages at a time, for guests take CPUs
-	$(WITH_LIBVIRT) go test -race -p 2 -timeout 30m ./...
+	$(WITH_LIBVIRT) $(GO_TEST) -race -p 2 -timeout 30m $(if $(CI),,./...)
 
 # A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
 FUZZ_SECONDS ?= 15
