@@ -58,9 +58,7 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.mu.Lock()
-	seen := bytes.Clone(c.all)
-	c.mu.Unlock()
+	seen := c.seen()
 	boot := log[:bytes.Index(log, []byte("login: "))]
 	if len(boot) < 50 || !bytes.HasPrefix(seen, boot) {
 		t.Errorf("the viewer saw\n%q\nof a boot that was\n%q", seen[:min(len(seen), 300)], boot[:min(len(boot), 300)])

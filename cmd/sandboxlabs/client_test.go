@@ -466,6 +466,13 @@ func (c *terminal) read() {
 	}
 }
 
+// seen is all that the console has shown so far.
+func (c *terminal) seen() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.Clone(c.all)
+}
+
 // wait runs met, which looks at what has come, until it is true.
 func (c *terminal) wait(what string, within time.Duration, met func() bool) {
 	c.t.Helper()

@@ -171,9 +171,7 @@ func TestHostRestart(t *testing.T) {
 		next = strings.Count(string(c.all), "\r\ntick-")
 		return next > 10 && strings.Contains(string(c.unread), fmt.Sprintf("tick-%d-\r", next))
 	})
-	c.mu.Lock()
-	text := string(c.all)
-	c.mu.Unlock()
+	text := string(c.seen())
 	from := 0
 	for i := 1; i <= next; i++ {
 		at := strings.Index(text[from:], fmt.Sprintf("\r\ntick-%d-\r", i))

@@ -97,11 +97,9 @@ func TestSerialPorts(t *testing.T) {
 		zero.tells(text)
 		zero.told(control{Type: "error", Code: "invalid_request"})
 	}
-	zero.mu.Lock()
-	if text := string(zero.all); strings.Contains(text, "by-one=2") || strings.Contains(text, "got-typed") {
+	if text := string(zero.seen()); strings.Contains(text, "by-one=2") || strings.Contains(text, "got-typed") {
 		t.Errorf("the first port shows what is the second's:\n%s", text)
 	}
-	zero.mu.Unlock()
 	l.act(id, "stop", forced)
 	zero.status("offline")
 	one.status("offline")

@@ -62,7 +62,7 @@ func TestViewersStay(t *testing.T) {
 	again := l.console(n.ID)
 	again.status("connected")
 	again.shell("echo again=$((40+4))", "again=44")
-	if bytes.Contains(again.all, []byte("lost")) {
+	if bytes.Contains(again.seen(), []byte("lost")) {
 		t.Error("what was typed while the node was off has reached it")
 	}
 
