@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Migrations returns the migrations of the package's tables, for store.Open.
@@ -87,10 +89,8 @@ func rightsMigration() *gormigrate.Migration {
 				Created  time.Time `gorm:"not null"`
 			}
 			m := tx.Migrator()
-			for _, column := range []string{"Disabled", "QuotaNodes", "QuotaRunning", "QuotaCPUs", "QuotaRAMMiB", "QuotaDiskBytes", "QuotaUploads"} {
-				if err := m.AddColumn(&User{}, column); err != nil {
-					return err
-				}
+			if err := store.AddColumns(tx, &User{}, "Disabled", "QuotaNodes", "QuotaRunning", "QuotaCPUs", "QuotaRAMMiB", "QuotaDiskBytes", "QuotaUploads"); err != nil {
+				return err
 			}
 			if err := m.AddColumn(&Token{}, "Scopes"); err != nil {
 				return err
@@ -140,10 +140,8 @@ func signInMigration() *gormigrate.Migration {
 				Created time.Time `gorm:"not null"`
 			}
 			m := tx.Migrator()
-			for _, column := range []string{"MustChange", "TOTPSecret", "TOTPOn", "TOTPStep", "SSHKeys"} {
-				if err := m.AddColumn(&User{}, column); err != nil {
-					return err
-				}
+			if err := store.AddColumns(tx, &User{}, "MustChange", "TOTPSecret", "TOTPOn", "TOTPStep", "SSHKeys"); err != nil {
+				return err
 			}
 			if err := m.DropTable("sessions"); err != nil {
 				return err

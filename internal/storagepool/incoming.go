@@ -17,6 +17,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // uploadExpiry is how long an upload that gets no more bytes is kept.
@@ -109,12 +110,7 @@ func uploadMigrations() []*gormigrate.Migration {
 				Result string `gorm:"type:varchar(255);not null;default:''"`
 				Pulled bool   `gorm:"not null;default:false"`
 			}
-			for _, column := range []string{"Result", "Pulled"} {
-				if err := tx.Migrator().AddColumn(&uploads{}, column); err != nil {
-					return err
-				}
-			}
-			return nil
+			return store.AddColumns(tx, &uploads{}, "Result", "Pulled")
 		},
 	}, {
 		ID: "2026112503_parts",
@@ -124,12 +120,7 @@ func uploadMigrations() []*gormigrate.Migration {
 				JoinedTo string `gorm:"type:varchar(255);not null;default:''"`
 				Parts    string `gorm:"type:text;not null;default:''"`
 			}
-			for _, column := range []string{"Part", "JoinedTo", "Parts"} {
-				if err := tx.Migrator().AddColumn(&uploads{}, column); err != nil {
-					return err
-				}
-			}
-			return nil
+			return store.AddColumns(tx, &uploads{}, "Part", "JoinedTo", "Parts")
 		},
 	}}
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // record is what the database knows of an image and libvirt cannot: where it
@@ -61,12 +63,7 @@ func Migrations() []*gormigrate.Migration {
 				Description string `gorm:"type:text"`
 				Tags        string `gorm:"type:text"`
 			}
-			for _, column := range []string{"Format", "Description", "Tags"} {
-				if err := tx.Migrator().AddColumn(&images{}, column); err != nil {
-					return err
-				}
-			}
-			return nil
+			return store.AddColumns(tx, &images{}, "Format", "Description", "Tags")
 		},
 	}, {
 		ID: "2026112502_image_sources",
