@@ -49,7 +49,7 @@ func (s *Server) registerClones() {
 		if err != nil {
 			return nil, err
 		}
-		release, err := s.reserve(ctx, c.Owner, nodeThing(c.Host, c.Name), access.Amount{Nodes: 1, DiskBytes: c.DiskBytes})
+		release, err := s.reserveNode(ctx, c.Owner, c.Host, c.Name, c.DiskBytes)
 		if err != nil {
 			return nil, err
 		}

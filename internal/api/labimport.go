@@ -88,7 +88,7 @@ func (s *Server) reservePlan(ctx context.Context, p lab.Plan) (release func(), e
 		}
 	}
 	for i, n := range p.Nodes {
-		give, err := s.reserve(ctx, p.Owner, nodeThing(p.Host, n.Name), access.Amount{Nodes: 1, DiskBytes: n.DiskBytes})
+		give, err := s.reserveNode(ctx, p.Owner, p.Host, n.Name, n.DiskBytes)
 		if err != nil {
 			release()
 			return nil, inFile(i, err)

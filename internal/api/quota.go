@@ -42,14 +42,14 @@ func (s *Server) planned(ctx context.Context, account string) (map[string]access
 		CloneJob: func(j job.Job) error {
 			var c domain.Clone
 			err := j.Args(&c)
-			taken[nodeThing(c.Host, c.Name)] = access.Amount{Nodes: 1, DiskBytes: c.DiskBytes}
+			taken[nodeThing(c.Host, c.Name)] = amountOfNew(c.DiskBytes)
 			return err
 		},
 		ImportJob: func(j job.Job) error {
 			var p lab.Plan
 			err := j.Args(&p)
 			for _, n := range p.Nodes {
-				taken[nodeThing(p.Host, n.Name)] = access.Amount{Nodes: 1, DiskBytes: n.DiskBytes}
+				taken[nodeThing(p.Host, n.Name)] = amountOfNew(n.DiskBytes)
 			}
 			return err
 		},
@@ -130,6 +130,9 @@ func amountOf(n domain.Node, running bool) access.Amount {
 	return a
 }
 
+// amountOfNew is what a node takes that is to be made, and is off then.
+func amountOfNew(diskBytes int64) access.Amount { return access.Amount{Nodes: 1, DiskBytes: diskBytes} }
+
 // amountOfUpload is what an upload takes; one whose size was not announced may
 // become as large as any.
 func (s *Server) amountOfUpload(sizeBytes int64) access.Amount {
@@ -146,16 +149,21 @@ func (s *Server) reserveNew(ctx context.Context, spec domain.Spec) (release func
 	if err != nil {
 		return nil, err
 	}
-	amount := access.Amount{Nodes: 1, DiskBytes: spec.DiskBytes}
+	diskBytes := spec.DiskBytes
 	if i, err := s.o.Storage.Image(host.Name(), spec.ImageID); err == nil {
 		switch {
 		case i.Format != storagepool.ISO:
-			amount.DiskBytes = max(amount.DiskBytes, i.VirtualBytes)
-		case amount.DiskBytes == 0:
-			amount.DiskBytes = domain.DefaultDiskBytes
+			diskBytes = max(diskBytes, i.VirtualBytes)
+		case diskBytes == 0:
+			diskBytes = domain.DefaultDiskBytes
 		}
 	}
-	return s.reserve(ctx, spec.Owner, nodeThing(host.Name(), spec.Name), amount)
+	return s.reserveNode(ctx, spec.Owner, host.Name(), spec.Name, diskBytes)
+}
+
+// reserveNode holds what a node that is to be made will take.
+func (s *Server) reserveNode(ctx context.Context, owner, host, name string, diskBytes int64) (release func(), err error) {
+	return s.reserve(ctx, owner, nodeThing(host, name), amountOfNew(diskBytes))
 }
 
 // startNode starts a node, within the quota of its owner: who was given the right to
