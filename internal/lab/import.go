@@ -197,16 +197,20 @@ func (s *Service) UndoImport(ctx context.Context, p Plan) error {
 		return err
 	}
 	kept := false
-	for _, n := range p.Nodes {
-		err := s.o.Libvirt.DeleteNode(ctx, n.ID)
-		switch code := fault.CodeOf(err); {
-		case err == nil, code == fault.NodeNotFound:
-			if err := s.Forget(ctx, n.ID); err != nil {
-				return err
-			}
+	// off takes what was deleted out of the lab, by forget.
+	off := func(deleted error, missing fault.Code, forget func() error) error {
+		switch code := fault.CodeOf(deleted); {
+		case deleted == nil, code == missing:
+			return forget()
 		case code == fault.NodeBusy:
 			kept = true
-		default:
+			return nil
+		}
+		return deleted
+	}
+	for _, n := range p.Nodes {
+		err := off(s.o.Libvirt.DeleteNode(ctx, n.ID), fault.NodeNotFound, func() error { return s.Forget(ctx, n.ID) })
+		if err != nil {
 			return err
 		}
 	}
@@ -218,23 +222,24 @@ func (s *Service) UndoImport(ctx context.Context, p Plan) error {
 		if !slices.ContainsFunc(p.Networks, func(n PlannedNetwork) bool { return n.ID == net.ID }) {
 			continue
 		}
-		err := s.o.Libvirt.DeleteNetwork(ctx, net)
-		switch code := fault.CodeOf(err); {
-		case err == nil, code == fault.NotFound:
-			if _, err := s.Remove(ctx, p.ID, Network, net.ID); err != nil && fault.CodeOf(err) != fault.NotFound {
-				return err
-			}
-		case code == fault.NodeBusy:
-			kept = true
-		default:
+		err := off(s.o.Libvirt.DeleteNetwork(ctx, net), fault.NotFound, func() error {
+			_, err := s.Remove(ctx, p.ID, Network, net.ID)
+			return unlessGone(err)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	if kept {
 		return nil
 	}
-	if err := s.Delete(ctx, p.ID); err != nil && fault.CodeOf(err) != fault.NotFound {
-		return err
+	return unlessGone(s.Delete(ctx, p.ID))
+}
+
+// unlessGone is an error, but for the one that something is there no longer.
+func unlessGone(err error) error {
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil
 	}
-	return nil
+	return err
 }
