@@ -46,11 +46,11 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 			}
 			// A node that goes off meanwhile, or has no network of libvirt's, has none.
 			_ = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
-				addresses, failed, err := addressesOf(d, sources)
+				addresses, arpFailed, err := addressesOf(d, sources)
 				if err == nil {
 					s.inv.setAddresses(n, addresses)
 				}
-				if slices.Contains(failed, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP) {
+				if arpFailed {
 					arpFrom = time.Now().Add(arpPause)
 				}
 				return err
@@ -60,16 +60,16 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 }
 
 // addressesOf returns the addresses that the first of some sources tells which tells
-// any: libvirt's own DHCP servers, the guest's agent, the host's ARP table. failed
-// are those that could not be read.
-func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSource) (addresses []string, failed []libvirt.DomainInterfaceAddressesSource, err error) {
+// any: libvirt's own DHCP servers, the guest's agent, the host's ARP table. arpFailed
+// tells that the last could not be read.
+func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSource) (addresses []string, arpFailed bool, err error) {
 	for _, source := range sources {
 		interfaces, err := d.ListAllInterfaceAddresses(source)
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
-			return nil, failed, err // it went off
+			return nil, arpFailed, err // it went off
 		}
 		if err != nil {
-			failed = append(failed, source)
+			arpFailed = arpFailed || source == libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
 			continue
 		}
 		var list []string
@@ -82,10 +82,10 @@ func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSo
 		}
 		if len(list) > 0 {
 			slices.Sort(list)
-			return slices.Compact(list), failed, nil
+			return slices.Compact(list), arpFailed, nil
 		}
 	}
-	return nil, failed, nil
+	return nil, arpFailed, nil
 }
 
 // setAddresses notes the addresses of a node that still runs.

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -43,14 +42,7 @@ func (s *Service) Capture(ctx context.Context, host, id string, f func(file stri
 		return err
 	}
 	defer release()
-	var def *libvirtxml.Domain
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		if err := mustBeOff(d, n, "made an image of"); err != nil {
-			return err
-		}
-		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
-		return err
-	})
+	def, err := s.definitionOff(ctx, n, "made an image of", libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return explain(err, "make an image of", n.Name)
 	}

@@ -33,14 +33,7 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 		return err
 	}
 	defer freeName()
-	var def *libvirtxml.Domain
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		if err := mustBeOff(d, n, "copied"); err != nil {
-			return err
-		}
-		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
-		return err
-	})
+	def, err := s.definitionOff(ctx, n, "copied", libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return explain(err, "clone", n.Name)
 	}
@@ -74,6 +67,19 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	}
 	s.inv.sync(ctx, c.Host, c.ID)
 	return nil
+}
+
+// definitionOff reads a node that is off. done is what would be done to it, for the
+// refusal of one that is not.
+func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags libvirt.DomainXMLFlags) (def *libvirtxml.Domain, err error) {
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+		if err := mustBeOff(d, n, done); err != nil {
+			return err
+		}
+		def, err = definitionOf(d, flags)
+		return err
+	})
+	return def, err
 }
 
 // UndoClone removes what a copy has made that did not come to its end.
