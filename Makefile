@@ -23,7 +23,8 @@ GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 
 # In CI a test that failed is tried once more, and told of: emulated guests share their CPUs with it.
 # A data race is never tried again, nor is more than two failures chance.
-GO_TEST := $(if $(CI),go run $(GOTESTSUM) --format=standard-quiet --rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --packages=./... --,go test)
+GO_TEST_FLAGS := -race -p 2 -timeout 30m
+GO_TEST := $(if $(CI),go run $(GOTESTSUM) --format=standard-quiet --rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --packages=./... -- $(GO_TEST_FLAGS),go test $(GO_TEST_FLAGS) ./...)
 
 .PHONY: help
 help: ## List these targets
@@ -72,7 +73,7 @@ setup-test:
 
 .PHONY: test-go
 test-go: build micro ## The Go tests, against the machine's libvirt; two packages at a time, for guests take CPUs
-	$(WITH_LIBVIRT) $(GO_TEST) -race -p 2 -timeout 30m $(if $(CI),,./...)
+	$(WITH_LIBVIRT) $(GO_TEST)
 
 # A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
 FUZZ_SECONDS ?= 15
