@@ -1,6 +1,7 @@
-import { FormGroup, FormHelperText, HelperText, HelperTextItem, InputGroup, InputGroupItem, InputGroupText, TextInput } from "@patternfly/react-core";
+import { InputGroup, InputGroupItem, InputGroupText, TextInput } from "@patternfly/react-core";
 import { useId } from "react";
 
+import { Field } from "../../../shared/ui/Field";
 import { type QuotaDraft, boundNames, boundProblem, bounds } from "../quota";
 
 interface QuotaFieldsProps {
@@ -17,7 +18,7 @@ export function QuotaFields({ draft, onChange }: QuotaFieldsProps) {
         const { label, unit, factor } = bounds[name];
         const problem = boundProblem(name, draft[name]);
         return (
-          <FormGroup key={name} label={label} fieldId={`${id}-${name}`}>
+          <Field key={name} id={`${id}-${name}`} label={label} problem={problem}>
             <InputGroup>
               <InputGroupItem isFill>
                 <TextInput
@@ -36,12 +37,7 @@ export function QuotaFields({ draft, onChange }: QuotaFieldsProps) {
                 </InputGroupItem>
               )}
             </InputGroup>
-            <FormHelperText>
-              <HelperText id={`${id}-${name}-help`} isLiveRegion>
-                {problem !== "" && <HelperTextItem variant="error">{problem}</HelperTextItem>}
-              </HelperText>
-            </FormHelperText>
-          </FormGroup>
+          </Field>
         );
       })}
     </div>
