@@ -91,9 +91,13 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look
 		}
 		took = append(took, time.Since(began))
 		took = took[max(0, len(took)-looksKept):]
-		// Where each call takes its time, as to a host that is far, looks pause as long as
-		// they last.
-		wait = min(max(minLookWait, lookShare*cost, slices.Min(took)), maxLookWait)
+		wait = max(minLookWait, lookShare*cost)
+		if len(took) == looksKept {
+			// Where each call takes its time, as to a host that is far, looks pause as long as
+			// they last.
+			wait = max(wait, slices.Min(took))
+		}
+		wait = min(wait, maxLookWait)
 		// All of them the first time: they may have changed since they were read.
 		f.noteOdd(differing(seen, now))
 		seen = now
