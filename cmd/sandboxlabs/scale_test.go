@@ -23,7 +23,8 @@ const (
 	scaleClients = 64
 	scaleTime    = 10 * time.Second // of the clients' requests
 	scaleRunning = 20
-	scaleWatch   = 30 * time.Second // of the figures' cost
+	scaleSettle  = 15 * time.Second // what a start reads was read by then
+	scaleWatch   = 60 * time.Second // of the figures' cost; all are read anew twice in it
 )
 
 // TestScale measures the service before many domains, on a libvirtd of its own:
@@ -104,6 +105,7 @@ func TestScale(t *testing.T) {
 				return len(now.Nodes) == len(running)
 			})
 		}
+		<-time.After(scaleSettle)
 		before := l.usedCPU()
 		<-time.After(scaleWatch)
 		cost[i] = l.usedCPU().less(before)

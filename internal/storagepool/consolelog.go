@@ -99,7 +99,7 @@ func (s *Service) lookAtLogs(ctx context.Context, host string, lp *libvirt.Stora
 		return nil
 	}
 	begun := time.Now()
-	if err := lp.Refresh(0); err != nil {
+	if err := rescan(lp); err != nil {
 		return fmt.Errorf("refresh the logs pool: %w", err)
 	}
 	lib.logsLooked = begun

@@ -236,7 +236,7 @@ func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
 func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
 	return s.withPool(ctx, host, logsRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
 		// virtlogd made these files: libvirt sees them after a refresh alone.
-		if err := lp.Refresh(0); err != nil {
+		if err := rescan(lp); err != nil {
 			return err
 		}
 		for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
