@@ -658,6 +658,23 @@ func TestTokens(t *testing.T) {
 		if tokens, err := f.Tokens(ctx, Open()); err != nil || len(tokens) != 0 {
 			t.Errorf("the tokens of a deleted account are left: %+v, %v", tokens, err)
 		}
+
+		// No account fills the table; expired tokens make room.
+		soon := f.Service.now().Add(time.Minute)
+		for range maxTokens {
+			if _, _, err = f.CreateToken(ctx, viewer, "many", soon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, err = f.CreateToken(ctx, viewer, "one more", soon)
+		wantCode(t, "one token too many", err, fault.QuotaExceeded)
+		f.clock.advance(time.Minute)
+		if _, _, err = f.CreateToken(ctx, viewer, "one more", time.Time{}); err != nil {
+			t.Errorf("after the others expired: %v", err)
+		}
+		if tokens, err := f.Tokens(ctx, viewer); err != nil || len(tokens) != 1 {
+			t.Errorf("after the others expired there are %d tokens, %v", len(tokens), err)
+		}
 	})
 }
 

@@ -22,6 +22,9 @@ const tokenPrefix = "sbx_"
 // maxTokenName is the longest name of a token, in bytes.
 const maxTokenName = 100
 
+// maxTokens is how many tokens an account may have. Expired ones make room.
+const maxTokens = 100
+
 // Token is a bearer token without its secret.
 type Token struct {
 	ID       string
@@ -82,8 +85,8 @@ func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error)
 // made with another token expires with that token at the latest, and is good for
 // nothing that the other is not. Without scopes it is good for all that its maker
 // is. It answers fault.Invalid for a bad name or scope or a time that has passed,
-// fault.Forbidden for a scope that the maker lacks, and fault.Unsupported for
-// Open, which has no account.
+// fault.Forbidden for a scope that the maker lacks, fault.QuotaExceeded for one
+// token too many, and fault.Unsupported for Open, which has no account.
 func (s *Service) CreateToken(ctx context.Context, p Principal, name string, expires time.Time, scopes ...Scope) (t Token, secret string, err error) {
 	name = strings.TrimSpace(name)
 	now := s.now()
@@ -126,6 +129,9 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 				row.Scopes = parent.Scopes
 			}
 		}
+		if err := roomForToken(tx, p.UserID, now); err != nil {
+			return err
+		}
 		return tx.Omit("User").Create(&row).Error
 	})
 	if err != nil {
@@ -134,6 +140,26 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	s.log.InfoContext(ctx, "token made", "user", p.Name, "token", row.ID)
 	row.User = user{Name: p.Name}
 	return row.token(), secret, nil
+}
+
+// roomForToken answers fault.QuotaExceeded when an account has as many tokens as it
+// may have. Those that have expired go first.
+func roomForToken(tx *gorm.DB, userID string, now time.Time) error {
+	count := func() (n int64, err error) {
+		err = tx.Model(&tokenRow{}).Where("user_id = ?", userID).Count(&n).Error
+		return n, err
+	}
+	n, err := count()
+	if err != nil || n < maxTokens {
+		return err
+	}
+	if err := tx.Where("user_id = ? AND expires <= ?", userID, now).Delete(&tokenRow{}).Error; err != nil {
+		return err
+	}
+	if n, err = count(); err == nil && n >= maxTokens {
+		err = fault.New(fault.QuotaExceeded, "You have %d tokens, which is all that an account may have. Delete those that are not used any more.", n)
+	}
+	return err
 }
 
 // Tokens lists p's tokens, an administrator's view being everybody's, oldest
