@@ -36,14 +36,15 @@ type NewUser struct {
 	Role       Role
 	Password   string // empty: a random one
 	MustChange bool   // the owner has to change it at the first sign-in
+	Quota      Quota
 }
 
 // CreateUser makes an account. A random password is returned and kept nowhere. It
-// answers fault.Invalid for a bad name, role or password, and fault.NameTaken.
+// answers fault.Invalid for a bad name, role, password or quota, and fault.NameTaken.
 func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made string, err error) {
 	name, role, password := n.Name, n.Role, n.Password
 	name = canonical(name)
-	if err := errors.Join(validName(name), validRole(role)); err != nil {
+	if err := errors.Join(validName(name), validRole(role), n.Quota.check()); err != nil {
 		return Account{}, "", err
 	}
 	if password == "" {
@@ -57,7 +58,7 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made st
 	if err != nil {
 		return Account{}, "", err
 	}
-	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now(), MustChange: n.MustChange}
+	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now(), MustChange: n.MustChange, Quota: n.Quota}
 	err = s.db.WithContext(ctx).Create(&u).Error
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return Account{}, "", fault.New(fault.NameTaken, "There is an account %q already.", name)
@@ -74,11 +75,14 @@ type UserChange struct {
 	Role     *Role
 	Disabled *bool
 	Quota    *Quota
+	Password *string // ends the account's sessions
+	// MustChange has the account's owner change Password at the next sign-in.
+	MustChange bool
 }
 
-// ChangeUser changes an account, for its sessions and tokens at once. It answers
-// fault.NotFound, fault.Invalid, and fault.LastAdmin when no administrator would
-// be left.
+// ChangeUser changes an account, for its sessions and tokens at once: all of what
+// is asked for, or nothing. It answers fault.NotFound, fault.Invalid, and
+// fault.LastAdmin when no administrator would be left.
 func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Account, error) {
 	updates := map[string]any{}
 	if c.Role != nil {
@@ -98,8 +102,23 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 			updates[column] = value
 		}
 	}
+	var hash string
+	if c.Password != nil {
+		if err := validPassword(*c.Password); err != nil {
+			return Account{}, err
+		}
+		var err error
+		if hash, err = s.hash(ctx, *c.Password); err != nil {
+			return Account{}, err
+		}
+	}
 	var after user
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		if c.Password != nil {
+			if err := storePassword(tx, u.ID, hash, c.MustChange); err != nil {
+				return err
+			}
+		}
 		if len(updates) > 0 {
 			if err := tx.Model(&user{}).Where("id = ?", u.ID).Updates(updates).Error; err != nil {
 				return err
@@ -112,7 +131,7 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 	if err != nil {
 		return Account{}, err
 	}
-	s.log.InfoContext(ctx, "account changed", "user", after.Name, "role", after.Role, "disabled", after.Disabled)
+	s.log.InfoContext(ctx, "account changed", "user", after.Name, "role", after.Role, "disabled", after.Disabled, "password", c.Password != nil)
 	return after.account(), nil
 }
 

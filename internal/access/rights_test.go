@@ -159,6 +159,11 @@ func TestAccounts(t *testing.T) {
 		wantCode(t, "bad role", err, fault.Invalid)
 		_, _, err = f.CreateUser(ctx, NewUser{Name: "eve", Role: RoleStudent, Password: "short"})
 		wantCode(t, "bad password", err, fault.Invalid)
+		below := int64(-1)
+		_, _, err = f.CreateUser(ctx, NewUser{Name: "eve", Role: RoleStudent, Quota: Quota{Nodes: &below}})
+		wantCode(t, "bad quota", err, fault.Invalid)
+		_, err = f.User(ctx, "eve")
+		wantCode(t, "an account that was refused", err, fault.NotFound)
 
 		token, _, session, err := f.signIn(ctx, Credentials{Name: "ted", Password: "a password of ted"})
 		if err != nil {
@@ -186,7 +191,15 @@ func TestAccounts(t *testing.T) {
 				t.Errorf("refresh: %+v, %v; want %+v", now, err, p)
 			}
 		}
-		quota := int64(3)
+		// A change is made as a whole or not at all.
+		other, quota := "quite another password", int64(3)
+		for code, c := range map[fault.Code]UserChange{fault.Invalid: {Password: &other, Quota: &Quota{Nodes: &below}}, fault.LastAdmin: {Password: &other, Role: &viewer}} {
+			name := map[fault.Code]string{fault.Invalid: "ted", fault.LastAdmin: "admin"}[code]
+			_, err = f.ChangeUser(ctx, name, c)
+			wantCode(t, "a change with one part that may not be", err, code)
+			_, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: other})
+			wantCode(t, "the password of a change that was refused", err, fault.Unauthenticated)
+		}
 		if a, err = f.ChangeUser(ctx, "ted", UserChange{Role: &viewer, Quota: &Quota{Nodes: &quota}}); err != nil || a.Role != RoleViewer || a.Quota.Nodes == nil || *a.Quota.Nodes != 3 {
 			t.Errorf("%+v, %v", a, err)
 		}

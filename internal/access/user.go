@@ -145,13 +145,7 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, mustCh
 		if !found {
 			return errNoAccount()
 		}
-		// A session that is opened meanwhile, by the password before, ends by its epoch.
-		err = tx.Model(&user{}).Where("id = ?", u.ID).
-			Updates(map[string]any{"password": hash, "must_change": mustChange, "epoch": gorm.Expr("epoch + 1")}).Error
-		if err != nil {
-			return err
-		}
-		return endSessions(tx, u.ID)
+		return storePassword(tx, u.ID, hash, mustChange)
 	})
 	if fault.CodeOf(err) == fault.Internal {
 		return fmt.Errorf("set a password: %w", err)
@@ -161,6 +155,17 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, mustCh
 	}
 	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
 	return nil
+}
+
+// storePassword gives an account a password by its hash, and ends its sessions.
+func storePassword(tx *gorm.DB, id, hash string, mustChange bool) error {
+	// A session that is opened meanwhile, by the password before, ends by its epoch.
+	err := tx.Model(&user{}).Where("id = ?", id).
+		Updates(map[string]any{"password": hash, "must_change": mustChange, "epoch": gorm.Expr("epoch + 1")}).Error
+	if err != nil {
+		return err
+	}
+	return endSessions(tx, id)
 }
 
 func validPassword(password string) error {

@@ -122,13 +122,11 @@ func (s *Server) registerUsers() {
 		Location string `header:"Location"`
 		Body     Account
 	}, error) {
-		a, password, err := s.o.Access.CreateUser(ctx, access.NewUser{
-			Name: in.Body.Name, Role: access.Role(in.Body.Role), Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange,
-		})
-		if err == nil && in.Body.Quota != nil {
-			q := in.Body.Quota.access()
-			a, err = s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Quota: &q})
+		n := access.NewUser{Name: in.Body.Name, Role: access.Role(in.Body.Role), Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange}
+		if in.Body.Quota != nil {
+			n.Quota = in.Body.Quota.access()
 		}
+		a, password, err := s.o.Access.CreateUser(ctx, n)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +165,7 @@ func (s *Server) registerUsers() {
 			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"The new password has to be changed at the next sign-in; true when left out."`
 		}
 	}) (*accountAnswer, error) {
-		change := access.UserChange{Disabled: in.Body.Disabled}
+		change := access.UserChange{Disabled: in.Body.Disabled, Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange}
 		if in.Body.Role != nil {
 			role := access.Role(*in.Body.Role)
 			change.Role = &role
@@ -175,11 +173,6 @@ func (s *Server) registerUsers() {
 		if in.Body.Quota != nil {
 			q := in.Body.Quota.access()
 			change.Quota = &q
-		}
-		if in.Body.Password != nil {
-			if err := s.o.Access.SetPassword(ctx, in.Name, *in.Body.Password, in.Body.MustChange == nil || *in.Body.MustChange); err != nil {
-				return nil, err
-			}
 		}
 		a, err := s.o.Access.ChangeUser(ctx, in.Name, change)
 		s.rightsChanged()
