@@ -102,4 +102,18 @@ func TestAudit(t *testing.T) {
 			t.Errorf("the audit holds the secret %q", secret)
 		}
 	}
+
+	// What is refused unseen fills no table.
+	l.token = ""
+	tried, refused := 0, 0
+	for ; refused < 20 && tried < 100; tried++ {
+		if a := l.send(http.MethodPost, "/api/auth/login", request{"username": "nobody", "password": "x"}); a.status == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	l.token = token.Secret
+	l.call(http.MethodGet, "/api/audit?action=sign-in&limit=100", nil, http.StatusOK, &page)
+	if want := 3 + tried - refused; refused != 20 || len(page.Entries) != want {
+		t.Errorf("after %d sign-ins, %d of them refused unseen, the audit has %d, want %d", tried, refused, len(page.Entries), want)
+	}
 }
