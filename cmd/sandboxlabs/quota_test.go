@@ -104,6 +104,21 @@ func TestQuotas(t *testing.T) {
 	limit(request{"ram": 63})
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, exceeded("this would make it 64"), s.as(owner)...)
 
+	// What grows counts, too.
+	patch := func(resources request, want refusal) {
+		t.Helper()
+		s.refused(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": resources}, want, s.as(owner)...)
+	}
+	limit(request{"disk": third.Resources.Disk * 3})
+	patch(request{"disk": third.Resources.Disk * 2}, exceeded("bytes of disks and images"))
+	limit(request{"cpus": 1, "ram": 64})
+	s.call(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": request{"ram": 96}}, http.StatusOK, nil, s.as(owner)...) // it is off
+	s.call(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": request{"ram": 64}}, http.StatusOK, nil, s.as(owner)...)
+	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
+	patch(request{"cpus": 2}, exceeded("CPUs of running nodes"))
+	patch(request{"ram": 65}, exceeded("this would make it 65"))
+	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/stop", forced, http.StatusOK, nil, s.as(owner)...)
+
 	// A snapshot of a node that runs starts it, with what it had then.
 	limit(request{})
 	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)

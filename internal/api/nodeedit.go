@@ -51,7 +51,13 @@ func (s *Server) registerEdit() {
 		NodeID
 		Body NodeEdit
 	}) (*struct{ Body EditedNode }, error) {
-		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, in.Body.edit())
+		edit := in.Body.edit()
+		release, err := s.reserveEdit(ctx, in.ID, edit)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, edit)
 		if err != nil {
 			return nil, err
 		}

@@ -204,11 +204,32 @@ func (s *Server) reserveRevert(ctx context.Context, id, name string) (release fu
 
 // reserveDisk holds what a node will take with one more disk.
 func (s *Server) reserveDisk(ctx context.Context, id string, bytes int64) (release func(), err error) {
+	return s.reserveChange(ctx, id, func(n *domain.Node) { n.ExtraBytes += bytes })
+}
+
+// reserveEdit holds what a node will take with other sizes. CPUs and RAM of one that
+// is off count when it is started.
+func (s *Server) reserveEdit(ctx context.Context, id string, e domain.Edit) (release func(), err error) {
+	return s.reserveChange(ctx, id, func(n *domain.Node) {
+		if e.DiskBytes != nil {
+			n.DiskBytes = *e.DiskBytes
+		}
+		if e.RAMMiB != nil {
+			n.RAMMiB = *e.RAMMiB
+		}
+		if e.CPUs != nil {
+			n.CPUs = *e.CPUs
+		}
+	})
+}
+
+// reserveChange holds what a node will take once it was changed.
+func (s *Server) reserveChange(ctx context.Context, id string, change func(*domain.Node)) (release func(), err error) {
 	n, err := s.o.Nodes.Node(id)
 	if err != nil {
 		return nil, err
 	}
-	n.ExtraBytes += bytes
+	change(&n)
 	return s.reserve(ctx, n.Owner, nodeThing(n.Host, n.Name), amountOf(n, n.Active()))
 }
 
