@@ -60,8 +60,11 @@ func (s *Server) guacamoleState() string {
 }
 
 // visitor is a principal as Guacamole's reconciler knows people.
-func visitor(p access.Principal) guacamole.Person {
-	return guacamole.Person{AccountID: AccountOf(p), Session: p.SessionID + "/" + p.TokenID}
+func (s *Server) visitor(p access.Principal) guacamole.Person {
+	return guacamole.Person{AccountID: AccountOf(p), Session: p.SessionID + "/" + p.TokenID, Ended: func(ctx context.Context) bool {
+		_, err := s.o.Access.Refresh(ctx, p)
+		return fault.CodeOf(err) == fault.Unauthenticated
+	}}
 }
 
 // AccountOf returns the account that a principal's user in Guacamole belongs to.
@@ -76,7 +79,7 @@ func AccountOf(p access.Principal) string {
 // leaveGuacamole ends what the session that makes the request has opened.
 func (s *Server) leaveGuacamole(ctx context.Context) {
 	if p, ok := principalOf(ctx); ok && s.o.Guacamole != nil {
-		s.o.Guacamole.SignOut(ctx, visitor(p))
+		s.o.Guacamole.SignOut(ctx, s.visitor(p))
 	}
 }
 
@@ -105,7 +108,7 @@ func (s *Server) registerGuacamole() {
 				URL string `json:"url"`
 			}
 		}{}
-		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, visitor(p), in.ID)
+		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, s.visitor(p), in.ID)
 		return out, err
 	})
 	s.registerGuacamoleSync()

@@ -211,6 +211,7 @@ func (s *Service) Run(ctx context.Context) error {
 	retry := firstRetry
 	for ctx.Err() == nil {
 		report, err := s.Sync(ctx)
+		s.signOutEnded(ctx)
 		pause := interval
 		switch {
 		case err != nil:

@@ -100,14 +100,18 @@ type Person struct {
 	AccountID string
 	// Session names what they signed in with; SignOut ends what was opened by it.
 	Session string
+	// Ended tells that it is over, by whatever way: what was opened by it ends within
+	// seconds. Nil: it never is.
+	Ended func(context.Context) bool
 }
 
 func (p Person) key() string { return p.AccountID + "\x00" + p.Session }
 
 // token is a session of Guacamole's.
 type token struct {
-	value string
-	used  time.Time
+	person Person
+	value  string
+	used   time.Time
 }
 
 // SignOn returns an address that takes a person straight to a node's screen.
@@ -155,7 +159,7 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 			delete(s.tokens, key)
 		}
 	}
-	s.tokens[p.key()] = token{value, time.Now()}
+	s.tokens[p.key()] = token{p, value, time.Now()}
 	s.mu.Unlock()
 	return link.URL + "?token=" + url.QueryEscape(value), nil
 }
@@ -227,6 +231,24 @@ func (s *Service) post(ctx context.Context, form url.Values) (status int, answer
 	defer func() { _ = resp.Body.Close() }()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	return resp.StatusCode, answer, err
+}
+
+// signOutEnded ends what was opened by sessions that are over: by a changed password,
+// an account that is disabled, or a token that is revoked, of which nobody tells.
+func (s *Service) signOutEnded(ctx context.Context) {
+	s.mu.Lock()
+	var people []Person
+	for _, t := range s.tokens {
+		if t.person.Ended != nil {
+			people = append(people, t.person)
+		}
+	}
+	s.mu.Unlock()
+	for _, p := range people {
+		if p.Ended(ctx) {
+			s.SignOut(ctx, p)
+		}
+	}
 }
 
 // SignOut ends what a person opened in Guacamole by this session, open screens

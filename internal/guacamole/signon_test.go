@@ -2,6 +2,7 @@ package guacamole
 
 import (
 	"bytes"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
@@ -226,7 +227,7 @@ func TestSignOn(t *testing.T) {
 		}
 	})
 	one, two := l.run(1, "web1", 5901), l.run(2, "web2", 5902)
-	ann, bob := Person{"id-of-ann", "s1"}, Person{"id-of-bob", "s2"}
+	ann, bob := Person{AccountID: "id-of-ann", Session: "s1"}, Person{AccountID: "id-of-bob", Session: "s2"}
 
 	// Nothing was synced yet: the sign-on sees to it.
 	first, err := s.SignOn(t.Context(), ann, one)
@@ -256,11 +257,24 @@ func TestSignOn(t *testing.T) {
 	if len(k.live) != 0 {
 		t.Errorf("after signing out: %v", k.live)
 	}
+	// Whose session ends without a word, by another password say, is signed out too.
+	over := false
+	carl := Person{AccountID: "id-of-ann", Session: "s3", Ended: func(context.Context) bool { return over }}
+	if _, err := s.SignOn(t.Context(), carl, one); err != nil {
+		t.Fatal(err)
+	}
+	if s.signOutEnded(t.Context()); len(k.live) != 1 {
+		t.Errorf("while the session lasts: %v", k.live)
+	}
+	over = true
+	if s.signOutEnded(t.Context()); len(k.live) != 0 {
+		t.Errorf("after the session's end: %v", k.live)
+	}
 
 	if _, err := s.SignOn(t.Context(), ann, nodeID(9)); fault.CodeOf(err) != fault.Unsupported {
 		t.Errorf("no screen: %v", err)
 	}
-	if _, err := s.SignOn(t.Context(), Person{"stranger", "s"}, one); fault.CodeOf(err) != fault.GuacamoleAway {
+	if _, err := s.SignOn(t.Context(), Person{AccountID: "stranger", Session: "s"}, one); fault.CodeOf(err) != fault.GuacamoleAway {
 		t.Errorf("no user: %v", err)
 	}
 	k.secret = Secret{bytes.Repeat([]byte{1}, 16)}
