@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
@@ -19,14 +18,11 @@ func (p labParts) Networks(ctx context.Context) ([]labs.Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	nodes := p.nodes.Nodes()
 	list := make([]labs.Net, len(networks))
 	for i, v := range networks {
 		list[i] = labs.Net{ID: v.ID, Name: v.Name, Host: v.Host, Subnet: v.Subnet, Active: v.Active, DHCP: v.DHCP, Managed: v.Managed, Owner: v.Owner}
-		for _, n := range nodes {
-			if n.Host == v.Host && slices.Contains(n.Networks, v.Name) {
-				list[i].Nodes = append(list[i].Nodes, n.ID)
-			}
+		for _, n := range v.Nodes {
+			list[i].Nodes = append(list[i].Nodes, n.ID)
 		}
 	}
 	return list, nil
@@ -40,7 +36,7 @@ func (p labParts) CreateNetwork(ctx context.Context, n labs.Net) error {
 
 // DeleteNetwork removes a network: who may manage its lab may.
 func (p labParts) DeleteNetwork(ctx context.Context, n labs.Net) error {
-	return p.nodes.DeleteNetwork(ctx, n.Host, n.Name, func(string) bool { return true })
+	return p.nodes.DeleteNetwork(ctx, n.Host, n.Name, func(domain.Network) error { return nil })
 }
 
 // Attach gives a node a card on a network.

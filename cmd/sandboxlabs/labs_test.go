@@ -102,9 +102,14 @@ func TestLabs(t *testing.T) {
 			t.Errorf("the student asks for %s: %d, want %d", path, got, want)
 		}
 	}
+	told := s.followWith(t.Context(), s.as(student)...)
+	ofLab := func(kind string) func(serverEvent) bool {
+		return func(e serverEvent) bool { return e.kind == kind && strings.Contains(string(e.data), id) }
+	}
 	sees(path, http.StatusNotFound)
 	s.share("labs", id, "users/student", "use")
 	sees(path, http.StatusOK)
+	told.await("the student is told of the lab", promptly, ofLab("lab.changed"))
 	sees("/api/nodes/"+a.ID, http.StatusOK)
 	sees("/api/nodes/"+other.ID, http.StatusNotFound)
 	if got := s.send(http.MethodDelete, path+"/nodes/"+a.ID, nil, s.as(student)...).status; got != http.StatusForbidden {
@@ -115,6 +120,26 @@ func TestLabs(t *testing.T) {
 	put(b.ID, 0, 0)
 	s.call(http.MethodDelete, path+"/shares/users/student", nil, http.StatusNoContent, nil, mine...)
 	sees("/api/nodes/"+a.ID, http.StatusNotFound)
+	told.await("the lab is gone for the student", promptly, ofLab("lab.removed"))
+
+	// Its network is for its nodes: nobody else puts theirs on it, or learns which are.
+	s.bearer[instructor] = s.enrol("colleague", "instructor")
+	theirs := refusal{http.StatusForbidden, "forbidden", "is " + s.owner() + "'s"}
+	alone := s.nodeOf(instructor, "alone")
+	s.refused(http.MethodPost, "/api/nodes/"+alone.ID+"/interfaces", request{"network": net.Name}, theirs, s.as(instructor)...)
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": net.Name}, theirs, s.as(instructor)...)
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": "nosuch"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network"}, s.as(instructor)...)
+	s.call(http.MethodPut, path+"/nodes/"+other.ID, request{"x": 0, "y": 0}, http.StatusOK, nil, s.as(admin)...)
+	s.call(http.MethodPost, path+"/links", request{"from": other.ID, "to": net.ID}, http.StatusOK, nil, s.as(admin)...)
+	s.refused(http.MethodDelete, path+"/networks/"+net.ID, nil, refusal{http.StatusForbidden, "forbidden", "may not change"}, mine...)
+	if text := string(s.send(http.MethodDelete, "/api/networks/"+net.Name, nil, mine...).body); !strings.Contains(text, "1 other node") || strings.Contains(text, other.Name) {
+		t.Errorf("the network with somebody else's node on it is not deleted: %s", text)
+	}
+	if cards(other) != 1 {
+		t.Errorf("the administrator's node has %d cards on the network", cards(other))
+	}
+	s.call(http.MethodDelete, path+"/links/"+other.ID+"/"+net.ID, nil, http.StatusOK, nil, s.as(admin)...)
+	s.call(http.MethodDelete, path+"/nodes/"+other.ID, nil, http.StatusOK, nil, s.as(admin)...)
 
 	// What goes takes its links along, and no more.
 	s.call(http.MethodDelete, path+"/links/"+a.ID+"/"+net.ID, nil, http.StatusOK, &v, mine...)

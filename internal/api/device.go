@@ -138,6 +138,13 @@ func (s *Server) registerDevices() {
 			Network string `json:"network" doc:"Name of a network of the node's host."`
 		}
 	}) (*struct{ Body Interface }, error) {
+		n, err := s.o.Nodes.Node(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayJoin(ctx, n.Host, in.Body.Network); err != nil {
+			return nil, err
+		}
 		v, err := s.o.Nodes.AddInterface(ctx, in.ID, in.Body.Network)
 		if err != nil {
 			return nil, err

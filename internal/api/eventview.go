@@ -51,7 +51,7 @@ func (v *eventView) sees(o access.Object, host string) (now, before bool) {
 
 // change takes the client's new rights, and returns what it has to be told of them:
 // what it may see now, or do now, and what it sees no longer.
-func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []storagepool.Image) []event.Event {
+func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []storagepool.Image, labs []lab.Lab) []event.Event {
 	before := v.rights
 	v.rights = rights
 	if (before.Role == access.RoleAdmin) != (rights.Role == access.RoleAdmin) {
@@ -78,6 +78,13 @@ func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []s
 	}
 	for _, i := range images {
 		tell(imageObject(i), event.Event{Type: event.ImageChanged, Data: i})
+	}
+	for _, l := range labs {
+		if rights.On(labObject(l)) > access.None {
+			tell(labObject(l), event.Event{Type: event.LabChanged, Data: l})
+		} else if before.On(labObject(l)) > access.None {
+			list = append(list, event.Event{Type: event.LabRemoved, Data: lab.Removed{Lab: l}})
+		}
 	}
 	return list
 }

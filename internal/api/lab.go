@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
 
@@ -278,6 +279,9 @@ func (s *Server) registerLabContents(path string, tags []string) {
 	register(s, huma.Operation{
 		OperationID: "delete-lab-network", Method: http.MethodDelete, Path: path + "/networks/{network}", Summary: "Delete a network of a lab, with the cards that its nodes have on it", Tags: tags,
 	}, func(ctx context.Context, in *LabNetworkID) (*labAnswer, error) {
+		if err := s.manageCards(ctx, in.ID, in.Network); err != nil {
+			return nil, err
+		}
 		return s.shownAfter(ctx, in.ID, s.o.Labs.DeleteNetwork(ctx, in.ID, in.Network))
 	})
 	register(s, huma.Operation{
@@ -340,6 +344,29 @@ func (s *Server) manageNodes(ctx context.Context, id string, nodes ...string) er
 		}
 		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// manageCards refuses to take a lab's network from nodes that somebody may not
+// change. Which they are is not told: they may not be seen.
+func (s *Server) manageCards(ctx context.Context, id, network string) error {
+	l, err := s.o.Labs.Lab(ctx, id)
+	if err != nil {
+		return err
+	}
+	nets, err := s.o.Labs.Nets(ctx, l)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(nets, func(n lab.Net) bool { return n.ID == network })
+	if i < 0 {
+		return nil // package lab tells
+	}
+	for _, node := range nets[i].Nodes {
+		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
+			return fault.New(fault.Forbidden, "Network %q has cards of nodes that you may not change. Ask an administrator to take them away.", nets[i].Name)
 		}
 	}
 	return nil

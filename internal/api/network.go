@@ -1,13 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
 
 // Network is a libvirt network of a host.
@@ -84,8 +89,64 @@ func (s *Server) registerNetworks() {
 		Host string `query:"host" doc:"The first host when left out."`
 	}) (*struct{}, error) {
 		rights := rightsOf(ctx)
-		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(owner string) bool {
-			return rights.Role.AtLeast(access.RoleAdmin) || owner == rights.Name
+		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(v domain.Network) error {
+			if !ownsNetwork(rights, v) {
+				return fault.New(fault.Forbidden, "Network %q is %s's. Ask them, or an administrator.", v.Name, ownerOf(v))
+			}
+			return networkInUse(rights, v)
 		})
 	})
+}
+
+func ownsNetwork(rights access.Rights, v domain.Network) bool {
+	return rights.Role.AtLeast(access.RoleAdmin) || v.Owner == rights.Name
+}
+
+// ownerOf names a network's owner, for a sentence.
+func ownerOf(v domain.Network) string { return cmp.Or(v.Owner, "an administrator") }
+
+// networkInUse is the problem of a network that nodes are on, of which those are
+// named that somebody may see.
+func networkInUse(rights access.Rights, v domain.Network) error {
+	if len(v.Nodes) == 0 {
+		return nil
+	}
+	var names []string
+	for _, n := range v.Nodes {
+		if rights.On(NodeObject(n)) != access.None {
+			names = append(names, n.Name)
+		}
+	}
+	names = names[:min(10, len(names))]
+	if others := len(v.Nodes) - len(names); others > 0 {
+		names = append(names, counted(others, "other node"))
+	}
+	return fault.New(fault.NodeBusy, "Network %q has nodes on it: %s. Delete them, or detach their interfaces, first.", v.Name, strings.Join(names, ", "))
+}
+
+// mayJoin refuses to connect a node to a network that somebody else keeps apart: it
+// is theirs, and in no lab that whoever asks may manage. Of a network that is not
+// there, package domain tells.
+func (s *Server) mayJoin(ctx context.Context, host, name string) error {
+	rights := rightsOf(ctx)
+	if name == "" || name == domain.UserNetwork || rights.Role.AtLeast(access.RoleAdmin) {
+		return nil
+	}
+	v, err := s.o.Nodes.Network(ctx, host, name)
+	if fault.CodeOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil || !v.Managed || v.Owner == rights.Name {
+		return err
+	}
+	labs, err := s.o.Labs.List(ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(labs, func(l lab.Lab) bool {
+		return l.Has(lab.Network, v.ID) && rights.On(labObject(l)) == access.Manage
+	}) {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "Network %q is %s's. Ask them to connect the node in a lab, or use another network.", v.Name, ownerOf(v))
 }

@@ -235,6 +235,9 @@ func (s *Server) registerNodes() {
 		if err := s.mayMakeOf(rights, spec); err != nil {
 			return nil, err
 		}
+		if err := s.mayJoin(ctx, spec.Host, spec.Network); err != nil {
+			return nil, err
+		}
 		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
 		release, err := s.reserveNew(ctx, spec)
 		if err != nil {

@@ -99,7 +99,11 @@ func (s *Server) events(c echo.Context) error {
 		case <-beat.C:
 			text = []byte(": alive\n\n")
 		case rights := <-stream.changed:
-			for _, e := range view.change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images()) {
+			labs, err := s.o.Labs.List(c.Request().Context())
+			if err != nil {
+				return err
+			}
+			for _, e := range view.change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images(), labs) {
 				one, err := s.encode(rights, e)
 				if err != nil {
 					return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
@@ -47,7 +46,7 @@ type Network struct {
 	DHCP           bool
 	Managed        bool // made here
 	Owner          string
-	Nodes          []string // the names of those that have an interface on it
+	Nodes          []Node // those that have an interface on it
 }
 
 // NetworkSpec is what a user asks for: a network that reaches nothing but the
@@ -116,7 +115,7 @@ func (s *Service) readNetwork(network *libvirt.Network, host string) (Network, e
 	}
 	for _, n := range s.inv.list() {
 		if n.Host == host && slices.Contains(n.Networks, v.Name) {
-			v.Nodes = append(v.Nodes, n.Name)
+			v.Nodes = append(v.Nodes, n)
 		}
 	}
 	return v, nil
@@ -227,12 +226,12 @@ func (spec NetworkSpec) definition(id string) (*libvirtxml.Network, error) {
 	return def, nil
 }
 
-// DeleteNetwork removes a network that was made here and that no node is on. may
-// tells whether whoever asks may delete one of that owner.
-func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func(owner string) bool) error {
+// Network reads one network, on the first host for the empty name. It answers
+// fault.NotFound.
+func (s *Service) Network(ctx context.Context, host, name string) (Network, error) {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
-		return err
+		return Network{}, err
 	}
 	var found Network
 	err = h.Do(ctx, func(conn *libvirt.Connect) error {
@@ -244,23 +243,32 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 		found, err = s.readNetwork(network, h.Name())
 		return err
 	})
-	switch {
-	case err != nil:
-		return explainNetwork(err, "find", name)
-	case !found.Managed:
-		return fault.New(fault.Unsupported, "Network %q was not made here. Use `virsh net-undefine`.", name)
-	case !may(found.Owner):
-		return fault.New(fault.Forbidden, "Network %q is %s's. Ask them, or an administrator.", name, cmp.Or(found.Owner, "an administrator"))
-	case len(found.Nodes) > 0:
-		return fault.New(fault.NodeBusy, "Network %q has nodes on it: %s. Delete them, or detach their interfaces, first.", name, strings.Join(found.Nodes[:min(10, len(found.Nodes))], ", "))
+	return found, explainNetwork(err, "find", name)
+}
+
+// DeleteNetwork removes a network that was made here and that no node is on. may
+// tells why whoever asks may not.
+func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func(Network) error) error {
+	found, err := s.Network(ctx, host, name)
+	if err != nil {
+		return err
 	}
-	done, err := s.o.Intents.Start(ctx, networkDeleteIntent, h.Name(), networkData{ID: found.ID})
+	if !found.Managed {
+		return fault.New(fault.Unsupported, "Network %q was not made here. Use `virsh net-undefine`.", name)
+	}
+	if err := may(found); err != nil {
+		return err
+	}
+	if len(found.Nodes) > 0 {
+		return fault.New(fault.NodeBusy, "Network %q has cards of %d nodes on it. Delete them, or detach their interfaces, first.", name, len(found.Nodes))
+	}
+	done, err := s.o.Intents.Start(ctx, networkDeleteIntent, found.Host, networkData{ID: found.ID})
 	if err != nil {
 		return err
 	}
 	work, cancel := cleanup(ctx)
 	defer cancel()
-	err = s.removeNetwork(work, h.Name(), networkData{ID: found.ID})
+	err = s.removeNetwork(work, found.Host, networkData{ID: found.ID})
 	done(err == nil)
 	return explainNetwork(err, "delete", name)
 }
