@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
@@ -277,6 +278,62 @@ func TestConvertGoesOnOrIsUndone(t *testing.T) {
 				if time.Now().After(deadline) {
 					t.Fatalf("the pool has %s", p.volumes("images"))
 				}
+			}
+		})
+	}
+}
+
+// Who gives a conversion up when its image is ready, and only what it was made of is
+// still to be removed, leaves the image: disks may lie on it.
+func TestUndoKeepsWhatIsReady(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	disk, err := os.ReadFile(rawFile(t, 64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, undo := range map[string]func(storagepool.Conversion) error{
+		"conversion": func(c storagepool.Conversion) error { return p.UndoConversion(t.Context(), c) },
+		"upload":     func(c storagepool.Conversion) error { return p.CancelUpload(t.Context(), c.Host, c.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := func(tx *gorm.DB) {
+				if change, ok := tx.Statement.Dest.(map[string]any); ok && change["state"] == storagepool.Ready {
+					cancel()
+				}
+			}
+			p.after.Store(&ended)
+			defer p.after.Store(nil)
+			c := storagepool.Conversion{ID: img.ID, Host: "local"}
+			if err := p.Convert(ctx, c, &progress{}); !errors.Is(err, context.Canceled) {
+				t.Fatalf("it ended with %v", err)
+			}
+			if err := p.Refresh(t.Context(), "local"); err != nil {
+				t.Fatal(err)
+			}
+			if img, err = p.Usable("", c.ID); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.CreateOverlay(t.Context(), "local", name+".qcow2", img.ID, 64<<20); err != nil {
+				t.Fatal(err)
+			}
+			if err := undo(c); err != nil {
+				t.Error(err)
+			}
+			if _, err := p.Upload(t.Context(), "", c.ID); fault.CodeOf(err) != fault.NotFound {
+				t.Errorf("the upload: %v", err)
+			}
+			if volumes := p.volumes("images"); !strings.Contains(volumes, " "+img.ID) || strings.Contains(volumes, ".source-") {
+				t.Errorf("the pool has %s", volumes)
+			}
+			if now, err := p.Usable("", c.ID); err != nil || now != img {
+				t.Errorf("the image is %+v, and was %+v: %v", now, img, err)
 			}
 		})
 	}

@@ -383,12 +383,20 @@ func (s *Service) unmark(key string) {
 }
 
 // discard removes an upload with all that came of it, volume first: while the
-// record is there, the volume is not taken for somebody else's.
+// record is there, the volume is not taken for somebody else's. An image that is
+// ready stays, and what it was made of goes.
 func (s *Service) discard(ctx context.Context, row incoming) error {
+	ready, err := s.isReady(ctx, row)
+	if err != nil {
+		return fmt.Errorf("look whether the image %s is ready: %w", row.ID, err)
+	}
+	if ready {
+		row.Result = "" // the image's: disks may lie on it by now
+	}
 	if err := s.deleteVolumes(ctx, row); err != nil {
 		return err
 	}
-	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := tx.Where("state IN ?", []ImageState{Uploading, Verifying}).Delete(&record{Host: row.Host, ID: row.ID}).Error; err != nil {
 			return err
 		}

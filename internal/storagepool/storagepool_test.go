@@ -15,10 +15,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
@@ -34,6 +36,10 @@ type pools struct {
 	t      *testing.T
 	prefix string
 	stop   func()
+
+	// after is called behind each reading and each update that the service does, which
+	// is committed by then.
+	after atomic.Pointer[func(*gorm.DB)]
 }
 
 func virsh(t *testing.T, args ...string) string {
@@ -67,6 +73,14 @@ func (p *pools) start(database string) {
 	}
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "local", URI: "qemu:///system"}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
+		p.t.Fatal(err)
+	}
+	behind := func(tx *gorm.DB) {
+		if f := p.after.Load(); f != nil && tx.Error == nil {
+			(*f)(tx)
+		}
+	}
+	if err := errors.Join(db.Callback().Query().After("*").Register("test", behind), db.Callback().Update().After("*").Register("test", behind)); err != nil {
 		p.t.Fatal(err)
 	}
 	p.Service, err = storagepool.New(storagepool.Options{
