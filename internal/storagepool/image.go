@@ -206,11 +206,18 @@ type Removed struct {
 
 // match joins the records with the volumes. A record whose volume is gone is
 // dropped. A volume without record is a base image when its name says so and
-// its header is safe; else it is unverified.
+// its header is safe; else it is unverified. One that an image is just being written
+// to anew, or was before, is neither, while the image has its volume.
 func (s *Service) match(ctx context.Context, host string, records []record, vols []libvirtxml.StorageVolume) map[string]Image {
 	byVolume := map[string]record{}
 	for _, r := range records {
 		byVolume[r.Volume] = r
+	}
+	whole := map[string]bool{} // stems of the images that have their volume
+	for _, v := range vols {
+		if _, known := byVolume[v.Name]; known {
+			whole[stemOf(v.Name)] = true
+		}
 	}
 	images := map[string]Image{}
 	for _, v := range vols {
@@ -219,6 +226,9 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 		}
 		r, known := byVolume[v.Name]
 		delete(byVolume, v.Name)
+		if !known && whole[stemOf(v.Name)] {
+			continue
+		}
 		if !known {
 			r = s.discover(ctx, host, v.Name)
 		} else if ImageState(r.State) == missing {
@@ -251,9 +261,11 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 			continue
 		}
 		s.o.Log.Info("an image's volume is gone", "host", host, "image", r.ID)
-		// What was known of it stays, but for what its bytes were found to be.
-		r.State, r.Reason, r.SHA256 = string(missing), "", ""
-		if err := s.save(ctx, r); err != nil {
+		// What was known of it stays, but for what its bytes were found to be. It may have
+		// another volume by now, or be deleted.
+		err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND volume = ? AND state = ?", host, r.ID, r.Volume, r.State).
+			Updates(map[string]any{"state": missing, "reason": "", "sha256": ""}).Error
+		if err != nil {
 			s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 		}
 	}
@@ -267,7 +279,7 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		Host: host, ID: volume, Type: Custom, Volume: volume, DisplayName: id, Created: time.Now(), State: string(Unverified),
 		Reason: "It was put into the pool by another program and was not verified. Verify it to use it.",
 	}
-	stem := revision.ReplaceAllString(id, "")
+	stem := stemOf(volume)
 	entry, listed := s.entry(stem)
 	if listed = listed && id != volume; listed {
 		id = stem
@@ -298,7 +310,7 @@ func (s *Service) judge(ctx context.Context, r record, volume string) record {
 		r.State, r.Reason = string(Unverified), "It could not be read: "+libvirtText(err)+"."
 		return r // tried again at the next reading
 	}
-	if err := s.save(ctx, r); err != nil {
+	if err := s.saveFound(ctx, r); err != nil {
 		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 	}
 	return r
@@ -346,4 +358,11 @@ func (r record) image() Image {
 // save inserts or replaces a record.
 func (s *Service) save(ctx context.Context, r record) error {
 	return s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&r).Error
+}
+
+// saveFound records an image that was found in the pool. What is on record of its id
+// stays, unless that has no volume.
+func (s *Service) saveFound(ctx context.Context, r record) error {
+	gone := clause.IN{Column: clause.Column{Table: r.TableName(), Name: "state"}, Values: []any{missing, Rejected}}
+	return s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true, Where: clause.Where{Exprs: []clause.Expression{gone}}}).Create(&r).Error
 }

@@ -95,9 +95,8 @@ func (s *Service) CheckChange(id string) (ImageWork, error) {
 		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is an %s file, which stays as it is.", id, img.Format)
 	}
 	old := volumeName(img)
-	// A name of its own, by which a base image is known as one; see discover.
-	stem := revision.ReplaceAllString(strings.TrimSuffix(old, "."+QCOW2), "")
-	return ImageWork{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stem, s.uniqueMilli(time.Now()), QCOW2)}, nil
+	// A name of its own, by which it is known as this image's; see match.
+	return ImageWork{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stemOf(old), s.uniqueMilli(time.Now()), QCOW2)}, nil
 }
 
 // CheckGrow is CheckChange for a new virtual size.
@@ -180,8 +179,13 @@ func (s *Service) swap(ctx context.Context, w ImageWork) error {
 	return s.deleteVolume(ctx, w.Host, imagesRole, w.Old)
 }
 
-// revision is what the name of a volume has that a base image was written to anew.
+// revision is what the name of a volume has that an image was written to anew.
 var revision = regexp.MustCompile(`\.r\d{13}$`)
+
+// stemOf is what the names of all volumes have in common that an image has had.
+func stemOf(volume string) string {
+	return revision.ReplaceAllString(strings.TrimSuffix(volume, "."+QCOW2), "")
+}
 
 // isSwapped tells whether an image has the volume that the work makes.
 func (s *Service) isSwapped(ctx context.Context, w ImageWork) (bool, error) {

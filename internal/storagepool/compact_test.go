@@ -1,0 +1,146 @@
+package storagepool_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// beginning is called at the beginning of each step.
+type beginning func(step string)
+
+func (f beginning) Begin(step string) { f(step) }
+func (beginning) Progress(_, _ int64) {}
+
+// described is an image of which all is known that only the database keeps.
+func (p *pools) described(u storagepool.Upload) storagepool.Image {
+	p.t.Helper()
+	u.Owner = "ann"
+	img, err := p.Receive(p.t.Context(), u, bytes.NewReader(qcow2(p.t)))
+	if err == nil {
+		text := "for the first year"
+		_, err = p.EditImage(p.t.Context(), img.ID, storagepool.ImageEdit{Description: &text, Tags: &[]string{"a"}})
+	}
+	if err == nil {
+		err = p.Refresh(p.t.Context(), "local")
+	}
+	if err == nil {
+		img, err = p.Usable("local", img.ID)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return img
+}
+
+// wantImage reads the pool and expects an image as it was, but for its place.
+func (p *pools) wantImage(when string, want storagepool.Image, volume string) {
+	p.t.Helper()
+	if err := p.Refresh(p.t.Context(), "local"); err != nil {
+		p.t.Fatal(err)
+	}
+	want.Path = filepath.Join(filepath.Dir(want.Path), volume)
+	list := p.Images()
+	if len(list) == 1 {
+		want.FileBytes = list[0].FileBytes
+	}
+	if len(list) != 1 || list[0] != want {
+		p.t.Errorf("%s the images are\n%+v, want\n%+v", when, list, want)
+	}
+}
+
+// Who reads the pool while an image is written anew finds the image as it was; given
+// up, that is what stays.
+func TestReadingWhileAnImageIsCompacted(t *testing.T) {
+	t.Parallel()
+	for name, u := range map[string]storagepool.Upload{"base": {FileName: "x.qcow2", BaseID: "tiny"}, "custom": {FileName: "x.qcow2"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			img := p.described(u)
+			w, err := p.CheckChange(img.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err = p.Compact(ctx, w, beginning(func(step string) {
+				if step == "verifying" {
+					if volumes := p.volumes("images"); !strings.Contains(volumes, " "+w.Volume) {
+						t.Errorf("the pool has %s; the test missed its moment", volumes)
+					}
+					p.wantImage("while it is compacted", img, w.Old)
+					cancel()
+				}
+			}))
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("it ended with %v", err)
+			}
+			if err := p.UndoCompact(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+			p.wantImage("undone", img, w.Old)
+			if volumes := p.volumes("images"); !strings.Contains(volumes, " "+w.Old) || strings.Contains(volumes, w.Volume) {
+				t.Errorf("undone, the pool has %s", volumes)
+			}
+
+			if err := p.Compact(t.Context(), w, &progress{}); err != nil {
+				t.Fatal(err)
+			}
+			p.wantImage("compacted", img, w.Volume)
+			// As a crash leaves it that comes between the two strokes of the exchange.
+			virsh(t, "vol-clone", "--pool", p.prefix+"-images", w.Volume, w.Old)
+			p.wantImage("beside its old volume", img, w.Volume)
+			if err := p.UndoCompact(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+			p.wantImage("without it", img, w.Volume)
+			if volumes := p.volumes("images"); strings.Contains(volumes, " "+w.Old) {
+				t.Errorf("compacted, the pool has %s", volumes)
+			}
+		})
+	}
+}
+
+// A service that has read the records just before another one gave an image its new
+// volume takes nothing of it back.
+func TestAnotherServiceReadsWhileAnImageIsCompacted(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.stop()
+	database := filepath.Join(t.TempDir(), "shared.db")
+	p.start(database)
+	other := &pools{t: t, prefix: p.prefix}
+	other.start(database)
+	img := p.described(storagepool.Upload{FileName: "x.qcow2", BaseID: "tiny"})
+	w, err := p.CheckChange(img.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var began atomic.Bool
+	behind := func(tx *gorm.DB) {
+		if tx.Statement.Table == "images" && began.CompareAndSwap(false, true) {
+			if err := p.Compact(t.Context(), w, &progress{}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	other.after.Store(&behind)
+	if err := other.Refresh(t.Context(), "local"); err != nil || !began.Load() {
+		t.Fatalf("the other service has read the records: %v, %v", began.Load(), err)
+	}
+	p.wantImage("in the one service", img, w.Volume)
+	other.wantImage("in the other", img, w.Volume)
+	if err := p.UndoCompact(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	p.wantImage("undone when it is over", img, w.Volume)
+}
