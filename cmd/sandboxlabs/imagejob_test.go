@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,7 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // TestImageJobs makes an image of a node, grows and compacts it, and verifies what
@@ -154,6 +162,69 @@ func TestCrashInAConversion(t *testing.T) {
 	}
 	until(t, patience, said("libvirt is done"), func() bool { return !strings.Contains(l.virsh("pool-list", "--name"), l.imagesPool()+"-work") })
 	l.stop()
+}
+
+// TestCancelAConversionThatWaits cancels one before it began: the upload goes with it,
+// of which another one would be made.
+func TestCancelAConversionThatWaits(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addConfigFlags(flags)
+	if err := flags.Parse(l.flags()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newApp(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	g, ctx := errgroup.WithContext(t.Context())
+	ctx, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	g.Go(func() error { return a.runBackend(ctx) }) // no jobs yet
+	if err := a.ready(ctx, ""); err != nil {
+		t.Fatal(err)
+	}
+	disk := make([]byte, 1<<20)
+	disk[510], disk[511] = 0x55, 0xaa
+	img, err := a.storage.Receive(ctx, storagepool.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func() []job.Job {
+		jobs, _, err := a.jobs.List(ctx, job.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jobs
+	}
+	until(t, promptly, said("the conversion is on record"), func() bool { return len(list()) == 1 })
+	id := list()[0].ID
+	if j, err := a.jobs.Cancel(ctx, id); err != nil || j.State != job.Cancelling {
+		t.Errorf("cancelled while it waits, the job is %+v: %v", j, err)
+	}
+	g.Go(func() error { return a.jobs.Run(ctx) })
+	until(t, promptly, said("the job has ended"), func() bool {
+		j, err := a.jobs.Job(ctx, id)
+		return err == nil && j.State == job.Cancelled
+	})
+	if n := l.rows("uploads"); n > 0 || len(list()) != 1 {
+		t.Errorf("%d uploads are left, and the jobs %+v", n, list())
+	}
+	if _, err := a.storage.Image("", img.ID); fault.CodeOf(err) != fault.ImageNotFound {
+		t.Errorf("the image: %v", err)
+	}
+	l.wantVolumes(l.imagesPool())
 }
 
 // fileOf puts content into a file.

@@ -24,10 +24,9 @@ func (a *app) handleJobs() {
 	a.jobs.Handle(api.CloneJob, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
 	}, a.nodes.UndoClone))
-	nothing := func(context.Context, storagepool.ImageWork) error { return nil }
-	a.jobs.Handle(api.VerifyJob, kindOf(a.storage.Verify, nothing))
+	a.jobs.Handle(api.VerifyJob, kindOf(a.storage.Verify, nil))
 	a.jobs.Handle(api.CompactJob, kindOf(a.storage.Compact, a.storage.UndoCompact))
-	a.jobs.Handle(api.GrowJob, kindOf(a.storage.Grow, nothing))
+	a.jobs.Handle(api.GrowJob, kindOf(a.storage.Grow, nil))
 	a.jobs.Handle(api.CaptureJob, kindOf(func(ctx context.Context, w storagepool.ImageWork, p storagepool.Progress) error {
 		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
 	}, a.storage.UndoCapture))
@@ -45,28 +44,36 @@ func (a *app) handleJobs() {
 }
 
 // kindOf makes a kind of job of work that takes arguments of one type, and counts bytes.
+// Undo is nil where there is nothing to undo.
 func kindOf[A any](run func(context.Context, A, storagepool.Progress) error, undo func(context.Context, A) error) job.Kind {
 	return kindWith(func(ctx context.Context, args A, t *job.Task) error { return run(ctx, args, t) }, undo)
 }
 
 // kindWith makes a kind of job of work that takes arguments of one type.
 func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(context.Context, A) error) job.Kind {
-	return job.Kind{
-		Run: func(ctx context.Context, t *job.Task) error {
-			var args A
-			if err := t.Args(&args); err != nil {
-				return fmt.Errorf("read the arguments of job %s: %w", t.ID, err)
-			}
-			return run(ctx, args, t)
-		},
-		Undo: func(ctx context.Context, j job.Job) error {
-			var args A
-			if err := j.Args(&args); err != nil {
-				return fmt.Errorf("read the arguments of job %s: %w", j.ID, err)
+	argsOf := func(j job.Job) (args A, err error) {
+		if err := j.Args(&args); err != nil {
+			return args, fmt.Errorf("read the arguments of job %s: %w", j.ID, err)
+		}
+		return args, nil
+	}
+	k := job.Kind{Run: func(ctx context.Context, t *job.Task) error {
+		args, err := argsOf(t.Job)
+		if err != nil {
+			return err
+		}
+		return run(ctx, args, t)
+	}}
+	if undo != nil {
+		k.Undo = func(ctx context.Context, j job.Job) error {
+			args, err := argsOf(j)
+			if err != nil {
+				return err
 			}
 			return undo(ctx, args)
-		},
+		}
 	}
+	return k
 }
 
 // readCatalog puts the operator's catalogue files before our own: of two entries

@@ -72,7 +72,7 @@ func TestJobs(t *testing.T) {
 			return nil
 		}})
 
-		early := p.mustStart(t, Request{Kind: "waits", Owner: "b"})
+		early := p.mustStart(t, Request{Kind: "flaky", Owner: "b"})
 		if early.State != Queued {
 			t.Errorf("a new job is %s", early.State)
 		}
@@ -173,6 +173,45 @@ func TestStop(t *testing.T) {
 		next.start(t)
 		if got := next.await(t, j.ID, Succeeded); got.Attempt != 1 {
 			t.Errorf("it took %d attempts", got.Attempt)
+		}
+	})
+}
+
+// TestCancelWhatWaits cancels jobs that wait for their first attempt: one that has not
+// begun, and one that was stopped. What there is to undo is undone.
+func TestCancelWhatWaits(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		p := newProcess(t, url)
+		began, undone := make(chan struct{}), make(chan string, 2)
+		work := Kind{Run: func(ctx context.Context, _ *Task) error {
+			close(began)
+			<-ctx.Done()
+			return ctx.Err()
+		}, Undo: func(_ context.Context, j Job) error {
+			undone <- j.ID
+			return nil
+		}}
+		p.Handle("work", work)
+		stop := p.start(t)
+		stopped := p.mustStart(t, Request{Kind: "work"})
+		<-began
+		stop()
+		fresh := p.mustStart(t, Request{Kind: "work"})
+		for _, j := range []Job{stopped, fresh} {
+			if j, err := p.Cancel(t.Context(), j.ID); err != nil || j.State != Cancelling || j.Attempt != 0 {
+				t.Errorf("cancelled while it waits, the job is %+v, %v", j, err)
+			}
+		}
+		next := newProcess(t, url)
+		next.Handle("work", work)
+		next.start(t)
+		next.await(t, stopped.ID, Cancelled)
+		next.await(t, fresh.ID, Cancelled)
+		if n := len(undone); n != 2 {
+			t.Fatalf("Undo was called %d times", n)
+		}
+		if one, two := <-undone, <-undone; one == two {
+			t.Error("one of them was undone twice")
 		}
 	})
 }

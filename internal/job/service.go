@@ -41,8 +41,9 @@ type Kind struct {
 	// It returns soon after ctx ends. An error whose fault.Code is not one of
 	// waiting (host or pool away, source away, internal) ends the job.
 	Run func(ctx context.Context, t *Task) error
-	// Undo removes what Run has made, when the job fails for good or is cancelled;
-	// it is tried again until it returns nil. Nil: there is nothing to undo.
+	// Undo removes what Run has made, or what it was to work on, when the job fails for
+	// good or is cancelled, whether or not Run was called; it is tried again until it
+	// returns nil. Nil: there is nothing to undo.
 	Undo func(ctx context.Context, j Job) error
 	// Attempts bounds how often Run begins; 0 is DefaultAttempts.
 	Attempts int
@@ -162,12 +163,19 @@ func (s *Service) Start(ctx context.Context, r Request) (Job, error) {
 }
 
 // Cancel asks a job to end and to undo what it began, and returns it as it is
-// then: Cancelled when it had not begun. Of one that has ended nothing changes.
-// Errors: fault.JobNotFound.
+// then: Cancelled when it waited and its kind has nothing to undo. Of one that has
+// ended nothing changes. Errors: fault.JobNotFound.
 func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
-	// A job that waits for another attempt may have something to undo.
-	asked := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ? AND attempt = 0", id, Queued).
-		Updates(map[string]any{"state": Cancelled, "finished": now(), "active_key": nil})
+	// What waits for its first attempt may have something to undo, too: a stop of the
+	// service counts no attempt, and what a job is to work on may be there before it.
+	var free []string
+	for kind, k := range s.kinds {
+		if k.Undo == nil {
+			free = append(free, kind)
+		}
+	}
+	asked := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ? AND kind IN ?", id, Queued, free).
+		Updates(map[string]any{"state": Cancelled, "finished": now(), "active_key": nil, "next_attempt": nil})
 	if asked.Error == nil && asked.RowsAffected == 0 {
 		asked = s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state IN ?", id, []State{Queued, Running}).
 			Updates(map[string]any{"state": Cancelling, "next_attempt": nil})

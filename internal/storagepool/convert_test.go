@@ -338,3 +338,19 @@ func TestUndoKeepsWhatIsReady(t *testing.T) {
 		})
 	}
 }
+
+// A pull that is given up leaves an upload that became the image before it.
+func TestUndoPullKeepsWhatIsAnothers(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "x.qcow2", BaseID: "tiny", SizeBytes: 1 << 20}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.UndoPull(t.Context(), storagepool.Pull{ID: "tiny", Host: "local"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Upload(t.Context(), "", in.ID); err != nil {
+		t.Errorf("the upload: %v", err)
+	}
+}

@@ -306,9 +306,13 @@ func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, pro
 	return nil
 }
 
-// UndoPull gives up what a pull has fetched. An image that is ready stays.
+// UndoPull gives up what a pull has fetched. An image that is ready stays, and so does
+// an upload of somebody else's that came before it.
 func (s *Service) UndoPull(ctx context.Context, p Pull) error {
-	err := s.CancelUpload(ctx, p.Host, p.ID)
+	row, err := s.upload(ctx, p.Host, p.ID)
+	if err == nil && row.Pulled {
+		err = s.CancelUpload(ctx, p.Host, p.ID)
+	}
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil
 	}
