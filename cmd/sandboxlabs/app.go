@@ -37,6 +37,7 @@ type app struct {
 	config  config
 	log     *slog.Logger
 	db      *gorm.DB
+	intents *store.Intents
 	release func() error // of the intents
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
@@ -95,6 +96,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	events, intents := &event.Broker{}, store.NewIntents(a.db)
+	a.intents = intents
 	if a.release, err = intents.Hold(ctx); err != nil {
 		return nil, err
 	}
@@ -179,9 +181,11 @@ func (a *app) ping(ctx context.Context) error {
 	return db.PingContext(ctx)
 }
 
-// runBackend connects to the hosts and keeps storage and nodes until ctx ends.
+// runBackend connects to the hosts and keeps storage and nodes until ctx ends. Other
+// processes leave what this one works on alone meanwhile.
 func (a *app) runBackend(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.intents.Run(ctx) })
 	g.Go(func() error { return a.hosts.Run(ctx) })
 	g.Go(func() error { return a.storage.Run(ctx) })
 	g.Go(func() error { return a.nodes.Run(ctx) })

@@ -115,9 +115,6 @@ func (s *Service) look(ctx context.Context) {
 }
 
 func (s *Service) rescue(ctx context.Context) error {
-	if err := s.o.Intents.Keep(ctx); err != nil {
-		return err
-	}
 	found, err := s.queue.JobList(ctx, river.NewJobListParams().States(rivertype.JobStateRunning).First(MaxPage))
 	if err != nil {
 		return err
@@ -135,13 +132,6 @@ func (s *Service) rescue(ctx context.Context) error {
 			return err
 		}
 		if !ended {
-			delete(s.suspects, holder)
-			continue
-		}
-		// A PostgreSQL server that restarts ends everybody's leases: who lives has
-		// taken its own again by the next look.
-		if !s.suspects[holder] && s.o.DB.Name() == "postgres" {
-			s.suspects[holder] = true
 			continue
 		}
 		if err := s.takeUp(ctx, queued, holder); err != nil {

@@ -24,8 +24,8 @@ import (
 type Options struct {
 	// DB was opened with this package's Migrations.
 	DB *gorm.DB
-	// Intents are held (store.Intents.Hold): jobs of a process that ended are
-	// known by its lease.
+	// Intents are held (store.Intents.Hold), and run while the service does: jobs of a
+	// process that ended are known by its lease.
 	Intents *store.Intents
 	Events  *event.Broker
 	// Pause is the one before a second attempt, and doubles for each further one;
@@ -63,9 +63,6 @@ type Service struct {
 	driver riverdriver.Driver[*sql.Tx]
 	queue  *river.Client[*sql.Tx]
 
-	// suspects are processes that seem to have ended; Run alone uses them.
-	suspects map[string]bool
-
 	mu      sync.Mutex
 	running map[string]*Task // by job id
 }
@@ -89,7 +86,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, kinds: map[string]Kind{}, driver: driver(o.DB, conns), running: map[string]*Task{}, suspects: map[string]bool{}}
+	s := &Service{o: o, kinds: map[string]Kind{}, driver: driver(o.DB, conns), running: map[string]*Task{}}
 	if err := migrateQueue(ctx, o.DB, s.driver); err != nil {
 		return nil, fmt.Errorf("bring the tables of the job queue up to date: %w", err)
 	}

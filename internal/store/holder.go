@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,16 +39,36 @@ func (s *Intents) Hold(ctx context.Context) (release func() error, err error) {
 // Holder names this process in what it works on; empty before Hold.
 func (s *Intents) Holder() string { return s.holder }
 
-// Keep makes sure that others see this process alive: a PostgreSQL server that
-// ends a session ends the lease with it. Call it every few seconds.
-func (s *Intents) Keep(ctx context.Context) error {
-	if err := s.held.keep(ctx); err != nil {
-		return fmt.Errorf("hold the intents: %w", err)
+const (
+	// keepInterval is how often a process makes sure that others see it alive.
+	keepInterval = 2 * time.Second
+	// lookAgain is how long after the first look the second one is that tells that a
+	// process has ended.
+	lookAgain = 2 * keepInterval
+)
+
+// Run has others see this process alive until ctx ends: a PostgreSQL server that ends
+// a session ends the lease with it. Call it behind Hold, for as long as there are
+// changes under way.
+func (s *Intents) Run(ctx context.Context) error {
+	tick := time.NewTicker(keepInterval)
+	defer tick.Stop()
+	for well := true; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := s.held.keep(ctx)
+		if err != nil && ctx.Err() == nil && well {
+			s.db.Logger.Warn(ctx, fmt.Sprintf("other processes may take this one for ended; it is tried again until they see it: %v", err))
+		}
+		well = err == nil
 	}
-	return nil
 }
 
-// Ended tells whether another process, by its Holder, works no more.
+// Ended tells whether another process, by its Holder, works no more. On PostgreSQL it
+// is told a few seconds late, by who has looked before: see sessionLeases.
 func (s *Intents) Ended(ctx context.Context, holder string) (bool, error) {
 	id, err := uuid.Parse(holder)
 	if err != nil {
@@ -72,21 +93,25 @@ type leases interface {
 }
 
 func (s *Intents) leases(ctx context.Context) (leases, error) {
-	if s.held != nil {
-		return s.held, nil
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	if s.known != nil {
+		return s.known, nil
 	}
 	conns, err := s.db.DB()
 	if err != nil {
 		return nil, err
 	}
 	if s.db.Name() == "postgres" {
-		return &sessionLeases{db: conns}, nil
+		s.known = &sessionLeases{db: conns, free: map[uuid.UUID]time.Time{}}
+		return s.known, nil
 	}
 	var path string
 	if err := conns.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
 		return nil, err
 	}
-	return &fileLeases{folder: path + ".holders"}, nil
+	s.known = &fileLeases{folder: path + ".holders"}
+	return s.known, nil
 }
 
 // left tells whether nobody works on an intent any more: its holder has ended,
@@ -193,13 +218,20 @@ func (l *fileLeases) release() error {
 }
 
 // sessionLeases are advisory locks of PostgreSQL, which end with the session
-// that took them.
+// that took them. A server that restarts ends everybody's, and who lives takes its own
+// again within keepInterval: a holder has ended whose lock was free at two looks with
+// lookAgain between them, in which the server did not restart.
 type sessionLeases struct {
 	db *sql.DB
 
 	mu      sync.Mutex
 	holder  uuid.UUID
-	session *sql.Conn
+	session *sql.Conn // nil before take
+
+	looks sync.Mutex
+	// free is since when locks were seen free; since the zero time those of holders
+	// that have ended.
+	free map[uuid.UUID]time.Time
 }
 
 // keepPatience bounds how long a server may take to answer.
@@ -234,24 +266,59 @@ func (l *sessionLeases) keep(ctx context.Context) error {
 	defer cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.session.PingContext(ctx) == nil {
+	if l.session == nil || l.session.PingContext(ctx) == nil {
 		return nil
 	}
 	_ = l.session.Close() // it is broken: the error would say so again
+	l.looks.Lock()
+	maps.DeleteFunc(l.free, func(_ uuid.UUID, since time.Time) bool { return !since.IsZero() })
+	l.looks.Unlock()
 	return l.take(ctx, l.holder)
 }
 
 func (l *sessionLeases) expired(ctx context.Context, holder uuid.UUID) (bool, error) {
+	free, err := l.isFree(ctx, holder)
+	if err != nil || !l.note(holder, free) {
+		return false, err
+	}
+	// If the server has restarted since the first look, that was not the first.
+	if err := l.keep(ctx); err != nil || !l.note(holder, true) {
+		return false, err
+	}
+	l.looks.Lock()
+	defer l.looks.Unlock()
+	l.free[holder] = time.Time{}
+	return true, nil
+}
+
+// note keeps since when a lock is seen free, and tells whether that is long enough.
+func (l *sessionLeases) note(holder uuid.UUID, free bool) bool {
+	l.looks.Lock()
+	defer l.looks.Unlock()
+	if !free {
+		delete(l.free, holder)
+		return false
+	}
+	since, before := l.free[holder]
+	if !before {
+		since = time.Now()
+		l.free[holder] = since
+	}
+	return time.Since(since) >= lookAgain
+}
+
+// isFree tells whether nobody has a holder's lock now. Others may look at it at once.
+func (l *sessionLeases) isFree(ctx context.Context, holder uuid.UUID) (bool, error) {
 	session, err := l.db.Conn(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = session.Close() }()
 	var got bool
-	if err := session.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", lockNumber(holder)).Scan(&got); err != nil || !got {
+	if err := session.QueryRowContext(ctx, "SELECT pg_try_advisory_lock_shared($1)", lockNumber(holder)).Scan(&got); err != nil || !got {
 		return false, err
 	}
-	_, err = session.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", lockNumber(holder))
+	_, err = session.ExecContext(ctx, "SELECT pg_advisory_unlock_shared($1)", lockNumber(holder))
 	return true, err
 }
 

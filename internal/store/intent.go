@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
@@ -58,6 +59,9 @@ type Intents struct {
 	holder  string // empty until Hold
 	held    leases // nil until Hold
 	ongoing ongoing
+
+	looking sync.Mutex
+	known   leases // nil until they are needed; held, if that is not nil
 }
 
 // NewIntents returns the intents of a database opened with IntentMigrations.
@@ -101,8 +105,9 @@ func (s *Intents) Done(ctx context.Context, id string) error {
 
 // Pending returns the intents on one host (the empty name is that of intents
 // without a host), oldest first: those of the kinds given, or of every kind.
-// Those that another living process holds (see Hold) are left out; this
-// process's own are among them: see Left.
+// Those that another living process holds (see Hold) are left out, and so are, for
+// some seconds, those of one that has just ended (see Ended); this process's own are
+// among them: see Left.
 func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	query := s.db.WithContext(ctx).Where("host = ?", host)
 	if len(kinds) > 0 {

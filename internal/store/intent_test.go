@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
@@ -149,13 +152,134 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 		if err := release(); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 1 || list[0].ID != intent.ID {
-			t.Errorf("when its holder has ended: %v, %v", list, err)
+		if list := mine.awaitLeft(t); list[0].ID != intent.ID {
+			t.Errorf("when its holder has ended: %v", list)
 		}
 		if err := own(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// awaitLeft polls until one intent on the host "h" is left. PostgreSQL takes a moment
+// to see that a process has gone, and is asked twice.
+func (s *Intents) awaitLeft(t *testing.T) []Intent {
+	t.Helper()
+	for deadline := time.Now().Add(lookAgain + 10*time.Second); ; {
+		list, err := s.Pending(t.Context(), "h")
+		if err != nil || len(list) > 1 || len(list) == 0 && time.Now().After(deadline) {
+			t.Fatalf("pending = %v, %v; want one", list, err)
+		}
+		if len(list) == 1 {
+			return list
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// TestRestartEndsNobody restarts PostgreSQL, which ends the leases of all: who looks
+// before their holders have them again finds nobody ended, however often it restarts.
+func TestRestartEndsNobody(t *testing.T) {
+	url := storetest.Postgres(t)
+	ctx := t.Context()
+	mine, theirs := NewIntents(open(t, url, IntentMigrations()...)), NewIntents(open(t, url, IntentMigrations()...))
+	release, err := theirs.Hold(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := mine.Hold(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Begin(ctx, "test", "h", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Intents{mine, theirs} {
+		conns, err := s.db.DB()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns.SetMaxIdleConns(-1) // statements on what the server has ended fail
+	}
+	noneLeft := func(when string) {
+		t.Helper()
+		if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 0 {
+			t.Errorf("%s: %v, %v", when, list, err)
+		}
+		if ended, err := mine.Ended(ctx, theirs.Holder()); err != nil || ended {
+			t.Errorf("%s, it has ended: %v, %v", when, ended, err)
+		}
+	}
+	session := mine.held.(*sessionLeases)
+	holder := uuid.MustParse(theirs.Holder())
+	longAgo := time.Now().Add(-time.Hour)
+	storetest.Outage(t)()
+	noneLeft("after a restart")
+	if since := session.free[holder]; since.Before(longAgo) {
+		t.Errorf("its lease is free since %v; the test missed its moment", since)
+	}
+	session.free[holder] = longAgo
+	storetest.Outage(t)()
+	noneLeft("after another one, in which the first look was long ago")
+	if err := theirs.held.keep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	noneLeft("when it is held again")
+	if len(session.free) > 0 {
+		t.Errorf("of what lives, these are noted: %v", session.free)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	released := time.Now()
+	mine.awaitLeft(t)
+	if took := time.Since(released); took < lookAgain {
+		t.Errorf("it counted as ended after %v", took)
+	}
+	storetest.Outage(t)()
+	if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 1 {
+		t.Errorf("after a restart, what was left before is %v, %v", list, err)
+	}
+	if err := own(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunKeepsTheLease has the server end the session that a lease is of.
+func TestRunKeepsTheLease(t *testing.T) {
+	url := storetest.Postgres(t)
+	db := open(t, url, IntentMigrations()...)
+	intents := NewIntents(db)
+	release, err := intents.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- intents.Run(ctx) }()
+	lease := func() (session int) {
+		t.Helper()
+		err := db.Raw("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&session).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session // 0 without one
+	}
+	before := lease()
+	if err := db.Exec("SELECT pg_terminate_backend(?)", before).Error; err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * keepInterval)
+	for now := before; now == 0 || now == before; now = lease() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the lease is session %d's, and was %d's", now, before)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	cancel()
+	if err := errors.Join(<-ended, release()); err != nil {
+		t.Error(err)
+	}
 }
 
 // What this process works on is not left; what it gave up is.
