@@ -46,7 +46,7 @@ func Recognise(head []byte) (format string, err error) {
 func RecogniseIncoming(head []byte) (format string, err error) {
 	if packing := PackingOf(head); packing != "" {
 		inner, err := unpackHead(packing, head)
-		if err != nil || len(inner) < HeaderBytes && len(head) == HeaderBytes {
+		if err != nil || inner == nil || len(inner) < HeaderBytes && len(head) == HeaderBytes {
 			return packing, err // too little of it to be judged yet
 		}
 		if nested := PackingOf(inner); nested != "" {

@@ -25,15 +25,20 @@ const (
 var (
 	errXZWindow = errors.New("xz: the dictionary is too large")
 	errXZ       = errors.New("xz: the frame is damaged")
+	errXZHead   = errors.New("xz: the dictionary was made smaller than it should be")
 )
 
 // xzReader unpacks an xz file: one stream or several, of blocks of LZMA2.
 type xzReader struct {
 	r     *bufio.Reader
 	check byte // the kind of check that the stream has
+	// dictBytes is the largest dictionary that is made, for blocks that ask for a
+	// larger one, too: what reaches back further answers errXZHead.
+	dictBytes int64
 
 	began  bool // within a stream
 	data   io.Reader
+	cut    bool // its dictionary is smaller than the block asks for
 	in     *meter
 	header int64     // bytes of the block's header
 	out    int64     // bytes that the block has given
@@ -78,6 +83,8 @@ func (x *xzReader) Read(p []byte) (int, error) {
 		}
 		if errors.Is(err, io.EOF) {
 			err = x.endBlock()
+		} else if err != nil && x.cut && !errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errXZHead
 		}
 		if n > 0 || err != nil {
 			return n, err
@@ -170,7 +177,8 @@ func (x *xzReader) beginBlock(size byte) error {
 		return errXZWindow
 	}
 	x.in = &meter{r: x.r}
-	data, err := lzma.Reader2Config{DictCap: int(max(capacity, lzma.MinDictCap))}.NewReader2(x.in)
+	x.cut = capacity > x.dictBytes
+	data, err := lzma.Reader2Config{DictCap: int(max(min(capacity, x.dictBytes), lzma.MinDictCap))}.NewReader2(x.in)
 	if err != nil {
 		return unexpected(err)
 	}

@@ -2,12 +2,16 @@ package diskimage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 func xzOf(t *testing.T, c xz.WriterConfig, content []byte) []byte {
@@ -66,13 +70,93 @@ func TestXZ(t *testing.T) {
 	}
 
 	// A dictionary of 4 GiB is refused before it is made.
-	file := xzOf(t, xz.WriterConfig{}, content)
-	header := file[xzHeaderBytes:][:(int(file[xzHeaderBytes])+1)*4]
-	at := bytes.IndexByte(header[2:], xzLZMA2) + 2
-	header[at+2] = xzMaxDict
-	sum := crc32.ChecksumIEEE(header[:len(header)-4])
-	header[len(header)-4], header[len(header)-3], header[len(header)-2], header[len(header)-1] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
-	if _, err := read(file); !errors.Is(err, errXZWindow) {
+	if _, err := read(withDict(xzOf(t, xz.WriterConfig{}, content), xzMaxDict)); !errors.Is(err, errXZWindow) {
 		t.Errorf("a dictionary of 4 GiB: %v", err)
 	}
+}
+
+// withDict has the first block of an xz file ask for the dictionary of a code.
+func withDict(file []byte, code byte) []byte {
+	header := file[xzHeaderBytes:][:(int(file[xzHeaderBytes])+1)*4]
+	header[bytes.IndexByte(header[2:], xzLZMA2)+4] = code
+	binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+	return file
+}
+
+// The first bytes of a file get little memory, whatever it asks for.
+func TestHeadTakesLittleMemory(t *testing.T) {
+	const code128MiB = 30
+	var zst bytes.Buffer
+	w, err := zstd.NewWriter(&zst, zstd.WithSingleSegment(false), zstd.WithWindowSize(1<<20))
+	if err == nil {
+		_, err = w.Write(rawDisk())
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	zst.Bytes()[5] = 17 << 3 // a window of 128 MiB
+	for packing, file := range map[string][]byte{xzPacking: withDict(pack(t, xzPacking, rawDisk()), code128MiB), zstdPacking: zst.Bytes()} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		format, err := RecogniseIncoming(file[:HeaderBytes])
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; err != nil || format != packing || took > 32<<20 {
+			t.Errorf("the first bytes of a %s file took %d bytes of memory: %q, %v", packing, took, format, err)
+		}
+		d, err := NewUnpacker(packing, bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(d); err != nil || !bytes.Equal(got, rawDisk()) {
+			t.Errorf("the whole %s file gave %d bytes: %v", packing, len(got), err)
+		}
+		_ = d.Close()
+	}
+}
+
+// What the smaller dictionary cannot give is judged later, and no damage.
+func TestHeadThatReachesFarBack(t *testing.T) {
+	disk := rawDisk()
+	noise := disk[2<<20:][:32<<10]
+	copy(disk[sectorBytes:32<<10], noise)
+	head := disk[:32<<10]
+	var lzma2 bytes.Buffer
+	w, err := lzma.Writer2Config{DictCap: 8 << 20}.NewWriter2(&lzma2)
+	if err == nil {
+		_, err = w.Write(head)
+	}
+	if err == nil {
+		err = w.Flush() // so that its reader begins the next part with nothing left of this one
+	}
+	for _, part := range [][]byte{make([]byte, headDictBytes+8<<10-len(head)), head, disk[2<<20:][:256<<10]} {
+		if err == nil {
+			_, err = w.Write(part)
+		}
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	const code8MiB = 22
+	frame := append([]byte(xzMagic), 0, 1, 0, 0, 0, 0)
+	binary.LittleEndian.PutUint32(frame[8:], crc32.ChecksumIEEE(frame[6:8]))
+	frame = append(frame, 2, 0, xzLZMA2, 1, code8MiB, 0, 0, 0)
+	frame = binary.LittleEndian.AppendUint32(frame, crc32.ChecksumIEEE(frame[xzHeaderBytes:]))
+	frame = append(frame, lzma2.Bytes()...)
+	if _, err := headOfXZ(frame, headDictBytes); !errors.Is(err, errXZHead) {
+		t.Errorf("a file that reaches back further than the smaller dictionary: %v", err)
+	}
+	if _, err := headOfXZ(frame, maxWindowBytes); err != nil {
+		t.Errorf("the same with its own dictionary: %v", err)
+	}
+	if format, err := RecogniseIncoming(frame[:HeaderBytes]); err != nil || format != xzPacking {
+		t.Errorf("its first bytes are %q, %v", format, err)
+	}
+}
+
+func headOfXZ(head []byte, dictBytes int64) ([]byte, error) {
+	d, err := newUnpacker(xzPacking, bytes.NewReader(head), dictBytes, 0)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(d, HeaderBytes))
 }
