@@ -190,6 +190,18 @@ func (w *window) part(offset, length int64) ([]byte, error) {
 	return w.bytes[offset-w.at:][:length], nil
 }
 
+// exactly is part for what nothing else lies near to: it reads no more than that.
+func (w *window) exactly(offset, length int64) ([]byte, error) {
+	if offset < 0 || length < 0 || offset > w.size-length {
+		return nil, io.ErrUnexpectedEOF
+	}
+	part, err := w.read(offset, length)
+	if err == nil && int64(len(part)) < length {
+		err = io.ErrUnexpectedEOF
+	}
+	return part, err
+}
+
 // cutOff is the error of a file that ends before what its tables point to.
 func cutOff(err error, what string, size int64) error {
 	if !errors.Is(err, io.ErrUnexpectedEOF) {

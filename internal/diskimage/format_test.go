@@ -333,6 +333,43 @@ func TestForeignDisks(t *testing.T) {
 	}
 }
 
+// What is read of a VMDK disk's tables is no more than the file has, in whatever order
+// they are named, and no table is named twice.
+func TestVMDKTables(t *testing.T) {
+	const tables = 4096
+	sound := foreign(t, "vmdk")
+	directory := len(sound)
+	disk := append(le(56, 8, uint64(directory/sectorBytes))(slices.Clone(sound)), make([]byte, 4*tables)...) //nolint:gosec // a small file
+	disk = le(12, 8, tables*vmdkTableEntries*128)(disk)
+	first := (len(disk) + sectorBytes - 1) / sectorBytes * sectorBytes
+	disk = append(disk, make([]byte, first-len(disk)+tables*vmdkTableBytes)...)
+	verify := func(place func(i int) int) (read int64, err error) {
+		file := slices.Clone(disk)
+		for i := range tables {
+			le(directory+4*i, 4, uint64((first+place(i)*vmdkTableBytes)/sectorBytes))(file) //nolint:gosec // as above
+		}
+		d, err := ParseDisk(file[:HeaderBytes])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = d.Verify(int64(len(file)), func(offset, length int64) ([]byte, error) {
+			read += length
+			return file[offset:][:length], nil
+		})
+		return read, err
+	}
+	for name, place := range map[string]func(int) int{
+		"in order": func(i int) int { return i }, "backwards": func(i int) int { return tables - 1 - i }, "to and fro": func(i int) int { return i * 1025 % tables },
+	} {
+		if read, err := verify(place); err != nil || read > int64(len(disk)) {
+			t.Errorf("%s: %d bytes were read of a file that has %d: %v", name, read, len(disk), err)
+		}
+	}
+	if _, err := verify(func(int) int { return 0 }); fault.CodeOf(err) != fault.ImageUnsafe {
+		t.Errorf("one table, named again and again: %v", err)
+	}
+}
+
 // setItem changes a number of a VHDX disk's metadata.
 func setItem(metadata int, id [16]byte, offset, bytes int, v uint64) func([]byte) []byte {
 	return func(b []byte) []byte {

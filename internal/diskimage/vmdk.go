@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +17,9 @@ const (
 	vmdkNewlines   = 1 << 0 // the header has a test of line ends
 	vmdkCompressed = 1 << 16
 
-	vmdkTableEntries = 512              // of a grain table
+	vmdkTableEntries = 512 // of a grain table
+	vmdkTableBytes   = 4 * vmdkTableEntries
+	vmdkMaxTables    = 1 << 16          // as many as a disk of MaxVirtualBytes has, with the usual grains
 	vmdkAtEnd        = 1<<64 - 1        // in place of the grain directory's sector: the footer has it
 	vmdkFooterBytes  = 3 * sectorBytes  // a marker, the footer, the end of the stream
 	vmdkMaxDescBytes = 20 * sectorBytes // what QEMU reads of a descriptor
@@ -128,33 +131,72 @@ func (v vmdk) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, e
 	if err != nil {
 		return 0, 0, cutOff(err, "grain directory", size)
 	}
-	directory := bytes.Clone(part)
-	grainBytes := int64(v.grain) * sectorBytes //nolint:gosec // small
-	for ; len(directory) >= 4; directory = directory[4:] {
-		at := int64(binary.LittleEndian.Uint32(directory)) * sectorBytes
-		if at == 0 {
-			continue
+	places, err := vmdkTables(part)
+	if err != nil {
+		return 0, 0, err
+	}
+	for len(places) > 0 {
+		// Those that lie close to each other are read at once.
+		begin, n := places[0], 1
+		for n < len(places) && places[n]+vmdkTableBytes <= begin+windowBytes {
+			n++
 		}
-		table, err := w.part(at, vmdkTableEntries*4)
+		tables, err := w.exactly(begin, places[n-1]+vmdkTableBytes-begin)
 		if err != nil {
 			return 0, 0, cutOff(err, "grain table", size)
 		}
-		for ; len(table) >= 4; table = table[4:] {
-			at := int64(binary.LittleEndian.Uint32(table)) * sectorBytes
-			if at <= sectorBytes {
-				continue // not there, or zeros
+		for _, at := range places[:n] {
+			data, err := v.table(tables[at-begin:][:vmdkTableBytes], size)
+			if err != nil {
+				return 0, 0, err
 			}
-			end := at + grainBytes
-			if v.compressed {
-				end = at + sectorBytes // its marker, at least
-			}
-			if end > size {
-				return 0, 0, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
-			}
-			dataBytes += grainBytes
+			dataBytes += data
 		}
+		places = places[n:]
 	}
 	return int64(v.sectors) * sectorBytes, dataBytes, nil //nolint:gosec // bounded when it was parsed
+}
+
+// vmdkTables are the places of the grain tables that a grain directory names, in the
+// order of the file: what is read is never more than that has.
+func vmdkTables(directory []byte) ([]int64, error) {
+	var places []int64
+	for ; len(directory) >= 4; directory = directory[4:] {
+		if at := int64(binary.LittleEndian.Uint32(directory)) * sectorBytes; at != 0 {
+			places = append(places, at)
+		}
+	}
+	if len(places) > vmdkMaxTables {
+		return nil, Unsafe("it has more than %d grain tables. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", vmdkMaxTables)
+	}
+	slices.Sort(places)
+	for i := 1; i < len(places); i++ {
+		if places[i] < places[i-1]+vmdkTableBytes {
+			return nil, Unsafe("it has a grain table at byte %d, where another one is, too. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", places[i])
+		}
+	}
+	return places, nil
+}
+
+// table looks at a grain table in a file of size bytes, and returns at most how much
+// data it points to.
+func (v vmdk) table(table []byte, size int64) (dataBytes int64, err error) {
+	grainBytes := int64(v.grain) * sectorBytes //nolint:gosec // small
+	for ; len(table) >= 4; table = table[4:] {
+		at := int64(binary.LittleEndian.Uint32(table)) * sectorBytes
+		if at <= sectorBytes {
+			continue // not there, or zeros
+		}
+		end := at + grainBytes
+		if v.compressed {
+			end = at + sectorBytes // its marker, at least
+		}
+		if end > size {
+			return 0, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
+		}
+		dataBytes += grainBytes
+	}
+	return dataBytes, nil
 }
 
 // footer reads the header at the end of a file that was written as a stream, and
