@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -225,6 +226,24 @@ func TestVerifyEndFindsDataThatWasCutOff(t *testing.T) {
 			if err := verify(end); fault.CodeOf(err) != fault.ImageUnsafe {
 				t.Errorf("%s, cut off after %d of %d bytes: %v", options, end, size, err)
 			}
+		}
+	}
+}
+
+// A file of holes takes no more memory to be looked at than others do.
+func TestVerifyTablesOfALongFile(t *testing.T) {
+	read := func(_, length int64) ([]byte, error) { return make([]byte, length), nil }
+	for _, c := range []struct {
+		clusterBytes int64
+		passes       bool
+	}{{512, false}, {4 << 10, false}, {16 << 10, true}, {64 << 10, true}} {
+		q := Qcow2{VirtualBytes: 1 << 20, ClusterBytes: c.clusterBytes, l1Offset: c.clusterBytes, l1Bytes: 8, refcountOffset: 2 * c.clusterBytes, refcountBytes: c.clusterBytes, refcountBits: 16}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := q.VerifyTables(MaxVirtualBytes, read)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 33<<20 || (err == nil) != c.passes {
+			t.Errorf("2 TiB of clusters of %d bytes: %d bytes of memory, %v", c.clusterBytes, took, err)
 		}
 	}
 }

@@ -9,6 +9,11 @@ import (
 // are far too large for their clusters.
 const maxL2Tables = 1 << 15
 
+// maxClusters bounds the map of a file's clusters, to 32 MiB of memory. Clusters of
+// the usual size reach 16 TiB so. With small ones, what is longer than that has many
+// times the length that maxL2Tables can point to.
+const maxClusters = 1 << 28
+
 // Parts of the entries of L1 and L2 tables.
 const (
 	entryOffset     = 0x00fffffffffffe00
@@ -31,6 +36,9 @@ func (q Qcow2) VerifyAll(size int64, read func(offset, length int64) ([]byte, er
 // cluster: what QEMU would write or read there, the header cannot tell. read
 // returns a part of the file.
 func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte, error)) error {
+	if size/q.ClusterBytes >= maxClusters {
+		return Unsafe("its file has more than %d clusters, of %d bytes. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxClusters, q.ClusterBytes)
+	}
 	table, err := read(q.l1Offset, q.l1Bytes)
 	if err != nil {
 		return err
