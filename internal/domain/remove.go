@@ -277,13 +277,13 @@ const (
 // tend completes or undoes what was cut off on a host, again and again until
 // ctx ends: a change can be cut off by a crash, and by a host that goes away.
 func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
-	if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
-		return
-	}
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		if h.Status().State == hypervisor.Connected {
+			if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
+				return
+			}
 			if n%rereadTicks == rereadTicks-1 {
 				s.inv.feeds[h.Name()].note("", nil)
 			}

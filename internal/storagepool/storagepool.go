@@ -124,7 +124,7 @@ func New(o Options) (*Service, error) {
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
 			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), converting: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
-			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet.", h.Name()),
+			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet. Try again when libvirtd there answers (`virsh -c %s version`).", h.Name(), h.Status().URI),
 		}
 	}
 	return s, nil
@@ -175,11 +175,23 @@ func (s *Service) HostDown(*hypervisor.Host) {}
 func (s *Service) DomainChanged(*hypervisor.Host, string) {}
 
 // Prepare waits until the host's pools were first made ready, or tried to be,
-// and returns why they cannot be used, if so.
+// and returns why they cannot be used, if so. It does not wait for a host that is
+// away: that is fault.HostUnreachable.
 func (s *Service) Prepare(ctx context.Context, host string) error {
-	lib, err := s.library(host)
+	h, err := s.o.Hosts.Host(host)
 	if err != nil {
 		return err
+	}
+	if err := h.Settled(ctx); err != nil {
+		return err
+	}
+	lib := s.libraries[h.Name()]
+	if h.Status().State != hypervisor.Connected {
+		select {
+		case <-lib.prepared:
+		default: // nobody makes them ready before it is back
+			return s.Problem(host)
+		}
 	}
 	select {
 	case <-lib.prepared:

@@ -66,12 +66,21 @@ func open(t *testing.T) *pools {
 // start runs a service on the database; the one before must have been stopped.
 func (p *pools) start(database string) {
 	p.t.Helper()
+	p.startOn("qemu:///system", database)
+	if err := p.Prepare(p.t.Context(), "local"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// startOn is start for a host of another address, which may be away.
+func (p *pools) startOn(uri, database string) {
+	p.t.Helper()
 	ctx, cancel := context.WithCancel(p.t.Context())
 	db, err := store.Open(ctx, database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "local", URI: "qemu:///system"}}, Log: slog.New(slog.DiscardHandler)})
+	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "local", URI: uri}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -107,9 +116,6 @@ func (p *pools) start(database string) {
 		}
 	}
 	p.t.Cleanup(p.stop)
-	if err := p.Prepare(ctx, "local"); err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // remove deletes the pools with all that is in them.
@@ -470,5 +476,22 @@ func TestPrepareMakesThePools(t *testing.T) {
 			t.Fatal("the pool was not started again")
 		}
 		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// Who needs the pools of a host that is away is told so, and does not wait for it.
+func TestPrepareOfAHostThatIsAway(t *testing.T) {
+	t.Parallel()
+	p := &pools{t: t, prefix: "sbp-none"}
+	dir := t.TempDir()
+	p.startOn("qemu+unix:///system?socket="+filepath.Join(dir, "nobody"), filepath.Join(dir, "test.db"))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for what, err := range map[string]error{
+		"Prepare": p.Prepare(ctx, "local"), "Convert": p.Convert(ctx, storagepool.Conversion{ID: "x", Host: "local"}, &progress{}),
+	} {
+		if fault.CodeOf(err) != fault.HostUnreachable {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
