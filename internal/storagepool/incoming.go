@@ -188,8 +188,13 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	if once {
 		row.Holder = s.o.Intents.Holder()
 	}
-	s.admitting.Lock()
-	defer s.admitting.Unlock()
+	lib := s.libraries[rec.Host]
+	select {
+	case lib.admitting <- struct{}{}:
+		defer func() { <-lib.admitting }()
+	case <-ctx.Done():
+		return incoming{}, ctx.Err()
+	}
 	if err := s.mustBeFree(ctx, rec); err != nil {
 		return incoming{}, err
 	}

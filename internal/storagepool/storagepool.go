@@ -64,8 +64,6 @@ type Service struct {
 	inFlight  map[string]bool     // keys of the uploads that this process works on
 	images    keyedLocks          // held to lay an overlay (shared) or to delete (exclusive)
 
-	admitting sync.Mutex // held from the look at the room in a pool until an upload is promised some of it
-
 	lastMilli int64 // see uniqueMilli
 
 	unpacking chan struct{} // one slot: who holds it unpacks a file
@@ -89,6 +87,7 @@ type library struct {
 	dirty     chan struct{} // one slot: the pools are to be read now
 	completed chan struct{} // one slot: an upload is to be verified now
 
+	admitting  chan struct{} // one slot: held from the look at the room in a pool until an upload is promised some of it
 	converting chan struct{} // one slot: who holds it has libvirt convert a volume
 
 	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
@@ -123,7 +122,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, unpacking: make(chan struct{}, 1)}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), converting: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet. Try again when libvirtd there answers (`virsh -c %s version`).", h.Name(), h.Status().URI),
 		}
 	}

@@ -495,3 +495,37 @@ func TestPrepareOfAHostThatIsAway(t *testing.T) {
 		}
 	}
 }
+
+// Uploads are admitted one after another; who waits for a host that hangs may give up.
+func TestUploadsWaitForAdmission(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	admitted, hangs, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "a.qcow2", SizeBytes: 1 << 20, Recorded: func() {
+			close(admitted)
+			<-hangs
+		}}, nil)
+		first <- err
+	}()
+	<-admitted
+	ctx, cancel := context.WithCancel(t.Context())
+	second := make(chan error, 1)
+	go func() {
+		_, err := p.BeginUpload(ctx, storagepool.Upload{FileName: "b.qcow2", SizeBytes: 1 << 20}, nil)
+		second <- err
+	}()
+	cancel()
+	select {
+	case err := <-second:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("an upload that was given up: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("an upload that was given up waits on")
+	}
+	close(hangs)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
