@@ -3,6 +3,7 @@ package storagepool
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -103,19 +104,21 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, in := range left {
 		var data markData
-		if err := json.Unmarshal(in.Data, &data); err != nil {
-			return fmt.Errorf("read an intent: %w", err)
+		err := json.Unmarshal(in.Data, &data)
+		if err == nil {
+			err = s.dropMark(ctx, host, data)
 		}
-		if err := s.dropMark(ctx, host, data); err != nil {
-			return err
+		if err == nil {
+			err = s.o.Intents.Done(ctx, in.ID)
 		}
-		if err := s.o.Intents.Done(ctx, in.ID); err != nil {
-			return err
+		if err != nil { // it holds up none of the others
+			failed = append(failed, fmt.Errorf("remove a mark: %w", err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // namesOf lists the first few volumes, those of pools of others by their paths.

@@ -2,6 +2,8 @@ package storagepool_test
 
 import (
 	"bytes"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,5 +62,39 @@ func TestMarkedImagesAreLeftAlone(t *testing.T) {
 	p.start(database)
 	if list := p.volumes("images"); strings.Contains(list, mark) {
 		t.Errorf("the mark of a crash is still there: %s", list)
+	}
+}
+
+// What a crash left and cannot be removed keeps the host's storage from nobody.
+func TestLeftoverThatStays(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	folder, err := p.NodesFolder("local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays, goes := ".held-"+uuid.NewString()+"-stays", ".held-"+uuid.NewString()+"-goes"
+	inside := filepath.Join(strings.TrimSuffix(folder, "nodes")+"images", stays, "x")
+	if err := errors.Join(os.Mkdir(filepath.Dir(inside), 0o700), os.WriteFile(inside, nil, 0o600)); err != nil {
+		t.Skipf("only root can put something into the pool that libvirt does not remove: %v", err)
+	}
+	t.Cleanup(func() { _ = os.Remove(inside) })
+	p.stop()
+	database := filepath.Join(t.TempDir(), "crashed.db")
+	db, err := store.Open(t.Context(), database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	virsh(t, "vol-create-as", p.prefix+"-images", goes, "0", "--format", "raw")
+	for _, mark := range []string{stays, goes} {
+		_, begun := store.NewIntents(db).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark})
+		err = errors.Join(err, begun)
+	}
+	if err := errors.Join(err, store.Close(db)); err != nil {
+		t.Fatal(err)
+	}
+	p.start(database)
+	if list := p.volumes("images"); strings.Contains(list, goes) || !strings.Contains(list, stays) {
+		t.Errorf("the images pool holds %s", list)
 	}
 }

@@ -422,15 +422,16 @@ func (s *Service) recoverUploads(ctx context.Context, host string) error {
 	if err := s.o.DB.WithContext(ctx).Where(over, host, time.Now()).Find(&rows).Error; err != nil {
 		return fmt.Errorf("list the uploads: %w", err)
 	}
+	var failed []error
 	for _, row := range rows {
 		err := s.CancelUpload(ctx, host, row.ID)
 		switch fault.CodeOf(err) {
 		case fault.UploadBusy, fault.NotFound:
 		case "":
 			s.o.Log.Info("gave up an upload that was cut off", "host", host, "image", row.ID)
-		default:
-			return err
+		default: // it holds up none of the others
+			failed = append(failed, err)
 		}
 	}
-	return s.recoverParts(ctx, host)
+	return errors.Join(append(failed, s.recoverParts(ctx, host))...)
 }

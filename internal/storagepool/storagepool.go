@@ -226,12 +226,11 @@ func (s *Service) library(host string) (*library, error) {
 func (s *Service) refreshLogged(ctx context.Context, host string) {
 	err := s.prepare(ctx, host)
 	if err == nil {
-		err = s.recoverUploads(ctx, host)
-	}
-	if err == nil {
-		err = s.recoverMarks(ctx, host)
-	}
-	if err == nil {
+		// What cannot be removed yet keeps nobody from the rest.
+		left := errors.Join(s.recoverUploads(ctx, host), s.recoverMarks(ctx, host))
+		if left != nil && ctx.Err() == nil {
+			s.o.Log.Warn("what was cut off could not be removed yet; it is tried again", "host", host, "error", left)
+		}
 		err = s.refresh(ctx, host, true)
 	}
 	if err == nil {
