@@ -194,7 +194,11 @@ func (w *writing) make(ctx context.Context) error {
 	name := w.row.firstVolume()
 	tried := w.row.Volume != ""
 	if tried {
-		if err := dropVolume(w.pool, w.row.Volume); err != nil {
+		p, err := w.s.pool(w.row.Host, imagesRole)
+		if err != nil {
+			return err
+		}
+		if err := w.s.dropVolume(ctx, w.conn, w.row.Host, w.pool, p, w.row.Volume); err != nil {
 			return err
 		}
 	}

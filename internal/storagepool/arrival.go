@@ -177,7 +177,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 		}
 	}
 	if diskimage.UsedAsIs(format) {
-		return s.finishConversion(ctx, *row, format, packing)
+		return s.finishConversion(ctx, *row, format, packing, progress)
 	}
 	dataBytes, source, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
 	if err != nil {
@@ -201,7 +201,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if err != nil {
 		return err
 	}
-	return s.finishConversion(ctx, *row, source, packing)
+	return s.finishConversion(ctx, *row, source, packing, progress)
 }
 
 // beginResult notes what the volume of the image will be, and removes what an
@@ -229,9 +229,12 @@ func (s *Service) beginResult(ctx context.Context, row *incoming, format string)
 
 // finishConversion verifies the volume that was made, and says that its image is
 // ready.
-func (s *Service) finishConversion(ctx context.Context, row incoming, source, packing string) error {
+func (s *Service) finishConversion(ctx context.Context, row incoming, source, packing string, progress Progress) error {
 	// libvirt made it in another pool: see openWork.
-	if err := s.refresh(ctx, row.Host, true); err != nil {
+	if err := s.rescanWhenIdle(ctx, row.Host, imagesRole, progress); err != nil {
+		return err
+	}
+	if err := s.refresh(ctx, row.Host, false); err != nil {
 		return err
 	}
 	format, err := s.inspect(ctx, row.Host, row.Result)

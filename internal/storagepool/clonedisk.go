@@ -56,7 +56,7 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	if err := s.convert(ctx, c, copying(progress)); err != nil {
 		return "", err
 	}
-	return path.Join(p.path, name), s.rescanRole(ctx, host, nodesRole)
+	return path.Join(p.path, name), s.rescanWhenIdle(ctx, host, nodesRole, copying(progress))
 }
 
 // copying is Progress for a copy, whose step has its name already.
@@ -71,7 +71,7 @@ func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes
 // something, lies on nothing, or cannot be judged. Nothing may have it open.
 func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {
 	// libvirt makes the files that a node goes on in beside the pool.
-	if err := s.rescanRole(ctx, host, nodesRole); err != nil {
+	if err := s.rescanRole(ctx, host, nodesRole); err != nil && !isBusy(err) {
 		return "", err
 	}
 	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {

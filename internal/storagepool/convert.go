@@ -297,13 +297,14 @@ func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) erro
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		if err := dropVolume(lp, name); err != nil {
+		if err := s.dropVolume(ctx, conn, host, lp, p, name); err != nil {
 			return err
 		}
-		if err := rescan(lp); err != nil {
+		var info *libvirt.StoragePoolInfo
+		err = s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) (err error) {
+			info, err = lp.GetInfo()
 			return err
-		}
-		info, err := lp.GetInfo()
+		})
 		if err != nil {
 			return err
 		}

@@ -149,7 +149,7 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 func volumeName(img Image) string { return img.Path[strings.LastIndexByte(img.Path, '/')+1:] }
 
 // refresh reads the host's images pool and replaces what is known of it. With
-// anew, libvirt first looks at the folder again.
+// anew, libvirt first looks at the folder again, unless it is busy there.
 func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 	lib := s.libraries[host]
 	select {
@@ -167,7 +167,10 @@ func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 	var vols []libvirtxml.StorageVolume
 	err := s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) (err error) {
 		if anew {
-			if err := rescan(lp); err != nil {
+			switch err := rescan(lp); {
+			case isBusy(err): // what libvirt knows counts until the next time
+				s.o.Log.Info("the images pool is not read anew, for a volume is being made in it", "host", host)
+			case err != nil:
 				return err
 			}
 		}

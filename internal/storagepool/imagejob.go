@@ -153,7 +153,7 @@ func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress 
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.rescanRole(ctx, w.Host, imagesRole); err != nil {
+	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
 		return err
 	}
 	if _, err := s.inspect(ctx, w.Host, w.Volume); err != nil {
@@ -277,7 +277,7 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.rescanRole(ctx, w.Host, imagesRole); err != nil {
+	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
 		return err
 	}
 	if r.Format, err = s.inspect(ctx, w.Host, w.Volume); err != nil {

@@ -125,20 +125,24 @@ func (s *Service) createDisk(ctx context.Context, host, name string, capacityByt
 
 // HasNodeVolume tells whether the nodes pool has a volume.
 func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has bool, err error) {
-	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-		if err := rescan(lp); err != nil { // others may have made it
+	err = s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) (err error) { // others may have made it
+			has, err = hasVolume(lp, name)
 			return err
-		}
-		vol, err := lp.LookupStorageVolByName(name)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return nil
-		}
-		if err == nil {
-			has, err = true, vol.Free()
-		}
-		return err
+		})
 	})
 	return has, err
+}
+
+func hasVolume(lp *libvirt.StoragePool, name string) (bool, error) {
+	vol, err := lp.LookupStorageVolByName(name)
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, vol.Free()
 }
 
 // DeleteNodeVolume removes a volume of the nodes pool; one that is not there is
@@ -234,23 +238,22 @@ func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
 
 // DeleteConsoleLog removes a node's console log and what virtlogd rotated away.
 func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
-	return s.withPool(ctx, host, logsRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+	return s.withPool(ctx, host, logsRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
 		// virtlogd made these files: libvirt sees them after a refresh alone.
-		if err := rescan(lp); err != nil {
-			return err
-		}
-		for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
-			vol, err := lp.LookupStorageVolByName(nodeID + suffix)
-			if err != nil {
-				continue
+		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error {
+			for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
+				vol, err := lp.LookupStorageVolByName(nodeID + suffix)
+				if err != nil {
+					continue
+				}
+				err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+				_ = vol.Free()
+				if err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+					return err
+				}
 			}
-			err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
-			_ = vol.Free()
-			if err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-				return err
-			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -187,30 +186,9 @@ func poolFault(err error, name string) error {
 
 // deleteVolume removes a volume; one that is not there is no error.
 func (s *Service) deleteVolume(ctx context.Context, host, role, name string) error {
-	return s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return dropVolume(lp, name)
+	return s.withPool(ctx, host, role, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.dropVolume(ctx, conn, host, lp, p, name)
 	})
-}
-
-// rescan has libvirt look at the pool's folder again. libvirt refuses while a
-// volume is being made, which takes moments and has no event.
-func rescan(lp *libvirt.StoragePool) error {
-	for end := time.Now().Add(rescanPatience); ; time.Sleep(rescanPause) {
-		err := lp.Refresh(0)
-		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) || time.Now().After(end) {
-			return err
-		}
-	}
-}
-
-// rescanPoolOf is rescan for the pool that a volume is in.
-func rescanPoolOf(vol *libvirt.StorageVol) error {
-	lp, err := vol.LookupPoolByVolume()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lp.Free() }()
-	return rescan(lp)
 }
 
 // formatOf is what libvirt takes a volume for; empty where it does not say.
@@ -221,31 +199,27 @@ func formatOf(def libvirtxml.StorageVolume) string {
 	return def.Target.Format.Type
 }
 
-const (
-	rescanPatience = 5 * time.Second
-	rescanPause    = 20 * time.Millisecond
-)
-
-func dropVolume(lp *libvirt.StoragePool, name string) error {
-	vol, err := lp.LookupStorageVolByName(name)
+// dropVolume removes a volume of one of our pools; one that is not there is no error.
+func (s *Service) dropVolume(ctx context.Context, conn *libvirt.Connect, host string, lp *libvirt.StoragePool, p pool, name string) error {
+	err := dropKnown(lp, name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		// libvirt may not have seen it yet: it was made by another program, or
 		// just before libvirtd was killed.
-		if err := rescan(lp); err != nil {
-			return err
-		}
-		vol, err = lp.LookupStorageVolByName(name)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+		err = s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error { return dropKnown(lp, name) })
+	}
+	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return nil
+	}
+	return err
+}
+
+func dropKnown(lp *libvirt.StoragePool, name string) error {
+	vol, err := lp.LookupStorageVolByName(name)
+	if err != nil {
 		return err
 	}
 	defer func() { _ = vol.Free() }()
-	if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+	if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil {
 		return fmt.Errorf("delete volume %s: %w", name, err)
 	}
 	return nil

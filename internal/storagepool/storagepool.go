@@ -89,6 +89,7 @@ type library struct {
 
 	admitting  chan struct{} // one slot: held from the look at the room in a pool until an upload is promised some of it
 	converting chan struct{} // one slot: who holds it has libvirt convert a volume
+	looking    chan struct{} // one slot: who holds it has a pool beside one of ours; see anew
 
 	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
 	logsLooked time.Time     // when the last such reading began
@@ -122,7 +123,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, unpacking: make(chan struct{}, 1)}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet. Try again when libvirtd there answers (`virsh -c %s version`).", h.Name(), h.Status().URI),
 		}
 	}

@@ -35,21 +35,45 @@ const filePools = libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE | libvirt.CONNECT_LI
 
 // Survey reads all files of the host's pools. libvirt looks at the folders of our
 // own pools anew; of pools of others it tells what it knows: a look at their
-// folders could stop them.
+// folders could stop them. What libvirt does in a pool holds nothing up.
 func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 	begun := time.Now()
+	looks := map[string][]libvirtxml.StorageVolume{} // by pool, of those that libvirt does not read anew
 	for _, role := range []string{imagesRole, nodesRole} {
-		if err := s.rescanRole(ctx, host, role); err != nil {
+		err := s.withPool(ctx, host, role, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+			return s.anew(ctx, conn, host, lp, p, func(look *libvirt.StoragePool) (err error) {
+				if look != lp {
+					looks[p.name], err = volumes(look)
+				}
+				return err
+			})
+		})
+		if err != nil {
 			return Survey{}, err
 		}
 	}
 	all, err := s.known(ctx, host, Survey{})
-	if lib, libErr := s.library(host); err == nil && libErr == nil {
-		s.mu.Lock()
-		lib.looked, lib.lookedAt = all, begun
-		s.mu.Unlock()
+	if err != nil {
+		return Survey{}, err
 	}
-	return all, err
+	for name, list := range looks {
+		seen := Survey{files: map[string]Volume{}}
+		seen.add(name, list)
+		for file, v := range seen.files {
+			// An overlay that is being made may have no header yet.
+			if v.Backing != "" || all.files[file].Backing == "" {
+				all.files[file] = v
+			}
+		}
+	}
+	lib, err := s.library(host)
+	if err != nil {
+		return Survey{}, err
+	}
+	s.mu.Lock()
+	lib.looked, lib.lookedAt = all, begun
+	s.mu.Unlock()
+	return all, nil
 }
 
 // knownSince is known, but reads no volume again that a Survey saw which was begun
@@ -68,10 +92,6 @@ func (s *Service) knownSince(ctx context.Context, host string, since time.Time) 
 	return s.known(ctx, host, before)
 }
 
-func (s *Service) rescanRole(ctx context.Context, host, role string) error {
-	return s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error { return rescan(lp) })
-}
-
 // known is Survey without a new look at any folder: what was made by libvirt's own
 // calls is in it. Of volumes that were there before, that is taken to be true still.
 func (s *Service) known(ctx context.Context, host string, before Survey) (Survey, error) {
@@ -85,8 +105,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 			}
 			for i := range pools {
 				name, nameErr := pools[i].GetName()
-				// What is in the pools for conversions is in ours.
-				if err == nil && nameErr == nil && name != s.workName(imagesRole) && name != s.workName(nodesRole) {
+				if err == nil && nameErr == nil && !s.onOurs(name) {
 					known := before.in(name)
 					list, listErr := volumesBut(&pools[i], func(volume string) bool {
 						old, is := known[volume]
@@ -112,6 +131,17 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 			return Survey{}, err
 		}
 	}
+}
+
+// onOurs tells whether a pool is one that we have made on the folder of another of
+// ours, so that its volumes are that one's.
+func (s *Service) onOurs(name string) bool {
+	for role, pool := range s.poolNames() {
+		if name == s.workName(role) || name == lookName(pool) {
+			return true
+		}
+	}
+	return false
 }
 
 func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {

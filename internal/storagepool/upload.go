@@ -84,7 +84,14 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 	if !diskimage.UsedAsIs(row.Format) {
 		return nil
 	}
-	if err := s.inspectUpload(ctx, *row); err != nil {
+	err := s.inspectUpload(ctx, *row)
+	for isBusy(err) { // what has come is not thrown away for that
+		if err := pause(ctx, workPause); err != nil {
+			return err
+		}
+		err = s.inspectUpload(ctx, *row)
+	}
+	if err != nil {
 		return err
 	}
 	return s.accept(ctx, *row)
@@ -104,19 +111,14 @@ func (s *Service) mustBeFree(ctx context.Context, rec record) error {
 	if rec.Type != Base {
 		return nil
 	}
-	return s.withPool(ctx, rec.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-		if err := rescan(lp); err != nil {
+	return s.withPool(ctx, rec.Host, imagesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return s.anew(ctx, conn, rec.Host, lp, p, func(lp *libvirt.StoragePool) error {
+			is, err := hasVolume(lp, rec.Volume)
+			if err == nil && is {
+				err = volumeExists(rec.Host, rec.Volume)
+			}
 			return err
-		}
-		vol, err := lp.LookupStorageVolByName(rec.Volume)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_ = vol.Free()
-		return volumeExists(rec.Host, rec.Volume)
+		})
 	})
 }
 
