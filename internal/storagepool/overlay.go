@@ -263,7 +263,7 @@ func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
 		return err
 	}
-	if full := isFull(lp, name); full != nil {
+	if full := isFull(lp, name); fault.CodeOf(full) == fault.StorageFull {
 		return full
 	}
 	return err
