@@ -90,7 +90,7 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		w := &writing{s: s, conn: conn, pool: lp, poolName: p.name, row: row, check: check, limit: row.Size}
+		w := &writing{s: s, host: row.Host, conn: conn, pool: lp, poolName: p.name, row: row, check: check, limit: row.Size}
 		if row.Once {
 			w.limit = s.o.MaxImageBytes
 		}
@@ -174,6 +174,7 @@ func (s *Service) saveUpload(ctx context.Context, row incoming) error {
 // writing is the way of an upload's bytes into its volume.
 type writing struct {
 	s        *Service
+	host     string
 	conn     *libvirt.Connect
 	pool     *libvirt.StoragePool
 	poolName string
@@ -373,8 +374,14 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 			_ = stream.Free()
 		}
 	}()
-	offset := w.start
+	offset, looked := w.start, w.start
 	for p := range received {
+		if offset-looked >= stepBytes {
+			looked = offset
+			if err := w.mayGoOn(ctx, min(stepBytes, w.limit-offset)); err != nil {
+				return err
+			}
+		}
 		if stream == nil {
 			var err error
 			if stream, err = w.open(offset); err != nil {
@@ -400,6 +407,24 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 		}
 	}
 	return nil
+}
+
+// mayGoOn answers fault.StorageFull when the pool has no room for so many more bytes
+// beside what is kept free. Others fill it, too, and of what comes in one request
+// nobody knows the end.
+func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
+	return w.s.withPool(ctx, w.host, imagesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		return w.s.anew(ctx, conn, w.host, lp, p, func(lp *libvirt.StoragePool) error {
+			info, err := lp.GetInfo()
+			if err != nil {
+				return err
+			}
+			if available, kept := int64(info.Available), w.s.kept(int64(info.Capacity)); available < kept+bytes { //nolint:gosec // bytes of a real disk
+				return fault.New(fault.StorageFull, "Storage pool %q has become full: of the %d MiB that are left, %d MiB are kept free for disks that grow. Delete nodes or images that are not needed, or enlarge the pool.", p.name, available>>20, kept>>20)
+			}
+			return nil
+		})
+	})
 }
 
 // open opens a stream into the volume.

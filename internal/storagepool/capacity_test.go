@@ -1,12 +1,19 @@
 package storagepool_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
@@ -85,4 +92,132 @@ func TestPoolsFillUp(t *testing.T) {
 	if _, err := p.CreateDisk(t.Context(), "local", "d.qcow2", 1<<20); fault.CodeOf(err) != fault.StorageFull {
 		t.Errorf("a disk in a pool that is full: %v", err)
 	}
+}
+
+// least is the least that was left in a folder's file system.
+type least struct {
+	t      *testing.T
+	folder string
+	bytes  int64
+}
+
+func (l *least) look() {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(l.folder, &fs); err != nil {
+		l.t.Error(err)
+	}
+	if left := int64(fs.Bavail) * fs.Bsize; l.bytes == 0 || left < l.bytes { //nolint:gosec // bytes of a real file system
+		l.bytes = left
+	}
+}
+
+// watched calls before each reading with how much was read.
+type watched struct {
+	r    io.Reader
+	n    int64
+	call func(n int64)
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	w.call(w.n)
+	n, err := w.r.Read(b)
+	w.n += int64(n)
+	return n, err
+}
+
+// What comes leaves free what is kept for disks that grow, although nobody knows how
+// much it will be, or others write meanwhile.
+func TestUploadLeavesWhatIsKept(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	folder := p.small("images", "500")
+	const keeps = 50 << 20 // 64 MiB, but for what is on its way
+	noise := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	image := qcow2(t)
+	endless := func() io.Reader { return io.MultiReader(bytes.NewReader(image), &ring{noise, 0}) }
+
+	left := &least{t: t, folder: folder}
+	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "a.qcow2"}, &watched{r: endless(), call: func(int64) { left.look() }})
+	if fault.CodeOf(err) != fault.StorageFull || left.bytes < keeps {
+		t.Errorf("an upload without end: %v; %d MiB were left", err, left.bytes>>20)
+	}
+
+	// Others fill the pool: what has come stays, and the rest follows when there is room.
+	const size = 240 << 20
+	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "b.qcow2", SizeBytes: size}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := &ring{noise, 0}
+	others := sync.OnceFunc(func() { occupy(t, folder, 270) })
+	left = &least{t: t, folder: folder}
+	came, err := p.Append(t.Context(), "local", in.ID, 0, io.LimitReader(&watched{r: io.MultiReader(bytes.NewReader(image), content), call: func(n int64) {
+		if n > 100<<20 {
+			others()
+		}
+		left.look()
+	}}, size), nil)
+	if fault.CodeOf(err) != fault.StorageFull || left.bytes < keeps || came < 100<<20 {
+		t.Errorf("an upload into a pool that others fill: %v; %d bytes of it came, %d MiB were left", err, came, left.bytes>>20)
+	}
+	if err := os.Remove(filepath.Join(folder, ".occupied")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.Append(t.Context(), "local", in.ID, came, io.LimitReader(content, size-came), nil); err != nil || came+n != size {
+		t.Errorf("the rest of it: %d bytes, %v", n, err)
+	}
+	if err := p.CancelUpload(t.Context(), "local", in.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is packed in a file does so, too.
+func TestUnpackingLeavesWhatIsKept(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	folder := p.small("images", "600")
+	noise := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	copy(noise, make([]byte, 512))
+	noise[510], noise[511] = 0x55, 0xaa
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.NoCompression)
+	if err == nil {
+		_, err = io.CopyN(w, &ring{noise, 0}, 200<<20)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "a.raw.gz"}, &packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := &least{t: t, folder: folder}
+	others := sync.OnceFunc(func() { occupy(t, folder, 190) })
+	c := storagepool.Conversion{ID: img.ID, Host: "local"}
+	err = p.Convert(t.Context(), c, &progress{hook: func(step string, done int64) {
+		if step == "unpacking" && done > 70<<20 {
+			others()
+		}
+		left.look()
+	}})
+	if fault.CodeOf(err) != fault.StorageFull || left.bytes < 50<<20 {
+		t.Errorf("unpacking into a pool that others fill: %v; %d MiB were left", err, left.bytes>>20)
+	}
+	if err := p.UndoConversion(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+}
+
+// ring gives out the same again and again.
+type ring struct {
+	block []byte
+	at    int
+}
+
+func (r *ring) Read(b []byte) (int, error) {
+	n := copy(b, r.block[r.at:])
+	r.at = (r.at + n) % len(r.block)
+	return n, nil
 }

@@ -308,7 +308,7 @@ func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) erro
 		if err != nil {
 			return err
 		}
-		w := &writing{conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
+		w := &writing{s: s, host: host, conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
 		if w.vol, err = makeEmpty(lp, name, imageMode); err != nil {
 			return volumeFault(lp, p.name, err)
 		}
@@ -329,7 +329,7 @@ func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) erro
 // pour moves r into a stream, a block at a time, until that has taken limit bytes.
 func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader) error {
 	block := make([]byte, blockBytes)
-	for taken := int64(0); ; {
+	for taken, looked := int64(0), int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -341,6 +341,12 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 		if !bytes.Equal(block[:n], zeros[:n]) {
 			if taken += int64(n); taken > w.limit {
 				return fault.New(fault.StorageFull, "What is packed in the file does not fit into storage pool %q. Delete nodes or images that are not needed, or enlarge the pool.", w.poolName)
+			}
+			if taken-looked >= stepBytes {
+				looked = taken
+				if err := w.mayGoOn(ctx, min(stepBytes, w.limit-taken)); err != nil {
+					return err
+				}
 			}
 		}
 		if sent := w.put(stream, w.fresh, block[:n]); sent != nil {
