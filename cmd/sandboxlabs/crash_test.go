@@ -229,6 +229,35 @@ func TestCrashBeforeADiskThatWasKept(t *testing.T) {
 	l.stop()
 }
 
+// TestKeyOfANodeThatIsNotWhollyGone repeats the request for a node whose deletion
+// stopped short of its end: what completes it must not take a new node away.
+func TestKeyOfANodeThatIsNotWhollyGone(t *testing.T) {
+	t.Parallel()
+	l := newLabApart(t)
+	l.addMicro()
+	l.start()
+	body := request{"name": l.name("again"), "baseImage": "micro", "resources": request{"ram": 64}}
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &n, "Idempotency-Key", l.prefix)
+	logs := filepath.Join(poolsFolder, l.logsPool())
+	l.own.in("touch " + logs + "/" + n.ID + ".log && mount --bind " + logs + " " + logs + " && mount -o remount,bind,ro " + logs)
+	if a := l.send(http.MethodDelete, "/api/nodes/"+n.ID, nil); a.status < 500 {
+		t.Fatalf("the console log cannot be removed, and the deletion was answered with %d %s", a.status, a.body)
+	}
+	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", n.ID})
+	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusConflict, "node_busy", "not wholly gone yet (node.delete"}, "Idempotency-Key", l.prefix)
+	l.wantVolumes(l.nodesPool())
+
+	l.own.in("mount -o remount,bind,rw " + logs)
+	var again api.Node
+	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &again, "Idempotency-Key", l.prefix)
+	if again.ID != n.ID || l.rows("intents") != 0 {
+		t.Errorf("node %s was made anew as %s, with %d intents open", n.ID, again.ID, l.rows("intents"))
+	}
+	l.wantWhole()
+	l.stop()
+}
+
 // TestCrashInAWipe dies before and after the disk is swapped: the node has one
 // of the two, whole, and the other is gone.
 func TestCrashInAWipe(t *testing.T) {

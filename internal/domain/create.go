@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,8 +33,9 @@ var keyspace = uuid.MustParse("0f0d7c1e-6f1d-5b5e-9f0a-6d1f6f6e6f64")
 // at the next start. existed is true when IdempotencyKey found the node of an
 // earlier request.
 //
-// Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, those of
-// Storage.Usable and Storage.CreateOverlay, HostUnreachable, Hypervisor.
+// Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, NodeBusy while an earlier
+// node of the key is not wholly gone, those of Storage.Usable and
+// Storage.CreateOverlay, HostUnreachable, Hypervisor.
 func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, err error) {
 	host, err := s.reach(ctx, &spec)
 	if err != nil {
@@ -41,17 +44,30 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
 		id = KeyedID(spec.Owner, spec.IdempotencyKey)
+		// What was cut off of an earlier node of this id would be completed or undone on
+		// the new one. What fails may be another node's; see below.
+		_ = s.recover(ctx, spec.Host)
 	}
 	release, err := s.claim(ctx, id)
 	if err != nil {
 		return Node{}, false, err
 	}
 	defer release()
+	var unsettled []string
 	if spec.IdempotencyKey != "" {
 		// The node may be there, and not be read yet: after a start of the service.
 		s.inv.sync(ctx, spec.Host, id)
+		if unsettled, err = s.unsettled(ctx, spec.Host, id); err != nil {
+			return Node{}, false, err
+		}
 	}
-	if n, err := s.inv.get(id); err == nil {
+	n, err = s.inv.get(id)
+	if slices.Contains(unsettled, deleteIntent) || (err != nil && len(unsettled) > 0) {
+		busy := fault.New(fault.NodeBusy, "The node that this Idempotency-Key was used for before is not wholly gone yet (%s is not over); something may be amiss on host %q. Try again in some seconds.", strings.Join(unsettled, ", "), spec.Host)
+		busy.RetryAfter = tendInterval
+		return Node{}, false, busy
+	}
+	if err == nil {
 		if !spec.asksFor(n) {
 			return Node{}, false, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for node %q. Use a new key for a new request.", n.Name)
 		}

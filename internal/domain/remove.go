@@ -18,6 +18,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const (
@@ -324,7 +325,7 @@ func (s *Service) Settle(ctx context.Context, host string, nodes []string) error
 }
 
 // recover completes or undoes what a crash cut off on a host, by the intents
-// that were recorded.
+// that were recorded. Those of a node that is being changed wait for the next time.
 func (s *Service) recover(ctx context.Context, host string) error {
 	// One at a time: what is undone here may be made anew as soon as it is.
 	select {
@@ -352,16 +353,48 @@ func (s *Service) recover(ctx context.Context, host string) error {
 	}
 	var failed []error
 	for _, in := range pending {
+		release, ok := s.claimNow(nodesOf(in)...)
+		if !ok {
+			continue
+		}
 		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
 		err := settle[in.Kind](ctx, host, in.Data)
 		if err == nil {
 			err = s.o.Intents.Done(ctx, in.ID)
 		}
+		release()
 		if err != nil { // it holds up none of the others
 			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// nodesOf are the ids of the nodes that an intent is about.
+func nodesOf(in store.Intent) (ids []string) {
+	var of struct {
+		ID     string `json:"id"`
+		Source string `json:"source"`
+	}
+	_ = json.Unmarshal(in.Data, &of) // who settles it says what is wrong with it
+	for _, id := range []string{of.ID, of.Source} {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// unsettled are the kinds of the changes of a node that were begun, by whatever
+// process, and are neither completed nor undone.
+func (s *Service) unsettled(ctx context.Context, host, id string) (kinds []string, err error) {
+	all, err := s.o.Intents.All(ctx, host)
+	for _, in := range all {
+		if slices.Contains(nodesOf(in), id) {
+			kinds = append(kinds, in.Kind)
+		}
+	}
+	return kinds, err
 }
 
 // settler has f settle an intent whose data is a T.

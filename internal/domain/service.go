@@ -266,20 +266,10 @@ type turn struct {
 // claimFor is claim for a change that others are not to wait for.
 func (s *Service) claimFor(ctx context.Context, id, reason string) (release func(), err error) {
 	for {
-		s.mu.Lock()
-		other, taken := s.busy[id]
-		if !taken {
-			mine := turn{make(chan struct{}), reason}
-			s.busy[id] = mine
-			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				delete(s.busy, id)
-				s.mu.Unlock()
-				close(mine.over)
-			}, nil
+		release, other := s.take(id, reason)
+		if release != nil {
+			return release, nil
 		}
-		s.mu.Unlock()
 		if other.reason != "" {
 			return nil, fault.New(fault.NodeBusy, "%s", other.reason)
 		}
@@ -289,6 +279,43 @@ func (s *Service) claimFor(ctx context.Context, id, reason string) (release func
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// claimNow is claim for several nodes at once that does not wait: ok is false while
+// another change of one of them is under way.
+func (s *Service) claimNow(ids ...string) (release func(), ok bool) {
+	var taken []func()
+	release = func() {
+		for _, give := range taken {
+			give()
+		}
+	}
+	for _, id := range ids {
+		give, _ := s.take(id, "")
+		if give == nil {
+			release()
+			return nil, false
+		}
+		taken = append(taken, give)
+	}
+	return release, true
+}
+
+// take begins a change of a node; release is nil while another one is under way.
+func (s *Service) take(id, reason string) (release func(), other turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, taken := s.busy[id]; taken {
+		return nil, other
+	}
+	mine := turn{make(chan struct{}), reason}
+	s.busy[id] = mine
+	return func() {
+		s.mu.Lock()
+		delete(s.busy, id)
+		s.mu.Unlock()
+		close(mine.over)
+	}, turn{}
 }
 
 // cleanup returns a context for undoing, which outlives the request.

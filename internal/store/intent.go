@@ -109,13 +109,9 @@ func (s *Intents) Done(ctx context.Context, id string) error {
 // some seconds, those of one that has just ended (see Ended); this process's own are
 // among them: see Left.
 func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
-	query := s.db.WithContext(ctx).Where("host = ?", host)
-	if len(kinds) > 0 {
-		query = query.Where("kind IN ?", kinds)
-	}
-	var rows []intentRow
-	if err := query.Order("created, id").Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("list the intents on host %q: %w", host, err)
+	rows, err := s.rows(ctx, host, kinds)
+	if err != nil {
+		return nil, err
 	}
 	var intents []Intent
 	holders := map[string]bool{}
@@ -129,6 +125,28 @@ func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]
 		}
 	}
 	return intents, nil
+}
+
+// All is Pending with those that other living processes hold.
+func (s *Intents) All(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
+	rows, err := s.rows(ctx, host, kinds)
+	var intents []Intent
+	for _, row := range rows {
+		intents = append(intents, row.intent())
+	}
+	return intents, err
+}
+
+func (s *Intents) rows(ctx context.Context, host string, kinds []string) ([]intentRow, error) {
+	query := s.db.WithContext(ctx).Where("host = ?", host)
+	if len(kinds) > 0 {
+		query = query.Where("kind IN ?", kinds)
+	}
+	var rows []intentRow
+	if err := query.Order("created, id").Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list the intents on host %q: %w", host, err)
+	}
+	return rows, nil
 }
 
 func (r intentRow) intent() Intent {

@@ -145,6 +145,9 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 			if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 0 {
 				t.Errorf("while its holder lives: %v, %v", list, err)
 			}
+			if list, err := mine.All(ctx, "h", "test"); err != nil || len(list) != 1 || list[0].ID != intent.ID {
+				t.Errorf("while its holder lives, all are %v, %v", list, err)
+			}
 		}
 		if list, err := theirs.Pending(ctx, "h"); err != nil || len(list) != 1 {
 			t.Errorf("its holder sees %v, %v", list, err)
