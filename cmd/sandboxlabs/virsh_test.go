@@ -416,6 +416,22 @@ func TestEditsSurvive(t *testing.T) {
 	l.stop()
 }
 
+// TestUndefinedWhileItRuns takes a node's definition away under its guest: what would
+// be gone when it stops is not stopped to be made afresh.
+func TestUndefinedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	n := l.create("undefined")
+	l.act(n.ID, "run", nil)
+	l.virsh("undefine", n.ID)
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", forced, refusal{http.StatusConflict, "unsupported", "transient"})
+	if state := l.virsh("domstate", n.ID); state != "running" {
+		t.Errorf("the domain is %s", state)
+	}
+	l.stop()
+}
+
 // cutElement takes our metadata out of a domain's XML.
 func cutElement(t *testing.T, text string) (rest, ours string) {
 	t.Helper()

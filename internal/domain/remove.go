@@ -169,12 +169,18 @@ func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 }
 
 // Wipe replaces a node's overlay by a fresh one: the disk is as the image is. A
-// running node is refused, or with force cut off first. The old overlay goes
-// only when the domain has the new one, so no crash loses both.
+// running node is refused, or with force cut off first; one that would be gone then
+// is refused in any case. The old overlay goes only when the domain has the new one,
+// so no crash loses both.
 func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error) {
 	return s.change(ctx, id, "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "wiped"); err != nil {
 			return err
+		}
+		if persistent, err := d.IsPersistent(); err != nil {
+			return err
+		} else if !persistent {
+			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
 		}
 		if !force {
 			if err := mustBeOff(d, n, "wiped"); err != nil {
