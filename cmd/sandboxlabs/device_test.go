@@ -182,6 +182,35 @@ func (l *lab) drive(id string) api.Disk {
 	return list[i]
 }
 
+// TestDiskThatTheGuestKeeps detaches a disk from a guest that does not let go of it:
+// the disk goes when the guest does.
+func TestDiskThatTheGuestKeeps(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	n := l.create("keeps")
+	l.act(n.ID, "run", nil)
+	l.act(n.ID, "pause", nil) // so that it answers nothing
+	var disk api.Disk
+	path := "/api/nodes/" + n.ID + "/disks"
+	l.call(http.MethodPost, path, request{"size": 1 << 20}, http.StatusCreated, &disk)
+	l.refused(http.MethodDelete, path+"/"+disk.Target, nil, refusal{http.StatusConflict, "node_busy", "has not let go"})
+	if a := l.send(http.MethodDelete, path+"/"+disk.Target, nil); a.status < 400 { // once more
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2", filepath.Base(disk.File))
+	if open := l.rows("intents"); open != 1 {
+		t.Errorf("%d intents are open while the guest keeps the disk, want 1", open)
+	}
+	l.act(n.ID, "stop", forced)
+	until(t, promptly, said("the disk is settled"), func() bool { return l.rows("intents") == 0 })
+	l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
+	if log := l.service.log.String(); strings.Contains(log, "could not be completed") {
+		t.Errorf("the guest's disk was told of as an error:\n%s", log)
+	}
+	l.delete(n.ID)
+	l.stop()
+}
+
 // TestCrashWithAnExtraDisk dies between the disk and its node, on the way in and
 // on the way out: what no node has is deleted.
 func TestCrashWithAnExtraDisk(t *testing.T) {

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -164,7 +165,8 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 }
 
 // RemoveDisk detaches an extra disk and deletes it with what is on it. While a
-// guest does not let go of it that is fault.NodeBusy, and the disk stays.
+// guest does not let go of it that is fault.NodeBusy, and the disk is deleted when it
+// does, or is off.
 func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 	_, err := s.change(ctx, id, "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -188,7 +190,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		if err := s.mustBearNothing(ctx, n, []string{data.Volume}); err != nil {
 			return err
 		}
-		done, err := s.o.Intents.Start(ctx, detachIntent, n.Host, data)
+		done, err := s.startDetach(ctx, n, data)
 		if err != nil {
 			return err
 		}
@@ -198,30 +200,75 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 			})
 		work, cancel := cleanup(ctx)
 		defer cancel()
-		settled := s.settleDisk(work, n.Host, data)
+		settled := s.settleDetach(work, n.Host, data)
 		done(settled == nil)
 		return err
 	})
 	return err
 }
 
-// settleDisk deletes an extra disk that its node does not have. It may be repeated.
-func (s *Service) settleDisk(ctx context.Context, host string, data diskData) error {
-	used := false
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
-		for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
-			def, err := definitionOf(d, flags)
-			if err != nil {
-				return err
-			}
-			used = used || def.Devices != nil && slices.ContainsFunc(diskFiles(def.Devices.Disks), func(f string) bool { return path.Base(f) == data.Volume })
+// startDetach records that a disk is to go, unless that is on record: a guest that
+// does not let go of it is asked again and again.
+func (s *Service) startDetach(ctx context.Context, n Node, data diskData) (done func(complete bool), err error) {
+	left, err := s.o.Intents.Left(ctx, n.Host, detachIntent)
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range left {
+		var other diskData
+		if json.Unmarshal(in.Data, &other) == nil && other == data {
+			return func(bool) {}, nil // recovery closes it
 		}
-		return nil
-	})
-	if used || (err != nil && !isGone(err)) {
+	}
+	return s.o.Intents.Start(ctx, detachIntent, n.Host, data)
+}
+
+// errStillUsed tells that the running guest has a disk that its node is to be
+// without.
+var errStillUsed = errors.New("the guest has not let go of the disk yet")
+
+// settleDetach deletes an extra disk that its node does not have, or answers
+// errStillUsed. It may be repeated.
+func (s *Service) settleDetach(ctx context.Context, host string, data diskData) error {
+	running, defined := false, false
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
+		if running, err = hasDisk(d, 0, data.Volume); err != nil {
+			return err
+		}
+		persistent, err := d.IsPersistent()
+		if err == nil && persistent {
+			defined, err = hasDisk(d, libvirt.DOMAIN_XML_INACTIVE, data.Volume)
+		}
 		return err
+	})
+	switch {
+	case err != nil && !isGone(err):
+		return err
+	case err == nil && defined: // it was not taken away
+		return nil
+	case err == nil && running:
+		return errStillUsed
 	}
 	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume, time.Time{})
+}
+
+// settleDisk deletes an extra disk that its node does not have, running or defined.
+// It may be repeated.
+func (s *Service) settleDisk(ctx context.Context, host string, data diskData) error {
+	if err := s.settleDetach(ctx, host, data); !errors.Is(err, errStillUsed) {
+		return err
+	}
+	return nil
+}
+
+// hasDisk tells whether a copy of a domain's definition has a disk of that name, or
+// one that lies on it.
+func hasDisk(d *libvirt.Domain, flags libvirt.DomainXMLFlags, volume string) (bool, error) {
+	def, err := definitionOf(d, flags)
+	if err != nil || def.Devices == nil {
+		return false, err
+	}
+	return slices.ContainsFunc(diskFiles(def.Devices.Disks), func(f string) bool { return path.Base(f) == volume }), nil
 }
 
 // Interfaces returns a node's network cards, as libvirt has them now.

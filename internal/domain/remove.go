@@ -348,7 +348,7 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		revertIntent: settler(s.settleRevert),
 		cloneIntent:  settler(s.settleClone),
 		attachIntent: settler(s.settleDisk),
-		detachIntent: settler(s.settleDisk),
+		detachIntent: settler(s.settleDetach),
 
 		networkCreateIntent: settler(s.removeNetwork),
 		networkDeleteIntent: settler(s.removeNetwork),
@@ -363,14 +363,16 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		if !ok {
 			continue
 		}
-		s.o.Log.Info("completing or undoing a change that was cut off", "host", host, "change", in.Kind)
 		err := settle[in.Kind](ctx, host, in.Data)
 		if err == nil {
 			err = s.o.Intents.Done(ctx, in.ID)
 		}
 		release()
-		if err != nil { // it holds up none of the others
-			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err))
+		switch {
+		case err == nil:
+			s.o.Log.Info("a change that was cut off was completed or undone", "host", host, "change", in.Kind)
+		case !errors.Is(err, errStillUsed): // which is tried again in silence
+			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err)) // it holds up none of the others
 		}
 	}
 	return errors.Join(failed...)
