@@ -432,6 +432,33 @@ func TestUndefinedWhileItRuns(t *testing.T) {
 	l.stop()
 }
 
+// TestCrashThatIsKept has a guest crash whose domain is to keep it as it was then: it
+// has its QEMU, and its memory, until the plug is pulled.
+func TestCrashThatIsKept(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	takeGuest(t)
+	n := l.create("crashed")
+	l.virshEdit(n.ID, "s|<on_crash>destroy|<on_crash>preserve|; s|</devices>|<panic model='isa'/>&|")
+	l.act(n.ID, "run", nil)
+	l.virsh("qemu-monitor-command", n.ID, "--hmp", "o /b 0x505 1") // as a guest's kernel does when it panics
+	until(t, promptly, said("the node is shown as crashed"), func() bool { return l.node(n.ID).State == "crashed" })
+	if l.node(n.ID).VNC == nil {
+		t.Error("the node's screen cannot be looked at")
+	}
+	path := "/api/nodes/" + n.ID
+	l.refused(http.MethodPost, path+"/run", nil, refusal{http.StatusConflict, "node_running", "has crashed"})
+	l.refused(http.MethodPost, path+"/stop", nil, refusal{http.StatusConflict, "node_not_running", "has crashed"})
+	l.act(n.ID, "stop", forced)
+	if state := l.virsh("domstate", n.ID); state != "shut off" {
+		t.Errorf("when its plug was pulled the domain is %s", state)
+	}
+	if v := l.node(n.ID); v.State != "stopped" || v.VNC != nil {
+		t.Errorf("when its plug was pulled the node is %+v", v)
+	}
+	l.stop()
+}
+
 // cutElement takes our metadata out of a domain's XML.
 func cutElement(t *testing.T, text string) (rest, ours string) {
 	t.Helper()

@@ -28,6 +28,12 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 			return fault.New(fault.NodeRunning, "Node %q is paused. Resume it.", n.Name)
 		case Stopping:
 			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it is off.", n.Name)
+		case Crashed:
+			if active, err := d.IsActive(); err != nil {
+				return err
+			} else if active {
+				return fault.New(fault.NodeRunning, "Node %q has crashed, and libvirt keeps it as it was then. Stop it with {\"force\":true} first.", n.Name)
+			}
 		}
 		if s.audience == nil || s.audience.Viewers(id) == 0 {
 			return create(d, libvirt.DOMAIN_NONE)
@@ -76,14 +82,19 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 // with force it pulls the plug. A node that is off is left as it is.
 func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
 	return s.change(ctx, id, "stop", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		active, err := d.IsActive() // a crashed one may be
+		if err != nil || !active {
+			return err
+		}
+		if force {
+			return d.Destroy()
+		}
 		state, err := stateOf(d)
 		switch {
 		case err != nil:
 			return err
-		case state == Stopped || state == Crashed:
-			return nil
-		case force:
-			return d.Destroy()
+		case state == Crashed:
+			return fault.New(fault.NodeNotRunning, "Node %q has crashed and cannot hear the power button. Stop it with {\"force\":true}.", n.Name)
 		case state == Paused:
 			return fault.New(fault.NodeNotRunning, "Node %q is paused and cannot hear the power button. Resume it, or stop it with {\"force\":true}.", n.Name)
 		}

@@ -75,6 +75,7 @@ type Node struct {
 
 	disk  string // target of the first disk ("vda")
 	agent bool   // the guest's agent is there
+	kept  bool   // it has crashed, and its QEMU is there still (on_crash preserve)
 }
 
 // Size is what a node has of its host. RAM is in MiB.
@@ -95,6 +96,8 @@ func (n Node) Active() bool {
 	switch n.State {
 	case Running, Paused, Starting, Stopping:
 		return true
+	case Crashed:
+		return n.kept
 	default:
 		return false
 	}

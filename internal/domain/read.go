@@ -26,6 +26,11 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	if n.State == Paused && inv.isStarting(id) {
 		n.State = Starting
 	}
+	if n.State == Crashed {
+		if n.kept, err = d.IsActive(); err != nil {
+			return Node{ID: id}, err
+		}
+	}
 	if n.Persistent, err = d.IsPersistent(); err != nil {
 		return Node{ID: id}, err
 	}

@@ -29,6 +29,11 @@ describe("isOffered", () => {
   test("a node that hangs while stopping can be forced off", () => {
     expect(offered("stopping", true)).toContain("forceOff");
   });
+  test("a node that libvirt keeps as it was when it crashed can be forced off", () => {
+    const node = { id: "1", name: "n", state: "crashed", managed: true, access: "use", persistent: true } as Node;
+    expect(isOffered("forceOff", node)).toBe(false);
+    expect(isOffered("forceOff", { ...node, vnc: { port: 5900 } })).toBe(true);
+  });
   test("somebody with whom it is shared does what the share allows", () => {
     expect(offered("stopped", true, "use")).toEqual(["run", "wipe"]);
     expect(offered("running", true, "view")).toEqual([]);

@@ -33,8 +33,10 @@ export function isOffered(action: NodeAction, node: Node): boolean {
   if (action === "adopt" && !node.persistent) {
     return false; // a transient domain is gone when it stops
   }
+  // One that has crashed may be kept as it was then; its screen is there still.
+  const isKept = action === "forceOff" && node.state === "crashed" && node.vnc !== undefined;
   return (
-    states[action].includes(node.state) &&
+    (states[action].includes(node.state) || isKept) &&
     (managed[action] ?? node.managed) === node.managed &&
     (node.access === "manage" || (node.access === "use" && !manages.includes(action)))
   );
