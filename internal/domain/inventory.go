@@ -25,6 +25,7 @@ type inventory struct {
 	events *event.Broker
 	log    *slog.Logger
 	feeds  map[string]*feed // by host name; never changes
+	hosts  []string         // their names, as they are configured; never changes
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
@@ -52,6 +53,7 @@ type feed struct {
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
 	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
+		inv.hosts = append(inv.hosts, h.Name())
 		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}, odd: map[string]bool{}, suspects: map[string]time.Time{}}
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
@@ -354,21 +356,35 @@ func (inv *inventory) anyRuns(host string) bool {
 	return false
 }
 
-// get finds a node. While it migrates two hosts have it: the one where it runs
-// is meant.
+// get finds a node. Two hosts may have it, while it migrates or from then on: the one
+// where it runs is meant, else one where it may run, else the first that is configured.
 func (inv *inventory) get(id string) (Node, error) {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
 	var found Node
-	for _, nodes := range inv.nodes {
-		if n, ok := nodes[id]; ok && (found.ID == "" || n.Active()) {
-			found = n
+	best := 0
+	for _, host := range inv.hosts {
+		n, ok := inv.nodes[host][id]
+		if rank := rankOf(n); ok && rank > best {
+			found, best = n, rank
 		}
 	}
-	if found.ID == "" {
+	if best == 0 {
 		return Node{}, NotFound(id)
 	}
 	return found, nil
+}
+
+// rankOf is higher the more likely it is that a host's copy of a node is the one in use.
+func rankOf(n Node) int {
+	switch {
+	case n.Active():
+		return 3
+	case n.State == Unreachable:
+		return 2
+	default:
+		return 1
+	}
 }
 
 // NotFound tells that there is no such node, for all that is to be known.
