@@ -94,11 +94,12 @@ func TestEdit(t *testing.T) {
 func TestRedefine(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
+	takeGuest(t)
 	n := l.create("redefined")
 	path := "/api/nodes/" + n.ID + "/xml"
-	put := func(text string) answer {
+	put := func(text string, header ...string) answer {
 		t.Helper()
-		return l.send(http.MethodPut, path, strings.NewReader(text), "Content-Type", "application/xml")
+		return l.send(http.MethodPut, path, strings.NewReader(text), append(header, "Content-Type", "application/xml")...)
 	}
 	text := string(l.call(http.MethodGet, path, nil, http.StatusOK, nil).body)
 	secret := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC.Passwd
@@ -125,6 +126,34 @@ func TestRedefine(t *testing.T) {
 		"not valid":    {strings.Replace(text, "<devices>", "<devices><nonsense/>", 1), refusal{http.StatusBadGateway, "hypervisor_error", "could not redefine"}},
 	} {
 		c.want.check(t, name, put(c.text))
+	}
+
+	// While it runs, what it has from its next start only is not lost, nor what others
+	// change meanwhile.
+	l.act(n.ID, "run", nil)
+	live := l.call(http.MethodGet, path, nil, http.StatusOK, nil)
+	l.virsh("setmem", n.ID, "128M", "--config")
+	next := l.call(http.MethodGet, path+"?inactive=true", nil, http.StatusOK, nil)
+	const less = "<currentMemory unit='KiB'>131072<"
+	if strings.Contains(string(live.body), less) || !strings.Contains(string(next.body), less) {
+		t.Errorf("with less memory from its next start the node is\n%s\nand will be\n%s", live.body, next.body)
+	}
+	edited = strings.Replace(string(next.body), "<title>edited</title>", "<title>again</title>", 1)
+	changed := refusal{http.StatusConflict, "node_busy", "is not what it was when it was read"}
+	changed.check(t, "begun with the running guest's", put(edited, "If-Match", live.header.Get("ETag")))
+	changed.check(t, "of no version", put(edited, "If-Match", `""`))
+	if a := put(edited, "If-Match", next.header.Get("ETag")); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if now := l.definition(n.ID, "--inactive"); now.Title != "again" || now.CurrentMemory.Value != 131072 {
+		t.Errorf("from its next start the domain has the title %q and %d KiB", now.Title, now.CurrentMemory.Value)
+	}
+	changed.check(t, "changed meanwhile", put(edited, "If-Match", next.header.Get("ETag")))
+	next = l.call(http.MethodGet, path+"?inactive=true", nil, http.StatusOK, nil)
+	for _, header := range []string{"*", `"x", W/` + next.header.Get("ETag")} {
+		if a := put(string(next.body), "If-Match", header); a.status != http.StatusOK {
+			t.Errorf("If-Match %s: %d %s", header, a.status, a.body)
+		}
 	}
 	l.delete(n.ID)
 	l.stop()

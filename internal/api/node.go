@@ -277,22 +277,27 @@ func (s *Server) registerNodes() {
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},
-		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/xml": {Schema: &huma.Schema{Type: "string"}}}}},
-	}, func(ctx context.Context, in *NodeID) (*struct {
-		ContentType string `header:"Content-Type"`
-		Body        []byte
-	}, error) {
-		text, err := s.o.Nodes.XML(ctx, in.ID)
+		Description: "As it is now. What a running node has from its next start only (`virsh … --config`) is in the one of the next start alone: begin with that to replace it.",
+		Responses:   map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/xml": {Schema: &huma.Schema{Type: "string"}}}}},
+	}, func(ctx context.Context, in *struct {
+		NodeID
+		Inactive bool `query:"inactive" doc:"As it will be at the next start."`
+	}) (*nodeXML, error) {
+		text, err := s.o.Nodes.XML(ctx, in.ID, in.Inactive)
 		if err != nil {
 			return nil, err
 		}
-		return &struct {
-			ContentType string `header:"Content-Type"`
-			Body        []byte
-		}{"application/xml", []byte(text)}, nil
+		return &nodeXML{ContentType: "application/xml", ETag: `"` + domain.VersionOf(text) + `"`, Body: []byte(text)}, nil
 	})
 	s.registerLifecycle()
 	s.registerTickets()
+}
+
+// nodeXML is a domain's XML.
+type nodeXML struct {
+	ContentType string `header:"Content-Type"`
+	ETag        string `header:"ETag"`
+	Body        []byte
 }
 
 // mayMakeOf refuses an image that somebody may not use. Of one that is not there,

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -69,11 +70,24 @@ func (s *Server) registerEdit() {
 	})
 	register(s, huma.Operation{
 		OperationID: "redefine-node", Method: http.MethodPut, Path: "/api/nodes/{id}/xml", Summary: "Replace the domain's XML", Tags: []string{"nodes"},
-		Description: "libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start.",
+		Description: "libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start. Begin with `GET …/xml?inactive=true`, and give its ETag as `If-Match`: then what somebody else changed meanwhile is not lost, but the request refused.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
+		IfMatch string `header:"If-Match" doc:"The ETag of the definition that is replaced, as it was read; without it any is."`
 		RawBody []byte `contentType:"application/xml"`
 	}) (*nodeAnswer, error) {
-		return s.answer(ctx)(s.o.Nodes.Redefine(ctx, in.ID, string(in.RawBody)))
+		return s.answer(ctx)(s.o.Nodes.Redefine(ctx, in.ID, string(in.RawBody), versionsIn(in.IfMatch)...))
 	})
+}
+
+// versionsIn lists the versions that an If-Match names; none where any will do. What
+// compresses answers on their way may have made weak ones of them.
+func versionsIn(ifMatch string) (list []string) {
+	if ifMatch == "" || strings.TrimSpace(ifMatch) == "*" {
+		return nil
+	}
+	for part := range strings.SplitSeq(ifMatch, ",") {
+		list = append(list, strings.Trim(strings.TrimPrefix(strings.TrimSpace(part), "W/"), `"`))
+	}
+	return list
 }

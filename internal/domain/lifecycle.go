@@ -171,15 +171,26 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 	})
 }
 
-// XML returns the domain's XML as libvirt gives it, without its secrets.
-func (s *Service) XML(ctx context.Context, id string) (string, error) {
+// XML returns the domain's XML as libvirt gives it, without its secrets: as it is
+// now, or as it will be at its next start. A transient domain has none, but is.
+func (s *Service) XML(ctx context.Context, id string, next bool) (string, error) {
 	n, err := s.inv.get(id)
 	if err != nil {
 		return "", err
 	}
 	var text string
 	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		text, err = d.GetXMLDesc(0)
+		var which libvirt.DomainXMLFlags
+		if next {
+			persistent, err := d.IsPersistent()
+			if err != nil {
+				return err
+			}
+			if persistent {
+				which = libvirt.DOMAIN_XML_INACTIVE
+			}
+		}
+		text, err = d.GetXMLDesc(which)
 		return err
 	})
 	if err != nil {

@@ -2,6 +2,9 @@ package domain
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -13,10 +16,13 @@ import (
 // validates; a running guest gets it at its next start. The UUID and the name must
 // be those that it has. What GET leaves out is kept: the screen's password; so is
 // our metadata, where the new definition has none.
-func (s *Service) Redefine(ctx context.Context, id, text string) (Node, error) {
+//
+// Where versions are given, the definition that is replaced must be one of them, by
+// VersionOf what XML tells of the next start; otherwise fault.NodeBusy.
+func (s *Service) Redefine(ctx context.Context, id, text string, versions ...string) (Node, error) {
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
-		return Node{}, fault.Wrap(err, fault.Invalid, "This is no domain XML. Begin with what `GET /api/nodes/%s/xml` answers.", id)
+		return Node{}, fault.Wrap(err, fault.Invalid, "This is no domain XML. Begin with what `GET /api/nodes/%s/xml?inactive=true` answers.", id)
 	}
 	return s.change(ctx, id, "redefine", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -29,6 +35,15 @@ func (s *Service) Redefine(ctx context.Context, id, text string) (Node, error) {
 			return fault.New(fault.Invalid, "The XML's uuid must be %s: it is the node's id.", n.ID)
 		case def.Name != n.Name:
 			return fault.New(fault.Invalid, "The XML's name must be %q. Rename the node by PATCH.", n.Name)
+		}
+		if len(versions) > 0 {
+			now, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(versions, VersionOf(now)) {
+				return fault.New(fault.NodeBusy, "The definition of node %q is not what it was when it was read, or what was read is that of the running guest. Begin again with what `GET /api/nodes/%s/xml?inactive=true` answers.", n.Name, n.ID)
+			}
 		}
 		text, err := withPasswords(d, text, &def)
 		if err != nil {
@@ -65,6 +80,12 @@ func (s *Service) Redefine(ctx context.Context, id, text string) (Node, error) {
 		done(err == nil)
 		return err
 	})
+}
+
+// VersionOf tells one XML from another.
+func VersionOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
 }
 
 func define(conn *libvirt.Connect, text string) error {

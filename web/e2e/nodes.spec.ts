@@ -200,13 +200,32 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
     };
     await change("</name>", "</nam>");
     await expect(page.getByText(/^Line \d+: /)).toBeVisible();
-    await expect(page.getByRole("button", { name: "Save" })).toBeDisabled();
+    await expect(page.getByRole("button", { name: "Save", exact: true })).toBeDisabled();
     await page.getByRole("button", { name: "Discard changes" }).click();
     await page.getByRole("button", { name: "Edit", exact: true }).click();
     await change("<acpi/>", "<acpi/><pae/>");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).click();
     await expect(page.getByText("Saved")).toBeVisible();
     expect(await lab.virsh("dumpxml", node.id)).toContain("<pae/>");
+
+    // Of a node that runs, what is started next is edited, and nothing that others change there is lost.
+    await page.request.post(`/api/nodes/${node.id}/run`);
+    await lab.virsh("desc", node.id, "--config", "--title", "for the next start");
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await expect(editor).toContainText("<title>for the next start</title>");
+    await lab.virsh("desc", node.id, "--config", "--title", "by somebody else");
+    await change("<pae/>", "");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await expect(page.getByText("is not what it was when it was read")).toBeVisible();
+    await page.getByRole("button", { name: "Discard changes" }).click();
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await expect(editor).toContainText("<title>by somebody else</title>");
+    await change("<pae/>", "");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await expect(page.getByText("Saved: the node has it from its next start")).toBeVisible();
+    const next = await lab.virsh("dumpxml", "--inactive", node.id);
+    expect(next).toContain("by somebody else");
+    expect(next).not.toContain("<pae/>");
   } finally {
     await deleteNode(page, node);
   }

@@ -1591,11 +1591,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read the domain's XML, without its secrets */
+        /**
+         * Read the domain's XML, without its secrets
+         * @description As it is now. What a running node has from its next start only (`virsh … --config`) is in the one of the next start alone: begin with that to replace it.
+         */
         get: operations["get-node-xml"];
         /**
          * Replace the domain's XML
-         * @description libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start.
+         * @description libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start. Begin with `GET …/xml?inactive=true`, and give its ETag as `If-Match`: then what somebody else changed meanwhile is not lost, but the request refused.
          */
         put: operations["redefine-node"];
         post?: never;
@@ -6826,7 +6829,10 @@ export interface operations {
     };
     "get-node-xml": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As it will be at the next start. */
+                inactive?: boolean;
+            };
             header?: never;
             path: {
                 /** @description The node's id: the domain's UUID. */
@@ -6840,6 +6846,7 @@ export interface operations {
             200: {
                 headers: {
                     "Content-Type"?: string;
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6860,7 +6867,10 @@ export interface operations {
     "redefine-node": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of the definition that is replaced, as it was read; without it any is. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;

@@ -22,14 +22,38 @@ export function useNodeXML(node: Node) {
   });
 }
 
-/** Replaces the XML of a node's domain; libvirt validates it. */
+/** What a node's domain has from its next start, and the version that this is. */
+export interface Definition {
+  text: string;
+  version: string;
+}
+
+async function fetchDefinition(id: string): Promise<Definition> {
+  const { data, response } = await answerOf(
+    api.GET("/api/nodes/{id}/xml", { params: { path: { id }, query: { inactive: true } }, parseAs: "text" }),
+  );
+  return { text: data ?? "", version: response.headers.get("ETag") ?? "" };
+}
+
+/** The definition, kept up to date while somebody edits it; refetch to begin with it. */
+export function useNodeDefinition(node: Node, isEdited: boolean) {
+  return useQuery({
+    queryKey: [...nodePartsKey(node.id), "definition"],
+    queryFn: () => fetchDefinition(node.id),
+    enabled: isEdited,
+    staleTime: 0,
+    gcTime: 0,
+  });
+}
+
+/** Replaces the definition of a node's domain that had this version; libvirt validates it. */
 export function useSaveNodeXML(id: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (xml: string) =>
+    mutationFn: ({ text: xml, version }: Definition) =>
       bodyOf(
         api.PUT("/api/nodes/{id}/xml", {
-          params: { path: { id } },
+          params: { path: { id }, header: { "If-Match": version } },
           body: xml,
           bodySerializer: (text: string) => text,
           headers: { "Content-Type": "application/xml" },

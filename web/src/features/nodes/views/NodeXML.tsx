@@ -6,7 +6,7 @@ import type { Node } from "../../../shared/api/types";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
 import { useToasts } from "../../../shared/ui/toasts";
-import { useNodeXML, useSaveNodeXML } from "../api/nodeXML";
+import { type Definition as Version, useNodeDefinition, useNodeXML, useSaveNodeXML } from "../api/nodeXML";
 import { ViewState } from "../components/ViewState";
 import { isActive } from "../state";
 import { XMLEditor } from "../xml/editor";
@@ -18,7 +18,7 @@ interface NodeXMLProps {
   mayEdit: boolean;
 }
 
-/** The domain's definition as libvirt has it, and for administrators the way to change it. */
+/** The domain as libvirt has it now, and for administrators the way to change what it is started with. */
 export default function NodeXML({ node, mayEdit }: NodeXMLProps) {
   const xml = useNodeXML(node);
   return (
@@ -30,12 +30,13 @@ export default function NodeXML({ node, mayEdit }: NodeXMLProps) {
 }
 
 function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
-  const [edit, setEdit] = useState<{ text: string; before: string } | null>(null);
+  const [edit, setEdit] = useState<{ text: string; before: Version } | null>(null);
   const place = useRef<HTMLDivElement>(null);
   const editor = useRef<XMLEditor>(null);
   const save = useSaveNodeXML(node.id);
   const toasts = useToasts();
   const isEditing = edit !== null;
+  const definition = useNodeDefinition(node, isEditing);
   const problem = edit ? xmlProblem(edit.text) : "";
 
   useEffect(() => {
@@ -61,13 +62,19 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
     editor.current?.setReadOnly(!isEditing);
   }, [xml, isEditing]);
 
-  const begin = () => {
-    setEdit({ text: xml, before: xml });
+  // What runs may be otherwise than what is started next, which is what is replaced.
+  const begin = async () => {
+    const { data: before, isError } = await definition.refetch();
+    if (!before || isError) {
+      return; // shown below the buttons
+    }
+    editor.current?.setText(before.text);
+    setEdit({ text: before.text, before });
     editor.current?.focus();
   };
-  const submit = async (text: string) => {
+  const submit = async (text: string, { version }: Version) => {
     try {
-      await save.mutateAsync(text);
+      await save.mutateAsync({ text, version });
     } catch {
       return; // shown above the buttons
     }
@@ -92,16 +99,16 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
             Download
           </Button>
           {mayEdit && !edit && (
-            <Button variant="secondary" isDisabled={!node.persistent} onClick={begin}>
+            <Button variant="secondary" isDisabled={!node.persistent || definition.isFetching} onClick={() => void begin()}>
               Edit
             </Button>
           )}
           {edit && (
             <>
               <Button
-                isDisabled={problem !== "" || edit.text === edit.before || save.isPending}
+                isDisabled={problem !== "" || edit.text === edit.before.text || save.isPending}
                 isLoading={save.isPending}
-                onClick={() => void submit(edit.text)}
+                onClick={() => void submit(edit.text, edit.before)}
               >
                 Save
               </Button>
@@ -118,11 +125,12 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
           )}
         </div>
       </div>
-      {edit && edit.before !== xml && (
+      {edit && definition.data && edit.before.version !== definition.data.version && (
         <Alert component="h2" isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
-          Saving replaces what somebody else changed meanwhile. Discard your changes to begin with what is there now.
+          It is not saved over what somebody else changed meanwhile. Copy what you need, and discard your changes to begin with what is there now.
         </Alert>
       )}
+      {definition.error && !edit && <ProblemAlert title="The definition cannot be edited" error={definition.error} />}
       {save.error && edit && <ProblemAlert title="The definition stays as it is" error={save.error} />}
       {edit && (
         <HelperText isLiveRegion className="sl-view__note">

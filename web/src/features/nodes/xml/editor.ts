@@ -2,7 +2,7 @@ import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { xml } from "@codemirror/lang-xml";
 import { HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorState } from "@codemirror/state";
+import { Compartment, EditorState, Transaction } from "@codemirror/state";
 import { EditorView, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
@@ -61,11 +61,11 @@ export class XMLEditor {
     });
   }
 
-  /** Puts another text in its place; nothing happens when it is the same. */
+  /** Puts another text in its place, which undoing leaves; nothing happens when it is the same. */
   setText(text: string): void {
     const { doc } = this.view.state;
     if (doc.toString() !== text) {
-      this.view.dispatch({ changes: { from: 0, to: doc.length, insert: text } });
+      this.view.dispatch({ changes: { from: 0, to: doc.length, insert: text }, annotations: Transaction.addToHistory.of(false) });
     }
   }
 
