@@ -136,19 +136,29 @@ func (h *Host) Do(ctx context.Context, f Call) (err error) {
 }
 
 // borrow returns an idle connection or a new one, and the managed connection that
-// it goes with.
+// it goes with. One that broke while nobody used it says nothing of the host.
 func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err error) {
+	for {
+		if conn, managed = h.takeIdle(); conn == nil {
+			conn, err = h.another(ctx)
+			return conn, managed, err
+		}
+		if alive, err := conn.IsAlive(); err == nil && alive {
+			return conn, managed, nil
+		}
+		release(conn)
+	}
+}
+
+// takeIdle returns the connection that was used last; conn is nil where none is idle.
+func (h *Host) takeIdle() (conn, managed *libvirt.Connect) {
 	h.mu.Lock()
-	managed = h.conn
-	if last := len(h.idle) - 1; managed != nil && last >= 0 {
+	defer h.mu.Unlock()
+	if last := len(h.idle) - 1; h.conn != nil && last >= 0 {
 		conn = h.idle[last]
 		h.idle = h.idle[:last]
 	}
-	h.mu.Unlock()
-	if conn == nil {
-		conn, err = h.another(ctx)
-	}
-	return conn, managed, err
+	return conn, h.conn
 }
 
 // giveBack keeps a connection for the next call, as long as the host is connected

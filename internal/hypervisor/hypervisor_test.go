@@ -2,16 +2,19 @@ package hypervisor
 
 import (
 	"context"
-	"io"
 	"net"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor/hypervisortest"
 )
 
 func TestParseAddresses(t *testing.T) {
@@ -188,30 +191,8 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 // A connection that was lost is of no use, and must not stay in memory: libvirtd
 // may be restarted any number of times.
 func TestLostConnectionIsFreed(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "socket")
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wire, cut := context.WithCancel(t.Context())
-	defer cut()
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := (&net.Dialer{}).DialContext(wire, "unix", "/var/run/libvirt/libvirt-sock")
-			if err != nil {
-				t.Errorf("these tests need libvirt: %v", err)
-				return
-			}
-			context.AfterFunc(wire, func() { _, _ = near.Close(), far.Close() })
-			go func() { _, _ = io.Copy(near, far) }()
-			go func() { _, _ = io.Copy(far, near) }()
-		}
-	}()
-	set, err := New(Options{Addresses: []Address{{"cut", "qemu+unix:///system?socket=" + socket}}})
+	relay := hypervisortest.Start(t)
+	set, err := New(Options{Addresses: []Address{{"cut", relay.URI()}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,8 +209,8 @@ func TestLostConnectionIsFreed(t *testing.T) {
 	if err := conn.Ref(); err != nil {
 		t.Fatal(err)
 	}
-	_ = l.Close()
-	cut()
+	relay.Refuse(true)
+	relay.Cut(0)
 	await(t, r.down, "HostDown")
 	if left, err := conn.Close(); err != nil || left != 0 {
 		t.Errorf("%d references are left to the lost connection (%v)", left, err)
@@ -238,6 +219,76 @@ func TestLostConnectionIsFreed(t *testing.T) {
 	if err := await(t, ended, "Run to end"); err != nil {
 		t.Error(err)
 	}
+}
+
+// A connection that breaks while nobody uses it is of no use, and no sign that the
+// host is away.
+func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
+	relay := hypervisortest.Start(t)
+	set, err := New(Options{Addresses: []Address{{"cut", relay.URI()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 2), make(chan string, 16)}
+	set.Listen(r)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	await(t, r.up, "HostUp")
+	h := set.Hosts()[0]
+	var both sync.WaitGroup // until both calls have a connection of their own
+	both.Add(2)
+	var calls sync.WaitGroup
+	for range 2 {
+		calls.Go(func() {
+			err := h.Do(ctx, func(*libvirt.Connect) error {
+				both.Done()
+				both.Wait()
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	h.mu.Lock()
+	idle := slices.Clone(h.idle)
+	h.mu.Unlock()
+	if len(idle) != 2 {
+		t.Fatalf("%d connections are idle, want 2", len(idle))
+	}
+	for _, c := range idle {
+		if err := c.Ref(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relay.Cut(1) // all but the managed one
+	begun := time.Now()
+	for _, c := range idle {
+		for alive := true; alive; runtime.Gosched() {
+			if alive, err = c.IsAlive(); err != nil || time.Since(begun) > 30*time.Second {
+				t.Fatalf("a connection that was cut is alive: %v (%v)", alive, err)
+			}
+		}
+	}
+	err = h.Do(ctx, func(c *libvirt.Connect) error {
+		_, err := c.GetLibVersion()
+		return err
+	})
+	if err != nil {
+		t.Errorf("a call after idle connections broke: %v", err)
+	}
+	for _, c := range idle {
+		if left, err := c.Close(); err != nil || left != 0 {
+			t.Errorf("%d references are left to the lost connection (%v)", left, err)
+		}
+	}
+	stop()
+	if err := await(t, ended, "Run to end"); err != nil {
+		t.Error(err)
+	}
+	await(t, r.down, "HostDown")
 }
 
 func await[T any](t *testing.T, c <-chan T, what string) T {
