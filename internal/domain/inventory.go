@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -39,22 +40,29 @@ type feed struct {
 	host *hypervisor.Host
 	wake chan struct{} // one slot
 
-	mu      sync.Mutex
-	known   bool // all domains were read since the host was connected last
-	all     bool
-	dirty   map[string]bool
-	odd     map[string]bool // those that look otherwise, though no event may have told
-	waiting []chan struct{} // closed when all of the above was read
+	mu    sync.Mutex
+	known bool // all domains were read since the host was connected last
+	batch      // what is to be read next
 
 	suspects    map[string]time.Time // see suspect
 	differences uint64
 }
 
+// batch is what is read at a time.
+type batch struct {
+	all     bool
+	dirty   map[string]bool
+	odd     map[string]bool // those that look otherwise, though no event may have told
+	waiting []chan struct{} // closed when all of the above was read
+}
+
+func newBatch() batch { return batch{dirty: map[string]bool{}, odd: map[string]bool{}} }
+
 func newInventory(hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *inventory {
 	inv := &inventory{events: events, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
 		inv.hosts = append(inv.hosts, h.Name())
-		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), dirty: map[string]bool{}, odd: map[string]bool{}, suspects: map[string]time.Time{}}
+		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), suspects: map[string]time.Time{}}
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
 	return inv
@@ -93,6 +101,37 @@ func (f *feed) note(id string, done chan struct{}) {
 	f.wakeUp()
 }
 
+// take returns what is to be read.
+func (f *feed) take() batch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := f.batch
+	f.batch = newBatch()
+	return b
+}
+
+// readPause is how long a reading that failed waits for the next one.
+const readPause = 500 * time.Millisecond
+
+// tryAgain puts back what could not be read. On a host that is connected, as when one
+// connection broke, it is read again soon; else it returns false, and all is read
+// when the host is back.
+func (f *feed) tryAgain(b batch) bool {
+	again := f.host.Status().State == hypervisor.Connected
+	f.mu.Lock()
+	f.all = f.all || b.all
+	maps.Copy(f.dirty, b.dirty)
+	maps.Copy(f.odd, b.odd)
+	if again {
+		f.waiting = append(f.waiting, b.waiting...)
+	}
+	f.mu.Unlock()
+	if again {
+		time.AfterFunc(readPause, f.wakeUp)
+	}
+	return again
+}
+
 func (f *feed) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
@@ -112,13 +151,19 @@ func (f *feed) isKnown() bool {
 	return f.known
 }
 
+// syncPatience bounds how long a change waits to be shown: libvirtd may hang.
+const syncPatience = 5 * time.Second
+
 // sync reads a domain anew and returns when the inventory shows it; so a user
 // sees what they changed.
 func (inv *inventory) sync(ctx context.Context, host, id string) {
 	done := make(chan struct{})
 	inv.feeds[host].note(id, done)
+	patience := time.NewTimer(syncPatience)
+	defer patience.Stop()
 	select {
 	case <-done:
+	case <-patience.C:
 	case <-ctx.Done():
 	}
 }
@@ -131,37 +176,46 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 			return
 		case <-f.wake:
 		}
-		f.mu.Lock()
-		all, dirty, odd, waiting := f.all, f.dirty, f.odd, f.waiting
-		f.all, f.dirty, f.odd, f.waiting = false, map[string]bool{}, map[string]bool{}, nil
-		f.mu.Unlock()
-
-		err := f.host.Do(ctx, func(conn *libvirt.Connect) error {
-			if all {
-				if err := inv.readAll(conn, f); err != nil {
-					return err
-				}
-				f.setKnown(f.host.Status().State == hypervisor.Connected)
-				return nil
-			}
-			for id := range dirty {
-				inv.readOne(conn, f.host.Name(), id)
-			}
-			for id := range odd {
-				if !dirty[id] && inv.readOne(conn, f.host.Name(), id) {
-					f.suspect(id)
-				}
-			}
-			return nil
-		})
+		b := f.take()
+		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(conn, f, b) })
 		if err != nil && ctx.Err() == nil {
-			// The host went away: everything is read again when it is back.
 			inv.log.Warn("the inventory could not be read", "host", f.host.Name(), "error", err)
+			if f.tryAgain(b) {
+				continue
+			}
 		}
-		for _, w := range waiting {
+		for _, w := range b.waiting {
 			close(w)
 		}
 	}
+}
+
+func (inv *inventory) readBatch(conn *libvirt.Connect, f *feed, b batch) error {
+	if b.all {
+		if err := inv.readAll(conn, f); err != nil {
+			return err
+		}
+		f.setKnown(f.host.Status().State == hypervisor.Connected)
+		return nil
+	}
+	for id := range b.dirty {
+		if _, err := inv.readOne(conn, f.host.Name(), id); err != nil {
+			return err
+		}
+	}
+	for id := range b.odd {
+		if b.dirty[id] {
+			continue
+		}
+		changed, err := inv.readOne(conn, f.host.Name(), id)
+		if err != nil {
+			return err
+		}
+		if changed {
+			f.suspect(id)
+		}
+	}
+	return nil
 }
 
 // readAll reads all domains. What it finds changed since the first reading is
@@ -211,8 +265,9 @@ func (inv *inventory) readAll(conn *libvirt.Connect, f *feed) error {
 	return nil
 }
 
-// readOne reads one domain, and tells whether the inventory changed.
-func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) bool {
+// readOne reads one domain, and tells whether the inventory changed. It fails when the
+// connection is gone.
+func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) (changed bool, err error) {
 	d, err := conn.LookupDomainByUUIDString(id)
 	var n Node
 	if err == nil {
@@ -221,13 +276,15 @@ func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) bool {
 	}
 	switch {
 	case err == nil:
-		return inv.put(n)
+		return inv.put(n), nil
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		return inv.remove(host, id)
-	default:
-		inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
-		return false
+		return inv.remove(host, id), nil
 	}
+	if alive, dead := conn.IsAlive(); dead != nil || !alive {
+		return false, err
+	}
+	inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
+	return false, nil
 }
 
 // put stores a node, and tells of it when anything changed, which it returns.

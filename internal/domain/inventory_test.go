@@ -1,0 +1,105 @@
+package domain
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"testing"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor/hypervisortest"
+)
+
+// listener has an inventory told of its host, and of no domain.
+type listener struct{ inv *inventory }
+
+func (l listener) HostUp(_ context.Context, h *hypervisor.Host) { l.inv.hostUp(h.Name()) }
+func (l listener) HostDown(h *hypervisor.Host)                  { l.inv.hostDown(h.Name()) }
+func (l listener) DomainChanged(*hypervisor.Host, string)       {}
+
+// warnings are what is logged at that level.
+type warnings chan string
+
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level == slog.LevelWarn }
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler               { return w }
+func (w warnings) WithGroup(string) slog.Handler                    { return w }
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case w <- r.Message:
+	default:
+	}
+	return nil
+}
+
+// awaited polls what an inventory shows.
+func awaited(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for begun := time.Now(); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > time.Minute {
+			t.Fatal("not shown: " + what)
+		}
+	}
+}
+
+// What an event told of is read, also where the connection broke that was to read it.
+func TestFailedReadingIsRepeated(t *testing.T) {
+	conn, err := libvirt.NewConnect("qemu:///system")
+	if err != nil {
+		t.Skip("libvirtd does not answer; run `make setup`")
+	}
+	defer func() { _, _ = conn.Close() }()
+	d, err := conn.DomainDefineXML("<domain type='qemu'><name>domain-test-" + rand.Text()[:8] + "</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = d.Undefine(), d.Free() }()
+	id, err := d.GetUUIDString()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	relay, warned := hypervisortest.Start(t), make(warnings, 1)
+	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: relay.URI()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := newInventory(hosts, &event.Broker{}, slog.New(warned))
+	f := inv.feeds["h"]
+	hosts.Listen(listener{inv})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{}, 2)
+	go func() { _ = hosts.Run(ctx); ended <- struct{}{} }()
+	go func() { inv.run(ctx, f); ended <- struct{}{} }()
+	defer func() { stop(); <-ended; <-ended }()
+	awaited(t, "the domain", func() bool { return f.isKnown() && inv.has("h", id) })
+
+	for name, change := range map[string]func(){
+		"one": func() { f.note(id, nil) },
+		"all": func() { f.setKnown(false); f.note("", nil) },
+	} {
+		relay.Refuse(true)
+		relay.Cut(1) // all but the one that tells of events
+		if err := d.SetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, name, "", "", libvirt.DOMAIN_AFFECT_CONFIG); err != nil {
+			t.Fatal(err)
+		}
+		change()
+		select {
+		case <-warned:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the reading did not fail")
+		}
+		relay.Refuse(false)
+		awaited(t, name, func() bool {
+			n, err := inv.get(id)
+			return err == nil && n.Description == name && f.isKnown()
+		})
+		select { // of a second reading that failed
+		case <-warned:
+		default:
+		}
+	}
+}
