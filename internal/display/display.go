@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -70,10 +71,11 @@ type Service struct {
 	stop    context.CancelFunc
 	work    sync.WaitGroup // captures, which no client waits for any more
 	flight  singleflight.Group
-	drawing chan struct{} // a slot for each picture that may be decoded at a time
+	drawing chan struct{} // a slot for each picture that may be read and decoded at a time
 
 	mu     sync.Mutex
 	closed bool
+	taking map[string]bool               // nodes whose screen is captured; true: for longer than capturePatience
 	views  map[string]map[*View]struct{} // by node
 	shots  map[string]*shot              // by node: at most shotLifetime old
 }
@@ -82,9 +84,11 @@ const (
 	// maxViews bounds the viewers of one node's screen, each of whom costs QEMU
 	// a copy of the screen.
 	maxViews = 32
-	// maxDrawing bounds how many pictures are taken and scaled at a time: each
-	// may take some hundred MiB.
+	// maxDrawing bounds how many pictures are read and scaled at a time: each may
+	// take some hundred MiB.
 	maxDrawing = 2
+	// stopPatience bounds how long Run waits for captures at its end.
+	stopPatience = 3 * time.Second
 )
 
 // New checks the options and returns a Service that has opened nothing.
@@ -97,21 +101,33 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		o: o, drawing: make(chan struct{}, maxDrawing),
-		views: map[string]map[*View]struct{}{}, shots: map[string]*shot{},
+		views: map[string]map[*View]struct{}{}, shots: map[string]*shot{}, taking: map[string]bool{},
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 
 // Run works until ctx is cancelled. It then ends every view with ErrShutdown,
-// and returns nil when no capture is under way any more. It is called once.
+// and returns nil when no capture is under way any more, or after some seconds: one
+// of a QEMU that does not answer goes on until that does. It is called once.
 func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	s.work.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.work.Wait()
+	}()
+	patience := time.NewTimer(stopPatience)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
+		s.o.Log.Warn("screenshots are left to the end of the process, because the nodes' QEMUs do not answer")
+	}
 	return nil
 }
 

@@ -305,3 +305,29 @@ func TestScreenshot(t *testing.T) {
 		t.Errorf("for a client that left: %v", err)
 	}
 }
+
+// TestQEMUThatHangs asks for pictures of more screens than are drawn at a time, whose
+// QEMUs do not answer: another node's comes, and the service ends.
+func TestQEMUThatHangs(t *testing.T) {
+	l, well := newLab(t, systemURI), runGuest(t)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	asked, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range maxDrawing {
+		g := runGuest(t)
+		g.freeze()
+		before := l.dials.Load()
+		wg.Go(func() { _, _ = l.Screenshot(asked, g.id, 0) })
+		eventually(t, "a capture of it is under way", func() bool { return l.dials.Load() > before && g.isAsked() })
+	}
+	begun := time.Now()
+	if _, err := l.Screenshot(t.Context(), well.id, 0); err != nil {
+		t.Errorf("a screen beside those that hang: %v after %v", err, time.Since(begun))
+	}
+	begun = time.Now()
+	l.end()
+	if took := time.Since(begun); took > 2*stopPatience {
+		t.Errorf("the service took %v to end", took)
+	}
+}

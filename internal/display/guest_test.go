@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,6 +249,32 @@ func (g *guest) virsh(command string, args ...string) {
 	if err != nil {
 		g.t.Fatalf("virsh %s: %v\n%s", command, err, out)
 	}
+}
+
+// freeze stops the guest's QEMU until the test ends.
+func (g *guest) freeze() {
+	g.t.Helper()
+	text, err := os.ReadFile("/run/libvirt/qemu/" + g.name + ".pid")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGCONT) })
+}
+
+// isAsked tells whether libvirt waits for the guest's QEMU.
+func (g *guest) isAsked() bool {
+	out, err := exec.CommandContext(g.t.Context(), "virsh", "-q", "domcontrol", g.name).CombinedOutput()
+	if err != nil {
+		g.t.Fatalf("virsh domcontrol: %v\n%s", err, out)
+	}
+	return strings.Contains(string(out), "occupied")
 }
 
 // eventually waits for a condition that gives no signal.

@@ -30,6 +30,9 @@ const (
 	maxShotBytes = maxPixels*3 + 1<<10
 	// maxScaled bounds the widths that are kept of one.
 	maxScaled = 8
+	// capturePatience bounds how long a request waits for one: libvirt waits without end
+	// for a QEMU that does not answer.
+	capturePatience = 10 * time.Second
 )
 
 // Picture is a screenshot as a PNG file.
@@ -43,8 +46,8 @@ type Picture struct {
 // it as it is. One capture of a node runs at a time, and serves all who wait.
 //
 // Errors: fault.NodeNotFound, NodeNotRunning, HostUnreachable, Unsupported for a
-// screen that is too large or not there, Hypervisor, Invalid for a width out of
-// bounds, and ErrShutdown. When ctx ends, the capture goes on for the others.
+// screen that is too large or not there, Hypervisor, also for a QEMU that does not
+// answer, Invalid for a width out of bounds, and ErrShutdown. When ctx ends, the capture goes on for the others.
 func (s *Service) Screenshot(ctx context.Context, id string, width int) (Picture, error) {
 	if width != 0 && (width < MinWidth || width > MaxWidth) {
 		return Picture{}, fault.New(fault.Invalid, "The width must be %d to %d pixels.", MinWidth, MaxWidth)
@@ -81,16 +84,33 @@ func (s *Service) recent(ctx context.Context, id string) (*shot, error) {
 		s.mu.Unlock()
 		return last, nil
 	}
+	if s.taking[id] {
+		s.mu.Unlock()
+		return nil, noAnswer()
+	}
 	// Under the lock, so that no shot is kept between the look and this.
 	done := s.flight.DoChan(id, func() (any, error) { return s.take(id) })
 	s.mu.Unlock()
+	patience := time.NewTimer(capturePatience)
+	defer patience.Stop()
 	select {
 	case r := <-done:
 		taken, _ := r.Val.(*shot)
 		return taken, r.Err
+	case <-patience.C:
+		s.mu.Lock()
+		if _, goesOn := s.taking[id]; goesOn {
+			s.taking[id] = true
+		}
+		s.mu.Unlock()
+		return nil, noAnswer()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func noAnswer() error {
+	return fault.New(fault.Hypervisor, "The node gives no picture of its screen: its QEMU does not answer. If that lasts, stop the node by force.")
 }
 
 // begin notes that a capture is under way; Run waits for its end.
@@ -102,6 +122,17 @@ func (s *Service) begin() error {
 	}
 	s.work.Add(1)
 	return nil
+}
+
+// setTaking notes that a node's screen is being captured, or is not any more.
+func (s *Service) setTaking(id string, begins bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if begins {
+		s.taking[id] = false
+	} else {
+		delete(s.taking, id)
+	}
 }
 
 // keep holds a shot for as long as it may be shown.
@@ -128,28 +159,23 @@ func (s *Service) take(id string) (*shot, error) {
 	if !ok {
 		return nil, fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
 	}
-	if err := s.draw(s.ctx); err != nil {
-		return nil, ErrShutdown
-	}
-	defer func() { <-s.drawing }()
-	var data []byte
+	s.setTaking(id, true)
+	defer s.setTaking(id, false)
+	var taken *shot
 	// On a connection of its own: Recv blocks, and with it all other calls.
 	err := s.o.Hosts.Dial(s.ctx, host, func(c *libvirt.Connect) (err error) {
-		data, err = capture(c, id)
+		taken, err = s.capture(c, id)
 		return err
 	})
 	if err != nil {
 		return nil, explainCapture(err)
 	}
-	taken, err := newShot(data)
-	if err == nil {
-		s.keep(id, taken)
-	}
-	return taken, err
+	s.keep(id, taken)
+	return taken, nil
 }
 
-// capture reads a screenshot as the host makes it: PNG, or PPM of older QEMUs.
-func capture(c *libvirt.Connect, id string) (data []byte, err error) {
+// capture takes a screenshot as the host makes it: PNG, or PPM of older QEMUs.
+func (s *Service) capture(c *libvirt.Connect, id string) (*shot, error) {
 	d, err := c.LookupDomainByUUIDString(id)
 	if err != nil {
 		return nil, err
@@ -165,11 +191,24 @@ func capture(c *libvirt.Connect, id string) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { _ = stream.Free() }()
+	// QEMU writes the picture to a file meanwhile, from which libvirtd sends it then.
 	if _, err := d.Screenshot(stream, 0, 0); err != nil {
 		return nil, err
 	}
 	// Aborting a stream that was read to its end does nothing.
 	defer func() { _ = stream.Abort() }()
+	if err := s.draw(s.ctx); err != nil {
+		return nil, ErrShutdown
+	}
+	defer func() { <-s.drawing }()
+	data, err := receive(stream)
+	if err != nil {
+		return nil, err
+	}
+	return newShot(data)
+}
+
+func receive(stream *libvirt.Stream) ([]byte, error) {
 	var all bytes.Buffer
 	buf := make([]byte, 256<<10)
 	for {
