@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
 // TestHostHangs stops a libvirtd under many requests: all are answered, the
@@ -60,6 +63,70 @@ func TestHostHangs(t *testing.T) {
 	}
 	until(t, patience, func() string { return "what was cut off is undone; the pool has " + left() }, func() bool { return left() == "" || left() == "\n" })
 	l.stop()
+}
+
+// TestQEMUHangs stops the QEMU of one node. What happens to the others is shown and
+// done, as is what the service itself is told to.
+func TestQEMUHangs(t *testing.T) {
+	t.Parallel()
+	l := newLabApart(t)
+	l.addMicro()
+	l.launch(nil, "--figures-interval=1s")
+	l.awaitHealth("ok")
+	stuck, other := l.create("stuck"), l.create("other")
+	for _, n := range []api.Node{stuck, other} { // they need not compute
+		l.act(n.ID, "run", nil)
+		l.act(n.ID, "pause", nil)
+	}
+	figures := func() (points int, last time.Time) {
+		var series struct {
+			Points []api.Figures `json:"points"`
+		}
+		l.call(http.MethodGet, "/api/nodes/"+other.ID+"/figures", nil, http.StatusOK, &series)
+		if points = len(series.Points); points > 0 {
+			last = series.Points[points-1].Time
+		}
+		return points, last
+	}
+	until(t, promptly, said("there are figures"), func() bool { n, _ := figures(); return n > 0 })
+	signal := func(name string) { l.own.in("kill -" + name + " $(cat /run/libvirt/qemu/" + stuck.Name + ".pid)") }
+	signal("STOP") // it ends with its host, if not before
+	until(t, promptly, said("libvirt waits for the QEMU"), func() bool { return strings.Contains(l.virsh("domcontrol", stuck.ID), "occupied") })
+	end := func() {
+		begun := time.Now()
+		l.stop()
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("the service took %v to end", took)
+		}
+	}
+	end()
+	l.launch(nil, "--figures-interval=1s") // it reads all nodes
+	l.awaitHealth("ok")
+	until(t, promptly, said("both are shown"), func() bool { return len(l.nodes()) == 2 })
+	if n := l.node(stuck.ID); n.State != "paused" || n.Resources.Disk != stuck.Resources.Disk || n.Problem != "" {
+		t.Errorf("the node that hangs is %+v", n)
+	}
+	if d := l.disks(stuck.ID); len(d) == 0 || d[0].Size != stuck.Resources.Disk {
+		t.Errorf("its disks are %+v", d)
+	}
+
+	w := &witness{l: l, events: l.follow()}
+	w.sees("virsh desc", func() { l.virsh("desc", other.ID, "--config", "--live", "beside") },
+		func(e serverEvent) bool { return e.node().Description == "beside" }, func() bool { return l.listed(other.ID).Description == "beside" })
+	for i := range 3 {
+		begun := time.Now()
+		var n api.Node
+		l.call(http.MethodPatch, "/api/nodes/"+other.ID, request{"description": fmt.Sprint(i)}, http.StatusOK, &n)
+		if took := time.Since(begun); took > 4*time.Second || n.Description != fmt.Sprint(i) {
+			t.Errorf("a change of another node took %v: %q", took, n.Description)
+		}
+	}
+	_, before := figures()
+	until(t, promptly, said("figures of the other go on"), func() bool { _, last := figures(); return last.After(before.Add(time.Second)) })
+	signal("CONT")
+	until(t, promptly, said("libvirt waits for no QEMU"), func() bool { return l.virsh("domcontrol", stuck.ID) == "ok" })
+	l.act(stuck.ID, "stop", forced)
+	end()
 }
 
 // TestHostThatComesLater starts the service before its libvirtd: it says so, and

@@ -235,7 +235,7 @@ func glimpses(conn *libvirt.Connect, part uint64) (seen map[string]glimpse, text
 
 // textsOf are a domain's descriptions: at its next start, and now where it runs.
 func textsOf(d *libvirt.Domain) []libvirt.DomainXMLFlags {
-	if id, err := d.GetID(); err == nil && int32(id) > 0 { //nolint:gosec // -1 when it is off; the handle knows
+	if hasQEMU(d) {
 		return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE, 0}
 	}
 	return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}

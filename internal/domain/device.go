@@ -66,19 +66,20 @@ func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
 	}
 	var list []Disk
 	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
-		list, err = disksOf(d, n)
+		list, err = s.disksOf(d, n)
 		return err
 	})
 	return list, explain(err, "read the disks of", n.Name)
 }
 
-func disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
+func (s *Service) disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 	def, err := definitionOf(d, 0)
 	if err != nil || def.Devices == nil {
 		return nil, err
 	}
 	var list []Disk
-	for _, disk := range def.Devices.Disks {
+	for i := range def.Devices.Disks {
+		disk := &def.Devices.Disks[i]
 		if disk.Target == nil {
 			continue
 		}
@@ -93,9 +94,7 @@ func disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 			v.File = disk.Source.File.File
 		}
 		if v.File != "" {
-			if info, err := d.GetBlockInfo(v.Target, 0); err == nil {
-				v.Bytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
-			}
+			v.Bytes, _ = s.inv.diskBytes(d, disk, n)
 		}
 		v.Extra = strings.HasPrefix(path.Base(v.File), n.ID+extraInfix)
 		list = append(list, v)
@@ -105,16 +104,17 @@ func disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 
 // extraBytes is the virtual size of a domain's extra disks, as far as they can be
 // read.
-func extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, id string) (sum int64) {
+func (inv *inventory) extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Node) (sum int64) {
 	if def.Devices == nil {
 		return 0
 	}
-	for _, disk := range def.Devices.Disks {
-		if disk.Target == nil || disk.Source == nil || disk.Source.File == nil || !strings.HasPrefix(path.Base(disk.Source.File.File), id+extraInfix) {
+	for i := range def.Devices.Disks {
+		disk := &def.Devices.Disks[i]
+		if disk.Target == nil || disk.Source == nil || disk.Source.File == nil || !strings.HasPrefix(path.Base(disk.Source.File.File), n.ID+extraInfix) {
 			continue
 		}
-		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
-			sum += int64(info.Capacity) //nolint:gosec // bytes of a real disk
+		if bytes, err := inv.diskBytes(d, disk, n); err == nil {
+			sum += bytes
 		}
 	}
 	return sum
@@ -131,7 +131,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
-		disks, err := disksOf(d, n)
+		disks, err := s.disksOf(d, n)
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
-		disks, err := disksOf(d, n)
+		disks, err := s.disksOf(d, n)
 		if err != nil {
 			return err
 		}

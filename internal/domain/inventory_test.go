@@ -67,7 +67,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, &event.Broker{}, slog.New(warned))
+	inv := newInventory(hosts, &event.Broker{}, newMeter(0), slog.New(warned))
 	f := inv.feeds["h"]
 	hosts.Listen(listener{inv})
 	ctx, stop := context.WithCancel(t.Context())

@@ -58,13 +58,11 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 			return Node{ID: id}, err
 		}
 	}
-	n.ExtraBytes = extraBytes(d, &def, id)
+	n.ExtraBytes = inv.extraBytes(d, &def, n)
 	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
 		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
 		n.BackingPath, _ = backingFile(disk)
-		if info, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil {
-			n.DiskBytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
-		} else {
+		if n.DiskBytes, err = inv.diskBytes(d, disk, n); err != nil {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
 	}

@@ -137,8 +137,9 @@ func New(o Options) (*Service, error) {
 	for _, h := range o.Hosts.Hosts() {
 		up[h.Name()], recovering[h.Name()] = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
+	meter := newMeter(o.UsageInterval)
 	return &Service{
-		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Events, o.Log), meter: newMeter(o.UsageInterval),
+		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Events, meter, o.Log), meter: meter,
 		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }

@@ -3,6 +3,7 @@ package domain
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +22,12 @@ const (
 	// each QEMU for them, which costs five times as much as all else. Points between two
 	// readings have the memory of the one before, and the rates of disks that it showed.
 	askInterval = 5 * time.Second
+	// readPatience is how long the figures of a host wait for its QEMUs, each of which
+	// libvirt may ask something even for the time of its processors. One that does not
+	// answer holds up a reading, and no other: libvirt has it as busy then. maxReadings of
+	// a host may be held up so.
+	readPatience = 3 * time.Second
+	maxReadings  = 8
 )
 
 // Usage is what a node used on average since the point before.
@@ -69,6 +76,7 @@ type reading struct {
 	at     time.Time
 	asked  bool // its QEMU was: otherwise memory and disks are missing
 	totals Totals
+	disks  map[string]int64 // virtual sizes, by file
 }
 
 // series is what is kept of a domain on one host.
@@ -141,11 +149,13 @@ func newMeter(interval time.Duration) *meter {
 // UsageInterval is the time between two points.
 func (s *Service) UsageInterval() time.Duration { return s.meter.interval }
 
-// measure reads a host's running domains, in one call each time, until ctx ends.
+// measure reads a host's running domains, in one call each time, until ctx ends. It
+// leaves readings behind that QEMUs hold up.
 func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(s.meter.interval)
 	defer tick.Stop()
 	var asked time.Time
+	underWay := make(chan struct{}, maxReadings) // has one for each reading that has not ended
 	for {
 		select {
 		case <-ctx.Done():
@@ -156,16 +166,48 @@ func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 		ask := now.Sub(asked) > askInterval-s.meter.interval/2 || s.meter.mustAsk(h.Name())
 		var readings map[string]reading
 		if s.inv.anyRuns(h.Name()) {
-			// The inventory reports a host that is away.
-			err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-				readings, err = readUsage(conn, now, ask)
-				return err
-			})
-			if err == nil && ask {
+			if ask {
 				asked = now
 			}
+			read := func() (readings map[string]reading) {
+				// The inventory reports a host that is away.
+				_ = h.Do(ctx, func(conn *libvirt.Connect) (err error) {
+					readings, err = readUsage(conn, now, ask)
+					return err
+				})
+				return readings
+			}
+			late := true
+			for tries := 0; tries < 2 && late; tries++ { // the second passes over whom the first waits for
+				readings, late = inTime(ctx, underWay, read)
+			}
 		}
-		s.meter.add(h.Name(), func(id string) bool { return s.inv.has(h.Name(), id) }, readings, now)
+		resized := s.meter.add(h.Name(), func(id string) bool { return s.inv.has(h.Name(), id) }, readings, now)
+		s.inv.feeds[h.Name()].noteOdd(resized)
+	}
+}
+
+// inTime is a reading, unless that is late or too many are under way.
+func inTime(ctx context.Context, underWay chan struct{}, read func() map[string]reading) (readings map[string]reading, late bool) {
+	select {
+	case underWay <- struct{}{}:
+	default:
+		return nil, false
+	}
+	answer := make(chan map[string]reading, 1)
+	go func() {
+		defer func() { <-underWay }()
+		answer <- read()
+	}()
+	patience := time.NewTimer(readPatience)
+	defer patience.Stop()
+	select {
+	case readings = <-answer:
+		return readings, false
+	case <-patience.C:
+		return nil, true
+	case <-ctx.Done():
+		return nil, false
 	}
 }
 
@@ -189,7 +231,7 @@ func readUsage(conn *libvirt.Connect, at time.Time, ask bool) (map[string]readin
 		_ = stats[i].Domain.Free()
 		// Of a domain that is busy there is no CPU time: its next reading tells.
 		if err == nil && numbered == nil && stats[i].Cpu != nil && stats[i].Cpu.TimeSet {
-			readings[id] = reading{run: run, at: at, asked: ask, totals: totals(&stats[i])}
+			readings[id] = reading{run: run, at: at, asked: ask && answered(&stats[i]), totals: totals(&stats[i]), disks: disks(&stats[i])}
 		}
 	}
 	return readings, nil
@@ -218,6 +260,34 @@ func totals(s *libvirt.DomainStats) Totals {
 	return t
 }
 
+// answered tells whether QEMU said what its disks did; it is not asked while another
+// asks it.
+func answered(s *libvirt.DomainStats) bool {
+	return !slices.ContainsFunc(s.Block, func(d libvirt.DomainStatsBlock) bool { return d.PathSet && !d.RdBytesSet })
+}
+
+// disks are the virtual sizes of those that are files.
+func disks(s *libvirt.DomainStats) map[string]int64 {
+	sizes := make(map[string]int64, len(s.Block))
+	for _, d := range s.Block {
+		if d.PathSet && d.CapacitySet {
+			sizes[d.Path] = int64(d.Capacity) //nolint:gosec // bytes of a real disk
+		}
+	}
+	return sizes
+}
+
+// diskBytes is what a domain's QEMU said last of the size of the disk in a file, 0
+// where it did not.
+func (m *meter) diskBytes(host, id, file string) int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if n := m.hosts[host][id]; n != nil {
+		return n.asked.disks[file]
+	}
+	return 0
+}
+
 // mustAsk tells whether a running domain was read whose QEMU was not asked so far.
 func (m *meter) mustAsk(host string) bool {
 	m.mu.RLock()
@@ -231,8 +301,9 @@ func (m *meter) mustAsk(host string) bool {
 }
 
 // add takes in one reading of a host, and forgets what is older than UsageKept,
-// and the domains that are not present any more.
-func (m *meter) add(host string, present func(id string) bool, readings map[string]reading, now time.Time) {
+// and the domains that are not present any more. resized are those whose disks have
+// other sizes than before.
+func (m *meter) add(host string, present func(id string) bool, readings map[string]reading, now time.Time) (resized []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	nodes := m.hosts[host]
@@ -247,6 +318,9 @@ func (m *meter) add(host string, present func(id string) bool, readings map[stri
 		if last := nodes[id].last; r.run == last.run && r.at.Sub(last.at) < m.interval/2 {
 			continue // the one before came late: rates over a moment say nothing
 		}
+		if r.asked && !maps.Equal(r.disks, nodes[id].asked.disks) {
+			resized = append(resized, id)
+		}
 		nodes[id].add(r)
 	}
 	oldest := now.Add(-UsageKept).UnixMilli()
@@ -257,6 +331,7 @@ func (m *meter) add(host string, present func(id string) bool, readings map[stri
 			delete(nodes, id)
 		}
 	}
+	return resized
 }
 
 // after cuts off the points up to a time. (append moves what is left to a new
