@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
@@ -192,14 +193,47 @@ func (a *app) runBackend(ctx context.Context) error {
 	return g.Wait()
 }
 
+const (
+	// servePatience bounds how long Serve takes to end; and backendPatience that part of
+	// it in which only what keeps the hosts is left.
+	servePatience   = 15 * time.Second
+	backendPatience = 3 * time.Second
+)
+
 // Serve answers requests on l until ctx ends. Guests are libvirt's: they go on.
 // The hosts stay connected until the last request and the last job are over, so
-// that what is broken off is undone at once and not at the next start.
+// that what is broken off is undone at once and not at the next start. A call
+// of libvirt that does not return, as one that waits for a QEMU which hangs, is left
+// to the end of the process.
 func (a *app) Serve(ctx context.Context, l net.Listener) error {
+	return a.bounded(ctx, servePatience, func(ctx context.Context) error { return a.serve(ctx, l) })
+}
+
+// bounded runs f, and returns some time after ctx has ended whether f has or not.
+func (a *app) bounded(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		a.log.Warn("some calls of libvirt do not return; they are left to the end of the process")
+		return nil
+	}
+}
+
+func (a *app) serve(ctx context.Context, l net.Listener) error {
 	rest, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.runBackend(rest) })
+	g.Go(func() error { return a.bounded(rest, backendPatience, a.runBackend) })
 	g.Go(func() error { return a.audit.Run(rest) })
 	g.Go(func() error { return a.console.Run(ctx) })
 	g.Go(func() error { return a.display.Run(ctx) })

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -127,6 +130,34 @@ func TestQEMUHangs(t *testing.T) {
 	until(t, promptly, said("libvirt waits for no QEMU"), func() bool { return l.virsh("domcontrol", stuck.ID) == "ok" })
 	l.act(stuck.ID, "stop", forced)
 	end()
+}
+
+// TestBounded has what does not end left after a while.
+func TestBounded(t *testing.T) {
+	a := &app{log: slog.New(slog.DiscardHandler)}
+	ctx, stop := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	defer close(release)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.bounded(ctx, time.Millisecond, func(context.Context) error {
+			stop()
+			<-release
+			return nil
+		})
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(promptly):
+		t.Error("it waits for what does not end")
+	}
+	failed := errors.New("failed")
+	if err := a.bounded(t.Context(), time.Hour, func(context.Context) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("what ended by itself: %v", err)
+	}
 }
 
 // TestHostThatComesLater starts the service before its libvirtd: it says so, and
