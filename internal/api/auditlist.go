@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/audit"
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // AuditEntry is an audit entry on the wire.
@@ -59,19 +58,22 @@ func (s *Server) registerAudit() {
 		Description: "Every change, every opened console and screen, every sign-in; newest first. Administrators only.",
 	}, func(ctx context.Context, in *struct {
 		AuditFilter
-		Cursor string `query:"cursor" maxLength:"32" doc:"nextCursor of the page before."`
+		Cursor string `query:"cursor" maxLength:"64" doc:"nextCursor of the page before."`
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	}) (*struct {
 		Body struct {
-			Entries    []AuditEntry `json:"entries"`
-			NextCursor string       `json:"nextCursor,omitempty"`
+			Entries []AuditEntry `json:"entries"`
+			Next
 		}
 	}, error) {
 		before := int64(0)
-		if in.Cursor != "" {
-			var err error
-			if before, err = strconv.ParseInt(in.Cursor, 10, 64); err != nil || before < 1 {
-				return nil, fault.New(fault.Invalid, "The cursor is not one of an answer's nextCursor.")
+		after, err := afterCursor("audit", in.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		if after != "" {
+			if before, err = strconv.ParseInt(after, 10, 64); err != nil || before < 1 {
+				return nil, errCursor()
 			}
 		}
 		entries, next, err := s.o.Audit.Search(ctx, in.filter(), before, in.Limit)
@@ -80,8 +82,8 @@ func (s *Server) registerAudit() {
 		}
 		out := &struct {
 			Body struct {
-				Entries    []AuditEntry `json:"entries"`
-				NextCursor string       `json:"nextCursor,omitempty"`
+				Entries []AuditEntry `json:"entries"`
+				Next
 			}
 		}{}
 		out.Body.Entries = []AuditEntry{}
@@ -89,7 +91,7 @@ func (s *Server) registerAudit() {
 			out.Body.Entries = append(out.Body.Entries, auditEntry(e))
 		}
 		if next > 0 {
-			out.Body.NextCursor = strconv.FormatInt(next, 10)
+			out.Body.NextCursor = cursorAt("audit", strconv.FormatInt(next, 10))
 		}
 		return out, nil
 	})

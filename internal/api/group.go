@@ -29,25 +29,28 @@ type GroupMember struct {
 	User string `path:"user" maxLength:"64" doc:"An account's name."`
 }
 
+type groupList struct {
+	Body struct {
+		Groups []Group `json:"groups"`
+		Next
+	}
+}
+
 func (s *Server) registerGroups() {
 	register(s, huma.Operation{
 		OperationID: "list-groups", Method: http.MethodGet, Path: "/api/groups", Summary: "List the groups with their members", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Groups []Group `json:"groups"`
-		}
-	}, error) {
+	}, func(ctx context.Context, in *Paging) (*groupList, error) {
 		list, err := s.o.Access.Groups(ctx)
 		if err != nil {
 			return nil, err
 		}
-		out := &struct {
-			Body struct {
-				Groups []Group `json:"groups"`
-			}
-		}{}
-		out.Body.Groups = []Group{}
-		for _, g := range list {
+		page, next, err := pageOf(*in, "groups", list, func(g access.Group) string { return g.Name })
+		if err != nil {
+			return nil, err
+		}
+		out := &groupList{}
+		out.Body.Groups, out.Body.Next = []Group{}, next
+		for _, g := range page {
 			out.Body.Groups = append(out.Body.Groups, groupOf(g))
 		}
 		return out, nil

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -65,31 +66,8 @@ type Uploaded struct {
 func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "list-images", Method: http.MethodGet, Path: "/api/images", Summary: "List the images", Tags: []string{"images"},
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			BaseImages   []Image `json:"baseImages"`
-			CustomImages []Image `json:"customImages"`
-		}
-	}, error) {
-		out := &struct {
-			Body struct {
-				BaseImages   []Image `json:"baseImages"`
-				CustomImages []Image `json:"customImages"`
-			}
-		}{}
-		out.Body.BaseImages, out.Body.CustomImages = []Image{}, []Image{}
-		rights := rightsOf(ctx)
-		for _, i := range s.o.Storage.Images() {
-			switch {
-			case rights.On(imageObject(i)) == access.None:
-			case i.Type == storagepool.Base:
-				out.Body.BaseImages = append(out.Body.BaseImages, s.image(rights, i))
-			default:
-				out.Body.CustomImages = append(out.Body.CustomImages, s.image(rights, i))
-			}
-		}
-		return out, nil
-	})
+		Description: "A page goes through the base images first, and then through the custom ones.",
+	}, func(ctx context.Context, in *Paging) (*imageList, error) { return s.listImages(rightsOf(ctx), *in) })
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
 	}, func(ctx context.Context, in *ImageID) (*struct{ Body Image }, error) {
@@ -124,6 +102,39 @@ func (s *Server) registerImages() {
 			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}},
 		},
 	})
+}
+
+type imageList struct {
+	Body struct {
+		BaseImages   []Image `json:"baseImages"`
+		CustomImages []Image `json:"customImages"`
+		Next
+	}
+}
+
+// listImages pages through the images that are there for somebody.
+func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, error) {
+	seen := slices.DeleteFunc(s.o.Storage.Images(), func(i storagepool.Image) bool { return rights.On(imageObject(i)) == access.None })
+	page, next, err := pageOf(paging, "images", seen, func(i storagepool.Image) string {
+		kind := "custom"
+		if i.Type == storagepool.Base {
+			kind = "base"
+		}
+		return sortKey(kind, i.Host, i.DisplayName, i.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &imageList{}
+	out.Body.BaseImages, out.Body.CustomImages, out.Body.Next = []Image{}, []Image{}, next
+	for _, i := range page {
+		if i.Type == storagepool.Base {
+			out.Body.BaseImages = append(out.Body.BaseImages, s.image(rights, i))
+		} else {
+			out.Body.CustomImages = append(out.Body.CustomImages, s.image(rights, i))
+		}
+	}
+	return out, nil
 }
 
 // ImageID is the path of one image. It is exported because huma looks into no other

@@ -133,11 +133,15 @@ func (s *Server) registerJobs() {
 
 func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 	Body struct {
-		Jobs       []Job  `json:"jobs"`
-		NextCursor string `json:"nextCursor,omitempty" doc:"Of the next page; absent on the last one."`
+		Jobs []Job `json:"jobs"`
+		Next
 	}
 }, error) {
-	filter := job.Filter{After: in.Cursor, Limit: in.Limit}
+	after, err := afterCursor("jobs", in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	filter := job.Filter{After: after, Limit: in.Limit}
 	for _, state := range in.State {
 		if state == "active" {
 			filter.States = append(filter.States, job.Active...)
@@ -156,11 +160,14 @@ func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 	}
 	out := &struct {
 		Body struct {
-			Jobs       []Job  `json:"jobs"`
-			NextCursor string `json:"nextCursor,omitempty" doc:"Of the next page; absent on the last one."`
+			Jobs []Job `json:"jobs"`
+			Next
 		}
 	}{}
-	out.Body.Jobs, out.Body.NextCursor = make([]Job, len(jobs)), next
+	out.Body.Jobs = make([]Job, len(jobs))
+	if next != "" {
+		out.Body.NextCursor = cursorAt("jobs", next)
+	}
 	for i, j := range jobs {
 		out.Body.Jobs[i] = jobView(j)
 	}

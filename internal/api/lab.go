@@ -132,38 +132,43 @@ func (s *Server) shownAfter(ctx context.Context, id string, err error) (*labAnsw
 	return s.showLab(ctx, id)
 }
 
+type labList struct {
+	Body struct {
+		Labs []LabSummary `json:"labs"`
+		Next
+	}
+}
+
+// listLabs pages through the labs that are there for who makes the request, by name.
+func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) {
+	list, err := s.o.Labs.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rights := rightsOf(ctx)
+	list = slices.DeleteFunc(list, func(l lab.Lab) bool { return rights.On(labObject(l)) == access.None })
+	page, next, err := pageOf(paging, "labs", list, func(l lab.Lab) string { return sortKey(l.Name, l.ID) })
+	if err != nil {
+		return nil, err
+	}
+	out := &labList{}
+	out.Body.Labs, out.Body.Next = []LabSummary{}, next
+	for _, l := range page {
+		nodes, running := s.visibleNodes(rights, l)
+		out.Body.Labs = append(out.Body.Labs, LabSummary{
+			ID: l.ID, Name: l.Name, Owner: l.Owner, Access: rights.On(labObject(l)).String(), Created: l.Created,
+			Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
+		})
+	}
+	return out, nil
+}
+
 func (s *Server) registerLabs() {
 	const path = "/api/labs"
 	tags := []string{"labs"}
 	register(s, huma.Operation{
 		OperationID: "list-labs", Method: http.MethodGet, Path: path, Summary: "List the labs by name", Tags: tags,
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Labs []LabSummary `json:"labs"`
-		}
-	}, error) {
-		list, err := s.o.Labs.List(ctx)
-		if err != nil {
-			return nil, err
-		}
-		out := &struct {
-			Body struct {
-				Labs []LabSummary `json:"labs"`
-			}
-		}{}
-		out.Body.Labs = []LabSummary{}
-		rights := rightsOf(ctx)
-		for _, l := range list {
-			if level := rights.On(labObject(l)); level > access.None {
-				nodes, running := s.visibleNodes(rights, l)
-				out.Body.Labs = append(out.Body.Labs, LabSummary{
-					ID: l.ID, Name: l.Name, Owner: l.Owner, Access: level.String(), Created: l.Created,
-					Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
-				})
-			}
-		}
-		return out, nil
-	})
+	}, func(ctx context.Context, in *Paging) (*labList, error) { return s.listLabs(ctx, *in) })
 	register(s, huma.Operation{
 		OperationID: "create-lab", Method: http.MethodPost, Path: path, Summary: "Make an empty lab", Tags: tags,
 		Description:   "A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.",

@@ -36,27 +36,30 @@ func network(v domain.Network) Network {
 	}
 }
 
+type networkList struct {
+	Body struct {
+		Networks []Network `json:"networks"`
+		Next
+	}
+}
+
 func (s *Server) registerNetworks() {
 	const path = "/api/networks"
 	tags := []string{"networks"}
 	register(s, huma.Operation{
 		OperationID: "list-networks", Method: http.MethodGet, Path: path, Summary: "List the networks of the hosts", Tags: tags,
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Networks []Network `json:"networks"`
-		}
-	}, error) {
+	}, func(ctx context.Context, in *Paging) (*networkList, error) {
 		list, err := s.o.Nodes.Networks(ctx)
 		if err != nil {
 			return nil, err
 		}
-		out := &struct {
-			Body struct {
-				Networks []Network `json:"networks"`
-			}
-		}{}
-		out.Body.Networks = []Network{}
-		for _, v := range list {
+		page, next, err := pageOf(*in, "networks", list, func(v domain.Network) string { return sortKey(v.Host, v.Name) })
+		if err != nil {
+			return nil, err
+		}
+		out := &networkList{}
+		out.Body.Networks, out.Body.Next = []Network{}, next
+		for _, v := range page {
 			out.Body.Networks = append(out.Body.Networks, network(v))
 		}
 		return out, nil

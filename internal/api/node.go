@@ -2,11 +2,9 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -197,8 +195,8 @@ type nodeAnswer struct{ Body Node }
 
 type nodeList struct {
 	Body struct {
-		Nodes      []Node `json:"nodes"`
-		NextCursor string `json:"nextCursor,omitempty" doc:"Give it as cursor to read on; absent on the last page."`
+		Nodes []Node `json:"nodes"`
+		Next
 	}
 }
 
@@ -210,11 +208,10 @@ func (s *Server) registerNodes() {
 	register(s, huma.Operation{
 		OperationID: "list-nodes", Method: http.MethodGet, Path: "/api/nodes", Summary: "List the nodes by name", Tags: []string{"nodes"},
 	}, func(ctx context.Context, in *struct {
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
-		Cursor string `query:"cursor"`
-		State  string `query:"state" doc:"Only nodes in this state."`
+		Paging
+		State string `query:"state" doc:"Only nodes in this state."`
 	}) (*nodeList, error) {
-		return s.listNodes(rightsOf(ctx), in.Limit, in.Cursor, in.State)
+		return s.listNodes(rightsOf(ctx), in.Paging, in.State)
 	})
 	register(s, huma.Operation{
 		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Make a node on a fresh overlay of an image", Tags: []string{"nodes"},
@@ -369,26 +366,19 @@ func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnsw
 	}
 }
 
-// listNodes pages through the nodes, which are ordered by name and id. The
-// cursor is the last of them that was given: nodes that come and go meanwhile
-// do not shift the pages.
-func (s *Server) listNodes(rights access.Rights, limit int, cursor, state string) (*nodeList, error) {
-	after, err := base64.RawURLEncoding.DecodeString(cursor)
+// listNodes pages through the nodes that are there for somebody, by name.
+func (s *Server) listNodes(rights access.Rights, paging Paging, state string) (*nodeList, error) {
+	seen := slices.DeleteFunc(s.o.Nodes.Nodes(), func(n domain.Node) bool {
+		return (state != "" && state != string(n.State)) || rights.On(NodeObject(n)) == access.None
+	})
+	// While it migrates, two hosts have a node.
+	page, next, err := pageOf(paging, "nodes", seen, func(n domain.Node) string { return sortKey(n.Name, n.ID, n.Host) })
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "cursor: give the nextCursor of the page before, as it was.")
+		return nil, err
 	}
 	out := &nodeList{}
-	out.Body.Nodes = []Node{}
-	for _, n := range s.o.Nodes.Nodes() {
-		key := n.Name + "\x00" + n.ID + "\x00" + n.Host
-		if (len(after) > 0 && strings.Compare(key, string(after)) <= 0) || (state != "" && state != string(n.State)) || rights.On(NodeObject(n)) == access.None {
-			continue
-		}
-		if len(out.Body.Nodes) == limit {
-			last := out.Body.Nodes[limit-1]
-			out.Body.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(last.Name + "\x00" + last.ID + "\x00" + last.Host))
-			break
-		}
+	out.Body.Nodes, out.Body.Next = []Node{}, next
+	for _, n := range page {
 		out.Body.Nodes = append(out.Body.Nodes, s.node(rights, n))
 	}
 	return out, nil

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -117,17 +118,26 @@ func (s *Server) registerSystem() {
 	})
 	register(s, huma.Operation{
 		OperationID: "list-hosts", Method: http.MethodGet, Path: "/api/hosts", Summary: "List the libvirt hosts with their pools", Tags: []string{"system"},
-	}, func(context.Context, *struct{}) (*struct {
-		Body struct {
-			Hosts []Host `json:"hosts"`
+		Description: "In the order of the configuration: what names no host is made on the first one.",
+	}, func(_ context.Context, in *Paging) (*hostList, error) {
+		hosts := s.hosts()
+		places := make(map[string]string, len(hosts))
+		for i, h := range hosts {
+			places[h.Name] = fmt.Sprintf("%06d", i)
 		}
-	}, error) {
-		out := &struct {
-			Body struct {
-				Hosts []Host `json:"hosts"`
-			}
-		}{}
-		out.Body.Hosts = s.hosts()
+		page, next, err := pageOf(*in, "hosts", hosts, func(h Host) string { return places[h.Name] })
+		if err != nil {
+			return nil, err
+		}
+		out := &hostList{}
+		out.Body.Hosts, out.Body.Next = page, next
 		return out, nil
 	})
+}
+
+type hostList struct {
+	Body struct {
+		Hosts []Host `json:"hosts"`
+		Next
+	}
 }

@@ -30,26 +30,29 @@ func token(t access.Token) Token {
 	}
 }
 
+type tokenList struct {
+	Body struct {
+		Tokens []Token `json:"tokens"`
+		Next
+	}
+}
+
 func (s *Server) registerTokens() {
 	register(s, huma.Operation{
 		OperationID: "list-tokens", Method: http.MethodGet, Path: "/api/tokens", Summary: "List API tokens", Tags: []string{"access"},
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Tokens []Token `json:"tokens"`
-		}
-	}, error) {
+	}, func(ctx context.Context, in *Paging) (*tokenList, error) {
 		p, _ := principalOf(ctx)
 		list, err := s.o.Access.Tokens(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		out := &struct {
-			Body struct {
-				Tokens []Token `json:"tokens"`
-			}
-		}{}
-		out.Body.Tokens = []Token{}
-		for _, t := range list {
+		page, next, err := pageOf(*in, "tokens", list, func(t access.Token) string { return sortKey(byTime(t.Created), t.ID) })
+		if err != nil {
+			return nil, err
+		}
+		out := &tokenList{}
+		out.Body.Tokens, out.Body.Next = []Token{}, next
+		for _, t := range page {
 			out.Body.Tokens = append(out.Body.Tokens, token(t))
 		}
 		return out, nil

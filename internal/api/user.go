@@ -72,32 +72,35 @@ type AccountName struct {
 
 type accountAnswer struct{ Body Account }
 
+type accountList struct {
+	Body struct {
+		Users []Account `json:"users"`
+		Next
+	}
+}
+
 func (s *Server) registerUsers() {
 	register(s, huma.Operation{
 		OperationID: "list-users", Method: http.MethodGet, Path: "/api/users", Summary: "List the accounts by name", Tags: []string{"access"},
 		Description: "Instructors see names and roles, to share with.",
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		Body struct {
-			Users []Account `json:"users"`
-		}
-	}, error) {
+	}, func(ctx context.Context, in *Paging) (*accountList, error) {
 		list, err := s.o.Access.Users(ctx)
 		if err != nil {
 			return nil, err
 		}
-		out := &struct {
-			Body struct {
-				Users []Account `json:"users"`
-			}
-		}{}
+		page, next, err := pageOf(*in, "users", list, func(a access.Account) string { return a.Name })
+		if err != nil {
+			return nil, err
+		}
 		rights, taken := rightsOf(ctx), map[string]access.Amount{}
 		if rights.Role == access.RoleAdmin {
 			if taken, err = s.takenByAll(ctx); err != nil {
 				return nil, err
 			}
 		}
-		out.Body.Users = []Account{}
-		for _, a := range list {
+		out := &accountList{}
+		out.Body.Users, out.Body.Next = []Account{}, next
+		for _, a := range page {
 			v := account(rights, a)
 			if rights.Role == access.RoleAdmin {
 				v.Used = used(taken[a.Name])

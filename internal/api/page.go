@@ -1,0 +1,76 @@
+package api
+
+import (
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Paging is what a list that comes by pages is asked for. It is exported because
+// huma looks into no other embedded struct.
+type Paging struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"At most that many."`
+	Cursor string `query:"cursor" doc:"nextCursor of the page before; absent for the first page."`
+}
+
+// Next is where a list goes on. It is exported because huma looks into no other
+// embedded struct.
+type Next struct {
+	NextCursor string `json:"nextCursor,omitempty" doc:"Give it as cursor to read on; absent on the last page."`
+}
+
+// pageOf returns a page of a list, in the order of what key makes of its members, of
+// which no two are the same. The cursor names the last member that was given: what
+// comes and goes meanwhile does not shift the pages. It is good for the list of that
+// name alone. The list itself is put into order.
+func pageOf[T any](p Paging, name string, list []T, key func(T) string) ([]T, Next, error) {
+	after, err := afterCursor(name, p.Cursor)
+	if err != nil {
+		return nil, Next{}, err
+	}
+	slices.SortFunc(list, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	if p.Cursor != "" {
+		begin, given := slices.BinarySearchFunc(list, after, func(v T, after string) int { return strings.Compare(key(v), after) })
+		if given {
+			begin++
+		}
+		list = list[begin:]
+	}
+	if len(list) <= p.Limit {
+		return list, Next{}, nil
+	}
+	list = list[:p.Limit]
+	return list, Next{cursorAt(name, key(list[p.Limit-1]))}, nil
+}
+
+// cursorAt is where a list goes on behind a key.
+func cursorAt(name, key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(sortKey(name, key)))
+}
+
+// afterCursor is the key behind which a list goes on; empty without a cursor.
+func afterCursor(name, cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	key, of := strings.CutPrefix(string(text), sortKey(name, ""))
+	if err != nil || !of {
+		return "", errCursor()
+	}
+	return key, nil
+}
+
+func errCursor() error {
+	return fault.New(fault.Invalid, "cursor: give the nextCursor of the page before, as it was, to the same list; or leave it out, to begin anew.")
+}
+
+// byTime is a time in a sort key, exact to a microsecond, as the databases keep it.
+func byTime(t time.Time) string { return t.UTC().Format("20060102150405.000000") }
+
+// sortKey makes one key of what a list is in the order of. What stands before
+// another part of it holds no NUL.
+func sortKey(parts ...string) string { return strings.Join(parts, "\x00") }
