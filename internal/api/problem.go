@@ -55,6 +55,7 @@ var statuses = map[fault.Code]int{
 	fault.Hypervisor:             http.StatusBadGateway,
 	fault.GuacamoleAway:          http.StatusServiceUnavailable,
 	fault.IdempotencyReused:      http.StatusUnprocessableEntity,
+	fault.RequestInProgress:      http.StatusConflict,
 	fault.TooLarge:               http.StatusRequestEntityTooLarge,
 	fault.TooManyRequests:        http.StatusTooManyRequests,
 	fault.JobNotFound:            http.StatusNotFound,

@@ -55,6 +55,7 @@ const (
 	Hypervisor             Code = "hypervisor_error"
 	GuacamoleAway          Code = "guacamole_unavailable"
 	IdempotencyReused      Code = "idempotency_key_reused"
+	RequestInProgress      Code = "request_in_progress"
 	TooLarge               Code = "body_too_large"
 	TooManyRequests        Code = "too_many_requests"
 	JobNotFound            Code = "job_not_found"

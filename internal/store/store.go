@@ -1,6 +1,7 @@
 // Package store opens the service's database — an embedded SQLite file, or a
 // PostgreSQL server that several replicas share — brings its schema up to date,
-// and keeps the one table that belongs to no single feature: the intents.
+// and keeps the tables that belong to no single feature: the intents, and the
+// requests that carried an Idempotency-Key.
 //
 // Every other table belongs to the package that uses it, which hands its
 // migrations to Open.
