@@ -50,6 +50,8 @@ type app struct {
 	access  *access.Service
 	keys    *secret.Keys
 	audit   *audit.Service
+	// requests are those with an Idempotency-Key.
+	requests *store.Requests
 	// guacamole is nil when it is off.
 	guacamole *guacamole.Service
 	server    *api.Server
@@ -70,7 +72,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := slices.Concat(store.IntentMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations())
+	migrations := slices.Concat(store.IntentMigrations(), store.RequestMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations())
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
@@ -99,6 +101,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	events, intents := &event.Broker{}, store.NewIntents(a.db)
 	a.intents = intents
 	if a.release, err = intents.Hold(ctx); err != nil {
+		return nil, err
+	}
+	if a.requests, err = store.NewRequests(store.RequestOptions{DB: a.db, Intents: intents, Vault: a.keys, Log: log}); err != nil {
 		return nil, err
 	}
 	a.storage, err = storagepool.New(storagepool.Options{
@@ -145,7 +150,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Requests: a.requests,
 		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, Version: version,
 		Settings: c.Settings, SettingsFile: c.File, Log: log,
 	}
@@ -235,6 +240,7 @@ func (a *app) serve(ctx context.Context, l net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.bounded(rest, backendPatience, a.runBackend) })
 	g.Go(func() error { return a.audit.Run(rest) })
+	g.Go(func() error { return a.requests.Run(rest) })
 	g.Go(func() error { return a.console.Run(ctx) })
 	g.Go(func() error { return a.display.Run(ctx) })
 	if a.guacamole != nil {

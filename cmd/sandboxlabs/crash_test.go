@@ -123,12 +123,12 @@ func (m mortal) DeleteConsoleLog(ctx context.Context, host, nodeID string) error
 
 // dieDuring starts the service so that it dies at a moment, sends the request
 // that leads there, and waits for its death.
-func (l *lab) dieDuring(moment, method, path string, body any) {
+func (l *lab) dieDuring(moment, method, path string, body any, header ...string) {
 	l.t.Helper()
 	l.launch([]string{crashVariable + "=" + moment})
 	l.awaitHealth("ok")
 	l.awaitNodes()
-	if a, err := l.try(method, path, body); err == nil {
+	if a, err := l.try(method, path, body, header...); err == nil {
 		l.t.Fatalf("%s %s was answered, though the service was to die: %d %s", method, path, a.status, a.body)
 	}
 	if code := l.service.code(l.t, promptly); code != -1 {

@@ -86,6 +86,9 @@ func newSecretCommand() *cobra.Command {
 				if err == nil {
 					n, err = a.access.Reseal(ctx)
 				}
+				if err == nil {
+					err = a.requests.Reseal(ctx)
+				}
 				if err := a.recordCommand(ctx, "secret rotate", "secrets", "", err); err != nil {
 					return err
 				}
@@ -107,6 +110,9 @@ func newSecretCommand() *cobra.Command {
 					return fmt.Errorf("the configuration's %s would be lost: seal anew what is encrypted by an old key (sandboxlabs secret seal OPTION), and try again", strings.Join(old, ", "))
 				}
 				_, err = a.access.Reseal(ctx) // also what was stored by an old key meanwhile
+				if err == nil {
+					err = a.requests.Reseal(ctx)
+				}
 				n := 0
 				if err == nil {
 					n, err = a.keys.Prune()

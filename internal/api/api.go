@@ -30,6 +30,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Options configures a Server; all fields but OIDC, Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
@@ -44,6 +45,8 @@ type Options struct {
 	Access  *access.Service
 	Audit   *audit.Service
 	Events  *event.Broker
+	// Requests keep the answers to requests with an Idempotency-Key.
+	Requests *store.Requests
 	// OIDC is nil where people sign in by password alone.
 	OIDC *OIDC
 	// Guacamole is nil when it is off.
@@ -79,6 +82,8 @@ type Server struct {
 	huma huma.API
 	// operationIDs names the operations by method and route.
 	operationIDs map[string]string
+	// making are the operations that take an Idempotency-Key, by method and path.
+	making map[string]bool
 	// closing ends when the service stops: streams that have no end by
 	// themselves end then.
 	closing context.Context
@@ -101,13 +106,13 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Server{o: o, echo: echo.New()}
+	s := &Server{o: o, echo: echo.New(), making: map[string]bool{}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.writeError
@@ -116,10 +121,11 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault)
+	s.echo.Use(boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
-	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`."
+	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`. " +
+		"Lists come by pages: `nextCursor` of one is `cursor` of the next. What makes something takes an `Idempotency-Key`: the same request with the same key, within a day, makes nothing more and is answered as before."
 	config.OpenAPIPath = "/api/openapi"
 	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -32,6 +32,7 @@ type note struct {
 	code     fault.Code
 	targetID string // where the path does not name it
 	name     string
+	replayed bool // it was answered as before, and changed nothing
 	recorded bool
 }
 
@@ -135,6 +136,9 @@ func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
 	}
 	if e.TargetName == "" {
 		e.TargetName = n.name
+	}
+	if n.replayed {
+		e.Detail = strings.TrimSpace(e.Detail + " replayed")
 	}
 	if e.TargetName == "" && e.TargetID != "" {
 		e.TargetName = s.nameOf(c.Request().Context(), e.TargetKind, e.TargetID)

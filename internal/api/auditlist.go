@@ -26,7 +26,7 @@ type AuditEntry struct {
 	TargetKind string    `json:"targetKind,omitempty" doc:"nodes, images, users, …"`
 	TargetID   string    `json:"targetId,omitempty"`
 	TargetName string    `json:"targetName,omitempty" doc:"As it was called then."`
-	Detail     string    `json:"detail,omitempty"`
+	Detail     string    `json:"detail,omitempty" doc:"What else names the target; replayed: nothing was done, for an Idempotency-Key had been answered before."`
 	Address    string    `json:"address,omitempty" doc:"Of the client."`
 	Status     int       `json:"status,omitempty" doc:"HTTP status of the answer; none for a command."`
 	Code       string    `json:"code,omitempty" doc:"The problem's code; none on success."`

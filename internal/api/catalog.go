@@ -56,11 +56,11 @@ func (s *Server) registerCatalog() {
 		out.Body.Images, err = s.catalog(ctx, in.Host)
 		return out, err
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "pull-image", Method: http.MethodPost, Path: "/api/images/catalog/{id}/pull", Summary: "Fetch a base image of the catalogue (a job)", Tags: []string{"images", "jobs"},
 		Description:   "The file must have the catalogue's checksum, whose list must be signed where the catalogue says by whom, and is verified like an upload. A transfer that is cut goes on where it was.",
 		DefaultStatus: http.StatusAccepted,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		ID   string `path:"id"`
 		Body *struct {
 			Host string `json:"host,omitempty" doc:"The first host when left out."`

@@ -39,7 +39,7 @@ func (s *Server) registerClones() {
 			"202": {Description: "The job that makes a full clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Job](s.huma, "Job")}}},
 		},
 	}
-	register(s, op, func(ctx context.Context, in *struct {
+	register(s, s.makes(op), func(ctx context.Context, in *struct {
 		NodeID
 		Body CloneRequest
 	}) (*Cloned, error) {

@@ -63,10 +63,10 @@ func (s *Server) registerDevices() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "add-disk", Method: http.MethodPost, Path: node + "/disks", Summary: "Give a node an empty disk, also while it runs", Tags: tags,
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
 			Size int64 `json:"size" doc:"Bytes"`
@@ -129,10 +129,10 @@ func (s *Server) registerDevices() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "add-interface", Method: http.MethodPost, Path: node + "/interfaces", Summary: "Connect a node to a network, also while it runs", Tags: tags,
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
 			Network string `json:"network" doc:"Name of a network of the node's host."`

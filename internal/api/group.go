@@ -55,10 +55,10 @@ func (s *Server) registerGroups() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "create-group", Method: http.MethodPost, Path: "/api/groups", Summary: "Make a group", Tags: []string{"access"},
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name string `json:"name" doc:"As an account's name." example:"class-a"`
 		}

@@ -169,11 +169,11 @@ func (s *Server) registerLabs() {
 	register(s, huma.Operation{
 		OperationID: "list-labs", Method: http.MethodGet, Path: path, Summary: "List the labs by name", Tags: tags,
 	}, func(ctx context.Context, in *Paging) (*labList, error) { return s.listLabs(ctx, *in) })
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "create-lab", Method: http.MethodPost, Path: path, Summary: "Make an empty lab", Tags: tags,
 		Description:   "A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name string `json:"name" doc:"1 to 64 characters."`
 		}
@@ -262,10 +262,10 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		_, err := s.o.Labs.Remove(ctx, in.ID, lab.Node, in.Node)
 		return s.shownAfter(ctx, in.ID, err)
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "add-lab-network", Method: http.MethodPost, Path: path + "/networks", Summary: "Make an isolated network in a lab", Tags: tags,
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		LabID
 		Body struct {
 			LabPosition
@@ -289,10 +289,10 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		}
 		return s.shownAfter(ctx, in.ID, s.o.Labs.DeleteNetwork(ctx, in.ID, in.Network))
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "add-lab-link", Method: http.MethodPost, Path: path + "/links", Summary: "Connect a node to another one, or to a network", Tags: tags,
 		Description: "Between two nodes an isolated network is made, on which addresses are handed out, and both get a network card, also while they run.",
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		LabID
 		Body struct {
 			From string `json:"from" doc:"A node's id."`

@@ -51,12 +51,12 @@ type LabFileNode struct {
 }
 
 func (s *Server) registerImport(path string, tags []string) {
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "import-lab", Method: http.MethodPost, Path: path + "/import", Summary: "Make a lab of a file (a job)", Tags: append([]string{"jobs"}, tags...),
 		Description: "The UI exports such files. The file is checked as a whole, quotas included, before anything is made. " +
 			"The target of the job is the lab, which shows what is made so far; a job that fails or is cancelled removes all of it.",
 		DefaultStatus: http.StatusAccepted,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Host string `query:"host" doc:"Where the nodes and networks are made; the first host when left out."`
 		Body LabFile
 	}) (*Started, error) {

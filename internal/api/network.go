@@ -64,11 +64,11 @@ func (s *Server) registerNetworks() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "create-network", Method: http.MethodPost, Path: path, Summary: "Make an isolated network", Tags: tags,
 		Description:   "The nodes on it reach each other, and with a subnet the host, but nothing else.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name   string `json:"name"`
 			Host   string `json:"host,omitempty" doc:"The first host when left out."`

@@ -218,10 +218,11 @@ func (s *Server) registerNodes() {
 		Description:   "Of an ISO image, with an empty disk to install on, and the image in its optical drive.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers with the node of the first one."`
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers with the node of the first one, as it is now, whenever it comes."`
 		Body           NodeRequest
 	}) (*struct {
 		Location string `header:"Location"`
+		Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node is that of an earlier request."`
 		Body     Node
 	}, error) {
 		spec, err := in.Body.spec()
@@ -248,10 +249,15 @@ func (s *Server) registerNodes() {
 		if err != nil {
 			return nil, err
 		}
-		return &struct {
+		out := &struct {
 			Location string `header:"Location"`
+			Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node is that of an earlier request."`
 			Body     Node
-		}{"/api/nodes/" + n.ID, s.node(rights, n)}, nil
+		}{Location: "/api/nodes/" + n.ID, Body: s.node(rights, n)}
+		if existed {
+			out.Replayed, noteOf(ctx).replayed = "true", true
+		}
+		return out, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node", Method: http.MethodGet, Path: "/api/nodes/{id}", Summary: "Read a node", Tags: []string{"nodes"},

@@ -65,11 +65,11 @@ func (s *Server) registerSnapshots() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "take-snapshot", Method: http.MethodPost, Path: path, Summary: "Keep the state of a node", Tags: tags,
 		Description:   "The disks of a node that is off; those of a running one together with its memory, while the guest stands still.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
 			Name        string `json:"name,omitempty" doc:"Named after the time when left out."`

@@ -57,10 +57,10 @@ func (s *Server) registerTokens() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Make an API token", Tags: []string{"access"},
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name    string         `json:"name" maxLength:"128"`
 			Expires time.Time      `json:"expires,omitempty" doc:"Never when left out."`
@@ -98,6 +98,7 @@ type Ticket struct {
 func (s *Server) registerTickets() {
 	register(s, huma.Operation{
 		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console or screen", Tags: []string{"nodes"},
+		Description:   "It takes no Idempotency-Key: in place of a ticket that got lost, ask for another one. Nobody can use the first, and it is gone after 30 seconds.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
 		NodeID

@@ -354,7 +354,7 @@ func (s *Server) describeUploads() {
 			"Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: " +
 			"`GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. " +
 			"Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. " +
-			"A part counts against the quota, is no image, and expires unless it is joined.",
+			"A part counts against the quota, is no image, and expires unless it is joined. It takes no Idempotency-Key: an upload whose address got lost is nothing but room in the pool, and expires.",
 		Parameters:  []*huma.Param{version, header("Upload-Length", "Bytes of the file, or of the part."), header("Upload-Concat", "`partial`, or `final;` and the addresses of the parts, with spaces between."), header("Upload-Metadata", "Pairs of a key and a value in Base64."), header("Upload-Checksum", "Of the body, if any.")},
 		RequestBody: bytes, Responses: map[string]*huma.Response{"201": {Description: "Created; Location is the upload's path."}, "default": problem},
 	}, {

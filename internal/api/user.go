@@ -109,10 +109,10 @@ func (s *Server) registerUsers() {
 		}
 		return out, nil
 	})
-	register(s, huma.Operation{
+	register(s, s.makes(huma.Operation{
 		OperationID: "create-user", Method: http.MethodPost, Path: "/api/users", Summary: "Make an account", Tags: []string{"access"},
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *struct {
+	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name     string `json:"name" doc:"Letters, digits, dots, dashes, underscores, plus and at signs; at most 64." example:"alice"`
 			Role     Role   `json:"role"`

@@ -137,9 +137,6 @@ type Attempt struct {
 // ended, or could not write down its answer, is under way no more: the request is
 // begun anew then, for nobody knows how far the first one came.
 func (s *Requests) Begin(ctx context.Context, r Request) (*Attempt, *Answer, error) {
-	if err := s.o.Intents.Keep(ctx); err != nil {
-		return nil, nil, fmt.Errorf("begin a request: %w", err)
-	}
 	row := requestRow{
 		Account: r.Account, IdempotencyKey: r.Key, Route: r.Route, Digest: r.Digest,
 		Attempt: uuid.NewString(), Holder: s.o.Intents.Holder(), Created: s.o.Now().UTC().Truncate(time.Microsecond),

@@ -414,7 +414,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the libvirt hosts with their pools */
+        /**
+         * List the libvirt hosts with their pools
+         * @description In the order of the configuration: what names no host is made on the first one.
+         */
         get: operations["list-hosts"];
         put?: never;
         post?: never;
@@ -451,7 +454,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the images */
+        /**
+         * List the images
+         * @description A page goes through the base images first, and then through the custom ones.
+         */
         get: operations["list-images"];
         put?: never;
         post?: never;
@@ -509,7 +515,7 @@ export interface paths {
         put?: never;
         /**
          * Upload an image
-         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, xz or zstd, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name.
+         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, xz or zstd, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name. It takes no Idempotency-Key: what would be compared is the whole file. A resumable upload is what can be repeated.
          */
         post: operations["upload-image"];
         delete?: never;
@@ -1559,7 +1565,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a one-use ticket for the node's console or screen */
+        /**
+         * Make a one-use ticket for the node's console or screen
+         * @description It takes no Idempotency-Key: in place of a ticket that got lost, ask for another one. Nobody can use the first, and it is gone after 30 seconds.
+         */
         post: operations["create-ticket"];
         delete?: never;
         options?: never;
@@ -1674,7 +1683,7 @@ export interface paths {
         put?: never;
         /**
          * Begin a resumable upload (tus 1.0)
-         * @description Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. A part counts against the quota, is no image, and expires unless it is joined.
+         * @description Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. A part counts against the quota, is no image, and expires unless it is joined. It takes no Idempotency-Key: an upload whose address got lost is nothing but room in the pool, and expires.
          */
         post: operations["begin-upload"];
         delete?: never;
@@ -1836,6 +1845,11 @@ export interface components {
             /** @description What the account's nodes, images and uploads take of its quota; where one account or all are read. */
             used?: components["schemas"]["Quota"];
         };
+        AccountListBody: {
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+            users: components["schemas"]["Account"][];
+        };
         "Add-diskRequest": {
             /**
              * Format: int64
@@ -1873,6 +1887,7 @@ export interface components {
             address?: string;
             /** @description The problem's code; none on success. */
             code?: string;
+            /** @description What else names the target; replayed: nothing was done, for an Idempotency-Key had been answered before. */
             detail?: string;
             /** Format: int64 */
             id: number;
@@ -2215,6 +2230,11 @@ export interface components {
             members: string[];
             name: string;
         };
+        GroupListBody: {
+            groups: components["schemas"]["Group"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+        };
         GuacamoleState: {
             /**
              * Format: int64
@@ -2315,6 +2335,11 @@ export interface components {
             state: "connected" | "connecting" | "unreachable";
             uri: string;
         };
+        HostListBody: {
+            hosts: components["schemas"]["Host"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+        };
         Image: {
             /**
              * @description What you may do with it.
@@ -2366,6 +2391,12 @@ export interface components {
             displayName?: string;
             /** @description All of its tags. */
             tags?: string[];
+        };
+        ImageListBody: {
+            baseImages: components["schemas"]["Image"][];
+            customImages: components["schemas"]["Image"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
         };
         ImageUsers: {
             /** @description Those that you may see. */
@@ -2518,6 +2549,11 @@ export interface components {
             /** Format: double */
             y?: number;
         };
+        LabListBody: {
+            labs: components["schemas"]["LabSummary"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+        };
         LabNetwork: {
             active: boolean;
             /** @description The subnet's addresses are handed out. */
@@ -2581,6 +2617,7 @@ export interface components {
         };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
             nextCursor?: string;
         };
         "List-catalogResponse": {
@@ -2589,47 +2626,25 @@ export interface components {
         "List-disksResponse": {
             disks: components["schemas"]["Disk"][];
         };
-        "List-groupsResponse": {
-            groups: components["schemas"]["Group"][];
-        };
-        "List-hostsResponse": {
-            hosts: components["schemas"]["Host"][];
-        };
         "List-image-sharesResponse": {
             shares: components["schemas"]["Share"][];
-        };
-        "List-imagesResponse": {
-            baseImages: components["schemas"]["Image"][];
-            customImages: components["schemas"]["Image"][];
         };
         "List-interfacesResponse": {
             interfaces: components["schemas"]["Interface"][];
         };
         "List-jobsResponse": {
             jobs: components["schemas"]["Job"][];
-            /** @description Of the next page; absent on the last one. */
+            /** @description Give it as cursor to read on; absent on the last page. */
             nextCursor?: string;
         };
         "List-lab-sharesResponse": {
             shares: components["schemas"]["Share"][];
-        };
-        "List-labsResponse": {
-            labs: components["schemas"]["LabSummary"][];
-        };
-        "List-networksResponse": {
-            networks: components["schemas"]["Network"][];
         };
         "List-node-sharesResponse": {
             shares: components["schemas"]["Share"][];
         };
         "List-sessionsResponse": {
             sessions: components["schemas"]["Session"][];
-        };
-        "List-tokensResponse": {
-            tokens: components["schemas"]["Token"][];
-        };
-        "List-usersResponse": {
-            users: components["schemas"]["Account"][];
         };
         LogMatch: {
             /** @description As UTF-8, without its end. */
@@ -2683,6 +2698,11 @@ export interface components {
             owner?: string;
             /** @example 10.7.3.0/24 */
             subnet?: string;
+        };
+        NetworkListBody: {
+            networks: components["schemas"]["Network"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
         };
         NextSize: {
             /** Format: int64 */
@@ -3221,6 +3241,11 @@ export interface components {
             used?: string;
             /** @description The account that it stands for. */
             user: string;
+        };
+        TokenListBody: {
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+            tokens: components["schemas"]["Token"][];
         };
         Uploaded: {
             image: components["schemas"]["Image"];
@@ -3789,7 +3814,12 @@ export interface operations {
     };
     "list-groups": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3802,7 +3832,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-groupsResponse"];
+                    "application/json": components["schemas"]["GroupListBody"];
                 };
             };
             /** @description Error */
@@ -3819,7 +3849,10 @@ export interface operations {
     "create-group": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4030,7 +4063,12 @@ export interface operations {
     };
     "list-hosts": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4043,7 +4081,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-hostsResponse"];
+                    "application/json": components["schemas"]["HostListBody"];
                 };
             };
             /** @description Error */
@@ -4090,7 +4128,12 @@ export interface operations {
     };
     "list-images": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4103,7 +4146,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-imagesResponse"];
+                    "application/json": components["schemas"]["ImageListBody"];
                 };
             };
             /** @description Error */
@@ -4152,7 +4195,10 @@ export interface operations {
     "pull-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4334,7 +4380,10 @@ export interface operations {
     "compact-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4439,7 +4488,10 @@ export interface operations {
     "resize-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4673,7 +4725,10 @@ export interface operations {
     "verify-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4832,7 +4887,12 @@ export interface operations {
     };
     "list-labs": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4845,7 +4905,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-labsResponse"];
+                    "application/json": components["schemas"]["LabListBody"];
                 };
             };
             /** @description Error */
@@ -4862,7 +4922,10 @@ export interface operations {
     "create-lab": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4899,7 +4962,10 @@ export interface operations {
                 /** @description Where the nodes and networks are made; the first host when left out. */
                 host?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5028,7 +5094,10 @@ export interface operations {
     "add-lab-link": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5098,7 +5167,10 @@ export interface operations {
     "add-lab-network": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5435,7 +5507,12 @@ export interface operations {
     };
     "list-networks": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5448,7 +5525,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-networksResponse"];
+                    "application/json": components["schemas"]["NetworkListBody"];
                 };
             };
             /** @description Error */
@@ -5465,7 +5542,10 @@ export interface operations {
     "create-network": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5530,7 +5610,9 @@ export interface operations {
     "list-nodes": {
         parameters: {
             query?: {
+                /** @description At most that many. */
                 limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
                 cursor?: string;
                 /** @description Only nodes in this state. */
                 state?: string;
@@ -5565,7 +5647,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A repeated request with the same key answers with the node of the first one. */
+                /** @description A repeated request with the same key answers with the node of the first one, as it is now, whenever it comes. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -5580,6 +5662,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    "Idempotency-Replayed"?: "true";
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -5766,7 +5849,10 @@ export interface operations {
     "clone-node": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -5912,7 +5998,10 @@ export interface operations {
     "add-disk": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -6048,7 +6137,10 @@ export interface operations {
     "make-image-of-node": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -6117,7 +6209,10 @@ export interface operations {
     "add-interface": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -6617,7 +6712,10 @@ export interface operations {
     "take-snapshot": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -6934,7 +7032,12 @@ export interface operations {
     };
     "list-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6947,7 +7050,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-tokensResponse"];
+                    "application/json": components["schemas"]["TokenListBody"];
                 };
             };
             /** @description Error */
@@ -6964,7 +7067,10 @@ export interface operations {
     "create-token": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -7159,7 +7265,12 @@ export interface operations {
     };
     "list-users": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -7172,7 +7283,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-usersResponse"];
+                    "application/json": components["schemas"]["AccountListBody"];
                 };
             };
             /** @description Error */
@@ -7189,7 +7300,10 @@ export interface operations {
     "create-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
