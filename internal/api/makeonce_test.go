@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -105,6 +106,25 @@ func TestMakeOnce(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a client that goes away", func(t *testing.T) {
+		cut := func(handle echo.HandlerFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/things", strings.NewReader("x"))
+			r.Header.Set(idempotencyKey, "cut")
+			how = func(c echo.Context) error {
+				cancel()
+				return handle(c)
+			}
+			s.echo.ServeHTTP(httptest.NewRecorder(), r)
+			how = made
+		}
+		before := calls
+		cut(func(c echo.Context) error { return c.Request().Context().Err() }) // nothing was made
+		cut(made)
+		if a := s.sendThing("cut", strings.NewReader("x")); a.Code != http.StatusCreated || a.Header().Get(idempotencyReplayed) != "true" || calls != before+2 {
+			t.Errorf("answered with %d %v, after %d calls", a.Code, a.Header(), calls-before)
+		}
+	})
 	t.Run("no key", func(t *testing.T) {
 		before := calls
 		for range 2 {
