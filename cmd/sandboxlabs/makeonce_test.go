@@ -150,6 +150,11 @@ func TestMakeOnce(t *testing.T) {
 				}
 			}
 		}
+		for _, verb := range []string{"rotate", "prune"} { // the answers stay readable
+			if out, code := l.run("secret", verb, "--database="+database); code != 0 {
+				t.Fatalf("secret %s: exit code %d\n%s", verb, code, out)
+			}
+		}
 		l.launch(nil, "--database="+database)
 		l.awaitHealth("ok")
 		replayed = append(replayed, l.send(http.MethodPost, "/api/users", user, key(admin, "k1")...))
