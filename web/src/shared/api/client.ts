@@ -39,6 +39,20 @@ export async function answerOf<T>(pending: Promise<Answer<T>>): Promise<Answer<T
   return answer;
 }
 
+/** Reads a list to its end; `ask` is for the page behind a cursor. */
+export async function pagesOf<P extends { nextCursor?: string }>(
+  ask: (query: { cursor?: string }) => Promise<Answer<P>>,
+): Promise<P[]> {
+  const pages: P[] = [];
+  let cursor: string | undefined;
+  do {
+    const page: P = await bodyOf(ask(cursor === undefined ? {} : { cursor }));
+    pages.push(page);
+    cursor = page.nextCursor === "" ? undefined : page.nextCursor;
+  } while (cursor !== undefined);
+  return pages;
+}
+
 /** A fresh value for the Idempotency-Key header. Unlike crypto.randomUUID it works on plain-HTTP origins too. */
 export function idempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

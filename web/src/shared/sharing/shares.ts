@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../api/client";
+import { api, bodyOf, done, pagesOf } from "../api/client";
 import type { Group, Share } from "../api/types";
 
 /** What can be shared. */
@@ -59,8 +59,14 @@ export function useGrantees() {
   return useQuery({
     queryKey: ["grantees"],
     queryFn: async () => {
-      const [{ users }, { groups }] = await Promise.all([bodyOf(api.GET("/api/users")), bodyOf(api.GET("/api/groups"))]);
-      return { users: users.map(({ name }) => name), groups: groups.map(({ name }: Group) => name) };
+      const [people, classes] = await Promise.all([
+        pagesOf((query) => api.GET("/api/users", { params: { query } })),
+        pagesOf((query) => api.GET("/api/groups", { params: { query } })),
+      ]);
+      return {
+        users: people.flatMap(({ users }) => users.map(({ name }) => name)),
+        groups: classes.flatMap(({ groups }) => groups.map(({ name }: Group) => name)),
+      };
     },
     staleTime: 0,
   });

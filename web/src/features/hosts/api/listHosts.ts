@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 
-import { api, bodyOf } from "../../../shared/api/client";
+import { api, pagesOf } from "../../../shared/api/client";
 import type { Host } from "../../../shared/api/types";
 
 export const hostsKey = ["hosts"] as const;
 
 export async function fetchHosts(): Promise<Host[]> {
-  return (await bodyOf(api.GET("/api/hosts"))).hosts;
+  const pages = await pagesOf((query) => api.GET("/api/hosts", { params: { query } }));
+  return pages.flatMap(({ hosts }) => hosts);
 }
 
 export function useHosts() {

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 
-import { api, bodyOf } from "../../../shared/api/client";
+import { api, pagesOf } from "../../../shared/api/client";
 import { changeLog } from "../../../shared/live/changes";
 import { type ImageLists, applyToImages } from "../liveImages";
 
@@ -8,8 +8,11 @@ export const imagesKey = ["images"] as const;
 
 export async function fetchImages(): Promise<ImageLists> {
   return changeLog.reconcile(async () => {
-    const { baseImages, customImages } = await bodyOf(api.GET("/api/images"));
-    return { baseImages, customImages };
+    const pages = await pagesOf((query) => api.GET("/api/images", { params: { query } }));
+    return {
+      baseImages: pages.flatMap(({ baseImages }) => baseImages),
+      customImages: pages.flatMap(({ customImages }) => customImages),
+    };
   }, applyToImages);
 }
 

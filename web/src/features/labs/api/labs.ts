@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 
-import { api, bodyOf } from "../../../shared/api/client";
+import { api, bodyOf, pagesOf } from "../../../shared/api/client";
 import type { Lab, LabSummary } from "../../../shared/api/types";
 
 /** Everything that the service told about labs lies below this key. */
@@ -9,7 +9,8 @@ export const labListKey = [...labsKey, "list"] as const;
 export const labKey = (id: string) => [...labsKey, "one", id] as const;
 
 export async function fetchLabs(): Promise<LabSummary[]> {
-  return (await bodyOf(api.GET("/api/labs"))).labs;
+  const pages = await pagesOf((query) => api.GET("/api/labs", { params: { query } }));
+  return pages.flatMap(({ labs }) => labs);
 }
 
 export function useLabs() {

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../../../shared/api/client";
+import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
 import type { Interface, Network } from "../../../shared/api/types";
 import { nodePartsKey } from "./keys";
 
@@ -17,7 +17,10 @@ export function useInterfaces(id: string) {
 export function useNetworks(isWanted = true) {
   return useQuery({
     queryKey: ["networks"],
-    queryFn: async (): Promise<Network[]> => (await bodyOf(api.GET("/api/networks"))).networks,
+    queryFn: async (): Promise<Network[]> => {
+      const pages = await pagesOf((query) => api.GET("/api/networks", { params: { query } }));
+      return pages.flatMap(({ networks }) => networks);
+    },
     enabled: isWanted,
     staleTime: 0,
   });

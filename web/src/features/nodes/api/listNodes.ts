@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useCallback } from "react";
 
-import { api, bodyOf } from "../../../shared/api/client";
+import { api, pagesOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
 import { foreseenList } from "../foreseen";
@@ -12,14 +12,8 @@ import { nodeListKey } from "./keys";
 /** Reads all pages of the list. */
 export async function fetchNodes(): Promise<Node[]> {
   return changeLog.reconcile(async () => {
-    const nodes: Node[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await bodyOf(api.GET("/api/nodes", { params: { query: cursor === undefined ? {} : { cursor } } }));
-      nodes.push(...page.nodes);
-      cursor = page.nextCursor === "" ? undefined : page.nextCursor;
-    } while (cursor !== undefined);
-    return nodes;
+    const pages = await pagesOf((query) => api.GET("/api/nodes", { params: { query } }));
+    return pages.flatMap(({ nodes }) => nodes);
   }, applyToNodes);
 }
 

@@ -1,12 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../../../shared/api/client";
+import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
 import type { Token } from "../../../shared/api/types";
 
 export const tokensKey = ["tokens"] as const;
 
 export async function fetchTokens(): Promise<Token[]> {
-  return (await bodyOf(api.GET("/api/tokens"))).tokens;
+  const pages = await pagesOf((query) => api.GET("/api/tokens", { params: { query } }));
+  return pages.flatMap(({ tokens }) => tokens);
 }
 
 /** The tokens that the user may see; read anew with each visit, for when each was used last. */

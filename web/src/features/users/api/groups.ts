@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../../../shared/api/client";
+import { api, done, pagesOf } from "../../../shared/api/client";
 import type { Group } from "../../../shared/api/types";
 
 export const groupsKey = ["groups"] as const;
@@ -8,7 +8,10 @@ export const groupsKey = ["groups"] as const;
 export function useGroups() {
   return useQuery({
     queryKey: groupsKey,
-    queryFn: async () => (await bodyOf(api.GET("/api/groups"))).groups,
+    queryFn: async () => {
+      const pages = await pagesOf((query) => api.GET("/api/groups", { params: { query } }));
+      return pages.flatMap(({ groups }) => groups);
+    },
     staleTime: 0,
   });
 }

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../../../shared/api/client";
+import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
 import type { Account, Quota } from "../../../shared/api/types";
 
 export const usersKey = ["users"] as const;
@@ -10,7 +10,10 @@ const userKey = (name: string) => [...usersKey, name] as const;
 export function useUsers() {
   return useQuery({
     queryKey: usersKey,
-    queryFn: async () => (await bodyOf(api.GET("/api/users"))).users,
+    queryFn: async () => {
+      const pages = await pagesOf((query) => api.GET("/api/users", { params: { query } }));
+      return pages.flatMap(({ users }) => users);
+    },
     staleTime: 0,
   });
 }
