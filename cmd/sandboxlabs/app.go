@@ -138,7 +138,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.nodes.Watch(a.display.NodeChanged)
 	a.nodes.SetAudience(a.console)
-	if a.guacamole, err = newGuacamole(a, events); err != nil {
+	if a.guacamole, err = newGuacamole(a); err != nil {
 		return nil, err
 	}
 	a.handleJobs()

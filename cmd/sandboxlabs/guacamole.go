@@ -18,7 +18,6 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
-	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -130,7 +129,7 @@ func parseGuacd(text string) (guacamole.Guacd, error) {
 
 // newGuacamole makes the reconciler, and has it told of the nodes; nil when
 // Guacamole is off.
-func newGuacamole(a *app, events *event.Broker) (*guacamole.Service, error) {
+func newGuacamole(a *app) (*guacamole.Service, error) {
 	c := a.config.Guacamole
 	if c.Database == "" {
 		return nil, nil //nolint:nilnil // off is no error
@@ -138,12 +137,8 @@ func newGuacamole(a *app, events *event.Broker) (*guacamole.Service, error) {
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
 		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.nodes, a.config.AuthOff},
-		Changed: func(id string) {
-			if n, err := a.nodes.Node(id); err == nil {
-				events.Publish(event.NodeChanged, n)
-			}
-		},
-		Log: a.log,
+		Changed: a.nodes.Republish,
+		Log:     a.log,
 	})
 	if err != nil {
 		return nil, err

@@ -320,6 +320,15 @@ func (inv *inventory) store(n Node) {
 	inv.events.Publish(event.NodeChanged, n)
 }
 
+// republish tells of a node anew, whatever of it is kept elsewhere.
+func (inv *inventory) republish(id string) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if n, ok := inv.find(id); ok {
+		inv.events.Publish(event.NodeChanged, n)
+	}
+}
+
 // Removed is the data of event.NodeRemoved.
 type Removed struct {
 	ID   string `json:"id"`
@@ -419,18 +428,23 @@ func (inv *inventory) anyRuns(host string) bool {
 func (inv *inventory) get(id string) (Node, error) {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
-	var found Node
+	n, ok := inv.find(id)
+	if !ok {
+		return Node{}, NotFound(id)
+	}
+	return n, nil
+}
+
+// find is get for who holds mu.
+func (inv *inventory) find(id string) (found Node, ok bool) {
 	best := 0
 	for _, host := range inv.hosts {
-		n, ok := inv.nodes[host][id]
-		if rank := rankOf(n); ok && rank > best {
+		n, there := inv.nodes[host][id]
+		if rank := rankOf(n); there && rank > best {
 			found, best = n, rank
 		}
 	}
-	if best == 0 {
-		return Node{}, NotFound(id)
-	}
-	return found, nil
+	return found, best > 0
 }
 
 // rankOf is higher the more likely it is that a host's copy of a node is the one in use.

@@ -103,3 +103,36 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 		}
 	}
 }
+
+// A node is told of in the order of what it was, whoever has it told of.
+func TestRepublishKeepsTheOrder(t *testing.T) {
+	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: "test:///default"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := &event.Broker{}
+	inv := newInventory(hosts, events, newMeter(0), slog.New(slog.DiscardHandler))
+	inv.put(Node{ID: "id", Host: "h", CPUs: 1})
+	told := events.Subscribe(0)
+	defer told.Close()
+	last := 1
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for cpus := 2; cpus <= 200; cpus++ {
+			inv.put(Node{ID: "id", Host: "h", CPUs: cpus})
+		}
+	}()
+	for range 400 {
+		(&Service{inv: inv}).Republish("id")
+		(&Service{inv: inv}).Republish("other")
+	}
+	<-done
+	for range 199 + 400 {
+		n, ok := (<-told.C).Data.(Node)
+		if !ok || n.CPUs < last {
+			t.Fatalf("after %d CPUs %+v was told", last, n)
+		}
+		last = n.CPUs
+	}
+}

@@ -191,6 +191,10 @@ func (s *Service) Nodes() []Node { return s.inv.list() }
 // Node returns one node, from memory; fault.NodeNotFound when there is none.
 func (s *Service) Node(id string) (Node, error) { return s.inv.get(id) }
 
+// Republish has an event tell of a node as it is now, because of something that the
+// node is shown with and that is kept elsewhere.
+func (s *Service) Republish(id string) { s.inv.republish(id) }
+
 // Known tells whether Nodes shows all domains of a host. It is false before they
 // were first read and while the host is away, and true for a host that is not
 // configured: it has none.
