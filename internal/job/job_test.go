@@ -47,6 +47,13 @@ func TestJobs(t *testing.T) {
 		}})
 		p.Handle("flaky", Kind{Run: func(context.Context, *Task) error {
 			if attempts.Add(1) < 3 {
+				return fault.New(fault.PoolUnavailable, "The pool is stopped.")
+			}
+			return nil
+		}})
+		var away atomic.Int64
+		p.Handle("away", Kind{Attempts: 2, Run: func(context.Context, *Task) error {
+			if away.Add(1) < 5 {
 				return fault.New(fault.HostUnreachable, "The host is away.")
 			}
 			return nil
@@ -101,10 +108,14 @@ func TestJobs(t *testing.T) {
 		p.mustStart(t, Request{Kind: "flaky", Target: Target{"image", "i", "h"}, Single: true})
 
 		flaky := p.mustStart(t, Request{Kind: "flaky"})
+		absent := p.mustStart(t, Request{Kind: "away"})
 		bad := p.mustStart(t, Request{Kind: "bad", Target: Target{ID: "bad one"}})
 		panics := p.mustStart(t, Request{Kind: "panics"})
 		if j := p.await(t, flaky.ID, Succeeded); j.Error != "" {
 			t.Errorf("the job that succeeded at last is %+v", j)
+		}
+		if j := p.await(t, absent.ID, Succeeded); j.Attempt != 1 || away.Load() != 5 {
+			t.Errorf("the job whose host was away is %+v, after %d looks", j, away.Load())
 		}
 		if j := p.await(t, bad.ID, Failed); j.ErrorCode != fault.ImageUnsafe || j.Error != "It is bad." || j.Attempt != 1 || undone.Load() != 1 {
 			t.Errorf("the job that failed is %+v, undone %d times", j, undone.Load())

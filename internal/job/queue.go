@@ -29,6 +29,8 @@ const (
 
 	defaultPause = 2 * time.Second
 	maxPause     = 5 * time.Minute
+	// awayDoublings of the first pause are between two looks whether a host is back.
+	awayDoublings = 3
 
 	// retention is how long a job that has ended is on record.
 	retention     = 30 * 24 * time.Hour
@@ -280,20 +282,25 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 		}
 		return river.JobSnooze(0)
 	}
-	if passing[fault.CodeOf(failure)] && r.Attempt < r.MaxAttempts {
-		return s.tryAgain(work, r, failure)
+	switch code := fault.CodeOf(failure); {
+	case code == fault.HostUnreachable:
+		// That is no attempt: a host may be away for longer than all of them take, and what
+		// the job is to work on would be thrown away.
+		r.Attempt--
+		return s.tryAgain(work, r, failure, s.o.Pause<<awayDoublings)
+	case passing[code] && r.Attempt < r.MaxAttempts:
+		return s.tryAgain(work, r, failure, min(s.o.Pause<<(r.Attempt-1), maxPause))
 	}
 	return s.end(work, r, Failed, failure)
 }
 
 // tryAgain puts a job off that failed for a passing reason.
-func (s *Service) tryAgain(ctx context.Context, r row, failure error) error {
-	pause := min(s.o.Pause<<(r.Attempt-1), maxPause)
+func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time.Duration) error {
 	pause += rand.N(pause/4 + 1) // so that many that failed together do not come back together
 	code, text := s.explain(r, failure)
 	next := now().Add(pause)
 	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
-		Updates(map[string]any{"state": Queued, "holder": "", "next_attempt": next, "error_code": code, "error": text}).Error
+		Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt, "next_attempt": next, "error_code": code, "error": text}).Error
 	if err != nil {
 		return s.later(r, err)
 	}
