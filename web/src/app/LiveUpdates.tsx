@@ -1,20 +1,11 @@
 import { Alert } from "@patternfly/react-core";
-import { type InfiniteData, type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
-import { hostsKey } from "../features/hosts/api/listHosts";
-import { imagesKey } from "../features/images/api/listImages";
-import { type ImageLists, applyToImages } from "../features/images/liveImages";
-import { labKey, labListKey, labsKey } from "../features/labs/api/labs";
-import { nodeKey, nodeListKey, nodePartsKey, nodesKey } from "../features/nodes/api/keys";
-import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
 import { sessionKey } from "../features/session/api/session";
-import type { Image, Node } from "../shared/api/types";
-import { jobsKey } from "../shared/jobs/jobs";
-import { type JobPage, applyToJobPages } from "../shared/jobs/liveJobs";
-import { type Change, changeLog } from "../shared/live/changes";
+import { changeLog } from "../shared/live/changes";
 import { EventFeed } from "../shared/live/feed";
-import { activity, happeningOf } from "./activity";
+import { applyChange, refetchAll } from "./liveChanges";
 
 const noticeAfter = 3_000;
 
@@ -63,55 +54,4 @@ export function LiveUpdates() {
       title="What you see may be out of date: the service does not answer. It is tried again by itself."
     />
   ) : null;
-}
-
-function applyChange(queries: QueryClient, change: Change): void {
-  if (change.type === "host.changed") {
-    void queries.invalidateQueries({ queryKey: hostsKey });
-    return;
-  }
-  if (change.type === "lab.changed" || change.type === "lab.removed") {
-    void queries.invalidateQueries({ queryKey: labListKey });
-    void queries.invalidateQueries({ queryKey: labKey(change.id) });
-    return;
-  }
-  if (change.type === "job.changed") {
-    queries.setQueryData<InfiniteData<JobPage, string>>(jobsKey, (pages) => pages && applyToJobPages(pages, change));
-    return;
-  }
-  activity.add(happeningOf(change, subjectOf(queries, change), Date.now()));
-  const before = queries.getQueryData<Node[]>(nodeListKey)?.length;
-  queries.setQueryData<Node[]>(nodeListKey, (nodes) => nodes && applyToNodes(nodes, change));
-  queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, change));
-  const id = change.type === "node.changed" ? change.node.id : change.type === "node.removed" ? change.id : null;
-  if (id !== null) {
-    void queries.invalidateQueries({ queryKey: nodePartsKey(id) });
-    queries.setQueryData<Node | null>(nodeKey(id), (node) => node && applyToNode(id, node, change));
-    if (queries.getQueryData<Node[]>(nodeListKey)?.length !== before) {
-      // How many nodes use an image is told with the image alone.
-      void queries.invalidateQueries({ queryKey: imagesKey });
-    }
-  }
-}
-
-/** The node or image that a change is about, as it was before. */
-function subjectOf(queries: QueryClient, change: Change): Node | Image | undefined {
-  switch (change.type) {
-    case "node.changed":
-      return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id }) => id === change.node.id);
-    case "node.removed":
-      return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id, host }) => id === change.id && host === change.host);
-    case "image.changed":
-    case "image.removed": {
-      const id = change.type === "image.changed" ? change.image.id : change.id;
-      const lists = queries.getQueryData<ImageLists>(imagesKey);
-      return lists && [...lists.baseImages, ...lists.customImages].find((image) => image.id === id);
-    }
-    default:
-      return undefined;
-  }
-}
-
-function refetchAll(queries: QueryClient): Promise<unknown> {
-  return Promise.all([nodesKey, imagesKey, hostsKey, labsKey, jobsKey].map((queryKey) => queries.invalidateQueries({ queryKey })));
 }
