@@ -216,6 +216,9 @@ test("two nodes that are connected on the canvas ping each other, and only those
     expect(await lab.virsh("domiflist", ping)).toContain("ping-pong-net1");
     await page.goto(`/labs/${copy.id}`);
 
+    const colleague = await browser.newPage({ storageState: await page.context().storageState(), baseURL: lab.url });
+    await colleague.goto(`/labs/${copy.id}`);
+    await expect(colleague.getByRole("heading", { level: 1, name: "Ping pong" })).toBeVisible();
     await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
     await page.getByRole("menuitem", { name: "Delete" }).click();
     const dialog = page.getByRole("dialog");
@@ -224,6 +227,8 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await dialog.getByRole("button", { name: "Delete" }).click();
     await expect(page).toHaveURL(/\/labs$/);
     await expect(page.locator("[data-lab]")).toHaveCount(2);
+    await expect(colleague.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
+    await colleague.close();
     const domains = (await lab.virsh("list", "--all", "--name")).split("\n").map((name) => name.trim()).sort();
     expect(domains).toEqual(["ping", "pong", "secret"]);
     expect(await lab.virsh("net-list", "--all", "--name")).toBe("ping-pong-net1");

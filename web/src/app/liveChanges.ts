@@ -6,7 +6,7 @@ import { type ImageLists, applyToImages } from "../features/images/liveImages";
 import { labKey, labListKey, labsKey } from "../features/labs/api/labs";
 import { nodeKey, nodeListKey, nodePartsKey, nodesKey } from "../features/nodes/api/keys";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
-import type { Image, Node } from "../shared/api/types";
+import type { Image, Lab, LabSummary, Node } from "../shared/api/types";
 import { jobsKey } from "../shared/jobs/jobs";
 import { type JobPage, applyToJobPages } from "../shared/jobs/liveJobs";
 import type { Change } from "../shared/live/changes";
@@ -19,6 +19,10 @@ export function applyChange(queries: QueryClient, change: Change): void {
     return;
   }
   if (change.type === "lab.changed" || change.type === "lab.removed") {
+    if (change.type === "lab.removed") {
+      queries.setQueryData<LabSummary[]>(labListKey, (labs) => labs?.filter(({ id }) => id !== change.id));
+      queries.setQueryData<Lab | null>(labKey(change.id), (lab) => lab && null);
+    }
     void queries.invalidateQueries({ queryKey: labListKey });
     void queries.invalidateQueries({ queryKey: labKey(change.id) });
     return;
@@ -27,14 +31,20 @@ export function applyChange(queries: QueryClient, change: Change): void {
     queries.setQueryData<InfiniteData<JobPage, string>>(jobsKey, (pages) => pages && applyToJobPages(pages, change));
     return;
   }
-  activity.add(happeningOf(change, subjectOf(queries, change), Date.now()));
+  const subject = subjectOf(queries, change);
+  activity.add(happeningOf(change, subject, Date.now()));
   const before = queries.getQueryData<Node[]>(nodeListKey)?.length;
   queries.setQueryData<Node[]>(nodeListKey, (nodes) => nodes && applyToNodes(nodes, change));
   queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, change));
-  const id = change.type === "node.changed" ? change.node.id : change.type === "node.removed" ? change.id : null;
-  if (id !== null) {
+  const node = change.type === "node.changed" ? change.node : null;
+  const id = change.type === "node.removed" ? change.id : node?.id;
+  if (id !== undefined) {
+    if (!node || subject?.state !== node.state) {
+      // How many of its nodes are on is told with the lab alone.
+      void queries.invalidateQueries({ queryKey: labListKey });
+    }
     void queries.invalidateQueries({ queryKey: nodePartsKey(id) });
-    queries.setQueryData<Node | null>(nodeKey(id), (node) => node && applyToNode(id, node, change));
+    queries.setQueryData<Node | null>(nodeKey(id), (known) => known && applyToNode(id, known, change));
     if (queries.getQueryData<Node[]>(nodeListKey)?.length !== before) {
       // How many nodes use an image is told with the image alone.
       void queries.invalidateQueries({ queryKey: imagesKey });

@@ -3,16 +3,17 @@ import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-ico
 import PlayIcon from "@patternfly/react-icons/dist/esm/icons/play-icon";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import PowerOffIcon from "@patternfly/react-icons/dist/esm/icons/power-off-icon";
+import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
 import { type ReactNode, lazy, useState } from "react";
 import { Link } from "react-router";
 
-import { RequestError } from "../../shared/api/problem";
 import type { Image, Lab, LabNetwork, Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
 import { SharingPanel } from "../../shared/sharing/SharingPanel";
 import { ConfirmDialog } from "../../shared/ui/ConfirmDialog";
 import { Later } from "../../shared/ui/Later";
+import { LinkButton } from "../../shared/ui/LinkButton";
 import { Menu } from "../../shared/ui/Menu";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
@@ -60,6 +61,9 @@ export function LabPage({ id, ...props }: LabPageProps) {
   if (lab.data) {
     return <Drawn key={id} lab={lab.data} {...props} />;
   }
+  if (lab.data === null) {
+    return <Gone />;
+  }
   return lab.isPending ? (
     <>
       <PageHeader title="Lab" />
@@ -69,7 +73,7 @@ export function LabPage({ id, ...props }: LabPageProps) {
     </>
   ) : (
     <>
-      <PageHeader title={lab.error instanceof RequestError && lab.error.status === 404 ? "There is no such lab" : "Lab"} />
+      <PageHeader title="Lab" />
       <PageSection isFilled aria-label="Lab">
         <ProblemAlert title="The lab cannot be shown" error={lab.error} onRetry={() => void lab.refetch()} />
         <p>
@@ -77,6 +81,23 @@ export function LabPage({ id, ...props }: LabPageProps) {
         </p>
       </PageSection>
     </>
+  );
+}
+
+function Gone() {
+  return (
+    <PageSection isFilled aria-label="Lab">
+      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such lab">
+        <EmptyStateBody>It was deleted, is not shared with you, or the address is mistyped.</EmptyStateBody>
+        <EmptyStateFooter>
+          <EmptyStateActions>
+            <LinkButton variant="primary" to={paths.labs}>
+              Show all labs
+            </LinkButton>
+          </EmptyStateActions>
+        </EmptyStateFooter>
+      </EmptyState>
+    </PageSection>
   );
 }
 

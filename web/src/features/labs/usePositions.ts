@@ -30,7 +30,7 @@ export function usePositions(lab: Lab, onError: (error: unknown) => void) {
     }
     try {
       await savePositions(lab.id, Object.entries(batch).map(([id, { x, y }]) => ({ id, x, y })));
-      queries.setQueryData<Lab>(labKey(lab.id), (known) => known && at(known, batch));
+      queries.setQueryData<Lab | null>(labKey(lab.id), (known) => known && at(known, batch));
     } catch (error) {
       fail.current(error);
     }

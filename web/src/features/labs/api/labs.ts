@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 
 import { api, bodyOf, pagesOf } from "../../../shared/api/client";
+import { RequestError } from "../../../shared/api/problem";
 import type { Lab, LabSummary } from "../../../shared/api/types";
 
 /** Everything that the service told about labs lies below this key. */
@@ -17,8 +18,16 @@ export function useLabs() {
   return useQuery({ queryKey: labListKey, queryFn: fetchLabs });
 }
 
-export async function fetchLab(id: string): Promise<Lab> {
-  return bodyOf(api.GET("/api/labs/{id}", { params: { path: { id } } }));
+/** Resolves with null when there is no such lab (any more), or it is not the user's to see. */
+export async function fetchLab(id: string): Promise<Lab | null> {
+  try {
+    return await bodyOf(api.GET("/api/labs/{id}", { params: { path: { id } } }));
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) {
+      return null;
+    }
+    throw error;
+  }
 }
 
 export function useLab(id: string) {
