@@ -23,3 +23,25 @@ test("the dashboard shows live what there is, what happens and each screen", asy
     await deleteNode(page, off);
   }
 });
+
+test("who makes no nodes is led to the labs that are shared with them, also to empty ones", async ({ signedIn: page, lab, browser }) => {
+  const password = "a password of sue's own";
+  expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
+  const made = (await (await page.request.post("/api/labs", { data: { name: "Empty" } })).json()) as { id: string };
+  const context = await browser.newContext({ baseURL: lab.url });
+  try {
+    expect((await context.request.post("/api/auth/login", { data: { username: "sue", password } })).ok()).toBe(true);
+    const student = await context.newPage();
+    await student.goto("/");
+    await expect(student.getByText("Nothing is shared with you yet")).toBeVisible();
+    expect((await page.request.put(`/api/labs/${made.id}/shares/users/sue`, { data: { level: "view" } })).status()).toBe(204);
+    await student.reload();
+    await expect(student.getByText("You see 1 lab.")).toBeVisible();
+    await student.getByRole("link", { name: "Show the labs" }).click();
+    await expect(student.locator("[data-lab=Empty]")).toBeVisible();
+  } finally {
+    await context.close();
+    await page.request.delete(`/api/labs/${made.id}`);
+    await page.request.delete("/api/users/sue");
+  }
+});

@@ -1,13 +1,16 @@
-import { Card, CardBody, CardTitle, EmptyState, EmptyStateBody, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import ShareAltIcon from "@patternfly/react-icons/dist/esm/icons/share-alt-icon";
+import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
 import type { ReactNode } from "react";
 
 import { HostCapacity } from "../../features/hosts/HostCapacity";
 import { useHosts } from "../../features/hosts/api/listHosts";
+import { useLabs } from "../../features/labs/api/labs";
 import { useNodes } from "../../features/nodes/api/listNodes";
 import { FirstNode } from "../../features/nodes/components/FirstNode";
 import { useSession } from "../../features/session/api/session";
+import { plural } from "../../shared/format";
 import { paths } from "../../shared/paths";
 import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
@@ -59,11 +62,7 @@ export default function DashboardPage() {
             <StackItem>
               <Card>
                 <CardBody>
-                  {!mayCreate ? (
-                    <EmptyState headingLevel="h2" icon={ShareAltIcon} titleText="Nothing is shared with you yet">
-                      <EmptyStateBody>Nodes and labs show up here as soon as somebody shares them with you.</EmptyStateBody>
-                    </EmptyState>
-                  ) : images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
+                  {!mayCreate ? <NothingShared /> : images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
                 </CardBody>
               </Card>
             </StackItem>
@@ -109,6 +108,30 @@ export default function DashboardPage() {
         </Stack>
       </PageSection>
     </>
+  );
+}
+
+/** For those who make no nodes and see none: a lab that is shared with them may be empty. */
+function NothingShared() {
+  const labs = useLabs();
+  if (labs.isPending) {
+    return <Skeleton height="12rem" screenreaderText="Loading the labs" />;
+  }
+  return labs.data?.length ? (
+    <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No node is shared with you yet">
+      <EmptyStateBody>You see {plural(labs.data.length, "lab")}. Nodes show up here as soon as there are any.</EmptyStateBody>
+      <EmptyStateFooter>
+        <EmptyStateActions>
+          <LinkButton variant="primary" to={paths.labs}>
+            Show the labs
+          </LinkButton>
+        </EmptyStateActions>
+      </EmptyStateFooter>
+    </EmptyState>
+  ) : (
+    <EmptyState headingLevel="h2" icon={ShareAltIcon} titleText="Nothing is shared with you yet">
+      <EmptyStateBody>Nodes and labs show up here as soon as somebody shares them with you.</EmptyStateBody>
+    </EmptyState>
   );
 }
 
