@@ -1,11 +1,13 @@
 import { createHmac } from "node:crypto";
+import { copyFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import type { Page } from "@playwright/test";
 
 import { violations } from "./axe";
-import { test as base, expect } from "./fixtures";
+import { deleteNode, dropFiles, expect, makeNode, test as base } from "./fixtures";
+import { microImage } from "./lab";
 
 // The service has an OpenID Connect provider, of which this file needs no more than
 // that browsers come to it; TestProvider signs in at a whole one.
@@ -61,6 +63,11 @@ async function signIn(page: Page, username: string, password: string): Promise<v
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
+async function signOut(page: Page): Promise<void> {
+  await page.getByRole("button", { name: /^Account of/ }).click();
+  await page.getByRole("menuitem", { name: "Sign out" }).click();
+}
+
 test("a new account chooses a password, sets up a second factor and signs in with it", async ({ page, lab }) => {
   const admin = await page.context().browser()?.newContext({ baseURL: lab.url });
   await admin?.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } });
@@ -98,8 +105,7 @@ test("a new account chooses a password, sets up a second factor and signs in wit
 
     // By a code, and by a recovery code.
     for (const code of [codeOf(secret, 1), recovery]) {
-      await page.getByRole("button", { name: "Account of ann" }).click();
-      await page.getByRole("menuitem", { name: "Sign out" }).click();
+      await signOut(page);
       await signIn(page, "ann", password);
       await expect(page.getByLabel("Code")).toBeFocused();
       await expect(page.getByText("You are not signed in")).toHaveCount(0);
@@ -121,6 +127,91 @@ test("a new account chooses a password, sets up a second factor and signs in wit
     await admin?.request.delete("/api/users/ann");
     await admin?.close();
   }
+});
+
+test("a tab is one user's: the next one finds nothing of them, and they go on after their session has ended", async ({ signedIn: page, lab }, info) => {
+  const password = "a password of bea's own";
+  expect((await page.request.post("/api/users", { data: { name: "bea", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
+  const notes = info.outputPath("notes.qcow2");
+  await writeFile(notes, "These are notes, and no disk.\n");
+  const signInAsBea = async () => {
+    await signIn(page, "bea", password);
+    await expect(page.getByText("Nothing is shared with you yet")).toBeVisible();
+    await expect(page.getByText("micro was added")).toBeVisible();
+    await expect(page.getByText(/left-|notes\.qcow2/)).toHaveCount(0);
+  };
+  /** Ends the session as time does: the page is not told. */
+  const expire = async () => {
+    expect((await page.request.post("/api/auth/logout")).ok()).toBe(true);
+    await expect(page.getByLabel("User name")).toBeVisible();
+  };
+
+  await test.step("after a sign-out", async () => {
+    await page.goto("/images");
+    await dropFiles(page, [notes]);
+    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+    await page.getByRole("link", { name: "Dashboard", exact: true }).click();
+    const node = await makeNode(page, "left-1");
+    await expect(page.getByText("left-1 was created")).toBeVisible();
+    await deleteNode(page, node);
+    await expect(page.getByText("left-1 was deleted")).toBeVisible();
+    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+    await signOut(page);
+    await expect(page).toHaveURL(/\/login$/);
+    await signInAsBea();
+    await signOut(page);
+  });
+
+  await test.step("after a session has ended", async () => {
+    await signIn(page, lab.user, lab.password);
+    await expect(page.getByRole("heading", { level: 1, name: "Dashboard" })).toBeVisible();
+    const node = await makeNode(page, "left-2");
+    await expect(page.getByText("left-2 was created")).toBeVisible();
+    await deleteNode(page, node);
+    await expect(page.getByText("left-2 was deleted")).toBeVisible();
+    await expire();
+    await signIn(page, lab.user, lab.password);
+    await expect(page.getByText("left-2 was deleted")).toBeVisible();
+    await expire();
+    await signInAsBea();
+  });
+
+  await test.step("when another signs in in another tab of the browser", async () => {
+    expect((await page.request.post("/api/auth/logout")).ok()).toBe(true);
+    expect((await page.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
+    await expect(page.getByRole("button", { name: `Account of ${lab.user}` })).toBeVisible();
+  });
+  expect((await page.request.delete("/api/users/bea")).status()).toBe(204);
+});
+
+test("signing out while a file is sent asks first, and the file goes on where it was", async ({ signedIn: page, lab }, info) => {
+  const disk = info.outputPath("on its way.qcow2");
+  await copyFile(microImage, disk);
+  let isAskedByBrowser = false;
+  page.on("dialog", (dialog) => {
+    isAskedByBrowser = true;
+    void dialog.accept();
+  });
+  // What follows the file's first bytes never arrives.
+  await page.route("**/api/uploads/*", (route) => (route.request().method() === "PATCH" ? undefined : route.continue()));
+  await page.goto("/images");
+  await dropFiles(page, [disk]);
+  const upload = page.locator("[data-upload='on its way.qcow2']");
+  await expect(upload).toHaveAttribute("data-upload-state", "sending");
+  const dialog = page.getByRole("dialog");
+  await signOut(page);
+  await expect(dialog).toContainText("The uploads of this tab are cut off.");
+  expect(await violations(page)).toEqual([]);
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await expect(upload).toHaveAttribute("data-upload-state", "sending");
+  await signOut(page);
+  await dialog.getByRole("button", { name: "Sign out" }).click();
+  await signIn(page, lab.user, lab.password);
+  expect(isAskedByBrowser).toBe(false);
+  await page.getByRole("link", { name: "Images" }).click();
+  const interrupted = page.locator("[data-interrupted='on its way.qcow2']");
+  await interrupted.getByRole("button", { name: "Discard" }).click();
+  await expect(interrupted).toHaveCount(0);
 });
 
 test("a sign-in at a provider that failed is told of in our own words", async ({ page }) => {

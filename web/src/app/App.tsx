@@ -2,6 +2,7 @@ import { QueryClientProvider } from "@tanstack/react-query";
 import { useState } from "react";
 import { BrowserRouter } from "react-router";
 
+import { OneUser } from "../features/session/OneUser";
 import { ToastProvider } from "../shared/ui/toasts";
 import { CrashBoundary } from "./CrashBoundary";
 import { createQueries } from "./queries";
@@ -15,7 +16,9 @@ export function App() {
       <BrowserRouter>
         <ToastProvider>
           <CrashBoundary>
-            <AppRoutes />
+            <OneUser>
+              <AppRoutes />
+            </OneUser>
           </CrashBoundary>
         </ToastProvider>
       </BrowserRouter>

@@ -14,6 +14,7 @@ import { lazy, useState } from "react";
 import { Link, Outlet, useLocation } from "react-router";
 
 import { HostBanners } from "../features/hosts/HostBanners";
+import { uploads } from "../features/images/uploads";
 import { UserMenu } from "../features/session/UserMenu";
 import { useSession } from "../features/session/api/session";
 import { paths } from "../shared/paths";
@@ -87,7 +88,7 @@ export function Shell() {
                 <WorkButton isOpen={showsWork} onToggle={() => setShowsWork(!showsWork)} />
                 <ThemeMenu />
                 <HelpMenu />
-                <UserMenu />
+                <UserMenu wouldCutOff={() => uploads.isBusy()} />
               </div>
             </div>
           </MastheadContent>

@@ -6,6 +6,7 @@ import { type ImageLists, applyToImages } from "../features/images/liveImages";
 import { labKey, labListKey, labsKey } from "../features/labs/api/labs";
 import { nodeKey, nodeListKey, nodePartsKey, nodesKey } from "../features/nodes/api/keys";
 import { applyToNode, applyToNodes } from "../features/nodes/liveNodes";
+import { sessionKey } from "../features/session/api/session";
 import type { Image, Lab, LabSummary, Node } from "../shared/api/types";
 import { jobsKey } from "../shared/jobs/jobs";
 import { type JobPage, applyToJobPages } from "../shared/jobs/liveJobs";
@@ -70,8 +71,8 @@ function subjectOf(queries: QueryClient, change: Change): Node | Image | undefin
   }
 }
 
-/** Reads all that may have changed anew. */
+/** Reads all that may have changed anew; also who is signed in: it may be another user than before, or one with another role. */
 export function refetchAll(queries: QueryClient): Promise<unknown> {
-  const keys = [nodesKey, imagesKey, hostsKey, labsKey, jobsKey];
+  const keys = [sessionKey, nodesKey, imagesKey, hostsKey, labsKey, jobsKey];
   return Promise.all(keys.map((queryKey) => queries.invalidateQueries({ queryKey })));
 }

@@ -2,6 +2,7 @@ import { useSyncExternalStore } from "react";
 
 import { RequestError } from "../../shared/api/problem";
 import type { Image } from "../../shared/api/types";
+import { askBeforeLeaving } from "../../shared/startOver";
 import { type ImageUpload, type UploadHandlers, uploadImage } from "./api/uploadImage";
 import { RateMeter } from "./rate";
 
@@ -152,11 +153,7 @@ export class Uploads {
 /** The uploads of this tab. */
 export const uploads = new Uploads(uploadImage);
 
-window.addEventListener("beforeunload", (event) => {
-  if (uploads.isBusy()) {
-    event.preventDefault(); // the browser asks whether to leave
-  }
-});
+askBeforeLeaving(() => uploads.isBusy());
 
 export function useUploads(): readonly Upload[] {
   return useSyncExternalStore(uploads.subscribe, uploads.list);

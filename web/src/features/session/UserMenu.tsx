@@ -2,39 +2,67 @@ import { DropdownGroup, DropdownItem } from "@patternfly/react-core";
 import SignOutAltIcon from "@patternfly/react-icons/dist/esm/icons/sign-out-alt-icon";
 import CogIcon from "@patternfly/react-icons/dist/esm/icons/cog-icon";
 import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
+import { useState } from "react";
 import { useNavigate } from "react-router";
 
 import { paths } from "../../shared/paths";
+import { ConfirmDialog } from "../../shared/ui/ConfirmDialog";
 import { Menu } from "../../shared/ui/Menu";
 import { useToasts } from "../../shared/ui/toasts";
 import { useSession } from "./api/session";
 import { useSignOut } from "./api/signOut";
 
+interface UserMenuProps {
+  /** Whether signing out would cut uploads off. */
+  wouldCutOff: () => boolean;
+}
+
 /** Who is signed in, and the ways to the account and out. Nothing where the service asks nobody to sign in. */
-export function UserMenu() {
+export function UserMenu({ wouldCutOff }: UserMenuProps) {
   const session = useSession();
   const signOut = useSignOut();
   const toasts = useToasts();
   const navigate = useNavigate();
+  const [isAsked, setAsked] = useState(false);
   if (session.data?.auth !== "on") {
     return null;
   }
   const { name, role } = session.data.user;
+  const leave = () => {
+    if (wouldCutOff()) {
+      setAsked(true);
+    } else {
+      signOut.mutate(undefined, { onError: (error) => toasts.failure("You are still signed in", error) });
+    }
+  };
   return (
-    <Menu label={`Account of ${name}`} icon={<UserIcon />}>
-      <DropdownGroup label={role === "" ? name : `${name}, ${role}`}>
-        <DropdownItem icon={<CogIcon />} onClick={() => void navigate(paths.account)}>
-          Account
-        </DropdownItem>
-        <DropdownItem
-          icon={<SignOutAltIcon />}
-          onClick={() =>
-            signOut.mutate(undefined, { onError: (error) => toasts.failure("You are still signed in", error) })
-          }
+    <>
+      <Menu label={`Account of ${name}`} icon={<UserIcon />}>
+        <DropdownGroup label={role === "" ? name : `${name}, ${role}`}>
+          <DropdownItem icon={<CogIcon />} onClick={() => void navigate(paths.account)}>
+            Account
+          </DropdownItem>
+          <DropdownItem icon={<SignOutAltIcon />} onClick={leave}>
+            Sign out
+          </DropdownItem>
+        </DropdownGroup>
+      </Menu>
+      {isAsked && (
+        <ConfirmDialog
+          title="Sign out while files are being sent?"
+          action="Sign out"
+          pending={signOut.isPending}
+          error={signOut.error}
+          onConfirm={() => signOut.mutate()}
+          onClose={() => {
+            setAsked(false);
+            signOut.reset();
+          }}
         >
-          Sign out
-        </DropdownItem>
-      </DropdownGroup>
-    </Menu>
+          The uploads of this tab are cut off. Sign in again and choose the same files: those that had begun go on where
+          they were.
+        </ConfirmDialog>
+      )}
+    </>
   );
 }

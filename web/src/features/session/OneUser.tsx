@@ -1,0 +1,30 @@
+import { Bullseye, Spinner } from "@patternfly/react-core";
+import { type ReactNode, useEffect, useState } from "react";
+
+import { startOver } from "../../shared/startOver";
+import { useSession } from "./api/session";
+
+/**
+ * Keeps what this tab has in memory to one user. Whose session has ended goes on
+ * with it after signing in again; for another user the page is loaded anew.
+ */
+export function OneUser({ children }: { children: ReactNode }) {
+  const name = useSession().data?.user.name;
+  const [owner, setOwner] = useState(name);
+  if (owner === undefined && name !== undefined) {
+    setOwner(name);
+  }
+  const isAnother = owner !== undefined && name !== undefined && name !== owner;
+  useEffect(() => {
+    if (isAnother) {
+      startOver();
+    }
+  }, [isAnother]);
+  return isAnother ? (
+    <Bullseye className="sl-fill">
+      <Spinner aria-label="Loading" />
+    </Bullseye>
+  ) : (
+    children
+  );
+}
