@@ -1,3 +1,5 @@
+import type { Page } from "@playwright/test";
+
 import { expect, test } from "./fixtures";
 
 test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
@@ -26,6 +28,49 @@ test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
   await dialog.getByRole("button", { name: "Revoke" }).click();
   await expect(row).toHaveCount(0);
   expect((await use()).status).toBe(401);
+});
+
+test("an administrator sees whose each token is, and revokes it by that", async ({ signedIn: page, lab, browser }) => {
+  const user = "cai-of-the-evening-course";
+  const password = "a password of cai's own";
+  expect((await page.request.post("/api/users", { data: { name: user, role: "instructor", password, mustChangePassword: false } })).status()).toBe(201);
+  const other = await browser.newContext({ baseURL: lab.url });
+  try {
+    expect((await other.request.post("/api/auth/login", { data: { username: user, password } })).ok()).toBe(true);
+    const makeToken = async (by: Pick<Page, "request">, data: object) =>
+      expect((await by.request.post("/api/tokens", { data })).status()).toBe(201);
+    await makeToken(page, { name: "backup" });
+    await makeToken(other, { name: "backup", scopes: ["nodes"] });
+
+    await page.goto("/account");
+    await expect(page.getByRole("columnheader", { name: "User" })).toBeVisible();
+    const rows = page.locator("[data-token=backup]");
+    await expect(rows).toHaveCount(2);
+    await expect(rows.filter({ hasText: lab.user }).locator("[data-label=Scopes]")).toHaveText("all");
+    const theirs = rows.filter({ hasText: user });
+    await expect(theirs.locator("[data-label=Scopes]")).toHaveText("nodes");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await expect(theirs).toContainText(`User: ${user}`);
+    await theirs.getByRole("button", { name: `Revoke backup of ${user}` }).click();
+    const dialog = page.getByRole("dialog", { name: `Revoke backup of ${user}?` });
+    // Whole, and not cut short.
+    await expect.poll(() => dialog.locator(".pf-v6-c-modal-box__title-text").evaluate((text) => text.scrollWidth - text.clientWidth)).toBe(0);
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await expect(theirs).toHaveCount(0);
+    await expect(rows).toHaveCount(1);
+
+    // Others see their own alone.
+    await makeToken(other, { name: "mine" });
+    const mine = await other.newPage();
+    await mine.goto("/account");
+    await expect(mine.locator("[data-token]")).toHaveCount(1);
+    await expect(mine.getByRole("columnheader", { name: "User" })).toHaveCount(0);
+    await mine.getByRole("button", { name: "Revoke mine" }).click();
+    await expect(mine.getByRole("dialog", { name: "Revoke mine?" })).toBeVisible();
+  } finally {
+    await other.close();
+    await page.request.delete(`/api/users/${user}`);
+  }
 });
 
 test("the password is changed, and one stays signed in", async ({ signedIn: page, lab, browser }) => {

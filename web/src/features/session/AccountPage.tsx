@@ -84,7 +84,7 @@ function Tokens({ seesAll }: { seesAll: boolean }) {
       {tokens.data?.length === 0 && (
         <EmptyState variant="xs" headingLevel="h3" icon={KeyIcon} titleText="No tokens yet" />
       )}
-      {tokens.data && tokens.data.length > 0 && <TokenList tokens={tokens.data} />}
+      {tokens.data && tokens.data.length > 0 && <TokenList tokens={tokens.data} showsUser={seesAll} />}
       <Button variant="secondary" icon={<PlusIcon />} className="sl-account__new" onClick={() => setAsked(true)}>
         Create token
       </Button>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { agentName, expiryOf, isExpired, keyName, passwordProblems, tokenNameProblem } from "./account";
+import { agentName, expiryOf, isExpired, keyName, passwordProblems, scopesText, tokenNameProblem } from "./account";
 
 const now = Date.UTC(2026, 0, 31, 12);
 
@@ -18,6 +18,11 @@ test.each([
   ["ü".repeat(65), "Use at most 128 bytes."],
 ])("tokenNameProblem(%j)", (name, problem) => {
   expect(tokenNameProblem(name)).toBe(problem);
+});
+
+test("a token without scopes is good for all", () => {
+  expect(scopesText([])).toBe("all");
+  expect(scopesText(["nodes", "read"])).toBe("nodes, read");
 });
 
 describe("passwordProblems", () => {

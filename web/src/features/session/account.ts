@@ -27,6 +27,11 @@ export function tokenNameProblem(name: string): string {
   return bytes === 0 ? "Give the token a name." : bytes > 128 ? "Use at most 128 bytes." : "";
 }
 
+/** What a token is good for, in a few words. */
+export function scopesText(scopes: readonly string[]): string {
+  return scopes.length === 0 ? "all" : scopes.join(", ");
+}
+
 export interface PasswordDraft {
   current: string;
   fresh: string;

@@ -9,12 +9,20 @@ import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useIsWide } from "../../../shared/useIsWide";
 import { useNow } from "../../../shared/useNow";
-import { isExpired } from "../account";
+import { isExpired, scopesText } from "../account";
 import { useDeleteToken } from "../api/tokens";
 
+interface TokenListProps {
+  tokens: readonly Token[];
+  /** Whether they may be those of several users. */
+  showsUser: boolean;
+}
+
 /** API tokens as a table, or as cards where there is no room for one. */
-export function TokenList({ tokens }: { tokens: readonly Token[] }) {
+export function TokenList({ tokens, showsUser }: TokenListProps) {
   const isWide = useIsWide();
+  // Users choose the names of their tokens: two may have the same.
+  const fullName = ({ name, user }: Token) => (showsUser ? `${name} of ${user}` : name);
   if (!isWide) {
     return (
       <ul className="sl-cards" aria-label="API tokens">
@@ -24,6 +32,8 @@ export function TokenList({ tokens }: { tokens: readonly Token[] }) {
               {token.name}
             </CardTitle>
             <CardBody className="sl-subtle">
+              {showsUser && <div className="sl-break">User: {token.user}</div>}
+              <div>Scopes: {scopesText(token.scopes)}</div>
               <div>
                 Created <Ago time={token.created} />
               </div>
@@ -35,7 +45,7 @@ export function TokenList({ tokens }: { tokens: readonly Token[] }) {
               </div>
             </CardBody>
             <CardFooter>
-              <Revoke token={token} />
+              <Revoke token={token} fullName={fullName(token)} />
             </CardFooter>
           </Card>
         ))}
@@ -46,10 +56,12 @@ export function TokenList({ tokens }: { tokens: readonly Token[] }) {
     <Table aria-label="API tokens" variant="compact" gridBreakPoint="" className="sl-table">
       <Thead>
         <Tr>
-          <Th width={35}>Name</Th>
-          <Th>Created</Th>
+          <Th width={25}>Name</Th>
+          {showsUser && <Th width={15}>User</Th>}
+          <Th>Scopes</Th>
+          <Th modifier="nowrap">Created</Th>
           <Th>Expires</Th>
-          <Th>Last used</Th>
+          <Th modifier="nowrap">Last used</Th>
           <Th screenReaderText="Actions" />
         </Tr>
       </Thead>
@@ -59,6 +71,12 @@ export function TokenList({ tokens }: { tokens: readonly Token[] }) {
             <Td dataLabel="Name" modifier="breakWord">
               {token.name}
             </Td>
+            {showsUser && (
+              <Td dataLabel="User" modifier="breakWord">
+                {token.user}
+              </Td>
+            )}
+            <Td dataLabel="Scopes">{scopesText(token.scopes)}</Td>
             <Td dataLabel="Created">
               <Ago time={token.created} />
             </Td>
@@ -69,7 +87,7 @@ export function TokenList({ tokens }: { tokens: readonly Token[] }) {
               <LastUse token={token} />
             </Td>
             <Td isActionCell>
-              <Revoke token={token} />
+              <Revoke token={token} fullName={fullName(token)} />
             </Td>
           </Tr>
         ))}
@@ -96,7 +114,7 @@ function LastUse({ token: { used } }: { token: Token }) {
   return used === undefined ? "never" : <Ago time={used} />;
 }
 
-function Revoke({ token }: { token: Token }) {
+function Revoke({ token, fullName }: { token: Token; fullName: string }) {
   const [isAsked, setAsked] = useState(false);
   const remove = useDeleteToken(token.id);
   const toasts = useToasts();
@@ -105,19 +123,19 @@ function Revoke({ token }: { token: Token }) {
   const confirm = async () => {
     try {
       await remove.mutateAsync();
-      toasts.success(`${token.name} is revoked`);
+      toasts.success(`${fullName} is revoked`);
     } catch {
       // The dialog shows why.
     }
   };
   return (
     <>
-      <Button size="sm" variant="secondary" isDanger aria-label={`Revoke ${token.name}`} onClick={() => setAsked(true)}>
+      <Button size="sm" variant="secondary" isDanger aria-label={`Revoke ${fullName}`} onClick={() => setAsked(true)}>
         Revoke
       </Button>
       {isAsked && (
         <ConfirmDialog
-          title={`Revoke ${token.name}?`}
+          title={`Revoke ${fullName}?`}
           action="Revoke"
           pending={remove.isPending}
           error={remove.error}
