@@ -46,6 +46,7 @@ test("the guides are read and searched without leaving the service", async ({ si
   page.on("request", (request) => expect(new URL(request.url()).origin).toBe(lab.url));
   await page.goto("/");
   await page.getByRole("button", { name: "Help" }).click();
+  await expect(page.getByRole("menuitem", { name: "API documentation" })).toContainText("Every request, described");
   await page.getByRole("menuitem", { name: "All guides" }).click();
   await page.getByRole("textbox", { name: "Search the guides" }).fill("quotas");
   await page.locator("[data-guide=users-and-sharing]").getByRole("link", { name: "Quotas" }).click();

@@ -24,7 +24,7 @@ export function HelpMenu() {
         </DropdownItem>
       ))}
       <Divider component="li" />
-      <DropdownItem to="/api/docs" target="_blank" rel="noreferrer" description="Try every request from the browser">
+      <DropdownItem to="/api/docs" target="_blank" rel="noreferrer" description="Every request, described">
         API documentation
       </DropdownItem>
       <DropdownItem to="/api/openapi.json" target="_blank" rel="noreferrer" description="For generated clients">
