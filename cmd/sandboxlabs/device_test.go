@@ -106,6 +106,8 @@ func TestDevices(t *testing.T) {
 		l.wantAddress(a.ID, isolated+"12")
 	}
 
+	l.standsAnAgent(a.ID, ca, b)
+
 	// And out again.
 	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": ""}, http.StatusOK, &b)
 	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/interfaces/"+card.MAC, nil, http.StatusNoContent, nil)
@@ -159,6 +161,24 @@ func TestDevices(t *testing.T) {
 // somewhere is the beginning of a subnet's addresses that is most likely free.
 func somewhere() string {
 	return fmt.Sprintf("10.%d.%d.", 100+rand.IntN(100), rand.IntN(256)) //nolint:gosec // a place, not a secret
+}
+
+// standsAnAgent has a guest whose agent does not run be one that says that it listens,
+// and answers nothing else. A service that begins shows the addresses of the other node,
+// which it comes to later, all the same.
+func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
+	l.t.Helper()
+	c.shell(`(port=$(grep -l guest_agent /sys/class/virtio-ports/*/name); port=${port%/name}; exec 3<>/dev/${port##*/}; while :; do `+
+		`if read -r ask <&3; then case $ask in *guest-sync*) id=${ask##*:}; echo "{\"return\":${id%%\}*}}" >&3;; *guest-*) echo "$ask" >>/tmp/asked;; esac; `+
+		`else usleep 100000; fi; done) & echo hostile=$((40+2))`, "hostile=42")
+	until(l.t, promptly, said("the agent is there"), func() bool {
+		return strings.Contains(l.virsh("dumpxml", id), "org.qemu.guest_agent.0' state='connected'")
+	})
+	leased := l.node(other.ID).Addresses[0]
+	beside := l.beside(l.t.TempDir())
+	beside.wantAddress(other.ID, leased)
+	c.shell("until [ -s /tmp/asked ]; do usleep 100000; done", "")
+	beside.stop()
 }
 
 // wantAddress waits until a node shows that address.
