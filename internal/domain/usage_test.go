@@ -110,3 +110,38 @@ func TestMeterAsksSeldom(t *testing.T) {
 		t.Error("what the run before had is taken for the new one's")
 	}
 }
+
+// Sizes of disks that the figures bring have a node read anew when they change; a
+// reading that QEMU did not answer says nothing of them.
+func TestFiguresTellOfResizedDisks(t *testing.T) {
+	m, begin := newMeter(time.Second), time.Now()
+	for i, c := range []struct {
+		asked   bool
+		bytes   int64
+		resized bool
+		want    int64
+	}{{true, 5, true, 5}, {true, 5, false, 5}, {false, 0, false, 5}, {true, 9, true, 9}} {
+		r := reading{run: 1, at: begin.Add(time.Duration(i) * time.Second), asked: c.asked, disks: map[string]int64{"/a": c.bytes}}
+		resized := m.add("h", func(string) bool { return true }, map[string]reading{"id": r}, r.at)
+		if got := m.diskBytes("h", "id", "/a"); got != c.want || (len(resized) > 0) != c.resized {
+			t.Errorf("reading %d: %d bytes, and %q are resized; want %d", i, got, resized, c.want)
+		}
+	}
+	if got := m.diskBytes("h", "other", "/a"); got != 0 {
+		t.Errorf("of a domain that was not read: %d", got)
+	}
+}
+
+// A reading that lasts holds up nobody for long, and there are not ever more of them.
+func TestLateReadingsAreBounded(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	underWay := make(chan struct{}, 1)
+	stuck := func() map[string]reading { <-release; return nil }
+	if _, late := inTime(t.Context(), underWay, stuck); !late {
+		t.Error("a reading that lasts is not late")
+	}
+	if readings, late := inTime(t.Context(), underWay, func() map[string]reading { return map[string]reading{"id": {}} }); late || readings != nil {
+		t.Errorf("one beside it that is one too many: %v, late %v", readings, late)
+	}
+}
