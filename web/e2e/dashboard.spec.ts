@@ -35,7 +35,6 @@ test("who makes no nodes is led to the labs that are shared with them, also to e
     await student.goto("/");
     await expect(student.getByText("Nothing is shared with you yet")).toBeVisible();
     expect((await page.request.put(`/api/labs/${made.id}/shares/users/sue`, { data: { level: "view" } })).status()).toBe(204);
-    await student.reload();
     await expect(student.getByText("You see 1 lab.")).toBeVisible();
     await student.getByRole("link", { name: "Show the labs" }).click();
     await expect(student.locator("[data-lab=Empty]")).toBeVisible();

@@ -142,14 +142,18 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await student.goto(`/labs/${id}`);
     await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
 
-    await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
-    await page.getByRole("menuitem", { name: "Share" }).click();
     const sharing = page.getByRole("dialog");
+    const openSharing = async () => {
+      await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
+      await page.getByRole("menuitem", { name: "Share" }).click();
+    };
+    await openSharing();
     await sharing.getByLabel("Share with").selectOption("sue");
     await sharing.getByRole("button", { name: "Share", exact: true }).click();
     await expect(sharing.locator("[data-share=sue]")).toBeVisible();
     await page.keyboard.press("Escape");
-    await student.goto("/labs");
+    await expect(student.getByRole("heading", { level: 1, name: "Ping pong" })).toBeVisible();
+    await student.getByRole("link", { name: "Labs", exact: true }).first().click();
     await expect(student.locator("[data-lab]")).toHaveCount(1);
     await student.getByRole("link", { name: "Ping pong" }).click();
     await expect(student.locator("[data-machine]")).toHaveCount(2);
@@ -160,6 +164,15 @@ test("two nodes that are connected on the canvas ping each other, and only those
     for (const { id: other, name } of secret.labs) {
       expect((await student.request.get(`/api/labs/${other}`)).status()).toBe(name === "Ping pong" ? 200 : 404);
     }
+    await student.goto("/labs");
+    await student.getByRole("link", { name: "Ping pong" }).click();
+    await expect(student.locator("[data-machine]")).toHaveCount(2);
+    await openSharing();
+    await sharing.getByRole("button", { name: "Share with sue no more" }).click();
+    await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
+    await student.getByRole("link", { name: "Show all labs" }).click();
+    await expect(student.getByRole("heading", { name: "No lab yet" })).toBeVisible();
+    await page.keyboard.press("Escape");
     await context.close();
   });
 
