@@ -351,8 +351,11 @@ func (h *hub) serve(ctx context.Context, host, name string, force bool, taker st
 	select {
 	case <-l.done:
 	case <-patience.C:
-		h.m.log.Info("console stays open, because the guest does not read its input", "node", h.id, "host", host)
-		h.closing = l
+		// One that libvirtd has ended holds the console no more: who took it by force has it.
+		if err == nil || !alive {
+			h.m.log.Info("console stays open, because the guest does not read its input", "node", h.id, "host", host)
+			h.closing = l
+		}
 	}
 	return err
 }
