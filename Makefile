@@ -23,7 +23,9 @@ GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 
 # In CI a test that failed is tried once more, and told of: emulated guests share their CPUs with it.
 # A data race is never tried again, nor is more than two failures chance.
-GO_TEST_FLAGS := -race -p 2 -timeout 30m
+# Three tests of a package at a time: most wait, for libvirt and for guests, which have places of
+# their own.
+GO_TEST_FLAGS := -race -p 2 -parallel 3 -timeout 30m
 GO_TEST := $(if $(CI),go run $(GOTESTSUM) --format=standard-quiet --rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --packages=./... -- $(GO_TEST_FLAGS),go test $(GO_TEST_FLAGS) ./...)
 
 .PHONY: help
