@@ -276,6 +276,10 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 const (
 	// tendInterval is how soon a recovery that failed is tried again.
 	tendInterval = 10 * time.Second
+	// defineTime is how long libvirtd may be at a definition that a process has asked for
+	// which was killed. Nothing tells of it; to take the disk away meanwhile would leave a
+	// node without one.
+	defineTime = 2 * time.Second
 	// rereadTicks of it pass between two readings of all domains: neither events nor
 	// looks (see compareLoop) tell of a disk that is gone or resized.
 	rereadTicks = 3
@@ -356,6 +360,13 @@ func (s *Service) recover(ctx context.Context, host string) error {
 	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(settle))...)
 	if err != nil || len(pending) == 0 {
 		return err
+	}
+	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
+		select {
+		case <-time.After(defineTime):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	var failed []error
 	for _, in := range pending {
