@@ -64,7 +64,7 @@ func TestSerialPorts(t *testing.T) {
 	zero.status("connected")
 	one.status("connected")
 	zero.login()
-	zero.shell("stty -F /dev/ttyS1 raw -echo; (read x < /dev/ttyS1; echo got-$x > /dev/ttyS1) & echo by-one=$((1+1)) > /dev/ttyS1", "")
+	zero.shell("exec 3<>/dev/ttyS1; stty -F /dev/ttyS1 raw -echo; (read x <&3; echo got-$x >&3) & echo by-one=$((1+1)) >&3", "")
 	one.expect("by-one=2\n")
 	one.typed("typed-in-one\n")
 	one.expect("got-typed-in-one\n")
