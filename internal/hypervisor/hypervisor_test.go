@@ -188,21 +188,33 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 	await(t, r.down, "HostDown")
 }
 
-// A connection that was lost is of no use, and must not stay in memory: libvirtd
-// may be restarted any number of times.
-func TestLostConnectionIsFreed(t *testing.T) {
-	relay := hypervisortest.Start(t)
+// connectThroughRelay runs a set of one host, whose connections can be cut. stop ends it.
+func connectThroughRelay(t *testing.T) (relay *hypervisortest.Relay, r *recorder, h *Host, stop func()) {
+	t.Helper()
+	relay = hypervisortest.Start(t)
 	set, err := New(Options{Addresses: []Address{{"cut", relay.URI()}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 2), make(chan string, 16)}
+	r = &recorder{make(chan struct{}, 1), make(chan struct{}, 2), make(chan string, 16)}
 	set.Listen(r)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- set.Run(ctx) }()
 	await(t, r.up, "HostUp")
-	h := set.Hosts()[0]
+	return relay, r, set.Hosts()[0], func() {
+		t.Helper()
+		cancel()
+		if err := await(t, ended, "Run to end"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A connection that was lost is of no use, and must not stay in memory: libvirtd
+// may be restarted any number of times.
+func TestLostConnectionIsFreed(t *testing.T) {
+	relay, r, h, stop := connectThroughRelay(t)
 	h.mu.Lock()
 	conn := h.conn
 	h.mu.Unlock()
@@ -216,26 +228,13 @@ func TestLostConnectionIsFreed(t *testing.T) {
 		t.Errorf("%d references are left to the lost connection (%v)", left, err)
 	}
 	stop()
-	if err := await(t, ended, "Run to end"); err != nil {
-		t.Error(err)
-	}
 }
 
 // A connection that breaks while nobody uses it is of no use, and no sign that the
 // host is away.
 func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
-	relay := hypervisortest.Start(t)
-	set, err := New(Options{Addresses: []Address{{"cut", relay.URI()}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 2), make(chan string, 16)}
-	set.Listen(r)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- set.Run(ctx) }()
-	await(t, r.up, "HostUp")
-	h := set.Hosts()[0]
+	relay, r, h, stop := connectThroughRelay(t)
+	ctx := t.Context()
 	var both sync.WaitGroup // until both calls have a connection of their own
 	both.Add(2)
 	var calls sync.WaitGroup
@@ -267,12 +266,13 @@ func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 	begun := time.Now()
 	for _, c := range idle {
 		for alive := true; alive; runtime.Gosched() {
+			var err error
 			if alive, err = c.IsAlive(); err != nil || time.Since(begun) > 30*time.Second {
 				t.Fatalf("a connection that was cut is alive: %v (%v)", alive, err)
 			}
 		}
 	}
-	err = h.Do(ctx, func(c *libvirt.Connect) error {
+	err := h.Do(ctx, func(c *libvirt.Connect) error {
 		_, err := c.GetLibVersion()
 		return err
 	})
@@ -285,9 +285,6 @@ func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 		}
 	}
 	stop()
-	if err := await(t, ended, "Run to end"); err != nil {
-		t.Error(err)
-	}
 	await(t, r.down, "HostDown")
 }
 
