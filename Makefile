@@ -21,16 +21,27 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.6.0
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 
-# In CI a test that failed is tried once more, and told of: emulated guests share their CPUs with it.
-# A data race is never tried again, nor is more than two failures chance.
-# Three tests of a package at a time: most wait, for libvirt and for guests, which have places of
-# their own.
-GO_TEST_FLAGS := -race -p 2 -parallel 3 -timeout 30m
-GO_TEST := $(if $(CI),go run $(GOTESTSUM) --format=standard-quiet --rerun-fails=1 --rerun-fails-max-failures=2 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --packages=./... -- $(GO_TEST_FLAGS),go test $(GO_TEST_FLAGS) ./...)
+# What the targets of tests take: RUN is a regular expression of the tests to run, PKG the Go
+# packages, REPORT a file for the results in JUnit's form.
+RUN ?=
+PKG ?= ./...
+REPORT ?=
+quote = '$(subst ','\'',$(value $(1)))'
+
+# Three tests of a package at a time: most wait, for libvirt and for guests, which have slots of
+# their own. The report names packages by their folders.
+GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
+	$(if $(REPORT),--junitfile=$(REPORT) --junitfile-testcase-classname=relative) \
+	-- -race -count=1 -p 2 -parallel 3 -timeout 30m $(if $(value RUN),-run $(call quote,RUN)) $(PKG)
+
+# What CI runs beside the tests: make test ALSO='lint fuzz'.
+ALSO ?=
+# After this time, what still runs is ended, and is a failure.
+LIMIT ?= 1h
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Make the machine ready: packages, libvirt, the micro image, the binary
@@ -67,14 +78,23 @@ web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src we
 	@touch $@
 
 .PHONY: test
-test: setup-test build micro test-go test-web test-image ## Set up, build and run every test
+test: setup-test ## Set up, build and run every test; the end lists what failed (ALSO='lint fuzz': these, too)
+	@go run ./tools/suite run -limit $(LIMIT) -first 'build micro' '$(ALSO) test-unit test-go test-browser test-image'
+
+# N times, beside LOAD cores that a loop keeps busy.
+N ?= 20
+LOAD ?= 0
+PART ?= test-go
+.PHONY: test-again
+test-again: build micro ## Run tests N=20 times, and print how often each failed (RUN=regex PKG=packages PART=test-browser LOAD=cores)
+	@go run ./tools/suite again -n $(N) -load $(LOAD) $(PART)
 
 .PHONY: setup-test
 setup-test:
 	@deploy/setup.sh --test
 
 .PHONY: test-go
-test-go: build micro ## The Go tests, against the machine's libvirt; two packages at a time, for guests take CPUs
+test-go: build micro ## The Go tests, against the machine's libvirt (RUN=regex PKG=packages)
 	$(WITH_LIBVIRT) $(GO_TEST)
 
 # A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
@@ -85,10 +105,13 @@ fuzz: ## Give made-up files to all that reads the headers of images; a minute al
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_SECONDS)s ./internal/diskimage; \
 	done
 
-.PHONY: test-web
-test-web: build micro ## The browser UI's unit tests and its tests in Chromium
-	cd web && npm run test:unit
-	cd web && ../$(WITH_LIBVIRT) npm run test:e2e
+.PHONY: test-unit
+test-unit: web ## The browser UI's unit tests (RUN=regex)
+	cd web && npm run test:unit -- $(if $(REPORT),--reporter=default --reporter=junit --outputFile.junit=$(REPORT)) $(if $(value RUN),-t $(call quote,RUN))
+
+.PHONY: test-browser
+test-browser: build micro ## The browser UI's tests in Chromium (RUN=regex)
+	cd web && PLAYWRIGHT_JUNIT_OUTPUT_FILE=$(REPORT) ../$(WITH_LIBVIRT) npm run test:e2e -- $(if $(value RUN),-g $(call quote,RUN))
 
 .PHONY: test-image
 test-image: micro ## Boot the micro image and try what it promises

@@ -12,9 +12,8 @@ export default defineConfig({
   fullyParallel: false,
   workers: 2, // each has a lab of its own
   forbidOnly: Boolean(process.env.CI),
-  // Emulated guests share their CPUs with the browser: what fails once is tried again, and told as flaky.
-  retries: process.env.CI ? 1 : 0,
-  reporter: "list",
+  retries: 0, // a test that fails now and then has a fault to be found
+  reporter: [["list"], ...(process.env.PLAYWRIGHT_JUNIT_OUTPUT_FILE ? [["junit"] as const] : [])],
   timeout: 240_000, // guests boot under software emulation
   expect: { timeout: 15_000 },
   use: {
