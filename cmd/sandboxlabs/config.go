@@ -81,7 +81,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("images-pool", "sandboxlabs-images", "storage pool of the images; made when absent")
 	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool of the nodes' disks; made when absent")
 	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
-	f.String("auth", "on", "on or off; off lets everybody in, on a loopback address alone")
+	f.String("auth", "on", "on or off; off lets in, without sign-in, programs of root and of the service's own user on this machine; only on a loopback address")
 	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
 	addTLSFlags(f)
 	addGuacamoleFlags(f)

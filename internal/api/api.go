@@ -57,8 +57,9 @@ type Options struct {
 	UI http.Handler
 	// Listen is the address that the service listens on, for the Host check.
 	Listen string
-	// AuthOff lets everybody in as an administrator; the caller has made sure
-	// that Listen is a loopback address.
+	// AuthOff lets programs of root and of the service's own user in as an
+	// administrator, and nobody else (see ownPeers); the caller has made sure that
+	// Listen is a loopback address.
 	AuthOff bool
 	// PublicURL is the origin that browsers come from; nil when it is Listen.
 	PublicURL *url.URL
@@ -121,7 +122,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
+	s.echo.Use(s.ownPeers, boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`. " +
@@ -194,7 +195,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // are cut off have undoTimeout to undo what they began.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: s, ReadHeaderTimeout: headerTimeout, ConnContext: s.notePeer, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 	l = patientListener{l}

@@ -62,6 +62,10 @@ var statuses = map[fault.Code]int{
 	fault.JobExists:              http.StatusConflict,
 	fault.SourceUnavailable:      http.StatusBadGateway,
 	fault.Unsupported:            http.StatusConflict,
+	fault.PeerRefused:            http.StatusForbidden,
+	fault.NetworkUnavailable:     http.StatusConflict,
+	fault.UserNetworkOff:         http.StatusForbidden,
+	fault.SubnetTaken:            http.StatusConflict,
 	fault.Internal:               http.StatusInternalServerError,
 }
 

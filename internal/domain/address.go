@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -104,17 +103,8 @@ func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSo
 		if err != nil {
 			continue
 		}
-		var list []string
-		for _, i := range interfaces {
-			for _, a := range i.Addrs {
-				if ip, err := netip.ParseAddr(a.Addr); err == nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
-					list = append(list, a.Addr)
-				}
-			}
-		}
-		if len(list) > 0 {
-			slices.Sort(list)
-			return slices.Compact(list), failed, nil
+		if list := guestAddresses(interfaces); len(list) > 0 {
+			return list, failed, nil
 		}
 	}
 	return nil, failed, nil

@@ -62,13 +62,18 @@ const (
 	JobExists              Code = "job_exists"
 	SourceUnavailable      Code = "source_unavailable"
 	Unsupported            Code = "unsupported"
+	PeerRefused            Code = "peer_refused"
+	NetworkUnavailable     Code = "network_unavailable"
+	UserNetworkOff         Code = "user_network_off"
+	SubnetTaken            Code = "subnet_taken"
 	Internal               Code = "internal"
 )
 
 // Error is a failure that may be shown to a user.
 type Error struct {
 	Code Code
-	// Message says what is wrong and what to do about it. It holds no secret,
+	// Message says what is wrong and what to do about it, in one line of plain text
+	// (see sentence). It holds no secret,
 	// no path of the service's own machine and no text of a lower layer that
 	// was not written for users.
 	Message string
@@ -84,17 +89,17 @@ type Error struct {
 
 // New returns an Error with a formatted message.
 func New(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: sentence(format, args...)}
 }
 
 // Field returns an Invalid error about one member of the request.
 func Field(field, format string, args ...any) *Error {
-	return &Error{Code: Invalid, Field: field, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: Invalid, Field: field, Message: sentence(format, args...)}
 }
 
 // Wrap returns an Error that keeps cause for the log.
 func Wrap(cause error, code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Cause: cause}
+	return &Error{Code: code, Message: sentence(format, args...), Cause: cause}
 }
 
 // Error returns code, message and cause: a text for logs. Show users Message.

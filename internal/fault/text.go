@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,29 @@ const (
 	MaxTagLength        = 64
 	MaxDescriptionBytes = 4096
 )
+
+// maxMessageBytes bounds an error's message: it may quote text of a guest or of
+// libvirt, which is as long as they like.
+const maxMessageBytes = 2048
+
+// sentence formats an error's message. Text that a guest, a peer or another program
+// wrote cannot break the line, control a terminal, or reverse what follows: such
+// characters are replaced.
+func sentence(format string, args ...any) string {
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxMessageBytes {
+		text = text[:maxMessageBytes] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+}
 
 // CheckDescription answers Invalid when a text is not fit to describe something.
 func CheckDescription(text string) error {
