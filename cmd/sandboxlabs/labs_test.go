@@ -59,7 +59,7 @@ func TestLabs(t *testing.T) {
 	if want := s.name("drawn") + "-net1"; net.Name != want || !net.Active || !net.DHCP || net.X != 200 || net.Y != 50 || len(net.Nodes) != 2 {
 		t.Errorf("the network is %+v", net)
 	}
-	if text := s.virsh("net-dumpxml", net.ID); strings.Contains(text, "<forward") || !strings.Contains(text, "owner>"+s.owner()+"<") {
+	if text := s.virsh("net-dumpxml", net.ID); strings.Contains(text, "<forward") || !strings.Contains(text, `">`+s.owner()+"</owner>") {
 		t.Errorf("libvirt has the network as\n%s", text)
 	}
 	cards := func(node api.Node) int { return strings.Count(s.virsh("domiflist", node.ID), net.Name) }

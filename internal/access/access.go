@@ -55,6 +55,10 @@ type Principal struct {
 // off: an administrator without an account.
 func Open() Principal { return Principal{Name: "local", Role: RoleAdmin} }
 
+// OwnerID is what things that p makes are recorded to belong to: the account's id, or
+// the name of Open, which no account has as its id.
+func (p Principal) OwnerID() string { return cmp.Or(p.UserID, p.Name) }
+
 // Vault encrypts what is stored and has to be read again. Open wants the purpose
 // that Seal was given.
 type Vault interface {
@@ -100,6 +104,7 @@ type Service struct {
 	labNodes func(ctx context.Context) (map[string][]string, error)
 	// compare tells whether a password fits a hash; the tests count its calls.
 	compare func(password, hash string) (bool, error)
+	names   *directory
 	// nobody is the hash that a sign-in to an unknown account is compared with.
 	nobody string
 }
@@ -139,6 +144,7 @@ func New(o Options) (*Service, error) {
 		ledger:   newLedger(),
 		labNodes: o.LabNodes,
 		compare:  argon2id.ComparePasswordAndHash,
+		names:    &directory{db: o.DB, log: o.Log, now: o.Now},
 		nobody:   unusableHash(),
 	}, nil
 }

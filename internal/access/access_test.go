@@ -375,7 +375,7 @@ func TestUnknownAccountCostsAPasswordToo(t *testing.T) {
 	t.Cleanup(func() { passwordCost = cheap })
 	f := newFixture(t, storetest.SQLite(t))
 	name, _ := f.admin(t)
-	if _, err := f.SignInAs(t.Context(), Identity{Issuer: "i", Subject: "s", Name: "external", Role: RoleStudent}, Visit{}, func(string) error { return nil }); err != nil {
+	if _, err := f.SignInAs(t.Context(), Identity{Issuer: "i", Subject: "s", Name: "external", Role: RoleStudent}, Visit{}); err != nil {
 		t.Fatal(err)
 	}
 	compared := 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -17,8 +18,8 @@ var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
 
 // validName answers fault.Invalid when an account or a group cannot have that name.
 func validName(name string) error {
-	if len(name) > maxNameBytes || !plainName.MatchString(name) {
-		return fault.Field("name", "The name has 1 to %d letters a to z, digits, dots, dashes, underscores, plus and at signs, and begins with a letter or a digit.", maxNameBytes)
+	if len(name) > maxNameBytes || !plainName.MatchString(name) || uuid.Validate(name) == nil {
+		return fault.Field("name", "The name has 1 to %d letters a to z, digits, dots, dashes, underscores, plus and at signs, begins with a letter or a digit, and is not a UUID.", maxNameBytes)
 	}
 	return nil
 }
@@ -136,10 +137,14 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 }
 
 // DeleteUser deletes an account with its sessions, tokens, memberships and what
-// was shared with it. It answers fault.NotFound and fault.LastAdmin. What the
-// account owns stays, and belongs to whoever gets its name next: see to that first.
+// was shared with it; its name stays on record for what it owned. It answers
+// fault.NotFound and fault.LastAdmin. What the account owns stays, and belongs to
+// nobody: see to that first.
 func (s *Service) DeleteUser(ctx context.Context, name string) error {
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		if err := rememberName(tx, u); err != nil {
+			return err
+		}
 		return tx.Where("id = ?", u.ID).Delete(&user{}).Error
 	})
 	if err == nil {

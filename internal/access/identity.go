@@ -40,16 +40,16 @@ var reservedNames = []string{adminName, Open().Name, "operator"}
 const maxSubjectBytes = 255
 
 // SignInAs opens a session for the account of an identity. The first time, an account
-// without a password is made for it, if mayMake allows its name. An identity is never
+// without a password is made for it. An identity is never
 // taken for an account that is there, whatever names or addresses they share: that
 // takes LinkIdentity.
 //
 // An account that has no password gets the identity's role each time; one that has
 // keeps its own. It answers fault.Forbidden when the identity has no role,
 // fault.NameTaken when its name is an account's or a reserved one, fault.LastAdmin,
-// fault.Unauthenticated for a disabled account, and mayMake's errors. With an error,
+// fault.Unauthenticated for a disabled account. With an error,
 // the principal names the account, if there is one: for the audit alone.
-func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit, mayMake func(name string) error) (Opened, error) {
+func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened, error) {
 	if !storable(id.Subject, maxSubjectBytes) || !storable(id.Issuer, maxSubjectBytes) {
 		return Opened{}, fault.New(fault.Unauthenticated, "The provider's answer names nobody.")
 	}
@@ -63,7 +63,7 @@ func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit, mayMake
 	case id.Role == "":
 		return Opened{Principal: u.principal()}, fault.New(fault.Forbidden, "None of your groups may use this service. Ask an administrator.")
 	case !found:
-		u, err = s.makeExternal(ctx, id, mayMake)
+		u, err = s.makeExternal(ctx, id)
 	case u.Password == "" && u.Role != id.Role:
 		before := u
 		role := id.Role
@@ -123,16 +123,13 @@ func (s *Service) identified(tx *gorm.DB, id Identity) (u user, found bool, err 
 }
 
 // makeExternal makes an account for an identity that has none.
-func (s *Service) makeExternal(ctx context.Context, id Identity, mayMake func(name string) error) (user, error) {
+func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 	name := nameFor(id)
 	taken := fault.New(fault.NameTaken, "There is an account %q here already, and it is not linked to you. Ask an administrator to link it, or to have your name at the provider changed.", name)
 	if slices.Contains(reservedNames, name) {
 		return user{}, taken
 	}
 	if err := errors.Join(validName(name), validRole(id.Role)); err != nil {
-		return user{}, err
-	}
-	if err := mayMake(name); err != nil {
 		return user{}, err
 	}
 	u := user{ID: newID(), Name: name, Role: id.Role, Epoch: 1, Created: s.now()}

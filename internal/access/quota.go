@@ -102,15 +102,15 @@ func newLedger() *ledger {
 	return &ledger{turn: make(chan struct{}, 1), held: map[*reservation]struct{}{}}
 }
 
-// Reserve holds an amount for one thing of an account's, until release is called:
+// Reserve holds an amount for one thing of an account (by its id), until release is called:
 // when the thing shows in taken, or was not made after all. taken tells what the
 // account has now, by thing; where the thing is among it, the larger of both
 // counts. It answers fault.QuotaExceeded. An account without bounds, or that does
 // not exist, is never refused.
 func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amount, taken func() (map[string]Amount, error)) (release func(), err error) {
-	u, found, err := s.userByName(ctx, account)
+	u, found, err := s.userByID(ctx, account)
 	if err != nil {
-		return nil, fmt.Errorf("read the quota of account %q: %w", account, err)
+		return nil, fmt.Errorf("read the quota of account %s: %w", account, err)
 	}
 	if !found || u.Quota == (Quota{}) {
 		return func() {}, nil
@@ -134,7 +134,7 @@ func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amo
 	before := Sum(things)
 	things[thing] = things[thing].most(amount)
 	after := Sum(things)
-	if err := u.Quota.exceeded(account, before, after); err != nil {
+	if err := u.Quota.exceeded(u.Name, before, after); err != nil {
 		return nil, err
 	}
 	r := &reservation{account, thing, amount}

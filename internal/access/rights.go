@@ -84,7 +84,7 @@ const (
 type Object struct {
 	Kind  Kind
 	ID    string
-	Owner string // an account's name; empty: nobody's
+	Owner string // an account's id; anything else: nobody's
 	// Common things, such as base images, may be used by everybody who can.
 	Common bool
 	// Foreign things were not made here and belong to administrators alone.
@@ -169,7 +169,7 @@ func (r Rights) On(o Object) Level {
 		level = Manage
 	case o.Foreign:
 		level = None
-	case o.Owner != "" && o.Owner == r.Name:
+	case r.UserID != "" && o.Owner == r.UserID:
 		level = Manage
 	case o.Common:
 		level = max(level, Use)

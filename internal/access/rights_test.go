@@ -20,7 +20,7 @@ func TestRightsByRole(t *testing.T) {
 			return o
 		}
 	}
-	owned := func(r *Rights) Object { return Object{Kind: Node, ID: "n", Owner: r.Name} }
+	owned := func(r *Rights) Object { return Object{Kind: Node, ID: "n", Owner: r.UserID} }
 	for _, c := range []struct {
 		what   string
 		object func(*Rights) Object
@@ -34,10 +34,11 @@ func TestRightsByRole(t *testing.T) {
 		{"its own, token for reading", owned, "read", [4]Level{View, View, View, View}},
 		{"its own, token for images", owned, "images", [4]Level{View, View, View, View}},
 		{"its own, token for nodes", owned, "read nodes", [4]Level{View, Use, Manage, Manage}},
-		{"nobody's", func(r *Rights) Object { r.Name = ""; return Object{Kind: Node, ID: "n"} }, "", [4]Level{None, None, None, Manage}},
+		{"that of a former account of its name", func(r *Rights) Object { return Object{Kind: Node, ID: "n", Owner: r.Name} }, "", [4]Level{None, None, None, Manage}},
+		{"nobody's", func(r *Rights) Object { r.UserID = ""; return Object{Kind: Node, ID: "n"} }, "", [4]Level{None, None, None, Manage}},
 		{"a foreign domain", func(r *Rights) Object {
 			r.shares = given{{Node, "n"}: Use}
-			return Object{Kind: Node, ID: "n", Owner: r.Name, Foreign: true}
+			return Object{Kind: Node, ID: "n", Owner: r.UserID, Foreign: true}
 		}, "", [4]Level{None, None, None, Manage}},
 		{"a base image", func(*Rights) Object { return Object{Kind: Image, ID: "micro", Common: true} }, "", [4]Level{View, Use, Use, Manage}},
 		{"an image under a node's id", func(r *Rights) Object { mine(Use)(r); return Object{Kind: Image, ID: "n"} }, "", [4]Level{None, None, None, Manage}},

@@ -2,7 +2,6 @@ package access
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -338,36 +337,31 @@ func TestIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 		const issuer = "https://id.example.org"
-		allowed := func(string) error { return nil }
 		ann := Identity{Issuer: issuer, Subject: "1", Name: "Ann", Role: RoleStudent}
-		o, err := f.SignInAs(ctx, ann, Visit{}, allowed)
+		o, err := f.SignInAs(ctx, ann, Visit{})
 		if err != nil || o.Principal.Name != "ann" || o.Principal.Role != RoleStudent || o.Principal.MustChange {
 			t.Fatalf("%+v, %v", o, err)
 		}
 		id := o.Principal.UserID
 		// Known by issuer and subject, whatever the name; the role follows.
 		ann.Name, ann.Role = "Renamed", RoleInstructor
-		if o, err = f.SignInAs(ctx, ann, Visit{}, nil); err != nil || o.Principal.UserID != id || o.Principal.Role != RoleInstructor {
+		if o, err = f.SignInAs(ctx, ann, Visit{}); err != nil || o.Principal.UserID != id || o.Principal.Role != RoleInstructor {
 			t.Errorf("%+v, %v", o, err)
 		}
 		ann.Role = ""
-		_, err = f.SignInAs(ctx, ann, Visit{}, allowed)
+		_, err = f.SignInAs(ctx, ann, Visit{})
 		wantCode(t, "no role any more", err, fault.Forbidden)
 		ann.Role = RoleStudent
 
 		// No account that is there is taken over.
 		for _, name := range []string{"bob", " BOB ", "ann", "admin", "Admin", "local", "operator", adminsName} {
-			_, err := f.SignInAs(ctx, Identity{Issuer: issuer, Subject: "evil", Name: name, Role: RoleAdmin}, Visit{}, allowed)
+			_, err := f.SignInAs(ctx, Identity{Issuer: issuer, Subject: "evil", Name: name, Role: RoleAdmin}, Visit{})
 			wantCode(t, "an identity that is called "+name, err, fault.NameTaken)
 		}
-		_, err = f.SignInAs(ctx, Identity{Issuer: "https://other.example", Subject: "1", Name: "ann", Role: RoleAdmin}, Visit{}, allowed)
+		_, err = f.SignInAs(ctx, Identity{Issuer: "https://other.example", Subject: "1", Name: "ann", Role: RoleAdmin}, Visit{})
 		wantCode(t, "the subject of another issuer", err, fault.NameTaken)
-		refused := errors.New("refused")
-		if _, err = f.SignInAs(ctx, Identity{Issuer: issuer, Subject: "2", Name: "heir", Role: RoleStudent}, Visit{}, func(string) error { return refused }); !errors.Is(err, refused) {
-			t.Errorf("a name that may not be made: %v", err)
-		}
 		for _, bad := range []Identity{{Issuer: issuer, Name: "x", Role: RoleStudent}, {Issuer: issuer, Subject: "a\x00", Name: "x", Role: RoleStudent}, {Subject: "1", Name: "x", Role: RoleStudent}} {
-			_, err := f.SignInAs(ctx, bad, Visit{}, allowed)
+			_, err := f.SignInAs(ctx, bad, Visit{})
 			wantCode(t, "nobody", err, fault.Unauthenticated)
 		}
 
@@ -387,7 +381,7 @@ func TestIdentities(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if o, err = f.SignInAs(ctx, Identity{Issuer: issuer, Subject: "3", Name: "bob", Role: RoleAdmin}, Visit{}, nil); err != nil || o.Principal.Name != "bob" || o.Principal.Role != RoleInstructor {
+		if o, err = f.SignInAs(ctx, Identity{Issuer: issuer, Subject: "3", Name: "bob", Role: RoleAdmin}, Visit{}); err != nil || o.Principal.Name != "bob" || o.Principal.Role != RoleInstructor {
 			t.Errorf("%+v, %v", o, err)
 		}
 		if _, _, _, err := f.signIn(ctx, Credentials{Name: "bob", Password: "the password of bob"}); err != nil {
@@ -398,12 +392,12 @@ func TestIdentities(t *testing.T) {
 		if _, err := f.ChangeUser(ctx, "ann", UserChange{Disabled: &off}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = f.SignInAs(ctx, ann, Visit{}, nil)
+		_, err = f.SignInAs(ctx, ann, Visit{})
 		wantCode(t, "disabled", err, fault.Unauthenticated)
 		if err := f.DeleteUser(ctx, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		if o, err = f.SignInAs(ctx, ann, Visit{}, allowed); err != nil || o.Principal.Name != "renamed" || o.Principal.UserID == id {
+		if o, err = f.SignInAs(ctx, ann, Visit{}); err != nil || o.Principal.Name != "renamed" || o.Principal.UserID == id {
 			t.Errorf("after the deletion: %+v, %v", o, err)
 		}
 		_ = password

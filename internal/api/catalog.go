@@ -74,7 +74,7 @@ func (s *Server) registerCatalog() {
 		if err != nil {
 			return nil, err
 		}
-		pull.Owner = rightsOf(ctx).Name
+		pull.Owner = rightsOf(ctx).OwnerID()
 		return s.start(ctx, PullJob, job.Target{Type: string(access.Image), ID: pull.ID, Host: pull.Host}, pull)
 	})
 }
@@ -87,11 +87,11 @@ type Started struct {
 
 // start starts the only job of its kind at a target, for who makes the request.
 func (s *Server) start(ctx context.Context, kind string, target job.Target, args any) (*Started, error) {
-	j, err := s.o.Jobs.Start(ctx, job.Request{Kind: kind, Owner: rightsOf(ctx).Name, Target: target, Args: args, Single: true})
+	j, err := s.o.Jobs.Start(ctx, job.Request{Kind: kind, Owner: rightsOf(ctx).OwnerID(), Target: target, Args: args, Single: true})
 	if err != nil {
 		return nil, err
 	}
-	return &Started{Location: "/api/jobs/" + j.ID, Body: jobView(j)}, nil
+	return &Started{Location: "/api/jobs/" + j.ID, Body: s.jobView(j)}, nil
 }
 
 // catalog shows the catalogue as it stands on a host.
@@ -116,7 +116,7 @@ func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, erro
 		}
 		for _, j := range active {
 			if j.Target.ID == e.ID && j.Target.Host == h.Name() && rights.On(jobObject(j)) > access.None {
-				view := jobView(j)
+				view := s.jobView(j)
 				v.Job = &view
 			}
 		}

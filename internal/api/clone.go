@@ -45,7 +45,7 @@ func (s *Server) registerClones() {
 	}) (*Cloned, error) {
 		rights := rightsOf(ctx)
 		full := in.Body.Mode == "full"
-		c, err := s.o.Nodes.NewClone(in.ID, in.Body.Name, rights.Name, full)
+		c, err := s.o.Nodes.NewClone(in.ID, in.Body.Name, rights.OwnerID(), full)
 		if err != nil {
 			return nil, err
 		}

@@ -52,7 +52,7 @@ type Image struct {
 func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
-		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: i.Owner,
+		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: s.ownerName(i.Owner, ""),
 		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
 	}
 }
@@ -181,7 +181,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 		return fault.Wrap(err, fault.Invalid, "Send the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 	}
 	rights := rightsOf(r.Context())
-	up := storagepool.Upload{Owner: rights.Name, SizeBytes: max(r.ContentLength, 0)}
+	up := storagepool.Upload{Owner: rights.OwnerID(), SizeBytes: max(r.ContentLength, 0)}
 	for range maxFields {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {

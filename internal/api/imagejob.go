@@ -73,7 +73,7 @@ func (s *Server) registerImageJobs() {
 		if err != nil {
 			return nil, err
 		}
-		w, err := s.o.Storage.NewImage(host, in.Body.Name, rightsOf(ctx).Name)
+		w, err := s.o.Storage.NewImage(host, in.Body.Name, rightsOf(ctx).OwnerID())
 		if err != nil {
 			return nil, err
 		}

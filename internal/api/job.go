@@ -47,9 +47,9 @@ type JobError struct {
 	Detail string `json:"detail"`
 }
 
-func jobView(j job.Job) Job {
+func (s *Server) jobView(j job.Job) Job {
 	v := Job{
-		ID: j.ID, Kind: j.Kind, Owner: j.Owner, Target: JobTarget(j.Target), State: string(j.State), Step: j.Step, Unit: "bytes",
+		ID: j.ID, Kind: j.Kind, Owner: s.ownerName(j.Owner, ""), Target: JobTarget(j.Target), State: string(j.State), Step: j.Step, Unit: "bytes",
 		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
 		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
 	}
@@ -113,14 +113,14 @@ func (s *Server) registerJobs() {
 		OperationID: "get-job", Method: http.MethodGet, Path: "/api/jobs/{id}", Summary: "Show a job", Tags: []string{"jobs"},
 	}, func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
 		j, err := s.jobFor(ctx, in.ID, access.View)
-		return &struct{ Body Job }{jobView(j)}, err
+		return &struct{ Body Job }{s.jobView(j)}, err
 	})
 	cancel := func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
 		if _, err := s.jobFor(ctx, in.ID, access.Manage); err != nil {
 			return nil, err
 		}
 		j, err := s.o.Jobs.Cancel(ctx, in.ID)
-		return &struct{ Body Job }{jobView(j)}, err
+		return &struct{ Body Job }{s.jobView(j)}, err
 	}
 	register(s, huma.Operation{
 		OperationID: "cancel-job", Method: http.MethodPost, Path: "/api/jobs/{id}/cancel", Summary: "Cancel a job", Tags: []string{"jobs"},
@@ -150,7 +150,7 @@ func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 		}
 	}
 	if who := rightsOf(ctx); who.Role != access.RoleAdmin {
-		if filter.Owner = who.Name; filter.Owner == "" {
+		if filter.Owner = who.OwnerID(); filter.Owner == "" {
 			return nil, fault.New(fault.Forbidden, "Jobs belong to accounts. Sign in with one.")
 		}
 	}
@@ -169,7 +169,7 @@ func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 		out.Body.NextCursor = cursorAt("jobs", next)
 	}
 	for i, j := range jobs {
-		out.Body.Jobs[i] = jobView(j)
+		out.Body.Jobs[i] = s.jobView(j)
 	}
 	return out, nil
 }

@@ -108,7 +108,7 @@ func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := Lab{ID: l.ID, Name: l.Name, Owner: l.Owner, Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}}
+	v := Lab{ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}}
 	v.Nodes, _ = s.visibleNodes(rights, l)
 	places := l.Of(lab.Network)
 	for _, n := range nets {
@@ -156,7 +156,7 @@ func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) 
 	for _, l := range page {
 		nodes, running := s.visibleNodes(rights, l)
 		out.Body.Labs = append(out.Body.Labs, LabSummary{
-			ID: l.ID, Name: l.Name, Owner: l.Owner, Access: rights.On(labObject(l)).String(), Created: l.Created,
+			ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created,
 			Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
 		})
 	}
@@ -181,7 +181,7 @@ func (s *Server) registerLabs() {
 		Location string `header:"Location"`
 		Body     Lab
 	}, error) {
-		l, err := s.o.Labs.Create(ctx, in.Body.Name, rightsOf(ctx).Name)
+		l, err := s.o.Labs.Create(ctx, in.Body.Name, rightsOf(ctx).OwnerID())
 		shown, err := s.shownAfter(ctx, l.ID, err)
 		if err != nil {
 			return nil, err
@@ -273,7 +273,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 			Addresses *bool  `json:"addresses,omitempty" doc:"Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs."`
 		}
 	}) (*struct{ Body LabNetwork }, error) {
-		n, err := s.o.Labs.AddNetwork(ctx, in.ID, in.Body.Host, rightsOf(ctx).Name, in.Body.Addresses == nil || *in.Body.Addresses, in.Body.X, in.Body.Y)
+		n, err := s.o.Labs.AddNetwork(ctx, in.ID, in.Body.Host, rightsOf(ctx).OwnerID(), in.Body.Addresses == nil || *in.Body.Addresses, in.Body.X, in.Body.Y)
 		if err != nil {
 			return nil, err
 		}
@@ -303,7 +303,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		if err := s.manageNodes(ctx, in.ID, in.Body.From, in.Body.To); err != nil {
 			return nil, err
 		}
-		return s.shownAfter(ctx, in.ID, s.o.Labs.Connect(ctx, in.ID, in.Body.From, in.Body.To, rights.Name))
+		return s.shownAfter(ctx, in.ID, s.o.Labs.Connect(ctx, in.ID, in.Body.From, in.Body.To, rights.OwnerID()))
 	})
 	register(s, huma.Operation{
 		OperationID: "remove-lab-link", Method: http.MethodDelete, Path: path + "/links/{node}/{network}", Summary: "Take a node's cards on a network away", Tags: tags,

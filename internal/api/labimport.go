@@ -102,7 +102,7 @@ func (s *Server) reservePlan(ctx context.Context, p lab.Plan) (release func(), e
 // could not be made.
 func (s *Server) planOf(ctx context.Context, host string, file LabFile) (lab.Plan, error) {
 	rights := rightsOf(ctx)
-	draft := lab.Plan{Name: file.Name, Owner: rights.Name, Host: host}
+	draft := lab.Plan{Name: file.Name, Owner: rights.OwnerID(), Host: host}
 	for _, n := range file.Networks {
 		draft.Networks = append(draft.Networks, lab.PlannedNetwork{Name: n.Name, Addresses: n.Addresses == nil || *n.Addresses, X: n.X, Y: n.Y})
 	}

@@ -29,10 +29,10 @@ type Network struct {
 	Nodes   int    `json:"nodes" doc:"How many nodes have a card on it."`
 }
 
-func network(v domain.Network) Network {
+func (s *Server) network(v domain.Network) Network {
 	return Network{
 		ID: v.ID, Name: v.Name, Host: v.Host, Active: v.Active, Kind: v.Kind, Subnet: v.Subnet, DHCP: v.DHCP,
-		Managed: v.Managed, Owner: v.Owner, Nodes: len(v.Nodes),
+		Managed: v.Managed, Owner: s.ownerName(v.Owner, v.OwnerName), Nodes: len(v.Nodes),
 	}
 }
 
@@ -60,7 +60,7 @@ func (s *Server) registerNetworks() {
 		out := &networkList{}
 		out.Body.Networks, out.Body.Next = []Network{}, next
 		for _, v := range page {
-			out.Body.Networks = append(out.Body.Networks, network(v))
+			out.Body.Networks = append(out.Body.Networks, s.network(v))
 		}
 		return out, nil
 	})
@@ -77,12 +77,12 @@ func (s *Server) registerNetworks() {
 		}
 	}) (*struct{ Body Network }, error) {
 		v, err := s.o.Nodes.CreateNetwork(ctx, domain.NetworkSpec{
-			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, DHCP: in.Body.DHCP, Owner: rightsOf(ctx).Name,
+			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, DHCP: in.Body.DHCP, Owner: rightsOf(ctx).OwnerID(),
 		})
 		if err != nil {
 			return nil, err
 		}
-		return &struct{ Body Network }{network(v)}, nil
+		return &struct{ Body Network }{s.network(v)}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-network", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a network that was made here and that no node is on", Tags: tags,
@@ -94,7 +94,7 @@ func (s *Server) registerNetworks() {
 		rights := rightsOf(ctx)
 		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(v domain.Network) error {
 			if !ownsNetwork(rights, v) {
-				return fault.New(fault.Forbidden, "Network %q is %s's. Ask them, or an administrator.", v.Name, ownerOf(v))
+				return fault.New(fault.Forbidden, "Network %q is %s's. Ask them, or an administrator.", v.Name, s.ownerOf(v))
 			}
 			return networkInUse(rights, v)
 		})
@@ -102,11 +102,13 @@ func (s *Server) registerNetworks() {
 }
 
 func ownsNetwork(rights access.Rights, v domain.Network) bool {
-	return rights.Role.AtLeast(access.RoleAdmin) || v.Owner == rights.Name
+	return rights.Role.AtLeast(access.RoleAdmin) || v.Owner == rights.OwnerID()
 }
 
 // ownerOf names a network's owner, for a sentence.
-func ownerOf(v domain.Network) string { return cmp.Or(v.Owner, "an administrator") }
+func (s *Server) ownerOf(v domain.Network) string {
+	return cmp.Or(s.ownerName(v.Owner, v.OwnerName), "an administrator")
+}
 
 // networkInUse is the problem of a network that nodes are on, of which those are
 // named that somebody may see.
@@ -139,7 +141,7 @@ func (s *Server) mayJoin(ctx context.Context, host, name string) error {
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil
 	}
-	if err != nil || !v.Managed || v.Owner == rights.Name {
+	if err != nil || !v.Managed || v.Owner == rights.OwnerID() {
 		return err
 	}
 	labs, err := s.o.Labs.List(ctx)
@@ -151,5 +153,5 @@ func (s *Server) mayJoin(ctx context.Context, host, name string) error {
 	}) {
 		return nil
 	}
-	return fault.New(fault.Forbidden, "Network %q is %s's. Ask them to connect the node in a lab, or use another network.", v.Name, ownerOf(v))
+	return fault.New(fault.Forbidden, "Network %q is %s's. Ask them to connect the node in a lab, or use another network.", v.Name, s.ownerOf(v))
 }

@@ -77,7 +77,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: n.Owner, Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
+		Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot,
 	}
@@ -236,7 +236,7 @@ func (s *Server) registerNodes() {
 		if err := s.mayJoin(ctx, spec.Host, spec.Network); err != nil {
 			return nil, err
 		}
-		spec.Owner, spec.IdempotencyKey = rights.Name, in.IdempotencyKey
+		spec.Owner, spec.IdempotencyKey = rights.OwnerID(), in.IdempotencyKey
 		release, err := s.reserveNew(ctx, spec)
 		if err != nil {
 			return nil, err
@@ -331,7 +331,7 @@ func (s *Server) registerLifecycle() {
 		{"resume", "Let a paused guest go on", s.o.Nodes.Resume},
 		{"adopt", "Manage a domain that others defined", func(ctx context.Context, id string) (domain.Node, error) {
 			who, _ := principalOf(ctx)
-			return s.o.Nodes.Adopt(ctx, id, who.Name)
+			return s.o.Nodes.Adopt(ctx, id, who.OwnerID())
 		}},
 	}
 	for _, p := range plain {

@@ -86,7 +86,7 @@ func (s *Server) registerOIDC() {
 		n.via, n.name = "oidc", id.Name
 		opened, err := s.o.Access.SignInAs(ctx, access.Identity{
 			Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, Role: s.o.OIDC.RoleOf(id.Groups),
-		}, in.visit(), s.heirless)
+		}, in.visit())
 		n.who = opened.Principal
 		if err != nil {
 			return s.backToSignIn(ctx, next, err), nil
@@ -94,14 +94,6 @@ func (s *Server) registerOIDC() {
 		s.rightsChanged()
 		return &redirect{next, []http.Cookie{s.cookie(opened.Token, opened.Expires), s.flowCookie("", time.Unix(1, 0))}}, nil
 	})
-}
-
-// heirless refuses the name of a new account that nodes or images are somebody's of.
-func (s *Server) heirless(name string) error {
-	if nodes, images := s.ownedBy(name); nodes+images > 0 {
-		return fault.New(fault.StillOwner, "There are nodes or images of an account %q that is no more. An administrator has to see to them first.", name)
-	}
-	return nil
 }
 
 // backToSignIn sends a browser to the sign-in page, which tells why by the code.

@@ -104,7 +104,7 @@ func (s *Server) eachThing(uploads []storagepool.Incoming, tell func(owner, thin
 
 // tellQuota tells somebody of their own quota.
 func (s *Server) tellQuota(ctx context.Context, a access.Account, to *SignedIn) error {
-	things, err := s.takenBy(ctx, a.Name)
+	things, err := s.takenBy(ctx, a.ID)
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 	case storagepool.Image:
 		data = s.image(rights, v)
 	case job.Job:
-		data = jobView(v)
+		data = s.jobView(v)
 	case lab.Lab:
 		data = labEvent{v.ID}
 	case lab.Removed:

@@ -226,7 +226,7 @@ func (s *Server) explain(ctx context.Context, err error) error {
 
 // NewUpload begins an upload of the person who asks.
 func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
-	up := storagepool.Upload{Owner: rightsOf(ctx).Name, SizeBytes: info.Size, FileName: info.MetaData["filename"]}
+	up := storagepool.Upload{Owner: rightsOf(ctx).OwnerID(), SizeBytes: info.Size, FileName: info.MetaData["filename"]}
 	if up.FileName == "" {
 		up.FileName = info.MetaData["name"]
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -103,7 +104,7 @@ func (s *Server) registerUsers() {
 		for _, a := range page {
 			v := account(rights, a)
 			if rights.Role == access.RoleAdmin {
-				v.Used = used(taken[a.Name])
+				v.Used = used(taken[a.ID])
 			}
 			out.Body.Users = append(out.Body.Users, v)
 		}
@@ -147,7 +148,7 @@ func (s *Server) registerUsers() {
 		if err != nil {
 			return nil, err
 		}
-		things, err := s.takenBy(ctx, a.Name)
+		things, err := s.takenBy(ctx, a.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -193,13 +194,13 @@ func (s *Server) registerUsers() {
 		if err != nil {
 			return nil, err
 		}
-		nodes, images := s.ownedBy(a.Name)
-		labs, err := s.labsOf(ctx, a.Name)
+		nodes, images := s.ownedBy(a.ID)
+		labs, err := s.labsOf(ctx, a.ID)
 		if err != nil {
 			return nil, err
 		}
 		if nodes+images+labs > 0 {
-			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes, %d images and %d labs. Delete them first, or disable the account: whoever got its name next would own them.", a.Name, nodes, images, labs)
+			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes, %d images and %d labs. Delete them first, or disable the account.", a.Name, nodes, images, labs)
 		}
 		err = s.o.Access.DeleteUser(ctx, a.Name)
 		s.rightsChanged()
@@ -217,24 +218,24 @@ func (s *Server) registerSecondFactors() {
 }
 
 // ownedBy counts what an account owns.
-func (s *Server) ownedBy(name string) (nodes, images int) {
+func (s *Server) ownedBy(id string) (nodes, images int) {
 	for _, n := range s.o.Nodes.Nodes() {
-		if n.Managed && n.Owner == name {
+		if n.Managed && n.Owner == id {
 			nodes++
 		}
 	}
 	for _, i := range s.o.Storage.Images() {
-		if i.Owner == name {
+		if i.Owner == id {
 			images++
 		}
 	}
 	return nodes, images
 }
 
-func (s *Server) labsOf(ctx context.Context, name string) (count int, err error) {
+func (s *Server) labsOf(ctx context.Context, id string) (count int, err error) {
 	labs, err := s.o.Labs.List(ctx)
 	for _, l := range labs {
-		if l.Owner == name {
+		if l.Owner == id {
 			count++
 		}
 	}
@@ -246,4 +247,13 @@ func (s *Server) rightsChanged() {
 	if s.o.Guacamole != nil {
 		s.o.Guacamole.Wake()
 	}
+}
+
+// ownerName returns what to call the owner of something: the account's name, or, of
+// an account that is unknown, the one that was recorded.
+func (s *Server) ownerName(id, recorded string) string {
+	if name := s.o.Access.OwnerName(id); name != id {
+		return name
+	}
+	return cmp.Or(recorded, id)
 }

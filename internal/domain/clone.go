@@ -372,7 +372,7 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	if err != nil {
 		return err
 	}
-	md := newMetadata(c.Owner, n.OSType, n.Image, time.Now())
+	md := newMetadata(s.ownerElement(c.Owner), n.OSType, n.Image, time.Now())
 	if len(n.Tags) > 0 {
 		md.Tags = &tagList{Tags: n.Tags}
 	}

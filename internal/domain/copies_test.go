@@ -27,7 +27,7 @@ func TestWhichCopyOfANode(t *testing.T) {
 		"two may run":       {map[string]State{"a": Unreachable, "m": Unreachable, "z": Stopped}, "a"},
 		"two, as it leaves": {map[string]State{"a": Running, "z": Running}, "z"},
 	} {
-		service, err := New(Options{Hosts: hosts, Storage: noStorage{}, Intents: &store.Intents{}, Events: &event.Broker{}, Log: quiet})
+		service, err := New(Options{Hosts: hosts, Storage: noStorage{}, Intents: &store.Intents{}, Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	}
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
-		id = KeyedID(spec.Owner, spec.IdempotencyKey)
+		id = cmp.Or(spec.ID, KeyedID(spec.Owner, spec.IdempotencyKey))
 		// What was cut off of an earlier node of this id would be completed or undone on
 		// the new one. What fails may be another node's; see below.
 		_ = s.recover(ctx, spec.Host)
@@ -162,7 +162,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 		id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
 		logPath:     logPath,
 		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
-		metadata:    newMetadata(spec.Owner, spec.OSType, image.ImageRef, time.Now()),
+		metadata:    newMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
 	}
 	overlay, seed := id+".qcow2", id+seedSuffix
 	data := createData{ID: id, Volumes: []string{overlay}}

@@ -23,7 +23,7 @@ func example() build {
 		id: "11111111-2222-4333-8444-555555555555", name: "web1", accelerator: "qemu", ramMiB: 512, cpus: 2,
 		overlayPath: "/pool/nodes/o.qcow2", basePath: "/pool/images/b.qcow2", baseFormat: "qcow2", logPath: "/pool/logs/l.log",
 		vncPassword: "secret12", network: "default",
-		metadata: newMetadata(`eve<x a="b">&`, "linux", ImageRef{Type: "base", ID: "micro", Name: "Micro"}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
+		metadata: newMetadata(owner{Name: `eve<x a="b">&`}, "linux", ImageRef{Type: "base", ID: "micro", Name: "Micro"}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
 	}
 }
 
@@ -89,7 +89,7 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 	n := Node{State: Running}
 	n.describe(&def)
 	want := Node{
-		State: Running, Managed: true, OSType: "linux", Owner: `eve<x a="b">&`, Image: ImageRef{"base", "micro", "Micro"},
+		State: Running, Managed: true, OSType: "linux", OwnerName: `eve<x a="b">&`, Image: ImageRef{"base", "micro", "Micro"},
 		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Accelerator: "qemu",
 		Ports: []SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
 		Files: []string{"/pool/nodes/o.qcow2", "/pool/images/b.qcow2"}, Networks: []string{"default"},
@@ -105,7 +105,7 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 }
 
 func TestFindMetadata(t *testing.T) {
-	ours, err := xml.Marshal(newMetadata("ann", "", ImageRef{}, time.Unix(0, 0)))
+	ours, err := xml.Marshal(newMetadata(owner{Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func TestFindMetadata(t *testing.T) {
 		"broken":                 {"<a", false, ""},
 	} {
 		m, found := findMetadata(c.text)
-		if found != c.found || m.Owner != c.owner {
-			t.Errorf("%s: found %v, owner %q", name, found, m.Owner)
+		if found != c.found || m.Owner.Name != c.owner {
+			t.Errorf("%s: found %v, owner %q", name, found, m.Owner.Name)
 		}
 	}
 }

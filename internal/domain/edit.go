@@ -108,11 +108,33 @@ func describeAs(n Node, d *libvirt.Domain, e Edit) error {
 		if e.OSType == nil && e.Tags == nil {
 			continue
 		}
-		if err := editMetadata(d, impact, e); err != nil {
+		if err := editMetadata(d, impact, e.children); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// children changes those of our element that the edit is about.
+func (e Edit) children(text string) (string, error) {
+	var err error
+	if e.OSType != nil {
+		markup := ""
+		if *e.OSType != "" {
+			markup = "<osType>" + escaped(*e.OSType) + "</osType>"
+		}
+		if text, err = replaceChildren(text, "osType", markup); err != nil {
+			return "", err
+		}
+	}
+	if e.Tags != nil {
+		markup, err := xml.Marshal(tagList{Tags: *e.Tags})
+		if err != nil {
+			return "", err
+		}
+		return replaceChildren(text, "tags", string(markup))
+	}
+	return text, nil
 }
 
 // impacts are the copies of a domain's definition: the one that it is started
@@ -130,7 +152,7 @@ func impacts(n Node) []libvirt.DomainModificationImpact {
 
 // editMetadata changes our element in one copy of the definition, and leaves what
 // others put into it. libvirt gives and takes the element without its namespace.
-func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, e Edit) error {
+func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, edit func(text string) (string, error)) error {
 	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, impact)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
 		return nil // this copy was written by others, without it
@@ -138,23 +160,8 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, e 
 	if err != nil {
 		return err
 	}
-	if e.OSType != nil {
-		markup := ""
-		if *e.OSType != "" {
-			markup = "<osType>" + escaped(*e.OSType) + "</osType>"
-		}
-		if text, err = replaceChildren(text, "osType", markup); err != nil {
-			return err
-		}
-	}
-	if e.Tags != nil {
-		markup, err := xml.Marshal(tagList{Tags: *e.Tags})
-		if err != nil {
-			return err
-		}
-		if text, err = replaceChildren(text, "tags", string(markup)); err != nil {
-			return err
-		}
+	if text, err = edit(text); err != nil {
+		return err
 	}
 	return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, text, metadataPrefix, Namespace, impact)
 }

@@ -23,11 +23,12 @@ import (
 // Each host has one feed, whose only goroutine reads from libvirt and writes
 // here: so an older reading never overwrites a newer one.
 type inventory struct {
-	events *event.Broker
-	meter  *meter
-	log    *slog.Logger
-	feeds  map[string]*feed // by host name; never changes
-	hosts  []string         // their names, as they are configured; never changes
+	accounts Accounts
+	events   *event.Broker
+	meter    *meter
+	log      *slog.Logger
+	feeds    map[string]*feed // by host name; never changes
+	hosts    []string         // their names, as they are configured; never changes
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
@@ -59,8 +60,8 @@ type batch struct {
 
 func newBatch() batch { return batch{dirty: map[string]bool{}, odd: map[string]bool{}} }
 
-func newInventory(hosts *hypervisor.Set, events *event.Broker, meter *meter, log *slog.Logger) *inventory {
-	inv := &inventory{events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
+func newInventory(hosts *hypervisor.Set, accounts Accounts, events *event.Broker, meter *meter, log *slog.Logger) *inventory {
+	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
 	for _, h := range hosts.Hosts() {
 		inv.hosts = append(inv.hosts, h.Name())
 		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), suspects: map[string]time.Time{}}

@@ -67,7 +67,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, &event.Broker{}, newMeter(0), slog.New(warned))
+	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0), slog.New(warned))
 	f := inv.feeds["h"]
 	hosts.Listen(listener{inv})
 	ctx, stop := context.WithCancel(t.Context())
@@ -111,7 +111,7 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := &event.Broker{}
-	inv := newInventory(hosts, events, newMeter(0), slog.New(slog.DiscardHandler))
+	inv := newInventory(hosts, noAccounts{}, events, newMeter(0), slog.New(slog.DiscardHandler))
 	inv.put(Node{ID: "id", Host: "h", CPUs: 1})
 	told := events.Subscribe(0)
 	defer told.Close()

@@ -157,7 +157,7 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 		case !n.Persistent:
 			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
 		}
-		text, err := xml.Marshal(newMetadata(owner, n.OSType, ImageRef{}, time.Now()))
+		text, err := xml.Marshal(newMetadata(s.ownerElement(owner), n.OSType, ImageRef{}, time.Now()))
 		if err != nil {
 			return err
 		}

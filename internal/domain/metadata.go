@@ -19,7 +19,7 @@ const metadataPrefix = "sandboxlabs"
 // what others add to it, or beside it, is never touched.
 type metadata struct {
 	XMLName xml.Name  `xml:"https://sandboxlabs.dev/ns/node/1 node"`
-	Owner   string    `xml:"owner,omitempty"`
+	Owner   owner     `xml:"owner"`
 	Created time.Time `xml:"created"`
 	OSType  string    `xml:"osType,omitempty"`
 	Tags    *tagList  `xml:"tags"`
@@ -46,8 +46,8 @@ func (l *tagList) sorted() []string {
 	return slices.Compact(tags)
 }
 
-func newMetadata(owner, osType string, image ImageRef, created time.Time) metadata {
-	m := metadata{Owner: owner, OSType: osType, Created: created.UTC().Truncate(time.Second)}
+func newMetadata(by owner, osType string, image ImageRef, created time.Time) metadata {
+	m := metadata{Owner: by, OSType: osType, Created: created.UTC().Truncate(time.Second)}
 	if image.ID != "" {
 		m.Image = &struct {
 			Type string `xml:"type,attr"`

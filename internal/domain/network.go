@@ -31,12 +31,6 @@ type networkData struct {
 	ID string `json:"id"`
 }
 
-// networkMetadata is our element in a network's <metadata>.
-type networkMetadata struct {
-	XMLName xml.Name `xml:"https://sandboxlabs.dev/ns/network/1 network"`
-	Owner   string   `xml:"owner,omitempty"`
-}
-
 // Network is one libvirt network of a host.
 type Network struct {
 	ID, Name, Host string
@@ -45,8 +39,11 @@ type Network struct {
 	Subnet         string // "10.7.3.0/24"; empty when libvirt gives the network no address
 	DHCP           bool
 	Managed        bool // made here
-	Owner          string
-	Nodes          []Node // those that have an interface on it
+	// Owner is the id of the account that it belongs to; empty: nobody's. OwnerName is
+	// what the account was called when this was written.
+	Owner, OwnerName string
+	ownerByName      bool   // its metadata has no id
+	Nodes            []Node // those that have an interface on it
 }
 
 // NetworkSpec is what a user asks for: a network that reaches nothing but the
@@ -56,7 +53,7 @@ type NetworkSpec struct {
 	Name, Host string
 	Subnet     string // empty: the nodes choose their addresses themselves
 	DHCP       bool   // libvirt hands out the subnet's addresses
-	Owner      string
+	Owner      string // an account's id
 }
 
 // Networks returns the networks of all connected hosts, by host and name.
@@ -107,10 +104,12 @@ func (s *Service) readNetwork(network *libvirt.Network, host string) (Network, e
 	for _, ip := range def.IPs {
 		v.Subnet, v.DHCP = cmp.Or(v.Subnet, subnetOf(ip)), v.DHCP || ip.DHCP != nil
 	}
-	if def.Metadata != nil {
-		var ours networkMetadata
-		if xml.Unmarshal([]byte(def.Metadata.XML), &ours) == nil {
-			v.Managed, v.Owner = true, ours.Owner
+	if ours, ok, err := readNetworkMetadata(network, active, &def); err != nil {
+		return Network{}, err
+	} else if ok {
+		v.Managed, v.Owner, v.OwnerName = true, ours.Owner.ID, ours.Owner.Name
+		if v.Owner == "" && v.OwnerName != "" {
+			v.Owner, v.ownerByName = s.o.Accounts.FormerOwner(v.OwnerName), true
 		}
 	}
 	for _, n := range s.inv.list() {
@@ -144,7 +143,7 @@ func subnetOf(ip libvirtxml.NetworkIP) string {
 // CreateNetwork makes an isolated network, which starts with its host. It fails
 // as a whole, and a crash is undone.
 func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error) {
-	def, err := spec.definition(cmp.Or(spec.ID, uuid.NewString()))
+	def, err := spec.definition(cmp.Or(spec.ID, uuid.NewString()), s.ownerElement(spec.Owner))
 	if err != nil {
 		return Network{}, err
 	}
@@ -192,11 +191,11 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 }
 
 // definition checks what is asked for, and renders it.
-func (spec NetworkSpec) definition(id string) (*libvirtxml.Network, error) {
+func (spec NetworkSpec) definition(id string, by owner) (*libvirtxml.Network, error) {
 	if len(spec.Name) > MaxNameLength || !nodeName.MatchString(spec.Name) || spec.Name == UserNetwork {
 		return nil, fault.Field("name", "A network's name may have at most %d letters, digits, dots, dashes and underscores, begins with a letter or a digit, and is not %q.", MaxNameLength, UserNetwork)
 	}
-	ours, err := xml.Marshal(networkMetadata{Owner: spec.Owner})
+	ours, err := xml.Marshal(networkMetadata{Owner: by})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func TestNetworkSpec(t *testing.T) {
 		"name of user-mode":   {NetworkSpec{Name: UserNetwork}, false, "", "", ""},
 		"name with an option": {NetworkSpec{Name: "--all"}, false, "", "", ""},
 	} {
-		def, err := c.spec.definition("11111111-2222-4333-8444-555555555555")
+		def, err := c.spec.definition("11111111-2222-4333-8444-555555555555", owner{})
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -54,7 +54,10 @@ type Node struct {
 	VNCPort    int  // of the host; 0 while there is none
 	Persistent bool // defined; a transient domain is gone when it stops
 	Autostart  bool
-	Owner      string
+	// Owner is the id of the account that it belongs to; empty: nobody's. OwnerName is
+	// what the account was called when this was written.
+	Owner, OwnerName string
+	ownerByName      bool // its metadata has no id
 	// Description is the domain's, as `virsh desc` shows it.
 	Description string
 	Tags        []string // in order; a snapshot's list is never changed

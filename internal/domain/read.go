@@ -48,6 +48,9 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		return n, nil
 	}
 	n.describe(&def)
+	if n.Owner == "" && n.OwnerName != "" {
+		n.Owner, n.ownerByName = inv.accounts.FormerOwner(n.OwnerName), true
+	}
 	snapshots, current, err := snapshotNames(d)
 	if err != nil {
 		return Node{ID: id}, err
@@ -74,7 +77,7 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
 	if def.Metadata != nil {
 		if m, ok := findMetadata(def.Metadata.XML); ok {
-			n.Managed, n.Owner, n.OSType, n.Created, n.Tags = true, m.Owner, m.OSType, m.Created.UTC(), m.Tags.sorted()
+			n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.sorted()
 			if m.Image != nil {
 				n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
 			}

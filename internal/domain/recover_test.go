@@ -35,7 +35,7 @@ func serviceOn(t *testing.T, hosts ...string) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Hosts: set, Storage: noStorage{}, Intents: store.NewIntents(db), Events: &event.Broker{}, Log: quiet})
+	s, err := New(Options{Hosts: set, Storage: noStorage{}, Intents: store.NewIntents(db), Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

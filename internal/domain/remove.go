@@ -290,6 +290,7 @@ const (
 func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(tendInterval)
 	defer tick.Stop()
+	old := true // owners may be recorded by their names alone
 	for n := 0; ; n++ {
 		if h.Status().State == hypervisor.Connected {
 			if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
@@ -302,11 +303,15 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 			if err != nil && ctx.Err() == nil {
 				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
 			}
+			if old && s.inv.feeds[h.Name()].isKnown() {
+				old = !s.recordOwners(ctx, h.Name())
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.up[h.Name()]:
+			old = true
 		case <-tick.C:
 		}
 	}

@@ -99,6 +99,8 @@ type Options struct {
 	Storage Storage
 	Intents *store.Intents
 	Events  *event.Broker
+	// Accounts knows who owns nodes and networks.
+	Accounts Accounts
 	// UsageInterval is how often the use of running nodes is read; zero is
 	// DefaultUsageInterval.
 	UsageInterval time.Duration
@@ -127,8 +129,8 @@ type Service struct {
 
 // New makes a Service. It starts nothing: Run does.
 func New(o Options) (*Service, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Intents == nil || o.Events == nil {
-		return nil, errors.New("domain: hosts, storage, intents and events are required")
+	if o.Hosts == nil || o.Storage == nil || o.Intents == nil || o.Events == nil || o.Accounts == nil {
+		return nil, errors.New("domain: hosts, storage, intents, events and accounts are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -139,7 +141,7 @@ func New(o Options) (*Service, error) {
 	}
 	meter := newMeter(o.UsageInterval)
 	return &Service{
-		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Events, meter, o.Log), meter: meter,
+		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Accounts, o.Events, meter, o.Log), meter: meter,
 		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
 	}, nil
 }

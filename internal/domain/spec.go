@@ -28,7 +28,9 @@ type Spec struct {
 	DiskBytes int64  // empty: the image's virtual size
 	Network   string // empty: the default one; UserNetwork: none of libvirt's
 	CloudInit CloudInit
-	Owner     string
+	Owner     string // an account's id
+	// ID is that of the new node where IdempotencyKey is set; empty: KeyedID's.
+	ID string
 	// IdempotencyKey makes a repeated request find the node of the first one.
 	IdempotencyKey string
 }

@@ -16,6 +16,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // row is a Job as it is stored.
@@ -102,7 +103,46 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().CreateTable(&jobs{})
 		},
+	}, {
+		ID: "2026113011_job_owners",
+		Migrate: func(tx *gorm.DB) error {
+			if err := ownersInArgs(tx); err != nil {
+				return err
+			}
+			return store.OwnersByID(tx, "jobs")
+		},
 	}}
+}
+
+// ownersInArgs puts the accounts' ids in place of their names in what jobs that have
+// not ended make things for.
+func ownersInArgs(tx *gorm.DB) error {
+	ids, err := store.AccountIDs(tx)
+	if err != nil {
+		return err
+	}
+	var rows []struct{ ID, Args string }
+	if err := tx.Table("jobs").Select("id", "args").Where("state IN ?", Active).Scan(&rows).Error; err != nil {
+		return err
+	}
+	for _, r := range rows {
+		args := map[string]json.RawMessage{}
+		var name string
+		if json.Unmarshal([]byte(r.Args), &args) != nil || json.Unmarshal(args["owner"], &name) != nil || ids[name] == "" {
+			continue // it has no owner
+		}
+		if args["owner"], err = json.Marshal(ids[name]); err != nil {
+			return err
+		}
+		text, err := json.Marshal(args)
+		if err != nil {
+			return err
+		}
+		if err := tx.Table("jobs").Where("id = ?", r.ID).Update("args", string(text)).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // queueLock keeps processes apart that bring River's tables up to date.

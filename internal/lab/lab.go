@@ -47,7 +47,7 @@ const (
 type Lab struct {
 	ID      string
 	Name    string
-	Owner   string // an account's name
+	Owner   string // an account's id
 	Created time.Time
 	// Places are its nodes and networks.
 	Places []Place

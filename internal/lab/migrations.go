@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Migrations returns the migrations of the package's tables, for store.Open.
@@ -29,5 +31,8 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().CreateTable(&Lab{}, &LabPlace{})
 		},
+	}, {
+		ID:      "2026113011_lab_owners",
+		Migrate: func(tx *gorm.DB) error { return store.OwnersByID(tx, "labs") },
 	}}
 }

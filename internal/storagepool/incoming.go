@@ -122,6 +122,9 @@ func uploadMigrations() []*gormigrate.Migration {
 			}
 			return store.AddColumns(tx, &uploads{}, "Part", "JoinedTo", "Parts")
 		},
+	}, {
+		ID:      "2026113011_upload_owners",
+		Migrate: func(tx *gorm.DB) error { return store.OwnersByID(tx, "uploads") },
 	}}
 }
 

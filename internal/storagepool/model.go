@@ -73,5 +73,8 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().AddColumn(&images{}, "SourceFormat")
 		},
+	}, {
+		ID:      "2026113011_image_owners",
+		Migrate: func(tx *gorm.DB) error { return store.OwnersByID(tx, "images") },
 	}}, uploadMigrations()...)
 }
