@@ -8,15 +8,13 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
-export GOTOOLCHAIN := local
-
 MICRO := images/build/micro.qcow2
 SCRIPTS = $(shell git ls-files -- '*.sh' .ci/run images/micro/rootfs/etc/init.d images/micro/rootfs/etc/acpi images/micro/initramfs/init)
 
 # In the group that was joined by this very set-up, too.
 WITH_LIBVIRT = deploy/with-libvirt.sh
 
-# The newest versions that Go 1.25 builds. golangci-lint brings staticcheck with it.
+# golangci-lint includes staticcheck.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.6.0
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0

@@ -9,7 +9,8 @@
 set -euo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
-readonly go_minimum=1.25 node_minimum=20.19 uri=qemu:///system answer_seconds=30 guests_weigh=8
+readonly go_minimum=1.21 node_minimum=20.19 uri=qemu:///system answer_seconds=30 guests_weigh=8
+project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
 packages=(
 	# Hypervisor.
@@ -19,7 +20,7 @@ packages=(
 	# Building the micro image.
 	e2fsprogs fakeroot fdisk grub-common kmod xz-utils zstd
 )
-test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2)
+test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
 
 say() { echo "setup: $*"; }
 warn() { echo "setup: warning: $*" >&2; }
@@ -73,9 +74,11 @@ at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; 
 
 check_tools() {
 	local found
-	found=$(go env GOVERSION 2>/dev/null) || die "Go is not installed" "Install Go $go_minimum or later from https://go.dev/dl/ and put it into PATH."
+	found=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || die "Go is not installed" "Install Go $go_minimum or later from https://go.dev/dl/ and put it into PATH."
 	found=${found#go}
 	at_least "$go_minimum" "${found%% *}" || die "Go $found is too old: $go_minimum or later is needed" "Install it from https://go.dev/dl/."
+	# An older Go downloads the version that go.mod names.
+	go -C "$project" version >/dev/null || die "Go $found cannot get the version of Go that go.mod names (see above)" "Install that version from https://go.dev/dl/, or let Go download it: go env -u GOTOOLCHAIN."
 	found=$(node --version 2>/dev/null) || die "Node is not installed" "Install Node $node_minimum or later from https://nodejs.org/ and put it into PATH."
 	at_least "$node_minimum" "${found#v}" || die "Node $found is too old: $node_minimum or later is needed" "Install it from https://nodejs.org/."
 	command -v npm >/dev/null || die "npm is not installed" "It comes with Node: https://nodejs.org/."
@@ -115,17 +118,19 @@ answers() { system_virsh uri >/dev/null 2>&1; }
 # start_daemons starts what is not running. Where systemd does not run, packages start nothing
 # and nobody else will.
 start_daemons() {
-	local daemon
+	local daemon daemons=(virtlogd libvirtd)
+	# libvirt needs virtlockd only if its configuration says so. On Debian 13 it is a package of its own.
+	if command -v virtlockd >/dev/null; then daemons=(virtlockd "${daemons[@]}"); fi
 	if has_systemd; then
 		if systemctl is-active --quiet libvirtd.socket || systemctl is-active --quiet libvirtd.service ||
 			systemctl is-active --quiet virtqemud.socket; then
 			answers && return
 		fi
 		step "starting libvirtd"
-		as_root systemctl enable --now --quiet virtlogd.socket virtlockd.socket libvirtd.socket libvirtd.service ||
+		as_root systemctl enable --now --quiet "${daemons[@]/%/.socket}" libvirtd.service ||
 			die "systemd could not start libvirtd" "Look at: journalctl -u libvirtd"
 	else
-		for daemon in virtlogd virtlockd libvirtd; do
+		for daemon in "${daemons[@]}"; do
 			is_running "$daemon" && continue
 			step "starting $daemon"
 			as_root "$daemon" -d || die "$daemon did not start" "Look at /var/log/libvirt, and try in the foreground: $daemon"
@@ -220,7 +225,7 @@ if $with_tests; then packages+=("${test_packages[@]}"); fi
 check_tools
 install_packages "${packages[@]}"
 open_kvm
-if $with_tests; then as_root "$(dirname "${BASH_SOURCE[0]}")/install-guacd.sh"; fi
+if $with_tests; then "$project/deploy/guacd.sh"; fi
 start_daemons
 if $with_tests; then weigh_guests; fi
 start_network
