@@ -171,9 +171,7 @@ func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 	c.shell(`(port=$(grep -l guest_agent /sys/class/virtio-ports/*/name); port=${port%/name}; exec 3<>/dev/${port##*/}; while :; do `+
 		`if read -r ask <&3; then case $ask in *guest-sync*) id=${ask##*:}; echo "{\"return\":${id%%\}*}}" >&3;; *guest-*) echo "$ask" >>/tmp/asked;; esac; `+
 		`else usleep 100000; fi; done) & echo hostile=$((40+2))`, "hostile=42")
-	until(l.t, promptly, said("the agent is there"), func() bool {
-		return strings.Contains(l.virsh("dumpxml", id), "org.qemu.guest_agent.0' state='connected'")
-	})
+	until(l.t, promptly, said("the agent is there"), func() bool { return l.hasAgent(id) })
 	leased := l.node(other.ID).Addresses[0]
 	beside := l.beside(l.t.TempDir())
 	beside.wantAddress(other.ID, leased)

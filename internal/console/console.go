@@ -56,6 +56,9 @@ type Hosts interface {
 	// closes it after f. The connection has keep-alive and no close callback. A
 	// host that is known to be away fails with fault.HostUnreachable at once.
 	Dial(ctx context.Context, host string, f hypervisor.Call) error
+	// AskAgent runs f with the guest agent of a domain, unless that agent is left alone
+	// because it did not answer; see hypervisor.Agents.
+	AskAgent(ctx context.Context, host, id string, f func(*hypervisor.Agent) error) error
 }
 
 var _ Hosts = (*hypervisor.Set)(nil)

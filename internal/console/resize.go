@@ -2,28 +2,22 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
-
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 const (
 	maxSide = 4096 // characters
 	// settle is how long sizes gather, of which the last is set.
 	settle = 250 * time.Millisecond
-	// agentTimeout bounds each command.
-	agentTimeout libvirt.DomainQemuAgentCommandTimeout = 3 // seconds
 	// sttyLooks and sttyPause bound the wait for the guest's stty.
 	sttyLooks = 10
 	sttyPause = 100 * time.Millisecond
-	agentName = "org.qemu.guest_agent.0"
 )
 
 // size is a terminal's, in characters.
@@ -86,28 +80,18 @@ func (h *hub) setSize(ctx context.Context) {
 		h.sized = want
 		h.mu.Unlock()
 		host, _, _, _ := h.m.nodes.Place(h.id)
-		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error { return tellSize(ctx, conn, h.id, device, want) })
+		err := h.m.hosts.AskAgent(ctx, host, h.id, func(a *hypervisor.Agent) error { return tellSize(ctx, a, device, want) })
 		if err != nil {
 			h.m.log.Debug("the guest was not told of its terminal's size", "node", h.id, "error", err)
 		}
 	}
 }
 
-var errNoAgent = errors.New("no guest agent is there")
-
 // tellSize has the guest's stty set the size of a serial line. It takes at most
 // some seconds.
-func tellSize(ctx context.Context, conn *libvirt.Connect, id, device string, s size) error {
-	dom, err := conn.LookupDomainByUUIDString(id)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dom.Free() }()
-	if err := findAgent(dom); err != nil {
-		return err
-	}
+func tellSize(ctx context.Context, agent *hypervisor.Agent, device string, s size) error {
 	var started struct{ PID int64 }
-	err = agentCommand(dom, "guest-exec", map[string]any{
+	err := agent.Command("guest-exec", map[string]any{
 		"path": "stty",
 		"arg":  []string{"-F", device, "rows", strconv.Itoa(s.rows), "cols", strconv.Itoa(s.cols)},
 	}, &started)
@@ -120,7 +104,7 @@ func tellSize(ctx context.Context, conn *libvirt.Connect, id, device string, s s
 			Exited   bool
 			ExitCode int
 		}
-		if err := agentCommand(dom, "guest-exec-status", map[string]any{"pid": started.PID}, &status); err != nil {
+		if err := agent.Command("guest-exec-status", map[string]any{"pid": started.PID}, &status); err != nil {
 			return err
 		}
 		if status.Exited {
@@ -136,44 +120,4 @@ func tellSize(ctx context.Context, conn *libvirt.Connect, id, device string, s s
 		}
 	}
 	return errors.New("the guest's stty does not end")
-}
-
-// findAgent returns nil when a guest agent listens.
-func findAgent(dom *libvirt.Domain) error {
-	text, err := dom.GetXMLDesc(0)
-	if err != nil {
-		return err
-	}
-	var def libvirtxml.Domain
-	if err := def.Unmarshal(text); err != nil {
-		return err
-	}
-	if def.Devices == nil {
-		return errNoAgent
-	}
-	for _, c := range def.Devices.Channels {
-		if c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == agentName {
-			if c.Target.VirtIO.State == "connected" {
-				return nil
-			}
-		}
-	}
-	return errNoAgent
-}
-
-func agentCommand(dom *libvirt.Domain, name string, arguments, answer any) error {
-	command, err := json.Marshal(map[string]any{"execute": name, "arguments": arguments})
-	if err != nil {
-		return err
-	}
-	text, err := dom.QemuAgentCommand(string(command), agentTimeout, 0)
-	if err != nil {
-		return fmt.Errorf("guest agent: %s: %w", name, err)
-	}
-	if err := json.Unmarshal([]byte(text), &struct {
-		Return any `json:"return"`
-	}{answer}); err != nil {
-		return fmt.Errorf("guest agent: %s: %w", name, err)
-	}
-	return nil
 }

@@ -3,12 +3,13 @@ package domain
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -16,108 +17,152 @@ const (
 	// addressInterval is how often the addresses of running nodes are read: libvirt
 	// sends no event for them.
 	addressInterval = 5 * time.Second
+	// knownInterval is how often a host is polled for its nodes to be known.
+	knownInterval = 200 * time.Millisecond
 	// arpPause is how long a host is not asked for its ARP table after it could not read
 	// it: libvirtd logs each failure, and those of some versions, on some kernels, always
 	// fail.
 	arpPause = 10 * time.Minute
-	// agentSeconds is what a guest's agent has for an answer, and as much before that to
-	// show that it listens. An agent is the guest's, and may do as it likes: the other
-	// nodes wait for it. One that took longer than agentPatience to fail is left alone
-	// for agentPause.
-	agentSeconds  = 3
-	agentPatience = time.Second
-	agentPause    = 10 * time.Minute
 )
 
-// lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends.
+// addressScan reads the addresses of a host's running nodes. What libvirt itself knows is
+// read at once, node by node; the agents of guests, which may take their time, are asked
+// beside that, and hold up nobody else's addresses.
+type addressScan struct {
+	s    *Service
+	host *hypervisor.Host
+
+	mu      sync.Mutex
+	arpFrom time.Time       // the ARP table is not read before
+	asking  map[string]bool // nodes whose agent is being asked
+}
+
+// lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends. It leaves
+// agents behind that have not answered yet.
 func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
-	tick := time.NewTicker(addressInterval)
-	defer tick.Stop()
-	var arpFrom time.Time
-	agentFrom := map[string]time.Time{} // by node: of agents that did not answer
+	scan := &addressScan{s: s, host: h, asking: map[string]bool{}}
 	for {
+		wait := knownInterval
+		if s.inv.feeds[h.Name()].isKnown() {
+			scan.read(ctx)
+			wait = addressInterval
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(wait):
 		}
-		for _, n := range s.inv.list() {
-			if n.Host != h.Name() {
-				continue
-			}
-			if n.State != Running || !n.agent {
-				delete(agentFrom, n.ID) // the next agent is another one
-			}
-			if n.State != Running {
-				continue
-			}
-			sources := []libvirt.DomainInterfaceAddressesSource{libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE}
-			if n.agent && time.Now().After(agentFrom[n.ID]) {
-				sources = append(sources, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-			}
-			if time.Now().After(arpFrom) {
-				sources = append(sources, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP)
-			}
-			// A node that goes off meanwhile, or has no network of libvirt's, has none.
-			_ = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
-				addresses, failed, err := addressesOf(d, sources)
-				if err == nil {
-					s.inv.setAddresses(n, addresses)
-				}
-				if failed.arp {
-					arpFrom = time.Now().Add(arpPause)
-				}
-				if failed.agent {
-					agentFrom[n.ID] = time.Now().Add(agentPause)
-				}
-				return err
-			})
-		}
-		maps.DeleteFunc(agentFrom, func(id string, _ time.Time) bool { return !s.inv.has(h.Name(), id) })
 	}
 }
 
-// failures are the sources that are not to be asked again for a while.
-type failures struct {
-	arp   bool // it could not be read
-	agent bool // it did not answer
-}
-
-// addressesOf returns the addresses that the first of some sources tells which tells
-// any: libvirt's own DHCP servers, the guest's agent, the host's ARP table.
-func addressesOf(d *libvirt.Domain, sources []libvirt.DomainInterfaceAddressesSource) (addresses []string, failed failures, err error) {
-	for _, source := range sources {
-		var interfaces []libvirt.DomainInterface
-		switch source {
-		case libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT:
-			begun := time.Now()
-			interfaces, err = agentInterfaces(d)
-			failed.agent = err != nil && time.Since(begun) > agentPatience
-		default:
-			interfaces, err = d.ListAllInterfaceAddresses(source)
-			if errors.Is(err, libvirt.ERR_NO_DOMAIN) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
-				return nil, failed, err // it went off
-			}
-			failed.arp = err != nil && source == libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP
-		}
-		if err != nil {
+// read reads the addresses of all running nodes once, by the first source that has any:
+// libvirt's own DHCP servers, the guest's agent, the host's ARP table.
+func (a *addressScan) read(ctx context.Context) {
+	for _, n := range a.s.inv.list() {
+		if n.Host != a.host.Name() || n.State != Running {
 			continue
 		}
-		if list := guestAddresses(interfaces); len(list) > 0 {
-			return list, failed, nil
+		addresses, err := a.fromLibvirt(ctx, n, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+		switch {
+		case err != nil: // it went off, or the host is away
+		case len(addresses) > 0 || !n.agent:
+			a.show(ctx, n, addresses)
+		case a.beginAsking(n.ID):
+			go func() {
+				defer a.endAsking(n.ID)
+				a.show(ctx, n, a.fromAgent(ctx, n))
+			}()
+		case !a.isAsked(n.ID): // its agent is left alone
+			a.show(ctx, n, nil)
 		}
 	}
-	return nil, failed, nil
 }
 
-// agentInterfaces asks the guest's agent. libvirt waits for it without end unless it is
-// told otherwise, which holds for all who ask that agent: so only meanwhile.
-func agentInterfaces(d *libvirt.Domain) ([]libvirt.DomainInterface, error) {
-	if err := d.AgentSetResponseTimeout(agentSeconds, 0); err != nil {
-		return nil, err
+// show has the inventory show the addresses of a node, where there are none those of the
+// host's ARP table.
+func (a *addressScan) show(ctx context.Context, n Node, addresses []string) {
+	if len(addresses) == 0 && a.readsARP() {
+		var err error
+		if addresses, err = a.fromLibvirt(ctx, n, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP); err != nil {
+			return
+		}
 	}
-	defer func() { _ = d.AgentSetResponseTimeout(int(libvirt.DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK), 0) }()
-	return d.ListAllInterfaceAddresses(libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+	a.s.inv.setAddresses(n, addresses)
+}
+
+func (a *addressScan) readsARP() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().After(a.arpFrom)
+}
+
+// fromLibvirt returns the addresses that libvirt knows without asking the guest. It fails
+// when the node does not run any more.
+func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.DomainInterfaceAddressesSource) (addresses []string, err error) {
+	err = a.s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+		interfaces, err := d.ListAllInterfaceAddresses(source)
+		addresses = guestAddresses(interfaces)
+		return err
+	})
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, libvirt.ERR_NO_DOMAIN), errors.Is(err, libvirt.ERR_OPERATION_INVALID), fault.CodeOf(err) == fault.HostUnreachable:
+		return addresses, err
+	}
+	// The node has no network of libvirt's, or the source cannot be read.
+	if source == libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP {
+		a.mu.Lock()
+		a.arpFrom = time.Now().Add(arpPause)
+		a.mu.Unlock()
+	}
+	return nil, nil
+}
+
+// beginAsking returns whether a node's agent is to be asked now.
+func (a *addressScan) beginAsking(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asking[id] || !a.host.Agents().Due(id) {
+		return false
+	}
+	a.asking[id] = true
+	return true
+}
+
+func (a *addressScan) endAsking(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.asking, id)
+}
+
+func (a *addressScan) isAsked(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asking[id]
+}
+
+// fromAgent asks a node's guest.
+func (a *addressScan) fromAgent(ctx context.Context, n Node) (addresses []string) {
+	_ = a.host.Agents().Ask(ctx, n.ID, func(agent *hypervisor.Agent) error {
+		var answer []struct {
+			Addresses []struct {
+				Address string `json:"ip-address"`
+			} `json:"ip-addresses"`
+		}
+		if err := agent.Command("guest-network-get-interfaces", nil, &answer); err != nil {
+			return err
+		}
+		var interfaces []libvirt.DomainInterface
+		for _, i := range answer {
+			var one libvirt.DomainInterface
+			for _, address := range i.Addresses {
+				one.Addrs = append(one.Addrs, libvirt.DomainIPAddress{Addr: address.Address})
+			}
+			interfaces = append(interfaces, one)
+		}
+		addresses = guestAddresses(interfaces)
+		return nil
+	})
+	return addresses
 }
 
 // setAddresses notes the addresses of a node that still runs.

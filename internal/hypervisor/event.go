@@ -28,10 +28,9 @@ func startEventLoop() {
 }
 
 // subscribe registers the callbacks for everything that can change what we
-// know of a domain, and returns them as libvirt counts them, also with an error.
-// They are silent when their connection is gone, and keep its memory until
-// unsubscribe.
-func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []int, err error) {
+// know of a domain, and returns what unregisters them, also with an error. They are
+// silent when their connection is gone, and keep its memory until unsubscribe.
+func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []func() error, err error) {
 	changed := func(d *libvirt.Domain) {
 		// The UUID is in the handle: no call to libvirtd.
 		uuid, err := d.GetUUIDString()
@@ -45,7 +44,10 @@ func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []int, err error) {
 	}
 	register := []func() (int, error){
 		func() (int, error) {
-			return conn.DomainEventLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventLifecycle) { changed(d) })
+			return conn.DomainEventLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, e *libvirt.DomainEventLifecycle) {
+				h.noteRun(d, e.Event)
+				changed(d)
+			})
 		},
 		func() (int, error) {
 			return conn.DomainEventRebootRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain) { changed(d) })
@@ -66,10 +68,20 @@ func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []int, err error) {
 			return conn.DomainEventTrayChangeRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventTrayChange) { changed(d) })
 		},
 		func() (int, error) {
-			return conn.DomainEventAgentLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventAgentLifecycle) { changed(d) })
+			return conn.DomainEventAgentLifecycleRegister(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventAgentLifecycle) {
+				if id, err := d.GetUUIDString(); err == nil {
+					h.agents.changed(id)
+				}
+				changed(d)
+			})
 		},
 		func() (int, error) {
-			return conn.DomainEventBlockJob2Register(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventBlockJob) { changed(d) })
+			return conn.DomainEventBlockJob2Register(nil, func(_ *libvirt.Connect, d *libvirt.Domain, _ *libvirt.DomainEventBlockJob) {
+				if id, err := d.GetUUIDString(); err == nil {
+					h.jobs.ended(id)
+				}
+				changed(d)
+			})
 		},
 	}
 	for _, r := range register {
@@ -77,15 +89,37 @@ func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []int, err error) {
 		if err != nil {
 			return callbacks, err
 		}
-		callbacks = append(callbacks, id)
+		callbacks = append(callbacks, func() error { return conn.DomainEventDeregister(id) })
+	}
+	unregister, err := h.watchBlockJobs(conn)
+	if err != nil { // a host whose libvirt does not allow it can be used all the same
+		h.log.Warn("block jobs are seen only when they end: libvirt does not pass on QEMU's events", "error", err)
+	}
+	if unregister != nil {
+		callbacks = append(callbacks, unregister)
 	}
 	return callbacks, nil
 }
 
+// noteRun takes in that a domain's QEMU began or ended.
+func (h *Host) noteRun(d *libvirt.Domain, what libvirt.DomainEventType) {
+	id, err := d.GetUUIDString()
+	if err != nil {
+		return // see changed
+	}
+	switch what {
+	case libvirt.DOMAIN_EVENT_STARTED:
+		h.jobs.started(id)
+	case libvirt.DOMAIN_EVENT_STOPPED:
+		h.jobs.forget(id)
+		h.agents.forget(id)
+	}
+}
+
 // unsubscribe lets go of a connection that is of no use any more.
-func unsubscribe(conn *libvirt.Connect, callbacks []int) {
-	for _, id := range callbacks {
+func unsubscribe(callbacks []func() error) {
+	for _, unregister := range callbacks {
 		// It fails where the connection is gone, and forgets the callback all the same.
-		_ = conn.DomainEventDeregister(id)
+		_ = unregister()
 	}
 }

@@ -53,13 +53,15 @@ type Host struct {
 	listeners   []Listener
 	calls       *callMetrics
 	log         *slog.Logger
+	agents      *Agents
+	jobs        *BlockJobs
 
 	settled chan struct{} // closed when the first attempt to connect is over
 	dials   chan struct{} // has one for each connection that another makes
 
 	mu     sync.Mutex
 	conn   *libvirt.Connect   // the managed one; nil unless connected
-	events []int              // its callbacks
+	events []func() error     // unregister its callbacks
 	idle   []*libvirt.Connect // those that Do uses, while nobody does
 	status Status
 }
@@ -78,14 +80,22 @@ type Status struct {
 }
 
 func newHost(a Address, accelerator string, calls *callMetrics, log *slog.Logger) *Host {
-	return &Host{
+	h := &Host{
 		name: a.Name, uri: a.URI, accelerator: accelerator, calls: calls, log: log, settled: make(chan struct{}), dials: make(chan struct{}, maxDials),
 		status: Status{Name: a.Name, URI: a.URI, State: Connecting, Since: time.Now()},
 	}
+	h.agents, h.jobs = newAgents(h.Do), newBlockJobs(h.Do)
+	return h
 }
 
 // Name returns the host's name in the configuration.
 func (h *Host) Name() string { return h.name }
+
+// Agents is the way to the agents of the host's guests.
+func (h *Host) Agents() *Agents { return h.agents }
+
+// BlockJobs knows when the disks of the host's domains may be asked about.
+func (h *Host) BlockJobs() *BlockJobs { return h.jobs }
 
 // Status returns a snapshot.
 func (h *Host) Status() Status {
@@ -301,6 +311,9 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 		return nil, err
 	}
 	lost := make(chan string, 1)
+	// What happened while nobody listened is not known.
+	h.agents.forget("")
+	h.jobs.forget("")
 	events, err := h.subscribe(conn)
 	err = errors.Join(
 		err,
@@ -317,7 +330,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 		caps, err = readCapabilities(conn, h.accelerator)
 	}
 	if err != nil {
-		unsubscribe(conn, events)
+		unsubscribe(events)
 		_ = conn.UnregisterCloseCallback()
 		release(conn)
 		return nil, err
@@ -380,7 +393,7 @@ func (h *Host) disconnect() {
 	// A connection that lives is let go because the service stops, which then need
 	// not wait for libvirtd once for each callback.
 	if alive, err := conn.IsAlive(); err != nil || !alive {
-		unsubscribe(conn, events)
+		unsubscribe(events)
 	}
 	// Where the connection is already dead this fails, and has nothing to do.
 	_ = conn.UnregisterCloseCallback()

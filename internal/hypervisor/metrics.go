@@ -65,7 +65,7 @@ func (m *callMetrics) note(host, function string, took time.Duration, err error)
 
 // between are functions that stand between Host.Do and the one that says what
 // is done.
-var between = map[string]bool{"Do": true, "withDomain": true, "withPool": true, "change": true}
+var between = map[string]bool{"Do": true, "withDomain": true, "withPool": true, "change": true, "Ask": true, "AskAgent": true}
 
 // callerOfDo names the function that asked for work with libvirt, with its
 // package: "domain.Wipe". There are as many names as there are places in the
