@@ -44,15 +44,15 @@ type glimpse uint64
 var glimpseSeed = maphash.MakeSeed()
 
 // look takes glimpses of some of a host's domains, or of all, and tells what
-// processor time that costs.
-type look func(conn *libvirt.Connect) (seen map[string]glimpse, cost time.Duration, err error)
+// processor time that costs. Before each call it may give way to what is urgent.
+type look func(conn *libvirt.Connect, giveWay func()) (seen map[string]glimpse, cost time.Duration, err error)
 
 // looks are those that are at a host's domains beside each other.
 func looks() []look {
 	list := []look{flagsOfAll}
 	for part := range uint64(lookParts) {
-		list = append(list, func(conn *libvirt.Connect) (map[string]glimpse, time.Duration, error) {
-			seen, texts, err := glimpses(conn, part)
+		list = append(list, func(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time.Duration, error) {
+			seen, texts, err := glimpses(conn, part, giveWay)
 			return seen, lookParts * time.Duration(texts) * xmlCost, err // the others cost as much
 		})
 	}
@@ -80,7 +80,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look
 		var now map[string]glimpse
 		var cost time.Duration
 		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-			now, cost, err = take(conn)
+			now, cost, err = take(conn, func() { f.giveWay(ctx) })
 			return err
 		})
 		if err != nil {
@@ -169,13 +169,14 @@ func differing(before, now map[string]glimpse) []string {
 }
 
 // flagsOfAll takes in what lists alone tell of the domains, which costs little.
-func flagsOfAll(conn *libvirt.Connect) (map[string]glimpse, time.Duration, error) {
+func flagsOfAll(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time.Duration, error) {
 	all := map[string]glimpse{}
 	// The first lists all, and the others few of them, mostly.
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
 		0, libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
 		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_TRANSIENT,
 	} {
+		giveWay()
 		ids, err := listed(conn, group)
 		if err != nil {
 			return nil, 0, err
@@ -205,7 +206,7 @@ func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]
 
 // glimpses takes one of each domain of a part, and counts the texts that it read. A
 // domain that vanishes meanwhile has none.
-func glimpses(conn *libvirt.Connect, part uint64) (seen map[string]glimpse, texts int, err error) {
+func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[string]glimpse, texts int, err error) {
 	withSnapshots, err := listed(conn, libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
 	if err != nil {
 		return nil, 0, err
@@ -219,6 +220,7 @@ func glimpses(conn *libvirt.Connect, part uint64) (seen map[string]glimpse, text
 	for i := range domains {
 		id, err := domains[i].GetUUIDString()
 		if err == nil && maphash.String(glimpseSeed, id)%lookParts == part {
+			giveWay()
 			which := textsOf(&domains[i])
 			texts += len(which)
 			all[id], err = glimpseOf(&domains[i], which, slices.Contains(withSnapshots, id))

@@ -42,20 +42,22 @@ type feed struct {
 	host *hypervisor.Host
 	wake chan struct{} // one slot
 
-	mu    sync.Mutex
-	known bool // all domains were read since the host was connected last
-	batch      // what is to be read next
+	mu     sync.Mutex
+	known  bool          // all domains were read since the host was connected last
+	batch                // what is to be read next
+	urgent chan struct{} // not nil while a domain of which an event told is not read yet; closed then
 
 	suspects    map[string]time.Time // see suspect
 	differences uint64
 }
 
-// batch is what is read at a time.
+// batch is what is read at a time. A domain of which an event told is read before the
+// next one of all others.
 type batch struct {
 	all     bool
-	dirty   map[string]bool
+	dirty   map[string]bool // an event, or a change of ours, told of them
 	odd     map[string]bool // those that look otherwise, though no event may have told
-	waiting []chan struct{} // closed when all of the above was read
+	waiting []chan struct{} // closed when those in dirty were read
 }
 
 func newBatch() batch { return batch{dirty: map[string]bool{}, odd: map[string]bool{}} }
@@ -93,6 +95,9 @@ func (f *feed) note(id string, done chan struct{}) {
 		f.all = true
 	} else {
 		f.dirty[id] = true
+		if f.urgent == nil {
+			f.urgent = make(chan struct{})
+		}
 	}
 	if done != nil {
 		f.waiting = append(f.waiting, done)
@@ -110,6 +115,46 @@ func (f *feed) take() batch {
 	b := f.batch
 	f.batch = newBatch()
 	return b
+}
+
+// takeDirty adds the domains to a batch of which events told since it was taken.
+func (f *feed) takeDirty(b *batch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.Copy(b.dirty, f.dirty)
+	b.waiting = append(b.waiting, f.waiting...)
+	f.dirty, f.waiting = map[string]bool{}, nil
+}
+
+// calm lets go on who gives way, unless events told of more.
+func (f *feed) calm() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.urgent != nil && len(f.dirty) == 0 {
+		close(f.urgent)
+		f.urgent = nil
+	}
+}
+
+// giveWayLimit bounds each wait of giveWay: events may come without end.
+const giveWayLimit = time.Second
+
+// giveWay waits while a domain is read of which an event told: for polls, which are not
+// urgent, and share libvirtd and the processors with that.
+func (f *feed) giveWay(ctx context.Context) {
+	f.mu.Lock()
+	urgent := f.urgent
+	f.mu.Unlock()
+	if urgent == nil {
+		return
+	}
+	limit := time.NewTimer(giveWayLimit)
+	defer limit.Stop()
+	select {
+	case <-urgent:
+	case <-limit.C:
+	case <-ctx.Done():
+	}
 }
 
 // readPause is how long a reading that failed waits for the next one.
@@ -179,7 +224,7 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		case <-f.wake:
 		}
 		b := f.take()
-		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(conn, f, b) })
+		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(conn, f, &b) })
 		if err != nil && ctx.Err() == nil {
 			inv.log.Warn("the inventory could not be read", "host", f.host.Name(), "error", err)
 			if f.tryAgain(b) {
@@ -192,47 +237,85 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 	}
 }
 
-func (inv *inventory) readBatch(conn *libvirt.Connect, f *feed, b batch) error {
+// readBatch reads what a batch has, and removes from it what was read.
+func (inv *inventory) readBatch(conn *libvirt.Connect, f *feed, b *batch) error {
+	if _, err := inv.readDirty(conn, f, b); err != nil {
+		return err
+	}
 	if b.all {
-		if err := inv.readAll(conn, f); err != nil {
+		if err := inv.readAll(conn, f, b); err != nil {
 			return err
 		}
 		f.setKnown(f.host.Status().State == hypervisor.Connected)
 		return nil
 	}
-	for id := range b.dirty {
-		if _, err := inv.readOne(conn, f.host.Name(), id); err != nil {
-			return err
-		}
-	}
 	for id := range b.odd {
-		if b.dirty[id] {
-			continue
-		}
-		changed, err := inv.readOne(conn, f.host.Name(), id)
+		read, err := inv.readDirty(conn, f, b)
 		if err != nil {
 			return err
 		}
-		if changed {
-			f.suspect(id)
+		if !read[id] {
+			changed, err := inv.readOne(conn, f.host.Name(), id)
+			if err != nil {
+				return err
+			}
+			if changed {
+				f.suspect(id)
+			}
 		}
+		delete(b.odd, id)
 	}
 	return nil
 }
 
+// readDirty reads the domains of which events have told so far, and returns them.
+func (inv *inventory) readDirty(conn *libvirt.Connect, f *feed, b *batch) (read map[string]bool, err error) {
+	f.takeDirty(b)
+	if len(b.dirty) == 0 {
+		f.calm()
+		return nil, nil
+	}
+	read = map[string]bool{}
+	for id := range b.dirty {
+		if _, err := inv.readOne(conn, f.host.Name(), id); err != nil {
+			return read, err
+		}
+		read[id] = true
+		delete(b.dirty, id)
+	}
+	f.calm()
+	for _, w := range b.waiting {
+		close(w)
+	}
+	b.waiting = nil
+	return read, nil
+}
+
 // readAll reads all domains. What it finds changed since the first reading is
 // what no event told of.
-func (inv *inventory) readAll(conn *libvirt.Connect, f *feed) error {
+func (inv *inventory) readAll(conn *libvirt.Connect, f *feed, b *batch) error {
 	host, again := f.host.Name(), f.isKnown()
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
+	defer func() {
+		for i := range domains {
+			_ = domains[i].Free()
+		}
+	}()
+	seen := map[string]bool{} // or read since they were listed
 	var failed error
 	for i := range domains {
+		read, err := inv.readDirty(conn, f, b)
+		if err != nil {
+			return err
+		}
+		maps.Copy(seen, read)
+		if id, err := domains[i].GetUUIDString(); err == nil && seen[id] { // it is in the handle
+			continue
+		}
 		n, err := inv.read(&domains[i], host)
-		_ = domains[i].Free()
 		switch {
 		case err == nil:
 			seen[n.ID] = true

@@ -3,10 +3,14 @@ package domain
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
@@ -67,7 +71,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0), slog.New(warned))
+	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0, 0), slog.New(warned))
 	f := inv.feeds["h"]
 	hosts.Listen(listener{inv})
 	ctx, stop := context.WithCancel(t.Context())
@@ -111,7 +115,7 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := &event.Broker{}
-	inv := newInventory(hosts, noAccounts{}, events, newMeter(0), slog.New(slog.DiscardHandler))
+	inv := newInventory(hosts, noAccounts{}, events, newMeter(0, 0), slog.New(slog.DiscardHandler))
 	inv.put(Node{ID: "id", Host: "h", CPUs: 1})
 	told := events.Subscribe(0)
 	defer told.Close()
@@ -134,5 +138,118 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 			t.Fatalf("after %d CPUs %+v was told", last, n)
 		}
 		last = n.CPUs
+	}
+}
+
+// An event that comes while all domains are read, or those that look changed, is acted on
+// next: its domain is read before the others, and stays although the list did not have it.
+func TestEventsGoFirst(t *testing.T) {
+	const count = 40
+	conn, err := libvirt.NewConnect("test:///default") // all connections of a process share what it has
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = conn.Close() }()
+	prefix := "domain-test-" + rand.Text()[:8]
+	define := func(i int, description string) (id string) {
+		t.Helper()
+		name := fmt.Sprintf("%s-%d", prefix, i)
+		d, err := conn.DomainDefineXML(fmt.Sprintf("<domain type='test'><name>%s</name><uuid>%s</uuid><description>%s</description><memory>65536</memory><os><type>hvm</type></os></domain>",
+			name, uuid.NewSHA1(uuid.Nil, []byte(name)), description))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = d.Free() }()
+		id, err = d.GetUUIDString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: "test:///default"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0, 0), slog.New(slog.DiscardHandler))
+	f := inv.feeds["h"]
+	var onChange func(id string) // called by the goroutine that reads
+	var mu sync.Mutex
+	inv.watchers = append(inv.watchers, func(id string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if onChange != nil {
+			onChange(id)
+		}
+	})
+	hosts.Listen(listener{inv})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{}, 2)
+	go func() { _ = hosts.Run(ctx); ended <- struct{}{} }()
+	go func() { inv.run(ctx, f); ended <- struct{}{} }()
+	defer func() { stop(); <-ended; <-ended }()
+
+	var ids []string
+	for i := range count {
+		ids = append(ids, define(i, "first"))
+	}
+	f.note("", nil)
+	awaited(t, "the domains", func() bool {
+		return f.isKnown() && !slices.ContainsFunc(ids, func(id string) bool { return !inv.has("h", id) })
+	})
+	for what, begin := range map[string]func(){"all": func() { f.note("", nil) }, "changed": func() { f.noteOdd(ids) }} {
+		var told []string
+		fresh := ""
+		mu.Lock()
+		onChange = func(id string) {
+			if told = append(told, id); len(told) > 1 {
+				return
+			}
+			fresh = define(count, "while "+what)
+			f.note(fresh, nil)
+		}
+		mu.Unlock()
+		for i := range count {
+			define(i, what)
+		}
+		begin()
+		awaited(t, what, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(told) > count
+		})
+		inv.sync(ctx, "h", ids[0]) // what follows the last domain is over
+		mu.Lock()
+		if told[1] != fresh {
+			t.Errorf("%s: the domain of the event came after %d others", what, slices.Index(told, fresh))
+		}
+		mu.Unlock()
+		if n, err := inv.get(fresh); err != nil || n.Description != "while "+what {
+			t.Errorf("%s: the domain of the event is %+v, %v", what, n, err)
+		}
+	}
+}
+
+// Polls give way to events until these are acted on, and not for ever.
+func TestPollsGiveWay(t *testing.T) {
+	f := &feed{batch: newBatch(), wake: make(chan struct{}, 1), suspects: map[string]time.Time{}}
+	f.giveWay(t.Context()) // nothing is urgent
+	f.note("id", nil)
+	b := f.take()
+	passed := make(chan struct{})
+	go func() { defer close(passed); f.giveWay(t.Context()) }()
+	f.note("other", nil)
+	f.calm() // there is another one
+	f.mu.Lock()
+	urgent := f.urgent
+	f.mu.Unlock()
+	if urgent == nil {
+		t.Fatal("nothing is urgent, with a domain that is not read")
+	}
+	f.takeDirty(&b)
+	f.calm()
+	<-urgent
+	<-passed
+	if len(b.dirty) != 2 {
+		t.Errorf("the batch has %v", b.dirty)
 	}
 }
