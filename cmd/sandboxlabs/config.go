@@ -65,6 +65,7 @@ type config struct {
 	PoolCritical        int           //
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
+	askInterval         time.Duration // no option: tests set it; see domain.Options
 
 	Settings []api.Setting // all of this for people, without secrets
 	File     string        // that was read; empty: none

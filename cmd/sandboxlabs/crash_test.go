@@ -40,6 +40,12 @@ const (
 
 // serveUntilCrash is `serve` with a storage that kills the process at a moment.
 func serveUntilCrash(moment string) {
+	serveAs(func(*config) {}, func(s domain.Storage) domain.Storage { return mortal{s, moment} })
+}
+
+// serveAs is `serve` with a configuration that has no options, and with something between
+// the nodes and their storage.
+func serveAs(change func(*config), between func(domain.Storage) domain.Storage) {
 	err := func() error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
@@ -56,7 +62,8 @@ func serveUntilCrash(moment string) {
 			return errors.New("only with auth off")
 		}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		a, err := wire(ctx, c, log, func(s domain.Storage) domain.Storage { return mortal{s, moment} })
+		change(&c)
+		a, err := wire(ctx, c, log, between)
 		if err != nil {
 			return err
 		}

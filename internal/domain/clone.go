@@ -277,6 +277,11 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 	if err != nil {
 		return err
 	}
+	release, err := s.holdBlockJobs(ctx, n, d)
+	if err != nil {
+		return err
+	}
+	defer release()
 	// Without metadata: it is no state to go back to.
 	h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_DISK_ONLY|libvirt.DOMAIN_SNAPSHOT_CREATE_NO_METADATA|libvirt.DOMAIN_SNAPSHOT_CREATE_ATOMIC)
 	if err != nil {
@@ -315,11 +320,12 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 		if base == "" {
 			base = disk.file // frozen
 		}
-		info, err := d.GetBlockInfo(disk.target, 0)
+		// Not of the domain, which may be running: see hypervisor.BlockJobs.
+		bytes, err := s.o.Storage.DiskBytes(ctx, n.Host, disk.file)
 		if err != nil {
 			return err
 		}
-		if files[disk.target], err = s.o.Storage.LayDisk(ctx, n.Host, disk.volume, base, int64(info.Capacity)); err != nil { //nolint:gosec // bytes of a real disk
+		if files[disk.target], err = s.o.Storage.LayDisk(ctx, n.Host, disk.volume, base, bytes); err != nil {
 			return err
 		}
 		under[disk.target] = base

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"context"
 	"errors"
 
 	"libvirt.org/go/libvirt"
@@ -76,4 +77,19 @@ func (inv *inventory) diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk, 
 		return old.DiskBytes, nil
 	}
 	return 0, nil
+}
+
+// holdBlockJobs has a domain's QEMU not asked about its disks until release, and waits
+// before that for the end of other block jobs: for changes that are block jobs, or before
+// which libvirt asks QEMU about its disks.
+func (s *Service) holdBlockJobs(ctx context.Context, n Node, d *libvirt.Domain) (release func(), err error) {
+	active, err := d.IsActive()
+	if err != nil || !active {
+		return func() {}, err
+	}
+	h, err := s.o.Hosts.Host(n.Host)
+	if err != nil {
+		return nil, err
+	}
+	return h.BlockJobs().Hold(ctx, n.ID)
 }

@@ -65,6 +65,8 @@ type Storage interface {
 	CopyDisk(ctx context.Context, host, file, volume string, progress func(doneBytes, totalBytes int64)) (path string, err error)
 	// BlankOver returns what a file lies on that has nothing of its own.
 	BlankOver(ctx context.Context, host, file string) (base string, err error)
+	// DiskBytes is the virtual size of the qcow2 disk in a file, which may be in use.
+	DiskBytes(ctx context.Context, host, file string) (int64, error)
 	// ReadNodeFile returns what is in a small volume.
 	ReadNodeFile(ctx context.Context, host, volume string) ([]byte, error)
 	// GrowVolume gives the disk in a file, which nothing uses, more room.
@@ -93,7 +95,7 @@ type Audience interface {
 	AwaitAttached(ctx context.Context, id string)
 }
 
-// Options configures a Service; all fields but UsageInterval and Log are required.
+// Options configures a Service; all fields but the intervals and Log are required.
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage Storage
@@ -104,7 +106,10 @@ type Options struct {
 	// UsageInterval is how often the use of running nodes is read; zero is
 	// DefaultUsageInterval.
 	UsageInterval time.Duration
-	Log           *slog.Logger
+	// AskInterval is how often, at most, each QEMU is asked for its memory and its disks;
+	// zero is DefaultAskInterval.
+	AskInterval time.Duration
+	Log         *slog.Logger
 }
 
 // Service is the nodes of all hosts. Its methods may be called from any
@@ -139,7 +144,7 @@ func New(o Options) (*Service, error) {
 	for _, h := range o.Hosts.Hosts() {
 		up[h.Name()], recovering[h.Name()] = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
-	meter := newMeter(o.UsageInterval)
+	meter := newMeter(o.UsageInterval, o.AskInterval)
 	return &Service{
 		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Accounts, o.Events, meter, o.Log), meter: meter,
 		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},

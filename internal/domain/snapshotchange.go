@@ -81,6 +81,11 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		if err != nil {
 			return err
 		}
+		release, err := s.holdBlockJobs(ctx, n, d)
+		if err != nil {
+			return err
+		}
+		defer release()
 		h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_VALIDATE)
 		if err != nil {
 			return err
@@ -230,10 +235,15 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 // that were taken after it stay. Where libvirt cannot without losing some, it
 // says so.
 func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
-	_, err := s.change(ctx, id, "delete a snapshot of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "delete a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
+		release, err := s.holdBlockJobs(ctx, n, d) // where the snapshot is external, libvirt commits files
+		if err != nil {
+			return err
+		}
+		defer release()
 		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
 			err := h.Delete(0)
 			var lv libvirt.Error

@@ -18,10 +18,10 @@ const (
 	DefaultUsageInterval = 5 * time.Second
 	// UsageKept is how long a point of it is kept.
 	UsageKept = time.Hour
-	// askInterval is how often, at most, memory and disks are read: libvirt has to ask
-	// each QEMU for them, which costs five times as much as all else. Points between two
+	// DefaultAskInterval is how often, at most, memory and disks are read: libvirt has to
+	// ask each QEMU for them, which costs five times as much as all else. Points between two
 	// readings have the memory of the one before, and the rates of disks that it showed.
-	askInterval = 5 * time.Second
+	DefaultAskInterval = 5 * time.Second
 	// readPatience is how long the figures of a host wait for its QEMUs, each of which
 	// libvirt may ask something even for the time of its processors. One that does not
 	// answer holds up a reading, and no other: libvirt has it as busy then. maxReadings of
@@ -74,7 +74,8 @@ func (p point) usage() Usage {
 type reading struct {
 	run    uint // the domain's number, another one after each start
 	at     time.Time
-	asked  bool // its QEMU was: otherwise memory and disks are missing
+	memory bool // its QEMU was asked for it: otherwise it is missing
+	asked  bool // likewise for the disks
 	totals Totals
 	disks  map[string]int64 // virtual sizes, by file
 }
@@ -82,8 +83,8 @@ type reading struct {
 // series is what is kept of a domain on one host.
 type series struct {
 	points []point // oldest first
-	last   reading // memory and disks are those of asked
-	asked  reading // the last one of the same run that has them
+	last   reading // what it lacks is that of the readings before
+	asked  reading // the last one of the same run that has the disks
 	// The rates of disks between the last two of those.
 	read, written float32
 	runs          bool // it was in the last reading of its host
@@ -94,11 +95,12 @@ type series struct {
 func (s *series) add(r reading) {
 	if r.run != s.last.run {
 		s.asked, s.read, s.written = reading{}, 0, 0
+	} else if !r.memory {
+		r.totals.MemoryBytes, r.totals.GuestBytes = s.last.totals.MemoryBytes, s.last.totals.GuestBytes
 	}
 	before := s.asked.totals
 	switch {
 	case !r.asked:
-		r.totals.MemoryBytes, r.totals.GuestBytes = before.MemoryBytes, before.GuestBytes
 		r.totals.DiskRead, r.totals.DiskWritten = before.DiskRead, before.DiskWritten
 	case s.asked.asked:
 		seconds := r.at.Sub(s.asked.at).Seconds()
@@ -133,17 +135,21 @@ func kibibytes(bytes int64) uint32 { return uint32(bytes >> 10) } //nolint:gosec
 // meter reads what the running nodes of all hosts use, and keeps it for
 // UsageKept.
 type meter struct {
-	interval time.Duration
+	interval    time.Duration
+	askInterval time.Duration // see DefaultAskInterval
 
 	mu    sync.RWMutex
 	hosts map[string]map[string]*series // by host's name and domain's UUID
 }
 
-func newMeter(interval time.Duration) *meter {
+func newMeter(interval, askInterval time.Duration) *meter {
 	if interval <= 0 {
 		interval = DefaultUsageInterval
 	}
-	return &meter{interval: interval, hosts: map[string]map[string]*series{}}
+	if askInterval <= 0 {
+		askInterval = DefaultAskInterval
+	}
+	return &meter{interval: interval, askInterval: askInterval, hosts: map[string]map[string]*series{}}
 }
 
 // UsageInterval is the time between two points.
@@ -163,19 +169,19 @@ func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		ask := now.Sub(asked) > askInterval-s.meter.interval/2 || s.meter.mustAsk(h.Name())
+		ask := now.Sub(asked) > s.meter.askInterval-s.meter.interval/2 || s.meter.mustAsk(h.Name(), h.BlockJobs().Quiet)
 		var readings map[string]reading
 		if s.inv.anyRuns(h.Name()) {
 			if ask {
 				asked = now
 			}
 			read := func() (readings map[string]reading) {
+				r := usageReader{at: now, ask: ask, jobs: h.BlockJobs(), readings: map[string]reading{}}
 				// The inventory reports a host that is away.
-				_ = h.Do(ctx, func(conn *libvirt.Connect) (err error) {
-					readings, err = readUsage(conn, now, ask)
-					return err
-				})
-				return readings
+				if h.Do(ctx, func(conn *libvirt.Connect) error { return r.read(ctx, conn) }) != nil {
+					return nil
+				}
+				return r.readings
 			}
 			late := true
 			for tries := 0; tries < 2 && late; tries++ { // the second passes over whom the first waits for
@@ -211,72 +217,6 @@ func inTime(ctx context.Context, underWay chan struct{}, read func() map[string]
 	}
 }
 
-// readUsage reads all running domains in one call, which waits for none that is
-// busy; ask has it ask each QEMU, too.
-func readUsage(conn *libvirt.Connect, at time.Time, ask bool) (map[string]reading, error) {
-	groups := libvirt.DOMAIN_STATS_CPU_TOTAL | libvirt.DOMAIN_STATS_INTERFACE
-	if ask {
-		groups |= libvirt.DOMAIN_STATS_BALLOON | libvirt.DOMAIN_STATS_BLOCK
-	}
-	stats, err := conn.GetAllDomainStats(nil, groups,
-		libvirt.CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE|libvirt.CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
-	if err != nil {
-		return nil, err
-	}
-	readings := make(map[string]reading, len(stats))
-	for i := range stats {
-		// Both are in the handle: no call to libvirtd.
-		id, err := stats[i].Domain.GetUUIDString()
-		run, numbered := stats[i].Domain.GetID()
-		_ = stats[i].Domain.Free()
-		// Of a domain that is busy there is no CPU time: its next reading tells.
-		if err == nil && numbered == nil && stats[i].Cpu != nil && stats[i].Cpu.TimeSet {
-			readings[id] = reading{run: run, at: at, asked: ask && answered(&stats[i]), totals: totals(&stats[i]), disks: disks(&stats[i])}
-		}
-	}
-	return readings, nil
-}
-
-func totals(s *libvirt.DomainStats) Totals {
-	t := Totals{CPUSeconds: float64(s.Cpu.Time) / 1e9}
-	if b := s.Balloon; b != nil {
-		t.MemoryBytes = int64(b.Rss) << 10 //nolint:gosec // KiB of real memory fit
-		if b.AvailableSet && b.UnusedSet && b.Available > b.Unused {
-			free := b.Unused
-			if b.UsableSet { // what caches hold counts as free
-				free = min(b.Usable, b.Available)
-			}
-			t.GuestBytes = int64(b.Available-free) << 10 //nolint:gosec // as above
-		}
-	}
-	for _, d := range s.Block {
-		t.DiskRead += d.RdBytes
-		t.DiskWritten += d.WrBytes
-	}
-	for _, n := range s.Net {
-		t.NetReceived += n.RxBytes
-		t.NetSent += n.TxBytes
-	}
-	return t
-}
-
-// answered tells whether QEMU said what its disks did; it is not asked while another
-// asks it.
-func answered(s *libvirt.DomainStats) bool {
-	return !slices.ContainsFunc(s.Block, func(d libvirt.DomainStatsBlock) bool { return d.PathSet && !d.RdBytesSet })
-}
-
-// disks are the virtual sizes of those that are files.
-func disks(s *libvirt.DomainStats) map[string]int64 {
-	sizes := make(map[string]int64, len(s.Block))
-	for _, d := range s.Block {
-		if d.PathSet && d.CapacitySet {
-			sizes[d.Path] = int64(d.Capacity) //nolint:gosec // bytes of a real disk
-		}
-	}
-	return sizes
-}
-
 // diskBytes is what a domain's QEMU said last of the size of the disk in a file, 0
 // where it did not.
 func (m *meter) diskBytes(host, id, file string) int64 {
@@ -288,12 +228,13 @@ func (m *meter) diskBytes(host, id, file string) int64 {
 	return 0
 }
 
-// mustAsk tells whether a running domain was read whose QEMU was not asked so far.
-func (m *meter) mustAsk(host string) bool {
+// mustAsk returns whether a running domain was read whose QEMU was not asked so far, and
+// may be.
+func (m *meter) mustAsk(host string, mayAsk func(id string) bool) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, n := range m.hosts[host] {
-		if n.runs && !n.asked.asked {
+	for id, n := range m.hosts[host] {
+		if n.runs && !n.asked.asked && mayAsk(id) {
 			return true
 		}
 	}

@@ -11,14 +11,14 @@ func there(string) bool { return true }
 func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
 	for i := from; i < to; i++ {
 		at := begin.Add(time.Duration(i) * time.Second)
-		m.add("h", there, map[string]reading{"id": {run: run, at: at, asked: true, totals: Totals{
+		m.add("h", there, map[string]reading{"id": {run: run, at: at, memory: true, asked: true, totals: Totals{
 			CPUSeconds: float64(i-from) / 2, MemoryBytes: 1 << 20, DiskRead: uint64(i-from) * 1000, //nolint:gosec // small
 		}}}, at)
 	}
 }
 
 func TestMeter(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second)}
+	s := &Service{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
 	feedMeter(s.meter, begin, 0, 11, 1)
 	all := s.Usage("id", time.Time{}, 0)
@@ -59,7 +59,7 @@ func TestMeter(t *testing.T) {
 
 // TestMeterForgets reads a node for a day: what is kept is an hour's.
 func TestMeterForgets(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second)}
+	s := &Service{meter: newMeter(time.Second, 0)}
 	feedMeter(s.meter, time.UnixMilli(1_800_000_000_000), 0, 24*3600, 1)
 	points := s.meter.hosts["h"]["id"].points
 	if len(points) != 3600 || cap(points) > 2*3600 {
@@ -69,21 +69,21 @@ func TestMeterForgets(t *testing.T) {
 
 // TestMeterAsksSeldom reads memory and disks at some of the times alone.
 func TestMeterAsksSeldom(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second)}
+	s := &Service{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
 	feed := func(i int, run uint, asked bool) {
-		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}} //nolint:gosec // small
+		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), memory: asked, asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}} //nolint:gosec // small
 		if asked {
 			r.totals.MemoryBytes, r.totals.DiskRead = int64(i)<<20, uint64(i)*1000 //nolint:gosec // small
 		}
 		s.meter.add("h", there, map[string]reading{"id": r}, r.at)
 	}
 	feed(0, 1, false)
-	if !s.meter.mustAsk("h") {
+	if !s.meter.mustAsk("h", there) {
 		t.Error("a new node's QEMU is not asked at once")
 	}
 	feed(1, 1, true)
-	if s.meter.mustAsk("h") {
+	if s.meter.mustAsk("h", there) {
 		t.Error("it is asked again at once")
 	}
 	for i := 2; i < 10; i++ {
@@ -106,7 +106,7 @@ func TestMeterAsksSeldom(t *testing.T) {
 		t.Errorf("the totals are %+v", total)
 	}
 	feed(10, 2, false) // started anew
-	if !s.meter.mustAsk("h") || s.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
+	if !s.meter.mustAsk("h", there) || s.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
 		t.Error("what the run before had is taken for the new one's")
 	}
 }
@@ -114,7 +114,7 @@ func TestMeterAsksSeldom(t *testing.T) {
 // Sizes of disks that the figures bring have a node read anew when they change; a
 // reading that QEMU did not answer says nothing of them.
 func TestFiguresTellOfResizedDisks(t *testing.T) {
-	m, begin := newMeter(time.Second), time.Now()
+	m, begin := newMeter(time.Second, 0), time.Now()
 	for i, c := range []struct {
 		asked   bool
 		bytes   int64

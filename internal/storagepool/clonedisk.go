@@ -111,6 +111,31 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 	return base, err
 }
 
+// DiskBytes returns the virtual size of the qcow2 disk in a file of the nodes pool, which
+// may be in use.
+func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64, err error) {
+	size := func(lp *libvirt.StoragePool) error {
+		vol, err := lp.LookupStorageVolByName(path.Base(file))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		info, err := vol.GetInfo()
+		if err == nil {
+			bytes = int64(info.Capacity) //nolint:gosec // bytes of a real disk
+		}
+		return err
+	}
+	err = s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		err := size(lp)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt makes the files that a node goes on in beside the pool
+			err = s.anew(ctx, conn, host, lp, p, size)
+		}
+		return err
+	})
+	return bytes, err
+}
+
 // ReadNodeFile returns what is in a small file of the nodes pool. It answers
 // fault.Unsupported for one that is too large, and an error of libvirt for one that
 // is not there.
