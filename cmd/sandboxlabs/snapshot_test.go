@@ -61,7 +61,7 @@ func TestSnapshots(t *testing.T) {
 	}
 
 	// What virsh keeps is seen, and can be gone back to.
-	w := &witness{l: l, events: l.follow(), quiet: true}
+	w := &witness{l: l, events: l.follow()}
 	w.sees("virsh snapshot-create", func() { l.virsh("snapshot-create-as", n.ID, "theirs") },
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().CurrentSnapshot == "theirs" },
 		func() bool { return l.listed(n.ID).Snapshots == 3 })

@@ -18,24 +18,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-const (
-	// latency is how soon a change by virsh must show.
-	latency = time.Second
-	// quietLatency is for what libvirt sends no event for, which is found by looking:
-	// within a second on a machine that does nothing else.
-	quietLatency = 5 * time.Second
-)
-
-// witness measures how soon what virsh did is known here.
+// witness sees what virsh did here. How soon is measured by `make bench`.
 type witness struct {
 	l      *lab
 	events *events
-	worst  time.Duration
-	quiet  bool // libvirt sends no event
 }
 
-// sees has virsh do something, and expects the event and the list to tell of it
-// within latency of virsh's return.
+// sees has virsh do something, and waits for the event that tells of it, and for the list
+// to show it.
 func (w *witness) sees(what string, act func(), event func(serverEvent) bool, listed func() bool) {
 	w.l.t.Helper()
 	w.events.drain()
@@ -44,19 +34,7 @@ func (w *witness) sees(what string, act func(), event func(serverEvent) bool, li
 	returned := time.Now()
 	ev := w.events.await(what, patience, event)
 	until(w.l.t, patience, said(what+" in the list"), listed)
-	shown := time.Now()
-	// The event may come before virsh has ended.
-	late := max(ev.at.Sub(returned), 0)
-	w.l.t.Logf("%-28s virsh took %4d ms; event %+4d ms after its end, list %+4d ms", what,
-		returned.Sub(start).Milliseconds(), ev.at.Sub(returned).Milliseconds(), shown.Sub(returned).Milliseconds())
-	w.worst = max(w.worst, late, shown.Sub(returned))
-	allowed := latency
-	if w.quiet {
-		allowed = quietLatency
-	}
-	if late > allowed || shown.Sub(returned) > allowed {
-		w.l.t.Errorf("%s: the event came after %v and the list after %v; %v is allowed", what, late, shown.Sub(returned), allowed)
-	}
+	w.l.t.Logf("%-28s virsh took %4d ms; event %+4d ms after its end", what, returned.Sub(start).Milliseconds(), ev.at.Sub(returned).Milliseconds())
 }
 
 // drain passes over the events so far.
@@ -122,8 +100,6 @@ func TestVirshIsSeen(t *testing.T) {
 	// libvirt tells nobody of these: they are seen by looking.
 	silently := func(what string, shown func(api.Node) bool, args ...string) {
 		t.Helper()
-		w.quiet = true
-		defer func() { w.quiet = false }()
 		w.sees(what, func() { l.virsh(args...) },
 			func(e serverEvent) bool { return e.node().ID == n.ID && shown(e.node()) }, func() bool { return shown(l.listed(n.ID)) })
 	}
@@ -138,12 +114,10 @@ func TestVirshIsSeen(t *testing.T) {
 		}
 	}
 	changed := func(e serverEvent) bool { return e.node().ID == n.ID }
-	w.quiet = true
 	w.sees("virsh attach-disk --config", func() {
 		l.virsh("attach-disk", n.ID, disk, "vdx", "--config", "--subdriver", "qcow2")
 	}, changed, has("vdx", true))
 	w.sees("virsh detach-disk --config", func() { l.virsh("detach-disk", n.ID, "vdx", "--config") }, changed, has("vdx", false))
-	w.quiet = false
 	l.virsh("autostart", "--disable", n.ID)
 	l.boot(n.ID)
 	w.sees("virsh setmem --live", func() {
@@ -176,7 +150,6 @@ func TestVirshIsSeen(t *testing.T) {
 	l.virsh("undefine", n.ID)
 	w.events.removed(n.ID)
 	l.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"})
-	t.Logf("the slowest of all: %v", w.worst)
 	l.stop()
 }
 
