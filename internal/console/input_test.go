@@ -76,7 +76,7 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 		{"its QEMU crashes", g.crash},
 		{"we destroy it", func() {
 			back := l.LetGo(context.Background(), g.id, true)
-			v.state(Offline)
+			eventually(t, "the console is free", promptly, func() bool { return consoleIsFree(t, g) })
 			g.virsh("destroy")
 			back()
 		}},
