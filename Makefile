@@ -120,6 +120,10 @@ test-debian: build ## Build a Debian image and boot it: its own cloud-init takes
 	images/debian/build.sh images/build/debian.qcow2
 	SANDBOXLABS_DEBIAN_IMAGE=$(CURDIR)/images/build/debian.qcow2 $(WITH_LIBVIRT) go test -count=1 -timeout 1h -v -run 'TestDebian$$' ./cmd/sandboxlabs
 
+.PHONY: test-debian13
+test-debian13: ## Run `make test` in a Debian 13 of its own, as root (RUN=regex PKG=packages: only these Go tests)
+	@deploy/debian13.sh make $(if $(value RUN)$(filter-out ./...,$(PKG)),setup-test test-go RUN=$(call quote,RUN) PKG=$(call quote,PKG),test LIMIT=$(LIMIT))
+
 .PHONY: lint
 lint: setup-test web ## Check format, style, known weaknesses and types
 	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }

@@ -82,6 +82,9 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	} else {
 		r.warn("accelerator", name, c.Accelerator+". "+c.AcceleratorReason)
 	}
+	if problem := h.KVMProblem(); problem != "" {
+		r.warn("kvm", name, problem)
+	}
 	if err := a.storage.Prepare(ctx, name); err != nil {
 		r.fail("pools", name, explain(err))
 		return

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,25 @@ func TestDoctor(t *testing.T) {
 	}
 	if took := time.Since(start); took > promptly {
 		t.Errorf("doctor without libvirt took %v", took)
+	}
+}
+
+// TestDoctorOnAClosedKVM gives a host a /dev/kvm that only root can open.
+func TestDoctorOnAClosedKVM(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/kvm"); err != nil {
+		t.Skip("this machine has no /dev/kvm")
+	}
+	l := newLabApart(t)
+	l.within = []string{"nsenter", "-t", l.own.first(), "-m", "-n"}
+	const problem = "note  kvm (local) "
+	l.own.in("mknod -m 666 /run/kvm c 10 232 && mount --bind /run/kvm /dev/kvm")
+	if out, code := l.run("doctor"); code != 0 || strings.Contains(out, problem) {
+		t.Errorf("doctor with an open /dev/kvm: exit code %d\n%s", code, out)
+	}
+	l.own.in("chmod 600 /dev/kvm")
+	if out, code := l.run("doctor"); code != 0 || !strings.Contains(out, problem) || !strings.Contains(out, "QEMU's user libvirt-qemu cannot open /dev/kvm (mode 0600") {
+		t.Errorf("doctor with a closed /dev/kvm: exit code %d\n%s", code, out)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 // dial connects to a node's screen and plays the client's part of the handshake,
@@ -56,7 +57,8 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 		if err != nil {
 			return err
 		}
-		if hostname, isRemote := remoteHost(uri); isRemote {
+		// libvirt passes an open screen only to a program on the same machine.
+		if hostname, isRemote := hypervisor.RemoteHost(uri); isRemote {
 			if tunnel = sshHost(uri); tunnel != nil {
 				hostname = "localhost" // from there
 			}
@@ -90,18 +92,6 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 			"The screen of node %q does not answer at %s. Let the firewall of host %q pass this service to its screens.", screen.NodeName, address, screen.Host)
 	}
 	return conn, true, err
-}
-
-// remoteHost returns the name of the machine that a libvirt URI leads to, and
-// whether it may be another than this one. libvirt passes an open screen to a
-// program on the same machine alone.
-func remoteHost(uri string) (hostname string, remote bool) {
-	u, err := url.Parse(uri)
-	if err != nil {
-		return "", true
-	}
-	_, transport, _ := strings.Cut(u.Scheme, "+")
-	return u.Hostname(), u.Host != "" || (transport != "" && transport != "unix")
 }
 
 // sshHost returns the address of a host that libvirt reaches by the ssh program;

@@ -22,6 +22,8 @@ type Capabilities struct {
 	MemoryMiB         int64
 	LibvirtVersion    string
 	HypervisorVersion string
+	// QEMUUser is the ID of the user that QEMU runs as; "" if libvirt does not say.
+	QEMUUser string
 	// Accelerator is the libvirt domain type that new nodes get: "kvm" or "qemu".
 	Accelerator string
 	// AcceleratorReason says in one sentence why.
@@ -35,6 +37,7 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 		return c, err
 	}
 	c.HostUUID = caps.Host.UUID
+	c.QEMUUser = qemuUser(caps)
 	node, err := conn.GetNodeInfo()
 	if err != nil {
 		return c, fmt.Errorf("read the host's size: %w", err)
