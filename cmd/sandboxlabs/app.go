@@ -83,7 +83,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}(a)
 	a.keys = secret.In(c.DataDir)
 	if a.access, err = access.New(access.Options{
-		DB: a.db, Vault: a.keys, Lifetime: c.SessionLife, Idle: c.SessionIdle, Log: log,
+		DB: a.db, Vault: a.keys, Lifetime: c.SessionLife, Idle: c.SessionIdle, Fresh: c.SessionFresh, Log: log,
 		LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) },
 	}); err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetOut(plainWriter{os.Stdout})
+	root.SetErr(plainWriter{os.Stderr})
 	addConfigFlags(root.PersistentFlags())
 	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newSecretCommand(), newGuacamoleCommand(), newOpenAPICommand())
 	return root

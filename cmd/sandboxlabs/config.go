@@ -54,9 +54,11 @@ type config struct {
 	OIDC        oidcConfig
 	Sealed      map[string]string // options that are encrypted, as they stand there
 	SessionLife time.Duration     // from sign-in
-	SessionIdle time.Duration     // from the last use
-	LogLevel    slog.Level
-	AuditDays   int // 0: for ever
+	// SessionFresh is how long after it a session may change how its account is entered.
+	SessionFresh time.Duration
+	SessionIdle  time.Duration // from the last use
+	LogLevel     slog.Level
+	AuditDays    int // 0: for ever
 
 	Catalog             []string // files and folders
 	PullAllowPrivate    bool
@@ -89,6 +91,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	addOIDCFlags(f)
 	f.String("session-life", access.SessionLifetime.String(), "how long somebody stays signed in at most: 5m to 720h")
 	f.String("session-idle", access.SessionIdle.String(), "how long somebody stays signed in without doing anything: 1m to session-life")
+	f.String("session-fresh", access.SessionFresh.String(), "how long after signing in somebody may set up a second factor and create tokens without giving the password again: 1m to 10m")
 	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
 	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
 	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
@@ -261,6 +264,10 @@ func (c *config) parseSessions(k *koanf.Koanf) (err error) {
 	c.SessionIdle, err = time.ParseDuration(k.String("session-idle"))
 	if err != nil || c.SessionIdle < time.Minute || c.SessionIdle > c.SessionLife {
 		return fmt.Errorf("session-idle: %q is not a time from 1m to session-life, which is %v", k.String("session-idle"), c.SessionLife)
+	}
+	c.SessionFresh, err = time.ParseDuration(k.String("session-fresh"))
+	if err != nil || c.SessionFresh < time.Minute || c.SessionFresh > access.SessionFresh {
+		return fmt.Errorf("session-fresh: %q is not a time from 1m to %v", k.String("session-fresh"), access.SessionFresh)
 	}
 	return nil
 }

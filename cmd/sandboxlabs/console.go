@@ -50,7 +50,7 @@ func newConsoleCommand() *cobra.Command {
 			if s.node, err = s.remote.node(ctx, args[0]); err != nil {
 				return err
 			}
-			s.terminal = &localTerminal{in: os.Stdin, out: os.Stdout, notes: cmd.ErrOrStderr()}
+			s.terminal = &localTerminal{in: os.Stdin, out: os.Stdout, notes: os.Stderr}
 			return s.run(ctx)
 		},
 	}

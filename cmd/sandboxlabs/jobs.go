@@ -32,6 +32,9 @@ func (a *app) handleJobs() {
 	}, a.storage.UndoCapture))
 	a.jobs.Handle(api.ConvertJob, kindOf(a.storage.Convert, a.storage.UndoConversion))
 	a.jobs.Handle(api.ImportJob, kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport))
+	a.jobs.Handle(api.RemoveAccountJob, kindWith(func(ctx context.Context, r api.AccountRemoval, t *job.Task) error {
+		return a.server.RemoveAccount(ctx, r, t)
+	}, nil))
 	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
 		_, err := a.jobs.Start(ctx, job.Request{
 			Kind: api.ConvertJob, Owner: c.Owner, Target: job.Target{Type: string(access.Image), ID: c.ID, Host: c.Host}, Args: c, Single: true,

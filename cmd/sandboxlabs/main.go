@@ -24,7 +24,7 @@ func main() {
 		return
 	}
 	if !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "sandboxlabs:", explain(err))
+		fmt.Fprintln(plainWriter{os.Stderr}, "sandboxlabs:", explain(err))
 	}
 	os.Exit(1)
 }

@@ -206,5 +206,5 @@ func TestQuotas(t *testing.T) {
 	if a := another(); a.status != http.StatusCreated {
 		t.Errorf("an upload without a quota: %d %s", a.status, a.body)
 	}
-	s.refused(http.MethodDelete, "/api/users/"+s.owner(), nil, refusal{http.StatusConflict, "still_owner", "owns 3 nodes, 2 images and 0 labs"}, s.as(admin)...)
+	s.refused(http.MethodDelete, "/api/users/"+s.owner(), nil, refusal{http.StatusConflict, "still_owner", "owns 3 nodes, 2 images. Transfer"}, s.as(admin)...)
 }

@@ -101,12 +101,12 @@ func (r remote) get(ctx context.Context, path string, query url.Values, into any
 func refusalOf(res *http.Response) error {
 	var problem struct{ Detail string }
 	if json.NewDecoder(io.LimitReader(res.Body, maxAnswerBytes)).Decode(&problem) != nil || problem.Detail == "" {
-		return fmt.Errorf("the service answers %s", res.Status)
+		return fmt.Errorf("the service answers %s", plainLine(res.Status))
 	}
 	if res.StatusCode == http.StatusUnauthorized {
-		return fmt.Errorf("%s Put a token into $%s; `sandboxlabs token create` makes one", problem.Detail, tokenVariable)
+		return fmt.Errorf("%s Put a token into $%s; `sandboxlabs token create` makes one", plainLine(problem.Detail), tokenVariable)
 	}
-	return errors.New(strings.TrimSuffix(problem.Detail, "."))
+	return errors.New(strings.TrimSuffix(plainLine(problem.Detail), "."))
 }
 
 // remoteNode is what a command needs to know of a node.
@@ -147,7 +147,7 @@ func (r remote) node(ctx context.Context, name string) (remoteNode, error) {
 	}
 	var places []string
 	for _, n := range found {
-		places = append(places, n.ID+" on host "+n.Host)
+		places = append(places, plainLine(n.ID+" on host "+n.Host))
 	}
 	return remoteNode{}, fmt.Errorf("several nodes are named %q; give an id: %s", name, strings.Join(places, ", "))
 }

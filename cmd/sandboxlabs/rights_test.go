@@ -70,8 +70,9 @@ var routeTable = map[string]routeRow{
 	"POST /api/auth/password":        {may: "..++++++++xxxx", status: 422, body: request{}},
 	"GET /api/auth/sessions":         {may: "..++++++++++++", status: 200},
 	"DELETE /api/auth/sessions/{id}": {may: "..++++++++xxxx", status: 404, target: noID},
-	"POST /api/auth/totp":            {may: "..++++++++xxxx", status: 200},
+	"POST /api/auth/totp":            {may: "..xxxxxxxxxxxx"}, // tokens never may; see TestConfirmation
 	"POST /api/auth/totp/confirm":    {may: "..++++++++xxxx", status: 422, body: request{}},
+	"POST /api/auth/confirm":         {may: "..++++++++++++", status: 409, body: request{"password": "x"}}, // tokens have no session
 	"DELETE /api/auth/totp":          {may: "..++++++++xxxx", status: 422, body: request{}},
 	"GET /api/tokens":                {may: "..++++++++++++", status: 200},
 	"POST /api/tokens":               {may: "..++++++++xxxx", status: 422, body: request{}},
@@ -84,6 +85,7 @@ var routeTable = map[string]routeRow{
 	"GET /api/users/{name}":                    {may: "..xxxxxxx+xxxx", status: 404},
 	"PATCH /api/users/{name}":                  {may: "..xxxxxxx+xxxx", status: 404, body: request{}},
 	"DELETE /api/users/{name}":                 {may: "..xxxxxxx+xxxx", status: 404},
+	"GET /api/users/{name}/owned":              {may: "..xxxxxxx+xxxx", status: 404},
 	"DELETE /api/users/{name}/totp":            {may: "..xxxxxxx+xxxx", status: 404},
 	"GET /api/groups":                          {may: "..xx+xxx++++++", status: 200},
 	"POST /api/groups":                         {may: "..xxxxxxx+xxxx", status: 422, body: request{}},

@@ -64,7 +64,7 @@ func TestForcedChangeAndSessions(t *testing.T) {
 			continue
 		}
 		path := placeholder.ReplaceAllString(strings.Replace(op.path, "{id}", n.ID, 1), "x")
-		s.refused(op.method, path, nil, refusal{http.StatusForbidden, "password_change_required", "Choose one of your own"}, "Cookie", first.cookie)
+		s.refused(op.method, path, nil, refusal{http.StatusForbidden, "password_change_required", "Change your initial password first"}, "Cookie", first.cookie)
 	}
 	if _, a, err := s.dialConsole(url.Values{"nodeId": {n.ID}}, http.Header{"Cookie": {first.cookie}}); err == nil || a.status != http.StatusForbidden {
 		t.Errorf("a console before: %v, %d", err, a.status)

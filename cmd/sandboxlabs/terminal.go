@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 
 	"golang.org/x/term"
@@ -64,17 +63,9 @@ func (t *localTerminal) guard() {
 func (t *localTerminal) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	line := "[sandboxlabs] " + strings.Map(printable, fmt.Sprintf(format, args...))
+	line := "[sandboxlabs] " + plainLine(fmt.Sprintf(format, args...))
 	if t.before != nil {
 		line = "\r\n" + line + "\r"
 	}
-	_, _ = fmt.Fprintln(t.notes, line)
-}
-
-// printable drops what would move the cursor: some texts come from the service.
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
-		return -1
-	}
-	return r
+	_, _ = fmt.Fprintln(t.notes, line) // raw: a return is needed where the terminal is
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
 // tlsConfig is how the service gets its certificate; the zero value is no TLS.
@@ -151,9 +153,15 @@ func (c acmeConfig) client() (*acme.Client, error) {
 	return client, nil
 }
 
-// toHTTPS sends browsers to the same page at the service's HTTPS address.
+// toHTTPS sends browsers to the same page at the service's HTTPS address, if they ask
+// for a host of ours: no link makes it send them elsewhere.
 func toHTTPS(public *url.URL, listen string) http.Handler {
+	check := api.OwnHosts(listen, public)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := check(r.Host); err != nil {
+			http.Error(w, err.Error(), http.StatusMisdirectedRequest)
+			return
+		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			http.Error(w, "Use HTTPS.", http.StatusBadRequest)
 			return

@@ -76,8 +76,18 @@ func TestTLS(t *testing.T) {
 	}
 	password := printedPassword.FindStringSubmatch(l.service.out.String())[1]
 	set := l.call(http.MethodPost, "/api/auth/login", request{"username": "admin", "password": password}, http.StatusOK, nil).header.Get("Set-Cookie")
-	if !strings.Contains(set, "; Secure") || !strings.Contains(set, "; HttpOnly") {
+	if !strings.HasPrefix(set, "__Host-sandboxlabs_session=") || !strings.Contains(set, "; Path=/;") || strings.Contains(set, "Domain") || !strings.Contains(set, "; Secure") || !strings.Contains(set, "; HttpOnly") {
 		t.Errorf("the cookie is %q", set)
+	}
+	// One of another name, which a sibling host or plain HTTP can set, opens nothing; of
+	// two, nothing says which is ours.
+	cookie, _, _ := strings.Cut(set, ";")
+	unknown := refusal{http.StatusUnauthorized, "unauthenticated", ""}
+	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil, "Cookie", cookie)
+	l.refused(http.MethodGet, "/api/auth/me", nil, unknown, "Cookie", strings.TrimPrefix(cookie, "__Host-"))
+	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil, "Cookie", "sandboxlabs_session=planted; "+cookie)
+	for _, two := range []string{"__Host-sandboxlabs_session=planted; " + cookie, cookie + "; __Host-sandboxlabs_session=planted", cookie + "; " + cookie} {
+		l.refused(http.MethodGet, "/api/auth/me", nil, refusal{http.StatusUnauthorized, "unauthenticated", "2 cookies"}, "Cookie", two)
 	}
 
 	// Old versions of TLS are refused.
@@ -99,6 +109,21 @@ func TestTLS(t *testing.T) {
 		t.Errorf("a password sent in the clear: %v", err)
 	} else {
 		_ = res.Body.Close()
+	}
+
+	for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "evil.example:80": http.StatusMisdirectedRequest, "127.0.0.1.evil.example": http.StatusMisdirectedRequest, "localhost": http.StatusMovedPermanently, "[::1]:80": http.StatusMovedPermanently} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+plain+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		if res, err = l.client.Do(req); err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want || strings.Contains(res.Header.Get("Location"), "evil") {
+			t.Errorf("the plain listener asked for %s: %d to %q, want %d", host, res.StatusCode, res.Header.Get("Location"), want)
+		}
 	}
 
 	// A new certificate, after one that is half written.

@@ -163,10 +163,10 @@ func newUserAddCommand() *cobra.Command {
 }
 
 func newUserPasswordCommand() *cobra.Command {
-	var fromInput, final bool
+	var fromInput, final, keepTokens bool
 	c := &cobra.Command{
 		Use:   "password NAME",
-		Short: "Give an account a new password, and print it; its sessions end",
+		Short: "Give an account a new password, and print it; its sessions and tokens end",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, made := "", ""
@@ -180,17 +180,30 @@ func newUserPasswordCommand() *cobra.Command {
 				password = made
 			}
 			return withApp(cmd, func(ctx context.Context, a *app) error {
-				err := a.access.SetPassword(ctx, args[0], password, !final)
+				err := a.access.SetPassword(ctx, args[0], password, !final, keepTokens)
 				if err := a.recordCommand(ctx, "user password", "users", args[0], err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), passwordSet(keepTokens))
 				return errors.Join(err, printPassword(cmd.OutOrStdout(), args[0], made))
 			})
 		},
 	}
 	passwordFlags(c, &fromInput, &final)
+	keepTokensFlag(c, &keepTokens)
 	return c
+}
+
+func keepTokensFlag(c *cobra.Command, keepTokens *bool) {
+	c.Flags().BoolVar(keepTokens, "keep-tokens", false, "don't revoke the account's API tokens")
+}
+
+// passwordSet says what a new password has ended.
+func passwordSet(keepTokens bool) string {
+	if keepTokens {
+		return "A new password was set, and the account's sessions have ended."
+	}
+	return "A new password was set, the account's sessions have ended, and its tokens are revoked."
 }
 
 func passwordFlags(c *cobra.Command, fromInput, final *bool) {
@@ -237,21 +250,24 @@ func newUserLinkCommand() *cobra.Command {
 }
 
 func newRecoverCommand() *cobra.Command {
-	return &cobra.Command{
+	keepTokens := false
+	c := &cobra.Command{
 		Use:   "recover-admin",
 		Short: "Give the administrator a new password and print it; a second factor is removed",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
-				name, password, err := a.access.RecoverAdmin(ctx)
+				name, password, err := a.access.RecoverAdmin(ctx, keepTokens)
 				if err := a.recordCommand(ctx, "recover-admin", "users", name, err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "A new password was set, and the account's sessions have ended.")
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), passwordSet(keepTokens))
 				return errors.Join(err, printPassword(cmd.OutOrStdout(), name, password))
 			})
 		},
 	}
+	keepTokensFlag(c, &keepTokens)
+	return c
 }
 
 // recordCommand records in the audit what an operator's command did, with its

@@ -42,8 +42,8 @@ type Principal struct {
 	SessionID string   // names the session, opens nothing; empty without a session
 	TokenID   string   // the bearer token's id; empty without one
 	Scopes    ScopeSet // what the token is good for
-	// MustChange is set while somebody else knows the account's password: a session
-	// is good for nothing but changing it then.
+	// MustChange is set while somebody else knows the account's password: sessions and
+	// tokens are good for nothing but changing it then.
 	MustChange bool
 
 	// What Refresh looks the session up by.
@@ -79,8 +79,11 @@ type Options struct {
 	// Lifetime and Idle are how long a session lasts: from sign-in, and from its
 	// last use. Zero is SessionLifetime and SessionIdle.
 	Lifetime, Idle time.Duration
-	Log            *slog.Logger     // nil discards
-	Now            func() time.Time // nil is time.Now
+	// Fresh is how long after a sign-in a session may make tokens that can change
+	// things, and set up a second factor. Zero is SessionFresh.
+	Fresh time.Duration
+	Log   *slog.Logger     // nil discards
+	Now   func() time.Time // nil is time.Now
 	// LabNodes returns the ids of the nodes of each lab, by the lab's id; nil:
 	// there are no labs.
 	LabNodes func(ctx context.Context) (map[string][]string, error)
@@ -96,6 +99,7 @@ type Service struct {
 	now      func() time.Time
 	lifetime time.Duration // of sessions
 	idle     time.Duration
+	fresh    time.Duration
 	sessions *scs.SessionManager
 	hashing  *gate
 	attempts *throttle
@@ -137,6 +141,7 @@ func New(o Options) (*Service, error) {
 		now:      now,
 		lifetime: o.Lifetime,
 		idle:     o.Idle,
+		fresh:    cmp.Or(o.Fresh, SessionFresh),
 		sessions: newSessions(sessionStore{db: o.DB, now: now, idle: o.Idle}, o.Lifetime),
 		hashing:  newGate(),
 		attempts: newThrottle(o.Now),

@@ -160,7 +160,7 @@ func TestEnsureAdminDoesNotPromote(t *testing.T) {
 	if err == nil || created {
 		t.Errorf("with a viewer called admin: created = %t, %v; want an error", created, err)
 	}
-	name, password, err := f.RecoverAdmin(t.Context())
+	name, password, err := f.RecoverAdmin(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,15 +239,15 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, "11 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 11), false), fault.Invalid)
-		wantCode(t, "1025 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 1025), false), fault.Invalid)
-		wantCode(t, "unknown", f.SetPassword(ctx, "nobody", strings.Repeat("x", 12), false), fault.NotFound)
-		wantCode(t, "NUL", f.SetPassword(ctx, "a\x00", strings.Repeat("x", 12), false), fault.NotFound)
+		wantCode(t, "11 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 11), false, false), fault.Invalid)
+		wantCode(t, "1025 bytes", f.SetPassword(ctx, name, strings.Repeat("x", 1025), false, false), fault.Invalid)
+		wantCode(t, "unknown", f.SetPassword(ctx, "nobody", longPassword(12), false, false), fault.NotFound)
+		wantCode(t, "NUL", f.SetPassword(ctx, "a\x00", strings.Repeat("x", 12), false, false), fault.NotFound)
 		if _, err := f.BySession(ctx, session); err != nil {
 			t.Errorf("refused passwords ended the session: %v", err)
 		}
-		for _, long := range []string{strings.Repeat("y", 1024), strings.Repeat("x", 12)} {
-			if err := f.SetPassword(ctx, "ADMIN", long, false); err != nil {
+		for _, long := range []string{longPassword(1024), longPassword(12)} {
+			if err := f.SetPassword(ctx, "ADMIN", long, false, false); err != nil {
 				t.Fatal(err)
 			}
 			_, err = f.BySession(ctx, session)
@@ -259,7 +259,7 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 		_, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: old})
 		wantCode(t, "old password", err, fault.Unauthenticated)
 
-		recovered, fresh, err := f.RecoverAdmin(ctx)
+		recovered, fresh, err := f.RecoverAdmin(ctx, false)
 		if err != nil || recovered != name {
 			t.Fatalf("recovered %q, %v", recovered, err)
 		}
@@ -274,7 +274,7 @@ func TestPasswordsCanBeChangedAndRecovered(t *testing.T) {
 func TestRecoverAdminMakesOne(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		f := newFixture(t, url)
-		name, password, err := f.RecoverAdmin(t.Context())
+		name, password, err := f.RecoverAdmin(t.Context(), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,9 +312,9 @@ func TestSessions(t *testing.T) {
 		if token == other || p.SessionID == q.SessionID {
 			t.Error("two sessions share token or id")
 		}
-		for _, end := range []string{token, token, "", "unknown"} {
+		for _, end := range []Principal{p, p, {}, {UserID: p.UserID, TokenID: newID()}, {UserID: p.UserID, SessionID: "unknown"}} {
 			if err := f.SignOut(ctx, end); err != nil {
-				t.Errorf("sign out %q: %v", end, err)
+				t.Errorf("sign out %+v: %v", end, err)
 			}
 		}
 		_, err = f.BySession(ctx, token)
@@ -758,7 +758,7 @@ func TestSecretsAreNotKept(t *testing.T) {
 	wantCode(t, "wrong password", err, fault.Unauthenticated)
 	_, _, _, err = f.signIn(ctx, Credentials{Name: "hunter2hunter2", Password: "wrong"})
 	wantCode(t, "password as name", err, fault.Unauthenticated)
-	name, recovered, err := f.RecoverAdmin(ctx)
+	name, recovered, err := f.RecoverAdmin(ctx, false)
 	if err != nil {
 		t.Fatal(err)
 	}

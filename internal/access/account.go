@@ -52,7 +52,7 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made st
 		password = RandomPassword()
 		made = password
 	}
-	if err := validPassword(password); err != nil {
+	if err := checkPassword(password, name); err != nil {
 		return Account{}, "", err
 	}
 	hash, err := s.hash(ctx, password)
@@ -76,9 +76,11 @@ type UserChange struct {
 	Role     *Role
 	Disabled *bool
 	Quota    *Quota
-	Password *string // ends the account's sessions
-	// MustChange has the account's owner change Password at the next sign-in.
+	Password *string // ends the account's sessions, and its tokens unless KeepTokens
+	// MustChange has the account's owner change Password before anything else.
 	MustChange bool
+	// KeepTokens: a new Password revokes no tokens.
+	KeepTokens bool
 }
 
 // ChangeUser changes an account, for its sessions and tokens at once: all of what
@@ -105,7 +107,7 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 	}
 	var hash string
 	if c.Password != nil {
-		if err := validPassword(*c.Password); err != nil {
+		if err := checkPassword(*c.Password, canonical(name)); err != nil {
 			return Account{}, err
 		}
 		var err error
@@ -116,7 +118,7 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 	var after user
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
 		if c.Password != nil {
-			if err := storePassword(tx, u.ID, hash, c.MustChange); err != nil {
+			if err := storePassword(tx, u.ID, hash, c.MustChange, c.KeepTokens); err != nil {
 				return err
 			}
 		}

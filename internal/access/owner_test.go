@@ -14,7 +14,7 @@ func TestANameInheritsNothing(t *testing.T) {
 		ctx := t.Context()
 		// An account from before owners were ids.
 		all := Migrations()
-		before, err := store.Open(ctx, url, nil, all[:len(all)-1]...)
+		before, err := store.Open(ctx, url, nil, all[:len(all)-2]...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func (s *Service) Refresh(ctx context.Context, p Principal) (Principal, error) {
 		if err != nil {
 			return Principal{}, fmt.Errorf("look token %s up: %w", p.TokenID, err)
 		}
-		if !found {
+		if !found || now.MustChange {
 			return Principal{}, ended
 		}
 		now.TokenID, now.Scopes = row.ID, row.Scopes

@@ -227,7 +227,7 @@ func TestAccounts(t *testing.T) {
 		if _, err = f.ChangeUser(ctx, "ted", UserChange{Disabled: &no}); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.SetPassword(ctx, "ted", "another password", false); err != nil {
+		if err := f.SetPassword(ctx, "ted", "another password", false, false); err != nil {
 			t.Fatal(err)
 		}
 		_, err = f.Refresh(ctx, session)

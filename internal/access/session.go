@@ -72,22 +72,14 @@ func (s *Service) BySession(ctx context.Context, sessionToken string) (Principal
 	return p, nil
 }
 
-// SignOut ends a session. It is no error when it has ended already.
-func (s *Service) SignOut(ctx context.Context, sessionToken string) error {
-	if sessionToken == "" {
+// SignOut ends the session that p came in by. It is no error when it has ended
+// already, or there was none.
+func (s *Service) SignOut(ctx context.Context, p Principal) error {
+	err := s.EndSession(ctx, p, p.SessionID)
+	if fault.CodeOf(err) == fault.NotFound {
 		return nil
 	}
-	ctx, err := s.sessions.Load(ctx, sessionToken)
-	if err != nil {
-		return fmt.Errorf("sign out: %w", err)
-	}
-	if s.sessions.GetString(ctx, sessionUser) == "" {
-		return nil
-	}
-	if err := s.sessions.Destroy(ctx); err != nil {
-		return fmt.Errorf("sign out: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Opened is a session that was opened just now.
@@ -182,6 +174,8 @@ type session struct {
 	Expires  time.Time
 	Address  string
 	Agent    string
+	// Confirmed is when the password was shown again; nil: not since the sign-in.
+	Confirmed *time.Time
 }
 
 // openingKey is under what openSession hands the store what scs does not know.

@@ -55,7 +55,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials
 	if password == c.Password {
 		return Opened{}, fault.Field("new", "The new password is the old one. Choose another.")
 	}
-	if err := s.SetPassword(ctx, u.Name, password, false); err != nil || p.SessionID == "" {
+	if err := s.SetPassword(ctx, u.Name, password, false, true); err != nil || p.SessionID == "" {
 		return Opened{}, err
 	}
 	u, found, err := s.userByID(ctx, u.ID)

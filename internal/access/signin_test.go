@@ -173,13 +173,16 @@ func TestSecondFactor(t *testing.T) {
 		if _, err := signIn(""); err != nil {
 			t.Errorf("without a factor: %v", err)
 		}
+		if err := f.Confirm(ctx, p, Credentials{Password: password}); err != nil {
+			t.Error(err)
+		}
 		f.enrol(t, p)
 		if err := f.ResetTOTP(ctx, "ADMIN"); err != nil {
 			t.Error(err)
 		}
 		wantCode(t, "unknown account", f.ResetTOTP(ctx, "nobody"), fault.NotFound)
 		_, recovery = f.enrol(t, p)
-		if _, password, err = f.RecoverAdmin(ctx); err != nil {
+		if _, password, err = f.RecoverAdmin(ctx, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := signIn(""); err != nil {
@@ -319,7 +322,7 @@ func TestForcedChange(t *testing.T) {
 		if o, err := f.ChangePassword(ctx, p, Credentials{Password: "a new password"}, "a newer password"); err != nil || o.Token != "" {
 			t.Errorf("%+v, %v", o, err)
 		}
-		if err := f.SetPassword(ctx, "ann", "what the admin says", true); err != nil {
+		if err := f.SetPassword(ctx, "ann", "what the admin says", true, false); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, p, err = f.signIn(ctx, Credentials{Name: "ann", Password: "what the admin says"}); err != nil || !p.MustChange {

@@ -48,6 +48,8 @@ type tokenRow struct {
 	Expires *time.Time
 	Used    *time.Time
 	Scopes  ScopeSet
+	// ParentID is the token that made this one, and takes it along when it is deleted.
+	ParentID string
 }
 
 // TableName names the table.
@@ -82,8 +84,8 @@ func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error)
 
 // CreateToken makes a bearer token that acts as p's account, and returns its
 // secret, which is kept nowhere. The zero time means that it never expires; one
-// made with another token expires with that token at the latest, and is good for
-// nothing that the other is not. Without scopes it is good for all that its maker
+// made with another token ends with that token, and is good for nothing that the
+// other is not. A session has to be fresh for one that is good for more than reading. Without scopes it is good for all that its maker
 // is. It answers fault.Invalid for a bad name or scope or a time that has passed,
 // fault.Forbidden for a scope that the maker lacks, fault.QuotaExceeded for one
 // token too many, and fault.Unsupported for Open, which has no account.
@@ -102,8 +104,13 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	if err != nil {
 		return Token{}, "", err
 	}
+	if set != ScopeSet(ScopeRead) {
+		if err := s.checkFresh(ctx, p); err != nil {
+			return Token{}, "", err
+		}
+	}
 	secret = newSecret(tokenPrefix)
-	row := tokenRow{ID: newID(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now, Scopes: set}
+	row := tokenRow{ID: newID(), UserID: p.UserID, Name: name, Hash: hashSecret(secret), Created: now, Scopes: set, ParentID: p.TokenID}
 	if !expires.IsZero() {
 		row.Expires = new(time.Time)
 		*row.Expires = expires.UTC().Truncate(time.Microsecond)
@@ -177,18 +184,38 @@ func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 }
 
 // DeleteToken deletes one of the tokens that Tokens lists for p; it opens
-// nothing from then on. For any other it answers fault.NotFound.
+// nothing from then on, nor do those that it made. For any other it answers fault.NotFound.
 func (s *Service) DeleteToken(ctx context.Context, p Principal, id string) error {
 	unknown := fault.New(fault.NotFound, "There is no such token.")
 	if uuid.Validate(id) != nil {
 		return unknown
 	}
-	result := s.visible(ctx, p).Where("id = ?", id).Delete(&tokenRow{})
-	if result.Error != nil {
-		return fmt.Errorf("delete token %s: %w", id, result.Error)
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		query := tx.Where("id = ?", id)
+		if p.Role != RoleAdmin {
+			query = query.Where("user_id = ?", p.UserID)
+		}
+		result := query.Delete(&tokenRow{})
+		if result.Error == nil && result.RowsAffected == 0 {
+			return unknown
+		}
+		for parents := []string{id}; result.Error == nil && len(parents) > 0; {
+			var children []string
+			if err := tx.Model(&tokenRow{}).Where("parent_id IN ?", parents).Pluck("id", &children).Error; err != nil {
+				return err
+			}
+			if len(children) > 0 {
+				result = tx.Where("id IN ?", children).Delete(&tokenRow{})
+			}
+			parents = children
+		}
+		return result.Error
+	})
+	if fault.CodeOf(err) == fault.Internal {
+		return fmt.Errorf("delete token %s: %w", id, err)
 	}
-	if result.RowsAffected == 0 {
-		return unknown
+	if err != nil {
+		return err
 	}
 	s.log.InfoContext(ctx, "token deleted", "user", p.Name, "token", id)
 	return nil

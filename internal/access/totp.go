@@ -44,9 +44,13 @@ type Enrolment struct {
 
 // EnrolTOTP makes a secret for the second factor of p's account, which counts for
 // nothing before ConfirmTOTP. It answers fault.Unsupported when there is one already,
-// and for an account that comes in through a provider.
+// and for an account that comes in through a provider; fault.ConfirmationRequired for a
+// session that is not fresh, and fault.Forbidden for a token.
 func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error) {
 	u, err := s.own(ctx, p)
+	if err == nil {
+		err = s.checkEnrols(ctx, p)
+	}
 	switch {
 	case err != nil:
 		return Enrolment{}, err
@@ -72,11 +76,23 @@ func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error)
 	return Enrolment{Secret: key.Secret(), URI: key.URL()}, nil
 }
 
+// checkEnrols returns an error if p may not set up a second factor: with a stolen
+// session or token, its owner would be locked out.
+func (s *Service) checkEnrols(ctx context.Context, p Principal) error {
+	if p.TokenID != "" {
+		return fault.New(fault.Forbidden, "Tokens can't set up a second factor. Sign in with your password.")
+	}
+	return s.checkFresh(ctx, p)
+}
+
 // ConfirmTOTP switches on the second factor that EnrolTOTP began, by a code that the
 // app shows, and returns the recovery codes, which are kept as hashes only. It answers
 // fault.Invalid for a wrong code and fault.Unsupported when nothing was begun.
 func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (recovery []string, err error) {
 	u, err := s.own(ctx, p)
+	if err == nil {
+		err = s.checkEnrols(ctx, p)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -81,9 +81,9 @@ func (s *Service) EnsureAdmin(ctx context.Context) (name, password string, creat
 }
 
 // RecoverAdmin gives the first administrator a new random password, takes its second
-// factor away and ends its sessions; its tokens stay. Without an administrator, the
+// factor away and ends its sessions, and its tokens unless keepTokens. Without an administrator, the
 // account "admin" is made, or made one. The password is kept nowhere.
-func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err error) {
+func (s *Service) RecoverAdmin(ctx context.Context, keepTokens bool) (name, password string, err error) {
 	fresh, password, err := s.newAdmin(ctx)
 	if err != nil {
 		return "", "", err
@@ -113,7 +113,10 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 		if err != nil {
 			return err
 		}
-		return errors.Join(dropTOTP(tx, u.ID), endSessions(tx, u.ID))
+		if !keepTokens {
+			err = revokeTokens(tx, u.ID)
+		}
+		return errors.Join(err, dropTOTP(tx, u.ID), endSessions(tx, u.ID))
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("recover the administrator: %w", err)
@@ -123,15 +126,15 @@ func (s *Service) RecoverAdmin(ctx context.Context) (name, password string, err 
 }
 
 // SetPassword gives an account a new password of 12 to 1024 bytes and ends the
-// account's sessions; its tokens stay. mustChange has the account's owner change it
-// at the next sign-in. It answers fault.Invalid for a password of another length and
-// fault.NotFound for an unknown account.
-func (s *Service) SetPassword(ctx context.Context, name, password string, mustChange bool) error {
-	if err := validPassword(password); err != nil {
-		return err
-	}
+// account's sessions, and its tokens unless keepTokens. mustChange has the account's
+// owner change it before anything else. It answers fault.Invalid for another length and for a
+// password that is easy to guess, and fault.NotFound for an unknown account.
+func (s *Service) SetPassword(ctx context.Context, name, password string, mustChange, keepTokens bool) error {
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return errNoAccount()
+	}
+	if err := checkPassword(password, name); err != nil {
+		return err
 	}
 	hash, err := s.hash(ctx, password)
 	if err != nil {
@@ -145,7 +148,7 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, mustCh
 		if !found {
 			return errNoAccount()
 		}
-		return storePassword(tx, u.ID, hash, mustChange)
+		return storePassword(tx, u.ID, hash, mustChange, keepTokens)
 	})
 	if fault.CodeOf(err) == fault.Internal {
 		return fmt.Errorf("set a password: %w", err)
@@ -153,26 +156,30 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, mustCh
 	if err != nil {
 		return err
 	}
-	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name)
+	s.log.InfoContext(ctx, "password changed, sessions ended", "user", name, "tokens-kept", keepTokens)
 	return nil
 }
 
-// storePassword gives an account a password by its hash, and ends its sessions.
-func storePassword(tx *gorm.DB, id, hash string, mustChange bool) error {
+// storePassword gives an account a password by its hash, and ends its sessions, and
+// its tokens unless keepTokens.
+func storePassword(tx *gorm.DB, id, hash string, mustChange, keepTokens bool) error {
 	// A session that is opened meanwhile, by the password before, ends by its epoch.
 	err := tx.Model(&user{}).Where("id = ?", id).
 		Updates(map[string]any{"password": hash, "must_change": mustChange, "epoch": gorm.Expr("epoch + 1")}).Error
 	if err != nil {
 		return err
 	}
+	if !keepTokens {
+		if err := revokeTokens(tx, id); err != nil {
+			return err
+		}
+	}
 	return endSessions(tx, id)
 }
 
-func validPassword(password string) error {
-	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
-		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
-	}
-	return nil
+// revokeTokens ends all tokens of an account.
+func revokeTokens(tx *gorm.DB, userID string) error {
+	return tx.Where("user_id = ?", userID).Delete(&tokenRow{}).Error
 }
 
 // newAdmin returns an administrator that is not stored yet, and its password.

@@ -130,7 +130,7 @@ func New(o Options) (*Server, error) {
 	config.OpenAPIPath = "/api/openapi"
 	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Over HTTPS its name begins with " + hostPrefix + "."},
 		"token":   {Type: "http", Scheme: "bearer"},
 	}
 	config.Security = []map[string][]string{{"session": {}}, {"token": {}}}

@@ -129,16 +129,13 @@ func (s *Server) registerAuth() {
 	register(s, huma.Operation{
 		OperationID: "sign-out", Method: http.MethodPost, Path: "/api/auth/logout", Summary: "End the session", Tags: []string{"access"},
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *struct {
-		Session string `cookie:"sandboxlabs_session"`
-	}) (*struct {
+	}, func(ctx context.Context, _ *struct{}) (*struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
 	}, error) {
 		s.leaveGuacamole(ctx)
-		if in.Session != "" {
-			if err := s.o.Access.SignOut(ctx, in.Session); err != nil {
-				return nil, err
-			}
+		p, _ := principalOf(ctx)
+		if err := s.o.Access.SignOut(ctx, p); err != nil {
+			return nil, err
 		}
 		return &struct {
 			SetCookie http.Cookie `header:"Set-Cookie"`
@@ -199,7 +196,7 @@ func (s *Server) registerAuth() {
 // changes from elsewhere are refused by their origin.
 func (s *Server) cookie(session string, expires time.Time) http.Cookie {
 	return http.Cookie{
-		Name: cookieName, Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: s.cookieNamed(cookieName), Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: s.overTLS(),
 	}
 }

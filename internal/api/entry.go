@@ -17,7 +17,34 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-const cookieName = "sandboxlabs_session"
+// The cookies of sign-in. Over HTTPS they have hostPrefix: browsers take such a cookie
+// from this host alone, never from a sibling or over plain HTTP.
+const (
+	cookieName = "sandboxlabs_session"
+	oidcCookie = "sandboxlabs_oidc"
+	hostPrefix = "__Host-"
+)
+
+// cookieNamed returns how a cookie is called here.
+func (s *Server) cookieNamed(name string) string {
+	if s.overTLS() {
+		return hostPrefix + name
+	}
+	return name
+}
+
+// readCookie returns the value of a cookie; empty when there is none. Of two with the
+// same name one was planted, and nothing says which: both are refused.
+func (s *Server) readCookie(r *http.Request, name string) (string, error) {
+	switch found := r.CookiesNamed(s.cookieNamed(name)); len(found) {
+	case 0:
+		return "", nil
+	case 1:
+		return found[0].Value, nil
+	default:
+		return "", fault.New(fault.Unauthenticated, "The browser sent %d cookies named %s. Delete the cookies of this site and its parent domains, then sign in again.", len(found), s.cookieNamed(name))
+	}
+}
 
 // recoverPanic keeps one request's panic from ending the service.
 func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
@@ -85,21 +112,31 @@ func isAPI(path string) bool {
 	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/ws/") || path == "/metrics"
 }
 
-// allowedHost refuses names that are not ours, which is how DNS rebinding comes
-// in: addresses, localhost, the listening name and the public one are ours.
-func (s *Server) allowedHost(next echo.HandlerFunc) echo.HandlerFunc {
+// OwnHosts returns whether the Host of a request is ours, or else the error that says
+// so: addresses, localhost, the listening name and the public one are.
+func OwnHosts(listen string, public *url.URL) func(host string) error {
 	allowed := map[string]bool{"localhost": true}
-	if host, _, err := net.SplitHostPort(s.o.Listen); err == nil {
+	if host, _, err := net.SplitHostPort(listen); err == nil {
 		allowed[strings.ToLower(host)] = true
 	}
-	if s.o.PublicURL != nil {
-		allowed[strings.ToLower(s.o.PublicURL.Hostname())] = true
+	if public != nil {
+		allowed[strings.ToLower(public.Hostname())] = true
 	}
-	return func(c echo.Context) error {
-		u := url.URL{Host: c.Request().Host}
-		name := strings.ToLower(u.Hostname())
+	return func(host string) error {
+		name := strings.ToLower((&url.URL{Host: host}).Hostname())
 		if _, err := netip.ParseAddr(name); err != nil && !allowed[name] {
 			return fault.New(fault.HostNotAllowed, "This service does not answer to the name %q. Set public-url to the address that browsers use.", name)
+		}
+		return nil
+	}
+}
+
+// allowedHost refuses names that are not ours, which is how DNS rebinding comes in.
+func (s *Server) allowedHost(next echo.HandlerFunc) echo.HandlerFunc {
+	check := OwnHosts(s.o.Listen, s.o.PublicURL)
+	return func(c echo.Context) error {
+		if err := check(c.Request().Host); err != nil {
+			return err
 		}
 		return next(c)
 	}
@@ -142,8 +179,11 @@ func (s *Server) identify(r *http.Request) (access.Principal, error) {
 			return s.o.Access.Refresh(r.Context(), p) // the session that asked for it may have ended
 		}
 	}
-	if cookie, err := r.Cookie(cookieName); err == nil {
-		return s.o.Access.BySession(r.Context(), cookie.Value)
+	if session, err := s.readCookie(r, cookieName); err != nil || session != "" {
+		if err != nil {
+			return access.Principal{}, err
+		}
+		return s.o.Access.BySession(r.Context(), session)
 	}
 	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in first (POST /api/auth/login), or send a token: `Authorization: Bearer sbx_…`.")
 }

@@ -20,7 +20,7 @@ type Job struct {
 	Target      JobTarget  `json:"target"`
 	State       string     `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled"`
 	Step        string     `json:"step,omitempty" doc:"What it does now, such as downloading. Progress is that of the step."`
-	Unit        string     `json:"unit" enum:"bytes,parts" doc:"What done, total and rate count: bytes, or (an import of a lab) the nodes, networks and links that are made."`
+	Unit        string     `json:"unit" enum:"bytes,parts" doc:"What done, total and rate count: bytes, or the parts that are made (an import of a lab: nodes, networks, links), given away or deleted (with an account)."`
 	Done        int64      `json:"done"`
 	Total       int64      `json:"total" doc:"0 when it is not known."`
 	Rate        int64      `json:"rate" doc:"In a second, lately."`
@@ -53,7 +53,7 @@ func (s *Server) jobView(j job.Job) Job {
 		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
 		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
 	}
-	if j.Kind == ImportJob {
+	if j.Kind == ImportJob || j.Kind == RemoveAccountJob {
 		v.Unit = "parts"
 	}
 	if left, ok := j.Remaining(); ok {

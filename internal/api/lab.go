@@ -210,14 +210,19 @@ func (s *Server) registerLabs() {
 		Description:   "Its nodes and networks stay. Delete those one by one, before, if they are to go.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *LabID) (*struct{}, error) {
-		if err := s.o.Labs.Delete(ctx, in.ID); err != nil {
-			return nil, err
-		}
-		defer s.rightsChanged()
-		return nil, s.o.Access.Forget(ctx, access.Lab, in.ID)
+		return nil, s.forgetLab(ctx, in.ID)
 	})
 	s.registerImport(path, tags)
 	s.registerLabContents(path+"/{id}", tags)
+}
+
+// forgetLab deletes a lab, and what the database holds of it.
+func (s *Server) forgetLab(ctx context.Context, id string) error {
+	if err := s.o.Labs.Delete(ctx, id); err != nil {
+		return err
+	}
+	defer s.rightsChanged()
+	return s.o.Access.Forget(ctx, access.Lab, id)
 }
 
 // LabPosition is where something is put on a lab's canvas. It is exported because

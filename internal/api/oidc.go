@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -36,7 +37,6 @@ type Provider struct {
 
 const (
 	oidcPath     = "/api/auth/oidc"
-	oidcCookie   = "sandboxlabs_oidc"
 	actionOIDC   = "sign-in-by-provider"
 	actionSignIn = "sign-in"
 )
@@ -69,7 +69,7 @@ func (s *Server) registerOIDC() {
 		Description: "For browsers, which the provider sends here.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
 	}, func(ctx context.Context, in *struct {
 		Client
-		Flow  string `cookie:"sandboxlabs_oidc"`
+		Flow
 		State string `query:"state"`
 		Code  string `query:"code"`
 		Error string `query:"error"`
@@ -77,7 +77,11 @@ func (s *Server) registerOIDC() {
 		if s.o.OIDC == nil || s.o.AuthOff {
 			return nil, errNoProvider()
 		}
-		id, next, err := s.o.OIDC.Client.Finish(ctx, in.Flow, openid.Answer{State: in.State, Code: in.Code, Error: in.Error})
+		flow, err := s.readCookie(in.request, oidcCookie)
+		if err != nil {
+			return s.backToSignIn(ctx, "/", err), nil
+		}
+		id, next, err := s.o.OIDC.Client.Finish(ctx, flow, openid.Answer{State: in.State, Code: in.Code, Error: in.Error})
 		next = safeNext(next)
 		if err != nil {
 			return s.backToSignIn(ctx, next, err), nil
@@ -106,11 +110,22 @@ func (s *Server) backToSignIn(ctx context.Context, next string, err error) *redi
 	return &redirect{"/login?" + q.Encode(), []http.Cookie{s.flowCookie("", time.Unix(1, 0))}}
 }
 
+// Flow is the request that comes back from the provider, with its cookies.
+type Flow struct {
+	request *http.Request
+}
+
+// Resolve keeps it; huma calls it.
+func (f *Flow) Resolve(ctx huma.Context) []error {
+	f.request = humaecho.Unwrap(ctx).Request()
+	return nil
+}
+
 // flowCookie carries a sign-in at the provider, there and back. Lax, so that it comes
 // with the browser's return from the provider.
 func (s *Server) flowCookie(value string, expires time.Time) http.Cookie {
 	return http.Cookie{
-		Name: oidcCookie, Value: value, Path: oidcPath, Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.overTLS(),
+		Name: s.cookieNamed(oidcCookie), Value: value, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.overTLS(),
 	}
 }
 

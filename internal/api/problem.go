@@ -25,6 +25,7 @@ var statuses = map[fault.Code]int{
 	fault.PasswordChangeRequired: http.StatusForbidden,
 	fault.NameTaken:              http.StatusConflict,
 	fault.LastAdmin:              http.StatusConflict,
+	fault.ConfirmationRequired:   http.StatusForbidden,
 	fault.StillOwner:             http.StatusConflict,
 	fault.QuotaExceeded:          http.StatusForbidden,
 	fault.CrossOrigin:            http.StatusForbidden,

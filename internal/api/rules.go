@@ -65,6 +65,7 @@ var rules = map[string]rule{
 	"GET /api/auth/me":               entering,
 	"PATCH /api/auth/me":             ownAccount,
 	"POST /api/auth/password":        {scope: access.ScopeAdmin, early: true},
+	"POST /api/auth/confirm":         signedIn,
 	"GET /api/auth/sessions":         signedIn,
 	"DELETE /api/auth/sessions/{id}": ownAccount,
 	"POST /api/auth/totp":            ownAccount,
@@ -80,6 +81,7 @@ var rules = map[string]rule{
 	"GET /api/users/{name}":                    admins,
 	"PATCH /api/users/{name}":                  admins,
 	"DELETE /api/users/{name}":                 admins,
+	"GET /api/users/{name}/owned":              admins,
 	"DELETE /api/users/{name}/totp":            admins,
 	"GET /api/groups":                          atLeast(access.RoleInstructor, access.ScopeRead), // to share with
 	"POST /api/groups":                         admins,
@@ -270,8 +272,8 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 
 // check refuses what a rule does not allow.
 func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
-	if rights.MustChange && rights.SessionID != "" && !rule.early {
-		return fault.New(fault.PasswordChangeRequired, "Somebody else knows your password. Choose one of your own first (POST /api/auth/password).")
+	if rights.MustChange && !rule.early {
+		return fault.New(fault.PasswordChangeRequired, "Change your initial password first.")
 	}
 	if rule.role != "" && !rights.Role.AtLeast(rule.role) {
 		return fault.New(fault.Forbidden, "Your role %q does not allow this; it takes %q. Ask an administrator.", rights.Role, rule.role)

@@ -68,6 +68,21 @@ func (s *Server) registerSessions() {
 		return nil, s.o.Access.EndSession(ctx, p, in.ID)
 	})
 	register(s, huma.Operation{
+		OperationID: "confirm-session", Method: http.MethodPost, Path: "/api/auth/confirm", Summary: "Confirm that it is you", Tags: []string{"access"},
+		Description: "For what answers 403 with the code `confirmation_required`: setting up a second factor, and creating tokens that can do more than read. " +
+			"They take a sign-in or a confirmation of at most ten minutes ago (option session-fresh). Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong.",
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *struct {
+		Client
+		Body struct {
+			Password string `json:"password" maxLength:"1024"`
+			Code     string `json:"code,omitempty" maxLength:"64" doc:"Of the second factor, or a recovery code."`
+		}
+	}) (*struct{}, error) {
+		p, _ := principalOf(ctx)
+		return nil, s.o.Access.Confirm(ctx, p, access.Credentials{Password: in.Body.Password, Code: in.Body.Code, Visit: in.visit()})
+	})
+	register(s, huma.Operation{
 		OperationID: "begin-second-factor", Method: http.MethodPost, Path: "/api/auth/totp", Summary: "Begin to set up a second factor", Tags: []string{"access"},
 		Description: "Codes by time (TOTP), as every authenticator app makes them. It counts once it is confirmed; beginning again makes another secret.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Enrolment }, error) {

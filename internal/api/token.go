@@ -59,6 +59,8 @@ func (s *Server) registerTokens() {
 	})
 	register(s, s.makes(huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Make an API token", Tags: []string{"access"},
+		Description: "A session may make one that does more than read for ten minutes after its sign-in or POST /api/auth/confirm (else 403 with the code `confirmation_required`). " +
+			"A token may make another one, which does no more than it, and ends with it.",
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {

@@ -289,7 +289,7 @@ func (s *Server) uploadInfo(ctx context.Context, host, id string) (storagepool.I
 		return in, err
 	}
 	if rightsOf(ctx).On(access.Object{Kind: access.Image, ID: in.ID, Owner: in.Owner}) < access.Manage {
-		return in, fault.New(fault.NotFound, "There is no upload %q of yours.", id)
+		return in, storagepool.UploadNotFound(id)
 	}
 	return in, nil
 }

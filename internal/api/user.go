@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // Quota bounds what an account's nodes and images may take.
@@ -165,11 +164,12 @@ func (s *Server) registerUsers() {
 			Role       *Role   `json:"role,omitempty"`
 			Disabled   *bool   `json:"disabled,omitempty"`
 			Quota      *Quota  `json:"quota,omitempty"`
-			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions."`
-			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"The new password has to be changed at the next sign-in; true when left out."`
+			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions, and revokes its tokens."`
+			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"The new password has to be changed at the next sign-in; true when left out. Until then tokens are refused, too."`
+			KeepTokens bool    `json:"keepTokens,omitempty" doc:"With a new password: don't revoke the account's API tokens."`
 		}
 	}) (*accountAnswer, error) {
-		change := access.UserChange{Disabled: in.Body.Disabled, Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange}
+		change := access.UserChange{Disabled: in.Body.Disabled, Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange, KeepTokens: in.Body.KeepTokens}
 		if in.Body.Role != nil {
 			role := access.Role(*in.Body.Role)
 			change.Role = &role
@@ -185,27 +185,7 @@ func (s *Server) registerUsers() {
 		}
 		return &accountAnswer{account(rightsOf(ctx), a)}, nil
 	})
-	register(s, huma.Operation{
-		OperationID: "delete-user", Method: http.MethodDelete, Path: "/api/users/{name}", Summary: "Delete an account that owns nothing", Tags: []string{"access"},
-		Description:   "To keep somebody out who owns nodes, images or labs, disable the account.",
-		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
-		a, err := s.o.Access.User(ctx, in.Name)
-		if err != nil {
-			return nil, err
-		}
-		nodes, images := s.ownedBy(a.ID)
-		labs, err := s.labsOf(ctx, a.ID)
-		if err != nil {
-			return nil, err
-		}
-		if nodes+images+labs > 0 {
-			return nil, fault.New(fault.StillOwner, "Account %q owns %d nodes, %d images and %d labs. Delete them first, or disable the account.", a.Name, nodes, images, labs)
-		}
-		err = s.o.Access.DeleteUser(ctx, a.Name)
-		s.rightsChanged()
-		return nil, err
-	})
+	s.registerAccountRemoval()
 }
 
 func (s *Server) registerSecondFactors() {
@@ -215,31 +195,6 @@ func (s *Server) registerSecondFactors() {
 	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
 		return nil, s.o.Access.ResetTOTP(ctx, in.Name)
 	})
-}
-
-// ownedBy counts what an account owns.
-func (s *Server) ownedBy(id string) (nodes, images int) {
-	for _, n := range s.o.Nodes.Nodes() {
-		if n.Managed && n.Owner == id {
-			nodes++
-		}
-	}
-	for _, i := range s.o.Storage.Images() {
-		if i.Owner == id {
-			images++
-		}
-	}
-	return nodes, images
-}
-
-func (s *Server) labsOf(ctx context.Context, id string) (count int, err error) {
-	labs, err := s.o.Labs.List(ctx)
-	for _, l := range labs {
-		if l.Owner == id {
-			count++
-		}
-	}
-	return count, err
 }
 
 // rightsChanged has Guacamole compared with what people may see now.

@@ -24,6 +24,7 @@ const (
 	SecondFactorRequired   Code = "second_factor_required"
 	PasswordChangeRequired Code = "password_change_required"
 	NameTaken              Code = "name_taken"
+	ConfirmationRequired   Code = "confirmation_required"
 	LastAdmin              Code = "last_admin"
 	StillOwner             Code = "still_owner"
 	QuotaExceeded          Code = "quota_exceeded"

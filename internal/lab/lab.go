@@ -195,6 +195,16 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Lab, error) {
 	return s.changed(ctx, id)
 }
 
+// SetOwner gives a lab to another account, by its id. Its nodes and networks stay whose
+// they are.
+func (s *Service) SetOwner(ctx context.Context, id, account string) error {
+	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ?", id).Update("owner", account).Error; err != nil {
+		return fmt.Errorf("give lab %s away: %w", id, err)
+	}
+	_, err := s.changed(ctx, id)
+	return err
+}
+
 // Delete forgets a lab. Its nodes and networks stay.
 func (s *Service) Delete(ctx context.Context, id string) error {
 	l, err := s.Lab(ctx, id)

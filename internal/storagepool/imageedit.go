@@ -52,6 +52,21 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 	if len(change) == 0 {
 		return img, nil
 	}
+	return s.changeRecord(ctx, img, change)
+}
+
+// SetImageOwner gives an image to another account, by its id. Errors: as EditImage.
+func (s *Service) SetImageOwner(ctx context.Context, id, account string) error {
+	img, err := s.Image("", id)
+	if err == nil {
+		_, err = s.changeRecord(ctx, img, map[string]any{"owner": account})
+	}
+	return err
+}
+
+// changeRecord changes columns of an image's record, and returns the image then.
+func (s *Service) changeRecord(ctx context.Context, img Image, change map[string]any) (Image, error) {
+	id := img.ID
 	done := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change)
 	switch {
 	case done.Error != nil:

@@ -295,9 +295,14 @@ func (s *Service) upload(ctx context.Context, host, id string) (incoming, error)
 	var row incoming
 	err := s.o.DB.WithContext(ctx).Where(incoming{ID: id, Host: host}).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row, fault.New(fault.NotFound, "There is no upload %q. It was completed, cancelled, or it expired; begin a new one.", id)
+		return row, UploadNotFound(id)
 	}
 	return row, err
+}
+
+// UploadNotFound is the error of an upload that is not there.
+func UploadNotFound(id string) error {
+	return fault.New(fault.NotFound, "There is no upload %q. It was completed, cancelled, or it expired; begin a new one.", id)
 }
 
 // CancelUpload gives an upload up and removes what came of it. It answers

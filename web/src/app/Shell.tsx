@@ -15,6 +15,7 @@ import { Link, Outlet, useLocation } from "react-router";
 
 import { HostBanners } from "../features/hosts/HostBanners";
 import { uploads } from "../features/images/uploads";
+import { ConfirmItsYou } from "../features/session/components/ConfirmItsYou";
 import { UserMenu } from "../features/session/UserMenu";
 import { useSession } from "../features/session/api/session";
 import { paths } from "../shared/paths";
@@ -97,6 +98,7 @@ export function Shell() {
     >
       <LiveUpdates />
       <HostBanners />
+      <ConfirmItsYou />
       <Later what="the page">
         <Outlet />
       </Later>

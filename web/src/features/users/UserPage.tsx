@@ -1,4 +1,4 @@
-import { ActionGroup, Button, Card, CardBody, CardTitle, EmptyState, EmptyStateBody, Form, Label, PageSection, Skeleton } from "@patternfly/react-core";
+import { ActionGroup, Button, Card, CardBody, CardTitle, Checkbox, EmptyState, EmptyStateBody, Form, Label, PageSection, Skeleton } from "@patternfly/react-core";
 import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
 import { useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
@@ -13,7 +13,8 @@ import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { Secret } from "../../shared/ui/Secret";
 import { useToasts } from "../../shared/ui/toasts";
 import { handOver, makePassword, roleText } from "./account";
-import { useChangeUser, useDeleteUser, useUser } from "./api/users";
+import { useChangeUser, useUser } from "./api/users";
+import { DeleteUserDialog } from "./components/DeleteUserDialog";
 import { QuotaFields } from "./components/QuotaFields";
 import { RoleSelect } from "./components/RoleSelect";
 import { UsageBars } from "./components/UsageBars";
@@ -138,12 +139,13 @@ function RoleCard({ user }: { user: Account }) {
 
 function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
   const [isAsked, setAsked] = useState(false);
+  const [keepTokens, setKeepTokens] = useState(false);
   const [password, setPassword] = useState("");
   const change = useChangeUser(user.name);
   const reset = () => {
     const fresh = makePassword();
     change.mutate(
-      { password: fresh },
+      { password: fresh, keepTokens },
       {
         onSuccess: () => {
           setPassword(fresh);
@@ -164,7 +166,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
           </p>
         ) : (
           <>
-            <p className="sl-account__about sl-subtle">For those who forgot theirs: a new one is made up, and their sessions end.</p>
+            <p className="sl-account__about sl-subtle">Generates a new password and signs the user out.</p>
             <Button variant="secondary" onClick={() => setAsked(true)}>
               Reset password
             </Button>
@@ -182,7 +184,14 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
               change.reset();
             }}
           >
-            The present password does not work any more, and all sessions of {user.name} end. Tokens stay.
+            <p>The current password stops working, and {user.name} is signed out everywhere.</p>
+            <Checkbox
+              id="keep-tokens"
+              label="Keep API tokens"
+              description="Otherwise all API tokens of the account are revoked."
+              isChecked={keepTokens}
+              onChange={(_event, checked) => setKeepTokens(checked)}
+            />
           </ConfirmDialog>
         )}
       </CardBody>
@@ -193,13 +202,11 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
 function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
   const [asked, setAsked] = useState<"disable" | "delete" | null>(null);
   const change = useChangeUser(user.name);
-  const remove = useDeleteUser(user.name);
   const toasts = useToasts();
   const navigate = useNavigate();
   const close = () => {
     setAsked(null);
     change.reset();
-    remove.reset();
   };
   if (isMe) {
     return null;
@@ -247,25 +254,14 @@ function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
           </ConfirmDialog>
         )}
         {asked === "delete" && (
-          <ConfirmDialog
-            title={`Delete ${user.name}?`}
-            action="Delete"
-            typedName={user.name}
-            pending={remove.isPending}
-            error={remove.error}
-            onConfirm={() =>
-              remove.mutate(undefined, {
-                onSuccess: () => {
-                  toasts.success(`${user.name} is deleted`);
-                  void navigate(paths.users);
-                },
-              })
-            }
+          <DeleteUserDialog
+            name={user.name}
+            onDeleted={(isRunning) => {
+              toasts.success(isRunning ? `Deleting ${user.name}…` : `${user.name} was deleted`);
+              void navigate(isRunning ? paths.jobs : paths.users);
+            }}
             onClose={close}
-          >
-            The account goes for good, with its tokens, its memberships and what was shared with it. An account that owns
-            nodes or images is not deleted: disable it instead.
-          </ConfirmDialog>
+          />
         )}
       </CardBody>
     </Card>

@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm that it is you
+         * @description For what answers 403 with the code `confirmation_required`: setting up a second factor, and creating tokens that can do more than read. They take a sign-in or a confirmation of at most ten minutes ago (option session-fresh). Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong.
+         */
+        post: operations["confirm-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/login": {
         parameters: {
             query?: never;
@@ -1647,7 +1667,10 @@ export interface paths {
         /** List API tokens */
         get: operations["list-tokens"];
         put?: never;
-        /** Make an API token */
+        /**
+         * Make an API token
+         * @description A session may make one that does more than read for ten minutes after its sign-in or POST /api/auth/confirm (else 403 with the code `confirmation_required`). A token may make another one, which does no more than it, and ends with it.
+         */
         post: operations["create-token"];
         delete?: never;
         options?: never;
@@ -1747,8 +1770,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete an account that owns nothing
-         * @description To keep somebody out who owns nodes, images or labs, disable the account.
+         * Delete an account, and say what becomes of what it owns
+         * @description An account that owns nothing is deleted at once (204). Of one that owns something, `owned` says what becomes of it; that is a job (202), and the account is disabled meanwhile. If the job fails, the account stays, disabled, with what is left. An account that comes later gets nothing of it, whatever its name.
          */
         delete: operations["delete-user"];
         options?: never;
@@ -1758,6 +1781,23 @@ export interface paths {
          * @description What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.
          */
         patch: operations["change-user"];
+        trace?: never;
+    };
+    "/api/users/{name}/owned": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what an account owns */
+        get: operations["list-owned"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/users/{name}/totp": {
@@ -1984,9 +2024,11 @@ export interface components {
         };
         "Change-userRequest": {
             disabled?: boolean;
-            /** @description The new password has to be changed at the next sign-in; true when left out. */
+            /** @description With a new password: don't revoke the account's API tokens. */
+            keepTokens?: boolean;
+            /** @description The new password has to be changed at the next sign-in; true when left out. Until then tokens are refused, too. */
             mustChangePassword?: boolean;
-            /** @description At least 12 characters; ends the account's sessions. */
+            /** @description At least 12 characters; ends the account's sessions, and revokes its tokens. */
             password?: string;
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
@@ -2013,6 +2055,11 @@ export interface components {
         };
         "Confirm-second-factorRequest": {
             code: string;
+        };
+        "Confirm-sessionRequest": {
+            /** @description Of the second factor, or a recovery code. */
+            code?: string;
+            password: string;
         };
         "Create-groupRequest": {
             /**
@@ -2472,7 +2519,7 @@ export interface components {
              */
             total: number;
             /**
-             * @description What done, total and rate count: bytes, or (an import of a lab) the nodes, networks and links that are made.
+             * @description What done, total and rate count: bytes, or the parts that are made (an import of a lab: nodes, networks, links), given away or deleted (with an account).
              * @enum {string}
              */
             unit: "bytes" | "parts";
@@ -2889,6 +2936,27 @@ export interface components {
         };
         "Open-guacamoleResponse": {
             url: string;
+        };
+        Owned: {
+            images: components["schemas"]["OwnedThing"][];
+            /**
+             * Format: int64
+             * @description Running tasks; the account can be deleted when they have ended.
+             */
+            jobs: number;
+            labs: components["schemas"]["OwnedThing"][];
+            networks: components["schemas"]["OwnedThing"][];
+            nodes: components["schemas"]["OwnedThing"][];
+            /**
+             * Format: int64
+             * @description Unfinished; they are always deleted.
+             */
+            uploads: number;
+        };
+        OwnedThing: {
+            host?: string;
+            id: string;
+            name: string;
         };
         Pool: {
             /**
@@ -3353,6 +3421,37 @@ export interface operations {
             };
         };
     };
+    "confirm-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm-sessionRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "sign-in": {
         parameters: {
             query?: never;
@@ -3392,9 +3491,7 @@ export interface operations {
             query?: never;
             header?: never;
             path?: never;
-            cookie?: {
-                sandboxlabs_session?: string;
-            };
+            cookie?: never;
         };
         requestBody?: never;
         responses: {
@@ -3517,9 +3614,7 @@ export interface operations {
             };
             header?: never;
             path?: never;
-            cookie?: {
-                sandboxlabs_oidc?: string;
-            };
+            cookie?: never;
         };
         requestBody?: never;
         responses: {
@@ -7367,7 +7462,12 @@ export interface operations {
     };
     "delete-user": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description refuse: don't delete the account while it owns something. transfer: give everything to the account in to. delete: delete everything, with all data. */
+                owned?: "refuse" | "transfer" | "delete";
+                /** @description The account that gets everything; with transfer. */
+                to?: string;
+            };
             header?: never;
             path: {
                 name: string;
@@ -7376,20 +7476,23 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
+            /** @description Accepted: a job deletes the account */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Deleted */
+            204: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
         };
@@ -7416,6 +7519,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-owned": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Owned"];
                 };
             };
             /** @description Error */

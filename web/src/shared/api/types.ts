@@ -36,6 +36,8 @@ export type Host = Schemas["Host"];
 export type Token = Schemas["Token"];
 /** An account; what is told of it to others than administrators is its name and role. */
 export type Account = Schemas["Account"];
+/** All that an account owns. */
+export type Owned = Schemas["Owned"];
 /** Bounds of an account, or what it takes: RAM in MiB, disk in bytes; what is absent has no bound. */
 export type Quota = Schemas["Quota"];
 /** Accounts that things are shared with together. */

@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done } from "../../../shared/api/client";
+import { confirming } from "../confirm";
 import { sessionKey } from "./session";
 
 /** A second factor that is not confirmed yet. */
@@ -12,7 +13,7 @@ export interface Enrolment {
 
 /** Makes a new secret each time: the one before does not count any more. */
 export async function beginSecondFactor(): Promise<Enrolment> {
-  return bodyOf(api.POST("/api/auth/totp"));
+  return confirming(() => bodyOf(api.POST("/api/auth/totp")));
 }
 
 /** Begins once for as long as the caller is on the page, and keeps the secret no longer. */
@@ -28,7 +29,7 @@ export function useEnrolment() {
 
 /** Resolves with the recovery codes, which the service tells this once. */
 export async function confirmSecondFactor(code: string): Promise<string[]> {
-  return (await bodyOf(api.POST("/api/auth/totp/confirm", { body: { code } }))).recoveryCodes;
+  return (await confirming(() => bodyOf(api.POST("/api/auth/totp/confirm", { body: { code } })))).recoveryCodes;
 }
 
 export function useConfirmSecondFactor() {

@@ -2,6 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
 import type { Token } from "../../../shared/api/types";
+import { confirming } from "../confirm";
 
 export const tokensKey = ["tokens"] as const;
 
@@ -23,7 +24,7 @@ interface TokenRequest {
 
 /** Resolves with the token and its secret, which the service tells this once. */
 export async function createToken(request: TokenRequest): Promise<Token> {
-  return bodyOf(api.POST("/api/tokens", { body: request }));
+  return confirming(() => bodyOf(api.POST("/api/tokens", { body: request })));
 }
 
 export function useCreateToken() {

@@ -1,7 +1,9 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
-import type { Account, Quota } from "../../../shared/api/types";
+import { answerOf, api, bodyOf, pagesOf } from "../../../shared/api/client";
+import type { Account, Owned, Quota } from "../../../shared/api/types";
+
+export type { Owned };
 
 export const usersKey = ["users"] as const;
 const userKey = (name: string) => [...usersKey, name] as const;
@@ -45,7 +47,10 @@ export function useCreateUser() {
   });
 }
 
-export type UserChange = Partial<Pick<Account, "role" | "disabled" | "quota" | "password">>;
+export type UserChange = Partial<Pick<Account, "role" | "disabled" | "quota" | "password">> & {
+  /** With a new password: API tokens keep working. */
+  keepTokens?: boolean;
+};
 
 export function useChangeUser(name: string) {
   const queries = useQueryClient();
@@ -57,10 +62,29 @@ export function useChangeUser(name: string) {
   });
 }
 
+/** What becomes of all that an account owns; nothing: it owns nothing. */
+export interface Removal {
+  owned?: "transfer" | "delete";
+  /** The account that gets everything. */
+  to?: string;
+}
+
+/** What an account owns now. */
+export function useOwned(name: string) {
+  return useQuery({
+    queryKey: [...userKey(name), "owned"],
+    queryFn: () => bodyOf(api.GET("/api/users/{name}/owned", { params: { path: { name } } })),
+    staleTime: 0,
+    gcTime: 0,
+  });
+}
+
+/** Resolves with whether a task deletes the account, rather than that it is gone. */
 export function useDeleteUser(name: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: () => done(api.DELETE("/api/users/{name}", { params: { path: { name } } })),
+    mutationFn: async (query: Removal) =>
+      (await answerOf(api.DELETE("/api/users/{name}", { params: { path: { name }, query } }))).response.status === 202,
     onSuccess: () => {
       queries.removeQueries({ queryKey: userKey(name) });
       return queries.invalidateQueries({ queryKey: usersKey, exact: true });
