@@ -101,7 +101,7 @@ func (b *BlockJobs) ended(id string) { b.update(id, (*domainJobs).end) }
 // started notes a new QEMU, which has no jobs yet.
 func (b *BlockJobs) started(id string) {
 	b.update(id, func(d *domainJobs) {
-		d.known = true
+		d.known, d.quiet = true, time.Time{}
 		clear(d.running)
 	})
 }
