@@ -146,6 +146,10 @@ fault: build micro ## Kill and stop libvirtd and the service at random moments, 
 	SANDBOXLABS_TUS_BYTES=1073741824 SANDBOXLABS_UPLOAD_BYTES=536870912 \
 		$(WITH_LIBVIRT) go test -count=1 -timeout 30m -v -run 'TestStockTusClient|TestTenUploads' ./cmd/sandboxlabs
 
+.PHONY: block-jobs
+block-jobs: build micro ## Pull, commit and copy a running guest's disk 200 times while its usage is read 50 times a second; as root
+	SANDBOXLABS_BLOCK_JOBS=$${SANDBOXLABS_BLOCK_JOBS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 1h -v -run 'TestBlockJobs$$' ./cmd/sandboxlabs
+
 .PHONY: soak
 soak: build micro ## Let 2,000 nodes live and die and 10,000 consoles come and go; what the service takes stays flat
 	SANDBOXLABS_SOAK_CYCLES=$${SANDBOXLABS_SOAK_CYCLES:-2000} SANDBOXLABS_SOAK_CONNECTS=$${SANDBOXLABS_SOAK_CONNECTS:-10000} \

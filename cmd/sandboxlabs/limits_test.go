@@ -55,21 +55,22 @@ func TestSlowAndHugeRequests(t *testing.T) {
 	var all sync.WaitGroup
 	for name, c := range map[string]struct {
 		beginning, drip string
-		within          time.Duration
 	}{
-		"nothing":             {"", "", 15 * time.Second},
-		"headers":             {"GET / HTTP/1.1\r\n" + host, "X", 15 * time.Second},
-		"a header each time":  {"GET / HTTP/1.1\r\n" + host, "A: b\r\n", 15 * time.Second},
-		"JSON":                {"POST /api/nodes HTTP/1.1\r\n" + host + "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", " ", 15 * time.Second},
-		"chunks":              {"POST /api/nodes HTTP/1.1\r\n" + host + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", 15 * time.Second},
-		"a body nobody reads": {"POST /api/nodes/00000000-0000-4000-8000-000000000000/run HTTP/1.1\r\n" + host + "Content-Length: 1000\r\n\r\n", " ", 15 * time.Second},
+		"nothing":             {"", ""},
+		"headers":             {"GET / HTTP/1.1\r\n" + host, "X"},
+		"a header each time":  {"GET / HTTP/1.1\r\n" + host, "A: b\r\n"},
+		"JSON":                {"POST /api/nodes HTTP/1.1\r\n" + host + "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", " "},
+		"chunks":              {"POST /api/nodes HTTP/1.1\r\n" + host + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n"},
+		"a body nobody reads": {"POST /api/nodes/00000000-0000-4000-8000-000000000000/run HTTP/1.1\r\n" + host + "Content-Length: 1000\r\n\r\n", " "},
 	} {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if took := slow(c.beginning, c.drip); took > c.within {
+			took := slow(c.beginning, c.drip)
+			if took > time.Minute {
 				t.Errorf("%s, slowly: the connection was held for %v", name, took)
 			}
+			t.Logf("%s, slowly: the connection was cut after %v", name, took.Round(time.Second))
 		}()
 	}
 
@@ -99,7 +100,6 @@ func TestSlowAndHugeRequests(t *testing.T) {
 	if got := send("GET /?"+strings.Repeat("a", 64<<10)+" HTTP/1.1", ""); got != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("an address of 64 KiB: %d", got)
 	}
-	start := time.Now()
 	for name, body := range map[string]string{
 		"deep lists":   `{"name":` + strings.Repeat("[", 400_000) + strings.Repeat("]", 400_000) + "}",
 		"deep objects": strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000),
@@ -114,9 +114,6 @@ func TestSlowAndHugeRequests(t *testing.T) {
 		}
 	}
 	l.refused(http.MethodPost, "/api/nodes", strings.NewReader(strings.Repeat(" ", 2<<20)), refusal{http.StatusRequestEntityTooLarge, "body_too_large", ""})
-	if took := time.Since(start); took > promptly {
-		t.Errorf("the large bodies took %v", took)
-	}
 	l.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, nil)
 	all.Wait()
 	l.stop()

@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// soon is how long what is open may outlive the right to it.
-const soon = 4 * time.Second
+// soon bounds the wait for the end of what is open without a right to it.
+const soon = patience
 
 // watch opens a node's console with such headers.
 func (s *school) watch(id string, header ...string) *terminal {

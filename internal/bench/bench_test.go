@@ -40,6 +40,11 @@ func TestBench(t *testing.T) {
 			r.removeNodes(ctx, r.benchList(ctx, &report, base, nodes))
 			r.removeImage(ctx, base)
 		}},
+		{"changes", func() {
+			base := r.uploadBlank(ctx)
+			r.benchChanges(ctx, &report, base)
+			r.removeImage(ctx, base)
+		}},
 		{"overlays", func() { r.benchOverlays(ctx, &report) }},
 		{"upload", func() { r.benchUpload(ctx, &report) }},
 		{"console", func() { r.benchConsole(ctx, &report) }},

@@ -325,9 +325,11 @@ func TestQEMUThatHangs(t *testing.T) {
 	if _, err := l.Screenshot(t.Context(), well.id, 0); err != nil {
 		t.Errorf("a screen beside those that hang: %v after %v", err, time.Since(begun))
 	}
+	// libvirt gives a QEMU that does not answer up after 30 s; who waits for those here takes
+	// as long.
 	begun = time.Now()
 	l.end()
-	if took := time.Since(begun); took > 2*stopPatience {
+	if took := time.Since(begun); took > stopPatience+20*time.Second {
 		t.Errorf("the service took %v to end", took)
 	}
 }

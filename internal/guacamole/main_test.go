@@ -17,10 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-const (
-	promptly = time.Second // what an event may take
-	patience = 30 * time.Second
-)
+const patience = 30 * time.Second
 
 // lab is nodes and people without machines behind them.
 type lab struct {

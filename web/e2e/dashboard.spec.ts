@@ -12,7 +12,7 @@ test("the dashboard shows live what there is, what happens and each screen", asy
     await expect(page.getByRole("link", { name: "dash-on", exact: true })).toHaveCount(3); // created, started, screen
 
     await lab.virsh("destroy", "dash-on");
-    await expect(page.locator("[data-count=stopped]")).toHaveText("2", { timeout: 2_000 });
+    await expect(page.locator("[data-count=stopped]")).toHaveText("2");
     await expect(page.getByText("dash-on stopped")).toBeVisible();
     await expect(page.locator("[data-screen-of]")).toHaveCount(0);
     await page.getByRole("link", { name: "Stopped" }).click();

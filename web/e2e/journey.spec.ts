@@ -44,7 +44,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
 
   await test.step("what virsh starts comes to life here", async () => {
     await lab.virsh("start", "micro-1");
-    await expect(state).toHaveAttribute("data-state", "running", { timeout: 2_000 });
+    await expect(state).toHaveAttribute("data-state", "running");
     await expect(page.locator("[data-console]")).toHaveAttribute("data-console", "connected");
     await expect(terminal(page)).toContainText("login:", { timeout: 120_000 });
   });

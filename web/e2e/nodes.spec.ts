@@ -117,7 +117,7 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     await expect(page.locator("[data-disk=vdb]")).toContainText("1 GiB");
     // What virsh does shows without being asked for.
     await lab.virsh("detach-disk", node.id, "vdb", "--config");
-    await expect(page.locator("[data-disk=vdb]")).toHaveCount(0, { timeout: 5_000 });
+    await expect(page.locator("[data-disk=vdb]")).toHaveCount(0);
 
     const media = { image: { name: "rescue.iso", mimeType: "application/octet-stream", buffer: isoFile() } };
     expect((await page.request.post("/api/images/custom", { multipart: media })).status()).toBe(201);
@@ -145,7 +145,7 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     await expect(page.getByText("parts-1 is back at first")).toBeVisible();
     expect(await lab.virsh("snapshot-current", node.id, "--name")).toBe("first");
     await lab.virsh("snapshot-delete", node.id, "second");
-    await expect(page.locator("[data-snapshot=second]")).toHaveCount(0, { timeout: 5_000 });
+    await expect(page.locator("[data-snapshot=second]")).toHaveCount(0);
     await page.getByRole("button", { name: "Delete first" }).click();
     await dialog.getByRole("textbox").fill("first");
     await dialog.getByRole("button", { name: "Delete" }).click();
