@@ -77,7 +77,7 @@ web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src we
 
 .PHONY: test
 test: setup-test ## Set up, build and run every test; the end lists what failed (ALSO='lint fuzz': these, too)
-	@go run ./tools/suite run -limit $(LIMIT) -first 'build micro' '$(ALSO) test-unit test-go test-browser test-image'
+	@$(WITH_LIBVIRT) go run ./tools/suite run -limit $(LIMIT) -first 'build micro' '$(ALSO) test-unit test-go test-browser test-image'
 
 # N times, beside LOAD cores that a loop keeps busy.
 N ?= 20
@@ -85,7 +85,7 @@ LOAD ?= 0
 PART ?= test-go
 .PHONY: test-again
 test-again: build micro ## Run tests N=20 times, and print how often each failed (RUN=regex PKG=packages PART=test-browser LOAD=cores)
-	@go run ./tools/suite again -n $(N) -load $(LOAD) $(PART)
+	@$(WITH_LIBVIRT) go run ./tools/suite again -n $(N) -load $(LOAD) $(PART)
 
 .PHONY: setup-test
 setup-test:

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // disks lists a node's disks.
@@ -56,7 +56,7 @@ func TestDevices(t *testing.T) {
 		}
 	})
 	var made api.Network
-	isolated := somewhere()
+	isolated := testground.Subnet(t)
 	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": isolated + "0/24"}, http.StatusCreated, &made)
 	if !made.Active || !made.Managed || made.Kind != "isolated" || made.DHCP || made.Subnet != isolated+"0/24" || made.Owner != "local" {
 		t.Errorf("the network is %+v", made)
@@ -131,7 +131,7 @@ func TestDevices(t *testing.T) {
 	}
 
 	// One on which libvirt hands out addresses, of a subnet that is this run's own.
-	network, subnet := network+"-dhcp", somewhere()
+	network, subnet := network+"-dhcp", testground.Subnet(t)
 	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": subnet + "0/24", "dhcp": true}, http.StatusCreated, &made)
 	if !made.Active || !made.DHCP || made.Subnet != subnet+"0/24" || made.Kind != "isolated" {
 		t.Errorf("the network with DHCP is %+v", made)
@@ -156,11 +156,6 @@ func TestDevices(t *testing.T) {
 	}
 	l.delete(n.ID)
 	l.stop()
-}
-
-// somewhere is the beginning of a subnet's addresses that is most likely free.
-func somewhere() string {
-	return fmt.Sprintf("10.%d.%d.", 100+rand.IntN(100), rand.IntN(256)) //nolint:gosec // a place, not a secret
 }
 
 // standsAnAgent has a guest whose agent does not run be one that says that it listens,

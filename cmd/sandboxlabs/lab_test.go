@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/xml"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +17,8 @@ import (
 	"time"
 
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 const (
@@ -58,11 +57,9 @@ func newLab(t *testing.T) *lab {
 	if out, err := exec.CommandContext(t.Context(), "virsh", "-c", libvirtURI, "version").CombinedOutput(); err != nil {
 		t.Fatalf("these tests need libvirt: %v\n%s", err, out)
 	}
-	id := make([]byte, 4)
-	_, _ = rand.Read(id)
 	transport := &http.Transport{}
 	l := &lab{
-		t: t, prefix: "sbt-" + hex.EncodeToString(id), dataDir: t.TempDir(), address: freeAddress(t),
+		t: t, prefix: testground.Name(), dataDir: t.TempDir(), address: testground.Address(t),
 		client: &http.Client{Transport: transport},
 	}
 	t.Cleanup(func() {
@@ -115,16 +112,6 @@ func takeGuest(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal("the test ended while it waited for its turn to run a guest")
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func (l *lab) imagesPool() string { return l.prefix + "-images" }

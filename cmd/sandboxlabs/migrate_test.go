@@ -1,8 +1,9 @@
 package main
 
 import (
-	"net"
 	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // TestMigrationIsSeen has virsh move a running domain to another host: the node
@@ -20,9 +21,9 @@ func TestMigrationIsSeen(t *testing.T) {
 	if n := l.node(id); n.Host != "local" {
 		t.Errorf("before it moves it is on %q", n.Host)
 	}
-	_, port, _ := net.SplitHostPort(freeAddress(t))
+	address := testground.Address(t)
 	w.sees("virsh migrate", func() {
-		l.virsh("migrate", "--live", "--persistent", "--undefinesource", id, h.uri(), "--migrateuri", "tcp://127.0.0.1:"+port)
+		l.virsh("migrate", "--live", "--persistent", "--undefinesource", id, h.uri(), "--migrateuri", "tcp://"+address)
 	}, func(e serverEvent) bool {
 		n := e.node()
 		return n.ID == id && n.Host == "other" && n.State == "running"

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // selfSigned writes a certificate for the loopback address, and its key, into
@@ -55,7 +57,7 @@ func TestTLS(t *testing.T) {
 	l.auth, l.tls = true, true
 	dir := t.TempDir()
 	certFile, keyFile := selfSigned(t, dir, 1)
-	plain := freeAddress(t)
+	plain := testground.Address(t)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}}
 	text, err := os.ReadFile(certFile)
 	if err != nil || !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(text) {

@@ -10,13 +10,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // beside is another service on the lab's pools, with the lab's database or one of
 // its own. It ends with the lab.
 func (l *lab) beside(dataDir string) *lab {
 	l.t.Helper()
-	other := &lab{t: l.t, prefix: l.prefix, dataDir: dataDir, address: freeAddress(l.t), client: &http.Client{Transport: &http.Transport{}}}
+	other := &lab{t: l.t, prefix: l.prefix, dataDir: dataDir, address: testground.Address(l.t), client: &http.Client{Transport: &http.Transport{}}}
 	l.t.Cleanup(func() {
 		other.client.CloseIdleConnections()
 		for _, p := range other.all {

@@ -7,9 +7,9 @@ export LIBVIRT_DEFAULT_URI=qemu:///system LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 image=${1:-$here/../build/micro.qcow2}
-name=micro-test-$$-$RANDOM
+name=sbt-${SANDBOXLABS_TEST_MARK:+$SANDBOXLABS_TEST_MARK-}micro-$$-$RANDOM
 # Not in a private folder: the hypervisor's user has to get at the disks.
-dir=$(mktemp -d /var/tmp/"$name".XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/var/tmp}/$name".XXXXXX)
 chmod 755 "$dir"
 readonly limit_mib=40
 

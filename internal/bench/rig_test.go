@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 const (
@@ -154,14 +155,7 @@ func (r *rig) nodesPool() string  { return r.prefix + "-nodes" }
 // start runs the service and waits until it and its pools are ready.
 func (r *rig) start(ctx context.Context, program string) {
 	r.t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.address = l.Addr().String()
-	if err := l.Close(); err != nil {
-		r.t.Fatal(err)
-	}
+	r.address = testground.Address(r.t)
 	logPath := filepath.Join(r.files, "service.log")
 	log, err := os.Create(logPath) //nolint:gosec // in a folder of ours
 	if err != nil {

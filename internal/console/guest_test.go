@@ -3,16 +3,12 @@ package console
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +20,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 const (
@@ -96,12 +93,11 @@ func (l *lab) run(f func(context.Context) error) {
 	})
 }
 
-func (l *lab) Place(id string) (p Place, ok bool) {
-	away := l.hosts.Hosts()[0].Status().State != hypervisor.Connected
+func (l *lab) Place(id string) (host, name string, active, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	active, ok := l.active[id]
-	return Place{Host: hostName, Name: l.names[id], Active: active && !away, Away: away}, ok
+	active, ok = l.active[id]
+	return hostName, l.names[id], active, ok
 }
 
 func (l *lab) HostUp(ctx context.Context, h *hypervisor.Host) {
@@ -112,14 +108,7 @@ func (l *lab) HostUp(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-func (l *lab) HostDown(*hypervisor.Host) {
-	l.mu.Lock()
-	ids := slices.Collect(maps.Keys(l.active))
-	l.mu.Unlock()
-	for _, id := range ids {
-		l.NodeChanged(id)
-	}
-}
+func (l *lab) HostDown(*hypervisor.Host) {}
 
 func (l *lab) DomainChanged(_ *hypervisor.Host, id string) { l.changed <- id }
 
@@ -174,9 +163,7 @@ type guest struct {
 // unless that is empty.
 func defineGuest(t *testing.T, disk string) *guest {
 	t.Helper()
-	suffix := make([]byte, 4)
-	rand.Read(suffix)
-	g := &guest{t: t, name: "console-test-" + hex.EncodeToString(suffix)}
+	g := &guest{t: t, name: testground.Name()}
 	var disks string
 	if disk != "" {
 		disks = fmt.Sprintf(`<disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='unsafe'/><source file='%s'/><target dev='vda' bus='virtio'/></disk>`, disk)
@@ -479,8 +466,6 @@ func (w *watcher) login() {
 // words says a message in words.
 func words(m Message) string {
 	switch {
-	case m.State != "" && m.Paused:
-		return string(m.State) + " paused"
 	case m.State != "":
 		return string(m.State)
 	case m.Viewers > 0:

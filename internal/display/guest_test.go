@@ -2,8 +2,6 @@ package display
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 const (
@@ -207,9 +206,7 @@ const password = "s3cret-8" // eight characters, which VNC uses all of
 // waits a minute for that.
 func runGuest(t *testing.T) *guest {
 	t.Helper()
-	suffix := make([]byte, 4)
-	_, _ = rand.Read(suffix)
-	g := &guest{t: t, name: "display-test-" + hex.EncodeToString(suffix)}
+	g := &guest{t: t, name: testground.Name()}
 	text := fmt.Sprintf(`<domain type='qemu'>
   <name>%s</name>
   <memory unit='MiB'>64</memory>

@@ -2,7 +2,6 @@ package domain
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor/hypervisortest"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // listener has an inventory told of its host, and of no domain.
@@ -56,7 +56,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 		t.Skip("libvirtd does not answer; run `make setup`")
 	}
 	defer func() { _, _ = conn.Close() }()
-	d, err := conn.DomainDefineXML("<domain type='qemu'><name>domain-test-" + rand.Text()[:8] + "</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>")
+	d, err := conn.DomainDefineXML("<domain type='qemu'><name>" + testground.Name() + "</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestEventsGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = conn.Close() }()
-	prefix := "domain-test-" + rand.Text()[:8]
+	prefix := testground.Name()
 	define := func(i int, description string) (id string) {
 		t.Helper()
 		name := fmt.Sprintf("%s-%d", prefix, i)

@@ -3,7 +3,6 @@ package storagepool_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -28,6 +27,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // pools is a service on the machine's libvirt, with pools of its own.
@@ -56,7 +56,7 @@ func open(t *testing.T) *pools {
 	if err := exec.CommandContext(t.Context(), "virsh", "-q", "-c", "qemu:///system", "version").Run(); err != nil {
 		t.Skip("libvirtd does not answer; run `make setup`")
 	}
-	p := &pools{t: t, prefix: "sbp-" + strings.ToLower(rand.Text()[:8])}
+	p := &pools{t: t, prefix: testground.Name()}
 	dir := t.TempDir()
 	t.Cleanup(p.remove)
 	p.start(filepath.Join(dir, "test.db"))
@@ -482,7 +482,7 @@ func TestPrepareMakesThePools(t *testing.T) {
 // Who needs the pools of a host that is away is told so, and does not wait for it.
 func TestPrepareOfAHostThatIsAway(t *testing.T) {
 	t.Parallel()
-	p := &pools{t: t, prefix: "sbp-none"}
+	p := &pools{t: t, prefix: testground.Name()}
 	dir := t.TempDir()
 	p.startOn("qemu+unix:///system?socket="+filepath.Join(dir, "nobody"), filepath.Join(dir, "test.db"))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,6 +22,10 @@ func again(ctx context.Context, n, load int, target string) error {
 	if err != nil {
 		return err
 	}
+	g, err := newGround(ctx)
+	if err != nil {
+		return err
+	}
 	defer keepBusy(load)()
 	fmt.Printf("suite: %s runs %d times beside %s; logs are in %s\n", target, n, loadText(load), dir)
 	var runs []part
@@ -29,14 +34,15 @@ func again(ctx context.Context, n, load int, target string) error {
 		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // logs of tests are no secret
 			return err
 		}
-		p := runPart(ctx, folder, target, io.Discard)
+		p := runPart(ctx, folder, target, g.environment(), io.Discard)
 		fmt.Printf("suite: run %d of %d %s\n", i, n, p.verdict())
 		if p.err != nil {
 			p.explain(os.Stdout)
 		}
 		runs = append(runs, p)
 	}
-	return table(os.Stdout, runs, load)
+	left := g.leave(context.WithoutCancel(ctx), os.Stdout)
+	return errors.Join(table(os.Stdout, runs, load), left.err)
 }
 
 func loadText(load int) string {

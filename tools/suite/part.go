@@ -33,10 +33,10 @@ var prepared = []string{"setup-test", "build", "micro"}
 
 // runPart runs a target and reads its report. Its output goes to a log in dir, named after the
 // target, and to out.
-func runPart(ctx context.Context, dir, target string, out io.Writer) part {
+func runPart(ctx context.Context, dir, target string, environment []string, out io.Writer) part {
 	p := part{target: target, log: filepath.Join(dir, target+".log")}
 	begin := time.Now()
-	p.err = p.run(ctx, dir, out)
+	p.err = p.run(ctx, dir, environment, out)
 	p.took = time.Since(begin)
 	var err error
 	if p.results, err = readReport(p.report(dir)); err != nil && p.err == nil {
@@ -47,7 +47,7 @@ func runPart(ctx context.Context, dir, target string, out io.Writer) part {
 
 func (p *part) report(dir string) string { return filepath.Join(dir, p.target+".xml") }
 
-func (p *part) run(ctx context.Context, dir string, out io.Writer) error {
+func (p *part) run(ctx context.Context, dir string, environment []string, out io.Writer) error {
 	log, err := os.Create(p.log)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (p *part) run(ctx context.Context, dir string, out io.Writer) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
-	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	cmd.Env = append(environment, "NO_COLOR=1")
 	shown := &prefixer{prefix: fmt.Sprintf("%-12s | ", p.target), out: out}
 	cmd.Stdout = io.MultiWriter(log, shown)
 	cmd.Stderr = cmd.Stdout
@@ -81,6 +81,10 @@ func (p *part) run(ctx context.Context, dir string, out io.Writer) error {
 
 // explain lists what failed, and the commands that run it by itself.
 func (p *part) explain(out io.Writer) {
+	if p.target == leftoversPart {
+		fmt.Fprintf(out, "\n%v\n", p.err)
+		return
+	}
 	n := count(p.results)
 	fmt.Fprintf(out, "\n%s failed after %s: %v; log: %s\n", p.target, p.took.Round(time.Second), p.err, p.log)
 	if n[failed] == 0 {

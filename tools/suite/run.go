@@ -24,15 +24,19 @@ func run(ctx context.Context, limit time.Duration, first, lanes []string) error 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	g, err := newGround(ctx)
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
+	inTime, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	out := &shared{out: os.Stdout}
 	fmt.Fprintf(out, "suite: logs are in %s\n", dir)
 	inTurn := func(targets []string) (done []part) {
 		for _, target := range targets {
 			fmt.Fprintf(out, "suite: %s starts\n", target)
-			p := runPart(ctx, dir, target, out)
+			p := runPart(inTime, dir, target, g.environment(), out)
 			fmt.Fprintf(out, "suite: %s %s\n", target, p.verdict())
 			done = append(done, p)
 		}
@@ -45,7 +49,8 @@ func run(ctx context.Context, limit time.Duration, first, lanes []string) error 
 		wg.Go(func() { done[1+i] = inTurn(strings.Fields(lane)) })
 	}
 	wg.Wait()
-	return summarize(os.Stdout, slices.Concat(done...), time.Since(begin))
+	parts := append(slices.Concat(done...), g.leave(context.WithoutCancel(ctx), os.Stdout))
+	return summarize(os.Stdout, parts, time.Since(begin))
 }
 
 // verdict is one line on how the part ended.

@@ -3,11 +3,16 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // inMakefile runs the test in a folder with this Makefile.
@@ -49,7 +54,7 @@ func TestSummary(t *testing.T) {
 	var output, end bytes.Buffer
 	var parts []part
 	for _, target := range []string{"broken", "test-go", "lint"} {
-		parts = append(parts, runPart(t.Context(), t.TempDir(), target, &output))
+		parts = append(parts, runPart(t.Context(), t.TempDir(), target, os.Environ(), &output))
 	}
 	if err := summarize(&end, parts, time.Minute); err == nil {
 		t.Error("the run passed")
@@ -133,5 +138,52 @@ func TestFolders(t *testing.T) {
 	left, err := filepath.Glob(logs + "/*")
 	if err != nil || len(left) != kept || !slices.Contains(made, filepath.Join(filepath.Dir(made[0]), filepath.Base(left[0]))) {
 		t.Errorf("%d folders are left (%v)", len(left), err)
+	}
+}
+
+// TestLeftovers finds a domain, a file and a process that a run leaves, and nothing of others.
+func TestLeftovers(t *testing.T) {
+	g, err := newGround(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.ending = 0
+	if err := os.WriteFile(filepath.Join(g.tmp, "kept"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sleeper := exec.Command("sleep", "1000") //nolint:noctx // killed below
+	sleeper.Env = g.environment()
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
+	t.Setenv(testground.MarkVariable, g.mark)
+	name := testground.Name()
+	conn, err := libvirt.NewConnect("qemu:///system")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = conn.Close() }()
+	domain, err := conn.DomainDefineXML("<domain type='qemu'><name>" + name + "</name><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = domain.Undefine(), domain.Free() }()
+	left, _ := g.leftovers(t.Context())
+	if len(left) != 3 || left[0] != "domain "+name || !strings.Contains(left[1], "sleep 1000") || left[2] != "temporary file kept" {
+		t.Errorf("left behind: %q", left)
+	}
+	if _, err := os.Stat(g.tmp); err == nil {
+		t.Error("the folder for temporary files is left")
+	}
+	for line, want := range map[string]bool{
+		"[  5.0] guacd[1234]: segfault at 0 ip 00007f sp 00007f error 4 in libguac.so": true,
+		"[  5.0] traps: qemu-system-x86[99] general protection fault ip:55":            true,
+		"[  5.0] firefox[1]: segfault at 0":                                            false,
+		"[  5.0] virbr0: port 1(vnet53) entered blocking state":                        false,
+	} {
+		if crash.MatchString(line) != want {
+			t.Errorf("%q counts as a crash: %v", line, !want)
+		}
 	}
 }

@@ -89,15 +89,18 @@ export class Lab {
     try {
       await mkdir(join(folder, "run"), { mode: 0o700 });
       await mkdir(join(folder, "data"), { mode: 0o700 });
+      await mkdir(join(folder, ".config", "libvirt"), { recursive: true });
       await copyFile(binary, join(folder, "sandboxlabs"));
       await copyFile(microImage, join(folder, "micro.qcow2"));
       if (isRoot()) {
-        for (const name of ["", "run", "data", "sandboxlabs", "micro.qcow2"]) {
+        for (const name of ["", "run", "data", ".config", ".config/libvirt", "sandboxlabs", "micro.qcow2"]) {
           await chown(join(folder, name), nobody, nobody);
         }
       }
       if (networks) {
         await startApart(ground);
+      } else {
+        await chooseScreenPorts(join(folder, ".config", "libvirt"));
       }
       const command = (...args: string[]) => run(join(folder, "sandboxlabs"), args, { env, cwd: folder, ...identity() });
       const { stdout } = await command("user", "init");
@@ -215,12 +218,12 @@ export class Lab {
 async function startApart(ground: Ground): Promise<void> {
   const { folder, env, uri } = ground;
   await mkdir(join(folder, "etc"));
+  await chooseScreenPorts(join(folder, "etc"));
   await mkdir(join(folder, "libvirt"), { mode: 0o755 });
   await writeFile(
     join(folder, "etc", "libvirtd.conf"),
     `unix_sock_dir = "${join(folder, "libvirt")}"\nauth_unix_rw = "none"\nunix_sock_rw_perms = "0777"\n`,
   );
-  await writeFile(join(folder, "etc", "qemu.conf"), 'security_driver = "none"\n');
   const namespaces = ["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
   ground.holder = spawn("unshare", [...namespaces, "sh", "-c", apartScript, "sh", folder], { stdio: "ignore" });
   await until("the libvirtd apart answers", () =>
@@ -229,6 +232,15 @@ async function startApart(ground: Ground): Promise<void> {
       () => false,
     ),
   );
+}
+
+/**
+ * Configures QEMU's driver, in the folder of a libvirtd of its own: other libvirtds find the same
+ * ports free at the same time, so each has a range of its own for screens. Control groups would stay when it is killed.
+ */
+async function chooseScreenPorts(folder: string): Promise<void> {
+  const first = drawnPort();
+  await writeFile(join(folder, "qemu.conf"), `security_driver = "none"\ncgroup_controllers = []\nremote_display_port_min = ${first}\nremote_display_port_max = ${first + 100}\n`);
 }
 
 async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
@@ -290,19 +302,18 @@ function identity(): { uid?: number; gid?: number } {
   return isRoot() ? { uid: nobody, gid: nobody } : {};
 }
 
+/** A port below those that the kernel gives to programs that ask for any. */
+function drawnPort(): number {
+  return 10_000 + Math.floor(Math.random() * 22_000);
+}
+
+/** A port of the loopback address for a server that is started later. */
 async function freePort(): Promise<number> {
-  return new Promise((resolvePort, reject) => {
+  const port = drawnPort();
+  const isFree = await new Promise<boolean>((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => {
-        if (typeof address === "object" && address !== null) {
-          resolvePort(address.port);
-        } else {
-          reject(new Error("no port"));
-        }
-      });
-    });
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+  return isFree ? port : freePort();
 }

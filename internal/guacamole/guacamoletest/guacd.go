@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // Guacd starts a guacd on a port of its own, and returns its address. It ends
@@ -31,15 +33,8 @@ func Guacd(t testing.TB) (address string) {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("the tests' guacd is missing, run deploy/guacd.sh: %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
+	address = testground.Address(t)
 	_, port, _ := net.SplitHostPort(address)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	log, err := os.Create(filepath.Join(t.TempDir(), "guacd.log"))
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 const (
@@ -41,7 +42,7 @@ func Postgres(t testing.TB) string {
 	if !server.managed {
 		t.Fatal("storetest.Main must run the package's tests: it shuts the server down")
 	}
-	server.once.Do(server.start)
+	server.once.Do(func() { server.start(t) })
 	if errors.Is(server.failure, errAbsent) {
 		t.Skip(server.failure)
 	}
@@ -74,7 +75,7 @@ type cluster struct {
 }
 
 // start makes and starts the server, and sets failure.
-func (c *cluster) start() {
+func (c *cluster) start(t testing.TB) {
 	c.failure = func() error {
 		if c.bin = binaries(); c.bin == "" {
 			return errAbsent
@@ -89,21 +90,8 @@ func (c *cluster) start() {
 		if err := c.initialize(); err != nil {
 			return err
 		}
-		// Another program may take the port between our look and the start.
-		var err error
-		for range 3 {
-			if c.port, err = freePort(); err != nil {
-				return err
-			}
-			var output string
-			if output, err = c.launch(); err == nil {
-				return nil
-			}
-			if !strings.Contains(output, "Address already in use") {
-				break
-			}
-		}
-		return err
+		c.port = testground.Port(t)
+		return c.launch()
 	}()
 }
 
@@ -168,7 +156,7 @@ func (c *cluster) initialize() error {
 }
 
 // launch starts the server on its port and waits until it takes connections.
-func (c *cluster) launch() (output string, err error) {
+func (c *cluster) launch() error {
 	log := &serverLog{ready: make(chan struct{})}
 	// The data is gone with the test, so nothing need reach the disk.
 	postgres := c.command("postgres", "-D", "data", "-p", strconv.Itoa(c.port), "-k", c.dir,
@@ -189,17 +177,17 @@ func (c *cluster) launch() (output string, err error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return "", err
+		return err
 	}
 	c.process, c.exited = postgres.Process, exited
 	select {
 	case <-log.ready:
-		return "", nil
+		return nil
 	case <-exited:
 		c.process = nil
-		return log.text(), fmt.Errorf("postgres ended at once:\n%s", log.text())
+		return fmt.Errorf("postgres ended at once:\n%s", log.text())
 	case <-time.After(startLimit):
-		return log.text(), fmt.Errorf("postgres was not ready within %s:\n%s", startLimit, log.text())
+		return fmt.Errorf("postgres was not ready within %s:\n%s", startLimit, log.text())
 	}
 }
 
@@ -215,7 +203,7 @@ func Outage(t testing.TB) (end func()) {
 	var once sync.Once
 	end = func() {
 		once.Do(func() {
-			if _, err := server.launch(); err != nil {
+			if err := server.launch(); err != nil {
 				t.Errorf("start PostgreSQL again: %v", err)
 			}
 		})
@@ -279,15 +267,6 @@ func (c *cluster) exec(t testing.TB, statement string) {
 	if _, err := conn.Exec(ctx, statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
-}
-
-func freePort() (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // serverLog keeps what the server says, and notices when it is ready.
