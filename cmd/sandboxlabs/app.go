@@ -127,7 +127,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.console, err = console.New(console.Options{
-		Hosts: a.hosts, Nodes: a.nodes, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
+		Hosts: a.hosts, Nodes: nodeConsoles{a.nodes}, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -285,4 +285,20 @@ var _ display.Nodes = nodeScreens{}
 func (s nodeScreens) Screen(ctx context.Context, id string) (display.Screen, error) {
 	screen, err := s.Service.Screen(ctx, id)
 	return display.Screen(screen), err
+}
+
+// nodeConsoles is the nodes as package console sees them.
+type nodeConsoles struct{ *domain.Service }
+
+var _ console.Nodes = nodeConsoles{}
+
+// Place tells where a node is, from memory.
+func (s nodeConsoles) Place(id string) (p console.Place, ok bool) {
+	n, err := s.Node(id)
+	if err != nil {
+		return p, false
+	}
+	return console.Place{
+		Host: n.Host, Name: n.Name, Active: n.Active(), Starting: n.State == domain.Starting, Away: n.State == domain.Unreachable,
+	}, true
 }

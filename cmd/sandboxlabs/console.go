@@ -196,7 +196,9 @@ func (s *consoleSession) typed(keys []byte, ok bool) error {
 		}
 		s.take = s.take || (s.state == "taken" && bytes.IndexByte(keys, takeKey) >= 0)
 	}
-	if !s.readOnly && s.state == "connected" && len(s.pending)+len(keys) <= pendingBytes {
+	// While the service reconnects, it waits with what is typed.
+	live := s.state == "connected" || s.state == "reconnecting"
+	if !s.readOnly && live && len(s.pending)+len(keys) <= pendingBytes {
 		s.pending = append(s.pending, keys...)
 	}
 	if leave {
@@ -283,11 +285,16 @@ func (s *consoleSession) told(c consoleControl) {
 		s.state = c.State
 		switch c.State {
 		case "connected":
-			if c.By != "" {
+			switch {
+			case c.Paused:
+				s.terminal.note("%s is paused; it reads nothing before it is resumed.", s.node.Name)
+			case c.By != "":
 				s.terminal.note("%s took the console of %s back.", c.By, s.node.Name)
-			} else {
+			default:
 				s.terminal.note("Connected to the console of %s. Ctrl-] leaves.", s.node.Name)
 			}
+		case "reconnecting":
+			s.terminal.note("The service is reconnecting to the console of %s.", s.node.Name)
 		case "offline":
 			s.terminal.note("%s is off; its console is joined when it runs.", s.node.Name)
 		case "taken":

@@ -39,6 +39,7 @@ func (e *refusedError) Error() string { return e.why.Error() }
 type consoleControl struct {
 	Type    string `json:"type"`
 	State   string `json:"state,omitempty"`
+	Paused  bool   `json:"paused,omitempty"`
 	By      string `json:"by,omitempty"`
 	Bytes   int64  `json:"bytes,omitempty"`
 	Message string `json:"message,omitempty"`

@@ -163,7 +163,7 @@ func TestHostRestart(t *testing.T) {
 	u := l.beginUpload(int64(len(image)), "filename", "half.qcow2")
 	u.sent(0, image[:len(image)/2])
 	h.in("kill $(cat /run/libvirtd.pid); while [ -e /proc/$(cat /run/libvirtd.pid 2>/dev/null || echo none) ]; do sleep 0.1; done")
-	c.status("offline")
+	c.status("reconnecting")
 	l.awaitHealth("degraded")
 	if a := u.send(int64(len(image)/2), image[len(image)/2:]); a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "host_unreachable") {
 		t.Errorf("to go on with an upload while libvirtd is away: %d %s", a.status, a.body)

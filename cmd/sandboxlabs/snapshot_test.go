@@ -54,6 +54,7 @@ func TestSnapshots(t *testing.T) {
 	if back.State != "running" || back.CurrentSnapshot != "live" || back.Snapshots != 2 || !slices.Equal(back.Tags, []string{"later"}) {
 		t.Errorf("the node that went back is %+v", back)
 	}
+	c.status("reconnecting")
 	c.shell("echo $state $(cat /root/file)", "before one")
 	l.call(http.MethodPost, path+"/fresh/revert", forced, http.StatusOK, &back)
 	if back.State != "stopped" || back.CurrentSnapshot != "fresh" {

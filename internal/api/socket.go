@@ -34,13 +34,15 @@ const (
 type control struct {
 	Type  string `json:"type"`
 	State string `json:"state,omitempty"`
-	Count int    `json:"count,omitempty"`
-	Bytes int64  `json:"bytes,omitempty"`
-	By    string `json:"by,omitempty"`
-	Code  string `json:"code,omitempty"`
-	Text  string `json:"message,omitempty"`
-	Cols  int    `json:"cols,omitempty"`
-	Rows  int    `json:"rows,omitempty"`
+	// Paused says, with the state connected, that the node reads nothing.
+	Paused bool   `json:"paused,omitempty"`
+	Count  int    `json:"count,omitempty"`
+	Bytes  int64  `json:"bytes,omitempty"`
+	By     string `json:"by,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Text   string `json:"message,omitempty"`
+	Cols   int    `json:"cols,omitempty"`
+	Rows   int    `json:"rows,omitempty"`
 }
 
 // traffic is what flows over a socket once it is joined to a node. send and
@@ -233,7 +235,7 @@ func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewe
 		}
 		switch {
 		case m.State != "":
-			err = sendControl(ctx, socket, control{Type: "status", State: string(m.State), By: m.By})
+			err = sendControl(ctx, socket, control{Type: "status", State: string(m.State), By: m.By, Paused: m.Paused})
 		case m.Viewers > 0:
 			err = sendControl(ctx, socket, control{Type: "viewers", Count: m.Viewers})
 		case m.Lagged > 0:

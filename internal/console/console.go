@@ -9,10 +9,12 @@
 // backlog from the log that the host keeps of the console, where it keeps one.
 //
 // Each open console has a libvirt connection of its own. A guest that does not
-// read its serial port (paused, crashed, or without a driver for it) leaves what
-// is typed in libvirtd's queue, and after a few messages libvirtd reads nothing
-// more from that connection: on a shared connection this would stop all work on
-// the host.
+// read its serial port (paused, crashed, or without a driver for it) would leave
+// what is typed in libvirtd's queue, and after a few messages libvirtd would read
+// nothing more from that connection; and where input waits there when the guest
+// goes, some releases of libvirtd hang or crash. So no more is sent than the
+// kernel's pty takes without a reader (intake), and the connection is closed before
+// this service ends a guest (LetGo), and as soon as libvirt tells that one ends.
 package console
 
 import (
@@ -35,11 +37,13 @@ type State string
 const (
 	// Connected: bytes flow both ways.
 	Connected State = "connected"
-	// Offline: the node is off, or its host is out of reach. The viewers are
-	// attached again when it returns.
+	// Reconnecting: the console was let go for something that is done with the node,
+	// or its host is out of reach. It is opened again by itself.
+	Reconnecting State = "reconnecting"
+	// Offline: the node is off. The viewers are attached again when it starts.
 	Offline State = "offline"
-	// Taken: another program holds the console. It is ours again when that
-	// program leaves, or at Viewer.Take.
+	// Taken: a program that is not ours holds the console. It is ours again when
+	// that program leaves, or at Viewer.Take.
 	Taken State = "taken"
 )
 
@@ -52,10 +56,11 @@ var (
 
 // Hosts opens connections to the hosts.
 type Hosts interface {
-	// Dial opens a connection beside the managed one, which f alone uses, and
-	// closes it after f. The connection has keep-alive and no close callback. A
-	// host that is known to be away fails with fault.HostUnreachable at once.
-	Dial(ctx context.Context, host string, f hypervisor.Call) error
+	// DialBriefly opens a connection beside the managed one, which only f uses, and
+	// closes it after f. The connection has no close callback, and a libvirtd that
+	// does not answer on it loses it within some seconds. A host that is known to be
+	// away fails with fault.HostUnreachable at once.
+	DialBriefly(ctx context.Context, host string, f hypervisor.Call) error
 	// AskAgent runs f with the guest agent of a domain, unless that agent is left alone
 	// because it did not answer; see hypervisor.Agents.
 	AskAgent(ctx context.Context, host, id string, f func(*hypervisor.Agent) error) error
@@ -63,12 +68,22 @@ type Hosts interface {
 
 var _ Hosts = (*hypervisor.Set)(nil)
 
+// Place is where a node is, and what it does.
+type Place struct {
+	Host, Name string
+	// Active nodes have a QEMU process.
+	Active bool
+	// Starting nodes are paused only until their start is over.
+	Starting bool
+	// Away says that the host is out of reach: nobody knows what the node does.
+	Away bool
+}
+
 // Nodes tells where nodes are. Calls come from many goroutines.
 type Nodes interface {
-	// Place returns the host and the name of the node with this domain UUID, and
-	// whether the node is active (running or paused); ok is false where no such
-	// node exists. It answers from memory.
-	Place(id string) (host, name string, active, ok bool)
+	// Place returns where the node with this domain UUID is; ok is false where no
+	// such node exists. It answers from memory.
+	Place(id string) (p Place, ok bool)
 }
 
 // Logs reads what hosts recorded of consoles.
@@ -111,6 +126,7 @@ const (
 	defaultHistoryBytes     = 256 << 10
 	defaultViewerQueueBytes = 1 << 20
 
+	// stopPatience bounds how long Run waits for a libvirtd that does not answer.
 	stopPatience = 5 * time.Second
 )
 
@@ -130,6 +146,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	hubs   map[string]map[string]*hub // by node and alias of the port
+	away   map[string][]State         // by node: what the viewers see of each LetGo
 	closed bool
 }
 
@@ -161,16 +178,14 @@ func New(o Options) (*Manager, error) {
 		ctx:     ctx,
 		stop:    stop,
 		hubs:    make(map[string]map[string]*hub),
+		away:    make(map[string][]State),
 	}, nil
 }
 
 // Run works until ctx is cancelled. It then ends every viewer with ErrShutdown,
 // gives the consoles back, and returns nil when nothing of the manager runs any
-// more. It is called once.
-//
-// libvirtd does not take a console back while the guest neither reads what was
-// typed nor prints. Run leaves such a console open after some seconds; it is free
-// when the guest goes on, or when the process ends.
+// more, or when a libvirtd did not answer for some seconds: its consoles are free
+// when the process ends. It is called once.
 func (m *Manager) Run(ctx context.Context) error {
 	<-ctx.Done()
 	m.mu.Lock()
@@ -187,7 +202,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-patience.C:
-		m.log.Warn("some consoles stay open until the process ends, because their guests do not read their input")
+		m.log.Warn("some consoles stay open until the process ends, because their hosts do not answer")
 	}
 	return nil
 }
@@ -227,7 +242,7 @@ func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*View
 		return nil, err
 	}
 	// Asked without our lock: the inventory may call NodeChanged under its own.
-	if _, _, _, ok := m.nodes.Place(id); !ok {
+	if _, ok := m.nodes.Place(id); !ok {
 		return nil, nodeNotFound()
 	}
 	m.mu.Lock()

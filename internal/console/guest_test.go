@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,11 +95,12 @@ func (l *lab) run(f func(context.Context) error) {
 	})
 }
 
-func (l *lab) Place(id string) (host, name string, active, ok bool) {
+func (l *lab) Place(id string) (p Place, ok bool) {
+	away := l.hosts.Hosts()[0].Status().State != hypervisor.Connected
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	active, ok = l.active[id]
-	return hostName, l.names[id], active, ok
+	active, ok := l.active[id]
+	return Place{Host: hostName, Name: l.names[id], Active: active && !away, Away: away}, ok
 }
 
 func (l *lab) HostUp(ctx context.Context, h *hypervisor.Host) {
@@ -108,7 +111,14 @@ func (l *lab) HostUp(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-func (l *lab) HostDown(*hypervisor.Host) {}
+func (l *lab) HostDown(*hypervisor.Host) {
+	l.mu.Lock()
+	ids := slices.Collect(maps.Keys(l.active))
+	l.mu.Unlock()
+	for _, id := range ids {
+		l.NodeChanged(id)
+	}
+}
 
 func (l *lab) DomainChanged(_ *hypervisor.Host, id string) { l.changed <- id }
 
@@ -466,6 +476,8 @@ func (w *watcher) login() {
 // words says a message in words.
 func words(m Message) string {
 	switch {
+	case m.State != "" && m.Paused:
+		return string(m.State) + " paused"
 	case m.State != "":
 		return string(m.State)
 	case m.Viewers > 0:

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -22,8 +23,11 @@ const (
 	// steady is how long a stream must have lived for its end to be followed by
 	// an open without a pause.
 	steady = time.Second
-	// closePatience is how long the hub waits for a line to be given back.
-	closePatience = time.Second
+	// ownEnd is how long libvirtd may take to see that a line of ours has ended:
+	// whatever holds the console until then is taken for that line. A stream that did
+	// not end with its guest has most likely been cut off by another program.
+	ownEnd    = 3 * time.Second
+	ownCutEnd = time.Second
 	// sendBytes is the most that one message to libvirtd holds.
 	sendBytes = 1 << 10
 	// readBytes is the most that is taken from libvirt at once.
@@ -39,9 +43,9 @@ type hub struct {
 	wake  chan struct{} // room for one: viewers, place or force may have changed
 	typed chan struct{} // room for one: input may have been queued
 
-	// closing is a line that could not be given back yet. It is set by run's
-	// goroutine, and read by it or by the line that it waits for.
-	closing *line
+	// ours is until when a console that is held is taken for held by a line of ours
+	// that has ended; only run's goroutine uses it.
+	ours time.Time
 
 	mu      sync.Mutex
 	viewers map[*Viewer]struct{}
@@ -50,15 +54,24 @@ type hub struct {
 	state   State         // empty until it is known
 	force   bool          // the next open takes the console from its holder
 	taker   string        // who asked for that
-	input   []byte        // typed, and not yet taken by the writer
-	room    chan struct{} // closed, and replaced, when Write or AwaitAttached should look again
-	err     error         // final, set when the hub ends
-	logged  int64         // where the backlog ends in the host's log; less than 0: not known
-	held    *held         // not nil while the log is read
-	size    size          // of the terminal; the zero value until a viewer tells
-	sized   size          // what the guest was told, as far as it can be
-	sizing  bool          // the guest is being told
-	shared  struct {      // the piece that was given to a viewer last
+	room    chan struct{} // closed, and replaced, when Write, AwaitAttached or LetGo should look again
+	open    bool          // there is a line
+	paused  bool          // the node is, and nobody starts it
+	qemu    uint          // libvirt's number of the QEMU process that intake is about
+	intake  intake
+	err     error // final, set when the hub ends
+	logged  int64 // where the backlog ends in the host's log; less than 0: not known
+	held    *held // not nil while the log is read
+	size    size  // of the terminal; the zero value until a viewer tells
+	sized   size  // what the guest was told, as far as it can be
+	sizing  bool  // the guest is being told
+
+	input      []byte // typed, and not yet taken by the writer
+	inputTaken int64  // what the writer ever took
+	inputRound int    // counts how often input was dropped
+	inputWhy   error  // why it was dropped last
+
+	shared struct { // the piece that was given to a viewer last
 		pos  int64
 		data []byte
 	}
@@ -94,7 +107,7 @@ func (h *hub) join(o ViewerOptions) *Viewer {
 		pos:      max(h.backlog.start, h.backlog.end-int64(h.m.history)),
 	}
 	if h.state != "" {
-		v.note(mark{pos: h.backlog.end, state: h.state})
+		v.note(mark{pos: h.backlog.end, state: h.state, paused: h.paused && h.state == Connected})
 	}
 	h.viewers[v] = struct{}{}
 	h.tell()
@@ -133,49 +146,66 @@ func (h *hub) run(ctx context.Context) {
 			h.end(ErrShutdown)
 			return
 		}
-		host, name, active, ok := h.m.nodes.Place(h.id)
+		place, ok := h.m.nodes.Place(h.id)
 		if !ok {
 			h.end(nodeNotFound())
 			return
 		}
-		watched, force, taker := h.demand(active)
+		watched, force, taker := h.demand(place.Active)
+		hidden, away := h.m.isAway(h.id)
 		var pause time.Duration // 0: until something changes
 		switch {
 		case !watched:
 			pause, whole = linger, false
-		case !active:
+		case away:
+			h.setState(hidden, "")
+			retry = retryMin
+		case place.Away:
+			h.setState(Reconnecting, "")
+			retry = retryMin
+		case !place.Active:
 			h.setState(Offline, "")
 			retry = retryMin
 			if !whole {
-				h.catchUp(ctx, host)
+				h.catchUp(ctx, place.Host)
 			}
 			whole = true
 		default:
 			whole = false
 			opened := time.Now()
-			err := h.serve(ctx, host, name, force, taker)
+			err := h.serve(ctx, place, force, taker)
 			if time.Since(opened) > steady {
 				retry = retryMin
 			}
-			switch {
-			case err == nil:
-				continue
-			case errors.Is(err, errEnded) && time.Since(opened) > steady:
+			if err == nil || errors.Is(err, errEnded) && time.Since(opened) > steady {
 				continue // the next open tells why
-			case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
-				h.setState(Taken, "")
-				pause = takenRetry
-			default:
-				if !errors.Is(err, errEnded) && h.setState(Offline, "") && !stopped(err) {
-					h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
-				}
-				pause, retry = retry, min(2*retry, retryMax)
 			}
+			pause, retry = h.failed(err, place.Host, retry)
 		}
-		if h.sleep(ctx, pause) && !watched && !h.stuck() && h.retire() {
+		if h.sleep(ctx, pause) && !watched && h.retire() {
 			return
 		}
 	}
+}
+
+// failed tells the viewers why the console is not open, and returns when to try
+// again, and the pause after that.
+func (h *hub) failed(err error, host string, retry time.Duration) (pause, next time.Duration) {
+	switch {
+	case errors.Is(err, errEnded), errors.Is(err, errGoing):
+		h.setState(Reconnecting, "")
+	case errors.Is(err, libvirt.ERR_OPERATION_FAILED) && time.Now().Before(h.ours):
+		h.setState(Reconnecting, "")
+		return retryMin, retryMin
+	case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
+		h.setState(Taken, "")
+		return takenRetry, retry
+	case stopped(err):
+		h.setState(Offline, "")
+	case h.setState(Reconnecting, ""):
+		h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
+	}
+	return retry, min(2*retry, retryMax)
 }
 
 // stopped returns whether a failed open only says what the inventory will say too.
@@ -246,12 +276,40 @@ func (h *hub) setState(s State, by string) bool {
 		return false
 	}
 	h.state = s
+	h.announce(by)
+	return true
+}
+
+// announce tells the viewers of the state, and who brought it about where that is
+// known; the caller holds mu.
+func (h *hub) announce(by string) {
 	for v := range h.viewers {
-		v.note(mark{h.backlog.end, s, by})
+		v.note(mark{h.backlog.end, h.state, by, h.paused && h.state == Connected})
 	}
 	h.roomChanged()
 	h.tell()
-	return true
+}
+
+// setPaused notes whether the node is paused, and tells the viewers when that is new.
+func (h *hub) setPaused(paused bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.paused == paused {
+		return
+	}
+	h.paused = paused
+	if h.state == Connected {
+		h.announce("")
+	}
+	signal(h.typed)
+}
+
+// setOpen notes whether there is a line.
+func (h *hub) setOpen(open bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = open
+	h.roomChanged()
 }
 
 // roomChanged lets waiting writers look again; the caller holds mu.
@@ -264,6 +322,9 @@ func (h *hub) roomChanged() {
 func (h *hub) output(p []byte) (viewers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.intake.print(p) && len(h.input) > 0 {
+		signal(h.typed)
+	}
 	if !h.hold(p) {
 		h.append(p)
 		h.tell()
@@ -279,42 +340,44 @@ func (h *hub) append(p []byte) {
 	}
 }
 
-// takeInput moves at most len(p) queued bytes into p.
-func (h *hub) takeInput(p []byte) int {
+// release forgets the state, which the next open finds out again, and what was
+// typed, which was meant for the stream that is gone. Viewers are told only where
+// next is not empty.
+func (h *hub) release(next State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := copy(p, h.input)
-	if n == 0 {
-		return 0
+	h.letGo()
+	h.state = next
+	if next != "" {
+		h.announce("")
 	}
-	h.input = append(h.input[:0], h.input[n:]...)
-	h.roomChanged()
-	return n
-}
-
-// release forgets the state, which the next open finds out anew, and what was
-// typed, which was meant for the stream that is gone. Viewers are not told.
-func (h *hub) release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.state = ""
-	h.input = nil
-	h.roomChanged()
+	h.dropInput(reconnecting("The console was reconnected while you typed. What the guest did not take is dropped; type it again."))
 }
 
 // errEnded says that an open stream came to its end: the node stopped, somebody
 // took the console by force, or the connection broke.
 var errEnded = errors.New("console stream ended")
 
+// errCut is an errEnded that did not come with the guest's end.
+var errCut = fmt.Errorf("%w by an error", errEnded)
+
+// errGoing says that the line was given up because the guest is about to go.
+var errGoing = errors.New("the guest is going")
+
 // serve opens the console and moves its bytes until it ends or is not wanted any
 // more (nil). Any other error than errEnded is that of the open.
-func (h *hub) serve(ctx context.Context, host, name string, force bool, taker string) error {
+func (h *hub) serve(ctx context.Context, place Place, force bool, taker string) error {
+	h.setOpen(true) // before the last look at what LetGo wants
+	defer h.setOpen(false)
+	if _, away := h.m.isAway(h.id); away {
+		return nil
+	}
 	l := newLine()
 	opened := make(chan error, 1)
 	h.m.work.Go(func() {
 		defer close(l.done)
-		err := h.m.hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-			if err := l.open(conn, h.id, name, h.alias, force || h.stuck()); err != nil {
+		err := h.m.hosts.DialBriefly(ctx, place.Host, func(conn *libvirt.Connect) error {
+			if err := l.open(conn, h.id, place.Name, h.alias, force); err != nil {
 				return err
 			}
 			opened <- nil
@@ -333,44 +396,47 @@ func (h *hub) serve(ctx context.Context, host, name string, force bool, taker st
 	if !force {
 		taker = ""
 	}
+	h.begin(l.qemu)
+	h.setPaused(l.isPaused() && !place.Starting)
 	h.setState(Connected, taker)
-	h.catchUp(ctx, host)
+	h.catchUp(ctx, place.Host)
 	h.applySize()
-	err := h.read(ctx, l, host)
-	h.mu.Lock()
-	h.letGo()
-	h.mu.Unlock()
-	alive := l.alive()
+	err := h.read(ctx, l, place.Host)
+	next, patience := State(""), ownEnd
+	switch hidden, away := h.m.isAway(h.id); {
+	case away:
+		next = hidden
+	case !l.alive():
+		next = Reconnecting
+		h.overrun()
+	case errors.Is(err, errCut):
+		patience = ownCutEnd
+	}
 	close(l.stop)
-	h.release()
-	if !alive {
-		h.setState(Offline, "")
-	}
-	patience := time.NewTimer(closePatience)
-	defer patience.Stop()
-	select {
-	case <-l.done:
-	case <-patience.C:
-		// One that libvirtd has ended holds the console no more: who took it by force has it.
-		if err == nil || !alive {
-			h.m.log.Info("console stays open, because the guest does not read its input", "node", h.id, "host", host)
-			h.closing = l
-		}
-	}
+	h.release(next)
+	// At most until keep-alive gives the connection up.
+	<-l.done
+	h.ours = time.Now().Add(patience)
 	return err
 }
 
-// stuck returns whether a line of ours still holds the console; the next one has
-// to take it by force.
-func (h *hub) stuck() bool {
-	if h.closing == nil {
-		return false
+// overrun notes that the host took nothing any more: either it does not answer, or
+// the guest had stopped reading.
+func (h *hub) overrun() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.intake.unread) > 0 {
+		h.intake.fill()
 	}
-	select {
-	case <-h.closing.done:
-		return false
-	default:
-		return true
+}
+
+// begin notes which QEMU process a line leads to.
+func (h *hub) begin(qemu uint) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.qemu != qemu {
+		h.qemu = qemu
+		h.intake.renew()
 	}
 }
 
@@ -394,10 +460,11 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 			viewers = h.output(buf[:n])
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				h.m.log.Debug("console stream failed", "node", h.id, "error", err)
+			if errors.Is(err, io.EOF) {
+				return errEnded
 			}
-			return errEnded
+			h.m.log.Debug("console stream failed", "node", h.id, "error", err)
+			return errCut
 		}
 		var pause time.Duration
 		if n > 0 {
@@ -419,11 +486,19 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 		case <-readable:
 		case <-gathered:
 		case <-l.lost:
-			return errEnded
+			return errCut
+		case <-l.going:
+			return errGoing
+		case <-l.rebooted:
+			h.restarted()
 		case <-l.agent:
 			h.applySize()
+		case <-l.changed:
+			if !h.wanted(l, host) {
+				return nil
+			}
 		case <-h.wake:
-			if !h.wanted(host) {
+			if !h.wanted(l, host) {
 				return nil
 			}
 		case <-ctx.Done():
@@ -432,50 +507,22 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 	}
 }
 
-// wanted returns whether a stream from this host still serves somebody. A wish
-// to force lapses: the console is ours.
-func (h *hub) wanted(host string) bool {
-	at, _, active, ok := h.m.nodes.Place(h.id)
-	watched, _, _ := h.demand(active)
-	return watched && ok && active && at == host
+// wanted returns whether a line to this host still serves somebody, and notes
+// whether the node is paused. A wish to force lapses: the console is ours.
+func (h *hub) wanted(l *line, host string) bool {
+	place, ok := h.m.nodes.Place(h.id)
+	watched, _, _ := h.demand(place.Active)
+	_, away := h.m.isAway(h.id)
+	if !watched || !ok || away || !place.Active || place.Host != host {
+		return false
+	}
+	h.setPaused(l.isPaused() && !place.Starting)
+	return true
 }
 
-// write moves input to the guest until the line is to be closed or fails. Send
-// may block while libvirtd takes no more.
-func (h *hub) write(l *line) {
-	buf := make([]byte, sendBytes)
-	for {
-		pending := buf[:h.takeInput(buf)]
-		if len(pending) == 0 {
-			select {
-			case <-h.typed:
-				continue
-			case <-l.stop:
-				return
-			}
-		}
-		for len(pending) > 0 {
-			select {
-			case <-l.stop:
-				return
-			default:
-			}
-			n, err := l.stream.Send(pending)
-			switch {
-			case err != nil:
-				<-l.stop // the reader sees the same end
-				return
-			case n >= 0:
-				pending = pending[n:]
-				continue
-			}
-			// The stream would block.
-			l.want(libvirt.STREAM_EVENT_WRITABLE)
-			select {
-			case <-l.writable:
-			case <-l.stop:
-				return
-			}
-		}
-	}
+// restarted notes that the guest starts again in the same QEMU process.
+func (h *hub) restarted() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.intake.doubt()
 }

@@ -10,20 +10,25 @@ import (
 // line is an open console: a non-blocking stream, and the connection that serves
 // it alone.
 type line struct {
-	conn   *libvirt.Connect
-	stream *libvirt.Stream
-	watch  int // of the agent, as libvirt counts callbacks
+	conn    *libvirt.Connect
+	stream  *libvirt.Stream
+	watches []int // of the domain's events, as libvirt counts callbacks
+	qemu    uint  // libvirt's number of the domain's QEMU process
 
 	readable chan struct{} // room for one
 	writable chan struct{} // room for one
 	lost     chan struct{} // room for one: the connection broke
+	going    chan struct{} // room for one: the guest ends
+	rebooted chan struct{} // room for one: the guest starts again
+	changed  chan struct{} // room for one: the guest was paused or resumed
 	agent    chan struct{} // room for one: the guest's agent may have come
 	stop     chan struct{} // closed when the line is to be closed
 	done     chan struct{} // closed when nothing is left of it
 
-	mu       sync.Mutex // held while events are changed, which is a local call
+	mu       sync.Mutex // held for moments, and while events are changed, which is a local call
 	events   libvirt.StreamEventType
 	detached bool // the callback must not touch the stream any more
+	paused   bool // the guest is
 }
 
 func newLine() *line {
@@ -31,6 +36,9 @@ func newLine() *line {
 		readable: make(chan struct{}, 1),
 		writable: make(chan struct{}, 1),
 		lost:     make(chan struct{}, 1),
+		going:    make(chan struct{}, 1),
+		rebooted: make(chan struct{}, 1),
+		changed:  make(chan struct{}, 1),
 		agent:    make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
@@ -66,16 +74,25 @@ func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (
 			_ = conn.UnregisterCloseCallback()
 		}
 	}()
-	watch, err := conn.DomainEventAgentLifecycleRegister(dom, func(*libvirt.Connect, *libvirt.Domain, *libvirt.DomainEventAgentLifecycle) { signal(l.agent) })
-	if err != nil {
-		return fmt.Errorf("watch the guest agent of domain %s: %w", id, err)
-	}
-	l.watch = watch
 	defer func() {
 		if err != nil {
-			_ = conn.DomainEventDeregister(watch)
+			l.unwatch()
 		}
 	}()
+	if err := l.watch(dom); err != nil {
+		return fmt.Errorf("watch domain %s: %w", id, err)
+	}
+	if l.qemu, err = dom.GetID(); err != nil {
+		return fmt.Errorf("domain %s is off: %w", id, libvirt.ERR_OPERATION_INVALID)
+	}
+	// After the events: whatever comes later is told.
+	state, _, err := dom.GetState()
+	if err != nil {
+		return fmt.Errorf("read the state of domain %s: %w", id, err)
+	}
+	if state == libvirt.DOMAIN_PAUSED {
+		l.setPaused(true)
+	}
 	if l.stream, err = conn.NewStream(libvirt.STREAM_NONBLOCK); err != nil {
 		return fmt.Errorf("make a console stream: %w", err)
 	}
@@ -96,6 +113,60 @@ func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (
 		return fmt.Errorf("watch console of domain %s: %w", id, err)
 	}
 	return nil
+}
+
+// watch registers the events of the domain that matter to its console.
+func (l *line) watch(dom *libvirt.Domain) error {
+	register := []func() (int, error){
+		func() (int, error) {
+			return l.conn.DomainEventLifecycleRegister(dom, func(_ *libvirt.Connect, _ *libvirt.Domain, e *libvirt.DomainEventLifecycle) { l.lifecycle(e.Event) })
+		},
+		func() (int, error) {
+			return l.conn.DomainEventRebootRegister(dom, func(*libvirt.Connect, *libvirt.Domain) { signal(l.rebooted) })
+		},
+		func() (int, error) {
+			return l.conn.DomainEventAgentLifecycleRegister(dom, func(*libvirt.Connect, *libvirt.Domain, *libvirt.DomainEventAgentLifecycle) { signal(l.agent) })
+		},
+	}
+	for _, r := range register {
+		id, err := r()
+		if err != nil {
+			return err
+		}
+		l.watches = append(l.watches, id)
+	}
+	return nil
+}
+
+func (l *line) unwatch() {
+	for _, id := range l.watches {
+		_ = l.conn.DomainEventDeregister(id)
+	}
+}
+
+// lifecycle runs on the libvirt event loop.
+func (l *line) lifecycle(event libvirt.DomainEventType) {
+	switch event {
+	case libvirt.DOMAIN_EVENT_SHUTDOWN, libvirt.DOMAIN_EVENT_STOPPED, libvirt.DOMAIN_EVENT_CRASHED:
+		signal(l.going)
+	case libvirt.DOMAIN_EVENT_SUSPENDED:
+		l.setPaused(true)
+	case libvirt.DOMAIN_EVENT_RESUMED:
+		l.setPaused(false)
+	}
+}
+
+func (l *line) setPaused(paused bool) {
+	l.mu.Lock()
+	l.paused = paused
+	l.mu.Unlock()
+	signal(l.changed)
+}
+
+func (l *line) isPaused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
 }
 
 // event runs on the libvirt event loop. It switches off what it reports, so that
@@ -146,21 +217,18 @@ func (l *line) alive() bool {
 	return err == nil && ok
 }
 
-// close gives the console back, and leaves the connection as it was before open.
+// close gives the console back, and leaves the connection ready to be closed.
 // Nobody uses the stream any more.
 //
-// libvirtd acts on the abort when it can write to the guest's serial port, or
-// when the guest prints. Where the guest neither reads nor prints, close waits:
-// until the node stops, until another line takes the console by force, or until
-// keep-alive gives the connection up, because libvirtd reads nothing from it
-// while some messages wait for the guest.
+// The stream is not aborted but left to the end of its connection: libvirtd acts on
+// an abort only after all that was sent before, and input may wait for a guest that
+// does not read.
 func (l *line) close() {
 	l.mu.Lock()
 	l.detached = true
 	l.mu.Unlock()
 	_ = l.stream.EventRemoveCallback()
-	_ = l.stream.Abort() // fails where the stream has ended by itself
 	l.stream.Free()
-	_ = l.conn.DomainEventDeregister(l.watch)
+	l.unwatch()
 	_ = l.conn.UnregisterCloseCallback()
 }

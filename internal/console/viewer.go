@@ -2,12 +2,12 @@ package console
 
 import (
 	"context"
-	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Message is one thing that a viewer is told. Exactly one member is set, beside By.
+// Message is one thing that a viewer is told. Exactly one member is set, beside By
+// and Paused.
 type Message struct {
 	// Data is what the guest printed, in order and with nothing left out but
 	// what a Lagged message owned up to. Other viewers are given the same memory:
@@ -15,6 +15,8 @@ type Message struct {
 	Data []byte
 	// State is the state from this point of the stream on.
 	State State
+	// Paused says, with the State Connected, that the node is paused and reads nothing.
+	Paused bool
 	// By is the name of the viewer who took the console, with the State that this
 	// brought about.
 	By string
@@ -25,17 +27,16 @@ type Message struct {
 }
 
 const (
-	messageBytes  = 32 << 10        // the most Data of one message
-	markLimit     = 64              // state changes that wait for one viewer; older ones are dropped
-	inputBytes    = 64 << 10        // what viewers typed and the host has not taken yet, for one node
-	inputPatience = 5 * time.Second // how long Write waits for room in it
+	messageBytes = 32 << 10 // the most Data of one message
+	markLimit    = 64       // state changes that wait for one viewer; older ones are dropped
 )
 
 // mark is a change of state between two bytes of the stream.
 type mark struct {
-	pos   int64
-	state State
-	by    string
+	pos    int64
+	state  State
+	by     string
+	paused bool
 }
 
 // Viewer is one who watches a node. Next is called by one goroutine at a time;
@@ -99,7 +100,7 @@ func (v *Viewer) poll() (m Message, ok bool, err error) {
 	if len(v.marks) > 0 {
 		if first := v.marks[0]; first.pos <= v.pos {
 			v.marks = v.marks[1:]
-			return Message{State: first.state, By: first.by}, true, nil
+			return Message{State: first.state, By: first.by, Paused: first.paused}, true, nil
 		}
 		until = v.marks[0].pos
 	}
@@ -130,65 +131,9 @@ func (v *Viewer) note(m mark) {
 	v.marks = append(v.marks, m)
 }
 
-// Write types p into the guest. It returns when p has been queued, and waits
-// while the queue, which all viewers of the node share, is full; it delays no
-// other viewer's output. What is queued when the console is lost is dropped.
-//
-// n is the number of bytes queued, less than len(p) only with an error:
-// fault.Forbidden for a read-only viewer, fault.NodeNotRunning while offline,
-// fault.NodeBusy while taken or when the guest has not read its input for some
-// seconds, and the final errors of Next.
-func (v *Viewer) Write(p []byte) (n int, err error) {
-	if v.readOnly {
-		return 0, readOnly()
-	}
-	h := v.hub
-	patience := time.NewTimer(inputPatience)
-	defer patience.Stop()
-	for {
-		queued, room, err := v.enqueue(p[n:])
-		n += queued
-		if err != nil || n == len(p) {
-			return n, err
-		}
-		if queued > 0 {
-			patience.Reset(inputPatience)
-		}
-		select {
-		case <-room:
-		case <-v.done:
-		case <-patience.C:
-			h.m.log.Debug("console input is not read", "node", h.id)
-			return n, fault.New(fault.NodeBusy, "The guest is not reading its console. Try again when it does.")
-		}
-	}
-}
-
-// enqueue queues as much of p as fits. room is closed when more may fit.
-func (v *Viewer) enqueue(p []byte) (n int, room <-chan struct{}, err error) {
-	h := v.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := v.usable(); err != nil {
-		return 0, nil, err
-	}
-	switch h.state {
-	case Connected:
-	case Taken:
-		return 0, nil, fault.New(fault.NodeBusy, "Another program holds this console. Take it over to type.")
-	default:
-		return 0, nil, notRunning()
-	}
-	n = min(len(p), inputBytes-len(h.input))
-	if n > 0 {
-		h.input = append(h.input, p[:n]...)
-		signal(h.typed)
-	}
-	return n, h.room, nil
-}
-
 // Take asks for the console to be taken from whoever holds it, and returns at
-// once: the outcome comes as a State. Where the console is ours it does nothing.
+// once: the outcome comes as a State. Where the console is ours, or is
+// being opened again, it does nothing.
 // It fails with fault.Forbidden for a viewer who must not, fault.NodeNotRunning
 // while offline, and the final errors of Next.
 func (v *Viewer) Take() error {
@@ -205,7 +150,7 @@ func (v *Viewer) Take() error {
 		return err
 	}
 	switch h.state {
-	case Connected:
+	case Connected, Reconnecting:
 	case Offline:
 		return notRunning()
 	default: // taken, or not known yet
@@ -227,12 +172,4 @@ func (v *Viewer) usable() error {
 // left. Closing twice does nothing.
 func (v *Viewer) Close() {
 	v.hub.leave(v)
-}
-
-func readOnly() error {
-	return fault.New(fault.Forbidden, "You may watch this console, but not type in it.")
-}
-
-func notRunning() error {
-	return fault.New(fault.NodeNotRunning, "The console is offline. Start the node, or wait for its host to return.")
 }

@@ -81,13 +81,13 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 // Stop asks the guest to shut down (the ACPI power button) and returns at once;
 // with force it pulls the plug. A node that is off is left as it is.
 func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
-	return s.change(ctx, id, "stop", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		active, err := d.IsActive() // a crashed one may be
 		if err != nil || !active {
 			return err
 		}
 		if force {
-			return d.Destroy()
+			return s.forceOff(ctx, n.ID, d)
 		}
 		state, err := stateOf(d)
 		switch {
@@ -98,6 +98,7 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 		case state == Paused:
 			return fault.New(fault.NodeNotRunning, "Node %q is paused and cannot hear the power button. Resume it, or stop it with {\"force\":true}.", n.Name)
 		}
+		s.unstick(ctx, id)
 		// Without the flag libvirt would wait for a guest agent that may not be there.
 		return d.ShutdownFlags(libvirt.DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 	})
@@ -105,12 +106,18 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 
 // Reboot has the guest reboot itself (ACPI).
 func (s *Service) Reboot(ctx context.Context, id string) (Node, error) {
-	return s.whileRunning(ctx, id, "reboot", func(d *libvirt.Domain) error { return d.Reboot(libvirt.DOMAIN_REBOOT_ACPI_POWER_BTN) })
+	return s.whileRunning(ctx, id, "reboot", func(d *libvirt.Domain) error {
+		s.unstick(ctx, id)
+		return d.Reboot(libvirt.DOMAIN_REBOOT_ACPI_POWER_BTN)
+	})
 }
 
 // Reset presses the reset button: the guest is not asked.
 func (s *Service) Reset(ctx context.Context, id string) (Node, error) {
-	return s.whileRunning(ctx, id, "reset", func(d *libvirt.Domain) error { return d.Reset(0) })
+	return s.whileRunning(ctx, id, "reset", func(d *libvirt.Domain) error {
+		s.unstick(ctx, id)
+		return d.Reset(0)
+	})
 }
 
 // Pause stops the guest's CPUs; one that is paused stays so.
@@ -225,16 +232,48 @@ func mustBeManaged(n Node, verb string) error {
 }
 
 // forceOff pulls the plug of a domain that runs.
-func forceOff(d *libvirt.Domain) error {
+func (s *Service) forceOff(ctx context.Context, id string, d *libvirt.Domain) error {
 	active, err := d.IsActive()
 	if err != nil || !active {
 		return err
 	}
-	if err := d.Destroy(); err != nil {
+	return s.withoutConsoles(ctx, id, d, true, func() error {
+		err := d.Destroy()
+		if err == nil {
+			return nil
+		}
 		if active, again := d.IsActive(); again == nil && !active {
 			return nil // it went off by itself
 		}
 		return fmt.Errorf("pull the plug: %w", err)
+	})
+}
+
+// letGoPatience bounds how long consoles may take to close.
+const letGoPatience = 5 * time.Second
+
+// withoutConsoles does what ends a domain's QEMU process, or its serial ports, while
+// none of our connections has its console: some releases of libvirtd hang or crash
+// where input waits for a guest that goes. stops says that the node is off then.
+func (s *Service) withoutConsoles(ctx context.Context, id string, d *libvirt.Domain, stops bool, f func() error) error {
+	if s.audience == nil {
+		return f()
 	}
-	return nil
+	wait, cancel := context.WithTimeout(ctx, letGoPatience)
+	back := s.audience.LetGo(wait, id, stops)
+	cancel()
+	defer back()
+	// libvirtd answers this after it has seen the end of the connections.
+	_, _ = d.IsActive()
+	return f()
+}
+
+// unstick has what the guest did not read dropped before it may go.
+func (s *Service) unstick(ctx context.Context, id string) {
+	if s.audience == nil {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, letGoPatience)
+	defer cancel()
+	s.audience.Unstick(wait, id)
 }

@@ -114,7 +114,7 @@ func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string)
 // destroy removes the domain, then its volumes and its log. It may be repeated.
 func (s *Service) destroy(ctx context.Context, host string, data deleteData) error {
 	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
-		if err := forceOff(d); err != nil {
+		if err := s.forceOff(ctx, data.ID, d); err != nil {
 			return err
 		}
 		if persistent, err := d.IsPersistent(); err != nil || !persistent {
@@ -222,7 +222,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	least, usual := image.diskBytes()
 	capacity := max(cmp.Or(n.DiskBytes, usual), least) // 0 bytes: the overlay cannot be read
-	if err := forceOff(d); err != nil {                // when nothing is refused any more
+	if err := s.forceOff(ctx, n.ID, d); err != nil {   // when nothing is refused any more
 		return err
 	}
 	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}

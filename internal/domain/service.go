@@ -93,6 +93,11 @@ type Audience interface {
 	Viewers(id string) int
 	// AwaitAttached waits until they see its console, or cannot.
 	AwaitAttached(ctx context.Context, id string)
+	// LetGo closes a node's consoles, which stay closed until back is called; stops
+	// says that the node is to be off then.
+	LetGo(ctx context.Context, id string, stops bool) (back func())
+	// Unstick drops what the guest has not read of what they typed.
+	Unstick(ctx context.Context, id string)
 }
 
 // Options configures a Service; all fields but the intervals and Log are required.

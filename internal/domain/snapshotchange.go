@@ -204,7 +204,7 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	if force {
 		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be started anew
 	}
-	err = h.RevertToSnapshot(flags)
+	err = s.withoutConsoles(ctx, n.ID, d, false, func() error { return h.RevertToSnapshot(flags) })
 	work, cancel := cleanup(ctx)
 	defer cancel()
 	settled := s.settleRevert(work, n.Host, revertData{ID: n.ID, Metadata: text})

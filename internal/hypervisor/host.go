@@ -23,11 +23,6 @@ const (
 )
 
 const (
-	// A libvirtd that does not answer is given up after about 20 s; calls that
-	// wait for it then fail.
-	keepAliveSeconds = 5
-	keepAliveCount   = 3
-
 	// maxIdle bounds the connections that are kept for later calls.
 	maxIdle = 8
 
@@ -38,6 +33,22 @@ const (
 	dialPatience = 10 * time.Second
 	firstRetry   = 200 * time.Millisecond
 	lastRetry    = 5 * time.Second
+)
+
+// keepAliveTime is how long a libvirtd may answer nothing before a connection to it is
+// given up: after count pings in intervals of seconds, and one more interval. Calls
+// that wait for it then fail.
+type keepAliveTime struct {
+	seconds int
+	count   uint
+}
+
+var (
+	// Calls may wait for a libvirtd under load, and uploads outlast a short break.
+	longSilence = keepAliveTime{5, 3}
+	// A host that hangs shows within five seconds, on connections that cost little
+	// to make again.
+	shortSilence = keepAliveTime{1, 3}
 )
 
 // Call works with a connection. It must not keep the connection, nor close it,
@@ -150,7 +161,7 @@ func (h *Host) Do(ctx context.Context, f Call) (err error) {
 func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err error) {
 	for {
 		if conn, managed = h.takeIdle(); conn == nil {
-			conn, err = h.another(ctx)
+			conn, err = h.another(ctx, longSilence)
 			return conn, managed, err
 		}
 		if alive, err := conn.IsAlive(); err == nil && alive {
@@ -191,10 +202,20 @@ func (h *Host) giveBack(conn, managed *libvirt.Connect) {
 // their connection. A host that does not answer within dialPatience is
 // fault.HostUnreachable.
 func (h *Host) Dial(ctx context.Context, f Call) error {
+	return h.dialFor(ctx, longSilence, f)
+}
+
+// DialBriefly is Dial for a connection that a libvirtd which does not answer is to
+// lose within five seconds.
+func (h *Host) DialBriefly(ctx context.Context, f Call) error {
+	return h.dialFor(ctx, shortSilence, f)
+}
+
+func (h *Host) dialFor(ctx context.Context, s keepAliveTime, f Call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	conn, err := h.another(ctx)
+	conn, err := h.another(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -203,7 +224,7 @@ func (h *Host) Dial(ctx context.Context, f Call) error {
 }
 
 // another opens a connection beside the managed one.
-func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
+func (h *Host) another(ctx context.Context, s keepAliveTime) (*libvirt.Connect, error) {
 	h.mu.Lock()
 	away := h.conn == nil
 	h.mu.Unlock()
@@ -226,7 +247,7 @@ func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
 	if err != nil {
 		return nil, h.translate(err)
 	}
-	if err = keepAlive(conn); err == nil {
+	if err = keepAlive(conn, s); err == nil {
 		err = h.checkHost(conn)
 	}
 	if err != nil {
@@ -238,8 +259,8 @@ func (h *Host) another(ctx context.Context) (*libvirt.Connect, error) {
 
 // keepAlive has a connection to a daemon that does not answer given up. Drivers
 // within the process have no daemon, and need none.
-func keepAlive(conn *libvirt.Connect) error {
-	err := conn.SetKeepAlive(keepAliveSeconds, keepAliveCount)
+func keepAlive(conn *libvirt.Connect, s keepAliveTime) error {
+	err := conn.SetKeepAlive(s.seconds, s.count)
 	if errors.Is(err, libvirt.ERR_NO_SUPPORT) {
 		return nil
 	}
@@ -317,7 +338,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	events, err := h.subscribe(conn)
 	err = errors.Join(
 		err,
-		keepAlive(conn),
+		keepAlive(conn, shortSilence),
 		conn.RegisterCloseCallback(func(_ *libvirt.Connect, reason libvirt.ConnectCloseReason) {
 			select {
 			case lost <- closeReason(reason):

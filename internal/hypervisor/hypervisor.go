@@ -148,6 +148,15 @@ func (s *Set) Dial(ctx context.Context, host string, f Call) error {
 	return h.Dial(ctx, f)
 }
 
+// DialBriefly is Host followed by Host.DialBriefly.
+func (s *Set) DialBriefly(ctx context.Context, host string, f Call) error {
+	h, err := s.Host(host)
+	if err != nil {
+		return err
+	}
+	return h.DialBriefly(ctx, f)
+}
+
 // AskAgent is Host followed by Agents.Ask.
 func (s *Set) AskAgent(ctx context.Context, host, id string, f func(*Agent) error) error {
 	h, err := s.Host(host)

@@ -26,6 +26,13 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
       </div>
     );
   }
+  if (state.guest === "reconnecting") {
+    return (
+      <div className="sl-console__notice" role="status">
+        <span>The console of {nodeName} is being reconnected. You can type again in a moment.</span>
+      </div>
+    );
+  }
   if (state.guest === "taken") {
     return (
       <div className="sl-console__notice" role="status">
@@ -41,6 +48,13 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
       <div className="sl-console__notice" role="status">
         <span>{nodeName} is off. Its console comes to life here as soon as it runs.</span>
         {whenOff}
+      </div>
+    );
+  }
+  if (state.guest === "connected" && state.paused) {
+    return (
+      <div className="sl-console__notice" role="status">
+        <span>{nodeName} is paused. Resume it to type.</span>
       </div>
     );
   }

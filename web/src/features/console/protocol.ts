@@ -1,10 +1,18 @@
 /** A control message to the service; sizes in characters. */
 export type ControlMessage = { type: "resize"; cols: number; rows: number } | { type: "take" };
 
+/** reconnecting: the service let the console go for a moment, or its host is out of reach. */
+export type ConsoleStatus = "connected" | "reconnecting" | "offline" | "taken";
+
+const statuses: readonly string[] = ["connected", "reconnecting", "offline", "taken"] satisfies ConsoleStatus[];
+
 /** A control message from the service. */
 export type ServiceMessage =
-  /** by: who took the console back from another program; empty when it is not told. */
-  | { type: "status"; state: "connected" | "offline" | "taken"; by: string }
+  /**
+   * by: who took the console back from another program; empty when it is not told. paused: the node is, and reads
+   * nothing.
+   */
+  | { type: "status"; state: ConsoleStatus; by: string; paused: boolean }
   | { type: "viewers"; count: number }
   | { type: "lagged"; bytes: number }
   /** What the user sent was not taken; message is for the user. */
@@ -26,7 +34,8 @@ export function parseControl(text: string): ServiceMessage | null {
     case "status": {
       const { state } = message;
       const by = typeof message.by === "string" ? message.by : "";
-      return state === "connected" || state === "offline" || state === "taken" ? { type: "status", state, by } : null;
+      const paused = message.paused === true;
+      return statuses.includes(state as string) ? { type: "status", state: state as ConsoleStatus, by, paused } : null;
     }
     case "viewers":
       return typeof message.count === "number" ? { type: "viewers", count: message.count } : null;

@@ -67,7 +67,7 @@ describe("ConsoleSession", () => {
     last().onmessage?.({ data: `{"type":"viewers","count":2}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":100}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":23}` });
-    expect(session.state()).toEqual({ link: "open", guest: "offline", viewers: 2, lostBytes: 123, takenBackBy: "", problem: "" });
+    expect(session.state()).toEqual({ link: "open", guest: "offline", paused: false, viewers: 2, lostBytes: 123, takenBackBy: "", problem: "" });
   });
 
   test("leaves out what it does not know", () => {
@@ -168,7 +168,7 @@ describe("ConsoleSession", () => {
   test("shows why typing was refused until the user types again", () => {
     const { session } = openSession();
     last().accept();
-    last().onmessage?.({ data: `{"type":"error","code":"node_busy","message":"The guest is not reading."}` });
+    last().onmessage?.({ data: `{"type":"error","code":"guest_not_reading","message":"The guest is not reading."}` });
     expect(session.state().problem).toBe("The guest is not reading.");
     session.type(new Uint8Array([65]));
     expect(session.state().problem).toBe("");

@@ -1,14 +1,16 @@
-import { type ControlMessage, parseControl } from "./protocol";
+import { type ConsoleStatus, type ControlMessage, parseControl } from "./protocol";
 
 /** The WebSocket to the service. gone: the node was deleted. closed: close was called. */
 export type Link = "connecting" | "open" | "reconnecting" | "gone" | "closed";
 /** The node's end. taken: another program, such as virsh console, holds it. unknown: the service has not said yet. */
-export type Guest = "unknown" | "connected" | "offline" | "taken";
+export type Guest = "unknown" | ConsoleStatus;
 
 /** All that a console's surroundings show. A new object with each change. */
 export interface ConsoleState {
   link: Link;
   guest: Guest;
+  /** The node is paused: it reads nothing of what is typed. */
+  paused: boolean;
   /** How many browsers look at this console, this one included; 0 while unknown. */
   viewers: number;
   /** Bytes of output that were left out because this browser was too slow. */
@@ -32,7 +34,7 @@ const lastRetry = 10_000;
 const nodeGone = 4404;
 /** The largest frame sent; the service takes 256 KiB. */
 const frameBytes = 32 * 1024;
-const initial: ConsoleState = { link: "connecting", guest: "unknown", viewers: 0, lostBytes: 0, takenBackBy: "", problem: "" };
+const initial: ConsoleState = { link: "connecting", guest: "unknown", paused: false, viewers: 0, lostBytes: 0, takenBackBy: "", problem: "" };
 
 /**
  * One node's serial console: it connects when opened, comes back by itself
@@ -178,7 +180,7 @@ export class ConsoleSession {
       }
     };
     socket.onclose = ({ code, reason }) => {
-      const lost = { ...this.current, guest: "unknown", viewers: 0, problem: reason } as const;
+      const lost = { ...this.current, guest: "unknown", paused: false, viewers: 0, problem: reason } as const;
       if (code === nodeGone) {
         this.become({ ...lost, link: "gone" });
         return;
@@ -203,7 +205,7 @@ export class ConsoleSession {
     const message = parseControl(text);
     switch (message?.type) {
       case "status":
-        this.become({ ...this.current, guest: message.state, takenBackBy: message.by });
+        this.become({ ...this.current, guest: message.state, paused: message.paused, takenBackBy: message.by });
         break;
       case "viewers":
         this.become({ ...this.current, viewers: message.count });

@@ -1,0 +1,75 @@
+package console
+
+import "context"
+
+// LetGo closes the consoles of a node, with their connections, before something is
+// done that ends its QEMU process or its serial ports, and keeps them closed until
+// back is called. Viewers see that they are being reconnected or, where stops says
+// that the node is to be off afterwards, that it is. LetGo returns when the
+// consoles are closed, or ctx ends.
+func (m *Manager) LetGo(ctx context.Context, id string, stops bool) (back func()) {
+	state := Reconnecting
+	if stops {
+		state = Offline
+	}
+	m.mu.Lock()
+	m.away[id] = append(m.away[id], state)
+	m.mu.Unlock()
+	hubs := m.of(id)
+	for _, h := range hubs {
+		signal(h.wake)
+	}
+	for _, h := range hubs {
+		h.awaitClosed(ctx)
+	}
+	return func() {
+		m.mu.Lock()
+		if m.away[id] = m.away[id][1:]; len(m.away[id]) == 0 {
+			delete(m.away, id)
+		}
+		m.mu.Unlock()
+		m.NodeChanged(id)
+	}
+}
+
+// Unstick closes and opens again those consoles of a node in which input may be
+// stuck: before something is done after which the guest may go.
+func (m *Manager) Unstick(ctx context.Context, id string) {
+	stuck := false
+	for _, h := range m.of(id) {
+		h.mu.Lock()
+		stuck = stuck || len(h.intake.unread) > 0
+		h.mu.Unlock()
+	}
+	if stuck {
+		m.LetGo(ctx, id, false)()
+	}
+}
+
+// isAway returns whether the consoles of a node are to stay closed, and what their
+// viewers see until then.
+func (m *Manager) isAway(id string) (state State, away bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if states := m.away[id]; len(states) > 0 {
+		return states[len(states)-1], true
+	}
+	return "", false
+}
+
+// awaitClosed waits until the hub has no line.
+func (h *hub) awaitClosed(ctx context.Context) {
+	for {
+		h.mu.Lock()
+		open, changed := h.open, h.room
+		h.mu.Unlock()
+		if !open {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
