@@ -21,7 +21,7 @@ import (
 
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Manage accounts"}
-	c.AddCommand(newUserInitCommand(), newUserListCommand(), newUserAddCommand(), newUserPasswordCommand(), newUserLinkCommand(),
+	c.AddCommand(newUserInitCommand(), newUserListCommand(), newUserAddCommand(), newUserPasswordCommand(), newUserLinkCommand(), newUserDeleteCommand(),
 		accountCommand("role NAME ROLE", "Give an account another role: admin, instructor, student or viewer", 2, func(ctx context.Context, s *access.Service, args []string) (string, error) {
 			role := access.Role(args[1])
 			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Role: &role})

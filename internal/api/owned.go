@@ -34,6 +34,8 @@ type AccountRemoval struct {
 	Name   string `json:"name"`
 	// To is the id of the account that gets everything; empty: it is deleted.
 	To string `json:"to,omitempty"`
+	// Refuse fails while the account owns something, in place of deleting that.
+	Refuse bool `json:"refuse,omitempty"`
 }
 
 // OwnedThing is something that an account owns.
@@ -197,14 +199,12 @@ func (s *Server) deleteUser(ctx context.Context, in *struct {
 		s.rightsChanged()
 		return &Removed{Status: http.StatusNoContent}, err
 	case in.Owned == "", in.Owned == ownedRefuse:
-		return nil, fault.New(fault.StillOwner, "Cannot delete account %q: it owns %s. Transfer them to another account, or delete them with the account.", a.Name, owns)
+		return nil, stillOwner(a.Name, owns)
 	case owns.jobs > 0:
 		return nil, fault.New(fault.StillOwner, "Cannot delete account %q: it has %s. Wait for them to end, or cancel them.", a.Name, counted(owns.jobs, "running task"))
 	}
-	for _, h := range s.o.Hosts.Hosts() {
-		if h.Status().State != hypervisor.Connected {
-			return nil, fault.New(fault.HostUnreachable, "Cannot delete account %q: host %q is unreachable, and may have nodes of it. Try again when it answers.", a.Name, h.Name())
-		}
+	if err := s.checkHosts(a.Name); err != nil {
+		return nil, err
 	}
 	off := true
 	if _, err := s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Disabled: &off}); err != nil {
@@ -216,6 +216,22 @@ func (s *Server) deleteUser(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return &Removed{Status: http.StatusAccepted, Location: started.Location, Body: &started.Body}, nil
+}
+
+// stillOwner is the error of deleting an account that owns something.
+func stillOwner(name string, owns holdings) error {
+	return fault.New(fault.StillOwner, "Cannot delete account %q: it owns %s. Transfer them to another account, or delete them with the account.", name, owns)
+}
+
+// checkHosts returns fault.HostUnreachable while a host does not answer, which may have
+// something of an account that is to be deleted.
+func (s *Server) checkHosts(name string) error {
+	for _, h := range s.o.Hosts.Hosts() {
+		if h.Status().State != hypervisor.Connected {
+			return fault.New(fault.HostUnreachable, "Cannot delete account %q: host %q is unreachable, and may have nodes of it. Try again when it answers.", name, h.Name())
+		}
+	}
+	return nil
 }
 
 // heirOf returns the id of the account that gets what a owned.
@@ -241,12 +257,18 @@ func (s *Server) heirOf(ctx context.Context, a access.Account, name string) (str
 // account. It may be repeated. Errors: those of changing or deleting nodes, images and
 // networks, such as fault.ImageInUse when others' nodes use an image.
 func (s *Server) RemoveAccount(ctx context.Context, r AccountRemoval, t *job.Task) error {
+	if err := s.checkHosts(r.Name); err != nil {
+		return err
+	}
 	// What came of a request that was under way when the account was disabled is seen
 	// by the next round.
 	for done := 0; ; {
 		owns, err := s.holdingsOf(ctx, r.UserID)
 		if err != nil {
 			return err
+		}
+		if r.Refuse && owns.things()+owns.jobs > 0 {
+			return stillOwner(r.Name, owns)
 		}
 		steps := s.removalSteps(owns, r.To)
 		if len(steps) == 0 {
