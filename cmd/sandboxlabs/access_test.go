@@ -167,7 +167,7 @@ func TestAccess(t *testing.T) {
 	if out := l.service.out.String(); strings.Contains(out, "password") {
 		t.Errorf("the second start printed %q", out)
 	}
-	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me) // the token outlives a restart
+	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me) // the token outlives a restart, though not the recovery below
 	l.stop()
 
 	// Another way in, for the operator, which ends the one before.

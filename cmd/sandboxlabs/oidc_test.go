@@ -76,7 +76,7 @@ func TestProvider(t *testing.T) {
 	enter := func(v visitor, next, name, password string) (end string) {
 		t.Helper()
 		status, to, cookies := v.go1(s.url("/api/auth/oidc/login?next=" + url.QueryEscape(next)))
-		if status != http.StatusSeeOther || !strings.HasPrefix(to, p.Issuer+"/") || len(cookies) != 1 || !strings.Contains(cookies[0], "HttpOnly") || !strings.Contains(cookies[0], "SameSite=Lax") || !strings.Contains(cookies[0], "Path=/api/auth/oidc") {
+		if status != http.StatusSeeOther || !strings.HasPrefix(to, p.Issuer+"/") || len(cookies) != 1 || !strings.Contains(cookies[0], "HttpOnly") || !strings.Contains(cookies[0], "SameSite=Lax") || !strings.Contains(cookies[0], "Path=/;") {
 			t.Fatalf("the way to the provider: %d to %q, cookies %q", status, to, cookies)
 		}
 		back, err := p.SignIn(t.Context(), v.Client, to, name, password)
