@@ -34,6 +34,9 @@ GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
 
 # What CI runs beside the tests: make test ALSO='lint fuzz'.
 ALSO ?=
+# The parts in the order in which they run. What is quoted separately runs side by side:
+# LANES="'test-unit test-go test-image' 'test-browser'".
+LANES ?= '$(ALSO) test-unit test-go test-browser test-image'
 # After this time, what still runs is ended, and is a failure.
 LIMIT ?= 1h
 
@@ -77,7 +80,7 @@ web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src we
 
 .PHONY: test
 test: setup-test ## Set up, build and run every test; the end lists what failed (ALSO='lint fuzz': these, too)
-	@$(WITH_LIBVIRT) go run ./tools/suite run -limit $(LIMIT) -first 'build micro' '$(ALSO) test-unit test-go test-browser test-image'
+	@$(WITH_LIBVIRT) go run ./tools/suite run -limit $(LIMIT) -first 'build micro' $(LANES)
 
 # N times, beside LOAD cores that a loop keeps busy.
 N ?= 20
