@@ -374,9 +374,11 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 			_ = stream.Free()
 		}
 	}()
-	offset, looked := w.start, w.start
+	offset, looked, step := w.start, w.start, false
 	for p := range received {
-		if offset-looked >= stepBytes {
+		// Where nothing is written down in between, all is kept or nothing; else what came
+		// before is on record by now.
+		if step || offset-looked >= stepBytes {
 			looked = offset
 			if err := w.mayGoOn(ctx, min(stepBytes, w.limit-offset)); err != nil {
 				return err
@@ -400,6 +402,7 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 				return explainSend(w.pool, w.poolName, err)
 			}
 		}
+		step = p.step
 		select {
 		case sent <- p:
 		case <-ctx.Done():
@@ -458,8 +461,10 @@ func (w *writing) put(stream *libvirt.Stream, offset int64, block []byte) error 
 	return nil
 }
 
-// account hashes the blocks, and writes the steps down.
+// account hashes the blocks, and writes the steps down, also when what follows could not be
+// sent.
 func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []byte) error {
+	ctx = context.WithoutCancel(ctx)
 	offset := w.start
 	for p := range sent {
 		w.sum.Write(p.block)

@@ -2,6 +2,7 @@ package storagepool_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -145,30 +146,81 @@ func TestUploadLeavesWhatIsKept(t *testing.T) {
 
 	// Others fill the pool: what has come stays, and the rest follows when there is room.
 	const size = 240 << 20
-	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "b.qcow2", SizeBytes: size}, nil)
+	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "b.qcow2", SizeBytes: size + 1}, nil) // it is never complete, so nothing else works on it
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := &ring{noise, 0}
-	others := sync.OnceFunc(func() { occupy(t, folder, 270) })
+	content := func(from int64) io.Reader {
+		r := io.LimitReader(endless(), size)
+		if _, err := io.CopyN(io.Discard, r, from); err != nil {
+			t.Error(err)
+		}
+		return r
+	}
+	begun := time.Now()
+	others := sync.OnceFunc(func() {
+		// After so long, how far the upload has come is written down between two looks.
+		<-time.After(time.Until(begun.Add(5 * time.Second)))
+		occupy(t, folder, 270)
+	})
 	left = &least{t: t, folder: folder}
-	came, err := p.Append(t.Context(), "local", in.ID, 0, io.LimitReader(&watched{r: io.MultiReader(bytes.NewReader(image), content), call: func(n int64) {
+	came, err := p.Append(t.Context(), "local", in.ID, 0, &watched{r: content(0), call: func(n int64) {
 		if n > 100<<20 {
 			others()
 		}
 		left.look()
-	}}, size), nil)
-	if fault.CodeOf(err) != fault.StorageFull || left.bytes < keeps || came < 100<<20 {
-		t.Errorf("an upload into a pool that others fill: %v; %d bytes of it came, %d MiB were left", err, came, left.bytes>>20)
+	}}, nil)
+	if fault.CodeOf(err) != fault.StorageFull || left.bytes < keeps {
+		t.Errorf("an upload into a pool that others fill: %v; %d MiB were left", err, left.bytes>>20)
+	}
+	if stored := p.stored(folder); came == 0 || came != stored {
+		t.Errorf("%d bytes of it are said to have come; %d are in the pool", came, stored)
 	}
 	if err := os.Remove(filepath.Join(folder, ".occupied")); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := p.Append(t.Context(), "local", in.ID, came, io.LimitReader(content, size-came), nil); err != nil || came+n != size {
+	if n, err := p.Append(t.Context(), "local", in.ID, came, content(came), nil); err != nil || came+n != size {
 		t.Errorf("the rest of it: %d bytes, %v", n, err)
 	}
+	p.wantContent(folder, content(0))
 	if err := p.CancelUpload(t.Context(), "local", in.ID); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// upload returns the path of the only file in a folder.
+func (p *pools) upload(folder string) string {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.qcow2"))
+	if err != nil || len(files) != 1 {
+		p.t.Fatalf("the folder has %q: %v", files, err)
+	}
+	return files[0]
+}
+
+// stored is the size of the only file in a folder.
+func (p *pools) stored(folder string) int64 {
+	p.t.Helper()
+	info, err := os.Stat(p.upload(folder))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// wantContent expects the only file in a folder to be what r gives.
+func (p *pools) wantContent(folder string, r io.Reader) {
+	p.t.Helper()
+	f, err := os.Open(p.upload(folder))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	got, want := sha256.New(), sha256.New()
+	n, gotErr := io.Copy(got, f)
+	size, wantErr := io.Copy(want, r)
+	if err := errors.Join(gotErr, wantErr); err != nil || n != size || !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
+		p.t.Errorf("the file of %d bytes is not what was sent, %d bytes: %v", n, size, err)
 	}
 }
 
