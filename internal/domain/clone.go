@@ -26,7 +26,6 @@ type cloneData struct {
 	ID      string   `json:"id"`
 	Volumes []string `json:"volumes"` // of the clone
 	Fresh   []string `json:"fresh"`   // that the source goes on in
-	Frozen  []string `json:"frozen"`  // the files that those lie over, in their order
 }
 
 // Clone is a node that is to be made of another one.
@@ -155,10 +154,10 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 		}
 		if bases[disk.target] == "" {
 			fresh[disk.target] = freshVolume(n.ID, disk.file)
-			data.Fresh, data.Frozen = append(data.Fresh, fresh[disk.target]), append(data.Frozen, disk.file)
+			data.Fresh = append(data.Fresh, fresh[disk.target])
 		}
 	}
-	done, err := s.o.Intents.Start(ctx, cloneIntent, n.Host, data)
+	done, err := s.begin(ctx, cloneIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -288,12 +287,8 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 		return err
 	}
 	_ = h.Free()
-	for i := range def.Devices.Disks {
-		disk := &def.Devices.Disks[i]
-		if disk.Target == nil || fresh[disk.Target.Dev] == "" {
-			continue
-		}
-		if err := writeDown(d, fresh[disk.Target.Dev], over(disk)); err != nil {
+	for _, volume := range fresh {
+		if err := s.writeDown(ctx, d, n, volume); err != nil {
 			return err
 		}
 	}
@@ -333,8 +328,15 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 	tops := written(def) // before it becomes the clone's
 	for i := range def.Devices.Disks {
 		// libvirt does not write down of every disk what is below it.
-		if disk := &def.Devices.Disks[i]; disk.Target != nil && under[disk.Target.Dev] != "" && disk.BackingStore == nil {
+		disk := &def.Devices.Disks[i]
+		if disk.Target == nil || under[disk.Target.Dev] == "" {
+			continue
+		}
+		if disk.BackingStore == nil {
 			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(under[disk.Target.Dev])}
+		}
+		if file, _ := backingFile(disk); file != under[disk.Target.Dev] {
+			return changedMeanwhile(n) // another process has frozen it, too
 		}
 	}
 	if err := s.defineClone(ctx, n, def, files, c); err != nil {
@@ -344,12 +346,16 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 	// waits with its disks while the clone's are there.
 	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err == nil && !slices.Equal(written(now), tops) {
-		err = fault.New(fault.NodeBusy, "Node %q was changed meanwhile. Try again.", n.Name)
+		err = changedMeanwhile(n)
 	}
 	if err != nil {
 		err = errors.Join(err, s.dropClone(ctx, n.Host, c.ID))
 	}
 	return err
+}
+
+func changedMeanwhile(n Node) error {
+	return fault.New(fault.NodeBusy, "Node %q was changed meanwhile. Try again.", n.Name)
 }
 
 // dropClone takes the domain of a clone away that is not to be.
@@ -453,13 +459,10 @@ func (s *Service) settleClone(ctx context.Context, host string, data cloneData) 
 			return err
 		}
 	}
-	if len(data.Frozen) != len(data.Fresh) { // written by an earlier version
-		return nil
-	}
-	err := s.withDomain(ctx, Node{ID: data.Source, Host: host}, func(d *libvirt.Domain) error {
-		for i, volume := range data.Fresh {
-			on := &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(data.Frozen[i])}
-			if err := writeDown(d, volume, on); err != nil {
+	source := Node{ID: data.Source, Host: host}
+	err := s.withDomain(ctx, source, func(d *libvirt.Domain) error {
+		for _, volume := range data.Fresh {
+			if err := s.writeDown(ctx, d, source, volume); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,8 @@ package domain
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -84,12 +86,9 @@ func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags 
 
 // UndoClone removes what a copy has made that did not come to its end.
 func (s *Service) UndoClone(ctx context.Context, c Clone) error {
-	if _, err := s.o.Storage.HasNodeVolume(ctx, c.Host, c.ID+".qcow2"); err != nil { // which has libvirt look at the pool
-		return err
-	}
 	volumes, err := s.o.Storage.NodeVolumes(ctx, c.Host, c.ID)
 	if err != nil {
 		return err
 	}
-	return s.undoCreate(ctx, c.Host, createData{ID: c.ID, Volumes: volumes})
+	return s.undoCreate(ctx, c.Host, createData{ID: c.ID, Volumes: slices.Collect(maps.Keys(volumes))})
 }

@@ -174,7 +174,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 			return err
 		}
 	}
-	done, err := s.o.Intents.Start(ctx, createIntent, spec.Host, data)
+	done, err := s.begin(ctx, createIntent, spec.Host, data)
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 			return err
 		}
 		data := diskData{ID: n.ID, Volume: n.ID + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
-		done, err := s.o.Intents.Start(ctx, attachIntent, n.Host, data)
+		done, err := s.begin(ctx, attachIntent, n.Host, data)
 		if err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (s *Service) startDetach(ctx context.Context, n Node, data diskData) (done 
 			return func(bool) {}, nil // recovery closes it
 		}
 	}
-	return s.o.Intents.Start(ctx, detachIntent, n.Host, data)
+	return s.begin(ctx, detachIntent, n.Host, data)
 }
 
 // errStillUsed tells that the running guest has a disk that its node is to be
@@ -230,26 +230,38 @@ var errStillUsed = errors.New("the guest has not let go of the disk yet")
 // settleDetach deletes an extra disk that its node does not have, or answers
 // errStillUsed. It may be repeated.
 func (s *Service) settleDetach(ctx context.Context, host string, data diskData) error {
-	running, defined := false, false
+	var live, defined *libvirtxml.Domain
 	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
-		if running, err = hasDisk(d, 0, data.Volume); err != nil {
+		if live, err = definitionOf(d, 0); err != nil {
 			return err
 		}
 		persistent, err := d.IsPersistent()
 		if err == nil && persistent {
-			defined, err = hasDisk(d, libvirt.DOMAIN_XML_INACTIVE, data.Volume)
+			defined, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
 		}
 		return err
 	})
-	switch {
-	case err != nil && !isGone(err):
+	if err != nil && !isGone(err) {
 		return err
-	case err == nil && defined: // it was not taken away
+	}
+	if err != nil {
+		live, defined = nil, nil
+	}
+	if lineage(nil).used(defined)[data.Volume] { // it was not taken away
 		return nil
-	case err == nil && running:
+	}
+	volumes, err := s.o.Storage.NodeVolumes(ctx, host, data.ID)
+	if err != nil {
+		return err
+	}
+	l := lineage(volumes)
+	switch {
+	case l.used(defined)[data.Volume]:
+		return nil
+	case l.used(live)[data.Volume]:
 		return errStillUsed
 	}
-	return s.o.Storage.DeleteNodeVolume(ctx, host, data.Volume, time.Time{})
+	return s.dropUnused(ctx, host, l, data.Volume, time.Time{}, live, defined)
 }
 
 // settleDisk deletes an extra disk that its node does not have, running or defined.
@@ -259,16 +271,6 @@ func (s *Service) settleDisk(ctx context.Context, host string, data diskData) er
 		return err
 	}
 	return nil
-}
-
-// hasDisk tells whether a copy of a domain's definition has a disk of that name, or
-// one that lies on it.
-func hasDisk(d *libvirt.Domain, flags libvirt.DomainXMLFlags, volume string) (bool, error) {
-	def, err := definitionOf(d, flags)
-	if err != nil || def.Devices == nil {
-		return false, err
-	}
-	return slices.ContainsFunc(diskFiles(def.Devices.Disks), func(f string) bool { return path.Base(f) == volume }), nil
 }
 
 // Interfaces returns a node's network cards, as libvirt has them now.

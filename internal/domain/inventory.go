@@ -35,6 +35,7 @@ type inventory struct {
 	away     map[string]bool            // hosts whose connection was lost
 	starting map[string]bool            // ids of nodes that are paused because we start them
 	watchers []func(id string)          // never changes once the feeds run
+	changed  func(before Node)          // is called, without mu, when a node has changed or gone; never changes
 }
 
 // feed collects what is to be read on one host.
@@ -63,7 +64,7 @@ type batch struct {
 func newBatch() batch { return batch{dirty: map[string]bool{}, odd: map[string]bool{}} }
 
 func newInventory(hosts *hypervisor.Set, accounts Accounts, events *event.Broker, meter *meter, log *slog.Logger) *inventory {
-	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}}
+	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}, changed: func(Node) {}}
 	for _, h := range hosts.Hosts() {
 		inv.hosts = append(inv.hosts, h.Name())
 		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), suspects: map[string]time.Time{}}
@@ -394,6 +395,9 @@ func (inv *inventory) put(n Node) (changed bool) {
 	if changed {
 		inv.tell(n.ID)
 	}
+	if changed && known {
+		inv.changed(old)
+	}
 	return changed
 }
 
@@ -432,6 +436,7 @@ func (inv *inventory) remove(host, id string) bool {
 	inv.mu.Unlock()
 	if known {
 		inv.tell(id)
+		inv.changed(old)
 	}
 	return known
 }

@@ -59,7 +59,7 @@ const attachPatience = 2 * time.Second
 // startWatched starts the guest paused, and lets it run when its viewers are
 // attached. A crash in between would leave it paused: recovery lets it run.
 func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) error {
-	done, err := s.o.Intents.Start(ctx, startIntent, n.Host, startData{ID: n.ID})
+	done, err := s.begin(ctx, startIntent, n.Host, startData{ID: n.ID})
 	if err != nil {
 		return err
 	}

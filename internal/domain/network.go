@@ -156,7 +156,7 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 		return Network{}, err
 	}
 	data := networkData{ID: def.UUID}
-	done, err := s.o.Intents.Start(ctx, networkCreateIntent, host.Name(), data)
+	done, err := s.begin(ctx, networkCreateIntent, host.Name(), data)
 	if err != nil {
 		return Network{}, err
 	}
@@ -261,7 +261,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 	if len(found.Nodes) > 0 {
 		return fault.New(fault.NodeBusy, "Network %q has cards of %d nodes on it. Delete them, or detach their interfaces, first.", name, len(found.Nodes))
 	}
-	done, err := s.o.Intents.Start(ctx, networkDeleteIntent, found.Host, networkData{ID: found.ID})
+	done, err := s.begin(ctx, networkDeleteIntent, found.Host, networkData{ID: found.ID})
 	if err != nil {
 		return err
 	}

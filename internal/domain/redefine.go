@@ -66,7 +66,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 			return define(conn, text)
 		}
 		data := revertData{ID: n.ID, Metadata: ours}
-		done, err := s.o.Intents.Start(ctx, revertIntent, n.Host, data)
+		done, err := s.begin(ctx, revertIntent, n.Host, data)
 		if err != nil {
 			return err
 		}

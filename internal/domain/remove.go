@@ -3,9 +3,6 @@ package domain
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -17,8 +14,6 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
-	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const (
@@ -82,7 +77,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	if err := s.mustBearNothing(ctx, n, data.Volumes); err != nil {
 		return explain(err, "delete", n.Name)
 	}
-	done, err := s.o.Intents.Start(ctx, deleteIntent, n.Host, data)
+	done, err := s.begin(ctx, deleteIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -126,7 +121,13 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 	if err != nil && !isGone(err) {
 		return err
 	}
-	for _, v := range data.Volumes {
+	// Another process may have given the node more of them until now; from here on, none does:
+	// the domain is gone.
+	more, err := s.o.Storage.NodeVolumes(ctx, host, data.ID)
+	if err != nil {
+		return err
+	}
+	for _, v := range slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(data.Volumes, maps.Keys(more))))) {
 		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, data.since); err != nil {
 			return err
 		}
@@ -138,10 +139,11 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 // all of which begin with its id: those that libvirt knows there, whether or not a
 // disk has them now, and those down the chains of the domain's disks.
 func (s *Service) ownVolumes(ctx context.Context, d *libvirt.Domain, n Node) ([]string, error) {
-	names, err := s.o.Storage.NodeVolumes(ctx, n.Host, n.ID)
+	volumes, err := s.o.Storage.NodeVolumes(ctx, n.Host, n.ID)
 	if err != nil {
 		return nil, err
 	}
+	names := slices.Collect(maps.Keys(volumes))
 	def, err := definitionOf(d, 0)
 	if err != nil || def.Devices == nil {
 		return names, err
@@ -197,12 +199,13 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	}
 	var own []string
-	if disk := firstDisk(def); disk != nil {
+	disk := firstDisk(def)
+	if disk != nil {
 		if own, err = s.ownAmong(n, diskFiles([]libvirtxml.DomainDisk{*disk})); err != nil {
 			return err
 		}
 	}
-	if n.Image.ID == "" || len(own) == 0 || own[0] != path.Base(n.OverlayPath) {
+	if n.Image.ID == "" || len(own) == 0 || own[0] != path.Base(disk.Source.File.File) {
 		return fault.New(fault.Unsupported, "Node %q has no overlay of ours on an image (it was adopted), so there is nothing to go back to.", n.Name)
 	}
 	if err := mustLoseNoSnapshot(d, n, "wiped", "Delete them first."); err != nil {
@@ -226,7 +229,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	}
 	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
-	done, err := s.o.Intents.Start(ctx, wipeIntent, n.Host, data)
+	done, err := s.begin(ctx, wipeIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -244,192 +247,32 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	return err
 }
 
-// settleWipe removes whichever of the two overlays the domain does not have.
-// When the domain is gone, only what the wipe made goes. It may be repeated.
+// settleWipe removes whichever of the two overlays the domain does not have. Another
+// process may have frozen one of them, so that the domain has it below another file. When
+// the domain is gone, only what the wipe made goes. It may be repeated.
 func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
-	doomed := []string{data.New}
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
-		text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
-		if err != nil {
-			return err
-		}
-		var def libvirtxml.Domain
-		if err := def.Unmarshal(text); err != nil {
-			return err
-		}
-		if disk := firstDisk(&def); disk != nil && path.Base(disk.Source.File.File) == data.New {
-			doomed = append([]string{data.Old}, data.Below...)
-		}
-		return nil
+	var def *libvirtxml.Domain
+	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
+		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		return err
 	})
 	if err != nil && !isGone(err) {
 		return err
 	}
+	volumes, err := s.o.Storage.NodeVolumes(ctx, host, data.ID)
+	if err != nil {
+		return err
+	}
+	l, doomed := lineage(volumes), []string{data.New}
+	if l.used(def)[data.New] {
+		doomed = append([]string{data.Old}, data.Below...)
+	}
 	for _, v := range doomed {
-		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, data.since); err != nil {
+		if err := s.dropUnused(ctx, host, l, v, data.since, def); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-const (
-	// tendInterval is how soon a recovery that failed is tried again.
-	tendInterval = 10 * time.Second
-	// defineTime is how long libvirtd may be at a definition that a process has asked for
-	// which was killed. Nothing tells of it; to take the disk away meanwhile would leave a
-	// node without one.
-	defineTime = 2 * time.Second
-	// rereadTicks of it pass between two readings of all domains: neither events nor
-	// looks (see compareLoop) tell of a disk that is gone or resized.
-	rereadTicks = 3
-)
-
-// tend completes or undoes what was cut off on a host, again and again until
-// ctx ends: a change can be cut off by a crash, and by a host that goes away.
-func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
-	tick := time.NewTicker(tendInterval)
-	defer tick.Stop()
-	old := true // owners may be recorded by their names alone
-	for n := 0; ; n++ {
-		if h.Status().State == hypervisor.Connected {
-			if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
-				return
-			}
-			if n%rereadTicks == rereadTicks-1 {
-				s.inv.feeds[h.Name()].note("", nil)
-			}
-			err := errors.Join(s.recover(ctx, h.Name()), s.LookAtNetwork(ctx, h.Name()))
-			if err != nil && ctx.Err() == nil {
-				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
-			}
-			if old && s.inv.feeds[h.Name()].isKnown() {
-				old = !s.recordOwners(ctx, h.Name())
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.up[h.Name()]:
-			old = true
-		case <-tick.C:
-		}
-	}
-}
-
-// Settle completes or undoes what was cut off on a host, and reads nodes anew: work
-// that is taken up again finds them as they are, and nothing that is undone later.
-func (s *Service) Settle(ctx context.Context, host string, nodes []string) error {
-	h, err := s.o.Hosts.Host(host)
-	if err != nil {
-		return err
-	}
-	if err := s.o.Storage.Prepare(ctx, h.Name()); err != nil {
-		return err
-	}
-	if err := h.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
-		return err
-	}
-	if err := s.recover(ctx, h.Name()); err != nil {
-		return err
-	}
-	for _, id := range nodes {
-		s.inv.sync(ctx, h.Name(), id)
-	}
-	return ctx.Err()
-}
-
-// recover completes or undoes what a crash cut off on a host, by the intents
-// that were recorded. Those of a node that is being changed wait for the next time.
-func (s *Service) recover(ctx context.Context, host string) error {
-	// One at a time: what is undone here may be made anew as soon as it is.
-	select {
-	case s.recovering[host] <- struct{}{}:
-		defer func() { <-s.recovering[host] }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	settle := map[string]func(context.Context, string, json.RawMessage) error{
-		createIntent: settler(s.undoCreate),
-		deleteIntent: settler(s.destroy),
-		wipeIntent:   settler(s.settleWipe),
-		startIntent:  settler(s.finishStart),
-		revertIntent: settler(s.settleRevert),
-		cloneIntent:  settler(s.settleClone),
-		attachIntent: settler(s.settleDisk),
-		detachIntent: settler(s.settleDetach),
-
-		networkCreateIntent: settler(s.removeNetwork),
-		networkDeleteIntent: settler(s.removeNetwork),
-	}
-	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(settle))...)
-	if err != nil || len(pending) == 0 {
-		return err
-	}
-	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
-		select {
-		case <-time.After(defineTime):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	var failed []error
-	for _, in := range pending {
-		release, ok := s.claimNow(nodesOf(in)...)
-		if !ok {
-			continue
-		}
-		err := settle[in.Kind](ctx, host, in.Data)
-		if err == nil {
-			err = s.o.Intents.Done(ctx, in.ID)
-		}
-		release()
-		switch {
-		case err == nil:
-			s.o.Log.Info("a change that was cut off was completed or undone", "host", host, "change", in.Kind)
-		case !errors.Is(err, errStillUsed): // which is tried again in silence
-			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err)) // it holds up none of the others
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// nodesOf are the ids of the nodes that an intent is about.
-func nodesOf(in store.Intent) (ids []string) {
-	var of struct {
-		ID     string `json:"id"`
-		Source string `json:"source"`
-	}
-	_ = json.Unmarshal(in.Data, &of) // who settles it says what is wrong with it
-	for _, id := range []string{of.ID, of.Source} {
-		if id != "" {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// unsettled are the kinds of the changes of a node that were begun, by whatever
-// process, and are neither completed nor undone.
-func (s *Service) unsettled(ctx context.Context, host, id string) (kinds []string, err error) {
-	all, err := s.o.Intents.All(ctx, host)
-	for _, in := range all {
-		if slices.Contains(nodesOf(in), id) {
-			kinds = append(kinds, in.Kind)
-		}
-	}
-	return kinds, err
-}
-
-// settler has f settle an intent whose data is a T.
-func settler[T any](f func(context.Context, string, T) error) func(context.Context, string, json.RawMessage) error {
-	return func(ctx context.Context, host string, text json.RawMessage) error {
-		var data T
-		if err := json.Unmarshal(text, &data); err != nil {
-			return err
-		}
-		return f(ctx, host, data)
-	}
 }
 
 // undoCreate removes the overlay of a node whose domain was not defined.

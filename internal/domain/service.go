@@ -78,8 +78,9 @@ type Storage interface {
 	DeleteNodeVolume(ctx context.Context, host, volume string, since time.Time) error
 	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
 	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
-	// NodeVolumes names the volumes that libvirt knows and that begin with a node's id.
-	NodeVolumes(ctx context.Context, host, nodeID string) ([]string, error)
+	// NodeVolumes returns the volumes whose names begin with a node's id, whoever made them,
+	// by name, each with the path of the file that it is backed by, or with an empty one.
+	NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error)
 	// NodesFolder is where the overlays are, on the host.
 	NodesFolder(host string) (string, error)
 	// ConsoleLog is the file on the host that records a node's serial console.
@@ -127,6 +128,8 @@ type Service struct {
 	up       map[string]chan struct{} // by host, one slot: it was connected; never changes
 	audience Audience                 // nil: nobody ever watches
 
+	left map[string]*leftover // by host; never changes
+
 	// recovering is held by who completes or undoes what was cut off on a host; by
 	// host, one slot, never changes.
 	recovering map[string]chan struct{}
@@ -145,15 +148,18 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	up, recovering := map[string]chan struct{}{}, map[string]chan struct{}{}
+	up, recovering, left := map[string]chan struct{}{}, map[string]chan struct{}{}, map[string]*leftover{}
 	for _, h := range o.Hosts.Hosts() {
 		up[h.Name()], recovering[h.Name()] = make(chan struct{}, 1), make(chan struct{}, 1)
+		left[h.Name()] = &leftover{wake: make(chan struct{}, 1)}
 	}
 	meter := newMeter(o.UsageInterval, o.AskInterval)
-	return &Service{
-		up: up, recovering: recovering, o: o, inv: newInventory(o.Hosts, o.Accounts, o.Events, meter, o.Log), meter: meter,
+	s := &Service{
+		up: up, recovering: recovering, left: left, o: o, inv: newInventory(o.Hosts, o.Accounts, o.Events, meter, o.Log), meter: meter,
 		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
-	}, nil
+	}
+	s.inv.changed = s.nodeChanged
+	return s, nil
 }
 
 // Watch has f called with the id of every node that changed or vanished, after
@@ -168,7 +174,11 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, f := range s.inv.feeds {
 		wg.Go(func() { s.inv.run(ctx, f) })
-		wg.Go(func() { s.tend(ctx, f.host) })
+		wg.Go(func() {
+			tick := time.NewTicker(tendInterval)
+			defer tick.Stop()
+			s.tend(ctx, f.host, tick.C)
+		})
 		for _, l := range looks() {
 			wg.Go(func() { s.compareLoop(ctx, f.host, l) })
 		}

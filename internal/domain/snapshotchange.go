@@ -196,7 +196,7 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	if err != nil {
 		return err
 	}
-	done, err := s.o.Intents.Start(ctx, revertIntent, n.Host, revertData{ID: n.ID, Metadata: text})
+	done, err := s.begin(ctx, revertIntent, n.Host, revertData{ID: n.ID, Metadata: text})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package domain
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	"libvirt.org/go/libvirt"
@@ -20,13 +19,6 @@ func below(base, format string) *libvirtxml.DomainDiskBackingStore {
 		return end
 	}
 	return &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: format}, Source: fileSource(base), BackingStore: end}
-}
-
-// over is what a disk lies on that goes on in a new file over the one that it had.
-func over(disk *libvirtxml.DomainDisk) *libvirtxml.DomainDiskBackingStore {
-	return &libvirtxml.DomainDiskBackingStore{
-		Format: &libvirtxml.DomainDiskFormat{Type: disk.Driver.Type}, Source: fileSource(disk.Source.File.File), BackingStore: disk.BackingStore,
-	}
 }
 
 // relay puts a file under a disk of the domain's definition, and says what it lies
@@ -54,30 +46,4 @@ func relay(d *libvirt.Domain, which func(*libvirtxml.Domain) *libvirtxml.DomainD
 		return err
 	}
 	return d.UpdateDeviceFlags(device, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
-}
-
-// writeDown has the definition say what the disk in a volume lies on, where it does
-// not. libvirt leaves that out of a disk that goes on in a new file and lay on nothing
-// before.
-func writeDown(d *libvirt.Domain, volume string, on *libvirtxml.DomainDiskBackingStore) error {
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
-	if err != nil {
-		return err
-	}
-	inVolume := func(def *libvirtxml.Domain) *libvirtxml.DomainDisk {
-		if def.Devices == nil {
-			return nil
-		}
-		for i := range def.Devices.Disks {
-			if disk := &def.Devices.Disks[i]; disk.Source != nil && disk.Source.File != nil && path.Base(disk.Source.File.File) == volume {
-				return disk
-			}
-		}
-		return nil
-	}
-	disk := inVolume(def)
-	if disk == nil || disk.BackingStore != nil {
-		return nil
-	}
-	return relay(d, inVolume, disk.Source.File.File, on)
 }

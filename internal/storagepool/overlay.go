@@ -204,20 +204,39 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 	return overlays, nil
 }
 
-// NodeVolumes names the volumes of the nodes pool that libvirt knows and that
-// begin with a node's id: they were made for it.
-func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) ([]string, error) {
-	var names []string
-	err := s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-		all, err := lp.ListStorageVolumes()
-		for _, name := range all {
-			if strings.HasPrefix(name, nodeID) {
-				names = append(names, name)
+// NodeVolumes returns the volumes in the folder of the nodes pool whose names begin with a
+// node's id, for they were made for it: by name, each with the path of the file that it is
+// backed by, or with an empty one.
+func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error) {
+	backing := map[string]string{}
+	err := s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		// libvirt makes the files that a node goes on in beside the pool.
+		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error {
+			list, err := stableVolumes(ctx, lp, func(name string) bool { return !strings.HasPrefix(name, nodeID) })
+			for _, v := range list {
+				backing[v.Name] = ""
+				if v.BackingStore != nil && v.BackingStore.Path != "" {
+					backing[v.Name] = path.Clean(v.BackingStore.Path)
+				}
 			}
-		}
-		return err
+			return err
+		})
 	})
-	return names, err
+	return backing, err
+}
+
+// stableVolumes is volumesBut. It waits for a volume that is being made, which cannot be
+// read for a moment.
+func stableVolumes(ctx context.Context, lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
+	for end := time.Now().Add(rescanPatience); ; {
+		list, err := volumesBut(lp, leave)
+		if err == nil || time.Now().After(end) {
+			return list, err
+		}
+		if err := pause(ctx, rescanPause); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // NodesFolder returns the path of the nodes pool's folder on the host.

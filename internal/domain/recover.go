@@ -1,0 +1,268 @@
+package domain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
+)
+
+const (
+	// tendInterval is how soon a recovery that failed is tried again.
+	tendInterval = 10 * time.Second
+	// retryPause is how soon what is left is tried again when something has changed that it
+	// may have waited for; each further pause is twice as long.
+	retryPause = 100 * time.Millisecond
+	// defineTime is how long libvirtd may be at a definition that a process has asked for
+	// which was killed. Nothing tells of it; to take the disk away meanwhile would leave a
+	// node without one.
+	defineTime = 2 * time.Second
+	// rereadTicks of it pass between two readings of all domains: neither events nor
+	// looks (see compareLoop) tell of a disk that is gone or resized.
+	rereadTicks = 3
+)
+
+// tend completes or undoes what was cut off on a host, again and again until
+// ctx ends: a change can be cut off by a crash, and by a host that goes away.
+func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time.Time) {
+	old := true // owners may be recorded by their names alone
+	for n := 0; ; n++ {
+		if h.Status().State == hypervisor.Connected {
+			if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
+				return
+			}
+			if n%rereadTicks == rereadTicks-1 {
+				s.inv.feeds[h.Name()].note("", nil)
+			}
+			err := errors.Join(s.recover(ctx, h.Name()), s.LookAtNetwork(ctx, h.Name()))
+			if err != nil && ctx.Err() == nil {
+				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
+			}
+			if old && s.inv.feeds[h.Name()].isKnown() {
+				old = !s.recordOwners(ctx, h.Name())
+			}
+		}
+		connected, ok := s.awaitTick(ctx, h, tick)
+		if !ok {
+			return
+		}
+		old = old || connected
+	}
+}
+
+// awaitTick returns when the host was connected or its tick has come; ok is false when ctx
+// has ended. Until then it tries what is left again whenever that may succeed: libvirt
+// sends no event for a disk that is deleted, so it tries several times, ever more seldom.
+func (s *Service) awaitTick(ctx context.Context, h *hypervisor.Host, tick <-chan time.Time) (connected, ok bool) {
+	pause, again := retryPause, make(<-chan time.Time)
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-s.up[h.Name()]:
+			return true, true
+		case <-tick:
+			return false, true
+		case <-s.left[h.Name()].wake:
+			pause, again = retryPause, time.After(retryPause)
+		case <-again:
+			if h.Status().State != hypervisor.Connected {
+				continue
+			}
+			_ = s.recover(ctx, h.Name()) // the next tick reports what fails then
+			if s.left[h.Name()].any() {
+				pause *= 2
+				again = time.After(pause)
+			}
+		}
+	}
+}
+
+// leftover is what changes have left on a host that is not settled yet.
+type leftover struct {
+	wake chan struct{} // one slot: try again soon
+
+	mu    sync.Mutex
+	nodes []string // the ids of the nodes that it is about
+}
+
+func (l *leftover) set(nodes []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes = nodes
+}
+
+func (l *leftover) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.nodes) > 0
+}
+
+func (l *leftover) retry() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// nodeChanged has what is left of a change tried again when a node has changed or gone that
+// may have stood in its way: the node itself, or one whose disk is backed by its disk.
+func (s *Service) nodeChanged(before Node) {
+	l := s.left[before.Host]
+	l.mu.Lock()
+	waits := slices.ContainsFunc(l.nodes, func(id string) bool {
+		return id == before.ID || slices.ContainsFunc(before.Files, func(file string) bool { return strings.HasPrefix(path.Base(file), id) })
+	})
+	l.mu.Unlock()
+	if waits {
+		l.retry()
+	}
+}
+
+// begin records the intent of a change; see store.Intents.Start. What the change leaves is
+// settled soon.
+func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(complete bool), err error) {
+	finish, err := s.o.Intents.Start(ctx, kind, host, data)
+	if err != nil {
+		return nil, err
+	}
+	return func(complete bool) {
+		finish(complete)
+		if !complete {
+			s.left[host].retry()
+		}
+	}, nil
+}
+
+// Settle completes or undoes what was cut off on a host, and reads nodes anew: work
+// that is taken up again finds them as they are, and nothing that is undone later.
+func (s *Service) Settle(ctx context.Context, host string, nodes []string) error {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Storage.Prepare(ctx, h.Name()); err != nil {
+		return err
+	}
+	if err := h.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+		return err
+	}
+	if err := s.recover(ctx, h.Name()); err != nil {
+		return err
+	}
+	for _, id := range nodes {
+		s.inv.sync(ctx, h.Name(), id)
+	}
+	return ctx.Err()
+}
+
+// recover completes or undoes what a crash cut off on a host, by the intents
+// that were recorded. Those of a node that is being changed wait for the next time.
+func (s *Service) recover(ctx context.Context, host string) error {
+	// One at a time: what is undone here may be made anew as soon as it is.
+	select {
+	case s.recovering[host] <- struct{}{}:
+		defer func() { <-s.recovering[host] }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	settle := map[string]func(context.Context, string, json.RawMessage) error{
+		createIntent: settler(s.undoCreate),
+		deleteIntent: settler(s.destroy),
+		wipeIntent:   settler(s.settleWipe),
+		startIntent:  settler(s.finishStart),
+		revertIntent: settler(s.settleRevert),
+		cloneIntent:  settler(s.settleClone),
+		attachIntent: settler(s.settleDisk),
+		detachIntent: settler(s.settleDetach),
+
+		networkCreateIntent: settler(s.removeNetwork),
+		networkDeleteIntent: settler(s.removeNetwork),
+	}
+	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(settle))...)
+	if err != nil {
+		return err
+	}
+	var left []string
+	defer func() { s.left[host].set(left) }()
+	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
+		select {
+		case <-time.After(defineTime):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var failed []error
+	for _, in := range pending {
+		release, ok := s.claimNow(nodesOf(in)...)
+		if !ok {
+			left = append(left, nodesOf(in)...)
+			continue
+		}
+		err := settle[in.Kind](ctx, host, in.Data)
+		if err == nil {
+			err = s.o.Intents.Done(ctx, in.ID)
+		}
+		release()
+		if err == nil {
+			s.o.Log.Info("a change that was cut off was completed or undone", "host", host, "change", in.Kind)
+			continue
+		}
+		left = append(left, nodesOf(in)...)
+		// A disk that something still uses is tried again in silence.
+		if !errors.Is(err, errStillUsed) && fault.CodeOf(err) != fault.NodeBusy {
+			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err)) // it holds up none of the others
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// nodesOf are the ids of the nodes that an intent is about.
+func nodesOf(in store.Intent) (ids []string) {
+	var of struct {
+		ID     string `json:"id"`
+		Source string `json:"source"`
+	}
+	_ = json.Unmarshal(in.Data, &of) // who settles it says what is wrong with it
+	for _, id := range []string{of.ID, of.Source} {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// unsettled are the kinds of the changes of a node that were begun, by whatever
+// process, and are neither completed nor undone.
+func (s *Service) unsettled(ctx context.Context, host, id string) (kinds []string, err error) {
+	all, err := s.o.Intents.All(ctx, host)
+	for _, in := range all {
+		if slices.Contains(nodesOf(in), id) {
+			kinds = append(kinds, in.Kind)
+		}
+	}
+	return kinds, err
+}
+
+// settler has f settle an intent whose data is a T.
+func settler[T any](f func(context.Context, string, T) error) func(context.Context, string, json.RawMessage) error {
+	return func(ctx context.Context, host string, text json.RawMessage) error {
+		var data T
+		if err := json.Unmarshal(text, &data); err != nil {
+			return err
+		}
+		return f(ctx, host, data)
+	}
+}
