@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
@@ -96,4 +97,68 @@ func TestRecoveryTakesItsTurn(t *testing.T) {
 			t.Errorf("%s %+v was not settled when the other change was over", kind, data)
 		}
 	}
+}
+
+// usedStorage has a volume that something uses until it is free.
+type usedStorage struct {
+	noStorage
+	tried, free chan struct{}
+}
+
+func (usedStorage) Prepare(context.Context, string) error { return nil }
+
+func (usedStorage) NodeVolumes(context.Context, string, string) (map[string]string, error) {
+	return nil, nil
+}
+
+func (usedStorage) DeleteConsoleLog(context.Context, string, string) error { return nil }
+
+func (u usedStorage) DeleteNodeVolume(context.Context, string, string, time.Time) error {
+	select {
+	case <-u.free:
+		return nil
+	default:
+	}
+	select {
+	case u.tried <- struct{}{}:
+	default:
+	}
+	return fault.New(fault.NodeBusy, "A clone is backed by it.")
+}
+
+// A deletion that waits for a disk of another node ends soon after that node has gone,
+// though no tick comes.
+func TestRecoveryFollowsWhatItWaitsFor(t *testing.T) {
+	s := serviceOn(t, "h")
+	storage := usedStorage{tried: make(chan struct{}, 1), free: make(chan struct{})}
+	s.o.Storage = storage
+	node := uuid.NewString()
+	done, err := s.begin(t.Context(), deleteIntent, "h", deleteData{ID: node, Volumes: []string{node + ".qcow2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done(false)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.tend(ctx, s.o.Hosts.Hosts()[0], nil)
+	}()
+	<-storage.tried
+	close(storage.free)
+	s.nodeChanged(Node{ID: uuid.NewString(), Host: "h", Files: []string{"/pool/clone.qcow2", "/pool/" + node + ".qcow2"}})
+	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		left, err := s.o.Intents.All(t.Context(), "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the deletion still waits: %v", left)
+		}
+	}
+	end()
+	<-ended
 }
