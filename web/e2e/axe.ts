@@ -9,12 +9,31 @@ const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-cor
 /**
  * The rules that the page breaks, each with the elements at fault. A menu that is
  * open hangs at the end of the body, outside of every landmark.
+ *
+ * What fades in or changes its colour is judged when it has come to rest: on the way
+ * there, it has colours that nobody chose.
  */
 export async function violations(page: Page, { menu = false } = {}): Promise<string[]> {
-  // A colour that is on its way from one theme to the other is neither's.
-  await page.waitForFunction(() => !document.getAnimations().some((one) => one instanceof CSSTransition));
   // Evaluated, since the page's own policy lets no script in.
   await page.evaluate(axeSource);
-  const results = await page.evaluate<AxeResults>(`axe.run({ rules: { region: { enabled: ${!menu} } } })`);
+  const results = await page.evaluate(async (region) => {
+    const { axe } = window as unknown as { axe: { run: (options: object) => Promise<AxeResults> } };
+    const moving = () =>
+      document
+        .getAnimations()
+        .filter(({ playState, effect }) => playState === "running" && effect?.getComputedTiming().endTime !== Infinity);
+    for (;;) {
+      await Promise.allSettled(moving().map(({ finished }) => finished));
+      const moves: Event[] = [];
+      const note = (event: Event) => moves.push(event);
+      const starts = ["transitionrun", "animationstart"];
+      starts.forEach((start) => document.addEventListener(start, note));
+      const found = await axe.run({ rules: { region: { enabled: region } } });
+      starts.forEach((start) => document.removeEventListener(start, note));
+      if (moves.length === 0 && moving().length === 0) {
+        return found;
+      }
+    }
+  }, !menu);
   return results.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join("\n")}`);
 }

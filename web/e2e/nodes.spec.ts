@@ -202,8 +202,24 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
     await expect(page.getByText(/^Line \d+: /)).toBeVisible();
     await expect(page.getByRole("button", { name: "Save", exact: true })).toBeDisabled();
     await page.getByRole("button", { name: "Discard changes" }).click();
+
+    // Nobody has to wait until what is there now has been read again.
+    let release!: () => void;
+    const typed = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route("**/xml?inactive=true", async (route) => {
+      await typed;
+      await route.continue();
+    });
+    const read = page.waitForResponse("**/xml?inactive=true");
     await page.getByRole("button", { name: "Edit", exact: true }).click();
+    await change("</devices>", "<!-- the last --></devices>");
     await change("<acpi/>", "<acpi/><pae/>");
+    release();
+    await read;
+    await page.unroute("**/xml?inactive=true");
+    await expect(editor).toContainText("<acpi/><pae/>");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await expect(page.getByText("Saved")).toBeVisible();
     expect(await lab.virsh("dumpxml", node.id)).toContain("<pae/>");

@@ -35,12 +35,12 @@ async function fetchDefinition(id: string): Promise<Definition> {
   return { text: data ?? "", version: response.headers.get("ETag") ?? "" };
 }
 
-/** The definition, kept up to date while somebody edits it; refetch to begin with it. */
-export function useNodeDefinition(node: Node, isEdited: boolean) {
+/** The definition, kept up to date for those who may edit it: they begin without a wait. */
+export function useNodeDefinition(node: Node, mayEdit: boolean) {
   return useQuery({
     queryKey: [...nodePartsKey(node.id), "definition"],
     queryFn: () => fetchDefinition(node.id),
-    enabled: isEdited,
+    enabled: mayEdit,
     staleTime: 0,
     gcTime: 0,
   });

@@ -36,7 +36,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
   const save = useSaveNodeXML(node.id);
   const toasts = useToasts();
   const isEditing = edit !== null;
-  const definition = useNodeDefinition(node, isEditing);
+  const definition = useNodeDefinition(node, mayEdit && node.persistent);
   const problem = edit ? xmlProblem(edit.text) : "";
 
   useEffect(() => {
@@ -63,14 +63,23 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
   }, [xml, isEditing]);
 
   // What runs may be otherwise than what is started next, which is what is replaced.
+  const latest = definition.data;
   const begin = async () => {
-    const { data: before, isError } = await definition.refetch();
-    if (!before || isError) {
+    const reading = definition.refetch();
+    // Who types at once finds the editor ready: nothing is waited for that is known.
+    const before = latest ?? (await reading).data;
+    if (!before) {
       return; // shown below the buttons
     }
     editor.current?.setText(before.text);
     setEdit({ text: before.text, before });
     editor.current?.focus();
+    // It may have changed a moment ago: that is shown unless somebody has typed by then.
+    const { data: now } = await reading;
+    if (now && now.version !== before.version && editor.current?.isUntouched(before.text)) {
+      editor.current.setText(now.text);
+      setEdit({ text: now.text, before: now });
+    }
   };
   const submit = async (text: string, { version }: Version) => {
     try {
@@ -99,7 +108,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
             Download
           </Button>
           {mayEdit && !edit && (
-            <Button variant="secondary" isDisabled={!node.persistent || definition.isFetching} onClick={() => void begin()}>
+            <Button variant="secondary" isDisabled={!node.persistent || definition.isLoading} onClick={() => void begin()}>
               Edit
             </Button>
           )}
@@ -125,7 +134,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
           )}
         </div>
       </div>
-      {edit && definition.data && edit.before.version !== definition.data.version && (
+      {edit && latest && edit.before.version !== latest.version && (
         <Alert component="h2" isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
           It is not saved over what somebody else changed meanwhile. Copy what you need, and discard your changes to begin with what is there now.
         </Alert>

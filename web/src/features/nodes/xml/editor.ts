@@ -61,12 +61,33 @@ export class XMLEditor {
     });
   }
 
-  /** Puts another text in its place, which undoing leaves; nothing happens when it is the same. */
+  /**
+   * Puts another text in its place, which undoing leaves; nothing happens when it is the
+   * same. Only what differs is replaced, so that the cursor stays at its text.
+   */
   setText(text: string): void {
-    const { doc } = this.view.state;
-    if (doc.toString() !== text) {
-      this.view.dispatch({ changes: { from: 0, to: doc.length, insert: text }, annotations: Transaction.addToHistory.of(false) });
+    const now = this.view.state.doc.toString();
+    if (now === text) {
+      return;
     }
+    const shorter = Math.min(now.length, text.length);
+    let from = 0;
+    while (from < shorter && now[from] === text[from]) {
+      from++;
+    }
+    let after = 0;
+    while (after < shorter - from && now[now.length - 1 - after] === text[text.length - 1 - after]) {
+      after++;
+    }
+    this.view.dispatch({
+      changes: { from, to: now.length - after, insert: text.slice(from, text.length - after) },
+      annotations: Transaction.addToHistory.of(false),
+    });
+  }
+
+  /** Whether this text is being edited, and nothing of it has been changed. */
+  isUntouched(text: string): boolean {
+    return !this.view.state.readOnly && this.view.state.doc.toString() === text;
   }
 
   setReadOnly(isReadOnly: boolean): void {
