@@ -365,18 +365,20 @@ type terminal struct {
 	unread   []byte
 	all      []byte
 	controls []control
-	err      error // what ended it
+	states   []string // all that it was told, in order
+	err      error    // what ended it
 	fresh    chan struct{}
 }
 
 // control is a text frame from the service.
 type control struct {
-	Type  string `json:"type"`
-	State string `json:"state"`
-	Count int    `json:"count"`
-	Bytes int64  `json:"bytes"`
-	By    string `json:"by"`
-	Code  string `json:"code"`
+	Type   string `json:"type"`
+	State  string `json:"state"`
+	Count  int    `json:"count"`
+	Bytes  int64  `json:"bytes"`
+	By     string `json:"by"`
+	Code   string `json:"code"`
+	Paused bool   `json:"paused"`
 }
 
 // dialConsole opens a console's WebSocket, or returns the answer that refused.
@@ -449,6 +451,9 @@ func (c *terminal) read() {
 			var m control
 			if c.err = json.Unmarshal(data, &m); c.err == nil {
 				c.controls = append(c.controls, m)
+				if m.State != "" {
+					c.states = append(c.states, m.State)
+				}
 			}
 		default:
 			c.unread = append(c.unread, data...)

@@ -77,6 +77,9 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	}
 	c := st.Capabilities
 	r.ok("libvirt", name, fmt.Sprintf("%s answers: libvirt %s, QEMU %s, %d CPUs, %d MiB", st.URI, c.LibvirtVersion, c.HypervisorVersion, c.CPUs, c.MemoryMiB))
+	for _, warning := range c.Warnings {
+		r.warn("libvirt", name, warning)
+	}
 	if c.Accelerator == "kvm" {
 		r.ok("accelerator", name, "kvm. "+c.AcceleratorReason)
 	} else {

@@ -36,7 +36,9 @@ func TestHostHangs(t *testing.T) {
 		return time.Since(begun)
 	}
 	alone := createAndDelete()
+	seen := l.follow()
 	h.freeze()
+	frozen := time.Now()
 	var wg sync.WaitGroup
 	const many = 100
 	for i := range many {
@@ -44,6 +46,16 @@ func TestHostHangs(t *testing.T) {
 			body := request{"name": l.name(fmt.Sprint(i)), "baseImage": "micro", "host": "other"}
 			refusal{http.StatusServiceUnavailable, "host_unreachable", "other"}.check(t, "POST /api/nodes", l.send(http.MethodPost, "/api/nodes", body))
 		})
+	}
+	// It is told to those who ask and those who listen: within five seconds on a machine
+	// with nothing else to do, and on any before the calls that wait for it are given up.
+	seen.await("the host hangs", patience, func(e serverEvent) bool {
+		return e.kind == "host.changed" && l.health().Hosts["other"] == "unreachable"
+	})
+	told := time.Since(frozen)
+	t.Logf("the host was shown as unreachable after %v", told.Round(time.Millisecond))
+	if told > 15*time.Second {
+		t.Errorf("a host that hangs was shown as unreachable after %v", told)
 	}
 	// A host that hangs is given up after 10 to 20 s: who waits for it takes as long, for
 	// each of some calls.

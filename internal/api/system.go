@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,20 +17,21 @@ import (
 
 // Host is a libvirt host on the wire.
 type Host struct {
-	Name              string `json:"name"`
-	URI               string `json:"uri"`
-	State             string `json:"state" enum:"connected,connecting,unreachable"`
-	Error             string `json:"error,omitempty" doc:"Why it cannot be used, and what to do."`
-	Accelerator       string `json:"accelerator" doc:"What new nodes get: kvm or qemu (software emulation)."`
-	AcceleratorReason string `json:"acceleratorReason"`
-	CPUs              int    `json:"cpus"`
-	MemoryBytes       int64  `json:"memoryBytes"`
-	LibvirtVersion    string `json:"libvirtVersion"`
-	HypervisorVersion string `json:"hypervisorVersion"`
-	Network           string `json:"network" enum:"default,user" doc:"What new nodes are connected to; user is user-mode networking."`
-	Nodes             int    `json:"nodes"`
-	Running           int    `json:"running"`
-	Pools             []Pool `json:"pools"`
+	Name              string   `json:"name"`
+	URI               string   `json:"uri"`
+	State             string   `json:"state" enum:"connected,connecting,unreachable"`
+	Error             string   `json:"error,omitempty" doc:"Why it cannot be used, and what to do."`
+	Accelerator       string   `json:"accelerator" doc:"What new nodes get: kvm or qemu (software emulation)."`
+	AcceleratorReason string   `json:"acceleratorReason"`
+	CPUs              int      `json:"cpus"`
+	MemoryBytes       int64    `json:"memoryBytes"`
+	LibvirtVersion    string   `json:"libvirtVersion"`
+	HypervisorVersion string   `json:"hypervisorVersion"`
+	Warnings          []string `json:"warnings" doc:"Known faults of what runs on it, and what helps."`
+	Network           string   `json:"network" enum:"default,user" doc:"What new nodes are connected to; user is user-mode networking."`
+	Nodes             int      `json:"nodes"`
+	Running           int      `json:"running"`
+	Pools             []Pool   `json:"pools"`
 }
 
 func (s *Server) hosts() []Host {
@@ -49,6 +51,7 @@ func (s *Server) hosts() []Host {
 			CPUs: st.Capabilities.CPUs, MemoryBytes: st.Capabilities.MemoryMiB << 20,
 			LibvirtVersion: st.Capabilities.LibvirtVersion, HypervisorVersion: st.Capabilities.HypervisorVersion,
 			Network: s.o.Nodes.NetworkMode(st.Name), Nodes: count[st.Name], Running: running[st.Name], Pools: []Pool{},
+			Warnings: slices.Concat([]string{}, st.Capabilities.Warnings),
 		}
 		if v.Error == "" {
 			v.Error = shown(s.o.Storage.Problem(st.Name))

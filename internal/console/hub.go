@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -194,7 +195,7 @@ func (h *hub) failed(err error, host string, retry time.Duration) (pause, next t
 	switch {
 	case errors.Is(err, errEnded), errors.Is(err, errGoing):
 		h.setState(Reconnecting, "")
-	case errors.Is(err, libvirt.ERR_OPERATION_FAILED) && time.Now().Before(h.ours):
+	case errors.Is(err, libvirt.ERR_OPERATION_FAILED) && (notYet(err) || time.Now().Before(h.ours)):
 		h.setState(Reconnecting, "")
 		return retryMin, retryMin
 	case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
@@ -206,6 +207,12 @@ func (h *hub) failed(err error, host string, retry time.Duration) (pause, next t
 		h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
 	}
 	return retry, min(2*retry, retryMax)
+}
+
+// notYet returns whether a failed open only says that QEMU is being started: no
+// console is there that anybody could hold.
+func notYet(err error) bool {
+	return strings.Contains(err.Error(), "PTY device is not yet assigned")
 }
 
 // stopped returns whether a failed open only says what the inventory will say too.

@@ -19,8 +19,10 @@ type Capabilities struct {
 	Arch     string // of the host: "x86_64"
 	CPUs     int    // logical
 	// MemoryMiB is the host's physical memory in MiB.
-	MemoryMiB         int64
-	LibvirtVersion    string
+	MemoryMiB      int64
+	LibvirtVersion string
+	// Warnings are sentences about known faults of what runs there, and what helps.
+	Warnings          []string
 	HypervisorVersion string
 	// QEMUUser is the ID of the user that QEMU runs as; "" if libvirt does not say.
 	QEMUUser string
@@ -52,6 +54,7 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 	c.MemoryMiB = int64(kib / 1024) //nolint:gosec // KiB of real memory fit
 	if v, err := conn.GetLibVersion(); err == nil {
 		c.LibvirtVersion = version(v)
+		c.Warnings = knownFaults(v)
 	}
 	if v, err := conn.GetVersion(); err == nil {
 		c.HypervisorVersion = version(v)
@@ -169,4 +172,20 @@ func chooseAccelerator(configured, hostArch string, types, features []string) (a
 
 func version(v uint32) string {
 	return strings.Join([]string{fmt.Sprint(v / 1_000_000), fmt.Sprint(v / 1000 % 1000), fmt.Sprint(v % 1000)}, ".")
+}
+
+// Of the releases that were tried, libvirtd 11.3.0 hangs or crashes when a guest ends
+// while console input waits for it; 9.0.0 and 12.9.0 do not. Those between were not.
+const (
+	lastBeforeInputFault = 9_000_000
+	firstAfterInputFault = 12_009_000
+)
+
+// knownFaults returns what users must know of a release of libvirt.
+func knownFaults(release uint32) []string {
+	if release <= lastBeforeInputFault || release >= firstAfterInputFault {
+		return nil
+	}
+	return []string{"libvirtd " + version(release) + " may hang or crash when a guest ends while console input waits for it: 11.3.0 does, 9.0.0 and 12.9.0 do not, releases between were not tried. " +
+		"The consoles of this service keep such input away from it; `virsh console` and other programs do not. If it hangs, restart libvirtd: the guests keep running. A newer release helps (Debian 13 has one in its backports)."}
 }

@@ -111,6 +111,11 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
             {host.error}
           </Alert>
         )}
+        {host.warnings.map((warning) => (
+          <Alert key={warning} component="h2" isInline variant="warning" title="Known fault of this libvirt" className="sl-host__wide">
+            {warning}
+          </Alert>
+        ))}
         <section aria-label="What it is">
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "11ch" }}>
             <Fact term="libvirt at" value={<code>{host.uri}</code>} />

@@ -1829,7 +1829,7 @@ export interface paths {
         };
         /**
          * The node's serial console (WebSocket)
-         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|offline|taken"}` (with `by` when a viewer took the console back), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|reconnecting|offline|taken"}` (with `by` when a viewer took the console back, with `paused` while the node is), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. What is typed and not taken is answered by `{"type":"error","code":"…","message":"…"}`: `node_paused`, `guest_not_reading`, `console_reconnecting` (what is typed meanwhile waits for some seconds first), `node_not_running`, `node_busy` (another program has the console), `forbidden`. The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["console"];
         put?: never;
@@ -2381,6 +2381,8 @@ export interface components {
             /** @enum {string} */
             state: "connected" | "connecting" | "unreachable";
             uri: string;
+            /** @description Known faults of what runs on it, and what helps. */
+            warnings: string[];
         };
         HostListBody: {
             hosts: components["schemas"]["Host"][];
