@@ -34,9 +34,13 @@ func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		for i := range domains {
+			_ = domains[i].Free()
+		}
+	}()
 	ids := make([]string, len(domains))
 	for i := range domains {
-		defer func() { _ = domains[i].Free() }()
 		if ids[i], err = domains[i].GetUUIDString(); err != nil { // it is in the handle
 			return err
 		}
