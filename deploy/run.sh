@@ -24,6 +24,27 @@ if (: <"/dev/tcp/${host//[\[\]]/}/$port") 2>/dev/null; then
 	die "another program listens on $listen already" "Choose another address: SANDBOXLABS_LISTEN=127.0.0.1:3002 make run"
 fi
 
+# default_network_runs asks libvirt for the network that new nodes are connected to.
+default_network_runs() { virsh -c qemu:///system net-list --name 2>/dev/null | grep -qx default; }
+
+# ensure_network starts libvirt's network 'default', which new nodes are connected to. Where that
+# cannot be, it says so and allows user-mode networking for this instance. It leaves alone what
+# the environment or a file configures.
+ensure_network() {
+	local config=${SANDBOXLABS_CONFIG:-/etc/sandboxlabs/sandboxlabs.yaml}
+	if [ -n "${SANDBOXLABS_USER_NETWORK+x}${SANDBOXLABS_DEFAULT_NETWORK+x}${SANDBOXLABS_HOSTS+x}" ] || [ -e "$config" ] || default_network_runs; then
+		return
+	fi
+	if virsh -c qemu:///system net-start default >/dev/null && default_network_runs; then
+		echo "Started libvirt's network 'default'."
+		return
+	fi
+	echo "libvirt's network 'default' cannot be started here (see above), so nodes get user-mode networking:" >&2
+	echo "through it, guests reach services on this machine's loopback address. To refuse it: SANDBOXLABS_USER_NETWORK=off make run" >&2
+	export SANDBOXLABS_USER_NETWORK=on
+}
+ensure_network
+
 mkdir -p "$run_dir"
 access=$("$binary" user init)
 

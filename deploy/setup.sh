@@ -184,14 +184,14 @@ start_network() {
 	local listed
 	listed=$(system_virsh net-list --all --name 2>/dev/null)
 	if ! grep -qx default <<<"$listed"; then
-		warn "libvirt has no network 'default': nodes get user-mode networking"
+		warn "libvirt has no network 'default': a node needs another network, or none; see default-network in README.md"
 		return
 	fi
 	listed=$(system_virsh net-list --name)
 	if ! grep -qx default <<<"$listed"; then
 		step "starting libvirt's network 'default'"
 		if ! system_virsh net-start default >/dev/null; then
-			warn "the network 'default' does not start (see above): nodes get user-mode networking"
+			warn "the network 'default' does not start (see above): a node needs another network, or none"
 			return
 		fi
 	fi

@@ -115,7 +115,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.nodes, err = domain.New(domain.Options{
-		Hosts: a.hosts, Storage: between(nodeStorage{a.storage}), Intents: intents, Events: events, Accounts: a.access, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
+		Hosts: a.hosts, Storage: between(nodeStorage{a.storage}), Intents: intents, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -69,6 +69,8 @@ type config struct {
 	FiguresInterval     time.Duration // 1 s to 1 min
 	askInterval         time.Duration // no option: tests set it; see domain.Options
 
+	Networks domain.NetworkPolicy // what nodes may be connected to
+
 	Settings []api.Setting // all of this for people, without secrets
 	File     string        // that was read; empty: none
 }
@@ -89,6 +91,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	addTLSFlags(f)
 	addGuacamoleFlags(f)
 	addOIDCFlags(f)
+	addNetworkFlags(f)
 	f.String("session-life", access.SessionLifetime.String(), "how long somebody stays signed in at most: 5m to 720h")
 	f.String("session-idle", access.SessionIdle.String(), "how long somebody stays signed in without doing anything: 1m to session-life")
 	f.String("session-fresh", access.SessionFresh.String(), "how long after signing in somebody may set up a second factor and create tokens without giving the password again: 1m to 10m")
@@ -221,6 +224,9 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 		return c, err
 	}
 	if err := c.parseSessions(k); err != nil {
+		return c, err
+	}
+	if err := c.parseNetworks(k); err != nil {
 		return c, err
 	}
 	if err := c.LogLevel.UnmarshalText([]byte(k.String("log-level"))); err != nil {

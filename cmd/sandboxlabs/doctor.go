@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -105,16 +107,39 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	} else {
 		r.ok("pools writable", name, "a volume was made and removed in each")
 	}
-	if err := a.nodes.LookAtNetwork(ctx, name); err != nil {
-		r.fail("network", name, explain(err))
-	} else if a.nodes.NetworkMode(name) == "default" {
-		r.ok("network", name, "default is active")
-	} else {
-		r.warn("network", name, "default is not active: nodes get user-mode networking (out, but not in). `virsh net-start default` starts it.")
-	}
+	r.networks(ctx, a, name)
 	if err := a.nodes.Probe(ctx, name); err != nil {
 		r.fail("guest, console log", name, explain(err))
 	} else {
 		r.ok("guest, console log", name, "a guest starts under "+c.Accelerator+" and its console is recorded")
+	}
+}
+
+// networks checks what nodes of a host are connected to.
+func (r *report) networks(ctx context.Context, a *app, host string) {
+	err := a.nodes.LookAtNetwork(ctx, host)
+	switch mode := a.nodes.NetworkMode(host); {
+	case err == nil:
+		r.ok("network", host, mode+" is active")
+	case mode == domain.UserNetwork:
+		r.warn("network", host, explain(err)+" Until then nodes get user-mode networking (user-network: on), through which guests reach every service on the host's loopback address.")
+	case fault.CodeOf(err) == fault.NetworkUnavailable:
+		r.warn("network", host, explain(err))
+	default:
+		r.fail("network", host, explain(err))
+	}
+	names, err := a.nodes.UserModeNodes(ctx, host)
+	switch {
+	case err != nil:
+		r.fail("user-mode networking", host, explain(err))
+	case len(names) > 0:
+		const shown = 10
+		text := strings.Join(names[:min(shown, len(names))], ", ")
+		if more := len(names) - shown; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		r.warn("user-mode networking", host, "these domains have it, so their guests reach every service on the host's loopback address: "+text+". Detach those cards, and connect the nodes to a network.")
+	default:
+		r.ok("user-mode networking", host, "no domain has it")
 	}
 }

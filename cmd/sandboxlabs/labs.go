@@ -20,18 +20,23 @@ func (p labParts) Networks(ctx context.Context) ([]labs.Net, error) {
 	}
 	list := make([]labs.Net, len(networks))
 	for i, v := range networks {
-		list[i] = labs.Net{ID: v.ID, Name: v.Name, Host: v.Host, Subnet: v.Subnet, Active: v.Active, DHCP: v.DHCP, Managed: v.Managed, Owner: v.Owner}
-		for _, n := range v.Nodes {
-			list[i].Nodes = append(list[i].Nodes, n.ID)
-		}
+		list[i] = labNet(v)
 	}
 	return list, nil
 }
 
+func labNet(v domain.Network) labs.Net {
+	net := labs.Net{ID: v.ID, Name: v.Name, Host: v.Host, Subnet: v.Subnet, Active: v.Active, DHCP: v.DHCP, Managed: v.Managed, Owner: v.Owner}
+	for _, n := range v.Nodes {
+		net.Nodes = append(net.Nodes, n.ID)
+	}
+	return net
+}
+
 // CreateNetwork makes an isolated network.
-func (p labParts) CreateNetwork(ctx context.Context, n labs.Net) error {
-	_, err := p.nodes.CreateNetwork(ctx, domain.NetworkSpec{ID: n.ID, Name: n.Name, Host: n.Host, Subnet: n.Subnet, DHCP: n.DHCP, Owner: n.Owner})
-	return err
+func (p labParts) CreateNetwork(ctx context.Context, n labs.Net) (labs.Net, error) {
+	made, err := p.nodes.CreateNetwork(ctx, domain.NetworkSpec{ID: n.ID, Name: n.Name, Host: n.Host, DHCP: n.DHCP, Owner: n.Owner})
+	return labNet(made), err
 }
 
 // DeleteNetwork removes a network: who may manage its lab may.

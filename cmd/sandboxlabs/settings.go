@@ -41,7 +41,7 @@ func optionText(k *koanf.Koanf, name string) string {
 	case []any:
 		return strings.Join(k.Strings(name), ",")
 	case bool:
-		if name == "auth" {
+		if name == "auth" || name == "user-network" {
 			return map[bool]string{true: "on", false: "off"}[value]
 		}
 		return fmt.Sprint(value)

@@ -72,12 +72,12 @@ func (s *Server) registerNetworks() {
 		Body struct {
 			Name   string `json:"name"`
 			Host   string `json:"host,omitempty" doc:"The first host when left out."`
-			Subnet string `json:"subnet,omitempty" doc:"Private, of IPv4; without one the nodes choose their addresses." example:"10.7.3.0/24"`
+			Subnet string `json:"subnet,omitempty" doc:"Private, of IPv4, and free on the host; inside of the blocks that the operator sets (lab-subnets) for all but administrators. Left out, a free one is picked with dhcp; without dhcp the nodes choose their addresses." example:"10.7.3.0/24"`
 			DHCP   bool   `json:"dhcp,omitempty" doc:"Hand out the subnet's addresses."`
 		}
 	}) (*struct{ Body Network }, error) {
 		v, err := s.o.Nodes.CreateNetwork(ctx, domain.NetworkSpec{
-			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, DHCP: in.Body.DHCP, Owner: rightsOf(ctx).OwnerID(),
+			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, AnySubnet: rightsOf(ctx).Role.AtLeast(access.RoleAdmin), DHCP: in.Body.DHCP, Owner: rightsOf(ctx).OwnerID(),
 		})
 		if err != nil {
 			return nil, err
@@ -134,7 +134,10 @@ func networkInUse(rights access.Rights, v domain.Network) error {
 // there, package domain tells.
 func (s *Server) mayJoin(ctx context.Context, host, name string) error {
 	rights := rightsOf(ctx)
-	if name == "" || name == domain.UserNetwork || rights.Role.AtLeast(access.RoleAdmin) {
+	if name == "" { // the default network, which no user made
+		return nil
+	}
+	if name == domain.UserNetwork || name == domain.NoNetwork || rights.Role.AtLeast(access.RoleAdmin) {
 		return nil
 	}
 	v, err := s.o.Nodes.Network(ctx, host, name)

@@ -70,6 +70,7 @@ type Node struct {
 	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The snapshot that it goes on from."`
 	Next            *NextSize      `json:"next,omitempty" doc:"What it will have at its next start, when that is otherwise than now."`
 	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
+	Warnings        []string       `json:"warnings" doc:"What is risky about the node, in sentences."`
 }
 
 // node is a node as somebody sees it.
@@ -79,7 +80,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
 		Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
-		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot,
+		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
 	}
 	if n.Next != nil {
 		v.Next = &NextSize{RAM: n.Next.RAMMiB, CPUs: n.Next.CPUs}
@@ -123,7 +124,7 @@ type NodeRequest struct {
 		Disk *int64 `json:"disk,omitempty" doc:"Bytes; the image's virtual size when left out."`
 	} `json:"resources,omitempty"`
 	Host      string     `json:"host,omitempty" doc:"The first host when left out."`
-	Network   string     `json:"network,omitempty" doc:"Name of a network of the host, or user (user-mode networking); the default one when left out."`
+	Network   string     `json:"network,omitempty" doc:"Name of a network of the host; none, for a node without a network card; or user (user-mode networking), where the operator allows it. The default network when left out."`
 	CloudInit *CloudInit `json:"cloudInit,omitempty" doc:"For guests with cloud-init (NoCloud), and for micro."`
 }
 

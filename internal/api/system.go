@@ -28,7 +28,8 @@ type Host struct {
 	LibvirtVersion    string   `json:"libvirtVersion"`
 	HypervisorVersion string   `json:"hypervisorVersion"`
 	Warnings          []string `json:"warnings" doc:"Known faults of what runs on it, and what helps."`
-	Network           string   `json:"network" enum:"default,user" doc:"What new nodes are connected to; user is user-mode networking."`
+	Network           string   `json:"network" example:"default" doc:"What new nodes are connected to where none is asked for: the name of a network; user (user-mode networking); or none, where the default network is not available and a node without a network of its choice is refused."`
+	UserNetwork       bool     `json:"userNetwork" doc:"Nodes may have user-mode networking (network: user)."`
 	Nodes             int      `json:"nodes"`
 	Running           int      `json:"running"`
 	Pools             []Pool   `json:"pools"`
@@ -50,7 +51,7 @@ func (s *Server) hosts() []Host {
 			Accelerator: st.Capabilities.Accelerator, AcceleratorReason: st.Capabilities.AcceleratorReason,
 			CPUs: st.Capabilities.CPUs, MemoryBytes: st.Capabilities.MemoryMiB << 20,
 			LibvirtVersion: st.Capabilities.LibvirtVersion, HypervisorVersion: st.Capabilities.HypervisorVersion,
-			Network: s.o.Nodes.NetworkMode(st.Name), Nodes: count[st.Name], Running: running[st.Name], Pools: []Pool{},
+			Network: s.o.Nodes.NetworkMode(st.Name), UserNetwork: s.o.Nodes.UserModeAllowed(st.Name), Nodes: count[st.Name], Running: running[st.Name], Pools: []Pool{},
 			Warnings: slices.Concat([]string{}, st.Capabilities.Warnings),
 		}
 		if v.Error == "" {

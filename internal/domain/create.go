@@ -83,7 +83,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	}
 	defer freeName()
 
-	if err := s.make(ctx, spec, id, image, host.Status().Capabilities.Accelerator); err != nil {
+	if err := s.make(ctx, host, spec, id, image); err != nil {
 		return Node{}, false, explain(err, "make", spec.Name)
 	}
 	s.inv.sync(ctx, spec.Host, id)
@@ -105,6 +105,12 @@ func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
 		return spec, err
 	}
 	if _, err := s.fill(host, &spec); err != nil {
+		return spec, err
+	}
+	if err := host.Do(ctx, func(conn *libvirt.Connect) error {
+		_, err := s.newCard(conn, host, spec.Network)
+		return err
+	}); err != nil {
 		return spec, err
 	}
 	freeName, err := s.reserveName(spec.Host, spec.Name)
@@ -153,13 +159,13 @@ func (s *Service) fill(host *hypervisor.Host, spec *Spec) (BaseImage, error) {
 }
 
 // make lays the overlay and defines the domain, or leaves neither.
-func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImage, accelerator string) error {
+func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id string, image BaseImage) error {
 	logPath, err := s.o.Storage.ConsoleLog(spec.Host, id)
 	if err != nil {
 		return err
 	}
 	b := build{
-		id: id, name: spec.Name, accelerator: accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
+		id: id, name: spec.Name, accelerator: host.Status().Capabilities.Accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
 		logPath:     logPath,
 		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
 		metadata:    newMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
@@ -192,7 +198,7 @@ func (s *Service) make(ctx context.Context, spec Spec, id string, image BaseImag
 		b.seedPath, err = s.putSeed(ctx, spec, id, seed)
 	}
 	if err == nil {
-		err = s.define(ctx, spec.Host, spec.Network, b)
+		err = s.define(ctx, host, spec.Network, b)
 	}
 	if err == nil {
 		done(true)
@@ -244,18 +250,11 @@ func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseI
 	return s.o.Storage.CreateOverlay(ctx, host, volume, image.ID, bytes)
 }
 
-// define gives libvirt the domain, on that network or on the default one.
-func (s *Service) define(ctx context.Context, host, network string, b build) error {
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-		switch network {
-		case "":
-			b.network = defaultNetwork(conn)
-		case UserNetwork:
-		default:
-			if err := mustBeNetwork(conn, host, network); err != nil {
-				return err
-			}
-			b.network = network
+// define gives libvirt the domain, with a card on that network (see newCard).
+func (s *Service) define(ctx context.Context, host *hypervisor.Host, network string, b build) error {
+	return host.Do(ctx, func(conn *libvirt.Connect) (err error) {
+		if b.card, err = s.newCard(conn, host, network); err != nil {
+			return err
 		}
 		text, err := b.xml()
 		if err != nil {
@@ -265,47 +264,11 @@ func (s *Service) define(ctx context.Context, host, network string, b build) err
 		if err != nil {
 			if other, lookup := conn.LookupDomainByName(b.name); lookup == nil {
 				_ = other.Free()
-				return nameTaken(host, b.name)
+				return nameTaken(host.Name(), b.name)
 			}
 			return err
 		}
 		return d.Free()
-	})
-}
-
-// defaultNetwork returns the name of libvirt's default network when it runs;
-// else nodes get user-mode networking, which needs nothing of the host.
-func defaultNetwork(conn *libvirt.Connect) string {
-	network, err := conn.LookupNetworkByName(defaultNetworkName)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = network.Free() }()
-	if active, err := network.IsActive(); err != nil || !active {
-		return ""
-	}
-	return defaultNetworkName
-}
-
-// NetworkMode tells what a node made now would get on the host: "default" or
-// "user". It answers from memory, at most some seconds old.
-func (s *Service) NetworkMode(host string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.networks[host] != "" {
-		return s.networks[host]
-	}
-	return "user"
-}
-
-// LookAtNetwork refreshes what NetworkMode tells.
-func (s *Service) LookAtNetwork(ctx context.Context, host string) error {
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-		name := defaultNetwork(conn)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.networks[host] = name
-		return nil
 	})
 }
 

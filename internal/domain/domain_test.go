@@ -22,14 +22,14 @@ func example() build {
 	return build{
 		id: "11111111-2222-4333-8444-555555555555", name: "web1", accelerator: "qemu", ramMiB: 512, cpus: 2,
 		overlayPath: "/pool/nodes/o.qcow2", basePath: "/pool/images/b.qcow2", baseFormat: "qcow2", logPath: "/pool/logs/l.log",
-		vncPassword: "secret12", network: "default",
+		vncPassword: "secret12", card: cardOn("default"),
 		metadata: newMetadata(owner{Name: `eve<x a="b">&`}, "linux", ImageRef{Type: "base", ID: "micro", Name: "Micro"}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
 	}
 }
 
 func TestXML(t *testing.T) {
 	kvm := example()
-	kvm.accelerator, kvm.network = "kvm", ""
+	kvm.accelerator, kvm.card = "kvm", cardOn("")
 	seeded := example()
 	seeded.seedPath = "/pool/nodes/seed.iso"
 	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm, "seeded": seeded} {
@@ -203,4 +203,10 @@ func TestNodeState(t *testing.T) {
 			t.Errorf("%v/%d: %s, want %s", c.state, c.reason, got, c.want)
 		}
 	}
+}
+
+// cardOn is nicOn for a build.
+func cardOn(network string) *libvirtxml.DomainInterface {
+	card := nicOn(network)
+	return &card
 }

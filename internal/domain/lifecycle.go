@@ -35,6 +35,9 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 				return fault.New(fault.NodeRunning, "Node %q has crashed, and libvirt keeps it as it was then. Stop it with {\"force\":true} first.", n.Name)
 			}
 		}
+		if err := s.checkStart(n, d); err != nil {
+			return err
+		}
 		if s.audience == nil || s.audience.Viewers(id) == 0 {
 			return create(d, libvirt.DOMAIN_NONE)
 		}
@@ -163,6 +166,9 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 			return fault.New(fault.NodeManaged, "Node %q is managed already.", n.Name)
 		case !n.Persistent:
 			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
+		}
+		if err := s.checkAdopted(n, d); err != nil {
+			return err
 		}
 		text, err := xml.Marshal(newMetadata(s.ownerElement(owner), n.OSType, ImageRef{}, time.Now()))
 		if err != nil {

@@ -14,16 +14,12 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
 const (
 	networkCreateIntent = "network.create"
 	networkDeleteIntent = "network.delete"
-
-	// defaultNetworkName is libvirt's own network.
-	defaultNetworkName = "default"
-	// UserNetwork asks for user-mode networking.
-	UserNetwork = "user"
 )
 
 // networkData is what recovery needs to remove a network.
@@ -51,9 +47,12 @@ type Network struct {
 type NetworkSpec struct {
 	ID         string // a UUID that nothing has; empty: a new one
 	Name, Host string
-	Subnet     string // empty: the nodes choose their addresses themselves
-	DHCP       bool   // libvirt hands out the subnet's addresses
-	Owner      string // an account's id
+	// Subnet may be empty: then a free one is picked with DHCP, and without, the nodes
+	// choose their addresses themselves.
+	Subnet    string
+	AnySubnet bool   // it may be outside of NetworkPolicy.Subnets
+	DHCP      bool   // libvirt hands out the subnet's addresses
+	Owner     string // an account's id
 }
 
 // Networks returns the networks of all connected hosts, by host and name.
@@ -140,75 +139,148 @@ func subnetOf(ip libvirtxml.NetworkIP) string {
 	return prefix.String()
 }
 
-// CreateNetwork makes an isolated network, which starts with its host. It fails
-// as a whole, and a crash is undone.
+// CreateNetwork makes an isolated network, which starts with its host. With DHCP and
+// without a subnet, it gets a free one of NetworkPolicy.Subnets. It fails as a whole, and
+// a crash is undone. Errors: fault.Invalid, SubnetTaken, HostUnreachable, Hypervisor.
 func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error) {
-	def, err := spec.definition(cmp.Or(spec.ID, uuid.NewString()), s.ownerElement(spec.Owner))
-	if err != nil {
+	if err := s.checkNetwork(spec); err != nil {
 		return Network{}, err
 	}
 	host, err := s.o.Hosts.Host(spec.Host)
 	if err != nil {
 		return Network{}, err
 	}
-	text, err := def.Marshal()
+	unlock, err := s.lockNetworks(ctx, host)
 	if err != nil {
 		return Network{}, err
 	}
-	data := networkData{ID: def.UUID}
-	done, err := s.begin(ctx, networkCreateIntent, host.Name(), data)
-	if err != nil {
-		return Network{}, err
+	defer unlock()
+	spec.ID = cmp.Or(spec.ID, uuid.NewString())
+	if !spec.DHCP || spec.Subnet != "" {
+		made, err := s.makeNetwork(ctx, host, spec, nil)
+		return made, explainNetwork(err, "make", spec.Name)
 	}
-	var made Network
-	err = host.Do(ctx, func(conn *libvirt.Connect) error {
-		if other, lookup := conn.LookupNetworkByName(def.Name); lookup == nil {
-			_ = other.Free()
-			return fault.Field("name", "There is already a network %q on host %q. Choose another name.", def.Name, host.Name())
+	var refused []claim // subnets that libvirt took for taken
+	for range picks {
+		var made Network
+		if made, err = s.makeNetwork(ctx, host, spec, &refused); err == nil {
+			return made, nil
 		}
-		network, err := conn.NetworkDefineXMLFlags(text, libvirt.NETWORK_DEFINE_VALIDATE)
+		if code := fault.CodeOf(err); code != fault.SubnetTaken && !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) {
+			break
+		}
+	}
+	return Network{}, explainNetwork(err, "make", spec.Name)
+}
+
+// makeNetwork makes one network, or leaves nothing. Where refused is given it picks the
+// subnet, and adds it to those that are refused if it fails.
+func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec NetworkSpec, refused *[]claim) (Network, error) {
+	var made Network
+	var done func(complete bool) // nil: nothing is begun
+	data := networkData{ID: spec.ID}
+	err := host.Do(ctx, func(conn *libvirt.Connect) error {
+		if other, lookup := conn.LookupNetworkByName(spec.Name); lookup == nil {
+			_ = other.Free()
+			return fault.Field("name", "There is already a network %q on host %q. Choose another name.", spec.Name, host.Name())
+		}
+		taken, err := s.claims(conn, host, spec.ID)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = network.Free() }()
-		if err := network.Create(); err != nil {
+		if refused != nil {
+			if spec.Subnet, err = s.pickSubnet(append(taken, *refused...)); err != nil {
+				return err
+			}
+		} else if spec.Subnet != "" {
+			if err := s.checkSubnet(spec, taken); err != nil {
+				return err
+			}
+		}
+		text, err := spec.definition(s.ownerElement(spec.Owner))
+		if err != nil {
 			return err
 		}
-		if err := network.SetAutostart(true); err != nil {
+		if done, err = s.begin(ctx, networkCreateIntent, host.Name(), data); err != nil {
 			return err
 		}
-		made, err = s.readNetwork(network, host.Name())
+		made, err = s.startNetwork(conn, host.Name(), text, spec)
 		return err
 	})
 	if err == nil {
 		done(true)
 		return made, nil
 	}
+	if done == nil {
+		return Network{}, err
+	}
+	if subnet, parse := parseSubnet(spec.Subnet); refused != nil && parse == nil {
+		*refused = append(*refused, claim{subnet, "libvirt"})
+	}
 	work, cancel := cleanup(ctx)
 	defer cancel()
 	done(s.removeNetwork(work, host.Name(), data) == nil)
-	return Network{}, explainNetwork(err, "make", spec.Name)
+	return Network{}, err
 }
 
-// definition checks what is asked for, and renders it.
-func (spec NetworkSpec) definition(id string, by owner) (*libvirtxml.Network, error) {
-	if len(spec.Name) > MaxNameLength || !nodeName.MatchString(spec.Name) || spec.Name == UserNetwork {
-		return nil, fault.Field("name", "A network's name may have at most %d letters, digits, dots, dashes and underscores, begins with a letter or a digit, and is not %q.", MaxNameLength, UserNetwork)
+// startNetwork defines a network and starts it. A service with another database may have
+// defined one with the same subnet at the same time: then it is refused.
+func (s *Service) startNetwork(conn *libvirt.Connect, host, text string, spec NetworkSpec) (Network, error) {
+	network, err := conn.NetworkDefineXMLFlags(text, libvirt.NETWORK_DEFINE_VALIDATE)
+	if err != nil {
+		return Network{}, err
 	}
+	defer func() { _ = network.Free() }()
+	if spec.Subnet != "" {
+		subnet, err := parseSubnet(spec.Subnet)
+		if err != nil {
+			return Network{}, err
+		}
+		others, err := networkClaims(conn, spec.ID)
+		if err == nil {
+			err = overlap(subnet, others)
+		}
+		if err != nil {
+			return Network{}, err
+		}
+	}
+	if err := network.Create(); err != nil {
+		return Network{}, err
+	}
+	if err := network.SetAutostart(true); err != nil {
+		return Network{}, err
+	}
+	return s.readNetwork(network, host)
+}
+
+// checkNetwork refuses what no network can be, before anything is asked of a host.
+func (s *Service) checkNetwork(spec NetworkSpec) error {
+	if len(spec.Name) > MaxNameLength || !nodeName.MatchString(spec.Name) {
+		return fault.Field("name", "A network's name has at most %d letters, digits, dots, dashes and underscores, and begins with a letter or a digit.", MaxNameLength)
+	}
+	if s.o.Networks.isReserved(spec.Name) {
+		return fault.Field("name", "The name %q is reserved: every node without a network of its choice would be connected to it. Choose another name.", spec.Name)
+	}
+	if spec.Subnet == "" {
+		return nil
+	}
+	_, err := parseSubnet(spec.Subnet)
+	return err
+}
+
+// definition renders a network whose subnet is chosen.
+func (spec NetworkSpec) definition(by owner) (string, error) {
 	ours, err := xml.Marshal(networkMetadata{Owner: by})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	def := &libvirtxml.Network{Name: spec.Name, UUID: id, Metadata: &libvirtxml.NetworkMetadata{XML: string(ours)}}
+	def := &libvirtxml.Network{Name: spec.Name, UUID: spec.ID, Metadata: &libvirtxml.NetworkMetadata{XML: string(ours)}}
 	if spec.Subnet == "" {
-		if spec.DHCP {
-			return nil, fault.Field("dhcp", "DHCP needs a subnet to hand out, such as \"10.7.3.0/24\".")
-		}
-		return def, nil
+		return def.Marshal()
 	}
-	subnet, err := netip.ParsePrefix(spec.Subnet)
-	if err != nil || !subnet.Addr().Is4() || !subnet.Addr().IsPrivate() || subnet.Masked() != subnet || subnet.Bits() < 16 || subnet.Bits() > 29 {
-		return nil, fault.Field("subnet", "The subnet is a private one of IPv4 with 16 to 29 bits, such as \"10.7.3.0/24\".")
+	subnet, err := parseSubnet(spec.Subnet)
+	if err != nil {
+		return "", err
 	}
 	first := subnet.Addr().Next()
 	ip := libvirtxml.NetworkIP{Address: first.String(), Prefix: uint(subnet.Bits())} //nolint:gosec // 16 to 29
@@ -222,7 +294,7 @@ func (spec NetworkSpec) definition(id string, by owner) (*libvirtxml.Network, er
 		}}}
 	}
 	def.IPs = []libvirtxml.NetworkIP{ip}
-	return def, nil
+	return def.Marshal()
 }
 
 // Network reads one network, on the first host for the empty name. It answers

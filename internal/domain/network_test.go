@@ -17,7 +17,6 @@ func TestNetworkSpec(t *testing.T) {
 		"with DHCP":           {NetworkSpec{Name: "lab", Subnet: "10.7.3.0/24", DHCP: true}, true, "10.7.3.1", "10.7.3.2", "10.7.3.254"},
 		"a small one":         {NetworkSpec{Name: "lab", Subnet: "192.168.9.8/29", DHCP: true}, true, "192.168.9.9", "192.168.9.10", "192.168.9.14"},
 		"a large one":         {NetworkSpec{Name: "lab", Subnet: "172.16.0.0/16", DHCP: true}, true, "172.16.0.1", "172.16.0.2", "172.16.255.254"},
-		"DHCP of nothing":     {NetworkSpec{Name: "lab", DHCP: true}, false, "", "", ""},
 		"not private":         {NetworkSpec{Name: "lab", Subnet: "8.8.8.0/24"}, false, "", "", ""},
 		"not the first":       {NetworkSpec{Name: "lab", Subnet: "10.7.3.1/24"}, false, "", "", ""},
 		"too small":           {NetworkSpec{Name: "lab", Subnet: "10.7.3.0/30"}, false, "", "", ""},
@@ -25,9 +24,12 @@ func TestNetworkSpec(t *testing.T) {
 		"IPv6":                {NetworkSpec{Name: "lab", Subnet: "fd00::/64"}, false, "", "", ""},
 		"name with a path":    {NetworkSpec{Name: "../lab"}, false, "", "", ""},
 		"name of user-mode":   {NetworkSpec{Name: UserNetwork}, false, "", "", ""},
+		"name of no network":  {NetworkSpec{Name: NoNetwork}, false, "", "", ""},
+		"name of the default": {NetworkSpec{Name: "classroom"}, false, "", "", ""},
+		"name of libvirt's":   {NetworkSpec{Name: "Default"}, false, "", "", ""},
 		"name with an option": {NetworkSpec{Name: "--all"}, false, "", "", ""},
 	} {
-		def, err := c.spec.definition("11111111-2222-4333-8444-555555555555", owner{})
+		def, err := rendered(c.spec)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -52,4 +54,18 @@ func TestNetworkSpec(t *testing.T) {
 	if got := subnetOf(libvirtxml.NetworkIP{Address: "192.168.122.1", Netmask: "255.255.255.0"}); got != "192.168.122.0/24" {
 		t.Errorf("a netmask is read as %q", got)
 	}
+}
+
+// rendered is a network's definition, where classroom is the default network.
+func rendered(spec NetworkSpec) (*libvirtxml.Network, error) {
+	s := &Service{o: Options{Networks: NetworkPolicy{Default: "classroom"}}}
+	if err := s.checkNetwork(spec); err != nil {
+		return nil, err
+	}
+	text, err := spec.definition(owner{})
+	if err != nil {
+		return nil, err
+	}
+	def := &libvirtxml.Network{}
+	return def, def.Unmarshal(text)
 }

@@ -64,6 +64,8 @@ type Node struct {
 	// Networks are the libvirt networks that it has an interface on; a snapshot's list
 	// is never changed.
 	Networks []string
+	// UserMode says that it has a card with user-mode networking.
+	UserMode bool
 	// Snapshots counts the domain's snapshots, whoever took them.
 	Snapshots int
 	// CurrentSnapshot is the one that the node goes on from; empty when there is none.

@@ -25,7 +25,10 @@ func (s *Service) Probe(ctx context.Context, host string) error {
 		ramMiB: MinRAMMiB, cpus: 1, logPath: logPath, metadata: metadata{},
 	}
 	err = h.Do(ctx, func(conn *libvirt.Connect) error {
-		b.network = defaultNetwork(conn)
+		if s.checkDefaultNetwork(conn, h.Name()) == nil {
+			card := nicOn(s.o.Networks.Default)
+			b.card = &card
+		}
 		text, err := b.xml()
 		if err != nil {
 			return err

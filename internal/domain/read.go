@@ -84,6 +84,7 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 		}
 	}
 	n.Description = def.Description
+	n.UserMode = userCards(def) > 0
 	size := sizeOf(def)
 	n.RAMMiB, n.CPUs = size.RAMMiB, size.CPUs
 	if def.Devices == nil {

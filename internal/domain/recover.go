@@ -46,7 +46,10 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time
 			if n%rereadTicks == rereadTicks-1 {
 				s.inv.feeds[h.Name()].note("", nil)
 			}
-			err := errors.Join(s.recover(ctx, h.Name()), s.LookAtNetwork(ctx, h.Name()))
+			err := s.recover(ctx, h.Name())
+			if look := s.LookAtNetwork(ctx, h.Name()); fault.CodeOf(look) != fault.NetworkUnavailable {
+				err = errors.Join(err, look)
+			}
 			if err != nil && ctx.Err() == nil {
 				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
 			}

@@ -109,6 +109,8 @@ type Options struct {
 	Events  *event.Broker
 	// Accounts knows who owns nodes and networks.
 	Accounts Accounts
+	// Networks is what nodes may be connected to.
+	Networks NetworkPolicy
 	// UsageInterval is how often the use of running nodes is read; zero is
 	// DefaultUsageInterval.
 	UsageInterval time.Duration
@@ -135,15 +137,18 @@ type Service struct {
 	recovering map[string]chan struct{}
 
 	mu       sync.Mutex
-	busy     map[string]turn   // by node id
-	names    map[string]bool   // host/name of nodes that are being made
-	networks map[string]string // by host: the network of new nodes
+	busy     map[string]turn // by node id
+	names    map[string]bool // host/name of nodes that are being made
+	networks map[string]bool // by host: the default network is available
 }
 
 // New makes a Service. It starts nothing: Run does.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Storage == nil || o.Intents == nil || o.Events == nil || o.Accounts == nil {
 		return nil, errors.New("domain: hosts, storage, intents, events and accounts are required")
+	}
+	if o.Networks.Default == "" {
+		o.Networks.Default = DefaultNetworkName
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -156,7 +161,7 @@ func New(o Options) (*Service, error) {
 	meter := newMeter(o.UsageInterval, o.AskInterval)
 	s := &Service{
 		up: up, recovering: recovering, left: left, o: o, inv: newInventory(o.Hosts, o.Accounts, o.Events, meter, o.Log), meter: meter,
-		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]string{},
+		busy: map[string]turn{}, names: map[string]bool{}, networks: map[string]bool{},
 	}
 	s.inv.changed = s.nodeChanged
 	return s, nil

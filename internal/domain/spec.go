@@ -26,7 +26,7 @@ type Spec struct {
 	RAMMiB    int64
 	CPUs      int
 	DiskBytes int64  // empty: the image's virtual size
-	Network   string // empty: the default one; UserNetwork: none of libvirt's
+	Network   string // empty: the default one; UserNetwork, NoNetwork
 	CloudInit CloudInit
 	Owner     string // an account's id
 	// ID is that of the new node where IdempotencyKey is set; empty: KeyedID's.

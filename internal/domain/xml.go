@@ -19,7 +19,7 @@ type build struct {
 	baseFormat  string
 	logPath     string
 	vncPassword string
-	network     string // a libvirt network; empty for user-mode networking
+	card        *libvirtxml.DomainInterface // nil: none
 	metadata    metadata
 }
 
@@ -43,7 +43,6 @@ func (b build) xml() (string, error) {
 	if b.accelerator == "qemu" {
 		cpu.Mode = "maximum" // all that emulation can do; distributions ask for ever newer levels
 	}
-	nic := nicOn(b.network)
 	d := libvirtxml.Domain{
 		Type:     b.accelerator,
 		UUID:     b.id,
@@ -61,7 +60,7 @@ func (b build) xml() (string, error) {
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		Devices: &libvirtxml.DomainDeviceList{
 			Disks:      b.disks(),
-			Interfaces: []libvirtxml.DomainInterface{nic},
+			Interfaces: b.cards(),
 			Serials: []libvirtxml.DomainSerial{{
 				Source: &libvirtxml.DomainChardevSource{Pty: &libvirtxml.DomainChardevSourcePty{}},
 				Log:    &libvirtxml.DomainChardevLog{File: b.logPath, Append: "on"},
@@ -86,6 +85,13 @@ func (b build) xml() (string, error) {
 		},
 	}
 	return d.Marshal()
+}
+
+func (b build) cards() []libvirtxml.DomainInterface {
+	if b.card == nil {
+		return nil
+	}
+	return []libvirtxml.DomainInterface{*b.card}
 }
 
 func (b build) disks() []libvirtxml.DomainDisk {

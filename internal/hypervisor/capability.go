@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirt"
@@ -30,6 +31,14 @@ type Capabilities struct {
 	Accelerator string
 	// AcceleratorReason says in one sentence why.
 	AcceleratorReason string
+}
+
+// UserOfLabel reads the user id of a DAC security label, as libvirt writes it:
+// "+64055:+107". A user's name is not resolved: it is the host's.
+func UserOfLabel(label string) (uid int, known bool) {
+	user, _, _ := strings.Cut(label, ":")
+	uid, err := strconv.Atoi(strings.TrimPrefix(user, "+"))
+	return uid, err == nil
 }
 
 func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, error) {

@@ -3,8 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -19,8 +17,9 @@ type Libvirt interface {
 	// Networks returns the networks of the hosts that answer.
 	Networks(ctx context.Context) ([]Net, error)
 	// CreateNetwork makes an isolated network and starts it; fault.Invalid when
-	// its name is taken. With a subnet, addresses are handed out.
-	CreateNetwork(ctx context.Context, n Net) error
+	// its name is taken. With DHCP it gets a free subnet, whose addresses are handed
+	// out.
+	CreateNetwork(ctx context.Context, n Net) (Net, error)
 	// DeleteNetwork removes a network that no node is on.
 	DeleteNetwork(ctx context.Context, n Net) error
 	// Attach gives a node a network card; Detach takes those on the network away.
@@ -48,8 +47,8 @@ type Net struct {
 	Nodes          []string // the ids of those that have a card on it
 }
 
-// tries bounds how many names and subnets are tried for a new network: another
-// request, or another program, may take one at the same moment.
+// tries bounds how many names are tried for a new network: another request, or another
+// program, may take one at the same moment.
 const tries = 8
 
 // Nets returns a lab's networks that are there.
@@ -94,18 +93,13 @@ func (s *Service) makeNetwork(ctx context.Context, l Lab, net *Net) error {
 			return list
 		}
 		net.Name = freeName(l.Name, all)
-		if net.DHCP {
-			if net.Subnet, err = freeSubnet(all); err != nil {
-				return err
-			}
-		}
-		err = s.o.Libvirt.CreateNetwork(ctx, *net)
-		switch code := fault.CodeOf(err); {
-		case err == nil:
-			net.Active = true
+		var made Net
+		if made, err = s.o.Libvirt.CreateNetwork(ctx, *net); err == nil {
+			*net = made
 			return nil
-		case code != fault.Invalid && (code != fault.Hypervisor || !net.DHCP):
-			return err // neither the name nor the subnet is to blame
+		}
+		if fault.CodeOf(err) != fault.Invalid {
+			return err // the name is not to blame
 		}
 	}
 	return err
@@ -133,21 +127,6 @@ func freeName(lab string, taken []Net) string {
 			return name
 		}
 	}
-}
-
-// freeSubnet picks one of 10.128.0.0/9 that no network has. It is drawn, so that two
-// who draw at once rarely get the same.
-func freeSubnet(taken []Net) (string, error) {
-	for range 1000 {
-		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(128 + rand.IntN(128)), byte(rand.IntN(256)), 0}), 24) //nolint:gosec // a place, not a secret
-		if !slices.ContainsFunc(taken, func(other Net) bool {
-			p, err := netip.ParsePrefix(other.Subnet)
-			return err == nil && p.Overlaps(subnet)
-		}) {
-			return subnet.String(), nil
-		}
-	}
-	return "", fault.New(fault.Unsupported, "No subnet is free for another network. Make it without addresses, or delete networks that nobody uses.")
 }
 
 // Connect draws a link from a node of a lab to another one, or to a network of

@@ -106,12 +106,22 @@ func (s *Intents) leases(ctx context.Context) (leases, error) {
 		s.known = &sessionLeases{db: conns, free: map[uuid.UUID]time.Time{}}
 		return s.known, nil
 	}
-	var path string
-	if err := conns.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path); err != nil {
+	path, err := s.databaseFile(ctx)
+	if err != nil {
 		return nil, err
 	}
 	s.known = &fileLeases{folder: path + ".holders"}
 	return s.known, nil
+}
+
+// databaseFile is the file of a SQLite database.
+func (s *Intents) databaseFile(ctx context.Context) (path string, err error) {
+	conns, err := s.db.DB()
+	if err != nil {
+		return "", err
+	}
+	err = conns.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&path)
+	return path, err
 }
 
 // left tells whether nobody works on an intent any more: its holder has ended,

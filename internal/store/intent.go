@@ -59,6 +59,7 @@ type Intents struct {
 	holder  string // empty until Hold
 	held    leases // nil until Hold
 	ongoing ongoing
+	locks   named
 
 	looking sync.Mutex
 	known   leases // nil until they are needed; held, if that is not nil

@@ -80,8 +80,11 @@ function notesOf(host: Host): string[] {
   }
   if (host.state === "connected" && host.network === "user") {
     notes.push(
-      "Nodes have user-mode networking: they reach out, but cannot be reached. Start libvirt's default network for addresses of their own: virsh net-start default.",
+      "New nodes get user-mode networking: they reach out, also to services on the host's loopback address, but can't be reached. Start libvirt's default network instead: virsh net-start default.",
     );
+  }
+  if (host.state === "connected" && host.network === "none") {
+    notes.push("The default network isn't running. New nodes need another network, or none. Start it with: virsh net-start default.");
   }
   return notes;
 }

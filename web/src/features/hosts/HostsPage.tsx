@@ -159,10 +159,21 @@ function newNodes({ state, accelerator, acceleratorReason, network }: Host) {
   return (
     <>
       {accelerator === "qemu" ? "Software emulation" : accelerator.toUpperCase()},{" "}
-      {network === "user" ? "user-mode networking" : `network ${network}`}
+      {networkText(network)}
       {acceleratorReason && <div className="sl-subtle">{acceleratorReason}</div>}
     </>
   );
+}
+
+function networkText(network: string) {
+  switch (network) {
+    case "user":
+      return "user-mode networking";
+    case "none":
+      return "no default network";
+    default:
+      return `network ${network}`;
+  }
 }
 
 function Fact({ term, value }: { term: string; value: React.ReactNode }) {

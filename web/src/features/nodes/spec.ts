@@ -100,8 +100,10 @@ export interface Draft extends FirstBoot {
 
 /** What an image of installation media is made into when no size is asked for, in bytes. */
 export const installDisk = 10 * gibibyte;
-/** The name of the network that is none of libvirt's: out through the host, and not in. */
+/** The network of a node with user-mode networking, which reaches out through its host. */
 export const userNetwork = "user";
+/** The network of a node without a network card. */
+export const noNetwork = "none";
 
 /** Whether nodes of an image begin with an empty disk, and the image in their optical drive. */
 export function isMedia(image: Image | undefined): boolean {

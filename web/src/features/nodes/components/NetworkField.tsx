@@ -2,13 +2,13 @@ import { FormSelect, FormSelectOption } from "@patternfly/react-core";
 
 import type { Host } from "../../../shared/api/types";
 import { useNetworks } from "../api/interfaces";
-import { userNetwork } from "../spec";
+import { noNetwork, userNetwork } from "../spec";
 import { Field } from "../../../shared/ui/Field";
 
 interface NetworkFieldProps {
   /** The host that the node will be on; undefined while it is not known. */
   host: Host | undefined;
-  /** Empty for the usual network of the host. */
+  /** Empty for the default network of the host. */
   chosen: string;
   onChoose: (network: string) => void;
 }
@@ -17,22 +17,46 @@ interface NetworkFieldProps {
 export function NetworkField({ host, chosen, onChoose }: NetworkFieldProps) {
   const networks = useNetworks();
   const there = (networks.data ?? []).filter((network) => network.host === host?.name && network.active);
-  const usual = host?.network === "default" ? "default" : "user-mode: out through the host, not in";
   const kind = there.find(({ name }) => name === chosen)?.kind;
   return (
     <Field
       id="network"
       label="Network"
-      problem={networks.error ? "The networks cannot be listed: the node gets the usual one." : ""}
-      help={kind === "isolated" ? "Isolated: it reaches the nodes on the same network, and nothing else." : ""}
+      problem={networks.error ? "Couldn't load networks. The default network will be used." : ""}
+      help={helpFor(host, chosen, kind)}
     >
       <FormSelect id="network" value={chosen} onChange={(_event, network) => onChoose(network)} aria-describedby="network-help">
-        <FormSelectOption value="" label={`The usual one (${usual})`} />
+        <FormSelectOption value="" label={`Default (${defaultOf(host)})`} />
         {there.map(({ id, name, kind: one, subnet }) => (
           <FormSelectOption key={id} value={name} label={`${name} (${[one, subnet].filter(Boolean).join(", ")})`} />
         ))}
-        {host?.network === "default" && <FormSelectOption value={userNetwork} label="User-mode (out through the host, not in)" />}
+        {host?.userNetwork && host.network !== userNetwork && <FormSelectOption value={userNetwork} label="User-mode (outbound only)" />}
+        <FormSelectOption value={noNetwork} label="No network" />
       </FormSelect>
     </Field>
   );
+}
+
+/** What the host's default is, in words. */
+function defaultOf(host: Host | undefined) {
+  switch (host?.network) {
+    case undefined:
+      return "the host's";
+    case userNetwork:
+      return "user-mode, outbound only";
+    case noNetwork:
+      return "not available";
+    default:
+      return host.network;
+  }
+}
+
+function helpFor(host: Host | undefined, chosen: string, kind: string | undefined) {
+  if (chosen === "" && host?.network === noNetwork) {
+    return "The default network of this host isn't running. Select another network, or no network.";
+  }
+  if (chosen === noNetwork) {
+    return "The node has no network card. You can attach one later.";
+  }
+  return kind === "isolated" ? "Isolated: the node reaches only nodes on the same network." : "";
 }

@@ -32,6 +32,11 @@ export function NodeOverview({ node }: { node: Node }) {
           {node.problem}
         </Alert>
       )}
+      {node.warnings.map((warning) => (
+        <Alert key={warning} component="h2" isInline variant="warning" title="Network card reaches the host">
+          {warning}
+        </Alert>
+      ))}
       {node.next && (
         <Alert component="h2" isInline variant="info" title="It has another size from its next start on">
           {formatRAM(node.next.ram)} of RAM, {plural(node.next.cpus, "CPU")}.

@@ -1,0 +1,48 @@
+package hypervisor
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// minRouteBits is the shortest prefix of a route that is to somewhere: shorter ones
+// stand for the default route (VPNs halve it).
+const minRouteBits = 8
+
+// Routes returns the blocks of IPv4 to which the host has routes, its own addresses
+// included, without the default route. known is false for a host on another machine,
+// whose routes cannot be read.
+func (h *Host) Routes() (blocks []netip.Prefix, known bool, err error) {
+	if !isLocal(h.uri) {
+		return nil, false, nil
+	}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			continue
+		}
+		address, ok := netip.AddrFromSlice(r.Dst.IP.To4())
+		bits, _ := r.Dst.Mask.Size()
+		if ok && bits >= minRouteBits {
+			blocks = append(blocks, netip.PrefixFrom(address, bits).Masked())
+		}
+	}
+	return blocks, true, nil
+}
+
+// isLocal returns whether a libvirt URI leads to this machine by a socket of its own.
+func isLocal(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return false
+	}
+	_, transport, _ := strings.Cut(u.Scheme, "+")
+	return u.Host == "" && (transport == "" || transport == "unix")
+}
