@@ -39,9 +39,10 @@ export function NetworkField({ host, chosen, onChoose }: NetworkFieldProps) {
 
 /** What the host's default is, in words. */
 function defaultOf(host: Host | undefined) {
-  switch (host?.network) {
-    case undefined:
-      return "the host's";
+  if (!host) {
+    return "the host's";
+  }
+  switch (host.network) {
     case userNetwork:
       return "user-mode, outbound only";
     case noNetwork:
