@@ -149,7 +149,7 @@ func TestHostRestart(t *testing.T) {
 		t.Fatalf("image add: %d %s", code, out)
 	}
 	takeGuest(t)
-	l.launch(nil, hosts)
+	l.launch(nil, hosts, "--user-network=on")
 	l.awaitHealth("ok")
 	n := l.create("survivor")
 	c := l.console(n.ID)

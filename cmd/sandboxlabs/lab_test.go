@@ -139,7 +139,7 @@ func (l *lab) flags() []string {
 		"--images-pool=" + l.imagesPool(), "--nodes-pool=" + l.nodesPool(),
 	}
 	if l.own != nil {
-		flags = append(flags, "--hosts=local="+l.own.uri())
+		flags = append(flags, "--hosts=local="+l.own.uri(), "--user-network=on") // it has no default network
 	}
 	return flags
 }
