@@ -49,6 +49,16 @@ func (s *Server) registerClones() {
 		if err != nil {
 			return nil, err
 		}
+		if c.Granted, err = s.o.Nodes.CloneGain(ctx, c.Source); err != nil {
+			return nil, err
+		}
+		source, err := s.o.Nodes.Node(c.Source)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.mayGain(ctx, source, c.Granted); err != nil {
+			return nil, err
+		}
 		release, err := s.reserveNode(ctx, c.Owner, c.Host, c.Name, c.DiskBytes)
 		if err != nil {
 			return nil, err

@@ -90,7 +90,7 @@ func (s *Server) registerSnapshots() {
 	})
 	register(s, huma.Operation{
 		OperationID: "revert-snapshot", Method: http.MethodPost, Path: path + "/{name}/revert", Summary: "Take a node back to a snapshot", Tags: tags,
-		Description: "What the guest did since is lost. Its definition is that of then; owner and tags stay those of now.",
+		Description: "What the guest did since is lost. Its definition is that of then; owner and tags stay those of now. Cards, media and devices that it does not have now come back only if you could give them to it now.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		Name string `path:"name"`
@@ -103,7 +103,7 @@ func (s *Server) registerSnapshots() {
 			return nil, err
 		}
 		defer release()
-		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force))
+		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force, s.mayGain))
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-snapshot", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a snapshot; the node stays as it is", Tags: tags,

@@ -37,6 +37,8 @@ type Clone struct {
 	Owner  string `json:"owner"`
 	// DiskBytes is what its disks may grow to.
 	DiskBytes int64 `json:"diskBytes"`
+	// Granted is what it may have of the source's cards, media and devices: see CloneGain.
+	Granted Gain `json:"granted"`
 }
 
 // Progress is how long work tells how far it is; see job.Task.
@@ -117,6 +119,9 @@ func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c Clone) error {
 	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
+		return err
+	}
+	if err := s.checkCloned(n, def, c); err != nil {
 		return err
 	}
 	disks, err := s.cloneDisks(n, def, c.ID)

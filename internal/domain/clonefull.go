@@ -39,6 +39,9 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	if err != nil {
 		return explain(err, "clone", n.Name)
 	}
+	if err := s.checkCloned(n, def, c); err != nil {
+		return err
+	}
 	disks, err := s.cloneDisks(n, def, c.ID)
 	if err != nil {
 		return err

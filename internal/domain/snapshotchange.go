@@ -130,11 +130,12 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 
 // RevertSnapshot takes a node back to a snapshot: its disks, its definition, and
 // its memory where that was kept. What the guest did since is lost; so a node that
-// runs is refused, unless force says that this is meant.
+// runs is refused, unless force says that this is meant. may decides about what comes
+// back that the node does not have now.
 //
 // Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy when clones lie on
 // the node's disk, Unsupported where it would lose more than the node's state.
-func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force bool) (Node, error) {
+func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force bool, may May) (Node, error) {
 	return s.change(ctx, id, "revert", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "reverted"); err != nil {
 			return err
@@ -164,6 +165,9 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 		}
 		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
 			if err := mustHaveSameDisks(n, d, h); err != nil {
+				return err
+			}
+			if err := s.checkReverted(ctx, n, d, h, may); err != nil {
 				return err
 			}
 			return s.revert(ctx, n, d, h, force)

@@ -1,0 +1,267 @@
+package domain
+
+import (
+	"context"
+	"encoding/xml"
+	"path"
+	"slices"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// Gain is what a change of a definition brings to a node that it does not have now.
+type Gain struct {
+	Networks []string `json:"networks"` // libvirt networks that it gets a card on
+	Files    []string `json:"files"`    // of media and of disks that are only read, on the host
+	// Devices are those that reach the host by other ways, described for a comparison.
+	Devices []string `json:"devices"`
+}
+
+// May returns why whoever asks for a change of a node may not have what it brings.
+type May func(ctx context.Context, n Node, g Gain) error
+
+// within returns whether all of a gain is part of another one.
+func (g Gain) within(other Gain) bool {
+	return len(more(other.Networks, g.Networks)) == 0 && len(more(other.Files, g.Files)) == 0 && len(more(other.Devices, g.Devices)) == 0
+}
+
+// gainOf compares two definitions; had is nil for a node that is new. The disks that are
+// written to are left out: a revert is refused where they differ, and a clone gets its
+// own. So is the seed of the node with that id.
+func gainOf(had, def *libvirtxml.Domain, id string) Gain {
+	if had == nil {
+		had = &libvirtxml.Domain{}
+	}
+	return Gain{
+		Networks: more(networksOf(had), networksOf(def)),
+		Files:    more(readFiles(had, id), readFiles(def, id)),
+		Devices:  more(hostDevices(had), hostDevices(def)),
+	}
+}
+
+// more lists what a list has that another one has not, or has less often.
+func more(had, has []string) (list []string) {
+	left := slices.Clone(had)
+	for _, v := range has {
+		if i := slices.Index(left, v); i >= 0 {
+			left = slices.Delete(left, i, i+1)
+			continue
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+func networksOf(def *libvirtxml.Domain) (list []string) {
+	if def.Devices == nil {
+		return nil
+	}
+	for i := range def.Devices.Interfaces {
+		if v := describeInterface(&def.Devices.Interfaces[i]); v.Network != "" {
+			list = append(list, v.Network)
+		}
+	}
+	return list
+}
+
+// readFiles lists the files that a guest reads and does not write to.
+func readFiles(def *libvirtxml.Domain, id string) (list []string) {
+	if def.Devices == nil {
+		return nil
+	}
+	own := written(def)
+	for _, disk := range def.Devices.Disks {
+		if disk.Source == nil || disk.Source.File == nil || disk.Source.File.File == "" || isSeed(disk, id) {
+			continue
+		}
+		if file := disk.Source.File.File; !slices.Contains(own, file) {
+			list = append(list, file)
+		}
+	}
+	return list
+}
+
+// hostDevices describes what else of a definition reaches the host or its network:
+// only administrators can give it to a node, by the domain's XML.
+func hostDevices(def *libvirtxml.Domain) (list []string) {
+	add := func(kind string, parts ...string) {
+		if text := strings.Join(parts, " "); text != "" {
+			list = append(list, kind+" "+text)
+		}
+	}
+	if os := def.OS; os != nil {
+		add("kernel", strings.Join([]string{os.Kernel, os.Initrd, os.DTB}, ""))
+		if os.Loader != nil {
+			add("loader", os.Loader.Path)
+		}
+	}
+	if def.QEMUCommandline != nil {
+		for _, arg := range def.QEMUCommandline.Args {
+			add("argument", arg.Value)
+		}
+	}
+	for _, label := range def.SecLabel {
+		if label.Type == "static" || label.Type == "none" {
+			add("label", label.Model+" "+label.Type+" "+label.Label)
+		}
+	}
+	if def.Devices == nil {
+		return list
+	}
+	add("emulator", def.Devices.Emulator)
+	for _, v := range def.Devices.Disks {
+		if v.Source != nil && v.Source.File == nil {
+			add("disk", marshalled(&libvirtxml.DomainDisk{Source: v.Source}))
+		}
+	}
+	for _, v := range def.Devices.Interfaces {
+		if v.Source != nil && v.Source.Network == nil && v.Source.User == nil {
+			add("card", marshalled(&libvirtxml.DomainInterface{Source: v.Source}))
+		}
+	}
+	for _, v := range def.Devices.Hostdevs {
+		v.Alias, v.Address = nil, nil
+		add("host device", marshalled(&v))
+	}
+	for _, v := range def.Devices.Filesystems {
+		v.Alias, v.Address = nil, nil
+		add("file system", marshalled(&v))
+	}
+	for _, v := range def.Devices.Shmems {
+		add("shared memory", v.Name)
+	}
+	for _, v := range def.Devices.Graphics {
+		if v.VNC != nil {
+			for _, l := range v.VNC.Listeners {
+				if l.Address != nil {
+					add("screen", l.Address.Address)
+				}
+			}
+		}
+	}
+	for _, c := range chardevs(def.Devices) {
+		add("serial port", chardevTarget(c.source))
+		if c.log != nil {
+			add("log", c.log.File)
+		}
+	}
+	return list
+}
+
+type chardev struct {
+	source *libvirtxml.DomainChardevSource
+	log    *libvirtxml.DomainChardevLog
+}
+
+func chardevs(devices *libvirtxml.DomainDeviceList) (list []chardev) {
+	for _, v := range devices.Serials {
+		list = append(list, chardev{v.Source, v.Log})
+	}
+	for _, v := range devices.Parallels {
+		list = append(list, chardev{v.Source, v.Log})
+	}
+	for i, v := range devices.Consoles {
+		if i > 0 || len(devices.Serials) == 0 { // the first is the first serial port again
+			list = append(list, chardev{v.Source, v.Log})
+		}
+	}
+	for _, v := range devices.Channels {
+		list = append(list, chardev{v.Source, v.Log})
+	}
+	for _, v := range devices.RedirDevs {
+		list = append(list, chardev{v.Source, nil})
+	}
+	return list
+}
+
+// chardevTarget is where on the host a port leads; empty for a terminal and for a socket
+// in libvirt's own folders, which libvirt chooses at each start.
+func chardevTarget(source *libvirtxml.DomainChardevSource) string {
+	switch {
+	case source == nil, source.Pty != nil, source.Null != nil, source.SpiceVMC != nil:
+		return ""
+	case source.UNIX != nil && (source.UNIX.Path == "" || slices.ContainsFunc([]string{"/var/lib/libvirt/qemu", "/run/libvirt/qemu"}, func(folder string) bool {
+		return strings.HasPrefix(path.Clean(source.UNIX.Path), folder+"/")
+	})):
+		return ""
+	}
+	return marshalled(&libvirtxml.DomainSerial{Source: source})
+}
+
+// marshalled is a device as text; one that cannot be written is like no other.
+func marshalled(v any) string {
+	text, err := xml.Marshal(v)
+	if err != nil {
+		return "unknown: " + err.Error()
+	}
+	return string(text)
+}
+
+// checkReverted refuses a revert to a snapshot that would bring back what its node may
+// not have now, or what whoever asks may not give it.
+func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, may May) error {
+	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil {
+		return err
+	}
+	then, err := snapshotXML(h)
+	if err != nil {
+		return err
+	}
+	host, err := s.o.Hosts.Host(n.Host)
+	if err != nil {
+		return err
+	}
+	var definitions []*libvirtxml.Domain
+	if then.Domain != nil {
+		definitions = append(definitions, then.Domain)
+	}
+	if then.InactiveDomain != nil {
+		definitions = append(definitions, &then.InactiveDomain.Domain)
+	}
+	for _, def := range definitions {
+		if err := s.checkCards(host, now, def); err != nil {
+			return err
+		}
+		if err := may(ctx, n, gainOf(now, def, n.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CloneGain is what a clone of a node would have.
+func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return Gain{}, err
+	}
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		if err == nil {
+			g = gainOf(nil, def, n.ID)
+		}
+		return err
+	})
+	return g, explain(err, "clone", n.Name)
+}
+
+// checkCloned refuses a clone that would have more than was granted when it was asked
+// for, or user-mode networking where that is off.
+func (s *Service) checkCloned(n Node, def *libvirtxml.Domain, c Clone) error {
+	host, err := s.o.Hosts.Host(n.Host)
+	if err != nil {
+		return err
+	}
+	if err := s.checkCards(host, nil, def); err != nil {
+		return err
+	}
+	if !gainOf(nil, def, n.ID).within(c.Granted) {
+		return fault.New(fault.NodeBusy, "Node %q got other cards, media or devices since the clone was asked for. Try again.", n.Name)
+	}
+	return nil
+}
