@@ -53,6 +53,11 @@ func TestNothingComesBack(t *testing.T) {
 		s.call(http.MethodDelete, path+"/interfaces/"+mac, nil, http.StatusNoContent, nil, s.as(admin)...)
 	}
 
+	var plain api.Node
+	if a := clone(owner, "linked"); a.status != http.StatusCreated || a.decode(&plain) != nil {
+		t.Fatalf("the clone of a node with nothing special: %d %s", a.status, a.body)
+	}
+	s.call(http.MethodDelete, "/api/nodes/"+plain.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	take("bare")
 	// What one could have now comes back.
 	mac := plug(owner, "mine")

@@ -39,7 +39,7 @@ func gainOf(had, def *libvirtxml.Domain, id string) Gain {
 	return Gain{
 		Networks: more(networksOf(had), networksOf(def)),
 		Files:    more(readFiles(had, id), readFiles(def, id)),
-		Devices:  more(hostDevices(had), hostDevices(def)),
+		Devices:  more(hostDevices(had, id), hostDevices(def, id)),
 	}
 }
 
@@ -86,17 +86,23 @@ func readFiles(def *libvirtxml.Domain, id string) (list []string) {
 }
 
 // hostDevices describes what else of a definition reaches the host or its network:
-// only administrators can give it to a node, by the domain's XML.
-func hostDevices(def *libvirtxml.Domain) (list []string) {
+// only administrators can give it to a node, by the domain's XML. What every node has,
+// such as its console's log and a screen on the loopback address, is not among it.
+func hostDevices(def *libvirtxml.Domain, id string) (list []string) {
 	add := func(kind string, parts ...string) {
 		if text := strings.Join(parts, " "); text != "" {
 			list = append(list, kind+" "+text)
 		}
 	}
+	addUnusual := func(kind, file string) {
+		if !strings.HasPrefix(path.Clean(file), "/usr/") {
+			add(kind, file)
+		}
+	}
 	if os := def.OS; os != nil {
 		add("kernel", strings.Join([]string{os.Kernel, os.Initrd, os.DTB}, ""))
 		if os.Loader != nil {
-			add("loader", os.Loader.Path)
+			addUnusual("loader", os.Loader.Path)
 		}
 	}
 	if def.QEMUCommandline != nil {
@@ -112,7 +118,7 @@ func hostDevices(def *libvirtxml.Domain) (list []string) {
 	if def.Devices == nil {
 		return list
 	}
-	add("emulator", def.Devices.Emulator)
+	addUnusual("emulator", def.Devices.Emulator)
 	for _, v := range def.Devices.Disks {
 		if v.Source != nil && v.Source.File == nil {
 			add("disk", marshalled(&libvirtxml.DomainDisk{Source: v.Source}))
@@ -137,7 +143,7 @@ func hostDevices(def *libvirtxml.Domain) (list []string) {
 	for _, v := range def.Devices.Graphics {
 		if v.VNC != nil {
 			for _, l := range v.VNC.Listeners {
-				if l.Address != nil {
+				if l.Address != nil && l.Address.Address != "127.0.0.1" {
 					add("screen", l.Address.Address)
 				}
 			}
@@ -145,7 +151,7 @@ func hostDevices(def *libvirtxml.Domain) (list []string) {
 	}
 	for _, c := range chardevs(def.Devices) {
 		add("serial port", chardevTarget(c.source))
-		if c.log != nil {
+		if c.log != nil && path.Base(c.log.File) != id+".log" {
 			add("log", c.log.File)
 		}
 	}

@@ -1550,7 +1550,7 @@ export interface paths {
         put?: never;
         /**
          * Take a node back to a snapshot
-         * @description What the guest did since is lost. Its definition is that of then; owner and tags stay those of now.
+         * @description What the guest did since is lost. Its definition is that of then; owner and tags stay those of now. Cards, media and devices that it does not have now come back only if you could give them to it now.
          */
         post: operations["revert-snapshot"];
         delete?: never;
