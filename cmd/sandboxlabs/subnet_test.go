@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
 // removeNetworks removes networks of the lab when the test ends, whoever made them.
@@ -43,7 +44,7 @@ func (l *lab) defineNetwork(name, address string, prefix uint) {
 // routes, parts of other networks, and what lies outside of the operator's blocks.
 func TestSubnets(t *testing.T) {
 	t.Parallel()
-	mine := somewhere() // a /24 of this run
+	mine := testground.Subnet(t) // a /24 of this run
 	s := openSchool(newLab(t), "--lab-subnets="+mine+"0/24")
 	s.bearer[owner] = s.enrol(s.owner(), "instructor")
 	s.removeNetworks("a", "b", "c", "d", "outside", "off", "race0", "race1", "race2", "race3")
@@ -173,7 +174,7 @@ func TestUsersNetworkIsNoDefault(t *testing.T) {
 	// One that an operator made counts.
 	l.virsh("net-destroy", l.name("classroom"))
 	l.virsh("net-undefine", l.name("classroom"))
-	l.defineNetwork("classroom", somewhere()+"1", 24)
+	l.defineNetwork("classroom", testground.Subnet(t)+"1", 24)
 	l.launch(nil, "--default-network="+l.name("classroom"))
 	l.awaitHealth("ok")
 	body := request{"name": l.name("n"), "image": "micro", "resources": request{"ram": 64}}
