@@ -2079,7 +2079,7 @@ export interface components {
             host?: string;
             name: string;
             /**
-             * @description Private, of IPv4; without one the nodes choose their addresses.
+             * @description Private, of IPv4, and free on the host; inside of the blocks that the operator sets (lab-subnets) for all but administrators. Left out, a free one is picked with dhcp; without dhcp the nodes choose their addresses.
              * @example 10.7.3.0/24
              */
             subnet?: string;
@@ -2195,6 +2195,8 @@ export interface components {
             tags: string[];
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["EditedNodeVNCStruct"];
+            /** @description What is risky about the node, in sentences. */
+            warnings: string[];
         };
         EditedNodeConsoleStruct: {
             available: boolean;
@@ -2369,10 +2371,10 @@ export interface components {
             memoryBytes: number;
             name: string;
             /**
-             * @description What new nodes are connected to; user is user-mode networking.
-             * @enum {string}
+             * @description What new nodes are connected to where none is asked for: the name of a network; user (user-mode networking); or none, where the default network is not available and a node without a network of its choice is refused.
+             * @example default
              */
-            network: "default" | "user";
+            network: string;
             /** Format: int64 */
             nodes: number;
             pools: components["schemas"]["Pool"][];
@@ -2381,6 +2383,8 @@ export interface components {
             /** @enum {string} */
             state: "connected" | "connecting" | "unreachable";
             uri: string;
+            /** @description Nodes may have user-mode networking (network: user). */
+            userNetwork: boolean;
             /** @description Known faults of what runs on it, and what helps. */
             warnings: string[];
         };
@@ -2813,6 +2817,8 @@ export interface components {
             tags: string[];
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNCStruct"];
+            /** @description What is risky about the node, in sentences. */
+            warnings: string[];
         };
         NodeChainsBody: {
             /**
@@ -2908,7 +2914,7 @@ export interface components {
              * @example web1
              */
             name: string;
-            /** @description Name of a network of the host, or user (user-mode networking); the default one when left out. */
+            /** @description Name of a network of the host; none, for a node without a network card; or user (user-mode networking), where the operator allows it. The default network when left out. */
             network?: string;
             osType?: string;
             resources?: components["schemas"]["NodeRequestResourcesStruct"];
