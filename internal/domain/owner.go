@@ -73,7 +73,7 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error
 		var markup strings.Builder
 		e := xml.NewEncoder(&markup)
 		err := e.EncodeElement(s.ownerElement(account), xml.StartElement{Name: xml.Name{Local: "owner"}})
-		if err = errors.Join(err, e.Close()); err != nil {
+		if err := errors.Join(err, e.Close()); err != nil {
 			return err
 		}
 		for _, impact := range impacts(n) {
