@@ -9,7 +9,11 @@ import (
 	"strings"
 )
 
-const redacted = "[redacted]"
+const (
+	redacted = "[redacted]"
+	// maxAttrBytes bounds each attribute of a line: errors quote what clients send.
+	maxAttrBytes = 16 << 10
+)
 
 // secretKeys are attributes that are never logged.
 var secretKeys = []string{"password", "passwd", "secret", "ticket", "cookie", "authorization"}
@@ -33,7 +37,7 @@ func newLog(out io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
 }
 
-// redact takes the secrets out of an attribute.
+// redact takes the secrets out of an attribute, and cuts it.
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if slices.Contains(secretKeys, strings.ToLower(a.Key)) {
 		return slog.String(a.Key, redacted)
@@ -51,6 +55,9 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 		return a
 	}
 	clean := text
+	if len(clean) > maxAttrBytes {
+		clean = fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(clean[:maxAttrBytes], ""), len(text))
+	}
 	for _, s := range secretTexts {
 		clean = s.what.ReplaceAllString(clean, s.with)
 	}

@@ -462,7 +462,7 @@ func TestThrottle(t *testing.T) {
 	c := new(clock)
 	c.nanoseconds.Store(time.Now().UnixNano())
 	wait := func(throttle *throttle, name string) time.Duration {
-		err := throttle.check(name, name)
+		err := throttle.check(attempt{name: name, network: name})
 		var e *fault.Error
 		if errors.As(err, &e) {
 			return e.RetryAfter
@@ -471,8 +471,8 @@ func TestThrottle(t *testing.T) {
 	}
 	t.Run("pause is bounded", func(t *testing.T) {
 		throttle := newThrottle(c.now)
-		for range overallBurst - 1 {
-			throttle.failed("a", "a")
+		for range 100 {
+			throttle.failed(attempt{name: "a", network: "a"})
 		}
 		if got := wait(throttle, "a"); got != longestPause {
 			t.Errorf("wait %s, want %s", got, longestPause)
@@ -481,71 +481,28 @@ func TestThrottle(t *testing.T) {
 			t.Errorf("another account waits %s", got)
 		}
 	})
-	t.Run("overall", func(t *testing.T) {
-		throttle := newThrottle(c.now)
-		for i := range overallBurst {
-			if got := wait(throttle, "b"); got != 0 {
-				t.Fatalf("after %d failures everybody waits %s", i, got)
-			}
-			throttle.failed(fmt.Sprint(i), fmt.Sprint(i))
-		}
-		if got := wait(throttle, "b"); got != overallRefill {
-			t.Errorf("wait %s, want %s", got, overallRefill)
-		}
-		c.advance(overallRefill)
-		if got := wait(throttle, "b"); got != 0 {
-			t.Errorf("after the refill: wait %s", got)
-		}
-	})
 	t.Run("forgets", func(t *testing.T) {
 		throttle := newThrottle(c.now)
 		for range 10 {
-			throttle.failed("a", "a")
+			throttle.failed(attempt{name: "a", network: "a"})
 		}
 		c.advance(forgetAfter)
-		throttle.failed("b", "b")
+		throttle.failed(attempt{name: "b", network: "b"})
 		if len(throttle.accounts) != 1 {
 			t.Errorf("%d accounts are remembered, want 1", len(throttle.accounts))
 		}
 	})
-}
-
-func TestGateBoundsThoseWhoWait(t *testing.T) {
-	g := newGate()
-	var leaves []func()
-	for range hashesAtOnce {
-		leave, err := g.enter(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	t.Run("memory is bounded", func(t *testing.T) {
+		counts := map[string]failures{"guessed": {count: freeFailures, last: c.now()}}
+		for i := range maxRemembered {
+			counts[fmt.Sprint("filler", i)] = failures{count: 1, last: c.now()}
 		}
-		leaves = append(leaves, leave)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	waited := make(chan error, hashesQueued)
-	for range hashesQueued {
-		go func() {
-			_, err := g.enter(ctx)
-			waited <- err
-		}()
-	}
-	// The waiting are those who make the next one be turned away.
-	for len(g.queued) < cap(g.queued) {
-		time.Sleep(time.Millisecond)
-	}
-	_, err := g.enter(t.Context())
-	wantCode(t, "with a full queue", err, fault.TooManyRequests)
-	cancel()
-	for range hashesQueued {
-		if err := <-waited; !errors.Is(err, context.Canceled) {
-			t.Errorf("waiting: %v", err)
+		delete(counts, "filler0")
+		count(counts, "one more", c.now())
+		if len(counts) != maxRemembered || counts["guessed"].count != freeFailures || counts["one more"].count != 1 {
+			t.Errorf("%d counts are kept; of the guessed account %d failures", len(counts), counts["guessed"].count)
 		}
-	}
-	for _, leave := range leaves {
-		leave()
-	}
-	if len(g.inside) != 0 || len(g.queued) != 0 {
-		t.Errorf("%d inside and %d queued are left", len(g.inside), len(g.queued))
-	}
+	})
 }
 
 func TestTokens(t *testing.T) {
@@ -710,20 +667,28 @@ func TestTickets(t *testing.T) {
 
 	oldest, _ := f.IssueTicket(p, "node", "vnc")
 	second, _ := f.IssueTicket(p, "node", "vnc")
+	other := Principal{UserID: "o", Name: "o", Role: RoleViewer}
+	others, _ := f.IssueTicket(other, "node", "vnc")
 	for range maxTickets - 1 {
 		f.IssueTicket(p, "node", "vnc")
 	}
-	if f.tickets.queue.Len() != maxTickets || len(f.tickets.byHash) != maxTickets {
-		t.Errorf("%d tickets are kept, want %d", f.tickets.queue.Len(), maxTickets)
+	if f.tickets.queue.Len() != maxTickets+1 || len(f.tickets.byHash) != maxTickets+1 {
+		t.Errorf("%d tickets are kept, want %d", f.tickets.queue.Len(), maxTickets+1)
 	}
 	_, err = f.RedeemTicket(oldest, "node", "vnc")
 	wantCode(t, "dropped", err, fault.Unauthenticated)
 	if _, err := f.RedeemTicket(second, "node", "vnc"); err != nil {
 		t.Error(err)
 	}
+	for range 4096 {
+		f.IssueTicket(p, "node", "vnc")
+	}
+	if _, err := f.RedeemTicket(others, "node", "vnc"); err != nil {
+		t.Errorf("an account's 4,096 tickets drop another account's: %v", err)
+	}
 	f.clock.advance(TicketLifetime)
-	f.IssueTicket(p, "node", "vnc")
-	if f.tickets.queue.Len() != 1 {
+	f.IssueTicket(other, "node", "vnc")
+	if f.tickets.queue.Len() != 1 || len(f.tickets.byHash) != 1 || len(f.tickets.byAccount) != 1 {
 		t.Errorf("%d tickets are kept after all but one expired", f.tickets.queue.Len())
 	}
 }

@@ -32,14 +32,9 @@ var passwordCost = argon2id.Params{
 	KeyLength:   32, // bytes
 }
 
-const (
-	hashesAtOnce = 2  // so that sign-ins take 128 MiB at most
-	hashesQueued = 32 // waiting behind them; more are turned away
-)
-
 // hash returns the argon2id hash of a password, in its usual encoding.
 func (s *Service) hash(ctx context.Context, password string) (string, error) {
-	leave, err := s.hashing.enter(ctx)
+	leave, err := s.hashing.enter(ctx, "", true)
 	if err != nil {
 		return "", err
 	}
@@ -73,36 +68,6 @@ func unusableHash() string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
 		passwordCost.Memory, passwordCost.Iterations, passwordCost.Parallelism,
 		encode(passwordCost.SaltLength), encode(passwordCost.KeyLength))
-}
-
-// gate bounds how many passwords are hashed at once, and how many wait for it.
-type gate struct {
-	inside chan struct{} // those who hash
-	queued chan struct{} // those who hash or wait
-}
-
-func newGate() *gate {
-	return &gate{
-		inside: make(chan struct{}, hashesAtOnce),
-		queued: make(chan struct{}, hashesAtOnce+hashesQueued),
-	}
-}
-
-// enter waits for a place; leave, which must be called, gives it back. It
-// answers fault.TooManyRequests when the queue is full, or ctx's error.
-func (g *gate) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case g.queued <- struct{}{}:
-	default:
-		return nil, tooMany(time.Second, "Too many people sign in at this moment.")
-	}
-	select {
-	case g.inside <- struct{}{}:
-		return func() { <-g.inside; <-g.queued }, nil
-	case <-ctx.Done():
-		<-g.queued
-		return nil, ctx.Err()
-	}
 }
 
 // tooMany returns a fault.TooManyRequests that says when to come back.

@@ -20,9 +20,11 @@ type Credentials struct {
 // client had.
 //
 // A wrong name and a wrong password take the same time and give the same
-// fault.Unauthenticated. After several failures on one account, from one
-// address, or in all, and while too many others sign in, it answers
-// fault.TooManyRequests with RetryAfter set, without looking at the password. An
+// fault.Unauthenticated. After several failures on one account or from one
+// address, and while too many others sign in, it returns
+// fault.TooManyRequests with RetryAfter set, without looking at the password. Where the
+// account was signed in to before from the same network, only failures of this
+// account from there count, and it goes before strangers. An
 // account with a second factor gets fault.SecondFactorRequired without its code,
 // once the password is right; a wrong code counts as a failure like a wrong password.
 // With an error, the principal names the account that was asked for, if it exists:
@@ -35,8 +37,20 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (Opened, error) {
 	if err != nil {
 		return Opened{Principal: u.principal()}, err
 	}
-	s.attempts.succeeded(u.Name)
+	if err := s.forgetFailures(ctx, u, c); err != nil {
+		return Opened{Principal: u.principal()}, err
+	}
 	return s.openSession(ctx, u, c.Visit)
+}
+
+// forgetFailures notes that a sign-in was right.
+func (s *Service) forgetFailures(ctx context.Context, u user, c Credentials) error {
+	a, err := s.attemptOf(ctx, u.Name, c.Address)
+	if err != nil {
+		return err
+	}
+	s.attempts.succeeded(a)
+	return s.remember(ctx, u.ID, c.Address)
 }
 
 // ChangePassword gives p's account a new password, if the current one is right, and
@@ -50,7 +64,9 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials
 		return Opened{}, err
 	}
 	if !u.TOTPOn { // else the password alone must not make failures of the factor forgotten
-		s.attempts.succeeded(u.Name)
+		if err := s.forgetFailures(ctx, u, c); err != nil {
+			return Opened{}, err
+		}
 	}
 	if password == c.Password {
 		return Opened{}, fault.Field("new", "The new password is the old one. Choose another.")
@@ -72,16 +88,20 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 	if !storable(name, maxNameBytes) || len(c.Password) > maxPasswordBytes {
 		return user{}, errWrongPassword()
 	}
-	if err := s.attempts.check(name, c.Address); err != nil {
+	a, err := s.attemptOf(ctx, name, c.Address)
+	if err != nil {
+		return user{}, fmt.Errorf("sign in: %w", err)
+	}
+	if err := s.attempts.check(a); err != nil {
 		return user{}, err
 	}
-	leave, err := s.hashing.enter(ctx)
+	leave, err := s.hashing.enter(ctx, a.network, a.known)
 	if err != nil {
 		return user{}, err
 	}
 	defer leave()
 	// Once more: those who waited with us may have failed meanwhile.
-	if err := s.attempts.check(name, c.Address); err != nil {
+	if err := s.attempts.check(a); err != nil {
 		return user{}, err
 	}
 	u, found, err := s.userByName(ctx, name)
@@ -102,7 +122,7 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 	if match && found {
 		return u, nil
 	}
-	s.attempts.failed(name, c.Address)
+	s.attempts.failed(a)
 	if found { // other names stay out of the log: they may be a password typed in the wrong box
 		s.log.WarnContext(ctx, "sign-in refused: wrong password", "user", u.Name, "from", c.Address)
 	}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -15,22 +16,32 @@ const (
 	freeAddressFailures = 30               // from one address before the first pause
 	firstPause          = time.Second      // doubles with every further failure
 	longestPause        = time.Minute      //
-	forgetAfter         = 15 * time.Minute // without a failure, a count starts anew
-	overallBurst        = 60               // failures on all accounts together that may come at once
-	overallRefill       = time.Second      // per further failure
+	forgetAfter         = 15 * time.Minute // without a failure, a count begins again
+	// maxRemembered bounds each of the counts; beyond it those with the fewest
+	// failures are forgotten. The gate's pace keeps them below it.
+	maxRemembered = 1 << 14
 )
 
+// attempt is a sign-in as the throttle counts it.
+type attempt struct {
+	name    string // of the account, known or not
+	network string // of the client; see network
+	// known is set where the account was signed in to from the network before. Such
+	// attempts are counted apart from all others: no stranger can make its owner wait.
+	known bool
+}
+
 // throttle counts failed sign-ins: by account name (known or not, so that it
-// tells nobody which exist), by client address, and overall. The overall pace
-// also bounds how many names and addresses it remembers.
+// tells nobody which exist) and by network; those of an account from a network that
+// it was signed in to from before, by both. How many attempts there may be in all is
+// the gate's to bound.
 type throttle struct {
 	now func() time.Time
 
-	mu        sync.Mutex
-	accounts  map[string]failures
-	addresses map[string]failures
-	// spent is when the overall allowance will be whole again.
-	spent time.Time
+	mu       sync.Mutex
+	accounts map[string]failures
+	networks map[string]failures
+	pairs    map[string]failures // of known attempts, by account and network
 }
 
 type failures struct {
@@ -39,20 +50,22 @@ type failures struct {
 }
 
 func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, accounts: make(map[string]failures), addresses: make(map[string]failures)}
+	return &throttle{now: now, accounts: make(map[string]failures), networks: make(map[string]failures), pairs: make(map[string]failures)}
 }
 
-// check answers fault.TooManyRequests when the account, the address, or
-// everybody must wait.
-func (t *throttle) check(name, address string) error {
+func (a attempt) pair() string { return a.name + "\n" + a.network }
+
+// check returns fault.TooManyRequests when the account or the network must wait.
+func (t *throttle) check(a attempt) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	wait := max(
-		t.spent.Add(-(overallBurst-1)*overallRefill).Sub(now),
-		t.accounts[name].wait(now, freeFailures),
-		t.addresses[network(address)].wait(now, freeAddressFailures),
-	)
+	var wait time.Duration
+	if a.known {
+		wait = t.pairs[a.pair()].wait(now, freeFailures)
+	} else {
+		wait = max(t.accounts[a.name].wait(now, freeFailures), t.networks[a.network].wait(now, freeAddressFailures))
+	}
 	if wait <= 0 {
 		return nil
 	}
@@ -60,32 +73,46 @@ func (t *throttle) check(name, address string) error {
 }
 
 // failed records a failure.
-func (t *throttle) failed(name, address string) {
+func (t *throttle) failed(a attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	count(t.accounts, name, now)
-	count(t.addresses, network(address), now)
-	if t.spent.Before(now) {
-		t.spent = now
+	if a.known {
+		count(t.pairs, a.pair(), now)
+		return
 	}
-	t.spent = t.spent.Add(overallRefill)
+	count(t.accounts, a.name, now)
+	count(t.networks, a.network, now)
 }
 
-// succeeded forgets an account's failures. The address keeps its own: an account
-// of one's own must not buy more guesses at others.
-func (t *throttle) succeeded(name string) {
+// succeeded forgets an account's failures. The network keeps its own: an account
+// of one's own must not buy more guesses at others. A success from a network that
+// is known says nothing of the failures of strangers.
+func (t *throttle) succeeded(a attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.accounts, name)
+	if a.known {
+		delete(t.pairs, a.pair())
+		return
+	}
+	delete(t.accounts, a.name)
 }
 
-// count adds a failure, and forgets what is old.
+// count adds a failure, and forgets what is old, or too much.
 func count(all map[string]failures, key string, now time.Time) {
 	for key, f := range all {
 		if now.Sub(f.last) >= forgetAfter {
 			delete(all, key)
 		}
+	}
+	if _, there := all[key]; !there && len(all) >= maxRemembered {
+		least := ""
+		for key, f := range all {
+			if o := all[least]; least == "" || cmp.Or(cmp.Compare(f.count, o.count), f.last.Compare(o.last)) < 0 {
+				least = key
+			}
+		}
+		delete(all, least)
 	}
 	all[key] = failures{count: all[key].count + 1, last: now}
 }

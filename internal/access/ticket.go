@@ -2,6 +2,7 @@ package access
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,9 +12,9 @@ import (
 // TicketLifetime is how long a ticket may be redeemed.
 const TicketLifetime = 30 * time.Second
 
-// maxTickets bounds the tickets that wait to be redeemed; beyond it the oldest
-// are dropped.
-const maxTickets = 4096
+// maxTickets bounds the tickets of one account that wait to be redeemed. Beyond it
+// the account's own oldest is dropped, so no account can drop another's.
+const maxTickets = 64
 
 // IssueTicket returns a ticket that lets its holder in once, as p, to one thing
 // (kind: "console", "vnc") of one node, and the time at which it expires.
@@ -49,10 +50,12 @@ type ticketBox struct {
 	mu     sync.Mutex
 	byHash map[string]*list.Element
 	queue  *list.List // of issued, oldest first
+	// byAccount holds each account's elements of queue, oldest first.
+	byAccount map[string][]*list.Element
 }
 
 func newTicketBox(now func() time.Time) *ticketBox {
-	return &ticketBox{now: now, byHash: make(map[string]*list.Element), queue: list.New()}
+	return &ticketBox{now: now, byHash: make(map[string]*list.Element), queue: list.New(), byAccount: make(map[string][]*list.Element)}
 }
 
 func (b *ticketBox) issue(p Principal, nodeID, kind string) (string, time.Time) {
@@ -60,11 +63,16 @@ func (b *ticketBox) issue(p Principal, nodeID, kind string) (string, time.Time) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	for e := b.queue.Front(); e != nil && (b.queue.Len() >= maxTickets || !now.Before(e.Value.(issued).expires)); e = b.queue.Front() {
+	for e := b.queue.Front(); e != nil && !now.Before(e.Value.(issued).expires); e = b.queue.Front() {
 		b.remove(e)
 	}
+	if own := b.byAccount[p.UserID]; len(own) >= maxTickets {
+		b.remove(own[0])
+	}
 	t := issued{hash: hashSecret(ticket), principal: p, nodeID: nodeID, kind: kind, expires: now.Add(TicketLifetime)}
-	b.byHash[t.hash] = b.queue.PushBack(t)
+	e := b.queue.PushBack(t)
+	b.byHash[t.hash] = e
+	b.byAccount[p.UserID] = append(b.byAccount[p.UserID], e)
 	return ticket, t.expires.UTC()
 }
 
@@ -84,5 +92,10 @@ func (b *ticketBox) take(ticket string) (issued, bool) {
 func (b *ticketBox) remove(e *list.Element) issued {
 	t := b.queue.Remove(e).(issued)
 	delete(b.byHash, t.hash)
+	account := t.principal.UserID
+	own := slices.DeleteFunc(b.byAccount[account], func(o *list.Element) bool { return o == e })
+	if b.byAccount[account] = own; len(own) == 0 {
+		delete(b.byAccount, account)
+	}
 	return t
 }

@@ -194,7 +194,11 @@ func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error
 		return fmt.Errorf("sign in: %w", err)
 	}
 	if !used {
-		s.attempts.failed(u.Name, c.Address)
+		a, err := s.attemptOf(ctx, u.Name, c.Address)
+		if err != nil {
+			return fmt.Errorf("sign in: %w", err)
+		}
+		s.attempts.failed(a)
 		s.log.WarnContext(ctx, "sign-in refused: wrong second factor", "user", u.Name, "from", c.Address)
 		return fault.New(fault.SecondFactorRequired, "The code is wrong, or was used before. Wait for the next one, or use a recovery code.")
 	}

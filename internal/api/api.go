@@ -170,7 +170,9 @@ func New(o Options) (*Server, error) {
 	s.registerStreams()
 	s.registerScreens()
 	s.nameOperations()
-	s.echo.GET("/api/docs", s.docs)
+	if err := s.registerDocs(); err != nil {
+		return nil, err
+	}
 	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
 	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })
 	s.echo.GET("/*", echo.WrapHandler(o.UI))

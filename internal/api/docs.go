@@ -2,11 +2,14 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"html/template"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -41,7 +44,8 @@ type (
 	}
 )
 
-func (s *Server) docs(c echo.Context) error {
+// registerDocs renders the documentation once: all operations are registered.
+func (s *Server) registerDocs() error {
 	var page bytes.Buffer
 	err := docsPage.Execute(&page, struct {
 		Version, Description string
@@ -50,7 +54,17 @@ func (s *Server) docs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.HTMLBlob(http.StatusOK, page.Bytes())
+	sum := sha256.Sum256(page.Bytes())
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	s.echo.GET("/api/docs", func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Cache-Control", "no-cache") // asked for again by its ETag
+		h.Set("ETag", tag)
+		h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(page.Bytes()))
+		return nil
+	})
+	return nil
 }
 
 func (s *Server) docsGroups() []docsGroup {

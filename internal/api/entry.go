@@ -75,11 +75,25 @@ func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
 			level = slog.LevelInfo
 		}
 		who := rightsOf(r.Context())
-		s.o.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", status,
+		s.o.Log.Log(r.Context(), level, "request", "method", cut(r.Method), "path", cut(r.URL.Path), "status", status,
 			"ms", time.Since(start).Milliseconds(), "user", who.Name, "from", c.RealIP())
 		return nil
 	}
 }
+
+// maxLoggedBytes bounds what is logged of each part of a request that a client chooses.
+const maxLoggedBytes = 256
+
+// cut is the beginning of a text that a client chose, for the log and for messages.
+func cut(text string) string {
+	if len(text) <= maxLoggedBytes {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxLoggedBytes], ""), len(text))
+}
+
+// requestName is how logs and messages call a request: its method and path.
+func requestName(r *http.Request) string { return cut(r.Method) + " " + cut(r.URL.Path) }
 
 // secureHeaders sets what every answer carries. Styles may be inline, since the
 // terminal makes its own; scripts never are.

@@ -120,7 +120,7 @@ func (s *Server) attempt(c echo.Context, next echo.HandlerFunc, attempt *store.A
 		Status: held.status, Location: answer.Header().Get(echo.HeaderLocation),
 		ContentType: answer.Header().Get(echo.HeaderContentType), Body: held.body.Bytes(),
 	}); keepErr != nil { // it is made, and the client may know
-		s.o.Log.ErrorContext(ctx, "the answer to a request is not kept: if it is repeated, it is done again", "path", c.Request().URL.Path, "error", keepErr)
+		s.o.Log.ErrorContext(ctx, "the answer to a request is not kept: if it is repeated, it is done again", "path", cut(c.Request().URL.Path), "error", keepErr)
 	}
 	if sendErr := held.send(); sendErr != nil {
 		s.o.Log.DebugContext(ctx, "an answer could not be sent", "error", sendErr)

@@ -209,7 +209,7 @@ func (s *Server) writeError(err error, c echo.Context) {
 		return
 	}
 	r := c.Request()
-	p := s.problem(r.Context(), r.Method+" "+r.URL.Path, err)
+	p := s.problem(r.Context(), requestName(r), err)
 	for k, v := range p.GetHeaders() {
 		c.Response().Header()[k] = v
 	}

@@ -147,7 +147,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	})
 	g.Go(func() error { return keepAlive(ctx, socket) })
 	if err := g.Wait(); err != nil {
-		s.o.Log.Debug("a WebSocket was closed", "path", r.URL.Path, "node", id, "why", err)
+		s.o.Log.Debug("a WebSocket was closed", "path", cut(r.URL.Path), "node", cut(id), "why", err)
 	}
 	return nil
 }

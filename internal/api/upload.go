@@ -94,7 +94,7 @@ func (s *Server) resumable(protocol http.Handler) echo.HandlerFunc {
 		stop := context.AfterFunc(s.closing, func() { cancel(tus.ErrServerShutdown) })
 		defer stop()
 		w := c.Response()
-		protocol.ServeHTTP(&uploadAnswer{ResponseWriter: w, s: s, call: call, request: r.Method + " " + r.URL.Path}, r.WithContext(ctx))
+		protocol.ServeHTTP(&uploadAnswer{ResponseWriter: w, s: s, call: call, request: requestName(r)}, r.WithContext(ctx))
 		// tusd's deadline is not the next request's on this connection.
 		return http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	}

@@ -63,6 +63,7 @@ type Service struct {
 	log   *slog.Logger
 	now   func() time.Time
 	queue chan waiting
+	fold  *folder
 }
 
 // waiting is an entry on its way into the database. stored is closed once it is
@@ -86,14 +87,18 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{db: o.DB, days: o.Days, log: o.Log, now: o.Now, queue: make(chan waiting, queued)}, nil
+	return &Service{db: o.DB, days: o.Days, log: o.Log, now: o.Now, queue: make(chan waiting, queued), fold: newFolder()}, nil
 }
 
 // Record adds an entry. As a rule it is stored when Record returns. While the
 // database is slow or away the entry waits in memory; one for which there is no
-// room is written to the log in full, as an error.
+// room is written to the log in full, as an error. Refusals that are alike are
+// folded: of those beyond the first few, one entry says how many there were.
 func (s *Service) Record(e Entry) {
 	w := waiting{entry: s.clean(e), stored: make(chan struct{})}
+	if !s.fold.take(w.entry) {
+		return
+	}
 	select {
 	case s.queue <- w:
 	default:
@@ -123,13 +128,19 @@ func (s *Service) Run(ctx context.Context) error {
 	const daily = 24 * time.Hour
 	sweep := time.NewTicker(daily)
 	defer sweep.Stop()
+	folds := time.NewTicker(foldInterval)
+	defer folds.Stop()
 	s.sweep(ctx)
 	for {
 		select {
 		case <-ctx.Done():
-			return s.drain(context.WithoutCancel(ctx))
+			err := s.drain(context.WithoutCancel(ctx))
+			s.storeFolded(ctx, true)
+			return err
 		case <-sweep.C:
 			s.sweep(ctx)
+		case <-folds.C:
+			s.storeFolded(ctx, false)
 		case first := <-s.queue:
 			s.store(ctx, s.gather(first))
 		}
@@ -183,6 +194,17 @@ func (s *Service) store(ctx context.Context, list []waiting) {
 	}
 	for _, w := range list {
 		close(w.stored)
+	}
+}
+
+// storeFolded stores what was folded and is over, or all of it.
+func (s *Service) storeFolded(ctx context.Context, all bool) {
+	for list := s.fold.over(s.now(), all); len(list) > 0; list = list[min(batch, len(list)):] {
+		some := make([]waiting, min(batch, len(list)))
+		for i := range some {
+			some[i] = waiting{entry: s.clean(list[i]), stored: make(chan struct{})}
+		}
+		s.store(ctx, some)
 	}
 }
 
