@@ -63,6 +63,8 @@ type config struct {
 	Catalog             []string // files and folders
 	PullAllowPrivate    bool
 	MaxUploadBytes      int64         // 1 MiB or more
+	MaxConnections      int           // 16 or more
+	MaxPerAddress       int           // 8 or more
 	PoolWarning         int           // percent; see storagepool.Options
 	PoolCritical        int           //
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
@@ -99,6 +101,8 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
 	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
 	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
+	f.Int("max-connections", api.DefaultMaxConnections, "connections that the service takes at once: 16 or more. Three quarters may be consoles, screens, event streams and downloads")
+	f.Int("max-connections-per-address", api.DefaultMaxConnectionsPerAddress, "those of one address (IPv4, or an IPv6 /64): 8 or more. Those of trusted proxies are not counted so; the streams of their clients are")
 	f.Int("pool-warning-percent", storagepool.DefaultWarningPercent, "how full a storage pool's file system may be before that is worth a warning: 1 to 100")
 	f.Int("pool-critical-percent", storagepool.DefaultCriticalPercent, "how full it may be before nothing more is made in the pool: 1 to 100, not less than the warning")
 	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
@@ -239,6 +243,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	c.MaxUploadBytes, err = strconv.ParseInt(k.String("max-upload-bytes"), 10, 64)
 	if err != nil || c.MaxUploadBytes < 1<<20 {
 		return c, fmt.Errorf("max-upload-bytes: %q is not a number of 1048576 or more", k.String("max-upload-bytes"))
+	}
+	c.MaxConnections, c.MaxPerAddress = k.Int("max-connections"), k.Int("max-connections-per-address")
+	if c.MaxConnections < 16 || c.MaxPerAddress < 8 {
+		return c, fmt.Errorf("max-connections, max-connections-per-address: %q and %q are not numbers of at least 16 and 8", k.String("max-connections"), k.String("max-connections-per-address"))
 	}
 	c.PoolWarning, c.PoolCritical = k.Int("pool-warning-percent"), k.Int("pool-critical-percent")
 	if c.PoolWarning < 1 || c.PoolCritical < c.PoolWarning || c.PoolCritical > 100 {

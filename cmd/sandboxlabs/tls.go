@@ -188,7 +188,9 @@ func (a *app) serveRedirects(ctx context.Context) error {
 	}
 	srv := &http.Server{Handler: a.plain, ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: 16 << 10}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	limits := &api.ConnectionLimits{Total: a.config.MaxConnections / 4, PerAddress: a.config.MaxPerAddress, Proxies: a.config.Proxies}
+	limits.Track(srv)
+	if err := srv.Serve(limits.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

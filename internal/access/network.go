@@ -19,7 +19,7 @@ const (
 // knownNetwork is a network that an account was signed in to from.
 type knownNetwork struct {
 	UserID  string `gorm:"primaryKey"`
-	Network string `gorm:"primaryKey"` // see network
+	Network string `gorm:"primaryKey"` // see NetworkOf
 	Used    time.Time
 }
 
@@ -46,7 +46,7 @@ func networksMigration() *gormigrate.Migration {
 
 // attemptOf describes a sign-in to an account from an address.
 func (s *Service) attemptOf(ctx context.Context, name, address string) (attempt, error) {
-	a := attempt{name: name, network: brief(network(address), maxNetworkBytes)}
+	a := attempt{name: name, network: brief(NetworkOf(address), maxNetworkBytes)}
 	var n int64
 	err := s.db.WithContext(ctx).Model(&knownNetwork{}).Joins("JOIN users ON users.id = known_networks.user_id").
 		Where("users.name = ? AND known_networks.network = ?", a.name, a.network).Count(&n).Error
@@ -60,7 +60,7 @@ func (s *Service) attemptOf(ctx context.Context, name, address string) (attempt,
 // remember notes that an account was signed in to from an address.
 func (s *Service) remember(ctx context.Context, userID, address string) error {
 	db := s.db.WithContext(ctx)
-	row := knownNetwork{UserID: userID, Network: brief(network(address), maxNetworkBytes), Used: s.now()}
+	row := knownNetwork{UserID: userID, Network: brief(NetworkOf(address), maxNetworkBytes), Used: s.now()}
 	err := db.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "user_id"}, {Name: "network"}},
 		DoUpdates: clause.AssignmentColumns([]string{"used"}),

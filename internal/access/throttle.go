@@ -25,7 +25,7 @@ const (
 // attempt is a sign-in as the throttle counts it.
 type attempt struct {
 	name    string // of the account, known or not
-	network string // of the client; see network
+	network string // of the client; see NetworkOf
 	// known is set where the account was signed in to from the network before. Such
 	// attempts are counted apart from all others: no stranger can make its owner wait.
 	known bool
@@ -125,9 +125,9 @@ func (f failures) wait(now time.Time, free int) time.Duration {
 	return f.last.Add(min(firstPause<<min(f.count-free, 16), longestPause)).Sub(now)
 }
 
-// network is what failures are counted by: the address, of IPv6 its /64, which a
+// NetworkOf is what clients are counted by: the address, of IPv6 its /64, which a
 // single subscriber has whole.
-func network(address string) string {
+func NetworkOf(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return address

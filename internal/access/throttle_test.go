@@ -18,17 +18,17 @@ func TestAddressIsSlowedDown(t *testing.T) {
 	c := new(clock)
 	throttle := newThrottle(c.now)
 	blocked := func(address string) bool {
-		return throttle.check(attempt{name: "fresh", network: network(address)}) != nil
+		return throttle.check(attempt{name: "fresh", network: NetworkOf(address)}) != nil
 	}
 	for i := range freeAddressFailures {
 		if blocked("192.0.2.7") {
 			t.Fatalf("the address has to wait after %d failures", i)
 		}
-		throttle.failed(attempt{name: fmt.Sprint("account", i), network: network("192.0.2.7")})
+		throttle.failed(attempt{name: fmt.Sprint("account", i), network: NetworkOf("192.0.2.7")})
 		c.advance(time.Second)
 	}
-	throttle.failed(attempt{name: "own", network: network("192.0.2.7")})
-	throttle.succeeded(attempt{name: "own", network: network("192.0.2.7")}) // an account of one's own is no help
+	throttle.failed(attempt{name: "own", network: NetworkOf("192.0.2.7")})
+	throttle.succeeded(attempt{name: "own", network: NetworkOf("192.0.2.7")}) // an account of one's own is no help
 	if !blocked("192.0.2.7") || !blocked("::ffff:192.0.2.7") {
 		t.Error("the address need not wait")
 	}
@@ -36,14 +36,14 @@ func TestAddressIsSlowedDown(t *testing.T) {
 		t.Error("its neighbour has to wait")
 	}
 	for i := range freeAddressFailures + 1 {
-		throttle.failed(attempt{name: fmt.Sprint("other", i), network: network(fmt.Sprintf("2001:db8:1:2::%x", i))})
+		throttle.failed(attempt{name: fmt.Sprint("other", i), network: NetworkOf(fmt.Sprintf("2001:db8:1:2::%x", i))})
 		c.advance(time.Second)
 	}
 	if !blocked("2001:db8:1:2:ffff::1") || blocked("2001:db8:1:3::1") {
 		t.Error("an IPv6 network of a subscriber is not counted as one")
 	}
 	c.advance(forgetAfter)
-	throttle.failed(attempt{name: "later", network: network("192.0.2.9")})
+	throttle.failed(attempt{name: "later", network: NetworkOf("192.0.2.9")})
 	if len(throttle.networks) != 1 {
 		t.Errorf("%d addresses are remembered", len(throttle.networks))
 	}

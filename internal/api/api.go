@@ -4,6 +4,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -69,7 +70,10 @@ type Options struct {
 	// without TLS, nobody else may connect from other machines, and PublicURL
 	// is required.
 	Proxies []netip.Prefix
-	Version string
+	// MaxConnections and MaxConnectionsPerAddress bound the connections, and three
+	// quarters of each the streams; 0 is the default of each.
+	MaxConnections, MaxConnectionsPerAddress int
+	Version                                  string
 	// Settings are told to administrators, with the file that they were read from.
 	Settings     []Setting
 	SettingsFile string
@@ -91,8 +95,9 @@ type Server struct {
 	close   context.CancelFunc
 	// requests are those under way: the HTTP server forgets WebSockets, and
 	// after its Close all others.
-	requests sync.WaitGroup
-	streams  openStreams
+	requests  sync.WaitGroup
+	streams   openStreams
+	transfers *transfers
 }
 
 // Limits of the HTTP server.
@@ -113,7 +118,9 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Server{o: o, echo: echo.New(), making: map[string]bool{}}
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
+	o.MaxConnectionsPerAddress = cmp.Or(o.MaxConnectionsPerAddress, DefaultMaxConnectionsPerAddress)
+	s := &Server{o: o, echo: echo.New(), making: map[string]bool{}, transfers: newTransfers()}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.writeError
@@ -122,7 +129,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(s.ownPeers, boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
+	s.echo.Use(s.ownPeers, boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, oneRange, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`. " +
@@ -200,7 +207,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s, ReadHeaderTimeout: headerTimeout, ConnContext: s.notePeer, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
-	l = patientListener{l}
+	limits := &ConnectionLimits{Total: s.o.MaxConnections, PerAddress: s.o.MaxConnectionsPerAddress, Proxies: s.o.Proxies}
+	limits.Track(srv)
+	l = patientListener{limits.Listen(l)}
 	if s.o.TLS != nil {
 		l = tls.NewListener(l, s.o.TLS)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
@@ -85,13 +86,14 @@ func (s *Server) registerConsoleLogs() {
 		OperationID: "search-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log/search", Summary: "Find lines in what the serial console has printed", Tags: []string{"nodes"},
 	}, func(ctx context.Context, in *struct {
 		NodeID
+		Client
 		Text   string `query:"text" required:"true" minLength:"1" maxLength:"1000" doc:"Without regard to case."`
 		Offset int64  `query:"offset" minimum:"0" doc:"Where to begin."`
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Lines at most."`
 		Port   string `query:"port" doc:"Which serial port: one of console.ports."`
 	}) (*logMatches, error) {
 		out := &logMatches{}
-		err := s.openLog(ctx, in.ID, in.Port, func(_ domain.Node, l *storagepool.ConsoleLog) error {
+		err := s.openLog(ctx, in.Address, in.ID, in.Port, func(_ domain.Node, l *storagepool.ConsoleLog) error {
 			search := &lineSearch{text: bytes.ToLower([]byte(in.Text)), limit: in.Limit, begin: in.Offset, found: []LogMatch{}}
 			err := l.Copy(search, in.Offset, l.Bytes)
 			if err == nil {
@@ -108,7 +110,7 @@ func (s *Server) registerConsoleLogs() {
 }
 
 // openLog opens the log of one of a node's ports.
-func (s *Server) openLog(ctx context.Context, id, port string, f func(domain.Node, *storagepool.ConsoleLog) error) error {
+func (s *Server) openLog(ctx context.Context, address, id, port string, f func(domain.Node, *storagepool.ConsoleLog) error) error {
 	n, err := s.o.Nodes.Node(id)
 	if err != nil {
 		return err
@@ -120,7 +122,13 @@ func (s *Server) openLog(ctx context.Context, id, port string, f func(domain.Nod
 	if p.LogPath == "" {
 		return fault.New(fault.NotFound, "Nothing records port %s of node %q. Nodes that are made here have a log; give others one with `virsh edit`.", p.Alias, n.Name)
 	}
-	return s.o.Storage.OpenConsoleLog(ctx, n.Host, p.LogPath, func(l *storagepool.ConsoleLog) error { return f(n, l) })
+	allowed := func(now access.Rights) error {
+		_, err := s.nodeFor(now, id, access.View)
+		return err
+	}
+	return s.transfer(ctx, address, n.Host, allowed, func(ctx context.Context) error {
+		return s.o.Storage.OpenConsoleLog(ctx, n.Host, p.LogPath, func(l *storagepool.ConsoleLog) error { return f(n, l) })
+	})
 }
 
 // consoleLog answers with a part of a console's log.
@@ -136,7 +144,7 @@ func (s *Server) consoleLog(c echo.Context) error {
 		return fault.Field("limit", "limit: %q is not a number of bytes.", query.Get("limit"))
 	}
 	whole := download && !query.Has("limit")
-	return s.openLog(c.Request().Context(), c.Param("id"), query.Get("port"), func(n domain.Node, l *storagepool.ConsoleLog) error {
+	return s.openLog(c.Request().Context(), c.RealIP(), c.Param("id"), query.Get("port"), func(n domain.Node, l *storagepool.ConsoleLog) error {
 		from := min(offset, l.Bytes)
 		if offset < 0 {
 			from = max(0, l.Bytes+offset)

@@ -195,8 +195,17 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 		if part.FormName() == "image" {
 			up.FileName = part.FileName()
+			host, err := s.o.Hosts.Host(up.Host)
+			if err != nil {
+				return err
+			}
+			end, err := s.transfers.begin(rights, host.Name())
+			if err != nil {
+				return err
+			}
+			defer end()
 			var img storagepool.Image
-			err := s.reserveUpload(r.Context(), up, func(up storagepool.Upload) (err error) {
+			err = s.reserveUpload(r.Context(), up, func(up storagepool.Upload) (err error) {
 				img, err = s.o.Storage.Receive(r.Context(), up, part)
 				return err
 			})

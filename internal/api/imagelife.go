@@ -80,7 +80,7 @@ func (s *Server) registerImageLife() {
 	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}
 	op := huma.Operation{
 		OperationID: "download-image", Method: http.MethodGet, Path: "/api/images/{id}/download", Summary: "Download an image's file", Tags: []string{"images"},
-		Description: "Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; the ETag changes whenever the file does.",
+		Description: "Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; of several ranges the whole file is sent. The ETag changes whenever the file does.",
 		Parameters: []*huma.Param{
 			{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
 			{Name: "Range", In: "header", Description: "Such as bytes=1048576-.", Schema: &huma.Schema{Type: "string"}},
@@ -106,26 +106,35 @@ func (s *Server) downloadImage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.o.Storage.OpenImage(r.Context(), i.Host, i.ID, func(f *storagepool.ImageFile) error {
-		h := c.Response().Header()
-		h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
-		h.Set(echo.HeaderContentDisposition, `attachment; filename="`+fileName(i.ID)+downloadSuffix(i)+`"`)
-		h.Set("ETag", `"`+f.Version+`"`)
-		w := &downloadWriter{ResponseWriter: c.Response()}
-		w.patient = patientWriter{c.Response(), http.NewResponseController(c.Response())}
-		from := &downloadReader{ImageFile: f}
-		http.ServeContent(w, r, "", i.Created, from)
-		if w.outside {
-			return newProblem(http.StatusRequestedRangeNotSatisfiable, fault.Invalid, fmt.Sprintf("The image's file has %d bytes, and none in that range.", f.Bytes))
-		}
-		if from.failed != nil && w.failed == nil {
-			// The answer has begun: cut it off, so that the client sees that it is
-			// not whole.
-			s.o.Log.Info("an image was not sent whole", "image", i.ID, "error", from.failed)
-			panic(http.ErrAbortHandler)
-		}
-		return nil
+	allowed := func(now access.Rights) error {
+		_, err := s.imageFor(now, i.ID, access.Use)
+		return err
+	}
+	return s.transfer(r.Context(), c.RealIP(), i.Host, allowed, func(ctx context.Context) error {
+		return s.o.Storage.OpenImage(ctx, i.Host, i.ID, func(f *storagepool.ImageFile) error { return s.sendImage(c, i, f) })
 	})
+}
+
+// sendImage answers with an image's file, or a part of it.
+func (s *Server) sendImage(c echo.Context, i storagepool.Image, f *storagepool.ImageFile) error {
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
+	h.Set(echo.HeaderContentDisposition, `attachment; filename="`+fileName(i.ID)+downloadSuffix(i)+`"`)
+	h.Set("ETag", `"`+f.Version+`"`)
+	w := &downloadWriter{ResponseWriter: c.Response()}
+	w.patient = patientWriter{c.Response(), http.NewResponseController(c.Response())}
+	from := &downloadReader{ImageFile: f}
+	http.ServeContent(w, c.Request(), "", i.Created, from)
+	if w.outside {
+		return newProblem(http.StatusRequestedRangeNotSatisfiable, fault.Invalid, fmt.Sprintf("The image's file has %d bytes, and none in that range.", f.Bytes))
+	}
+	if from.failed != nil && w.failed == nil {
+		// The answer has begun: cut it off, so that the client sees that it is
+		// not whole.
+		s.o.Log.Info("an image was not sent whole", "image", i.ID, "error", from.failed)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
 }
 
 // downloadSuffix completes the name of an image's file.

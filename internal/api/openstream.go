@@ -13,9 +13,12 @@ const (
 	// recheckInterval is how often it is asked whether those who have a stream open
 	// still may.
 	recheckInterval = time.Second
-	// maxStreams is how many consoles, screens and event streams one account may
-	// have open at once.
+	// maxStreams is how many consoles, screens, event streams and downloads one account
+	// may have open at once.
 	maxStreams = 256
+	// streamsOf and streamsIn of the connections may be streams: the others are for
+	// requests that end.
+	streamsOf, streamsIn = 3, 4
 )
 
 // openStreams are the WebSockets and event streams that are open. An entry was
@@ -25,6 +28,7 @@ type openStreams struct {
 	mu        sync.Mutex
 	all       map[*openStream]struct{}
 	byAccount map[string]int
+	byNetwork map[string]int // by the client's; see access.NetworkOf
 }
 
 // openStream is one of them.
@@ -41,31 +45,44 @@ type openStream struct {
 }
 
 // openStream notes that a stream is opened; the caller closes it. It is refused
-// with fault.TooManyRequests when the account has too many.
-func (s *Server) openStream(rights access.Rights, allowed func(access.Rights) error) (st *openStream, closed func(), err error) {
-	o := &s.streams
+// with fault.TooManyRequests when the account, the client's network or all have too many.
+func (s *Server) openStream(rights access.Rights, address string, allowed func(access.Rights) error) (st *openStream, closed func(), err error) {
+	o, network := &s.streams, access.NetworkOf(address)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if rights.UserID != "" && o.byAccount[rights.UserID] >= maxStreams {
-		return nil, nil, &fault.Error{
-			Code: fault.TooManyRequests, RetryAfter: 10 * time.Second,
-			Message: "Your account has as many consoles, screens and event streams open as it may. Close some first.",
-		}
+	switch {
+	case rights.UserID != "" && o.byAccount[rights.UserID] >= maxStreams:
+		return nil, nil, tooManyStreams("Your account has as many consoles, screens, event streams and downloads open as it may. Close some first.")
+	case o.byNetwork[network] >= s.o.MaxConnectionsPerAddress*streamsOf/streamsIn:
+		return nil, nil, tooManyStreams("Your address has as many consoles, screens, event streams and downloads open as it may. Close some first, or have max-connections-per-address raised.")
+	case len(o.all) >= s.o.MaxConnections*streamsOf/streamsIn:
+		return nil, nil, tooManyStreams("The service has as many consoles, screens, event streams and downloads open as it may. Try again later, or have max-connections raised.")
 	}
 	if o.all == nil {
-		o.all, o.byAccount = map[*openStream]struct{}{}, map[string]int{}
+		o.all, o.byAccount, o.byNetwork = map[*openStream]struct{}{}, map[string]int{}, map[string]int{}
 	}
 	st = &openStream{allowed: allowed, changed: make(chan access.Rights, 1), ended: make(chan struct{}), rights: rights}
 	o.all[st] = struct{}{}
 	o.byAccount[rights.UserID]++
+	o.byNetwork[network]++
 	return st, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		delete(o.all, st)
-		if o.byAccount[rights.UserID]--; o.byAccount[rights.UserID] == 0 {
-			delete(o.byAccount, rights.UserID)
-		}
+		lower(o.byAccount, rights.UserID)
+		lower(o.byNetwork, network)
 	}, nil
+}
+
+// lower takes one from a count.
+func lower[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
+	}
+}
+
+func tooManyStreams(text string) error {
+	return &fault.Error{Code: fault.TooManyRequests, RetryAfter: 10 * time.Second, Message: text}
 }
 
 // why returns the error that ended the stream; nil while it may stay.

@@ -75,7 +75,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 	if r.Header.Get("Upgrade") == "" {
 		return fault.New(fault.Invalid, "This is a WebSocket; connect to it as one.")
 	}
-	stream, closed, err := s.openStream(rights, func(now access.Rights) error {
+	stream, closed, err := s.openStream(rights, c.RealIP(), func(now access.Rights) error {
 		needs := access.Use
 		if readOnly {
 			needs = access.View

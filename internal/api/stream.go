@@ -62,7 +62,7 @@ func (s *Server) events(c echo.Context) error {
 	sub := s.o.Events.Subscribe(after)
 	defer sub.Close()
 	rights := rightsOf(c.Request().Context())
-	stream, closed, err := s.openStream(rights, nil)
+	stream, closed, err := s.openStream(rights, c.RealIP(), nil)
 	if err != nil {
 		return err
 	}

@@ -313,6 +313,11 @@ func (u upload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 
 // WriteChunk appends what a request brings.
 func (u upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+	end, err := u.s.transfers.begin(rightsOf(ctx), u.host)
+	if err != nil {
+		return 0, u.s.explain(ctx, err)
+	}
+	defer end()
 	call := callOf(ctx)
 	var check func() error
 	if call.sum != nil {

@@ -12,7 +12,7 @@ import (
 // become one entry when foldWindow is over.
 const (
 	foldWindow   = 10 * time.Minute
-	foldFree     = 3     // alike, that are entries of their own
+	foldFree     = 10    // alike, that are entries of their own
 	foldKinds    = 50    // of one actor that are counted apart; beyond it they are counted together
 	foldActors   = 10000 // that are counted apart, likewise
 	foldInterval = 15 * time.Second

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"log/slog"
+	"syscall"
+)
+
+// filesKept are the files that the service needs beside its clients' connections: the
+// database, libvirt's and the log.
+const filesKept = 256
+
+// connectionsWithin is how many connections the service takes: at most as many as the
+// process may open, where each may need another one to libvirt.
+func connectionsWithin(wanted int, log *slog.Logger) int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return wanted
+	}
+	can := (int64(min(files.Cur, 1<<30)) - filesKept) / 2 //nolint:gosec // bounded
+	if int64(wanted) <= can {
+		return wanted
+	}
+	can = max(can, 16)
+	log.Warn("fewer connections are taken than max-connections says: the process may open too few files; raise its limit (LimitNOFILE=, ulimit -n)", "files", files.Cur, "connections", can)
+	return int(can)
+}

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// clientAt is a client with an address of its own, each request on a new connection.
+func (l *lab) clientAt(address string) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	return &http.Client{Timeout: promptly, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
+}
+
+// healthFrom asks for the health from an address, and returns why there is no answer.
+func (l *lab) healthFrom(address string) error {
+	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.url("/api/health"), nil)
+	if err != nil {
+		return err
+	}
+	res, err := l.clientAt(address).Do(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+// connectFrom opens a connection from an address, and sends a text.
+func (l *lab) connectFrom(address, text string) net.Conn {
+	l.t.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: promptly}
+	conn, err := dialer.DialContext(l.t.Context(), "tcp", l.address)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		l.t.Fatal(err)
+	}
+	return conn
+}
+
+// connections counts the connections of clients that the service has.
+func (l *lab) connections() (n int) {
+	l.t.Helper()
+	inodes := map[string]bool{}
+	files, err := filepath.Glob("/proc/" + strconv.Itoa(l.service.cmd.Process.Pid) + "/fd/*")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, file := range files {
+		if to, err := os.Readlink(file); err == nil {
+			if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+				inodes[strings.TrimSuffix(inode, "]")] = true
+			}
+		}
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) > 9 && fields[3] != "0A" && inodes[fields[9]] {
+			n++
+		}
+	}
+	return n
+}
+
+// TestManyConnections has one address open thousands of idle connections, and some
+// addresses as many busy ones as they may: others are served, and the service keeps
+// what it needs for itself.
+func TestManyConnections(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	for range 3000 {
+		l.connectFrom("127.0.0.5", "")
+	}
+	for _, address := range []string{"127.0.0.6", "127.0.0.5"} {
+		if err := l.healthFrom(address); err != nil {
+			t.Errorf("beside 3,000 idle connections, %s: %v", address, err)
+		}
+	}
+	if n := l.connections(); n > api.DefaultMaxConnectionsPerAddress+20 {
+		t.Errorf("the service has %d connections", n)
+	}
+	l.stop()
+
+	l.launch(nil, "--max-connections=40", "--max-connections-per-address=16")
+	l.awaitHealth("ok")
+	l.client.CloseIdleConnections()
+	busy := "POST /api/images/custom HTTP/1.1\r\nHost: " + l.address + "\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
+	refused := func(address string) bool {
+		conn := l.connectFrom(address, "GET /api/health HTTP/1.1\r\nHost: "+l.address+"\r\nConnection: close\r\n\r\n")
+		defer func() { _ = conn.Close() }()
+		_, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		return err != nil
+	}
+	var open []net.Conn
+	for range 16 {
+		open = append(open, l.connectFrom("127.0.0.5", busy))
+	}
+	// A connection is busy once the service has read the headers.
+	until(t, promptly, said("an address with as many busy connections as it may have is refused"), func() bool { return refused("127.0.0.5") })
+	if err := l.healthFrom("127.0.0.6"); err != nil {
+		t.Errorf("beside the busy connections of another address: %v", err)
+	}
+	_ = open[0].Close()
+	until(t, promptly, said("the address is served again"), func() bool { return !refused("127.0.0.5") })
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+	// Idle ones of many addresses take all there is: each newcomer is served.
+	for i := range 200 {
+		l.connectFrom(fmt.Sprintf("127.0.1.%d", i/4), "")
+	}
+	if err := l.healthFrom("127.0.0.7"); err != nil {
+		t.Errorf("beside idle connections of many addresses: %v", err)
+	}
+
+	// Streams have a bound of their own: three quarters.
+	events := func(address string) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.url("/api/events"), nil)
+		if err != nil {
+			return nil, err
+		}
+		client := l.clientAt(address)
+		client.Timeout = 0
+		return client.Do(req)
+	}
+	for i := range 13 {
+		res, err := events("127.0.0.8")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = res.Body.Close() })
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[i < 12]; res.StatusCode != want {
+			t.Errorf("stream %d of an address: %d, want %d", i+1, res.StatusCode, want)
+		}
+	}
+	if res, err := events("127.0.0.9"); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("a stream of another address: %v", err)
+	} else {
+		_ = res.Body.Close()
+	}
+	l.stop()
+}
+
+// TestManyRanges asks for thousands of parts of an image at once: the whole is sent,
+// as to who asks for no part.
+func TestManyRanges(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	want := l.fullImage(2)
+	path := "/api/images/" + l.uploaded("ranges.qcow2", want).ID + "/download"
+	var many []string
+	for i := range 3000 {
+		many = append(many, fmt.Sprintf("%d-%d", i*8, i*8))
+	}
+	for _, ask := range []string{"bytes=" + strings.Join(many, ","), "bytes=0-1,5-9", "bytes=0-,0-,0-", "bytes=5-9, ", "bytes=,5-9"} {
+		a := l.send(http.MethodGet, path, nil, "Range", ask)
+		if a.status != http.StatusOK || !bytes.Equal(a.body, want) {
+			t.Errorf("%.30s…: status %d, %d bytes of %s", ask, a.status, len(a.body), a.header.Get("Content-Type"))
+		}
+	}
+	a := l.send(http.MethodGet, path, nil, "Range", "bytes=5-9")
+	if a.status != http.StatusPartialContent || !bytes.Equal(a.body, want[5:10]) {
+		t.Errorf("one range: status %d, %d bytes", a.status, len(a.body))
+	}
+	l.stop()
+}
+
+// TestManyDownloads has an account take as many downloads as it may, and read none of
+// them: it gets no more, not the console's logs either; others do. One ends when the
+// image is shared no more.
+func TestManyDownloads(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	s.bearer[owner], s.bearer[studentUse] = s.enrol(s.owner(), "instructor"), s.enrol("use", "student")
+	img, n := s.imageOf(owner, s.fullImage(32)), s.nodeOf(owner, "logged")
+	s.share("images", img.ID, "users/use", "use")
+	s.share("nodes", n.ID, "users/use", "use")
+	path, log := "/api/images/"+img.ID+"/download", "/api/nodes/"+n.ID+"/console/log"
+	var open []*http.Response
+	for {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url(path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.bearer[studentUse])
+		res, err := s.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusOK {
+			if _ = res.Body.Close(); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
+				t.Errorf("download %d: %d", len(open)+1, res.StatusCode)
+			}
+			break
+		}
+		if open = append(open, res); len(open) > 100 {
+			t.Fatal("an account may have more than 100 downloads at once")
+		}
+	}
+	busy := refusal{http.StatusTooManyRequests, "too_many_requests", "downloads, uploads and console logs"}
+	s.refused(http.MethodGet, log, nil, busy, s.as(studentUse)...)
+	s.refused(http.MethodGet, log+"/search?text=x", nil, busy, s.as(studentUse)...)
+	s.call(http.MethodGet, log, nil, http.StatusOK, nil, s.as(owner)...)
+	if a := s.send(http.MethodGet, path, nil, append(s.as(owner), "Range", "bytes=0-9")...); a.status != http.StatusPartialContent {
+		t.Errorf("another account's download: %d", a.status)
+	}
+	_ = open[0].Body.Close()
+	until(t, promptly, said("a download that has ended makes room"), func() bool {
+		return s.send(http.MethodGet, log, nil, s.as(studentUse)...).status == http.StatusOK
+	})
+
+	s.call(http.MethodDelete, "/api/images/"+img.ID+"/shares/users/use", nil, http.StatusNoContent, nil, s.as(owner)...)
+	for _, res := range open[1:] {
+		if _, err := io.Copy(io.Discard, res.Body); err == nil {
+			t.Error("a download goes on to its end although the image is shared no more")
+		}
+		_ = res.Body.Close()
+	}
+	s.stop()
+}
+
+// TestRefusalsFillNothing has a viewer be refused a thousand times, with long addresses:
+// audit and log stay small; and their tickets throw out nobody's.
+func TestRefusalsFillNothing(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t)
+	s.bearer[owner], s.bearer[viewerUse] = s.enrol(s.owner(), "instructor"), s.enrol("eve", "viewer")
+	n := s.nodeOf(owner, "watched")
+	s.share("nodes", n.ID, "users/eve", "view")
+	var ticket api.Ticket
+	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/tickets", request{"kind": "console"}, http.StatusCreated, &ticket, s.as(owner)...)
+	for range 200 {
+		s.call(http.MethodPost, "/api/nodes/"+n.ID+"/tickets", request{"kind": "console"}, http.StatusCreated, nil, s.as(viewerUse)...)
+	}
+	socket, _, err := s.dialConsole(map[string][]string{"nodeId": {n.ID}, "ticket": {ticket.Ticket}}, nil)
+	if err != nil {
+		t.Errorf("after 200 tickets of another account: %v", err)
+	} else {
+		_ = socket.CloseNow()
+	}
+
+	long := strings.Repeat("a", 20000)
+	logged := len(s.service.log.String())
+	for i := range 300 {
+		s.send(http.MethodDelete, fmt.Sprintf("/api/nodes/%s%d", long, i), nil, s.as(viewerUse)...)
+		s.send(http.MethodDelete, "/api/nodes/"+n.ID, nil, s.as(viewerUse)...)
+		s.send("M"+strings.ToUpper(long), "/api/nodes", nil, s.as(viewerUse)...)
+	}
+	if grown := len(s.service.log.String()) - logged; grown > 900*1500 {
+		t.Errorf("900 requests are %d bytes of the log", grown)
+	}
+	s.stop() // stores what was counted
+	s.launch(nil)
+	s.awaitHealth("ok")
+	var page struct {
+		Entries []api.AuditEntry `json:"entries"`
+	}
+	s.call(http.MethodGet, "/api/audit?actor=eve&action=delete-node&limit=200", nil, http.StatusOK, &page, s.as(admin)...)
+	if len(page.Entries) > 25 {
+		t.Errorf("600 refusals are %d entries", len(page.Entries))
+	}
+	text := fmt.Sprint(page.Entries)
+	if !strings.Contains(text, "refused 290 more times") {
+		t.Errorf("the entries say %s", text)
+	}
+	s.stop()
+}
+
+// TestDocsAreRenderedOnce asks for the documentation again by its ETag.
+func TestDocsAreRenderedOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.start()
+	a := l.call(http.MethodGet, "/api/docs", nil, http.StatusOK, nil)
+	tag := a.header.Get("ETag")
+	if tag == "" || !strings.Contains(string(a.body), "/api/nodes/{id}/run") || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Errorf("the documentation has the ETag %q and %d bytes", tag, len(a.body))
+	}
+	if again := l.call(http.MethodGet, "/api/docs", nil, http.StatusNotModified, nil, "If-None-Match", tag); len(again.body) != 0 {
+		t.Errorf("what has not changed is sent again: %d bytes", len(again.body))
+	}
+	if again := l.call(http.MethodGet, "/api/docs", nil, http.StatusOK, nil); !bytes.Equal(again.body, a.body) || again.header.Get("ETag") != tag {
+		t.Error("the documentation differs from one request to the next")
+	}
+	l.stop()
+}
+

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+)
+
+// How many connections there may be, where the options do not say.
+const (
+	DefaultMaxConnections           = 4096
+	DefaultMaxConnectionsPerAddress = 512
+)
+
+// ConnectionLimits bounds the connections of a listener, so that nobody can take all
+// that the service may have. When there are too many, one that waits for a request is
+// closed for the newcomer: of the same network where that has too many, else of the
+// network that has the most. Where none waits, the newcomer is closed.
+type ConnectionLimits struct {
+	// Total and PerAddress bound them in all, and of one network (an IPv4 address, or
+	// an IPv6 /64).
+	Total, PerAddress int
+	// Proxies may have any number of the total: they speak for many.
+	Proxies []netip.Prefix
+
+	mu    sync.Mutex
+	count int
+	of    map[string]map[*boundConn]struct{}
+}
+
+// boundConn is a connection that counts.
+type boundConn struct {
+	net.Conn
+	limits  *ConnectionLimits
+	network string
+	idle    time.Time // since when it waits for a request; zero while it does not
+	closed  sync.Once
+}
+
+// Listen returns l with the limits.
+func (b *ConnectionLimits) Listen(l net.Listener) net.Listener { return boundListener{l, b} }
+
+// Track follows what the connections of srv do. Call it before srv serves what
+// Listen returned.
+func (b *ConnectionLimits) Track(srv *http.Server) {
+	srv.ConnState = func(conn net.Conn, state http.ConnState) {
+		if secure, ok := conn.(*tls.Conn); ok {
+			conn = secure.NetConn()
+		}
+		if patient, ok := conn.(patientConn); ok {
+			conn = patient.Conn
+		}
+		c, ok := conn.(*boundConn)
+		if !ok {
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch state {
+		case http.StateNew, http.StateIdle:
+			c.idle = time.Now()
+		default:
+			c.idle = time.Time{}
+		}
+	}
+}
+
+type boundListener struct {
+	net.Listener
+	limits *ConnectionLimits
+}
+
+// Accept returns the next connection that may stay.
+func (l boundListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c := l.limits.admit(conn); c != nil {
+			return c, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// Close ends the connection, and counts it no more.
+func (c *boundConn) Close() error {
+	c.closed.Do(func() {
+		c.limits.mu.Lock()
+		defer c.limits.mu.Unlock()
+		c.limits.forget(c)
+	})
+	return c.Conn.Close()
+}
+
+// forget takes a connection out of the count. The caller holds mu.
+func (b *ConnectionLimits) forget(c *boundConn) {
+	if _, there := b.of[c.network][c]; !there {
+		return
+	}
+	b.count--
+	if delete(b.of[c.network], c); len(b.of[c.network]) == 0 {
+		delete(b.of, c.network)
+	}
+}
+
+// admit counts a connection; nil when it may not stay.
+func (b *ConnectionLimits) admit(conn net.Conn) *boundConn {
+	c := &boundConn{Conn: conn, limits: b, idle: time.Now()}
+	proxy := false
+	if peer, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
+		addr := peer.Addr().Unmap().WithZone("")
+		c.network = access.NetworkOf(addr.String())
+		for _, p := range b.Proxies {
+			proxy = proxy || p.Contains(addr)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	from := ""
+	switch {
+	case !proxy && len(b.of[c.network]) >= b.PerAddress:
+		from = c.network
+	case b.count >= b.Total:
+		for network, list := range b.of {
+			if from == "" || len(list) > len(b.of[from]) {
+				from = network
+			}
+		}
+	}
+	if full := from != "" || b.count >= b.Total; full && !b.dropIdle(from) {
+		return nil
+	}
+	if b.of == nil {
+		b.of = map[string]map[*boundConn]struct{}{}
+	}
+	if b.of[c.network] == nil {
+		b.of[c.network] = map[*boundConn]struct{}{}
+	}
+	b.of[c.network][c] = struct{}{}
+	b.count++
+	return c
+}
+
+// dropIdle closes the connection of a network that has waited for a request the
+// longest; false when none waits. The caller holds mu.
+func (b *ConnectionLimits) dropIdle(network string) bool {
+	var oldest *boundConn
+	for c := range b.of[network] {
+		if !c.idle.IsZero() && (oldest == nil || c.idle.Before(oldest.idle)) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	b.forget(oldest)
+	_ = oldest.Conn.Close() // the server notices by its read
+	return true
+}
