@@ -301,4 +301,3 @@ func TestDocsAreRenderedOnce(t *testing.T) {
 	}
 	l.stop()
 }
-

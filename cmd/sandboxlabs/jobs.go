@@ -20,18 +20,18 @@ import (
 
 // handleJobs says how the jobs that the API starts are done.
 func (a *app) handleJobs() {
-	a.jobs.Handle(api.PullJob, kindOf(a.storage.Pull, a.storage.UndoPull))
-	a.jobs.Handle(api.CloneJob, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
+	a.jobs.Handle(api.PullJob, heavy("", kindOf(a.storage.Pull, a.storage.UndoPull)))
+	a.jobs.Handle(api.CloneJob, heavy(converting, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
-	}, a.nodes.UndoClone))
-	a.jobs.Handle(api.VerifyJob, kindOf(a.storage.Verify, nil))
-	a.jobs.Handle(api.CompactJob, kindOf(a.storage.Compact, a.storage.UndoCompact))
+	}, a.nodes.UndoClone)))
+	a.jobs.Handle(api.VerifyJob, heavy("", kindOf(a.storage.Verify, nil)))
+	a.jobs.Handle(api.CompactJob, heavy(converting, kindOf(a.storage.Compact, a.storage.UndoCompact)))
 	a.jobs.Handle(api.GrowJob, kindOf(a.storage.Grow, nil))
-	a.jobs.Handle(api.CaptureJob, kindOf(func(ctx context.Context, w storagepool.ImageWork, p storagepool.Progress) error {
+	a.jobs.Handle(api.CaptureJob, heavy(converting, kindOf(func(ctx context.Context, w storagepool.ImageWork, p storagepool.Progress) error {
 		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
-	}, a.storage.UndoCapture))
-	a.jobs.Handle(api.ConvertJob, kindOf(a.storage.Convert, a.storage.UndoConversion))
-	a.jobs.Handle(api.ImportJob, kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport))
+	}, a.storage.UndoCapture)))
+	a.jobs.Handle(api.ConvertJob, heavy(converting, kindOf(a.storage.Convert, a.storage.UndoConversion)))
+	a.jobs.Handle(api.ImportJob, heavy("", kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport)))
 	a.jobs.Handle(api.RemoveAccountJob, kindWith(func(ctx context.Context, r api.AccountRemoval, t *job.Task) error {
 		return a.server.RemoveAccount(ctx, r, t)
 	}, nil))
@@ -44,6 +44,16 @@ func (a *app) handleJobs() {
 		}
 		return err
 	})
+}
+
+// converting is the slot of jobs that have libvirt write a whole disk: a host does one
+// at a time.
+const converting = "convert"
+
+// heavy makes a kind's jobs take turns, and wait for a slot where they need one.
+func heavy(slot string, k job.Kind) job.Kind {
+	k.Heavy, k.Slot = true, slot
+	return k
 }
 
 // kindOf makes a kind of job of work that takes arguments of one type, and counts bytes.

@@ -249,6 +249,20 @@ type vhdxReader struct {
 	part []byte // what is read and not given out
 }
 
+// SkipZeros goes over the blocks that come next and are not in the file, and returns
+// how many bytes they have: a disk may have 64 TiB of them.
+func (r *vhdxReader) SkipZeros() (skipped int64) {
+	if len(r.part) > 0 {
+		return 0
+	}
+	for r.at < r.v.VirtualBytes && r.v.table[r.at/r.v.blockSize] == 0 {
+		n := min(r.v.blockSize-r.at%r.v.blockSize, r.v.VirtualBytes-r.at)
+		r.at += n
+		skipped += n
+	}
+	return skipped
+}
+
 // Read gives out zeros for what is not there.
 func (r *vhdxReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {

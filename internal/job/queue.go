@@ -90,6 +90,7 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-look.C:
 			s.look(ctx)
+			s.wake(ctx)
 		case <-clean.C:
 			s.clean(ctx)
 		case <-ctx.Done():
@@ -181,6 +182,10 @@ func (s *Service) work(ctx context.Context, id string) error {
 	if fault.CodeOf(err) == fault.JobNotFound {
 		return nil // forgotten
 	}
+	if errors.Is(err, errNotItsTurn) {
+		s.wake(ctx)
+		return river.JobSnooze(turnPause)
+	}
 	if err != nil {
 		s.o.Log.Error("a job cannot be taken up", "job", id, "error", err)
 		return river.JobSnooze(s.o.Pause)
@@ -198,12 +203,20 @@ func (s *Service) work(ctx context.Context, id string) error {
 	case r.Attempt > r.MaxAttempts:
 		return s.end(ctx, r, Failed, fault.New(fault.Internal, "The service ended %d times while it was at this. Its log may say why.", r.MaxAttempts))
 	}
-	return s.settle(ctx, r, s.attempt(ctx, r, kind))
+	err = s.settle(ctx, r, s.attempt(ctx, r, kind))
+	if kind.Heavy {
+		s.wake(ctx)
+	}
+	return err
 }
 
-// take notes that this process is at a job now.
+// take notes that this process is at a job now. It returns errNotItsTurn for one that
+// has to wait for others.
 func (s *Service) take(ctx context.Context, id string) (r row, err error) {
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := s.checkTurn(tx, id); err != nil {
+			return err
+		}
 		began := now()
 		err := tx.Model(&row{}).Where("id = ? AND finished IS NULL", id).Updates(map[string]any{
 			"holder": s.o.Intents.Holder(), "attempt": gorm.Expr("attempt + 1"), "next_attempt": nil,
@@ -282,6 +295,10 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 		}
 		return river.JobSnooze(0)
 	}
+	var waits interface{ Wait() time.Duration }
+	if errors.As(failure, &waits) {
+		return s.putOff(work, r, waits.Wait())
+	}
 	switch code := fault.CodeOf(failure); {
 	case code == fault.HostUnreachable:
 		// That is no attempt: a host may be away for longer than all of them take, and what
@@ -301,6 +318,17 @@ func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time
 	next := now().Add(pause)
 	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
 		Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt, "next_attempt": next, "error_code": code, "error": text}).Error
+	if err != nil {
+		return s.later(r, err)
+	}
+	s.tellOf(ctx, r.ID)
+	return river.JobSnooze(pause)
+}
+
+// putOff has a job wait for what other work has: that was no attempt.
+func (s *Service) putOff(ctx context.Context, r row, pause time.Duration) error {
+	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
+		Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt - 1, "next_attempt": now().Add(pause), "step": "waiting"}).Error
 	if err != nil {
 		return s.later(r, err)
 	}

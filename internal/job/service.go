@@ -39,7 +39,8 @@ type Kind struct {
 	// Run does the work. It may run again after it failed for a passing reason,
 	// and after a crash at any moment: it takes up what is there, or begins anew.
 	// It returns soon after ctx ends. An error whose fault.Code is not one of
-	// waiting (host or pool away, source away, internal) ends the job.
+	// waiting (host or pool away, source away, internal) ends the job. With an error that
+	// has a method Wait() time.Duration the job waits for so long, without a worker, and it was no attempt.
 	Run func(ctx context.Context, t *Task) error
 	// Undo removes what Run has made, or what it was to work on, when the job fails for
 	// good or is cancelled, whether or not Run was called; it is tried again until it
@@ -47,6 +48,12 @@ type Kind struct {
 	Undo func(ctx context.Context, j Job) error
 	// Attempts bounds how often Run begins; 0 is DefaultAttempts.
 	Attempts int
+	// Heavy jobs take turns: at most heavyOfOwner of an owner's run at once, and when more
+	// wait than may run, their owners come one after the other.
+	Heavy bool
+	// Slot names what one job has at a time, in all processes, on the host of its target;
+	// empty: nothing. Kinds may share it. It is for heavy ones.
+	Slot string
 }
 
 // DefaultAttempts is how often a job is tried, crashes of the service included.

@@ -81,8 +81,9 @@ func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
 // what came is removed. Another call goes on after a crash. Uploads that need none
 // of this are left alone.
 //
-// Errors that may pass: fault.HostUnreachable, PoolUnavailable. Others:
-// ImageUnsafe (the image is rejected), StorageFull, NotFound.
+// Errors that may pass: fault.HostUnreachable, PoolUnavailable, and one with a method
+// Wait where other work has the slot for it. Others: ImageUnsafe (the image is rejected),
+// ImageTooLarge, QuotaExceeded, StorageFull, NotFound.
 func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) error {
 	if err := s.Prepare(ctx, c.Host); err != nil {
 		return err
@@ -168,10 +169,25 @@ func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
 
 // convertUpload makes the image's volume and notes that it is ready.
 func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Progress) error {
+	// Both slots before anything is done: what was unpacked would be unpacked again.
+	release, err := s.takeConverting(row.Host)
+	if err != nil {
+		return err
+	}
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			release()
+		}
+	}()
 	from, format, packing := row.Volume, row.Format, ""
 	if diskimage.IsPacking(row.Format) {
+		done, err := takeSlot(s.unpacking, "unpacking") // what a packing keeps in memory is large
+		if err != nil {
+			return err
+		}
+		defer done()
 		packing = row.Format
-		var err error
 		if from, format, err = s.unpack(ctx, row, progress); err != nil {
 			return err
 		}
@@ -196,7 +212,8 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if err != nil {
 		return err
 	}
-	c := conversion{host: row.Host, from: path.Join(images.path, from), format: format, role: imagesRole, to: row.Result, dataBytes: dataBytes}
+	c := conversion{host: row.Host, from: path.Join(images.path, from), format: format, role: imagesRole, to: row.Result, dataBytes: dataBytes, release: release}
+	handedOver = true
 	err = s.convert(ctx, c, progress)
 	if err != nil {
 		return err
@@ -317,12 +334,6 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 // unpack makes a volume of what is packed in an upload's file: the image's own
 // where that can be used as it is.
 func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) (volume, format string, err error) {
-	select { // what a packing keeps in memory is large
-	case s.unpacking <- struct{}{}:
-		defer func() { <-s.unpacking }()
-	case <-ctx.Done():
-		return "", "", ctx.Err()
-	}
 	progress.Begin("unpacking")
 	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		size, err := fileBytes(vol)

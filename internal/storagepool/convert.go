@@ -34,37 +34,36 @@ type conversion struct {
 	role, to string // the pool that the new volume is for, and its name; it is not there
 	// dataBytes is about how much the new volume will hold, for the progress.
 	dataBytes int64
+	// release gives the host's slot for conversions back, which convert does; nil: convert
+	// takes the slot first.
+	release func()
 }
 
 // convert has libvirt do a conversion. libvirt cannot be told to stop: when ctx
 // ends, convert returns as soon as the new volume can be seen; it is removed when
 // libvirt is done with it, unless it was removed before. One host does one
-// conversion at a time. Errors: fault.StorageFull, PoolUnavailable, HostUnreachable.
+// conversion at a time. Errors: slotTaken, fault.StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) convert(ctx context.Context, c conversion, progress Progress) error {
-	lib, err := s.library(c.host)
-	if err != nil {
-		return err
-	}
-	progress.Begin("waiting")
-	select {
-	case lib.converting <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if c.release == nil {
+		var err error
+		if c.release, err = s.takeConverting(c.host); err != nil {
+			return err
+		}
 	}
 	progress.Begin("converting")
 	progress.Progress(0, c.dataBytes)
-	err = s.withPool(ctx, c.host, c.role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+	err := s.withPool(ctx, c.host, c.role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
 		return s.checkRoom(lp, p.name, c.dataBytes)
 	})
 	if err != nil {
-		<-lib.converting
+		c.release()
 		return err
 	}
 	done := make(chan error, 1)
 	// It ends when libvirt's call does. The process may end before: libvirt goes on
 	// alone, and the next attempt waits for that.
 	go func() {
-		defer func() { <-lib.converting }()
+		defer c.release()
 		done <- s.o.Hosts.Dial(context.WithoutCancel(ctx), c.host, func(conn *libvirt.Connect) error {
 			return s.convertOn(ctx, conn, c)
 		})
@@ -332,6 +331,13 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 	for taken, looked := int64(0), int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if z, ok := r.(zeroSkipper); ok {
+			if n := z.SkipZeros(); n > 0 {
+				if err := stream.SendHole(n, 0); err != nil {
+					return err
+				}
+			}
 		}
 		n, err := io.ReadFull(r, block)
 		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -177,7 +177,7 @@ func TestConvertIntoABusyPool(t *testing.T) {
 	sameDisk(t, img, raw)
 }
 
-// noting closes again when a step begins for the second time.
+// noting closes again when a step begins.
 type noting struct {
 	*progress
 	step  string
@@ -188,7 +188,7 @@ type noting struct {
 func (n *noting) Begin(step string) {
 	n.progress.Begin(step)
 	if step == n.step {
-		if n.times++; n.times == 2 {
+		if n.times++; n.times == 1 {
 			close(n.again)
 		}
 	}

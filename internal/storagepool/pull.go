@@ -333,6 +333,24 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// zeroSkipper is a reader that knows of zeros before they are read.
+type zeroSkipper interface {
+	// SkipZeros goes over the zeros that come next, and returns how many they were.
+	SkipZeros() int64
+}
+
+// SkipZeros is that of the reader below, where it has it.
+func (c *counting) SkipZeros() int64 {
+	z, ok := c.r.(zeroSkipper)
+	if !ok {
+		return 0
+	}
+	n := z.SkipZeros()
+	c.done += n
+	c.progress.Progress(c.done, c.total)
+	return n
+}
+
 // untilDone ends reading with its context.
 type untilDone struct {
 	ctx context.Context //nolint:containedctx // it lives as long as one call
