@@ -227,7 +227,7 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 
 // convertInTurn does a conversion as a job does: as soon as libvirt has ended what an
 // attempt before has begun.
-func convertInTurn(t *testing.T, p *service, c storagepool.Conversion) error {
+func convertInTurn(t *testing.T, p *pools, c storagepool.Conversion) error {
 	t.Helper()
 	for {
 		err := p.Convert(t.Context(), c, &progress{})
