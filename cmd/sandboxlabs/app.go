@@ -81,10 +81,16 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 			opened.Close()
 		}
 	}(a)
+	events, intents := &event.Broker{}, store.NewIntents(a.db)
+	a.intents = intents
+	if a.release, err = intents.Hold(ctx); err != nil {
+		return nil, err
+	}
 	a.keys = secret.In(c.DataDir)
 	if a.access, err = access.New(access.Options{
 		DB: a.db, Vault: a.keys, Lifetime: c.SessionLife, Idle: c.SessionIdle, Fresh: c.SessionFresh, Log: log,
 		LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) },
+		Leases:   intents,
 	}); err != nil {
 		return nil, err
 	}
@@ -96,11 +102,6 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	catalog, err := readCatalog(c.Catalog)
 	if err != nil {
-		return nil, err
-	}
-	events, intents := &event.Broker{}, store.NewIntents(a.db)
-	a.intents = intents
-	if a.release, err = intents.Hold(ctx); err != nil {
 		return nil, err
 	}
 	if a.requests, err = store.NewRequests(store.RequestOptions{DB: a.db, Intents: intents, Vault: a.keys, Log: log}); err != nil {
@@ -160,8 +161,11 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if options.OIDC, err = c.newOIDC(a.keys); err != nil {
 		return nil, err
 	}
-	a.server, err = api.New(options)
-	return a, err
+	if a.server, err = api.New(options); err != nil {
+		return a, err
+	}
+	a.storage.ReserveBy(a.server.ReserveUpload)
+	return a, nil
 }
 
 // Close closes the database. Call it when nothing of the app runs any more.

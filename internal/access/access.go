@@ -87,6 +87,8 @@ type Options struct {
 	// LabNodes returns the ids of the nodes of each lab, by the lab's id; nil:
 	// there are no labs.
 	LabNodes func(ctx context.Context) (map[string][]string, error)
+	// Leases are required where quotas are kept (Reserve).
+	Leases Leases
 }
 
 // Service knows accounts, sessions, tokens and tickets. All methods may be called
@@ -105,6 +107,7 @@ type Service struct {
 	attempts *throttle
 	tickets  *ticketBox
 	ledger   *ledger
+	leases   Leases
 	labNodes func(ctx context.Context) (map[string][]string, error)
 	// compare tells whether a password fits a hash; the tests count its calls.
 	compare func(password, hash string) (bool, error)
@@ -147,6 +150,7 @@ func New(o Options) (*Service, error) {
 		attempts: newThrottle(o.Now),
 		tickets:  newTicketBox(o.Now),
 		ledger:   newLedger(),
+		leases:   o.Leases,
 		labNodes: o.LabNodes,
 		compare:  argon2id.ComparePasswordAndHash,
 		names:    &directory{db: o.DB, log: o.Log, now: o.Now},

@@ -42,7 +42,7 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Migrator().CreateTable(&User{}, &Session{}, &Token{})
 		},
-	}, rightsMigration(), signInMigration(), namesMigration(), freshMigration(), networksMigration()}
+	}, rightsMigration(), signInMigration(), namesMigration(), freshMigration(), networksMigration(), reservationsMigration()}
 }
 
 // rightsMigration makes room for groups, for what is shared, and for what bounds

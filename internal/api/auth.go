@@ -30,7 +30,7 @@ type SignedIn struct {
 	SSHKeys            []string `json:"sshKeys" doc:"Public keys of the account, for new nodes."`
 	// Quota and Used are told where the account has bounds.
 	Quota *Quota `json:"quota,omitempty" doc:"Absent: no limits; so are its members."`
-	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images and uploads take of it."`
+	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images, uploads, networks and labs take of it."`
 }
 
 // signedIn tells of somebody as they are now.

@@ -59,7 +59,7 @@ func (s *Server) registerClones() {
 		if err := s.mayGain(ctx, source, c.Granted); err != nil {
 			return nil, err
 		}
-		release, err := s.reserveNode(ctx, c.Owner, c.Host, c.Name, c.DiskBytes)
+		release, err := s.reserveClone(ctx, c, full)
 		if err != nil {
 			return nil, err
 		}

@@ -181,6 +181,11 @@ func (s *Server) registerLabs() {
 		Location string `header:"Location"`
 		Body     Lab
 	}, error) {
+		release, err := s.reserveLab(ctx, rightsOf(ctx).OwnerID(), "")
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		l, err := s.o.Labs.Create(ctx, in.Body.Name, rightsOf(ctx).OwnerID())
 		shown, err := s.shownAfter(ctx, l.ID, err)
 		if err != nil {
@@ -278,6 +283,11 @@ func (s *Server) registerLabContents(path string, tags []string) {
 			Addresses *bool  `json:"addresses,omitempty" doc:"Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs."`
 		}
 	}) (*struct{ Body LabNetwork }, error) {
+		release, err := s.reserveNetwork(ctx, rightsOf(ctx).OwnerID(), "")
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		n, err := s.o.Labs.AddNetwork(ctx, in.ID, in.Body.Host, rightsOf(ctx).OwnerID(), in.Body.Addresses == nil || *in.Body.Addresses, in.Body.X, in.Body.Y)
 		if err != nil {
 			return nil, err
@@ -307,6 +317,17 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		rights := rightsOf(ctx)
 		if err := s.manageNodes(ctx, in.ID, in.Body.From, in.Body.To); err != nil {
 			return nil, err
+		}
+		l, err := s.o.Labs.Lab(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if l.Has(lab.Node, in.Body.To) { // a network is made between them
+			release, err := s.reserveNetwork(ctx, rights.OwnerID(), "")
+			if err != nil {
+				return nil, err
+			}
+			defer release()
 		}
 		return s.shownAfter(ctx, in.ID, s.o.Labs.Connect(ctx, in.ID, in.Body.From, in.Body.To, rights.OwnerID()))
 	})

@@ -87,6 +87,19 @@ func (s *Server) reservePlan(ctx context.Context, p lab.Plan) (release func(), e
 			give()
 		}
 	}
+	give, err := s.reserveLab(ctx, p.Owner, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	held = append(held, give)
+	for _, v := range p.Networks {
+		give, err := s.reserveNetwork(ctx, p.Owner, v.ID)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, give)
+	}
 	for i, n := range p.Nodes {
 		give, err := s.reserveNode(ctx, p.Owner, p.Host, n.Name, n.DiskBytes)
 		if err != nil {

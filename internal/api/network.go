@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
@@ -76,8 +77,14 @@ func (s *Server) registerNetworks() {
 			DHCP   bool   `json:"dhcp,omitempty" doc:"Hand out the subnet's addresses."`
 		}
 	}) (*struct{ Body Network }, error) {
+		owner, id := rightsOf(ctx).OwnerID(), uuid.NewString()
+		release, err := s.reserveNetwork(ctx, owner, id)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		v, err := s.o.Nodes.CreateNetwork(ctx, domain.NetworkSpec{
-			Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, AnySubnet: rightsOf(ctx).Role.AtLeast(access.RoleAdmin), DHCP: in.Body.DHCP, Owner: rightsOf(ctx).OwnerID(),
+			ID: id, Name: in.Body.Name, Host: in.Body.Host, Subnet: in.Body.Subnet, AnySubnet: rightsOf(ctx).Role.AtLeast(access.RoleAdmin), DHCP: in.Body.DHCP, Owner: owner,
 		})
 		if err != nil {
 			return nil, err

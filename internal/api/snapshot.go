@@ -79,6 +79,11 @@ func (s *Server) registerSnapshots() {
 		Location string `header:"Location"`
 		Body     Snapshot
 	}, error) {
+		release, err := s.reserveSnapshot(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		v, err := s.o.Nodes.TakeSnapshot(ctx, in.ID, in.Body.Name, in.Body.Description)
 		if err != nil {
 			return nil, err

@@ -12,22 +12,24 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Quota bounds what an account's nodes and images may take.
+// Quota bounds what an account may have.
 type Quota struct {
-	Nodes   *int64 `json:"nodes,omitempty" doc:"Absent: no limit, here and below."`
-	Running *int64 `json:"running,omitempty" doc:"Nodes that run."`
-	CPUs    *int64 `json:"cpus,omitempty" doc:"Of nodes that run."`
-	RAM     *int64 `json:"ram,omitempty" doc:"MiB, of nodes that run."`
-	Disk    *int64 `json:"disk,omitempty" doc:"Bytes: the virtual size of the nodes' disks, and the custom images."`
-	Uploads *int64 `json:"uploads,omitempty" doc:"Under way at once."`
+	Nodes    *int64 `json:"nodes,omitempty" doc:"Absent: no limit, here and below."`
+	Running  *int64 `json:"running,omitempty" doc:"Nodes that run."`
+	CPUs     *int64 `json:"cpus,omitempty" doc:"Of nodes that run."`
+	RAM      *int64 `json:"ram,omitempty" doc:"MiB, of nodes that run."`
+	Disk     *int64 `json:"disk,omitempty" doc:"Bytes: the virtual size of the nodes' disks, what their snapshots and clones keep, their seeds and console logs, the custom images, and uploads under way."`
+	Uploads  *int64 `json:"uploads,omitempty" doc:"Under way at once."`
+	Networks *int64 `json:"networks,omitempty" doc:"Isolated networks that the account has made, those of labs too."`
+	Labs     *int64 `json:"labs,omitempty"`
 }
 
 func quota(q access.Quota) Quota {
-	return Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAM: q.RAMMiB, Disk: q.DiskBytes, Uploads: q.Uploads}
+	return Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAM: q.RAMMiB, Disk: q.DiskBytes, Uploads: q.Uploads, Networks: q.Networks, Labs: q.Labs}
 }
 
 func (q Quota) access() access.Quota {
-	return access.Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAMMiB: q.RAM, DiskBytes: q.Disk, Uploads: q.Uploads}
+	return access.Quota{Nodes: q.Nodes, Running: q.Running, CPUs: q.CPUs, RAMMiB: q.RAM, DiskBytes: q.Disk, Uploads: q.Uploads, Networks: q.Networks, Labs: q.Labs}
 }
 
 // Role is an account's role on the wire.
@@ -45,7 +47,7 @@ type Account struct {
 	Disabled bool       `json:"disabled,omitempty" doc:"It may not come in. For administrators alone, as what follows."`
 	Created  *time.Time `json:"created,omitempty"`
 	Quota    *Quota     `json:"quota,omitempty"`
-	Used     *Quota     `json:"used,omitempty" doc:"What the account's nodes, images and uploads take of its quota; where one account or all are read."`
+	Used     *Quota     `json:"used,omitempty" doc:"What the account's nodes, images, uploads, networks and labs take of its quota; where one account or all are read."`
 	TOTP     bool       `json:"totp,omitempty" doc:"It signs in with a second factor."`
 	External bool       `json:"external,omitempty" doc:"A provider lets it in: it has no password here."`
 	// MustChange is told of an account whose owner has not signed in since.

@@ -46,7 +46,12 @@ type Node struct {
 	// what it has while it runs.
 	Next *Size
 	// ExtraBytes is the virtual size of the disks that were attached here.
-	ExtraBytes  int64
+	ExtraBytes int64
+	// KeptBytes is what the snapshots keep at most.
+	KeptBytes int64
+	// Below are the files that its disks are overlays of, down their chains. A snapshot's
+	// list is never changed.
+	Below       []string
 	Accelerator string
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.

@@ -69,6 +69,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
 	}
+	n.KeptBytes = inv.keptBytes(d, &def, n)
 	return n, nil
 }
 
@@ -100,6 +101,7 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	})
 	n.Ports = serialPorts(def.Devices)
 	n.Files = diskFiles(def.Devices.Disks)
+	n.Below = filesBelow(def.Devices.Disks)
 	for _, g := range def.Devices.Graphics {
 		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
 			n.VNCPort = g.VNC.Port

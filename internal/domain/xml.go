@@ -176,6 +176,18 @@ func diskFiles(disks []libvirtxml.DomainDisk) []string {
 	return files
 }
 
+// filesBelow returns the files that disks are overlays of.
+func filesBelow(disks []libvirtxml.DomainDisk) (files []string) {
+	for _, disk := range disks {
+		for b := disk.BackingStore; b != nil; b = b.BackingStore {
+			if b.Source != nil && b.Source.File != nil && b.Source.File.File != "" {
+				files = append(files, b.Source.File.File)
+			}
+		}
+	}
+	return files
+}
+
 // backingFile returns the file right below a disk, and its format.
 func backingFile(disk *libvirtxml.DomainDisk) (path, format string) {
 	b := disk.BackingStore

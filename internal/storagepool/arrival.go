@@ -181,6 +181,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 		}
 	}()
 	from, format, packing := row.Volume, row.Format, ""
+	budget := s.budgetOf(row)
 	if diskimage.IsPacking(row.Format) {
 		done, err := takeSlot(s.unpacking, "unpacking") // what a packing keeps in memory is large
 		if err != nil {
@@ -188,7 +189,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 		}
 		defer done()
 		packing = row.Format
-		if from, format, err = s.unpack(ctx, row, progress); err != nil {
+		if from, format, err = s.unpack(ctx, row, budget, progress); err != nil {
 			return err
 		}
 	}
@@ -200,10 +201,16 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 		return err
 	}
 	if source == diskimage.VHDX || source != format {
+		if err := budget.take(ctx, dataBytes); err != nil {
+			return err
+		}
 		if from, err = s.flatten(ctx, row, from, source, progress); err != nil {
 			return err
 		}
 		format = diskimage.Raw
+	}
+	if err := budget.take(ctx, dataBytes); err != nil {
+		return err
 	}
 	if err := s.beginResult(ctx, row, QCOW2); err != nil {
 		return err
@@ -333,7 +340,7 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 
 // unpack makes a volume of what is packed in an upload's file: the image's own
 // where that can be used as it is.
-func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) (volume, format string, err error) {
+func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (volume, format string, err error) {
 	progress.Begin("unpacking")
 	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		size, err := fileBytes(vol)
@@ -342,7 +349,7 @@ func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) 
 		}
 		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
-			volume, format, err = s.unpackFrom(ctx, row, in)
+			volume, format, err = s.unpackFrom(ctx, row, budget, in)
 			if in.err != nil { // the packing's reader may say that the file is damaged
 				return in.err
 			}
@@ -353,7 +360,7 @@ func (s *Service) unpack(ctx context.Context, row *incoming, progress Progress) 
 }
 
 // unpackFrom reads a packed file.
-func (s *Service) unpackFrom(ctx context.Context, row *incoming, r io.Reader) (volume, format string, err error) {
+func (s *Service) unpackFrom(ctx context.Context, row *incoming, budget *budget, r io.Reader) (volume, format string, err error) {
 	packing := row.Format
 	d, err := diskimage.NewUnpacker(packing, r)
 	if err != nil {
@@ -381,19 +388,22 @@ func (s *Service) unpackFrom(ctx context.Context, row *incoming, r io.Reader) (v
 		}
 		volume = row.Result
 	}
-	return volume, format, s.fill(ctx, row.Host, volume, &unpacked{d: d, head: head, packing: packing})
+	return volume, format, s.fill(ctx, row.Host, volume, &unpacked{ctx: ctx, d: d, head: head, packing: packing, budget: budget})
 }
 
 // unpacked is what is within a packed file, from its first byte.
 type unpacked struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as one call
 	d       io.Reader
 	head    []byte // that was read of it
 	packing string
+	budget  *budget
 	given   int64
+	held    int64 // of what is to be given, is reserved
 }
 
-// Read answers fault.ImageUnsafe for a file that is damaged, or holds more than any
-// disk has.
+// Read returns fault.ImageUnsafe for a file that is damaged, and fault.ImageTooLarge or
+// QuotaExceeded for one that holds more than it may. Zeros count: they take time.
 func (u *unpacked) Read(p []byte) (n int, err error) {
 	if len(u.head) > 0 {
 		n = copy(p, u.head)
@@ -401,8 +411,15 @@ func (u *unpacked) Read(p []byte) (n int, err error) {
 	} else if n, err = u.d.Read(p); err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return n, diskimage.UnpackError(u.packing, err)
 	}
-	if u.given += int64(n); u.given > diskimage.MaxVirtualBytes {
-		return n, diskimage.Unsafe("what is packed in it is larger than the limit of %d bytes", int64(diskimage.MaxVirtualBytes))
+	u.given += int64(n)
+	if limit := u.budget.s.o.MaxImageBytes; u.given > limit {
+		return n, u.budget.s.unpackedTooLarge()
+	} else if u.given > u.held {
+		step := min(max(u.held, blockBytes), stepBytes, limit-u.held)
+		if err := u.budget.take(u.ctx, step); err != nil {
+			return n, err
+		}
+		u.held += step
 	}
 	return n, err
 }

@@ -3,6 +3,7 @@ package storagepool
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +78,23 @@ func (s *Service) Pools(host string) []PoolStatus {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Clone(lib.status)
+}
+
+// NodeFileBytes is what a file in the host's nodes pool takes, as of the last look at all
+// pools, a minute ago at most. inPool is false for files elsewhere, known for those that
+// were not there yet.
+func (s *Service) NodeFileBytes(host, file string) (bytes int64, known, inPool bool) {
+	lib, err := s.library(host)
+	if err != nil {
+		return 0, false, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if path.Dir(file) != path.Clean(lib.pools[nodesRole].path) {
+		return 0, false, false
+	}
+	v, known := lib.survey.File(file)
+	return v.AllocatedBytes, known, true
 }
 
 // Refresh has libvirt look at the folders of the host's pools, and reads all of

@@ -32,6 +32,8 @@ type Incoming struct {
 	// SizeBytes is the declared size. OffsetBytes of them are stored: it is never
 	// more than what is in the volume or, of the first bytes, in the database.
 	SizeBytes, OffsetBytes int64
+	// TakenBytes is what it may take in all while it is unpacked and converted; 0 before.
+	TakenBytes int64
 	// Metadata is what the client gave at the beginning; it is not interpreted.
 	Metadata map[string]string
 	// Complete uploads take no more bytes.
@@ -73,6 +75,7 @@ type incoming struct {
 	Part     bool   `gorm:"not null;default:false"`
 	JoinedTo string `gorm:"type:varchar(255);not null;default:''"`
 	Parts    string `gorm:"type:text;not null;default:''"`
+	Taken    int64  `gorm:"not null;default:0"` // see Incoming.TakenBytes
 }
 
 func (incoming) TableName() string { return "uploads" }
@@ -123,13 +126,21 @@ func uploadMigrations() []*gormigrate.Migration {
 			return store.AddColumns(tx, &uploads{}, "Part", "JoinedTo", "Parts")
 		},
 	}, {
+		ID: "2026113021_taken_by_uploads",
+		Migrate: func(tx *gorm.DB) error {
+			type uploads struct {
+				Taken int64 `gorm:"not null;default:0"`
+			}
+			return store.AddColumns(tx, &uploads{}, "Taken")
+		},
+	}, {
 		ID:      "2026113011_upload_owners",
 		Migrate: func(tx *gorm.DB) error { return store.OwnersByID(tx, "uploads") },
 	}}
 }
 
 func (u incoming) incoming() (Incoming, error) {
-	in := Incoming{ID: u.ID, Host: u.Host, Owner: u.Owner, SizeBytes: u.Size, OffsetBytes: u.Offset, Complete: u.Complete, Expires: u.Expires.UTC(), Part: u.Part, Parts: strings.Fields(u.Parts)}
+	in := Incoming{ID: u.ID, Host: u.Host, Owner: u.Owner, SizeBytes: u.Size, OffsetBytes: u.Offset, TakenBytes: u.Taken, Complete: u.Complete, Expires: u.Expires.UTC(), Part: u.Part, Parts: strings.Fields(u.Parts)}
 	if err := json.Unmarshal([]byte(u.Metadata), &in.Metadata); err != nil {
 		return Incoming{}, fmt.Errorf("read the metadata of upload %s: %w", u.ID, err)
 	}

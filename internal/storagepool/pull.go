@@ -167,7 +167,12 @@ func (s *Service) beginPull(ctx context.Context, e CatalogEntry, p Pull, progres
 	} else {
 		up.SHA256 = string(digest)
 	}
-	return s.BeginUpload(ctx, up, keep)
+	var in Incoming
+	err = s.reserve(ctx, Conversion(p), up.SizeBytes, func() (err error) {
+		in, err = s.BeginUpload(ctx, up, keep)
+		return err
+	})
+	return in, err
 }
 
 // digestOf is what the catalogue says that a file's digest is.

@@ -69,6 +69,7 @@ type Service struct {
 	unpacking chan struct{} // one slot: who holds it unpacks a file
 
 	startConversion func(context.Context, Conversion) error // see ConvertBy
+	reserveUpload   ReserveUpload                           // see ReserveBy
 }
 
 // library is what is known of one host's pools.

@@ -24,6 +24,8 @@ export const bounds: Readonly<Record<Bound, BoundLook>> = {
   ram: { label: "RAM of running nodes", unit: "MiB", factor: 1, format: formatRAM },
   disk: { label: "Disks and images", unit: "GiB", factor: gibibyte, format: formatBytes },
   uploads: { label: "Uploads at once", ...count },
+  networks: { label: "Networks", ...count },
+  labs: { label: "Labs", ...count },
 };
 
 export const boundNames = Object.keys(bounds) as readonly Bound[];

@@ -1,0 +1,76 @@
+package domain
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// Snapshots are inside of the disks' own files, the memory of a running node too, and
+// nothing says how much of a file is whose. What they keep is no more than what the files
+// had when the last was taken; what the guest writes since then is counted by the
+// size of its disks.
+
+// keptBytes is what the snapshots of a domain keep at most.
+func (inv *inventory) keptBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Node) int64 {
+	if n.Snapshots == 0 {
+		return 0
+	}
+	now, err := allocatedBytes(d, def)
+	if err != nil { // no pool has the files: as much as they may have
+		now = n.DiskBytes + n.ExtraBytes
+	}
+	inv.mu.RLock()
+	old := inv.nodes[n.Host][n.ID]
+	inv.mu.RUnlock()
+	if n.Snapshots <= old.Snapshots && old.KeptBytes > 0 {
+		return min(old.KeptBytes, now)
+	}
+	return now
+}
+
+// allocatedBytes is what the files take that a domain writes to.
+func allocatedBytes(d *libvirt.Domain, def *libvirtxml.Domain) (bytes int64, err error) {
+	conn, err := d.DomainGetConnect()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _, _ = conn.Close() }()
+	for _, file := range written(def) {
+		v, err := conn.LookupStorageVolByPath(file)
+		if err != nil {
+			return 0, err
+		}
+		info, err := v.GetInfo()
+		_ = v.Free()
+		if err != nil {
+			return 0, err
+		}
+		bytes += int64(info.Allocation) //nolint:gosec // bytes of a real file
+	}
+	return bytes, nil
+}
+
+// Written is what the files take that a node writes to, and what its memory takes while
+// it runs: its snapshots will keep no more when another one is taken now.
+func (s *Service) Written(ctx context.Context, id string) (diskBytes, memoryBytes int64, err error) {
+	n, err := s.inv.get(id)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+		def, err := definitionOf(d, 0)
+		if err != nil {
+			return err
+		}
+		if diskBytes, err = allocatedBytes(d, def); err != nil {
+			diskBytes = n.DiskBytes + n.ExtraBytes
+		}
+		return nil
+	})
+	if n.Active() {
+		memoryBytes = n.RAMMiB << 20
+	}
+	return diskBytes, memoryBytes, explain(err, "measure the disks of", n.Name)
+}
