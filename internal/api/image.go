@@ -159,6 +159,7 @@ func (s *Server) deleteImage(ctx context.Context, id string) error {
 	if err := s.o.Storage.DeleteImage(ctx, id); err != nil {
 		return err
 	}
+	s.o.Access.Unreserve(ctx, imageThing(i.Host, id))
 	return s.o.Access.Forget(ctx, access.Image, id)
 }
 

@@ -274,9 +274,14 @@ func (s *Server) registerNodes() {
 		NodeID
 		Snapshots bool `query:"snapshots" doc:"Its snapshots may be lost."`
 	}) (*struct{}, error) {
+		n, err := s.o.Nodes.Node(in.ID)
+		if err != nil {
+			return nil, err
+		}
 		if err := s.o.Nodes.Delete(ctx, in.ID, in.Snapshots); err != nil {
 			return nil, err
 		}
+		s.o.Access.Unreserve(ctx, nodeThing(n.Host, n.Name))
 		return nil, s.forgetNode(ctx, in.ID)
 	})
 	register(s, huma.Operation{
@@ -344,7 +349,7 @@ func (s *Server) registerLifecycle() {
 		verb, summary string
 		do            func(context.Context, string, bool) (domain.Node, error)
 	}{
-		{"stop", "Ask the guest to shut down (ACPI), or pull the plug", s.o.Nodes.Stop},
+		{"stop", "Ask the guest to shut down (ACPI), or pull the plug", s.stopNode},
 		{"wipe", "Give a node a fresh overlay: its disk is as the image again", s.o.Nodes.Wipe},
 	}
 	for _, f := range forced {

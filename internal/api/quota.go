@@ -258,6 +258,15 @@ func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) 
 	return s.o.Nodes.Start(ctx, id)
 }
 
+// stopNode stops a node, which takes less of its owner's quota then.
+func (s *Server) stopNode(ctx context.Context, id string, force bool) (domain.Node, error) {
+	n, err := s.o.Nodes.Stop(ctx, id, force)
+	if err == nil && !n.Active() {
+		s.o.Access.Unreserve(ctx, nodeThing(n.Host, n.Name))
+	}
+	return n, err
+}
+
 // reserveRevert holds what a node will take when it is again as a snapshot has it,
 // which may run. Of a snapshot that is not there, RevertSnapshot tells.
 func (s *Server) reserveRevert(ctx context.Context, id, name string) (release func(), err error) {

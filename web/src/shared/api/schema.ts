@@ -595,7 +595,7 @@ export interface paths {
         };
         /**
          * Download an image's file
-         * @description Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; the ETag changes whenever the file does.
+         * @description Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; of several ranges the whole file is sent. The ETag changes whenever the file does.
          */
         get: operations["download-image"];
         put?: never;
@@ -1882,7 +1882,7 @@ export interface components {
             role: "admin" | "instructor" | "student" | "viewer";
             /** @description It signs in with a second factor. */
             totp?: boolean;
-            /** @description What the account's nodes, images and uploads take of its quota; where one account or all are read. */
+            /** @description What the account's nodes, images, uploads, networks and labs take of its quota; where one account or all are read. */
             used?: components["schemas"]["Quota"];
         };
         AccountListBody: {
@@ -3059,9 +3059,16 @@ export interface components {
             cpus?: number;
             /**
              * Format: int64
-             * @description Bytes: the virtual size of the nodes' disks, and the custom images.
+             * @description Bytes: the virtual size of the nodes' disks, what their snapshots and clones keep, their seeds and console logs, the custom images, and uploads under way.
              */
             disk?: number;
+            /** Format: int64 */
+            labs?: number;
+            /**
+             * Format: int64
+             * @description Isolated networks that the account has made, those of labs too.
+             */
+            networks?: number;
             /**
              * Format: int64
              * @description Absent: no limit, here and below.
@@ -3253,7 +3260,7 @@ export interface components {
             sshKeys: string[];
             /** @description Signing in takes a second factor. */
             totp: boolean;
-            /** @description What your nodes, images and uploads take of it. */
+            /** @description What your nodes, images, uploads, networks and labs take of it. */
             used?: components["schemas"]["Quota"];
             user: components["schemas"]["User"];
         };
