@@ -60,7 +60,9 @@ func (s *Service) Confirm(ctx context.Context, p Principal, c Credentials) error
 	if err != nil {
 		return err
 	}
-	s.attempts.succeeded(u.Name)
+	if err := s.forgetFailures(ctx, u, c); err != nil {
+		return err
+	}
 	err = s.db.WithContext(ctx).Model(&session{}).Where("id = ? AND user_id = ?", p.sessionKey, u.ID).Update("confirmed", s.now()).Error
 	if err != nil {
 		return fmt.Errorf("confirm a session: %w", err)
