@@ -1,7 +1,10 @@
 package access
 
 import (
+	"slices"
 	"testing"
+
+	"github.com/go-gormigrate/gormigrate/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
@@ -14,7 +17,8 @@ func TestANameInheritsNothing(t *testing.T) {
 		ctx := t.Context()
 		// An account from before owners were ids.
 		all := Migrations()
-		before, err := store.Open(ctx, url, nil, all[:len(all)-2]...)
+		first := slices.IndexFunc(all, func(m *gormigrate.Migration) bool { return m.ID == namesMigration().ID })
+		before, err := store.Open(ctx, url, nil, all[:first]...)
 		if err != nil {
 			t.Fatal(err)
 		}
