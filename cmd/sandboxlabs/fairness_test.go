@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
@@ -100,7 +101,7 @@ func TestManyConnections(t *testing.T) {
 	l.launch(nil, "--max-connections=40", "--max-connections-per-address=16")
 	l.awaitHealth("ok")
 	l.client.CloseIdleConnections()
-	busy := "POST /api/images/custom HTTP/1.1\r\nHost: " + l.address + "\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x"
+	busy := "POST /api/images/custom HTTP/1.1\r\nHost: " + l.address + "\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
 	refused := func(address string) bool {
 		conn := l.connectFrom(address, "GET /api/health HTTP/1.1\r\nHost: "+l.address+"\r\nConnection: close\r\n\r\n")
 		defer func() { _ = conn.Close() }()
@@ -109,10 +110,16 @@ func TestManyConnections(t *testing.T) {
 	}
 	var open []net.Conn
 	for range 16 {
-		open = append(open, l.connectFrom("127.0.0.5", busy))
+		conn := l.connectFrom("127.0.0.5", busy)
+		_ = conn.SetReadDeadline(time.Now().Add(promptly))
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+			t.Fatalf("the service does not wait for the body: %q, %v", line, err)
+		}
+		open = append(open, conn)
 	}
-	// A connection is busy once the service has read the headers.
-	until(t, promptly, said("an address with as many busy connections as it may have is refused"), func() bool { return refused("127.0.0.5") })
+	if !refused("127.0.0.5") {
+		t.Error("an address with as many busy connections as it may have gets one more")
+	}
 	if err := l.healthFrom("127.0.0.6"); err != nil {
 		t.Errorf("beside the busy connections of another address: %v", err)
 	}

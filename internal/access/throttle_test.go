@@ -67,7 +67,7 @@ func TestManyAddressesRefuseNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.addUser(t, "fresh", RoleStudent)
-		if err := f.SetPassword(ctx, "fresh", "a passphrase to begin with", false); err != nil {
+		if err := f.SetPassword(ctx, "fresh", "a passphrase to begin with", false, false); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 256 {
