@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -46,8 +47,12 @@ func gzipped(t *testing.T, content []byte) []byte {
 func (s *school) uploadPacked(content []byte) (ended api.Job) {
 	s.t.Helper()
 	body, kind := form("packed.qcow2.gz", bytes.NewReader(content))
+	whole, err := io.ReadAll(body) // so that its size is announced
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	var up api.Uploaded
-	s.call(http.MethodPost, "/api/images/custom", body, http.StatusAccepted, &up, append(s.as(owner), "Content-Type", kind)...)
+	s.call(http.MethodPost, "/api/images/custom", bytes.NewReader(whole), http.StatusAccepted, &up, append(s.as(owner), "Content-Type", kind)...)
 	until(s.t, patience, said("the conversion has ended"), func() bool {
 		var list struct{ Jobs []api.Job }
 		s.call(http.MethodGet, "/api/jobs", nil, http.StatusOK, &list, s.as(owner)...)

@@ -111,6 +111,7 @@ func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amo
 	if err := s.dropReservations(ctx, account); err != nil {
 		return nil, fmt.Errorf("read what is reserved for account %s: %w", account, err)
 	}
+	begun := s.now()
 	things, err := taken() // before the transaction: it reads the database, too
 	if err != nil {
 		return nil, err
@@ -127,7 +128,8 @@ func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amo
 			return err
 		}
 		for _, h := range held {
-			if h.Released == nil || h.Holder != r.Holder && s.now().Sub(*h.Released) < settleTime {
+			// What was released since may not show in taken yet.
+			if h.Released == nil || !h.Released.Before(begun) || h.Holder != r.Holder && s.now().Sub(*h.Released) < settleTime {
 				things[h.Thing] = things[h.Thing].most(h.Amount)
 			}
 		}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -123,18 +124,8 @@ func (b *ConnectionLimits) admit(conn net.Conn) *boundConn {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	from := ""
-	switch {
-	case !proxy && len(b.of[c.network]) >= b.PerAddress:
-		from = c.network
-	case b.count >= b.Total:
-		for network, list := range b.of {
-			if from == "" || len(list) > len(b.of[from]) {
-				from = network
-			}
-		}
-	}
-	if full := from != "" || b.count >= b.Total; full && !b.dropIdle(from) {
+	crowded := !proxy && len(b.of[c.network]) >= b.PerAddress
+	if (crowded || b.count >= b.Total) && !b.dropIdle(c.network, crowded) {
 		return nil
 	}
 	if b.of == nil {
@@ -148,13 +139,22 @@ func (b *ConnectionLimits) admit(conn net.Conn) *boundConn {
 	return c
 }
 
-// dropIdle closes the connection of a network that has waited for a request the
-// longest; false when none waits. The caller holds mu.
-func (b *ConnectionLimits) dropIdle(network string) bool {
+// dropIdle closes a connection that waits for a request: of those of the network, or
+// of the networks that have the most, the one that has waited the longest. It returns false
+// when none waits. The caller holds mu.
+func (b *ConnectionLimits) dropIdle(network string, own bool) bool {
 	var oldest *boundConn
-	for c := range b.of[network] {
-		if !c.idle.IsZero() && (oldest == nil || c.idle.Before(oldest.idle)) {
-			oldest = c
+	for name, list := range b.of {
+		if own && name != network {
+			continue
+		}
+		for c := range list {
+			if c.idle.IsZero() {
+				continue
+			}
+			if oldest == nil || cmp.Or(cmp.Compare(len(b.of[oldest.network]), len(list)), c.idle.Compare(oldest.idle)) < 0 {
+				oldest = c
+			}
 		}
 	}
 	if oldest == nil {
