@@ -240,18 +240,24 @@ func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, 
 	return nil
 }
 
-// CloneGain is what a clone of a node would have.
+// CloneGain is what a clone of a node would have. User-mode networking is refused where
+// it is off.
 func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) {
 	n, err := s.inv.get(id)
 	if err != nil {
 		return Gain{}, err
 	}
+	host, err := s.o.Hosts.Host(n.Host)
+	if err != nil {
+		return Gain{}, err
+	}
 	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
 		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
-		if err == nil {
-			g = gainOf(nil, def, n.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		g = gainOf(nil, def, n.ID)
+		return s.checkCards(host, nil, def)
 	})
 	return g, explain(err, "clone", n.Name)
 }
