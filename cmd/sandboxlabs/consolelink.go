@@ -86,7 +86,7 @@ func dialConsole(ctx context.Context, r remote, nodeID, port string, readOnly bo
 		query.Set("readonly", "true")
 	}
 	target.RawQuery = query.Encode()
-	socket, res, err := websocket.Dial(dialing, target.String(), &websocket.DialOptions{HTTPHeader: r.header()}) //nolint:bodyclose // the library says: never
+	socket, res, err := websocket.Dial(dialing, target.String(), &websocket.DialOptions{HTTPHeader: r.header(), HTTPClient: consoleClient}) //nolint:bodyclose // the library says: never
 	if err != nil && res != nil {
 		return nil, &refusedError{res.StatusCode, refusalOf(res)}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 const (
@@ -21,6 +22,12 @@ const (
 	urlVariable    = envPrefix + "URL"
 	answerPatience = 30 * time.Second
 	maxAnswerBytes = 16 << 20
+)
+
+// The clients of a service. A console lasts as long as its user likes.
+var (
+	serviceClient = outbound.NewClient(outbound.Options{Timeout: answerPatience, MaxBytes: maxAnswerBytes})
+	consoleClient = &http.Client{CheckRedirect: outbound.StayAtOrigin}
 )
 
 // remote is a service that a command talks to over its API.
@@ -77,8 +84,6 @@ func (r remote) header() http.Header {
 
 // get reads one resource of the API.
 func (r remote) get(ctx context.Context, path string, query url.Values, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
-	defer cancel()
 	target := r.base.JoinPath(path)
 	target.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
@@ -86,7 +91,7 @@ func (r remote) get(ctx context.Context, path string, query url.Values, into any
 		return err
 	}
 	req.Header = r.header()
-	res, err := http.DefaultClient.Do(req)
+	res, err := serviceClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("%w; is the service running there?", err)
 	}
@@ -94,13 +99,13 @@ func (r remote) get(ctx context.Context, path string, query url.Values, into any
 	if res.StatusCode != http.StatusOK {
 		return refusalOf(res)
 	}
-	return json.NewDecoder(io.LimitReader(res.Body, maxAnswerBytes)).Decode(into)
+	return json.NewDecoder(res.Body).Decode(into)
 }
 
 // refusalOf is what the service said was wrong.
 func refusalOf(res *http.Response) error {
 	var problem struct{ Detail string }
-	if json.NewDecoder(io.LimitReader(res.Body, maxAnswerBytes)).Decode(&problem) != nil || problem.Detail == "" {
+	if json.NewDecoder(res.Body).Decode(&problem) != nil || problem.Detail == "" {
 		return fmt.Errorf("the service answers %s", plainLine(res.Status))
 	}
 	if res.StatusCode == http.StatusUnauthorized {

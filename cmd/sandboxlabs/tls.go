@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
+	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 // tlsConfig is how the service gets its certificate; the zero value is no TLS.
@@ -134,22 +135,25 @@ func (c config) server(log *slog.Logger) (*tls.Config, http.Handler, error) {
 	return config, m.HTTPHandler(plain), nil
 }
 
+// The bounds of an answer of the certificate authority.
+const (
+	acmeTimeout     = time.Minute
+	acmeAnswerBytes = 1 << 20
+)
+
 func (c acmeConfig) client() (*acme.Client, error) {
 	client := &acme.Client{DirectoryURL: c.Directory}
 	if client.DirectoryURL == "" {
 		client.DirectoryURL = autocert.DefaultACMEDirectory
 	}
-	if c.Roots == "" {
-		return client, nil
+	o := outbound.Options{Timeout: acmeTimeout, MaxBytes: acmeAnswerBytes}
+	if c.Roots != "" {
+		var err error
+		if o.Roots, err = readRoots(c.Roots); err != nil {
+			return nil, fmt.Errorf("acme-roots: %w", err)
+		}
 	}
-	roots, err := readRoots(c.Roots)
-	if err != nil {
-		return nil, fmt.Errorf("acme-roots: %w", err)
-	}
-	client.HTTPClient = &http.Client{
-		Timeout:   time.Minute,
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}},
-	}
+	client.HTTPClient = outbound.NewClient(o)
 	return client, nil
 }
 

@@ -22,6 +22,9 @@ const (
 	dialPatience   = 20 * time.Second
 	headerPatience = 30 * time.Second
 	maxRedirects   = 10
+	maxHeaderBytes = 64 << 10
+	// textPatience is how many times the patience a whole small file may take.
+	textPatience = 5
 	// DefaultPatience is how long a server may send nothing.
 	DefaultPatience = 60 * time.Second
 )
@@ -57,6 +60,7 @@ func New(o Options) *Client {
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
 			TLSHandshakeTimeout: dialPatience, ResponseHeaderTimeout: headerPatience, IdleConnTimeout: time.Minute, MaxIdleConns: 8,
+			MaxResponseHeaderBytes: maxHeaderBytes,
 		},
 		CheckRedirect: func(next *http.Request, before []*http.Request) error {
 			if len(before) >= maxRedirects {
@@ -136,8 +140,11 @@ func (c *Client) Open(ctx context.Context, address string, offset int64, version
 }
 
 // Text fetches a small file: a list of checksums, a signature. Errors are Open's, and
-// fault.Unsupported when it has more than limit bytes.
+// fault.Unsupported when it has more than limit bytes. A server that sends it by drops
+// has five times the client's patience for the whole of it.
 func (c *Client) Text(ctx context.Context, address string, limit int64) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, textPatience*c.o.Patience)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	res, err := c.get(ctx, address, 0, "") //nolint:bodyclose // patient does
 	if err != nil {

@@ -213,3 +213,21 @@ func TestFindDigest(t *testing.T) {
 		}
 	}
 }
+
+// A list that comes by drops, always in time and never too large, ends all the same.
+func TestTextByDrops(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		drop := time.NewTicker(10 * time.Millisecond)
+		defer drop.Stop()
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte("x"))
+			_ = http.NewResponseController(w).Flush()
+			<-drop.C
+		}
+	}))
+	t.Cleanup(server.Close)
+	c := New(Options{AllowPrivate: true, Patience: 100 * time.Millisecond})
+	if text, err := c.Text(t.Context(), server.URL, 1<<20); fault.CodeOf(err) != fault.SourceUnavailable {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 // Node is what matters here of a node.
@@ -174,7 +176,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		o: o, pool: pool, sent: sent, http: &http.Client{Timeout: signOnTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
+		o: o, pool: pool, sent: sent, http: outbound.NewClient(outbound.Options{Timeout: signOnTimeout, MaxBytes: maxAnswerBytes}),
 		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 		dirty: map[string]bool{}, screens: map[string]screen{}, links: map[string]Link{}, names: map[string]string{}, tokens: map[string]token{},
 		status: Status{State: Unknown},

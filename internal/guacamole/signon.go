@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 const (
@@ -199,6 +200,12 @@ func (s *Service) session(ctx context.Context, user, data, old string) (string, 
 		form.Set("token", old)
 	}
 	status, answer, err := s.post(ctx, form)
+	if errors.Is(err, outbound.ErrRedirect) {
+		return "", fault.Wrap(outbound.ErrRedirect, fault.GuacamoleAway, "Guacamole redirects the sign-on to another server, so it was not sent. An administrator should set guacamole-url to the address that Guacamole has.")
+	}
+	if errors.Is(err, outbound.ErrTooLarge) {
+		return "", badAnswer(outbound.ErrTooLarge)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -229,8 +236,14 @@ func (s *Service) post(ctx context.Context, form url.Values) (status int, answer
 		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
-	return resp.StatusCode, answer, err
+	if answer, err = io.ReadAll(resp.Body); err != nil {
+		return 0, nil, badAnswer(err)
+	}
+	return resp.StatusCode, answer, nil
+}
+
+func badAnswer(cause error) error {
+	return fault.Wrap(cause, fault.GuacamoleAway, "Guacamole's answer to the sign-on is too large or not complete. Try again; if it stays, an administrator should check guacamole-url.")
 }
 
 // signOutEnded ends what was opened by sessions that are over: by a changed password,

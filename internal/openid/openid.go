@@ -10,7 +10,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -24,16 +23,18 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 const (
 	// FlowLifetime is how long somebody may take to sign in at the provider.
 	FlowLifetime = 10 * time.Minute
 
-	patience     = 15 * time.Second // of the provider's answers
-	flowPurpose  = "openid-flow"
-	maxFlowBytes = 3500 // of a cookie, which browsers bound at 4096
-	maxGroups    = 1000
+	answerTimeout  = 15 * time.Second // of an answer of the provider
+	maxAnswerBytes = 1 << 20
+	flowPurpose    = "openid-flow"
+	maxFlowBytes   = 3500 // of a cookie, which browsers bound at 4096
+	maxGroups      = 1000
 )
 
 // Vault encrypts the flow in the browser's cookie.
@@ -42,8 +43,8 @@ type Vault interface {
 	Open(purpose, sealed string) (text string, err error)
 }
 
-// Options are what a Client works with; all but GroupsClaim, Scopes, Roots and Now
-// are required.
+// Options are what a Client works with; all but GroupsClaim, Scopes, Roots, Now and
+// Timeout are required.
 type Options struct {
 	Issuer       string // the provider's URL, as its discovery document has it
 	ClientID     string
@@ -54,6 +55,7 @@ type Options struct {
 	Roots        *x509.CertPool // that the provider's HTTPS is checked by; nil: the system's
 	Vault        Vault
 	Now          func() time.Time // nil is time.Now
+	Timeout      time.Duration    // of an answer of the provider; 0 is 15 s
 }
 
 // Identity is somebody as the provider tells of them.
@@ -96,8 +98,11 @@ func New(o Options) (*Client, error) {
 	if !slices.Contains(o.Scopes, oidc.ScopeOpenID) {
 		o.Scopes = append([]string{oidc.ScopeOpenID}, o.Scopes...)
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12}}
-	return &Client{o: o, http: &http.Client{Timeout: patience, Transport: transport}, turn: make(chan struct{}, 1)}, nil
+	if o.Timeout == 0 {
+		o.Timeout = answerTimeout
+	}
+	client := outbound.NewClient(outbound.Options{Timeout: o.Timeout, MaxBytes: maxAnswerBytes, Roots: o.Roots})
+	return &Client{o: o, http: client, turn: make(chan struct{}, 1)}, nil
 }
 
 // Begin returns where to send the browser, and the cookie's value for Finish. next is
@@ -152,7 +157,7 @@ func (c *Client) Finish(ctx context.Context, cookie string, a Answer) (id Identi
 	raw, _ := token.Extra("id_token").(string)
 	proof, err := provider.Verifier(&oidc.Config{ClientID: c.o.ClientID, Now: c.o.Now}).Verify(ctx, raw)
 	if err != nil {
-		return Identity{}, f.Next, refused(err)
+		return Identity{}, f.Next, refused(errors.New(brief(err.Error())))
 	}
 	if subtle.ConstantTimeCompare([]byte(proof.Nonce), []byte(f.Nonce)) != 1 {
 		return Identity{}, f.Next, refused(errors.New("the nonce is another"))
@@ -224,7 +229,7 @@ func (c *Client) config(ctx context.Context) (*oauth2.Config, *oidc.Provider, er
 		// Not by the request's own context, which the provider would keep.
 		provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), c.http), c.o.Issuer)
 		if err != nil {
-			return nil, nil, fault.Wrap(err, fault.SourceUnavailable, "The sign-in provider does not answer. Try again in a moment, or sign in by password.")
+			return nil, nil, away(errors.New(brief(err.Error())))
 		}
 		c.provider = provider
 	}
@@ -239,16 +244,24 @@ func explain(err error) error {
 	if errors.As(err, &answer) && answer.Response != nil && answer.Response.StatusCode < http.StatusInternalServerError {
 		return refused(fmt.Errorf("status %d, %q", answer.Response.StatusCode, brief(answer.ErrorCode))) // its body may hold what we sent
 	}
-	return fault.Wrap(errors.New("the exchange with the provider failed"), fault.SourceUnavailable, "The sign-in provider does not answer. Try again in a moment, or sign in by password.")
+	cause := errors.New("the exchange with the provider failed")
+	if why := outbound.Reason(err); why != nil {
+		cause = fmt.Errorf("%w: %w", cause, why)
+	}
+	return away(cause)
+}
+
+func away(cause error) error {
+	return fault.Wrap(cause, fault.SourceUnavailable, "The sign-in provider does not answer. Try again in a moment, or sign in by password.")
 }
 
 func refused(cause error) error {
 	return fault.Wrap(cause, fault.Unauthenticated, "The provider's answer cannot be trusted, so you are not signed in. Begin anew; if it stays, tell an administrator.")
 }
 
-// brief is a word of the provider's for the log.
+// brief cuts what the provider said for the log.
 func brief(word string) string {
-	const most = 64
+	const most = 400
 	if len(word) > most {
 		word = word[:most]
 	}

@@ -39,6 +39,8 @@ type Provider struct {
 	Issuer string
 	server *httptest.Server
 	people []Person
+
+	replaced sync.Map // handlers by path
 }
 
 var setUp sync.Mutex
@@ -49,7 +51,13 @@ func Start(t testing.TB, redirect string, people ...Person) *Provider {
 	t.Helper()
 	var handler http.Handler
 	p := &Provider{people: people}
-	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if other, ok := p.replaced.Load(r.URL.Path); ok {
+			other.(http.Handler).ServeHTTP(w, r) //nolint:forcetypeassert // Replace stores it
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
 	t.Cleanup(p.server.Close)
 	p.Issuer = p.server.URL
 	clients := map[string]*storage.Client{ClientID: storage.WebClient(ClientID, ClientSecret, redirect)}
@@ -63,6 +71,9 @@ func Start(t testing.TB, redirect string, people ...Person) *Provider {
 
 // Stop takes the provider off the network; the test's end does so, too.
 func (p *Provider) Stop() { p.server.Close() }
+
+// Replace lets another handler answer at one path of the provider.
+func (p *Provider) Replace(path string, h http.Handler) { p.replaced.Store(path, h) }
 
 // SetGroups changes what the provider tells of somebody.
 func (p *Provider) SetGroups(id string, groups ...string) {
