@@ -71,6 +71,11 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
+.PHONY: release
+release: ## Build bin/sandboxlabs for others: fails when known vulnerabilities were not checked
+	RELEASE=1 deploy/vulncheck.sh $(GOVULNCHECK)
+	@$(MAKE) --no-print-directory build
+
 .PHONY: web
 web: web/dist/index.html
 
