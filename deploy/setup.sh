@@ -229,5 +229,6 @@ if $with_tests; then "$project/deploy/guacd.sh"; fi
 start_daemons
 if $with_tests; then weigh_guests; fi
 start_network
+if may_root; then "$project/deploy/close-pools.sh" sandboxlabs-images sandboxlabs-nodes sandboxlabs-nodes-logs; fi
 join_group
 if $changed; then say "done"; else say "ok"; fi

@@ -107,11 +107,31 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	} else {
 		r.ok("pools writable", name, "a volume was made and removed in each")
 	}
+	r.folders(ctx, a, name)
 	r.networks(ctx, a, name)
 	if err := a.nodes.Probe(ctx, name); err != nil {
 		r.fail("guest, console log", name, explain(err))
 	} else {
 		r.ok("guest, console log", name, "a guest starts under "+c.Accelerator+" and its console is recorded")
+	}
+}
+
+// folders checks that other users of a host cannot enter the pools' folders.
+func (r *report) folders(ctx context.Context, a *app, host string) {
+	open, err := a.storage.OpenFolders(ctx, host)
+	if err != nil {
+		r.fail("pools closed", host, explain(err))
+		return
+	}
+	for _, f := range open {
+		group := f.QEMUGroup
+		if group == "" {
+			group = "GROUP-OF-QEMU"
+		}
+		r.warn("pools closed", host, fmt.Sprintf("every user of the host can enter %s (mode %s) and read the images in it. Run there as root: chgrp %s '%[1]s' && chmod 0710 '%[1]s'; `make setup` does it for the default pools.", f.Path, f.Mode, group))
+	}
+	if len(open) == 0 {
+		r.ok("pools closed", host, "other users of the host cannot enter the pools' folders")
 	}
 }
 

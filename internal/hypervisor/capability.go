@@ -27,6 +27,8 @@ type Capabilities struct {
 	HypervisorVersion string
 	// QEMUUser is the ID of the user that QEMU runs as; "" if libvirt does not say.
 	QEMUUser string
+	// QEMUGroup is the ID of the group that QEMU runs with; "" if libvirt does not say.
+	QEMUGroup string
 	// Accelerator is the libvirt domain type that new nodes get: "kvm" or "qemu".
 	Accelerator string
 	// AcceleratorReason says in one sentence why.
@@ -48,7 +50,7 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 		return c, err
 	}
 	c.HostUUID = caps.Host.UUID
-	c.QEMUUser = qemuUser(caps)
+	c.QEMUUser, c.QEMUGroup = qemuIDs(caps)
 	node, err := conn.GetNodeInfo()
 	if err != nil {
 		return c, fmt.Errorf("read the host's size: %w", err)

@@ -41,16 +41,17 @@ func (h *Host) KVMProblem() string {
 	return qemu.problem(kvmDevice)
 }
 
-// qemuUser returns the user ID that libvirt runs QEMU as; "" if it does not say.
-func qemuUser(caps libvirtxml.Caps) string {
+// qemuIDs returns the IDs of the user and the group that libvirt runs QEMU as; "" if it
+// does not say.
+func qemuIDs(caps libvirtxml.Caps) (user, group string) {
 	for _, model := range caps.Host.SecModel {
 		for _, label := range model.Labels {
-			if id, _, found := strings.Cut(label.Value, ":"); found && model.Name == "dac" {
-				return strings.TrimPrefix(id, "+")
+			if user, group, found := strings.Cut(label.Value, ":"); found && model.Name == "dac" {
+				return strings.TrimPrefix(user, "+"), strings.TrimPrefix(group, "+")
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // account is a user with the groups that a process gets with it.

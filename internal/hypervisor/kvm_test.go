@@ -49,13 +49,14 @@ func TestQEMUCannotOpenTheDevice(t *testing.T) {
 	}
 }
 
-func TestQEMUUser(t *testing.T) {
+func TestQEMUIDs(t *testing.T) {
 	dac := libvirtxml.CapsHostSecModel{Name: "dac", Labels: []libvirtxml.CapsHostSecModelLabel{{Type: "kvm", Value: "+64055:+108"}}}
 	for want, models := range map[string][]libvirtxml.CapsHostSecModel{
-		"64055": {{Name: "apparmor"}, {Name: "selinux", Labels: []libvirtxml.CapsHostSecModelLabel{{Type: "kvm", Value: "system_u:system_r:svirt_t:s0"}}}, dac},
-		"":      {{Name: "none"}},
+		"64055 108": {{Name: "apparmor"}, {Name: "selinux", Labels: []libvirtxml.CapsHostSecModelLabel{{Type: "kvm", Value: "system_u:system_r:svirt_t:s0"}}}, dac},
+		" ":         {{Name: "none"}},
 	} {
-		if got := qemuUser(libvirtxml.Caps{Host: libvirtxml.CapsHost{SecModel: models}}); got != want {
+		user, group := qemuIDs(libvirtxml.Caps{Host: libvirtxml.CapsHost{SecModel: models}})
+		if got := user + " " + group; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -227,7 +227,7 @@ func (w *writing) make(ctx context.Context) error {
 }
 
 // imageMode is that of the files of images: QEMU reads a base image as another user
-// than its owner.
+// than its owner. The pool's folder keeps other users of the host out.
 const imageMode = "0644"
 
 // makeEmpty makes an empty volume. It is declared as raw, so that libvirt makes a

@@ -39,9 +39,14 @@ func (s *Service) poolNames() map[string]string {
 // and notes where they are.
 func (s *Service) prepare(ctx context.Context, host string) error {
 	pools := map[string]pool{}
-	err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return err
+	}
+	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		permissions := folderPermissions(h.Status().Capabilities.QEMUGroup)
 		for role, name := range s.poolNames() {
-			p, err := preparePool(conn, name)
+			p, err := preparePool(conn, name, permissions)
 			if err != nil {
 				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q cannot be used: %s. Look at `virsh pool-info %s`.", name, host, libvirtText(err), name)
 			}
@@ -58,10 +63,12 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 	return nil
 }
 
-func preparePool(conn *libvirt.Connect, name string) (pool, error) {
+// preparePool starts a pool, and defines it first if it is absent, with permissions for
+// its folder.
+func preparePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (pool, error) {
 	p, err := conn.LookupStoragePoolByName(name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
-		p, err = definePool(conn, name)
+		p, err = definePool(conn, name, permissions)
 	}
 	if err != nil {
 		return pool{}, err
@@ -97,14 +104,14 @@ func preparePool(conn *libvirt.Connect, name string) (pool, error) {
 	return pool{name: name, path: def.Target.Path}, nil
 }
 
-func definePool(conn *libvirt.Connect, name string) (*libvirt.StoragePool, error) {
+func definePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (*libvirt.StoragePool, error) {
 	folder, err := imagesFolder(conn)
 	if err != nil {
 		return nil, err
 	}
 	def := libvirtxml.StoragePool{
 		Type: "dir", Name: name,
-		Target: &libvirtxml.StoragePoolTarget{Path: path.Join(folder, name)},
+		Target: &libvirtxml.StoragePoolTarget{Path: path.Join(folder, name), Permissions: permissions},
 	}
 	text, err := def.Marshal()
 	if err != nil {
