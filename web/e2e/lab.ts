@@ -83,6 +83,7 @@ export class Lab {
       SANDBOXLABS_HOSTS: `local=${uri}`,
       SANDBOXLABS_LISTEN: listen,
       SANDBOXLABS_DATA_DIR: join(folder, "data"),
+      SANDBOXLABS_USER_NETWORK: "on", // neither libvirt has a default network
       ...options,
     };
     const ground: Ground = { folder, env, uri };
