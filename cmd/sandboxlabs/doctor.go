@@ -109,6 +109,7 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	}
 	r.folders(ctx, a, name)
 	r.networks(ctx, a, name)
+	r.guacd(ctx, a, h)
 	if err := a.nodes.Probe(ctx, name); err != nil {
 		r.fail("guest, console log", name, explain(err))
 	} else {

@@ -29,11 +29,6 @@ type composeFile struct {
 		Entrypoint  []string
 		NetworkMode string `yaml:"network_mode"`
 	}
-	Networks map[string]struct {
-		IPAM struct {
-			Config []struct{ Subnet, Gateway string }
-		}
-	}
 	Volumes map[string]any
 }
 
@@ -57,7 +52,6 @@ func TestComposeFileIsWhole(t *testing.T) {
 	if _, err := ParseSecret(secrets["JSON_SECRET_KEY"]); err != nil {
 		t.Errorf("the key that prepare.sh makes: %v", err)
 	}
-	network := c.Networks["guacamole"].IPAM.Config[0]
 	for name, s := range c.Services {
 		if strings.HasSuffix(s.Image, ":latest") || (s.Image != "" && !strings.Contains(s.Image, ":")) {
 			t.Errorf("%s: the image %s has no version", name, s.Image)
@@ -83,12 +77,77 @@ func TestComposeFileIsWhole(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if g := c.Services["guacd"]; g.NetworkMode != "host" || !slices.Contains(g.Entrypoint, network.Gateway) ||
-		c.Services["guacamole"].Environment["GUACD_HOSTNAME"] != network.Gateway {
-		t.Errorf("guacd and Guacamole do not meet at the bridge's address %s", network.Gateway)
+	const loopback = "127.0.0.1"
+	guacd, web := c.Services["guacd"], c.Services["guacamole"]
+	if i := slices.Index(guacd.Entrypoint, "-b"); i < 0 || guacd.Entrypoint[i+1] != loopback || guacd.NetworkMode != "host" ||
+		web.NetworkMode != "host" || web.Environment["GUACD_HOSTNAME"] != loopback {
+		t.Errorf("guacd and Guacamole do not meet at %s: %+v, %+v", loopback, guacd, web)
+	}
+	if !slices.ContainsFunc(web.Volumes, func(v string) bool {
+		return strings.HasPrefix(v, "./listen-on-loopback.sh:/opt/guacamole/entrypoint.d/9")
+	}) {
+		t.Errorf("Guacamole listens to all: %v", web.Volumes)
+	}
+	database := web.Environment["POSTGRESQL_HOSTNAME"] + ":" + web.Environment["POSTGRESQL_PORT"]
+	if ports := c.Services["postgres"].Ports; len(ports) != 1 || !strings.HasPrefix(ports[0], database+":") {
+		t.Errorf("Guacamole looks for its database at %s, which is published at %v", database, ports)
 	}
 	if e := c.Services["sandboxlabs"].Environment; c.Services["guacamole"].Environment["JSON_SECRET_KEY"] != e["SANDBOXLABS_GUACAMOLE_JSON_SECRET"] {
 		t.Error("Guacamole and the service have two keys")
+	}
+}
+
+// tomcatConfig is what Tomcat's own server.xml has of connectors, comments included.
+const tomcatConfig = `<?xml version="1.0" encoding="UTF-8"?>
+<Server port="8005" shutdown="SHUTDOWN">
+  <Service name="Catalina">
+    <Connector port="8080" protocol="HTTP/1.1"
+               connectionTimeout="20000"
+               redirectPort="8443" />
+    <!-- <Connector executor="tomcatThreadPool" port="9090" protocol="HTTP/1.1" /> -->
+    <!--
+    <Connector protocol="AJP/1.3" address="::1" port="8009" />
+    -->
+  </Service>
+</Server>
+`
+
+// The script of the container binds Tomcat to the loopback address, and lets no
+// container start whose configuration it does not understand.
+func TestComposeListensOnLoopback(t *testing.T) {
+	const more = `<Connector port="8081" protocol="HTTP/1.1" />`
+	for name, c := range map[string]struct {
+		config string
+		ok     bool
+	}{
+		"as Tomcat has it":   {tomcatConfig, true},
+		"a second connector": {strings.Replace(tomcatConfig, "<!--", more+"<!--", 1), false},
+		"another port":       {strings.ReplaceAll(tomcatConfig, "8080", "8088"), false},
+		"quoted another way": {strings.ReplaceAll(tomcatConfig, `"8080"`, `'8080'`), false},
+		"no configuration":   {"", false},
+	} {
+		base := t.TempDir()
+		config := filepath.Join(base, "conf", "server.xml")
+		if err := os.Mkdir(filepath.Dir(config), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(config, []byte(c.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// As the container's entrypoint does.
+		cmd := exec.CommandContext(t.Context(), "bash", "-e", "-c", `source "$1"; echo started`, "bash", filepath.Join(composeFolder, "listen-on-loopback.sh"))
+		cmd.Env = append(os.Environ(), "CATALINA_BASE="+base)
+		out, err := cmd.CombinedOutput()
+		if started := err == nil && strings.Contains(string(out), "started"); started != c.ok {
+			t.Errorf("%s: started is %v: %v\n%s", name, started, err, out)
+		}
+		got, err := os.ReadFile(config) //nolint:gosec // the test's own
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ok && (!strings.Contains(string(got), `<Connector port="8080" address="127.0.0.1" protocol=`) || !strings.Contains(string(got), `<Server port="-1"`)) {
+			t.Errorf("%s:\n%s", name, got)
+		}
 	}
 }
 

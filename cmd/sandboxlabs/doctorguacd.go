@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+)
+
+const (
+	guacdPort       = 4822 // where guacd listens unless it is told another port
+	guacdDial       = 300 * time.Millisecond
+	guacdDialsLimit = 10 * time.Second
+)
+
+// guacd checks that nodes cannot reach a guacd of this machine, which connects whoever
+// asks to every screen and every server. It asks from the address of each network's
+// bridge: a firewall that drops those addresses is seen, one that drops by the bridge's
+// name is not, since the question never leaves the machine.
+func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
+	if _, remote := hypervisor.RemoteHost(h.Status().URI); remote {
+		return // its addresses are not this machine's
+	}
+	bridges, err := a.nodes.BridgeAddresses(ctx, h.Name())
+	if err != nil {
+		r.fail("guacd", h.Name(), explain(err))
+		return
+	}
+	ports := []int{guacdPort}
+	for _, g := range a.config.Guacamole.Guacds {
+		if !slices.Contains(ports, g.Port) {
+			ports = append(ports, g.Port)
+		}
+	}
+	others, err := otherAddresses(bridges)
+	if err != nil {
+		r.fail("guacd", h.Name(), "the addresses of this machine cannot be read: "+err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, guacdDialsLimit)
+	defer cancel()
+	open := false
+	for _, from := range bridges {
+		if to := reachable(ctx, from.Address, append([]netip.Addr{from.Address}, others...), ports); to != "" {
+			open = true
+			r.warn("guacd", h.Name(), fmt.Sprintf("guacd listens at %s, where nodes in network %s reach it unless a firewall drops what comes from there. It connects whoever asks to every screen of the host. "+
+				"Start it with -b 127.0.0.1, and run Guacamole on the same host; see docs/guacamole.md.", to, from.Network))
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		r.warn("guacd", h.Name(), fmt.Sprintf("not all networks were checked within %v", guacdDialsLimit))
+	case !open:
+		r.ok("guacd", h.Name(), fmt.Sprintf("nodes do not reach one, port %v", ports))
+	}
+}
+
+// otherAddresses are those of this machine that are neither on its loopback interface nor
+// in a libvirt network.
+func otherAddresses(bridges []domain.BridgeAddress) (list []netip.Addr, err error) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range addresses {
+		prefix, err := netip.ParsePrefix(one.String())
+		if err != nil {
+			continue
+		}
+		address := prefix.Addr()
+		inNetwork := slices.ContainsFunc(bridges, func(b domain.BridgeAddress) bool { return b.Address == address })
+		if !address.IsLoopback() && !address.IsLinkLocalUnicast() && !inNetwork {
+			list = append(list, address)
+		}
+	}
+	return list, nil
+}
+
+// reachable returns the first address and port at which a connection from one of this
+// machine's addresses is accepted; "" for none.
+func reachable(ctx context.Context, from netip.Addr, to []netip.Addr, ports []int) string {
+	dialer := net.Dialer{Timeout: guacdDial, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	for _, address := range to {
+		if address.Is4() != from.Is4() {
+			continue
+		}
+		for _, port := range ports {
+			target := net.JoinHostPort(address.String(), strconv.Itoa(port))
+			if c, err := dialer.DialContext(ctx, "tcp", target); err == nil {
+				_ = c.Close()
+				return target
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,50 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+)
+
+// BridgeAddress is an address that a host has in one of its libvirt networks: nodes there
+// reach the host by it.
+type BridgeAddress struct {
+	Network string
+	Address netip.Addr
+}
+
+// BridgeAddresses lists the addresses of a host in its active libvirt networks.
+func (s *Service) BridgeAddresses(ctx context.Context, host string) (list []BridgeAddress, err error) {
+	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		list = nil
+		networks, err := conn.ListAllNetworks(libvirt.CONNECT_LIST_NETWORKS_ACTIVE)
+		if err != nil {
+			return err
+		}
+		for i := range networks {
+			defer func() { _ = networks[i].Free() }()
+			text, err := networks[i].GetXMLDesc(0)
+			if errors.Is(err, libvirt.ERR_NO_NETWORK) { // it has ended
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			var def libvirtxml.Network
+			if err := def.Unmarshal(text); err != nil {
+				return fmt.Errorf("parse a network's XML: %w", err)
+			}
+			for _, ip := range def.IPs {
+				if address, err := netip.ParseAddr(ip.Address); err == nil {
+					list = append(list, BridgeAddress{def.Name, address})
+				}
+			}
+		}
+		return nil
+	})
+	return list, err
+}
