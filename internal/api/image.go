@@ -196,20 +196,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 		if part.FormName() == "image" {
 			up.FileName = part.FileName()
-			host, err := s.o.Hosts.Host(up.Host)
-			if err != nil {
-				return err
-			}
-			end, err := s.transfers.begin(rights, host.Name())
-			if err != nil {
-				return err
-			}
-			defer end()
-			var img storagepool.Image
-			err = s.reserveUpload(r.Context(), up, func(up storagepool.Upload) (err error) {
-				img, err = s.o.Storage.Receive(r.Context(), up, part)
-				return err
-			})
+			img, err := s.receivePart(r.Context(), rights, up, part)
 			if err != nil {
 				return err
 			}
@@ -225,6 +212,25 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 	}
 	return fault.New(fault.Invalid, "The form has no file named \"image\": curl -F \"image=@disk.qcow2\" …/api/images/custom")
+}
+
+// receivePart stores the file of an upload in one request, as one of its sender's and
+// its host's streams, within the sender's quota.
+func (s *Server) receivePart(ctx context.Context, rights access.Rights, up storagepool.Upload, file io.Reader) (img storagepool.Image, err error) {
+	host, err := s.o.Hosts.Host(up.Host)
+	if err != nil {
+		return img, err
+	}
+	end, err := s.transfers.begin(rights, host.Name())
+	if err != nil {
+		return img, err
+	}
+	defer end()
+	err = s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
+		img, err = s.o.Storage.Receive(ctx, up, file)
+		return err
+	})
+	return img, err
 }
 
 // readField takes a small field of the form; fields that are not known are

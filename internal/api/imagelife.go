@@ -107,8 +107,7 @@ func (s *Server) downloadImage(c echo.Context) error {
 		return err
 	}
 	allowed := func(now access.Rights) error {
-		_, err := s.imageFor(now, i.ID, access.Use)
-		return err
+		return s.checkImage(now, i.ID, access.Use)
 	}
 	return s.transfer(r.Context(), c.RealIP(), i.Host, allowed, func(ctx context.Context) error {
 		return s.o.Storage.OpenImage(ctx, i.Host, i.ID, func(f *storagepool.ImageFile) error { return s.sendImage(c, i, f) })

@@ -290,8 +290,7 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 		_, err := s.nodeFor(rights, id, rule.level)
 		return err
 	case rule.on == access.Image:
-		_, err := s.imageFor(rights, id, rule.level)
-		return err
+		return s.checkImage(rights, id, rule.level)
 	case rule.on == access.Lab:
 		return s.allowLab(c.Request().Context(), rights, id, rule.level)
 	}
@@ -313,13 +312,13 @@ func (s *Server) nodeFor(rights access.Rights, id string, level access.Level) (d
 	return n, nil
 }
 
-// imageFor returns an image on which somebody has a level; else why they may not.
-func (s *Server) imageFor(rights access.Rights, id string, level access.Level) (storagepool.Image, error) {
+// checkImage returns why the caller may not have a level on an image.
+func (s *Server) checkImage(rights access.Rights, id string, level access.Level) error {
 	i, err := s.o.Storage.Image("", id)
 	if err != nil {
-		return storagepool.Image{}, err
+		return err
 	}
-	return i, allowImage(rights, i, level)
+	return allowImage(rights, i, level)
 }
 
 // allowImage refuses a level on an image that somebody does not have.

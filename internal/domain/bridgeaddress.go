@@ -25,8 +25,8 @@ func (s *Service) BridgeAddresses(ctx context.Context, host string) (list []Brid
 		if err != nil {
 			return err
 		}
+		defer freeAll(networks)
 		for i := range networks {
-			defer func() { _ = networks[i].Free() }()
 			text, err := networks[i].GetXMLDesc(0)
 			if errors.Is(err, libvirt.ERR_NO_NETWORK) { // it has ended
 				continue

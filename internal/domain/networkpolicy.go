@@ -203,8 +203,8 @@ func (s *Service) UserModeNodes(ctx context.Context, host string) (names []strin
 		if err != nil {
 			return err
 		}
+		defer freeAll(domains)
 		for i := range domains {
-			defer func() { _ = domains[i].Free() }()
 			for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
 				def, err := definitionOf(&domains[i], flags)
 				if errors.Is(err, libvirt.ERR_NO_DOMAIN) {

@@ -55,8 +55,8 @@ func networkClaims(conn *libvirt.Connect, but string) (list []claim, err error) 
 	if err != nil {
 		return nil, err
 	}
+	defer freeAll(networks)
 	for i := range networks {
-		defer func() { _ = networks[i].Free() }()
 		for _, flags := range []libvirt.NetworkXMLFlags{0, libvirt.NETWORK_XML_INACTIVE} {
 			text, err := networks[i].GetXMLDesc(flags)
 			if errors.Is(err, libvirt.ERR_NO_NETWORK) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) { // gone, or transient

@@ -34,11 +34,7 @@ func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for i := range domains {
-			_ = domains[i].Free()
-		}
-	}()
+	defer freeAll(domains)
 	ids := make([]string, len(domains))
 	for i := range domains {
 		if ids[i], err = domains[i].GetUUIDString(); err != nil { // it is in the handle

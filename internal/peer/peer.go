@@ -6,6 +6,7 @@
 package peer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func UID(conn net.Conn) (int, error) {
 // a listening socket, which is another one; without an inode no program has the socket.
 func owner(answer, tuple []byte) (int, error) {
 	uid, inode := binary.NativeEndian.Uint32(answer[uidAt:]), binary.NativeEndian.Uint32(answer[inodeAt:])
-	if string(answer[responseIDAt:responseIDAt+tupleBytes]) != string(tuple) || inode == 0 || int(uid) == overflowUID() {
+	if !bytes.Equal(answer[responseIDAt:responseIDAt+tupleBytes], tuple) || inode == 0 || int(uid) == overflowUID() {
 		return 0, ErrUnknown
 	}
 	return int(uid), nil

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +65,7 @@ func (p *part) run(ctx context.Context, dir string, environment []string, out io
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
-	cmd.Env = append(environment, "NO_COLOR=1")
+	cmd.Env = append(slices.Clone(environment), "NO_COLOR=1")
 	shown := &prefixer{prefix: fmt.Sprintf("%-12s | ", p.target), out: out}
 	cmd.Stdout = io.MultiWriter(log, shown)
 	cmd.Stderr = cmd.Stdout
