@@ -139,7 +139,7 @@ lint: setup-test web ## Check format, style, known weaknesses and types
 	cd web && npm run typecheck && npm run lint
 	go vet ./...
 	@# What one checkout's code was found to be is no answer for another's, where the same files lie elsewhere.
-	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint go run $(GOLANGCI) run
+	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint go run $(GOLANGCI) run --allow-parallel-runners
 	@deploy/vulncheck.sh $(GOVULNCHECK)
 
 .PHONY: bench
