@@ -205,7 +205,7 @@ func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]
 }
 
 // glimpses takes one of each domain of a part, and counts the texts that it read. A
-// domain that vanishes meanwhile has none.
+// domain that vanishes meanwhile has none, nor has one whose QEMU does not answer.
 func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[string]glimpse, texts int, err error) {
 	withSnapshots, err := listed(conn, libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
 	if err != nil {
@@ -221,9 +221,10 @@ func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[stri
 		id, err := domains[i].GetUUIDString()
 		if err == nil && maphash.String(glimpseSeed, id)%lookParts == part {
 			giveWay()
-			which := textsOf(&domains[i])
-			texts += len(which)
-			all[id], err = glimpseOf(&domains[i], which, slices.Contains(withSnapshots, id))
+			if which := textsOf(&domains[i]); len(which) > 0 {
+				texts += len(which)
+				all[id], err = glimpseOf(&domains[i], which, slices.Contains(withSnapshots, id))
+			}
 		}
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			delete(all, id)
@@ -235,9 +236,13 @@ func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[stri
 	return all, texts, failed
 }
 
-// textsOf are a domain's descriptions: at its next start, and now where it runs.
+// textsOf are a domain's descriptions: at its next start, and now where it runs. There are
+// none while its QEMU does not answer, for which libvirt may wait.
 func textsOf(d *libvirt.Domain) []libvirt.DomainXMLFlags {
 	if hasQEMU(d) {
+		if isSilent(d) {
+			return nil
+		}
 		return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE, 0}
 	}
 	return []libvirt.DomainXMLFlags{libvirt.DOMAIN_XML_INACTIVE}

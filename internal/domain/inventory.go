@@ -20,8 +20,10 @@ import (
 
 // inventory is what all domains of all hosts look like, kept true by events.
 //
-// Each host has one feed, whose only goroutine reads from libvirt and writes
-// here: so an older reading never overwrites a newer one.
+// Each host has one feed, whose goroutine has domains read one after another. A domain
+// that runs is read apart (apart.go), so that one that libvirt is silent about holds up no
+// other. No domain is read twice at a time: so an older reading never overwrites a newer
+// one.
 type inventory struct {
 	accounts Accounts
 	events   *event.Broker
@@ -48,6 +50,9 @@ type feed struct {
 	batch                // what is to be read next
 	urgent chan struct{} // not nil while a domain of which an event told is not read yet; closed then
 
+	apart map[string]*apart // by id: readings that have not ended
+	slots chan struct{}     // has one for each reading of a domain that libvirt is silent about
+
 	suspects    map[string]time.Time // see suspect
 	differences uint64
 }
@@ -56,18 +61,31 @@ type feed struct {
 // next one of all others.
 type batch struct {
 	all     bool
-	dirty   map[string]bool // an event, or a change of ours, told of them
-	odd     map[string]bool // those that look otherwise, though no event may have told
-	waiting []chan struct{} // closed when those in dirty were read
+	dirty   map[string]bool            // an event, or a change of ours, told of them
+	odd     map[string]bool            // those that look otherwise, though no event may have told
+	waiting map[string][]chan struct{} // by id, of those in dirty; closed when that was read
 }
 
-func newBatch() batch { return batch{dirty: map[string]bool{}, odd: map[string]bool{}} }
+func newBatch() batch {
+	return batch{dirty: map[string]bool{}, odd: map[string]bool{}, waiting: map[string][]chan struct{}{}}
+}
+
+func newFeed(h *hypervisor.Host) *feed {
+	return &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), apart: map[string]*apart{}, slots: make(chan struct{}, silentAtOnce), suspects: map[string]time.Time{}}
+}
+
+// await adds channels that are to be closed when a domain was read.
+func (b *batch) await(waiting map[string][]chan struct{}) {
+	for id, list := range waiting {
+		b.waiting[id] = append(b.waiting[id], list...)
+	}
+}
 
 func newInventory(hosts *hypervisor.Set, accounts Accounts, events *event.Broker, meter *meter, log *slog.Logger) *inventory {
 	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}, changed: func(Node) {}}
 	for _, h := range hosts.Hosts() {
 		inv.hosts = append(inv.hosts, h.Name())
-		inv.feeds[h.Name()] = &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), suspects: map[string]time.Time{}}
+		inv.feeds[h.Name()] = newFeed(h)
 		inv.nodes[h.Name()] = map[string]Node{}
 	}
 	return inv
@@ -101,7 +119,7 @@ func (f *feed) note(id string, done chan struct{}) {
 		}
 	}
 	if done != nil {
-		f.waiting = append(f.waiting, done)
+		f.waiting[id] = append(f.waiting[id], done)
 	} else {
 		delete(f.suspects, id) // libvirt tells of it
 	}
@@ -123,8 +141,8 @@ func (f *feed) takeDirty(b *batch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	maps.Copy(b.dirty, f.dirty)
-	b.waiting = append(b.waiting, f.waiting...)
-	f.dirty, f.waiting = map[string]bool{}, nil
+	b.await(f.waiting)
+	f.dirty, f.waiting = map[string]bool{}, map[string][]chan struct{}{}
 }
 
 // calm lets go on who gives way, unless events told of more.
@@ -171,7 +189,7 @@ func (f *feed) tryAgain(b batch) bool {
 	maps.Copy(f.dirty, b.dirty)
 	maps.Copy(f.odd, b.odd)
 	if again {
-		f.waiting = append(f.waiting, b.waiting...)
+		f.await(b.waiting)
 	}
 	f.mu.Unlock()
 	if again {
@@ -225,38 +243,44 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		case <-f.wake:
 		}
 		b := f.take()
-		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(conn, f, &b) })
+		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(ctx, conn, f, &b) })
 		if err != nil && ctx.Err() == nil {
 			inv.log.Warn("the inventory could not be read", "host", f.host.Name(), "error", err)
 			if f.tryAgain(b) {
 				continue
 			}
 		}
-		for _, w := range b.waiting {
-			close(w)
+		for _, list := range b.waiting {
+			closeAll(list)
 		}
 	}
 }
 
+func closeAll(waiting []chan struct{}) {
+	for _, w := range waiting {
+		close(w)
+	}
+}
+
 // readBatch reads what a batch has, and removes from it what was read.
-func (inv *inventory) readBatch(conn *libvirt.Connect, f *feed, b *batch) error {
-	if _, err := inv.readDirty(conn, f, b); err != nil {
+func (inv *inventory) readBatch(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) error {
+	if _, err := inv.readDirty(ctx, conn, f, b); err != nil {
 		return err
 	}
 	if b.all {
-		if err := inv.readAll(conn, f, b); err != nil {
+		if err := inv.readAll(ctx, conn, f, b); err != nil {
 			return err
 		}
 		f.setKnown(f.host.Status().State == hypervisor.Connected)
 		return nil
 	}
 	for id := range b.odd {
-		read, err := inv.readDirty(conn, f, b)
+		read, err := inv.readDirty(ctx, conn, f, b)
 		if err != nil {
 			return err
 		}
 		if !read[id] {
-			changed, err := inv.readOne(conn, f.host.Name(), id)
+			changed, err := inv.readOne(ctx, conn, f, id, nil)
 			if err != nil {
 				return err
 			}
@@ -270,7 +294,7 @@ func (inv *inventory) readBatch(conn *libvirt.Connect, f *feed, b *batch) error 
 }
 
 // readDirty reads the domains of which events have told so far, and returns them.
-func (inv *inventory) readDirty(conn *libvirt.Connect, f *feed, b *batch) (read map[string]bool, err error) {
+func (inv *inventory) readDirty(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) (read map[string]bool, err error) {
 	f.takeDirty(b)
 	if len(b.dirty) == 0 {
 		f.calm()
@@ -278,23 +302,20 @@ func (inv *inventory) readDirty(conn *libvirt.Connect, f *feed, b *batch) (read 
 	}
 	read = map[string]bool{}
 	for id := range b.dirty {
-		if _, err := inv.readOne(conn, f.host.Name(), id); err != nil {
+		if _, err := inv.readOne(ctx, conn, f, id, b.waiting[id]); err != nil {
 			return read, err
 		}
 		read[id] = true
 		delete(b.dirty, id)
+		delete(b.waiting, id)
 	}
 	f.calm()
-	for _, w := range b.waiting {
-		close(w)
-	}
-	b.waiting = nil
 	return read, nil
 }
 
 // readAll reads all domains. What it finds changed since the first reading is
 // what no event told of.
-func (inv *inventory) readAll(conn *libvirt.Connect, f *feed, b *batch) error {
+func (inv *inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) error {
 	host, again := f.host.Name(), f.isKnown()
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
@@ -308,24 +329,30 @@ func (inv *inventory) readAll(conn *libvirt.Connect, f *feed, b *batch) error {
 	seen := map[string]bool{} // or read since they were listed
 	var failed error
 	for i := range domains {
-		read, err := inv.readDirty(conn, f, b)
+		read, err := inv.readDirty(ctx, conn, f, b)
 		if err != nil {
 			return err
 		}
 		maps.Copy(seen, read)
-		if id, err := domains[i].GetUUIDString(); err == nil && seen[id] { // it is in the handle
+		id, err := domains[i].GetUUIDString() // it is in the handle
+		if err != nil {
+			return err
+		}
+		if seen[id] {
 			continue
 		}
-		n, err := inv.read(&domains[i], host)
+		changed, err := inv.readDomain(ctx, f, &domains[i], id, nil)
 		switch {
+		case fault.CodeOf(err) == fault.HostUnreachable:
+			return err
 		case err == nil:
-			seen[n.ID] = true
-			if inv.put(n) && again {
-				f.suspect(n.ID)
+			seen[id] = true
+			if changed && again {
+				f.suspect(id)
 			}
 		case !errors.Is(err, libvirt.ERR_NO_DOMAIN):
 			// It is not gone only because it could not be read.
-			seen[n.ID] = true
+			seen[id] = true
 			failed = err
 		}
 	}
@@ -344,6 +371,9 @@ func (inv *inventory) readAll(conn *libvirt.Connect, f *feed, b *batch) error {
 	}
 	inv.mu.RUnlock()
 	for _, id := range gone {
+		if f.join(id, nil) { // that tells whether it is gone
+			continue
+		}
 		if inv.remove(host, id) && again {
 			f.suspect(id)
 		}
@@ -351,26 +381,31 @@ func (inv *inventory) readAll(conn *libvirt.Connect, f *feed, b *batch) error {
 	return nil
 }
 
-// readOne reads one domain, and tells whether the inventory changed. It fails when the
-// connection is gone.
-func (inv *inventory) readOne(conn *libvirt.Connect, host, id string) (changed bool, err error) {
+// readOne reads one domain, and returns whether the inventory changed. Those that wait for
+// the reading are told of its end, which may come later (see readDomain). It fails when
+// the connection is gone.
+func (inv *inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *feed, id string, waiting []chan struct{}) (changed bool, err error) {
+	if f.join(id, waiting) {
+		return false, nil
+	}
 	d, err := conn.LookupDomainByUUIDString(id)
-	var n Node
 	if err == nil {
-		n, err = inv.read(d, host)
+		changed, err = inv.readDomain(ctx, f, d, id, waiting)
 		_ = d.Free()
+		if err == nil {
+			return changed, nil
+		}
 	}
-	switch {
-	case err == nil:
-		return inv.put(n), nil
+	switch alive, dead := conn.IsAlive(); {
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		return inv.remove(host, id), nil
-	}
-	if alive, dead := conn.IsAlive(); dead != nil || !alive {
+		changed = inv.remove(f.host.Name(), id)
+	case dead != nil || !alive || fault.CodeOf(err) == fault.HostUnreachable:
 		return false, err
+	default:
+		inv.log.Warn("a domain could not be read", "host", f.host.Name(), "node", id, "error", err)
 	}
-	inv.log.Warn("a domain could not be read", "host", host, "node", id, "error", err)
-	return false, nil
+	closeAll(waiting)
+	return changed, nil
 }
 
 // put stores a node, and tells of it when anything changed, which it returns.

@@ -231,7 +231,7 @@ func TestEventsGoFirst(t *testing.T) {
 
 // Polls give way to events until these are acted on, and not for ever.
 func TestPollsGiveWay(t *testing.T) {
-	f := &feed{batch: newBatch(), wake: make(chan struct{}, 1), suspects: map[string]time.Time{}}
+	f := newFeed(nil)
 	f.giveWay(t.Context()) // nothing is urgent
 	f.note("id", nil)
 	b := f.take()

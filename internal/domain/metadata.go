@@ -60,7 +60,18 @@ func newMetadata(by owner, osType string, image ImageRef, created time.Time) met
 
 // findMetadata looks for our element among the content of <metadata>.
 func findMetadata(inner string) (metadata, bool) {
-	d := xml.NewDecoder(strings.NewReader(inner))
+	return decodeMetadata(xml.NewDecoder(strings.NewReader(inner)))
+}
+
+// parseMetadata understands our element as libvirt returns it by itself: without its
+// name space.
+func parseMetadata(element string) (metadata, bool) {
+	d := xml.NewDecoder(strings.NewReader(element))
+	d.DefaultSpace = Namespace
+	return decodeMetadata(d)
+}
+
+func decodeMetadata(d *xml.Decoder) (metadata, bool) {
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) || err != nil {

@@ -7,20 +7,19 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// read takes a snapshot of a domain. A domain whose XML cannot be understood is
-// shown with what is known. With an error the node has its id alone.
-func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
+// readState returns what libvirt says of a domain without a wait for its QEMU.
+func (inv *inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	id, err := d.GetUUIDString()
 	if err != nil {
 		return Node{}, err
 	}
 	n := Node{ID: id, Host: host}
 	if n.Name, err = d.GetName(); err != nil {
-		return Node{ID: id}, err
+		return Node{}, err
 	}
 	state, reason, err := d.GetState()
 	if err != nil {
-		return Node{ID: id}, err
+		return Node{}, err
 	}
 	n.State = nodeState(state, reason)
 	if n.State == Paused && inv.isStarting(id) {
@@ -28,37 +27,45 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	}
 	if n.State == Crashed {
 		if n.kept, err = d.IsActive(); err != nil {
-			return Node{ID: id}, err
+			return Node{}, err
 		}
 	}
 	if n.Persistent, err = d.IsPersistent(); err != nil {
-		return Node{ID: id}, err
+		return Node{}, err
 	}
 	if n.Persistent {
 		n.Autostart, _ = d.GetAutostart()
 	}
+	return n, nil
+}
+
+// read takes a snapshot of a domain. A domain whose XML cannot be understood is
+// shown with what is known.
+func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
+	n, err := inv.readState(d, host)
+	if err != nil {
+		return Node{}, err
+	}
 	text, err := d.GetXMLDesc(0)
 	if err != nil {
-		return Node{ID: id}, err
+		return Node{}, err
 	}
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
 		n.Problem = "Its XML cannot be understood here; use virsh for it."
-		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", id, "error", err)
+		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", n.ID, "error", err)
 		return n, nil
 	}
 	n.describe(&def)
-	if n.Owner == "" && n.OwnerName != "" {
-		n.Owner, n.ownerByName = inv.accounts.FormerOwner(n.OwnerName), true
-	}
+	inv.nameOwner(&n)
 	snapshots, current, err := snapshotNames(d)
 	if err != nil {
-		return Node{ID: id}, err
+		return Node{}, err
 	}
 	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
 	if n.Persistent && n.Active() {
 		if n.Next, err = nextSize(d, n); err != nil {
-			return Node{ID: id}, err
+			return Node{}, err
 		}
 	}
 	n.ExtraBytes = inv.extraBytes(d, &def, n)
@@ -73,15 +80,27 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	return n, nil
 }
 
+// nameOwner looks up the owner of a node whose metadata has only a name.
+func (inv *inventory) nameOwner(n *Node) {
+	if n.Owner == "" && n.OwnerName != "" {
+		n.Owner, n.ownerByName = inv.accounts.FormerOwner(n.OwnerName), true
+	}
+}
+
+// describeMetadata fills in what our metadata says.
+func (n *Node) describeMetadata(m metadata) {
+	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.sorted()
+	if m.Image != nil {
+		n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
+	}
+}
+
 // describe fills in what the XML says.
 func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
 	if def.Metadata != nil {
 		if m, ok := findMetadata(def.Metadata.XML); ok {
-			n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.sorted()
-			if m.Image != nil {
-				n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
-			}
+			n.describeMetadata(m)
 		}
 	}
 	n.Description = def.Description
