@@ -18,13 +18,19 @@ func (s *school) limit(quota request) {
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"quota": quota}, http.StatusOK, nil, s.as(admin)...)
 }
 
-// used is what the owner takes of the quota.
+// used is what the owner takes of the quota. They and administrators see the same.
 func (s *school) used() api.Quota {
 	s.t.Helper()
 	var me api.SignedIn
 	s.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me, s.as(owner)...)
 	if me.Used == nil {
 		s.t.Fatal("the owner is not told what they use")
+	}
+	var a api.Account
+	s.call(http.MethodGet, "/api/users/"+s.owner(), nil, http.StatusOK, &a, s.as(admin)...)
+	if *a.Used.Nodes != *me.Used.Nodes || *a.Used.Networks != *me.Used.Networks || *a.Used.Labs != *me.Used.Labs {
+		s.t.Errorf("an administrator sees %d nodes, %d networks and %d labs, and their owner %d, %d and %d",
+			*a.Used.Nodes, *a.Used.Networks, *a.Used.Labs, *me.Used.Nodes, *me.Used.Networks, *me.Used.Labs)
 	}
 	return *me.Used
 }

@@ -16,6 +16,9 @@ func (l *lab) host() api.Host {
 	l.t.Helper()
 	var list struct{ Hosts []api.Host }
 	l.call(http.MethodGet, "/api/hosts", nil, http.StatusOK, &list)
+	if list.Hosts[0].Warnings == nil {
+		l.t.Error("the warnings of a host are null, and not an empty list")
+	}
 	return list.Hosts[0]
 }
 

@@ -130,5 +130,5 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 }
 
 func errWrongPassword() error {
-	return fault.New(fault.Unauthenticated, "The name or the password is wrong.")
+	return fault.New(fault.Unauthenticated, "Wrong user name or password.")
 }

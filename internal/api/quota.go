@@ -159,17 +159,23 @@ func (s *Server) eachThing(uploads []storagepool.Incoming, tell tell) {
 }
 
 // tellQuota tells somebody of their own quota.
-func (s *Server) tellQuota(ctx context.Context, a access.Account, to *SignedIn) error {
-	things, err := s.takenBy(ctx, a.ID)
+func (s *Server) tellQuota(ctx context.Context, a access.Account, to *SignedIn) (err error) {
+	bounds := quota(a.Quota)
+	to.Quota = &bounds
+	to.Used, err = s.usedBy(ctx, a.ID)
+	return err
+}
+
+// usedBy returns all that an account has now.
+func (s *Server) usedBy(ctx context.Context, account string) (*Quota, error) {
+	things, err := s.takenBy(ctx, account)
 	if err == nil {
-		err = s.eachDrawn(ctx, collect(a.ID, things))
+		err = s.eachDrawn(ctx, collect(account, things))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	bounds := quota(a.Quota)
-	to.Quota, to.Used = &bounds, used(access.Sum(things))
-	return nil
+	return used(access.Sum(things)), nil
 }
 
 // used is what an account takes, on the wire.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -52,7 +51,7 @@ func (s *Server) hosts() []Host {
 			CPUs: st.Capabilities.CPUs, MemoryBytes: st.Capabilities.MemoryMiB << 20,
 			LibvirtVersion: st.Capabilities.LibvirtVersion, HypervisorVersion: st.Capabilities.HypervisorVersion,
 			Network: s.o.Nodes.NetworkMode(st.Name), UserNetwork: s.o.Nodes.UserModeAllowed(st.Name), Nodes: count[st.Name], Running: running[st.Name], Pools: []Pool{},
-			Warnings: slices.Concat([]string{}, st.Capabilities.Warnings),
+			Warnings: append([]string{}, st.Capabilities.Warnings...),
 		}
 		if v.Error == "" {
 			v.Error = shown(s.o.Storage.Problem(st.Name))

@@ -149,12 +149,10 @@ func (s *Server) registerUsers() {
 		if err != nil {
 			return nil, err
 		}
-		things, err := s.takenBy(ctx, a.ID)
-		if err != nil {
+		v := account(rightsOf(ctx), a)
+		if v.Used, err = s.usedBy(ctx, a.ID); err != nil {
 			return nil, err
 		}
-		v := account(rightsOf(ctx), a)
-		v.Used = used(access.Sum(things))
 		return &accountAnswer{v}, nil
 	})
 	register(s, huma.Operation{

@@ -1,5 +1,6 @@
 import type { Page } from "@playwright/test";
 
+import { violations } from "./axe";
 import { expect, test } from "./fixtures";
 
 test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
@@ -134,4 +135,48 @@ test("an SSH key is kept and removed", async ({ signedIn: page }) => {
   await page.reload();
   await page.getByRole("button", { name: "Remove ann@example.org" }).click();
   await expect(page.getByText("ann@example.org", { exact: true })).toHaveCount(0);
+});
+
+test("an old session asks for the password before a second factor and a token, and a wrong or no password makes none", async ({ signedIn: page, lab }) => {
+  const confirm = page.getByRole("dialog", { name: "Confirm it's you" });
+  const setUp = page.getByRole("button", { name: "Set up two-factor authentication" });
+  await lab.inDatabase("UPDATE sessions SET created = '2020-01-01 00:00:00+00:00', confirmed = NULL");
+  await page.goto("/account");
+  await test.step("who cancels sets nothing up", async () => {
+    await setUp.click();
+    await expect(confirm.getByLabel("Password")).toBeFocused();
+    expect(await violations(page)).toEqual([]);
+    await confirm.getByRole("button", { name: "Cancel" }).click();
+    await expect(page.getByRole("dialog")).toHaveCount(0);
+    await expect(setUp).toBeEnabled();
+  });
+  await test.step("a token is made after the password", async () => {
+    await page.getByRole("button", { name: "Create token" }).click();
+    const form = page.getByRole("dialog", { name: "New API token" });
+    await form.getByLabel("Name").fill("late");
+    await page.keyboard.press("Enter");
+    await confirm.getByLabel("Password").fill("not my password");
+    await page.keyboard.press("Enter");
+    await expect(confirm.getByText("Wrong user name or password.")).toBeVisible();
+    await expect(page.locator("[data-secret]")).toHaveCount(0);
+    await confirm.getByLabel("Password").fill(lab.password);
+    await page.keyboard.press("Enter");
+    await expect(page.locator("[data-secret]")).toBeVisible();
+    await page.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("button", { name: "Revoke late" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await expect(page.locator("[data-token=late]")).toHaveCount(0);
+  });
+  await test.step("a second factor is set up after the password", async () => {
+    await lab.inDatabase("UPDATE sessions SET created = '2020-01-01 00:00:00+00:00', confirmed = NULL");
+    await setUp.click();
+    await confirm.getByLabel("Password").fill(lab.password);
+    await confirm.getByRole("button", { name: "Confirm" }).click();
+    const form = page.getByRole("dialog", { name: "Set up two-factor authentication" });
+    await expect(form.locator("[data-totp-secret]")).toHaveText(/^[A-Z2-7]{16,}$/);
+    await expect(confirm).toHaveCount(0);
+    expect(await violations(page)).toEqual([]);
+    await form.getByRole("button", { name: "Cancel" }).click();
+    await expect(form).toHaveCount(0);
+  });
 });

@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 
+import { violations } from "./axe";
 import { deleteNode, expect, makeNode, test } from "./fixtures";
+import { until } from "./lab";
 
 test("an administrator makes a user, who sees their own alone, is bounded, kept out and deleted", async ({ signedIn: page, browser, lab }) => {
   const hidden = await makeNode(page, "not-shared");
@@ -85,7 +87,7 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     expect((await signIn()).status()).toBe(401);
   });
   await test.step("the audit has it all, is searched and exported", async () => {
-    await page.getByRole("link", { name: "Audit" }).click();
+    await page.getByRole("link", { name: "Audit", exact: true }).click();
     await page.getByLabel("Target").fill("student-1");
     await page.getByRole("button", { name: "Search" }).click();
     await expect(page.locator("[data-audit=create-user]")).toContainText("201");
@@ -123,7 +125,7 @@ test("hosts are refreshed, and settings are shown without secrets", async ({ sig
   await expect(host).toContainText("Connected");
   await lab.virsh("vol-create-as", "sandboxlabs-images", "found.qcow2", "64M", "--format", "qcow2");
   await host.getByRole("button", { name: "Refresh local" }).click();
-  await expect(page.getByText("The pools of local are read anew")).toBeVisible();
+  await expect(page.getByText("Pools of local refreshed")).toBeVisible();
   await page.goto("/images?q=found");
   await expect(page.locator("[data-image*=found]")).toBeVisible();
   await lab.virsh("vol-delete", "found.qcow2", "sandboxlabs-images");
@@ -134,4 +136,48 @@ test("hosts are refreshed, and settings are shown without secrets", async ({ sig
   await expect(setting).toContainText("Environment");
   await page.goto("/admin/guacamole");
   await expect(page.getByRole("heading", { name: "Guacamole is not set up here" })).toBeVisible();
+});
+
+test("an account is deleted, and what it owns goes to another", async ({ signedIn: page, browser, lab }) => {
+  const password = "a password of the pair";
+  for (const name of ["leaving", "staying"]) {
+    const answer = await page.request.post("/api/users", { data: { name, role: "instructor", password, mustChangePassword: false } });
+    expect(answer.status()).toBe(201);
+  }
+  const leaving = await browser.newContext({ baseURL: lab.url });
+  try {
+    expect((await leaving.request.post("/api/auth/login", { data: { username: "leaving", password } })).status()).toBe(200);
+    const node = await makeNode(leaving, "handed-over");
+    expect((await leaving.request.post("/api/labs", { data: { name: "Handed over" } })).status()).toBe(201);
+    await page.goto("/admin/users/leaving");
+    await expect(page.getByText("1 (no limit)").first()).toBeVisible();
+    await page.getByRole("button", { name: "Delete" }).click();
+    const dialog = page.getByRole("dialog", { name: "Delete leaving?" });
+    const submit = dialog.getByRole("button", { name: "Delete account" });
+    await expect(dialog.getByText("1 node: handed-over")).toBeVisible();
+    await expect(dialog.getByText("1 lab: Handed over")).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+    await dialog.getByLabel("Type leaving to confirm").fill("leaving");
+    await expect(submit).toBeDisabled(); // nobody is named who gets it
+    await expect(dialog.getByLabel("New owner").getByRole("option", { name: "leaving" })).toHaveCount(0);
+    await dialog.getByLabel("New owner").selectOption("staying");
+    await submit.click();
+    await expect(dialog).toHaveCount(0);
+    await until("the account is gone", async () => (await page.request.get("/api/users/leaving")).status() === 404);
+    const { owner } = (await (await page.request.get(`/api/nodes/${node.id}`)).json()) as { owner: string };
+    expect(owner).toBe("staying");
+    expect((await leaving.request.get("/api/auth/me")).status()).toBe(401);
+
+    // The other one with everything.
+    await page.goto("/admin/users/staying");
+    await page.getByRole("button", { name: "Delete" }).click();
+    const last = page.getByRole("dialog", { name: "Delete staying?" });
+    await last.getByLabel("Delete everything, with all data").check();
+    await last.getByLabel("Type staying to confirm").fill("staying");
+    await last.getByRole("button", { name: "Delete account" }).click();
+    await until("the node is gone", async () => (await page.request.get(`/api/nodes/${node.id}`)).status() === 404);
+    await until("the account is gone", async () => (await page.request.get("/api/users/staying")).status() === 404);
+  } finally {
+    await leaving.close();
+  }
 });

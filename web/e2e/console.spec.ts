@@ -20,7 +20,7 @@ test("two viewers see one console, which comes back after the service was away",
     await lab.stopService();
     await expect(status).toHaveAttribute("data-console", "reconnecting");
     await lab.serve();
-    await page.getByRole("button", { name: "Try now" }).click({ timeout: 1_000 }).catch(() => undefined); // or it was quicker
+    await page.getByRole("button", { name: "Reconnect now" }).click({ timeout: 1_000 }).catch(() => undefined); // or it was quicker
     await expect(status).toHaveAttribute("data-console", "connected", { timeout: 30_000 });
     await page.locator(".xterm-helper-textarea").focus();
     await page.keyboard.type("echo again-$((40+2))\n");

@@ -160,6 +160,13 @@ export class Lab {
     return stdout.trim();
   }
 
+  /** Runs a statement on the service's database while it runs. */
+  async inDatabase(statement: string): Promise<void> {
+    const file = join(this.ground.folder, "data", "sandboxlabs.db");
+    const script = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=10) as db: db.execute(sys.argv[2])";
+    await run("python3", ["-c", script, file, statement], { env: this.ground.env, cwd: this.ground.folder, ...identity() });
+  }
+
   /** Defines a domain from a file, which the lab's user may not be able to read. */
   async define(file: string): Promise<void> {
     const copy = join(this.ground.folder, "define.xml");

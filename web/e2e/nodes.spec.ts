@@ -238,7 +238,7 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
     await expect(editor).toContainText("<title>by somebody else</title>");
     await change("<pae/>", "");
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await expect(page.getByText("Saved: the node has it from its next start")).toBeVisible();
+    await expect(page.getByText("Saved. Takes effect at next start.")).toBeVisible();
     const next = await lab.virsh("dumpxml", "--inactive", node.id);
     expect(next).toContain("by somebody else");
     expect(next).not.toContain("<pae/>");

@@ -130,7 +130,7 @@ test("every page", async ({ page, lab }, info) => {
   const ready: Record<string, () => Promise<void>> = {
     dashboard: () => expect(page.locator("[data-thumbnail=shown]")).toHaveCount(5),
     nodes: () => expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible(),
-    node: () => expect(page.getByText("In libvirt")).toBeVisible(),
+    node: () => expect(page.getByRole("heading", { name: "Details" })).toBeVisible(),
     lab: () => expect(page.locator(".react-flow__edge")).toHaveCount(withNetworks ? 7 : 0),
     account: () => expect(page.locator("[data-token=backup]")).toBeVisible(),
     images: () => expect(page.locator("[data-image='Golden web server'] [data-state=ready]")).toBeVisible(),

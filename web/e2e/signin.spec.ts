@@ -86,22 +86,22 @@ test("a new account chooses a password, sets up a second factor and signs in wit
     await page.getByLabel("New password again").fill(password);
     await page.getByRole("button", { name: "Change password" }).click();
 
-    await page.getByRole("button", { name: "Set up a second factor" }).click();
+    await page.getByRole("button", { name: "Set up two-factor authentication" }).click();
     const dialog = page.getByRole("dialog");
-    await expect(dialog.getByRole("img", { name: "QR code of the second factor" })).toBeVisible();
+    await expect(dialog.getByRole("img", { name: "QR code for the authenticator app" })).toBeVisible();
     expect(await violations(page)).toEqual([]);
     const secret = (await dialog.locator("[data-totp-secret]").textContent()) ?? "";
     await dialog.getByLabel("Code").fill("000000");
-    await dialog.getByRole("button", { name: "Switch on" }).click();
-    await expect(dialog.getByText("The second factor is not on yet")).toBeVisible();
+    await dialog.getByRole("button", { name: "Turn on" }).click();
+    await expect(dialog.getByText("Two-factor authentication is still off")).toBeVisible();
     await dialog.getByLabel("Code").fill(codeOf(secret));
-    await dialog.getByRole("button", { name: "Switch on" }).click();
+    await dialog.getByRole("button", { name: "Turn on" }).click();
     const codes = dialog.getByRole("list", { name: "Recovery codes" }).getByRole("listitem");
     await expect(codes).toHaveCount(10);
     expect(await violations(page)).toEqual([]);
     const recovery = (await codes.first().textContent()) ?? "";
-    await dialog.getByRole("button", { name: "I have kept them" }).click();
-    await expect(page.getByText("one of the 10 recovery codes")).toBeVisible();
+    await dialog.getByRole("button", { name: "I've saved them" }).click();
+    await expect(page.getByText("one of your 10 remaining recovery codes")).toBeVisible();
 
     // By a code, and by a recovery code.
     for (const code of [codeOf(secret, 1), recovery]) {
@@ -118,11 +118,11 @@ test("a new account chooses a password, sets up a second factor and signs in wit
       await expect(page.getByRole("button", { name: "Account of ann" })).toBeVisible();
     }
     await page.goto("/account");
-    await expect(page.getByText("one of the 9 recovery codes")).toBeVisible();
-    await page.getByRole("button", { name: "Remove second factor" }).click();
+    await expect(page.getByText("one of your 9 remaining recovery codes")).toBeVisible();
+    await page.getByRole("button", { name: "Turn off two-factor authentication" }).click();
     await dialog.getByLabel("Your password").fill(password);
-    await dialog.getByRole("button", { name: "Remove" }).click();
-    await expect(page.getByRole("button", { name: "Set up a second factor" })).toBeVisible();
+    await dialog.getByRole("button", { name: "Turn off", exact: true }).click();
+    await expect(page.getByRole("button", { name: "Set up two-factor authentication" })).toBeVisible();
   } finally {
     await admin?.request.delete("/api/users/ann");
     await admin?.close();

@@ -19,9 +19,9 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
   if (state.link === "reconnecting") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>{state.problem || "The connection is lost."} It is tried again by itself.</span>
+        <span>{state.problem || "Connection lost."} Reconnecting…</span>
         <Button key="reconnect" size="sm" variant="secondary" onClick={session.reconnectNow}>
-          Try now
+          Reconnect now
         </Button>
       </div>
     );
@@ -29,14 +29,14 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
   if (state.guest === "reconnecting") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>The console of {nodeName} is being reconnected. You can type again in a moment.</span>
+        <span>Reconnecting to the console of {nodeName}. You can type again in a moment.</span>
       </div>
     );
   }
   if (state.guest === "taken") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>Another program, such as virsh console, holds this console.</span>
+        <span>The console is in use by another program (for example virsh console).</span>
         <Button key="take" size="sm" variant="secondary" onClick={() => session.take()}>
           Take over
         </Button>
@@ -46,7 +46,7 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
   if (state.guest === "offline") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>{nodeName} is off. Its console comes to life here as soon as it runs.</span>
+        <span>{nodeName} is stopped. The console will connect when it starts.</span>
         {whenOff}
       </div>
     );
@@ -68,7 +68,7 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
   if (state.takenBackBy !== "") {
     return (
       <div className="sl-console__notice" role="status">
-        <span>{state.takenBackBy} took the console back from another program.</span>
+        <span>{state.takenBackBy} took over the console.</span>
         <Button key="dismiss" size="sm" variant="link" onClick={() => session.forgetTaker()}>
           Dismiss
         </Button>
@@ -78,7 +78,7 @@ export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps
   if (state.lostBytes > 0) {
     return (
       <div className="sl-console__notice" role="status">
-        <span>Output came faster than this browser could take it: {formatBytes(state.lostBytes)} are left out.</span>
+        <span>Output was too fast; {formatBytes(state.lostBytes)} were skipped.</span>
         <Button size="sm" variant="link" onClick={() => session.forgetLoss()}>
           Dismiss
         </Button>

@@ -44,7 +44,7 @@ function HostLabel({ host }: { host: Host }) {
       bodyContent={
         <>
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "10ch" }}>
-            <Detail term="libvirt at" value={host.uri} />
+            <Detail term="URI" value={host.uri} />
             <Detail term="libvirt" value={host.libvirtVersion} />
             <Detail term="QEMU" value={host.hypervisorVersion} />
             <Detail term="Accelerator" value={host.accelerator} />

@@ -35,19 +35,19 @@ interface HostsPageProps {
   nodes: readonly Node[];
 }
 
-/** Each libvirt host: whether it answers, what it can, how much room it has, and its networks. */
+/** Each libvirt host: whether it answers, what it can, how much space it has, and its networks. */
 export function HostsPage({ nodes }: HostsPageProps) {
   const hosts = useHosts();
   const networks = useNetworks();
   return (
     <>
-      <PageHeader title="Hosts" description="The libvirt hosts that nodes run on, live." />
+      <PageHeader title="Hosts" description="libvirt hosts, with their capacity, storage and networks." />
       <PageSection isFilled aria-label="List of hosts">
         {hosts.error && (
-          <ProblemAlert title="The hosts cannot be listed" error={hosts.error} onRetry={() => void hosts.refetch()} />
+          <ProblemAlert title="Couldn't load the hosts" error={hosts.error} onRetry={() => void hosts.refetch()} />
         )}
         {networks.error && (
-          <ProblemAlert title="The networks cannot be listed" error={networks.error} onRetry={() => void networks.refetch()} />
+          <ProblemAlert title="Couldn't load the networks" error={networks.error} onRetry={() => void networks.refetch()} />
         )}
         {hosts.isPending && <Skeleton height="12rem" screenreaderText="Loading" />}
         <div className="sl-loading">
@@ -91,8 +91,8 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
               isDisabled={refresh.isPending || host.state !== "connected"}
               onClick={() =>
                 refresh.mutate(undefined, {
-                  onSuccess: () => toasts.success(`The pools of ${host.name} are read anew`),
-                  onError: (error) => toasts.failure(`The pools of ${host.name} were not read`, error),
+                  onSuccess: () => toasts.success(`Pools of ${host.name} refreshed`),
+                  onError: (error) => toasts.failure(`Couldn't refresh the pools of ${host.name}`, error),
                 })
               }
             >
@@ -107,29 +107,29 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
       </CardHeader>
       <CardBody className="sl-host">
         {host.error && (
-          <Alert component="h2" isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="The host cannot be used as it should" className="sl-host__wide">
+          <Alert component="h2" isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="Host problem" className="sl-host__wide">
             {host.error}
           </Alert>
         )}
         {host.warnings.map((warning) => (
-          <Alert key={warning} component="h2" isInline variant="warning" title="Known fault of this libvirt" className="sl-host__wide">
+          <Alert key={warning} component="h2" isInline variant="warning" title="Known problem of this libvirt release" className="sl-host__wide">
             {warning}
           </Alert>
         ))}
         <section aria-label="What it is">
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "11ch" }}>
-            <Fact term="libvirt at" value={<code>{host.uri}</code>} />
+            <Fact term="URI" value={<code>{host.uri}</code>} />
             <Fact term="libvirt" value={host.libvirtVersion} />
             <Fact term="QEMU" value={host.hypervisorVersion} />
             <Fact term="CPUs" value={host.cpus > 0 && host.cpus} />
             <Fact term="Memory" value={host.memoryBytes > 0 && formatBytes(host.memoryBytes)} />
             <Fact term="New nodes" value={newNodes(host)} />
-            <Fact term="Nodes" value={<Link to={paths.nodesOn(host.name)}>{`${plural(host.nodes, "node")}, ${host.running} on`}</Link>} />
+            <Fact term="Nodes" value={<Link to={paths.nodesOn(host.name)}>{`${plural(host.nodes, "node")}, ${host.running} running`}</Link>} />
           </DescriptionList>
         </section>
-        <section aria-label="Given to nodes">
+        <section aria-label="Allocated">
           <Title headingLevel="h3" size="md">
-            Given to nodes
+            Allocated
           </Title>
           <HostCapacity host={host} nodes={nodes} isNamed />
         </section>

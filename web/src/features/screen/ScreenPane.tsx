@@ -227,7 +227,7 @@ function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
     case "reconnecting":
       return (
         <div className="sl-console__notice" role="status">
-          <span>{state.problem || "The connection is lost."} It is tried again by itself.</span>
+          <span>{state.problem || "Connection lost."} Reconnecting…</span>
           <TryNow session={session} />
         </div>
       );
@@ -253,7 +253,7 @@ function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
 function TryNow({ session }: { session: ScreenSession }) {
   return (
     <Button size="sm" variant="secondary" onClick={session.reconnectNow}>
-      Try now
+      Reconnect now
     </Button>
   );
 }

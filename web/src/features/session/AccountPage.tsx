@@ -23,8 +23,8 @@ export default function AccountPage() {
       <>
         <PageHeader title="Account" />
         <PageSection isFilled aria-label="Account">
-          <EmptyState headingLevel="h2" icon={UnlockIcon} titleText="Nobody signs in here">
-            <EmptyStateBody>Sign-in is switched off (auth: off): there are no accounts, and scripts need no token.</EmptyStateBody>
+          <EmptyState headingLevel="h2" icon={UnlockIcon} titleText="Sign-in is turned off">
+            <EmptyStateBody>There are no accounts, and scripts need no token (auth: off).</EmptyStateBody>
           </EmptyState>
         </PageSection>
       </>
@@ -34,7 +34,7 @@ export default function AccountPage() {
   const { name, role } = user;
   return (
     <>
-      <PageHeader title="Account" description={role === "" ? name : `Signed in as ${name}, with the role ${role}`} />
+      <PageHeader title="Account" description={role === "" ? name : `Signed in as ${name} (${role === "admin" ? "administrator" : role})`} />
       <PageSection isFilled aria-label="Account">
         <Tokens seesAll={role === "admin"} />
         <SSHKeys keys={sshKeys} />
@@ -45,7 +45,7 @@ export default function AccountPage() {
               Sign-in
             </Title>
             <p className="sl-account__about sl-subtle">
-              A provider lets you in: there you change your password, and set up a second factor.
+              You sign in through a provider. Change your password and set up two-factor authentication there.
             </p>
           </section>
         ) : (
@@ -55,7 +55,7 @@ export default function AccountPage() {
               <Title headingLevel="h2" size="lg">
                 Password
               </Title>
-              <p className="sl-account__about sl-subtle">Changing it ends your other sessions; tokens stay.</p>
+              <p className="sl-account__about sl-subtle">Signs you out on other devices. API tokens keep working.</p>
               <PasswordForm username={name} />
             </section>
           </>
@@ -74,11 +74,11 @@ function Tokens({ seesAll }: { seesAll: boolean }) {
         API tokens
       </Title>
       <p className="sl-account__about sl-subtle">
-        Scripts use the API by a token instead of the password.
-        {seesAll && " As an administrator you see everybody's."}
+        Use tokens to access the API from scripts.
+        {seesAll && " As an administrator you see all users' tokens."}
       </p>
       {tokens.error && (
-        <ProblemAlert title="The tokens cannot be listed" error={tokens.error} onRetry={() => void tokens.refetch()} />
+        <ProblemAlert title="Couldn't load the tokens" error={tokens.error} onRetry={() => void tokens.refetch()} />
       )}
       {tokens.isPending && <Skeleton height="4rem" screenreaderText="Loading" />}
       {tokens.data?.length === 0 && (

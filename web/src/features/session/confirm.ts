@@ -14,13 +14,17 @@ export function askBy(next: Ask): () => void {
   };
 }
 
+/** Whether a request failed because the user did not confirm who they are. */
+export function isConfirmationRefused(error: unknown): boolean {
+  return error instanceof RequestError && error.code === "confirmation_required";
+}
+
 /** Makes a request, and once more after the user has confirmed who they are, where the service asks for that. */
 export async function confirming<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request();
   } catch (error) {
-    const isAsked = error instanceof RequestError && error.code === "confirmation_required";
-    if (!isAsked || ask === undefined || !(await ask())) {
+    if (!isConfirmationRefused(error) || ask === undefined || !(await ask())) {
       throw error;
     }
     return request();

@@ -37,7 +37,7 @@ export default function UserPage({ myName }: { myName: string }) {
               {roleText(user.data.role)}
               {user.data.created && `, since ${formatTime(user.data.created)}`}
               {" · "}
-              <Link to={paths.auditOf(name)}>what they did</Link>
+              <Link to={paths.auditOf(name)}>View audit log</Link>
             </>
           )
         }
@@ -57,7 +57,7 @@ export default function UserPage({ myName }: { myName: string }) {
         {user.data && !isGone && (
           <div className="sl-user">
             <Card className="sl-user__wide">
-              <CardTitle component="h2">Use</CardTitle>
+              <CardTitle component="h2">Usage</CardTitle>
               <CardBody>
                 <UsageBars account={user.data} />
               </CardBody>
@@ -88,11 +88,11 @@ function QuotaCard({ user }: { user: Account }) {
           onSubmit={(event) => {
             event.preventDefault();
             if (isReady) {
-              change.mutate({ quota: quotaOf(draft) }, { onSuccess: () => toasts.success("The quota is saved") });
+              change.mutate({ quota: quotaOf(draft) }, { onSuccess: () => toasts.success("Quota saved") });
             }
           }}
         >
-          {change.error && <ProblemAlert title="The quota was not saved" error={change.error} />}
+          {change.error && <ProblemAlert title="Couldn't save the quota" error={change.error} />}
           <QuotaFields draft={draft} onChange={setDraft} />
           <ActionGroup>
             <Button type="submit" variant="secondary" isDisabled={!isReady || change.isPending} isLoading={change.isPending}>
@@ -116,10 +116,10 @@ function RoleCard({ user }: { user: Account }) {
         <Form
           onSubmit={(event) => {
             event.preventDefault();
-            change.mutate({ role }, { onSuccess: () => toasts.success(`${user.name} is ${roleText(role).toLowerCase()} now`) });
+            change.mutate({ role }, { onSuccess: () => toasts.success(`Role changed to ${roleText(role).toLowerCase()}`) });
           }}
         >
-          {change.error && <ProblemAlert title="The role was not changed" error={change.error} />}
+          {change.error && <ProblemAlert title="Couldn't change the role" error={change.error} />}
           <RoleSelect id="role" role={role} onChange={setRole} />
           <ActionGroup>
             <Button
@@ -162,7 +162,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
           <Secret warning={handOver(user.name)} secret={password} copyLabel="Copy the password" />
         ) : isMe ? (
           <p>
-            You change your own on the <Link to={paths.account}>account page</Link>.
+            Change your own password on the <Link to={paths.account}>account page</Link>.
           </p>
         ) : (
           <>
@@ -184,7 +184,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
               change.reset();
             }}
           >
-            <p>The current password stops working, and {user.name} is signed out everywhere.</p>
+            <p className="sl-account__about">The current password stops working, and {user.name} is signed out everywhere.</p>
             <Checkbox
               id="keep-tokens"
               label="Keep API tokens"
@@ -217,14 +217,14 @@ function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
       {
         onSuccess: () => {
           setAsked(null);
-          toasts.success(`${user.name} ${disabled ? "may not come in any more" : "may come in again"}`);
+          toasts.success(`${user.name} was ${disabled ? "disabled" : "enabled"}`);
         },
-        ...(disabled ? {} : { onError: (error: Error) => toasts.failure(`${user.name} stays disabled`, error) }),
+        ...(disabled ? {} : { onError: (error: Error) => toasts.failure(`Couldn't enable ${user.name}`, error) }),
       },
     );
   return (
     <Card>
-      <CardTitle component="h2">Keep out</CardTitle>
+      <CardTitle component="h2">Disable or delete</CardTitle>
       <CardBody>
         <div className="sl-user__danger">
           {user.disabled ? (
@@ -249,8 +249,8 @@ function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
             onConfirm={() => setDisabled(true)}
             onClose={close}
           >
-            Their sessions, tokens, consoles and screens end within seconds. Their nodes and images stay, and running nodes
-            go on. You can enable the account again.
+            Sessions, tokens, consoles and screens of the account end within seconds. Its nodes and images are kept, and
+            running nodes keep running. You can enable the account again.
           </ConfirmDialog>
         )}
         {asked === "delete" && (

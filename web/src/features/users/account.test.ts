@@ -5,7 +5,7 @@ import { makePassword, nameProblem } from "./account";
 test.each([
   ["alice", ""],
   ["a.b+c@example.org", ""],
-  ["", "It needs a name."],
+  ["", "Enter a name."],
   ["Bob", "The name is taken."],
   ["two words", "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64."],
   ["x".repeat(65), "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64."],

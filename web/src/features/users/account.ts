@@ -9,10 +9,10 @@ interface RoleLook {
 
 /** The roles, the mightiest first. */
 export const roles: readonly RoleLook[] = [
-  { role: "admin", text: "Administrator", may: "Everything, also with what belongs to others." },
-  { role: "instructor", text: "Instructor", may: "Makes nodes and images, and shares them." },
-  { role: "student", text: "Student", may: "Works with what is shared with them." },
-  { role: "viewer", text: "Viewer", may: "Looks at what is shared with them." },
+  { role: "admin", text: "Administrator", may: "Full access." },
+  { role: "instructor", text: "Instructor", may: "Creates nodes and images, and shares them." },
+  { role: "student", text: "Student", may: "Uses what is shared with them." },
+  { role: "viewer", text: "Viewer", may: "View-only access to what is shared with them." },
 ];
 
 export function roleText(role: string): string {
@@ -22,7 +22,7 @@ export function roleText(role: string): string {
 /** What is wrong with the name of a new account or group, as a sentence; empty when nothing is. */
 export function nameProblem(name: string, taken: readonly string[]): string {
   if (name === "") {
-    return "It needs a name.";
+    return "Enter a name.";
   }
   if (!/^[a-z0-9._+@-]{1,64}$/i.test(name)) {
     return "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64.";
@@ -49,5 +49,5 @@ export function makePassword(): string {
 
 /** What to do with the password that was made for somebody. */
 export function handOver(name: string): string {
-  return `Hand it to ${name} now: it is shown this once.`;
+  return `Give it to ${name} now; it won't be shown again.`;
 }

@@ -13,9 +13,9 @@ test.each([
   ["nodes", "", ""],
   ["nodes", "3", ""],
   ["disk", "1.5", ""],
-  ["nodes", "1.5", "Use a whole number."],
-  ["nodes", "-1", "Use a number, or leave it empty for no limit."],
-  ["ram", "much", "Use a number, or leave it empty for no limit."],
+  ["nodes", "1.5", "Enter a whole number."],
+  ["nodes", "-1", "Enter a number, or leave empty for no limit."],
+  ["ram", "much", "Enter a number, or leave empty for no limit."],
 ] as const)("boundProblem(%s, %s)", (name, text, problem) => {
   expect(boundProblem(name, text)).toBe(problem);
 });

@@ -23,7 +23,7 @@ export const bounds: Readonly<Record<Bound, BoundLook>> = {
   cpus: { label: "CPUs of running nodes", ...count },
   ram: { label: "RAM of running nodes", unit: "MiB", factor: 1, format: formatRAM },
   disk: { label: "Disks and images", unit: "GiB", factor: gibibyte, format: formatBytes },
-  uploads: { label: "Uploads at once", ...count },
+  uploads: { label: "Concurrent uploads", ...count },
   networks: { label: "Networks", ...count },
   labs: { label: "Labs", ...count },
 };
@@ -48,9 +48,9 @@ export function boundProblem(name: Bound, text: string): string {
   }
   const value = Number(text);
   if (!(value >= 0 && Number.isFinite(value))) {
-    return "Use a number, or leave it empty for no limit.";
+    return "Enter a number, or leave empty for no limit.";
   }
-  return bounds[name].factor === 1 && !Number.isInteger(value) ? "Use a whole number." : "";
+  return bounds[name].factor === 1 && !Number.isInteger(value) ? "Enter a whole number." : "";
 }
 
 /** The quota that a draft means. */

@@ -16,6 +16,8 @@ interface FormDialogProps {
   variant?: NonNullable<ModalProps["variant"]>;
   /** A CSS selector of the field that has the focus first. */
   focus?: string;
+  /** The action deletes something. */
+  isDanger?: boolean;
   isReady: boolean;
   pending: boolean;
   error: unknown;
@@ -25,7 +27,7 @@ interface FormDialogProps {
 
 /** A form in a dialog. It stays open while the action runs, and shows why it failed. */
 export function FormDialog(props: FormDialogProps) {
-  const { title, description, children, action, failure, variant = "small", focus, isReady, pending, error, onSubmit, onClose } = props;
+  const { title, description, children, action, failure, variant = "small", focus, isDanger = false, isReady, pending, error, onSubmit, onClose } = props;
   const id = useId();
   const submit = () => {
     if (isReady && !pending) {
@@ -55,7 +57,7 @@ export function FormDialog(props: FormDialogProps) {
         </Form>
       </ModalBody>
       <ModalFooter>
-        <Button isDisabled={!isReady || pending} isLoading={pending} onClick={submit}>
+        <Button variant={isDanger ? "danger" : "primary"} isDisabled={!isReady || pending} isLoading={pending} onClick={submit}>
           {action}
         </Button>
         <Button variant="link" onClick={onClose}>

@@ -23,7 +23,7 @@ export function NetworksTable({ host, networks }: { host: string; networks: read
               {network.name}{" "}
               {!network.active && (
                 <Label isCompact color="grey">
-                  off
+                  inactive
                 </Label>
               )}
             </Td>
@@ -32,7 +32,7 @@ export function NetworksTable({ host, networks }: { host: string; networks: read
               {network.subnet ?? "–"} {network.dhcp && <span className="sl-subtle">DHCP</span>}
             </Td>
             <Td dataLabel="Nodes">{network.nodes}</Td>
-            <Td dataLabel="Owner">{network.owner ?? (network.managed ? "–" : <span className="sl-subtle">made elsewhere</span>)}</Td>
+            <Td dataLabel="Owner">{network.owner ?? (network.managed ? "–" : <span className="sl-subtle">external</span>)}</Td>
           </Tr>
         ))}
       </Tbody>

@@ -28,7 +28,7 @@ export function NodeOverview({ node }: { node: Node }) {
   return (
     <div className="sl-overview">
       {node.problem && (
-        <Alert component="h2" isInline variant="warning" title="The domain's definition is at fault">
+        <Alert component="h2" isInline variant="warning" title="Problem with the domain definition">
           {node.problem}
         </Alert>
       )}
@@ -38,7 +38,7 @@ export function NodeOverview({ node }: { node: Node }) {
         </Alert>
       ))}
       {node.next && (
-        <Alert component="h2" isInline variant="info" title="It has another size from its next start on">
+        <Alert component="h2" isInline variant="info" title="New size after restart">
           {formatRAM(node.next.ram)} of RAM, {plural(node.next.cpus, "CPU")}.
         </Alert>
       )}
@@ -57,8 +57,8 @@ export function NodeOverview({ node }: { node: Node }) {
           <Fact term="RAM">{formatRAM(ram)}</Fact>
           <Fact term="CPUs">{cpus}</Fact>
           <Fact term="Disk">{disk ? formatBytes(disk) : null}</Fact>
-          <Fact term="Accelerator">
-            {node.accelerator === "qemu" ? "none (software emulation)" : node.accelerator.toUpperCase()}
+          <Fact term="Virtualization">
+            {node.accelerator === "qemu" ? "software emulation (no KVM)" : node.accelerator.toUpperCase()}
           </Fact>
           <Fact term="Addresses">
             {node.addresses.length > 0 &&
@@ -69,23 +69,23 @@ export function NodeOverview({ node }: { node: Node }) {
               ))}
           </Fact>
           <Fact term="Networks">{node.networks.join(", ")}</Fact>
-          <Fact term="With its host">{node.autostart && "started"}</Fact>
+          <Fact term="Autostart">{node.autostart && "when the host boots"}</Fact>
         </Facts>
         <Facts title="Origin">
           <Fact term="Image">{node.image && <ImageLink image={node.image} />}</Fact>
-          <Fact term="System">{node.osType}</Fact>
+          <Fact term="Operating system">{node.osType}</Fact>
           <Fact term="Owner">{node.owner}</Fact>
           <Fact term="Created">{node.created && <Ago time={node.created} />}</Fact>
           <Fact term="Started">{node.started && node.state !== "stopped" && <Ago time={node.started} />}</Fact>
           <Fact term="Snapshots">
             {node.snapshots > 0 && (
               <Link to={paths.nodeTab(node.id, "snapshots")}>
-                {node.currentSnapshot ? `${node.snapshots}, it goes on from ${node.currentSnapshot}` : node.snapshots}
+                {node.currentSnapshot ? `${node.snapshots} (current: ${node.currentSnapshot})` : node.snapshots}
               </Link>
             )}
           </Fact>
         </Facts>
-        <Facts title="In libvirt">
+        <Facts title="Details">
           <Fact term="Host">
             <Link to={paths.nodesOn(node.host)}>{node.host}</Link>
           </Fact>

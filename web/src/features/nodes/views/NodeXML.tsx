@@ -87,7 +87,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
     } catch {
       return; // shown above the buttons
     }
-    toasts.success(isActive(node) ? "Saved: the node has it from its next start" : "Saved");
+    toasts.success(isActive(node) ? "Saved. Takes effect at next start." : "Saved");
     setEdit(null);
   };
   return (
@@ -135,17 +135,17 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
         </div>
       </div>
       {edit && latest && edit.before.version !== latest.version && (
-        <Alert component="h2" isInline variant="warning" title="The definition has changed since you began to edit it" className="sl-node-problem">
-          It is not saved over what somebody else changed meanwhile. Copy what you need, and discard your changes to begin with what is there now.
+        <Alert component="h2" isInline variant="warning" title="Changed while you were editing" className="sl-node-problem">
+          Someone else changed the definition, so yours can't be saved. Copy what you need, then discard your changes to start from the current version.
         </Alert>
       )}
-      {definition.error && !edit && <ProblemAlert title="The definition cannot be edited" error={definition.error} />}
-      {save.error && edit && <ProblemAlert title="The definition stays as it is" error={save.error} />}
+      {definition.error && !edit && <ProblemAlert title="Couldn't load the definition" error={definition.error} />}
+      {save.error && edit && <ProblemAlert title="Couldn't save the XML" error={save.error} />}
       {edit && (
         <HelperText isLiveRegion className="sl-view__note">
           <HelperTextItem variant={problem === "" ? "default" : "error"}>
             {problem ||
-              `libvirt checks it when you save. Name and UUID stay${isActive(node) ? "; the running guest keeps what it has until its next start" : ""}.`}
+              `libvirt checks it when you save. Name and UUID can't be changed.${isActive(node) ? " Changes take effect at next start." : ""}`}
           </HelperTextItem>
         </HelperText>
       )}

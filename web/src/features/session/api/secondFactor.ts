@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 
 import { api, bodyOf, done } from "../../../shared/api/client";
 import { confirming } from "../confirm";
@@ -16,15 +16,9 @@ export async function beginSecondFactor(): Promise<Enrolment> {
   return confirming(() => bodyOf(api.POST("/api/auth/totp")));
 }
 
-/** Begins once for as long as the caller is on the page, and keeps the secret no longer. */
-export function useEnrolment() {
-  return useQuery({
-    queryKey: ["second-factor"],
-    queryFn: beginSecondFactor,
-    staleTime: Infinity,
-    gcTime: 0,
-    retry: false,
-  });
+/** Keeps the secret for as long as the caller is on the page, or until it is reset. */
+export function useBeginSecondFactor() {
+  return useMutation({ mutationFn: beginSecondFactor, gcTime: 0 });
 }
 
 /** Resolves with the recovery codes, which the service tells this once. */

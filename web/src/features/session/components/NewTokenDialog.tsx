@@ -22,7 +22,7 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
     return (
       <SecretDialog
         title={`The secret of ${create.data.name}`}
-        warning="Copy it now: it is shown this once. Whoever has it may do all that you may."
+        warning="Copy it now; you won't see it again. Anyone who has it can act as you."
         secret={create.data.secret}
         copyLabel="Copy the secret"
         onClose={onClose}
@@ -37,7 +37,7 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
     <FormDialog
       title="New API token"
       action="Create token"
-      failure="The token was not made"
+      failure="Couldn't create the token"
       focus={`[id="${id}-name"]`}
       isReady={problem === ""}
       pending={create.isPending}
@@ -49,7 +49,7 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
         id={`${id}-name`}
         value={name}
         problem={name === "" ? "" : problem}
-        help="What it is for, so that you know which one to revoke."
+        help="For example, the script that uses it."
         placeholder="ci"
         onChange={setName}
       />

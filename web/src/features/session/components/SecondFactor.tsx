@@ -3,19 +3,20 @@ import { useId, useState } from "react";
 
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
 import { useToasts } from "../../../shared/ui/toasts";
-import { useRemoveSecondFactor } from "../api/secondFactor";
+import { isConfirmationRefused } from "../confirm";
+import { useBeginSecondFactor, useRemoveSecondFactor } from "../api/secondFactor";
 import { SetUpSecondFactor } from "./SetUpSecondFactor";
 
 const few = 3;
 
 /** Whether the user signs in with a second factor, and the ways to change that. */
 export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: number }) {
-  const [asked, setAsked] = useState<"" | "set up" | "remove">("");
-  const close = () => setAsked("");
+  const [isRemoving, setRemoving] = useState(false);
+  const begin = useBeginSecondFactor();
   return (
-    <section className="sl-section" aria-label="Second factor">
+    <section className="sl-section" aria-label="Two-factor authentication">
       <Title headingLevel="h2" size="lg">
-        Second factor
+        Two-factor authentication
         {isOn && (
           <Label isCompact color="green">
             On
@@ -24,8 +25,8 @@ export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: nu
       </Title>
       <p className="sl-account__about sl-subtle">
         {isOn
-          ? `Signing in takes a code of your authenticator app, or one of the ${codesLeft} recovery codes that are left.`
-          : "With it, signing in also takes a code that an app on your phone shows: a stolen password alone lets nobody in."}
+          ? `Sign-in requires a code from your authenticator app, or one of your ${codesLeft} remaining recovery codes.`
+          : "Require a code from an app on your phone when you sign in."}
       </p>
       {isOn && codesLeft <= few && (
         <Alert
@@ -33,20 +34,25 @@ export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: nu
           variant="warning"
           component="h3"
           className="sl-account__about"
-          title="Few recovery codes are left. Remove the second factor and set it up again: that makes new ones."
+          title="Few recovery codes are left. Turn two-factor authentication off and set it up again to get new ones."
         />
       )}
+      {begin.error && !isConfirmationRefused(begin.error) && (
+        <div className="sl-account__about">
+          <ProblemAlert title="Couldn't set up two-factor authentication" error={begin.error} />
+        </div>
+      )}
       {isOn ? (
-        <Button variant="secondary" isDanger onClick={() => setAsked("remove")}>
-          Remove second factor
+        <Button variant="secondary" isDanger onClick={() => setRemoving(true)}>
+          Turn off two-factor authentication
         </Button>
       ) : (
-        <Button variant="secondary" onClick={() => setAsked("set up")}>
-          Set up a second factor
+        <Button variant="secondary" isDisabled={begin.isPending} isLoading={begin.isPending} onClick={() => begin.mutate()}>
+          Set up two-factor authentication
         </Button>
       )}
-      {asked === "set up" && <SetUpSecondFactor onClose={close} />}
-      {asked === "remove" && <Removal onClose={close} />}
+      {begin.data && <SetUpSecondFactor enrolment={begin.data} onClose={begin.reset} />}
+      {isRemoving && <Removal onClose={() => setRemoving(false)} />}
     </section>
   );
 }
@@ -62,14 +68,14 @@ function Removal({ onClose }: { onClose: () => void }) {
     }
     remove.mutate(password, {
       onSuccess: () => {
-        toasts.success("The second factor is removed");
+        toasts.success("Two-factor authentication is off");
         onClose();
       },
     });
   };
   return (
     <Modal isOpen variant="small" aria-labelledby={`${id}-title`} elementToFocus={`[id="${id}-password"]`} onClose={onClose}>
-      <ModalHeader title="Remove the second factor?" titleIconVariant="warning" labelId={`${id}-title`} />
+      <ModalHeader title="Turn off two-factor authentication?" titleIconVariant="warning" labelId={`${id}-title`} />
       <ModalBody>
         <Form
           onSubmit={(event) => {
@@ -77,8 +83,8 @@ function Removal({ onClose }: { onClose: () => void }) {
             submit();
           }}
         >
-          <p>From then on your password alone lets in. Your recovery codes are void.</p>
-          {remove.error && <ProblemAlert title="The second factor stays" error={remove.error} />}
+          <p>You'll sign in with your password only. Your recovery codes stop working.</p>
+          {remove.error && <ProblemAlert title="Couldn't turn off two-factor authentication" error={remove.error} />}
           <FormGroup label="Your password" fieldId={`${id}-password`} isRequired>
             <TextInput
               id={`${id}-password`}
@@ -96,7 +102,7 @@ function Removal({ onClose }: { onClose: () => void }) {
       </ModalBody>
       <ModalFooter>
         <Button variant="danger" isDisabled={password === "" || remove.isPending} isLoading={remove.isPending} onClick={submit}>
-          Remove
+          Turn off
         </Button>
         <Button variant="link" onClick={onClose}>
           Cancel

@@ -19,17 +19,16 @@ import { lazy, Suspense, useId, useState } from "react";
 
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
-import { useConfirmSecondFactor, useEnrolment } from "../api/secondFactor";
+import { type Enrolment, useConfirmSecondFactor } from "../api/secondFactor";
 import { sessionKey } from "../api/session";
 
 // Those who set a second factor up load what draws the code.
 const QRCode = lazy(() => import("./QRCode"));
 
 /** Shows the secret as a QR code, has it confirmed, and then shows the recovery codes until it is closed. */
-export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
+export function SetUpSecondFactor({ enrolment, onClose }: { enrolment: Enrolment; onClose: () => void }) {
   const id = useId();
   const queries = useQueryClient();
-  const enrolment = useEnrolment();
   const confirm = useConfirmSecondFactor();
   const [code, setCode] = useState("");
   const codes = confirm.data;
@@ -44,7 +43,7 @@ export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
   };
   return (
     <Modal isOpen variant="small" aria-labelledby={`${id}-title`} {...(codes ? {} : { onClose })}>
-      <ModalHeader title={codes ? "Your recovery codes" : "Set up a second factor"} labelId={`${id}-title`} />
+      <ModalHeader title={codes ? "Your recovery codes" : "Set up two-factor authentication"} labelId={`${id}-title`} />
       <ModalBody>
         {codes ? (
           <Stack hasGutter>
@@ -53,7 +52,7 @@ export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
                 isInline
                 variant="warning"
                 component="h2"
-                title="Keep these where your phone is not: they are shown this once. Each lets you in once when you have lost it."
+                title="Save these codes somewhere other than your phone. You won't see them again. Each works once."
               />
             </StackItem>
             <StackItem>
@@ -74,30 +73,17 @@ export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
               submit();
             }}
           >
-            {enrolment.error && (
-              <ProblemAlert
-                title="A second factor cannot be set up"
-                error={enrolment.error}
-                onRetry={() => void enrolment.refetch()}
-              />
-            )}
-            <p>Scan this with an authenticator app on your phone, and enter the code that it shows then.</p>
+            <p>Scan the QR code with an authenticator app, then enter the code it shows.</p>
             <div className="sl-qr">
-              {enrolment.data ? (
-                <Suspense fallback={<Skeleton width="200px" height="200px" screenreaderText="Loading" />}>
-                  <QRCode text={enrolment.data.uri} title="QR code of the second factor" />
-                </Suspense>
-              ) : (
-                <Skeleton width="200px" height="200px" screenreaderText="Loading" />
-              )}
+              <Suspense fallback={<Skeleton width="200px" height="200px" screenreaderText="Loading" />}>
+                <QRCode text={enrolment.uri} title="QR code for the authenticator app" />
+              </Suspense>
             </div>
-            {enrolment.data && (
-              <div className="sl-subtle sl-break">
-                Or type this secret into the app: <code data-totp-secret>{enrolment.data.secret}</code>{" "}
-                <CopyButton text={enrolment.data.secret} label="Copy the secret" />
-              </div>
-            )}
-            {confirm.error && <ProblemAlert title="The second factor is not on yet" error={confirm.error} />}
+            <div className="sl-subtle sl-break">
+              Or enter this key: <code data-totp-secret>{enrolment.secret}</code>{" "}
+              <CopyButton text={enrolment.secret} label="Copy the key" />
+            </div>
+            {confirm.error && <ProblemAlert title="Two-factor authentication is still off" error={confirm.error} />}
             <FormGroup label="Code" fieldId={`${id}-code`} isRequired>
               <TextInput
                 id={`${id}-code`}
@@ -116,15 +102,15 @@ export function SetUpSecondFactor({ onClose }: { onClose: () => void }) {
       </ModalBody>
       <ModalFooter>
         {codes ? (
-          <Button onClick={finish}>I have kept them</Button>
+          <Button onClick={finish}>I've saved them</Button>
         ) : (
           <>
             <Button
-              isDisabled={!enrolment.data || code.trim() === "" || confirm.isPending}
+              isDisabled={code.trim() === "" || confirm.isPending}
               isLoading={confirm.isPending}
               onClick={submit}
             >
-              Switch on
+              Turn on
             </Button>
             <Button variant="link" onClick={onClose}>
               Cancel

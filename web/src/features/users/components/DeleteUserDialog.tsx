@@ -1,4 +1,4 @@
-import { FormGroup, FormSelect, FormSelectOption, Radio, Skeleton } from "@patternfly/react-core";
+import { FormGroup, FormSelect, FormSelectOption, List, ListItem, Radio, Skeleton } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import { FormDialog } from "../../../shared/ui/FormDialog";
@@ -36,6 +36,8 @@ export function DeleteUserDialog({ name, onDeleted, onClose }: DeleteUserDialogP
       description="Permanently deletes the account, its API tokens and group memberships."
       action="Delete account"
       failure="Couldn't delete the account"
+      focus={`[id="${id}-name"]`}
+      isDanger
       isReady={isReady}
       pending={remove.isPending}
       error={remove.error}
@@ -87,14 +89,14 @@ function Possessions({ lines, owned }: { lines: ReturnType<typeof ownedLines>; o
   return (
     <div>
       <p>The account owns:</p>
-      <ul>
+      <List>
         {lines.map(({ what, names }) => (
-          <li key={what} className="sl-break">
+          <ListItem key={what} className="sl-break">
             {what}
             {names !== "" && <span className="sl-subtle">: {names}</span>}
-          </li>
+          </ListItem>
         ))}
-      </ul>
+      </List>
       {owned !== undefined && owned.uploads > 0 && <p className="sl-subtle">Unfinished uploads are always deleted.</p>}
     </div>
   );

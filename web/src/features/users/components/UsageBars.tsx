@@ -17,7 +17,7 @@ export function UsageBars({ account }: { account: Account }) {
         return usage.most === undefined ? (
           <div key={usage.name} className="sl-usage__free">
             <span>{label}</span>
-            <span className="sl-subtle">{usage.text}, no limit</span>
+            <span className="sl-subtle">{usage.text} (no limit)</span>
           </div>
         ) : (
           <Progress
