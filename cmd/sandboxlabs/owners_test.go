@@ -25,6 +25,7 @@ func (s *school) possess(who int, name string) (p possessions) {
 		_, _ = s.tryVirsh("net-destroy", p.network)
 		_, _ = s.tryVirsh("net-undefine", p.network)
 	})
+	s.call(http.MethodPost, "/api/nodes/"+p.node+"/interfaces", request{"network": p.network}, http.StatusCreated, nil, s.as(who)...)
 	var j api.Job
 	s.call(http.MethodPost, "/api/nodes/"+p.node+"/image", request{"name": name}, http.StatusAccepted, &j, s.as(who)...)
 	s.ended(j.ID, "succeeded", s.as(who)...)
@@ -118,6 +119,12 @@ func TestOwners(t *testing.T) {
 			"describe": func(who int) answer {
 				return s.send(http.MethodPatch, "/api/images/"+p.image, request{"displayName": ""}, s.as(who)...)
 			},
+			"join": func(who int) answer {
+				return s.send(http.MethodPost, "/api/nodes", request{"name": s.name("owned"), "image": "micro", "network": p.network}, s.as(who)...)
+			},
+			"delete the network": func(who int) answer {
+				return s.send(http.MethodDelete, "/api/networks/"+p.network, nil, s.as(who)...)
+			},
 		} {
 			if want[what] == "" {
 				continue
@@ -138,6 +145,7 @@ func TestOwners(t *testing.T) {
 		"node": "ok node_not_found ok", "image": "ok image_not_found ok", "lab": "ok not_found ok", "job": "ok job_not_found job_not_found",
 		"snapshots": "ok node_not_found ok", "revert": "not_found node_not_found forbidden", "rename": "invalid_request node_not_found forbidden",
 		"rename the lab": "invalid_request not_found forbidden", "describe": "invalid_request image_not_found forbidden",
+		"join": "node_name_taken forbidden forbidden", "delete the network": "node_busy forbidden forbidden",
 	}, all...)
 
 	// Everything goes to the other instructor: its owner is a former one, and so is
@@ -160,6 +168,7 @@ func TestOwners(t *testing.T) {
 		"node": "node_not_found ok ok", "image": "image_not_found ok ok", "lab": "not_found ok ok", "job": "job_not_found job_not_found job_not_found",
 		"snapshots": "node_not_found ok ok", "revert": "node_not_found not_found forbidden", "rename": "node_not_found invalid_request forbidden",
 		"rename the lab": "not_found invalid_request forbidden", "describe": "image_not_found invalid_request forbidden",
+		"join": "forbidden node_name_taken forbidden", "delete the network": "forbidden node_busy forbidden",
 	}, all...)
 	s.refused(http.MethodDelete, "/api/networks/"+p.network, nil, refusal{http.StatusForbidden, "forbidden", "other's"}, s.as(owner)...)
 	if text := s.virsh("dumpxml", p.node); !strings.Contains(text, ">other</") || strings.Contains(text, s.owner()+"</") {

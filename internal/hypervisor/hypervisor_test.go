@@ -298,3 +298,17 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 		panic("not reached")
 	}
 }
+
+// TestKnownFaults warns of the releases of libvirt that console input can take down,
+// and of no others.
+func TestKnownFaults(t *testing.T) {
+	for release, warns := range map[uint32]bool{8_000_000: false, 9_000_000: false, 9_001_000: true, 11_003_000: true, 12_009_000: false, 13_000_000: false} {
+		faults := knownFaults(release)
+		if got := len(faults) > 0; got != warns {
+			t.Errorf("libvirt %s has the known faults %q, want some: %v", version(release), faults, warns)
+		}
+		if warns && (len(faults) != 1 || !strings.Contains(faults[0], "libvirtd "+version(release)+" ")) {
+			t.Errorf("libvirt %s has the known faults %q", version(release), faults)
+		}
+	}
+}
