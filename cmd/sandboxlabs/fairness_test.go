@@ -200,26 +200,9 @@ func TestManyDownloads(t *testing.T) {
 	s.share("images", img.ID, "users/use", "use")
 	s.share("nodes", n.ID, "users/use", "use")
 	path, log := "/api/images/"+img.ID+"/download", "/api/nodes/"+n.ID+"/console/log"
-	var open []*http.Response
-	for {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url(path), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+s.bearer[studentUse])
-		res, err := s.client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res.StatusCode != http.StatusOK {
-			if _ = res.Body.Close(); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
-				t.Errorf("download %d: %d", len(open)+1, res.StatusCode)
-			}
-			break
-		}
-		if open = append(open, res); len(open) > 100 {
-			t.Fatal("an account may have more than 100 downloads at once")
-		}
+	open := s.download(path, studentUse, 100)
+	if len(open) == 100 {
+		t.Fatal("an account may have 100 downloads at once")
 	}
 	busy := refusal{http.StatusTooManyRequests, "too_many_requests", "downloads, uploads and console logs"}
 	s.refused(http.MethodGet, log, nil, busy, s.as(studentUse)...)
@@ -229,18 +212,51 @@ func TestManyDownloads(t *testing.T) {
 		t.Errorf("another account's download: %d", a.status)
 	}
 	_ = open[0].Body.Close()
-	until(t, promptly, said("a download that has ended makes room"), func() bool {
+	until(t, promptly, said("a download that has ended frees its slot"), func() bool {
 		return s.send(http.MethodGet, log, nil, s.as(studentUse)...).status == http.StatusOK
 	})
 
+	other := s.imageOf(owner, s.fullImage(32))
+	s.share("images", other.ID, "users/use", "use")
 	s.call(http.MethodDelete, "/api/images/"+img.ID+"/shares/users/use", nil, http.StatusNoContent, nil, s.as(owner)...)
+	var others []*http.Response
+	until(t, patience, said("all downloads of the image that is no longer shared have ended"), func() bool {
+		others = append(others, s.download("/api/images/"+other.ID+"/download", studentUse, len(open)-len(others))...)
+		return len(others) == len(open)
+	})
 	for _, res := range open[1:] {
 		if _, err := io.Copy(io.Discard, res.Body); err == nil {
-			t.Error("a download goes on to its end although the image is shared no more")
+			t.Error("a download continues to its end although the image is no longer shared")
 		}
+	}
+	for _, res := range append(open[1:], others...) {
 		_ = res.Body.Close()
 	}
 	s.stop()
+}
+
+// download opens downloads that nobody reads: so many, or as many as the account may have.
+func (s *school) download(path string, as, most int) (open []*http.Response) {
+	s.t.Helper()
+	for len(open) < most {
+		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url(path), nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.bearer[as])
+		res, err := s.client.Do(req)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusOK {
+			if _ = res.Body.Close(); res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" {
+				s.t.Errorf("download %d: %d", len(open)+1, res.StatusCode)
+			}
+			break
+		}
+		open = append(open, res)
+	}
+	return open
 }
 
 // TestRefusalsFillNothing has a viewer be refused a thousand times, with long addresses:

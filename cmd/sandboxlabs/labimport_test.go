@@ -203,7 +203,8 @@ func TestImportOfABadLab(t *testing.T) {
 	}
 
 	// What is in the making counts, and what is made is not counted twice.
-	limit(request{"nodes": 2, "disk": 2 << 30})
+	// Beside its disk of 1 GiB, each node counts with its seed and its console's log.
+	limit(request{"nodes": 2, "disk": 2<<30 + 64<<20})
 	var j api.Job
 	s.call(http.MethodPost, "/api/labs/import", s.file(2, 0), http.StatusAccepted, &j, s.as(owner)...)
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("third"), "baseImage": "micro"}, refusal{403, "quota_exceeded", "2 nodes"}, s.as(owner)...)

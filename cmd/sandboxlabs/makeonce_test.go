@@ -50,7 +50,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 		"/api/nodes/{id}/wipe", "/api/nodes/{id}/adopt", "/api/nodes/{id}/snapshots/{name}/revert", "/api/jobs/{id}/cancel",
 		"/api/hosts/{host}/refresh", "/api/guacamole/sync",
 		// What they hand out ends soon, or is replaced by the next.
-		"/api/auth/login", "/api/auth/logout", "/api/auth/password", "/api/auth/totp", "/api/auth/totp/confirm", "/api/nodes/{id}/guacamole",
+		"/api/auth/login", "/api/auth/logout", "/api/auth/password", "/api/auth/totp", "/api/auth/totp/confirm", "/api/auth/confirm", "/api/nodes/{id}/guacamole",
 		// Their descriptions tell why.
 		"/api/nodes/{id}/tickets", "/api/images/custom", "/api/uploads",
 	}

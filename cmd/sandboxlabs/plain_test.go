@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 
@@ -54,10 +55,11 @@ func TestPlainText(t *testing.T) {
 func TestHostileService(t *testing.T) {
 	t.Parallel()
 	const id = "11111111-1111-4111-8111-111111111111"
-	status := http.StatusOK
+	var status atomic.Int64
+	status.Store(http.StatusOK)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
+		w.WriteHeader(int(status.Load()))
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"id": id, "name": hostile, "host": hostile, "detail": hostile, "title": hostile, "code": hostile,
 			"nodes": []any{map[string]any{"id": id, "name": "twice", "host": hostile}, map[string]any{"id": hostile, "name": "twice", "host": hostile}},
@@ -99,7 +101,8 @@ func TestHostileService(t *testing.T) {
 	if _, notes := run("console", "twice"); strings.Count(notes, "\n") != 1 || !strings.Contains(notes, "several nodes") {
 		t.Errorf("of two nodes it says %q", notes)
 	}
-	for _, status = range []int{http.StatusForbidden, http.StatusUnauthorized, http.StatusTeapot} {
+	for _, refusal := range []int64{http.StatusForbidden, http.StatusUnauthorized, http.StatusTeapot} {
+		status.Store(refusal)
 		out, _ := run("console", id)
 		wantPlain(t, "a refusal", out)
 	}
