@@ -36,7 +36,7 @@ type Job struct {
 
 // JobTarget is what a job makes or changes.
 type JobTarget struct {
-	Type string `json:"type" enum:"image,node,lab"`
+	Type string `json:"type" enum:"image,node,lab,user"`
 	ID   string `json:"id" doc:"It may be there only when the job has succeeded."`
 	Host string `json:"host,omitempty"`
 }

@@ -27,12 +27,13 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
   const labs = useLabs();
   const titleOf = (job: Job) => {
     const { type, id } = job.target;
-    const names = {
+    const names: Record<Job["target"]["type"], () => string | undefined> = {
       node: () => nodes.data?.find((node) => node.id === id)?.name,
-      image: () => images?.find((image) => image.id === id)?.displayName,
+      image: () => images?.find((image) => image.id === id)?.displayName || undefined,
       lab: () => labs.data?.find((lab) => lab.id === id)?.name,
+      user: () => "", // accounts are known by name, and this one is gone soon
     };
-    return `${jobTitle(job)} ${names[type]() || id}`;
+    return `${jobTitle(job)} ${names[type]() ?? id}`.trim();
   };
   return (
     <div className="sl-work">

@@ -102,7 +102,8 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
             <Td dataLabel="Job" modifier="breakWord">
               {jobTitle(job)}
               <div className="sl-subtle">
-                <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>
+                {/* An account is deleted by its job: it has no page any more. */}
+                {job.target.type === "user" ? job.target.id : <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>}
                 {job.target.host && ` on ${job.target.host}`}
               </div>
             </Td>

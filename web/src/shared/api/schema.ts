@@ -2540,7 +2540,7 @@ export interface components {
             /** @description It may be there only when the job has succeeded. */
             id: string;
             /** @enum {string} */
-            type: "image" | "node" | "lab";
+            type: "image" | "node" | "lab" | "user";
         };
         Lab: {
             /**

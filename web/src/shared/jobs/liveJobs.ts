@@ -49,6 +49,7 @@ const kinds: Record<string, string> = {
   "node.image": "Make image",
   "node.clone": "Clone node",
   "lab.import": "Import lab",
+  "user.delete": "Delete account",
 };
 
 /** What a job does, for people: "Pull image". */
