@@ -34,9 +34,9 @@ GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
 
 # What CI runs beside the tests: make test ALSO='lint fuzz'.
 ALSO ?=
-# The parts in the order in which they run. What is quoted separately runs side by side:
-# LANES="'test-unit test-go test-image' 'test-browser'".
-LANES ?= '$(ALSO) test-unit test-go test-browser test-image'
+# The parts in the order in which they run. What is quoted separately runs side by side: the Go
+# tests and those in the browser both wait for guests more than they compute.
+LANES ?= 'test-unit test-go' '$(ALSO) test-browser test-image'
 # After this time, what still runs is ended, and is a failure.
 LIMIT ?= 1h
 
