@@ -117,7 +117,7 @@ test-unit: web ## The browser UI's unit tests (RUN=regex)
 
 .PHONY: test-browser
 test-browser: build micro ## The browser UI's tests in Chromium (RUN=regex)
-	cd web && PLAYWRIGHT_JUNIT_OUTPUT_FILE=$(REPORT) ../$(WITH_LIBVIRT) npm run test:e2e -- $(if $(value RUN),-g $(call quote,RUN))
+	cd web && PWTEST_CACHE_DIR=$(CURDIR)/.cache/playwright PLAYWRIGHT_JUNIT_OUTPUT_FILE=$(REPORT) ../$(WITH_LIBVIRT) npm run test:e2e -- $(if $(value RUN),-g $(call quote,RUN))
 
 .PHONY: test-image
 test-image: micro ## Boot the micro image and try what it promises

@@ -17,7 +17,9 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {
 		return err
 	}
+	// After a restart the job may come before the host's domains have been read.
 	s.inv.sync(ctx, c.Host, c.ID)
+	s.inv.sync(ctx, c.Host, c.Source)
 	if _, err := s.inv.get(c.ID); err == nil {
 		return nil // an attempt before this one came so far
 	}
