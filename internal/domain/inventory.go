@@ -321,11 +321,7 @@ func (inv *inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for i := range domains {
-			_ = domains[i].Free()
-		}
-	}()
+	defer freeAll(domains)
 	seen := map[string]bool{} // or read since they were listed
 	var failed error
 	for i := range domains {
