@@ -152,17 +152,15 @@ type guacamoleNodes struct{ nodes *domain.Service }
 
 var _ guacamole.Nodes = guacamoleNodes{}
 
-// Nodes returns all nodes, from memory.
-func (g guacamoleNodes) Nodes() []guacamole.Node {
-	var list []guacamole.Node
-	for _, n := range g.nodes.Nodes() {
+// Inventory returns all nodes, from memory, and the hosts of which they may not be all.
+func (g guacamoleNodes) Inventory() ([]guacamole.Node, map[string]bool) {
+	nodes, unknown := g.nodes.Inventory()
+	list := make([]guacamole.Node, 0, len(nodes))
+	for _, n := range nodes {
 		list = append(list, guacamole.Node{ID: n.ID, Name: n.Name, Host: n.Host, Running: n.Active()})
 	}
-	return list
+	return list, unknown
 }
-
-// Known tells whether Nodes shows all nodes of a host.
-func (g guacamoleNodes) Known(host string) bool { return g.nodes.Known(host) }
 
 // Screen returns a running node's screen.
 func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen, error) {

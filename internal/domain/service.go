@@ -230,6 +230,24 @@ func (s *Service) Known(host string) bool {
 	return !ok || f.isKnown()
 }
 
+// Inventory returns all nodes by name, and the hosts of which they may not be all, as of
+// one moment: asking Known after Nodes would take a host that was read in between for
+// one without nodes.
+func (s *Service) Inventory() (nodes []Node, unknown map[string]bool) {
+	unknown = map[string]bool{}
+	note := func() {
+		for host, f := range s.inv.feeds {
+			if !f.isKnown() {
+				unknown[host] = true
+			}
+		}
+	}
+	note()
+	nodes = s.Nodes()
+	note() // a host that went away meanwhile shows its nodes as unreachable
+	return nodes, unknown
+}
+
 // Place tells where a node is, what it is called and whether it has a QEMU
 // process, from memory.
 func (s *Service) Place(id string) (host, name string, active, ok bool) {

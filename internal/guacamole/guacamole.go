@@ -46,11 +46,10 @@ func (s Screen) LogValue() slog.Value {
 // Nodes is what this package needs of the nodes. Its methods may be called from
 // any goroutine.
 type Nodes interface {
-	// Nodes returns all nodes, from memory.
-	Nodes() []Node
-	// Known tells whether Nodes shows all nodes of a host. While it does not, what
-	// Guacamole has of that host is left as it is.
-	Known(host string) bool
+	// Inventory returns the nodes, from memory, and the hosts of which they may not be
+	// all: what Guacamole has of those is left as it is. A pass asks once, since a host
+	// that becomes known in the middle of it would seem to have lost all its nodes.
+	Inventory() (nodes []Node, unknown map[string]bool)
 	// Screen returns a running node's screen; ErrNoScreen when it has none.
 	Screen(ctx context.Context, id string) (Screen, error)
 }

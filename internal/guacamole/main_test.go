@@ -28,6 +28,8 @@ type lab struct {
 	viewers []Viewer
 	failure error // of listing the viewers
 	reads   int   // of screens
+	// asked is called after each answer of Inventory, with mu held; may be nil.
+	asked func()
 }
 
 func newLab(people ...string) *lab {
@@ -69,16 +71,13 @@ func (l *lab) change(f func()) {
 	f()
 }
 
-func (l *lab) Nodes() []Node {
+func (l *lab) Inventory() ([]Node, map[string]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Collect(maps.Values(l.nodes))
-}
-
-func (l *lab) Known(host string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.unknown[host]
+	if l.asked != nil {
+		defer l.asked()
+	}
+	return slices.Collect(maps.Values(l.nodes)), maps.Clone(l.unknown)
 }
 
 func (l *lab) Screen(_ context.Context, id string) (Screen, error) {

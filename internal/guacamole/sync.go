@@ -58,7 +58,7 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 		// Screens come first: a connection must not outlive its node.
 		report.Problems = append(report.Problems, "who may see the nodes cannot be read: "+err.Error())
 	}
-	want, leave, err := s.collect(ctx, viewers, report)
+	p, err := s.collect(ctx, viewers, report)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 		}
 	}
 	// What must go goes first.
-	err = s.removeConnections(ctx, want, leave, have, report)
+	err = s.removeConnections(ctx, p, have, report)
 	users := have.users
 	if !peopleKnown {
 		users = nil
@@ -80,7 +80,7 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 		err = s.syncUsers(ctx, viewers, have, report)
 	}
 	if err == nil {
-		err = s.putConnections(ctx, want, have, users, report)
+		err = s.putConnections(ctx, p.want, have, users, report)
 	}
 	if !report.dry {
 		s.publish(have, peopleKnown)
@@ -124,12 +124,12 @@ func tolerate(err error, what string, report *Report) error {
 }
 
 // removeConnections removes the connections of nodes that are off or gone.
-func (s *Service) removeConnections(ctx context.Context, want map[string]wanted, leave map[string]bool, have *contents, report *Report) error {
+func (s *Service) removeConnections(ctx context.Context, p plan, have *contents, report *Report) error {
 	for node, c := range have.connections {
-		if !s.o.Nodes.Known(c.host) && !slices.Contains(report.UnknownHosts, c.host) {
+		if p.unknown[c.host] && !slices.Contains(report.UnknownHosts, c.host) {
 			report.UnknownHosts = append(report.UnknownHosts, c.host)
 		}
-		if _, wanted := want[node]; wanted || leave[node] || !s.o.Nodes.Known(c.host) {
+		if _, wanted := p.want[node]; wanted || p.leave[node] || p.unknown[c.host] {
 			continue
 		}
 		if report.dry {

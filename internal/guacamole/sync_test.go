@@ -263,6 +263,29 @@ func TestUnknownIsLeft(t *testing.T) {
 	}
 }
 
+// A host that becomes known in the middle of a pass, as at each start of the service,
+// still has the connections of its nodes afterwards.
+func TestHostBecomesKnownDuringAPass(t *testing.T) {
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
+	l.run(1, "web1", 5901)
+	newService(t, g, l, nil).mustSync(t)
+	before := g.Connections()["web1"].ID
+
+	starting := newLab("ann")
+	starting.unknown["local"] = true
+	starting.asked = func() {
+		delete(starting.unknown, "local")
+		starting.nodes, starting.screens, starting.asked = l.nodes, l.screens, nil
+	}
+	restarted := newService(t, g, starting, nil)
+	if r := restarted.mustSync(t); r.Removed != 0 || !slices.Equal(r.UnknownHosts, []string{"local"}) {
+		t.Errorf("the pass in which the host became known: %v, unknown %q", r, r.UnknownHosts)
+	}
+	if r := restarted.mustSync(t); r.Made+r.Removed != 0 || g.Connections()["web1"].ID != before {
+		t.Errorf("the next pass: %v, %+v", r, g.Connections())
+	}
+}
+
 // A node that libvirt moves is on two hosts for a while.
 func TestMigration(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")

@@ -45,11 +45,19 @@ type wanted struct {
 	viewers []Viewer // who may open it
 }
 
-// collect finds out what Guacamole should have. Nodes of which that cannot be
-// told now are in leave.
-func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report) (want map[string]wanted, leave map[string]bool, err error) {
+// plan is what Guacamole should have, decided at the start of a pass.
+type plan struct {
+	want  map[string]wanted // by node
+	leave map[string]bool   // nodes whose screen could not be read
+	// unknown are the hosts whose nodes are not all known: their connections stay.
+	unknown map[string]bool
+}
+
+// collect finds out what Guacamole should have.
+func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report) (plan, error) {
+	list, unknown := s.o.Nodes.Inventory()
 	nodes := map[string]Node{}
-	for _, n := range s.o.Nodes.Nodes() {
+	for _, n := range list {
 		// While a node migrates two hosts have it: the one where it runs is meant.
 		if other, known := nodes[n.ID]; !known || !other.Running {
 			nodes[n.ID] = n
@@ -63,19 +71,19 @@ func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report)
 	old := s.screens
 	s.mu.Unlock()
 
-	want, leave = map[string]wanted{}, map[string]bool{}
+	p := plan{want: map[string]wanted{}, leave: map[string]bool{}, unknown: unknown}
 	fresh := make(map[string]screen, len(nodes))
 	for id, n := range nodes {
-		if !s.o.Nodes.Known(n.Host) {
-			leave[id] = true
+		if unknown[n.Host] {
+			p.leave[id] = true
 			continue
 		}
 		screen, err := s.screen(ctx, n, old[id])
 		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
+			return plan{}, ctx.Err()
 		}
 		if err != nil {
-			leave[id] = true
+			p.leave[id] = true
 			report.Problems = append(report.Problems, "the screen of node "+id+" cannot be read: "+err.Error())
 			continue
 		}
@@ -93,7 +101,7 @@ func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report)
 				w.viewers = append(w.viewers, v)
 			}
 		}
-		want[id] = w
+		p.want[id] = w
 		if !w.off {
 			report.Nodes++
 		}
@@ -101,7 +109,7 @@ func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report)
 	s.mu.Lock()
 	s.screens = fresh
 	s.mu.Unlock()
-	return want, leave, nil
+	return p, nil
 }
 
 // screen returns a node's screen, from memory where that is recent enough.
