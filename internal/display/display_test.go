@@ -84,13 +84,17 @@ func (v *viewer) look() *image.RGBA {
 // cursorPixels is more than a text cursor has, which blinks.
 const cursorPixels = 9 * 16
 
+// promptRows are the rows of text once the firmware says how to come to its menu: its version,
+// the machine's UUID, and that. A key that is typed before is lost.
+const promptRows = 3
+
 // settle waits until the firmware has said all it has to say.
 func (v *viewer) settle() *image.RGBA {
 	v.t.Helper()
 	last, since := v.look(), time.Now()
 	eventually(v.t, "the screen shows the same text for two seconds", func() bool {
 		now := v.look()
-		if rfbtest.Differ(last, now) > cursorPixels || rfbtest.Lit(now) < 1000 || now.Rect.Dy() != 400 {
+		if rfbtest.Differ(last, now) > cursorPixels || rfbtest.Rows(now) < promptRows || now.Rect.Dy() != 400 {
 			last, since = now, time.Now()
 		}
 		return time.Since(since) > 2*time.Second

@@ -19,7 +19,7 @@ const (
 	// sshComplaintBytes is the most that is kept of what ssh prints.
 	sshComplaintBytes = 4 << 10
 	// sshEndPatience is how long ssh may take to end after its connection did.
-	sshEndPatience = 2 * time.Second
+	sshEndPatience = 5 * time.Second
 )
 
 // sshError is what the ssh program said when it ended.

@@ -80,7 +80,7 @@ func (p *part) run(ctx context.Context, dir string, environment []string, out io
 	return fmt.Errorf("stopped: %w", ctx.Err())
 }
 
-// explain lists what failed, and the commands that run it by itself.
+// explain lists what failed, the commands that run it by itself, and the end of what it printed.
 func (p *part) explain(out io.Writer) {
 	if p.target == leftoversPart {
 		fmt.Fprintf(out, "\n%v\n", p.err)
@@ -94,6 +94,9 @@ func (p *part) explain(out io.Writer) {
 	for _, r := range p.results {
 		if r.outcome == failed {
 			fmt.Fprintf(out, "  %s: %s\n    %s\n", r.place, r.name, p.command(r))
+			for _, line := range r.said {
+				fmt.Fprintf(out, "    | %s\n", line)
+			}
 		}
 	}
 }

@@ -5,8 +5,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"time"
+)
+
+const (
+	saidLines = 8   // of what a failed test printed
+	saidBytes = 300 // of each of them
 )
 
 // outcome is what became of one test.
@@ -23,6 +29,7 @@ type result struct {
 	place, name string
 	outcome     outcome
 	took        time.Duration
+	said        []string // the last lines that it printed, if it failed
 }
 
 // junit is what the runners of Go, vitest and Playwright write alike.
@@ -32,8 +39,8 @@ type junit struct {
 			Class   string    `xml:"classname,attr"`
 			Name    string    `xml:"name,attr"`
 			Seconds float64   `xml:"time,attr"`
-			Failure *struct{} `xml:"failure"`
-			Error   *struct{} `xml:"error"`
+			Failure *string   `xml:"failure"`
+			Error   *string   `xml:"error"`
 			Skipped *struct{} `xml:"skipped"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
@@ -56,17 +63,26 @@ func readReport(path string) ([]result, error) {
 	var results []result
 	for _, suite := range report.Suites {
 		names := map[string]bool{}
+		said := map[string][]string{}
 		for _, c := range suite.Cases {
 			names[c.Name] = true
+			parent, _, _ := strings.Cut(c.Name, "/")
+			for _, text := range []*string{c.Failure, c.Error} {
+				if text != nil {
+					said[parent] = append(said[parent], lastLines(*text)...)
+				}
+			}
 		}
 		for _, c := range suite.Cases {
-			if parent, _, isSub := strings.Cut(c.Name, "/"); isSub && names[parent] {
+			parent, _, isSub := strings.Cut(c.Name, "/")
+			if isSub && names[parent] {
 				continue
 			}
 			r := result{place: c.Class, name: c.Name, took: time.Duration(c.Seconds * float64(time.Second))}
 			switch {
 			case c.Failure != nil || c.Error != nil:
 				r.outcome = failed
+				r.said = lastOf(said[parent])
 			case c.Skipped != nil:
 				r.outcome = skipped
 			}
@@ -74,6 +90,24 @@ func readReport(path string) ([]result, error) {
 		}
 	}
 	return results, nil
+}
+
+// noise are lines of a test's output that say nothing of its failure.
+var noise = regexp.MustCompile(`^\s*(=== |--- PASS|$)|^\d{4}/\d\d/\d\d [\d:]+ (INFO|DEBUG) |\x1b`)
+
+// lastLines returns the end of what a test printed, without noise.
+func lastLines(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRight(line, " \n"); !noise.MatchString(line) {
+			lines = append(lines, line[:min(len(line), saidBytes)])
+		}
+	}
+	return lastOf(lines)
+}
+
+func lastOf(lines []string) []string {
+	return lines[max(0, len(lines)-saidLines):]
 }
 
 // count returns how many of the results have each outcome.

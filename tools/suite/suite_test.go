@@ -26,8 +26,9 @@ func inMakefile(t *testing.T, text string) {
 
 const report = `<testsuites><testsuite>
 <testcase classname="cmd/x" name="TestGood" time="1.5"></testcase>
-<testcase classname="cmd/x" name="TestBad" time="2"><failure message="Failed">no</failure></testcase>
-<testcase classname="cmd/x" name="TestBad/part" time="1"><failure message="Failed">no</failure></testcase>
+<testcase classname="cmd/x" name="TestBad" time="2"><failure message="Failed">=== RUN   TestBad
+--- FAIL: TestBad (2.00s)</failure></testcase>
+<testcase classname="cmd/x" name="TestBad/part" time="1"><failure message="Failed">    bad_test.go:7: no</failure></testcase>
 <testcase classname="cmd/x" name="TestAbsent" time="0"><skipped message="not here"></skipped></testcase>
 </testsuite></testsuites>`
 
@@ -59,7 +60,7 @@ func TestSummary(t *testing.T) {
 	if err := summarize(&end, parts, time.Minute); err == nil {
 		t.Error("the run passed")
 	}
-	for _, line := range []string{"  cmd/x: TestBad\n    make test-go PKG=./cmd/x RUN='^TestBad$'\n", "    make broken\n", parts[1].log, "\n2 passed, 2 failed, 1 skipped\n"} {
+	for _, line := range []string{"  cmd/x: TestBad\n    make test-go PKG=./cmd/x RUN='^TestBad$'\n    | --- FAIL: TestBad (2.00s)\n    |     bad_test.go:7: no\n", "    make broken\n", parts[1].log, "\n2 passed, 2 failed, 1 skipped\n"} {
 		if !strings.Contains(end.String(), line) {
 			t.Errorf("the end lacks %q:\n%s", line, end.String())
 		}
@@ -92,7 +93,7 @@ func TestLimit(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	run := func(o outcome, took time.Duration) part {
-		p := part{results: []result{{"cmd/x", "TestSteady", passed, 2 * time.Second}, {"cmd/x", "TestFlaky", o, took}}}
+		p := part{results: []result{{place: "cmd/x", name: "TestSteady", took: 2 * time.Second}, {place: "cmd/x", name: "TestFlaky", outcome: o, took: took}}}
 		if o == failed {
 			p.err = os.ErrInvalid
 		}

@@ -205,6 +205,21 @@ func Lit(img *image.RGBA) int {
 	return n
 }
 
+// textRow is the height in pixels of a row of VGA text, 400 pixels high.
+const textRow = 16
+
+// Rows counts the rows of VGA text that have more than a cursor in them.
+func Rows(img *image.RGBA) int {
+	const cursorPixels = 9 * textRow
+	n := 0
+	for y := 0; y+textRow <= img.Rect.Dy(); y += textRow {
+		if Lit(&image.RGBA{Pix: img.Pix[y*img.Stride : (y+textRow)*img.Stride]}) > cursorPixels {
+			n++
+		}
+	}
+	return n
+}
+
 // Differ counts the pixels in which two pictures differ; all of them where their
 // sizes do.
 func Differ(a, b *image.RGBA) int {
