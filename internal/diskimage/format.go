@@ -101,7 +101,7 @@ func ParseDisk(head []byte) (Disk, error) {
 	case bytes.HasPrefix(head, []byte(vhdMagic)):
 		return parseVHD(head)
 	case bytes.HasPrefix(head, []byte(vhdxMagic)):
-		return VHDXDisk{}, nil // its header is behind the first bytes
+		return vhdx{}, nil // its header is behind the first bytes
 	}
 	return parseRaw(head)
 }

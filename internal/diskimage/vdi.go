@@ -51,7 +51,8 @@ func parseVDI(head []byte) (Disk, error) {
 	v := vdi{
 		mapStart: int64(le.Uint32(head[0x154:])), dataStart: int64(le.Uint32(head[0x158:])),
 		blocks: int64(le.Uint32(head[0x180:])), allocated: int64(le.Uint32(head[0x184:])),
-		virtual: int64(le.Uint64(head[0x170:])), //nolint:gosec // checked just above
+		// VBoxManage makes disks of any size of raw ones; the last sector is filled up.
+		virtual: (int64(le.Uint64(head[0x170:])) + sectorBytes - 1) / sectorBytes * sectorBytes, //nolint:gosec // checked just above
 	}
 	switch {
 	case le.Uint32(head[0x168:]) != sectorBytes || le.Uint32(head[0x178:]) != vdiBlock:

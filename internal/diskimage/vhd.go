@@ -21,6 +21,9 @@ const (
 	vhdMaxBlocks   = 4 << 20
 
 	vhdFixed, vhdDynamic, vhdDifferencing = 2, 3, 4
+
+	// vhdMaxGeometry stands for every disk that is larger than a geometry can express.
+	vhdMaxGeometry = 65535 * 16 * 255 * sectorBytes
 )
 
 // vhd is what the header of a dynamic VHD disk says.
@@ -29,6 +32,7 @@ type vhd struct {
 	virtual           int64
 	tableStart        int64
 	blocks, blockSize int64
+	misread           bool // QEMU takes it for a disk of another size
 }
 
 func (vhd) Format() string { return VHD }
@@ -56,6 +60,30 @@ func checkFooter(f []byte) (kind uint32, err error) {
 	return kind, checkVirtual(be.Uint64(f[48:]))
 }
 
+// vhdSize returns the size of the disk that a footer describes, and whether some
+// version of QEMU finds another one. A footer has two sizes: one in bytes and one by
+// the disk's geometry, which cannot express every size and is the smaller one then.
+// Which of them counts depends on the program that made the file: the geometry for
+// Virtual PC, Virtual Server and the QEMU of old, the bytes for all others, as
+// VirtualBox. QEMU before 10.0 goes by the geometry for every program that it does
+// not know, and so loses the end of the disk.
+func vhdSize(f []byte) (virtual int64, misread bool) {
+	be := binary.BigEndian
+	current := int64(be.Uint64(f[48:])) //nolint:gosec // checkFooter bounds it
+	virtual = (current + sectorBytes - 1) / sectorBytes * sectorBytes
+	geometry := int64(be.Uint16(f[56:])) * int64(f[58]) * int64(f[59]) * sectorBytes
+	switch string(f[28:32]) {
+	case "vpc ", "vs  ", "qemu":
+		if geometry != vhdMaxGeometry && geometry > 0 {
+			return geometry, false
+		}
+		return virtual, virtual != current
+	case "qem2", "win ", "d2v ", "tap\x00", "CTXS", "wa\x00\x00":
+		return virtual, virtual != current
+	}
+	return virtual, virtual != current || geometry != virtual && geometry != vhdMaxGeometry
+}
+
 // parseVHD reads the header of a dynamic disk.
 func parseVHD(head []byte) (Disk, error) {
 	if len(head) < VHDFooterBytes+vhdHeaderBytes {
@@ -75,9 +103,10 @@ func parseVHD(head []byte) (Disk, error) {
 	}
 	h := head[at:][:vhdHeaderBytes]
 	v := vhd{
-		footer: bytes.Clone(head[:VHDFooterBytes]), virtual: int64(be.Uint64(head[48:])), //nolint:gosec // checkFooter bounds it
+		footer: bytes.Clone(head[:VHDFooterBytes]),
 		blocks: int64(be.Uint32(h[28:])), blockSize: int64(be.Uint32(h[32:])),
 	}
+	v.virtual, v.misread = vhdSize(head)
 	table := be.Uint64(h[16:])
 	switch {
 	case !bytes.HasPrefix(h, []byte(vhdSparseMagic)):
@@ -97,30 +126,53 @@ func parseVHD(head []byte) (Disk, error) {
 
 // Verify looks at the block table, and at the footer behind the data.
 func (v vhd) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
+	b, err := v.load(size, read)
+	return b.virtual, b.dataBytes(), err
+}
+
+// load reads where the blocks are. Each has a bitmap of its sectors before it, which
+// only a differencing disk needs.
+func (v vhd) load(size int64, read Reading) (blocks, error) {
 	w := &window{read: read, size: size}
 	end, err := w.part(size-VHDFooterBytes, VHDFooterBytes)
 	if err != nil {
-		return 0, 0, cutOff(err, "footer", size)
+		return blocks{}, cutOff(err, "footer", size)
 	}
 	if !bytes.Equal(end, v.footer) {
-		return 0, 0, Unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
+		return blocks{}, Unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
 	}
 	table, err := w.part(v.tableStart, v.blocks*4)
 	if err != nil {
-		return 0, 0, cutOff(err, "block table", size)
+		return blocks{}, cutOff(err, "block table", size)
 	}
 	bitmap := (v.blockSize/sectorBytes/8 + sectorBytes - 1) / sectorBytes * sectorBytes
+	b := blocks{virtual: v.virtual, size: v.blockSize, table: make([]int64, 0, v.blocks)}
 	for ; len(table) >= 4; table = table[4:] {
 		n := int64(binary.BigEndian.Uint32(table))
 		if n == vhdUnmapped {
+			b.table = append(b.table, 0)
 			continue
 		}
-		if at := n * sectorBytes; at < VHDFooterBytes+vhdHeaderBytes || at+bitmap+v.blockSize > size {
-			return 0, 0, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
+		at := n * sectorBytes
+		if at < VHDFooterBytes+vhdHeaderBytes || at+bitmap+v.blockSize > size {
+			return blocks{}, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
 		}
-		dataBytes += v.blockSize
+		b.table = append(b.table, at+bitmap)
 	}
-	return v.virtual, dataBytes, nil
+	return b, nil
+}
+
+// Flat returns the disk that is in the file, from its first byte to its last, where
+// QEMU would find one of another size; nil where it finds the same.
+func (v vhd) Flat(size int64, read Reading) (*BlockReader, error) {
+	if !v.misread {
+		return nil, nil //nolint:nilnil // Flattener says so
+	}
+	b, err := v.load(size, read)
+	if err != nil {
+		return nil, err
+	}
+	return b.reader(read), nil
 }
 
 // FixedVHD tells whether a file that begins as a raw disk ends as a VHD disk of

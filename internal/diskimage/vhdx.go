@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
-	"io"
 	"strings"
 )
 
@@ -54,41 +53,48 @@ func guid(text string) [16]byte {
 	return id
 }
 
-// VHDXDisk is a VHDX disk. Its first bytes are its signature alone: load reads the rest.
-type VHDXDisk struct {
-	VirtualBytes, blockSize, sector int64
-	table                           []uint64 // for each block, where it is; 0 for zeros
+// vhdx is a VHDX disk. Its first bytes are its signature alone: loadVHDX reads the rest.
+type vhdx struct {
+	virtual, blockSize, sector int64
+	table                      []int64 // see blocks
 }
 
 // Format is VHDX.
-func (VHDXDisk) Format() string { return VHDX }
+func (vhdx) Format() string { return VHDX }
 
 // Verify looks at all that the disk has but for the data.
-func (VHDXDisk) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
-	v, err := LoadVHDX(size, read)
-	for _, at := range v.table {
-		if at != 0 {
-			dataBytes += v.blockSize
-		}
-	}
-	return v.VirtualBytes, dataBytes, err
+func (vhdx) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
+	v, err := loadVHDX(size, read)
+	return v.virtual, v.blocks().dataBytes(), err
 }
 
-// LoadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
+// Flat returns the disk that is in the file, from its first byte to its last: libvirt
+// does not know this format.
+func (vhdx) Flat(size int64, read Reading) (*BlockReader, error) {
+	v, err := loadVHDX(size, read)
+	if err != nil {
+		return nil, err
+	}
+	return v.blocks().reader(read), nil
+}
+
+func (v vhdx) blocks() blocks { return blocks{virtual: v.virtual, size: v.blockSize, table: v.table} }
+
+// loadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
 // one, and those that were not closed, whose log would have to be replayed.
-func LoadVHDX(size int64, read Reading) (VHDXDisk, error) {
+func loadVHDX(size int64, read Reading) (vhdx, error) {
 	w := &window{read: read, size: size}
 	if err := checkVHDXHeader(w); err != nil {
-		return VHDXDisk{}, err
+		return vhdx{}, err
 	}
 	table, err := w.part(vhdxRegions, vhdxTableBytes)
 	if err != nil {
-		return VHDXDisk{}, cutOff(err, "table of regions", size)
+		return vhdx{}, cutOff(err, "table of regions", size)
 	}
 	table = bytes.Clone(table)
 	count := binary.LittleEndian.Uint32(table[8:])
 	if !bytes.HasPrefix(table, []byte("regi")) || !sumIsRight(table) || count > vhdxMaxRegions {
-		return VHDXDisk{}, Unsafe("its table of regions is damaged. Copy or export it again")
+		return vhdx{}, Unsafe("its table of regions is damaged. Copy or export it again")
 	}
 	regions := map[[16]byte][2]int64{}
 	for entry := table[16:]; count > 0; count, entry = count-1, entry[32:] {
@@ -96,16 +102,16 @@ func LoadVHDX(size int64, read Reading) (VHDXDisk, error) {
 		start, length := binary.LittleEndian.Uint64(entry[16:]), binary.LittleEndian.Uint32(entry[24:])
 		known := id == vhdxBlockTable || id == vhdxMetadata
 		if _, twice := regions[id]; twice || !known && entry[28]&1 != 0 {
-			return VHDXDisk{}, Unsafe("it has a region that is not known here, or one twice")
+			return vhdx{}, Unsafe("it has a region that is not known here, or one twice")
 		}
 		if known && (start < vhdxUnit || start%vhdxUnit != 0 || start > uint64(size) || int64(start)+int64(length) > size) { //nolint:gosec // in this order, none overflows
-			return VHDXDisk{}, Unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
+			return vhdx{}, Unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
 		}
 		regions[id] = [2]int64{int64(start), int64(length)} //nolint:gosec // of those that are used, just bounded
 	}
 	v, err := readVHDXMetadata(w, regions[vhdxMetadata])
 	if err != nil {
-		return VHDXDisk{}, err
+		return vhdx{}, err
 	}
 	err = v.loadTable(w, regions[vhdxBlockTable])
 	return v, err
@@ -147,7 +153,7 @@ func sumIsRight(b []byte) bool {
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // readVHDXMetadata reads the sizes of a disk, and whether it has a parent.
-func readVHDXMetadata(w *window, region [2]int64) (v VHDXDisk, err error) {
+func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 	if region[1] < vhdxTableBytes {
 		return v, Unsafe("it has no metadata")
 	}
@@ -187,14 +193,14 @@ func readVHDXMetadata(w *window, region [2]int64) (v VHDXDisk, err error) {
 			if err := checkVirtual(le.Uint64(item)); err != nil {
 				return v, err
 			}
-			v.VirtualBytes = int64(le.Uint64(item)) //nolint:gosec // checked just above
+			v.virtual = int64(le.Uint64(item)) //nolint:gosec // checked just above
 		case vhdxSector:
 			v.sector = int64(le.Uint32(item))
 		}
 	}
-	if v.VirtualBytes == 0 || v.sector != 512 && v.sector != 4096 || v.VirtualBytes%v.sector != 0 ||
+	if v.virtual == 0 || v.sector != 512 && v.sector != 4096 || v.virtual%v.sector != 0 ||
 		!isPowerOf2(uint64(v.blockSize)) || v.blockSize < vhdxUnit || v.blockSize > vhdxMaxBlock { //nolint:gosec // not negative
-		return v, Unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.VirtualBytes, v.blockSize, v.sector)
+		return v, Unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.virtual, v.blockSize, v.sector)
 	}
 	return v, nil
 }
@@ -205,8 +211,8 @@ func errVHDXParent() error {
 
 // loadTable reads where the blocks are. Between those of the data are entries for
 // bitmaps, which only differencing disks have.
-func (v *VHDXDisk) loadTable(w *window, region [2]int64) error {
-	blocks := (v.VirtualBytes + v.blockSize - 1) / v.blockSize
+func (v *vhdx) loadTable(w *window, region [2]int64) error {
+	blocks := (v.virtual + v.blockSize - 1) / v.blockSize
 	ratio := vhdxChunkSectors * v.sector / v.blockSize
 	entries := blocks + (blocks-1)/ratio
 	if region[1] < entries*8 {
@@ -216,7 +222,7 @@ func (v *VHDXDisk) loadTable(w *window, region [2]int64) error {
 	if err != nil {
 		return cutOff(err, "block table", w.size)
 	}
-	v.table = make([]uint64, 0, blocks)
+	v.table = make([]int64, 0, blocks)
 	for i := range entries {
 		if i%(ratio+1) == ratio {
 			continue
@@ -230,71 +236,10 @@ func (v *VHDXDisk) loadTable(w *window, region [2]int64) error {
 			if at < vhdxUnit || at > uint64(w.size) || int64(at)+v.blockSize > w.size { //nolint:gosec // in this order, none overflows
 				return Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, w.size)
 			}
-			v.table = append(v.table, at)
+			v.table = append(v.table, int64(at)) //nolint:gosec // just bounded
 		default:
 			v.table = append(v.table, 0)
 		}
 	}
 	return nil
-}
-
-// Reader returns the disk that is in the file, from its first byte to its last:
-// libvirt does not know this format.
-func (v VHDXDisk) Reader(read Reading) io.Reader { return &vhdxReader{v: v, read: read} }
-
-type vhdxReader struct {
-	v    VHDXDisk
-	read Reading
-	at   int64  // in the disk
-	part []byte // what is read and not given out
-}
-
-// SkipZeros goes over the blocks that come next and are not in the file, and returns
-// how many bytes they have: a disk may have 64 TiB of them.
-func (r *vhdxReader) SkipZeros() (skipped int64) {
-	if len(r.part) > 0 {
-		return 0
-	}
-	for r.at < r.v.VirtualBytes && r.v.table[r.at/r.v.blockSize] == 0 {
-		n := min(r.v.blockSize-r.at%r.v.blockSize, r.v.VirtualBytes-r.at)
-		r.at += n
-		skipped += n
-	}
-	return skipped
-}
-
-// Read gives out zeros for what is not there.
-func (r *vhdxReader) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if len(r.part) > 0 {
-		n := copy(p, r.part)
-		r.part = r.part[n:]
-		return n, nil
-	}
-	within := r.at % r.v.blockSize
-	left := min(r.v.blockSize-within, r.v.VirtualBytes-r.at)
-	if left <= 0 {
-		return 0, io.EOF
-	}
-	at := r.v.table[r.at/r.v.blockSize]
-	if at == 0 {
-		n := int(min(left, int64(len(p))))
-		clear(p[:n])
-		r.at += int64(n)
-		return n, nil
-	}
-	length := min(left, windowBytes)
-	part, err := r.read(int64(at)+within, length) //nolint:gosec // loadTable bounds it
-	if err == nil && int64(len(part)) < length {
-		err = Unsafe("it has become shorter while it was read")
-	}
-	if err != nil {
-		return 0, err
-	}
-	r.at += length
-	n := copy(p, part)
-	r.part = part[n:]
-	return n, nil
 }

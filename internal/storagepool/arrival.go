@@ -196,15 +196,15 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if diskimage.UsedAsIs(format) {
 		return s.finishConversion(ctx, *row, format, packing, progress)
 	}
-	dataBytes, source, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
+	dataBytes, source, flat, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
 	if err != nil {
 		return err
 	}
-	if source == diskimage.VHDX || source != format {
+	if flat {
 		if err := budget.take(ctx, dataBytes); err != nil {
 			return err
 		}
-		if from, err = s.flatten(ctx, row, from, source, progress); err != nil {
+		if from, err = s.flatten(ctx, row, from, progress); err != nil {
 			return err
 		}
 		format = diskimage.Raw
@@ -273,9 +273,10 @@ func (s *Service) finishConversion(ctx context.Context, row incoming, source, pa
 }
 
 // inspectSource looks at all of the tables of a disk that is to be converted. It
-// returns at most how many bytes of data are in it, and its format: a raw one may
-// turn out to be a VHD disk of fixed size. Nothing else has opened it before.
-func (s *Service) inspectSource(ctx context.Context, host, role, volume, format string) (dataBytes int64, source string, err error) {
+// returns at most how many bytes of data are in it, its format, for a raw one may turn
+// out to be a VHD disk of fixed size, and whether it has to be flattened. Nothing else
+// has opened it before.
+func (s *Service) inspectSource(ctx context.Context, host, role, volume, format string) (dataBytes int64, source string, flat bool, err error) {
 	err = s.withVolume(ctx, host, role, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
 		if err != nil {
@@ -299,11 +300,19 @@ func (s *Service) inspectSource(ctx context.Context, host, role, volume, format 
 				return err
 			}
 			if fixed {
-				source, size = diskimage.VHD, size-diskimage.VHDFooterBytes
+				source, size, flat = diskimage.VHD, size-diskimage.VHDFooterBytes, true
 			}
 		}
-		if _, dataBytes, err = d.Verify(size, read); err != nil || d.Format() != diskimage.Raw {
+		if _, dataBytes, err = d.Verify(size, read); err != nil {
 			return err
+		}
+		if f, ok := d.(diskimage.Flattener); ok {
+			disk, err := f.Flat(size, read)
+			flat = disk != nil
+			return err
+		}
+		if d.Format() != diskimage.Raw {
+			return nil
 		}
 		info, err := vol.GetInfo() // what holes leave of it
 		if err == nil {
@@ -311,11 +320,12 @@ func (s *Service) inspectSource(ctx context.Context, host, role, volume, format 
 		}
 		return err
 	})
-	return dataBytes, source, err
+	return dataBytes, source, flat, err
 }
 
-// flatten makes a raw disk of one that libvirt would take for a raw one as it is.
-func (s *Service) flatten(ctx context.Context, row *incoming, from, source string, progress Progress) (volume string, err error) {
+// flatten makes a raw disk of one that libvirt would take for a raw one as it is, or
+// for one of another size.
+func (s *Service) flatten(ctx context.Context, row *incoming, from string, progress Progress) (volume string, err error) {
 	volume = flatPrefix + row.ID
 	progress.Begin("unpacking")
 	return volume, s.withVolume(ctx, row.Host, imagesRole, from, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
@@ -324,12 +334,23 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from, source strin
 			return err
 		}
 		read := partsOf(ctx, conn, vol)
-		if source == diskimage.VHDX {
-			v, err := diskimage.LoadVHDX(size, read)
+		head, err := read(0, diskimage.HeaderBytes)
+		if err != nil {
+			return err
+		}
+		d, err := diskimage.ParseDisk(head)
+		if err != nil {
+			return err
+		}
+		if f, ok := d.(diskimage.Flattener); ok {
+			disk, err := f.Flat(size, read)
+			if err == nil && disk == nil {
+				err = diskimage.Unsafe("it was changed while it was read")
+			}
 			if err != nil {
 				return err
 			}
-			return s.fill(ctx, row.Host, volume, &counting{r: v.Reader(read), total: v.VirtualBytes, progress: progress})
+			return s.fill(ctx, row.Host, volume, &counting{r: disk, total: disk.VirtualBytes(), progress: progress})
 		}
 		size -= diskimage.VHDFooterBytes // FixedVHD has found it
 		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -161,6 +162,108 @@ func TestConvertWhatIsTaken(t *testing.T) {
 			}
 			if left := strings.Fields(p.volumes("images")); len(left) != 2 || left[0] != img.ID {
 				t.Errorf("the pool has %q", left)
+			}
+			if err := p.DeleteImage(t.Context(), img.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// oddDisk makes a raw disk of a size, with a partition and noise from its beginning to
+// its last byte, and returns its path.
+func oddDisk(t *testing.T, size int) string {
+	t.Helper()
+	disk := make([]byte, size)
+	noise := rand.NewChaCha8([32]byte{})
+	for _, part := range [][]byte{disk[1<<20:][:64<<10], disk[size-3*512:]} {
+		_, _ = noise.Read(part)
+	}
+	disk[450], disk[455] = 0x83, 8
+	binary.LittleEndian.PutUint32(disk[458:], uint32(size-1<<20)/512) //nolint:gosec // small
+	disk[510], disk[511] = 0x55, 0xaa
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	if err := os.WriteFile(path, disk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// madeBy turns a VHD disk into one that another program made: with its name, and the
+// geometry that such programs write, which is smaller than the disk.
+func madeBy(creator string, vhd []byte) []byte {
+	change := func(f []byte) {
+		copy(f[28:32], creator)
+		sectors := binary.BigEndian.Uint64(f[48:]) / 512
+		binary.BigEndian.PutUint16(f[56:], uint16(sectors/(4*17))) //nolint:gosec // small
+		f[58], f[59] = 4, 17
+		clear(f[64:68])
+		var sum uint32
+		for _, b := range f {
+			sum += uint32(b)
+		}
+		binary.BigEndian.PutUint32(f[64:], ^sum)
+	}
+	if bytes.HasPrefix(vhd, []byte("conectix")) {
+		change(vhd[:512])
+	}
+	change(vhd[len(vhd)-512:])
+	return vhd
+}
+
+// A disk whose size is a multiple of nothing but a sector keeps its last one, whatever
+// format it comes in and whichever program wrote that.
+func TestConvertKeepsOddSizes(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	const size = 3<<20 + 512
+	raw := oddDisk(t, size)
+	disk, err := os.ReadFile(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vpc := func(creator string, options string) []byte {
+		return madeBy(creator, convertTo(t, raw, "-O", "vpc", "-o", "force_size=on"+options))
+	}
+	vdi := convertTo(t, raw, "-O", "vdi")
+	binary.LittleEndian.PutUint64(vdi[0x170:], uint64(size-100)) // as VBoxManage makes it of a raw file of that size
+	for name, content := range map[string][]byte{
+		"raw":           disk,
+		"qcow2":         convertTo(t, raw, "-O", "qcow2"),
+		"raw.gz":        packed(t, "gz", disk),
+		"vmdk":          convertTo(t, raw, "-O", "vmdk"),
+		"vmdk.stream":   convertTo(t, raw, "-O", "vmdk", "-o", "subformat=streamOptimized"),
+		"vdi":           convertTo(t, raw, "-O", "vdi"),
+		"vdi.static":    convertTo(t, raw, "-O", "vdi", "-o", "static=on"),
+		"vdi.odd":       vdi,
+		"vhd":           convertTo(t, raw, "-O", "vpc", "-o", "force_size=on"),
+		"vhd.vbox":      vpc("vbox", ""),
+		"vhd.win":       vpc("win ", ""),
+		"vhd.unknown":   vpc("abcd", ""),
+		"vhd.fixed":     convertTo(t, raw, "-O", "vpc", "-o", "force_size=on,subformat=fixed"),
+		"vhd.fixedvbox": vpc("vbox", ",subformat=fixed"),
+		"vhdx":          convertTo(t, raw, "-O", "vhdx"),
+		"vhdx.fixed":    convertTo(t, raw, "-O", "vhdx", "-o", "subformat=fixed"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x"}, bytes.NewReader(content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if img.State != storagepool.Ready {
+				if err := convertInTurn(t, p, storagepool.Conversion{ID: img.ID, Host: "local"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if img, err = p.Usable("", img.ID); err != nil || img.VirtualBytes != int64(size) {
+				t.Errorf("the disk has %d bytes, and had %d: %v", img.VirtualBytes, size, err)
+			}
+			back := filepath.Join(t.TempDir(), "back")
+			if out, err := exec.CommandContext(t.Context(), "qemu-img", "convert", "-f", "qcow2", "-O", "raw", img.Path, back).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got, err := os.ReadFile(back); err != nil || !bytes.Equal(got, disk) {
+				t.Errorf("the disk is another one: it has %d bytes, and had %d: %v", len(got), len(disk), err)
 			}
 			if err := p.DeleteImage(t.Context(), img.ID); err != nil {
 				t.Error(err)
