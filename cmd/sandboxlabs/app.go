@@ -72,7 +72,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := slices.Concat(store.IntentMigrations(), store.RequestMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations())
+	migrations := slices.Concat(store.IntentMigrations(), store.RequestMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations(), guacamole.Migrations())
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}

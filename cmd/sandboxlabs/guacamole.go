@@ -137,6 +137,7 @@ func newGuacamole(a *app) (*guacamole.Service, error) {
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
 		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.nodes, a.config.AuthOff},
+		DB: a.db, Vault: a.keys, Ended: a.access.Ended,
 		Changed: a.nodes.Republish,
 		Log:     a.log,
 	})

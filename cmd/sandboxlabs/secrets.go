@@ -84,10 +84,7 @@ func newSecretCommand() *cobra.Command {
 				err := a.keys.Rotate()
 				n := 0
 				if err == nil {
-					n, err = a.access.Reseal(ctx)
-				}
-				if err == nil {
-					err = a.requests.Reseal(ctx)
+					n, err = a.reseal(ctx)
 				}
 				if err := a.recordCommand(ctx, "secret rotate", "secrets", "", err); err != nil {
 					return err
@@ -109,10 +106,7 @@ func newSecretCommand() *cobra.Command {
 				if len(old) > 0 {
 					return fmt.Errorf("the configuration's %s would be lost: seal anew what is encrypted by an old key (sandboxlabs secret seal OPTION), and try again", strings.Join(old, ", "))
 				}
-				_, err = a.access.Reseal(ctx) // also what was stored by an old key meanwhile
-				if err == nil {
-					err = a.requests.Reseal(ctx)
-				}
+				_, err = a.reseal(ctx) // also what was stored by an old key meanwhile
 				n := 0
 				if err == nil {
 					n, err = a.keys.Prune()
@@ -126,6 +120,18 @@ func newSecretCommand() *cobra.Command {
 		},
 	})
 	return c
+}
+
+// reseal encrypts what is stored by the newest key, and returns how many secrets that are.
+func (a *app) reseal(ctx context.Context) (n int, err error) {
+	if n, err = a.access.Reseal(ctx); err != nil {
+		return n, err
+	}
+	if err := a.requests.Reseal(ctx); err != nil || a.guacamole == nil {
+		return n, err
+	}
+	more, err := a.guacamole.Reseal(ctx)
+	return n + more, err
 }
 
 // printRest tells which of the configuration's secrets are encrypted by an old key.

@@ -191,6 +191,9 @@ func TestAccounts(t *testing.T) {
 			if now, err := f.Refresh(ctx, p); err != nil || now != p {
 				t.Errorf("refresh: %+v, %v; want %+v", now, err, p)
 			}
+			if over, err := f.Ended(ctx, entryOf(t, p)); err != nil || over {
+				t.Errorf("ended: %v, %v", over, err)
+			}
 		}
 		// A change is made as a whole or not at all.
 		other, quota := "quite another password", int64(3)
@@ -215,6 +218,9 @@ func TestAccounts(t *testing.T) {
 			for _, p := range []Principal{session, byToken} {
 				_, err := f.Refresh(ctx, p)
 				wantCode(t, what, err, fault.Unauthenticated)
+				if over, err := f.Ended(ctx, entryOf(t, p)); err != nil || !over {
+					t.Errorf("%s: ended: %v, %v", what, over, err)
+				}
 			}
 			_, err := f.BySession(ctx, token)
 			wantCode(t, what, err, fault.Unauthenticated)
@@ -232,6 +238,12 @@ func TestAccounts(t *testing.T) {
 		}
 		_, err = f.Refresh(ctx, session)
 		wantCode(t, "a session of the old password", err, fault.Unauthenticated)
+		if over, err := f.Ended(ctx, entryOf(t, session)); err != nil || !over {
+			t.Errorf("a session of the old password: ended: %v, %v", over, err)
+		}
+		if over, err := f.Ended(ctx, entryOf(t, Open())); err != nil || over {
+			t.Errorf("without sign-in: ended: %v, %v", over, err)
+		}
 
 		// There is always an administrator.
 		for _, c := range []UserChange{{Role: &viewer}, {Disabled: &yes}} {
@@ -263,4 +275,14 @@ func TestAccounts(t *testing.T) {
 		ended("deleted")
 		wantCode(t, "delete twice", f.DeleteUser(ctx, "ted"), fault.NotFound)
 	})
+}
+
+// entryOf is p's Entry, which must fit where it is stored.
+func entryOf(t *testing.T, p Principal) string {
+	t.Helper()
+	text, err := p.Entry()
+	if err != nil || len(text) > 255 {
+		t.Errorf("entry %q: %v", text, err)
+	}
+	return text
 }

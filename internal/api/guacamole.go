@@ -60,11 +60,9 @@ func (s *Server) guacamoleState() string {
 }
 
 // visitor is a principal as Guacamole's reconciler knows people.
-func (s *Server) visitor(p access.Principal) guacamole.Person {
-	return guacamole.Person{AccountID: AccountOf(p), Session: p.SessionID + "/" + p.TokenID, Ended: func(ctx context.Context) bool {
-		_, err := s.o.Access.Refresh(ctx, p)
-		return fault.CodeOf(err) == fault.Unauthenticated
-	}}
+func visitor(p access.Principal) (guacamole.Person, error) {
+	entry, err := p.Entry()
+	return guacamole.Person{AccountID: AccountOf(p), Entry: entry}, err
 }
 
 // AccountOf returns the account that a principal's user in Guacamole belongs to.
@@ -78,8 +76,12 @@ func AccountOf(p access.Principal) string {
 
 // leaveGuacamole ends what the session that makes the request has opened.
 func (s *Server) leaveGuacamole(ctx context.Context) {
-	if p, ok := principalOf(ctx); ok && s.o.Guacamole != nil {
-		s.o.Guacamole.SignOut(ctx, s.visitor(p))
+	p, ok := principalOf(ctx)
+	if !ok || s.o.Guacamole == nil {
+		return
+	}
+	if who, err := visitor(p); err == nil {
+		s.o.Guacamole.SignOut(ctx, who)
 	}
 }
 
@@ -103,12 +105,16 @@ func (s *Server) registerGuacamole() {
 			return nil, fault.New(fault.NodeNotRunning, "Node %q is not running, so it has no screen. Start it first.", n.Name)
 		}
 		p, _ := principalOf(ctx)
+		who, err := visitor(p)
+		if err != nil {
+			return nil, err
+		}
 		out := &struct {
 			Body struct {
 				URL string `json:"url"`
 			}
 		}{}
-		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, s.visitor(p), in.ID)
+		out.Body.URL, err = s.o.Guacamole.SignOn(ctx, who, in.ID)
 		return out, err
 	})
 	s.registerGuacamoleSync()

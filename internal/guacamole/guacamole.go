@@ -12,14 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
+	"gorm.io/gorm"
 )
 
 // Node is what matters here of a node.
@@ -70,7 +68,8 @@ type Viewers interface {
 	Viewers(ctx context.Context) ([]Viewer, error)
 }
 
-// Options configures a Service. Database, URL, Nodes and Viewers are required.
+// Options configures a Service. Database, URL, Nodes, Viewers, DB, Vault and Ended are
+// required.
 type Options struct {
 	Database string   // PostgreSQL URL of Guacamole's database
 	URL      *url.URL // of Guacamole's web application, as browsers reach it
@@ -90,6 +89,10 @@ type Options struct {
 	KeepStopped bool
 	Nodes       Nodes
 	Viewers     Viewers
+	DB          *gorm.DB // of the service, for the sessions in Guacamole; opened with Migrations
+	Vault       Vault    // encrypts them
+	// Ended reports whether what a Person's Entry names has ended.
+	Ended func(ctx context.Context, entry string) (bool, error)
 	// Changed is called with the id of each node whose Link changed. It must not
 	// block. May be nil.
 	Changed func(nodeID string)
@@ -132,19 +135,19 @@ type Link struct {
 
 // Service is the reconciler. Its methods may be called from any goroutine.
 type Service struct {
-	o    Options
-	pool *pgxpool.Pool
-	sent *statementCount
-	http *http.Client
-	wake chan struct{} // one slot
-	turn chan struct{} // one slot: whoever fills it makes a pass
+	o        Options
+	sessions sessions
+	pool     *pgxpool.Pool
+	sent     *statementCount
+	web      *webApp
+	wake     chan struct{} // one slot
+	turn     chan struct{} // one slot: whoever fills it makes a pass
 
 	mu      sync.Mutex
 	dirty   map[string]bool   // nodes whose screen must be read anew
 	screens map[string]screen // what was read, by node; only the pass writes it
 	links   map[string]Link   // by node
 	names   map[string]string // Guacamole's user by account
-	tokens  map[string]token  // Guacamole's session by that of ours
 	status  Status
 }
 
@@ -160,8 +163,8 @@ const (
 
 // New makes a Service. It connects to nothing: Run and Sync do. Close it.
 func New(o Options) (*Service, error) {
-	if o.Nodes == nil || o.Viewers == nil || o.URL == nil {
-		return nil, errors.New("guacamole: URL, nodes and viewers are required")
+	if o.Nodes == nil || o.Viewers == nil || o.URL == nil || o.DB == nil || o.Vault == nil || o.Ended == nil {
+		return nil, errors.New("guacamole: a required option is missing")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -175,9 +178,9 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		o: o, pool: pool, sent: sent, http: outbound.NewClient(outbound.Options{Timeout: signOnTimeout, MaxBytes: maxAnswerBytes}),
+		o: o, sessions: sessions{o.DB, o.Vault}, pool: pool, sent: sent, web: newWebApp(o.URL.String()),
 		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-		dirty: map[string]bool{}, screens: map[string]screen{}, links: map[string]Link{}, names: map[string]string{}, tokens: map[string]token{},
+		dirty: map[string]bool{}, screens: map[string]screen{}, links: map[string]Link{}, names: map[string]string{},
 		status: Status{State: Unknown},
 	}, nil
 }
@@ -185,7 +188,7 @@ func New(o Options) (*Service, error) {
 // Close closes the connections to Guacamole. Call it when Run has returned.
 func (s *Service) Close() {
 	s.pool.Close()
-	s.http.CloseIdleConnections()
+	s.web.client.CloseIdleConnections()
 }
 
 // NodeChanged has a node compared at once. It never blocks.
@@ -212,7 +215,7 @@ func (s *Service) Run(ctx context.Context) error {
 	retry := firstRetry
 	for ctx.Err() == nil {
 		report, err := s.Sync(ctx)
-		s.signOutEnded(ctx)
+		s.endOver(ctx)
 		pause := interval
 		switch {
 		case err != nil:
@@ -288,7 +291,8 @@ type Report struct {
 	// Problems are what could not be brought in step, for an operator.
 	Problems []string
 
-	dry bool // count, and write nothing
+	dry        bool  // count, and write nothing
+	webProblem error // of closing screens by the web application
 }
 
 // String tells it in a line.

@@ -11,7 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
+	"github.com/sandboxlabs/sandboxlabs/internal/secret"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
@@ -104,9 +108,12 @@ func newService(t *testing.T, g *guacamoletest.Database, l *lab, edit func(*Opti
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Database: g.URL, URL: address, Nodes: l, Viewers: l}
+	o := Options{Database: g.URL, URL: address, Nodes: l, Viewers: l, Ended: func(context.Context, string) (bool, error) { return false, nil }}
 	if edit != nil {
 		edit(&o)
+	}
+	if o.DB == nil {
+		o.DB, o.Vault = newStore(t)
 	}
 	s, err := New(o)
 	if err != nil {
@@ -114,6 +121,21 @@ func newService(t *testing.T, g *guacamoletest.Database, l *lab, edit func(*Opti
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// newStore opens a database of the service's own, and its keys.
+func newStore(t *testing.T) (*gorm.DB, Vault) {
+	t.Helper()
+	db, err := store.Open(t.Context(), storetest.SQLite(t), nil, Migrations()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(db); err != nil {
+			t.Error(err)
+		}
+	})
+	return db, secret.In(t.TempDir())
 }
 
 // start runs a reconciler until the test ends, or until stop is called.

@@ -11,16 +11,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
 const (
@@ -29,13 +24,6 @@ const (
 	// identityLife is how long an identity that nobody used is good for. Clocks of
 	// two machines may differ by some of it.
 	identityLife = time.Minute
-	// signOnTimeout bounds a request to Guacamole.
-	signOnTimeout = 3 * time.Second
-	// tokenLife is after how much silence a token is forgotten; Guacamole's own
-	// default is an hour.
-	tokenLife = 12 * time.Hour
-	// maxAnswerBytes bounds what is read of an answer of Guacamole's.
-	maxAnswerBytes = 64 << 10
 )
 
 // Secret is the key of Guacamole's JSON sign-on. It is never printed.
@@ -91,40 +79,27 @@ func (s Secret) seal(text []byte) (string, error) {
 // asks whether the person may open the connection.
 func (s *Service) clientURL(connectionID int) string {
 	id := base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(connectionID) + "\x00c\x00" + dataSource))
-	return s.base() + "/#/client/" + id
+	return s.web.base + "/#/client/" + id
 }
-
-func (s *Service) base() string { return strings.TrimRight(s.o.URL.String(), "/") }
 
 // Person is who wants to see a screen.
 type Person struct {
 	AccountID string
-	// Session names what they signed in with; SignOut ends what was opened by it.
-	Session string
-	// Ended tells that it is over, by whatever way: what was opened by it ends within
-	// seconds. Nil: it never is.
-	Ended func(context.Context) bool
-}
-
-func (p Person) key() string { return p.AccountID + "\x00" + p.Session }
-
-// token is a session of Guacamole's.
-type token struct {
-	person Person
-	value  string
-	used   time.Time
+	// Entry names what they signed in with; SignOut ends what was opened by it, and so
+	// does a pass once Options.Ended reports that it has ended.
+	Entry string
 }
 
 // SignOn returns an address that takes a person straight to a node's screen.
 //
 // It signs the person in to Guacamole and hands the session over, so that the
 // browser shows what this person may see, whoever used Guacamole in it before.
-// The session is one for all screens that the person opens: a new one would cut
-// off the screens of the old. Where Guacamole does not answer the service, the
-// browser signs in by itself: the address carries an identity that is good once,
-// for a minute, but has no effect on somebody who is signed in to Guacamole.
+// The session is one for all screens that the person opens, by whatever replica: a new
+// one would cut off the screens of the old. Where Guacamole cannot be reached by the
+// service, the browser signs in by itself: the address carries an identity that is good
+// once, for a minute, but has no effect on somebody who is signed in to Guacamole.
 //
-// It answers fault.GuacamoleAway, and fault.Unsupported for a node
+// It returns fault.GuacamoleAway, and fault.Unsupported for a node
 // without a screen.
 func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, error) {
 	link, user, err := s.find(ctx, p, nodeID)
@@ -134,35 +109,28 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 	if s.o.JSONSecret.empty() {
 		return link.URL, nil
 	}
-	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(identityLife).UnixMilli(), SingleUse: true})
+	data, err := s.identify(user)
 	if err != nil {
 		return "", err
 	}
-	data, err := s.o.JSONSecret.seal(text)
-	if err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	old := s.tokens[p.key()].value
-	s.mu.Unlock()
-	value, err := s.session(ctx, user, data, old)
-	var away *url.Error
+	token, err := s.session(ctx, p, user, data)
 	switch {
-	case errors.As(err, &away) && ctx.Err() == nil:
-		s.o.Log.InfoContext(ctx, "Guacamole does not answer the service: the browser signs in to it by itself", "error", away.Err)
+	case errors.Is(err, errUnreachable) && ctx.Err() == nil:
+		s.o.Log.InfoContext(ctx, "Guacamole cannot be reached by the service: the browser signs in to it by itself", "error", err)
 		return link.URL + "?data=" + url.QueryEscape(data), nil
 	case err != nil:
 		return "", err
 	}
-	s.mu.Lock()
-	for key, t := range s.tokens {
-		if time.Since(t.used) > tokenLife {
-			delete(s.tokens, key)
-		}
+	return link.URL + "?token=" + url.QueryEscape(token), nil
+}
+
+// identify returns the sealed identity of a user.
+func (s *Service) identify(user string) (string, error) {
+	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(identityLife).UnixMilli(), SingleUse: true})
+	if err != nil {
+		return "", err
 	}
-	s.tokens[p.key()] = token{p, value, time.Now()}
-	s.mu.Unlock()
-	return link.URL + "?token=" + url.QueryEscape(value), nil
+	return s.o.JSONSecret.seal(text)
 }
 
 // find returns a node's link and a person's user. What is not there yet, or may
@@ -192,103 +160,135 @@ func (s *Service) known(p Person, nodeID string) (link Link, user string, ok boo
 	return link, user, link.ConnectionID != 0 && user != "" && !s.dirty[nodeID]
 }
 
-// session signs a user in to Guacamole, or finds that the session old is still
-// good. It answers *url.Error when Guacamole cannot be reached.
-func (s *Service) session(ctx context.Context, user, data, old string) (string, error) {
-	form := url.Values{"data": {data}}
-	if old != "" {
-		form.Set("token", old)
-	}
-	status, answer, err := s.post(ctx, form)
-	if errors.Is(err, outbound.ErrRedirect) {
-		return "", fault.Wrap(outbound.ErrRedirect, fault.GuacamoleAway, "Guacamole redirects the sign-on to another server, so it was not sent. An administrator should set guacamole-url to the address that Guacamole has.")
-	}
-	if errors.Is(err, outbound.ErrTooLarge) {
-		return "", badAnswer(outbound.ErrTooLarge)
-	}
+// session returns the token of the person's session in Guacamole, which it opens where
+// there is none that lives. It returns errUnreachable when Guacamole cannot be reached.
+func (s *Service) session(ctx context.Context, p Person, user, data string) (string, error) {
+	old, token, found, err := s.sessions.find(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	var session struct {
-		Token string `json:"authToken"`
-		User  string `json:"username"`
-	}
-	if status != http.StatusOK || json.Unmarshal(answer, &session) != nil || session.Token == "" || session.User != user {
-		if old != "" { // somebody else's by now, or broken: begin anew
-			return s.session(ctx, user, data, "")
+	if found {
+		if old.Ending {
+			return "", fault.New(fault.GuacamoleAway, "Your earlier session in Guacamole is being ended. Sign in again, or try again in a moment.")
 		}
-		cause := fmt.Errorf("POST %s/api/tokens answered %d", s.base(), status)
-		return "", fault.Wrap(cause, fault.GuacamoleAway, "Guacamole did not accept the sign-on. An administrator should compare guacamole-json-secret with Guacamole's json-secret-key, and the clocks.")
 	}
-	return session.Token, nil
-}
-
-func (s *Service) post(ctx context.Context, form url.Values) (status int, answer []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, signOnTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base()+"/api/tokens", strings.NewReader(form.Encode()))
+	if token != "" {
+		if live, err := s.web.alive(ctx, user, token); err != nil || live {
+			return token, err
+		}
+	}
+	fresh, err := s.web.signIn(ctx, user, data)
 	if err != nil {
-		return 0, nil, err
+		return "", err
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := s.http.Do(r)
+	won, err := s.sessions.put(ctx, p, user, fresh, old)
+	if won && err == nil {
+		if token != "" { // a renamed account's, if it lives at all
+			s.endQuietly(ctx, token)
+		}
+		return fresh, nil
+	}
+	// What is not on record could not be ended later.
+	s.endQuietly(ctx, fresh)
 	if err != nil {
-		return 0, nil, err
+		return "", err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if answer, err = io.ReadAll(resp.Body); err != nil {
-		return 0, nil, badAnswer(err)
+	_, token, found, err = s.sessions.find(ctx, p)
+	if err == nil && !found {
+		err = fault.New(fault.GuacamoleAway, "Your session in Guacamole has just been ended. Try again.")
 	}
-	return resp.StatusCode, answer, nil
+	return token, err
 }
 
-func badAnswer(cause error) error {
-	return fault.Wrap(cause, fault.GuacamoleAway, "Guacamole's answer to the sign-on is too large or not complete. Try again; if it stays, an administrator should check guacamole-url.")
+// endQuietly ends a session that is not on record.
+func (s *Service) endQuietly(ctx context.Context, token string) {
+	if err := s.web.end(context.WithoutCancel(ctx), token); err != nil {
+		s.o.Log.WarnContext(ctx, "a session in Guacamole could not be ended; it ends by Guacamole's own time limit", "error", err)
+	}
 }
 
-// signOutEnded ends what was opened by sessions that are over: by a changed password,
-// an account that is disabled, or a token that is revoked, of which nobody tells.
-func (s *Service) signOutEnded(ctx context.Context) {
-	s.mu.Lock()
-	var people []Person
-	for _, t := range s.tokens {
-		if t.person.Ended != nil {
-			people = append(people, t.person)
+// endOver ends what was opened by sessions that are over: by signing out, a changed
+// password, an account that is disabled, or a token that is revoked. What could not be
+// ended is tried again by the next pass.
+func (s *Service) endOver(ctx context.Context) {
+	rows, err := s.sessions.all(ctx, nil)
+	if err != nil {
+		s.o.Log.WarnContext(ctx, "the sessions in Guacamole cannot be looked through", "error", err)
+		return
+	}
+	for _, row := range rows {
+		over := row.Ending
+		if !over {
+			if over, err = s.o.Ended(ctx, row.Entry); err != nil {
+				s.o.Log.WarnContext(ctx, "whether a session has ended cannot be told", "account", row.Account, "error", err)
+				continue
+			}
+		}
+		if over {
+			s.end(ctx, row)
 		}
 	}
-	s.mu.Unlock()
-	for _, p := range people {
-		if p.Ended(ctx) {
-			s.SignOut(ctx, p)
-		}
+}
+
+// end ends a session that is on record, and forgets it once it has ended.
+func (s *Service) end(ctx context.Context, row session) {
+	token, err := s.sessions.token(row)
+	if err != nil {
+		s.o.Log.WarnContext(ctx, "a session in Guacamole cannot be ended; it ends by Guacamole's own time limit", "account", row.Account, "error", err)
+	} else {
+		err = s.web.end(ctx, token)
+	}
+	if err == nil || token == "" {
+		err = s.sessions.forget(ctx, row)
+	}
+	if err != nil {
+		s.o.Log.WarnContext(ctx, "a session in Guacamole could not be ended yet; the next pass tries again", "account", row.Account, "error", err)
 	}
 }
 
 // SignOut ends what a person opened in Guacamole by this session, open screens
-// included. A Guacamole that does not answer is not waited for: its session ends
-// by its own time limit.
+// included. While Guacamole does not answer, each pass tries again.
 func (s *Service) SignOut(ctx context.Context, p Person) {
-	s.mu.Lock()
-	t, there := s.tokens[p.key()]
-	delete(s.tokens, p.key())
-	s.mu.Unlock()
-	if !there {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, signOnTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.base()+"/api/tokens/"+url.PathEscape(t.value), nil)
-	if err == nil {
-		var resp *http.Response
-		if resp, err = s.http.Do(r); err == nil {
-			err = resp.Body.Close()
-		}
-	}
-	var away *url.Error
-	if errors.As(err, &away) {
-		err = away.Err // without the address, which holds the token
+	row, _, found, err := s.sessions.find(ctx, p)
+	if err == nil && found {
+		err = s.sessions.markEnding(ctx, row)
 	}
 	if err != nil {
 		s.o.Log.WarnContext(ctx, "a session in Guacamole could not be ended", "error", err)
+		return
 	}
+	if found {
+		s.end(ctx, row)
+	}
+}
+
+// closeScreens closes the screens of a connection that some accounts have open. It comes
+// before their right is revoked, since Guacamole shows nobody the screens of connections
+// that they may not open. Where it fails the whole session is ended.
+func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts []string, report *Report) error {
+	if s.o.JSONSecret.empty() || len(accounts) == 0 {
+		return nil
+	}
+	rows, err := s.sessions.all(ctx, accounts)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		err := report.webProblem // asked once in a pass: rights must not wait for it
+		if err == nil {
+			var token string
+			if token, err = s.sessions.token(row); err == nil {
+				err = s.web.closeScreens(ctx, row.Username, token, connectionID)
+				report.webProblem = err
+			}
+		}
+		if err == nil {
+			continue
+		}
+		s.o.Log.InfoContext(ctx, "the screens of a revoked right could not be closed one by one: the session is ended", "account", row.Account, "error", err)
+		if err := s.sessions.markEnding(ctx, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,17 +3,11 @@ package guacamole
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
 )
 
-const testKey = "4c0b569e4c96df157eee1b65dd0e4d41"
+const testKey = guacamoletest.Key
 
 func TestSeal(t *testing.T) {
 	secret, err := ParseSecret(testKey)
@@ -47,35 +41,10 @@ func TestSeal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if opened, err := open(secret, data); err != nil || !bytes.Equal(opened, text) {
+		if opened, err := guacamoletest.OpenIdentity(testKey, data); err != nil || !bytes.Equal(opened, text) {
 			t.Errorf("%d bytes: %q, %v", size, opened, err)
 		}
 	}
-}
-
-// open is what Guacamole does with sealed data.
-func open(s Secret, data string) ([]byte, error) {
-	sealed, err := base64.StdEncoding.DecodeString(data)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(s.key)
-	if err != nil {
-		return nil, err
-	}
-	cipher.NewCBCDecrypter(block, make([]byte, aes.BlockSize)).CryptBlocks(sealed, sealed)
-	padding := int(sealed[len(sealed)-1])
-	if padding > aes.BlockSize || len(sealed)-padding < sha256.Size {
-		return nil, errors.New("the padding is wrong")
-	}
-	sealed = sealed[:len(sealed)-padding]
-	text := sealed[sha256.Size:]
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write(text)
-	if !hmac.Equal(mac.Sum(nil), sealed[:sha256.Size]) {
-		return nil, errors.New("the signature is wrong")
-	}
-	return text, nil
 }
 
 func TestSecretIsNotPrinted(t *testing.T) {
@@ -101,7 +70,7 @@ func TestClientURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Service{o: Options{URL: u}}
+		s := &Service{web: newWebApp(u.String())}
 		if got := s.clientURL(42); got != "https://host/guacamole/#/client/NDIAYwBwb3N0Z3Jlc3Fs" {
 			t.Errorf("%s: %s", base, got)
 		}
@@ -163,71 +132,33 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// tokens answers POST and DELETE /api/tokens by Guacamole's rules: data opens a
-// session once; with the token of a live session, that one goes on.
-type tokens struct {
-	t      *testing.T
-	secret Secret
-
-	mu     sync.Mutex
-	used   map[string]bool
-	live   map[string]string // user by token
-	opened int
-}
-
-func (k *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if token, ok := strings.CutPrefix(r.URL.Path, "/guacamole/api/tokens/"); ok && r.Method == http.MethodDelete {
-		delete(k.live, token)
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	if r.Method != http.MethodPost || r.URL.Path != "/guacamole/api/tokens" || r.ParseForm() != nil {
-		http.NotFound(w, r)
-		return
-	}
-	token, data := r.PostForm.Get("token"), r.PostForm.Get("data")
-	if k.live[token] == "" {
-		var id struct {
-			Username    string                     `json:"username"`
-			Expires     int64                      `json:"expires"`
-			SingleUse   bool                       `json:"singleUse"`
-			Connections map[string]json.RawMessage `json:"connections"`
-		}
-		text, err := open(k.secret, data)
-		if err != nil || json.Unmarshal(text, &id) != nil || k.used[data] || id.Expires < time.Now().UnixMilli() {
-			http.Error(w, "{}", http.StatusForbidden)
-			return
-		}
-		if !id.SingleUse || id.Expires > time.Now().Add(2*identityLife).UnixMilli() || id.Connections == nil || len(id.Connections) != 0 {
-			k.t.Errorf("identity %s", text)
-		}
-		k.used[data] = true
-		k.opened++
-		token = fmt.Sprintf("TOKEN%d", k.opened)
-		k.live[token] = id.Username
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"authToken": token, "username": k.live[token], "dataSource": "json", "availableDataSources": []string{"json", "postgresql"}})
-}
-
-func TestSignOn(t *testing.T) {
+// newSignOn makes a reconciler of the lab that signs people in to web.
+func newSignOn(t *testing.T, g *guacamoletest.Database, l *lab, web string, edit func(*Options)) *Service {
+	t.Helper()
 	secret, err := ParseSecret(testKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &tokens{t: t, secret: secret, used: map[string]bool{}, live: map[string]string{}}
-	web := httptest.NewServer(k)
-	defer web.Close()
-	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
-	s := newService(t, g, l, func(o *Options) {
+	return newService(t, g, l, func(o *Options) {
 		o.JSONSecret = secret
-		if o.URL, err = url.Parse(web.URL + "/guacamole"); err != nil {
+		if o.URL, err = url.Parse(web); err != nil {
 			t.Fatal(err)
 		}
+		if edit != nil {
+			edit(o)
+		}
+	})
+}
+
+func TestSignOn(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
+	over := map[string]bool{}
+	s := newSignOn(t, g, l, web.URL, func(o *Options) {
+		o.Ended = func(_ context.Context, entry string) (bool, error) { return over[entry], nil }
 	})
 	one, two := l.run(1, "web1", 5901), l.run(2, "web2", 5902)
-	ann, bob := Person{AccountID: "id-of-ann", Session: "s1"}, Person{AccountID: "id-of-bob", Session: "s2"}
+	ann, bob := Person{AccountID: "id-of-ann", Entry: "s1"}, Person{AccountID: "id-of-bob", Entry: "s2"}
 
 	// Nothing was synced yet: the sign-on sees to it.
 	first, err := s.SignOn(t.Context(), ann, one)
@@ -235,51 +166,44 @@ func TestSignOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	link, _ := s.Link(one)
-	if first != link.URL+"?token=TOKEN1" || k.live["TOKEN1"] != "ann" {
-		t.Errorf("first: %s, %v", first, k.live)
+	if first != link.URL+"?token=TOKEN1" || web.Live()["TOKEN1"] != "ann" {
+		t.Errorf("first: %s, %v", first, web.Live())
 	}
-	// A second screen goes by the same session: the first one stays open.
-	if second, err := s.SignOn(t.Context(), ann, two); err != nil || !strings.HasSuffix(second, "?token=TOKEN1") {
-		t.Errorf("second: %s, %v", second, err)
+	// A second screen goes by the same session: the first one stays open. No identity is
+	// sent for it, which Guacamole could count as a failed sign-on.
+	if second, err := s.SignOn(t.Context(), ann, two); err != nil || !strings.HasSuffix(second, "?token=TOKEN1") || web.Posts() != 1 {
+		t.Errorf("second: %s, %v, %d identities sent", second, err, web.Posts())
 	}
 	// Another person is another one, in the same browser too.
-	if other, err := s.SignOn(t.Context(), bob, one); err != nil || !strings.HasSuffix(other, "?token=TOKEN2") || k.live["TOKEN2"] != "bob" {
+	if other, err := s.SignOn(t.Context(), bob, one); err != nil || !strings.HasSuffix(other, "?token=TOKEN2") || web.Live()["TOKEN2"] != "bob" {
 		t.Errorf("bob: %s, %v", other, err)
 	}
-	// Guacamole forgot its sessions, as at each start.
-	k.mu.Lock()
-	clear(k.live)
-	k.mu.Unlock()
+	web.Restart()
 	if again, err := s.SignOn(t.Context(), ann, one); err != nil || !strings.HasSuffix(again, "?token=TOKEN3") {
 		t.Errorf("after Guacamole's restart: %s, %v", again, err)
 	}
 	s.SignOut(t.Context(), ann)
-	if len(k.live) != 0 {
-		t.Errorf("after signing out: %v", k.live)
+	if live := web.Live(); len(live) != 0 {
+		t.Errorf("after signing out: %v", live)
 	}
 	// Whose session ends without a word, by another password say, is signed out too.
-	over := false
-	carl := Person{AccountID: "id-of-ann", Session: "s3", Ended: func(context.Context) bool { return over }}
+	carl := Person{AccountID: "id-of-ann", Entry: "s3"}
 	if _, err := s.SignOn(t.Context(), carl, one); err != nil {
 		t.Fatal(err)
 	}
-	if s.signOutEnded(t.Context()); len(k.live) != 1 {
-		t.Errorf("while the session lasts: %v", k.live)
+	if s.endOver(t.Context()); len(web.Live()) != 1 {
+		t.Errorf("while the session lasts: %v", web.Live())
 	}
-	over = true
-	if s.signOutEnded(t.Context()); len(k.live) != 0 {
-		t.Errorf("after the session's end: %v", k.live)
+	over["s3"] = true
+	if s.endOver(t.Context()); len(web.Live()) != 0 {
+		t.Errorf("after the session's end: %v", web.Live())
 	}
 
 	if _, err := s.SignOn(t.Context(), ann, nodeID(9)); fault.CodeOf(err) != fault.Unsupported {
 		t.Errorf("no screen: %v", err)
 	}
-	if _, err := s.SignOn(t.Context(), Person{AccountID: "stranger", Session: "s"}, one); fault.CodeOf(err) != fault.GuacamoleAway {
+	if _, err := s.SignOn(t.Context(), Person{AccountID: "stranger", Entry: "s"}, one); fault.CodeOf(err) != fault.GuacamoleAway {
 		t.Errorf("no user: %v", err)
-	}
-	k.secret = Secret{bytes.Repeat([]byte{1}, 16)}
-	if _, err := s.SignOn(t.Context(), ann, one); fault.CodeOf(err) != fault.GuacamoleAway {
-		t.Errorf("another key: %v", err)
 	}
 
 	// Guacamole cannot be reached from here: the browser takes the identity along.
@@ -293,7 +217,7 @@ func TestSignOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := open(secret, values.Get("data"))
+	text, err := guacamoletest.OpenIdentity(testKey, values.Get("data"))
 	if err != nil || !strings.HasPrefix(alone, link.URL+"?") || !strings.Contains(string(text), `"username":"ann"`) ||
 		!strings.Contains(string(text), `"singleUse":true,"connections":{}`) {
 		t.Errorf("the browser's own: %s, %s, %v", alone, text, err)
@@ -302,4 +226,161 @@ func TestSignOn(t *testing.T) {
 	if plain, err := s.SignOn(t.Context(), ann, one); err != nil || plain != link.URL {
 		t.Errorf("without a key: %s, %v", plain, err)
 	}
+}
+
+// What a process opened in Guacamole is known to another one: a replica, or the same
+// service after a restart. The database alone opens nothing.
+func TestSessionsOutliveTheProcess(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
+	db, vault := newStore(t)
+	over := false
+	shared := func(o *Options) {
+		o.DB, o.Vault = db, vault
+		o.Ended = func(context.Context, string) (bool, error) { return over, nil }
+	}
+	node := l.run(1, "web1", 5901)
+	ann := Person{AccountID: "id-of-ann", Entry: "s1"}
+	before := newSignOn(t, g, l, web.URL, shared)
+	if _, err := before.SignOn(t.Context(), ann, node); err != nil {
+		t.Fatal(err)
+	}
+	var stored session
+	if err := db.Take(&stored).Error; err != nil || strings.Contains(stored.Token, "TOKEN1") || stored.Username != "ann" {
+		t.Errorf("stored: %+v, %v", stored, err)
+	}
+	after := newSignOn(t, g, l, web.URL, shared)
+	if again, err := after.SignOn(t.Context(), ann, node); err != nil || !strings.HasSuffix(again, "?token=TOKEN1") {
+		t.Errorf("by another process: %s, %v", again, err)
+	}
+	if n, err := after.Reseal(t.Context()); err != nil || n != 1 {
+		t.Errorf("encrypted again: %d, %v", n, err)
+	}
+	// A disabled account's screens end, though this process did not open them. While
+	// Guacamole fails, it is tried again.
+	over = true
+	web.Fail(http.StatusInternalServerError)
+	after.endOver(t.Context())
+	web.Fail(0)
+	if len(web.Live()) != 1 {
+		t.Errorf("while Guacamole fails: %v", web.Live())
+	}
+	if after.endOver(t.Context()); len(web.Live()) != 0 {
+		t.Errorf("after the account was disabled: %v", web.Live())
+	}
+	if rows, err := after.sessions.all(t.Context(), nil); err != nil || len(rows) != 0 {
+		t.Errorf("still on record: %v, %v", rows, err)
+	}
+	// Signing out while Guacamole is away is made up for.
+	over = false
+	if _, err := after.SignOn(t.Context(), ann, node); err != nil {
+		t.Fatal(err)
+	}
+	web.Fail(http.StatusBadGateway)
+	after.SignOut(t.Context(), ann)
+	web.Fail(0)
+	if before.endOver(t.Context()); len(web.Live()) != 0 {
+		t.Errorf("after signing out: %v", web.Live())
+	}
+}
+
+// Two requests at once leave one session, and no other open.
+func TestSignOnAtOnce(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
+	db, vault := newStore(t)
+	shared := func(o *Options) { o.DB, o.Vault = db, vault }
+	node := l.run(1, "web1", 5901)
+	services := []*Service{newSignOn(t, g, l, web.URL, shared), newSignOn(t, g, l, web.URL, shared)}
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			if _, err := services[i%2].SignOn(t.Context(), Person{AccountID: "id-of-ann", Entry: "s1"}, node); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if live := web.Live(); len(live) != 1 {
+		t.Errorf("%d sessions are open: %v", len(live), live)
+	}
+}
+
+// A right that is withdrawn closes the screens that it was needed for, and no others.
+func TestRevokedRightClosesTheScreen(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
+	s := newSignOn(t, g, l, web.URL, nil)
+	one, two := l.run(1, "web1", 5901), l.run(2, "web2", 5902)
+	for _, p := range []Person{{AccountID: "id-of-ann", Entry: "s1"}, {AccountID: "id-of-bob", Entry: "s2"}} {
+		if _, err := s.SignOn(t.Context(), p, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, _ := s.Link(one)
+	second, _ := s.Link(two)
+	for _, token := range []string{"TOKEN1", "TOKEN2"} {
+		web.Open(token, first.ConnectionID)
+		web.Open(token, second.ConnectionID)
+	}
+	sees := func(node string) {
+		l.change(func() { l.viewers[0].Sees = func(n Node) bool { return n.Name == node } })
+	}
+	sees("web2")
+	s.mustSync(t)
+	if got := web.Screens("TOKEN1"); !slices.Equal(got, []int{second.ConnectionID}) {
+		t.Errorf("ann may see web2 alone, and has %v open", got)
+	}
+	if got := web.Screens("TOKEN2"); len(got) != 2 {
+		t.Errorf("bob's screens: %v", got)
+	}
+	if c := g.Connections()["web1"]; !slices.Equal(c.Readers, []string{"bob"}) {
+		t.Errorf("readers: %v", c.Readers)
+	}
+	// Where that cannot be done, the whole session goes with the next pass.
+	web.Fail(http.StatusInternalServerError)
+	sees("neither")
+	s.mustSync(t)
+	web.Fail(0)
+	if c := g.Connections()["web2"]; !slices.Equal(c.Readers, []string{"bob"}) {
+		t.Errorf("while Guacamole fails, readers: %v", c.Readers)
+	}
+	if s.endOver(t.Context()); len(web.Screens("TOKEN1")) != 0 || web.Live()["TOKEN1"] != "" {
+		t.Errorf("after the next pass: %v, %v", web.Screens("TOKEN1"), web.Live())
+	}
+}
+
+// A sign-on that fails says why.
+func TestSignOnFailures(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab("ann")
+	s := newSignOn(t, g, l, web.URL, nil)
+	node := l.run(1, "web1", 5901)
+	ann := Person{AccountID: "id-of-ann", Entry: "s1"}
+	refused := func(what, says string) {
+		t.Helper()
+		address, err := s.SignOn(t.Context(), ann, node)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != fault.GuacamoleAway || !strings.Contains(f.Message, says) || address != "" {
+			t.Errorf("%s: %q, %v", what, address, err)
+		}
+		if (f != nil && f.RetryAfter > 0) != (says == "BAN_ENABLED") {
+			t.Errorf("%s: try again after %v", what, f.RetryAfter)
+		}
+	}
+	web.SetKey(strings.Repeat("00", 16))
+	refused("another key", "json-secret-key")
+	web.SetKey(testKey)
+	for status, says := range map[int]string{http.StatusTooManyRequests: "BAN_ENABLED", http.StatusInternalServerError: "log", http.StatusNotFound: "ends in /guacamole"} {
+		web.Fail(status)
+		refused(fmt.Sprint(status), says)
+	}
+	web.Fail(0)
+	// Slower than it takes to find that nobody is there.
+	web.Delay(reachTimeout + time.Second/2)
+	if address, err := s.SignOn(t.Context(), ann, node); err != nil || !strings.HasSuffix(address, "?token=TOKEN1") {
+		t.Errorf("a slow answer: %s, %v", address, err)
+	}
+	s.web.answer = 100 * time.Millisecond
+	refused("no answer", "in time")
 }

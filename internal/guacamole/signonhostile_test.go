@@ -2,9 +2,9 @@ package guacamole
 
 import (
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
@@ -15,10 +15,6 @@ import (
 // address, little is read, and another origin never gets the signed identity.
 func TestSignOnAtHostileServer(t *testing.T) {
 	const most = maxAnswerBytes + 64<<20 // what the sockets on the way may hold besides
-	secret, err := ParseSecret(testKey)
-	if err != nil {
-		t.Fatal(err)
-	}
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	node := l.run(1, "web1", 5901)
 	for _, kind := range outboundtest.Kinds() {
@@ -26,13 +22,9 @@ func TestSignOnAtHostileServer(t *testing.T) {
 			hostile := outboundtest.New(t, kind)
 			web := httptest.NewServer(hostile)
 			t.Cleanup(web.Close)
-			s := newService(t, g, l, func(o *Options) {
-				o.JSONSecret = secret
-				if o.URL, err = url.Parse(web.URL + "/guacamole"); err != nil {
-					t.Fatal(err)
-				}
-			})
-			address, err := s.SignOn(t.Context(), Person{AccountID: "id-of-ann", Session: "s1"}, node)
+			s := newSignOn(t, g, l, web.URL+"/guacamole", nil)
+			s.web.answer = 3 * time.Second
+			address, err := s.SignOn(t.Context(), Person{AccountID: "id-of-ann", Entry: "s1"}, node)
 			if fault.CodeOf(err) != fault.GuacamoleAway || address != "" {
 				t.Errorf("%q, %v", address, err)
 			}

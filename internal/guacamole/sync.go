@@ -167,7 +167,8 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 		if w.off && !there {
 			continue
 		}
-		if there && len(have.surplus[node]) == 0 && compare(old, w, have.group, have.names, users).none() {
+		change := compare(old, w, have.group, have.names, users)
+		if there && len(have.surplus[node]) == 0 && change.none() {
 			continue
 		}
 		if report.dry {
@@ -177,6 +178,9 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 				report.Made++
 			}
 			continue
+		}
+		if err := s.closeScreens(ctx, old.id, accountsOf(users, change.revoke), report); err != nil {
+			report.Problems = append(report.Problems, "close the open screens of node "+node+": "+err.Error())
 		}
 		var now connection
 		err := s.inTransaction(ctx, func(tx pgx.Tx) (err error) {
@@ -200,6 +204,16 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 		have.connections[node] = now
 	}
 	return nil
+}
+
+// accountsOf returns the accounts of entities of ours.
+func accountsOf(users map[string]user, entities []int) (accounts []string) {
+	for account, u := range users {
+		if slices.Contains(entities, u.entity) {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts
 }
 
 // putConnection makes one connection as it should be, and returns the id and
