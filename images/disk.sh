@@ -11,9 +11,10 @@ make_root() {
 		-E lazy_itable_init=0,lazy_journal_init=0 -d "$1" "$2"
 }
 
-# lay_disk DIR GRUB MIB makes DIR/out.qcow2: a disk of that size with the file system DIR/root.img in
-# its one partition. GRUB, from the folder of its modules, goes into the gap before that, laid down by
-# hand: grub-install would want a mounted filesystem. It boots by /boot/grub/grub.cfg.
+# lay_disk DIR GRUB MIB [OPTION...] makes DIR/out.qcow2, with qemu-img's options: a disk of that size
+# with the file system DIR/root.img in its one partition. GRUB, from the folder of its modules, goes
+# into the gap before that, laid down by hand: grub-install would want a mounted filesystem. It boots
+# by /boot/grub/grub.cfg.
 lay_disk() {
 	local dir=$1 grub=$2 early
 	early=$(dirname "${BASH_SOURCE[0]}")/grub/early.cfg
@@ -31,6 +32,6 @@ lay_disk() {
 	dd if="$grub/boot.img" of="$dir/disk.raw" bs=440 count=1 conv=notrunc status=none
 	dd if="$dir/core.img" of="$dir/disk.raw" bs=512 seek=1 conv=notrunc status=none
 
-	qemu-img convert -c -O qcow2 "$dir/disk.raw" "$dir/out.qcow2"
+	qemu-img convert "${@:4}" -O qcow2 "$dir/disk.raw" "$dir/out.qcow2"
 	chmod 644 "$dir/out.qcow2"
 }

@@ -56,6 +56,6 @@ mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
 	"$VERSION_CODENAME" "$work/root" "$mirror"
 rm -rf --one-file-system "${work:?}"/root/dev/*
 make_root "$work/root" "$work/root.img" $((disk_mib - 1)) 64
-lay_disk "$work" "$work/root/usr/lib/grub/i386-pc" "$disk_mib"
+lay_disk "$work" "$work/root/usr/lib/grub/i386-pc" "$disk_mib" -c
 mv "$work/out.qcow2" "$out"
 say "built $out: $(($(stat -c %s "$out") >> 20)) MiB, Debian $VERSION_ID"

@@ -208,6 +208,7 @@ make_rootfs() {
 make_disk() {
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	fakeroot -- bash -ec 'chown -R 0:0 "$2"; . "$1/../disk.sh"; make_root "$2" "$3" "$4" 4' bash "$recipe" "$work/rootfs" "$work/root.img" $((disk_mib - 1))
+	# Not compressed: a fifth of a boot would go into unpacking clusters where CPUs are emulated.
 	lay_disk "$work" "$work/packages/usr/lib/grub/i386-pc" "$disk_mib"
 	[ "$(stat -c %s "$work/out.qcow2")" -le $((limit_mib << 20)) ] || die "the image is larger than $limit_mib MiB"
 	mv "$work/out.qcow2" "$1"
