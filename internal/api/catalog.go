@@ -33,7 +33,7 @@ type CatalogEntry struct {
 	Description  string `json:"description"`
 	Source       string `json:"source,omitempty" doc:"Where it is pulled from; absent when it cannot be."`
 	Signed       bool   `json:"signed" doc:"Whether its checksum is believed by its maker's signature alone; else because HTTPS says whose it is, or because the catalogue has it."`
-	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified" doc:"Of the image on the host; absent: it can be pulled."`
+	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified,changed" doc:"Of the image on the host; absent: it can be pulled."`
 	Job          *Job   `json:"job,omitempty" doc:"The job that pulls it."`
 }
 

@@ -34,7 +34,7 @@ type Image struct {
 	Type         string    `json:"type" enum:"base,custom"`
 	Format       string    `json:"format"`
 	SourceFormat string    `json:"sourceFormat,omitempty" doc:"Of the file as it came, such as vmdk or raw.xz. It was converted to format."`
-	State        string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified"`
+	State        string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified,changed" doc:"changed: its file is not the one that was verified; verify it again."`
 	Reason       string    `json:"reason,omitempty" doc:"Why it cannot be used."`
 	Size         int64     `json:"size" doc:"Bytes of the file."`
 	VirtualSize  int64     `json:"virtualSize" doc:"Bytes of the disk that a guest sees."`

@@ -22,11 +22,11 @@ const (
 
 func (s *Server) registerImageJobs() {
 	register(s, s.makes(huma.Operation{
-		OperationID: "verify-image", Method: http.MethodPost, Path: "/api/images/{id}/verify", Summary: "Verify an image that another program put into the pool (a job)", Tags: []string{"images", "jobs"},
+		OperationID: "verify-image", Method: http.MethodPost, Path: "/api/images/{id}/verify", Summary: "Verify an image that another program put into the pool, or changed there (a job)", Tags: []string{"images", "jobs"},
 		Description: "A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.Storage.CheckVerify(in.ID)
-		if err == nil {
+		if err == nil && !w.Changed { // disks may be backed by what was changed: only verifying helps them
 			err = s.mustBeUnused(ctx, in.ID)
 		}
 		return s.startWork(ctx, VerifyJob, w, err)

@@ -245,6 +245,9 @@ func (s *Service) putSeed(ctx context.Context, spec Spec, id, volume string) (st
 // on where the image is installation media.
 func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseImage, bytes int64) (path string, err error) {
 	if image.Format == ISO {
+		if err := s.o.Storage.CheckUnchanged(ctx, host, image.ID); err != nil {
+			return "", err
+		}
 		return s.o.Storage.CreateDisk(ctx, host, volume, bytes)
 	}
 	return s.o.Storage.CreateOverlay(ctx, host, volume, image.ID, bytes)

@@ -39,7 +39,7 @@ func isSeed(disk libvirtxml.DomainDisk, id string) bool {
 // of cloud-init, or takes out what is in it for an empty id; at once where it runs.
 // A node without such a drive gets one while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
 func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error) {
-	return s.change(ctx, id, "change the media of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "change the media of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
@@ -51,6 +51,9 @@ func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error
 			}
 			if image.Format != ISO {
 				return fault.Field("image", "Image %q is a disk in %s format; an ISO image is needed.", imageID, image.Format)
+			}
+			if err := s.o.Storage.CheckUnchanged(ctx, n.Host, imageID); err != nil {
+				return err
 			}
 			file = image.Path
 		}

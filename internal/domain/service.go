@@ -50,6 +50,8 @@ type Storage interface {
 	Prepare(ctx context.Context, host string) error
 	// Usable returns an image that may be used, or says why it may not.
 	Usable(host, imageID string) (BaseImage, error)
+	// CheckUnchanged asks the host whether an image's file is the one that was verified.
+	CheckUnchanged(ctx context.Context, host, imageID string) error
 	// CreateOverlay makes a volume over the image and returns its path.
 	CreateOverlay(ctx context.Context, host, volume, imageID string, capacityBytes int64) (path string, err error)
 	// CreateDisk makes an empty volume and returns its path.

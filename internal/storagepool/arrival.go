@@ -261,15 +261,16 @@ func (s *Service) finishConversion(ctx context.Context, row incoming, source, pa
 	if err := s.refresh(ctx, row.Host, false); err != nil {
 		return err
 	}
-	format, err := s.inspect(ctx, row.Host, row.Result)
+	found, err := s.inspect(ctx, row.Host, row.Result)
 	if err != nil {
 		return err
 	}
 	if packing != "" {
 		source += "." + packing
 	}
-	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).
-		Updates(map[string]any{"state": Ready, "reason": "", "format": format, "source_format": source}).Error
+	image := bindTo(found)
+	image["source_format"] = source
+	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(image).Error
 }
 
 // inspectSource looks at all of the tables of a disk that is to be converted. It

@@ -29,6 +29,7 @@ func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacity
 // returns soon, and libvirt reads source until it is done; see convert.
 //
 // Errors: fault.Unsupported for a file that is in no pool or is no qcow2 file,
+// ImageNotReady when it lies on an image that was changed,
 // StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
 	all, err := s.Survey(ctx, host)
@@ -45,6 +46,9 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	c := conversion{host: host, from: found.Path, format: QCOW2, role: nodesRole, to: name}
 	for _, v := range all.Chain(source) {
 		c.dataBytes += v.AllocatedBytes
+	}
+	if err := s.checkChain(ctx, host, all.Chain(source)); err != nil {
+		return "", err
 	}
 	p, err := s.pool(host, nodesRole)
 	if err != nil {

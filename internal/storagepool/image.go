@@ -35,6 +35,8 @@ const (
 	Ready      ImageState = "ready"
 	Rejected   ImageState = "rejected"
 	Unverified ImageState = "unverified"
+	// Changed is the state of an image whose file is not the one that was verified.
+	Changed ImageState = "changed"
 
 	// missing is the state of a record whose volume is not there: a folder may be
 	// empty for a moment, when what is mounted there is away.
@@ -53,7 +55,7 @@ type Image struct {
 	Description  string
 	Tags         string // one on each line
 	State        ImageState
-	Reason       string // why it is rejected or unverified
+	Reason       string // why it is rejected, unverified or changed
 	FileBytes    int64  // what the volume occupies in the pool
 	VirtualBytes int64
 	SHA256       string // of the file as it was uploaded; empty when not known
@@ -232,10 +234,13 @@ func (s *Service) match(ctx context.Context, host string, records []record, vols
 		if !known && whole[stemOf(v.Name)] {
 			continue
 		}
-		if !known {
+		switch {
+		case !known:
 			r = s.discover(ctx, host, v.Name)
-		} else if ImageState(r.State) == missing {
+		case ImageState(r.State) == missing:
 			r = s.judge(ctx, r, v.Name)
+		default:
+			s.bind(ctx, &r, v)
 		}
 		img := r.image()
 		if v.Target != nil {
@@ -302,10 +307,10 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 // judge looks into a volume that may have been changed by others, and records it
 // when it is found good.
 func (s *Service) judge(ctx context.Context, r record, volume string) record {
-	format, err := s.inspect(ctx, r.Host, volume)
+	found, err := s.inspect(ctx, r.Host, volume)
 	switch {
 	case err == nil:
-		r.State, r.Reason, r.Format = string(Ready), "", format
+		r.State, r.Reason, r.Format, r.Fingerprint = string(Ready), "", found.format, found.fingerprint
 	case fault.CodeOf(err) == fault.ImageUnsafe:
 		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
 		return r                                                         // it may still be on its way into the pool: looked at again at the next reading

@@ -29,6 +29,8 @@ type ImageWork struct {
 	Node string `json:"node,omitempty"`
 	// VirtualBytes is what an image grows to.
 	VirtualBytes int64 `json:"virtualBytes,omitempty"`
+	// Changed is set where an image is verified again whose file was changed.
+	Changed bool `json:"changed,omitempty"`
 }
 
 // NewImage begins the description of an image that is to be made under a name, or
@@ -47,14 +49,14 @@ func (s *Service) CheckVerify(id string) (ImageWork, error) {
 	if err != nil {
 		return ImageWork{}, err
 	}
-	if img.Path == "" || img.State != Unverified && img.State != Rejected {
-		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only what another program has put into the pool can be verified so.", id, img.State)
+	if img.Path == "" || img.State != Unverified && img.State != Rejected && img.State != Changed {
+		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only what another program has put into the pool or changed there can be verified so.", id, img.State)
 	}
-	return ImageWork{ID: img.ID, Host: img.Host}, nil
+	return ImageWork{ID: img.ID, Host: img.Host, Changed: img.State == Changed}, nil
 }
 
-// Verify looks into a volume that another program has put into the images pool, and
-// makes it ready when it is a qcow2 or ISO file that is safe. A disk in another
+// Verify looks into a volume that another program has put into the images pool, or
+// changed there, and makes it ready when it is a qcow2 or ISO file that is safe. A disk in another
 // format is refused: to upload it converts it. Errors: fault.ImageUnsafe,
 // ImageNotFound, HostUnreachable, PoolUnavailable.
 func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) error {
@@ -67,7 +69,7 @@ func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) er
 		return err // of an attempt before this one
 	}
 	volume := volumeName(img)
-	format, err := s.inspect(ctx, w.Host, volume)
+	found, err := s.inspect(ctx, w.Host, volume)
 	if reason, refused := verdict(err); refused {
 		return fault.New(fault.ImageUnsafe, "%s", reason)
 	}
@@ -76,7 +78,7 @@ func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) er
 	}
 	r := record{
 		Host: w.Host, ID: img.ID, Type: img.Type, Volume: volume, DisplayName: img.DisplayName, OSType: img.OSType, State: string(Ready),
-		Format: format, SourceFormat: format, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
+		Format: found.format, SourceFormat: found.format, Fingerprint: found.fingerprint, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
 	}
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record that %s is verified: %w", w.ID, err)
@@ -145,6 +147,9 @@ func (s *Service) Compact(ctx context.Context, w ImageWork, progress Progress) e
 }
 
 func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress Progress) error {
+	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
+		return err
+	}
 	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
 		return err
 	}
@@ -156,15 +161,19 @@ func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress 
 	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
 		return err
 	}
-	if _, err := s.inspect(ctx, w.Host, w.Volume); err != nil {
+	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil { // what was read is what was verified
 		return err
 	}
-	return s.swap(ctx, w)
+	found, err := s.inspect(ctx, w.Host, w.Volume)
+	if err != nil {
+		return err
+	}
+	return s.swap(ctx, w, found)
 }
 
 // swap gives an image its new volume. Meanwhile nobody reads the pool, who would
 // find a volume in it that is nobody's.
-func (s *Service) swap(ctx context.Context, w ImageWork) error {
+func (s *Service) swap(ctx context.Context, w ImageWork, found verified) error {
 	lib := s.libraries[w.Host]
 	select {
 	case lib.turn <- struct{}{}:
@@ -172,7 +181,8 @@ func (s *Service) swap(ctx context.Context, w ImageWork) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).Update("volume", w.Volume).Error
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).
+		Updates(map[string]any{"volume": w.Volume, "fingerprint": found.fingerprint}).Error
 	if err != nil {
 		return fmt.Errorf("record the new volume of %s: %w", w.ID, err)
 	}
@@ -217,19 +227,47 @@ func (s *Service) Grow(ctx context.Context, w ImageWork, progress Progress) erro
 		return err
 	}
 	progress.Begin("growing")
-	img, err := s.Usable(w.Host, w.ID)
-	if err != nil || img.VirtualBytes >= w.VirtualBytes {
-		return err
+	img, err := s.Image(w.Host, w.ID)
+	grown := err == nil && img.State == Changed && img.VirtualBytes == w.VirtualBytes // by an attempt before this one
+	if !grown {
+		if img, err = s.Usable(w.Host, w.ID); err != nil || img.VirtualBytes >= w.VirtualBytes {
+			return err
+		}
 	}
-	err = s.alone(ctx, img, func(ctx context.Context) error {
-		return s.withVolume(ctx, w.Host, imagesRole, volumeName(img), func(_ *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-			return vol.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
-		})
-	})
-	if err != nil {
+	if err := s.alone(ctx, img, func(ctx context.Context) error { return s.grow(ctx, w, volumeName(img), grown) }); err != nil {
 		return err
 	}
 	return s.refresh(ctx, w.Host, true)
+}
+
+// grow resizes the disk of an image, unless that is done, and binds the image to what
+// that wrote. Meanwhile nobody reads the pool, who would find the image changed.
+func (s *Service) grow(ctx context.Context, w ImageWork, volume string, grown bool) error {
+	lib := s.libraries[w.Host]
+	if !grown {
+		if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
+			return err
+		}
+	}
+	select {
+	case lib.turn <- struct{}{}:
+		defer func() { <-lib.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !grown {
+		err := s.withVolume(ctx, w.Host, imagesRole, volume, func(_ *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+			return vol.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
+		})
+		if err != nil {
+			return err
+		}
+	}
+	found, err := s.inspect(ctx, w.Host, volume)
+	if err != nil {
+		return err
+	}
+	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).Updates(bindTo(found)).Error
 }
 
 // Capture makes an image of the disk in the file source, with all that it lies on,
@@ -254,6 +292,9 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 	}
 	if !ok || path.Dir(from.Path) != path.Clean(nodes.path) || from.Format != QCOW2 {
 		return fault.New(fault.Unsupported, "The disk %s is no qcow2 file in storage pool %q. Nothing may guess what is in a disk that a guest has written to.", source, nodes.name)
+	}
+	if err := s.checkChain(ctx, w.Host, all.Chain(source)); err != nil {
+		return err
 	}
 	var data int64
 	for _, v := range all.Chain(source) {
@@ -280,10 +321,14 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
 		return err
 	}
-	if r.Format, err = s.inspect(ctx, w.Host, w.Volume); err != nil {
+	if err := s.checkChain(ctx, w.Host, all.Chain(source)); err != nil { // what was read is what was verified
 		return err
 	}
-	r.State, r.SourceFormat = string(Ready), QCOW2
+	found, err := s.inspect(ctx, w.Host, w.Volume)
+	if err != nil {
+		return err
+	}
+	r.State, r.SourceFormat, r.Format, r.Fingerprint = string(Ready), QCOW2, found.format, found.fingerprint
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record that %s is ready: %w", w.ID, err)
 	}

@@ -30,6 +30,9 @@ type record struct {
 	Tags        string `gorm:"type:text"` // one on each line
 	// SourceFormat is what came: "vmdk", "raw.xz". Empty where it is not known.
 	SourceFormat string `gorm:"type:varchar(16)"`
+	// Fingerprint is that of the file that was found good; see fingerprintOf. Empty for
+	// records of the time before it was written down, until the pool is read.
+	Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
 }
 
 func (record) TableName() string { return "images" }
@@ -76,5 +79,13 @@ func Migrations() []*gormigrate.Migration {
 	}, {
 		ID:      "2026113011_image_owners",
 		Migrate: func(tx *gorm.DB) error { return store.OwnersByID(tx, "images") },
+	}, {
+		ID: "2026113021_image_fingerprints",
+		Migrate: func(tx *gorm.DB) error {
+			type images struct {
+				Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
+			}
+			return tx.Migrator().AddColumn(&images{}, "Fingerprint")
+		},
 	}}, uploadMigrations()...)
 }

@@ -36,7 +36,19 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 	if capacityBytes < img.VirtualBytes {
 		return "", fault.Field("resources.disk", "The disk must have at least the image's %d bytes; %d were asked for.", img.VirtualBytes, capacityBytes)
 	}
-	return s.layOverlay(ctx, host, name, img.Path, img.Format, capacityBytes)
+	if err := s.CheckUnchanged(ctx, host, imageID); err != nil {
+		return "", err
+	}
+	file, err := s.layOverlay(ctx, host, name, img.Path, img.Format, capacityBytes)
+	if err != nil {
+		return "", err
+	}
+	if err := s.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to meanwhile
+		ctx, cancel := cleanup(ctx)
+		defer cancel()
+		return "", errors.Join(err, s.deleteVolume(ctx, host, nodesRole, name))
+	}
+	return file, nil
 }
 
 // layOverlay makes the volume name in the nodes pool over a file of format, which

@@ -84,17 +84,17 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 	if !diskimage.UsedAsIs(row.Format) {
 		return nil
 	}
-	err := s.inspectUpload(ctx, *row)
+	found, err := s.inspectUpload(ctx, *row)
 	for isBusy(err) { // what has come is not thrown away for that
 		if err := pause(ctx, workPause); err != nil {
 			return err
 		}
-		err = s.inspectUpload(ctx, *row)
+		found, err = s.inspectUpload(ctx, *row)
 	}
 	if err != nil {
 		return err
 	}
-	return s.accept(ctx, *row)
+	return s.accept(ctx, *row, found)
 }
 
 // MaxImageBytes is the largest file that is taken.

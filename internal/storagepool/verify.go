@@ -81,8 +81,8 @@ func (s *Service) complete(ctx context.Context, row *incoming) error {
 }
 
 // accept makes an upload's image ready, and ends the upload.
-func (s *Service) accept(ctx context.Context, row incoming) error {
-	return s.conclude(ctx, row, map[string]any{"state": Ready, "reason": ""})
+func (s *Service) accept(ctx context.Context, row incoming, found verified) error {
+	return s.conclude(ctx, row, bindTo(found))
 }
 
 // reject ends an upload whose image is not to be used. The file goes at once;
@@ -175,8 +175,9 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 		release = func() {}
 		return s.convertLater(ctx, row)
 	}
+	var found verified
 	if err == nil {
-		err = s.inspectUpload(ctx, row)
+		found, err = s.inspectUpload(ctx, row)
 	}
 	if reason, refused := verdict(err); refused {
 		return s.reject(ctx, row, reason)
@@ -184,7 +185,7 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 	if err != nil {
 		return err
 	}
-	return s.accept(ctx, row)
+	return s.accept(ctx, row, found)
 }
 
 // verdict tells whether an error says that an image is not to be used, and why.
@@ -201,25 +202,31 @@ func verdict(err error) (reason string, refused bool) {
 
 // inspectUpload looks into the volume of a complete upload. What is stored is what
 // counts: its first bytes are read back.
-func (s *Service) inspectUpload(ctx context.Context, row incoming) error {
-	format, err := s.inspect(ctx, row.Host, row.Volume)
-	if err == nil && format != row.Format {
-		err = diskimage.Unsafe("its first bytes have changed: it was a %s file, and is a %s file", row.Format, format)
+func (s *Service) inspectUpload(ctx context.Context, row incoming) (verified, error) {
+	found, err := s.inspect(ctx, row.Host, row.Volume)
+	if err == nil && found.format != row.Format {
+		err = diskimage.Unsafe("its first bytes have changed: it was a %s file, and is a %s file", row.Format, found.format)
 	}
-	return err
+	return found, err
+}
+
+// verified is what inspect has found good.
+type verified struct {
+	format      string // as the file's own first bytes say
+	fingerprint string // of the file; see fingerprintOf
+	path        string // on the host
 }
 
 // inspect looks into a volume of the images pool: at its header, that the file is
 // whole, at what libvirt sees in it, and, where the file is at hand, at what
 // qemu-img finds. It answers fault.ImageUnsafe with the reason when it must not
-// be used. Nothing else opens the file before its header was found safe. The
-// format is what the file's own first bytes say.
-func (s *Service) inspect(ctx context.Context, host, volume string) (format string, err error) {
+// be used, also when it is written to meanwhile. Nothing else opens the file before its
+// header was found safe.
+func (s *Service) inspect(ctx context.Context, host, volume string) (found verified, err error) {
 	p, err := s.pool(host, imagesRole)
 	if err != nil {
-		return "", err
+		return verified{}, err
 	}
-	var path string
 	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
 		lp, err := conn.LookupStoragePoolByName(p.name)
 		if err != nil {
@@ -231,13 +238,25 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (format stri
 			return err
 		}
 		defer func() { _ = vol.Free() }()
-		format, path, err = inspectVolume(ctx, conn, vol)
+		before, err := readFingerprint(conn, vol)
+		if err != nil {
+			return err
+		}
+		if found.format, found.path, err = inspectVolume(ctx, conn, vol); err != nil {
+			return err
+		}
+		if found.format == QCOW2 {
+			if err := s.checkFile(ctx, host, found.path); err != nil {
+				return err
+			}
+		}
+		found.fingerprint, err = readFingerprint(conn, vol)
+		if err == nil && found.fingerprint != before {
+			err = diskimage.Unsafe("another program has written to it while it was verified. Verify it again when that is done")
+		}
 		return err
 	})
-	if err != nil || format != QCOW2 {
-		return format, err
-	}
-	return format, s.checkFile(ctx, host, path)
+	return found, err
 }
 
 // inspectVolume returns the file's format and its path on the host.

@@ -19,7 +19,7 @@ export function keyOf({ host, id }: Pick<Image, "host" | "id">): string {
 
 /** Whether somebody should look at an image: it cannot be used, and nothing is under way that changes that. */
 export function needsAttention({ state }: Pick<Image, "state">): boolean {
-  return state === "rejected" || state === "unverified";
+  return state === "rejected" || state === "unverified" || state === "changed";
 }
 
 function isShown(image: Image, shown: Shown): boolean {

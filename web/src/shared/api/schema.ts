@@ -716,7 +716,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Verify an image that another program put into the pool (a job)
+         * Verify an image that another program put into the pool, or changed there (a job)
          * @description A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.
          */
         post: operations["verify-image"];
@@ -1977,7 +1977,7 @@ export interface components {
              * @description Of the image on the host; absent: it can be pulled.
              * @enum {string}
              */
-            state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified";
+            state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified" | "changed";
             version: string;
         };
         Chain: {
@@ -2423,8 +2423,11 @@ export interface components {
             size: number;
             /** @description Of the file as it came, such as vmdk or raw.xz. It was converted to format. */
             sourceFormat?: string;
-            /** @enum {string} */
-            state: "uploading" | "verifying" | "ready" | "rejected" | "unverified";
+            /**
+             * @description changed: its file is not the one that was verified; verify it again.
+             * @enum {string}
+             */
+            state: "uploading" | "verifying" | "ready" | "rejected" | "unverified" | "changed";
             tags: string[];
             /** @enum {string} */
             type: "base" | "custom";

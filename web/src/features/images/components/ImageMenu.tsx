@@ -55,7 +55,7 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
             Download
           </DropdownItem>
         )}
-        {isManager && image.state === "unverified" && (
+        {isManager && (image.state === "unverified" || image.state === "changed") && (
           <DropdownItem onClick={() => start("verify")} description="Look through the whole file, so that it may be used">
             Verify
           </DropdownItem>

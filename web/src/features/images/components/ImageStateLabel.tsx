@@ -1,6 +1,7 @@
 import { Label, type LabelProps } from "@patternfly/react-core";
 import BanIcon from "@patternfly/react-icons/dist/esm/icons/ban-icon";
 import CheckCircleIcon from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
+import ExclamationTriangleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-triangle-icon";
 import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
 import QuestionCircleIcon from "@patternfly/react-icons/dist/esm/icons/question-circle-icon";
 import type { ReactNode } from "react";
@@ -18,6 +19,7 @@ const looks: Record<ImageState, Look> = {
   uploading: { text: "Uploading", color: "blue", icon: <InProgressIcon className="sl-spin" /> },
   verifying: { text: "Verifying", color: "blue", icon: <InProgressIcon className="sl-spin" /> },
   unverified: { text: "Unverified", color: "orange", icon: <QuestionCircleIcon /> },
+  changed: { text: "Changed", color: "orange", icon: <ExclamationTriangleIcon /> },
   rejected: { text: "Rejected", color: "red", icon: <BanIcon /> },
 };
 

@@ -1,0 +1,190 @@
+package storagepool
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// A ready image is bound to the file that was verified: anybody who may write to its
+// volume (`virsh vol-upload`, `vol-wipe`, an editor in the pool's folder) may put a file
+// there that nobody has looked into. Its fingerprint is recorded with the verdict, is
+// compared whenever the pool is read, and again right before anything opens the image.
+
+// changedReason is why a changed image cannot be used.
+const changedReason = "Its file is not the one that was verified: another program has replaced it or written to it. Verify it again."
+
+// fingerprintOf returns what tells the content of a volume from another, from libvirt's
+// description of it: the size of its disk, the size of its file and when that was last
+// written to. The time of the last change of the file's attributes is left out, for
+// libvirt gives images to other users whenever a guest starts; so is what the file
+// occupies, which a file system may change by itself. timed is false where libvirt does
+// not know the time.
+func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool) {
+	var capacity, physical uint64
+	if def.Capacity != nil {
+		capacity = def.Capacity.Value
+	}
+	if def.Physical != nil {
+		physical = def.Physical.Value
+	}
+	fingerprint = fmt.Sprintf("%d/%d/", capacity, physical)
+	if def.Target == nil || def.Target.Timestamps == nil || def.Target.Timestamps.Mtime == "" {
+		return fingerprint, false
+	}
+	return fingerprint + def.Target.Timestamps.Mtime, true
+}
+
+// readFingerprint is fingerprintOf for a volume as it is now. Where libvirt does not know
+// when it was written to, the digest of its first bytes has to do.
+func readFingerprint(conn *libvirt.Connect, vol *libvirt.StorageVol) (string, error) {
+	def, err := describeVolume(vol)
+	if err != nil {
+		return "", err
+	}
+	fingerprint, timed := fingerprintOf(def)
+	if timed {
+		return fingerprint, nil
+	}
+	head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(head)
+	return fingerprint + hex.EncodeToString(sum[:]), nil
+}
+
+// isChanged returns whether a volume, by libvirt's description, is not the one of a
+// fingerprint.
+func isChanged(fingerprint string, def libvirtxml.StorageVolume) bool {
+	now, timed := fingerprintOf(def)
+	if !timed { // its digest is compared before it is used
+		return !strings.HasPrefix(fingerprint, now)
+	}
+	return fingerprint != now
+}
+
+// bind compares a record with its volume. A record of the time before fingerprints were
+// written down is bound to the volume that is there now.
+func (s *Service) bind(ctx context.Context, r *record, def libvirtxml.StorageVolume) {
+	if ImageState(r.State) != Ready {
+		return
+	}
+	if r.Fingerprint != "" {
+		if isChanged(r.Fingerprint, def) {
+			r.State, r.Reason, r.SHA256 = string(Changed), changedReason, ""
+		}
+		return
+	}
+	fingerprint, timed := fingerprintOf(def)
+	if !timed {
+		return
+	}
+	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND volume = ? AND fingerprint = ''", r.Host, r.ID, r.Volume).
+		Update("fingerprint", fingerprint).Error
+	if err != nil {
+		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
+	}
+}
+
+// CheckUnchanged returns fault.ImageNotReady when the file of a ready image is not the
+// one that was verified. It asks libvirt, so that nothing that was written a moment ago
+// is opened. Other errors: fault.ImageNotFound, PoolUnavailable, HostUnreachable.
+func (s *Service) CheckUnchanged(ctx context.Context, host, id string) error {
+	var r record
+	found := s.o.DB.WithContext(ctx).Where("host = ? AND id = ?", host, id).Limit(1).Find(&r)
+	if found.Error != nil {
+		return fmt.Errorf("read the record of image %s: %w", id, found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return NotFound(id)
+	}
+	return s.checkRecord(ctx, r)
+}
+
+// checkRecord is CheckUnchanged for the image of a record.
+func (s *Service) checkRecord(ctx context.Context, r record) error {
+	if r.Fingerprint == "" {
+		return nil // of the time before; the next reading binds it
+	}
+	now, err := s.fingerprintNow(ctx, r)
+	if err == nil && now != r.Fingerprint {
+		err = changedFault(r.ID)
+	}
+	switch {
+	case errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
+		return fault.Wrap(err, fault.ImageNotFound, "The file of image %q is gone.", r.ID)
+	case fault.CodeOf(err) == fault.ImageNotReady:
+		return errors.Join(err, s.refresh(ctx, r.Host, false)) // so that everybody sees it
+	}
+	return err
+}
+
+// fingerprintNow reads the fingerprint of a record's volume.
+func (s *Service) fingerprintNow(ctx context.Context, r record) (fingerprint string, err error) {
+	timed := false
+	err = s.withPool(ctx, r.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
+		vol, err := lp.LookupStorageVolByName(r.Volume)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = vol.Free() }()
+		def, err := describeVolume(vol)
+		fingerprint, timed = fingerprintOf(def)
+		return err
+	})
+	if err != nil || timed {
+		return fingerprint, err
+	}
+	// Streams are for a connection of its own.
+	err = s.withVolume(ctx, r.Host, imagesRole, r.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) (err error) {
+		fingerprint, err = readFingerprint(conn, vol)
+		return err
+	})
+	return fingerprint, err
+}
+
+func changedFault(id string) error {
+	return fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s. %s", id, Changed, changedReason)
+}
+
+// checkChain returns fault.ImageNotReady when one of the files that a disk consists of
+// is an image whose file is not the one that was verified: what reads the disk would
+// follow whatever that names.
+func (s *Service) checkChain(ctx context.Context, host string, chain []Volume) error {
+	images, err := s.pool(host, imagesRole)
+	if err != nil {
+		return err
+	}
+	for _, v := range chain {
+		if path.Dir(v.Path) != path.Clean(images.path) {
+			continue
+		}
+		var list []record
+		err := s.o.DB.WithContext(ctx).Where("host = ? AND volume = ? AND state = ?", host, path.Base(v.Path), Ready).Limit(1).Find(&list).Error
+		if err != nil {
+			return fmt.Errorf("read the record of volume %s: %w", v.Path, err)
+		}
+		for _, r := range list {
+			if err := s.checkRecord(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bindTo records that an image is ready, and which file that was found of.
+func bindTo(v verified) map[string]any {
+	return map[string]any{"state": Ready, "reason": "", "format": v.format, "fingerprint": v.fingerprint}
+}

@@ -1,0 +1,136 @@
+package storagepool_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// replace has another program write a file into an image's volume.
+func (p *pools) replace(img storagepool.Image, content []byte) {
+	p.t.Helper()
+	file := filepath.Join(p.t.TempDir(), "other")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	virsh(p.t, "vol-upload", "--pool", p.prefix+"-images", img.ID, file)
+}
+
+// Whatever opens a ready image looks right before whether its file is the one that was
+// verified, whether or not the pool was read since.
+func TestReplacedImageIsNotOpened(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	hostile := qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")
+	for name, use := range map[string]func(img storagepool.Image, overlay string) error{
+		"overlay": func(img storagepool.Image, _ string) error {
+			_, err := p.CreateOverlay(t.Context(), "local", "new.qcow2", img.ID, 64<<20)
+			return err
+		},
+		"media": func(img storagepool.Image, _ string) error { return p.CheckUnchanged(t.Context(), "local", img.ID) },
+		"compact": func(img storagepool.Image, _ string) error {
+			w := storagepool.ImageWork{ID: img.ID, Host: "local", Old: img.ID, Volume: strings.TrimSuffix(img.ID, ".qcow2") + ".r1234567890123.qcow2"}
+			return p.Compact(t.Context(), w, &progress{})
+		},
+		"grow": func(img storagepool.Image, _ string) error {
+			return p.Grow(t.Context(), storagepool.ImageWork{ID: img.ID, Host: "local", VirtualBytes: 128 << 20}, &progress{})
+		},
+		"copy of a disk": func(_ storagepool.Image, overlay string) error {
+			_, err := p.CopyDisk(t.Context(), "local", overlay, "copy.qcow2", func(_, _ int64) {})
+			return err
+		},
+		"capture of a disk": func(_ storagepool.Image, overlay string) error {
+			w, err := p.NewImage("local", "captured", "ann")
+			if err != nil {
+				return err
+			}
+			return p.Capture(t.Context(), w, overlay, &progress{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.qcow2"}, bytes.NewReader(qcow2(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			overlay := ""
+			if strings.HasSuffix(name, "disk") {
+				if overlay, err = p.CreateOverlay(t.Context(), "local", strings.Fields(name)[0]+".qcow2", img.ID, 64<<20); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := p.volumes("nodes") + p.volumes("images")
+			p.replace(img, hostile)
+			if err := use(img, overlay); fault.CodeOf(err) != fault.ImageNotReady || !strings.Contains(err.Error(), "changed") {
+				t.Errorf("error %v", err)
+			}
+			if after := p.volumes("nodes") + p.volumes("images"); after != before {
+				t.Errorf("the pools have\n%s, and had\n%s", after, before)
+			}
+			if now, err := p.Image("local", img.ID); err != nil || now.State != storagepool.Changed || now.SHA256 != "" {
+				t.Errorf("the image is %+v: %v", now, err)
+			}
+		})
+	}
+}
+
+// A changed image is ready again when somebody has verified what is there now.
+func TestChangedImageIsVerifiedAgain(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	good := qcow2(t)
+	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.qcow2", Owner: "ann"}, bytes.NewReader(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stateIs := func(when string, want storagepool.ImageState) {
+		t.Helper()
+		if err := p.Refresh(t.Context(), "local"); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := p.Image("local", img.ID); err != nil || now.State != want || now.Owner != "ann" {
+			t.Errorf("%s the image is %+v: %v", when, now, err)
+		}
+	}
+	verify := func() error {
+		w, err := p.CheckVerify(img.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !w.Changed {
+			t.Errorf("it is verified as %+v", w)
+		}
+		return p.Verify(t.Context(), w, &progress{})
+	}
+	stateIs("at first", storagepool.Ready)
+
+	p.replace(img, qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u"))
+	stateIs("with a backing file", storagepool.Changed)
+	if _, err := p.CheckChange(img.ID); fault.CodeOf(err) != fault.ImageNotReady {
+		t.Errorf("it may be compacted: %v", err)
+	}
+	if err := verify(); fault.CodeOf(err) != fault.ImageUnsafe {
+		t.Errorf("a backing file was verified: %v", err)
+	}
+	stateIs("refused", storagepool.Changed)
+
+	p.replace(img, good) // the same bytes, but nobody has looked at them
+	stateIs("with its old content", storagepool.Changed)
+	if err := verify(); err != nil {
+		t.Fatal(err)
+	}
+	stateIs("verified", storagepool.Ready)
+	if err := p.Grow(t.Context(), storagepool.ImageWork{ID: img.ID, Host: "local", VirtualBytes: 128 << 20}, &progress{}); err != nil {
+		t.Fatal(err)
+	}
+	stateIs("grown by the service itself", storagepool.Ready)
+	if _, err := p.CreateOverlay(t.Context(), "local", "new.qcow2", img.ID, 128<<20); err != nil {
+		t.Error(err)
+	}
+	virsh(t, "vol-wipe", "--pool", p.prefix+"-images", img.ID)
+	stateIs("wiped", storagepool.Changed)
+}
