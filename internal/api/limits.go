@@ -22,16 +22,16 @@ const (
 
 // boundBody gives a request's body a deadline, also one that no handler reads. It
 // ends with the body, since from then on the server reads to notice that the
-// client goes away.
+// client goes away: a deadline that passes then would cancel the request. So does that
+// which huma sets before it reads a body, also where there is none.
 func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.ContentLength == 0 {
-			return next(c)
-		}
 		controller := http.NewResponseController(c.Response())
-		if err := controller.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-			return err
+		if r.ContentLength != 0 {
+			if err := controller.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+				return err
+			}
 		}
 		r = r.WithContext(r.Context()) // net/http looks at the body of its own one
 		r.Body = timedBody{r.Body, controller}

@@ -62,11 +62,12 @@ func (inv *inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain
 		return false, nil
 	}
 	if !hasQEMU(d) {
+		since := inv.now()
 		n, err := inv.read(d, f.host.Name())
 		if err != nil {
 			return false, err
 		}
-		changed = inv.put(n)
+		changed = inv.put(n, since)
 		closeAll(waiting)
 		return changed, nil
 	}
@@ -120,13 +121,14 @@ func (inv *inventory) readApart(ctx context.Context, f *feed, id string, r *apar
 				return ctx.Err()
 			}
 		}
+		since := inv.now()
 		n, err := inv.read(d, f.host.Name())
 		if err != nil {
 			return err
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.changed, r.read = inv.put(n), true
+		r.changed, r.read = inv.put(n, since), true
 		return nil
 	})
 	f.end(ctx, id, r)
@@ -164,13 +166,14 @@ func (f *feed) end(ctx context.Context, id string, r *apart) {
 // showOutline shows what libvirt says of a domain without its QEMU, unless the reading
 // has ended meanwhile. It returns whether the inventory changed.
 func (inv *inventory) showOutline(d *libvirt.Domain, host string, r *apart) (changed bool) {
+	since := inv.now()
 	n, err := inv.outline(d, host)
 	if err != nil { // the reading reports it
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.read && inv.put(n)
+	return !r.read && inv.put(n, since)
 }
 
 // outline is what is known of a node while libvirt does not return its XML.

@@ -63,8 +63,8 @@ func TestReadingApart(t *testing.T) {
 	shown := func(id string) string { n, _ := inv.get(id); return n.Description }
 	slow, other := testground.Name(), testground.Name()
 	id, otherID := define(slow, "before"), define(other, "before")
-	inv.sync(t.Context(), "h", id)
-	inv.sync(t.Context(), "h", otherID)
+	inv.await(t.Context(), "h", id)
+	inv.await(t.Context(), "h", otherID)
 
 	for _, failure := range []error{nil, libvirt.ERR_OPERATION_TIMEOUT} {
 		first := make(chan struct{})
@@ -79,12 +79,12 @@ func TestReadingApart(t *testing.T) {
 		define(other, "after")
 		second := make(chan struct{})
 		f.note(id, second)
-		inv.sync(t.Context(), "h", otherID)
+		inv.await(t.Context(), "h", otherID)
 		if got := shown(otherID); got != "after" {
 			t.Errorf("another domain shows %q", got)
 		}
 		f.note("", nil) // of all domains, this one is left out
-		inv.sync(t.Context(), "h", otherID)
+		inv.await(t.Context(), "h", otherID)
 		select {
 		case <-first:
 			t.Error("the reading was said to have ended")
@@ -106,8 +106,8 @@ func TestReadingApart(t *testing.T) {
 		}
 		define(slow, "before")
 		define(other, "before")
-		inv.sync(t.Context(), "h", id)
-		inv.sync(t.Context(), "h", otherID)
+		inv.await(t.Context(), "h", id)
+		inv.await(t.Context(), "h", otherID)
 	}
 }
 

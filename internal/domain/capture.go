@@ -32,7 +32,9 @@ func (s *Service) Capture(ctx context.Context, host, id string, f func(file stri
 	if err := s.o.Storage.Prepare(ctx, host); err != nil {
 		return err
 	}
-	s.inv.sync(ctx, host, id) // it may not have been read yet
+	if err := s.inv.sync(ctx, host, id); err != nil && !isGone(err) { // it may not have been read yet
+		return explain(err, "read", id)
+	}
 	n, err := s.inv.get(id)
 	if err != nil {
 		return err

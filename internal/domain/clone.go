@@ -112,8 +112,7 @@ func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	s.inv.sync(ctx, c.Host, c.ID)
-	return s.inv.get(c.ID)
+	return s.shown(ctx, c.Host, c.ID)
 }
 
 func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c Clone) error {

@@ -18,8 +18,11 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 		return err
 	}
 	// After a restart the job may come before the host's domains have been read.
-	s.inv.sync(ctx, c.Host, c.ID)
-	s.inv.sync(ctx, c.Host, c.Source)
+	for _, id := range []string{c.ID, c.Source} {
+		if err := s.inv.sync(ctx, c.Host, id); err != nil && !isGone(err) {
+			return explain(err, "read", c.Name)
+		}
+	}
 	if _, err := s.inv.get(c.ID); err == nil {
 		return nil // an attempt before this one came so far
 	}
@@ -72,8 +75,8 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	if err := s.defineClone(ctx, n, def, files, c); err != nil {
 		return explain(err, "clone", n.Name)
 	}
-	s.inv.sync(ctx, c.Host, c.ID)
-	return nil
+	_, err = s.shown(ctx, c.Host, c.ID)
+	return err
 }
 
 // definitionOff reads a node that is off. done is what would be done to it, for the

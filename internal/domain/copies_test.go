@@ -33,7 +33,7 @@ func TestWhichCopyOfANode(t *testing.T) {
 		}
 		inv := service.inv
 		for host, state := range c.states {
-			inv.put(Node{ID: "n", Host: host, State: state})
+			inv.put(Node{ID: "n", Host: host, State: state}, inv.now())
 		}
 		for range 50 {
 			if n, err := inv.get("n"); err != nil || n.Host != c.want {

@@ -56,7 +56,9 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	var unsettled []string
 	if spec.IdempotencyKey != "" {
 		// The node may be there, and not be read yet: after a start of the service.
-		s.inv.sync(ctx, spec.Host, id)
+		if err := s.inv.sync(ctx, spec.Host, id); err != nil && !isGone(err) {
+			return Node{}, false, explain(err, "read", spec.Name)
+		}
 		if unsettled, err = s.unsettled(ctx, spec.Host, id); err != nil {
 			return Node{}, false, err
 		}
@@ -86,8 +88,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	if err := s.make(ctx, host, spec, id, image); err != nil {
 		return Node{}, false, explain(err, "make", spec.Name)
 	}
-	s.inv.sync(ctx, spec.Host, id)
-	n, err = s.inv.get(id)
+	n, err = s.shown(ctx, spec.Host, id)
 	return n, false, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -22,8 +23,8 @@ import (
 //
 // Each host has one feed, whose goroutine has domains read one after another. A domain
 // that runs is read apart (apart.go), so that one that libvirt is silent about holds up no
-// other. No domain is read twice at a time: so an older reading never overwrites a newer
-// one.
+// other. A feed reads no domain twice at a time; a request that the feed keeps waiting
+// reads beside it (see sync). An older reading never overwrites a newer one (see now).
 type inventory struct {
 	accounts Accounts
 	events   *event.Broker
@@ -34,11 +35,23 @@ type inventory struct {
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
+	asOf     map[place]uint64           // the time (see now) at which the nodes were read
+	direct   int                        // readings of readDirectly that have not ended
+	gone     map[place]uint64           // when nodes were removed while direct is not 0
 	away     map[string]bool            // hosts whose connection was lost
 	starting map[string]bool            // ids of nodes that are paused because we start them
 	watchers []func(id string)          // never changes once the feeds run
 	changed  func(before Node)          // is called, without mu, when a node has changed or gone; never changes
+
+	clock atomic.Uint64 // see now
 }
+
+// place is a domain on a host.
+type place struct{ host, id string }
+
+// now orders readings: what was read of a domain since an earlier time never overwrites
+// what was read since a later one.
+func (inv *inventory) now() uint64 { return inv.clock.Add(1) }
 
 // feed collects what is to be read on one host.
 type feed struct {
@@ -82,7 +95,7 @@ func (b *batch) await(waiting map[string][]chan struct{}) {
 }
 
 func newInventory(hosts *hypervisor.Set, accounts Accounts, events *event.Broker, meter *meter, log *slog.Logger) *inventory {
-	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, away: map[string]bool{}, starting: map[string]bool{}, changed: func(Node) {}}
+	inv := &inventory{accounts: accounts, events: events, meter: meter, log: log, feeds: map[string]*feed{}, nodes: map[string]map[string]Node{}, asOf: map[place]uint64{}, gone: map[place]uint64{}, away: map[string]bool{}, starting: map[string]bool{}, changed: func(Node) {}}
 	for _, h := range hosts.Hosts() {
 		inv.hosts = append(inv.hosts, h.Name())
 		inv.feeds[h.Name()] = newFeed(h)
@@ -217,20 +230,65 @@ func (f *feed) isKnown() bool {
 	return f.known
 }
 
-// syncPatience bounds how long a change waits to be shown: libvirtd may hang.
+// syncPatience bounds how long a change waits for the feed: libvirtd may be slow, or hang.
 const syncPatience = 5 * time.Second
 
-// sync reads a domain anew and returns when the inventory shows it; so a user
-// sees what they changed.
-func (inv *inventory) sync(ctx context.Context, host, id string) {
+// sync reads a domain again and returns when the inventory shows it, so that users
+// see what they changed. A domain that the feed does not read in time is read directly.
+// Errors: libvirt.ERR_NO_DOMAIN, fault.HostUnreachable, that of ctx.
+func (inv *inventory) sync(ctx context.Context, host, id string) error {
+	if inv.await(ctx, host, id) {
+		return nil
+	}
+	return inv.readDirectly(ctx, host, id)
+}
+
+// await has a feed read a domain again, and returns whether it did so in time.
+func (inv *inventory) await(ctx context.Context, host, id string) bool {
 	done := make(chan struct{})
 	inv.feeds[host].note(id, done)
 	patience := time.NewTimer(syncPatience)
 	defer patience.Stop()
 	select {
 	case <-done:
+		return inv.feeds[host].host.Status().State == hypervisor.Connected
 	case <-patience.C:
 	case <-ctx.Done():
+	}
+	return false
+}
+
+// readDirectly reads a domain beside the feed. One whose QEMU is silent is shown with what
+// libvirt says without it.
+func (inv *inventory) readDirectly(ctx context.Context, host, id string) error {
+	inv.countDirect(1)
+	defer inv.countDirect(-1)
+	return inv.feeds[host].host.Do(ctx, func(conn *libvirt.Connect) error {
+		since := inv.now()
+		d, err := conn.LookupDomainByUUIDString(id)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Free() }()
+		read := inv.read
+		if hasQEMU(d) && isSilent(d) {
+			read = inv.outline
+		}
+		n, err := read(d, host)
+		if err == nil {
+			inv.put(n, since)
+		}
+		return err
+	})
+}
+
+// countDirect keeps when nodes were removed while something is read directly: what was
+// read of them before is not put back.
+func (inv *inventory) countDirect(more int) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.direct += more; inv.direct == 0 {
+		clear(inv.gone)
 	}
 }
 
@@ -316,7 +374,7 @@ func (inv *inventory) readDirty(ctx context.Context, conn *libvirt.Connect, f *f
 // readAll reads all domains. What it finds changed since the first reading is
 // what no event told of.
 func (inv *inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) error {
-	host, again := f.host.Name(), f.isKnown()
+	host, again, since := f.host.Name(), f.isKnown(), inv.now()
 	domains, err := conn.ListAllDomains(0)
 	if err != nil {
 		return err
@@ -370,7 +428,7 @@ func (inv *inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 		if f.join(id, nil) { // that tells whether it is gone
 			continue
 		}
-		if inv.remove(host, id) && again {
+		if inv.remove(host, id, since) && again {
 			f.suspect(id)
 		}
 	}
@@ -384,6 +442,7 @@ func (inv *inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *fee
 	if f.join(id, waiting) {
 		return false, nil
 	}
+	since := inv.now()
 	d, err := conn.LookupDomainByUUIDString(id)
 	if err == nil {
 		changed, err = inv.readDomain(ctx, f, d, id, waiting)
@@ -394,7 +453,7 @@ func (inv *inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *fee
 	}
 	switch alive, dead := conn.IsAlive(); {
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		changed = inv.remove(f.host.Name(), id)
+		changed = inv.remove(f.host.Name(), id, since)
 	case dead != nil || !alive || fault.CodeOf(err) == fault.HostUnreachable:
 		return false, err
 	default:
@@ -404,9 +463,16 @@ func (inv *inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *fee
 	return changed, nil
 }
 
-// put stores a node, and tells of it when anything changed, which it returns.
-func (inv *inventory) put(n Node) (changed bool) {
+// put stores a node that was read since a time (see now), and notifies the watchers if
+// anything changed, which it returns. What was read later stays.
+func (inv *inventory) put(n Node, since uint64) (changed bool) {
+	at := place{n.Host, n.ID}
 	inv.mu.Lock()
+	if max(inv.asOf[at], inv.gone[at]) > since {
+		inv.mu.Unlock()
+		return false
+	}
+	inv.asOf[at] = since
 	if inv.away[n.Host] { // it was read just before the connection was lost
 		n.State, n.VNCPort = Unreachable, 0
 	}
@@ -456,11 +522,18 @@ type Removed struct {
 	Node Node `json:"-"`
 }
 
-// remove forgets a node, and tells of it when it was known, which it returns.
-func (inv *inventory) remove(host, id string) bool {
+// remove forgets a node that a host did not have at a time (see now), and notifies the
+// watchers if it was known, which it returns. One that was read later stays.
+func (inv *inventory) remove(host, id string, since uint64) bool {
+	at := place{host, id}
 	inv.mu.Lock()
 	old, known := inv.nodes[host][id]
+	known = known && inv.asOf[at] <= since
+	if inv.direct > 0 && inv.asOf[at] <= since {
+		inv.gone[at] = max(inv.gone[at], since)
+	}
 	if known {
+		delete(inv.asOf, at)
 		delete(inv.nodes[host], id)
 		inv.events.Publish(event.NodeRemoved, Removed{ID: id, Host: host, Node: old})
 	}

@@ -116,7 +116,7 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 	}
 	events := &event.Broker{}
 	inv := newInventory(hosts, noAccounts{}, events, newMeter(0, 0), slog.New(slog.DiscardHandler))
-	inv.put(Node{ID: "id", Host: "h", CPUs: 1})
+	inv.put(Node{ID: "id", Host: "h", CPUs: 1}, inv.now())
 	told := events.Subscribe(0)
 	defer told.Close()
 	last := 1
@@ -124,7 +124,7 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 	go func() {
 		defer close(done)
 		for cpus := 2; cpus <= 200; cpus++ {
-			inv.put(Node{ID: "id", Host: "h", CPUs: cpus})
+			inv.put(Node{ID: "id", Host: "h", CPUs: cpus}, inv.now())
 		}
 	}()
 	for range 400 {
@@ -217,7 +217,7 @@ func TestEventsGoFirst(t *testing.T) {
 			defer mu.Unlock()
 			return len(told) > count
 		})
-		inv.sync(ctx, "h", ids[0]) // what follows the last domain is over
+		inv.await(ctx, "h", ids[0]) // what follows the last domain is over
 		mu.Lock()
 		if told[1] != fresh {
 			t.Errorf("%s: the domain of the event came after %d others", what, slices.Index(told, fresh))

@@ -72,7 +72,7 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 		done(true)
 		return err
 	}
-	s.inv.sync(ctx, n.Host, n.ID)
+	s.inv.await(ctx, n.Host, n.ID)
 	wait, cancel := context.WithTimeout(ctx, attachPatience)
 	s.audience.AwaitAttached(wait, n.ID)
 	cancel()

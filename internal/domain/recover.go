@@ -166,7 +166,9 @@ func (s *Service) Settle(ctx context.Context, host string, nodes []string) error
 		return err
 	}
 	for _, id := range nodes {
-		s.inv.sync(ctx, h.Name(), id)
+		if err := s.inv.sync(ctx, h.Name(), id); err != nil && !isGone(err) {
+			return err
+		}
 	}
 	return ctx.Err()
 }

@@ -86,7 +86,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	defer cancel()
 	err = s.destroy(work, n.Host, data)
 	done(err == nil)
-	s.inv.sync(work, n.Host, id)
+	s.inv.await(work, n.Host, id)
 	return explain(err, "delete", n.Name)
 }
 

@@ -281,13 +281,34 @@ func (s *Service) change(ctx context.Context, id, verb string, f func(ctx contex
 	if err != nil {
 		err = explain(err, verb, n.Name)
 	}
-	if fault.CodeOf(err) != fault.HostUnreachable {
-		s.inv.sync(ctx, n.Host, id)
-	}
 	if err != nil {
+		if fault.CodeOf(err) != fault.HostUnreachable {
+			s.inv.await(ctx, n.Host, id) // it may be changed in part
+		}
 		return Node{}, err
 	}
-	return s.inv.get(id)
+	return s.shown(ctx, n.Host, id)
+}
+
+// shown returns a node that was made or changed as it is now. Of one that cannot be read,
+// because its host has just been lost, it returns what was known before. Errors:
+// fault.NodeNotFound when it is gone, HostUnreachable when nothing is known of it.
+func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
+	err := s.inv.sync(ctx, host, id)
+	if isGone(err) {
+		return Node{}, NotFound(id)
+	}
+	n, unknown := s.inv.get(id)
+	if unknown == nil {
+		return n, nil
+	}
+	if err == nil { // the feed could not read it
+		err = s.inv.readDirectly(ctx, host, id)
+	}
+	if err == nil || isGone(err) {
+		return s.inv.get(id)
+	}
+	return Node{}, fault.Wrap(err, fault.HostUnreachable, "Host %q made node %s and cannot be reached now to show it. `GET /api/nodes/%s` shows it when the host is back.", host, id, id)
 }
 
 // withDomain looks the domain up by UUID on the node's host.
