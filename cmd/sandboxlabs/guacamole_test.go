@@ -23,15 +23,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// withGuacamole are the flags that connect a lab with Guacamole's database.
-func (l *lab) withGuacamole(g *guacamoletest.Database, more ...string) []string {
+// withGuacamole are the flags that connect a lab with Guacamole's database and its web
+// application.
+func (l *lab) withGuacamole(g *guacamoletest.Database, web *guacamoletest.Web, more ...string) []string {
 	l.t.Helper()
 	// Secrets do not go on a command line.
-	file := filepath.Join(l.t.TempDir(), "guacamole-database")
-	if err := os.WriteFile(file, []byte(g.URL+"\n"), 0o600); err != nil {
-		l.t.Fatal(err)
+	dir := l.t.TempDir()
+	for name, text := range map[string]string{"database": g.URL, "key": guacamoletest.Key} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			l.t.Fatal(err)
+		}
 	}
-	return append([]string{"--guacamole-database=file:" + file, "--guacamole-url=http://127.0.0.1:1/guacamole"}, more...)
+	return append([]string{"--guacamole-database=file:" + filepath.Join(dir, "database"), "--guacamole-json-secret=file:" + filepath.Join(dir, "key"), "--guacamole-url=" + web.URL}, more...)
 }
 
 func (l *lab) health() api.Health {
@@ -62,11 +65,12 @@ func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamolet
 func TestGuacamoleShowsTheScreen(t *testing.T) {
 	takeGuest(t)
 	guacd := guacamoletest.Guacd(t)
-	g := guacamoletest.NewDatabase(t)
+	g, web := guacamoletest.NewDatabase(t), guacamoletest.NewWeb(t)
 	l := newLab(t)
 	l.addMicro()
-	l.launch(nil, l.withGuacamole(g, "--guacamole-json-secret=4c0b569e4c96df157eee1b65dd0e4d41")...)
+	l.launch(nil, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)
 	l.awaitHealth("ok")
+	until(t, promptly, said("health tells of the web application"), func() bool { return l.health().GuacamoleWeb == "ok" })
 	if h := l.health(); h.Guacamole != "ok" {
 		t.Errorf("health: %+v", h)
 	}
@@ -79,12 +83,12 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	// Its place in the API, and the way there.
 	var link *api.NodeGuacamole
 	until(t, promptly, said("the node has its link"), func() bool { link = l.node(n.ID).Guacamole; return link != nil })
-	if link.ConnectionID != first.ID || !strings.HasPrefix(link.URL, "http://127.0.0.1:1/guacamole/#/client/") {
+	if link.ConnectionID != first.ID || !strings.HasPrefix(link.URL, web.URL+"/#/client/") {
 		t.Errorf("link %+v, connection %d", link, first.ID)
 	}
 	var way struct{ URL string }
 	l.call(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, http.StatusOK, &way)
-	if !strings.HasPrefix(way.URL, link.URL+"?data=") {
+	if !strings.HasPrefix(way.URL, link.URL+"?token=TOKEN") {
 		t.Errorf("the way there: %s", way.URL)
 	}
 	if !slices.Equal(first.Readers, []string{"local"}) {
@@ -136,16 +140,16 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	// An operator looks, with the service and without it. Other tests' guests come
 	// and go meanwhile, and are in Guacamole too.
 	inStep := func() bool {
-		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g)...)...)
+		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...)
 		return code == 0 && strings.Contains(out, "It is in step")
 	}
 	until(t, patience, said("the database is in step"), inStep)
 	l.service.kill()
 	l.virsh("destroy", l.name("other"))
-	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g)...)...); code != 0 || !regexp.MustCompile(`not in step: .*[1-9]\d* to remove`).MatchString(out) {
+	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`not in step: .*[1-9]\d* to remove`).MatchString(out) {
 		t.Errorf("guacamole status: %d: %s", code, out)
 	}
-	if out, code := l.run(append([]string{"guacamole", "sync"}, l.withGuacamole(g)...)...); code != 0 || !regexp.MustCompile(`[1-9]\d* removed`).MatchString(out) {
+	if out, code := l.run(append([]string{"guacamole", "sync"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`[1-9]\d* removed`).MatchString(out) {
 		t.Errorf("guacamole sync: %d: %s", code, out)
 	}
 	if c := g.Connections(); c[l.name("other")].ID != 0 || c[l.name("seen")].ID != moved.ID {
@@ -252,9 +256,10 @@ func differ(a, b color.Color) bool {
 // In Guacamole a screen takes keys: it is for those who may use the node.
 func TestGuacamoleObeysRights(t *testing.T) {
 	takeGuest(t)
-	g := guacamoletest.NewDatabase(t)
+	g, web := guacamoletest.NewDatabase(t), guacamoletest.NewWeb(t)
 	l := newLab(t)
-	s := openSchool(l, l.withGuacamole(g)...)
+	flags := l.withGuacamole(g, web)
+	s := openSchool(l, flags...)
 	s.bearer[owner], s.bearer[studentUse], s.bearer[studentView] = s.enrol(s.owner(), "instructor"), s.enrol("use", "student"), s.enrol("view", "student")
 	n := s.nodeOf(owner, "screen")
 	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
@@ -274,6 +279,17 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	s.share("nodes", n.ID, "users/view", "view")
 	s.share("nodes", n.ID, "users/use", "use")
 	readers("shared", "admin", s.owner(), "use")
+	tokens := map[string]string{} // in Guacamole, by who has it
+	for name, who := range map[string]int{"use": studentUse, s.owner(): owner} {
+		var way struct{ URL string }
+		s.call(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, http.StatusOK, &way, s.as(who)...)
+		_, tokens[name], _ = strings.Cut(way.URL, "?token=")
+		web.Open(tokens[name], g.Connections()[n.Name].ID)
+	}
+	// Another process, as at each upgrade, knows them still.
+	l.kill()
+	l.launch(nil, flags...)
+	l.awaitHealth("ok")
 	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", "the right to use it"}, s.as(studentView)...)
 	s.call(http.MethodPatch, "/api/users/use", request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
 	readers("a viewer now", "admin", s.owner())
@@ -281,8 +297,12 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	readers("a student again", "admin", s.owner(), "use")
 	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/use", nil, http.StatusNoContent, nil, s.as(owner)...)
 	readers("not shared any more", "admin", s.owner())
+	if open := web.Screens(tokens["use"]); len(open) != 0 {
+		t.Errorf("not shared any more, and %v is open", open)
+	}
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": true}, http.StatusOK, nil, s.as(admin)...)
 	readers("disabled", "admin")
+	until(t, promptly, func() string { return fmt.Sprintf("the disabled account's session ends: %v", web.Live()) }, func() bool { return web.Live()[tokens[s.owner()]] == "" })
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
 	readers("enabled", "admin", s.owner())
 

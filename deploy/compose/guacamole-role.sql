@@ -2,8 +2,13 @@
 -- others: it cannot read password hashes, history, or the rows of other
 -- extensions, and cannot make administrators.
 --
--- Run it in Guacamole's database as its owner, after the tables are there, and
--- after the role was made:
+-- Keep its password as you keep an administrator's. SandboxLabs changes only rows that
+-- hold its attributes, but PostgreSQL grants by table and not by row: whoever has the
+-- password can mark, rename and delete anybody's users and connections with it, or
+-- take the name of an administrator whom they renamed.
+--
+-- Run it in Guacamole's database as the owner of its tables, after the tables are
+-- there, and after a superuser (or a role with CREATEROLE) has made the role:
 --
 --   CREATE ROLE sandboxlabs_guacamole LOGIN PASSWORD '…';
 --

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -46,17 +47,34 @@ func (s *Server) guacamoleOf(nodeID string) *NodeGuacamole {
 	return &NodeGuacamole{l.ConnectionID, l.URL}
 }
 
-// guacamoleState is for the health report. A state that is not known yet is ok:
-// the first pass is under way.
-func (s *Server) guacamoleState() string {
-	switch {
-	case s.o.Guacamole == nil:
-		return "off"
-	case s.o.Guacamole.Status().State == guacamole.Unreachable:
-		return string(guacamole.Unreachable)
-	default:
-		return string(guacamole.OK)
+// addGuacamole adds Guacamole's parts to the health report. A database whose state is
+// not known yet is ok: the first pass is under way.
+func (s *Server) addGuacamole(h *Health) {
+	h.Guacamole, h.GuacamoleWeb = "off", "off"
+	if s.o.Guacamole == nil {
+		return
 	}
+	st := s.o.Guacamole.Status()
+	h.Guacamole, h.GuacamoleWeb, h.Guacds = string(guacamole.OK), string(st.Web), guacdStates(st)
+	if st.State == guacamole.Unreachable {
+		h.Guacamole = string(guacamole.Unreachable)
+	}
+	away := st.State == guacamole.Unreachable || st.Web == guacamole.Unreachable
+	for _, state := range st.Guacds {
+		away = away || state == guacamole.Unreachable
+	}
+	if away {
+		h.Status = "degraded"
+	}
+}
+
+// guacdStates are the states of the guacd, on the wire.
+func guacdStates(st guacamole.Status) map[string]string {
+	states := make(map[string]string, len(st.Guacds))
+	for name, state := range st.Guacds {
+		states[cmp.Or(name, "default")] = string(state)
+	}
+	return states
 }
 
 // visitor is a principal as Guacamole's reconciler knows people.

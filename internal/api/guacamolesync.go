@@ -23,6 +23,10 @@ type GuacamoleState struct {
 	Users       int        `json:"users" doc:"Of accounts, at the same."`
 	LastSync    *time.Time `json:"lastSync,omitempty" doc:"When that was."`
 	Failures    int        `json:"failures" doc:"Comparisons that failed since then."`
+	Web         string     `json:"web" enum:"off,unknown,ok,unreachable" doc:"Of its web application."`
+	WebError    string     `json:"webError,omitempty" doc:"Why that is unreachable, and what to do."`
+	// Guacds are those that the options name.
+	Guacds map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others)."`
 }
 
 // GuacamoleSync is what a comparison found and wrote, on the wire.
@@ -40,6 +44,7 @@ type GuacamoleSync struct {
 func guacamoleStateOf(st guacamole.Status) GuacamoleState {
 	v := GuacamoleState{
 		Enabled: true, State: string(st.State), Connections: st.Connections, Users: st.Users, LastSync: instant(st.Passed), Failures: st.Failures,
+		Web: string(st.Web), WebError: st.WebProblem, Guacds: guacdStates(st),
 	}
 	if st.State == guacamole.Unreachable {
 		v.Error = st.Problem
@@ -53,7 +58,7 @@ func (s *Server) registerGuacamoleSync() {
 		Description: "Administrators only.",
 	}, func(context.Context, *struct{}) (*struct{ Body GuacamoleState }, error) {
 		if s.o.Guacamole == nil {
-			return &struct{ Body GuacamoleState }{GuacamoleState{State: "off"}}, nil
+			return &struct{ Body GuacamoleState }{GuacamoleState{State: "off", Web: "off"}}, nil
 		}
 		return &struct{ Body GuacamoleState }{guacamoleStateOf(s.o.Guacamole.Status())}, nil
 	})

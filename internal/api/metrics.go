@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,6 +23,8 @@ var (
 	imagesMetric    = prometheus.NewDesc("sandboxlabs_images", "Images by host, type and state.", []string{"host", "type", "state"}, nil)
 	diffMetric      = prometheus.NewDesc("sandboxlabs_inventory_differences_total", "Nodes that were found to be otherwise than shown, without an event of libvirt that told so.", []string{"host"}, nil)
 	guacamoleMetric = prometheus.NewDesc("sandboxlabs_guacamole_up", "1 while Guacamole's database can be used; absent when Guacamole is off.", nil, nil)
+	guacWebMetric   = prometheus.NewDesc("sandboxlabs_guacamole_web_up", "1 while Guacamole's web application answers the service; absent when Guacamole is off.", nil, nil)
+	guacdMetric     = prometheus.NewDesc("sandboxlabs_guacd_up", "1 while a guacd that guacamole-guacd names accepts connections.", []string{"host"}, nil)
 	guacRowsMetric  = prometheus.NewDesc("sandboxlabs_guacamole_connections", "Connections that are kept in Guacamole.", nil, nil)
 	guacFailMetric  = prometheus.NewDesc("sandboxlabs_guacamole_failures", "Passes over Guacamole's database that failed since the last good one.", nil, nil)
 	guacPassMetric  = prometheus.NewDesc("sandboxlabs_guacamole_passed_timestamp_seconds", "End of the last good pass over Guacamole's database.", nil, nil)
@@ -88,6 +92,10 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	st := m.s.o.Guacamole.Status()
 	gauge(guacamoleMetric, oneIf(st.State == guacamole.OK))
+	gauge(guacWebMetric, oneIf(st.Web == guacamole.OK))
+	for name, state := range st.Guacds {
+		gauge(guacdMetric, oneIf(state == guacamole.OK), cmp.Or(name, "default"))
+	}
 	gauge(guacRowsMetric, float64(st.Connections))
 	gauge(guacFailMetric, float64(st.Failures))
 	if !st.Passed.IsZero() {

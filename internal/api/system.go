@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -79,11 +78,14 @@ func shown(err error) string {
 
 // Health is the service's state, and that of what it rests on.
 type Health struct {
-	Status    string            `json:"status" enum:"ok,degraded"`
-	Version   string            `json:"version"`
-	Database  string            `json:"database" enum:"ok,unreachable"`
-	Guacamole string            `json:"guacamole" enum:"off,ok,unreachable" doc:"Whether Guacamole's database can be kept in step. Nodes do not depend on it."`
-	Hosts     map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
+	Status    string `json:"status" enum:"ok,degraded"`
+	Version   string `json:"version"`
+	Database  string `json:"database" enum:"ok,unreachable"`
+	Guacamole string `json:"guacamole" enum:"off,ok,unreachable" doc:"Whether Guacamole's database can be kept in step. Nodes do not depend on it."`
+	// GuacamoleWeb and Guacds are the parts that the database says nothing of.
+	GuacamoleWeb string            `json:"guacamoleWeb" enum:"off,unknown,ok,unreachable" doc:"Whether Guacamole's web application answers the service at guacamole-url; unknown until it was asked first."`
+	Guacds       map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others): unknown, ok or unreachable."`
+	Hosts        map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
 }
 
 // databasePatience bounds the wait for a database that hangs: the service lives.
@@ -94,15 +96,13 @@ func (s *Server) registerSystem() {
 		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Is the service alive, and what it rests on", Tags: []string{"system"},
 		Description: "200 while the service answers; status is degraded when a dependency is away.", Security: []map[string][]string{{}},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Health }, error) {
-		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Guacamole: s.guacamoleState(), Hosts: map[string]string{}}}
+		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Hosts: map[string]string{}}}
 		asked, cancel := context.WithTimeout(ctx, databasePatience)
 		defer cancel()
 		if err := s.o.Database(asked); err != nil {
 			out.Body.Status, out.Body.Database = "degraded", "unreachable"
 		}
-		if out.Body.Guacamole == string(guacamole.Unreachable) {
-			out.Body.Status = "degraded"
-		}
+		s.addGuacamole(&out.Body)
 		for _, h := range s.o.Hosts.Hosts() {
 			state := string(h.Status().State)
 			switch {

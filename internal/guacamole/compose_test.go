@@ -1,6 +1,7 @@
 package guacamole
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ type composeFile struct {
 		Ports       []string
 		Entrypoint  []string
 		NetworkMode string `yaml:"network_mode"`
+		Healthcheck struct{ Test []string }
+		DependsOn   any `yaml:"depends_on"`
 	}
 	Volumes map[string]any
 }
@@ -42,6 +45,13 @@ func TestComposeFileIsWhole(t *testing.T) {
 	var c composeFile
 	if err := yaml.Unmarshal(text, &c); err != nil {
 		t.Fatal(err)
+	}
+	// All sign-ons come from one address, which the image's ban extension would keep out.
+	if c.Services["guacamole"].Environment["BAN_ENABLED"] != "false" {
+		t.Error("Guacamole bans the service after five failed sign-ons")
+	}
+	if len(c.Services["guacd"].Healthcheck.Test) == 0 || !strings.Contains(fmt.Sprint(c.Services["guacamole"].DependsOn), "guacd:map[condition:service_healthy]") {
+		t.Error("Guacamole does not wait for a guacd that accepts connections")
 	}
 	secrets := preparedSecrets(t)
 	for _, m := range regexp.MustCompile(`\$\{(\w+)`).FindAllStringSubmatch(string(text), -1) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"sync"
 	"time"
@@ -106,10 +107,10 @@ type Guacd struct {
 	TLS  bool
 }
 
-// State tells whether Guacamole's database can be used.
+// State tells whether a part of Guacamole can be used.
 type State string
 
-// The states of Guacamole's database.
+// The states of Guacamole's database, of its web application and of a guacd.
 const (
 	Unknown     State = "unknown" // nothing was tried yet
 	OK          State = "ok"
@@ -125,6 +126,11 @@ type Status struct {
 	Users       int       // of ours in Guacamole
 	Passed      time.Time // end of the last pass that went well
 	Failures    int       // since then
+	// Web is the state of Guacamole's web application, and WebProblem says why it is not OK.
+	Web        State
+	WebProblem string
+	// Guacds are the states of the guacd that Options.Guacds names, by the same names.
+	Guacds map[string]State
 }
 
 // Link is a node's place in Guacamole.
@@ -181,7 +187,7 @@ func New(o Options) (*Service, error) {
 		o: o, sessions: sessions{o.DB, o.Vault}, pool: pool, sent: sent, web: newWebApp(o.URL.String()),
 		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 		dirty: map[string]bool{}, screens: map[string]screen{}, links: map[string]Link{}, names: map[string]string{},
-		status: Status{State: Unknown},
+		status: Status{State: Unknown, Web: Unknown, Guacds: unknownGuacds(o.Guacds)},
 	}, nil
 }
 
@@ -212,6 +218,9 @@ func (s *Service) Wake() {
 // database is away it tries again and again; what was missed meanwhile is made
 // up for by the first pass that goes well.
 func (s *Service) Run(ctx context.Context) error {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { s.watchParts(ctx) })
 	retry := firstRetry
 	for ctx.Err() == nil {
 		report, err := s.Sync(ctx)
@@ -248,11 +257,13 @@ func (s *Service) Link(nodeID string) (Link, bool) {
 	return l, ok
 }
 
-// Status returns how the last passes went, from memory.
+// Status returns how the last passes and checks went, from memory.
 func (s *Service) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
+	st := s.status
+	st.Guacds = maps.Clone(st.Guacds)
+	return st
 }
 
 // passed notes the end of a pass, and logs when the state changes.
@@ -260,7 +271,8 @@ func (s *Service) passed(ctx context.Context, err error, have *contents) {
 	s.mu.Lock()
 	before := s.status.State
 	if err == nil {
-		s.status = Status{State: OK, Connections: len(have.connections), Users: len(have.users), Passed: time.Now()}
+		s.status.State, s.status.Problem, s.status.Failures = OK, "", 0
+		s.status.Connections, s.status.Users, s.status.Passed = len(have.connections), len(have.users), time.Now()
 	} else {
 		s.status.State, s.status.Problem = Unreachable, err.Error()
 		s.status.Failures++

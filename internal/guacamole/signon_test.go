@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -383,4 +385,43 @@ func TestSignOnFailures(t *testing.T) {
 	}
 	s.web.answer = 100 * time.Millisecond
 	refused("no answer", "in time")
+}
+
+// The web application and guacd have a state of their own: the database tells nothing of
+// them.
+func TestPartsHaveTheirStates(t *testing.T) {
+	web := guacamoletest.NewWeb(t)
+	g, l := guacamoletest.NewDatabase(t), newLab()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := net.SplitHostPort(listener.Addr().String())
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSignOn(t, g, l, web.URL, func(o *Options) {
+		o.Guacds = map[string]Guacd{"": {Host: "127.0.0.1", Port: port}, "lab2": {Host: "127.0.0.1", Port: 1}}
+	})
+	if st := s.Status(); st.Web != Unknown || st.Guacds[""] != Unknown {
+		t.Errorf("before the first look: %+v", st)
+	}
+	s.checkParts(t.Context())
+	if st := s.Status(); st.Web != OK || st.Guacds[""] != OK || st.Guacds["lab2"] != Unreachable {
+		t.Errorf("web application and one guacd run: %+v", st)
+	}
+	web.Fail(http.StatusBadGateway)
+	s.checkParts(t.Context())
+	if st := s.Status(); st.Web != Unreachable || !strings.Contains(st.WebProblem, "502") {
+		t.Errorf("behind a proxy that finds none: %+v", st)
+	}
+	web.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.checkParts(t.Context())
+	if st := s.Status(); st.Web != Unreachable || !strings.Contains(st.WebProblem, "guacamole-url") || st.Guacds[""] != Unreachable {
+		t.Errorf("nothing runs: %+v", st)
+	}
 }

@@ -32,6 +32,8 @@ const looks = {
   unreachable: { text: "Unreachable", color: "red" },
 } as const;
 
+const partStates = { off: "Off", unknown: "Not checked yet", ok: "Reachable", unreachable: "Unreachable" } as const;
+
 /** Whether Guacamole's connections are those of the running nodes, and the way to compare them now. */
 export default function GuacamoleSyncPage() {
   const state = useGuacamole();
@@ -81,6 +83,11 @@ export default function GuacamoleSyncPage() {
               {state.data.error} It is tried again by itself; the nodes do not depend on it.
             </Alert>
           )}
+          {state.data?.webError && (
+            <Alert component="h2" isInline variant="warning" title="Its web application cannot be used">
+              {state.data.webError}
+            </Alert>
+          )}
           {state.data?.enabled && (
             <Card>
               <CardBody>
@@ -88,6 +95,14 @@ export default function GuacamoleSyncPage() {
                   <Fact term="Connections" value={state.data.connections} />
                   <Fact term="Users" value={state.data.users} />
                   <Fact term="Last compared" value={state.data.lastSync ? <Ago time={state.data.lastSync} /> : "not yet"} />
+                  <Fact term="Web application" value={partStates[state.data.web]} />
+                  {Object.entries(state.data.guacds ?? {}).map(([host, guacd]) => (
+                    <Fact
+                      key={host}
+                      term={host === "default" ? "guacd" : `guacd of ${host}`}
+                      value={guacd === "ok" ? partStates.ok : guacd === "unknown" ? partStates.unknown : partStates.unreachable}
+                    />
+                  ))}
                   {state.data.failures > 0 && <Fact term="Failed since" value={plural(state.data.failures, "time")} />}
                 </DescriptionList>
               </CardBody>

@@ -2298,6 +2298,10 @@ export interface components {
              * @description Comparisons that failed since then.
              */
             failures: number;
+            /** @description State of each guacd that guacamole-guacd names, by host (default: for all others). */
+            guacds?: {
+                [key: string]: string;
+            };
             /**
              * Format: date-time
              * @description When that was.
@@ -2313,6 +2317,13 @@ export interface components {
              * @description Of accounts, at the same.
              */
             users: number;
+            /**
+             * @description Of its web application.
+             * @enum {string}
+             */
+            web: "off" | "unknown" | "ok" | "unreachable";
+            /** @description Why that is unreachable, and what to do. */
+            webError?: string;
         };
         GuacamoleSync: {
             /** Format: int64 */
@@ -2349,6 +2360,15 @@ export interface components {
              * @enum {string}
              */
             guacamole: "off" | "ok" | "unreachable";
+            /**
+             * @description Whether Guacamole's web application answers the service at guacamole-url; unknown until it was asked first.
+             * @enum {string}
+             */
+            guacamoleWeb: "off" | "unknown" | "ok" | "unreachable";
+            /** @description State of each guacd that guacamole-guacd names, by host (default: for all others): unknown, ok or unreachable. */
+            guacds?: {
+                [key: string]: string;
+            };
             /** @description State by host: connected, connecting, unreachable, or storage (its pools cannot be used). */
             hosts: {
                 [key: string]: string;
