@@ -396,7 +396,7 @@ func (l *lab) dialSocket(path string, query url.Values, header http.Header) (*we
 	if l.token != "" {
 		header.Set("Authorization", "Bearer "+l.token)
 	}
-	options := &websocket.DialOptions{HTTPHeader: header, Host: header.Get("Host")}
+	options := &websocket.DialOptions{HTTPHeader: header, Host: header.Get("Host"), Subprotocols: header["Sec-Websocket-Protocol"]}
 	socket, res, err := websocket.Dial(ctx, "ws://"+l.address+path+"?"+query.Encode(), options)
 	if err != nil {
 		a := answer{}

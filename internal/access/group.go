@@ -108,15 +108,19 @@ func (s *Service) AddMember(ctx context.Context, groupName, userName string) err
 	return nil
 }
 
-// RemoveMember takes an account out of a group; no error when it is not there. It
-// answers fault.NotFound for an unknown group or account.
+// RemoveMember takes an account out of a group. It returns fault.NotFound for an
+// unknown group or account, and for an account that is not in the group.
 func (s *Service) RemoveMember(ctx context.Context, groupName, userName string) error {
 	m, err := s.membership(ctx, groupName, userName)
 	if err != nil {
 		return err
 	}
-	if err := s.db.WithContext(ctx).Delete(&m).Error; err != nil {
-		return fmt.Errorf("remove a member of group %q: %w", groupName, err)
+	removed := s.db.WithContext(ctx).Delete(&m)
+	if removed.Error != nil {
+		return fmt.Errorf("remove a member of group %q: %w", groupName, removed.Error)
+	}
+	if removed.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "Account %q is not in group %q.", userName, groupName)
 	}
 	s.log.InfoContext(ctx, "group left", "group", groupName, "user", userName)
 	return nil

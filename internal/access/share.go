@@ -83,15 +83,19 @@ func (s *Service) SetShare(ctx context.Context, kind Kind, id string, to Grantee
 	return nil
 }
 
-// RemoveShare takes back what somebody was given; no error when it was nothing.
-// It answers fault.NotFound for an unknown account or group.
+// RemoveShare takes back what somebody was given. It returns fault.NotFound for an
+// unknown account or group, and for one that was given nothing.
 func (s *Service) RemoveShare(ctx context.Context, kind Kind, id string, to Grantee) error {
 	row, _, err := s.shareWith(ctx, kind, id, to)
 	if err != nil {
 		return err
 	}
-	if err := s.db.WithContext(ctx).Where(&row).Delete(&share{}).Error; err != nil {
-		return fmt.Errorf("unshare %s %s: %w", kind, id, err)
+	removed := s.db.WithContext(ctx).Where(&row).Delete(&share{})
+	if removed.Error != nil {
+		return fmt.Errorf("unshare %s %s: %w", kind, id, removed.Error)
+	}
+	if removed.RowsAffected == 0 {
+		return fault.New(fault.NotFound, "The %s is not shared with %s.", kind, to)
 	}
 	s.log.InfoContext(ctx, "unshared", string(kind), id, "from", to.String())
 	return nil

@@ -148,7 +148,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, p Principal, c Credentials) er
 }
 
 // ResetTOTP removes an account's second factor, for somebody who has lost it. It
-// answers fault.NotFound; it is no error when there is none.
+// returns fault.NotFound for an unknown account, and for one without a second factor.
 func (s *Service) ResetTOTP(ctx context.Context, name string) error {
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return errNoAccount()
@@ -160,6 +160,9 @@ func (s *Service) ResetTOTP(ctx context.Context, name string) error {
 		}
 		if !found {
 			return errNoAccount()
+		}
+		if u.TOTPSecret == "" {
+			return fault.New(fault.NotFound, "Account %q has no second factor.", u.Name)
 		}
 		return dropTOTP(tx, u.ID)
 	})

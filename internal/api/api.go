@@ -98,6 +98,7 @@ type Server struct {
 	requests  sync.WaitGroup
 	streams   openStreams
 	transfers *transfers
+	turns     turns
 }
 
 // Limits of the HTTP server.
@@ -120,7 +121,7 @@ func New(o Options) (*Server, error) {
 	}
 	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
 	o.MaxConnectionsPerAddress = cmp.Or(o.MaxConnectionsPerAddress, DefaultMaxConnectionsPerAddress)
-	s := &Server{o: o, echo: echo.New(), making: map[string]bool{}, transfers: newTransfers()}
+	s := &Server{o: o, echo: echo.New(), making: map[string]bool{}, transfers: newTransfers(), turns: turns{sending: map[string]bool{}}}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.writeError
@@ -180,9 +181,11 @@ func New(o Options) (*Server, error) {
 	if err := s.registerDocs(); err != nil {
 		return nil, err
 	}
-	s.echo.Any("/api/*", func(echo.Context) error { return notFound("path") })
-	s.echo.Any("/ws/*", func(echo.Context) error { return notFound("path") })
 	s.echo.GET("/*", echo.WrapHandler(o.UI))
+	s.answerHead()
+	for _, path := range []string{"/api/*", "/ws/*"} {
+		s.echo.RouteNotFound(path, s.noRoute)
+	}
 	if stale := s.staleRules(); len(stale) > 0 {
 		return nil, fmt.Errorf("api: there are rules of routes that are not there: %q", stale)
 	}
@@ -196,7 +199,7 @@ func (s *Server) OpenAPI() ([]byte, error) { return s.huma.OpenAPI().MarshalJSON
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
 	defer s.requests.Done()
-	s.echo.ServeHTTP(w, r)
+	s.echo.ServeHTTP(w, overridden(r))
 }
 
 // Serve answers requests on l until ctx ends; then streams end with a hint to

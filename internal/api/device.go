@@ -15,7 +15,9 @@ type Disk struct {
 	Target   string `json:"target" example:"vdb"`
 	Bus      string `json:"bus"`
 	Device   string `json:"device" enum:"disk,cdrom,floppy,lun"`
-	File     string `json:"file" doc:"On the host; empty for an empty drive."`
+	File     string `json:"file" doc:"On the host; empty for an empty drive, and for what is not a file."`
+	Kind     string `json:"kind" enum:"empty,file,block,dir,network,volume,other" doc:"What is behind it. empty is a drive without a medium."`
+	Source   string `json:"source" doc:"The name of what is behind it: a path on the host, pool/volume, or such as rbd:pool/image. Empty for an empty drive."`
 	Format   string `json:"format"`
 	ReadOnly bool   `json:"readOnly"`
 	Size     int64  `json:"size" doc:"Bytes; virtual size, 0 when it cannot be read."`
@@ -31,7 +33,7 @@ type Interface struct {
 }
 
 func disk(v domain.Disk) Disk {
-	return Disk{Target: v.Target, Bus: v.Bus, Device: v.Device, File: v.File, Format: v.Format, ReadOnly: v.ReadOnly, Size: v.Bytes, Extra: v.Extra}
+	return Disk{Target: v.Target, Bus: v.Bus, Device: v.Device, File: v.File, Kind: v.Kind, Source: v.Source, Format: v.Format, ReadOnly: v.ReadOnly, Size: v.Bytes, Extra: v.Extra}
 }
 
 func networkCard(v domain.Interface) Interface {

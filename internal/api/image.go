@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -194,9 +195,9 @@ func (s *Server) uploadImage(c echo.Context) error {
 		if err != nil {
 			return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")
 		}
-		if part.FormName() == "image" {
+		if part.FormName() == imageField {
 			up.FileName = part.FileName()
-			img, err := s.receivePart(r.Context(), rights, up, part)
+			img, err := s.receivePart(r.Context(), rights, up, &lastPart{file: part, parts: parts})
 			if err != nil {
 				return err
 			}
@@ -212,6 +213,49 @@ func (s *Server) uploadImage(c echo.Context) error {
 		}
 	}
 	return fault.New(fault.Invalid, "The form has no file named \"image\": curl -F \"image=@disk.qcow2\" …/api/images/custom")
+}
+
+// lastPart is the file of a form as a stream. Instead of its end it returns an error where
+// something follows that would have changed how the file is taken, so that nothing is kept.
+type lastPart struct {
+	file  io.Reader
+	parts *multipart.Reader
+	end   error // set behind the last byte
+}
+
+// Read reads the file.
+func (l *lastPart) Read(p []byte) (int, error) {
+	if l.end != nil {
+		return 0, l.end
+	}
+	n, err := l.file.Read(p)
+	if errors.Is(err, io.EOF) {
+		l.end = l.rest()
+		err = l.end
+	}
+	return n, err
+}
+
+// rest reads what follows the file, and returns io.EOF where all of it can be passed over.
+func (l *lastPart) rest() error {
+	for range maxFields {
+		part, err := l.parts.NextPart()
+		if err != nil {
+			return err // io.EOF: the form is complete
+		}
+		switch name := part.FormName(); {
+		case name == imageField:
+			return fault.Field(name, "The form has more than one file named %q. Upload each image in a request of its own.", name)
+		case slices.Contains(uploadFields, name):
+			return fault.Field(name, "The field %q comes after the file, too late to be heeded. Put all fields before the file: curl -F \"%s=…\" -F \"image=@disk.qcow2\" …", name, name)
+		case part.FileName() != "":
+			return fault.New(fault.Invalid, "The form has a second file, named %q. Upload each image in a request of its own.", cut(name))
+		}
+		if n, err := io.Copy(io.Discard, io.LimitReader(part, maxFieldBytes+1)); err != nil || n > maxFieldBytes {
+			return cmp.Or(err, error(fieldTooLarge(part)))
+		}
+	}
+	return fault.New(fault.Invalid, "The form has too many fields.")
 }
 
 // receivePart stores the file of an upload in one request, as one of its sender's and
@@ -241,10 +285,20 @@ func readField(part *multipart.Part, up *storagepool.Upload) error {
 		return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")
 	}
 	if len(value) > maxFieldBytes {
-		return fault.New(fault.TooLarge, "The form field %q is larger than %d bytes. Only the field \"image\" takes a file.", part.FormName(), maxFieldBytes)
+		return fieldTooLarge(part)
 	}
 	return setField(up, part.FormName(), strings.TrimSpace(string(value)))
 }
+
+func fieldTooLarge(part *multipart.Part) *fault.Error {
+	return fault.New(fault.TooLarge, "The form field %q is larger than %d bytes. Only the field %q takes a file.", cut(part.FormName()), maxFieldBytes, imageField)
+}
+
+// imageField is the name of the file in the form of an upload, and uploadFields are those
+// that setField takes.
+const imageField = "image"
+
+var uploadFields = []string{"osType", "sha256", "host"}
 
 // setField takes what a client tells of an image that it sends.
 func setField(up *storagepool.Upload, name, text string) error {

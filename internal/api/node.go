@@ -36,6 +36,12 @@ type NodeImage struct {
 	Size int64  `json:"size" doc:"Bytes of the image's file; 0 when the image is gone."`
 }
 
+// NodeVNC is where the host has a node's screen: one of the two is set.
+type NodeVNC struct {
+	Port   int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"A TCP port of the host."`
+	Socket string `json:"socket,omitempty" doc:"A Unix socket of the host, where the screen has no port."`
+}
+
 // Node is a node on the wire.
 type Node struct {
 	ID          string     `json:"id" doc:"The domain's UUID."`
@@ -52,9 +58,7 @@ type Node struct {
 		Available bool         `json:"available"`
 		Ports     []SerialPort `json:"ports" doc:"The first is the one that is opened when none is asked for."`
 	} `json:"console"`
-	VNC *struct {
-		Port int `json:"port"`
-	} `json:"vnc,omitempty" doc:"While the node has a screen."`
+	VNC             *NodeVNC       `json:"vnc,omitempty" doc:"While the node has a screen."`
 	Guacamole       *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
 	Owner           string         `json:"owner"`
 	Access          string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
@@ -87,10 +91,8 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	}
 	v.Console.Ports = serialPorts(n)
 	v.Console.Available = slices.ContainsFunc(v.Console.Ports, func(p SerialPort) bool { return p.Available })
-	if n.VNCPort > 0 {
-		v.VNC = &struct {
-			Port int `json:"port"`
-		}{n.VNCPort}
+	if n.VNCPort > 0 || n.VNCSocket != "" {
+		v.VNC = &NodeVNC{Port: n.VNCPort, Socket: n.VNCSocket}
 	}
 	v.Guacamole = s.guacamoleOf(n.ID)
 	if n.Image.ID != "" {
@@ -165,7 +167,6 @@ func (r NodeRequest) spec() (domain.Spec, error) {
 	if r.Resources == nil {
 		return spec, nil
 	}
-	// In the spec zero stands for "not given": a zero that was given is refused.
 	if v := r.Resources.RAM; v != nil {
 		spec.RAMMiB = given(*v)
 	}
@@ -178,10 +179,10 @@ func (r NodeRequest) spec() (domain.Spec, error) {
 	return spec, nil
 }
 
-// given makes a zero a value that the checks refuse.
+// given keeps a zero that was given apart from one that says that nothing was.
 func given[T int | int64](v T) T {
 	if v == 0 {
-		return -1
+		return domain.GivenZero
 	}
 	return v
 }

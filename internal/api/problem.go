@@ -31,6 +31,7 @@ var statuses = map[fault.Code]int{
 	fault.CrossOrigin:            http.StatusForbidden,
 	fault.HostNotAllowed:         http.StatusMisdirectedRequest,
 	fault.NotFound:               http.StatusNotFound,
+	fault.MethodNotAllowed:       http.StatusMethodNotAllowed,
 	fault.NodeNotFound:           http.StatusNotFound,
 	fault.NodeNameTaken:          http.StatusConflict,
 	fault.NodeRunning:            http.StatusConflict,
@@ -103,6 +104,9 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.retryAfter != "" {
 		h.Set("Retry-After", p.retryAfter)
 	}
+	if p.Status == http.StatusUnauthorized { // RFC 9110, 11.6.1
+		h.Set("WWW-Authenticate", `Bearer realm="SandboxLabs"`)
+	}
 	return h
 }
 
@@ -154,8 +158,10 @@ func newProblem(status int, code fault.Code, detail string) *Problem {
 // codeOfStatus names the errors that huma and echo raise themselves.
 func codeOfStatus(status int) fault.Code {
 	switch status {
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
+	case http.StatusNotFound:
 		return fault.NotFound
+	case http.StatusMethodNotAllowed:
+		return fault.MethodNotAllowed
 	case http.StatusRequestEntityTooLarge:
 		return fault.TooLarge
 	}

@@ -80,7 +80,7 @@ func (s *Server) screenSocket(c echo.Context) error {
 			receive: func(ctx context.Context) error { return view.CopyFrom(&frames{ctx: ctx, socket: socket}) },
 			close:   view.Close,
 		}, nil
-	})
+	}, "binary") // what clients of websockify ask for
 }
 
 // frames is a socket's binary frames as a stream of bytes, until ctx ends.

@@ -58,8 +58,8 @@ type traffic struct {
 type join func(ctx context.Context, socket *websocket.Conn, nodeID string, readOnly bool) (traffic, error)
 
 // nodeSocket accepts a WebSocket and keeps it joined to the node that the query
-// names.
-func (s *Server) nodeSocket(c echo.Context, join join) error {
+// names. Of the subprotocols that the client offers it selects the first that it is given.
+func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) error {
 	r := c.Request()
 	id := r.URL.Query().Get("nodeId")
 	if id == "" {
@@ -92,7 +92,7 @@ func (s *Server) nodeSocket(c echo.Context, join join) error {
 		return err
 	}
 	defer closed()
-	options := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
+	options := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, Subprotocols: subprotocols}
 	if s.o.PublicURL != nil {
 		options.OriginPatterns = []string{s.o.PublicURL.Host}
 	}

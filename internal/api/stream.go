@@ -62,6 +62,10 @@ func (s *Server) events(c echo.Context) error {
 	sub := s.o.Events.Subscribe(after)
 	defer sub.Close()
 	rights := rightsOf(c.Request().Context())
+	if c.Request().Method == http.MethodHead {
+		c.Response().Header().Set(echo.HeaderContentType, "text/event-stream")
+		return c.NoContent(http.StatusOK)
+	}
 	stream, closed, err := s.openStream(rights, c.RealIP(), nil)
 	if err != nil {
 		return err

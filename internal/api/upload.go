@@ -89,6 +89,16 @@ func (s *Server) resumable(protocol http.Handler) echo.HandlerFunc {
 				return err
 			}
 		}
+		if r.Header.Get("Upload-Defer-Length") != "" {
+			return fault.New(fault.Invalid, "Upload-Defer-Length is not offered: the size decides whether there is space for the file. Give Upload-Length.")
+		}
+		if r.Method == http.MethodPatch {
+			end, err := s.turns.enter(c.Param("id"))
+			if err != nil {
+				return err
+			}
+			defer end()
+		}
 		ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), uploadCallKey{}, call))
 		defer cancel(nil)
 		stop := context.AfterFunc(s.closing, func() { cancel(tus.ErrServerShutdown) })
@@ -218,8 +228,8 @@ func (s *Server) explain(ctx context.Context, err error) error {
 	p := s.problem(ctx, "an upload", err)
 	noteOf(ctx).code = fault.Code(p.Code)
 	header := tus.HTTPHeader{"Content-Type": p.ContentType("")}
-	if p.retryAfter != "" {
-		header["Retry-After"] = p.retryAfter
+	for name := range p.GetHeaders() {
+		header[name] = p.GetHeaders().Get(name)
 	}
 	return tus.Error{ErrorCode: p.Code, Message: p.Detail, HTTPResponse: tus.HTTPResponse{StatusCode: p.Status, Body: string(problemBody(p)), Header: header}}
 }
@@ -367,7 +377,7 @@ func (s *Server) describeUploads() {
 		Parameters: []*huma.Param{id}, Responses: map[string]*huma.Response{"200": {Description: "Upload-Offset and Upload-Length tell."}},
 	}, {
 		OperationID: "continue-upload", Method: http.MethodPatch, Path: uploadsPath + "/{id}", Summary: "Send the next bytes of an upload",
-		Description: "A second request to the same upload ends the first, whose bytes are kept.",
+		Description: "A second one to the same upload is refused (423) while the first is under way; HEAD ends the first, whose bytes are kept. Clients that cannot send PATCH or DELETE send POST with X-HTTP-Method-Override.",
 		Parameters:  []*huma.Param{id, version, header("Upload-Offset", "Where the bytes go: the upload's offset."), header("Upload-Checksum", "An algorithm and the digest in Base64.")},
 		RequestBody: bytes, Responses: map[string]*huma.Response{"204": {Description: "Upload-Offset is the new offset."}, "default": problem},
 	}, {

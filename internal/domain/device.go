@@ -39,13 +39,15 @@ type diskData struct {
 
 // Disk is one disk or drive of a node.
 type Disk struct {
-	Target   string // "vda"
-	Bus      string
-	Device   string // "disk", "cdrom" or "floppy"
-	File     string // on the host; empty for an empty drive, and for what is no file
-	Format   string
-	ReadOnly bool
-	Bytes    int64 // virtual size; 0 when it cannot be read
+	Target string // "vda"
+	Bus    string
+	Device string // "disk", "cdrom" or "floppy"
+	File   string // on the host; empty for an empty drive, and for what is not a file
+	// Kind says what is behind it (EmptySource, FileSource, …), and Source names it.
+	Kind, Source string
+	Format       string
+	ReadOnly     bool
+	Bytes        int64 // virtual size; 0 when it cannot be read
 	// Extra tells that it was attached here, and goes when it is detached.
 	Extra bool
 }
@@ -90,8 +92,9 @@ func (s *Service) disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 		if disk.Driver != nil {
 			v.Format = disk.Driver.Type
 		}
-		if disk.Source != nil && disk.Source.File != nil {
-			v.File = disk.Source.File.File
+		v.Kind, v.Source = sourceOf(disk.Source)
+		if v.Kind == FileSource {
+			v.File = v.Source
 		}
 		if v.File != "" {
 			v.Bytes, _ = s.inv.diskBytes(d, disk, n)
@@ -158,7 +161,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 		defer cancel()
 		settled := s.settleDisk(work, n.Host, data)
 		done(settled == nil)
-		added = Disk{Target: target, Bus: "virtio", Device: "disk", File: file, Format: "qcow2", Bytes: bytes, Extra: true}
+		added = Disk{Target: target, Bus: "virtio", Device: "disk", File: file, Kind: FileSource, Source: file, Format: "qcow2", Bytes: bytes, Extra: true}
 		return err
 	})
 	return added, err

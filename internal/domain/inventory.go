@@ -474,7 +474,7 @@ func (inv *inventory) put(n Node, since uint64) (changed bool) {
 	}
 	inv.asOf[at] = since
 	if inv.away[n.Host] { // it was read just before the connection was lost
-		n.State, n.VNCPort = Unreachable, 0
+		n.State, n.VNCPort, n.VNCSocket = Unreachable, 0, ""
 	}
 	old, known := inv.nodes[n.Host][n.ID]
 	switch {
@@ -561,7 +561,7 @@ func (inv *inventory) hostDown(host string) {
 	var changed []string
 	for id, n := range inv.nodes[host] {
 		if n.State != Unreachable {
-			n.State, n.VNCPort = Unreachable, 0
+			n.State, n.VNCPort, n.VNCSocket = Unreachable, 0, ""
 			inv.store(n)
 			changed = append(changed, id)
 		}

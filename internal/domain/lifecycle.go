@@ -82,9 +82,12 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 }
 
 // Stop asks the guest to shut down (the ACPI power button) and returns at once;
-// with force it pulls the plug. A node that is off is left as it is.
+// with force it pulls the plug. A node that is off is left as it is. A transient domain,
+// which is gone when it is off, is returned as it was, but stopped.
 func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
-	return s.change(ctx, id, "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	var was Node
+	n, err := s.change(ctx, id, "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		was = n
 		active, err := d.IsActive() // a crashed one may be
 		if err != nil || !active {
 			return err
@@ -105,6 +108,11 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 		// Without the flag libvirt would wait for a guest agent that may not be there.
 		return d.ShutdownFlags(libvirt.DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 	})
+	if fault.CodeOf(err) == fault.NodeNotFound && was.ID != "" && !was.Persistent {
+		was.State, was.VNCPort, was.VNCSocket = Stopped, 0, ""
+		return was, nil
+	}
+	return n, err
 }
 
 // Reboot has the guest reboot itself (ACPI).

@@ -56,8 +56,9 @@ type Node struct {
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.
 	Ports      []SerialPort
-	VNCPort    int  // of the host; 0 while there is none
-	Persistent bool // defined; a transient domain is gone when it stops
+	VNCPort    int    // of the host; 0 while there is none
+	VNCSocket  string // of the host, where its screen has a socket and no port
+	Persistent bool   // defined; a transient domain is gone when it stops
 	Autostart  bool
 	// Owner is the id of the account that it belongs to; empty: nobody's. OwnerName is
 	// what the account was called when this was written.

@@ -102,6 +102,9 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 		if m, ok := findMetadata(def.Metadata.XML); ok {
 			n.describeMetadata(m)
 		}
+		if n.OSType == "" {
+			n.OSType = osinfoType(def.Metadata.XML)
+		}
 	}
 	n.Description = def.Description
 	n.UserMode = userCards(def) > 0
@@ -122,10 +125,25 @@ func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Files = diskFiles(def.Devices.Disks)
 	n.Below = filesBelow(def.Devices.Disks)
 	for _, g := range def.Devices.Graphics {
-		if g.VNC != nil && g.VNC.Port > 0 && n.Active() {
+		if g.VNC == nil || !n.Active() {
+			continue
+		}
+		if g.VNC.Port > 0 {
 			n.VNCPort = g.VNC.Port
+		} else {
+			n.VNCSocket = vncSocket(g.VNC)
 		}
 	}
+}
+
+// vncSocket is the socket that a screen listens on; empty where it has none.
+func vncSocket(g *libvirtxml.DomainGraphicVNC) string {
+	for _, l := range g.Listeners {
+		if l.Socket != nil && l.Socket.Socket != "" {
+			return l.Socket.Socket
+		}
+	}
+	return g.Socket
 }
 
 // sizeOf reads what a domain has, which may be less than the most that it can have.

@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"math"
 	"regexp"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -14,6 +15,18 @@ const (
 	MaxDiskBytes  = 2 << 40
 	MaxNameLength = 63
 )
+
+// GivenZero stands in a Spec for a size of zero that was asked for, which is refused: zero
+// values take the defaults.
+const GivenZero = math.MinInt32
+
+// shown is a size as it was asked for.
+func shown[T int | int64](asked T) T {
+	if asked == GivenZero {
+		return 0
+	}
+	return asked
+}
 
 // Spec is what a user asks for. Zero values take the defaults.
 type Spec struct {
@@ -83,7 +96,7 @@ func (s Spec) complete(l limits) (Spec, error) {
 	case s.CPUs < 1 || s.CPUs > l.maxCPUs:
 		return s, cpusFault(l.host, l.maxCPUs, s.CPUs)
 	case s.DiskBytes < l.imageBytes || s.DiskBytes > MaxDiskBytes:
-		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), s.DiskBytes)
+		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), shown(s.DiskBytes))
 	}
 	if err := checkOSType(s.OSType); err != nil {
 		return s, err
@@ -92,9 +105,9 @@ func (s Spec) complete(l limits) (Spec, error) {
 }
 
 func ramFault(host string, most, asked int64) error {
-	return fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, most, host, asked)
+	return fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, most, host, shown(asked))
 }
 
 func cpusFault(host string, most, asked int) error {
-	return fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", most, host, asked)
+	return fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", most, host, shown(asked))
 }

@@ -31,6 +31,7 @@ const (
 	CrossOrigin            Code = "cross_origin"
 	HostNotAllowed         Code = "host_not_allowed"
 	NotFound               Code = "not_found"
+	MethodNotAllowed       Code = "method_not_allowed"
 	NodeNotFound           Code = "node_not_found"
 	NodeNameTaken          Code = "node_name_taken"
 	NodeRunning            Code = "node_running"

@@ -223,7 +223,7 @@ func (s *Service) UndoImport(ctx context.Context, p Plan) error {
 			continue
 		}
 		err := off(s.o.Libvirt.DeleteNetwork(ctx, net), fault.NotFound, func() error {
-			_, err := s.Remove(ctx, p.ID, Network, net.ID)
+			_, err := s.remove(ctx, p.ID, Network, net.ID)
 			return unlessGone(err)
 		})
 		if err != nil {

@@ -258,9 +258,21 @@ func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
 	return s.changed(ctx, id)
 }
 
-// Remove takes a node or a network out of a lab; the thing itself stays. No error
-// when it was not there.
+// Remove takes a node or a network out of a lab; the thing itself stays. It returns
+// fault.NotFound when the lab does not have it.
 func (s *Service) Remove(ctx context.Context, id string, kind Kind, object string) (Lab, error) {
+	l, err := s.Lab(ctx, id)
+	if err != nil {
+		return Lab{}, err
+	}
+	if err := l.mustHave(kind, object); err != nil {
+		return Lab{}, err
+	}
+	return s.remove(ctx, id, kind, object)
+}
+
+// remove is Remove for what may be gone already.
+func (s *Service) remove(ctx context.Context, id string, kind Kind, object string) (Lab, error) {
 	if err := s.o.DB.WithContext(ctx).Where("lab_id = ? AND kind = ? AND object_id = ?", id, kind, object).Delete(&placeRow{}).Error; err != nil {
 		return Lab{}, fmt.Errorf("take %s %s out of lab %s: %w", kind, object, id, err)
 	}
@@ -277,7 +289,7 @@ func (s *Service) Forget(ctx context.Context, node string) error {
 	if found.RowsAffected == 0 {
 		return nil
 	}
-	_, err := s.Remove(ctx, p.LabID, Node, node)
+	_, err := s.remove(ctx, p.LabID, Node, node)
 	return err
 }
 

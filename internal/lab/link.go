@@ -184,12 +184,18 @@ func (s *Service) Disconnect(ctx context.Context, id, node, network string) erro
 	if err != nil {
 		return err
 	}
-	if _, err := s.hostIn(l, "node", node); err != nil {
+	if err := l.mustHave(Node, node); err != nil {
+		return err
+	}
+	if err := l.mustHave(Network, network); err != nil {
 		return err
 	}
 	net, err := s.netIn(ctx, l, "network", network)
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(net.Nodes, node) {
+		return fault.New(fault.NotFound, "Node %q has no network card on network %q.", node, net.Name)
 	}
 	return s.o.Libvirt.Detach(ctx, node, net.Name)
 }
@@ -199,6 +205,9 @@ func (s *Service) Disconnect(ctx context.Context, id, node, network string) erro
 func (s *Service) DeleteNetwork(ctx context.Context, id, network string) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
+		return err
+	}
+	if err := l.mustHave(Network, network); err != nil {
 		return err
 	}
 	net, err := s.netIn(ctx, l, "network", network)
@@ -215,8 +224,16 @@ func (s *Service) DeleteNetwork(ctx context.Context, id, network string) error {
 	if err := s.o.Libvirt.DeleteNetwork(ctx, net); err != nil {
 		return err
 	}
-	_, err = s.Remove(ctx, id, Network, network)
+	_, err = s.remove(ctx, id, Network, network)
 	return err
+}
+
+// mustHave returns fault.NotFound when something is not in the lab.
+func (l Lab) mustHave(kind Kind, id string) error {
+	if l.Has(kind, id) {
+		return nil
+	}
+	return fault.New(fault.NotFound, "Lab %q has no %s %q.", l.Name, kind, id)
 }
 
 // hostIn tells on which host a node of the lab is.

@@ -1732,7 +1732,7 @@ export interface paths {
         head: operations["upload-offset"];
         /**
          * Send the next bytes of an upload
-         * @description A second request to the same upload ends the first, whose bytes are kept.
+         * @description A second one to the same upload is refused (423) while the first is under way; HEAD ends the first, whose bytes are kept. Clients that cannot send PATCH or DELETE send POST with X-HTTP-Method-Override.
          */
         patch: operations["continue-upload"];
         trace?: never;
@@ -2122,15 +2122,22 @@ export interface components {
             device: "disk" | "cdrom" | "floppy" | "lun";
             /** @description It was attached here, and is deleted when it is detached. */
             extra: boolean;
-            /** @description On the host; empty for an empty drive. */
+            /** @description On the host; empty for an empty drive, and for what is not a file. */
             file: string;
             format: string;
+            /**
+             * @description What is behind it. empty is a drive without a medium.
+             * @enum {string}
+             */
+            kind: "empty" | "file" | "block" | "dir" | "network" | "volume" | "other";
             readOnly: boolean;
             /**
              * Format: int64
              * @description Bytes; virtual size, 0 when it cannot be read.
              */
             size: number;
+            /** @description The name of what is behind it: a path on the host, pool/volume, or such as rbd:pool/image. Empty for an empty drive. */
+            source: string;
             /** @example vdb */
             target: string;
         };
@@ -2194,7 +2201,7 @@ export interface components {
             state: "running" | "stopped" | "paused" | "starting" | "stopping" | "crashed" | "unreachable";
             tags: string[];
             /** @description While the node has a screen. */
-            vnc?: components["schemas"]["EditedNodeVNCStruct"];
+            vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
             warnings: string[];
         };
@@ -2202,10 +2209,6 @@ export interface components {
             available: boolean;
             /** @description The first is the one that is opened when none is asked for. */
             ports: components["schemas"]["SerialPort"][];
-        };
-        EditedNodeVNCStruct: {
-            /** Format: int64 */
-            port: number;
         };
         Enrolment: {
             /** @description Base32, to type into an authenticator app. */
@@ -2839,7 +2842,7 @@ export interface components {
             state: "running" | "stopped" | "paused" | "starting" | "stopping" | "crashed" | "unreachable";
             tags: string[];
             /** @description While the node has a screen. */
-            vnc?: components["schemas"]["NodeVNCStruct"];
+            vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
             warnings: string[];
         };
@@ -2961,9 +2964,14 @@ export interface components {
              */
             ram?: number;
         };
-        NodeVNCStruct: {
-            /** Format: int64 */
-            port: number;
+        NodeVNC: {
+            /**
+             * Format: int64
+             * @description A TCP port of the host.
+             */
+            port?: number;
+            /** @description A Unix socket of the host, where the screen has no port. */
+            socket?: string;
         };
         "Open-guacamoleResponse": {
             url: string;

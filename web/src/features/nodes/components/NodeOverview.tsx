@@ -96,7 +96,7 @@ export function NodeOverview({ node }: { node: Node }) {
           <Fact term="Overlay">
             {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the path of the overlay" />}
           </Fact>
-          <Fact term="VNC port">{node.vnc?.port}</Fact>
+          <Fact term={node.vnc?.socket ? "VNC socket" : "VNC port"}>{node.vnc?.socket ?? node.vnc?.port}</Fact>
         </Facts>
       </Gallery>
       <div className="sl-overview__live">

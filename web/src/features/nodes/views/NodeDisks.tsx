@@ -72,8 +72,8 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
                     {disk.size > 0 ? formatBytes(disk.size) : "–"}
                   </Td>
                   <Td dataLabel="File" modifier="breakWord">
-                    {disk.file === "" ? <span className="sl-subtle">empty</span> : <code>{disk.file}</code>}{" "}
-                    {disk.file !== "" && disk.device !== "cdrom" && <span className="sl-subtle">({disk.format})</span>}
+                    {disk.kind === "empty" ? <span className="sl-subtle">empty</span> : <code>{disk.source || disk.kind}</code>}{" "}
+                    {disk.kind !== "empty" && disk.device !== "cdrom" && <span className="sl-subtle">({disk.format})</span>}
                   </Td>
                   <Td isActionCell>
                     {mayChange && disk.extra && (
@@ -113,7 +113,7 @@ function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefin
   const toasts = useToasts();
   const isos = images.filter(({ format, state, host }) => format === "iso" && state === "ready" && host === node.host);
   const [chosen, setChosen] = useState("");
-  const inDrive = drive?.file ?? "";
+  const inDrive = drive?.source ?? "";
   const put = (image: string) =>
     change.mutate(
       { do: "media", image },
