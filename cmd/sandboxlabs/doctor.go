@@ -23,6 +23,7 @@ func newDoctorCommand() *cobra.Command {
 			return withBackend(cmd, func(ctx context.Context, a *app) error {
 				r := &report{out: cmd.OutOrStdout()}
 				r.ok("database", "", "answers")
+				r.changes(ctx, a)
 				for _, h := range a.hosts.Hosts() {
 					r.host(ctx, a, h)
 				}
@@ -61,6 +62,21 @@ func (r *report) warn(check, host, text string) { r.line("note", check, host, te
 func (r *report) fail(check, host, text string) {
 	r.line("FAIL", check, host, text)
 	r.failed = true
+}
+
+// changes lists the changes that are unfinished.
+func (r *report) changes(ctx context.Context, a *app) {
+	list, err := a.nodes.UnfinishedChanges(ctx)
+	if err != nil {
+		r.fail("changes", "", explain(err))
+		return
+	}
+	for _, c := range list {
+		r.fail("change", c.Host, describeChange(c)+" Remove the cause and run `sandboxlabs change finish "+c.ID+"`, or `sandboxlabs change drop "+c.ID+"`.")
+	}
+	if len(list) == 0 {
+		r.ok("changes", "", "none is unfinished")
+	}
 }
 
 const lowSpaceBytes = 5 << 30

@@ -93,6 +93,6 @@ func (p labParts) DeleteNode(ctx context.Context, node string) error {
 func (labParts) NodeID(owner, key string) string { return domain.KeyedID(owner, key) }
 
 // Settle completes or undoes what was cut off on a host.
-func (p labParts) Settle(ctx context.Context, host string, nodes []string) error {
-	return p.nodes.Settle(ctx, host, nodes)
+func (p labParts) Settle(ctx context.Context, host string, nodes, networks []string) error {
+	return p.nodes.Settle(ctx, host, nodes, networks)
 }

@@ -172,6 +172,7 @@ func New(o Options) (*Server, error) {
 	s.registerSystem()
 	s.registerSettings()
 	s.registerPools()
+	s.registerChanges()
 	s.registerCatalog()
 	s.registerImageJobs()
 	s.registerJobs()

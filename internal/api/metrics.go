@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ var (
 	overlayMetric   = prometheus.NewDesc("sandboxlabs_overlay_efficiency", "What full copies of the nodes' disks would take, by what they take over shared images.", []string{"host"}, nil)
 	imagesMetric    = prometheus.NewDesc("sandboxlabs_images", "Images by host, type and state.", []string{"host", "type", "state"}, nil)
 	diffMetric      = prometheus.NewDesc("sandboxlabs_inventory_differences_total", "Nodes that were found to be otherwise than shown, without an event of libvirt that told so.", []string{"host"}, nil)
+	changesMetric   = prometheus.NewDesc("sandboxlabs_unfinished_changes", "Changes that could neither be completed nor undone; absent while the database is unreachable.", []string{"host"}, nil)
 	guacamoleMetric = prometheus.NewDesc("sandboxlabs_guacamole_up", "1 while Guacamole's database can be used; absent when Guacamole is off.", nil, nil)
 	guacWebMetric   = prometheus.NewDesc("sandboxlabs_guacamole_web_up", "1 while Guacamole's web application answers the service; absent when Guacamole is off.", nil, nil)
 	guacdMetric     = prometheus.NewDesc("sandboxlabs_guacd_up", "1 while a guacd that guacamole-guacd names accepts connections.", []string{"host"}, nil)
@@ -43,7 +45,8 @@ var (
 	nodeOutMetric     = prometheus.NewDesc("sandboxlabs_node_network_sent_bytes_total", "Bytes that a running node sent since its start.", nodeLabels, nil)
 )
 
-// metrics collects what the services know, from memory, at each scrape.
+// metrics collects what the services know at each scrape: all but the unfinished changes
+// from memory.
 type metrics struct{ s *Server }
 
 // Describe sends nothing: which series there are depends on the hosts.
@@ -84,6 +87,13 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 			if p.Shared > 0 {
 				gauge(overlayMetric, efficiency(p), h.Name())
 			}
+		}
+	}
+	asked, cancel := context.WithTimeout(context.Background(), databasePatience)
+	defer cancel()
+	if counts, err := m.s.o.Nodes.CountUnfinished(asked); err == nil {
+		for _, h := range m.s.o.Hosts.Hosts() {
+			gauge(changesMetric, float64(counts[h.Name()]), h.Name())
 		}
 	}
 	m.collectUsage(out)

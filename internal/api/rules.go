@@ -201,6 +201,10 @@ var rules = map[string]rule{
 	"GET /api/hosts":   atLeast(access.RoleInstructor, access.ScopeRead),
 	"GET /metrics":     atLeast(access.RoleAdmin, access.ScopeRead),
 
+	"GET /api/changes":              atLeast(access.RoleAdmin, access.ScopeRead),
+	"POST /api/changes/{id}/finish": admins,
+	"DELETE /api/changes/{id}":      admins,
+
 	"GET /api/settings":        admins,
 	"GET /api/guacamole":       admins,
 	"POST /api/guacamole/sync": admins,

@@ -86,6 +86,8 @@ type Health struct {
 	GuacamoleWeb string            `json:"guacamoleWeb" enum:"off,unknown,ok,unreachable" doc:"Whether Guacamole's web application answers the service at guacamole-url; unknown until it was asked first."`
 	Guacds       map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others): unknown, ok or unreachable."`
 	Hosts        map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
+
+	UnfinishedChanges int `json:"unfinishedChanges" doc:"Changes that the service could neither complete nor undo: see GET /api/changes. The service is degraded while there are any."`
 }
 
 // databasePatience bounds the wait for a database that hangs: the service lives.
@@ -103,6 +105,14 @@ func (s *Server) registerSystem() {
 			out.Body.Status, out.Body.Database = "degraded", "unreachable"
 		}
 		s.addGuacamole(&out.Body)
+		if counts, err := s.o.Nodes.CountUnfinished(asked); err == nil { // else the database is away
+			for _, n := range counts {
+				out.Body.UnfinishedChanges += n
+			}
+		}
+		if out.Body.UnfinishedChanges > 0 {
+			out.Body.Status = "degraded"
+		}
 		for _, h := range s.o.Hosts.Hosts() {
 			state := string(h.Status().State)
 			switch {

@@ -151,7 +151,7 @@ func impacts(n Node) []libvirt.DomainModificationImpact {
 }
 
 // editMetadata changes our element in one copy of the definition, and leaves what
-// others put into it. libvirt gives and takes the element without its namespace.
+// others put into it.
 func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, edit func(text string) (string, error)) error {
 	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, impact)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
@@ -160,10 +160,13 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, ed
 	if err != nil {
 		return err
 	}
-	if text, err = edit(text); err != nil {
+	if text, err = withoutNamespace(text); err == nil {
+		text, err = edit(text)
+	}
+	if err != nil {
 		return err
 	}
-	return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, text, metadataPrefix, Namespace, impact)
+	return setMetadata(d, text, impact)
 }
 
 // rename gives a stopped node another name; its id and disk stay.

@@ -188,7 +188,7 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 		} else if active {
 			impact |= libvirt.DOMAIN_AFFECT_LIVE
 		}
-		return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, string(text), metadataPrefix, Namespace, impact)
+		return setMetadata(d, string(text), impact)
 	})
 }
 

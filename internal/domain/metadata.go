@@ -3,10 +3,13 @@ package domain
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+
+	"libvirt.org/go/libvirt"
 )
 
 // Namespace is the XML namespace of our element in a domain's <metadata>.
@@ -28,6 +31,56 @@ type metadata struct {
 		ID   string `xml:"id,attr"`
 		Name string `xml:"name,attr,omitempty"`
 	} `xml:"image"`
+
+	// twice says that the element declares its namespace with and without our prefix,
+	// as libvirt writes what was given to it with a namespace.
+	twice bool
+}
+
+// setMetadata writes our element into one copy of a domain's definition. libvirt
+// declares the namespace itself, and refuses an element that already declares its
+// prefix: so does that which GetMetadata returns where it was once written with a namespace.
+func setMetadata(d *libvirt.Domain, element string, impact libvirt.DomainModificationImpact) error {
+	bare, err := withoutNamespace(element)
+	if err != nil {
+		return err
+	}
+	return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, bare, metadataPrefix, Namespace, impact)
+}
+
+// withoutNamespace is our element without the declarations of its namespace that libvirt
+// would add, or refuse.
+func withoutNamespace(text string) (string, error) {
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		before := int(d.InputOffset())
+		token, err := d.RawToken()
+		if err != nil {
+			return "", fmt.Errorf("parse the node's metadata: %w", err)
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		root := element{start: before, tagEnd: int(d.InputOffset()), name: writtenName(text[before:])}
+		for _, a := range start.Attr {
+			name := xml.Name{Local: a.Name.Local, Space: a.Name.Space}
+			if a.Value != Namespace || (name != xml.Name{Local: "xmlns"} && name != xml.Name{Space: "xmlns", Local: metadataPrefix}) {
+				continue
+			}
+			if start.Name.Space == metadataPrefix && name.Space != "" {
+				continue // the names in the element need it
+			}
+			written := name.Local
+			if name.Space != "" {
+				written = name.Space + ":" + name.Local
+			}
+			shorter := withoutAttribute(text, root, written)
+			root.tagEnd -= len(text) - len(shorter)
+			text = shorter
+		}
+		return text, nil
+	}
 }
 
 // tagList is the part of our metadata that holds a node's tags.
@@ -90,6 +143,8 @@ func decodeMetadata(d *xml.Decoder) (metadata, bool) {
 		// A part that another program garbled does not make the node a stranger's.
 		var m metadata
 		_ = d.DecodeElement(&m, &start)
+		declared := func(name xml.Name) bool { return slices.Contains(start.Attr, xml.Attr{Name: name, Value: Namespace}) }
+		m.twice = declared(xml.Name{Local: "xmlns"}) && declared(xml.Name{Space: "xmlns", Local: metadataPrefix})
 		return m, true
 	}
 }

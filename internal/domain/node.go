@@ -64,6 +64,7 @@ type Node struct {
 	// what the account was called when this was written.
 	Owner, OwnerName string
 	ownerByName      bool // its metadata has no id
+	declaredTwice    bool // see metadata.twice
 	// Description is the domain's, as `virsh desc` shows it.
 	Description string
 	Tags        []string // in order; a snapshot's list is never changed

@@ -86,17 +86,34 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error
 	})
 }
 
-// recordOwners writes the ids of owners beside names that stand alone, in what was
+// rewriteMetadata writes a node's metadata as libvirt writes it now: earlier versions
+// adopted domains with an element that libvirt returns and then refuses, from everybody.
+func (s *Service) rewriteMetadata(ctx context.Context, id string) error {
+	_, err := s.change(ctx, id, "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		for _, impact := range impacts(n) {
+			if err := editMetadata(d, impact, func(text string) (string, error) { return text, nil }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// recordOwners rewrites metadata that libvirt would refuse, and writes the ids of owners beside names that stand alone, in what was
 // made before owners were recorded by their ids. It returns whether all were written.
 func (s *Service) recordOwners(ctx context.Context, host string) bool {
 	failed := func(err error) bool {
 		if err != nil && ctx.Err() == nil {
-			s.o.Log.Warn("the id of an owner could not be recorded yet", "host", host, "error", err)
+			s.o.Log.Warn("the metadata of a node or a network could not be brought up to date yet", "host", host, "error", err)
 		}
 		return err != nil
 	}
 	all := true
 	for _, n := range s.inv.list() {
+		if n.Host == host && n.Managed && n.declaredTwice && failed(s.rewriteMetadata(ctx, n.ID)) {
+			all = false
+		}
 		if n.Host == host && n.Managed && n.ownerByName && n.Owner != "" {
 			if _, err := s.SetOwner(ctx, n.ID, n.Owner); failed(err) {
 				all = false

@@ -90,6 +90,7 @@ func (inv *inventory) nameOwner(n *Node) {
 // describeMetadata fills in what our metadata says.
 func (n *Node) describeMetadata(m metadata) {
 	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.sorted()
+	n.declaredTwice = m.twice
 	if m.Image != nil {
 		n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
 	}

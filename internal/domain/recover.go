@@ -149,9 +149,10 @@ func (s *Service) begin(ctx context.Context, kind, host string, data any) (done 
 	}, nil
 }
 
-// Settle completes or undoes what was cut off on a host, and reads nodes anew: work
-// that is taken up again finds them as they are, and nothing that is undone later.
-func (s *Service) Settle(ctx context.Context, host string, nodes []string) error {
+// Settle completes or undoes what was cut off on a host, and reads nodes again: work
+// that is resumed finds them as they are, and nothing that is undone later. It fails only
+// where a change of one of these nodes or networks, by their ids, is not settled.
+func (s *Service) Settle(ctx context.Context, host string, nodes, networks []string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
 		return err
@@ -162,8 +163,15 @@ func (s *Service) Settle(ctx context.Context, host string, nodes []string) error
 	if err := h.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
 		return err
 	}
-	if err := s.recover(ctx, h.Name()); err != nil {
+	failed, err := s.recoverEach(ctx, h.Name())
+	if err != nil {
 		return err
+	}
+	for _, f := range failed {
+		concerned := func(id string) bool { return slices.Contains(nodes, id) || slices.Contains(networks, id) }
+		if fault.CodeOf(f.err) == fault.HostUnreachable || slices.ContainsFunc(nodesOf(f.intent), concerned) {
+			return f.err
+		}
 	}
 	for _, id := range nodes {
 		if err := s.inv.sync(ctx, h.Name(), id); err != nil && !isGone(err) {
@@ -176,14 +184,68 @@ func (s *Service) Settle(ctx context.Context, host string, nodes []string) error
 // recover completes or undoes what a crash cut off on a host, by the intents
 // that were recorded. Those of a node that is being changed wait for the next time.
 func (s *Service) recover(ctx context.Context, host string) error {
-	// One at a time: what is undone here may be made anew as soon as it is.
+	failed, err := s.recoverEach(ctx, host)
+	list := []error{err}
+	for _, f := range failed {
+		list = append(list, fmt.Errorf("%s: %w", f.intent.Kind, f.err))
+	}
+	return errors.Join(list...)
+}
+
+// failure is an intent that could not be settled.
+type failure struct {
+	intent store.Intent
+	err    error
+}
+
+// recoverEach is recover that returns what failed one by one: no intent holds up another.
+func (s *Service) recoverEach(ctx context.Context, host string) (failed []failure, err error) {
+	release, err := s.holdRecovery(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(s.settlers()))...)
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	defer func() { s.left[host].set(left) }()
+	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
+		select {
+		case <-time.After(defineTime):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	for _, in := range pending {
+		err := s.settle(ctx, in)
+		if err == nil {
+			s.o.Log.Info("a change that was cut off was completed or undone", "host", host, "change", in.Kind)
+			continue
+		}
+		left = append(left, nodesOf(in)...)
+		if !waits(err) {
+			failed = append(failed, failure{in, err})
+		}
+	}
+	return failed, nil
+}
+
+// holdRecovery waits until nobody else in this process settles what is left on a host: what
+// is undone may be made again as soon as it is.
+func (s *Service) holdRecovery(ctx context.Context, host string) (release func(), err error) {
 	select {
 	case s.recovering[host] <- struct{}{}:
-		defer func() { <-s.recovering[host] }()
+		return func() { <-s.recovering[host] }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	settle := map[string]func(context.Context, string, json.RawMessage) error{
+}
+
+// settlers are what completes or undoes a change, by the kinds of intents.
+func (s *Service) settlers() map[string]func(context.Context, string, json.RawMessage) error {
+	return map[string]func(context.Context, string, json.RawMessage) error{
 		createIntent: settler(s.undoCreate),
 		deleteIntent: settler(s.destroy),
 		wipeIntent:   settler(s.settleWipe),
@@ -196,42 +258,32 @@ func (s *Service) recover(ctx context.Context, host string) error {
 		networkCreateIntent: settler(s.removeNetwork),
 		networkDeleteIntent: settler(s.removeNetwork),
 	}
-	pending, err := s.o.Intents.Left(ctx, host, slices.Collect(maps.Keys(settle))...)
-	if err != nil {
-		return err
+}
+
+// settle completes or undoes one change, and records why it cannot. It returns
+// fault.NodeBusy while another change of its nodes runs.
+func (s *Service) settle(ctx context.Context, in store.Intent) error {
+	release, ok := s.claimNow(nodesOf(in)...)
+	if !ok {
+		return fault.New(fault.NodeBusy, "Another change of the node runs. Try again when it is over.")
 	}
-	var left []string
-	defer func() { s.left[host].set(left) }()
-	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
-		select {
-		case <-time.After(defineTime):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	defer release()
+	err := s.settlers()[in.Kind](ctx, in.Host, in.Data)
+	if err == nil {
+		return s.o.Intents.Done(ctx, in.ID)
 	}
-	var failed []error
-	for _, in := range pending {
-		release, ok := s.claimNow(nodesOf(in)...)
-		if !ok {
-			left = append(left, nodesOf(in)...)
-			continue
-		}
-		err := settle[in.Kind](ctx, host, in.Data)
-		if err == nil {
-			err = s.o.Intents.Done(ctx, in.ID)
-		}
-		release()
-		if err == nil {
-			s.o.Log.Info("a change that was cut off was completed or undone", "host", host, "change", in.Kind)
-			continue
-		}
-		left = append(left, nodesOf(in)...)
-		// A disk that something still uses is tried again in silence.
-		if !errors.Is(err, errStillUsed) && fault.CodeOf(err) != fault.NodeBusy {
-			failed = append(failed, fmt.Errorf("%s: %w", in.Kind, err)) // it holds up none of the others
+	if ctx.Err() == nil && !waits(err) && fault.CodeOf(err) != fault.HostUnreachable {
+		if record := s.o.Intents.Failed(ctx, in.ID, reasonOf(err)); record != nil {
+			s.o.Log.Warn("the reason why a change is unfinished could not be recorded", "change", in.Kind, "error", record)
 		}
 	}
-	return errors.Join(failed...)
+	return err
+}
+
+// waits returns whether a change only waits for a guest or another change: it is tried
+// again without a report.
+func waits(err error) bool {
+	return errors.Is(err, errStillUsed) || fault.CodeOf(err) == fault.NodeBusy
 }
 
 // nodesOf are the ids of the nodes that an intent is about.

@@ -227,7 +227,7 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 		if active {
 			impact |= libvirt.DOMAIN_AFFECT_LIVE
 		}
-		return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, data.Metadata, metadataPrefix, Namespace, impact)
+		return setMetadata(d, data.Metadata, impact)
 	})
 	if isGone(err) {
 		return nil

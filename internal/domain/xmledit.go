@@ -158,21 +158,43 @@ func replaceChildren(text, child, markup string) (string, error) {
 // setAttribute gives an element's attribute, which it must have and which must
 // have no prefix, another value.
 func setAttribute(text string, e element, name, value string) (string, bool) {
+	a, ok := findAttribute(text, e, name)
+	if !ok {
+		return text, false
+	}
+	return text[:a.open] + `"` + escaped(value) + `"` + text[a.end:], true
+}
+
+// withoutAttribute takes an attribute out of an element, by the name that is written.
+func withoutAttribute(text string, e element, name string) string {
+	a, ok := findAttribute(text, e, name)
+	if !ok {
+		return text
+	}
+	return strings.TrimRight(text[:a.start], " \t\r\n") + text[a.end:]
+}
+
+// attribute is where an attribute stands in a text: its name from start, and its value
+// with the quotes from open to end.
+type attribute struct{ start, open, end int }
+
+func findAttribute(text string, e element, name string) (attribute, bool) {
 	tag := text[e.start:e.tagEnd]
 	for at := len(e.name) + 1; at < len(tag); {
 		equals := strings.IndexByte(tag[at:], '=')
 		if equals < 0 {
-			return text, false
+			return attribute{}, false
 		}
-		key := strings.TrimSpace(tag[at : at+equals])
+		key := tag[at : at+equals]
 		open := at + equals + 1 + strings.IndexAny(tag[at+equals+1:], `"'`)
 		end := open + 1 + strings.IndexByte(tag[open+1:], tag[open])
-		if key == name {
-			return text[:e.start] + tag[:open] + `"` + escaped(value) + `"` + tag[end+1:] + text[e.tagEnd:], true
+		if strings.TrimSpace(key) == name {
+			indent := len(key) - len(strings.TrimLeft(key, " \t\r\n"))
+			return attribute{e.start + at + indent, e.start + open, e.start + end + 1}, true
 		}
 		at = end + 1
 	}
-	return text, false
+	return attribute{}, false
 }
 
 // escaped is a text as it stands in XML, between tags or quotes.

@@ -171,7 +171,11 @@ func (s *Service) settle(ctx context.Context, p Plan) error {
 	for i, n := range p.Nodes {
 		nodes[i] = n.ID
 	}
-	return s.o.Libvirt.Settle(ctx, p.Host, nodes)
+	networks := make([]string, len(p.Networks))
+	for i, n := range p.Networks {
+		networks[i] = n.ID
+	}
+	return s.o.Libvirt.Settle(ctx, p.Host, nodes, networks)
 }
 
 func (s *Service) importNetwork(ctx context.Context, p Plan, n PlannedNetwork, there []Net) error {

@@ -33,8 +33,9 @@ type Libvirt interface {
 	DeleteNode(ctx context.Context, node string) error
 	// NodeID is the id of the node that CreateNode makes with a key.
 	NodeID(owner, key string) string
-	// Settle completes or undoes what was cut off on a host, and looks at the nodes.
-	Settle(ctx context.Context, host string, nodes []string) error
+	// Settle completes or undoes what was cut off on a host, and looks at the nodes. It
+	// fails where a change of one of these nodes or networks cannot be settled.
+	Settle(ctx context.Context, host string, nodes, networks []string) error
 }
 
 // Net is a network of a host.

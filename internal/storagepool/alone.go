@@ -115,6 +115,9 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 			err = s.o.Intents.Done(ctx, in.ID)
 		}
 		if err != nil { // it holds up none of the others
+			if fault.CodeOf(err) != fault.HostUnreachable && ctx.Err() == nil {
+				err = errors.Join(err, s.o.Intents.Failed(ctx, in.ID, "The mark "+data.Mark+" of an image cannot be removed; the service's log says why."))
+			}
 			failed = append(failed, fmt.Errorf("remove a mark: %w", err))
 		}
 	}

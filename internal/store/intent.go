@@ -20,6 +20,11 @@ type Intent struct {
 	Host    string          // the libvirt host that the change is on; may be empty
 	Data    json.RawMessage // what the owner of Kind needs to finish or undo
 	Created time.Time       // UTC
+	// Attempts is how often settling it failed; Tried is when it failed last (UTC) and
+	// Reason why.
+	Attempts int
+	Tried    time.Time
+	Reason   string
 }
 
 // intentRow is an Intent as it is stored.
@@ -30,6 +35,10 @@ type intentRow struct {
 	Data    string    `gorm:"type:text;not null"`
 	Created time.Time `gorm:"not null"`
 	Holder  string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Hold
+
+	Attempts int        `gorm:"not null;default:0"` // see Failed
+	Tried    *time.Time // nil before Attempts is 1
+	Reason   string     `gorm:"type:text;not null;default:''"`
 }
 
 // TableName names the table.
@@ -50,7 +59,7 @@ func IntentMigrations() []*gormigrate.Migration {
 			}
 			return tx.Table("intents").Migrator().CreateTable(&intent{})
 		},
-	}}
+	}, reasonMigration()}
 }
 
 // Intents keeps the intents. All methods may be called from any goroutine.
@@ -151,5 +160,9 @@ func (s *Intents) rows(ctx context.Context, host string, kinds []string) ([]inte
 }
 
 func (r intentRow) intent() Intent {
-	return Intent{ID: r.ID, Kind: r.Kind, Host: r.Host, Data: json.RawMessage(r.Data), Created: r.Created.UTC()}
+	in := Intent{ID: r.ID, Kind: r.Kind, Host: r.Host, Data: json.RawMessage(r.Data), Created: r.Created.UTC(), Attempts: r.Attempts, Reason: r.Reason}
+	if r.Tried != nil {
+		in.Tried = r.Tried.UTC()
+	}
+	return in
 }

@@ -274,6 +274,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the unfinished changes, oldest first
+         * @description Changes of several steps that a crash or a lost host cut off, and that the service could neither complete nor undo. It tries again every few seconds. Each holds up only what it is about.
+         */
+        get: operations["list-unfinished-changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/changes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget an unfinished change
+         * @description The service tries no more. What the change has made so far stays on the host as it is: a disk that no node has, or a node without its disk.
+         */
+        delete: operations["drop-change"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/changes/{id}/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete or undo an unfinished change now
+         * @description Fails with the reason if it still cannot be finished.
+         */
+        post: operations["finish-change"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -2013,6 +2073,31 @@ export interface components {
             usedBy: components["schemas"]["ImageUsers"];
             volume?: string;
         };
+        Change: {
+            /**
+             * Format: int64
+             * @description So many times the service tried to complete or undo it.
+             */
+            attempts: number;
+            /** Format: date-time */
+            begun: string;
+            host: string;
+            id: string;
+            /**
+             * @description What was begun.
+             * @example node.wipe
+             */
+            kind: string;
+            /** @description The nodes or the network that it is about. */
+            objects: components["schemas"]["ChangeObject"][];
+            /** @description Why that failed. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description The last attempt.
+             */
+            tried: string;
+        };
         "Change-meRequest": {
             /** @description Public keys, each a line as in authorized_keys, without options. */
             sshKeys?: string[];
@@ -2033,6 +2118,16 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role?: "admin" | "instructor" | "student" | "viewer";
+        };
+        ChangeListBody: {
+            changes: components["schemas"]["Change"][];
+            /** @description Give it as cursor to read on; absent on the last page. */
+            nextCursor?: string;
+        };
+        ChangeObject: {
+            id: string;
+            /** @description Of a node that is there. */
+            name?: string;
         };
         CloneRequest: {
             /**
@@ -2378,6 +2473,11 @@ export interface components {
             };
             /** @enum {string} */
             status: "ok" | "degraded";
+            /**
+             * Format: int64
+             * @description Changes that the service could neither complete nor undo: see GET /api/changes. The service is degraded while there are any.
+             */
+            unfinishedChanges: number;
             version: string;
         };
         Host: {
@@ -3887,6 +3987,100 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Recovery"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-unfinished-changes": {
+        parameters: {
+            query?: {
+                /** @description At most that many. */
+                limit?: number;
+                /** @description nextCursor of the page before; absent for the first page. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeListBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "drop-change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change's id, as the list has it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "finish-change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change's id, as the list has it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
