@@ -72,6 +72,10 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
+.PHONY: dev
+dev: web/node_modules/.package-lock.json ## Serve the UI with hot reload, for a running service (SANDBOXLABS_URL=http://127.0.0.1:3001)
+	cd web && npm run dev
+
 .PHONY: release
 release: ## Build bin/sandboxlabs for others: fails when known vulnerabilities were not checked
 	RELEASE=1 deploy/vulncheck.sh $(GOVULNCHECK)

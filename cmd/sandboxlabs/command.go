@@ -29,7 +29,7 @@ func newRootCommand() *cobra.Command {
 	root.SetOut(plainWriter{os.Stdout})
 	root.SetErr(plainWriter{os.Stderr})
 	addConfigFlags(root.PersistentFlags())
-	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newChangeCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newSecretCommand(), newGuacamoleCommand(), newOpenAPICommand())
+	root.AddCommand(newServeCommand(), newDoctorCommand(), newUserCommand(), newRecoverCommand(), newChangeCommand(), newImageCommand(), newTokenCommand(), newConsoleCommand(), newSecretCommand(), newGuacamoleCommand(), newOpenAPICommand(), newVersionCommand())
 	return root
 }
 

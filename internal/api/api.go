@@ -74,6 +74,8 @@ type Options struct {
 	// quarters of each the streams; 0 is the default of each.
 	MaxConnections, MaxConnectionsPerAddress int
 	Version                                  string
+	// Commit and CommitDate are what the binary was built from; "unknown" where it does not say.
+	Commit, CommitDate string
 	// Settings are told to administrators, with the file that they were read from.
 	Settings     []Setting
 	SettingsFile string

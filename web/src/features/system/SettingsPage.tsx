@@ -28,6 +28,12 @@ export default function SettingsPage() {
           settings.data && (
             <>
               Version {settings.data.version}
+              {settings.data.commit !== "unknown" && (
+                <>
+                  {" "}
+                  (commit <code title={settings.data.commitDate}>{settings.data.commit.slice(0, 12)}</code>)
+                </>
+              )}
               {settings.data.file && (
                 <>
                   , file <code>{settings.data.file}</code>

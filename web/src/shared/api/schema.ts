@@ -1705,8 +1705,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How the service is set up
-         * @description What is in effect, and whether it comes from a flag, the environment, the file or is the default. Read-only; secrets are not told. Administrators only.
+         * Read the settings
+         * @description The options in effect, and whether each comes from a flag, the environment, the file or the default. Read-only, without secrets. Administrators only.
          */
         get: operations["get-settings"];
         put?: never;
@@ -3313,19 +3313,23 @@ export interface components {
         };
         Setting: {
             description: string;
-            /** @description Of the flag and of the file's member; SANDBOXLABS_NAME in the environment. */
+            /** @description Name of the flag and of the field in the file; SANDBOXLABS_NAME in the environment. */
             name: string;
-            /** @description It is not shown. */
+            /** @description Whether the option is a secret, which is never shown. */
             secret: boolean;
-            /** @description Whether it has a value. */
+            /** @description Whether the option has a value. */
             set: boolean;
             /** @enum {string} */
             source: "default" | "file" | "environment" | "flag";
-            /** @description In effect; empty for a secret, and passwords in URLs are blanked out. */
+            /** @description The value in effect. Empty for secrets; passwords in URLs are masked. */
             value: string;
         };
         Settings: {
-            /** @description That was read. */
+            /** @description The Git commit that the service was built from, or unknown. */
+            commit: string;
+            /** @description The date of that commit, or unknown. */
+            commitDate: string;
+            /** @description The configuration file in use. */
             file?: string;
             settings: components["schemas"]["Setting"][];
             version: string;
