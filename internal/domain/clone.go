@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -137,6 +138,9 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 		}
 	}
 	data := cloneData{Source: n.ID, ID: c.ID}
+	if hasVariables(def) {
+		data.Volumes = append(data.Volumes, c.ID+variablesSuffix)
+	}
 	fresh := map[string]string{} // by target
 	bases := map[string]string{} // that are below already
 	for _, disk := range disks {
@@ -388,6 +392,9 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	if err != nil {
 		return err
 	}
+	if err := s.cloneVariables(ctx, n, def, c); err != nil {
+		return fmt.Errorf("copy the variables of the firmware: %w", err)
+	}
 	md := newMetadata(s.ownerElement(c.Owner), n.OSType, n.Image, time.Now())
 	if len(n.Tags) > 0 {
 		md.Tags = &tagList{Tags: n.Tags}
@@ -400,9 +407,6 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	def.UUID, def.Name, def.ID = c.ID, c.Name, nil
 	if def.GenID != nil {
 		def.GenID = &libvirtxml.DomainGenID{} // libvirt makes another
-	}
-	if def.OS != nil && def.OS.NVRam != nil {
-		def.OS.NVRam.NVRam, def.OS.NVRam.Source = "", nil // as above
 	}
 	for i := range def.Devices.Disks {
 		disk := &def.Devices.Disks[i]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 
 	"libvirt.org/go/libvirt"
 
@@ -44,7 +45,7 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit) (Node, []Resized,
 			return err
 		}
 		if e.Name != nil {
-			if err := s.rename(d, n, *e.Name); err != nil {
+			if err := s.rename(ctx, d, n, *e.Name); err != nil {
 				return err
 			}
 		}
@@ -169,8 +170,9 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, ed
 	return setMetadata(d, text, impact)
 }
 
-// rename gives a stopped node another name; its id and disk stay.
-func (s *Service) rename(d *libvirt.Domain, n Node, name string) error {
+// rename gives a stopped node another name; its id, its disk and the variables of its
+// firmware stay.
+func (s *Service) rename(ctx context.Context, d *libvirt.Domain, n Node, name string) error {
 	if n.Name == name {
 		return nil
 	}
@@ -185,5 +187,8 @@ func (s *Service) rename(d *libvirt.Domain, n Node, name string) error {
 		return err
 	}
 	defer free()
+	if err := s.keepVariables(ctx, n, d); err != nil {
+		return fmt.Errorf("keep the variables of the firmware: %w", err)
+	}
 	return d.Rename(name, 0)
 }

@@ -137,6 +137,11 @@ func hostDevices(def *libvirtxml.Domain, id string) (list []string) {
 		v.Alias, v.Address = nil, nil
 		add("file system", marshalled(&v))
 	}
+	for _, v := range def.Devices.TPMs {
+		if b := v.Backend; b != nil && b.Emulator == nil {
+			add("TPM", marshalled(&v))
+		}
+	}
 	for _, v := range def.Devices.Shmems {
 		add("shared memory", v.Name)
 	}

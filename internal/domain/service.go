@@ -71,6 +71,10 @@ type Storage interface {
 	DiskBytes(ctx context.Context, host, file string) (int64, error)
 	// ReadNodeFile returns what is in a small volume.
 	ReadNodeFile(ctx context.Context, host, volume string) ([]byte, error)
+	// ReadVariables returns what is in a file with the variables of UEFI firmware, if it is there.
+	ReadVariables(ctx context.Context, host, file string) (content []byte, found bool, err error)
+	// DeleteVariables removes such a file; no error when it is not there.
+	DeleteVariables(ctx context.Context, host, file string) error
 	// GrowVolume gives the disk in a file, which nothing uses, more room.
 	GrowVolume(ctx context.Context, host, path string, bytes int64) error
 	// HasNodeVolume tells whether there is a volume of that name.

@@ -66,6 +66,15 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 			return err
 		}
 		memory := state == Running || state == Paused
+		if memory {
+			host, err := s.o.Hosts.Host(n.Host)
+			if err != nil {
+				return err
+			}
+			if err := checkMemoryKept(n, def, host.Status().Capabilities.LibvirtVersion); err != nil {
+				return err
+			}
+		}
 		order, err := snapshotOrder(n, def, name, description, memory)
 		if err != nil {
 			return err
@@ -88,13 +97,22 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		defer release()
 		h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_VALIDATE)
 		if err != nil {
-			return err
+			return snapshotFault(n, err)
 		}
 		_ = h.Free()
 		taken, err = findSnapshot(d, n, name)
 		return err
 	})
 	return taken, err
+}
+
+// snapshotFault explains why libvirt does not take a snapshot.
+func snapshotFault(n Node, err error) error {
+	var lv libvirt.Error
+	if errors.As(err, &lv) && (lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED || lv.Code == libvirt.ERR_CONFIG_UNSUPPORTED) {
+		return fault.Wrap(err, fault.Unsupported, "libvirt cannot keep the state of node %q as it is now: %s. Try again when it is off.", n.Name, lv.Message)
+	}
+	return err
 }
 
 // snapshotOrder says what libvirt shall keep: every disk that the guest writes to,

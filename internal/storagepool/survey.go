@@ -137,7 +137,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 // ours, so that its volumes are that one's.
 func (s *Service) onOurs(name string) bool {
 	for role, pool := range s.poolNames() {
-		if name == s.workName(role) || name == lookName(pool) {
+		if name == s.workName(role) || name == lookName(pool) || name == lookName(pool+filesSuffix) {
 			return true
 		}
 	}

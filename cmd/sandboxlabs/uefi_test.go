@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/api"
+)
+
+// needsUEFI skips a test where libvirt has no firmware for it.
+func (l *lab) needsUEFI() {
+	l.t.Helper()
+	if !strings.Contains(l.virsh("domcapabilities", "--machine", "q35", "--virttype", "qemu", "--arch", "x86_64"), "<value>efi</value>") {
+		l.t.Skip("the host has no UEFI firmware; run `make setup`")
+	}
+}
+
+// onFolder makes a pool on a folder of the host for as long as f runs.
+func (l *lab) onFolder(folder string, f func(pool string)) {
+	l.t.Helper()
+	pool := l.name("folder")
+	// libvirt refuses two pools on one folder, by the spelling of its path.
+	l.virsh("pool-create-as", pool, "dir", "--target", folder+strings.Repeat("/.", 3+rand.IntN(500)))
+	defer l.virsh("pool-destroy", pool)
+	f(pool)
+}
+
+// variablesAt reads a file of the host.
+func (l *lab) variablesAt(file string) []byte {
+	l.t.Helper()
+	to := filepath.Join(l.t.TempDir(), "file")
+	l.onFolder(filepath.Dir(file), func(pool string) {
+		l.virsh("vol-download", "--pool", pool, filepath.Base(file), to)
+	})
+	content, err := os.ReadFile(to) //nolint:gosec // the test's own
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return content
+}
+
+const nvramFolder = "/var/lib/libvirt/qemu/nvram"
+
+// TestRenameKeepsVariables renames and clones a node whose UEFI variables are in a file
+// that libvirt named after it, as virt-install leaves it.
+func TestRenameKeepsVariables(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	l.needsUEFI()
+	n := l.create("before")
+	def := l.definition(n.ID, "--inactive", "--security-info")
+	def.OS.Firmware = "efi"
+	text, err := def.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	xmlFile := filepath.Join(t.TempDir(), "uefi.xml")
+	variables := bytes.Repeat([]byte("boot entries of before\n"), 4096)
+	file := filepath.Join(t.TempDir(), "variables")
+	for name, content := range map[string][]byte{xmlFile: []byte(text), file: variables} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.virsh("define", xmlFile)
+	old := n.Name + "_VARS.fd"
+	l.onFolder(nvramFolder, func(pool string) {
+		l.virsh("vol-create-as", pool, old, "1M", "--format", "raw")
+		l.virsh("vol-upload", "--pool", pool, old, file)
+	})
+
+	l.edit(n.ID, request{"name": l.name("after")})
+	now := l.definition(n.ID, "--inactive")
+	if now.Name != l.name("after") || now.OS.NVRam == nil || !bytes.HasPrefix(l.variablesAt(now.OS.NVRam.NVRam), variables) {
+		t.Fatalf("renamed, the node is %q, and its variables are %+v", now.Name, now.OS.NVRam)
+	}
+	l.onFolder(nvramFolder, func(pool string) {
+		if left := l.virsh("vol-list", pool); strings.Contains(left, n.Name+"_") {
+			t.Errorf("the next node of the old name would find %s", left)
+		}
+	})
+	l.edit(n.ID, request{"name": l.name("later")})
+	if again := l.definition(n.ID, "--inactive"); again.OS.NVRam.NVRam != now.OS.NVRam.NVRam {
+		t.Errorf("renamed again, its variables are %+v", again.OS.NVRam)
+	}
+
+	c := l.clone(n.ID, "copy")
+	if copied := l.definition(c.ID, "--inactive"); copied.OS.NVRam == nil || copied.OS.NVRam.NVRam == now.OS.NVRam.NVRam || !bytes.HasPrefix(l.variablesAt(copied.OS.NVRam.NVRam), variables) {
+		t.Errorf("the clone's variables are %+v", copied.OS.NVRam)
+	}
+	for _, id := range []string{n.ID, c.ID} {
+		l.call(http.MethodDelete, "/api/nodes/"+id, nil, http.StatusNoContent, nil)
+	}
+	if left := l.virsh("vol-list", "--pool", l.nodesPool()); strings.Contains(left, n.ID) || strings.Contains(left, c.ID) {
+		t.Errorf("behind them are %s", left)
+	}
+}
+
+// TestSnapshotOfUEFI refuses what libvirt cannot keep before it begins, and keeps what it
+// can.
+func TestSnapshotOfUEFI(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	l.needsUEFI()
+	n := l.create("uefi")
+	def := l.definition(n.ID, "--inactive", "--security-info")
+	def.OS.Firmware = "efi"
+	text, err := def.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "uefi.xml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.virsh("define", file)
+	takeGuest(t)
+	l.act(n.ID, "run", nil)
+	path := "/api/nodes/" + n.ID + "/snapshots"
+	l.refused(http.MethodPost, path, request{"name": "live"}, refusal{http.StatusConflict, "unsupported", "runs with UEFI firmware"})
+	l.act(n.ID, "stop", forced)
+	var s api.Snapshot
+	l.call(http.MethodPost, path, request{"name": "off"}, http.StatusCreated, &s)
+	if s.State != "stopped" || s.Locked != "" {
+		t.Errorf("the snapshot is %+v", s)
+	}
+	var back api.Node
+	l.call(http.MethodPost, path+"/off/revert", nil, http.StatusOK, &back)
+}

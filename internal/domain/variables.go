@@ -1,0 +1,203 @@
+package domain
+
+import (
+	"context"
+	"encoding/xml"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// UEFI firmware keeps its variables, boot entries and keys among them, in a file beside
+// the disks (NVRAM). libvirt names that after the domain and leaves it behind when the
+// domain is renamed: the node would start without its boot entries, and the next domain
+// of the old name would get them. Nodes have it as a volume that is named after their id.
+
+const (
+	// variablesSuffix follows a node's id in the name of the volume with its variables.
+	variablesSuffix = "-vars.fd"
+	// variablesFolder is where libvirt puts the variables of domains that say nothing of
+	// them, as it is built everywhere.
+	variablesFolder = "/var/lib/libvirt/qemu/nvram"
+)
+
+// hasVariables returns whether a domain has firmware that keeps variables.
+func hasVariables(def *libvirtxml.Domain) bool {
+	switch os := def.OS; {
+	case os == nil || os.Loader != nil && os.Loader.Stateless == "yes":
+		return false
+	default:
+		return os.Firmware == "efi" || os.NVRam != nil || os.Loader != nil && os.Loader.Type == "pflash"
+	}
+}
+
+// variablesFile is the file with the variables of a domain of a name; empty where they
+// are in no file of the host.
+func variablesFile(def *libvirtxml.Domain, name string) string {
+	if nvram := def.OS.NVRam; nvram != nil {
+		switch {
+		case nvram.Source != nil && nvram.Source.File != nil:
+			return nvram.Source.File.File
+		case nvram.Source != nil:
+			return ""
+		case strings.TrimSpace(nvram.NVRam) != "":
+			return strings.TrimSpace(nvram.NVRam)
+		}
+	}
+	return path.Join(variablesFolder, name+"_VARS.fd")
+}
+
+// isNamedAfter returns whether a file of variables is libvirt's own for a domain of a name.
+func isNamedAfter(file, name string) bool {
+	return path.Dir(file) == variablesFolder && strings.HasPrefix(path.Base(file), name+"_VARS.")
+}
+
+// keepVariables copies the variables of a node that is off into a volume of its own, when
+// they are in a file that is named after it: before it gets another name.
+func (s *Service) keepVariables(ctx context.Context, n Node, d *libvirt.Domain) error {
+	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
+	if err != nil {
+		return err
+	}
+	var def libvirtxml.Domain
+	if err := def.Unmarshal(text); err != nil {
+		return err
+	}
+	if !hasVariables(&def) {
+		return nil
+	}
+	file := variablesFile(&def, n.Name)
+	if !isNamedAfter(file, n.Name) {
+		return nil
+	}
+	content, found, err := s.o.Storage.ReadVariables(ctx, n.Host, file)
+	if err != nil || !found { // not found: it was never started
+		return err
+	}
+	own, err := s.putVariables(ctx, n.Host, n.ID, content)
+	if err != nil {
+		return err
+	}
+	if text, err = withVariables(text, &def, own); err != nil {
+		return err
+	}
+	conn, err := d.DomainGetConnect()
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = conn.Close() }()
+	if err := define(conn, text); err != nil {
+		return err
+	}
+	// The next domain of that name must not find it.
+	return s.o.Storage.DeleteVariables(ctx, n.Host, file)
+}
+
+// putVariables writes a node's variables into its volume, and returns the path of that.
+func (s *Service) putVariables(ctx context.Context, host, id string, content []byte) (file string, err error) {
+	volume := id + variablesSuffix
+	if err := s.o.Storage.DeleteNodeVolume(ctx, host, volume, time.Time{}); err != nil { // of an attempt before
+		return "", err
+	}
+	return s.o.Storage.PutNodeVolume(ctx, host, volume, content)
+}
+
+// withVariables changes where a domain's XML has the variables of its firmware.
+func withVariables(text string, def *libvirtxml.Domain, file string) (string, error) {
+	nvram := libvirtxml.DomainNVRam{NVRam: file}
+	if old := def.OS.NVRam; old != nil {
+		nvram.Template, nvram.TemplateFormat, nvram.Format = old.Template, old.TemplateFormat, old.Format
+	}
+	markup, err := xml.Marshal(struct {
+		XMLName xml.Name `xml:"nvram"`
+		libvirtxml.DomainNVRam
+	}{DomainNVRam: nvram})
+	if err != nil {
+		return "", err
+	}
+	list, err := elements(text, "domain", "os", "nvram")
+	if err == nil && len(list) > 0 {
+		return text[:list[0].start] + string(markup) + text[list[0].end:], nil
+	}
+	if list, err = elements(text, "domain", "os"); err != nil || len(list) == 0 {
+		return text, err
+	}
+	at := strings.LastIndex(text[:list[0].end], "</")
+	return text[:at] + string(markup) + text[at:], nil
+}
+
+// cloneVariables gives a clone's definition, which is its source's still, variables of its
+// own: those that the source has now, or such as every new node gets.
+func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Domain, c Clone) error {
+	if !hasVariables(def) {
+		return nil
+	}
+	folder, err := s.o.Storage.NodesFolder(n.Host)
+	if err != nil {
+		return err
+	}
+	own := path.Join(folder, c.ID+variablesSuffix)
+	source := variablesFile(def, n.Name)
+	// Those elsewhere were put there by an operator, and may be any file of the host.
+	if isNamedAfter(source, n.Name) || path.Dir(source) == path.Clean(folder) && strings.HasPrefix(path.Base(source), n.ID) {
+		content, found, err := s.o.Storage.ReadVariables(ctx, n.Host, source)
+		if err == nil && found {
+			own, err = s.putVariables(ctx, n.Host, c.ID, content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if def.OS.NVRam == nil {
+		def.OS.NVRam = &libvirtxml.DomainNVRam{}
+	}
+	def.OS.NVRam.NVRam, def.OS.NVRam.Source = own, nil
+	return nil
+}
+
+// The first release of libvirt that keeps the memory of guests with UEFI firmware.
+const memoryWithUEFI = 10_010_000
+
+// checkMemoryKept returns fault.Unsupported when libvirt cannot keep the memory of a
+// running node: before anything is begun, for libvirt says so in the middle at times.
+func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) error {
+	const instead = "Stop it first: what is on its disks is kept then."
+	if hasVariables(def) {
+		isQcow2 := def.OS.NVRam != nil && def.OS.NVRam.Format == "qcow2"
+		if !isQcow2 || versionNumber(libvirtVersion) < memoryWithUEFI {
+			return fault.New(fault.Unsupported, "Node %q runs with UEFI firmware, and libvirt %s cannot keep the memory of such a guest: that takes libvirt 10.10 and variables in qcow2 format. %s", n.Name, libvirtVersion, instead)
+		}
+	}
+	if def.Devices == nil {
+		return nil
+	}
+	for _, fs := range def.Devices.Filesystems {
+		if fs.Driver != nil && fs.Driver.Type == "virtiofs" {
+			return fault.New(fault.Unsupported, "Node %q runs with a folder of the host (virtiofs), whose state libvirt cannot keep with the guest's memory. %s", n.Name, instead)
+		}
+	}
+	for _, v := range def.Devices.Hostdevs {
+		if v.SubsysPCI != nil || v.SubsysMDev != nil {
+			return fault.New(fault.Unsupported, "Node %q runs with a device of the host, whose state libvirt cannot keep with the guest's memory. %s", n.Name, instead)
+		}
+	}
+	return nil
+}
+
+// versionNumber is a version as libvirt counts it: "10.10.0" is 10,010,000.
+func versionNumber(version string) (number int) {
+	for part := range strings.SplitSeq(version, ".") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			return 0
+		}
+		number = number*1000 + n
+	}
+	return number
+}
