@@ -20,7 +20,10 @@ packages=(
 	# Building the micro image.
 	e2fsprogs fakeroot fdisk grub-common kmod xz-utils zstd
 )
-test_packages=(chromium postgresql openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
+test_packages=(chromium postgresql bzip2 openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
+
+# Reverse proxies that the tests run with deploy/proxy/, each as a process of the test's own.
+proxies=(nginx-light caddy haproxy)
 
 say() { echo "setup: $*"; }
 warn() { echo "setup: warning: $*" >&2; }
@@ -96,6 +99,34 @@ install_packages() {
 	apt update || die "the package lists could not be fetched" "See the messages above; is the distribution's mirror reachable?"
 	apt install --no-install-recommends "${missing[@]}" ||
 		die "apt-get could not install ${missing[*]}" "Put right what the messages above name, then run this again."
+}
+
+# install_proxies installs the reverse proxies, and sees to it that their packages start no daemon:
+# ports 80 and 443 are not the tests' to take. What was installed before is left as it is.
+install_proxies() {
+	local name policy=/usr/sbin/policy-rc.d missing=()
+	for name in "${proxies[@]}"; do
+		command -v "${name%-light}" >/dev/null || missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	if [ -e "$policy" ]; then # somebody else's, such as a container's
+		as_root "$policy" nginx start >/dev/null 2>&1 && die "$policy lets packages start their daemons" "Install these by hand, and stop them: ${missing[*]}"
+		install_packages "${missing[@]}"
+	else
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+		(install_packages "${missing[@]}") || {
+			as_root rm -f "$policy"
+			exit 1
+		}
+		as_root rm -f "$policy"
+	fi
+	if has_systemd; then
+		for name in "${missing[@]}"; do
+			as_root systemctl disable --quiet "${name%-light}.service"
+		done
+	fi
+	changed=true # install_packages said so in a shell of its own
 }
 
 # apt VERB ARGUMENT... runs apt-get, which asks nothing and keeps the configuration that is there.
@@ -225,7 +256,10 @@ if $with_tests; then packages+=("${test_packages[@]}"); fi
 check_tools
 install_packages "${packages[@]}"
 open_kvm
-if $with_tests; then "$project/deploy/guacd.sh"; fi
+if $with_tests; then
+	install_proxies
+	"$project/deploy/guacd.sh"
+fi
 start_daemons
 if $with_tests; then weigh_guests; fi
 start_network

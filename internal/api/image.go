@@ -90,7 +90,7 @@ func (s *Server) registerImages() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "upload-image", Method: http.MethodPost, Path: "/api/images/custom", Summary: "Upload an image", Tags: []string{"images"},
 		Description: "One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. " +
-			"A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, xz or zstd, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name. It takes no Idempotency-Key: what would be compared is the whole file. A resumable upload is what can be repeated.",
+			"A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, bzip2, xz or zstd, or alone in an OVA or another tar archive, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name. It takes no Idempotency-Key: what would be compared is the whole file. A resumable upload is what can be repeated.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 			Type: "object", Required: []string{"image"}, Properties: map[string]*huma.Schema{
 				"image":  {Type: "string", Format: "binary", Description: "The file."},

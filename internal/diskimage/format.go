@@ -22,6 +22,9 @@ const (
 	VDI  = "vdi"
 	VHD  = "vhd"
 	VHDX = "vhdx"
+	// SnapshotsQCOW2 is a qcow2 disk with internal snapshots, which its conversion leaves
+	// out: they may hold more than the disk seems to, and other disks.
+	SnapshotsQCOW2 = "qcow2-snapshots"
 )
 
 // MaxVirtualBytes is the largest disk that is taken.
@@ -44,12 +47,16 @@ func Recognise(head []byte) (format string, err error) {
 // format is its packing, and what is within is looked at as far as the first bytes
 // tell. Names, and what a client says of a file, count for nothing.
 func RecogniseIncoming(head []byte) (format string, err error) {
-	if packing := PackingOf(head); packing != "" {
+	if packing := PackingOf(head); packing == TarPacking {
+		return packing, nil // its first file need not be the disk
+	} else if packing != "" {
 		inner, err := unpackHead(packing, head)
 		if err != nil || inner == nil || len(inner) < HeaderBytes && len(head) == HeaderBytes {
 			return packing, err // too little of it to be judged yet
 		}
-		if nested := PackingOf(inner); nested != "" {
+		if nested := PackingOf(inner); nested == TarPacking {
+			return packing, nil
+		} else if nested != "" {
 			return "", NestedError(nested)
 		}
 		_, err = RecogniseDisk(inner)
@@ -61,6 +68,10 @@ func RecogniseIncoming(head []byte) (format string, err error) {
 // RecogniseDisk is Recognise for a file that may have to be converted.
 func RecogniseDisk(head []byte) (format string, err error) {
 	if isISO(head) || bytes.HasPrefix(head, []byte(qcow2Magic)) {
+		if hasSnapshots(head) {
+			_, err := parseQcow2(head, MaxVirtualBytes)
+			return SnapshotsQCOW2, err
+		}
 		return Recognise(head)
 	}
 	d, err := ParseDisk(head)
@@ -94,6 +105,9 @@ type Disk interface {
 // bytes. Whatever could name another file is refused with fault.ImageUnsafe.
 func ParseDisk(head []byte) (Disk, error) {
 	switch {
+	case hasSnapshots(head):
+		q, err := parseQcow2(head, MaxVirtualBytes)
+		return snapshots{q}, err
 	case bytes.HasPrefix(head, []byte(vmdkMagic)):
 		return parseVMDK(head)
 	case len(head) > vdiSignature && bytes.HasPrefix(head[vdiSignature:], []byte(vdiMagic)):
@@ -130,10 +144,10 @@ var signatures = []struct {
 	{0, gzipMagic, false, "it is compressed with gzip"},
 	{0, xzMagic, false, "it is compressed with xz"},
 	{0, zstdMagic, false, "it is compressed with zstd"},
-	{0, "BZh", false, "it is compressed with bzip2; unpack it first"},
+	{0, "BZh", false, "it is compressed with bzip2"},
 	{0, "7z\xbc\xaf", false, "it is a 7-Zip archive; unpack it first"},
 	{0, "PK\x03\x04", false, "it is a ZIP archive; unpack it first"},
-	{257, "ustar", false, "it is a tar archive, such as an OVA; unpack it and send the disk that is in it"},
+	{tarMagicOffset, tarMagic, false, "it is a tar archive"},
 	{isoDescriptor + 1, "CD001", false, "it seems to be an ISO file"},
 }
 

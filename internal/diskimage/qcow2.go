@@ -18,8 +18,9 @@ const HeaderBytes = 64 << 10
 const (
 	qcow2Magic = "QFI\xfb"
 
-	v2HeaderBytes = 72
-	v3HeaderBytes = 104
+	v2HeaderBytes  = 72
+	qcow2Snapshots = 60 // in the header: how many internal snapshots there are
+	v3HeaderBytes  = 104
 
 	incompatibleDirty        = 1 << 0
 	incompatibleCorrupt      = 1 << 1
@@ -137,6 +138,32 @@ func lastInUse(block []byte, countBits int64) (index int64, found bool) {
 // features, tables of absurd size or place. Nothing is probed: only these bytes
 // are looked at.
 func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
+	q, err := parseQcow2(head, maxVirtualBytes)
+	if err == nil && hasSnapshots(head) {
+		return Qcow2{}, Unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+	}
+	return q, err
+}
+
+// hasSnapshots reports whether a file begins as a qcow2 disk with internal snapshots.
+func hasSnapshots(head []byte) bool {
+	return bytes.HasPrefix(head, []byte(qcow2Magic)) && len(head) >= v2HeaderBytes && binary.BigEndian.Uint32(head[qcow2Snapshots:]) != 0
+}
+
+// snapshots is a qcow2 disk with internal snapshots, of which the disk alone is taken.
+type snapshots struct{ q Qcow2 }
+
+// Format is SnapshotsQCOW2.
+func (snapshots) Format() string { return SnapshotsQCOW2 }
+
+// Verify looks at the tables of the disk. Those of the snapshots are not read when it is
+// converted.
+func (s snapshots) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
+	return s.q.VirtualBytes, s.q.VirtualBytes, s.q.VerifyAll(size, read)
+}
+
+// parseQcow2 is ParseQcow2 for a disk that may have internal snapshots.
+func parseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if !bytes.HasPrefix(head, []byte(qcow2Magic)) {
 		return Qcow2{}, Unsafe("it is not a qcow2 image: %s. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin with the qcow2 signature"))
 	}
@@ -183,8 +210,6 @@ func ParseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		return Qcow2{}, Unsafe("its header says that it is %d bytes long", headerBytes)
 	case incompatible&incompatibleExtendedL2 != 0 && clusterBits < minExtendedL2Bits:
 		return Qcow2{}, Unsafe("its clusters are 2^%d bytes, too small for the subclusters that it has", clusterBits)
-	case be.Uint32(head[60:]) != 0:
-		return Qcow2{}, Unsafe("it holds internal snapshots. Leave them out with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 	}
 	if err := checkCompression(head, incompatible, int64(headerBytes)); err != nil {
 		return Qcow2{}, err

@@ -37,7 +37,7 @@ func (raw) Format() string { return Raw }
 // table, a boot sector or a file system.
 func parseRaw(head []byte) (Disk, error) {
 	if isDisk(head) || !beginsAsDisk(head) {
-		return nil, Unsafe("it is no disk image that is taken, %s. qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files are, also packed by gzip, xz or zstd. A raw disk begins with a partition table, a boot sector or a file system. Others convert with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin as one of those below"))
+		return nil, Unsafe("it is no disk image that is taken, %s. qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files are, also packed by gzip, bzip2, xz or zstd, or alone in a tar archive or an OVA. A raw disk begins with a partition table, a boot sector or a file system. Others convert with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin as one of those below"))
 	}
 	return raw{partitionsEnd(head)}, nil
 }

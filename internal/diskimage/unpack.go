@@ -3,8 +3,10 @@ package diskimage
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -12,13 +14,18 @@ import (
 
 // The packings that are undone, by the names of their files' extensions.
 const (
-	gzipPacking = "gz"
-	xzPacking   = "xz"
-	zstdPacking = "zst"
+	gzipPacking  = "gz"
+	xzPacking    = "xz"
+	zstdPacking  = "zst"
+	bzip2Packing = "bz2"
+	// TarPacking is that of an archive, which Archive reads; it may be packed itself.
+	TarPacking = "tar"
 
-	gzipMagic = "\x1f\x8b"
-	xzMagic   = "\xfd7zXZ\x00"
-	zstdMagic = "\x28\xb5\x2f\xfd"
+	gzipMagic  = "\x1f\x8b"
+	xzMagic    = "\xfd7zXZ\x00"
+	zstdMagic  = "\x28\xb5\x2f\xfd"
+	bzip2Magic = "BZh"
+	bzip2Block = "1AY&SY" // begins the first block, behind a digit
 )
 
 // maxWindowBytes bounds what a packing makes its reader keep in memory. It is what
@@ -44,8 +51,17 @@ func PackingOf(head []byte) string {
 		return xzPacking
 	case bytes.HasPrefix(head, []byte(zstdMagic)):
 		return zstdPacking
+	case isBzip2(head):
+		return bzip2Packing
+	case IsArchive(head):
+		return TarPacking
 	}
 	return ""
+}
+
+func isBzip2(head []byte) bool {
+	level := len(bzip2Magic)
+	return bytes.HasPrefix(head, []byte(bzip2Magic)) && len(head) > level && bytes.HasPrefix(head[level+1:], []byte(bzip2Block))
 }
 
 // NewUnpacker reads what is within a packed file. Close it.
@@ -62,6 +78,10 @@ func newUnpacker(packing string, r io.Reader, dictBytes int64, windowBytes uint6
 		return gzip.NewReader(r)
 	case xzPacking:
 		return io.NopCloser(&xzReader{r: bufio.NewReader(r), dictBytes: dictBytes}), nil
+	case bzip2Packing:
+		return io.NopCloser(bzip2.NewReader(r)), nil
+	case TarPacking: // Archive reads it as it is
+		return io.NopCloser(r), nil
 	default:
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowBytes))
 		if err != nil {
@@ -99,7 +119,7 @@ func unpackHead(packing string, head []byte) ([]byte, error) {
 
 // IsPacking tells whether a format that RecogniseIncoming has found is a packing.
 func IsPacking(format string) bool {
-	return format == gzipPacking || format == xzPacking || format == zstdPacking
+	return slices.Contains([]string{gzipPacking, xzPacking, zstdPacking, bzip2Packing, TarPacking}, format)
 }
 
 // UnpackError tells why a packed file cannot be unpacked.

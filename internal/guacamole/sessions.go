@@ -80,7 +80,7 @@ func (s sessions) find(ctx context.Context, p Person) (row session, token string
 		return session{}, "", false, fmt.Errorf("read a session of Guacamole: %w", err)
 	}
 	if token, err = s.token(row); err != nil {
-		return row, "", true, nil // by a key that is gone: it is replaced
+		return row, "", true, nil //nolint:nilerr // by a key that is gone: it is replaced
 	}
 	return row, token, true, nil
 }

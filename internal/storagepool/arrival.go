@@ -1,6 +1,7 @@
 package storagepool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -188,8 +189,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 			return err
 		}
 		defer done()
-		packing = row.Format
-		if from, format, err = s.unpack(ctx, row, budget, progress); err != nil {
+		if from, format, packing, err = s.unpack(ctx, row, budget, progress); err != nil {
 			return err
 		}
 	}
@@ -208,6 +208,10 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 			return err
 		}
 		format = diskimage.Raw
+	}
+	if format == diskimage.SnapshotsQCOW2 {
+		progress.Begin("leaving out snapshots")
+		format = QCOW2
 	}
 	if err := budget.take(ctx, dataBytes); err != nil {
 		return err
@@ -361,8 +365,8 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from string, progr
 }
 
 // unpack makes a volume of what is packed in an upload's file: the image's own
-// where that can be used as it is.
-func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (volume, format string, err error) {
+// where that can be used as it is. packing names all that was undone ("tar.gz").
+func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (volume, format, packing string, err error) {
 	progress.Begin("unpacking")
 	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		size, err := fileBytes(vol)
@@ -371,46 +375,95 @@ func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, pro
 		}
 		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
-			volume, format, err = s.unpackFrom(ctx, row, budget, in)
+			volume, format, packing, err = s.unpackFrom(ctx, row, budget, in)
 			if in.err != nil { // the packing's reader may say that the file is damaged
 				return in.err
 			}
 			return err
 		})
 	})
-	return volume, format, err
+	return volume, format, packing, err
 }
 
-// unpackFrom reads a packed file.
-func (s *Service) unpackFrom(ctx context.Context, row *incoming, budget *budget, r io.Reader) (volume, format string, err error) {
-	packing := row.Format
+// unpackFrom reads a packed file, or the disk in an archive, which may be packed.
+func (s *Service) unpackFrom(ctx context.Context, row *incoming, budget *budget, r io.Reader) (volume, format, packing string, err error) {
+	packing = row.Format
 	d, err := diskimage.NewUnpacker(packing, r)
 	if err != nil {
-		return "", "", diskimage.UnpackError(packing, err)
+		return "", "", "", diskimage.UnpackError(packing, err)
 	}
 	defer func() { _ = d.Close() }()
-	head := make([]byte, diskimage.HeaderBytes)
-	n, err := io.ReadFull(d, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", "", diskimage.UnpackError(packing, err)
+	head, err := readHead(d, packing)
+	if err != nil {
+		return "", "", "", err
 	}
-	// The end of what is within, and a file that was cut off, read the same here; the
-	// next read tells them apart.
-	head = head[:n]
+	in := io.Reader(d)
+	if diskimage.IsArchive(head) {
+		whole := &unpacking{d: io.MultiReader(bytes.NewReader(head), d), packing: packing, left: 2 * s.o.MaxImageBytes, tooLarge: s.unpackedTooLarge}
+		if in, err = diskimage.OpenArchive(packing, whole); err != nil {
+			return "", "", "", err
+		}
+		if packing != diskimage.TarPacking {
+			packing = diskimage.TarPacking + "." + packing
+		}
+		if head, err = readHead(in, packing); err != nil {
+			return "", "", "", err
+		}
+	}
 	if nested := diskimage.PackingOf(head); nested != "" {
-		return "", "", diskimage.NestedError(nested)
+		return "", "", "", diskimage.NestedError(nested)
 	}
 	if format, err = diskimage.RecogniseDisk(head); err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
 	volume = unpackedPrefix + row.ID
 	if diskimage.UsedAsIs(format) {
 		if err := s.beginResult(ctx, row, format); err != nil {
-			return "", "", err
+			return "", "", "", err
 		}
 		volume = row.Result
 	}
-	return volume, format, s.fill(ctx, row.Host, volume, &unpacked{ctx: ctx, d: d, head: head, packing: packing, budget: budget})
+	return volume, format, packing, s.fill(ctx, row.Host, volume, &unpacked{ctx: ctx, d: in, head: head, packing: packing, budget: budget})
+}
+
+// readHead reads the first bytes of what is within a packed file. The end of what is
+// within, and a file that was cut off, read the same here; the next read tells them apart.
+func readHead(r io.Reader, packing string) ([]byte, error) {
+	head := make([]byte, diskimage.HeaderBytes)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, unpackingError(packing, err)
+	}
+	return head[:n], nil
+}
+
+// unpackingError is the error of what is read of a packed file: a verdict stays as it is.
+func unpackingError(packing string, err error) error {
+	if fault.CodeOf(err) != fault.Internal {
+		return err
+	}
+	return diskimage.UnpackError(packing, err)
+}
+
+// unpacking bounds what is read of an archive: files beside its disk take time, too.
+type unpacking struct {
+	d        io.Reader
+	packing  string
+	left     int64
+	tooLarge func() error
+}
+
+// Read returns fault.ImageUnsafe for a packed archive that is damaged, and
+// fault.ImageTooLarge for one that holds more than it may.
+func (u *unpacking) Read(p []byte) (int, error) {
+	n, err := u.d.Read(p)
+	if u.left -= int64(n); u.left < 0 {
+		return n, u.tooLarge()
+	}
+	if err != nil && !errors.Is(err, io.EOF) && u.packing != diskimage.TarPacking || errors.Is(err, io.ErrUnexpectedEOF) {
+		return n, diskimage.UnpackError(u.packing, err)
+	}
+	return n, err
 }
 
 // unpacked is what is within a packed file, from its first byte.
@@ -431,7 +484,7 @@ func (u *unpacked) Read(p []byte) (n int, err error) {
 		n = copy(p, u.head)
 		u.head = u.head[n:]
 	} else if n, err = u.d.Read(p); err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return n, diskimage.UnpackError(u.packing, err)
+		return n, unpackingError(u.packing, err)
 	}
 	u.given += int64(n)
 	if limit := u.budget.s.o.MaxImageBytes; u.given > limit {

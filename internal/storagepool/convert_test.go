@@ -1,12 +1,14 @@
 package storagepool_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -86,6 +88,14 @@ func packed(t *testing.T, packing string, data []byte) []byte {
 	switch packing {
 	case "gz":
 		w = gzip.NewWriter(&out)
+	case "bz2":
+		cmd := exec.CommandContext(t.Context(), "bzip2", "-c")
+		cmd.Stdin = bytes.NewReader(data)
+		text, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
 	case "xz":
 		w, err = xz.NewWriter(&out)
 	default:
@@ -98,6 +108,52 @@ func packed(t *testing.T, packing string, data []byte) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// ova makes an archive as VirtualBox exports it, with some disks.
+func ova(t *testing.T, disks ...[]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	add := func(name string, content []byte) {
+		err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o640, Size: int64(len(content)), Format: tar.FormatUSTAR})
+		if err == nil {
+			_, err = w.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("box.ovf", []byte(`<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"/>`))
+	for i, disk := range disks {
+		add(fmt.Sprintf("box-disk%03d.vmdk", i+1), disk)
+	}
+	add("box.mf", []byte("SHA1 (box.ovf) = 00\n"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// withSnapshot makes a qcow2 disk with an internal snapshot of an earlier state.
+func withSnapshot(t *testing.T, raw string) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "snapshots.qcow2")
+	for _, args := range [][]string{
+		{"qemu-img", "create", "-q", "-f", "qcow2", file, "16M"},
+		{"qemu-io", "-c", "write -P 7 2M 1M", file},
+		{"qemu-img", "snapshot", "-c", "before", file},
+		{"qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", raw, file},
+	} {
+		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", args, err, out)
+		}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // sameDisk compares the disk in a volume with a raw one.
@@ -135,6 +191,11 @@ func TestConvertWhatIsTaken(t *testing.T) {
 		{"i.vmdk.xz", "vmdk.xz", packed(t, "xz", convertTo(t, raw, "-O", "vmdk")), "unpacking converting"},
 		{"j.vhdx.zst", "vhdx.zst", packed(t, "zst", convertTo(t, raw, "-O", "vhdx")), "unpacking unpacking converting"},
 		{"k.qcow2.xz", "qcow2.xz", packed(t, "xz", ready), "unpacking"},
+		{"l.img.bz2", "raw.bz2", packed(t, "bz2", disk), "unpacking converting"},
+		{"m.ova", "vmdk.tar", ova(t, convertTo(t, raw, "-O", "vmdk", "-o", "subformat=streamOptimized")), "unpacking converting"},
+		{"n.tar.gz", "raw.tar.gz", packed(t, "gz", ova(t, disk)), "unpacking converting"},
+		{"o.tar.xz", "qcow2.tar.xz", packed(t, "xz", ova(t, ready)), "unpacking"},
+		{"p.qcow2", "qcow2-snapshots", withSnapshot(t, raw), "leaving out snapshots converting"},
 	} {
 		t.Run(c.source, func(t *testing.T) {
 			sum := sha256.Sum256(c.content)
@@ -272,6 +333,13 @@ func TestConvertKeepsOddSizes(t *testing.T) {
 	}
 }
 
+// patchedSnapshots has a qcow2 disk say that it has snapshots.
+func patchedSnapshots(disk []byte) []byte {
+	disk = bytes.Clone(disk)
+	binary.BigEndian.PutUint32(disk[60:], 1)
+	return disk
+}
+
 // What is packed is judged when it is unpacked, if not before.
 func TestConvertRefusesWhatIsPacked(t *testing.T) {
 	t.Parallel()
@@ -301,6 +369,14 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 		{"cut off", packed(t, "gz", noise)[:2<<20], false, "cut off"},
 		{"damaged", damaged, false, "damaged"},
 		{"a VMDK of nothing", packed(t, "gz", append([]byte("KDMV"), make([]byte, 1<<20)...)), true, "VMDK version is 0"},
+		{"an archive without a disk", ova(t), false, "holds no disk"},
+		{"an archive of two disks", ova(t, disk, hostile[:0:0], disk), false, "several disks"},
+		{"an archive with a disk that names another", packed(t, "gz", ova(t, hostile)), false, "backing file"},
+		{"a packed disk in an archive", ova(t, good), false, "packed twice"},
+		{"an archive that is cut off", ova(t, noise)[:4<<20], false, "cut off"},
+		{"a packed archive that is cut off", packed(t, "gz", ova(t, noise))[:4<<20], false, "cut off"},
+		{"bzip2 that is damaged", append([]byte("BZh91AY&SY"), noise[2<<20:][:4<<20]...), true, "damaged"},
+		{"snapshots beside a backing file", patchedSnapshots(hostile), true, "backing file"},
 		{"a disk that is cut off", packed(t, "gz", disk[:8<<20]), false, "partitions end"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,144 @@
+package diskimage
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const (
+	// maxArchiveEntries bounds how many files of an archive are looked at.
+	maxArchiveEntries = 1000
+	maxShownName      = 60 // bytes of a file's name in a message
+
+	tarMagicOffset = 257
+	tarMagic       = "ustar"
+	tarSumOffset   = 148
+	tarSumBytes    = 8
+	tarBlockBytes  = 512
+)
+
+// IsArchive reports whether a file begins as a tar archive, such as an OVA.
+func IsArchive(head []byte) bool {
+	if len(head) < tarBlockBytes || !bytes.HasPrefix(head[tarMagicOffset:], []byte(tarMagic)) || isISO(head) {
+		return false
+	}
+	want, err := strconv.ParseInt(strings.Trim(string(head[tarSumOffset:][:tarSumBytes]), " \x00"), 8, 64)
+	sum := int64(0)
+	for i, b := range head[:tarBlockBytes] {
+		if i >= tarSumOffset && i < tarSumOffset+tarSumBytes {
+			b = ' '
+		}
+		sum += int64(b)
+	}
+	return err == nil && sum == want
+}
+
+// Archive reads the only disk in a tar archive. What else is in the archive, such as
+// the description of an OVA, is skipped.
+type Archive struct {
+	t       *tar.Reader
+	packing string // for its errors
+	entries int
+	name    string // of the disk
+	disk    io.Reader
+}
+
+// OpenArchive returns an Archive at the first byte of its disk. It returns
+// fault.ImageUnsafe when there is no disk in it, or one that is not taken. Errors of r
+// come back as they are, unless they say that a packed file is damaged.
+func OpenArchive(packing string, r io.Reader) (*Archive, error) {
+	a := &Archive{t: tar.NewReader(r), packing: packing}
+	name, disk, err := a.next()
+	if err == nil && disk == nil {
+		err = Unsafe("the archive holds no disk that is taken: qcow2, raw, VMDK, VDI, VHD, VHDX or ISO")
+	}
+	a.name, a.disk = name, disk
+	return a, err
+}
+
+// next goes to the next disk in the archive; nil at its end.
+func (a *Archive) next() (name string, disk io.Reader, err error) {
+	for {
+		h, err := a.t.Next()
+		if errors.Is(err, io.EOF) {
+			return "", nil, nil
+		}
+		if err != nil {
+			return "", nil, a.explain(err)
+		}
+		if a.entries++; a.entries > maxArchiveEntries {
+			return "", nil, Unsafe("the archive holds more than %d files. Send the disk that is in it", maxArchiveEntries)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		head := make([]byte, HeaderBytes)
+		n, err := io.ReadFull(a.t, head)
+		if err != nil && !errors.Is(err, io.EOF) && (!errors.Is(err, io.ErrUnexpectedEOF) || int64(n) < min(h.Size, HeaderBytes)) {
+			return "", nil, a.explain(err)
+		}
+		head = head[:n]
+		switch is, err := a.isDisk(head); {
+		case err != nil:
+			return "", nil, err
+		case is:
+			return h.Name, io.MultiReader(bytes.NewReader(head), a.t), nil
+		}
+	}
+}
+
+// isDisk reports whether a file in the archive begins as a disk. One that does and is not
+// safe is an error: skipping it would take another for the disk.
+func (a *Archive) isDisk(head []byte) (bool, error) {
+	if packing := PackingOf(head); packing != "" {
+		return false, NestedError(packing)
+	}
+	_, err := RecogniseDisk(head)
+	if err != nil && (isDisk(head) || isISO(head)) {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+func (a *Archive) explain(err error) error {
+	if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return Unsafe("the archive is damaged or cut off. Copy or export it again")
+	}
+	return err
+}
+
+// Read reads the disk. Behind its end it looks through the rest of the archive, and
+// returns fault.ImageUnsafe where that holds another disk.
+func (a *Archive) Read(p []byte) (int, error) {
+	n, err := a.disk.Read(p)
+	if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil {
+			err = a.explain(err)
+		}
+		return n, err
+	}
+	if n > 0 {
+		return n, nil
+	}
+	name, more, err := a.next()
+	switch {
+	case err != nil:
+		return 0, err
+	case more != nil:
+		return 0, Unsafe("the archive holds several disks, %s and %s among them. Unpack it, and send them one by one", shown(a.name), shown(name))
+	}
+	return 0, io.EOF
+}
+
+// shown is a file's name in a message.
+func shown(name string) string {
+	if len(name) > maxShownName {
+		name = name[:maxShownName] + "…"
+	}
+	return fmt.Sprintf("%q", strings.ToValidUTF8(name, "?"))
+}
