@@ -1,4 +1,4 @@
-# SandboxLabs. `make` lists what there is to make.
+# SandboxLabs. `make` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -46,7 +46,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Make the machine ready: packages, libvirt, the micro image, the binary
+setup: ## Prepare the machine: packages, libvirt, the micro image, the binary
 	@deploy/setup.sh
 	@$(MAKE) --no-print-directory micro build
 	@$(WITH_LIBVIRT) bin/sandboxlabs image add --base micro --os-type linux $(MICRO)
@@ -56,7 +56,7 @@ run: setup ## Set up, then start the service in the background and print how to 
 	@$(WITH_LIBVIRT) deploy/run.sh
 
 .PHONY: stop
-stop: ## End the service that `make run` started; the nodes go on
+stop: ## Stop the service that `make run` started; the nodes keep running
 	@deploy/stop.sh
 
 .PHONY: micro
@@ -77,7 +77,7 @@ dev: web/node_modules/.package-lock.json ## Serve the UI with hot reload, for a 
 	cd web && npm run dev
 
 .PHONY: release
-release: ## Build bin/sandboxlabs for others: fails when known vulnerabilities were not checked
+release: ## Build bin/sandboxlabs for a release: fails if known vulnerabilities were not checked
 	RELEASE=1 deploy/vulncheck.sh $(GOVULNCHECK)
 	@$(MAKE) --no-print-directory build
 
@@ -89,7 +89,7 @@ web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src we
 	@touch $@
 
 .PHONY: test
-test: setup-test ## Set up, build and run every test; the end lists what failed (ALSO='lint fuzz': these, too)
+test: setup-test ## Set up, build and run all tests; the end lists what failed (ALSO='lint fuzz' adds these)
 	@$(WITH_LIBVIRT) go run ./tools/suite run -limit $(LIMIT) -first 'build micro' $(LANES)
 
 # N times, beside LOAD cores that a loop keeps busy.
@@ -97,7 +97,7 @@ N ?= 20
 LOAD ?= 0
 PART ?= test-go
 .PHONY: test-again
-test-again: build micro ## Run tests N=20 times, and print how often each failed (RUN=regex PKG=packages PART=test-browser LOAD=cores)
+test-again: build micro ## Run tests N=20 times and print how often each failed (RUN=regex PKG=packages PART=test-browser LOAD=cores)
 	@$(WITH_LIBVIRT) go run ./tools/suite again -n $(N) -load $(LOAD) $(PART)
 
 .PHONY: setup-test
@@ -111,7 +111,7 @@ test-go: build micro ## The Go tests, against the machine's libvirt (RUN=regex P
 # A few seconds each: what is found is kept in testdata/fuzz, and tried by every `make test-go`.
 FUZZ_SECONDS ?= 15
 .PHONY: fuzz
-fuzz: ## Give made-up files to all that reads the headers of images; a minute altogether
+fuzz: ## Fuzz the parsers of image headers; takes a minute
 	@for target in FuzzParseQcow2 FuzzIncoming FuzzVHDX FuzzXZ; do \
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_SECONDS)s ./internal/diskimage; \
 	done
@@ -125,25 +125,26 @@ test-browser: build micro ## The browser UI's tests in Chromium (RUN=regex)
 	cd web && PWTEST_CACHE_DIR=$(CURDIR)/.cache/playwright PLAYWRIGHT_JUNIT_OUTPUT_FILE=$(REPORT) ../$(WITH_LIBVIRT) npm run test:e2e -- $(if $(value RUN),-g $(call quote,RUN))
 
 .PHONY: test-image
-test-image: micro ## Boot the micro image and try what it promises
+test-image: micro ## Boot the micro image and test its features
 	$(WITH_LIBVIRT) images/micro/test.sh $(MICRO)
 
 .PHONY: test-debian
-test-debian: build ## Build a Debian image and boot it: its own cloud-init takes what a node is told; as root, some minutes
+test-debian: build ## Build a Debian image, boot it, and test its cloud-init; as root, some minutes
 	images/debian/build.sh images/build/debian.qcow2
 	SANDBOXLABS_DEBIAN_IMAGE=$(CURDIR)/images/build/debian.qcow2 $(WITH_LIBVIRT) go test -count=1 -timeout 1h -v -run 'TestDebian$$' ./cmd/sandboxlabs
 
 .PHONY: test-debian13
-test-debian13: ## Run `make test` in a Debian 13 of its own, as root (RUN=regex PKG=packages: only these Go tests)
+test-debian13: ## Run `make test` in a Debian 13 container, as root (RUN=regex PKG=packages: only these Go tests)
 	@deploy/debian13.sh make $(if $(value RUN)$(filter-out ./...,$(PKG)),setup-test test-go RUN=$(call quote,RUN) PKG=$(call quote,PKG),test LIMIT=$(LIMIT))
 
 .PHONY: lint
-lint: setup-test web ## Check format, style, known weaknesses and types
+lint: setup-test web ## Check format, wording, style, known weaknesses and types
 	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
 	shellcheck -x $(SCRIPTS)
+	go run ./tools/words
 	cd web && npm run typecheck && npm run lint
 	go vet ./...
-	@# What one checkout's code was found to be is no answer for another's, where the same files lie elsewhere.
+	@# A cache for this checkout only: results of another one name its paths.
 	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint go run $(GOLANGCI) run --allow-parallel-runners
 	@deploy/vulncheck.sh $(GOVULNCHECK)
 
@@ -154,7 +155,7 @@ bench: build micro ## Measure against virsh and cp
 	cd web && SANDBOXLABS_FIRST_PAGE_MS=$${SANDBOXLABS_FIRST_PAGE_MS:-1000} ../$(WITH_LIBVIRT) npm run test:e2e -- speed.spec.ts
 
 .PHONY: fault
-fault: build micro ## Kill and stop libvirtd and the service at random moments, again and again; as root
+fault: build micro ## Kill and stop libvirtd and the service repeatedly at random moments; as root
 	SANDBOXLABS_FAULT_ROUNDS=$${SANDBOXLABS_FAULT_ROUNDS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 2h -v -run 'TestFault' ./cmd/sandboxlabs
 	SANDBOXLABS_TUS_BYTES=1073741824 SANDBOXLABS_UPLOAD_BYTES=536870912 \
 		$(WITH_LIBVIRT) go test -count=1 -timeout 30m -v -run 'TestStockTusClient|TestTenUploads' ./cmd/sandboxlabs
@@ -164,12 +165,12 @@ block-jobs: build micro ## Pull, commit and copy a running guest's disk 200 time
 	SANDBOXLABS_BLOCK_JOBS=$${SANDBOXLABS_BLOCK_JOBS:-200} $(WITH_LIBVIRT) go test -race -count=1 -timeout 1h -v -run 'TestBlockJobs$$' ./cmd/sandboxlabs
 
 .PHONY: soak
-soak: build micro ## Let 2,000 nodes live and die and 10,000 consoles come and go; what the service takes stays flat
+soak: build micro ## Create and delete 2,000 nodes and 10,000 consoles, and check that resource usage stays flat
 	SANDBOXLABS_SOAK_CYCLES=$${SANDBOXLABS_SOAK_CYCLES:-2000} SANDBOXLABS_SOAK_CONNECTS=$${SANDBOXLABS_SOAK_CONNECTS:-10000} \
 		$(WITH_LIBVIRT) go test -count=1 -timeout 12h -v -run 'TestSoak$$' ./cmd/sandboxlabs
 
 .PHONY: screenshots
-screenshots: build micro ## Draw the pictures of the browser UI anew
+screenshots: build micro ## Update the screenshots of the browser UI
 	cd web && ../$(WITH_LIBVIRT) npm run screenshots
-	@# A picture that would not get smaller is left as it is, which pngquant ends with 98 or 99 for.
+	@# For a picture that would not get smaller, pngquant exits with 98 or 99 and changes nothing.
 	@! command -v pngquant >/dev/null || pngquant --force --ext .png --skip-if-larger --strip --quality 65-95 docs/screenshots/*.png || [ $$? -ge 98 ]

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs a command on a copy of the project in a Debian 13 of its own, by default `make test`:
+# Runs a command on a copy of the project in a Debian 13 container, by default `make test`:
 #
 #   deploy/debian13.sh [COMMAND...]
 #

@@ -33,7 +33,7 @@ mirrors() {
 	echo http://archive.debian.org/debian
 }
 
-# configure DIRECTORY gives apt lists, a cache and a state of its own there. Proxies and
+# configure DIRECTORY gives apt separate lists, cache and state there. Proxies and
 # certificates stay those of the system.
 configure() {
 	mkdir -p "$1"/{lists/partial,archives/partial}

@@ -19,7 +19,7 @@ failed() {
 }
 
 # instance prints the pid of the instance that runs; it fails when none does. A pid may have passed
-# to another program since: only one that runs our binary counts. A binary that was built anew shows
+# to another program since: only one that runs our binary counts. A binary that was rebuilt shows
 # as deleted.
 instance() {
 	local pid program

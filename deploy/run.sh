@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts the service in the background, in place of the one that this script started before:
+# Starts the service in the background, instead of the one that this script started before:
 #
 #   deploy/run.sh
 #

@@ -64,7 +64,7 @@ check_machine() {
 	*) command -v apt-get >/dev/null ||
 		die "${PRETTY_NAME:-this system} has no apt-get; this script knows Debian 12, Debian 13 and Ubuntu 24.04" \
 			"Install libvirt, QEMU, gcc and pkg-config by hand, then: make build"
-		warn "${PRETTY_NAME:-this system} is none of Debian 12, Debian 13 and Ubuntu 24.04: going on, untested" ;;
+		warn "${PRETTY_NAME:-this system} is not Debian 12, Debian 13 or Ubuntu 24.04: continuing, untested" ;;
 	esac
 	# Ubuntu has Chromium only as a snap, which headless tests on a server cannot use.
 	if [ "${ID:-}" = ubuntu ]; then
@@ -150,7 +150,7 @@ answers() { system_virsh uri >/dev/null 2>&1; }
 # and nobody else will.
 start_daemons() {
 	local daemon daemons=(virtlogd libvirtd)
-	# libvirt needs virtlockd only if its configuration says so. On Debian 13 it is a package of its own.
+	# libvirt needs virtlockd only if its configuration says so. On Debian 13 it is a separate package.
 	if command -v virtlockd >/dev/null; then daemons=(virtlockd "${daemons[@]}"); fi
 	if has_systemd; then
 		if systemctl is-active --quiet libvirtd.socket || systemctl is-active --quiet libvirtd.service ||

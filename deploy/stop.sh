@@ -1,5 +1,5 @@
 #!/bin/bash
-# Ends the service that deploy/run.sh started. The nodes go on.
+# Stops the service that deploy/run.sh started. The nodes keep running.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/instance.sh
@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if pid=$(instance); then
 	stop_instance
-	echo "SandboxLabs has stopped (process $pid); the nodes go on."
+	echo "SandboxLabs has stopped (process $pid); the nodes keep running."
 else
 	stop_instance
 	echo "SandboxLabs was not running."

@@ -19,7 +19,7 @@ func TestVulncheckThatDidNotRun(t *testing.T) {
 	failing := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(failing.Close)
 	for name, database := range map[string]string{
-		"the database is away":          closed.URL,
+		"the database is unreachable":   closed.URL,
 		"the database is not there":     failing.URL,
 		"the tool cannot be downloaded": answering.URL,
 	} {

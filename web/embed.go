@@ -27,7 +27,7 @@ The API works all the same: see <a href="/api/docs">/api/docs</a>.</p></html>
 `
 
 // Handler serves the UI for GET and HEAD: its assets, whose names hold their
-// digest, for a browser to keep for good; and the page itself for every other
+// digest, for a browser to keep permanently; and the page itself for every other
 // path, since the UI's own router reads the path. Paths below /api/ and /ws/
 // are never the UI's: they are answered with 404.
 func Handler() http.Handler {

@@ -1,6 +1,6 @@
 import { defineConfig } from "@playwright/test";
 
-// Each run has a folder of its own, for several may go at once. The workers,
+// Each run has its own folder, because several may run at once. The workers,
 // which read this file too, inherit its name.
 process.env.SANDBOXLABS_TEST_RESULTS ??= `test-results/${process.pid}`;
 
@@ -10,7 +10,7 @@ export default defineConfig({
   outputDir: process.env.SANDBOXLABS_TEST_RESULTS,
   preserveOutput: "failures-only",
   fullyParallel: false,
-  workers: 2, // each has a lab of its own
+  workers: 2, // each has its own lab
   forbidOnly: Boolean(process.env.CI),
   retries: 0, // a test that fails now and then has a fault to be found
   reporter: [["list"], ...(process.env.PLAYWRIGHT_JUNIT_OUTPUT_FILE ? [["junit"] as const] : [])],

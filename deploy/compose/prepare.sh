@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the file .env beside compose.yaml, with secrets of its own and the release
+# Writes the file .env beside compose.yaml, with new secrets and the release
 # of this machine, unless it is there already.
 set -eu
 

@@ -28,7 +28,7 @@ if [ "$out" -nt "$recipe/build.sh" ] && [ "$out" -nt "$recipe/../disk.sh" ]; the
 	say "ok, $out is up to date"
 	exit
 fi
-[ "$(id -u)" -eq 0 ] || die "run this as root: it lets packages run their set-up in a folder of their own"
+[ "$(id -u)" -eq 0 ] || die "run this as root: it runs the set-up of packages in a separate folder"
 # shellcheck source=/dev/null
 . /etc/os-release
 [ "$ID" = debian ] || die "this recipe takes the packages of the Debian that it runs on, and this is $ID"

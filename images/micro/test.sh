@@ -168,14 +168,14 @@ if $networked; then
 	methods=$({ ssh -v -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
 		-o PreferredAuthentications=none "root@$(lease)" true 2>&1 || true; } | sed -n 's/.*Authentications that can continue: *//p' | tr -d '\r')
 	[ "$methods" = publickey ] || fail "SSH offers: $methods"
-	passed "network: a DHCP lease, and SSH by key alone"
+	passed "network: a DHCP lease, and SSH with a key only"
 else
 	echo "skip  SSH: the libvirt network 'default' is not active"
 fi
 
 echo "$interface" >"$dir/interface.xml"
 virsh attach-device "$name" "$dir/interface.xml" --live >/dev/null
-console "a network card that is plugged in" <<-'STEPS'
+console "a network interface that is attached" <<-'STEPS'
 	send
 	expect READY-#
 	send n=0; until ip -4 -o addr show dev eth1 2>/dev/null | grep -q inet || [ $n -ge 200 ]; do n=$((n+1)); usleep 100000; done; echo eth1=$(ip -4 -o addr show dev eth1 | grep -c inet)

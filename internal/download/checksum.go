@@ -16,7 +16,7 @@ var (
 	bare    = regexp.MustCompile(`^([0-9a-fA-F]{64}|[0-9a-fA-F]{128})$`)
 )
 
-// Digest is a SHA-256 or a SHA-512, in lower-case hex; its length tells which.
+// Digest is a SHA-256 or a SHA-512, in lower-case hex; its length says which.
 type Digest string
 
 // ParseDigest reads a digest; fault.Unsupported when it is none.
@@ -32,7 +32,7 @@ func ParseDigest(text string) (Digest, error) {
 func (d Digest) IsSHA512() bool { return len(d) == 128 }
 
 // FindDigest finds a file's digest in a list of checksums: lines of sha256sum or
-// sha512sum, of BSD's, signed or not, or a digest alone. A file that is in it
+// sha512sum, of BSD's, signed or not, or only a digest. A file that is in it
 // twice with two digests is as good as not there.
 func FindDigest(list []byte, file string) (Digest, error) {
 	found := map[string]bool{}

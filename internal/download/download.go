@@ -1,5 +1,5 @@
 // Package download fetches files from servers that are not trusted: it follows
-// no way into the service's own network, goes on where a transfer was cut, and
+// no way into the service's own network, resumes interrupted transfers, and
 // never waits for a server that says nothing.
 package download
 
@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	dialPatience   = 20 * time.Second
-	headerPatience = 30 * time.Second
+	dialTimeout    = 20 * time.Second
+	headerTimeout  = 30 * time.Second
 	maxRedirects   = 10
 	maxHeaderBytes = 64 << 10
-	// textPatience is how many times the patience a whole small file may take.
-	textPatience = 5
-	// DefaultPatience is how long a server may send nothing.
-	DefaultPatience = 60 * time.Second
+	// textTimeouts is how many times the idle timeout a whole small file may take.
+	textTimeouts = 5
+	// DefaultIdleTimeout is how long a server may send nothing.
+	DefaultIdleTimeout = 60 * time.Second
 )
 
 // Options configures a Client.
@@ -35,8 +35,8 @@ type Options struct {
 	// of this machine and of private networks. Whoever may name an address could
 	// else make the service talk to what only it can reach.
 	AllowPrivate bool
-	// Patience is how long a server may send nothing; 0 is DefaultPatience.
-	Patience time.Duration
+	// IdleTimeout is how long a server may send nothing; 0 is DefaultIdleTimeout.
+	IdleTimeout time.Duration
 }
 
 // Client fetches files. Its methods may be called from any goroutine.
@@ -48,18 +48,18 @@ type Client struct {
 // New makes a Client. It uses no proxy: a proxy would resolve the names, and
 // where they lead could not be looked at.
 func New(o Options) *Client {
-	if o.Patience == 0 {
-		o.Patience = DefaultPatience
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = DefaultIdleTimeout
 	}
 	c := &Client{o: o}
-	dialer := &net.Dialer{Timeout: dialPatience}
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	if !o.AllowPrivate {
 		dialer.ControlContext = refusePrivate
 	}
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
-			TLSHandshakeTimeout: dialPatience, ResponseHeaderTimeout: headerPatience, IdleConnTimeout: time.Minute, MaxIdleConns: 8,
+			TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: time.Minute, MaxIdleConns: 8,
 			MaxResponseHeaderBytes: maxHeaderBytes,
 		},
 		CheckRedirect: func(next *http.Request, before []*http.Request) error {
@@ -75,7 +75,7 @@ func New(o Options) *Client {
 	return c
 }
 
-// CheckURL answers fault.Unsupported for an address that is never fetched.
+// CheckURL returns fault.Unsupported for an address that is never fetched.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil {
@@ -96,13 +96,13 @@ type Body struct {
 	// SizeBytes is the size of the whole file.
 	SizeBytes int64
 	// Version tells the file from its other versions; empty when the server does
-	// not say, and then a transfer cannot go on where it was cut.
+	// not say, and then an interrupted transfer cannot be resumed.
 	Version string
 }
 
 // Open asks for a file from an offset on. version is that of the part which is
 // already there; with another one by now the file comes from its beginning.
-// Reading fails when the server sends nothing for the client's patience, or less
+// Reading fails when the server sends nothing for the client's idle timeout, or less
 // than it promised.
 //
 // Errors: fault.SourceUnavailable when it may help to try again, else
@@ -126,12 +126,12 @@ func (c *Client) Open(ctx context.Context, address string, offset int64, version
 		b.Offset, b.SizeBytes = first, total
 	}
 	if err == nil && (res.StatusCode == http.StatusOK && res.ContentLength < 0 || b.SizeBytes <= 0) {
-		err = fault.New(fault.Unsupported, "%s does not tell how large the file is. Download it yourself, and upload it.", place(res.Request.URL))
+		err = fault.New(fault.Unsupported, "%s does not report the size of the file. Download it yourself, and upload it.", place(res.Request.URL))
 	}
 	if err == nil && res.Header.Get("Content-Encoding") != "" {
 		err = fault.New(fault.Unsupported, "%s sends the file in another encoding than it has. Download it yourself, and upload it.", place(res.Request.URL))
 	}
-	b.ReadCloser = newPatient(res.Body, c.o.Patience, cancel)
+	b.ReadCloser = newTimedBody(res.Body, c.o.IdleTimeout, cancel)
 	if err != nil {
 		_ = b.Close()
 		return nil, err
@@ -141,17 +141,17 @@ func (c *Client) Open(ctx context.Context, address string, offset int64, version
 
 // Text fetches a small file: a list of checksums, a signature. Errors are Open's, and
 // fault.Unsupported when it has more than limit bytes. A server that sends it by drops
-// has five times the client's patience for the whole of it.
+// has five times the client's idle timeout for the whole of it.
 func (c *Client) Text(ctx context.Context, address string, limit int64) ([]byte, error) {
-	ctx, stop := context.WithTimeout(ctx, textPatience*c.o.Patience)
+	ctx, stop := context.WithTimeout(ctx, textTimeouts*c.o.IdleTimeout)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
-	res, err := c.get(ctx, address, 0, "") //nolint:bodyclose // patient does
+	res, err := c.get(ctx, address, 0, "") //nolint:bodyclose // timedBody does
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	body := newPatient(res.Body, c.o.Patience, cancel)
+	body := newTimedBody(res.Body, c.o.IdleTimeout, cancel)
 	defer func() { _ = body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err != nil {

@@ -79,7 +79,7 @@ func TestOpen(t *testing.T) {
 // TestRefusals has servers that lie and addresses that lead where they must not.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	open, guarded := New(Options{AllowPrivate: true, Patience: 300 * time.Millisecond}), New(Options{})
+	open, guarded := New(Options{AllowPrivate: true, IdleTimeout: 300 * time.Millisecond}), New(Options{})
 	answer := func(status int, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			for i := 0; i < len(header); i += 2 {
@@ -113,7 +113,7 @@ func TestRefusals(t *testing.T) {
 		{"redirected without end", open, serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }), fault.SourceUnavailable, "on and on"},
 		{"not there", open, serve(t, answer(404)), fault.Unsupported, "404"},
 		{"overloaded", open, serve(t, answer(503)), fault.SourceUnavailable, "503"},
-		{"no length", open, serve(t, answer(200)), fault.Unsupported, "how large"},
+		{"no length", open, serve(t, answer(200)), fault.Unsupported, "report the size"},
 		{"another encoding", open, serve(t, answer(200, "Content-Encoding", "gzip", "Content-Length", "20")), fault.Unsupported, "encoding"},
 		{"a part nobody asked for", open, serve(t, answer(206, "Content-Range", "bytes 5-19/20")), fault.Unsupported, "206"},
 		{"less than it promised", open, serve(t, answer(200, "Content-Length", "50")), fault.Internal, "unexpected EOF"},
@@ -226,7 +226,7 @@ func TestTextByDrops(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	c := New(Options{AllowPrivate: true, Patience: 100 * time.Millisecond})
+	c := New(Options{AllowPrivate: true, IdleTimeout: 100 * time.Millisecond})
 	if text, err := c.Text(t.Context(), server.URL, 1<<20); fault.CodeOf(err) != fault.SourceUnavailable {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}

@@ -23,7 +23,7 @@ var notPublic = func() (list []netip.Prefix) {
 	return list
 }()
 
-// isPublic tells whether an address is one of the public Internet. Addresses of
+// isPublic returns whether an address is one of the public Internet. Addresses of
 // version 6 that stand for one of version 4 are not: what they lead to depends on
 // the network.
 func isPublic(a netip.Addr) bool {
@@ -49,20 +49,20 @@ func refusePrivate(_ context.Context, _, address string, _ syscall.RawConn) erro
 	return nil
 }
 
-// patient is a body that may pause, but not for long.
-type patient struct {
-	body     io.ReadCloser
-	patience time.Duration
-	cancel   context.CancelCauseFunc
+// timedBody is a body that may pause, but not for long.
+type timedBody struct {
+	body        io.ReadCloser
+	idleTimeout time.Duration
+	cancel      context.CancelCauseFunc
 
 	mu    sync.Mutex
 	timer *time.Timer
 	late  bool
 }
 
-func newPatient(body io.ReadCloser, patience time.Duration, cancel context.CancelCauseFunc) *patient {
-	p := &patient{body: body, patience: patience, cancel: cancel}
-	p.timer = time.AfterFunc(patience, func() {
+func newTimedBody(body io.ReadCloser, idleTimeout time.Duration, cancel context.CancelCauseFunc) *timedBody {
+	p := &timedBody{body: body, idleTimeout: idleTimeout, cancel: cancel}
+	p.timer = time.AfterFunc(idleTimeout, func() {
 		p.mu.Lock()
 		p.late = true
 		p.mu.Unlock()
@@ -72,22 +72,22 @@ func newPatient(body io.ReadCloser, patience time.Duration, cancel context.Cance
 }
 
 // Read reads, and gives the server new time with every byte.
-func (p *patient) Read(b []byte) (int, error) {
+func (p *timedBody) Read(b []byte) (int, error) {
 	n, err := p.body.Read(b)
 	p.mu.Lock()
 	late := p.late
 	p.mu.Unlock()
 	if late && err != nil {
-		return n, fault.New(fault.SourceUnavailable, "The server has sent nothing for %v.", p.patience)
+		return n, fault.New(fault.SourceUnavailable, "The server has sent nothing for %v.", p.idleTimeout)
 	}
 	if n > 0 {
-		p.timer.Reset(p.patience)
+		p.timer.Reset(p.idleTimeout)
 	}
 	return n, err
 }
 
 // Close ends the request.
-func (p *patient) Close() error {
+func (p *timedBody) Close() error {
 	p.timer.Stop()
 	err := p.body.Close()
 	p.cancel(nil)

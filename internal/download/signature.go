@@ -22,7 +22,7 @@ type Keys struct{ ring openpgp.EntityList }
 // writes it.
 func ParseKeys(text []byte) (*Keys, error) {
 	if n := bytes.Count(text, []byte("-----BEGIN PGP ")); n != 1 {
-		return nil, fmt.Errorf("it has %d armoured blocks in place of one; `gpg --armor --export KEY KEY…` writes one of several keys", n)
+		return nil, fmt.Errorf("it has %d armoured blocks instead of one; `gpg --armor --export KEY KEY…` writes one of several keys", n)
 	}
 	block, err := armor.Decode(bytes.NewReader(text))
 	if err != nil {
@@ -38,7 +38,7 @@ func ParseKeys(text []byte) (*Keys, error) {
 	return &Keys{ring}, nil
 }
 
-// Check tells whether a signature of its own file, armoured or not, is one of the
+// Check returns whether a signature in a separate file, armoured or not, is one of the
 // keys' over a text. The key must be valid now, too: who has come by an old one
 // can date a signature as they like. SHA-1 and older digests count for nothing.
 //

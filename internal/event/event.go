@@ -1,4 +1,4 @@
-// Package event carries every change that clients are told of: an ordered
+// Package event carries every change that clients are notified of: an ordered
 // stream with ids, from which a client that was cut off can resume.
 package event
 
@@ -21,8 +21,8 @@ const (
 	LabChanged   Type = "lab.changed"
 	LabRemoved   Type = "lab.removed"
 	PoolLevel    Type = "pool.level" // a storage pool has become fuller, or less full, by a level
-	// Reset tells a client that events were lost to it (it was away for longer
-	// than the broker remembers): it must read its lists anew.
+	// Reset tells a client that events were lost to it (it was disconnected for longer
+	// than the broker remembers): it must reload its lists.
 	Reset Type = "reset"
 )
 

@@ -86,7 +86,7 @@ type Error struct {
 	// ("resources.ram"); empty where no single one is at fault.
 	Field string
 	// RetryAfter is how long a client should wait before it tries again; zero
-	// where waiting alone does not help.
+	// where waiting does not help.
 	RetryAfter time.Duration
 	// Cause is logged, and never shown.
 	Cause error

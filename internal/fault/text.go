@@ -58,7 +58,7 @@ func CheckTags(tags []string) error {
 	return nil
 }
 
-// IsPlain tells whether a text is UTF-8 without control characters other than those
+// IsPlain returns whether a text is UTF-8 without control characters other than those
 // allowed, and without what XML cannot hold.
 func IsPlain(text, allowed string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {

@@ -32,7 +32,7 @@ var States = []State{Queued, Running, Cancelling, Succeeded, Failed, Cancelled}
 // Active are those of jobs that have not ended.
 var Active = []State{Queued, Running, Cancelling}
 
-// IsFinal tells whether a job in this state has ended.
+// IsFinal returns whether a job in this state has ended.
 func (s State) IsFinal() bool { return s == Succeeded || s == Failed || s == Cancelled }
 
 // Target is what a job makes or changes.
@@ -60,7 +60,7 @@ type Job struct {
 	Attempt, MaxAttempts int
 	// NextAttempt is when a job that failed for a passing reason is tried again.
 	NextAttempt time.Time
-	// ErrorCode and Error tell of the last attempt that failed.
+	// ErrorCode and Error describe the last attempt that failed.
 	ErrorCode fault.Code
 	Error     string
 

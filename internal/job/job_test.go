@@ -54,7 +54,7 @@ func TestJobs(t *testing.T) {
 		var away atomic.Int64
 		p.Handle("away", Kind{Attempts: 2, Run: func(context.Context, *Task) error {
 			if away.Add(1) < 5 {
-				return fault.New(fault.HostUnreachable, "The host is away.")
+				return fault.New(fault.HostUnreachable, "The host is unreachable.")
 			}
 			return nil
 		}})
@@ -115,7 +115,7 @@ func TestJobs(t *testing.T) {
 			t.Errorf("the job that succeeded at last is %+v", j)
 		}
 		if j := p.await(t, absent.ID, Succeeded); j.Attempt != 1 || away.Load() != 5 {
-			t.Errorf("the job whose host was away is %+v, after %d looks", j, away.Load())
+			t.Errorf("the job whose host was unreachable is %+v, after %d looks", j, away.Load())
 		}
 		if j := p.await(t, bad.ID, Failed); j.ErrorCode != fault.ImageUnsafe || j.Error != "It is bad." || j.Attempt != 1 || undone.Load() != 1 {
 			t.Errorf("the job that failed is %+v, undone %d times", j, undone.Load())
@@ -151,8 +151,8 @@ func TestJobs(t *testing.T) {
 	})
 }
 
-// TestStop has the service end in order: its jobs go on in the next one, from
-// their checkpoint, and it was no attempt.
+// TestStop has the service end in order: its jobs resume in the next one, from
+// their checkpoint, and it does not count as an attempt.
 func TestStop(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)

@@ -23,14 +23,14 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(m))
 }
 
-// process is a service of jobs with all that it needs, as a process of its own
+// process is a service of jobs with all that it needs, as a separate process
 // would have.
 type process struct {
 	*Service
 	events *event.Broker
 }
 
-// newProcess opens a database anew. What it opened is closed by the test's end.
+// newProcess reopens a database. What it opened is closed by the test's end.
 func newProcess(t *testing.T, url string) *process {
 	t.Helper()
 	p, closing, err := openProcess(t.Context(), url)

@@ -114,7 +114,7 @@ func Migrations() []*gormigrate.Migration {
 	}}
 }
 
-// ownersInArgs puts the accounts' ids in place of their names in what jobs that have
+// ownersInArgs puts the accounts' ids instead of their names in what jobs that have
 // not ended make things for.
 func ownersInArgs(tx *gorm.DB) error {
 	ids, err := store.AccountIDs(tx)

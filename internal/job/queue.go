@@ -21,11 +21,11 @@ import (
 const (
 	// lookInterval is how often jobs of processes that ended are looked for.
 	lookInterval = 2 * time.Second
-	// stopPatience is how long jobs have to return when the service stops.
-	stopPatience = 15 * time.Second
-	// undoPatience bounds one attempt to undo, which goes on while the service stops.
-	undoPatience = time.Minute
-	undoPause    = 10 * time.Second
+	// stopTimeout is how long jobs have to return when the service stops.
+	stopTimeout = 15 * time.Second
+	// undoTimeout bounds one attempt to undo, which continues while the service stops.
+	undoTimeout = time.Minute
+	undoPause   = 10 * time.Second
 
 	defaultPause = 2 * time.Second
 	maxPause     = 5 * time.Minute
@@ -75,7 +75,7 @@ func (s *Service) newQueue() (err error) {
 	return err
 }
 
-// Run does jobs until ctx ends. Those that run then are stopped, and go on at
+// Run does jobs until ctx ends. Those that run then are stopped, and resume at
 // the next start.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.queue.Start(context.WithoutCancel(ctx)); err != nil {
@@ -102,7 +102,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 // stop ends the jobs that run.
 func (s *Service) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := s.queue.StopAndCancel(ctx); err != nil {
 		// Their record says that they ran here: the next start takes them up.
@@ -287,7 +287,7 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 		return nil // River's row is the other process's, too
 	case errors.Is(failure, errCancelled):
 		return s.end(work, r, Cancelled, nil)
-	case ctx.Err() != nil: // the service stops; this was no attempt
+	case ctx.Err() != nil: // the service stops; this does not count as an attempt
 		err := s.o.DB.WithContext(work).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
 			Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt - 1}).Error
 		if err != nil {
@@ -301,7 +301,7 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 	}
 	switch code := fault.CodeOf(failure); {
 	case code == fault.HostUnreachable:
-		// That is no attempt: a host may be away for longer than all of them take, and what
+		// It does not count as an attempt: a host may be unreachable for longer than all of them take, and what
 		// the job is to work on would be thrown away.
 		r.Attempt--
 		return s.tryAgain(work, r, failure, s.o.Pause<<awayDoublings)
@@ -325,7 +325,7 @@ func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time
 	return river.JobSnooze(pause)
 }
 
-// putOff has a job wait for what other work has: that was no attempt.
+// putOff lets a job wait for what other work has. It does not count as an attempt.
 func (s *Service) putOff(ctx context.Context, r row, pause time.Duration) error {
 	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
 		Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt - 1, "next_attempt": now().Add(pause), "step": "waiting"}).Error
@@ -382,7 +382,7 @@ func (s *Service) later(r row, err error) error {
 	return river.JobSnooze(undoPause)
 }
 
-// explain is what users are told of a failure. What is not written for them is
+// explain returns the failure as users see it. What is not written for them is
 // logged.
 func (s *Service) explain(r row, failure error) (fault.Code, string) {
 	var f *fault.Error
@@ -405,13 +405,13 @@ func (s *Service) tellOf(ctx context.Context, id string) {
 
 // undo returns a context for undoing, which outlives what ends.
 func undo(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
+	return context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 }
 
-// quiet lets River's warnings and errors through alone.
+// quiet passes on only River's warnings and errors.
 type quiet struct{ slog.Handler }
 
-// Enabled tells whether a level is let through.
+// Enabled returns whether a level is passed on.
 func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
 }

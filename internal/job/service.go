@@ -37,10 +37,10 @@ type Options struct {
 // Kind is how jobs of one kind are done.
 type Kind struct {
 	// Run does the work. It may run again after it failed for a passing reason,
-	// and after a crash at any moment: it takes up what is there, or begins anew.
+	// and after a crash at any moment: it resumes from what is there, or starts again.
 	// It returns soon after ctx ends. An error whose fault.Code is not one of
 	// waiting (host or pool away, source away, internal) ends the job. With an error that
-	// has a method Wait() time.Duration the job waits for so long, without a worker, and it was no attempt.
+	// has a method Wait() time.Duration the job waits for so long, without a worker, and the attempt is not counted.
 	Run func(ctx context.Context, t *Task) error
 	// Undo removes what Run has made, or what it was to work on, when the job fails for
 	// good or is cancelled, whether or not Run was called; it is tried again until it
@@ -63,7 +63,7 @@ const DefaultAttempts = 6
 const workers = 8
 
 // Service is the jobs of this process. Its methods may be called from any
-// goroutine, Handle before Run alone.
+// goroutine, but Handle only before Run.
 type Service struct {
 	o      Options
 	kinds  map[string]Kind

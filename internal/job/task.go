@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// tellInterval is how often clients are told of a job's progress.
+	// tellInterval is how often clients are notified of a job's progress.
 	tellInterval = 500 * time.Millisecond
 	// saveTicks of it pass between two looks at the job's record.
 	saveTicks = 4

@@ -65,7 +65,7 @@ func (s *Service) wake(ctx context.Context) {
 			_, err = s.queue.JobRetry(ctx, r.QueueID)
 		}
 	}
-	if err != nil && ctx.Err() == nil { // they come by themselves, later
+	if err != nil && ctx.Err() == nil { // they are queued later, without this
 		s.o.Log.Warn("jobs whose turn it is cannot be woken", "error", err)
 	}
 }

@@ -153,7 +153,7 @@ func TestSlotIsShared(t *testing.T) {
 			if !slices.Equal(began, want[:i+1]) {
 				t.Fatalf("the owners came in the order %v, want %v", began, want[:i+1])
 			}
-			if i == 1 { // another host has a slot of its own
+			if i == 1 { // another host has its own slot
 				other := there.mustStart(t, Request{Kind: "convert", Owner: "other", Target: target("two", 20)})
 				here.await(t, other.ID, Running)
 				w.mu.Lock()

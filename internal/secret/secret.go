@@ -1,6 +1,6 @@
 // Package secret encrypts what has to be stored and read again, such as the
 // shared secrets of second factors, by the keys in a file. Whoever has the
-// database alone, or a copy of it, can read none of it.
+// database only, or a copy of it, can read none of it.
 package secret
 
 import (
@@ -58,7 +58,7 @@ func In(dir string) *Keys { return &Keys{path: filepath.Join(dir, "secrets.key")
 // Path is where the key file is.
 func (k *Keys) Path() string { return k.path }
 
-// IsSealed tells whether a text looks like one that Seal returned.
+// IsSealed returns whether a text looks like one that Seal returned.
 func IsSealed(text string) bool { return strings.HasPrefix(text, Prefix) }
 
 // Seal encrypts a text for one purpose: Open wants the same one, so that a text
@@ -67,7 +67,7 @@ func IsSealed(text string) bool { return strings.HasPrefix(text, Prefix) }
 func (k *Keys) Seal(purpose, text string) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	// Always anew: a process that has run since before a rotation shall not go on
+	// Read each time: a process that has run since before a rotation must not continue
 	// with the key before.
 	if err := k.read(); err != nil {
 		return "", err
@@ -107,7 +107,7 @@ func (k *Keys) Open(purpose, sealed string) (string, error) {
 	return string(text), nil
 }
 
-// IsNewest tells whether a sealed text is encrypted by the newest key.
+// IsNewest returns whether a sealed text is encrypted by the newest key.
 func (k *Keys) IsNewest(sealed string) (bool, error) {
 	id, _, err := parse(sealed)
 	if err != nil {
@@ -216,7 +216,7 @@ func (k *Keys) write(list []key) error {
 }
 
 // giveToOwner gives a file that root makes to the owner of its folder: a command is
-// run by root, where the service runs as a user of its own.
+// run by root, where the service runs as a separate user.
 func giveToOwner(f *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil

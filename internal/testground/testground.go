@@ -17,7 +17,7 @@ import (
 // whoever started the run finds what is left of it.
 const MarkVariable = "SANDBOXLABS_TEST_MARK"
 
-// Name returns a name for what a test makes outside of its own folders, such as a domain or a pool,
+// Name returns a name for what a test creates outside its folders, such as a domain or a pool,
 // or a prefix for several such names.
 func Name() string {
 	random := strings.ToLower(rand.Text()[:8])

@@ -31,7 +31,7 @@ func again(ctx context.Context, n, load int, target string) error {
 	var runs []part
 	for i := 1; i <= n && ctx.Err() == nil; i++ {
 		folder := filepath.Join(dir, fmt.Sprintf("%03d", i))
-		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // logs of tests are no secret
+		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // logs of tests are not secret
 			return err
 		}
 		p := runPart(ctx, folder, target, g.environment(), io.Discard)

@@ -39,7 +39,7 @@ func newGround(ctx context.Context) (*ground, error) {
 	mark := strings.ToLower(rand.Text()[:5])
 	g := &ground{mark: mark, tmp: filepath.Join(os.TempDir(), "sbt-"+mark), kernel: map[string]bool{}, ending: 15 * time.Second}
 	// QEMU's user and PostgreSQL's have to get into it.
-	if err := os.Mkdir(g.tmp, 0o755); err != nil { //nolint:gosec // what is in it has modes of its own
+	if err := os.Mkdir(g.tmp, 0o755); err != nil { //nolint:gosec // what is in it has its own modes
 		return nil, err
 	}
 	g.before = g.things(ctx)
@@ -79,7 +79,7 @@ func (g *ground) things(ctx context.Context) map[string]bool {
 	return all
 }
 
-// kernelLog returns what the kernel has said, and nothing where that is not for everybody.
+// kernelLog returns what the kernel has said, and nothing if only root may read it.
 func kernelLog(ctx context.Context) []string {
 	out, _ := exec.CommandContext(ctx, "dmesg").Output()
 	return strings.Split(string(out), "\n")
@@ -104,7 +104,7 @@ func (g *ground) leave(ctx context.Context, out io.Writer) part {
 }
 
 // leftovers removes the run's folder, and returns what the run left, and what else is new: that may
-// be somebody else's.
+// be another user's.
 func (g *ground) leftovers(ctx context.Context) (left, others []string) {
 	deadline := time.Now().Add(g.ending)
 	for left = g.processes(); len(left) > 0 && time.Now().Before(deadline); left = g.processes() {

@@ -5,7 +5,7 @@
 //
 // run runs the parts that come first, then the lanes side by side, with the parts in a lane one after
 // another. A part that fails
-// stops nothing: the end lists what failed, where its log is, and how to run it by itself.
+// stops nothing: the end lists what failed, where its log is, and how to run it on its own.
 //
 // again runs one part N times beside a load, and prints how often each test failed and which
 // tests take longest.

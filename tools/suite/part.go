@@ -80,7 +80,7 @@ func (p *part) run(ctx context.Context, dir string, environment []string, out io
 	return fmt.Errorf("stopped: %w", ctx.Err())
 }
 
-// explain lists what failed, the commands that run it by itself, and the end of what it printed.
+// explain lists what failed, the commands that run it on its own, and the end of what it printed.
 func (p *part) explain(out io.Writer) {
 	if p.target == leftoversPart {
 		fmt.Fprintf(out, "\n%v\n", p.err)
@@ -101,7 +101,7 @@ func (p *part) explain(out io.Writer) {
 	}
 }
 
-// command is how to run one test by itself.
+// command is how to run one test on its own.
 func (p *part) command(r result) string {
 	name := r.name
 	if i := strings.LastIndex(name, " › "); i >= 0 { // of Playwright, the titles around it

@@ -102,7 +102,7 @@ func summarize(out io.Writer, parts []part, took time.Duration) error {
 
 // newFolder makes the folder of a run, and removes those of runs long past.
 func newFolder() (string, error) {
-	if err := os.MkdirAll(logs, 0o755); err != nil { //nolint:gosec // logs of tests are no secret
+	if err := os.MkdirAll(logs, 0o755); err != nil { //nolint:gosec // logs of tests are not secret
 		return "", err
 	}
 	past, err := os.ReadDir(logs) // sorted by name, which is the time

@@ -11,6 +11,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	_ "embed"
 	"flag"
 	"fmt"
@@ -61,7 +62,7 @@ func run(all bool) (failed bool, err error) {
 					continue
 				}
 				failed = true
-				fmt.Printf("%s:%d: %q: write %s\n", name, t.line, f.found, f.write)
+				fmt.Printf("%s:%d: %s: %q: write %s\n", name, t.line, t.kind, f.found, f.write)
 			}
 		}
 	}
@@ -75,7 +76,7 @@ func run(all bool) (failed bool, err error) {
 
 // listFiles returns the files that Git knows or would add, from the root of the project.
 func listFiles() ([]string, error) {
-	out, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	out, err := exec.CommandContext(context.Background(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
 		return nil, fmt.Errorf("list the files: %w", err)
 	}

@@ -30,7 +30,7 @@ var patterns = []pattern{
 	{found: regexp.MustCompile(`(?:^|[.!;] )(?:[/*#]+ )?Who [a-z][^?]*$`), write: `"Users who …", "Whoever …" or "The caller that …"`},
 	{found: words(`shall|otherwise than`), write: `"changes", "differs from", "must" or the present tense`},
 	{found: words(`room`), write: `"free space", "disk space" or "capacity"`},
-	{found: regexp.MustCompile(`(?i)(?:^|[^/\w-])figures(?:[^/\w-]|$)`), write: `"metrics" or "usage"`},
+	{found: regexp.MustCompile(`(?i)(?:^|[\s(])figures(?:[\s,.;:]|$)`), write: `"metrics" or "usage"`},
 	{found: words(`patience|lingers?`), write: `"timeout" or "grace period"`},
 	{found: words(`at work|pieces? of work`), write: `"running tasks"`},
 	{found: words(`the usual one|of (?:its|their|one's) own|of ours`), write: `"the default", "its own …", "separate" or "created by SandboxLabs"`},

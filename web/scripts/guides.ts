@@ -6,7 +6,7 @@ import { renderGuide } from "../src/features/help/render.ts";
 
 /**
  * Makes the guides in docs/ part of the UI, so that they can be read where there
- * is no Internet: each Markdown file becomes a module with its page, loaded by
+ * is no connection to the Internet: each Markdown file becomes a module with its page, loaded by
  * those who open it; with ?headings, one with no more than its headings.
  */
 export function guides(): Plugin {
