@@ -121,6 +121,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if err != nil {
 		return nil, err
 	}
+	a.storage.RefsBy(a.domainRefs)
 	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Intents: intents, Events: events, Log: log}); err != nil {
 		return nil, err
 	}
@@ -278,6 +279,16 @@ func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 		ImageRef: domain.ImageRef{Type: img.Type, ID: img.ID, Name: img.DisplayName},
 		OSType:   img.OSType, Path: img.Path, Format: img.Format, VirtualBytes: img.VirtualBytes,
 	}, nil
+}
+
+// domainRefs is what all domains of a host refer to, as package storagepool asks for it.
+func (a *app) domainRefs(ctx context.Context, host string) ([]storagepool.DomainUse, error) {
+	nodes, err := a.nodes.WithRefs(ctx, host)
+	uses := make([]storagepool.DomainUse, len(nodes))
+	for i, n := range nodes {
+		uses[i] = storagepool.DomainUse{ID: n.ID, Name: n.Name, Refs: n.Refs}
+	}
+	return uses, err
 }
 
 // nodeScreens is the nodes as package display sees them.

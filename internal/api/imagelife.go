@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -202,12 +203,17 @@ func (s *Server) usersOf(rights access.Rights, all storagepool.Survey, host, fil
 	for _, v := range above {
 		files = append(files, v.Path)
 	}
-	owned := map[string]bool{}
-	for _, n := range s.o.Nodes.UsersOf(host, files...) {
-		for _, file := range n.Files {
-			for _, v := range all.Chain(file) {
-				owned[v.Path] = true
-			}
+	owned, wanted := map[string]bool{}, all.Paths(files...)
+	for _, n := range s.o.Nodes.Nodes() {
+		if n.Host != host {
+			continue
+		}
+		used, _ := all.Uses(n.Refs) // what is in doubt, the deletion itself refuses
+		if !slices.ContainsFunc(used, func(file string) bool { return wanted[file] }) {
+			continue
+		}
+		for _, file := range used {
+			owned[file] = true
 		}
 		switch {
 		case n.ID == without:

@@ -186,7 +186,7 @@ func (inv *inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	known, there := inv.nodes[host][n.ID]
 	inv.mu.RUnlock()
 	if there {
-		known.Name, known.State, known.kept, known.Persistent, known.Autostart = n.Name, n.State, n.kept, n.Persistent, n.Autostart
+		known.Name, known.State, known.kept, known.Persistent, known.Autostart, known.Saved = n.Name, n.State, n.kept, n.Persistent, n.Autostart, n.Saved
 		return known, nil
 	}
 	info, err := d.GetInfo()

@@ -174,7 +174,8 @@ func flagsOfAll(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time
 	// The first lists all, and the others few of them, mostly.
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
 		0, libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
-		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_TRANSIENT,
+		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_TRANSIENT, libvirt.CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+		libvirt.CONNECT_LIST_DOMAINS_HAS_CHECKPOINT,
 	} {
 		giveWay()
 		ids, err := listed(conn, group)

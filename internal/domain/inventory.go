@@ -590,10 +590,12 @@ func (inv *inventory) list() []Node {
 		}
 	}
 	inv.mu.RUnlock()
-	slices.SortFunc(list, func(a, b Node) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
-	})
+	slices.SortFunc(list, byName)
 	return list
+}
+
+func byName(a, b Node) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
 }
 
 // has tells whether a host has a node.

@@ -24,7 +24,7 @@ func (l lineage) used(defs ...*libvirtxml.Domain) map[string]bool {
 		if def == nil || def.Devices == nil {
 			continue
 		}
-		for _, file := range diskFiles(def.Devices.Disks) {
+		for _, file := range append(diskFiles(def.Devices.Disks), diskVolumes(def.Devices.Disks)...) {
 			for ; file != "" && !used[path.Base(file)]; file = l[path.Base(file)] {
 				used[path.Base(file)] = true
 			}

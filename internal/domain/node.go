@@ -7,7 +7,11 @@
 // a node is stored elsewhere but the intents of changes that are under way.
 package domain
 
-import "time"
+import (
+	"time"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+)
 
 // State is what a node does.
 type State string
@@ -51,7 +55,14 @@ type Node struct {
 	KeptBytes int64
 	// Below are the files that its disks are overlays of, down their chains. A snapshot's
 	// list is never changed.
-	Below       []string
+	Below []string
+	// Refs are all files that the domain refers to, as they are written down in its
+	// definitions, snapshots, checkpoints and saved state; nil until they were read. A
+	// snapshot's list is never changed.
+	Refs []diskref.Ref `json:"-"`
+	// Saved says that the domain is off and libvirt keeps its memory: its next start goes on
+	// from there.
+	Saved       bool
 	Accelerator string
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.

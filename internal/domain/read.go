@@ -5,6 +5,8 @@ import (
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 )
 
 // readState returns what libvirt says of a domain without a wait for its QEMU.
@@ -35,6 +37,9 @@ func (inv *inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	}
 	if n.Persistent {
 		n.Autostart, _ = d.GetAutostart()
+		if n.Saved, err = hasSavedState(d); err != nil {
+			return Node{}, err
+		}
 	}
 	return n, nil
 }
@@ -53,6 +58,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
 		n.Problem = "Its XML cannot be understood here; use virsh for it."
+		n.Refs = []diskref.Ref{{Unknown: "disks that cannot be understood here"}}
 		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", n.ID, "error", err)
 		return n, nil
 	}
@@ -63,10 +69,15 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		return Node{}, err
 	}
 	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
+	var next *libvirtxml.Domain // at its next start, of one that runs
 	if n.Persistent && n.Active() {
-		if n.Next, err = nextSize(d, n); err != nil {
+		if next, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE); err != nil {
 			return Node{}, err
 		}
+		n.Next = nextSize(next, n)
+	}
+	if n.Refs, err = refsOf(d, n.Saved, &def, next); err != nil {
+		return Node{}, err
 	}
 	n.ExtraBytes = inv.extraBytes(d, &def, n)
 	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
@@ -166,20 +177,12 @@ func sizeOf(def *libvirtxml.Domain) (s Size) {
 
 // nextSize returns what a running domain will have at its next start, nil when
 // that is what it has.
-func nextSize(d *libvirt.Domain, n Node) (*Size, error) {
-	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
-	if err != nil {
-		return nil, err
-	}
-	var def libvirtxml.Domain
-	if def.Unmarshal(text) != nil { // it is told of where the running one is read
-		return nil, nil //nolint:nilnil,nilerr // nothing is known
-	}
-	next := sizeOf(&def)
+func nextSize(def *libvirtxml.Domain, n Node) *Size {
+	next := sizeOf(def)
 	if next == (Size{n.RAMMiB, n.CPUs}) {
-		return nil, nil //nolint:nilnil // that is the answer
+		return nil
 	}
-	return &next, nil
+	return &next
 }
 
 // mebibytes converts libvirt's memory units; the XML that libvirt gives out has

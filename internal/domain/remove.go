@@ -103,7 +103,7 @@ func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string)
 		}
 		names = append(names, disk)
 	}
-	return fault.New(fault.NodeBusy, "Other disks lie on the disk of node %q: %s. Delete those nodes first, or flatten their disks with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
+	return fault.New(fault.NodeBusy, "The disk of node %q is in use by others: %s. Delete those nodes first, or flatten disks that lie on it with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
 }
 
 // destroy removes the domain, then its volumes and its log. It may be repeated.

@@ -184,5 +184,12 @@ func (s *Service) growDisk(ctx context.Context, n Node, d *libvirt.Domain, bytes
 	if n.Active() {
 		return Live, d.BlockResize(n.disk, uint64(bytes), libvirt.DOMAIN_BLOCK_RESIZE_BYTES) //nolint:gosec // checked: positive
 	}
+	own, err := s.ownAmong(n, []string{n.OverlayPath})
+	if err == nil {
+		err = s.mustBearNothing(ctx, n, own)
+	}
+	if err != nil {
+		return "", err
+	}
 	return NextBoot, s.o.Storage.GrowVolume(ctx, n.Host, n.OverlayPath, bytes)
 }

@@ -82,7 +82,8 @@ type Storage interface {
 	// DeleteNodeVolume removes a volume; no error when it is not there. since is when the
 	// caller began that has called OverlaysOnNode for it, else the zero time.
 	DeleteNodeVolume(ctx context.Context, host, volume string, since time.Time) error
-	// OverlaysOnNode names the volumes of others that lie on a node's volumes.
+	// OverlaysOnNode names the volumes of others that lie on a node's volumes, and other
+	// domains that have one; or says what may.
 	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
 	// NodeVolumes returns the volumes whose names begin with a node's id, whoever made them,
 	// by name, each with the path of the file that it is backed by, or with an empty one.
@@ -262,7 +263,7 @@ func (s *Service) Place(id string) (host, name string, active, ok bool) {
 }
 
 // UsersOf returns the nodes of a host that have one of some files for a disk, or
-// under one, by name.
+// under one, by name, as their definitions spell them.
 func (s *Service) UsersOf(host string, files ...string) []Node {
 	return slices.DeleteFunc(s.inv.list(), func(n Node) bool {
 		return n.Host != host || !slices.ContainsFunc(n.Files, func(file string) bool { return slices.Contains(files, file) })

@@ -176,6 +176,23 @@ func diskFiles(disks []libvirtxml.DomainDisk) []string {
 	return files
 }
 
+// diskVolumes lists the names of the volumes that disks name by their pools, and of those
+// that they lie on.
+func diskVolumes(disks []libvirtxml.DomainDisk) (names []string) {
+	note := func(source *libvirtxml.DomainDiskSource) {
+		if source != nil && source.Volume != nil && source.Volume.Volume != "" {
+			names = append(names, source.Volume.Volume)
+		}
+	}
+	for _, disk := range disks {
+		note(disk.Source)
+		for b := disk.BackingStore; b != nil; b = b.BackingStore {
+			note(b.Source)
+		}
+	}
+	return names
+}
+
 // filesBelow returns the files that disks are overlays of.
 func filesBelow(disks []libvirtxml.DomainDisk) (files []string) {
 	for _, disk := range disks {

@@ -37,6 +37,10 @@ func (h *Host) Routes() (blocks []netip.Prefix, known bool, err error) {
 	return blocks, true, nil
 }
 
+// Local returns whether libvirt is reached by a socket of this machine. The service may
+// still see other files than libvirt does, as in a container.
+func (h *Host) Local() bool { return isLocal(h.uri) }
+
 // isLocal returns whether a libvirt URI leads to this machine by a socket of its own.
 func isLocal(uri string) bool {
 	u, err := url.Parse(uri)

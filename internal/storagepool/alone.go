@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -75,6 +77,16 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	if users := all.On(img.Path); len(users) > 0 {
 		return fault.New(fault.ImageInUse, "Image %q is the base of %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
 	}
+	users, err := s.usersOf(ctx, img.Host, all, "", img.Path)
+	if err != nil {
+		return err
+	}
+	if len(users.using) > 0 {
+		return fault.New(fault.ImageInUse, "Image %q is used by %s. Delete what uses it first.", img.ID, strings.Join(firstOf(users.using), ", "))
+	}
+	if err := users.unclear("Image " + strconv.Quote(img.ID)); err != nil {
+		return fault.Wrap(err, fault.ImageInUse, "%s", err.Message)
+	}
 	return f(ctx)
 }
 
@@ -126,13 +138,18 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 
 // namesOf lists the first few volumes, those of pools of others by their paths.
 func namesOf(list []Volume) string {
-	const most = 5
 	var names []string
-	for _, v := range list[:min(most, len(list))] {
+	for _, v := range list {
 		names = append(names, v.Path[strings.LastIndexByte(v.Path, '/')+1:]+" in pool "+v.Pool)
 	}
-	if len(list) > most {
-		names = append(names, "…")
+	return strings.Join(firstOf(names), ", ")
+}
+
+// firstOf shortens a list for an error.
+func firstOf(names []string) []string {
+	const most = 5
+	if len(names) > most {
+		return append(slices.Clone(names[:most]), "…")
 	}
-	return strings.Join(names, ", ")
+	return names
 }

@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -190,7 +191,9 @@ func sameNode(a, b string) bool {
 }
 
 // OverlaysOnNode names the volumes that lie on some of a node's volumes without
-// being of the node: clones that others made.
+// being of the node, such as clones, and the domains of others that have one for a disk. It answers
+// fault.NodeBusy while something refers to what cannot be resolved: that may be one of
+// them too.
 func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error) {
 	if len(volumes) == 0 {
 		return nil, nil
@@ -213,7 +216,14 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 			overlays = append(overlays, v.Path)
 		}
 	}
-	return overlays, nil
+	users, err := s.usersOf(ctx, host, all, nodeID, files...)
+	if err != nil || len(overlays) > 0 {
+		return overlays, err
+	}
+	if err := users.unclear("The disk of node " + nodeID); err != nil {
+		return users.using, err
+	}
+	return users.using, nil
 }
 
 // NodeVolumes returns the volumes in the folder of the nodes pool whose names begin with a
@@ -229,6 +239,9 @@ func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[str
 				backing[v.Name] = ""
 				if v.BackingStore != nil && v.BackingStore.Path != "" {
 					backing[v.Name] = path.Clean(v.BackingStore.Path)
+					if names, _ := diskref.Backing(v.BackingStore.Path, path.Join(p.path, v.Name)); len(names) > 0 {
+						backing[v.Name] = path.Clean(names[0])
+					}
 				}
 			}
 			return err

@@ -70,6 +70,7 @@ type Service struct {
 
 	startConversion func(context.Context, Conversion) error // see ConvertBy
 	reserveUpload   ReserveUpload                           // see ReserveBy
+	domainRefs      DomainRefs                              // see RefsBy
 }
 
 // library is what is known of one host's pools.

@@ -3,6 +3,7 @@ package storagepool
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"time"
@@ -19,14 +20,22 @@ type Volume struct {
 	CapacityBytes    int64  // what a guest sees
 	AllocatedBytes   int64  // what it takes of the pool
 	// Backing is the file that it lies on, with the format that is written down for
-	// it; both are empty where it stands alone.
+	// it; both are empty where it stands alone. It is the path that the pool of that file
+	// has for it, however the volume spells it.
 	Backing, BackingFormat string
+
+	backingName string   // as it is written down in the volume
+	backings    []string // Backing, and what more there is where it consists of several files
+	unclear     string   // what of backingName leads nowhere that is known
+	print       string   // equal for two names of one file
 }
 
 // Survey is what libvirt knew of the files in a host's pools at one moment. It is
 // never changed.
 type Survey struct {
-	files map[string]Volume // by path
+	files   map[string]Volume // by path
+	folders map[string]string // of the pools whose volumes are files, active or not; by name
+	places
 }
 
 // filePools are the active pools whose volumes are files in a folder.
@@ -66,6 +75,7 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 			}
 		}
 	}
+	s.settle(host, &all)
 	lib, err := s.library(host)
 	if err != nil {
 		return Survey{}, err
@@ -99,6 +109,10 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 	for end := time.Now().Add(rescanPatience); ; {
 		v := Survey{files: map[string]Volume{}}
 		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+			var err error
+			if v.folders, err = poolFolders(conn); err != nil {
+				return err
+			}
 			pools, err := conn.ListAllStoragePools(filePools)
 			if err != nil {
 				return err
@@ -125,12 +139,31 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 		})
 		// A volume that is being made cannot be read for a moment.
 		if err == nil || time.Now().After(end) {
+			s.settle(host, &v)
 			return v, err
 		}
 		if err := pause(ctx, rescanPause); err != nil {
 			return Survey{}, err
 		}
 	}
+}
+
+// poolFolders returns the folders of all pools of a host whose volumes are files, by name.
+func poolFolders(conn *libvirt.Connect) (map[string]string, error) {
+	pools, err := conn.ListAllStoragePools(filePools &^ libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+	if err != nil {
+		return nil, err
+	}
+	folders := map[string]string{}
+	for i := range pools {
+		var def libvirtxml.StoragePool
+		text, err := pools[i].GetXMLDesc(0) // one that is gone meanwhile has none
+		if err == nil && def.Unmarshal(text) == nil && def.Target != nil && def.Target.Path != "" {
+			folders[def.Name] = path.Clean(def.Target.Path)
+		}
+		_ = pools[i].Free()
+	}
+	return folders, nil
 }
 
 // onOurs tells whether a pool is one that we have made on the folder of another of
@@ -156,8 +189,11 @@ func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 		if def.Allocation != nil {
 			file.AllocatedBytes = int64(def.Allocation.Value) //nolint:gosec // as above
 		}
+		if t := def.Target.Timestamps; t != nil && def.Physical != nil {
+			file.print = fmt.Sprint(def.Physical.Value, " ", t.Mtime, " ", t.Ctime)
+		}
 		if b := def.BackingStore; b != nil && b.Path != "" {
-			file.Backing = path.Clean(b.Path)
+			file.backingName, file.Backing = b.Path, b.Path // see settle
 			if b.Format != nil {
 				file.BackingFormat = b.Format.Type
 			}
@@ -179,15 +215,20 @@ func (v Survey) in(pool string) map[string]Volume {
 
 // File returns what is at a path, false when no pool has it.
 func (v Survey) File(file string) (Volume, bool) {
-	found, ok := v.files[path.Clean(file)]
+	at, _ := v.locate(file)
+	found, ok := v.files[at]
 	return found, ok
 }
 
 // On returns the volumes that lie right on one of some files, by pool and name.
 func (v Survey) On(files ...string) []Volume {
+	bases := v.Paths(files...)
 	var list []Volume
 	for _, file := range v.files {
-		if file.Backing != "" && slices.Contains(files, file.Backing) {
+		if v.one(file.Path) != file.Path { // it is there by its other name
+			continue
+		}
+		if slices.ContainsFunc(file.backings, func(base string) bool { return bases[v.one(base)] }) {
 			list = append(list, file)
 		}
 	}
@@ -216,7 +257,7 @@ func (v Survey) Above(files ...string) []Volume {
 // is there with its path alone, and ends the chain: libvirt tells no more of it.
 func (v Survey) Chain(file string) []Volume {
 	var chain []Volume
-	for at := path.Clean(file); ; {
+	for at, _ := v.locate(file); ; {
 		found, ok := v.files[at]
 		if !ok {
 			return append(chain, Volume{Path: at})

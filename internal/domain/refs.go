@@ -1,0 +1,143 @@
+package domain
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+)
+
+// refsOf returns what a domain refers to: by its definitions, and by what it could be
+// taken back to. What of that cannot be understood is among them as unknown.
+func refsOf(d *libvirt.Domain, saved bool, defs ...*libvirtxml.Domain) ([]diskref.Ref, error) {
+	refs := []diskref.Ref{}
+	for _, def := range defs {
+		if def != nil {
+			refs = diskref.Merge(refs, diskref.OfDomain(def)...)
+		}
+	}
+	for _, kept := range []func(*libvirt.Domain) ([]diskref.Ref, error){snapshotRefs, checkpointRefs} {
+		more, err := kept(d)
+		if err != nil {
+			return nil, err
+		}
+		refs = diskref.Merge(refs, more...)
+	}
+	if !saved {
+		return refs, nil
+	}
+	return diskref.Merge(refs, savedRefs(d)...), nil
+}
+
+func savedRefs(d *libvirt.Domain) []diskref.Ref {
+	var def libvirtxml.Domain
+	text, err := d.ManagedSaveGetXMLDesc(0)
+	if err == nil {
+		err = def.Unmarshal(text)
+	}
+	if err != nil { // where it is gone, that is seen soon
+		return []diskref.Ref{{Unknown: "disks of its saved state, which cannot be read"}}
+	}
+	return diskref.OfDomain(&def)
+}
+
+func snapshotRefs(d *libvirt.Domain) (refs []diskref.Ref, err error) {
+	list, err := d.ListAllSnapshots(0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		def, err := snapshotXML(&list[i])
+		switch {
+		case err == nil:
+			refs = diskref.Merge(refs, diskref.OfSnapshot(&def)...)
+		case !errors.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT):
+			refs = append(refs, diskref.Ref{Unknown: "a snapshot that cannot be read"})
+		}
+		_ = list[i].Free()
+	}
+	return refs, nil
+}
+
+func checkpointRefs(d *libvirt.Domain) (refs []diskref.Ref, err error) {
+	list, err := d.ListAllCheckpoints(0)
+	if errors.Is(err, libvirt.ERR_NO_SUPPORT) {
+		return nil, nil // before libvirt 5.6
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		var def libvirtxml.DomainCheckpoint
+		text, err := list[i].GetXMLDesc(0)
+		if err == nil {
+			err = def.Unmarshal(text)
+		}
+		switch {
+		case err == nil:
+			refs = diskref.Merge(refs, diskref.OfCheckpoint(&def)...)
+		case !errors.Is(err, libvirt.ERR_NO_DOMAIN_CHECKPOINT):
+			refs = append(refs, diskref.Ref{Unknown: "a checkpoint that cannot be read"})
+		}
+		_ = list[i].Free()
+	}
+	return refs, nil
+}
+
+// WithRefs returns the nodes of a host, each with what it refers to, those included that
+// were defined a moment ago. A node that libvirt does not let be read refers to what is
+// unknown. Errors: fault.HostNotFound, HostUnreachable.
+func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
+	h, err := s.o.Hosts.Host(host)
+	if err != nil {
+		return nil, err
+	}
+	host = h.Name()
+	var ids []string
+	list := func(conn *libvirt.Connect) (err error) {
+		ids, err = listed(conn, 0)
+		return err
+	}
+	if err := s.o.Hosts.Do(ctx, host, list); err != nil {
+		return nil, err
+	}
+	s.inv.feeds[host].giveWay(ctx) // events tell of changes
+	late := false
+	for _, id := range ids {
+		if s.inv.refs(host, id) == nil {
+			s.inv.sync(ctx, host, id)
+			late = true
+		}
+	}
+	if late { // some may have gone meanwhile
+		if err := s.o.Hosts.Do(ctx, host, list); err != nil {
+			return nil, err
+		}
+	}
+	var nodes []Node
+	for _, id := range ids {
+		s.inv.mu.RLock()
+		n, known := s.inv.nodes[host][id]
+		s.inv.mu.RUnlock()
+		if !known {
+			n = Node{ID: id, Name: id, Host: host}
+		}
+		if n.Refs == nil {
+			n.Refs = []diskref.Ref{{Unknown: "disks that libvirt does not tell of now"}}
+		}
+		nodes = append(nodes, n)
+	}
+	slices.SortFunc(nodes, byName)
+	return nodes, nil
+}
+
+// refs is what a node refers to, nil when it was not read.
+func (inv *inventory) refs(host, id string) []diskref.Ref {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return inv.nodes[host][id].Refs
+}
