@@ -251,14 +251,8 @@ func makeEmpty(lp *libvirt.StoragePool, name, mode string) (*libvirt.StorageVol,
 // find takes up a volume that bytes were written to before.
 func (w *writing) find() error {
 	var err error
-	if w.vol, err = w.pool.LookupStorageVolByName(w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		// libvirt may not have seen it since libvirtd was killed.
-		if err := rescan(w.pool); err != nil {
-			return err
-		}
-		w.vol, err = w.pool.LookupStorageVolByName(w.row.Volume)
-	}
-	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+	// libvirt may not have seen it since libvirtd was killed.
+	if w.vol, err = findVolume(w.pool, w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		return w.s.lost(w.row.ID)
 	}
 	if err != nil {

@@ -32,14 +32,24 @@ func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacity
 // ImageNotReady when it lies on an image that was changed,
 // StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
+	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		vol, err := s.findVolumeAt(ctx, conn, host, source)
+		if err == nil {
+			err = vol.Free()
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
 	all, err := s.Survey(ctx, host)
 	if err != nil {
 		return "", err
 	}
 	found, ok := all.File(source)
 	switch {
-	case !ok:
-		return "", fault.New(fault.Unsupported, "The disk %s is in no storage pool that libvirt knows, so it cannot be copied here. Make its folder a pool (`virsh pool-create-as`).", source)
+	case !ok: // it has just gone
+		return "", fault.New(fault.Unsupported, "The disk %s is in no storage pool any more.", source)
 	case found.Format != QCOW2:
 		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
 	}
@@ -79,8 +89,8 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 		return "", err
 	}
 	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		vol, err := conn.LookupStorageVolByPath(file)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		vol, err := s.findVolumeAt(ctx, conn, host, file)
+		if fault.CodeOf(err) == fault.Unsupported || isBusy(err) {
 			return nil
 		}
 		if err != nil {
@@ -144,26 +154,12 @@ func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64
 // fault.Unsupported for one that is too large, and an error of libvirt for one that
 // is not there.
 func (s *Service) ReadNodeFile(ctx context.Context, host, name string) (content []byte, err error) {
-	p, err := s.pool(host, nodesRole)
-	if err != nil {
-		return nil, err
-	}
-	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
+	err = s.withVolume(ctx, host, nodesRole, name, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) (err error) {
 		content, err = readPart(conn, vol, 0, maxReadBytes+1)
 		return err
 	})
 	if err == nil && len(content) > maxReadBytes {
-		err = fault.New(fault.Unsupported, "The file %q in pool %q is larger than %d bytes.", name, p.name, maxReadBytes)
+		err = fault.New(fault.Unsupported, "The file %q in the nodes pool is larger than %d bytes.", name, maxReadBytes)
 	}
 	return content, err
 }

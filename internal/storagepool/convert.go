@@ -112,7 +112,7 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 	if role != "" {
 		from, err = source.LookupStorageVolByName(path.Base(c.from))
 	} else {
-		from, err = conn.LookupStorageVolByPath(c.from) // in a pool of others, which we never read anew
+		from, err = s.findVolumeAt(ctx, conn, c.host, c.from) // in a pool of others
 	}
 	if err != nil {
 		return err
@@ -249,13 +249,7 @@ func (s *Service) withVolume(ctx context.Context, host, role, name string, f fun
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(name)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			if err := rescan(lp); err != nil {
-				return err
-			}
-			vol, err = lp.LookupStorageVolByName(name)
-		}
+		vol, err := findVolume(lp, name)
 		if err != nil {
 			return err
 		}

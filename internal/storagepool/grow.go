@@ -2,11 +2,8 @@ package storagepool
 
 import (
 	"context"
-	"errors"
 
 	"libvirt.org/go/libvirt"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // GrowVolume gives the disk in the file at path, of any pool of the host, more
@@ -14,10 +11,7 @@ import (
 // Errors: fault.Unsupported for a file that is in no pool, fault.HostUnreachable.
 func (s *Service) GrowVolume(ctx context.Context, host, path string, bytes int64) error {
 	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
-		vol, err := conn.LookupStorageVolByPath(path)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return fault.Wrap(err, fault.Unsupported, "The disk %s is in no storage pool, so it is not resized while its node is off. Start the node and try again, or use `qemu-img resize`.", path)
-		}
+		vol, err := s.findVolumeAt(ctx, conn, host, path)
 		if err != nil {
 			return err
 		}

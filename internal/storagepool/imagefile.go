@@ -41,24 +41,9 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 	if img.Path == "" || img.State == Uploading || img.State == Verifying {
 		return fault.New(fault.ImageNotReady, "Image %q cannot be read, it is %s.", id, img.State)
 	}
-	p, err := s.pool(img.Host, imagesRole)
-	if err != nil {
-		return err
-	}
-	return s.o.Hosts.Dial(ctx, img.Host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(volumeName(img))
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return NotFound(id)
-		}
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
+	opened := false
+	err = s.withVolume(ctx, img.Host, imagesRole, volumeName(img), func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+		opened = true
 		file := &ImageFile{ctx: ctx, conn: conn, vol: vol}
 		defer file.close()
 		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
@@ -76,6 +61,10 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 		}
 		return f(file)
 	})
+	if !opened && errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return NotFound(id)
+	}
+	return err
 }
 
 // Read reads on where the last Read or Seek ended.

@@ -87,7 +87,7 @@ func (s *Service) mustStand(ctx context.Context, host, base string) error {
 		if err := mustBeUnmarked(lp, p.name, volume, ""); err != nil {
 			return err
 		}
-		vol, err := lp.LookupStorageVolByName(volume)
+		vol, err := findVolume(lp, volume)
 		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 			return fault.Wrap(err, fault.ImageNotFound, "The image in volume %q was deleted meanwhile.", volume)
 		}

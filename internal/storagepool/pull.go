@@ -282,7 +282,7 @@ func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, pro
 			return poolFault(err, p.name)
 		}
 		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(row.Volume)
+		vol, err := findVolume(lp, row.Volume)
 		if err != nil {
 			return err
 		}

@@ -223,21 +223,7 @@ type verified struct {
 // be used, also when it is written to meanwhile. Nothing else opens the file before its
 // header was found safe.
 func (s *Service) inspect(ctx context.Context, host, volume string) (found verified, err error) {
-	p, err := s.pool(host, imagesRole)
-	if err != nil {
-		return verified{}, err
-	}
-	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := lp.LookupStorageVolByName(volume)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
+	err = s.withVolume(ctx, host, imagesRole, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		before, err := readFingerprint(conn, vol)
 		if err != nil {
 			return err
