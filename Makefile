@@ -26,11 +26,12 @@ PKG ?= ./...
 REPORT ?=
 quote = '$(subst ','\'',$(value $(1)))'
 
-# Three tests of a package at a time: most wait, for libvirt and for guests, which have slots of
-# their own. The report names packages by their folders.
+# Four tests of a package at a time: most wait, for libvirt and for guests, which have slots of
+# their own. They start in the order of their files: the longest are in files that come first. The
+# report names packages by their folders.
 GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
 	$(if $(REPORT),--junitfile=$(REPORT) --junitfile-testcase-classname=relative) \
-	-- -race -count=1 -p 2 -parallel 3 -timeout 30m $(if $(value RUN),-run $(call quote,RUN)) $(PKG)
+	-- -race -count=1 -p 2 -parallel 4 -timeout 30m $(if $(value RUN),-run $(call quote,RUN)) $(PKG)
 
 # What CI runs beside the tests: make test ALSO='lint fuzz'.
 ALSO ?=
