@@ -38,7 +38,7 @@ ALSO ?=
 # The parts in the order in which they run. What is quoted separately runs side by side, but
 # not the browser beside the Go tests: these make networks, and Chromium drops its requests
 # (ERR_NETWORK_CHANGED) when the machine's interfaces change.
-LANES ?= '$(ALSO) test-unit test-go test-browser test-image'
+LANES ?= '$(ALSO) test-unit test-go test-browser' test-image
 # After this time, what still runs is ended, and is a failure.
 LIMIT ?= 1h
 
