@@ -12,10 +12,10 @@ import (
 // had when the last was taken; what the guest writes since then is counted by the
 // size of its disks.
 
-// keptBytes is what the snapshots of a domain keep at most.
-func (inv *inventory) keptBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Node) int64 {
+// measureKept sets what the snapshots of a domain keep at most.
+func (inv *inventory) measureKept(d *libvirt.Domain, def *libvirtxml.Domain, n *Node) {
 	if n.Snapshots == 0 {
-		return 0
+		return
 	}
 	now, err := allocatedBytes(d, def)
 	if err != nil { // no pool has the files: as much as they may have
@@ -24,10 +24,21 @@ func (inv *inventory) keptBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Nod
 	inv.mu.RLock()
 	old := inv.nodes[n.Host][n.ID]
 	inv.mu.RUnlock()
-	if n.Snapshots <= old.Snapshots && old.KeptBytes > 0 {
-		return min(old.KeptBytes, now)
+	n.keep(now, old)
+}
+
+// keep sets what the snapshots of a node keep, whose files take so many bytes now.
+//
+// libvirt lists a snapshot before its memory is in the file, and makes it the current one after
+// that: what was measured in between is measured again.
+func (n *Node) keep(now int64, old Node) {
+	n.KeptBytes, n.measured = now, n.Snapshots
+	switch {
+	case n.Snapshots <= old.measured:
+		n.KeptBytes = min(old.KeptBytes, now)
+	case n.CurrentSnapshot == old.CurrentSnapshot:
+		n.measured = old.measured
 	}
-	return now
 }
 
 // allocatedBytes is what the files take that a domain writes to.

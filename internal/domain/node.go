@@ -96,9 +96,10 @@ type Node struct {
 	// Problem says what is wrong with the domain's definition, if anything.
 	Problem string
 
-	disk  string // target of the first disk ("vda")
-	agent bool   // the guest's agent is there
-	kept  bool   // it has crashed, and its QEMU is there still (on_crash preserve)
+	disk     string // target of the first disk ("vda")
+	agent    bool   // the guest's agent is there
+	measured int    // so many snapshots KeptBytes is for
+	kept     bool   // it has crashed, and its QEMU is there still (on_crash preserve)
 }
 
 // Size is what a node has of its host. RAM is in MiB.

@@ -87,7 +87,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
 	}
-	n.KeptBytes = inv.keptBytes(d, &def, n)
+	inv.measureKept(d, &def, &n)
 	return n, nil
 }
 

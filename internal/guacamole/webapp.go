@@ -72,7 +72,10 @@ func (w *webApp) send(ctx context.Context, q question) (status int, answer []byt
 		}
 	})
 	defer late.Stop()
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { reached.Store(false) }, // again after a kept connection was found broken
+		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
+	})
 	r, err := q.request(traced, w.base)
 	if err != nil {
 		return 0, nil, err
@@ -109,6 +112,9 @@ func (q question) request(ctx context.Context, base string) (*http.Request, erro
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
+	// Not sent: it has net/http ask again on a new connection when the one that was kept from
+	// before has ended, as all do when Guacamole is restarted.
+	r.Header["Idempotency-Key"] = nil
 	if q.token != "" {
 		r.Header.Set(tokenHeader, q.token)
 	}
