@@ -278,6 +278,7 @@ func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 	return domain.BaseImage{
 		ImageRef: domain.ImageRef{Type: img.Type, ID: img.ID, Name: img.DisplayName},
 		OSType:   img.OSType, Path: img.Path, Format: img.Format, VirtualBytes: img.VirtualBytes,
+		Firmware: img.Firmware, TPM: img.TPM,
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
@@ -94,7 +95,8 @@ func newServeCommand() *cobra.Command {
 
 func newImageCommand() *cobra.Command {
 	image := &cobra.Command{Use: "image", Short: "Manage images"}
-	var base, osType, host string
+	var base, osType, host, firmware string
+	var tpm bool
 	add := &cobra.Command{
 		Use:   "add FILE",
 		Short: "Put an image into the images pool",
@@ -103,13 +105,18 @@ func newImageCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withBackend(cmd, func(ctx context.Context, a *app) error {
-				err := addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base})
+				if err := domain.CheckFirmware("firmware", firmware); err != nil {
+					return err
+				}
+				err := addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base, Firmware: firmware, TPM: tpm})
 				return a.recordCommand(ctx, "image add", "images", cmp.Or(base, filepath.Base(args[0])), err)
 			})
 		},
 	}
 	add.Flags().StringVar(&base, "base", "", "make it the base image of this id")
 	add.Flags().StringVar(&osType, "os-type", "", "a word for the operating system, such as debian")
+	add.Flags().StringVar(&firmware, "firmware", "", "what its nodes boot with: bios, uefi or uefi-secure (default: bios)")
+	add.Flags().BoolVar(&tpm, "tpm", false, "give its nodes a TPM 2.0")
 	add.Flags().StringVar(&host, "host", "", "the host whose pool it goes to (default: the first)")
 	image.AddCommand(add)
 	return image

@@ -79,6 +79,7 @@ func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.Pla
 	}
 	_, _, err := p.nodes.Create(ctx, domain.Spec{
 		Name: n.Name, Host: host, ImageID: n.Image, OSType: n.OSType, RAMMiB: n.RAMMiB, CPUs: n.CPUs, DiskBytes: n.DiskBytes,
+		Firmware: n.Firmware, TPM: n.TPM,
 		Owner: owner, ID: n.ID, IdempotencyKey: n.Key,
 	})
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -131,4 +132,61 @@ func TestSnapshotOfUEFI(t *testing.T) {
 	}
 	var back api.Node
 	l.call(http.MethodPost, path+"/off/revert", nil, http.StatusOK, &back)
+}
+
+// TestFirmware makes nodes with UEFI, Secure Boot and a TPM, because they or their image
+// say so.
+func TestFirmware(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	l.needsUEFI()
+	make := func(name string, more request) (n api.Node) {
+		t.Helper()
+		body := request{"name": l.name(name), "baseImage": "micro", "resources": request{"ram": 256}}
+		maps.Copy(body, more)
+		l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &n)
+		return n
+	}
+	if n := make("bios", nil); n.Firmware != "bios" || n.TPM || l.definition(n.ID).OS.Firmware != "" {
+		t.Errorf("a node that nothing is said of is %+v", n)
+	}
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("x"), "baseImage": "micro", "firmware": "coreboot"}, refusal{http.StatusUnprocessableEntity, "invalid_request", ""})
+
+	secure := make("secure", request{"firmware": "uefi-secure", "tpm": true})
+	if secure.Firmware != "uefi-secure" || !secure.TPM {
+		t.Errorf("the node is %+v", secure)
+	}
+	takeGuest(t)
+	l.act(secure.ID, "run", nil)
+	live := l.definition(secure.ID)
+	if live.OS.Loader == nil || live.OS.Loader.Secure != "yes" || live.OS.NVRam == nil || len(live.Devices.TPMs) != 1 || live.Devices.TPMs[0].Backend.Emulator.Version != "2.0" {
+		t.Errorf("it runs as %+v %+v", live.OS, live.Devices.TPMs)
+	}
+	if n := l.node(secure.ID); n.Firmware != "uefi-secure" || !n.TPM {
+		t.Errorf("while it runs it is %+v", n)
+	}
+	l.act(secure.ID, "stop", forced)
+	c := l.clone(secure.ID, "copy")
+	if c.Firmware != "uefi-secure" || !c.TPM || !bytes.Equal(l.variablesAt(l.definition(c.ID, "--inactive").OS.NVRam.NVRam), l.variablesAt(live.OS.NVRam.NVRam)) {
+		t.Errorf("the clone is %+v", c)
+	}
+	l.call(http.MethodDelete, "/api/nodes/"+c.ID, nil, http.StatusNoContent, nil)
+	l.act(secure.ID, "wipe", nil)
+	if left := l.virsh("vol-list", "--pool", l.nodesPool()); strings.Contains(left, secure.ID+"-vars") {
+		t.Errorf("wiped, it keeps its variables: %s", left)
+	}
+	l.act(secure.ID, "run", nil)
+	l.act(secure.ID, "stop", forced)
+
+	var image api.Image
+	l.call(http.MethodPatch, "/api/images/micro", request{"firmware": "uefi", "tpm": true}, http.StatusOK, &image)
+	if image.Firmware != "uefi" || !image.TPM {
+		t.Errorf("the image is %+v", image)
+	}
+	if n := make("like-its-image", nil); n.Firmware != "uefi" || !n.TPM {
+		t.Errorf("a node of it is %+v", n)
+	}
+	if n := make("otherwise", request{"firmware": "bios", "tpm": false}); n.Firmware != "bios" || n.TPM {
+		t.Errorf("a node that says otherwise is %+v", n)
+	}
 }

@@ -28,6 +28,8 @@ type CatalogEntry struct {
 	Arch         string `json:"arch"`
 	Format       string `json:"format" enum:"qcow2,iso"`
 	DefaultUser  string `json:"defaultUser,omitempty" doc:"Whom cloud-init lets in with the SSH keys."`
+	Firmware     string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with; bios when absent."`
+	TPM          bool   `json:"tpm" doc:"Whether its nodes have a TPM 2.0."`
 	MinDiskBytes int64  `json:"minDiskBytes"`
 	MinRAM       int64  `json:"minRam" doc:"MiB"`
 	Description  string `json:"description"`
@@ -108,7 +110,7 @@ func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, erro
 	list := []CatalogEntry{}
 	for _, e := range s.o.Storage.Catalog() {
 		v := CatalogEntry{
-			ID: e.ID, Name: e.Name, Version: e.Version, OSType: e.OSType, Arch: e.Arch, Format: e.Format, DefaultUser: e.DefaultUser,
+			ID: e.ID, Name: e.Name, Version: e.Version, OSType: e.OSType, Arch: e.Arch, Format: e.Format, DefaultUser: e.DefaultUser, Firmware: e.Firmware, TPM: e.TPM,
 			MinDiskBytes: e.MinDiskBytes, MinRAM: e.MinRAMMiB, Description: e.Description, Source: e.URL, Signed: e.Signed(), State: "absent",
 		}
 		if img, err := s.o.Storage.Image(h.Name(), e.ID); err == nil && img.Type == storagepool.Base {

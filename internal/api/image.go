@@ -43,6 +43,8 @@ type Image struct {
 	Path         string    `json:"path" doc:"On the host."`
 	Host         string    `json:"host"`
 	OSType       string    `json:"osType,omitempty"`
+	Firmware     string    `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with unless they are told otherwise; bios when absent."`
+	TPM          bool      `json:"tpm" doc:"Whether its nodes have a TPM 2.0 unless they are told otherwise."`
 	Owner        string    `json:"owner,omitempty"`
 	Access       string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	UsedBy       int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
@@ -53,7 +55,7 @@ type Image struct {
 func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
-		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Owner: s.ownerName(i.Owner, ""),
+		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Firmware: i.Firmware, TPM: i.TPM, Owner: s.ownerName(i.Owner, ""),
 		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
 	}
 }

@@ -22,6 +22,8 @@ type ImageEdit struct {
 	DisplayName *string   `json:"displayName,omitempty"`
 	Description *string   `json:"description,omitempty"`
 	Tags        *[]string `json:"tags,omitempty" doc:"All of its tags."`
+	Firmware    *string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with unless they are told otherwise."`
+	TPM         *bool     `json:"tpm,omitempty" doc:"Whether its nodes have a TPM 2.0 unless they are told otherwise."`
 }
 
 // ImageUsers are those that an image cannot be taken away from.

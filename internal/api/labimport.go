@@ -45,6 +45,8 @@ type LabFileNode struct {
 	RAM      int64    `json:"ram" doc:"MiB."`
 	CPUs     int      `json:"cpus"`
 	Disk     int64    `json:"disk,omitempty" minimum:"0" doc:"Bytes; the image's virtual size when left out."`
+	Firmware string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"The image's when left out."`
+	TPM      *bool    `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
 	Networks []string `json:"networks,omitempty" maxItems:"100" doc:"Names of networks of the file."`
 	X        float64  `json:"x,omitempty" minimum:"-100000" maximum:"100000"`
 	Y        float64  `json:"y,omitempty" minimum:"-100000" maximum:"100000"`
@@ -124,7 +126,7 @@ func (s *Server) planOf(ctx context.Context, host string, file LabFile) (lab.Pla
 			return lab.Plan{}, inFile(i, err)
 		}
 		draft.Nodes = append(draft.Nodes, lab.PlannedNode{
-			Name: n.Name, Image: n.Image, OSType: n.OSType, RAMMiB: n.RAM, CPUs: n.CPUs, DiskBytes: n.Disk, Networks: n.Networks, X: n.X, Y: n.Y,
+			Name: n.Name, Image: n.Image, OSType: n.OSType, RAMMiB: n.RAM, CPUs: n.CPUs, DiskBytes: n.Disk, Firmware: n.Firmware, TPM: n.TPM, Networks: n.Networks, X: n.X, Y: n.Y,
 		})
 	}
 	var taken []string
@@ -139,7 +141,7 @@ func (s *Server) planOf(ctx context.Context, host string, file LabFile) (lab.Pla
 		n := &p.Nodes[i]
 		spec := domain.Spec{
 			Name: n.Name, Host: host, ImageID: n.Image, OSType: n.OSType,
-			RAMMiB: given(n.RAMMiB), CPUs: given(n.CPUs), DiskBytes: n.DiskBytes, Owner: p.Owner,
+			RAMMiB: given(n.RAMMiB), CPUs: given(n.CPUs), DiskBytes: n.DiskBytes, Firmware: n.Firmware, TPM: n.TPM, Owner: p.Owner,
 		}
 		err := s.mayMakeOf(rights, spec)
 		if err == nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -69,6 +70,8 @@ type Node struct {
 	Autostart       bool           `json:"autostart"`
 	Created         *time.Time     `json:"created,omitempty"`
 	Started         *time.Time     `json:"started,omitempty"`
+	Firmware        string         `json:"firmware" enum:"bios,uefi,uefi-secure"`
+	TPM             bool           `json:"tpm" doc:"Whether it has a TPM."`
 	Description     string         `json:"description" doc:"As virsh desc shows it."`
 	Snapshots       int            `json:"snapshots" doc:"How many snapshots it has."`
 	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The snapshot that it goes on from."`
@@ -84,6 +87,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
 		Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
+		Firmware: cmp.Or(n.Firmware, domain.BIOS), TPM: n.TPM,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
 	}
 	if n.Next != nil {
@@ -120,6 +124,8 @@ type NodeRequest struct {
 	CustomImageName string `json:"customImageName,omitempty" doc:"Id of a custom image."`
 	Image           string `json:"image,omitempty" doc:"Id of an image of either type, instead of the three above."`
 	OSType          string `json:"osType,omitempty"`
+	Firmware        string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"uefi-secure is UEFI with Secure Boot. The image's when left out."`
+	TPM             *bool  `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
 	Resources       *struct {
 		RAM  *int64 `json:"ram,omitempty" doc:"MiB; 1024 when left out." example:"1024"`
 		CPUs *int   `json:"cpus,omitempty" doc:"1 when left out." example:"1"`
@@ -140,7 +146,7 @@ type CloudInit struct {
 }
 
 func (r NodeRequest) spec() (domain.Spec, error) {
-	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType, Network: r.Network}
+	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType, Network: r.Network, Firmware: r.Firmware, TPM: r.TPM}
 	if c := r.CloudInit; c != nil {
 		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData, NetworkConfig: c.NetworkConfig}
 	}

@@ -75,7 +75,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 		}
 		return n, true, nil
 	}
-	image, err := s.fill(host, &spec)
+	image, err := s.fill(ctx, host, &spec)
 	if err != nil {
 		return Node{}, false, err
 	}
@@ -105,7 +105,7 @@ func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
 	if err != nil {
 		return spec, err
 	}
-	if _, err := s.fill(host, &spec); err != nil {
+	if _, err := s.fill(ctx, host, &spec); err != nil {
 		return spec, err
 	}
 	if err := host.Do(ctx, func(conn *libvirt.Connect) error {
@@ -140,7 +140,7 @@ func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, erro
 }
 
 // fill checks a spec against its image and its host, and fills in what it leaves open.
-func (s *Service) fill(host *hypervisor.Host, spec *Spec) (BaseImage, error) {
+func (s *Service) fill(ctx context.Context, host *hypervisor.Host, spec *Spec) (BaseImage, error) {
 	image, err := s.o.Storage.Usable(spec.Host, spec.ImageID)
 	if err != nil {
 		return BaseImage{}, err
@@ -156,7 +156,11 @@ func (s *Service) fill(host *hypervisor.Host, spec *Spec) (BaseImage, error) {
 		return BaseImage{}, err
 	}
 	spec.OSType = cmp.Or(spec.OSType, image.OSType)
-	return image, nil
+	spec.Firmware = cmp.Or(spec.Firmware, image.Firmware, BIOS)
+	if spec.TPM == nil {
+		spec.TPM = &image.TPM
+	}
+	return image, checkFirmware(ctx, host, *spec)
 }
 
 // make lays the overlay and defines the domain, or leaves neither.
@@ -165,9 +169,15 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 	if err != nil {
 		return err
 	}
+	variables, err := s.variablesOf(spec.Host, id)
+	if err != nil {
+		return err
+	}
 	b := build{
-		id: id, name: spec.Name, accelerator: host.Status().Capabilities.Accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
-		logPath:     logPath,
+		variablesPath: variables,
+		id:            id, name: spec.Name, accelerator: host.Status().Capabilities.Accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
+		logPath:  logPath,
+		firmware: spec.Firmware, tpm: *spec.TPM,
 		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
 		metadata:    newMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
 	}

@@ -32,7 +32,9 @@ func TestXML(t *testing.T) {
 	kvm.accelerator, kvm.card = "kvm", cardOn("")
 	seeded := example()
 	seeded.seedPath = "/pool/nodes/seed.iso"
-	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm, "seeded": seeded} {
+	secure := example()
+	secure.firmware, secure.tpm, secure.variablesPath = SecureBoot, true, "/pool/nodes/v.fd"
+	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm, "seeded": seeded, "secure-boot": secure} {
 		got, err := b.xml()
 		if err != nil {
 			t.Fatal(err)

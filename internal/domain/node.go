@@ -64,6 +64,8 @@ type Node struct {
 	// from there.
 	Saved       bool
 	Accelerator string
+	Firmware    string // BIOS, UEFI, SecureBoot
+	TPM         bool
 	// Ports are the serial ports, the one that `virsh console` opens first. A
 	// snapshot's list is never changed.
 	Ports      []SerialPort

@@ -110,6 +110,7 @@ func (n *Node) describeMetadata(m metadata) {
 // describe fills in what the XML says.
 func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
+	n.describeFirmware(def)
 	if def.Metadata != nil {
 		if m, ok := findMetadata(def.Metadata.XML); ok {
 			n.describeMetadata(m)

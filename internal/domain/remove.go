@@ -240,6 +240,9 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	work, cancel := cleanup(ctx)
 	defer cancel()
 	settled := s.settleWipe(work, n.Host, data)
+	if err == nil && settled == nil { // libvirt makes them anew at the next start
+		settled = s.o.Storage.DeleteNodeVolume(work, n.Host, n.ID+variablesSuffix, time.Time{})
+	}
 	done(settled == nil)
 	if err == nil && settled != nil {
 		s.o.Log.Error("the old overlay could not be removed yet; it is tried again at the next start", "node", n.ID, "error", settled)

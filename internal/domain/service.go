@@ -25,6 +25,10 @@ type BaseImage struct {
 	Path         string // on the host
 	Format       string
 	VirtualBytes int64
+	// Firmware is what its nodes boot with, empty for the default; TPM says that they have
+	// a TPM 2.0.
+	Firmware string
+	TPM      bool
 }
 
 // diskBytes is the least size of a disk that is made of the image, and the size

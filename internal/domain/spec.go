@@ -40,6 +40,8 @@ type Spec struct {
 	CPUs      int
 	DiskBytes int64  // empty: the image's virtual size
 	Network   string // empty: the default one; UserNetwork, NoNetwork
+	Firmware  string // BIOS, UEFI, SecureBoot; empty: the image's
+	TPM       *bool  // whether it has a TPM 2.0; nil: the image's
 	CloudInit CloudInit
 	Owner     string // an account's id
 	// ID is that of the new node where IdempotencyKey is set; empty: KeyedID's.
@@ -51,7 +53,7 @@ type Spec struct {
 // asksFor tells whether a repeated request could have made the node: nothing
 // that it says is otherwise.
 func (s Spec) asksFor(n Node) bool {
-	return n.Name == s.Name && n.Image.ID == s.ImageID &&
+	return n.Name == s.Name && n.Image.ID == s.ImageID && (s.Firmware == "" || s.Firmware == n.Firmware) && (s.TPM == nil || *s.TPM == n.TPM) &&
 		(s.RAMMiB == 0 || s.RAMMiB == n.RAMMiB) && (s.CPUs == 0 || s.CPUs == n.CPUs) && (s.DiskBytes == 0 || s.DiskBytes == n.DiskBytes)
 }
 
@@ -99,6 +101,9 @@ func (s Spec) complete(l limits) (Spec, error) {
 		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), shown(s.DiskBytes))
 	}
 	if err := checkOSType(s.OSType); err != nil {
+		return s, err
+	}
+	if err := CheckFirmware("firmware", s.Firmware); err != nil {
 		return s, err
 	}
 	return s, s.CloudInit.check()

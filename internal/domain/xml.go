@@ -21,6 +21,10 @@ type build struct {
 	vncPassword string
 	card        *libvirtxml.DomainInterface // nil: none
 	metadata    metadata
+	firmware    string // BIOS (also the empty one), UEFI, SecureBoot
+	// variablesPath is where UEFI firmware keeps its variables.
+	variablesPath string
+	tpm           bool
 }
 
 // agentChannel is where QEMU's guest agent listens.
@@ -44,17 +48,14 @@ func (b build) xml() (string, error) {
 		cpu.Mode = "maximum" // all that emulation can do; distributions ask for ever newer levels
 	}
 	d := libvirtxml.Domain{
-		Type:     b.accelerator,
-		UUID:     b.id,
-		Name:     b.name,
-		Metadata: &libvirtxml.DomainMetadata{XML: string(md)},
-		Memory:   &libvirtxml.DomainMemory{Value: uint(b.ramMiB), Unit: "MiB"}, //nolint:gosec // validated: positive
-		VCPU:     &libvirtxml.DomainVCPU{Value: uint(b.cpus)},                  //nolint:gosec // validated: positive
-		CPU:      cpu,
-		OS: &libvirtxml.DomainOS{
-			Type:        &libvirtxml.DomainOSType{Arch: "x86_64", Machine: "q35", Type: "hvm"},
-			BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}, // a disk that nothing was installed on boots nothing
-		},
+		Type:       b.accelerator,
+		UUID:       b.id,
+		Name:       b.name,
+		Metadata:   &libvirtxml.DomainMetadata{XML: string(md)},
+		Memory:     &libvirtxml.DomainMemory{Value: uint(b.ramMiB), Unit: "MiB"}, //nolint:gosec // validated: positive
+		VCPU:       &libvirtxml.DomainVCPU{Value: uint(b.cpus)},                  //nolint:gosec // validated: positive
+		CPU:        cpu,
+		OS:         b.os(),
 		Features:   &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},
 		Clock:      &libvirtxml.DomainClock{Offset: "utc"},
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
@@ -77,6 +78,7 @@ func (b build) xml() (string, error) {
 				Listeners: []libvirtxml.DomainGraphicListener{{Address: &libvirtxml.DomainGraphicListenerAddress{Address: "127.0.0.1"}}},
 			}}},
 			Videos:     []libvirtxml.DomainVideo{{Model: libvirtxml.DomainVideoModel{Type: "vga"}}},
+			TPMs:       b.tpms(),
 			MemBalloon: &libvirtxml.DomainMemBalloon{Model: "virtio"},
 			RNGs: []libvirtxml.DomainRNG{{
 				Model:   "virtio",

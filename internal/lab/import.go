@@ -40,7 +40,9 @@ type PlannedNode struct {
 	RAMMiB    int64    `json:"ram"`
 	CPUs      int      `json:"cpus"`
 	DiskBytes int64    `json:"disk"`
-	Networks  []string `json:"networks"` // names of networks of the plan
+	Firmware  string   `json:"firmware,omitempty"` // empty: the image's
+	TPM       *bool    `json:"tpm,omitempty"`      // nil: the image's
+	Networks  []string `json:"networks"`           // names of networks of the plan
 	X         float64  `json:"x"`
 	Y         float64  `json:"y"`
 }

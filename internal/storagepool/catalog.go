@@ -22,6 +22,10 @@ type CatalogEntry struct {
 	MinDiskBytes int64  `yaml:"minDiskBytes"`
 	MinRAMMiB    int64  `yaml:"minRamMiB"`
 	Description  string `yaml:"description"`
+	// Firmware is what its nodes boot with, where that is not the default; TPM says that
+	// they have a TPM 2.0.
+	Firmware string `yaml:"firmware"`
+	TPM      bool   `yaml:"tpm"`
 	// URL is where it is pulled from; empty when it is not.
 	URL string `yaml:"url"`
 	// Checksum is the file's SHA-256 or SHA-512 in hex; where it is empty, Checksums

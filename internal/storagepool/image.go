@@ -62,6 +62,10 @@ type Image struct {
 	Path         string // on the host
 	Owner        string
 	Created      time.Time
+	// Firmware is what its nodes boot with unless they are told otherwise: "uefi", or empty
+	// for the default. TPM says that they have a TPM 2.0 then.
+	Firmware string
+	TPM      bool
 }
 
 // Images returns all images, by host, type and name.
@@ -293,7 +297,7 @@ func (s *Service) discover(ctx context.Context, host, volume string) record {
 		id = stem
 	}
 	if listed {
-		r.ID, r.Type, r.DisplayName, r.OSType = id, Base, entry.Name, entry.OSType
+		r.ID, r.Type, r.DisplayName, r.OSType, r.Firmware, r.TPM = id, Base, entry.Name, entry.OSType, entry.Firmware, entry.TPM
 	}
 	if before, err := s.Image(host, r.ID); err == nil {
 		r.Created = before.Created // found once: nothing has changed
@@ -360,6 +364,7 @@ func (r record) image() Image {
 	return Image{
 		Host: r.Host, ID: r.ID, Type: r.Type, DisplayName: r.DisplayName, OSType: r.OSType, State: ImageState(r.State),
 		Reason: r.Reason, SHA256: r.SHA256, Owner: r.Owner, Created: r.Created, Format: r.Format, SourceFormat: r.SourceFormat, Description: r.Description, Tags: r.Tags,
+		Firmware: r.Firmware, TPM: r.TPM,
 	}
 }
 

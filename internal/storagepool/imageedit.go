@@ -19,6 +19,10 @@ type ImageEdit struct {
 	DisplayName *string
 	Description *string
 	Tags        *[]string
+	// Firmware and TPM are what its nodes get unless they are told otherwise; the empty
+	// firmware is the default. The caller has checked it.
+	Firmware *string
+	TPM      *bool
 }
 
 // EditImage changes what users wrote about an image. Errors: fault.Invalid,
@@ -48,6 +52,12 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 		tags := slices.Clone(*e.Tags)
 		slices.Sort(tags)
 		change["tags"] = strings.Join(slices.Compact(tags), "\n")
+	}
+	if e.Firmware != nil {
+		change["firmware"] = *e.Firmware
+	}
+	if e.TPM != nil {
+		change["tpm"] = *e.TPM
 	}
 	if len(change) == 0 {
 		return img, nil

@@ -79,6 +79,7 @@ func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) er
 	r := record{
 		Host: w.Host, ID: img.ID, Type: img.Type, Volume: volume, DisplayName: img.DisplayName, OSType: img.OSType, State: string(Ready),
 		Format: found.format, SourceFormat: found.format, Fingerprint: found.fingerprint, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
+		Firmware: img.Firmware, TPM: img.TPM,
 	}
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record that %s is verified: %w", w.ID, err)

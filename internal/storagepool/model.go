@@ -30,6 +30,10 @@ type record struct {
 	Tags        string `gorm:"type:text"` // one on each line
 	// SourceFormat is what came: "vmdk", "raw.xz". Empty where it is not known.
 	SourceFormat string `gorm:"type:varchar(16)"`
+	// Firmware is what its nodes boot with, empty for the default; TPM says that they have
+	// a TPM 2.0.
+	Firmware string `gorm:"type:varchar(16);not null;default:''"`
+	TPM      bool   `gorm:"not null;default:false"`
 	// Fingerprint is that of the file that was found good; see fingerprintOf. Empty for
 	// records of the time before it was written down, until the pool is read.
 	Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
@@ -86,6 +90,15 @@ func Migrations() []*gormigrate.Migration {
 				Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
 			}
 			return tx.Migrator().AddColumn(&images{}, "Fingerprint")
+		},
+	}, {
+		ID: "2026113022_image_firmware",
+		Migrate: func(tx *gorm.DB) error {
+			type images struct {
+				Firmware string `gorm:"type:varchar(16);not null;default:''"`
+				TPM      bool   `gorm:"not null;default:false"`
+			}
+			return store.AddColumns(tx, &images{}, "Firmware", "TPM")
 		},
 	}}, uploadMigrations()...)
 }

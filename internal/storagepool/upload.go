@@ -1,6 +1,7 @@
 package storagepool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type Upload struct {
 	Host     string // empty: the first host
 	FileName string // as the client gave it: hostile
 	OSType   string
+	// Firmware and TPM are those of Image.
+	Firmware string
+	TPM      bool
 	Owner    string
 	// SizeBytes is what the client announced, 0 when it did not; it is checked
 	// against the free space before a byte is taken.
@@ -130,7 +134,7 @@ func (s *Service) newRecord(host string, u Upload) record {
 	now := time.Now()
 	stem := safeStem(u.FileName)
 	rec := record{
-		Host: host, Type: Custom, DisplayName: shownName(u.FileName), OSType: u.OSType,
+		Host: host, Type: Custom, DisplayName: shownName(u.FileName), OSType: u.OSType, Firmware: u.Firmware, TPM: u.TPM,
 		State: string(Uploading), Owner: u.Owner, Created: now,
 	}
 	format := QCOW2
@@ -146,6 +150,7 @@ func (s *Service) newRecord(host string, u Upload) record {
 			if rec.OSType == "" {
 				rec.OSType = e.OSType
 			}
+			rec.Firmware, rec.TPM = cmp.Or(rec.Firmware, e.Firmware), rec.TPM || e.TPM
 		}
 	}
 	return rec

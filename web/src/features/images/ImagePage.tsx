@@ -8,6 +8,7 @@ import { formatBytes, formatTime, plural } from "../../shared/format";
 import { JobProgress } from "../../shared/jobs/JobProgress";
 import { useJobs } from "../../shared/jobs/jobs";
 import { isOver, jobOf, jobTitle } from "../../shared/jobs/liveJobs";
+import { firmwareNames } from "../../shared/firmware";
 import { paths } from "../../shared/paths";
 import { SharingPanel } from "../../shared/sharing/SharingPanel";
 import { CopyButton } from "../../shared/ui/CopyButton";
@@ -95,6 +96,8 @@ function Details({ image }: { image: Image }) {
             <Fact term="File" value={formatBytes(image.size)} />
             <Fact term="Disk" value={image.virtualSize > 0 && formatBytes(image.virtualSize)} />
             <Fact term="System" value={image.osType} />
+            <Fact term="Firmware" value={image.firmware && firmwareNames[image.firmware]} />
+            <Fact term="TPM" value={image.tpm && "2.0"} />
             <Fact term="SHA-256" value={image.sha256 && <Digest image={image} isWhole />} />
             <Fact term="Host" value={image.host} />
             <Fact term="Path" value={<Copyable text={image.path} label="Copy the path" />} />

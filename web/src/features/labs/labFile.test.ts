@@ -24,6 +24,8 @@ const node = (id: string, name: string, more: Partial<Node> = {}) =>
     name,
     host: "local",
     osType: "",
+    firmware: "uefi",
+    tpm: true,
     image: { id: "micro", name: "Micro", path: "", size: 1, type: "base" },
     resources: { ram: 128, cpus: 1, disk: 1024 },
     networks: ["dmz-net1", "default"],
@@ -38,8 +40,8 @@ const file: LabFile = {
   name: "dmz",
   networks: [{ name: "dmz-net1", addresses: true, x: 280, y: 4 }],
   nodes: [
-    { name: "db", image: "micro", ram: 128, cpus: 1, disk: 1024, networks: [], x: 561, y: 0 },
-    { name: "web", image: "micro", ram: 128, cpus: 1, disk: 1024, networks: ["dmz-net1"], x: 0, y: 0 },
+    { name: "db", image: "micro", firmware: "uefi", tpm: true, ram: 128, cpus: 1, disk: 1024, networks: [], x: 561, y: 0 },
+    { name: "web", image: "micro", firmware: "uefi", tpm: true, ram: 128, cpus: 1, disk: 1024, networks: ["dmz-net1"], x: 0, y: 0 },
   ],
 };
 

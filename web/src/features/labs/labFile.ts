@@ -15,13 +15,15 @@ export function exportLab(lab: Lab, all: readonly Node[]): { file: LabFile; left
       sandboxlabs: "lab/1",
       name: lab.name,
       networks: lab.networks.map(({ id, name, dhcp }) => ({ name, addresses: dhcp, ...place(lab.networks, id) })),
-      nodes: nodes.flatMap(({ id, name, image, osType, resources }) =>
+      nodes: nodes.flatMap(({ id, name, image, osType, firmware, tpm, resources }) =>
         image
           ? [
               {
                 name,
                 image: image.id,
                 ...(osType ? { osType } : {}),
+                firmware,
+                tpm,
                 ram: resources.ram,
                 cpus: resources.cpus,
                 disk: resources.disk,

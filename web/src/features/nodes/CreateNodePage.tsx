@@ -35,6 +35,7 @@ import { useCreateNode } from "./api/createNode";
 import { changeLifecycle } from "./api/lifecycle";
 import { useNodes } from "./api/listNodes";
 import { Field } from "../../shared/ui/Field";
+import { FirmwareFields } from "./components/FirmwareFields";
 import { FirstBootFields } from "./components/FirstBootFields";
 import { ImageSource } from "./components/ImageSource";
 import { NetworkField } from "./components/NetworkField";
@@ -71,6 +72,8 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
     disk: "",
     host: "",
     network: "",
+    firmware: "",
+    tpm: "",
     ...nothingToTell,
     sshKeys: sshKeys.join("\n"),
   });
@@ -183,6 +186,8 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
           </Grid>
 
           <SizeFields size={fields} problems={problems} limits={limits} image={image} onChange={set} />
+
+          <FirmwareFields chosen={fields} image={image} onChange={set} />
 
           <FirstBootFields told={fields} problems={problems} onChange={set} />
 

@@ -5,7 +5,7 @@ import { nothingToTell } from "./firstBoot";
 import { type Draft, curlCommand, draftProblems, limitsOf, nameProblem, presetProblem, presets, specOf, suggestName } from "./spec";
 
 const gibibyte = 1024 ** 3;
-const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", network: "", ...nothingToTell };
+const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", network: "", firmware: "", tpm: "", ...nothingToTell };
 const unknown = { host: "local", ram: undefined, cpus: undefined };
 const image = { id: "micro", virtualSize: gibibyte } as Image;
 

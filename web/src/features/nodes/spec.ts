@@ -1,4 +1,5 @@
 import type { Host, Image, Node, NodeSpec } from "../../shared/api/types";
+import type { Firmware } from "../../shared/firmware";
 import { formatBytes, formatRAM, plural } from "../../shared/format";
 import { type FirstBoot, type FirstBootProblems, cloudInitOf, firstBootProblems } from "./firstBoot";
 
@@ -96,6 +97,10 @@ export interface Draft extends FirstBoot {
   host: string;
   /** Empty for the usual one of the host. */
   network: string;
+  /** Empty for what the image says. */
+  firmware: Firmware | "";
+  /** Empty for what the image says. */
+  tpm: "yes" | "no" | "";
 }
 
 /** What an image of installation media is made into when no size is asked for, in bytes. */
@@ -160,6 +165,8 @@ export function specOf(draft: Draft, imageID: string): NodeSpec {
     image: imageID,
     ...(draft.host === "" ? {} : { host: draft.host }),
     ...(draft.network === "" ? {} : { network: draft.network }),
+    ...(draft.firmware === "" ? {} : { firmware: draft.firmware }),
+    ...(draft.tpm === "" ? {} : { tpm: draft.tpm === "yes" }),
     resources: {
       ram: Number(draft.ram),
       cpus: Number(draft.cpus),

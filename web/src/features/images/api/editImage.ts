@@ -5,7 +5,7 @@ import type { Image } from "../../../shared/api/types";
 import { type ImageLists, applyToImages } from "../liveImages";
 import { imagesKey } from "./listImages";
 
-type ImageEdit = Partial<Pick<Image, "displayName" | "description" | "tags">>;
+type ImageEdit = Partial<Pick<Image, "displayName" | "description" | "tags" | "firmware" | "tpm">>;
 
 /** Changes what people call an image and say of it; its id stays. */
 export function useEditImage(id: string) {

@@ -1,19 +1,22 @@
-import { FormGroup, TextArea, TextInput } from "@patternfly/react-core";
+import { Checkbox, FormGroup, FormSelect, FormSelectOption, TextArea, TextInput } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import type { Image } from "../../../shared/api/types";
+import { type Firmware, firmwareNames, firmwares } from "../../../shared/firmware";
 import { Field } from "../../../shared/ui/Field";
 import { FormDialog } from "../../../shared/ui/FormDialog";
 import { NameField } from "../../../shared/ui/NameField";
 import { useEditImage } from "../api/editImage";
 import { readTags, titleOf } from "../library";
 
-/** Changes what an image is called, its description and its tags. */
+/** Changes what an image is called, its description, its tags, and what its nodes boot with. */
 export function EditImageDialog({ image, onClose }: { image: Image; onClose: () => void }) {
   const id = useId();
   const [name, setName] = useState(titleOf(image));
   const [description, setDescription] = useState(image.description);
   const [tags, setTags] = useState(image.tags.join(", "));
+  const [firmware, setFirmware] = useState<Firmware>(image.firmware ?? "bios");
+  const [tpm, setTPM] = useState(image.tpm);
   const edit = useEditImage(image.id);
   return (
     <FormDialog
@@ -25,7 +28,10 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
       pending={edit.isPending}
       error={edit.error}
       onSubmit={() =>
-        edit.mutate({ displayName: name.trim(), description: description.trim(), tags: readTags(tags) }, { onSuccess: onClose })
+        edit.mutate(
+          { displayName: name.trim(), description: description.trim(), tags: readTags(tags), firmware, tpm },
+          { onSuccess: onClose },
+        )
       }
       onClose={onClose}
     >
@@ -49,6 +55,19 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
           onChange={(_event, value) => setTags(value)}
         />
       </Field>
+      <Field id={`${id}-firmware`} label="Firmware of new nodes" problem="" help="">
+        <FormSelect
+          id={`${id}-firmware`}
+          value={firmware}
+          onChange={(_event, value) => setFirmware(value as Firmware)}
+          aria-describedby={`${id}-firmware-help`}
+        >
+          {firmwares.map((value) => (
+            <FormSelectOption key={value} value={value} label={firmwareNames[value]} />
+          ))}
+        </FormSelect>
+      </Field>
+      <Checkbox id={`${id}-tpm`} label="Give new nodes a TPM 2.0" isChecked={tpm} onChange={(_event, value) => setTPM(value)} />
     </FormDialog>
   );
 }

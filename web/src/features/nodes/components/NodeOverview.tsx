@@ -14,6 +14,7 @@ import { Link } from "react-router";
 
 import type { Node } from "../../../shared/api/types";
 import { formatBytes, formatRAM, plural } from "../../../shared/format";
+import { firmwareNames } from "../../../shared/firmware";
 import { paths } from "../../../shared/paths";
 import { Ago } from "../../../shared/ui/Ago";
 import { CopyButton } from "../../../shared/ui/CopyButton";
@@ -60,6 +61,7 @@ export function NodeOverview({ node }: { node: Node }) {
           <Fact term="Virtualization">
             {node.accelerator === "qemu" ? "software emulation (no KVM)" : node.accelerator.toUpperCase()}
           </Fact>
+          <Fact term="Firmware">{firmwareNames[node.firmware] + (node.tpm ? ", TPM" : "")}</Fact>
           <Fact term="Addresses">
             {node.addresses.length > 0 &&
               node.addresses.map((address) => (
