@@ -14,7 +14,7 @@ project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
 packages=(
 	# Hypervisor.
-	libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios ipxe-qemu dnsmasq-base iptables
+	libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils seabios ovmf swtpm swtpm-tools ipxe-qemu dnsmasq-base iptables
 	# Building the service.
 	libvirt-dev gcc libc6-dev make pkg-config git ca-certificates curl
 	# Building the micro image.

@@ -45,6 +45,11 @@ func (e CatalogEntry) Signed() bool { return e.keys != nil }
 
 // check answers with what is wrong with an entry.
 func (e CatalogEntry) check() error {
+	switch e.Firmware {
+	case "", "bios", "uefi", "uefi-secure":
+	default:
+		return fmt.Errorf("its firmware is %q, and not bios, uefi or uefi-secure", e.Firmware)
+	}
 	if e.URL == "" {
 		return nil
 	}

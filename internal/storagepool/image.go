@@ -62,8 +62,8 @@ type Image struct {
 	Path         string // on the host
 	Owner        string
 	Created      time.Time
-	// Firmware is what its nodes boot with unless they are told otherwise: "uefi", or empty
-	// for the default. TPM says that they have a TPM 2.0 then.
+	// Firmware is what its nodes boot with unless they are told otherwise: "bios", "uefi" or
+	// "uefi-secure"; empty for the default. TPM says that they have a TPM 2.0 then.
 	Firmware string
 	TPM      bool
 }

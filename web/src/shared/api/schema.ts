@@ -2014,6 +2014,11 @@ export interface components {
             /** @description Whom cloud-init lets in with the SSH keys. */
             defaultUser?: string;
             description: string;
+            /**
+             * @description What its nodes boot with; bios when absent.
+             * @enum {string}
+             */
+            firmware?: "bios" | "uefi" | "uefi-secure";
             /** @enum {string} */
             format: "qcow2" | "iso";
             /** @description Also of the base image that it becomes. */
@@ -2038,6 +2043,8 @@ export interface components {
              * @enum {string}
              */
             state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified" | "changed";
+            /** @description Whether its nodes have a TPM 2.0. */
+            tpm: boolean;
             version: string;
         };
         Chain: {
@@ -2261,6 +2268,8 @@ export interface components {
             currentSnapshot?: string;
             /** @description As virsh desc shows it. */
             description: string;
+            /** @enum {string} */
+            firmware: "bios" | "uefi" | "uefi-secure";
             /** @description While Guacamole has a connection of the node. */
             guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
@@ -2295,6 +2304,8 @@ export interface components {
             /** @enum {string} */
             state: "running" | "stopped" | "paused" | "starting" | "stopping" | "crashed" | "unreachable";
             tags: string[];
+            /** @description Whether it has a TPM. */
+            tpm: boolean;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
@@ -2526,6 +2537,11 @@ export interface components {
             created: string;
             description: string;
             displayName: string;
+            /**
+             * @description What its nodes boot with unless they are told otherwise; bios when absent.
+             * @enum {string}
+             */
+            firmware?: "bios" | "uefi" | "uefi-secure";
             format: string;
             host: string;
             id: string;
@@ -2552,6 +2568,8 @@ export interface components {
              */
             state: "uploading" | "verifying" | "ready" | "rejected" | "unverified" | "changed";
             tags: string[];
+            /** @description Whether its nodes have a TPM 2.0 unless they are told otherwise. */
+            tpm: boolean;
             /** @enum {string} */
             type: "base" | "custom";
             /**
@@ -2568,8 +2586,15 @@ export interface components {
         ImageEdit: {
             description?: string;
             displayName?: string;
+            /**
+             * @description What its nodes boot with unless they are told otherwise.
+             * @enum {string}
+             */
+            firmware?: "bios" | "uefi" | "uefi-secure";
             /** @description All of its tags. */
             tags?: string[];
+            /** @description Whether its nodes have a TPM 2.0 unless they are told otherwise. */
+            tpm?: boolean;
         };
         ImageListBody: {
             baseImages: components["schemas"]["Image"][];
@@ -2711,6 +2736,11 @@ export interface components {
              * @description Bytes; the image's virtual size when left out.
              */
             disk?: number;
+            /**
+             * @description The image's when left out.
+             * @enum {string}
+             */
+            firmware?: "bios" | "uefi" | "uefi-secure";
             /** @description Id of an image. */
             image: string;
             /** @description Where it is taken, the node gets a number behind it. */
@@ -2723,6 +2753,8 @@ export interface components {
              * @description MiB.
              */
             ram: number;
+            /** @description Whether it has a TPM 2.0; as the image says when left out. */
+            tpm?: boolean;
             /** Format: double */
             x?: number;
             /** Format: double */
@@ -2909,6 +2941,8 @@ export interface components {
             currentSnapshot?: string;
             /** @description As virsh desc shows it. */
             description: string;
+            /** @enum {string} */
+            firmware: "bios" | "uefi" | "uefi-secure";
             /** @description While Guacamole has a connection of the node. */
             guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
@@ -2941,6 +2975,8 @@ export interface components {
             /** @enum {string} */
             state: "running" | "stopped" | "paused" | "starting" | "stopping" | "crashed" | "unreachable";
             tags: string[];
+            /** @description Whether it has a TPM. */
+            tpm: boolean;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
@@ -3029,6 +3065,11 @@ export interface components {
             cloudInit?: components["schemas"]["CloudInit"];
             /** @description Id of a custom image. */
             customImageName?: string;
+            /**
+             * @description uefi-secure is UEFI with Secure Boot. The image's when left out.
+             * @enum {string}
+             */
+            firmware?: "bios" | "uefi" | "uefi-secure";
             /** @description The first host when left out. */
             host?: string;
             /** @description Id of an image of either type, instead of the three above. */
@@ -3044,6 +3085,8 @@ export interface components {
             network?: string;
             osType?: string;
             resources?: components["schemas"]["NodeRequestResourcesStruct"];
+            /** @description Whether it has a TPM 2.0; as the image says when left out. */
+            tpm?: boolean;
         };
         NodeRequestResourcesStruct: {
             /**
