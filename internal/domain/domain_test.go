@@ -92,7 +92,7 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 	n.describe(&def)
 	want := Node{
 		State: Running, Managed: true, OSType: "linux", OwnerName: `eve<x a="b">&`, Image: ImageRef{"base", "micro", "Micro"},
-		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Accelerator: "qemu",
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Firmware: BIOS, Accelerator: "qemu",
 		Ports: []SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
 		Files: []string{"/pool/nodes/o.qcow2", "/pool/images/b.qcow2"}, Below: []string{"/pool/images/b.qcow2"}, Networks: []string{"default"},
 	}
