@@ -102,14 +102,14 @@ install_packages() {
 }
 
 # install_proxies installs the reverse proxies, and sees to it that their packages start no daemon:
-# ports 80 and 443 are not the tests' to take. What was installed before is left as it is.
+# ports 80 and 443 are not the tests' to take. What was installed before is not changed.
 install_proxies() {
 	local name policy=/usr/sbin/policy-rc.d missing=()
 	for name in "${proxies[@]}"; do
 		command -v "${name%-light}" >/dev/null || missing+=("$name")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
-	if [ -e "$policy" ]; then # somebody else's, such as a container's
+	if [ -e "$policy" ]; then # that of another program, such as a container
 		as_root "$policy" nginx start >/dev/null 2>&1 && die "$policy lets packages start their daemons" "Install these by hand, and stop them: ${missing[*]}"
 		install_packages "${missing[@]}"
 	else
@@ -126,7 +126,7 @@ install_proxies() {
 			as_root systemctl disable --quiet "${name%-light}.service"
 		done
 	fi
-	changed=true # install_packages said so in a shell of its own
+	changed=true # install_packages said so in a subshell
 }
 
 # apt VERB ARGUMENT... runs apt-get, which asks nothing and keeps the configuration that is there.

@@ -33,7 +33,7 @@ func Backing(name, overlay string) (paths []string, ok bool) {
 	}
 	protocol, rest, has := strings.Cut(name, ":")
 	switch {
-	case !has || strings.Contains(protocol, "/"): // QEMU looks for the colon before the first slash alone
+	case !has || strings.Contains(protocol, "/"): // QEMU looks for the colon only before the first slash
 		return []string{absolute(name, overlay)}, true
 	case filePrefixes[protocol]:
 		return []string{absolute(rest, overlay)}, true
@@ -87,7 +87,7 @@ func backingOfJSON(text, overlay string) (paths []string, ok bool) {
 }
 
 // Qcow2Backing returns the name of the backing file in the header of a qcow2 file, whose
-// first bytes are head; empty when there is none. ok is false when head is no such
+// first bytes are head; empty when there is none. ok is false when head is not a qcow2
 // header, or too short.
 func Qcow2Backing(head []byte) (name string, ok bool) {
 	const headerBytes = 24
