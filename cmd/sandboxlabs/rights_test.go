@@ -122,6 +122,8 @@ var routeTable = map[string]routeRow{
 	"POST /api/nodes/{id}/reboot":                  {may: "..---xx+++x+xx", status: 409},
 	"POST /api/nodes/{id}/reset":                   {may: "..---xx+++x+xx", status: 409},
 	"POST /api/nodes/{id}/pause":                   {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/suspend":                 {may: "..---xx+++x+xx", status: 409},
+	"POST /api/nodes/{id}/discard-saved-state":     {may: "..---xx+++x+xx", status: 200},
 	"POST /api/nodes/{id}/resume":                  {may: "..---xx+++x+xx", status: 409},
 	"POST /api/nodes/{id}/wipe":                    {may: "..---xx+++x+xx", status: 200},
 	"POST /api/nodes/{id}/adopt":                   {may: "..xxxxxxx+xxxx", status: 409},

@@ -75,6 +75,7 @@ type Node struct {
 	Description     string         `json:"description" doc:"As virsh desc shows it."`
 	Snapshots       int            `json:"snapshots" doc:"How many snapshots it has."`
 	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The snapshot that it goes on from."`
+	SavedState      bool           `json:"savedState" doc:"The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there."`
 	Next            *NextSize      `json:"next,omitempty" doc:"What it will have at its next start, when that is otherwise than now."`
 	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
 	Warnings        []string       `json:"warnings" doc:"What is risky about the node, in sentences."`
@@ -88,7 +89,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 		Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 		Firmware: cmp.Or(n.Firmware, domain.BIOS), TPM: n.TPM,
-		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
+		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, SavedState: n.Saved && !n.Active(), Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
 	}
 	if n.Next != nil {
 		v.Next = &NextSize{RAM: n.Next.RAMMiB, CPUs: n.Next.CPUs}
@@ -209,7 +210,7 @@ type nodeList struct {
 }
 
 type forceBody struct {
-	Force bool `json:"force,omitempty" doc:"Pull the plug instead of asking the guest."`
+	Force bool `json:"force,omitempty" doc:"Pull the plug instead of asking the guest. To wipe a node, discard its saved state, too."`
 }
 
 func (s *Server) registerNodes() {
@@ -275,7 +276,7 @@ func (s *Server) registerNodes() {
 	s.registerEdit()
 	register(s, huma.Operation{
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
-		Description:   "A running node is cut off first. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.",
+		Description:   "A running node is cut off first; a saved state (`savedState`) is discarded. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		NodeID
@@ -342,11 +343,18 @@ func (s *Server) registerLifecycle() {
 		{"reset", "Press the reset button", s.o.Nodes.Reset},
 		{"pause", "Stop the guest's CPUs", s.o.Nodes.Pause},
 		{"resume", "Let a paused guest go on", s.o.Nodes.Resume},
+		{"suspend", "Suspend a node to disk: save its memory and turn it off", s.o.Nodes.Suspend},
 		{"adopt", "Manage a domain that others defined", func(ctx context.Context, id string) (domain.Node, error) {
 			who, _ := principalOf(ctx)
 			return s.o.Nodes.Adopt(ctx, id, who.OwnerID())
 		}},
 	}
+	discard := lifecycleOperation("discard-saved-state", "Discard a node's saved state: its next start boots it")
+	discard.OperationID = "discard-saved-state"
+	discard.Description = "For the guest it is as after a power failure. A node without a saved state stays as it is."
+	register(s, discard, func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
+		return s.answer(ctx)(s.o.Nodes.DiscardSavedState(ctx, in.ID))
+	})
 	for _, p := range plain {
 		register(s, lifecycleOperation(p.verb, p.summary), func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
 			return s.answer(ctx)(p.do(ctx, in.ID))
@@ -357,7 +365,7 @@ func (s *Server) registerLifecycle() {
 		do            func(context.Context, string, bool) (domain.Node, error)
 	}{
 		{"stop", "Ask the guest to shut down (ACPI), or pull the plug", s.stopNode},
-		{"wipe", "Give a node a fresh overlay: its disk is as the image again", s.o.Nodes.Wipe},
+		{"wipe", "Give a node a fresh overlay: its disk is as the image again. A saved state is discarded, which takes force", s.o.Nodes.Wipe},
 	}
 	for _, f := range forced {
 		register(s, lifecycleOperation(f.verb, f.summary), func(ctx context.Context, in *struct {

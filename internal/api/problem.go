@@ -40,6 +40,7 @@ var statuses = map[fault.Code]int{
 	fault.NodeNotManaged:         http.StatusConflict,
 	fault.NodeManaged:            http.StatusConflict,
 	fault.NodeHasSnapshots:       http.StatusConflict,
+	fault.NodeSaved:              http.StatusConflict,
 	fault.NodeBusy:               http.StatusConflict,
 	fault.ConsoleReconnecting:    http.StatusConflict,
 	fault.GuestNotReading:        http.StatusConflict,

@@ -131,6 +131,8 @@ var rules = map[string]rule{
 	"POST /api/nodes/{id}/reset":                   onNode(access.Use),
 	"POST /api/nodes/{id}/pause":                   onNode(access.Use),
 	"POST /api/nodes/{id}/resume":                  onNode(access.Use),
+	"POST /api/nodes/{id}/suspend":                 onNode(access.Use),
+	"POST /api/nodes/{id}/discard-saved-state":     onNode(access.Use), // as below
 	"POST /api/nodes/{id}/wipe":                    onNode(access.Use), // who works in it could as well delete all files
 	"POST /api/nodes/{id}/adopt":                   admins,
 	"GET /api/nodes/{id}/chain":                    onNode(access.View),

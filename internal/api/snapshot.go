@@ -100,7 +100,7 @@ func (s *Server) registerSnapshots() {
 		NodeID
 		Name string `path:"name"`
 		Body *struct {
-			Force bool `json:"force,omitempty" doc:"Revert a node that runs."`
+			Force bool `json:"force,omitempty" doc:"Revert a node that runs, or discard its saved state."`
 		} `required:"false"`
 	}) (*nodeAnswer, error) {
 		release, err := s.reserveRevert(ctx, in.ID, in.Name)

@@ -21,6 +21,9 @@ func (s *Service) CheckCapture(id string) (host string, err error) {
 	if n.Active() {
 		return "", fault.New(fault.NodeRunning, "Node %q is running; an image can be made of its disk when it is off. Stop it first.", n.Name)
 	}
+	if n.Saved {
+		return "", savedFault(n, "made an image of")
+	}
 	return n.Host, nil
 }
 

@@ -65,6 +65,8 @@ func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error)
 	switch {
 	case !n.Persistent:
 		return Clone{}, fault.New(fault.Unsupported, "Domain %q is transient: it has no definition to be cloned. Define it with `virsh define` first.", n.Name)
+	case n.Saved:
+		return Clone{}, savedFault(n, "cloned")
 	case full && n.Active():
 		return Clone{}, fault.New(fault.NodeRunning, "Node %q is running; its disk can be copied when it is off. Stop it first, or make a linked clone.", n.Name)
 	}
@@ -106,6 +108,9 @@ func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 			return err
 		}
 		if err := mustLoseNoSnapshot(d, n, "cloned so", "Their states are in the disk, which is not written to any more. Delete them first, or make a full clone."); err != nil {
+			return err
+		}
+		if err := checkNotSaved(d, n, "cloned"); err != nil {
 			return err
 		}
 		return s.cloneLinked(ctx, n, d, c)

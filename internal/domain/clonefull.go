@@ -86,6 +86,9 @@ func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags 
 		if err := mustBeOff(d, n, done); err != nil {
 			return err
 		}
+		if err := checkNotSaved(d, n, done); err != nil {
+			return err
+		}
 		def, err = definitionOf(d, flags)
 		return err
 	})

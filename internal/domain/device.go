@@ -134,6 +134,9 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
+		if err := checkNotSaved(d, n, "given a disk"); err != nil {
+			return err
+		}
 		disks, err := s.disksOf(d, n)
 		if err != nil {
 			return err
@@ -187,6 +190,9 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 			return fault.New(fault.Unsupported, "Disk %s of node %q was not attached here; use `virsh detach-disk`.", target, n.Name)
 		}
 		if err := mustLoseNoSnapshot(d, n, "changed so", "Delete them first."); err != nil {
+			return err
+		}
+		if err := checkNotSaved(d, n, "relieved of a disk"); err != nil {
 			return err
 		}
 		data := diskData{ID: n.ID, Volume: path.Base(disks[i].File)}
@@ -323,6 +329,9 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
+		if err := checkNotSaved(d, n, "given a network card"); err != nil {
+			return err
+		}
 		conn, err := d.DomainGetConnect()
 		if err != nil {
 			return err
@@ -354,6 +363,9 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	}
 	_, err = s.change(ctx, id, "detach an interface of", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		if err := checkNotSaved(d, n, "relieved of a network card"); err != nil {
 			return err
 		}
 		def, err := definitionOf(d, 0)

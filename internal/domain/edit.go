@@ -44,6 +44,11 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit) (Node, []Resized,
 		if err := s.checkSize(n, e); err != nil {
 			return err
 		}
+		if e.defines() {
+			if err := checkNotSaved(d, n, "changed"); err != nil {
+				return err
+			}
+		}
 		if e.Name != nil {
 			if err := s.rename(ctx, d, n, *e.Name); err != nil {
 				return err
@@ -55,6 +60,13 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit) (Node, []Resized,
 		return describeAs(n, d, e)
 	})
 	return n, resized, err
+}
+
+// defines returns whether anything of the domain's definition is changed: that a domain
+// starts with its host is kept beside it.
+func (e Edit) defines() bool {
+	e.Autostart = nil
+	return e != Edit{}
 }
 
 // more tells whether anything but the name is changed.

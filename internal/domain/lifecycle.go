@@ -39,9 +39,15 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 			return err
 		}
 		if s.audience == nil || s.audience.Viewers(id) == 0 {
-			return create(d, libvirt.DOMAIN_NONE)
+			err = create(d, libvirt.DOMAIN_NONE)
+		} else {
+			err = s.startWatched(ctx, n, d)
 		}
-		return s.startWatched(ctx, n, d)
+		var lv libvirt.Error
+		if saved, known := hasSavedState(d); known == nil && saved && errors.As(err, &lv) {
+			return fault.Wrap(err, fault.Hypervisor, "libvirt could not continue node %q from its saved state: %s. Mend that, or discard the saved state (POST /api/nodes/%s/discard-saved-state) to boot the node.", n.Name, lv.Message, n.ID)
+		}
+		return err
 	})
 }
 
@@ -176,6 +182,9 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
 		}
 		if err := s.checkAdopted(n, d); err != nil {
+			return err
+		}
+		if err := checkNotSaved(d, n, "adopted"); err != nil {
 			return err
 		}
 		text, err := xml.Marshal(newMetadata(s.ownerElement(owner), n.OSType, ImageRef{}, time.Now()))

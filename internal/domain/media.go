@@ -43,6 +43,9 @@ func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
+		if err := checkNotSaved(d, n, "given other media"); err != nil {
+			return err
+		}
 		file := ""
 		if imageID != "" {
 			image, err := s.o.Storage.Usable(n.Host, imageID)

@@ -45,6 +45,9 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 				return fault.New(fault.NodeBusy, "The definition of node %q is not what it was when it was read, or what was read is that of the running guest. Begin again with what `GET /api/nodes/%s/xml?inactive=true` answers.", n.Name, n.ID)
 			}
 		}
+		if err := checkNotSaved(d, n, "redefined"); err != nil {
+			return err
+		}
 		now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err

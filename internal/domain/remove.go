@@ -44,7 +44,7 @@ type wipeData struct {
 	since time.Time // as in deleteData
 }
 
-// Delete removes a node with its overlay and its console log; a running one is
+// Delete removes a node with its overlay, its saved state and its console log; a running one is
 // cut off first, and one with snapshots is refused unless they may be lost. Disks
 // that were not made here stay. A deletion that a crash
 // cuts off is completed at the next start.
@@ -171,8 +171,8 @@ func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 }
 
 // Wipe replaces a node's overlay by a fresh one: the disk is as the image is. A
-// running node is refused, or with force cut off first; one that would be gone then
-// is refused in any case. The old overlay goes only when the domain has the new one,
+// running node is refused, or with force cut off first, and so is a saved state, which
+// force discards; one that would be gone then is refused in any case. The old overlay goes only when the domain has the new one,
 // so no crash loses both.
 func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error) {
 	return s.change(ctx, id, "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
@@ -188,6 +188,9 @@ func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error)
 			if err := mustBeOff(d, n, "wiped"); err != nil {
 				return err
 			}
+		}
+		if err := checkDiscard(d, n, "wiped", force); err != nil {
+			return err
 		}
 		return s.wipe(ctx, n, d)
 	})
@@ -226,6 +229,9 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	least, usual := image.diskBytes()
 	capacity := max(cmp.Or(n.DiskBytes, usual), least) // 0 bytes: the overlay cannot be read
 	if err := s.forceOff(ctx, n.ID, d); err != nil {   // when nothing is refused any more
+		return err
+	}
+	if err := discardSavedState(d); err != nil { // it goes with the disk that it was made on
 		return err
 	}
 	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}

@@ -1,10 +1,18 @@
 package domain
 
 import (
+	"context"
 	"errors"
 
 	"libvirt.org/go/libvirt"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
+
+// A node that is suspended to disk is off, and libvirt keeps its memory beside a copy of
+// its definition (virsh managedsave). Its next start continues from there, with the devices
+// and on the disks of then. So whatever changes those has no effect, or destroys the
+// guest's file systems, and is refused until the saved state is used or discarded.
 
 // hasSavedState returns whether libvirt keeps a domain's memory for its next start.
 func hasSavedState(d *libvirt.Domain) (bool, error) {
@@ -13,4 +21,81 @@ func hasSavedState(d *libvirt.Domain) (bool, error) {
 		return false, nil
 	}
 	return saved, err
+}
+
+// Suspend writes the memory of a running or paused node to its host's disk and turns the
+// node off; its next start continues from there. It returns when that is done, which
+// takes seconds for each GiB that the guest uses. A node that is suspended stays so.
+//
+// Errors: fault.NodeNotRunning, NodeBusy, Unsupported for a transient domain, Hypervisor
+// for what libvirt cannot save, such as a node with a device of its host.
+func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
+	return s.change(ctx, id, "suspend", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+		if saved, err := hasSavedState(d); err != nil || saved {
+			return err
+		}
+		state, err := stateOf(d)
+		switch {
+		case err != nil:
+			return err
+		case !n.Persistent:
+			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
+		case state != Running && state != Paused:
+			return fault.New(fault.NodeNotRunning, "Cannot suspend node %q: it is %s. Only a running or paused node has a state to save.", n.Name, state)
+		}
+		release, err := s.holdBlockJobs(ctx, n, d)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return s.withoutConsoles(ctx, id, d, true, func() error { return d.ManagedSave(0) })
+	})
+}
+
+// DiscardSavedState removes the saved state of a managed node, so that its next start boots
+// it as after a power failure. Without a saved state it does nothing.
+//
+// Errors: fault.NodeNotManaged, Hypervisor.
+func (s *Service) DiscardSavedState(ctx context.Context, id string) (Node, error) {
+	return s.change(ctx, id, "discard the saved state of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+		if err := mustBeManaged(n, "changed"); err != nil {
+			return err
+		}
+		return discardSavedState(d)
+	})
+}
+
+// discardSavedState removes a domain's saved state, if there is one.
+func discardSavedState(d *libvirt.Domain) error {
+	saved, err := hasSavedState(d)
+	if err != nil || !saved {
+		return err
+	}
+	return d.ManagedSaveRemove(0)
+}
+
+// checkNotSaved refuses what the start from a saved state would undo, or what would
+// change disks under it. done says what would be done to the node.
+func checkNotSaved(d *libvirt.Domain, n Node, done string) error {
+	saved, err := hasSavedState(d)
+	if err != nil || !saved {
+		return err
+	}
+	return savedFault(n, done)
+}
+
+func savedFault(n Node, done string) error {
+	return fault.New(fault.NodeSaved, "Node %q is suspended to disk, so it cannot be %s: its saved state continues with the devices and disks that it had. Run the node and shut it down, or discard the saved state (POST /api/nodes/%s/discard-saved-state) first.", n.Name, done, n.ID)
+}
+
+// checkDiscard refuses to lose a saved state unless force says that this is meant.
+func checkDiscard(d *libvirt.Domain, n Node, done string, force bool) error {
+	if force {
+		return nil
+	}
+	saved, err := hasSavedState(d)
+	if err != nil || !saved {
+		return err
+	}
+	return fault.New(fault.NodeSaved, "Node %q is suspended to disk, and its saved state is lost when it is %s. Repeat the request with {\"force\":true} to discard the state, or run the node and shut it down first.", n.Name, done)
 }

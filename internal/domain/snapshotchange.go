@@ -148,7 +148,7 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 
 // RevertSnapshot takes a node back to a snapshot: its disks, its definition, and
 // its memory where that was kept. What the guest did since is lost; so a node that
-// runs is refused, unless force says that this is meant. may decides about what comes
+// runs or has a saved state is refused, unless force says that this is meant. may decides about what comes
 // back that the node does not have now.
 //
 // Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy when clones lie on
@@ -169,6 +169,9 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 			if err := mustBeOff(d, n, "reverted"); err != nil {
 				return err
 			}
+		}
+		if err := checkDiscard(d, n, "reverted", force); err != nil {
+			return err
 		}
 		now, err := definitionOf(d, 0)
 		if err != nil {
@@ -220,6 +223,10 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	}
 	done, err := s.begin(ctx, revertIntent, n.Host, revertData{ID: n.ID, Metadata: text})
 	if err != nil {
+		return err
+	}
+	if err := discardSavedState(d); err != nil { // libvirt would keep it, and start from it
+		done(true)
 		return err
 	}
 	var flags libvirt.DomainSnapshotRevertFlags

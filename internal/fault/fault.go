@@ -41,6 +41,7 @@ const (
 	NodeManaged            Code = "node_managed"
 	NodeBusy               Code = "node_busy"
 	NodeHasSnapshots       Code = "node_has_snapshots"
+	NodeSaved              Code = "node_saved"
 	ConsoleReconnecting    Code = "console_reconnecting"
 	GuestNotReading        Code = "guest_not_reading"
 	ImageNotFound          Code = "image_not_found"

@@ -21,7 +21,7 @@ export default function LabRoute() {
       images={images ?? []}
       work={work}
       mayShare={session.data?.auth === "on"}
-      stateOf={(node) => <NodeStateLabel state={node.state} />}
+      stateOf={(node) => <NodeStateLabel node={node} />}
     />
   );
 }

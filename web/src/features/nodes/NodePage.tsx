@@ -88,7 +88,7 @@ export function NodePage(props: NodePageProps) {
         title={node.name}
         status={
           <>
-            <NodeStateLabel state={node.state} />
+            <NodeStateLabel node={node} />
             {!node.managed && <DefinedElsewhere />}
           </>
         }

@@ -4,7 +4,7 @@ import type { Node } from "../../shared/api/types";
 import { type NodeAction, isOffered } from "./actions";
 
 const all: NodeAction[] = [
-  "run", "stop", "reboot", "pause", "resume", "reset", "forceOff", "edit", "rename", "clone", "makeImage", "adopt", "wipe", "delete",
+  "run", "stop", "reboot", "pause", "resume", "suspend", "reset", "forceOff", "discardSavedState", "edit", "rename", "clone", "makeImage", "adopt", "wipe", "delete",
 ];
 
 function offered(state: Node["state"], managed: boolean, access: Node["access"] = "manage"): NodeAction[] {
@@ -17,11 +17,16 @@ describe("isOffered", () => {
     expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "clone", "makeImage", "wipe", "delete"]);
   });
   test("a running node of ours", () => {
-    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "edit", "clone", "wipe", "delete"]);
+    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "suspend", "reset", "forceOff", "edit", "clone", "wipe", "delete"]);
   });
   test("a node defined elsewhere is neither wiped nor deleted before it is adopted", () => {
-    expect(offered("running", false)).toEqual(["stop", "reboot", "pause", "reset", "forceOff", "adopt"]);
+    expect(offered("running", false)).toEqual(["stop", "reboot", "pause", "suspend", "reset", "forceOff", "adopt"]);
     expect(offered("stopped", false)).toEqual(["run", "rename", "adopt"]);
+  });
+  test("a saved node is run, loses its saved state, or is taken away", () => {
+    const node = { id: "1", name: "n", state: "stopped", savedState: true, managed: true, access: "manage", persistent: true } as Node;
+    expect(all.filter((action) => isOffered(action, node))).toEqual(["run", "discardSavedState", "wipe", "delete"]);
+    expect(all.filter((action) => isOffered(action, { ...node, managed: false }))).toEqual(["run"]);
   });
   test("nothing can be done to a node on a host that does not answer", () => {
     expect(offered("unreachable", true)).toEqual([]);

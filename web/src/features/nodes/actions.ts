@@ -10,6 +10,8 @@ const states: Record<NodeAction, readonly NodeState[]> = {
   reboot: ["running"],
   pause: ["running"],
   resume: ["paused"],
+  suspend: ["running", "paused"],
+  discardSavedState: ["stopped"],
   reset: ["running", "paused", "crashed"],
   forceOff: ["running", "paused", "starting", "stopping"],
   edit: ["running", "stopped", "paused", "crashed"],
@@ -23,7 +25,12 @@ const states: Record<NodeAction, readonly NodeState[]> = {
 };
 
 /** Only nodes that are ours may be edited, copied, wiped or deleted, and only others adopted. */
-const managed: Partial<Record<NodeAction, boolean>> = { edit: true, clone: true, makeImage: true, wipe: true, delete: true, adopt: false };
+const managed: Partial<Record<NodeAction, boolean>> = {
+  edit: true, clone: true, makeImage: true, wipe: true, delete: true, discardSavedState: true, adopt: false,
+};
+
+/** What the start from a saved state would undo. */
+const undone: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", "adopt"];
 
 /** What takes the right to manage a node; all else takes the right to use it. */
 const manages: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", "adopt", "delete"];
@@ -32,6 +39,12 @@ const manages: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", 
 export function isOffered(action: NodeAction, node: Node): boolean {
   if (action === "adopt" && !node.persistent) {
     return false; // a transient domain is gone when it stops
+  }
+  if (action === "suspend" && !node.persistent) {
+    return false;
+  }
+  if (node.savedState ? undone.includes(action) : action === "discardSavedState") {
+    return false;
   }
   // One that has crashed may be kept as it was then; its screen is there still.
   const isKept = action === "forceOff" && node.state === "crashed" && node.vnc !== undefined;
@@ -44,5 +57,5 @@ export function isOffered(action: NodeAction, node: Node): boolean {
 
 /** Whether something is lost by it, so that the user is asked first. */
 export function isDestructive(action: NodeAction): boolean {
-  return action === "delete" || action === "wipe" || action === "forceOff" || action === "reset";
+  return action === "delete" || action === "wipe" || action === "forceOff" || action === "reset" || action === "discardSavedState";
 }

@@ -1147,7 +1147,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a node with its overlay
-         * @description A running node is cut off first. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.
+         * @description A running node is cut off first; a saved state (`savedState`) is discarded. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.
          */
         delete: operations["delete-node"];
         options?: never;
@@ -1247,6 +1247,26 @@ export interface paths {
         get: operations["search-console-log"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/nodes/{id}/discard-saved-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Discard a node's saved state: its next start boots it
+         * @description For the guest it is as after a power failure. A node without a saved state stays as it is.
+         */
+        post: operations["discard-saved-state"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1636,6 +1656,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/nodes/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Suspend a node to disk: save its memory and turn it off */
+        post: operations["suspend-node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/nodes/{id}/tickets": {
         parameters: {
             query?: never;
@@ -1665,7 +1702,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a node a fresh overlay: its disk is as the image again */
+        /** Give a node a fresh overlay: its disk is as the image again. A saved state is discarded, which takes force */
         post: operations["wipe-node"];
         delete?: never;
         options?: never;
@@ -2294,6 +2331,8 @@ export interface components {
             /** @description One entry for each size that was changed. */
             resize: components["schemas"]["Resized"][];
             resources: components["schemas"]["Resources"];
+            /** @description The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there. */
+            savedState: boolean;
             /**
              * Format: int64
              * @description How many snapshots it has.
@@ -2378,7 +2417,7 @@ export interface components {
             nodes: components["schemas"]["NodeFigures"][];
         };
         ForceBody: {
-            /** @description Pull the plug instead of asking the guest. */
+            /** @description Pull the plug instead of asking the guest. To wipe a node, discard its saved state, too. */
             force?: boolean;
         };
         Group: {
@@ -2965,6 +3004,8 @@ export interface components {
             /** @description What is wrong with the domain's definition. */
             problem?: string;
             resources: components["schemas"]["Resources"];
+            /** @description The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there. */
+            savedState: boolean;
             /**
              * Format: int64
              * @description How many snapshots it has.
@@ -3305,7 +3346,7 @@ export interface components {
             ram: number;
         };
         "Revert-snapshotRequest": {
-            /** @description Revert a node that runs. */
+            /** @description Revert a node that runs, or discard its saved state. */
             force?: boolean;
         };
         SerialPort: {
@@ -6345,6 +6386,38 @@ export interface operations {
             };
         };
     };
+    "discard-saved-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-disks": {
         parameters: {
             query?: never;
@@ -7214,6 +7287,38 @@ export interface operations {
                 "application/json": components["schemas"]["ForceBody"];
             };
         };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Node"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "suspend-node": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node's id: the domain's UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description OK */
             200: {

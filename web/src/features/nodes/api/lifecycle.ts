@@ -3,7 +3,7 @@ import type { Node } from "../../../shared/api/types";
 import { type ChangeOf, useNodeChange } from "./changes";
 
 /** The requests that move a node from state to state, or make it ours. */
-export type Lifecycle = "run" | "stop" | "forceOff" | "reboot" | "reset" | "pause" | "resume" | "wipe" | "adopt";
+export type Lifecycle = "run" | "stop" | "forceOff" | "reboot" | "reset" | "pause" | "resume" | "suspend" | "discardSavedState" | "wipe" | "adopt";
 
 export async function changeLifecycle(id: string, change: Lifecycle): Promise<Node> {
   const params = { path: { id } };
@@ -22,6 +22,10 @@ export async function changeLifecycle(id: string, change: Lifecycle): Promise<No
       return bodyOf(api.POST("/api/nodes/{id}/pause", { params }));
     case "resume":
       return bodyOf(api.POST("/api/nodes/{id}/resume", { params }));
+    case "suspend":
+      return bodyOf(api.POST("/api/nodes/{id}/suspend", { params }));
+    case "discardSavedState":
+      return bodyOf(api.POST("/api/nodes/{id}/discard-saved-state", { params }));
     case "wipe":
       return bodyOf(api.POST("/api/nodes/{id}/wipe", { params, body: { force: true } }));
     case "adopt":

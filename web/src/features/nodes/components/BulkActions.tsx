@@ -119,6 +119,7 @@ interface BulkConfirmProps {
 function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfirmProps) {
   const nodes = plural(targets.length, "node");
   const running = targets.filter(({ state }) => state !== "stopped").length;
+  const saved = targets.filter(({ savedState }) => savedState).length;
   const snapshots = targets.reduce((sum, node) => sum + node.snapshots, 0);
   const only = targets.length === 1 ? targets[0]?.name : undefined;
   return (
@@ -135,7 +136,7 @@ function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfi
         ? "They stop at once, without shutting down: what the guests have not yet written to their disks is lost."
         : `All that was written to their disks is deleted for good. The images that they were made from stay.${
             running > 0 ? ` ${plural(running, "node")} of them still ${running === 1 ? "holds" : "hold"} power, which is cut first.` : ""
-          }${snapshots > 0 ? ` ${plural(snapshots, "snapshot")} ${snapshots === 1 ? "is" : "are"} lost with them.` : ""}`}
+          }${saved > 0 ? ` The saved ${saved === 1 ? "state of 1 node is" : `states of ${saved} nodes are`} discarded.` : ""}${snapshots > 0 ? ` ${plural(snapshots, "snapshot")} ${snapshots === 1 ? "is" : "are"} lost with them.` : ""}`}
       <List isPlain className="sl-bulk__names">
         {targets.slice(0, named).map(({ host, id, name }) => (
           <ListItem key={`${host}/${id}`}>{name}</ListItem>

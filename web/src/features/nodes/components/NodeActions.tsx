@@ -26,6 +26,8 @@ const labels: Record<NodeAction, string> = {
   reboot: "Reboot",
   pause: "Pause",
   resume: "Resume",
+  suspend: "Suspend to disk",
+  discardSavedState: "Discard saved state",
   reset: "Reset",
   forceOff: "Force off",
   edit: "Edit",
@@ -42,6 +44,8 @@ const hints: Partial<Record<NodeAction, string>> = {
   edit: "Size, tags, description",
   stop: "Ask the guest to shut down (ACPI)",
   reset: "Press the reset button",
+  suspend: "Save the memory and turn the node off",
+  discardSavedState: "Boot at the next start",
   forceOff: "Pull the plug",
   wipe: "Back to the image as it was",
 };
@@ -52,6 +56,8 @@ const failures: Record<NodeAction, string> = {
   reboot: "was not rebooted",
   pause: "was not paused",
   resume: "was not resumed",
+  suspend: "was not suspended",
+  discardSavedState: "keeps its saved state",
   reset: "was not reset",
   forceOff: "was not forced off",
   edit: "stays as it is",
@@ -64,9 +70,9 @@ const failures: Record<NodeAction, string> = {
 };
 
 const menuOrder: readonly (readonly NodeAction[])[] = [
-  ["stop", "reboot", "pause", "resume"],
+  ["stop", "reboot", "pause", "resume", "suspend"],
   ["edit", "rename", "clone", "makeImage", "adopt"],
-  ["reset", "forceOff", "wipe", "delete"],
+  ["reset", "forceOff", "discardSavedState", "wipe", "delete"],
 ];
 
 /** Whether a dialog of its own asks for what an action needs. */
@@ -202,6 +208,7 @@ export function NodeActions({ node, place }: NodeActionsProps) {
         >
           The node and all that was written to its disk are deleted for good
           {node.state === "stopped" ? "" : ", and its power is cut first"}. The image that it was made from stays.
+          {node.savedState && " Its saved state is discarded."}
           {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are lost with it.`}
         </ConfirmDialog>
       )}
@@ -230,6 +237,20 @@ function menuItems(node: Node, without: readonly NodeAction[], start: (action: N
       </DropdownItem>
     )),
   ]);
+}
+
+/** What is lost by an action. */
+function lossOf(action: Lifecycle, node: Node): string {
+  switch (action) {
+    case "wipe":
+      return `All that was written to its disk since it was created is lost: the node begins anew from its image.${
+        node.state === "stopped" ? "" : " It is running: its power is cut first."
+      }${node.savedState ? " Its saved state is discarded." : ""}`;
+    case "discardSavedState":
+      return "The memory that was saved is lost. The node boots at its next start, as after a power failure.";
+    default:
+      return "It stops at once, without shutting down: what the guest has not yet written to its disk is lost.";
+  }
 }
 
 interface DestructiveLifecycleProps {
@@ -261,11 +282,7 @@ function DestructiveLifecycle({ node, action, lifecycle, onClose }: DestructiveL
       }
       onClose={onClose}
     >
-      {action === "wipe"
-        ? `All that was written to its disk since it was created is lost: the node begins anew from its image.${
-            node.state === "stopped" ? "" : " It is running: its power is cut first."
-          }`
-        : "It stops at once, without shutting down: what the guest has not yet written to its disk is lost."}
+      {lossOf(action, node)}
     </ConfirmDialog>
   );
 }

@@ -32,7 +32,7 @@ export function NodeCards({ nodes, figures, selection }: NodeListProps) {
           >
             <NodeThumbnail node={node} />
           </Link>
-          <CardHeader actions={{ actions: <NodeStateLabel state={node.state} />, hasNoOffset: true }}>
+          <CardHeader actions={{ actions: <NodeStateLabel node={node} />, hasNoOffset: true }}>
             <CardTitle component="h2" className="sl-break">
               <span className="sl-node-card__title">
                 <Checkbox

@@ -5,9 +5,10 @@ import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-i
 import PauseIcon from "@patternfly/react-icons/dist/esm/icons/pause-icon";
 import PlayIcon from "@patternfly/react-icons/dist/esm/icons/play-icon";
 import PowerOffIcon from "@patternfly/react-icons/dist/esm/icons/power-off-icon";
+import SaveIcon from "@patternfly/react-icons/dist/esm/icons/save-icon";
 import type { ReactNode } from "react";
 
-import type { NodeState } from "../../../shared/api/types";
+import type { Node, NodeState } from "../../../shared/api/types";
 
 interface Look {
   text: string;
@@ -15,9 +16,10 @@ interface Look {
   icon: ReactNode;
 }
 
-const looks: Record<NodeState, Look> = {
+const looks: Record<NodeState | "saved", Look> = {
   running: { text: "Running", color: "green", icon: <PlayIcon /> },
   stopped: { text: "Stopped", color: "grey", icon: <PowerOffIcon /> },
+  saved: { text: "Saved", color: "purple", icon: <SaveIcon /> },
   paused: { text: "Paused", color: "orange", icon: <PauseIcon /> },
   starting: { text: "Starting", color: "blue", icon: <InProgressIcon className="sl-spin" /> },
   stopping: { text: "Stopping", color: "blue", icon: <InProgressIcon className="sl-spin" /> },
@@ -25,8 +27,9 @@ const looks: Record<NodeState, Look> = {
   unreachable: { text: "Unreachable", color: "orangered", icon: <DisconnectedIcon /> },
 };
 
-/** A node's state in word, colour and sign. */
-export function NodeStateLabel({ state }: { state: NodeState }) {
+/** A node's state in word, colour and sign. A stopped node with a saved state is saved. */
+export function NodeStateLabel({ node }: { node: Pick<Node, "state" | "savedState"> }) {
+  const state = node.state === "stopped" && node.savedState ? "saved" : node.state;
   const { text, color, icon } = looks[state];
   return (
     <Label color={color} icon={icon} data-state={state}>

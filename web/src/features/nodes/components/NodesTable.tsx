@@ -67,7 +67,7 @@ export function NodesTable({ nodes, figures, selection }: NodeListProps) {
               <NodeTags tags={node.tags} />
             </Td>
             <Td dataLabel="State">
-              <NodeStateLabel state={node.state} />
+              <NodeStateLabel node={node} />
             </Td>
             <Td dataLabel="CPU">
               <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />

@@ -127,7 +127,7 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
   const running = isActive(node);
   const confirm = async () => {
     try {
-      await change.mutateAsync(action === "revert" ? { do: "revert", name, force: running } : { do: "delete", name });
+      await change.mutateAsync(action === "revert" ? { do: "revert", name, force: running || node.savedState } : { do: "delete", name });
     } catch {
       return; // the dialog shows why
     }
@@ -146,7 +146,7 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
     >
       {action === "revert"
         ? `All that the guest did since the last snapshot is lost: its disks${memory ? " and its memory are" : " are"} those of ${name} again. ${
-            running ? "It runs: its power is cut first. " : ""
+            running ? "It runs: its power is cut first. " : node.savedState ? "Its saved state is discarded. " : ""
           }Take a snapshot first to keep what is there now.`
         : "The node stays as it is, and the other snapshots stay too; but it cannot come back to this one any more."}
     </ConfirmDialog>
