@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // refsOf returns what a domain refers to: by its definitions, and by what it could be
@@ -109,8 +110,11 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 	late := false
 	for _, id := range ids {
 		if s.inv.refs(host, id) == nil {
-			s.inv.sync(ctx, host, id)
 			late = true
+			err := s.inv.sync(ctx, host, id) // one that cannot be read refers to what is unknown
+			if ctx.Err() != nil || fault.CodeOf(err) == fault.HostUnreachable {
+				return nil, err
+			}
 		}
 	}
 	if late { // some may have gone meanwhile
