@@ -88,11 +88,15 @@ func (s *Service) settle(host string, v *Survey) {
 
 // note keeps the first name of a file; see places.
 func (p places) note(id fileID, file string) {
-	if first, known := p.ids[id]; known {
-		p.same[file] = first
-	} else {
-		p.ids[id] = file
+	first, known := p.ids[id]
+	if known {
+		// A file that is deleted meanwhile leaves its inode to the next one that is made.
+		if now, err := idOf(first); err == nil && now == id {
+			p.same[file] = first
+			return
+		}
 	}
+	p.ids[id] = file
 }
 
 // isHere returns whether a host's pools are folders of this machine: a libvirt that is

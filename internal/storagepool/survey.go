@@ -110,8 +110,10 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 		v := Survey{files: map[string]Volume{}}
 		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
 			var err error
-			if v.folders, err = poolFolders(conn); err != nil {
-				return err
+			if v.folders = before.folders; v.folders == nil {
+				if v.folders, err = poolFolders(conn); err != nil {
+					return err
+				}
 			}
 			pools, err := conn.ListAllStoragePools(filePools)
 			if err != nil {
