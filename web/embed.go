@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"html"
 	"io"
 	"io/fs"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
+const pageName = "index.html"
+
 const notBuilt = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>SandboxLabs</title>
 <p>This binary was built without its browser UI. Run <code>make build</code> and start it again.
@@ -29,13 +32,14 @@ The API works all the same: see <a href="/api/docs">/api/docs</a>.</p></html>
 // Handler serves the UI for GET and HEAD: its assets, whose names hold their
 // digest, for a browser to keep permanently; and the page itself for every other
 // path, since the UI's own router reads the path. Paths below /api/ and /ws/
-// are never the UI's: they are answered with 404.
-func Handler() http.Handler {
+// are never the UI's: they are answered with 404. base is the folder where browsers
+// find the service, "/" or one such as "/sandbox/"; requests come without it.
+func Handler(base string) http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the name is a constant, and valid
 	}
-	return newHandler(built)
+	return newHandler(built, base)
 }
 
 // contentTypes are those of the files that a build makes. The tables of the
@@ -50,6 +54,7 @@ var contentTypes = map[string]string{
 
 type handler struct {
 	files fs.FS
+	base  string // begins and ends with a slash
 	mu    sync.Mutex
 	kept  map[string]*asset // by path; filled as they are asked for
 }
@@ -61,8 +66,8 @@ type asset struct {
 	gzipped     []byte // nil where it would save nothing
 }
 
-func newHandler(files fs.FS) *handler {
-	return &handler{files: files, kept: map[string]*asset{}}
+func newHandler(files fs.FS, base string) *handler {
+	return &handler{files: files, base: base, kept: map[string]*asset{}}
 }
 
 // ServeHTTP may be called from any goroutine.
@@ -89,7 +94,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.serve(w, r)
 	default:
 		w.Header().Set("Cache-Control", "no-cache")
-		a, err := h.asset("index.html")
+		a, err := h.asset(pageName)
 		if err != nil {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -111,6 +116,9 @@ func (h *handler) asset(name string) (*asset, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name == pageName {
+		plain = h.completed(plain)
+	}
 	a := &asset{contentType: contentTypes[path.Ext(name)], plain: plain}
 	if a.contentType == "" {
 		a.contentType = "application/octet-stream"
@@ -120,6 +128,14 @@ func (h *handler) asset(name string) (*asset, error) {
 	}
 	h.kept[name] = a
 	return a, nil
+}
+
+// completed is the page with the base in its addresses: it is served at every path of the
+// UI's router, where a relative address would lead elsewhere.
+func (h *handler) completed(page []byte) []byte {
+	base := html.EscapeString(h.base)
+	page = bytes.ReplaceAll(page, []byte(`"./assets/`), []byte(`"`+base+`assets/`))
+	return bytes.Replace(page, []byte(`name="sandboxlabs-base" content="/"`), []byte(`name="sandboxlabs-base" content="`+base+`"`), 1)
 }
 
 func compress(plain []byte) []byte {

@@ -20,7 +20,7 @@ func built() *handler {
 		"assets/main-1.js":    {Data: []byte(script)},
 		"assets/font-1.bin":   {Data: []byte{1, 2, 3}},
 		".vite/manifest.json": {Data: []byte("{}")},
-	})
+	}, "/")
 }
 
 func TestHandler(t *testing.T) {
@@ -98,8 +98,22 @@ func TestHandlerSendsSmallFilesAsTheyAre(t *testing.T) {
 
 func TestHandlerBeforeTheFirstBuild(t *testing.T) {
 	w := httptest.NewRecorder()
-	newHandler(fstest.MapFS{".gitkeep": {}}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	newHandler(fstest.MapFS{".gitkeep": {}}, "/").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "make build") {
 		t.Errorf("status %d, body %q", w.Code, w.Body)
+	}
+}
+
+// Below a path, the page names its assets and its base there, from whatever route it is
+// asked for.
+func TestHandlerBelowAPath(t *testing.T) {
+	h := newHandler(fstest.MapFS{
+		"index.html": {Data: []byte(`<meta name="sandboxlabs-base" content="/" /><script src="./assets/main-1.js"></script>`)},
+	}, "/sandbox/")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/nodes/1/console", nil))
+	const want = `<meta name="sandboxlabs-base" content="/sandbox/" /><script src="/sandbox/assets/main-1.js"></script>`
+	if w.Body.String() != want {
+		t.Errorf("page %s, want %s", w.Body, want)
 	}
 }

@@ -8,6 +8,9 @@ import { guides } from "./scripts/guides.ts";
 const service = process.env.SANDBOXLABS_URL ?? "http://127.0.0.1:3001";
 
 export default defineConfig({
+  // Assets find each other wherever the service is; it completes the page's own
+  // addresses (see embed.go).
+  base: "./",
   plugins: [guides(), react()],
   server: {
     host: "127.0.0.1",

@@ -261,7 +261,7 @@ func TestConfiguration(t *testing.T) {
 		{"hosts: qemu:///system\n", `is not of the form name=libvirt-uri`},
 		{"hosts: a=x,a=y\n", `the name "a" is there twice`},
 		{"auth: maybe\n", `"maybe" is neither on nor off`},
-		{"public-url: labs.example.org\n", "is not an origin such as"},
+		{"public-url: labs.example.org\n", "is not an address such as"},
 		{"log-level: loud\n", "log-level"},
 		{"accelerator: tcg\n", `"tcg" is none of auto, kvm, qemu`},
 		{"images-pool: a\nnodes-pool: a\n", "two different names"},

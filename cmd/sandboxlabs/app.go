@@ -153,7 +153,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	a.plain = plain
 	options := api.Options{
 		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Requests: a.requests,
-		Database: a.ping, UI: web.Handler(), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
+		Database: a.ping, UI: web.Handler(c.base()), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
 		Settings: c.Settings, SettingsFile: c.File, Log: log,
 	}
 	if a.guacamole != nil {

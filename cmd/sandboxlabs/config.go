@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,7 +90,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool of the nodes' disks; made when absent")
 	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
 	f.String("auth", "on", "on or off; off lets in, without sign-in, programs of root and of the service's own user on this machine; only on a loopback address")
-	f.String("public-url", "", "the origin that browsers come from, when it is not the listening address")
+	f.String("public-url", "", "the address that browsers use, when it is not the listening one; it may have a path, such as https://example.org/labs/")
 	addTLSFlags(f)
 	addGuacamoleFlags(f)
 	addOIDCFlags(f)
@@ -214,8 +215,9 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	}
 	if text := k.String("public-url"); text != "" {
 		c.PublicURL, err = url.Parse(text)
-		if err != nil || c.PublicURL.Host == "" || !slices.Contains([]string{"http", "https"}, c.PublicURL.Scheme) || strings.Trim(c.PublicURL.Path, "/") != "" {
-			return c, fmt.Errorf("public-url: %q is not an origin such as https://labs.example.org", text)
+		if err != nil || c.PublicURL.Host == "" || !slices.Contains([]string{"http", "https"}, c.PublicURL.Scheme) ||
+			c.PublicURL.RawQuery != "" || c.PublicURL.Fragment != "" || c.PublicURL.User != nil || !publicPath.MatchString(c.PublicURL.Path) {
+			return c, fmt.Errorf("public-url: %q is not an address such as https://labs.example.org or https://example.org/labs/", text)
 		}
 	}
 	if err := c.parseTLS(k, host); err != nil {
@@ -319,6 +321,18 @@ func defaultDataDir() string {
 		return "/var/lib/sandboxlabs"
 	}
 	return filepath.Join(home, ".local/share/sandboxlabs")
+}
+
+// publicPath is what the path of public-url may be.
+var publicPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
+
+// base is the folder below its origin where browsers find the service: "/", or one such
+// as "/labs/".
+func (c config) base() string {
+	if c.PublicURL == nil {
+		return "/"
+	}
+	return strings.TrimRight(c.PublicURL.Path, "/") + "/"
 }
 
 // url is where a person opens the UI.

@@ -133,7 +133,7 @@ func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
 		return nil, nil //nolint:nilnil // off is no error
 	}
 	client, err := openid.New(openid.Options{
-		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.Secret, RedirectURL: c.origin() + "/api/auth/oidc/callback",
+		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.Secret, RedirectURL: c.origin() + c.base() + "api/auth/oidc/callback",
 		Scopes: c.OIDC.Scopes, GroupsClaim: c.OIDC.GroupsClaim, Roots: c.OIDC.Roots, Vault: keys,
 	})
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// selfSigned writes a certificate for the loopback address, and its key, into
+// selfSigned writes a certificate for the loopback address and proxiedName, and its key, into
 // files; those that were there are replaced.
 func selfSigned(t *testing.T, dir string, serial int64) (certFile, keyFile string) {
 	t.Helper()
@@ -30,7 +30,7 @@ func selfSigned(t *testing.T, dir string, serial int64) (certFile, keyFile strin
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "sandboxlabs test"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{proxiedName}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -62,7 +62,8 @@ type Options struct {
 	// administrator, and nobody else (see ownPeers); the caller has made sure that
 	// Listen is a loopback address.
 	AuthOff bool
-	// PublicURL is the origin that browsers come from; nil when it is Listen.
+	// PublicURL is the address that browsers come by, with a path where the service is
+	// not at the root of its origin; nil when it is Listen.
 	PublicURL *url.URL
 	// TLS serves HTTPS; nil serves HTTP.
 	TLS *tls.Config
@@ -132,7 +133,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo.Use(s.ownPeers, boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, oneRange, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
+	s.echo.Use(s.completeLocation, s.ownPeers, boundBody, plainParams, s.logRequest, s.recordChanges, s.recoverPanic, s.secureHeaders, oneRange, s.throughProxy, s.allowedHost, protect, s.authorize, jsonByDefault, s.makeOnce)
 
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`. " +
@@ -202,7 +203,11 @@ func (s *Server) OpenAPI() ([]byte, error) { return s.huma.OpenAPI().MarshalJSON
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
 	defer s.requests.Done()
-	s.echo.ServeHTTP(w, overridden(r))
+	if base := s.base(); base != "" && r.URL.Path == base {
+		http.Redirect(w, r, base+"/", http.StatusPermanentRedirect)
+		return
+	}
+	s.echo.ServeHTTP(w, overridden(s.withoutBase(r)))
 }
 
 // Serve answers requests on l until ctx ends; then streams end with a hint to

@@ -137,6 +137,9 @@ func OwnHosts(listen string, public *url.URL) func(host string) error {
 		allowed[strings.ToLower(public.Hostname())] = true
 	}
 	return func(host string) error {
+		if host == "" { // HTTP/1.0, as of a proxy's health check; every browser names one
+			return nil
+		}
 		name := strings.ToLower((&url.URL{Host: host}).Hostname())
 		if _, err := netip.ParseAddr(name); err != nil && !allowed[name] {
 			return fault.New(fault.HostNotAllowed, "This service does not answer to the name %q. Set public-url to the address that browsers use.", name)

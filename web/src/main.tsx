@@ -5,6 +5,7 @@ import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
 import { reloadWhenPartsAreMissing } from "./app/staleness";
 import "./app/styles.css";
+import { enterBase } from "./shared/base";
 import { startTheme } from "./shared/theme";
 
 startTheme();
@@ -14,8 +15,10 @@ const root = document.getElementById("root");
 if (!root) {
   throw new Error("index.html has no element with the id root");
 }
-createRoot(root).render(
-  <StrictMode>
-    <App />
-  </StrictMode>,
-);
+if (!enterBase()) {
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  );
+}

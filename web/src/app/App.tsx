@@ -3,6 +3,7 @@ import { useState } from "react";
 import { BrowserRouter } from "react-router";
 
 import { OneUser } from "../features/session/OneUser";
+import { base } from "../shared/base";
 import { ToastProvider } from "../shared/ui/toasts";
 import { CrashBoundary } from "./CrashBoundary";
 import { createQueries } from "./queries";
@@ -13,7 +14,7 @@ export function App() {
   const [queries] = useState(createQueries);
   return (
     <QueryClientProvider client={queries}>
-      <BrowserRouter>
+      <BrowserRouter basename={base || "/"}>
         <ToastProvider>
           <CrashBoundary>
             <OneUser>

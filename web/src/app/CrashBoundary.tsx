@@ -2,6 +2,7 @@ import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter
 import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
 import { Component, type ReactNode } from "react";
 
+import { atBase } from "../shared/base";
 import { paths } from "../shared/paths";
 
 interface CrashBoundaryState {
@@ -32,7 +33,7 @@ function CrashPage() {
         <EmptyStateFooter>
           <EmptyStateActions>
             <Button onClick={() => location.reload()}>Reload</Button>
-            <Button variant="link" component="a" href={paths.nodes}>
+            <Button variant="link" component="a" href={atBase(paths.nodes)}>
               Show the nodes
             </Button>
           </EmptyStateActions>

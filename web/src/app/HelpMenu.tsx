@@ -2,6 +2,7 @@ import { Divider, DropdownItem } from "@patternfly/react-core";
 import QuestionCircleIcon from "@patternfly/react-icons/dist/esm/icons/question-circle-icon";
 import { useNavigate } from "react-router";
 
+import { atBase } from "../shared/base";
 import { paths } from "../shared/paths";
 import { Menu } from "../shared/ui/Menu";
 
@@ -24,10 +25,10 @@ export function HelpMenu() {
         </DropdownItem>
       ))}
       <Divider component="li" />
-      <DropdownItem to="/api/docs" target="_blank" rel="noreferrer" description="Every request, described">
+      <DropdownItem to={atBase("/api/docs")} target="_blank" rel="noreferrer" description="Every request, described">
         API documentation
       </DropdownItem>
-      <DropdownItem to="/api/openapi.json" target="_blank" rel="noreferrer" description="For generated clients">
+      <DropdownItem to={atBase("/api/openapi.json")} target="_blank" rel="noreferrer" description="For generated clients">
         OpenAPI description
       </DropdownItem>
     </Menu>

@@ -2,6 +2,7 @@ import { Alert } from "@patternfly/react-core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
+import { atBase } from "../shared/base";
 import { sessionKey } from "../features/session/api/session";
 import { changeLog } from "../shared/live/changes";
 import { EventFeed } from "../shared/live/feed";
@@ -14,7 +15,7 @@ export function LiveUpdates() {
   const queries = useQueryClient();
   const [isLate, setLate] = useState(false);
   useEffect(() => {
-    const feed = new EventFeed("/api/events", {
+    const feed = new EventFeed(atBase("/api/events"), {
       onChange: (change) => {
         changeLog.add(change);
         applyChange(queries, change);

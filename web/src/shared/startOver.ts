@@ -1,3 +1,5 @@
+import { atBase } from "./base";
+
 let isSettled = false;
 
 /** Has the browser ask before this page is left while something would be lost by it. */
@@ -19,6 +21,6 @@ export function startOver(path?: string): void {
   if (path === undefined) {
     location.reload();
   } else {
-    location.replace(path);
+    location.replace(atBase(path));
   }
 }

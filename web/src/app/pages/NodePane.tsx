@@ -2,6 +2,7 @@ import ExternalLinkAltIcon from "@patternfly/react-icons/dist/esm/icons/external
 import { lazy } from "react";
 import { useSearchParams } from "react-router";
 
+import { atBase } from "../../shared/base";
 import { RunButton } from "../../features/nodes/components/RunButton";
 import type { PaneTab } from "../../features/nodes/tabs";
 import type { Node } from "../../shared/api/types";
@@ -89,7 +90,7 @@ function OwnWindow({ node, pane, search }: { node: Node; pane: "console" | "scre
     <ToolButton
       label={label}
       icon={<ExternalLinkAltIcon />}
-      onClick={() => void window.open(address, `sandboxlabs-${pane}-${node.id}`, "popup,width=1024,height=720")}
+      onClick={() => void window.open(atBase(address), `sandboxlabs-${pane}-${node.id}`, "popup,width=1024,height=720")}
     />
   );
 }

@@ -1,5 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 
+import { atBase } from "../../shared/base";
 import { api, bodyOf } from "../../shared/api/client";
 
 /** Chooses audit entries; empty texts choose all. Days are those of the reader's own zone: "2026-01-31". */
@@ -39,7 +40,7 @@ function startOfDay(day: string, daysLater: number): string {
 
 /** Where the chosen entries are downloaded from. */
 export function exportURL(filter: AuditFilter, format: "csv" | "ndjson"): string {
-  return `/api/audit/export?${new URLSearchParams({ ...queryOf(filter), format }).toString()}`;
+  return atBase(`/api/audit/export?${new URLSearchParams({ ...queryOf(filter), format }).toString()}`);
 }
 
 /** The chosen entries, newest first, a hundred at a time; read anew with each visit. */

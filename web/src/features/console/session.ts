@@ -1,3 +1,4 @@
+import { atBase } from "../../shared/base";
 import { type ConsoleStatus, type ControlMessage, parseControl } from "./protocol";
 
 /** The WebSocket to the service. gone: the node was deleted. closed: close was called. */
@@ -230,7 +231,7 @@ export class ConsoleSession {
 
 /** The address of one port of a node's console, on the origin that the page came from; of the first without port. */
 export function consoleURL(origin: string, nodeID: string, port?: string): string {
-  const url = new URL("/ws/console", origin);
+  const url = new URL(atBase("/ws/console"), origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("nodeId", nodeID);
   if (port !== undefined) {

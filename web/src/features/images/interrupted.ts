@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { atBase } from "../../shared/base";
 
 /** An upload that this browser began and did not end: after a reload, or while it is under way. */
 export interface StoredUpload {
@@ -83,7 +84,7 @@ function isStored(value: unknown): value is StoredUpload {
   const upload = value as Partial<StoredUpload> | null;
   return (
     typeof upload?.url === "string" &&
-    upload.url.startsWith("/api/uploads/") &&
+    upload.url.startsWith(atBase("/api/uploads/")) &&
     typeof upload.name === "string" &&
     typeof upload.size === "number" &&
     typeof upload.lastModified === "number" &&

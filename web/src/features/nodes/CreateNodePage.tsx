@@ -23,6 +23,7 @@ import TerminalIcon from "@patternfly/react-icons/dist/esm/icons/terminal-icon";
 import { type ReactNode, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
 
+import { serviceURL } from "../../shared/base";
 import { idempotencyKey } from "../../shared/api/client";
 import { RequestError } from "../../shared/api/problem";
 import type { Host, Image } from "../../shared/api/types";
@@ -195,11 +196,11 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
             <CodeBlock
               actions={
                 <CodeBlockAction>
-                  <CopyButton text={curlCommand(location.origin, spec, authOn)} label="Copy the command" />
+                  <CopyButton text={curlCommand(serviceURL(), spec, authOn)} label="Copy the command" />
                 </CodeBlockAction>
               }
             >
-              <CodeBlockCode>{curlCommand(location.origin, spec, authOn)}</CodeBlockCode>
+              <CodeBlockCode>{curlCommand(serviceURL(), spec, authOn)}</CodeBlockCode>
             </CodeBlock>
             {authOn && (
               <HelperText>

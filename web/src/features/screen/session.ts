@@ -1,3 +1,5 @@
+import { atBase } from "../../shared/base";
+
 /**
  * off: the node is; it is connected to again when it runs. refused: it has no
  * screen that can be shown. gone: it was deleted. closed: close was called.
@@ -176,7 +178,7 @@ function problemOf(text: string): string {
 
 /** The address of a node's screen on the origin that the page came from. */
 export function screenURL(origin: string, nodeID: string): string {
-  const url = new URL("/ws/vnc", origin);
+  const url = new URL(atBase("/ws/vnc"), origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.searchParams.set("nodeId", nodeID);
   return url.toString();

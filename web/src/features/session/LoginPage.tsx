@@ -17,6 +17,7 @@ import {
 import { type ReactNode, type SyntheticEvent, useState } from "react";
 import { Navigate, useSearchParams } from "react-router";
 
+import { atBase } from "../../shared/base";
 import { RequestError } from "../../shared/api/problem";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { usePageTitle } from "../../shared/usePageTitle";
@@ -167,7 +168,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
                   variant="secondary"
                   isBlock
                   component="a"
-                  href={`/api/auth/oidc/login?next=${encodeURIComponent(next)}`}
+                  href={atBase(`/api/auth/oidc/login?next=${encodeURIComponent(next)}`)}
                   className="sl-break"
                 >
                   Sign in with {provider.name}

@@ -1,10 +1,11 @@
 import createClient from "openapi-fetch";
 
+import { base } from "../base";
 import { RequestError, requestError, unreachableError } from "./problem";
 import type { paths } from "./schema";
 
 /** The typed client of the REST API. It only fetches: what to show, and where to go, is the caller's matter. */
-export const api = createClient<paths>({ credentials: "same-origin" });
+export const api = createClient<paths>({ baseUrl: base, credentials: "same-origin" });
 
 interface Answer<T> {
   data?: T;

@@ -1,5 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 
+import { atBase } from "../../../shared/base";
 import { answerOf, api } from "../../../shared/api/client";
 import { RequestError } from "../../../shared/api/problem";
 import { type LogPart, fromLineStart, toWholeCharacter } from "../log";
@@ -23,7 +24,7 @@ export const consoleLogKey = (nodeID: string, port: string) => ["console log", n
 
 /** Where to download the whole log from. */
 export function logDownloadURL(nodeID: string, port: string): string {
-  return `/api/nodes/${encodeURIComponent(nodeID)}/console/log?${new URLSearchParams({ port, download: "1" }).toString()}`;
+  return atBase(`/api/nodes/${encodeURIComponent(nodeID)}/console/log?${new URLSearchParams({ port, download: "1" }).toString()}`);
 }
 
 export async function readLog(nodeID: string, port: string, { offset, limit, isCut, seen }: PartRequest): Promise<LogPart> {

@@ -1,3 +1,4 @@
+import { atBase } from "../../../shared/base";
 import { api, bodyOf } from "../../../shared/api/client";
 import { RequestError, requestError, unreachableError } from "../../../shared/api/problem";
 import type { Image } from "../../../shared/api/types";
@@ -58,7 +59,7 @@ async function run(file: File, on: UploadHandlers, signal: AbortSignal): Promise
 
 /** Makes an upload with the first bytes of the file, and resolves with its path. */
 async function begin(file: File, signal: AbortSignal): Promise<string> {
-  const answer = await fetchAPI("/api/uploads", {
+  const answer = await fetchAPI(atBase("/api/uploads"), {
     method: "POST",
     headers: {
       ...tus,

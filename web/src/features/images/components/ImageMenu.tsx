@@ -3,6 +3,7 @@ import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-ico
 import { useState } from "react";
 import { useNavigate } from "react-router";
 
+import { atBase } from "../../../shared/base";
 import type { Image } from "../../../shared/api/types";
 import { paths } from "../../../shared/paths";
 import { LinkButton } from "../../../shared/ui/LinkButton";
@@ -51,7 +52,7 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
           </DropdownItem>
         )}
         {isFile && (
-          <DropdownItem to={`/api/images/${encodeURIComponent(image.id)}/download`} description="The file, as it is in the pool">
+          <DropdownItem to={atBase(`/api/images/${encodeURIComponent(image.id)}/download`)} description="The file, as it is in the pool">
             Download
           </DropdownItem>
         )}

@@ -2,6 +2,7 @@ import { Alert, Button, HelperText, HelperTextItem, Title } from "@patternfly/re
 import DownloadIcon from "@patternfly/react-icons/dist/esm/icons/download-icon";
 import { useEffect, useRef, useState } from "react";
 
+import { atBase } from "../../../shared/base";
 import type { Node } from "../../../shared/api/types";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
@@ -102,7 +103,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
             variant="link"
             icon={<DownloadIcon />}
             component="a"
-            href={`/api/nodes/${encodeURIComponent(node.id)}/xml`}
+            href={atBase(`/api/nodes/${encodeURIComponent(node.id)}/xml`)}
             download={`${node.name}.xml`}
           >
             Download

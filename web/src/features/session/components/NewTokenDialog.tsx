@@ -1,6 +1,7 @@
 import { FormGroup, FormSelect, FormSelectOption, StackItem } from "@patternfly/react-core";
 import { useId, useState } from "react";
 
+import { serviceURL } from "../../../shared/base";
 import { FormDialog } from "../../../shared/ui/FormDialog";
 import { NameField } from "../../../shared/ui/NameField";
 import { SecretDialog } from "../../../shared/ui/SecretDialog";
@@ -28,7 +29,7 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
         onClose={onClose}
       >
         <StackItem className="sl-subtle sl-break">
-          <code>curl -H &quot;Authorization: Bearer $SANDBOXLABS_TOKEN&quot; {location.origin}/api/nodes</code>
+          <code>curl -H &quot;Authorization: Bearer $SANDBOXLABS_TOKEN&quot; {serviceURL()}/api/nodes</code>
         </StackItem>
       </SecretDialog>
     );
