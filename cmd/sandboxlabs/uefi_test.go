@@ -108,18 +108,8 @@ func TestSnapshotOfUEFI(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
 	l.needsUEFI()
-	n := l.create("uefi")
-	def := l.definition(n.ID, "--inactive", "--security-info")
-	def.OS.Firmware = "efi"
-	text, err := def.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "uefi.xml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l.virsh("define", file)
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("uefi"), "baseImage": "micro", "firmware": "uefi", "resources": request{"ram": 256}}, http.StatusCreated, &n)
 	takeGuest(t)
 	l.act(n.ID, "run", nil)
 	path := "/api/nodes/" + n.ID + "/snapshots"
@@ -130,8 +120,24 @@ func TestSnapshotOfUEFI(t *testing.T) {
 	if s.State != "stopped" || s.Locked != "" {
 		t.Errorf("the snapshot is %+v", s)
 	}
+	file := l.definition(n.ID, "--inactive").OS.NVRam.NVRam
+	then := l.variablesAt(file)
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("what a guest has written since"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.virsh("vol-upload", "--pool", l.nodesPool(), filepath.Base(file), other)
 	var back api.Node
 	l.call(http.MethodPost, path+"/off/revert", nil, http.StatusOK, &back)
+	if !bytes.Equal(l.variablesAt(file), then) {
+		t.Error("the variables did not go back with the disk")
+	}
+	l.act(n.ID, "run", nil)
+	l.act(n.ID, "stop", forced)
+	l.call(http.MethodDelete, path+"/off", nil, http.StatusNoContent, nil)
+	if left := l.virsh("vol-list", "--pool", l.nodesPool()); strings.Contains(left, "-vars.off") {
+		t.Errorf("behind the snapshot is %s", left)
+	}
 }
 
 // TestFirmware makes nodes with UEFI, Secure Boot and a TPM, because they or their image

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ const revertIntent = "snapshot.revert"
 type revertData struct {
 	ID       string `json:"id"`
 	Metadata string `json:"metadata"`
+	// Variables is the volume with those that the firmware had then; empty: none were kept.
+	Variables string `json:"variables,omitempty"`
+	Snapshot  string `json:"snapshot,omitempty"` // that the variables are of
 }
 
 // TakeSnapshot keeps the state of a node's disks, and of its memory when it runs.
@@ -100,8 +104,13 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 			return snapshotFault(n, err)
 		}
 		_ = h.Free()
-		taken, err = findSnapshot(d, n, name)
-		return err
+		if taken, err = findSnapshot(d, n, name); err != nil || memory {
+			return err
+		}
+		if err := s.copyVariables(ctx, n, def, variablesVolume(n, taken)); err != nil {
+			return fmt.Errorf("keep the variables of the firmware with the snapshot: %w", errors.Join(err, deleteSnapshot(d, n, name)))
+		}
+		return nil
 	})
 	return taken, err
 }
@@ -191,7 +200,7 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 			if err := s.checkReverted(ctx, n, d, h, may); err != nil {
 				return err
 			}
-			return s.revert(ctx, n, d, h, force)
+			return s.revert(ctx, n, d, h, snapshot, force)
 		})
 	})
 }
@@ -216,12 +225,13 @@ func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) err
 
 // revert has libvirt go back, and writes our metadata of now into the definition
 // of then.
-func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, force bool) error {
+func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, snapshot Snapshot, force bool) error {
 	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
 	if err != nil {
 		return err
 	}
-	done, err := s.begin(ctx, revertIntent, n.Host, revertData{ID: n.ID, Metadata: text})
+	data := revertData{ID: n.ID, Metadata: text, Variables: variablesVolume(n, snapshot), Snapshot: snapshot.Name}
+	done, err := s.begin(ctx, revertIntent, n.Host, data)
 	if err != nil {
 		return err
 	}
@@ -236,12 +246,16 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	err = s.withoutConsoles(ctx, n.ID, d, false, func() error { return h.RevertToSnapshot(flags) })
 	work, cancel := cleanup(ctx)
 	defer cancel()
-	settled := s.settleRevert(work, n.Host, revertData{ID: n.ID, Metadata: text})
+	if err != nil {
+		data.Variables = ""
+	}
+	settled := s.settleRevert(work, n.Host, data)
 	done(settled == nil)
 	return errors.Join(err, settled)
 }
 
-// settleRevert writes our metadata into a domain. It may be repeated.
+// settleRevert writes our metadata into a domain, and the variables of then back to where
+// its firmware finds them. It may be repeated.
 func (s *Service) settleRevert(ctx context.Context, host string, data revertData) error {
 	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		active, err := d.IsActive()
@@ -252,7 +266,14 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 		if active {
 			impact |= libvirt.DOMAIN_AFFECT_LIVE
 		}
-		return setMetadata(d, data.Metadata, impact)
+		if err := setMetadata(d, data.Metadata, impact); err != nil || active || data.Variables == "" {
+			return err
+		}
+		_, current, err := snapshotNames(d)
+		if err != nil || current != data.Snapshot { // cut off before libvirt went back
+			return err
+		}
+		return s.restoreVariables(ctx, host, data)
 	})
 	if isGone(err) {
 		return nil
@@ -273,14 +294,26 @@ func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
 			return err
 		}
 		defer release()
-		return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
-			err := h.Delete(0)
-			var lv libvirt.Error
-			if errors.As(err, &lv) && lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED {
-				return fault.Wrap(err, fault.Unsupported, "libvirt cannot delete snapshot %q: %s. %s", name, lv.Message, mergeHint)
-			}
+		snapshot, err := findSnapshot(d, n, name)
+		if err != nil {
 			return err
-		})
+		}
+		if err := deleteSnapshot(d, n, name); err != nil {
+			return err
+		}
+		return s.o.Storage.DeleteNodeVolume(ctx, n.Host, variablesVolume(n, snapshot), time.Time{})
 	})
 	return err
+}
+
+// deleteSnapshot has libvirt forget a snapshot.
+func deleteSnapshot(d *libvirt.Domain, n Node, name string) error {
+	return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
+		err := h.Delete(0)
+		var lv libvirt.Error
+		if errors.As(err, &lv) && lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED {
+			return fault.Wrap(err, fault.Unsupported, "libvirt cannot delete snapshot %q: %s. %s", name, lv.Message, mergeHint)
+		}
+		return err
+	})
 }

@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"encoding/xml"
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -159,6 +160,44 @@ func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Do
 	}
 	def.OS.NVRam.NVRam, def.OS.NVRam.Source = own, nil
 	return nil
+}
+
+// variablesVolume names the volume with the variables that a node's firmware had at a
+// snapshot: libvirt keeps those with the snapshot in no release of today. The time tells
+// it from one of the same name that virsh takes later.
+func variablesVolume(n Node, v Snapshot) string {
+	return fmt.Sprintf("%s-vars.%s.%d.fd", n.ID, v.Name, v.Created.Unix())
+}
+
+// copyVariables copies a node's variables into a volume, when they are in one of its own
+// and there are some.
+func (s *Service) copyVariables(ctx context.Context, n Node, def *libvirtxml.Domain, volume string) error {
+	folder, err := s.o.Storage.NodesFolder(n.Host)
+	if err != nil || !hasVariables(def) {
+		return err
+	}
+	own := path.Join(folder, n.ID+variablesSuffix)
+	if path.Clean(variablesFile(def, n.Name)) != own {
+		return nil
+	}
+	content, found, err := s.o.Storage.ReadVariables(ctx, n.Host, own)
+	if err == nil && found {
+		_, err = s.o.Storage.PutNodeVolume(ctx, n.Host, volume, content)
+	}
+	return err
+}
+
+// restoreVariables gives a node that went back to a snapshot the variables of then.
+func (s *Service) restoreVariables(ctx context.Context, host string, data revertData) error {
+	folder, err := s.o.Storage.NodesFolder(host)
+	if err != nil {
+		return err
+	}
+	content, found, err := s.o.Storage.ReadVariables(ctx, host, path.Join(folder, data.Variables))
+	if err == nil && found {
+		_, err = s.putVariables(ctx, host, data.ID, content)
+	}
+	return err
 }
 
 // The first release of libvirt that keeps the memory of guests with UEFI firmware.
