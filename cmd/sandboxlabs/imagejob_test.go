@@ -68,6 +68,12 @@ func TestImageJobs(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 1 100M 20M", "-c", "write -z 100M 20M", img.Path).CombinedOutput(); err != nil {
 		t.Fatalf("qemu-io: %v: %s", err, out)
 	}
+	// Nobody has verified what qemu-io wrote.
+	j = l.awaitJob(l.startJob("/api/images/"+img.ID+"/compact", nil).ID, "failed")
+	if changed := l.image(img.ID); j.Error == nil || j.Error.Code != "image_not_ready" || changed.State != "changed" {
+		t.Errorf("the image that another program wrote to is %+v; compacting it ended with %+v", changed, j.Error)
+	}
+	l.awaitJob(l.startJob("/api/images/"+img.ID+"/verify", nil).ID, "succeeded")
 	j = l.awaitJob(l.startJob("/api/images/"+img.ID+"/compact", nil).ID, "succeeded")
 	small := l.image(img.ID)
 	if small.State != "ready" || small.VirtualSize != 128<<20 || small.Path == img.Path || small.Size > 20<<20 {

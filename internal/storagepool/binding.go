@@ -25,20 +25,17 @@ import (
 const changedReason = "Its file is not the one that was verified: another program has replaced it or written to it. Verify it again."
 
 // fingerprintOf returns what tells the content of a volume from another, from libvirt's
-// description of it: the size of its disk, the size of its file and when that was last
-// written to. The time of the last change of the file's attributes is left out, for
-// libvirt gives images to other users whenever a guest starts; so is what the file
-// occupies, which a file system may change by itself. timed is false where libvirt does
-// not know the time.
+// description of it: the size of its file, and when that was last written to. The time of
+// the last change of the file's attributes is left out, for libvirt gives images to other
+// users whenever a guest starts; so is what the file occupies, which a file system may
+// change by itself, and the size of the disk, which is another one until libvirt has seen
+// the format. timed is false where libvirt does not know the time.
 func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool) {
-	var capacity, physical uint64
-	if def.Capacity != nil {
-		capacity = def.Capacity.Value
-	}
+	var physical uint64
 	if def.Physical != nil {
 		physical = def.Physical.Value
 	}
-	fingerprint = fmt.Sprintf("%d/%d/", capacity, physical)
+	fingerprint = fmt.Sprintf("%d/", physical)
 	if def.Target == nil || def.Target.Timestamps == nil || def.Target.Timestamps.Mtime == "" {
 		return fingerprint, false
 	}
