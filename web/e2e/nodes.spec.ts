@@ -282,3 +282,16 @@ test("a console is searched, only looked at, and moved into a window of its own"
     await deleteNode(page, node);
   }
 });
+
+test("a node is created with Secure Boot and a TPM", async ({ signedIn: page, lab }) => {
+  const offers = await lab.virsh("domcapabilities", "--machine", "q35", "--virttype", "qemu", "--arch", "x86_64");
+  test.skip(!offers.includes("<value>efi</value>"), "the host has no UEFI firmware; run `make setup`");
+  await page.goto("/nodes/new?image=micro");
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("secure-1");
+  await page.getByLabel("Firmware").selectOption("UEFI with Secure Boot");
+  await page.getByLabel("TPM 2.0").selectOption("Yes");
+  await page.getByRole("button", { name: "Create", exact: true }).click();
+  await expect(page.getByText("UEFI with Secure Boot, TPM")).toBeVisible();
+  const id = new URL(page.url()).pathname.split("/").at(-1) ?? "";
+  await deleteNode(page, { id });
+});
