@@ -23,7 +23,7 @@ packages=(
 test_packages=(chromium postgresql bzip2 openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
 
 # Reverse proxies that the tests run with deploy/proxy/, each as a process of the test's own.
-proxies=(nginx-light caddy haproxy)
+proxies=(nginx caddy haproxy)
 
 say() { echo "setup: $*"; }
 warn() { echo "setup: warning: $*" >&2; }
@@ -106,7 +106,7 @@ install_packages() {
 install_proxies() {
 	local name policy=/usr/sbin/policy-rc.d missing=()
 	for name in "${proxies[@]}"; do
-		command -v "${name%-light}" >/dev/null || missing+=("$name")
+		command -v "$name" >/dev/null || missing+=("$name")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	if [ -e "$policy" ]; then # that of another program, such as a container
@@ -123,7 +123,7 @@ install_proxies() {
 	fi
 	if has_systemd; then
 		for name in "${missing[@]}"; do
-			as_root systemctl disable --quiet "${name%-light}.service"
+			as_root systemctl disable --quiet "$name.service"
 		done
 	fi
 	changed=true # install_packages said so in a subshell
