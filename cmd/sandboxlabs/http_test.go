@@ -5,6 +5,9 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -309,5 +312,93 @@ func TestMethodOverride(t *testing.T) {
 	l.refused(http.MethodPost, "/api/uploads", nil, refusal{http.StatusUnprocessableEntity, "invalid_request", "Give Upload-Length"}, "Tus-Resumable", "1.0.0", "Upload-Defer-Length", "1")
 	// Elsewhere the header means nothing.
 	l.call(http.MethodPost, "/api/nodes/nosuch/run", nil, http.StatusNotFound, nil, "X-HTTP-Method-Override", "DELETE")
+	l.stop()
+}
+
+// TestIfMatch changes what somebody else has changed since it was read: with If-Match nothing
+// of theirs is lost, also when both come at once.
+func TestIfMatch(t *testing.T) {
+	t.Parallel()
+	s := openSchool(newLab(t))
+	who := s.as(admin)
+	s.enrol("ann", "student")
+	node, image, drawn := s.nodeOf(admin, "one").ID, s.imageOf(admin, s.qemuImage("1M")).ID, s.labOf(admin, "one")
+	for path, edits := range map[string][2]request{
+		"/api/nodes/" + node:   {{"description": "mine"}, {"tags": []string{"theirs"}}},
+		"/api/images/" + image: {{"description": "mine"}, {"tags": []string{"theirs"}}},
+		"/api/labs/" + drawn:   {{"name": "mine"}, {"name": "theirs"}},
+		"/api/users/ann":       {{"role": "viewer"}, {"quota": request{"nodes": 3}}},
+	} {
+		read := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...)
+		tag := read.header.Get("ETag")
+		var body struct {
+			Version string `json:"version"`
+		}
+		if err := read.decode(&body); err != nil || tag != `"`+body.Version+`"` || body.Version == "" {
+			t.Errorf("%s: ETag %s, version %q", path, tag, body.Version)
+		}
+		changed := s.call(http.MethodPatch, path, edits[1], http.StatusOK, nil, append(who, "If-Match", tag)...)
+		stale := refusal{http.StatusPreconditionFailed, "changed_meanwhile", "Read it again"}
+		stale.check(t, path, s.send(http.MethodPatch, path, edits[0], append(who, "If-Match", tag)...))
+		after := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...).header.Get("ETag")
+		if after != changed.header.Get("ETag") || after == tag {
+			t.Errorf("%s: the ETag was %s, PATCH answered %s, and now it is %s", path, tag, changed.header.Get("ETag"), after)
+		}
+		// Of several who change the same at once, one succeeds.
+		var statuses [4]int
+		var editors sync.WaitGroup
+		for i := range statuses {
+			editors.Go(func() {
+				a, err := s.try(http.MethodPatch, path, edits[0], append(who, "If-Match", after)...)
+				if err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+				statuses[i] = a.status
+			})
+		}
+		editors.Wait()
+		slices.Sort(statuses[:])
+		if statuses != [4]int{200, 412, 412, 412} {
+			t.Errorf("%s: four at once were answered %v", path, statuses)
+		}
+		for _, condition := range []string{"", "*", `"x", W/%s`} {
+			now := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...).header.Get("ETag")
+			s.call(http.MethodPatch, path, edits[1], http.StatusOK, nil, append(who, "If-Match", strings.Replace(condition, "%s", now, 1))...)
+		}
+	}
+	s.stop()
+}
+
+// TestCloudInitOfANode sends what people paste: a key with its newline, data packed by gzip,
+// the key network around the network; and a key that is misspelt.
+func TestCloudInitOfANode(t *testing.T) {
+	t.Parallel()
+	l := newRunningLab(t)
+	body := request{"name": l.name("told"), "baseImage": "micro", "resources": request{"ram": 64}, "cloudInit": request{
+		"sshKeys":  []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvnz4JHgQFKvPEJHXUFpKGbUJtrSGLXIVFMdPZhPtkU ann\n"},
+		"userData": "#cloud-config\npackage: [vim]\n", "vendorData": "#!/bin/sh\n", "networkConfig": "network: {version: 2}\n",
+	}}
+	var n api.Node
+	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &n)
+	if len(n.Warnings) != 1 || !strings.Contains(n.Warnings[0], `"package"`) {
+		t.Errorf("the warnings are %q", n.Warnings)
+	}
+	seed := filepath.Join(t.TempDir(), "seed.iso")
+	l.virsh("vol-download", "--pool", l.nodesPool(), n.ID+"-seed.iso", seed)
+	content, err := os.ReadFile(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"ann\n", "#!/bin/sh\n", "package: [vim]", "version: 2"} {
+		if !bytes.Contains(content, []byte(want)) {
+			t.Errorf("the seed lacks %q", want)
+		}
+	}
+	if bytes.Contains(content, []byte("network: {")) {
+		t.Error("the seed has the key network around the network")
+	}
+	body["cloudInit"] = request{"userData": "# mine\n#cloud-config\n"}
+	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusUnprocessableEntity, "invalid_request", "without a comment before it"})
+	l.delete(n.ID)
 	l.stop()
 }

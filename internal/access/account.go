@@ -81,6 +81,8 @@ type UserChange struct {
 	MustChange bool
 	// KeepTokens: a new Password revokes no tokens.
 	KeepTokens bool
+	// Check, which may be nil, sees the account right before the change, which its error ends.
+	Check func(Account) error
 }
 
 // ChangeUser changes an account, for its sessions and tokens at once: all of what
@@ -117,6 +119,11 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 	}
 	var after user
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		if c.Check != nil {
+			if err := c.Check(u.account()); err != nil {
+				return err
+			}
+		}
 		if c.Password != nil {
 			if err := storePassword(tx, u.ID, hash, c.MustChange, c.KeepTokens); err != nil {
 				return err
@@ -163,9 +170,9 @@ func (s *Service) changeUser(ctx context.Context, name string, change func(tx *g
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		// The administrators' rows are locked, so that of two who are demoted at
-		// once one stays. SQLite has one writer at a time.
+		// once one stays, and so is the account's own. SQLite has one writer at a time.
 		if tx.Name() == "postgres" {
-			if err := tx.Exec("SELECT id FROM users WHERE role = ? ORDER BY id FOR UPDATE", RoleAdmin).Error; err != nil {
+			if err := tx.Exec("SELECT id FROM users WHERE role = ? OR name = ? ORDER BY id FOR UPDATE", RoleAdmin, name).Error; err != nil {
 				return err
 			}
 		}

@@ -49,6 +49,7 @@ type Image struct {
 	Access       string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	UsedBy       int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
 	Created      time.Time `json:"created"`
+	Version      string    `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 }
 
 // image is an image as somebody sees it.
@@ -56,8 +57,21 @@ func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
 		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Firmware: i.Firmware, TPM: i.TPM, Owner: s.ownerName(i.Owner, ""),
-		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(),
+		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(), Version: imageVersion(i),
 	}
+}
+
+type imageAnswer struct {
+	ETag string `header:"ETag"`
+	Body Image
+}
+
+// imageAnswer shows an image, or the error, to the caller.
+func (s *Server) imageAnswer(ctx context.Context, i storagepool.Image, err error) (*imageAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &imageAnswer{etag(imageVersion(i)), s.image(rightsOf(ctx), i)}, nil
 }
 
 // Uploaded answers a finished upload.
@@ -73,12 +87,9 @@ func (s *Server) registerImages() {
 	}, func(ctx context.Context, in *Paging) (*imageList, error) { return s.listImages(rightsOf(ctx), *in) })
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
-	}, func(ctx context.Context, in *ImageID) (*struct{ Body Image }, error) {
+	}, func(ctx context.Context, in *ImageID) (*imageAnswer, error) {
 		i, err := s.o.Storage.Image("", in.ID)
-		if err != nil {
-			return nil, err
-		}
-		return &struct{ Body Image }{s.image(rightsOf(ctx), i)}, nil
+		return s.imageAnswer(ctx, i, err)
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that no disk lies on", Tags: []string{"images"},

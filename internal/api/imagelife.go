@@ -60,10 +60,11 @@ func (s *Server) registerImageLife() {
 		Description: "What is left out stays. The id stays too: nodes and scripts go by it.",
 	}, func(ctx context.Context, in *struct {
 		ImageID
+		IfMatch
 		Body ImageEdit
-	}) (*struct{ Body Image }, error) {
-		i, err := s.o.Storage.EditImage(ctx, in.ID, storagepool.ImageEdit(in.Body))
-		return &struct{ Body Image }{s.image(rightsOf(ctx), i)}, err
+	}) (*imageAnswer, error) {
+		i, err := s.o.Storage.EditImage(ctx, in.ID, storagepool.ImageEdit(in.Body), expect(in.IfMatch, imageVersion))
+		return s.imageAnswer(ctx, i, err)
 	})
 	register(s, huma.Operation{
 		OperationID: "list-image-users", Method: http.MethodGet, Path: "/api/images/{id}/users", Summary: "List what depends on an image", Tags: []string{"images"},

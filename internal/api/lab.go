@@ -20,6 +20,7 @@ type LabSummary struct {
 	Owner    string    `json:"owner"`
 	Access   string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	Created  time.Time `json:"created"`
+	Version  string    `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 	Nodes    int       `json:"nodes" doc:"How many of its nodes you see."`
 	Running  int       `json:"running" doc:"How many of them are on."`
 	Networks int       `json:"networks"`
@@ -34,6 +35,7 @@ type Lab struct {
 	Created  time.Time    `json:"created"`
 	Nodes    []LabNode    `json:"nodes"`
 	Networks []LabNetwork `json:"networks"`
+	Version  string       `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 }
 
 // LabNode is where a node stands in a lab.
@@ -62,7 +64,10 @@ type LabID struct {
 	ID string `path:"id"`
 }
 
-type labAnswer struct{ Body Lab }
+type labAnswer struct {
+	ETag string `header:"ETag"`
+	Body Lab
+}
 
 func labObject(l lab.Lab) access.Object {
 	return access.Object{Kind: access.Lab, ID: l.ID, Owner: l.Owner}
@@ -108,7 +113,7 @@ func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := Lab{ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}}
+	v := Lab{ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}, Version: labVersion(l)}
 	v.Nodes, _ = s.visibleNodes(rights, l)
 	places := l.Of(lab.Network)
 	for _, n := range nets {
@@ -121,7 +126,7 @@ func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 		}
 		v.Networks = append(v.Networks, LabNetwork{ID: n.ID, Name: n.Name, Host: n.Host, Active: n.Active, Subnet: n.Subnet, DHCP: n.DHCP, Nodes: on, X: at.X, Y: at.Y})
 	}
-	return &labAnswer{v}, nil
+	return &labAnswer{etag(v.Version), v}, nil
 }
 
 // shownAfter shows a lab after a change of it, or the change's error.
@@ -156,7 +161,7 @@ func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) 
 	for _, l := range page {
 		nodes, running := s.visibleNodes(rights, l)
 		out.Body.Labs = append(out.Body.Labs, LabSummary{
-			ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created,
+			ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Version: labVersion(l),
 			Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
 		})
 	}
@@ -203,11 +208,12 @@ func (s *Server) registerLabs() {
 		OperationID: "rename-lab", Method: http.MethodPatch, Path: path + "/{id}", Summary: "Give a lab another name", Tags: tags,
 	}, func(ctx context.Context, in *struct {
 		LabID
+		IfMatch
 		Body struct {
 			Name string `json:"name"`
 		}
 	}) (*labAnswer, error) {
-		_, err := s.o.Labs.Rename(ctx, in.ID, in.Body.Name)
+		_, err := s.o.Labs.Rename(ctx, in.ID, in.Body.Name, expect(in.IfMatch, labVersion))
 		return s.shownAfter(ctx, in.ID, err)
 	})
 	register(s, huma.Operation{

@@ -78,6 +78,7 @@ type Node struct {
 	SavedState      bool           `json:"savedState" doc:"The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there."`
 	Next            *NextSize      `json:"next,omitempty" doc:"What it will have at its next start, when that is otherwise than now."`
 	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
+	Version         string         `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 	Warnings        []string       `json:"warnings" doc:"What is risky about the node, in sentences."`
 }
 
@@ -86,7 +87,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
+		Version: nodeVersion(n), Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 		Firmware: cmp.Or(n.Firmware, domain.BIOS), TPM: n.TPM,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, SavedState: n.Saved && !n.Active(), Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
@@ -142,14 +143,15 @@ type NodeRequest struct {
 type CloudInit struct {
 	Hostname      string   `json:"hostname,omitempty"`
 	SSHKeys       []string `json:"sshKeys,omitempty" doc:"Public keys that may sign in as the image's default user."`
-	UserData      string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts."`
-	NetworkConfig string   `json:"networkConfig,omitempty" doc:"YAML of version 1 or 2, for guests with cloud-init."`
+	UserData      string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts; or such packed by gzip, in Base64. 256 KiB at most. Keys that cloud-init's modules don't know are named by the answer's warnings."`
+	VendorData    string   `json:"vendorData,omitempty" doc:"As userData, which comes before it where both say something."`
+	NetworkConfig string   `json:"networkConfig,omitempty" doc:"YAML of version 1 or 2, for guests with cloud-init; with or without the key network around it."`
 }
 
 func (r NodeRequest) spec() (domain.Spec, error) {
 	spec := domain.Spec{Name: r.Name, Host: r.Host, ImageID: r.Image, ImageType: r.ImageType, OSType: r.OSType, Network: r.Network, Firmware: r.Firmware, TPM: r.TPM}
 	if c := r.CloudInit; c != nil {
-		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData, NetworkConfig: c.NetworkConfig}
+		spec.CloudInit = domain.CloudInit{Hostname: c.Hostname, SSHKeys: c.SSHKeys, UserData: c.UserData, VendorData: c.VendorData, NetworkConfig: c.NetworkConfig}
 	}
 	var ids []string
 	for _, id := range []string{r.Image, r.BaseImage, r.CustomImageName} {
@@ -200,7 +202,10 @@ type NodeID struct {
 	ID string `path:"id" doc:"The node's id: the domain's UUID."`
 }
 
-type nodeAnswer struct{ Body Node }
+type nodeAnswer struct {
+	ETag string `header:"ETag"`
+	Body Node
+}
 
 type nodeList struct {
 	Body struct {
@@ -263,6 +268,7 @@ func (s *Server) registerNodes() {
 			Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node is that of an earlier request."`
 			Body     Node
 		}{Location: "/api/nodes/" + n.ID, Body: s.node(rights, n)}
+		out.Body.Warnings = append(out.Body.Warnings, spec.CloudInit.Warnings()...)
 		if existed {
 			out.Replayed, noteOf(ctx).replayed = "true", true
 		}
@@ -389,7 +395,7 @@ func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnsw
 		if err != nil {
 			return nil, err
 		}
-		return &nodeAnswer{Body: s.node(rightsOf(ctx), n)}, nil
+		return &nodeAnswer{ETag: etag(nodeVersion(n)), Body: s.node(rightsOf(ctx), n)}, nil
 	}
 }
 

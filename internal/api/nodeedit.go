@@ -50,19 +50,26 @@ func (s *Server) registerEdit() {
 		Description: "What is left out stays. RAM and CPUs of a running node change at once where libvirt and the guest can, else at its next start; `resize` says which. Whatever else others put into the domain's XML is kept.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
+		IfMatch
 		Body NodeEdit
-	}) (*struct{ Body EditedNode }, error) {
+	}) (*struct {
+		ETag string `header:"ETag"`
+		Body EditedNode
+	}, error) {
 		edit := in.Body.edit()
 		release, err := s.reserveEdit(ctx, in.ID, edit)
 		if err != nil {
 			return nil, err
 		}
 		defer release()
-		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, edit)
+		n, resized, err := s.o.Nodes.Edit(ctx, in.ID, edit, expect(in.IfMatch, nodeVersion))
 		if err != nil {
 			return nil, err
 		}
-		out := &struct{ Body EditedNode }{EditedNode{Node: s.node(rightsOf(ctx), n), Resize: []Resized{}}}
+		out := &struct {
+			ETag string `header:"ETag"`
+			Body EditedNode
+		}{etag(nodeVersion(n)), EditedNode{Node: s.node(rightsOf(ctx), n), Resize: []Resized{}}}
 		for _, r := range resized {
 			out.Body.Resize = append(out.Body.Resize, Resized{What: r.What, When: string(r.When)})
 		}

@@ -21,6 +21,7 @@ var statuses = map[fault.Code]int{
 	fault.Invalid:                http.StatusUnprocessableEntity,
 	fault.Unauthenticated:        http.StatusUnauthorized,
 	fault.Forbidden:              http.StatusForbidden,
+	fault.ChangedMeanwhile:       http.StatusPreconditionFailed,
 	fault.SecondFactorRequired:   http.StatusUnauthorized,
 	fault.PasswordChangeRequired: http.StatusForbidden,
 	fault.NameTaken:              http.StatusConflict,

@@ -52,6 +52,7 @@ type Account struct {
 	External bool       `json:"external,omitempty" doc:"A provider lets it in: it has no password here."`
 	// MustChange is told of an account whose owner has not signed in since.
 	MustChange bool   `json:"mustChangePassword,omitempty" doc:"It has to change its password at the next sign-in."`
+	Version    string `json:"version,omitempty" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 	Password   string `json:"password,omitempty" doc:"Only in the answer that made it up."`
 }
 
@@ -61,6 +62,7 @@ func account(rights access.Rights, a access.Account) Account {
 	if rights.Role == access.RoleAdmin {
 		q := quota(a.Quota)
 		v.Disabled, v.Created, v.Quota = a.Disabled, instant(a.Created), &q
+		v.Version = accountVersion(a)
 		v.TOTP, v.External, v.MustChange = a.TOTP, a.External, a.MustChange
 	}
 	return v
@@ -72,7 +74,10 @@ type AccountName struct {
 	Name string `path:"name" maxLength:"64"`
 }
 
-type accountAnswer struct{ Body Account }
+type accountAnswer struct {
+	ETag string `header:"ETag"`
+	Body Account
+}
 
 type accountList struct {
 	Body struct {
@@ -153,13 +158,14 @@ func (s *Server) registerUsers() {
 		if v.Used, err = s.usedBy(ctx, a.ID); err != nil {
 			return nil, err
 		}
-		return &accountAnswer{v}, nil
+		return &accountAnswer{etag(v.Version), v}, nil
 	})
 	register(s, huma.Operation{
 		OperationID: "change-user", Method: http.MethodPatch, Path: "/api/users/{name}", Summary: "Change an account's role, quota or password, or disable it", Tags: []string{"access"},
 		Description: "What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.",
 	}, func(ctx context.Context, in *struct {
 		AccountName
+		IfMatch
 		Body struct {
 			Role       *Role   `json:"role,omitempty"`
 			Disabled   *bool   `json:"disabled,omitempty"`
@@ -169,7 +175,7 @@ func (s *Server) registerUsers() {
 			KeepTokens bool    `json:"keepTokens,omitempty" doc:"With a new password: don't revoke the account's API tokens."`
 		}
 	}) (*accountAnswer, error) {
-		change := access.UserChange{Disabled: in.Body.Disabled, Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange, KeepTokens: in.Body.KeepTokens}
+		change := access.UserChange{Disabled: in.Body.Disabled, Password: in.Body.Password, MustChange: in.Body.MustChange == nil || *in.Body.MustChange, KeepTokens: in.Body.KeepTokens, Check: expect(in.IfMatch, accountVersion)}
 		if in.Body.Role != nil {
 			role := access.Role(*in.Body.Role)
 			change.Role = &role
@@ -183,7 +189,7 @@ func (s *Server) registerUsers() {
 		if err != nil {
 			return nil, err
 		}
-		return &accountAnswer{account(rightsOf(ctx), a)}, nil
+		return &accountAnswer{etag(accountVersion(a)), account(rightsOf(ctx), a)}, nil
 	})
 	s.registerAccountRemoval()
 }

@@ -28,14 +28,26 @@ type Edit struct {
 // alone is changed. The steps follow each other, the name first; when one fails,
 // those before it hold, and the error says what failed.
 //
+// check, which may be nil, sees the node right before, while no other change made here runs;
+// its error ends the change.
+//
 // Resized tells of each size that was changed when the guest has it. Errors:
 // fault.Invalid, NodeRunning (to rename), NodeNotManaged, NodeNameTaken, Hypervisor.
-func (s *Service) Edit(ctx context.Context, id string, e Edit) (Node, []Resized, error) {
+func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) error) (Node, []Resized, error) {
 	if err := e.check(); err != nil {
 		return Node{}, nil, err
 	}
 	var resized []Resized
 	n, err := s.change(ctx, id, "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
+		if check != nil {
+			s.inv.sync(ctx, n.Host, id) // another service or virsh may have changed it just now
+			if n, err = s.inv.get(id); err == nil {
+				err = check(n)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if e.more() {
 			if err := mustBeManaged(n, "changed"); err != nil {
 				return err

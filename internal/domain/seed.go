@@ -4,83 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/filesystem/iso9660"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/crypto/ssh"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// CloudInit is what a guest is told at its first boot, by cloud-init's NoCloud
-// data source (docs.cloud-init.io). All of it is optional.
-type CloudInit struct {
-	Hostname string
-	SSHKeys  []string // lines of an authorized_keys file, for the image's default user
-	UserData string   // a script (#!), a cloud-config (#cloud-config) or MIME parts
-	// NetworkConfig is in cloud-init's format of version 1 or 2, YAML.
-	NetworkConfig string
-}
-
-// Limits of CloudInit.
-const (
-	maxUserDataBytes = 256 << 10
-	maxNetworkBytes  = 64 << 10
-	maxSSHKeys       = 64
-	maxSSHKeyBytes   = 16 << 10
-	minSeedBytes     = 512 << 10
-)
-
-// hostname is a name by RFC 1123, with or without its domain.
-var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-
-func (c CloudInit) empty() bool {
-	return c.Hostname == "" && len(c.SSHKeys) == 0 && c.UserData == "" && c.NetworkConfig == ""
-}
-
-// check answers fault.Invalid with what is wrong.
-func (c CloudInit) check() error {
-	switch {
-	case c.Hostname != "" && (len(c.Hostname) > 253 || !hostname.MatchString(c.Hostname)):
-		return fault.Field("cloudInit.hostname", "The host name may have letters, digits and dashes, in parts of at most 63 that dots divide.")
-	case len(c.SSHKeys) > maxSSHKeys:
-		return fault.Field("cloudInit.sshKeys", "There are %d SSH keys; at most %d are allowed.", len(c.SSHKeys), maxSSHKeys)
-	case len(c.UserData) > maxUserDataBytes:
-		return fault.Field("cloudInit.userData", "The user data has %d bytes; at most %d are allowed.", len(c.UserData), maxUserDataBytes)
-	case c.UserData != "" && !strings.HasPrefix(c.UserData, "#") && !strings.HasPrefix(c.UserData, "Content-Type:") && !strings.HasPrefix(c.UserData, "MIME-Version:"):
-		return fault.Field("cloudInit.userData", "The user data must begin with #cloud-config, with #! (a script) or with MIME headers; cloud-init ignores all else.")
-	}
-	if err := c.checkNetwork(); err != nil {
-		return err
-	}
-	for i, key := range c.SSHKeys {
-		field := fmt.Sprintf("cloudInit.sshKeys[%d]", i)
-		if len(key) > maxSSHKeyBytes || strings.ContainsAny(key, "\r\n") {
-			return fault.Field(field, "An SSH key is one line.")
-		}
-		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key)); err != nil {
-			return fault.Field(field, "This is no public SSH key. Give a line such as the one in ~/.ssh/id_ed25519.pub.")
-		}
-	}
-	return nil
-}
-
-func (c CloudInit) checkNetwork() error {
-	if c.NetworkConfig == "" {
-		return nil
-	}
-	var v struct {
-		Version int            `yaml:"version"`
-		Rest    map[string]any `yaml:",inline"`
-	}
-	if len(c.NetworkConfig) > maxNetworkBytes || yaml.Unmarshal([]byte(c.NetworkConfig), &v) != nil || (v.Version != 1 && v.Version != 2) {
-		return fault.Field("cloudInit.networkConfig", "The network configuration is YAML of at most %d bytes, with `version: 1` or `version: 2`, as cloud-init documents it.", maxNetworkBytes)
-	}
-	return nil
-}
+// minSeedBytes is the least size of a seed: see seedImage.
+const minSeedBytes = 512 << 10
 
 // iso returns the seed: an ISO 9660 image labelled `cidata` with the files that
 // NoCloud reads. The instance id is the node's, so a wiped node is new to its
@@ -104,6 +35,9 @@ func (c CloudInit) iso(nodeID string) ([]byte, error) {
 	files := map[string]string{"meta-data": string(metaData), "user-data": userData}
 	if c.NetworkConfig != "" {
 		files["network-config"] = c.NetworkConfig
+	}
+	if c.VendorData != "" {
+		files["vendor-data"] = c.VendorData
 	}
 	return seedImage(files)
 }
@@ -146,9 +80,9 @@ func seedFiles(content []byte) (map[string]string, error) {
 		return nil, err
 	}
 	files := map[string]string{}
-	for _, name := range []string{"meta-data", "user-data", "network-config"} {
+	for _, name := range []string{"meta-data", "user-data", "network-config", "vendor-data"} {
 		text, err := image.ReadFile(name)
-		if err != nil && name == "network-config" {
+		if err != nil && (name == "network-config" || name == "vendor-data") {
 			continue // not every seed has one
 		}
 		if err != nil {

@@ -106,7 +106,9 @@ func (s Spec) complete(l limits) (Spec, error) {
 	if err := CheckFirmware("firmware", s.Firmware); err != nil {
 		return s, err
 	}
-	return s, s.CloudInit.check()
+	var err error
+	s.CloudInit, err = s.CloudInit.checked()
+	return s, err
 }
 
 func ramFault(host string, most, asked int64) error {

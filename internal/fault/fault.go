@@ -21,6 +21,7 @@ const (
 	Invalid                Code = "invalid_request"
 	Unauthenticated        Code = "unauthenticated"
 	Forbidden              Code = "forbidden"
+	ChangedMeanwhile       Code = "changed_meanwhile"
 	SecondFactorRequired   Code = "second_factor_required"
 	PasswordChangeRequired Code = "password_change_required"
 	NameTaken              Code = "name_taken"

@@ -183,14 +183,31 @@ func (s *Service) create(ctx context.Context, id, name, owner string) (Lab, erro
 	return s.changed(ctx, id)
 }
 
-// Rename gives a lab another name.
-func (s *Service) Rename(ctx context.Context, id, name string) (Lab, error) {
+// Rename gives a lab another name. check, which may be nil, sees the lab without its places
+// right before; its error ends the change.
+func (s *Service) Rename(ctx context.Context, id, name string, check func(Lab) error) (Lab, error) {
 	name, err := checkName(name)
 	if err != nil {
 		return Lab{}, err
 	}
-	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ?", id).Update("name", name).Error; err != nil {
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var now []row
+		// The row is locked where the database has more than one writer at a time.
+		if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Find(&now).Error; err != nil {
+			return err
+		}
+		if check != nil && len(now) > 0 {
+			if err := check(Lab{ID: id, Name: now[0].Name, Owner: now[0].Owner, Created: now[0].Created}); err != nil {
+				return err
+			}
+		}
+		return tx.Model(&row{}).Where("id = ?", id).Update("name", name).Error
+	})
+	if fault.CodeOf(err) == fault.Internal {
 		return Lab{}, fmt.Errorf("rename lab %s: %w", id, err)
+	}
+	if err != nil {
+		return Lab{}, err
 	}
 	return s.changed(ctx, id)
 }

@@ -83,7 +83,7 @@ func TestPlaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		must(s.Add(ctx, one.ID, Place{Kind: Node, ID: "a"}))
-		if _, err := s.Rename(ctx, two.ID, "gone"); fault.CodeOf(err) != fault.NotFound {
+		if _, err := s.Rename(ctx, two.ID, "gone", nil); fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("a lab that is gone is renamed: %v", err)
 		}
 		removed := false

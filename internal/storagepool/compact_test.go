@@ -27,7 +27,7 @@ func (p *pools) described(u storagepool.Upload) storagepool.Image {
 	img, err := p.Receive(p.t.Context(), u, bytes.NewReader(qcow2(p.t)))
 	if err == nil {
 		text := "for the first year"
-		_, err = p.EditImage(p.t.Context(), img.ID, storagepool.ImageEdit{Description: &text, Tags: &[]string{"a"}})
+		_, err = p.EditImage(p.t.Context(), img.ID, storagepool.ImageEdit{Description: &text, Tags: &[]string{"a"}}, nil)
 	}
 	if err == nil {
 		err = p.Refresh(p.t.Context(), "local")

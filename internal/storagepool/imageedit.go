@@ -8,6 +8,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -25,9 +28,10 @@ type ImageEdit struct {
 	TPM      *bool
 }
 
-// EditImage changes what users wrote about an image. Errors: fault.Invalid,
+// EditImage changes what users wrote about an image. check, which may be nil, sees the image
+// right before; its error ends the change. Errors: fault.Invalid,
 // ImageNotFound, ImageNotReady for one that nothing is recorded of.
-func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image, error) {
+func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit, check func(Image) error) (Image, error) {
 	img, err := s.Image("", id)
 	if err != nil {
 		return Image{}, err
@@ -62,27 +66,45 @@ func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit) (Image,
 	if len(change) == 0 {
 		return img, nil
 	}
-	return s.changeRecord(ctx, img, change)
+	return s.changeRecord(ctx, img, change, check)
 }
 
 // SetImageOwner gives an image to another account, by its id. Errors: as EditImage.
 func (s *Service) SetImageOwner(ctx context.Context, id, account string) error {
 	img, err := s.Image("", id)
 	if err == nil {
-		_, err = s.changeRecord(ctx, img, map[string]any{"owner": account})
+		_, err = s.changeRecord(ctx, img, map[string]any{"owner": account}, nil)
 	}
 	return err
 }
 
-// changeRecord changes columns of an image's record, and returns the image then.
-func (s *Service) changeRecord(ctx context.Context, img Image, change map[string]any) (Image, error) {
+// changeRecord changes columns of an image's record, and returns the image then. check, which
+// may be nil, sees the image right before; its error ends the change.
+func (s *Service) changeRecord(ctx context.Context, img Image, change map[string]any, check func(Image) error) (Image, error) {
 	id := img.ID
-	done := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change)
-	switch {
-	case done.Error != nil:
-		return Image{}, fmt.Errorf("describe the image %s: %w", id, done.Error)
-	case done.RowsAffected == 0:
-		return Image{}, fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program, and nothing is recorded of it. Verify it first.", id)
+	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var now []record
+		// The row is locked where the database has more than one writer at a time.
+		if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("host = ? AND id = ?", img.Host, id).Find(&now).Error; err != nil {
+			return err
+		}
+		if len(now) == 0 {
+			return fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program, and nothing is recorded of it. Verify it first.", id)
+		}
+		if check != nil {
+			img.DisplayName, img.Description, img.Tags = now[0].DisplayName, now[0].Description, now[0].Tags
+			img.Firmware, img.TPM = now[0].Firmware, now[0].TPM
+			if err := check(img); err != nil {
+				return err
+			}
+		}
+		return tx.Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change).Error
+	})
+	if fault.CodeOf(err) == fault.Internal {
+		return Image{}, fmt.Errorf("describe the image %s: %w", id, err)
+	}
+	if err != nil {
+		return Image{}, err
 	}
 	if err := s.refresh(ctx, img.Host, false); err != nil {
 		return Image{}, err

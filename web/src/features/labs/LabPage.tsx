@@ -103,7 +103,7 @@ function Gone() {
 
 type Dialog =
   | { kind: "add" }
-  | { kind: "rename" }
+  | { kind: "rename"; version: string }
   | { kind: "share" }
   | { kind: "delete" }
   | { kind: "connect"; node: Node }
@@ -224,7 +224,7 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
             <Menu label={`Actions for the lab ${lab.name}`} icon={<EllipsisVIcon />}>
               <DropdownItem onClick={save}>Export as a file</DropdownItem>
               {editable && mayShare && <DropdownItem onClick={() => setDialog({ kind: "share" })}>Share</DropdownItem>}
-              {editable && <DropdownItem onClick={() => setDialog({ kind: "rename" })}>Rename</DropdownItem>}
+              {editable && <DropdownItem onClick={() => setDialog({ kind: "rename", version: lab.version })}>Rename</DropdownItem>}
               {editable && (
                 <DropdownItem isDanger onClick={() => setDialog({ kind: "delete" })}>
                   Delete
@@ -320,7 +320,7 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
           initial={lab.name}
           pending={change.isPending}
           error={change.error}
-          onName={(name) => change.mutate({ do: "rename", name }, { onSuccess: close })}
+          onName={(name) => change.mutate({ do: "rename", name, version: dialog.version }, { onSuccess: close })}
           onClose={close}
         />
       )}

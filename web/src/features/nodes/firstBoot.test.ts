@@ -24,6 +24,7 @@ describe("firstBootProblems", () => {
   });
   test("user data that cloud-init would ignore is told", () => {
     expect(firstBootProblems({ ...nothingToTell, userData: "packages: [git]" }).userData).toContain("#cloud-config");
+    expect(firstBootProblems({ ...nothingToTell, userData: "# mine\n#cloud-config\n" }).userData).toContain("comment");
   });
 });
 

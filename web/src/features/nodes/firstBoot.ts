@@ -3,7 +3,9 @@ import type { CloudInit } from "../../shared/api/types";
 const hostnamePattern = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 // A kind of key, and the key in base64; options may come first, a comment last.
 const keyPattern = /(^|\s)(ssh-|ecdsa-|sk-)\S+\s+AAAA\S+/;
-const userDataPattern = /^(#|Content-Type:|MIME-Version:)/;
+// How data that cloud-init takes begins; H4sI is gzip in Base64.
+const userDataPattern =
+  /^\s*(#cloud-config|#!|#include|#part-handler|#cloud-boothook|## template: jinja|Content-Type:|MIME-Version:|H4sI)/i;
 
 /** What a guest is told at its first boot, as it was typed. */
 export interface FirstBoot {
@@ -33,7 +35,7 @@ export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): F
     userData:
       userData.trim() === "" || userDataPattern.test(userData)
         ? ""
-        : "Begin with #cloud-config, with #! (a script) or with MIME headers: cloud-init ignores all else.",
+        : "Must start with #cloud-config, #! or a MIME header, without a comment before it.",
   };
 }
 

@@ -77,7 +77,7 @@ export default function UserPage({ myName }: { myName: string }) {
 
 function QuotaCard({ user }: { user: Account }) {
   const [draft, setDraft] = useState(draftOf(user.quota));
-  const change = useChangeUser(user.name);
+  const change = useChangeUser(user);
   const toasts = useToasts();
   const isReady = boundNames.every((name) => boundProblem(name, draft[name]) === "");
   return (
@@ -107,7 +107,7 @@ function QuotaCard({ user }: { user: Account }) {
 
 function RoleCard({ user }: { user: Account }) {
   const [role, setRole] = useState(user.role);
-  const change = useChangeUser(user.name);
+  const change = useChangeUser(user);
   const toasts = useToasts();
   return (
     <Card>
@@ -141,7 +141,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
   const [isAsked, setAsked] = useState(false);
   const [keepTokens, setKeepTokens] = useState(false);
   const [password, setPassword] = useState("");
-  const change = useChangeUser(user.name);
+  const change = useChangeUser(user);
   const reset = () => {
     const fresh = makePassword();
     change.mutate(
@@ -201,7 +201,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
 
 function DangerCard({ user, isMe }: { user: Account; isMe: boolean }) {
   const [asked, setAsked] = useState<"disable" | "delete" | null>(null);
-  const change = useChangeUser(user.name);
+  const change = useChangeUser(user);
   const toasts = useToasts();
   const navigate = useNavigate();
   const close = () => {

@@ -54,6 +54,11 @@ export async function pagesOf<P extends { nextCursor?: string }>(
   return pages;
 }
 
+/** The header that has a change refused (412) when somebody else changed what was read; "*" never does. */
+export function ifMatch(version: string) {
+  return { "If-Match": version === "*" ? version : `"${version}"` };
+}
+
 /** A fresh value for the Idempotency-Key header. Unlike crypto.randomUUID it works on plain-HTTP origins too. */
 export function idempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

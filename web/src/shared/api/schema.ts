@@ -1981,6 +1981,8 @@ export interface components {
             totp?: boolean;
             /** @description What the account's nodes, images, uploads, networks and labs take of its quota; where one account or all are read. */
             used?: components["schemas"]["Quota"];
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version?: string;
         };
         AccountListBody: {
             /** @description Give it as cursor to read on; absent on the last page. */
@@ -2185,12 +2187,14 @@ export interface components {
         };
         CloudInit: {
             hostname?: string;
-            /** @description YAML of version 1 or 2, for guests with cloud-init. */
+            /** @description YAML of version 1 or 2, for guests with cloud-init; with or without the key network around it. */
             networkConfig?: string;
             /** @description Public keys that may sign in as the image's default user. */
             sshKeys?: string[];
-            /** @description A script (#!), a #cloud-config, or MIME parts. */
+            /** @description A script (#!), a #cloud-config, or MIME parts; or such packed by gzip, in Base64. 256 KiB at most. Keys that cloud-init's modules don't know are named by the answer's warnings. */
             userData?: string;
+            /** @description As userData, which comes before it where both say something. */
+            vendorData?: string;
         };
         "Confirm-second-factorRequest": {
             code: string;
@@ -2345,6 +2349,8 @@ export interface components {
             tags: string[];
             /** @description Whether it has a TPM. */
             tpm: boolean;
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version: string;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
@@ -2616,6 +2622,8 @@ export interface components {
              * @description Nodes whose disk lies on it.
              */
             usedBy: number;
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version: string;
             /**
              * Format: int64
              * @description Bytes of the disk that a guest sees.
@@ -2745,6 +2753,8 @@ export interface components {
             networks: components["schemas"]["LabNetwork"][];
             nodes: components["schemas"]["LabNode"][];
             owner: string;
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version: string;
         };
         LabFile: {
             /** @description 1 to 64 characters. */
@@ -2864,6 +2874,8 @@ export interface components {
              * @description How many of them are on.
              */
             running: number;
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version: string;
         };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
@@ -3018,6 +3030,8 @@ export interface components {
             tags: string[];
             /** @description Whether it has a TPM. */
             tpm: boolean;
+            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            version: string;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description What is risky about the node, in sentences. */
@@ -4719,6 +4733,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4768,7 +4783,10 @@ export interface operations {
     "change-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -4783,6 +4801,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5433,6 +5452,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5482,7 +5502,10 @@ export interface operations {
     "rename-lab": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5497,6 +5520,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5535,6 +5559,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5570,6 +5595,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5641,6 +5667,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5678,6 +5705,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5711,6 +5739,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6119,6 +6148,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6172,7 +6202,10 @@ export interface operations {
     "change-node": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -6188,6 +6221,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6220,6 +6254,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6401,6 +6436,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6750,6 +6786,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6782,6 +6819,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6814,6 +6852,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6846,6 +6885,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6878,6 +6918,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6910,6 +6951,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7255,6 +7297,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7291,6 +7334,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7323,6 +7367,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7395,6 +7440,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7471,6 +7517,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7835,6 +7882,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7892,7 +7940,10 @@ export interface operations {
     "change-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -7907,6 +7958,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
-import { api, bodyOf } from "../../../shared/api/client";
+import { api, bodyOf, ifMatch } from "../../../shared/api/client";
 import type { Image } from "../../../shared/api/types";
 import { type ImageLists, applyToImages } from "../liveImages";
 import { imagesKey } from "./listImages";
@@ -8,10 +9,11 @@ import { imagesKey } from "./listImages";
 type ImageEdit = Partial<Pick<Image, "displayName" | "description" | "tags" | "firmware" | "tpm">>;
 
 /** Changes what people call an image and say of it; its id stays. */
-export function useEditImage(id: string) {
+export function useEditImage({ id, version }: Image) {
   const queries = useQueryClient();
+  const [read] = useState(version); // when the dialog opened
   return useMutation({
-    mutationFn: (edit: ImageEdit) => bodyOf(api.PATCH("/api/images/{id}", { params: { path: { id } }, body: edit })),
+    mutationFn: (edit: ImageEdit) => bodyOf(api.PATCH("/api/images/{id}", { params: { path: { id }, header: ifMatch(read) }, body: edit })),
     onSuccess: (image) =>
       queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, { type: "image.changed", image })),
   });

@@ -17,7 +17,7 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
   const [tags, setTags] = useState(image.tags.join(", "));
   const [firmware, setFirmware] = useState<Firmware>(image.firmware ?? "bios");
   const [tpm, setTPM] = useState(image.tpm);
-  const edit = useEditImage(image.id);
+  const edit = useEditImage(image);
   return (
     <FormDialog
       title={`Edit ${titleOf(image)}`}

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 
-import { api, bodyOf, done } from "../../../shared/api/client";
+import { api, bodyOf, done, ifMatch } from "../../../shared/api/client";
 import type { Lab, LabNetwork } from "../../../shared/api/types";
 import type { Position } from "../layout";
 import { labKey, labListKey, labsKey } from "./labs";
@@ -37,7 +37,7 @@ export async function savePositions(id: string, positions: (Position & { id: str
 
 /** One change of a lab, as the canvas and the list ask for it. */
 export type LabChange =
-  | { do: "rename"; name: string }
+  | { do: "rename"; name: string; version: string }
   | { do: "addNode"; node: string; at: Position }
   | { do: "removeNode"; node: string }
   | { do: "addNetwork"; at: Position; host?: string; addresses: boolean }
@@ -48,7 +48,7 @@ export type LabChange =
 async function changeLab(id: string, change: LabChange): Promise<Lab | null> {
   switch (change.do) {
     case "rename":
-      return bodyOf(api.PATCH("/api/labs/{id}", { params: { path: { id } }, body: { name: change.name } }));
+      return bodyOf(api.PATCH("/api/labs/{id}", { params: { path: { id }, header: ifMatch(change.version) }, body: { name: change.name } }));
     case "addNode":
       return addNode(id, change.node, change.at);
     case "removeNode":

@@ -1,12 +1,16 @@
-import { api, bodyOf } from "../../../shared/api/client";
-import type { NodeEdit, ResizedNode } from "../../../shared/api/types";
+import { useState } from "react";
+
+import { api, bodyOf, ifMatch } from "../../../shared/api/client";
+import type { Node, NodeEdit, ResizedNode } from "../../../shared/api/types";
 import { useNodeChange } from "./changes";
 
 /** Changes what is named of a node; the answer tells which sizes it has at once, and which at its next start. */
-export async function editNode(id: string, edit: NodeEdit): Promise<ResizedNode> {
-  return bodyOf(api.PATCH("/api/nodes/{id}", { params: { path: { id } }, body: edit }));
+export async function editNode(id: string, edit: NodeEdit, read = "*"): Promise<ResizedNode> {
+  return bodyOf(api.PATCH("/api/nodes/{id}", { params: { path: { id }, header: ifMatch(read) }, body: edit }));
 }
 
-export function useEditNode(id: string) {
-  return useNodeChange(id, { send: editNode, foresee: (_id, edit: NodeEdit) => ({ id, edit }), nodeIn: (node) => node });
+/** Changes a node as it was when the dialog opened: what somebody else changed since is not lost. */
+export function useEditNode({ id, version }: Node) {
+  const [read] = useState(version);
+  return useNodeChange(id, { send: (_id, edit: NodeEdit) => editNode(id, edit, read), foresee: (_id, edit: NodeEdit) => ({ id, edit }), nodeIn: (node) => node });
 }

@@ -17,7 +17,7 @@ export function EditDialog({ node, onClose }: { node: Node; onClose: () => void 
   // What the node was when the dialog opened: what others change meanwhile stays.
   const [before] = useState(node);
   const [draft, setDraft] = useState(() => draftOf(node));
-  const edit = useEditNode(node.id);
+  const edit = useEditNode(node);
   const toasts = useToasts();
   const own = editProblems(draft, before);
   const told = edit.error instanceof RequestError ? edit.error.fields : {};

@@ -13,7 +13,7 @@ export function RenameDialog({ node, onClose }: { node: Node; onClose: () => voi
   const [before] = useState(node.name); // the list shows the new one at once
   const [name, setName] = useState(before);
   const nodes = useNodes();
-  const rename = useEditNode(node.id);
+  const rename = useEditNode(node);
   const taken = (nodes.data ?? []).filter((other) => other.host === node.host && other.id !== node.id);
   const problem = nameProblem(
     name,

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
-import { answerOf, api, bodyOf, pagesOf } from "../../../shared/api/client";
+import { answerOf, api, bodyOf, ifMatch, pagesOf } from "../../../shared/api/client";
 import type { Account, Owned, Quota } from "../../../shared/api/types";
 
 export type { Owned };
@@ -52,11 +52,12 @@ export type UserChange = Partial<Pick<Account, "role" | "disabled" | "quota" | "
   keepTokens?: boolean;
 };
 
-export function useChangeUser(name: string) {
+/** Changes an account as it was read: what somebody else changed since is not lost. */
+export function useChangeUser({ name, version = "*" }: Pick<Account, "name" | "version">) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (change: UserChange) =>
-      bodyOf(api.PATCH("/api/users/{name}", { params: { path: { name } }, body: change })),
+      bodyOf(api.PATCH("/api/users/{name}", { params: { path: { name }, header: ifMatch(version) }, body: change })),
     onSettled: () => queries.invalidateQueries({ queryKey: usersKey }),
     gcTime: 0, // the change may hold a password
   });

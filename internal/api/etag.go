@@ -1,0 +1,65 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// IfMatch is the condition of a change. It is exported because huma looks into no other
+// embedded struct.
+type IfMatch struct {
+	IfMatch string `header:"If-Match" doc:"The ETag (or \"version\") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case."`
+}
+
+// expect returns a check of what is there right before a change, nil where any will do.
+// version names a state of it.
+func expect[T any](in IfMatch, version func(T) string) func(T) error {
+	versions := versionsIn(in.IfMatch)
+	if versions == nil {
+		return nil
+	}
+	return func(now T) error {
+		if slices.Contains(versions, version(now)) {
+			return nil
+		}
+		return fault.New(fault.ChangedMeanwhile, "Somebody else changed it since you read it. Read it again, and repeat your change if it still applies.")
+	}
+}
+
+// etag is the header of a version.
+func etag(version string) string { return `"` + version + `"` }
+
+// versionOf names the state of those parts of something that PATCH changes. What changes by
+// itself, such as whether a node runs, is not among them.
+func versionOf(parts ...any) string {
+	text, err := json.Marshal(parts)
+	if err != nil { // they are texts, numbers and lists of them
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+func nodeVersion(n domain.Node) string {
+	size := []any{n.RAMMiB, n.CPUs}
+	if n.Next != nil {
+		size = []any{n.Next.RAMMiB, n.Next.CPUs}
+	}
+	return versionOf(n.Name, size, n.DiskBytes, n.Autostart, n.OSType, n.Description, append([]string{}, n.Tags...))
+}
+
+func imageVersion(i storagepool.Image) string {
+	return versionOf(i.DisplayName, i.Description, tagsOf(i.Tags), i.Firmware, i.TPM)
+}
+
+func labVersion(l lab.Lab) string { return versionOf(l.Name) }
+
+func accountVersion(a access.Account) string { return versionOf(a.Name, a.Role, a.Disabled, a.Quota) }
