@@ -145,6 +145,12 @@ func TestTwoServicesOnOneSource(t *testing.T) {
 		all.Wait()
 		l.awaitNodes()
 		for _, c := range l.nodes() {
+			// libvirt sends no event when another program gives a node another disk.
+			until(t, promptly, said("the node's disk is shown"), func() bool {
+				c = l.node(c.ID)
+				disks := l.definition(c.ID, "--inactive").Devices.Disks
+				return len(disks) > 0 && disks[0].Source != nil && disks[0].Source.File.File == c.OverlayPath
+			})
 			switch {
 			case c.ID != n.ID:
 				cloned[verb]++
