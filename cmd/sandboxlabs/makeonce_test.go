@@ -48,7 +48,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 		// They change what there is, to a state that the second one finds.
 		"/api/nodes/{id}/run", "/api/nodes/{id}/stop", "/api/nodes/{id}/reboot", "/api/nodes/{id}/reset", "/api/nodes/{id}/pause", "/api/nodes/{id}/resume", "/api/nodes/{id}/suspend", "/api/nodes/{id}/discard-saved-state",
 		"/api/nodes/{id}/wipe", "/api/nodes/{id}/adopt", "/api/nodes/{id}/snapshots/{name}/revert", "/api/jobs/{id}/cancel",
-		"/api/hosts/{host}/refresh", "/api/guacamole/sync",
+		"/api/hosts/{host}/refresh", "/api/changes/{id}/finish", "/api/guacamole/sync",
 		// What they hand out ends soon, or is replaced by the next.
 		"/api/auth/login", "/api/auth/logout", "/api/auth/password", "/api/auth/totp", "/api/auth/totp/confirm", "/api/auth/confirm", "/api/nodes/{id}/guacamole",
 		// Their descriptions tell why.
