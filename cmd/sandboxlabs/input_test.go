@@ -89,7 +89,7 @@ func TestHostileImages(t *testing.T) {
 		l.wantNoImages()
 	})
 	t.Run("unknown host", func(t *testing.T) {
-		refusal{http.StatusNotFound, "host_not_found", `There is no host "moon"`}.check(t, "upload", l.upload("x.qcow2", bytes.NewReader(plain), "host", "moon"))
+		refusal{http.StatusNotFound, "host_not_found", `Host "moon" not found`}.check(t, "upload", l.upload("x.qcow2", bytes.NewReader(plain), "host", "moon"))
 	})
 	t.Run("no file in the form", func(t *testing.T) {
 		text := "--b\r\nContent-Disposition: form-data; name=\"osType\"\r\n\r\nlinux\r\n--b--\r\n"
@@ -306,7 +306,7 @@ func TestBadRequests(t *testing.T) {
 		{"two images", request{"customImageName": "mine.qcow2"}, unprocessable("Give one image")},
 		{"image of another type", request{"imageType": "custom"}, refusal{http.StatusNotFound, "image_not_found", "it is a base image"}},
 		{"unknown type of image", request{"imageType": "cloud"}, unprocessable("imageType")},
-		{"unknown host", request{"host": "moon"}, refusal{http.StatusNotFound, "host_not_found", `There is no host "moon"`}},
+		{"unknown host", request{"host": "moon"}, refusal{http.StatusNotFound, "host_not_found", `Host "moon" not found`}},
 		{"osType of two lines", request{"osType": "a\nb"}, unprocessable("osType is a short word")},
 		{"osType too long", request{"osType": strings.Repeat("a", 65)}, unprocessable("osType is a short word")},
 		{"unknown field", request{"memory": 5}, unprocessable("memory: unexpected property")},

@@ -174,7 +174,7 @@ func TestImportOfABadLab(t *testing.T) {
 		{with(func(f, n request) { f["nodes"] = slices.Repeat([]request{n}, 101) }), refusal{422, "invalid_request", "nodes"}},
 		{with(func(_, n request) { n["name"] = "../etc" }), refusal{422, "invalid_request", "nodes[1].name: "}},
 		{with(func(_, n request) { n["name"] = s.name("m0") }), refusal{422, "invalid_request", "nodes[1].name: the name"}},
-		{with(func(_, n request) { n["networks"] = []string{"nowhere"} }), refusal{422, "invalid_request", `nodes[1].networks[0]: the file has no network "nowhere"`}},
+		{with(func(_, n request) { n["networks"] = []string{"nowhere"} }), refusal{422, "invalid_request", `nodes[1].networks[0]: network "nowhere" is not in the file`}},
 		{with(func(_, n request) { n["networks"] = []string{"wire0", "wire0"} }), refusal{422, "invalid_request", "nodes[1].networks[1]"}},
 		{with(func(_, n request) { n["image"] = "nosuch" }), refusal{404, "image_not_found", "nodes[1]: "}},
 		{with(func(_, n request) { n["image"] = secret.ID }), refusal{404, "image_not_found", "nodes[1]: "}},

@@ -74,8 +74,8 @@ func TestLabs(t *testing.T) {
 		body         any
 		want         refusal
 	}{
-		{http.MethodPost, path + "/links", request{"from": a.ID, "to": a.ID}, refusal{422, "invalid_request", "two ends"}},
-		{http.MethodPost, path + "/links", request{"from": net.ID, "to": a.ID}, refusal{422, "invalid_request", "no node"}},
+		{http.MethodPost, path + "/links", request{"from": a.ID, "to": a.ID}, refusal{422, "invalid_request", "another node or to a network"}},
+		{http.MethodPost, path + "/links", request{"from": net.ID, "to": a.ID}, refusal{422, "invalid_request", "is not in the lab"}},
 		{http.MethodPost, path + "/links", request{"from": a.ID, "to": other.ID}, refusal{422, "invalid_request", "Add it first"}},
 		{http.MethodPut, path + "/nodes/" + other.ID, request{"x": 0, "y": 0}, refusal{404, "node_not_found", ""}},
 		{http.MethodPut, path + "/nodes/" + a.ID, request{"x": 1e9, "y": 0}, refusal{422, "invalid_request", "pixels"}},

@@ -86,7 +86,7 @@ func TestMakeOnce(t *testing.T) {
 		s := &school{lab: l}
 		s.bearer[admin] = s.tokenOf("admin", printedPassword.FindStringSubmatch(l.service.out.String())[1], nil)
 		key := func(who int, key string) []string { return append(s.as(who), "Idempotency-Key", key) }
-		inProgress := refusal{http.StatusConflict, "request_in_progress", "Repeat it in a moment"}
+		inProgress := refusal{http.StatusConflict, "request_in_progress", "Retry in a moment"}
 		reused := refusal{http.StatusUnprocessableEntity, "idempotency_key_reused", "Use a new key"}
 
 		// At once: a made-up password is the same for all.

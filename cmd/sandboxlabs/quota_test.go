@@ -63,7 +63,7 @@ func TestQuotas(t *testing.T) {
 			t.Errorf("account %s is told to use %+v, want %d nodes", a.Name, a.Used, want)
 		}
 	}
-	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded("Account \""+s.owner()+"\" may have 3 nodes; this would make it 4"), s.as(owner)...)
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded("account \""+s.owner()+"\" can have 3 nodes, and this would make it 4"), s.as(owner)...)
 	s.call(http.MethodDelete, "/api/nodes/"+list.Nodes[2].ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	third := s.nodeOf(owner, "third")
 
@@ -186,9 +186,9 @@ func TestQuotas(t *testing.T) {
 	until(t, promptly, said("the upload is under way"), func() bool {
 		return strings.Contains(string(s.send(http.MethodGet, "/api/images", nil, s.as(owner)...).body), `"uploading"`)
 	})
-	exceeded("uploads at once").check(t, "a second upload", another())
+	exceeded("concurrent uploads").check(t, "a second upload", another())
 	resumable := append(s.as(owner), "Tus-Resumable", "1.0.0", "Upload-Length", strconv.Itoa(len(blank)))
-	exceeded("uploads at once").check(t, "a second upload, resumable", s.send(http.MethodPost, "/api/uploads", nil, resumable...))
+	exceeded("concurrent uploads").check(t, "a second upload, resumable", s.send(http.MethodPost, "/api/uploads", nil, resumable...))
 	if _, err := feed.Write(blank[len(blank)/2:]); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func TestForcedChangeAndSessions(t *testing.T) {
 		t.Errorf("a console before: %v, %d", err, a.status)
 	}
 	password := "a password of ann's own"
-	s.refused(http.MethodPost, "/api/auth/password", request{"current": made.Password, "new": made.Password}, refusal{http.StatusUnprocessableEntity, "invalid_request", "is the old one"}, "Cookie", first.cookie)
+	s.refused(http.MethodPost, "/api/auth/password", request{"current": made.Password, "new": made.Password}, refusal{http.StatusUnprocessableEntity, "invalid_request", "must differ from the current one"}, "Cookie", first.cookie)
 	a := s.call(http.MethodPost, "/api/auth/password", request{"current": made.Password, "new": password}, http.StatusNoContent, nil, "Cookie", first.cookie)
 	here, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	if here == first.cookie || !strings.Contains(a.header.Get("Set-Cookie"), "HttpOnly") {
@@ -136,7 +136,7 @@ func TestSecondFactorAtSignIn(t *testing.T) {
 		}
 		return code
 	}
-	s.refused(http.MethodPost, "/api/auth/totp/confirm", request{"code": "000000"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "The code is wrong"}, "Cookie", cookie)
+	s.refused(http.MethodPost, "/api/auth/totp/confirm", request{"code": "000000"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "Code incorrect"}, "Cookie", cookie)
 	var r api.Recovery
 	confirming := codeAt(0)
 	s.call(http.MethodPost, "/api/auth/totp/confirm", request{"code": confirming}, http.StatusOK, &r, "Cookie", cookie)

@@ -49,10 +49,10 @@ func TestOperatorCommands(t *testing.T) {
 	if a := s.tryLogin(request{"username": "ann", "password": made[1]}); a.status != http.StatusOK || !a.MustChangePassword {
 		t.Errorf("ann signs in: %d %s", a.status, a.body)
 	}
-	fails("There is an account", "user", "add", "ann")
-	fails("The role is", "user", "add", "bob", "--role=root")
-	fails("The name has", "user", "add", "../bob")
-	fails("no account of that name", "user", "role", "bob", "viewer")
+	fails("already exists", "user", "add", "ann")
+	fails("The role must be", "user", "add", "bob", "--role=root")
+	fails("Start with a letter or digit", "user", "add", "../bob")
+	fails("Account not found", "user", "role", "bob", "viewer")
 	if out, code := s.runWith("a password that is said\n", "user", "password", "ann", "--stdin", "--final"); code != 0 || strings.Contains(out, "said") {
 		t.Errorf("user password --stdin: %d %s", code, out)
 	}
@@ -96,7 +96,7 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	must("revoked", "token", "revoke", id)
 	s.refused(http.MethodGet, "/api/auth/me", nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, "Authorization", "Bearer "+secret)
-	fails("no such token", "token", "revoke", id)
+	fails("Token not found", "token", "revoke", id)
 
 	// Keys: secrets of the configuration, and their rotation.
 	const plain = "0123456789abcdef0123456789abcdef"

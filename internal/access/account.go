@@ -19,14 +19,14 @@ var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
 // validName answers fault.Invalid when an account or a group cannot have that name.
 func validName(name string) error {
 	if len(name) > maxNameBytes || !plainName.MatchString(name) || uuid.Validate(name) == nil {
-		return fault.Field("name", "The name has 1 to %d letters a to z, digits, dots, dashes, underscores, plus and at signs, begins with a letter or a digit, and is not a UUID.", maxNameBytes)
+		return fault.Field("name", "Use 1 to %d letters (a to z), digits, dots, hyphens, underscores, plus and at signs. Start with a letter or digit. UUIDs are not allowed.", maxNameBytes)
 	}
 	return nil
 }
 
 func validRole(r Role) error {
 	if !r.Valid() {
-		return fault.Field("role", "The role is admin, instructor, student or viewer.")
+		return fault.Field("role", "The role must be admin, instructor, student or viewer.")
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made st
 	u := user{ID: newID(), Name: name, Role: role, Password: hash, Epoch: 1, Created: s.now(), MustChange: n.MustChange, Quota: n.Quota}
 	err = s.db.WithContext(ctx).Create(&u).Error
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return Account{}, "", fault.New(fault.NameTaken, "There is an account %q already.", name)
+		return Account{}, "", fault.New(fault.NameTaken, "Account %q already exists.", name)
 	}
 	if err != nil {
 		return Account{}, "", fmt.Errorf("make an account: %w", err)
@@ -191,7 +191,7 @@ func (s *Service) changeUser(ctx context.Context, name string, change func(tx *g
 			return err
 		}
 		if left == 0 {
-			return fault.New(fault.LastAdmin, "%q is the last administrator. Make another one first.", u.Name)
+			return fault.New(fault.LastAdmin, "%q is the last administrator. Create another one first.", u.Name)
 		}
 		return nil
 	})

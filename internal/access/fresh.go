@@ -88,7 +88,7 @@ func (s *Service) checkFresh(ctx context.Context, p Principal) error {
 		shown = *row.Confirmed
 	}
 	if s.now().Sub(shown) >= s.fresh {
-		return fault.New(fault.ConfirmationRequired, "You signed in a while ago. Confirm your password, or sign in again.")
+		return fault.New(fault.ConfirmationRequired, "Your sign-in is too old for this. Confirm your password, or sign in again.")
 	}
 	return nil
 }

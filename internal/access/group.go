@@ -71,7 +71,7 @@ func (s *Service) CreateGroup(ctx context.Context, name string) (Group, error) {
 	g := group{ID: newID(), Name: name, Created: s.now()}
 	err := s.db.WithContext(ctx).Create(&g).Error
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return Group{}, fault.New(fault.NameTaken, "There is a group %q already.", name)
+		return Group{}, fault.New(fault.NameTaken, "Group %q already exists.", name)
 	}
 	if err != nil {
 		return Group{}, fmt.Errorf("make a group: %w", err)
@@ -136,7 +136,7 @@ func (s *Service) membership(ctx context.Context, groupName, userName string) (g
 }
 
 func (s *Service) groupNamed(ctx context.Context, name string) (group, error) {
-	unknown := fault.New(fault.NotFound, "There is no group of that name.")
+	unknown := fault.New(fault.NotFound, "Group not found.")
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return group{}, unknown
 	}

@@ -51,7 +51,7 @@ const maxSubjectBytes = 255
 // the principal names the account, if there is one: for the audit alone.
 func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened, error) {
 	if !storable(id.Subject, maxSubjectBytes) || !storable(id.Issuer, maxSubjectBytes) {
-		return Opened{}, fault.New(fault.Unauthenticated, "The provider's answer names nobody.")
+		return Opened{}, fault.New(fault.Unauthenticated, "The provider's response contains no user.")
 	}
 	u, found, err := s.identified(s.db.WithContext(ctx), id)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened
 	case found && u.Disabled:
 		return Opened{Principal: u.principal()}, fault.New(fault.Unauthenticated, "This account is disabled. Ask an administrator.")
 	case id.Role == "":
-		return Opened{Principal: u.principal()}, fault.New(fault.Forbidden, "None of your groups may use this service. Ask an administrator.")
+		return Opened{Principal: u.principal()}, fault.New(fault.Forbidden, "None of your groups has access. Ask an administrator.")
 	case !found:
 		u, err = s.makeExternal(ctx, id)
 	case u.Password == "" && u.Role != id.Role:
@@ -82,7 +82,7 @@ func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened
 // fault.NotFound, and fault.NameTaken when the identity is another account's.
 func (s *Service) LinkIdentity(ctx context.Context, name, issuer, subject string) error {
 	if !storable(subject, maxSubjectBytes) || !storable(issuer, maxSubjectBytes) {
-		return fault.Field("subject", "Issuer and subject have 1 to %d bytes.", maxSubjectBytes)
+		return fault.Field("subject", "Issuer and subject must have 1 to %d bytes.", maxSubjectBytes)
 	}
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return errNoAccount()
@@ -100,7 +100,7 @@ func (s *Service) LinkIdentity(ctx context.Context, name, issuer, subject string
 			return err
 		}
 		if found {
-			return fault.New(fault.NameTaken, "This identity is the account %q. Delete that account first.", has.Name)
+			return fault.New(fault.NameTaken, "This identity is linked to account %q. Delete that account first.", has.Name)
 		}
 		return tx.Create(&identityRow{Issuer: issuer, Subject: subject, UserID: u.ID, Created: s.now()}).Error
 	})
@@ -125,7 +125,7 @@ func (s *Service) identified(tx *gorm.DB, id Identity) (u user, found bool, err 
 // makeExternal makes an account for an identity that has none.
 func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 	name := nameFor(id)
-	taken := fault.New(fault.NameTaken, "There is an account %q here already, and it is not linked to you. Ask an administrator to link it, or to have your name at the provider changed.", name)
+	taken := fault.New(fault.NameTaken, "Account %q already exists and is not linked to you. Ask an administrator to link it, or to change your name at the provider.", name)
 	if slices.Contains(reservedNames, name) {
 		return user{}, taken
 	}

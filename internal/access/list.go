@@ -57,4 +57,4 @@ func (u user) account() Account {
 	}
 }
 
-func errNoAccount() error { return fault.New(fault.NotFound, "There is no account of that name.") }
+func errNoAccount() error { return fault.New(fault.NotFound, "Account not found.") }

@@ -58,7 +58,7 @@ func (q Quota) check() error {
 		"networks": q.Networks, "labs": q.Labs,
 	} {
 		if bound != nil && *bound < 0 {
-			return fault.Field("quota."+field, "A quota is 0 or more; leave it out for none.")
+			return fault.Field("quota."+field, "A quota must be 0 or more. Leave it out for no limit.")
 		}
 	}
 	return nil
@@ -84,12 +84,12 @@ func (q Quota) exceeded(account string, before, after Amount) error {
 		{q.CPUs, before.CPUs, after.CPUs, "CPUs of running nodes"},
 		{q.RAMMiB, before.RAMMiB, after.RAMMiB, "MiB of RAM of running nodes"},
 		{q.DiskBytes, before.DiskBytes, after.DiskBytes, "bytes of disks and images"},
-		{q.Uploads, before.Uploads, after.Uploads, "uploads at once"},
+		{q.Uploads, before.Uploads, after.Uploads, "concurrent uploads"},
 		{q.Networks, before.Networks, after.Networks, "networks"},
 		{q.Labs, before.Labs, after.Labs, "labs"},
 	} {
 		if c.bound != nil && c.after > *c.bound && c.after > c.before {
-			return fault.New(fault.QuotaExceeded, "Account %q may have %d %s; this would make it %d. Free some, or ask an administrator for a larger quota.", account, *c.bound, c.what, c.after)
+			return fault.New(fault.QuotaExceeded, "Quota exceeded: account %q can have %d %s, and this would make it %d. Delete some, or ask an administrator.", account, *c.bound, c.what, c.after)
 		}
 	}
 	return nil

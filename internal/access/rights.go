@@ -59,7 +59,7 @@ func scopeSet(scopes []Scope) (ScopeSet, error) {
 	}
 	for _, s := range scopes {
 		if !slices.Contains(words, string(s)) {
-			return "", fault.Field("scopes", "A scope is read, nodes, images or admin.")
+			return "", fault.Field("scopes", "The scope must be read, nodes, images or admin.")
 		}
 	}
 	return ScopeSet(strings.Join(words, " ")), nil

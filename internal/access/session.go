@@ -160,7 +160,7 @@ func (u user) principal() Principal {
 }
 
 func errNoSession() error {
-	return fault.New(fault.Unauthenticated, "Sign in: there is no session, or it has ended.")
+	return fault.New(fault.Unauthenticated, "Sign in. There is no session, or it has ended.")
 }
 
 // session is a session as it is stored.

@@ -42,7 +42,7 @@ func (s *Service) Sessions(ctx context.Context, p Principal) ([]Session, error) 
 // EndSession ends one of p's sessions, with all that it has open. For any other it
 // answers fault.NotFound.
 func (s *Service) EndSession(ctx context.Context, p Principal, id string) error {
-	unknown := fault.New(fault.NotFound, "There is no such session, or it has ended.")
+	unknown := fault.New(fault.NotFound, "Session not found. It may have ended.")
 	if uuid.Validate(id) != nil {
 		return unknown
 	}

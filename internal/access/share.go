@@ -65,7 +65,7 @@ func (s *Service) Shares(ctx context.Context, kind Kind, id string) ([]Share, er
 // an unknown account or group.
 func (s *Service) SetShare(ctx context.Context, kind Kind, id string, to Grantee, level Level) error {
 	if level != View && level != Use {
-		return fault.Field("level", "The level is view or use.")
+		return fault.Field("level", "The level must be view or use.")
 	}
 	row, column, err := s.shareWith(ctx, kind, id, to)
 	if err != nil {

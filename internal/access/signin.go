@@ -69,7 +69,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials
 		}
 	}
 	if password == c.Password {
-		return Opened{}, fault.Field("new", "The new password is the old one. Choose another.")
+		return Opened{}, fault.Field("new", "The new password must differ from the current one.")
 	}
 	if err := s.SetPassword(ctx, u.Name, password, false, true); err != nil || p.SessionID == "" {
 		return Opened{}, err

@@ -29,7 +29,7 @@ func (s *Service) IssueTicket(p Principal, nodeID, kind string) (ticket string, 
 func (s *Service) RedeemTicket(ticket, nodeID, kind string) (Principal, error) {
 	t, found := s.tickets.take(ticket)
 	if !found || t.nodeID != nodeID || t.kind != kind {
-		return Principal{}, fault.New(fault.Unauthenticated, "The ticket is used up, has expired or is for something else; ask for a new one.")
+		return Principal{}, fault.New(fault.Unauthenticated, "The ticket was already used, has expired, or is for another node. Request a new one.")
 	}
 	return t.principal, nil
 }

@@ -58,7 +58,7 @@ func (tokenRow) TableName() string { return "tokens" }
 // ByToken returns whom a bearer token stands for, and counts as its use. An
 // unknown or expired token gives fault.Unauthenticated.
 func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error) {
-	unknown := fault.New(fault.Unauthenticated, "The token is unknown or has expired; make a new one.")
+	unknown := fault.New(fault.Unauthenticated, "The token is invalid or has expired. Create a new one.")
 	if !strings.HasPrefix(secret, tokenPrefix) {
 		return Principal{}, unknown
 	}
@@ -94,11 +94,11 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	now := s.now()
 	switch {
 	case p.UserID == "":
-		return Token{}, "", fault.New(fault.Unsupported, "Tokens belong to accounts; this service runs with sign-in switched off, and needs none.")
+		return Token{}, "", fault.New(fault.Unsupported, "Sign-in is turned off, so tokens are not needed.")
 	case !storable(name, maxTokenName):
-		return Token{}, "", fault.Field("name", "Give the token a name of 1 to %d bytes without control characters.", maxTokenName)
+		return Token{}, "", fault.Field("name", "Enter a name of 1 to %d bytes without control characters.", maxTokenName)
 	case !expires.IsZero() && !expires.After(now):
-		return Token{}, "", fault.Field("expires", "The token would have expired already; choose a later time, or none.")
+		return Token{}, "", fault.Field("expires", "Choose an expiry time in the future, or none.")
 	}
 	set, err := scopeSet(scopes)
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 			}
 			for _, scope := range scopes {
 				if !parent.Scopes.Has(scope) {
-					return fault.New(fault.Forbidden, "The token that makes this one lacks the scope %q, so it cannot give it.", scope)
+					return fault.New(fault.Forbidden, "The token used for this request lacks the scope %q, so the new one can't have it.", scope)
 				}
 			}
 			if len(scopes) == 0 {
@@ -164,7 +164,7 @@ func roomForToken(tx *gorm.DB, userID string, now time.Time) error {
 		return err
 	}
 	if n, err = count(); err == nil && n >= maxTokens {
-		err = fault.New(fault.QuotaExceeded, "You have %d tokens, which is all that an account may have. Delete those that are not used any more.", n)
+		err = fault.New(fault.QuotaExceeded, "You have %d tokens, which is the limit. Delete tokens that are no longer used.", n)
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 // DeleteToken deletes one of the tokens that Tokens lists for p; it opens
 // nothing from then on, nor do those that it made. For any other it answers fault.NotFound.
 func (s *Service) DeleteToken(ctx context.Context, p Principal, id string) error {
-	unknown := fault.New(fault.NotFound, "There is no such token.")
+	unknown := fault.New(fault.NotFound, "Token not found.")
 	if uuid.Validate(id) != nil {
 		return unknown
 	}

@@ -55,9 +55,9 @@ func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error)
 	case err != nil:
 		return Enrolment{}, err
 	case u.Password == "":
-		return Enrolment{}, fault.New(fault.Unsupported, "Your account signs in through a provider. Set up a second factor there.")
+		return Enrolment{}, fault.New(fault.Unsupported, "You sign in through a provider. Set up two-factor authentication there.")
 	case u.TOTPOn:
-		return Enrolment{}, fault.New(fault.Unsupported, "There is a second factor already. Remove it before you set up another one.")
+		return Enrolment{}, fault.New(fault.Unsupported, "Two-factor authentication is already on. Turn it off before you set it up again.")
 	}
 	key, err := totp.Generate(totp.GenerateOpts{
 		Issuer: totpIssuer, AccountName: u.Name, Period: totpPeriod, Digits: totpOptions.Digits, Algorithm: totpOptions.Algorithm, Rand: rand.Reader,
@@ -80,7 +80,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error)
 // session or token, its owner would be locked out.
 func (s *Service) checkEnrols(ctx context.Context, p Principal) error {
 	if p.TokenID != "" {
-		return fault.New(fault.Forbidden, "Tokens can't set up a second factor. Sign in with your password.")
+		return fault.New(fault.Forbidden, "Tokens can't set up two-factor authentication. Sign in with your password.")
 	}
 	return s.checkFresh(ctx, p)
 }
@@ -97,14 +97,14 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (re
 		return nil, err
 	}
 	if u.TOTPSecret == "" || u.TOTPOn {
-		return nil, fault.New(fault.Unsupported, "There is no second factor that waits to be confirmed. Begin anew.")
+		return nil, fault.New(fault.Unsupported, "No set-up of two-factor authentication is pending. Start again.")
 	}
 	step, err := s.matchTOTP(u, plainCode(code))
 	if err != nil {
 		return nil, err
 	}
 	if step == 0 {
-		return nil, fault.Field("code", "The code is wrong. Enter the one that the app shows now, and see that the phone's clock is right.")
+		return nil, fault.Field("code", "Code incorrect. Enter the current code from your authenticator app, and check that your phone's clock is correct.")
 	}
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		// The secret that was matched, and not one that was made meanwhile.
@@ -113,7 +113,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (re
 			return result.Error
 		}
 		if result.RowsAffected == 0 {
-			return fault.New(fault.Unsupported, "The second factor was begun anew meanwhile. Use the newer one.")
+			return fault.New(fault.Unsupported, "The set-up was started again meanwhile. Use the newer key.")
 		}
 		if err := tx.Where("user_id = ?", u.ID).Delete(&recoveryCode{}).Error; err != nil {
 			return err
@@ -190,7 +190,7 @@ func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error
 		return nil
 	}
 	if strings.TrimSpace(c.Code) == "" {
-		return fault.New(fault.SecondFactorRequired, "Enter the code that your authenticator app shows, or one of your recovery codes.")
+		return fault.New(fault.SecondFactorRequired, "Enter the 6-digit code from your authenticator app, or a recovery code.")
 	}
 	used, err := s.useCode(ctx, u, c.Code)
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error
 		}
 		s.attempts.failed(a)
 		s.log.WarnContext(ctx, "sign-in refused: wrong second factor", "user", u.Name, "from", c.Address)
-		return fault.New(fault.SecondFactorRequired, "The code is wrong, or was used before. Wait for the next one, or use a recovery code.")
+		return fault.New(fault.SecondFactorRequired, "Code incorrect or already used. Wait for a new one, or use a recovery code.")
 	}
 	return nil
 }
@@ -274,7 +274,7 @@ func (s *Service) Reseal(ctx context.Context) (int, error) {
 // own reads p's account; fault.Unsupported for Open, which has none.
 func (s *Service) own(ctx context.Context, p Principal) (user, error) {
 	if p.UserID == "" {
-		return user{}, fault.New(fault.Unsupported, "Sign-in is switched off here (auth: off): there are no accounts.")
+		return user{}, fault.New(fault.Unsupported, "Sign-in is turned off (auth: off), so there are no accounts.")
 	}
 	u, found, err := s.userByID(ctx, p.UserID)
 	if err != nil {

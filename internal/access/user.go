@@ -75,7 +75,7 @@ func (s *Service) EnsureAdmin(ctx context.Context) (name, password string, creat
 		return "", "", false, fmt.Errorf("look for an administrator: %w", err)
 	}
 	if !found {
-		return "", "", false, fault.New(fault.Internal, "The account %q exists but is no administrator, and there is no other; recover the administrator on the service's machine.", adminName)
+		return "", "", false, fault.New(fault.Internal, "Account %q is not an administrator, and there is no other. Run sandboxlabs recover-admin on the service's machine.", adminName)
 	}
 	return u.Name, "", false, nil
 }

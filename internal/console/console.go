@@ -282,7 +282,7 @@ func (m *Manager) Viewers(id string) int {
 }
 
 func nodeNotFound() error {
-	return fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
+	return fault.New(fault.NodeNotFound, "Node not found. It may have been deleted.")
 }
 
 // signal wakes the owner of c, a channel with room for one.

@@ -113,11 +113,11 @@ func (h *hub) refusal(v *Viewer) error {
 	}
 	switch {
 	case h.state == Taken:
-		return fault.New(fault.NodeBusy, "Another program holds this console. Take it over to type.")
+		return fault.New(fault.NodeBusy, "The console is in use by another program. Take it over to type.")
 	case h.state == Offline:
 		return notRunning()
 	case h.state == Connected && h.paused:
-		return fault.New(fault.NodePaused, "The node is paused and reads nothing. Resume it to type.")
+		return fault.New(fault.NodePaused, "The node is paused. Resume it to type.")
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (w *typing) giveUp(h *hub) error {
 		return reconnecting("The console is being reconnected. Type again when it is connected.")
 	}
 	h.m.log.Debug("console input is not read", "node", h.id)
-	h.dropInput(fault.New(fault.GuestNotReading, "The guest is not reading its console. What it did not take is dropped; try again when it does."))
+	h.dropInput(fault.New(fault.GuestNotReading, "The guest is not reading its console. Your input was dropped. Try again later."))
 	return h.inputWhy
 }
 
@@ -219,11 +219,11 @@ func (h *hub) send(l *line, p []byte) bool {
 }
 
 func readOnly() error {
-	return fault.New(fault.Forbidden, "You may watch this console, but not type in it.")
+	return fault.New(fault.Forbidden, "View-only access: you can't type in this console.")
 }
 
 func notRunning() error {
-	return fault.New(fault.NodeNotRunning, "The console is offline. Start the node, or wait for its host to return.")
+	return fault.New(fault.NodeNotRunning, "The console is offline. Start the node, or wait until its host is reachable.")
 }
 
 func reconnecting(message string) error {

@@ -30,7 +30,7 @@ type size struct{ cols, rows int }
 // fails with fault.Invalid, and with the final errors of Next.
 func (v *Viewer) Resize(cols, rows int) error {
 	if cols < 1 || rows < 1 || cols > maxSide || rows > maxSide {
-		return fault.New(fault.Invalid, "A terminal has 1 to %d columns and rows; %d×%d was sent.", maxSide, cols, rows)
+		return fault.New(fault.Invalid, "Columns and rows must be 1 to %d, not %d×%d.", maxSide, cols, rows)
 	}
 	h := v.hub
 	h.mu.Lock()

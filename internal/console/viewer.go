@@ -141,7 +141,7 @@ func (v *Viewer) Take() error {
 		return readOnly()
 	}
 	if v.noTake {
-		return fault.New(fault.Forbidden, "You may type in this console, but not take it from another program. Wait until that program leaves, or ask the node's owner.")
+		return fault.New(fault.Forbidden, "You can't take over this console. Ask its owner.")
 	}
 	h := v.hub
 	h.mu.Lock()

@@ -89,7 +89,7 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 	conn, err = dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		err = fault.Wrap(err, fault.HostUnreachable,
-			"The screen of node %q does not answer at %s. Let the firewall of host %q pass this service to its screens.", screen.NodeName, address, screen.Host)
+			"The screen of node %q doesn't respond at %s. Allow this service in the firewall of host %q.", screen.NodeName, address, screen.Host)
 	}
 	return conn, true, err
 }
@@ -114,11 +114,11 @@ func (s Screen) address(hostname string) (string, error) {
 	switch {
 	case err != nil || listen.IsUnspecified():
 		if hostname == "" {
-			return "", fault.New(fault.Unsupported, "The address of host %q does not name a machine, so the screen of node %q cannot be found.", s.Host, s.NodeName)
+			return "", fault.New(fault.Unsupported, "The URI of host %q has no host name, so the screen of node %q can't be reached.", s.Host, s.NodeName)
 		}
 		return net.JoinHostPort(hostname, strconv.Itoa(s.Port)), nil
 	case listen.IsLoopback() && !isLoopback(hostname):
-		return "", fault.New(fault.Unsupported, "The screen of node %q listens on %s, within host %q alone. %s", s.NodeName, s.Listen, s.Host, advice)
+		return "", fault.New(fault.Unsupported, "The screen of node %q listens on %s, which is reachable only on host %q. %s", s.NodeName, s.Listen, s.Host, advice)
 	}
 	return net.JoinHostPort(s.Listen, strconv.Itoa(s.Port)), nil
 }
@@ -141,12 +141,12 @@ func (s *Service) explain(ctx context.Context, screen Screen, err error) error {
 	}
 	var tunnel *sshError
 	if errors.As(err, &tunnel) {
-		return fault.Wrap(err, fault.HostUnreachable, "The screen of node %q cannot be reached through ssh to host %q. The service's log has what ssh said.", screen.NodeName, screen.Host)
+		return fault.Wrap(err, fault.HostUnreachable, "Couldn't reach the screen of node %q through ssh to host %q. See the service's log.", screen.NodeName, screen.Host)
 	}
 	reason := "it does not answer as a VNC screen"
 	var lv libvirt.Error
 	if errors.As(err, &lv) {
 		reason = lv.Message
 	}
-	return fault.Wrap(err, fault.Hypervisor, "The screen of node %q cannot be opened: %s. Try again.", screen.NodeName, strings.TrimSuffix(reason, "."))
+	return fault.Wrap(err, fault.Hypervisor, "Couldn't open the screen of node %q: %s. Try again.", screen.NodeName, strings.TrimSuffix(reason, "."))
 }

@@ -153,7 +153,7 @@ func (s *Service) enter(v *View) error {
 		return ErrShutdown
 	}
 	if len(s.views[v.id]) >= maxViews {
-		return fault.New(fault.TooManyRequests, "%d viewers see this screen already. Close one of them.", maxViews)
+		return fault.New(fault.TooManyRequests, "This screen already has %d viewers, which is the limit. Close one of them.", maxViews)
 	}
 	if s.views[v.id] == nil {
 		s.views[v.id] = map[*View]struct{}{}

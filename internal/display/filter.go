@@ -138,5 +138,5 @@ func sizeOfHarmful(r *bufio.Reader, kind byte) (int64, error) {
 }
 
 func notRFB(format string, args ...any) error {
-	return fault.New(fault.Invalid, "The client sent what is no RFB: "+format+".", args...)
+	return fault.New(fault.Invalid, "The client sent invalid RFB data: "+format+".", args...)
 }

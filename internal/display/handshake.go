@@ -57,14 +57,14 @@ func greetScreen(screen io.ReadWriter, password string) error {
 			return err
 		}
 	default:
-		return fault.New(fault.Unsupported, "The screen asks for a kind of sign-in that is not known here (%v). Use a VNC password, without TLS and SASL.", kinds)
+		return fault.New(fault.Unsupported, "The screen requires an unsupported type of authentication (%v). Use a VNC password, without TLS and SASL.", kinds)
 	}
 	var result [4]byte
 	if _, err := io.ReadFull(screen, result[:]); err != nil {
 		return fmt.Errorf("read the result of the sign-in: %w", err)
 	}
 	if binary.BigEndian.Uint32(result[:]) != 0 {
-		return fault.Wrap(errors.New(readReason(screen)), fault.Hypervisor, "The screen does not take the VNC password that libvirt has for it. Start the node anew.")
+		return fault.Wrap(errors.New(readReason(screen)), fault.Hypervisor, "The screen rejected the VNC password that libvirt reports. Restart the node.")
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func greetViewer(viewer io.ReadWriter) error {
 		return err
 	}
 	if string(version) != rfbVersion {
-		return fault.New(fault.Invalid, "This is a VNC screen (RFB 3.8); connect to it with a client that speaks that.")
+		return fault.New(fault.Invalid, "This is a VNC screen (RFB 3.8). Connect with a VNC client.")
 	}
 	if _, err := viewer.Write([]byte{1, securityNone}); err != nil {
 		return err
@@ -135,7 +135,7 @@ func greetViewer(viewer io.ReadWriter) error {
 		return err
 	}
 	if one[0] != securityNone {
-		return fault.New(fault.Invalid, "The client chose a kind of sign-in that was not offered.")
+		return fault.New(fault.Invalid, "The client chose a type of authentication that was not offered.")
 	}
 	if _, err := viewer.Write([]byte{0, 0, 0, 0}); err != nil {
 		return err

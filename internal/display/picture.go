@@ -16,7 +16,7 @@ import (
 const maxPixels = 16 << 20
 
 func tooLarge() error {
-	return fault.New(fault.Unsupported, "The node's screen is too large for a picture: at most %d million pixels.", maxPixels>>20)
+	return fault.New(fault.Unsupported, "The node's screen is too large for a screenshot. The limit is %d million pixels.", maxPixels>>20)
 }
 
 // encoder compresses for speed: a picture is seen for a second.

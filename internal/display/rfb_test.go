@@ -87,7 +87,7 @@ func TestScreensThatCannotBeEntered(t *testing.T) {
 		{"refusal", rfbVersion + "\x00\x00\x00\x00\x04busy", "busy"},
 		{"refusal without an end", rfbVersion + "\x00\xff\xff\xff\xff" + strings.Repeat("x", 1<<20), "xxx"},
 		{"TLS alone", rfbVersion + "\x01\x13", "unsupported"},
-		{"wrong password", rfbVersion + "\x01\x02" + strings.Repeat("c", challengeBytes) + "\x00\x00\x00\x01\x00\x00\x00\x02no", "does not take"},
+		{"wrong password", rfbVersion + "\x01\x02" + strings.Repeat("c", challengeBytes) + "\x00\x00\x00\x01\x00\x00\x00\x02no", "rejected the VNC password"},
 		{"cut off", rfbVersion + "\x01", "EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

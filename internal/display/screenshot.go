@@ -110,7 +110,7 @@ func (s *Service) recent(ctx context.Context, id string) (*shot, error) {
 }
 
 func noAnswer() error {
-	return fault.New(fault.Hypervisor, "The node gives no picture of its screen: its QEMU does not answer. If that lasts, stop the node by force.")
+	return fault.New(fault.Hypervisor, "Couldn't take a screenshot: the node's QEMU doesn't respond. If this persists, force the node off.")
 }
 
 // begin notes that a capture is under way; Run waits for its end.
@@ -157,7 +157,7 @@ func (s *Service) take(id string) (*shot, error) {
 	defer s.work.Done()
 	host, _, _, ok := s.o.Nodes.Place(id)
 	if !ok {
-		return nil, fault.New(fault.NodeNotFound, "There is no such node. It may have been deleted.")
+		return nil, fault.New(fault.NodeNotFound, "Node not found. It may have been deleted.")
 	}
 	s.setTaking(id, true)
 	defer s.setTaking(id, false)
@@ -184,7 +184,7 @@ func (s *Service) capture(c *libvirt.Connect, id string) (*shot, error) {
 	if active, err := d.IsActive(); err != nil {
 		return nil, err
 	} else if !active {
-		return nil, fault.New(fault.NodeNotRunning, "The node is not running, so there is nothing to see. Start it first.")
+		return nil, fault.New(fault.NodeNotRunning, "The node is not running. Start it first.")
 	}
 	stream, err := c.NewStream(0)
 	if err != nil {
@@ -235,11 +235,11 @@ func explainCapture(err error) error {
 	case fault.CodeOf(err) != fault.Internal:
 		return err
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		return fault.Wrap(err, fault.NodeNotFound, "There is no such node. It may have been deleted.")
+		return fault.Wrap(err, fault.NodeNotFound, "Node not found. It may have been deleted.")
 	case errors.Is(err, libvirt.ERR_CONFIG_UNSUPPORTED), errors.Is(err, libvirt.ERR_NO_SUPPORT), errors.Is(err, libvirt.ERR_INVALID_ARG):
-		return fault.Wrap(err, fault.Unsupported, "There is no screen to take a picture of: %s.", messageOf(err))
+		return fault.Wrap(err, fault.Unsupported, "Couldn't take a screenshot: %s.", messageOf(err))
 	case errors.As(err, &lv):
-		return fault.Wrap(err, fault.Hypervisor, "libvirt could not take a picture of the screen: %s.", lv.Message)
+		return fault.Wrap(err, fault.Hypervisor, "Couldn't take a screenshot: %s.", lv.Message)
 	}
 	return fmt.Errorf("take a screenshot: %w", err)
 }

@@ -234,7 +234,7 @@ func hasBlockJob(d *libvirt.Domain) (bool, error) {
 }
 
 // errBlockJob is what a change is refused with that may not run beside a block job.
-var errBlockJob = fault.New(fault.NodeBusy, "A block job of libvirt works on the node's disks. Try again when it is over (`virsh blockjob DOMAIN DISK` shows it).")
+var errBlockJob = fault.New(fault.NodeBusy, "A libvirt block job is running on the node's disks. Try again when it has finished (`virsh blockjob DOMAIN DISK` shows it).")
 
 // Hold waits until no block job of a running domain is in progress, and has the domain
 // not asked about its disks until release and for a short pause after it. It is for

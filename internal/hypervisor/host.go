@@ -276,7 +276,7 @@ func release(conn *libvirt.Connect) {
 // unreachable expects nothing of h.mu: it reads only what never changes.
 func (h *Host) unreachable(cause error) error {
 	return fault.Wrap(cause, fault.HostUnreachable,
-		"Host %q cannot be reached now. Its nodes keep running; try again when libvirtd there answers (`virsh -c %s version`).", h.name, h.uri)
+		"Host %q is unreachable. Its nodes keep running. Check that libvirtd responds there (`virsh -c %s version`), and try again.", h.name, h.uri)
 }
 
 // translate turns the errors of a lost connection into fault.HostUnreachable

@@ -70,7 +70,7 @@ type Set struct {
 // New makes a Set. It connects to nothing: Run does.
 func New(o Options) (*Set, error) {
 	if len(o.Addresses) == 0 {
-		return nil, errors.New("hosts: none is configured; the usual one is local=qemu:///system")
+		return nil, errors.New("hosts: no host is configured; the default is local=qemu:///system")
 	}
 	if o.Accelerator == "" {
 		o.Accelerator = "auto"
@@ -127,7 +127,7 @@ func (s *Set) Host(name string) (*Host, error) {
 	for _, h := range s.hosts {
 		names = append(names, h.name)
 	}
-	return nil, fault.New(fault.HostNotFound, "There is no host %q. The hosts are: %s.", name, strings.Join(names, ", "))
+	return nil, fault.New(fault.HostNotFound, "Host %q not found. The hosts are: %s.", name, strings.Join(names, ", "))
 }
 
 // Do is Host followed by Host.Do.

@@ -199,9 +199,9 @@ func (s *Service) work(ctx context.Context, id string) error {
 	case r.State == Cancelling:
 		return s.end(ctx, r, Cancelled, nil)
 	case !known:
-		return s.end(ctx, r, Failed, fault.New(fault.Unsupported, "This version of the service has no jobs of kind %q.", r.Kind))
+		return s.end(ctx, r, Failed, fault.New(fault.Unsupported, "This version of the service doesn't support jobs of kind %q.", r.Kind))
 	case r.Attempt > r.MaxAttempts:
-		return s.end(ctx, r, Failed, fault.New(fault.Internal, "The service ended %d times while it was at this. Its log may say why.", r.MaxAttempts))
+		return s.end(ctx, r, Failed, fault.New(fault.Internal, "The job failed %d times because the service stopped. See the service's log.", r.MaxAttempts))
 	}
 	err = s.settle(ctx, r, s.attempt(ctx, r, kind))
 	if kind.Heavy {

@@ -157,7 +157,7 @@ func (s *Service) Start(ctx context.Context, r Request) (Job, error) {
 		return tx.Create(&rec).Error
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return Job{}, fault.New(fault.JobExists, "A job is already at this. `GET /api/jobs` shows how far it is; wait for it, or cancel it.")
+		return Job{}, fault.New(fault.JobExists, "A job for this is already running. Wait for it, or cancel it.")
 	}
 	if err != nil {
 		return Job{}, fmt.Errorf("start a job of kind %s: %w", r.Kind, err)
@@ -238,7 +238,7 @@ func (s *Service) row(ctx context.Context, id string) (row, error) {
 
 // NotFound is the error of a job that is not there.
 func NotFound(id string) error {
-	return fault.New(fault.JobNotFound, "There is no job %q. `GET /api/jobs` lists those that are there.", id)
+	return fault.New(fault.JobNotFound, "Job %q not found.", id)
 }
 
 // fresh is a job with the progress that this process knows.

@@ -55,7 +55,7 @@ func (s *Service) NewPlan(p Plan, taken []string) (Plan, error) {
 		return Plan{}, err
 	}
 	if n := len(p.Networks) + len(p.Nodes); n > MaxPlaces {
-		return Plan{}, fault.Field("nodes", "nodes: with %d nodes and networks the file has more than the %d that a lab may have.", n, MaxPlaces)
+		return Plan{}, fault.Field("nodes", "nodes: the file has %d nodes and networks; a lab can have %d.", n, MaxPlaces)
 	}
 	p.ID, p.Name = uuid.NewString(), name
 	p.Networks, p.Nodes = slices.Clone(p.Networks), slices.Clone(p.Nodes)
@@ -79,9 +79,9 @@ func (s *Service) NewPlan(p Plan, taken []string) (Plan, error) {
 			place := fmt.Sprintf("nodes[%d].networks[%d]", i, k)
 			switch {
 			case !networks[network]:
-				return Plan{}, fault.Field(place, "%s: the file has no network %q.", place, network)
+				return Plan{}, fault.Field(place, "%s: network %q is not in the file.", place, network)
 			case slices.Contains(n.Networks[:k], network):
-				return Plan{}, fault.Field(place, "%s: the node is on network %q already.", place, network)
+				return Plan{}, fault.Field(place, "%s: the node is already on network %q.", place, network)
 			}
 		}
 		n.Name = freeNodeName(n.Name, taken)
@@ -94,7 +94,7 @@ func (s *Service) NewPlan(p Plan, taken []string) (Plan, error) {
 
 func twice(list string, i int, name string) error {
 	place := fmt.Sprintf("%s[%d].name", list, i)
-	return fault.Field(place, "%s: the name %q is there twice.", place, name)
+	return fault.Field(place, "%s: the name %q is used twice.", place, name)
 }
 
 var trailingNumber = regexp.MustCompile(`-\d+$`)

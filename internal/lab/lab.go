@@ -133,7 +133,7 @@ func New(o Options) (*Service, error) {
 
 // NotFound is the error of a lab that is not there.
 func NotFound(id string) error {
-	return fault.New(fault.NotFound, "There is no lab %q. `GET /api/labs` lists those that are there.", id)
+	return fault.New(fault.NotFound, "Lab %q not found.", id)
 }
 
 // List returns all labs by name.
@@ -243,7 +243,7 @@ type Removed struct {
 func checkName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	if name == "" || utf8.RuneCountInString(name) > MaxNameLength || len(name) > 4*MaxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", fault.Field("name", "A lab's name has 1 to %d characters, none of them a control character.", MaxNameLength)
+		return "", fault.Field("name", "Enter a name of 1 to %d characters without control characters.", MaxNameLength)
 	}
 	return name, nil
 }
@@ -256,7 +256,7 @@ func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
 		return Lab{}, err
 	}
 	if !l.Has(p.Kind, p.ID) && len(l.Places) >= MaxPlaces {
-		return Lab{}, fault.New(fault.Unsupported, "Lab %q has %d nodes and networks, which is as many as a lab may have. Make another lab.", l.Name, len(l.Places))
+		return Lab{}, fault.New(fault.Unsupported, "Lab %q has %d nodes and networks, which is the limit. Create another lab.", l.Name, len(l.Places))
 	}
 	if err := p.check(); err != nil {
 		return Lab{}, err
@@ -270,7 +270,7 @@ func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
 		return Lab{}, fmt.Errorf("place %s %s in lab %s: %w", p.Kind, p.ID, id, put.Error)
 	}
 	if put.RowsAffected == 0 {
-		return Lab{}, fault.New(fault.NodeBusy, "The %s is in another lab. Take it out there first.", p.Kind)
+		return Lab{}, fault.New(fault.NodeBusy, "The %s is in another lab. Remove it from that lab first.", p.Kind)
 	}
 	return s.changed(ctx, id)
 }
@@ -333,7 +333,7 @@ func (s *Service) Move(ctx context.Context, id string, places []Place) (Lab, err
 
 func (p Place) check() error {
 	if math.IsNaN(p.X) || math.IsNaN(p.Y) || math.Abs(p.X) > maxCoordinate || math.Abs(p.Y) > maxCoordinate {
-		return fault.New(fault.Invalid, "A position is at most %d pixels from the canvas's origin.", maxCoordinate)
+		return fault.New(fault.Invalid, "Positions must be within %d pixels of the canvas's origin.", maxCoordinate)
 	}
 	return nil
 }

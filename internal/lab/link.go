@@ -144,7 +144,7 @@ func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error
 		return err
 	}
 	if from == to {
-		return fault.Field("to", "A link has two ends. Draw it to another node, or to a network.")
+		return fault.Field("to", "Connect the node to another node or to a network.")
 	}
 	net, ends := Net{}, []string{from}
 	if l.Has(Network, to) {
@@ -152,7 +152,7 @@ func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error
 			return err
 		}
 		if net.Host != host {
-			return fault.Field("to", "The network is on host %q, and the node on host %q: a link stays on one host.", net.Host, host)
+			return fault.Field("to", "The network is on host %q and the node on host %q. Links can't connect hosts.", net.Host, host)
 		}
 	} else {
 		other, err := s.hostIn(l, "to", to)
@@ -160,7 +160,7 @@ func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error
 			return err
 		}
 		if other != host {
-			return fault.Field("to", "The nodes are on hosts %q and %q: a link stays on one host.", host, other)
+			return fault.Field("to", "The nodes are on hosts %q and %q. Links can't connect hosts.", host, other)
 		}
 		x, y := l.between(from, to)
 		if net, err = s.AddNetwork(ctx, id, host, owner, true, x, y); err != nil {
@@ -196,7 +196,7 @@ func (s *Service) Disconnect(ctx context.Context, id, node, network string) erro
 		return err
 	}
 	if !slices.Contains(net.Nodes, node) {
-		return fault.New(fault.NotFound, "Node %q has no network card on network %q.", node, net.Name)
+		return fault.New(fault.NotFound, "Node %q is not connected to network %q.", node, net.Name)
 	}
 	return s.o.Libvirt.Detach(ctx, node, net.Name)
 }
@@ -240,7 +240,7 @@ func (l Lab) mustHave(kind Kind, id string) error {
 // hostIn tells on which host a node of the lab is.
 func (s *Service) hostIn(l Lab, field, node string) (string, error) {
 	if !l.Has(Node, node) {
-		return "", fault.Field(field, "There is no node %q in the lab. Add it first.", node)
+		return "", fault.Field(field, "Node %q is not in the lab. Add it first.", node)
 	}
 	return s.o.Libvirt.HostOf(node)
 }
@@ -252,7 +252,7 @@ func (s *Service) netIn(ctx context.Context, l Lab, field, id string) (Net, erro
 	}
 	i := slices.IndexFunc(nets, func(n Net) bool { return n.ID == id })
 	if i < 0 {
-		return Net{}, fault.Field(field, "There is no network %q in the lab, or its host does not answer.", id)
+		return Net{}, fault.Field(field, "Network %q is not in the lab, or its host is unreachable.", id)
 	}
 	return nets[i], nil
 }

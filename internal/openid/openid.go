@@ -122,7 +122,7 @@ func (c *Client) Begin(ctx context.Context, next string) (url, cookie string, er
 		return "", "", fmt.Errorf("encrypt a sign-in at the provider: %w", err)
 	}
 	if len(cookie) > maxFlowBytes {
-		return "", "", fault.Field("next", "The address to go to afterwards is too long.")
+		return "", "", fault.Field("next", "The address in \"next\" is too long.")
 	}
 	return config.AuthCodeURL(f.State, oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier)), cookie, nil
 }
@@ -143,7 +143,7 @@ func (c *Client) Finish(ctx context.Context, cookie string, a Answer) (id Identi
 		return Identity{}, "", err
 	}
 	if a.Error != "" || a.Code == "" {
-		return Identity{}, f.Next, fault.Wrap(fmt.Errorf("the provider answered %q", brief(a.Error)), fault.Unauthenticated, "The provider did not let you in.")
+		return Identity{}, f.Next, fault.Wrap(fmt.Errorf("the provider answered %q", brief(a.Error)), fault.Unauthenticated, "The provider refused the sign-in.")
 	}
 	config, provider, err := c.config(ctx)
 	if err != nil {
@@ -202,7 +202,7 @@ func (c *Client) addUserInfo(ctx context.Context, provider *oidc.Provider, token
 
 // flowOf opens the cookie of a flow that is not over, and whose state came back.
 func (c *Client) flowOf(cookie, state string) (flow, error) {
-	over := fault.New(fault.Unauthenticated, "This sign-in was begun in another browser, or took too long. Begin anew.")
+	over := fault.New(fault.Unauthenticated, "This sign-in was started in another browser, or took too long. Start again.")
 	opened, err := c.o.Vault.Open(flowPurpose, cookie)
 	if err != nil {
 		return flow{}, over
@@ -252,11 +252,11 @@ func explain(err error) error {
 }
 
 func away(cause error) error {
-	return fault.Wrap(cause, fault.SourceUnavailable, "The sign-in provider does not answer. Try again in a moment, or sign in by password.")
+	return fault.Wrap(cause, fault.SourceUnavailable, "The sign-in provider doesn't respond. Try again in a moment, or sign in with a password.")
 }
 
 func refused(cause error) error {
-	return fault.Wrap(cause, fault.Unauthenticated, "The provider's answer cannot be trusted, so you are not signed in. Begin anew; if it stays, tell an administrator.")
+	return fault.Wrap(cause, fault.Unauthenticated, "The provider's response is not valid, so you are not signed in. Try again; if it happens again, ask an administrator.")
 }
 
 // brief cuts what the provider said for the log.

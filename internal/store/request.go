@@ -172,7 +172,7 @@ func (s *Requests) claim(ctx context.Context, row requestRow) (won bool, earlier
 	old := there.Created.Before(row.Created.Add(-requestLife))
 	switch {
 	case !old && there.Digest != row.Digest:
-		return false, nil, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for another request (%s). Use a new key for each thing that is to be made.", there.Route)
+		return false, nil, fault.New(fault.IdempotencyReused, "This Idempotency-Key was used for another request (%s). Use a new key for each request.", there.Route)
 	case !old && there.Status != 0:
 		body, err := s.o.Vault.Open(there.purpose(), there.Body)
 		if err != nil {
@@ -202,7 +202,7 @@ func (s *Requests) claim(ctx context.Context, row requestRow) (won bool, earlier
 }
 
 func inProgress() error {
-	err := fault.New(fault.RequestInProgress, "The same request is being answered already. Repeat it in a moment, with the same Idempotency-Key, to get its answer.")
+	err := fault.New(fault.RequestInProgress, "The same request is still running. Retry in a moment, with the same Idempotency-Key, to get its response.")
 	err.RetryAfter = requestRetry
 	return err
 }

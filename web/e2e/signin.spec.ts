@@ -112,7 +112,7 @@ test("a new account chooses a password, sets up a second factor and signs in wit
       expect(await violations(page)).toEqual([]);
       await page.getByLabel("Code").fill("000000");
       await page.keyboard.press("Enter");
-      await expect(page.getByText("The code is wrong, or was used before.")).toBeVisible();
+      await expect(page.getByText("Code incorrect or already used.")).toBeVisible();
       await page.getByLabel("Code").fill(code);
       await page.keyboard.press("Enter");
       await expect(page.getByRole("button", { name: "Account of ann" })).toBeVisible();
