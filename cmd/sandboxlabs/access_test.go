@@ -260,7 +260,7 @@ func TestConfiguration(t *testing.T) {
 		{"listen: 3001\n", `"3001" is not of the form address:port`},
 		{"hosts: qemu:///system\n", `is not of the form name=libvirt-uri`},
 		{"hosts: a=x,a=y\n", `the name "a" is there twice`},
-		{"auth: maybe\n", `"maybe" is neither on nor off`},
+		{"auth: maybe\n", `"maybe" must be on or off`},
 		{"public-url: labs.example.org\n", "is not an address such as"},
 		{"log-level: loud\n", "log-level"},
 		{"accelerator: tcg\n", `"tcg" is none of auto, kvm, qemu`},

@@ -77,7 +77,7 @@ func newServeCommand() *cobra.Command {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
 				if err != nil {
-					return fmt.Errorf("listen: %w; another program may have the port: choose another with --listen", err)
+					return fmt.Errorf("listen: %w; another program may use the port: choose another with --listen", err)
 				}
 				if !a.config.AuthOff {
 					if _, err := ensureAdmin(ctx, a, cmd.OutOrStdout()); err != nil {
@@ -86,7 +86,7 @@ func newServeCommand() *cobra.Command {
 				}
 				a.log.Info("serving", "url", a.config.url(), "version", version, "data-dir", a.config.DataDir)
 				err = a.Serve(ctx, l)
-				a.log.Info("stopped; the nodes go on")
+				a.log.Info("stopped; the nodes keep running")
 				return err
 			})
 		},
@@ -99,9 +99,9 @@ func newImageCommand() *cobra.Command {
 	var tpm bool
 	add := &cobra.Command{
 		Use:   "add FILE",
-		Short: "Put an image into the images pool",
-		Long: "Puts an image into the images pool, verified like an upload, and converted to qcow2 where it is in another format.\n" +
-			"With --base it becomes the base image of that id; one that is already there is left as it is.",
+		Short: "Add an image to the images pool",
+		Long: "Adds an image to the images pool. It is verified like an upload, and converted to qcow2 if necessary.\n" +
+			"With --base it becomes the base image with that id. If that image already exists, nothing is changed.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withBackend(cmd, func(ctx context.Context, a *app) error {
@@ -113,11 +113,11 @@ func newImageCommand() *cobra.Command {
 			})
 		},
 	}
-	add.Flags().StringVar(&base, "base", "", "make it the base image of this id")
-	add.Flags().StringVar(&osType, "os-type", "", "a word for the operating system, such as debian")
-	add.Flags().StringVar(&firmware, "firmware", "", "what its nodes boot with: bios, uefi or uefi-secure (default: bios)")
+	add.Flags().StringVar(&base, "base", "", "add it as the base image with this id")
+	add.Flags().StringVar(&osType, "os-type", "", "operating system, such as debian")
+	add.Flags().StringVar(&firmware, "firmware", "", "firmware of its nodes: bios, uefi or uefi-secure (default: bios)")
 	add.Flags().BoolVar(&tpm, "tpm", false, "give its nodes a TPM 2.0")
-	add.Flags().StringVar(&host, "host", "", "the host whose pool it goes to (default: the first)")
+	add.Flags().StringVar(&host, "host", "", "host whose pool it is added to (default: the first)")
 	image.AddCommand(add)
 	return image
 }
@@ -138,10 +138,10 @@ func addImage(ctx context.Context, a *app, out io.Writer, path string, u storage
 	}
 	if u.BaseID != "" {
 		if strings.ContainsAny(u.BaseID, "/\\ ") || strings.HasPrefix(u.BaseID, ".") {
-			return fmt.Errorf("--base: %q is not a plain name", u.BaseID)
+			return fmt.Errorf("--base: %q is not a valid name", u.BaseID)
 		}
 		if img, err := a.storage.Image(u.Host, u.BaseID); err == nil {
-			_, err = fmt.Fprintf(out, "Image %s is there already (%s, %s).\n", img.ID, img.State, img.Path)
+			_, err = fmt.Fprintf(out, "Image %s already exists (%s, %s).\n", img.ID, img.State, img.Path)
 			return err
 		}
 	}

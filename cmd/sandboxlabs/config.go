@@ -83,30 +83,30 @@ type config struct {
 func addConfigFlags(f *pflag.FlagSet) {
 	f.String("config", "", "YAML file with these options (default "+defaultConfigFile+", where it exists)")
 	f.String("listen", "127.0.0.1:3001", "address of UI, API and WebSockets")
-	f.String("data-dir", defaultDataDir(), "folder of the embedded database, and of the key that secrets are encrypted by")
-	f.String("database", "sqlite", "sqlite (in data-dir), or a postgres:// URL; also file:PATH of a file that holds it, or sealed:… (see guacamole-json-secret)")
+	f.String("data-dir", defaultDataDir(), "folder of the embedded database and of the key that encrypts secrets")
+	f.String("database", "sqlite", "sqlite (in data-dir), or a postgres:// URL; or file:PATH to read it from a file, or sealed:… (see guacamole-json-secret)")
 	f.String("hosts", "local=qemu:///system", "libvirt URIs by name, separated by commas")
-	f.String("images-pool", "sandboxlabs-images", "storage pool of the images; made when absent")
-	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool of the nodes' disks; made when absent")
+	f.String("images-pool", "sandboxlabs-images", "storage pool for images; created if it doesn't exist")
+	f.String("nodes-pool", "sandboxlabs-nodes", "storage pool for nodes' disks; created if it doesn't exist")
 	f.String("accelerator", "auto", "auto, kvm or qemu (software emulation)")
-	f.String("auth", "on", "on or off; off lets in, without sign-in, programs of root and of the service's own user on this machine; only on a loopback address")
-	f.String("public-url", "", "the address that browsers use, when it is not the listening one; it may have a path, such as https://example.org/labs/")
+	f.String("auth", "on", "on or off; off accepts programs of root and of the service's own user on this machine without sign-in, and works only on a loopback address")
+	f.String("public-url", "", "address that browsers use, if it differs from the listening address; it may have a path, such as https://example.org/labs/")
 	addTLSFlags(f)
 	addGuacamoleFlags(f)
 	addOIDCFlags(f)
 	addNetworkFlags(f)
-	f.String("session-life", access.SessionLifetime.String(), "how long somebody stays signed in at most: 5m to 720h")
-	f.String("session-idle", access.SessionIdle.String(), "how long somebody stays signed in without doing anything: 1m to session-life")
-	f.String("session-fresh", access.SessionFresh.String(), "how long after signing in somebody may set up a second factor and create tokens without giving the password again: 1m to 10m")
-	f.String("audit-days", "365", "days that the audit is kept; 0 keeps it for ever")
-	f.String("catalog", "", "files, or folders of files, with more base images, in the form of images/catalog.yaml; their entries come before the built-in ones")
-	f.Bool("pull-allow-private", false, "let images be pulled from addresses that are not on the public Internet")
-	f.String("max-upload-bytes", "21474836480", "largest image file that is taken: bytes, 1048576 or more")
-	f.Int("max-connections", api.DefaultMaxConnections, "connections that the service takes at once: 16 or more. Three quarters may be consoles, screens, event streams and downloads")
-	f.Int("max-connections-per-address", api.DefaultMaxConnectionsPerAddress, "those of one address (IPv4, or an IPv6 /64): 8 or more. Those of trusted proxies are not counted so; the streams of their clients are")
-	f.Int("pool-warning-percent", storagepool.DefaultWarningPercent, "how full a storage pool's file system may be before that is worth a warning: 1 to 100")
-	f.Int("pool-critical-percent", storagepool.DefaultCriticalPercent, "how full it may be before nothing more is made in the pool: 1 to 100, not less than the warning")
-	f.String("console-history-bytes", "262144", "recent output that a viewer of a console sees at first: bytes, 1024 to 16777216")
+	f.String("session-life", access.SessionLifetime.String(), "maximum length of a session: 5m to 720h")
+	f.String("session-idle", access.SessionIdle.String(), "how long a session lasts without use: 1m to session-life")
+	f.String("session-fresh", access.SessionFresh.String(), "how long after signing in users may set up two-factor authentication and create tokens without entering the password again: 1m to 10m")
+	f.String("audit-days", "365", "days that the audit log is kept; 0 keeps it forever")
+	f.String("catalog", "", "files, or folders of files, with more base images, in the format of images/catalog.yaml; their entries override built-in ones")
+	f.Bool("pull-allow-private", false, "allow pulling images from private addresses")
+	f.String("max-upload-bytes", "21474836480", "maximum size of an image file in bytes, 1048576 or more")
+	f.Int("max-connections", api.DefaultMaxConnections, "maximum number of connections, 16 or more; three quarters may be consoles, screens, event streams and downloads")
+	f.Int("max-connections-per-address", api.DefaultMaxConnectionsPerAddress, "maximum number of connections per address (IPv4, or an IPv6 /64), 8 or more; trusted proxies are exempt, but the streams of their clients count")
+	f.Int("pool-warning-percent", storagepool.DefaultWarningPercent, "how full a storage pool's file system may get before a warning, in percent: 1 to 100")
+	f.Int("pool-critical-percent", storagepool.DefaultCriticalPercent, "how full it may get before the service refuses to create more in it, in percent: 1 to 100, not less than the warning")
+	f.String("console-history-bytes", "262144", "recent output that a new viewer of a console sees, in bytes: 1024 to 16777216")
 	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
@@ -181,7 +181,7 @@ func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) (path string, err error) {
 	}
 	for name := range k.Raw() {
 		if flags.Lookup(name) == nil || name == "config" {
-			return "", fmt.Errorf("%s: there is no option %q; `sandboxlabs serve --help` lists them", path, name)
+			return "", fmt.Errorf("%s: unknown option %q; `sandboxlabs serve --help` lists all options", path, name)
 		}
 	}
 	return path, nil
@@ -208,10 +208,10 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	case "off", "false":
 		c.AuthOff = true
 		if !isLoopback(host) {
-			return c, fmt.Errorf("auth: off is for loopback addresses alone, and listen is %s; set listen to 127.0.0.1:3001, or auth to on", c.Listen)
+			return c, fmt.Errorf("auth: off works only on a loopback address, and listen is %s; set listen to 127.0.0.1:3001, or auth to on", c.Listen)
 		}
 	default:
-		return c, fmt.Errorf("auth: %q is neither on nor off", k.String("auth"))
+		return c, fmt.Errorf("auth: %q must be on or off", k.String("auth"))
 	}
 	if text := k.String("public-url"); text != "" {
 		c.PublicURL, err = url.Parse(text)

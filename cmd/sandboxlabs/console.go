@@ -29,13 +29,13 @@ func newConsoleCommand() *cobra.Command {
 	var s consoleSession
 	cmd := &cobra.Command{
 		Use:   "console NODE",
-		Short: "Work in a node's serial console",
-		Long: "Joins this terminal and the serial console of a node, given by name or id, over the\n" +
+		Short: "Open a node's serial console",
+		Long: "Connects this terminal to the serial console of a node, given by name or id, through the\n" +
 			"service's API. Others may watch and type at the same time. Ctrl-] leaves.\n\n" +
-			"While another program, such as virsh console, has the console, Ctrl-T takes it.\n" +
-			"The command stays while the node is off, and connects again when the service\n" +
-			"restarts; the recent output is then shown anew.\n\n" +
-			"Where standard input is not a terminal, all of it is sent as it is, once the\n" +
+			"If another program, such as virsh console, uses the console, Ctrl-T takes it over.\n" +
+			"The command keeps running while the node is stopped, and reconnects when the service\n" +
+			"restarts; recent output is then shown again.\n\n" +
+			"If standard input is not a terminal, all of it is sent unchanged once the\n" +
 			"console is connected; the command ends when the console has then been quiet for\n" +
 			"--linger.\n\n" +
 			"Exit code: 0 after Ctrl-] or the end of the input, 1 for every other end.",
@@ -55,11 +55,11 @@ func newConsoleCommand() *cobra.Command {
 		},
 	}
 	addRemoteFlags(cmd)
-	cmd.Flags().StringVar(&s.port, "port", "", "which of the node's serial ports, by name or place (default: the first)")
-	cmd.Flags().BoolVar(&s.readOnly, "read-only", false, "watch, and send nothing")
-	cmd.Flags().BoolVar(&s.take, "take", false, "take the console from another program that has it now")
+	cmd.Flags().StringVar(&s.port, "port", "", "serial port of the node, by name or position (default: the first)")
+	cmd.Flags().BoolVar(&s.readOnly, "read-only", false, "watch only; send no input")
+	cmd.Flags().BoolVar(&s.take, "take", false, "take over the console from another program")
 	cmd.MarkFlagsMutuallyExclusive("read-only", "take")
-	cmd.Flags().DurationVar(&s.linger, "linger", time.Second, "how long the console must be quiet after the end of an input that is no terminal; 0: stay")
+	cmd.Flags().DurationVar(&s.linger, "linger", time.Second, "how long the console must be quiet after the end of input from a file or pipe; 0: never exit")
 	return cmd
 }
 

@@ -310,7 +310,7 @@ func (l *lab) pipes(n api.Node) {
 func (l *lab) areRefused(id string) {
 	l.t.Helper()
 	for _, c := range []struct{ want, args string }{
-		{"there is no node", "console nowhere"},
+		{"not found", "console nowhere"},
 		{"has no serial port", "console " + id + " --port=7"},
 		{"There is no node", "console 00000000-0000-4000-8000-000000000000"},
 		{"is the service running there?", "console x --url=http://127.0.0.1:1"},

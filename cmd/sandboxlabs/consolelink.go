@@ -22,7 +22,7 @@ const (
 
 var (
 	// errBroken says that a connection that was there is lost.
-	errBroken = errors.New("the connection to the service is lost")
+	errBroken = errors.New("the connection to the service was lost")
 	// errOutput says that what the node prints cannot be written.
 	errOutput = errors.New("write the output")
 )

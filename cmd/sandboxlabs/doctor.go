@@ -17,7 +17,7 @@ import (
 func newDoctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Check what the service rests on, and say what to do",
+		Short: "Check libvirt, pools, networks, the database and Guacamole, and say how to fix problems",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withBackend(cmd, func(ctx context.Context, a *app) error {
@@ -28,7 +28,7 @@ func newDoctorCommand() *cobra.Command {
 					r.host(ctx, a, h)
 				}
 				if _, err := exec.LookPath("qemu-img"); err != nil {
-					r.warn("qemu-img", "", "is not installed here; images are then checked by their structure alone. Install the package qemu-utils.")
+					r.warn("qemu-img", "", "is not installed, so only the structure of images is checked. Install the package qemu-utils.")
 				} else {
 					r.ok("qemu-img", "", "is installed")
 				}
@@ -148,7 +148,7 @@ func (r *report) folders(ctx context.Context, a *app, host string) {
 		r.warn("pools closed", host, fmt.Sprintf("every user of the host can enter %s (mode %s) and read the images in it. Run there as root: chgrp %s '%[1]s' && chmod 0710 '%[1]s'; `make setup` does it for the default pools.", f.Path, f.Mode, group))
 	}
 	if len(open) == 0 {
-		r.ok("pools closed", host, "other users of the host cannot enter the pools' folders")
+		r.ok("pools closed", host, "other users of the host can't enter the pools' folders")
 	}
 }
 

@@ -40,7 +40,7 @@ func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
 	}
 	others, err := otherAddresses(bridges)
 	if err != nil {
-		r.fail("guacd", h.Name(), "the addresses of this machine cannot be read: "+err.Error())
+		r.fail("guacd", h.Name(), "can't read the addresses of this machine: "+err.Error())
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, guacdDialsLimit)
@@ -49,7 +49,7 @@ func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
 	for _, from := range bridges {
 		if to := reachable(ctx, from.Address, append([]netip.Addr{from.Address}, others...), ports); to != "" {
 			open = true
-			r.warn("guacd", h.Name(), fmt.Sprintf("guacd listens at %s, where nodes in network %s reach it unless a firewall drops what comes from there. It connects whoever asks to every screen of the host. "+
+			r.warn("guacd", h.Name(), fmt.Sprintf("guacd listens at %s, where nodes in network %s can reach it unless a firewall blocks them. It has no authentication, and connects to every screen of the host. "+
 				"Start it with -b 127.0.0.1, and run Guacamole on the same host; see docs/guacamole.md.", to, from.Network))
 		}
 	}
@@ -57,7 +57,7 @@ func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
 	case ctx.Err() != nil:
 		r.warn("guacd", h.Name(), fmt.Sprintf("not all networks were checked within %v", guacdDialsLimit))
 	case !open:
-		r.ok("guacd", h.Name(), fmt.Sprintf("nodes do not reach one, port %v", ports))
+		r.ok("guacd", h.Name(), fmt.Sprintf("nodes can't reach it, ports %v", ports))
 	}
 }
 

@@ -67,7 +67,7 @@ func parseGuacamoleConfig(k *koanf.Koanf, database, key string) (c guacamoleConf
 	case "keep":
 		c.KeepStopped = true
 	default:
-		return c, fmt.Errorf("guacamole-stopped: %q is neither remove nor keep", stopped)
+		return c, fmt.Errorf("guacamole-stopped: %q must be remove or keep", stopped)
 	}
 	if c.VNCHosts, err = parseByHost(k.String("guacamole-vnc-host"), parseVNCHost); err != nil {
 		return c, fmt.Errorf("guacamole-vnc-host: %w", err)
@@ -112,7 +112,7 @@ func parseByHost[T any](text string, parse func(string) (T, error)) (map[string]
 
 func parseVNCHost(text string) (string, error) {
 	if text == "" || strings.ContainsAny(text, "/ ") {
-		return "", fmt.Errorf("%q is no address", text)
+		return "", fmt.Errorf("%q is not an address", text)
 	}
 	return text, nil
 }
@@ -210,10 +210,10 @@ func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, erro
 const hostPatience = 30 * time.Second
 
 func newGuacamoleCommand() *cobra.Command {
-	c := &cobra.Command{Use: "guacamole", Short: "Look after Guacamole's database"}
+	c := &cobra.Command{Use: "guacamole", Short: "Check and sync Guacamole's database"}
 	c.AddCommand(&cobra.Command{
 		Use:   "status",
-		Short: "Tell whether Guacamole's database can be used and is in step; changes nothing",
+		Short: "Check whether Guacamole's database is reachable and in sync; changes nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withGuacamole(cmd, func(ctx context.Context, a *app) error {
@@ -222,11 +222,11 @@ func newGuacamoleCommand() *cobra.Command {
 					return err
 				}
 				st := a.guacamole.Status()
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Guacamole's database answers: %d connections and %d users of ours, for %d running nodes with a screen.\n", st.Connections, st.Users, r.Nodes)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Guacamole's database is reachable: %d connections and %d users of SandboxLabs, for %d running nodes with a screen.\n", st.Connections, st.Users, r.Nodes)
 				if err == nil && r.Made+r.Updated+r.Removed+r.Users == 0 {
-					_, err = fmt.Fprintln(cmd.OutOrStdout(), "It is in step.")
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "It is in sync.")
 				} else if err == nil {
-					_, err = fmt.Fprintf(cmd.OutOrStdout(), "It is not in step: %d connections to make, %d to update, %d to remove, %d users to change. The service does so by itself while it runs; or run: sandboxlabs guacamole sync\n",
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "It is not in sync: %d connections to create, %d to update, %d to remove, %d users to change. A running service does this automatically; or run: sandboxlabs guacamole sync\n",
 						r.Made, r.Updated, r.Removed, r.Users)
 				}
 				return errors.Join(err, printRest(cmd, r))
@@ -234,7 +234,7 @@ func newGuacamoleCommand() *cobra.Command {
 		},
 	}, &cobra.Command{
 		Use:   "sync",
-		Short: "Bring Guacamole's database in step with the running nodes, once",
+		Short: "Sync Guacamole's database with the running nodes once",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withGuacamole(cmd, func(ctx context.Context, a *app) error {
@@ -254,7 +254,7 @@ func newGuacamoleCommand() *cobra.Command {
 func printRest(cmd *cobra.Command, r guacamole.Report) error {
 	var err error
 	for _, host := range r.UnknownHosts {
-		_, e := fmt.Fprintf(cmd.OutOrStdout(), "Host %q cannot be reached: its connections are left as they are.\n", host)
+		_, e := fmt.Fprintf(cmd.OutOrStdout(), "Host %q is unreachable. Its connections were not changed.\n", host)
 		err = errors.Join(err, e)
 	}
 	for _, p := range r.Problems {
@@ -294,7 +294,7 @@ func (a *app) nodesKnown(ctx context.Context, h *hypervisor.Host) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return fmt.Errorf("the nodes of host %q could not be read within %v", h.Name(), hostPatience)
+			return fmt.Errorf("could not read the nodes of host %q within %v", h.Name(), hostPatience)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

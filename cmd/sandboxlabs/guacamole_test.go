@@ -141,12 +141,12 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	// and go meanwhile, and are in Guacamole too.
 	inStep := func() bool {
 		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...)
-		return code == 0 && strings.Contains(out, "It is in step")
+		return code == 0 && strings.Contains(out, "It is in sync")
 	}
 	until(t, patience, said("the database is in step"), inStep)
 	l.service.kill()
 	l.virsh("destroy", l.name("other"))
-	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`not in step: .*[1-9]\d* to remove`).MatchString(out) {
+	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`not in sync: .*[1-9]\d* to remove`).MatchString(out) {
 		t.Errorf("guacamole status: %d: %s", code, out)
 	}
 	if out, code := l.run(append([]string{"guacamole", "sync"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`[1-9]\d* removed`).MatchString(out) {
@@ -331,7 +331,7 @@ func TestGuacamoleIsOffByDefault(t *testing.T) {
 		{"--guacamole-database=postgres://u:hidden@127.0.0.1/x", "set both"},
 		{"--guacamole-url=http://x/guacamole", "set both"},
 		{"--guacamole-json-secret=hidden", "32 hexadecimal digits"},
-		{"--guacamole-stopped=maybe", "neither remove nor keep"},
+		{"--guacamole-stopped=maybe", "must be remove or keep"},
 		{"--guacamole-vnc-host=a,b", "neither an address nor"},
 		{"--guacamole-guacd=a=host:4822,a=host:4823", "neither an address nor"},
 		{"--guacamole-guacd=host", "not of the form address:port"},

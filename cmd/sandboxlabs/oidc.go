@@ -60,7 +60,7 @@ func (c *config) parseOIDC(k *koanf.Koanf, host string) error {
 		return errors.New("oidc-issuer: give the provider's URL, such as https://id.example.org/realms/labs")
 	}
 	if issuer.Scheme == "http" && !isLoopback(issuer.Hostname()) {
-		return errors.New("oidc-issuer: over http, anybody on the way could sign in as anybody; use the provider's https URL")
+		return errors.New("oidc-issuer: over http, anyone on the network could sign in as any user; use the provider's https URL")
 	}
 	if o.Secret, err = c.secretText(k, "oidc-client-secret"); err != nil {
 		return err
@@ -75,10 +75,10 @@ func (c *config) parseOIDC(k *koanf.Koanf, host string) error {
 		return err
 	}
 	if o.DefaultRole != "" && !o.DefaultRole.Valid() {
-		return fmt.Errorf("oidc-default-role: %q is none of admin, instructor, student, viewer", o.DefaultRole)
+		return fmt.Errorf("oidc-default-role: %q must be admin, instructor, student or viewer", o.DefaultRole)
 	}
 	if len(o.Roles) == 0 && o.DefaultRole == "" {
-		return errors.New("oidc-roles: nobody could come in; give roles to groups of the provider, or set oidc-default-role")
+		return errors.New("oidc-roles: no user could sign in; map groups of the provider to roles, or set oidc-default-role")
 	}
 	if o.Name == "" {
 		o.Name = issuer.Hostname()
@@ -110,7 +110,7 @@ func rolesByGroup(k *koanf.Koanf) (map[string]access.Role, error) {
 	}
 	for _, group := range slices.Sorted(maps.Keys(roles)) {
 		if !roles[group].Valid() {
-			return nil, fmt.Errorf("oidc-roles: the role %q of group %q is none of admin, instructor, student, viewer", roles[group], group)
+			return nil, fmt.Errorf("oidc-roles: the role %q of group %q must be admin, instructor, student or viewer", roles[group], group)
 		}
 	}
 	return roles, nil
@@ -158,7 +158,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+		return nil, fmt.Errorf("%s contains no certificate in PEM format", path)
 	}
 	return roots, nil
 }

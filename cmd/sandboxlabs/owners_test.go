@@ -182,7 +182,7 @@ func TestOwners(t *testing.T) {
 	if out, code := s.run("user", "delete", "other", "--transfer-to=other"); code != 1 || !strings.Contains(out, "another account") {
 		t.Errorf("user delete --transfer-to itself: %d %s", code, out)
 	}
-	if out, code := s.run("user", "delete", "other", "--delete-owned"); code != 0 || !strings.Contains(out, "The account is deleted") {
+	if out, code := s.run("user", "delete", "other", "--delete-owned"); code != 0 || !strings.Contains(out, "Account deleted") {
 		t.Errorf("user delete --delete-owned: %d %s", code, out)
 	}
 	s.bearer[instructor] = s.bearer[admin]

@@ -106,10 +106,10 @@ func (r remote) get(ctx context.Context, path string, query url.Values, into any
 func refusalOf(res *http.Response) error {
 	var problem struct{ Detail string }
 	if json.NewDecoder(res.Body).Decode(&problem) != nil || problem.Detail == "" {
-		return fmt.Errorf("the service answers %s", plainLine(res.Status))
+		return fmt.Errorf("the service returned %s", plainLine(res.Status))
 	}
 	if res.StatusCode == http.StatusUnauthorized {
-		return fmt.Errorf("%s Put a token into $%s; `sandboxlabs token create` makes one", plainLine(problem.Detail), tokenVariable)
+		return fmt.Errorf("%s Set $%s to a token; create one with `sandboxlabs token create`", plainLine(problem.Detail), tokenVariable)
 	}
 	return errors.New(strings.TrimSuffix(plainLine(problem.Detail), "."))
 }
@@ -146,7 +146,7 @@ func (r remote) node(ctx context.Context, name string) (remoteNode, error) {
 	}
 	switch len(found) {
 	case 0:
-		return remoteNode{}, fmt.Errorf("there is no node %q", name)
+		return remoteNode{}, fmt.Errorf("node %q not found", name)
 	case 1:
 		return found[0], nil
 	}

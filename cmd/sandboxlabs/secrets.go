@@ -44,18 +44,18 @@ func (c *config) secretText(k *koanf.Koanf, name string) (string, error) {
 	c.Sealed[name] = text
 	opened, err := secret.In(c.DataDir).Open(configPurpose(name), text)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w; or seal it anew: sandboxlabs secret seal %s", name, err, name)
+		return "", fmt.Errorf("%s: %w; or seal it again: sandboxlabs secret seal %s", name, err, name)
 	}
 	return opened, nil
 }
 
 func newSecretCommand() *cobra.Command {
-	c := &cobra.Command{Use: "secret", Short: "Encrypt secrets of the configuration, and change the key"}
+	c := &cobra.Command{Use: "secret", Short: "Encrypt secrets for the configuration, and rotate the key"}
 	c.AddCommand(&cobra.Command{
 		Use:   "seal OPTION",
 		Short: "Read a secret from standard input, and print it encrypted, for the configuration",
-		Long: "Reads a secret from standard input and prints it encrypted by the key in data-dir.\n" +
-			"Put what it prints into the configuration in the secret's place. OPTION is one of:\n" + strings.Join(secretOptions, ", ") + ".",
+		Long: "Reads a secret from standard input and prints it encrypted with the key in data-dir.\n" +
+			"Use the output as the value of the option in the configuration. OPTION is one of:\n" + strings.Join(secretOptions, ", ") + ".",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(secretOptions, args[0]) {
@@ -77,7 +77,7 @@ func newSecretCommand() *cobra.Command {
 		},
 	}, &cobra.Command{
 		Use:   "rotate",
-		Short: "Make a new key, and encrypt what is stored by it; the keys before it stay until `secret prune`",
+		Short: "Create a new key and re-encrypt stored secrets; old keys are kept until `secret prune`",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
@@ -89,7 +89,7 @@ func newSecretCommand() *cobra.Command {
 				if err := a.recordCommand(ctx, "secret rotate", "secrets", "", err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "There is a new key in %s. %d stored secrets were encrypted by it.\n", a.keys.Path(), n)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Created a new key in %s and re-encrypted %d stored secrets.\n", a.keys.Path(), n)
 				return errors.Join(err, a.printRest(cmd))
 			})
 		},
@@ -104,7 +104,7 @@ func newSecretCommand() *cobra.Command {
 					return err
 				}
 				if len(old) > 0 {
-					return fmt.Errorf("the configuration's %s would be lost: seal anew what is encrypted by an old key (sandboxlabs secret seal OPTION), and try again", strings.Join(old, ", "))
+					return fmt.Errorf("the configuration's %s would be lost: it is encrypted with an old key. Seal it again (sandboxlabs secret seal OPTION), and retry", strings.Join(old, ", "))
 				}
 				_, err = a.reseal(ctx) // also what was stored by an old key meanwhile
 				n := 0
@@ -114,7 +114,7 @@ func newSecretCommand() *cobra.Command {
 				if err := a.recordCommand(ctx, "secret prune", "secrets", "", err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d old keys were removed. Backups of the database from before need a copy of the file as it was.\n", n)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Removed %d old keys. Older backups of the database need a copy of the previous key file.\n", n)
 				return err
 			})
 		},
@@ -141,11 +141,11 @@ func (a *app) printRest(cmd *cobra.Command) error {
 		return err
 	}
 	for _, option := range old {
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "The configuration's %s is encrypted by an old key: seal it anew by `sandboxlabs secret seal %s`.\n", option, option); err != nil {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "The configuration's %s is encrypted with an old key. Seal it again: sandboxlabs secret seal %s\n", option, option); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), "Copy the file to other replicas. Then remove the old keys by `sandboxlabs secret prune`.")
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), "Copy the key file to other replicas. Then remove the old keys: sandboxlabs secret prune")
 	return err
 }
 
@@ -172,7 +172,7 @@ func readSecret(in io.Reader) (string, error) {
 	}
 	text := strings.TrimRight(string(content), "\r\n")
 	if text == "" || len(text) > maxSecretBytes {
-		return "", fmt.Errorf("standard input has to hold the secret, of at most %d bytes", maxSecretBytes)
+		return "", fmt.Errorf("standard input must contain the secret, of at most %d bytes", maxSecretBytes)
 	}
 	return text, nil
 }

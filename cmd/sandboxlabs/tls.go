@@ -74,11 +74,11 @@ func (c *config) parseTLS(k *koanf.Koanf, host string) error {
 	case c.TLS.Cert != "" && len(c.TLS.ACME.Domains) > 0:
 		return errors.New("acme-domains: set it, or tls-cert and tls-key, but not both")
 	case c.TLS.Redirect != "" && !c.TLS.on():
-		return errors.New("http-listen: it sends browsers to HTTPS, which is off; set tls-cert and tls-key, or acme-domains")
+		return errors.New("http-listen: it redirects browsers to HTTPS, which is off; set tls-cert and tls-key, or acme-domains")
 	case len(c.Proxies) > 0 && c.PublicURL == nil:
 		return errors.New("behind-proxy: set public-url, too, to the address that browsers use")
 	case !c.TLS.on() && len(c.Proxies) == 0 && !isLoopback(host):
-		return fmt.Errorf("listen: %s can be reached from other machines, and passwords would cross the network in the clear; "+
+		return fmt.Errorf("listen: %s can be reached from other machines, and passwords would cross the network unencrypted; "+
 			"set tls-cert and tls-key, or acme-domains; or behind-proxy, to the address of a reverse proxy that does TLS; or listen to 127.0.0.1:3001", c.Listen)
 	}
 	if c.PublicURL == nil && len(c.TLS.ACME.Domains) > 0 {
@@ -188,7 +188,7 @@ func (a *app) serveRedirects(ctx context.Context) error {
 	const patience = 10 * time.Second
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.TLS.Redirect)
 	if err != nil {
-		return fmt.Errorf("http-listen: %w; another program may have the port, or it takes a right to listen there", err)
+		return fmt.Errorf("http-listen: %w; another program may use the port, or the service lacks the right to listen there", err)
 	}
 	srv := &http.Server{Handler: a.plain, ReadTimeout: patience, WriteTimeout: patience, MaxHeaderBytes: 16 << 10}
 	defer context.AfterFunc(ctx, func() { _ = srv.Close() })()

@@ -190,14 +190,14 @@ func TestProxy(t *testing.T) {
 		want  string
 	}{
 		{[]string{"--listen=0.0.0.0:0"}, "set tls-cert and tls-key, or acme-domains; or behind-proxy"},
-		{[]string{"--listen=:0"}, "passwords would cross the network in the clear"},
+		{[]string{"--listen=:0"}, "passwords would cross the network unencrypted"},
 		{[]string{"--tls-cert=/etc/hostname"}, "set both, or neither"},
 		{[]string{"--tls-cert=/etc/hostname", "--tls-key=/etc/hostname"}, "files in PEM"},
 		{[]string{"--tls-cert=a", "--tls-key=b", "--acme-domains=c"}, "not both"},
 		{[]string{"--behind-proxy=10.0.0.0/8"}, "set public-url"},
 		{[]string{"--behind-proxy=proxy", "--public-url=https://x.org"}, `"proxy" is neither an address nor a network`},
 		{[]string{"--http-listen=127.0.0.1:0"}, "which is off"},
-		{[]string{"--acme-domains=labs.example.org", "--acme-roots=/etc/hostname"}, "holds no certificate"},
+		{[]string{"--acme-domains=labs.example.org", "--acme-roots=/etc/hostname"}, "contains no certificate"},
 	} {
 		p := l.spawn(nil, append(append([]string{"serve"}, l.flags()...), c.flags...)...)
 		if code := p.code(t, promptly); code == 0 || !strings.Contains(p.log.String(), c.want) {

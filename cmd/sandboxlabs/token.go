@@ -20,9 +20,9 @@ func newTokenCommand() *cobra.Command {
 	var scopes []string
 	create := &cobra.Command{
 		Use:   "create",
-		Short: "Make an API token and print it, this once",
-		Long: "Makes a token that scripts and `sandboxlabs console` send as\n" +
-			"`Authorization: Bearer …`, in the service's own database. It stands for an account.",
+		Short: "Create an API token and print it once",
+		Long: "Creates a token for an account in the service's database. Scripts and\n" +
+			"`sandboxlabs console` send it as `Authorization: Bearer …`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			end, err := parseExpiry(expires, time.Now())
@@ -48,9 +48,9 @@ func newTokenCommand() *cobra.Command {
 		},
 	}
 	create.Flags().StringVar(&name, "name", "", "what the token is for")
-	create.Flags().StringVar(&account, "user", "", "the account that it stands for (default: the first administrator)")
-	create.Flags().StringVar(&expires, "expires", "", "when it ends: in 720h, or on 2030-01-31 (default: never)")
-	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what it is good for: read, nodes, images, admin (default: all that the account may do)")
+	create.Flags().StringVar(&account, "user", "", "the account that it belongs to (default: the first administrator)")
+	create.Flags().StringVar(&expires, "expires", "", "when it expires: in 720h, or on 2030-01-31 (default: never)")
+	create.Flags().StringSliceVar(&scopes, "scopes", nil, "what it may do: read, nodes, images, admin (default: everything that the account can do)")
 	_ = create.MarkFlagRequired("name")
 	token.AddCommand(create, newTokenListCommand(), newTokenRevokeCommand())
 	return token
@@ -81,7 +81,7 @@ func newTokenListCommand() *cobra.Command {
 func newTokenRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke ID",
-		Short: "Revoke an API token; what it has open ends within seconds",
+		Short: "Revoke an API token; its open consoles and streams end within seconds",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
@@ -89,7 +89,7 @@ func newTokenRevokeCommand() *cobra.Command {
 				if err := a.recordCommand(ctx, "token revoke", "tokens", args[0], err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "The token is revoked.")
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "Token revoked.")
 				return err
 			})
 		},
@@ -132,9 +132,9 @@ func accountNamed(ctx context.Context, s *access.Service, name string) (access.P
 	})
 	if i < 0 {
 		if name == "" {
-			return access.Principal{}, errors.New("there is no account yet; `sandboxlabs user init` makes the first")
+			return access.Principal{}, errors.New("no accounts exist; create the first with `sandboxlabs user init`")
 		}
-		return access.Principal{}, fmt.Errorf("there is no account %q", name)
+		return access.Principal{}, fmt.Errorf("account %q not found", name)
 	}
 	return access.Principal{UserID: accounts[i].ID, Name: accounts[i].Name, Role: accounts[i].Role}, nil
 }

@@ -22,23 +22,23 @@ import (
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Manage accounts"}
 	c.AddCommand(newUserInitCommand(), newUserListCommand(), newUserAddCommand(), newUserPasswordCommand(), newUserLinkCommand(), newUserDeleteCommand(),
-		accountCommand("role NAME ROLE", "Give an account another role: admin, instructor, student or viewer", 2, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+		accountCommand("role NAME ROLE", "Change an account's role: admin, instructor, student or viewer", 2, func(ctx context.Context, s *access.Service, args []string) (string, error) {
 			role := access.Role(args[1])
 			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Role: &role})
-			return fmt.Sprintf("Account %s has the role %s.", a.Name, a.Role), err
+			return fmt.Sprintf("Account %s now has the role %s.", a.Name, a.Role), err
 		}),
-		accountCommand("disable NAME", "Keep an account out; what it has open ends within seconds", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+		accountCommand("disable NAME", "Disable an account; its open consoles and streams end within seconds", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
 			off := true
 			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Disabled: &off})
-			return fmt.Sprintf("Account %s may not come in any more. Its nodes go on.", a.Name), err
+			return fmt.Sprintf("Account %s is disabled. Its nodes keep running.", a.Name), err
 		}),
-		accountCommand("enable NAME", "Let a disabled account in again", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+		accountCommand("enable NAME", "Enable a disabled account", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
 			off := false
 			a, err := s.ChangeUser(ctx, args[0], access.UserChange{Disabled: &off})
-			return fmt.Sprintf("Account %s may come in.", a.Name), err
+			return fmt.Sprintf("Account %s is enabled.", a.Name), err
 		}),
-		accountCommand("reset-totp NAME", "Remove an account's second factor, for somebody who lost it", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
-			return fmt.Sprintf("Account %s signs in by its password alone.", args[0]), s.ResetTOTP(ctx, args[0])
+		accountCommand("reset-totp NAME", "Turn off an account's two-factor authentication, for users who lost their second factor", 1, func(ctx context.Context, s *access.Service, args []string) (string, error) {
+			return fmt.Sprintf("Account %s now signs in with its password only.", args[0]), s.ResetTOTP(ctx, args[0])
 		}),
 	)
 	return c
@@ -64,13 +64,13 @@ func accountCommand(use, short string, args int, change func(ctx context.Context
 func newUserInitCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init",
-		Short: "Make the first administrator, where there is none, and print the password",
+		Short: "Create the first administrator, if there is none, and print the password",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
 				created, err := ensureAdmin(ctx, a, cmd.OutOrStdout())
 				if err == nil && !created {
-					_, err = fmt.Fprintln(cmd.OutOrStdout(), "Sign in as the administrator that was made before. Password lost? Run: sandboxlabs recover-admin")
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "Sign in as the administrator that was created before. Forgot the password? Run: sandboxlabs recover-admin")
 				}
 				return err
 			})
@@ -82,7 +82,7 @@ func newUserInitCommand() *cobra.Command {
 func ensureAdmin(ctx context.Context, a *app, out io.Writer) (created bool, err error) {
 	name, password, created, err := a.access.EnsureAdmin(ctx)
 	if err == nil && created {
-		_, err = fmt.Fprintf(out, "Made the first administrator. Keep the password: it is shown this once.\n  user:     %s\n  password: %s\n", name, password)
+		_, err = fmt.Fprintf(out, "Created the first administrator. Copy the password now; it won't be shown again.\n  user:     %s\n  password: %s\n", name, password)
 		err = errors.Join(err, a.recordCommand(ctx, "user init", "users", name, nil))
 	}
 	return created, err
@@ -135,9 +135,9 @@ func newUserAddCommand() *cobra.Command {
 	var fromInput, final bool
 	c := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Make an account, and print its password",
-		Long: "Makes an account with a random password, which is printed, or the one that standard\n" +
-			"input holds. Its owner has to change it at the first sign-in.",
+		Short: "Create an account and print its password",
+		Long: "Creates an account with a random password, which is printed, or with the password from\n" +
+			"standard input. Its owner must change it at the first sign-in.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := access.NewUser{Name: args[0], Role: access.Role(role), MustChange: !final}
@@ -152,7 +152,7 @@ func newUserAddCommand() *cobra.Command {
 				if err := a.recordCommand(ctx, "user add", "users", args[0], err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Made the account %s with the role %s.\n", u.Name, u.Role)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Created account %s with the role %s.\n", u.Name, u.Role)
 				return errors.Join(err, printPassword(cmd.OutOrStdout(), u.Name, made))
 			})
 		},
@@ -166,7 +166,7 @@ func newUserPasswordCommand() *cobra.Command {
 	var fromInput, final, keepTokens bool
 	c := &cobra.Command{
 		Use:   "password NAME",
-		Short: "Give an account a new password, and print it; its sessions and tokens end",
+		Short: "Set a new password for an account and print it; its sessions and tokens end",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, made := "", ""
@@ -201,14 +201,14 @@ func keepTokensFlag(c *cobra.Command, keepTokens *bool) {
 // passwordSet says what a new password has ended.
 func passwordSet(keepTokens bool) string {
 	if keepTokens {
-		return "A new password was set, and the account's sessions have ended."
+		return "Password changed. The account's sessions have ended."
 	}
-	return "A new password was set, the account's sessions have ended, and its tokens are revoked."
+	return "Password changed. The account's sessions have ended, and its tokens are revoked."
 }
 
 func passwordFlags(c *cobra.Command, fromInput, final *bool) {
 	c.Flags().BoolVar(fromInput, "stdin", false, "read the password from standard input")
-	c.Flags().BoolVar(final, "final", false, "the password need not be changed at the next sign-in")
+	c.Flags().BoolVar(final, "final", false, "don't require a new password at the next sign-in")
 }
 
 // printPassword prints a password that was made up; the empty one was not.
@@ -224,9 +224,9 @@ func newUserLinkCommand() *cobra.Command {
 	var issuer string
 	c := &cobra.Command{
 		Use:   "link NAME SUBJECT",
-		Short: "Let somebody of the provider sign in as an account that is there",
-		Long: "Links an account to somebody of the OpenID Connect provider, whom the provider calls by\n" +
-			"SUBJECT (its claim \"sub\"; the log tells it when a sign-in is refused because the name is taken).",
+		Short: "Link an existing account to a user of the sign-in provider",
+		Long: "Links an account to a user of the OpenID Connect provider. The provider identifies users by\n" +
+			"SUBJECT (claim \"sub\"; the log shows it when a sign-in is refused because the name is taken).",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
@@ -234,13 +234,13 @@ func newUserLinkCommand() *cobra.Command {
 					issuer = a.config.OIDC.Issuer
 				}
 				if issuer == "" {
-					return errors.New("there is no provider: set oidc-issuer, or give --issuer")
+					return errors.New("no provider is configured: set oidc-issuer, or use --issuer")
 				}
 				err := a.access.LinkIdentity(ctx, args[0], issuer, args[1])
 				if err := a.recordCommand(ctx, "user link", "users", args[0], err); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Who is %q at %s signs in as account %s.\n", args[1], issuer, args[0])
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %q at %s now signs in as account %s.\n", args[1], issuer, args[0])
 				return err
 			})
 		},
@@ -253,7 +253,7 @@ func newRecoverCommand() *cobra.Command {
 	keepTokens := false
 	c := &cobra.Command{
 		Use:   "recover-admin",
-		Short: "Give the administrator a new password and print it; a second factor is removed",
+		Short: "Set a new password for the administrator and print it; two-factor authentication is turned off",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {

@@ -42,7 +42,7 @@ func TestOperatorCommands(t *testing.T) {
 			t.Errorf("%q: exit code %d, want 1 and …%s…\n%s", args, code, want, out)
 		}
 	}
-	made := printedPassword.FindStringSubmatch(must("Made the account ann with the role student", "user", "add", "Ann"))
+	made := printedPassword.FindStringSubmatch(must("Created account ann with the role student", "user", "add", "Ann"))
 	if made == nil {
 		t.Fatal("no password was printed")
 	}
@@ -68,12 +68,12 @@ func TestOperatorCommands(t *testing.T) {
 	must("has the role viewer", "user", "role", "ann", "viewer")
 	writing.endsWith("student becomes viewer", 4403)
 	watching := s.watch(n.ID, "Cookie", ann.cookie)
-	must("may not come in", "user", "disable", "ann")
+	must("is disabled", "user", "disable", "ann")
 	watching.endsWith("account disabled", 4401)
 	if out := must("admin", "user", "list"); !strings.Contains(out, "ann") || !strings.Contains(out, "disabled") {
 		t.Errorf("user list: %s", out)
 	}
-	must("may come in", "user", "enable", "ann")
+	must("is enabled", "user", "enable", "ann")
 	s.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil, "Cookie", ann.cookie)
 	fails("is the last administrator", "user", "disable", "admin")
 	fails("is the last administrator", "user", "role", "admin", "viewer")
@@ -108,7 +108,7 @@ func TestOperatorCommands(t *testing.T) {
 	with := "--guacamole-json-secret=" + sealed
 	must("admin", "user", "list", with)
 	fails("belongs to something else", "user", "list", "--oidc-issuer=https://id.example.org", "--oidc-client-id=x", "--oidc-client-secret="+sealed)
-	if out := must("There is a new key", "secret", "rotate", with); !strings.Contains(out, "guacamole-json-secret is encrypted by an old key") {
+	if out := must("Created a new key", "secret", "rotate", with); !strings.Contains(out, "guacamole-json-secret is encrypted with an old key") {
 		t.Errorf("secret rotate: %s", out)
 	}
 	fails("guacamole-json-secret would be lost", "secret", "prune", with)
@@ -116,7 +116,7 @@ func TestOperatorCommands(t *testing.T) {
 	fails("is not in the key file", "user", "list", with)
 
 	// A password that is lost.
-	again := printedPassword.FindStringSubmatch(must("A new password was set", "recover-admin", "--keep-tokens"))
+	again := printedPassword.FindStringSubmatch(must("Password changed", "recover-admin", "--keep-tokens"))
 	if again == nil {
 		t.Fatal("no password was printed")
 	}

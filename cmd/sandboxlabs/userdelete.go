@@ -22,10 +22,10 @@ func newUserDeleteCommand() *cobra.Command {
 	var deleteOwned bool
 	c := &cobra.Command{
 		Use:   "delete NAME",
-		Short: "Delete an account, and say what becomes of what it owns",
+		Short: "Delete an account, and transfer or delete what it owns",
 		Long: "Deletes an account that owns nothing. With --transfer-to, another account gets its nodes,\n" +
 			"images, labs and networks; with --delete-owned they are deleted, with all data.\n" +
-			"The service does it, as a job: the command waits for it, and shows how far it is.",
+			"The service does this as a job. The command waits for it and shows the progress.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withApp(cmd, func(ctx context.Context, a *app) error {
@@ -72,7 +72,7 @@ func (a *app) startRemoval(ctx context.Context, name, heir string, deleteOwned b
 func (a *app) awaitJob(ctx context.Context, out io.Writer, j job.Job) error {
 	tick := time.NewTicker(jobLook)
 	defer tick.Stop()
-	if _, err := fmt.Fprintf(out, "Job %s is queued; the service takes it when it runs.\n", j.ID); err != nil {
+	if _, err := fmt.Fprintf(out, "Job %s is queued until the service runs.\n", j.ID); err != nil {
 		return err
 	}
 	for shown := ""; !j.State.IsFinal(); {
@@ -95,6 +95,6 @@ func (a *app) awaitJob(ctx context.Context, out io.Writer, j job.Job) error {
 	if j.State != job.Succeeded {
 		return fmt.Errorf("the job has %s: %s", j.State, j.Error)
 	}
-	_, err := fmt.Fprintln(out, "The account is deleted.")
+	_, err := fmt.Fprintln(out, "Account deleted.")
 	return err
 }
