@@ -129,7 +129,7 @@ func TestAccess(t *testing.T) {
 
 	// Other sites.
 	l.token = token.Secret
-	crossed := refusal{http.StatusForbidden, "cross_origin", "A page of another origin"}
+	crossed := refusal{http.StatusForbidden, "cross_origin", "Requests from other origins"}
 	body := request{"name": l.name("evil"), "baseImage": "micro"}
 	l.refused(http.MethodPost, "/api/nodes", body, crossed, "Origin", "https://evil.example")
 	l.refused(http.MethodPost, "/api/nodes", body, crossed, "Sec-Fetch-Site", "cross-site")

@@ -52,7 +52,7 @@ func TestAuthOff(t *testing.T) {
 				t.Errorf("root's curl is answered with %s %s", status, body)
 			}
 			// A page of this user in a browser of this user is not this user.
-			l.refused(http.MethodPost, "/api/labs", request{"name": "x"}, refusal{http.StatusForbidden, "cross_origin", "another origin"}, "Origin", "https://evil.example.org")
+			l.refused(http.MethodPost, "/api/labs", request{"name": "x"}, refusal{http.StatusForbidden, "cross_origin", "other origins"}, "Origin", "https://evil.example.org")
 
 			for _, uid := range []uint32{daemonUID, nobodyUID} {
 				for _, args := range [][]string{

@@ -108,7 +108,7 @@ func TestNothingComesBack(t *testing.T) {
 		give(&d)
 		s.define(d)
 		take(name)
-		want := forbidden("only an administrator")
+		want := forbidden("Only administrators")
 		if name == "user" {
 			want = refusal{http.StatusForbidden, "user_network_off", "User-mode networking is off"}
 		}

@@ -22,7 +22,7 @@ func TestHostileNames(t *testing.T) {
 	for _, op := range s.operations() {
 		if op.method != http.MethodGet && op.method != http.MethodHead {
 			path := placeholder.ReplaceAllString(op.path, noID)
-			s.refused(op.method, path, nil, refusal{http.StatusForbidden, "cross_origin", "A page of another origin"}, "Origin", "https://evil.example")
+			s.refused(op.method, path, nil, refusal{http.StatusForbidden, "cross_origin", "Requests from other origins"}, "Origin", "https://evil.example")
 		}
 		if !placeholder.MatchString(op.path) {
 			continue

@@ -303,7 +303,7 @@ func TestBadRequests(t *testing.T) {
 		{"unknown image", request{"baseImage": "windows-95"}, refusal{http.StatusNotFound, "image_not_found", `There is no image "windows-95"`}},
 		{"image that climbs", request{"baseImage": "../../etc/passwd"}, refusal{http.StatusNotFound, "image_not_found", "There is no image"}},
 		{"no image", request{"baseImage": nil}, unprocessable("needs an image")},
-		{"two images", request{"customImageName": "mine.qcow2"}, unprocessable("Give one image")},
+		{"two images", request{"customImageName": "mine.qcow2"}, unprocessable("Set only one of")},
 		{"image of another type", request{"imageType": "custom"}, refusal{http.StatusNotFound, "image_not_found", "it is a base image"}},
 		{"unknown type of image", request{"imageType": "cloud"}, unprocessable("imageType")},
 		{"unknown host", request{"host": "moon"}, refusal{http.StatusNotFound, "host_not_found", `Host "moon" not found`}},
@@ -344,7 +344,7 @@ func TestBadRequests(t *testing.T) {
 		l.refused(http.MethodPost, "/api/nodes", strings.NewReader("<node/>"), refusal{http.StatusUnsupportedMediaType, invalid, ""}, "Content-Type", "application/xml")
 	})
 	t.Run("cursor", func(t *testing.T) {
-		l.refused(http.MethodGet, "/api/nodes?cursor=%2e%2e", nil, unprocessable("cursor: give the nextCursor"))
+		l.refused(http.MethodGet, "/api/nodes?cursor=%2e%2e", nil, unprocessable("cursor: use the nextCursor"))
 		l.refused(http.MethodGet, "/api/nodes?limit=0", nil, unprocessable("limit"))
 		l.refused(http.MethodGet, "/api/nodes?limit=1001", nil, unprocessable("limit"))
 	})
@@ -401,8 +401,8 @@ func TestBadRequests(t *testing.T) {
 		}
 		l.refused(http.MethodPost, "/api/nodes/"+there.ID+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is managed already"})
 		l.console(there.ID).status("offline")
-		l.refused(http.MethodGet, "/ws/console", nil, unprocessable("Say which node"))
-		l.refused(http.MethodGet, "/ws/console?nodeId="+there.ID, nil, unprocessable("connect to it as one"))
+		l.refused(http.MethodGet, "/ws/console", nil, unprocessable("Name the node"))
+		l.refused(http.MethodGet, "/ws/console?nodeId="+there.ID, nil, unprocessable("Connect with a WebSocket client"))
 	})
 	t.Run("rename", func(t *testing.T) {
 		other := l.create("other")

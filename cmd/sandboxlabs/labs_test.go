@@ -131,7 +131,7 @@ func TestLabs(t *testing.T) {
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": "nosuch"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network"}, s.as(instructor)...)
 	s.call(http.MethodPut, path+"/nodes/"+other.ID, request{"x": 0, "y": 0}, http.StatusOK, nil, s.as(admin)...)
 	s.call(http.MethodPost, path+"/links", request{"from": other.ID, "to": net.ID}, http.StatusOK, nil, s.as(admin)...)
-	s.refused(http.MethodDelete, path+"/networks/"+net.ID, nil, refusal{http.StatusForbidden, "forbidden", "may not change"}, mine...)
+	s.refused(http.MethodDelete, path+"/networks/"+net.ID, nil, refusal{http.StatusForbidden, "forbidden", "nodes that you can't change"}, mine...)
 	if text := string(s.send(http.MethodDelete, "/api/networks/"+net.Name, nil, mine...).body); !strings.Contains(text, "1 other node") || strings.Contains(text, other.Name) {
 		t.Errorf("the network with somebody else's node on it is not deleted: %s", text)
 	}

@@ -69,7 +69,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 		if excepted := slices.Contains(without, path); has > 1 || (has == 1) == excepted {
 			t.Errorf("POST %s takes %d keys", path, has)
 		}
-		if slices.Contains(explained, path) && !strings.Contains(post.Description, "takes no Idempotency-Key") {
+		if slices.Contains(explained, path) && !strings.Contains(post.Description, "Accepts no Idempotency-Key") {
 			t.Errorf("POST %s does not say that it takes no key: %s", path, post.Description)
 		}
 	}

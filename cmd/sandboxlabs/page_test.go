@@ -109,7 +109,7 @@ func TestPagesOfLists(t *testing.T) {
 				t.Errorf("%s by pages of %s is\n%q, as a whole\n%q", path, limit, got, all)
 			}
 		}
-		bad := refusal{http.StatusUnprocessableEntity, "invalid_request", "cursor: give the nextCursor of the page before"}
+		bad := refusal{http.StatusUnprocessableEntity, "invalid_request", "cursor: use the nextCursor of the previous page"}
 		for _, cursor := range []string{"..", "x", "bm8tbGlzdABh"} {
 			s.refused(http.MethodGet, path+"?cursor="+cursor, nil, bad)
 		}

@@ -128,7 +128,7 @@ func TestResumableUpload(t *testing.T) {
 	u.sent(0, data[:100])
 	u.sent(100, data[100:40_000], checksum(data[100:40_000])...)
 	l.wantVolumes(l.imagesPool())
-	refusal{460, "checksum_mismatch", "Nothing of them was kept"}.check(t, "a piece that was changed", u.send(40_000, data[40_001:100_001], checksum(data[40_000:100_000])...))
+	refusal{460, "checksum_mismatch", "It was discarded"}.check(t, "a piece that was changed", u.send(40_000, data[40_001:100_001], checksum(data[40_000:100_000])...))
 	refusal{http.StatusConflict, "upload_offset_mismatch", ""}.check(t, "a piece of elsewhere", u.send(50_000, data[50_000:60_000]))
 	if n := u.offset(); n != 40_000 {
 		t.Errorf("the offset is %d", n)

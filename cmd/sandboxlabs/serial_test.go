@@ -55,7 +55,7 @@ func TestSerialPorts(t *testing.T) {
 			want.check(t, "port "+port, a)
 		}
 	}
-	l.refused(http.MethodGet, "/api/nodes/"+id+"/console/log", nil, refusal{http.StatusNotFound, "not_found", "Nothing records port serial0"})
+	l.refused(http.MethodGet, "/api/nodes/"+id+"/console/log", nil, refusal{http.StatusNotFound, "not_found", "Port serial0 of node"})
 
 	zero, one := l.consolePort(id, ""), l.consolePort(id, "1")
 	zero.status("offline")

@@ -19,17 +19,17 @@ import (
 type AuditEntry struct {
 	ID         int64     `json:"id"`
 	Time       time.Time `json:"time"`
-	User       string    `json:"user" doc:"Who did it; empty for a sign-in to an account that does not exist."`
+	User       string    `json:"user" doc:"The account; empty for a sign-in to an account that does not exist."`
 	UserID     string    `json:"userId,omitempty"`
-	Via        string    `json:"via" doc:"How they came in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off)."`
+	Via        string    `json:"via" doc:"How they signed in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off)."`
 	Action     string    `json:"action" doc:"The operation's id, open-console or open-screen; for a command its name."`
 	TargetKind string    `json:"targetKind,omitempty" doc:"nodes, images, users, …"`
 	TargetID   string    `json:"targetId,omitempty"`
-	TargetName string    `json:"targetName,omitempty" doc:"As it was called then."`
-	Detail     string    `json:"detail,omitempty" doc:"What else names the target; replayed: nothing was done, for an Idempotency-Key had been answered before."`
-	Address    string    `json:"address,omitempty" doc:"Of the client."`
-	Status     int       `json:"status,omitempty" doc:"HTTP status of the answer; none for a command."`
-	Code       string    `json:"code,omitempty" doc:"The problem's code; none on success."`
+	TargetName string    `json:"targetName,omitempty" doc:"Its name at that time."`
+	Detail     string    `json:"detail,omitempty" doc:"More about the target; replayed: nothing was done, because the Idempotency-Key was used before."`
+	Address    string    `json:"address,omitempty" doc:"Address of the client."`
+	Status     int       `json:"status,omitempty" doc:"HTTP status of the response; none for a command."`
+	Code       string    `json:"code,omitempty" doc:"Error code; none on success."`
 }
 
 func auditEntry(e audit.Entry) AuditEntry {
@@ -43,9 +43,9 @@ func auditEntry(e audit.Entry) AuditEntry {
 type AuditFilter struct {
 	User   string    `query:"user" maxLength:"255" doc:"Name of the account."`
 	Action string    `query:"action" maxLength:"255"`
-	Target string    `query:"target" maxLength:"255" doc:"Id or name of what was acted on."`
-	Since  time.Time `query:"since" doc:"The first moment."`
-	Until  time.Time `query:"until" doc:"The moment after the last."`
+	Target string    `query:"target" maxLength:"255" doc:"Id or name of the target."`
+	Since  time.Time `query:"since" doc:"Start time (inclusive)."`
+	Until  time.Time `query:"until" doc:"End time (exclusive)."`
 }
 
 func (f AuditFilter) filter() audit.Filter {
@@ -54,11 +54,11 @@ func (f AuditFilter) filter() audit.Filter {
 
 func (s *Server) registerAudit() {
 	register(s, huma.Operation{
-		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/audit", Summary: "Search the audit: who did what", Tags: []string{"access"},
+		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/audit", Summary: "Search the audit log", Tags: []string{"access"},
 		Description: "Every change, every opened console and screen, every sign-in; newest first. Administrators only.",
 	}, func(ctx context.Context, in *struct {
 		AuditFilter
-		Cursor string `query:"cursor" maxLength:"64" doc:"nextCursor of the page before."`
+		Cursor string `query:"cursor" maxLength:"64" doc:"nextCursor of the previous page."`
 		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	}) (*struct {
 		Body struct {
@@ -96,8 +96,8 @@ func (s *Server) registerAudit() {
 		return out, nil
 	})
 	register(s, huma.Operation{
-		OperationID: actionExport, Method: http.MethodGet, Path: "/api/audit/export", Summary: "Export the audit as CSV or NDJSON", Tags: []string{"access"},
-		Description: "Streamed, oldest first. In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Administrators only.",
+		OperationID: actionExport, Method: http.MethodGet, Path: "/api/audit/export", Summary: "Export the audit log as CSV or NDJSON", Tags: []string{"access"},
+		Description: "Streamed, oldest first. In CSV, text that a spreadsheet would read as a formula is prefixed with an apostrophe. Administrators only.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"application/x-ndjson": {Schema: &huma.Schema{Type: "string"}}, "text/csv": {Schema: &huma.Schema{Type: "string"}},
 		}}},

@@ -21,9 +21,9 @@ type User struct {
 // SignedIn tells who is signed in.
 type SignedIn struct {
 	User User   `json:"user"`
-	Auth string `json:"auth" enum:"on,off" doc:"off: everybody is let in."`
+	Auth string `json:"auth" enum:"on,off" doc:"off: sign-in is turned off."`
 	// What follows is told of the account itself; nobody has one where auth is off.
-	MustChangePassword bool     `json:"mustChangePassword" doc:"Until POST /api/auth/password, the session is good for nothing else."`
+	MustChangePassword bool     `json:"mustChangePassword" doc:"Until POST /api/auth/password, the session can't be used for anything else."`
 	External           bool     `json:"external" doc:"A provider lets the account in: it has no password here."`
 	TOTP               bool     `json:"totp" doc:"Signing in takes a second factor."`
 	RecoveryCodes      int      `json:"recoveryCodes,omitempty" doc:"Those that were not used."`

@@ -21,29 +21,29 @@ const ConvertJob = "image.convert"
 
 // CatalogEntry is an image of the catalogue on the wire.
 type CatalogEntry struct {
-	ID           string `json:"id" doc:"Also of the base image that it becomes."`
+	ID           string `json:"id" doc:"Also the id of the base image."`
 	Name         string `json:"name"`
 	Version      string `json:"version"`
 	OSType       string `json:"osType"`
 	Arch         string `json:"arch"`
 	Format       string `json:"format" enum:"qcow2,iso"`
-	DefaultUser  string `json:"defaultUser,omitempty" doc:"Whom cloud-init lets in with the SSH keys."`
-	Firmware     string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with; bios when absent."`
+	DefaultUser  string `json:"defaultUser,omitempty" doc:"The user that gets the SSH keys from cloud-init."`
+	Firmware     string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Firmware of its nodes. Defaults to bios."`
 	TPM          bool   `json:"tpm" doc:"Whether its nodes have a TPM 2.0."`
 	MinDiskBytes int64  `json:"minDiskBytes"`
 	MinRAM       int64  `json:"minRam" doc:"MiB"`
 	Description  string `json:"description"`
-	Source       string `json:"source,omitempty" doc:"Where it is pulled from; absent when it cannot be."`
-	Signed       bool   `json:"signed" doc:"Whether its checksum is believed by its maker's signature alone; else because HTTPS says whose it is, or because the catalogue has it."`
-	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified,changed" doc:"Of the image on the host; absent: it can be pulled."`
+	Source       string `json:"source,omitempty" doc:"URL that it is pulled from; absent if it can't be pulled."`
+	Signed       bool   `json:"signed" doc:"Whether its checksum is protected by its publisher's signature. Otherwise it is protected by HTTPS, or is part of the catalogue."`
+	State        string `json:"state" enum:"absent,uploading,verifying,ready,rejected,unverified,changed" doc:"State of the image on the host; absent: it can be pulled."`
 	Job          *Job   `json:"job,omitempty" doc:"The job that pulls it."`
 }
 
 func (s *Server) registerCatalog() {
 	register(s, huma.Operation{
-		OperationID: "list-catalog", Method: http.MethodGet, Path: "/api/images/catalog", Summary: "List the base images that can be had", Tags: []string{"images"},
+		OperationID: "list-catalog", Method: http.MethodGet, Path: "/api/images/catalog", Summary: "List the base images in the catalogue", Tags: []string{"images"},
 	}, func(ctx context.Context, in *struct {
-		Host string `query:"host" doc:"Whose pool state tells of; the first host when left out."`
+		Host string `query:"host" doc:"Host whose images state describes. Defaults to the first host."`
 	}) (*struct {
 		Body struct {
 			Images []CatalogEntry `json:"images"`
@@ -59,13 +59,13 @@ func (s *Server) registerCatalog() {
 		return out, err
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "pull-image", Method: http.MethodPost, Path: "/api/images/catalog/{id}/pull", Summary: "Fetch a base image of the catalogue (a job)", Tags: []string{"images", "jobs"},
-		Description:   "The file must have the catalogue's checksum, whose list must be signed where the catalogue says by whom, and is verified like an upload. A transfer that is cut goes on where it was.",
+		OperationID: "pull-image", Method: http.MethodPost, Path: "/api/images/catalog/{id}/pull", Summary: "Pull a base image from the catalogue (a job)", Tags: []string{"images", "jobs"},
+		Description:   "The file must match its checksum, and the list of checksums must be signed if the catalogue names keys. The image is verified like an upload. Interrupted transfers are resumed.",
 		DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *struct {
 		ID   string `path:"id"`
 		Body *struct {
-			Host string `json:"host,omitempty" doc:"The first host when left out."`
+			Host string `json:"host,omitempty" doc:"Defaults to the first host."`
 		} `required:"false"`
 	}) (*Started, error) {
 		host := ""

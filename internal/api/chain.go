@@ -18,34 +18,34 @@ import (
 type DiskChain struct {
 	Target string    `json:"target" example:"vda"`
 	Device string    `json:"device" enum:"disk,cdrom,floppy,lun"`
-	File   ChainFile `json:"file" doc:"What the guest writes to."`
+	File   ChainFile `json:"file" doc:"The active file."`
 }
 
 // ChainFile is one file of a disk, and what it lies on. Sizes are in bytes.
 type ChainFile struct {
 	Path       string     `json:"path" doc:"On the host."`
-	Kind       string     `json:"kind" enum:"overlay,disk,snapshot,image,seed,media,missing,outside" doc:"overlay and disk are written to, with and without a file below; snapshot is kept as it was, by an external snapshot or for clones; missing is gone from its pool; outside is in no pool, where libvirt tells no more."`
+	Kind       string     `json:"kind" enum:"overlay,disk,snapshot,image,seed,media,missing,outside" doc:"overlay: active file with a backing file. disk: active file without one. snapshot: read-only, for an external snapshot or clones. missing: no longer in its pool. outside: not in a pool."`
 	Format     string     `json:"format,omitempty"`
 	Pool       string     `json:"pool,omitempty"`
 	Volume     string     `json:"volume,omitempty"`
-	Capacity   int64      `json:"capacity" doc:"What the guest sees."`
-	Allocation int64      `json:"allocation" doc:"What the file takes."`
+	Capacity   int64      `json:"capacity" doc:"Virtual size in bytes."`
+	Allocation int64      `json:"allocation" doc:"Bytes on disk."`
 	ImageID    string     `json:"imageId,omitempty"`
-	UsedBy     ImageUsers `json:"usedBy" doc:"Who else depends on it."`
-	Base       *ChainFile `json:"base,omitempty" doc:"What it lies on."`
+	UsedBy     ImageUsers `json:"usedBy" doc:"What else depends on it."`
+	Base       *ChainFile `json:"base,omitempty" doc:"Its backing file."`
 }
 
 type nodeChains struct {
 	Body struct {
 		Disks      []DiskChain `json:"disks"`
-		Allocation int64       `json:"allocation" doc:"What the files take together that no other node depends on: what deleting the node frees, about."`
+		Allocation int64       `json:"allocation" doc:"Bytes of files that no other node uses: about what deleting the node frees."`
 	}
 }
 
 func (s *Server) registerChains() {
 	register(s, huma.Operation{
-		OperationID: "get-node-chain", Method: http.MethodGet, Path: "/api/nodes/{id}/chain", Summary: "Show what a node's disks consist of", Tags: []string{"nodes"},
-		Description: "Each file with what it lies on, down to the image, with sizes and with who else depends on it.",
+		OperationID: "get-node-chain", Method: http.MethodGet, Path: "/api/nodes/{id}/chain", Summary: "Read the backing chains of a node's disks", Tags: []string{"nodes"},
+		Description: "Each file with its backing file, down to the image, with sizes and other users.",
 	}, func(ctx context.Context, in *NodeID) (*nodeChains, error) {
 		n, err := s.o.Nodes.Node(in.ID)
 		if err != nil {

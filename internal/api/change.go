@@ -13,19 +13,19 @@ import (
 // Change is an unfinished change on the wire.
 type Change struct {
 	ID       string         `json:"id"`
-	Kind     string         `json:"kind" example:"node.wipe" doc:"What was begun."`
+	Kind     string         `json:"kind" example:"node.wipe" doc:"Kind of change."`
 	Host     string         `json:"host"`
-	Objects  []ChangeObject `json:"objects" doc:"The nodes or the network that it is about."`
+	Objects  []ChangeObject `json:"objects" doc:"The affected nodes or network."`
 	Begun    time.Time      `json:"begun"`
-	Attempts int            `json:"attempts" doc:"So many times the service tried to complete or undo it."`
-	Tried    time.Time      `json:"tried" doc:"The last attempt."`
-	Reason   string         `json:"reason" doc:"Why that failed."`
+	Attempts int            `json:"attempts" doc:"Number of attempts to complete or undo it."`
+	Tried    time.Time      `json:"tried" doc:"Time of the last attempt."`
+	Reason   string         `json:"reason" doc:"Why the last attempt failed."`
 }
 
 // ChangeObject is something that a change is about.
 type ChangeObject struct {
 	ID   string `json:"id"`
-	Name string `json:"name,omitempty" doc:"Of a node that is there."`
+	Name string `json:"name,omitempty" doc:"Name of the node, if it exists."`
 }
 
 type changeList struct {
@@ -37,13 +37,13 @@ type changeList struct {
 
 // ChangeID is the path of one unfinished change. It is exported for the same reason as NodeID.
 type ChangeID struct {
-	ID string `path:"id" doc:"The change's id, as the list has it."`
+	ID string `path:"id" doc:"Id of the change."`
 }
 
 func (s *Server) registerChanges() {
 	register(s, huma.Operation{
 		OperationID: "list-unfinished-changes", Method: http.MethodGet, Path: "/api/changes", Summary: "List the unfinished changes, oldest first", Tags: []string{"system"},
-		Description: "Changes of several steps that a crash or a lost host cut off, and that the service could neither complete nor undo. It tries again every few seconds. Each holds up only what it is about.",
+		Description: "Changes with several steps that were interrupted by a crash or a lost host, and that the service could neither complete nor undo. It retries every few seconds. Each blocks only the objects it affects.",
 	}, func(ctx context.Context, in *Paging) (*changeList, error) {
 		list, err := s.o.Nodes.UnfinishedChanges(ctx)
 		if err != nil {
@@ -69,7 +69,7 @@ func (s *Server) registerChanges() {
 	})
 	register(s, huma.Operation{
 		OperationID: "drop-change", Method: http.MethodDelete, Path: "/api/changes/{id}", Summary: "Forget an unfinished change", Tags: []string{"system"},
-		Description: "The service tries no more. What the change has made so far stays on the host as it is: a disk that no node has, or a node without its disk.", DefaultStatus: http.StatusNoContent,
+		Description: "The service stops retrying. What the change created so far remains on the host: a disk without a node, or a node without its disk.", DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *ChangeID) (*struct{}, error) {
 		return nil, s.o.Nodes.DropChange(ctx, in.ID)
 	})

@@ -16,8 +16,8 @@ const CloneJob = "node.clone"
 
 // CloneRequest asks for a clone of a node.
 type CloneRequest struct {
-	Name string `json:"name" doc:"Of the new node."`
-	Mode string `json:"mode,omitempty" enum:"linked,full" default:"linked" doc:"linked: its disks lie on the source's, at once. full: a copy of its own, made by a job while the source is off."`
+	Name string `json:"name" doc:"Name of the new node."`
+	Mode string `json:"mode,omitempty" enum:"linked,full" default:"linked" doc:"linked: instant; its disks share the source's. full: an independent copy, created by a job while the source is stopped."`
 }
 
 // Cloned answers a request for a clone: 201 with the node, or 202 with the job that
@@ -30,13 +30,13 @@ type Cloned struct {
 
 func (s *Server) registerClones() {
 	op := huma.Operation{
-		OperationID: "clone-node", Method: http.MethodPost, Path: "/api/nodes/{id}/clone", Summary: "Make a node of another one", Tags: []string{"nodes", "jobs"},
+		OperationID: "clone-node", Method: http.MethodPost, Path: "/api/nodes/{id}/clone", Summary: "Clone a node", Tags: []string{"nodes", "jobs"},
 		DefaultStatus: http.StatusCreated,
-		Description: "The clone has a UUID, MAC addresses and a cloud-init instance of its own. A linked clone shares what the source has written so far; that is kept as it is, and the source goes on in a new file over it. " +
-			"Of a running source it has the disk as it is at that moment, as after a power failure. Until its linked clones are deleted, the source cannot be.",
+		Description: "The clone has a new UUID, MAC addresses and cloud-init instance. A linked clone shares what the source has written so far, which becomes read-only; the source continues in a new overlay. " +
+			"A linked clone of a running source has the disk of that moment, as after a power failure. The source can't be deleted before its linked clones.",
 		Responses: map[string]*huma.Response{
 			"201": {Description: "A linked clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Node](s.huma, "Node")}}},
-			"202": {Description: "The job that makes a full clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Job](s.huma, "Job")}}},
+			"202": {Description: "The job that creates a full clone", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Job](s.huma, "Job")}}},
 		},
 	}
 	register(s, s.makes(op), func(ctx context.Context, in *struct {

@@ -22,9 +22,9 @@ import (
 
 // SerialPort is one port of a node's serial console.
 type SerialPort struct {
-	Name      string `json:"name" doc:"libvirt's alias; what ?port= takes." example:"serial0"`
-	Available bool   `json:"available" doc:"Whether it can be opened: it is of type pty."`
-	Logged    bool   `json:"logged" doc:"Whether what it prints is recorded."`
+	Name      string `json:"name" doc:"libvirt's alias; use it as ?port=." example:"serial0"`
+	Available bool   `json:"available" doc:"Whether it can be opened (only type pty can)."`
+	Logged    bool   `json:"logged" doc:"Whether its output is recorded."`
 }
 
 func serialPorts(n domain.Node) []SerialPort {
@@ -42,15 +42,15 @@ const (
 
 // LogMatch is a line of a console log.
 type LogMatch struct {
-	Offset int64  `json:"offset" doc:"Of the line's first byte in the log."`
-	Line   string `json:"line" doc:"As UTF-8, without its end."`
+	Offset int64  `json:"offset" doc:"Offset of the line's first byte in the log."`
+	Line   string `json:"line" doc:"As UTF-8, without the line break."`
 }
 
 type logMatches struct {
 	Body struct {
 		Size    int64      `json:"size" doc:"Bytes of the whole log."`
 		Matches []LogMatch `json:"matches"`
-		Next    int64      `json:"next,omitempty" doc:"Give it as offset to search on; absent when the log was searched to its end."`
+		Next    int64      `json:"next,omitempty" doc:"Use it as offset to search further; absent at the end of the log."`
 	}
 }
 
@@ -64,14 +64,14 @@ func (s *Server) registerConsoleLogs() {
 		return &huma.Param{Name: name, In: "query", Description: text, Schema: &huma.Schema{Type: kind}}
 	}
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: "get-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log", Summary: "Read what the serial console has printed", Tags: []string{"nodes"},
-		Description: "The bytes as the guest printed them, also while the node is off. The host keeps the newest 6 to 8 MiB; places count from the oldest byte that is kept. " +
+		OperationID: "get-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log", Summary: "Read the log of the serial console", Tags: []string{"nodes"},
+		Description: "The bytes that the guest printed, also while the node is stopped. The host keeps the newest 6 to 8 MiB; offsets count from the oldest byte kept. " +
 			"When X-Log-Size is less than before, old bytes were dropped and all places have moved.",
 		Parameters: []*huma.Param{
 			{Name: "id", In: "path", Required: true, Description: "The node's id: the domain's UUID.", Schema: &huma.Schema{Type: "string"}},
 			query("offset", "Where to begin; less than 0 counts from the end. 0 when left out.", "integer"),
 			query("limit", "Bytes at most; 262144 when left out, all of them for a download.", "integer"),
-			query("port", "Which serial port: one of console.ports.", "string"),
+			query("port", "Serial port: one of console.ports.", "string"),
 			query("download", "Have a browser save it as a file.", "boolean"),
 		},
 		Responses: map[string]*huma.Response{
@@ -83,14 +83,14 @@ func (s *Server) registerConsoleLogs() {
 		},
 	})
 	register(s, huma.Operation{
-		OperationID: "search-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log/search", Summary: "Find lines in what the serial console has printed", Tags: []string{"nodes"},
+		OperationID: "search-console-log", Method: http.MethodGet, Path: "/api/nodes/{id}/console/log/search", Summary: "Search the log of the serial console", Tags: []string{"nodes"},
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		Client
-		Text   string `query:"text" required:"true" minLength:"1" maxLength:"1000" doc:"Without regard to case."`
-		Offset int64  `query:"offset" minimum:"0" doc:"Where to begin."`
-		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Lines at most."`
-		Port   string `query:"port" doc:"Which serial port: one of console.ports."`
+		Text   string `query:"text" required:"true" minLength:"1" maxLength:"1000" doc:"Text to find; case is ignored."`
+		Offset int64  `query:"offset" minimum:"0" doc:"Offset to start at."`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of lines."`
+		Port   string `query:"port" doc:"Serial port: one of console.ports."`
 	}) (*logMatches, error) {
 		out := &logMatches{}
 		err := s.openLog(ctx, in.Address, in.ID, in.Port, func(_ domain.Node, l *storagepool.ConsoleLog) error {
@@ -120,7 +120,7 @@ func (s *Server) openLog(ctx context.Context, address, id, port string, f func(d
 		return err
 	}
 	if p.LogPath == "" {
-		return fault.New(fault.NotFound, "Nothing records port %s of node %q. Nodes that are made here have a log; give others one with `virsh edit`.", p.Alias, n.Name)
+		return fault.New(fault.NotFound, "Port %s of node %q has no log. Add <log file=…/> with `virsh edit`.", p.Alias, n.Name)
 	}
 	allowed := func(now access.Rights) error {
 		_, err := s.nodeFor(now, id, access.View)

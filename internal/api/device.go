@@ -15,13 +15,13 @@ type Disk struct {
 	Target   string `json:"target" example:"vdb"`
 	Bus      string `json:"bus"`
 	Device   string `json:"device" enum:"disk,cdrom,floppy,lun"`
-	File     string `json:"file" doc:"On the host; empty for an empty drive, and for what is not a file."`
-	Kind     string `json:"kind" enum:"empty,file,block,dir,network,volume,other" doc:"What is behind it. empty is a drive without a medium."`
-	Source   string `json:"source" doc:"The name of what is behind it: a path on the host, pool/volume, or such as rbd:pool/image. Empty for an empty drive."`
+	File     string `json:"file" doc:"Path on the host; empty for an empty drive, and if it is not a file."`
+	Kind     string `json:"kind" enum:"empty,file,block,dir,network,volume,other" doc:"Type of the source. empty is a drive without a medium."`
+	Source   string `json:"source" doc:"The source: a path on the host, pool/volume, or for example rbd:pool/image. Empty for an empty drive."`
 	Format   string `json:"format"`
 	ReadOnly bool   `json:"readOnly"`
-	Size     int64  `json:"size" doc:"Bytes; virtual size, 0 when it cannot be read."`
-	Extra    bool   `json:"extra" doc:"It was attached here, and is deleted when it is detached."`
+	Size     int64  `json:"size" doc:"Virtual size in bytes; 0 if unknown."`
+	Extra    bool   `json:"extra" doc:"Whether it was attached in SandboxLabs, and is deleted when detached."`
 }
 
 // Interface is a network card of a node.
@@ -66,7 +66,7 @@ func (s *Server) registerDevices() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "add-disk", Method: http.MethodPost, Path: node + "/disks", Summary: "Give a node an empty disk, also while it runs", Tags: tags,
+		OperationID: "add-disk", Method: http.MethodPost, Path: node + "/disks", Summary: "Attach an empty disk to a node, also while it runs", Tags: tags,
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		NodeID
@@ -95,11 +95,11 @@ func (s *Server) registerDevices() {
 		return nil, s.o.Nodes.RemoveDisk(ctx, in.ID, in.Target)
 	})
 	register(s, huma.Operation{
-		OperationID: "set-media", Method: http.MethodPut, Path: node + "/media", Summary: "Put an ISO image into a node's optical drive, or take it out", Tags: tags,
+		OperationID: "set-media", Method: http.MethodPut, Path: node + "/media", Summary: "Insert an ISO image into a node's optical drive, or eject it", Tags: tags,
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Image string `json:"image" doc:"Id of an image in ISO format; empty to take out what is in."`
+			Image string `json:"image" doc:"Id of an ISO image; empty to eject."`
 		}
 	}) (*nodeAnswer, error) {
 		if i, err := s.o.Storage.Image("", in.Body.Image); err == nil {
@@ -110,7 +110,7 @@ func (s *Server) registerDevices() {
 		return s.answer(ctx)(s.o.Nodes.SetMedia(ctx, in.ID, in.Body.Image))
 	})
 	register(s, huma.Operation{
-		OperationID: "list-interfaces", Method: http.MethodGet, Path: node + "/interfaces", Summary: "List a node's network cards", Tags: tags,
+		OperationID: "list-interfaces", Method: http.MethodGet, Path: node + "/interfaces", Summary: "List a node's network interfaces", Tags: tags,
 	}, func(ctx context.Context, in *NodeID) (*struct {
 		Body struct {
 			Interfaces []Interface `json:"interfaces"`
@@ -154,7 +154,7 @@ func (s *Server) registerDevices() {
 		return &struct{ Body Interface }{networkCard(v)}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "remove-interface", Method: http.MethodDelete, Path: node + "/interfaces/{mac}", Summary: "Take a network card away", Tags: tags,
+		OperationID: "remove-interface", Method: http.MethodDelete, Path: node + "/interfaces/{mac}", Summary: "Remove a network interface", Tags: tags,
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		NodeID

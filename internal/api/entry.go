@@ -142,7 +142,7 @@ func OwnHosts(listen string, public *url.URL) func(host string) error {
 		}
 		name := strings.ToLower((&url.URL{Host: host}).Hostname())
 		if _, err := netip.ParseAddr(name); err != nil && !allowed[name] {
-			return fault.New(fault.HostNotAllowed, "This service does not answer to the name %q. Set public-url to the address that browsers use.", name)
+			return fault.New(fault.HostNotAllowed, "The host name %q is not allowed. Set public-url to the address that browsers use.", name)
 		}
 		return nil
 	}
@@ -171,7 +171,7 @@ func (s *Server) sameOrigin() (echo.MiddlewareFunc, error) {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if err := guard.Check(c.Request()); err != nil {
-				return fault.New(fault.CrossOrigin, "A page of another origin may not do this. Open the service's own address in the browser; set public-url when that is not the address it listens on.")
+				return fault.New(fault.CrossOrigin, "Requests from other origins are not allowed. Open the service's own address in the browser, and set public-url if it differs from the listening address.")
 			}
 			return next(c)
 		}
@@ -202,7 +202,7 @@ func (s *Server) identify(r *http.Request) (access.Principal, error) {
 		}
 		return s.o.Access.BySession(r.Context(), session)
 	}
-	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in first (POST /api/auth/login), or send a token: `Authorization: Bearer sbx_…`.")
+	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in first, or send a token: `Authorization: Bearer sbx_…`.")
 }
 
 // jsonByDefault lets `curl -d '{…}'` work as it is: a body without a type, or

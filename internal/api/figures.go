@@ -15,9 +15,9 @@ import (
 // Figures is what a node used on average since the point before.
 type Figures struct {
 	Time        time.Time `json:"time"`
-	CPU         float64   `json:"cpu" doc:"Processor time per time: 1 is one CPU of the host, all of it."`
-	Memory      int64     `json:"memory" doc:"Bytes of the host's memory that the node takes."`
-	GuestMemory int64     `json:"guestMemory,omitempty" doc:"Bytes that the guest says it uses; absent where it says nothing."`
+	CPU         float64   `json:"cpu" doc:"CPU usage: 1 is one fully used CPU of the host."`
+	Memory      int64     `json:"memory" doc:"Bytes of the host's memory that the node uses."`
+	GuestMemory int64     `json:"guestMemory,omitempty" doc:"Bytes used in the guest, if it reports them."`
 	DiskRead    int64     `json:"diskRead" doc:"Bytes per second, over all disks."`
 	DiskWritten int64     `json:"diskWritten" doc:"Bytes per second, over all disks."`
 	NetReceived int64     `json:"netReceived" doc:"Bytes per second, over all network interfaces."`
@@ -38,7 +38,7 @@ func figures(list []domain.Usage) []Figures {
 // NodeFigures are the last figures of one node.
 type NodeFigures struct {
 	ID     string    `json:"id" doc:"The node's id."`
-	Points []Figures `json:"points" doc:"The oldest first."`
+	Points []Figures `json:"points" doc:"Oldest first."`
 }
 
 type figuresAnswer struct {
@@ -50,17 +50,17 @@ type figuresAnswer struct {
 
 type seriesAnswer struct {
 	Body struct {
-		Interval float64   `json:"interval" doc:"Seconds between two points; longer ones are gaps in which the node was off, or its host away."`
-		Points   []Figures `json:"points" doc:"The oldest first; those of a step bear the time of its end."`
+		Interval float64   `json:"interval" doc:"Seconds between two points. Longer intervals are gaps, while the node was stopped or its host unreachable."`
+		Points   []Figures `json:"points" doc:"Oldest first. The time of a step is its end."`
 	}
 }
 
 func (s *Server) registerFigures() {
 	register(s, huma.Operation{
-		OperationID: "list-figures", Method: http.MethodGet, Path: "/api/figures", Summary: "What the running nodes use now", Tags: []string{"nodes"},
-		Description: "CPU, memory, disk and network of every running node, by the nodes' names, from memory: cheap enough to be asked for at every interval.",
+		OperationID: "list-figures", Method: http.MethodGet, Path: "/api/figures", Summary: "Read the current usage of running nodes", Tags: []string{"nodes"},
+		Description: "CPU, memory, disk and network usage of all running nodes, sorted by name. Served from memory, so it can be polled at every interval.",
 	}, func(ctx context.Context, in *struct {
-		Points int `query:"points" minimum:"1" maximum:"120" default:"1" doc:"At most that many of each node, the last ones."`
+		Points int `query:"points" minimum:"1" maximum:"120" default:"1" doc:"Maximum number of points per node; the latest ones."`
 	}) (*figuresAnswer, error) {
 		out := &figuresAnswer{}
 		out.Body.Interval, out.Body.Nodes = s.o.Nodes.UsageInterval().Seconds(), []NodeFigures{}
@@ -74,11 +74,11 @@ func (s *Server) registerFigures() {
 		return out, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "get-node-figures", Method: http.MethodGet, Path: "/api/nodes/{id}/figures", Summary: "What a node used in the last hour", Tags: []string{"nodes"},
+		OperationID: "get-node-figures", Method: http.MethodGet, Path: "/api/nodes/{id}/figures", Summary: "Read the usage of a node in the last hour", Tags: []string{"nodes"},
 	}, func(_ context.Context, in *struct {
 		NodeID
-		Since time.Time `query:"since" doc:"Only points after this time (RFC 3339); all of the last hour when left out."`
-		Step  int       `query:"step" minimum:"0" maximum:"3600" doc:"Seconds that each point is the average of; the interval when left out or shorter."`
+		Since time.Time `query:"since" doc:"Only points after this time (RFC 3339). Defaults to the last hour."`
+		Step  int       `query:"step" minimum:"0" maximum:"3600" doc:"Seconds averaged into each point. Defaults to the interval, which is also the minimum."`
 	}) (*seriesAnswer, error) {
 		n, err := s.o.Nodes.Node(in.ID)
 		if err != nil {

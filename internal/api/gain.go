@@ -26,7 +26,7 @@ func (s *Server) mayGain(ctx context.Context, n domain.Node, g domain.Gain) erro
 		}
 	}
 	if len(g.Devices) > 0 && !rights.Role.AtLeast(access.RoleAdmin) {
-		return fault.New(fault.Forbidden, "This brings devices of host %q to node %q that only an administrator can give it. Ask one.", n.Host, n.Name)
+		return fault.New(fault.Forbidden, "This adds devices of host %q to node %q. Only administrators can add them.", n.Host, n.Name)
 	}
 	return nil
 }

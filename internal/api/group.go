@@ -26,7 +26,7 @@ func groupOf(g access.Group) Group {
 // no other embedded struct.
 type GroupMember struct {
 	Name string `path:"name" maxLength:"64"`
-	User string `path:"user" maxLength:"64" doc:"An account's name."`
+	User string `path:"user" maxLength:"64" doc:"Name of an account."`
 }
 
 type groupList struct {
@@ -56,11 +56,11 @@ func (s *Server) registerGroups() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "create-group", Method: http.MethodPost, Path: "/api/groups", Summary: "Make a group", Tags: []string{"access"},
+		OperationID: "create-group", Method: http.MethodPost, Path: "/api/groups", Summary: "Create a group", Tags: []string{"access"},
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name string `json:"name" doc:"As an account's name." example:"class-a"`
+			Name string `json:"name" doc:"The rules for account names apply." example:"class-a"`
 		}
 	}) (*struct {
 		Location string `header:"Location"`
@@ -76,21 +76,21 @@ func (s *Server) registerGroups() {
 		}{"/api/groups/" + url.PathEscape(g.Name), groupOf(g)}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-group", Method: http.MethodDelete, Path: "/api/groups/{name}", Summary: "Delete a group with what was shared with it", Tags: []string{"access"},
+		OperationID: "delete-group", Method: http.MethodDelete, Path: "/api/groups/{name}", Summary: "Delete a group and its shares", Tags: []string{"access"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
 		defer s.rightsChanged()
 		return nil, s.o.Access.DeleteGroup(ctx, in.Name)
 	})
 	register(s, huma.Operation{
-		OperationID: "add-group-member", Method: http.MethodPut, Path: "/api/groups/{name}/members/{user}", Summary: "Put an account into a group", Tags: []string{"access"},
+		OperationID: "add-group-member", Method: http.MethodPut, Path: "/api/groups/{name}/members/{user}", Summary: "Add an account to a group", Tags: []string{"access"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *GroupMember) (*struct{}, error) {
 		defer s.rightsChanged()
 		return nil, s.o.Access.AddMember(ctx, in.Name, in.User)
 	})
 	register(s, huma.Operation{
-		OperationID: "remove-group-member", Method: http.MethodDelete, Path: "/api/groups/{name}/members/{user}", Summary: "Take an account out of a group", Tags: []string{"access"},
+		OperationID: "remove-group-member", Method: http.MethodDelete, Path: "/api/groups/{name}/members/{user}", Summary: "Remove an account from a group", Tags: []string{"access"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *GroupMember) (*struct{}, error) {
 		defer s.rightsChanged()

@@ -33,7 +33,7 @@ var _ Guacamole = (*guacamole.Service)(nil)
 // NodeGuacamole is a node's place in Guacamole on the wire.
 type NodeGuacamole struct {
 	ConnectionID int    `json:"connectionId"`
-	URL          string `json:"url" doc:"Of the node's screen in Guacamole; it grants nothing by itself."`
+	URL          string `json:"url" doc:"URL of the node's screen in Guacamole; it grants no access."`
 }
 
 func (s *Server) guacamoleOf(nodeID string) *NodeGuacamole {
@@ -105,8 +105,8 @@ func (s *Server) leaveGuacamole(ctx context.Context) {
 
 func (s *Server) registerGuacamole() {
 	register(s, huma.Operation{
-		OperationID: "open-guacamole", Method: http.MethodPost, Path: "/api/nodes/{id}/guacamole", Summary: "Get an address that opens the node's screen in Guacamole", Tags: []string{"nodes"},
-		Description: "The address signs you in to Guacamole. It is for you alone, and for use at once.",
+		OperationID: "open-guacamole", Method: http.MethodPost, Path: "/api/nodes/{id}/guacamole", Summary: "Get a URL that opens the node's screen in Guacamole", Tags: []string{"nodes"},
+		Description: "The URL signs you in to Guacamole. It is only for you, and for immediate use.",
 	}, func(ctx context.Context, in *NodeID) (*struct {
 		Body struct {
 			URL string `json:"url"`

@@ -17,28 +17,28 @@ const syncPatience = 10 * time.Second
 // GuacamoleState is how Guacamole's database is kept in step, on the wire.
 type GuacamoleState struct {
 	Enabled     bool       `json:"enabled"`
-	State       string     `json:"state" enum:"off,unknown,ok,unreachable" doc:"Of its database; unknown until the first comparison has ended."`
+	State       string     `json:"state" enum:"off,unknown,ok,unreachable" doc:"State of its database; unknown until the first sync has finished."`
 	Error       string     `json:"error,omitempty" doc:"Why it is unreachable, and what to do."`
-	Connections int        `json:"connections" doc:"Of nodes, at the last comparison that went well."`
-	Users       int        `json:"users" doc:"Of accounts, at the same."`
-	LastSync    *time.Time `json:"lastSync,omitempty" doc:"When that was."`
-	Failures    int        `json:"failures" doc:"Comparisons that failed since then."`
-	Web         string     `json:"web" enum:"off,unknown,ok,unreachable" doc:"Of its web application."`
-	WebError    string     `json:"webError,omitempty" doc:"Why that is unreachable, and what to do."`
+	Connections int        `json:"connections" doc:"Connections of nodes, at the last successful sync."`
+	Users       int        `json:"users" doc:"Users of accounts, at the last successful sync."`
+	LastSync    *time.Time `json:"lastSync,omitempty" doc:"Time of the last successful sync."`
+	Failures    int        `json:"failures" doc:"Failed syncs since then."`
+	Web         string     `json:"web" enum:"off,unknown,ok,unreachable" doc:"State of its web application."`
+	WebError    string     `json:"webError,omitempty" doc:"Why the web application is unreachable, and what to do."`
 	// Guacds are those that the options name.
 	Guacds map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others)."`
 }
 
 // GuacamoleSync is what a comparison found and wrote, on the wire.
 type GuacamoleSync struct {
-	Nodes        int      `json:"nodes" doc:"Running, with a screen."`
-	Made         int      `json:"made" doc:"Connections; so are updated and removed."`
+	Nodes        int      `json:"nodes" doc:"Running nodes with a screen."`
+	Made         int      `json:"made" doc:"Connections created; updated and removed count connections too."`
 	Updated      int      `json:"updated"`
 	Removed      int      `json:"removed"`
-	Users        int      `json:"users" doc:"Made, renamed or removed."`
+	Users        int      `json:"users" doc:"Users created, renamed or removed."`
 	DurationMs   int64    `json:"durationMs"`
-	UnknownHosts []string `json:"unknownHosts" doc:"Hosts that are away: what Guacamole has of them was left as it was."`
-	Problems     []string `json:"problems" doc:"What could not be brought in step."`
+	UnknownHosts []string `json:"unknownHosts" doc:"Unreachable hosts. Their connections were not changed."`
+	Problems     []string `json:"problems" doc:"What could not be synced."`
 }
 
 func guacamoleStateOf(st guacamole.Status) GuacamoleState {
@@ -54,7 +54,7 @@ func guacamoleStateOf(st guacamole.Status) GuacamoleState {
 
 func (s *Server) registerGuacamoleSync() {
 	register(s, huma.Operation{
-		OperationID: "get-guacamole", Method: http.MethodGet, Path: "/api/guacamole", Summary: "How Guacamole is kept in step", Tags: []string{"system"},
+		OperationID: "get-guacamole", Method: http.MethodGet, Path: "/api/guacamole", Summary: "Read the state of the Guacamole sync", Tags: []string{"system"},
 		Description: "Administrators only.",
 	}, func(context.Context, *struct{}) (*struct{ Body GuacamoleState }, error) {
 		if s.o.Guacamole == nil {
@@ -63,8 +63,8 @@ func (s *Server) registerGuacamoleSync() {
 		return &struct{ Body GuacamoleState }{guacamoleStateOf(s.o.Guacamole.Status())}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "sync-guacamole", Method: http.MethodPost, Path: "/api/guacamole/sync", Summary: "Bring Guacamole in step now", Tags: []string{"system"},
-		Description: "It happens by itself at each change and every ten seconds. Administrators only.",
+		OperationID: "sync-guacamole", Method: http.MethodPost, Path: "/api/guacamole/sync", Summary: "Sync Guacamole now", Tags: []string{"system"},
+		Description: "This happens automatically at each change and every ten seconds. Administrators only.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body GuacamoleSync }, error) {
 		if s.o.Guacamole == nil {
 			return nil, guacamoleOff()
@@ -73,7 +73,7 @@ func (s *Server) registerGuacamoleSync() {
 		defer cancel()
 		report, err := s.o.Guacamole.Sync(ctx)
 		if err != nil {
-			return nil, fault.Wrap(err, fault.GuacamoleAway, "Guacamole could not be brought in step: %v. It is tried again by itself.", err)
+			return nil, fault.Wrap(err, fault.GuacamoleAway, "Could not sync Guacamole: %v. Retrying automatically.", err)
 		}
 		return &struct{ Body GuacamoleSync }{GuacamoleSync{
 			Nodes: report.Nodes, Made: report.Made, Updated: report.Updated, Removed: report.Removed, Users: report.Users,
@@ -84,5 +84,5 @@ func (s *Server) registerGuacamoleSync() {
 }
 
 func guacamoleOff() error {
-	return fault.New(fault.Unsupported, "Guacamole is not set up here. An administrator sets guacamole-database and guacamole-url.")
+	return fault.New(fault.Unsupported, "Guacamole is not set up. An administrator must set guacamole-database and guacamole-url.")
 }

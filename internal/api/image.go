@@ -28,18 +28,18 @@ import (
 // Image is an image on the wire.
 type Image struct {
 	ID           string    `json:"id"`
-	Name         string    `json:"name" doc:"The same as id: what customImageName and baseImage take."`
+	Name         string    `json:"name" doc:"The same as id; use it in customImageName and baseImage."`
 	DisplayName  string    `json:"displayName"`
 	Description  string    `json:"description"`
 	Tags         []string  `json:"tags"`
 	Type         string    `json:"type" enum:"base,custom"`
 	Format       string    `json:"format"`
-	SourceFormat string    `json:"sourceFormat,omitempty" doc:"Of the file as it came, such as vmdk or raw.xz. It was converted to format."`
+	SourceFormat string    `json:"sourceFormat,omitempty" doc:"Format of the uploaded file, such as vmdk or raw.xz, before it was converted to format."`
 	State        string    `json:"state" enum:"uploading,verifying,ready,rejected,unverified,changed" doc:"changed: its file is not the one that was verified; verify it again."`
-	Reason       string    `json:"reason,omitempty" doc:"Why it cannot be used."`
+	Reason       string    `json:"reason,omitempty" doc:"Why the image can't be used."`
 	Size         int64     `json:"size" doc:"Bytes of the file."`
 	VirtualSize  int64     `json:"virtualSize" doc:"Bytes of the disk that a guest sees."`
-	SHA256       string    `json:"sha256,omitempty" doc:"Of the file as it was uploaded, in hex."`
+	SHA256       string    `json:"sha256,omitempty" doc:"SHA-256 of the uploaded file, in hex."`
 	Path         string    `json:"path" doc:"On the host."`
 	Host         string    `json:"host"`
 	OSType       string    `json:"osType,omitempty"`
@@ -47,7 +47,7 @@ type Image struct {
 	TPM          bool      `json:"tpm" doc:"Whether its nodes have a TPM 2.0 unless they are told otherwise."`
 	Owner        string    `json:"owner,omitempty"`
 	Access       string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
-	UsedBy       int       `json:"usedBy" doc:"Nodes whose disk lies on it."`
+	UsedBy       int       `json:"usedBy" doc:"Number of nodes whose disk is backed by it."`
 	Created      time.Time `json:"created"`
 	Version      string    `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
 }
@@ -83,7 +83,7 @@ type Uploaded struct {
 func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "list-images", Method: http.MethodGet, Path: "/api/images", Summary: "List the images", Tags: []string{"images"},
-		Description: "A page goes through the base images first, and then through the custom ones.",
+		Description: "Base images come first, then custom images.",
 	}, func(ctx context.Context, in *Paging) (*imageList, error) { return s.listImages(rightsOf(ctx), *in) })
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
@@ -92,7 +92,7 @@ func (s *Server) registerImages() {
 		return s.imageAnswer(ctx, i, err)
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that no disk lies on", Tags: []string{"images"},
+		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that is not in use", Tags: []string{"images"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *ImageID) (*struct{}, error) {
 		return nil, s.deleteImage(ctx, in.ID)
@@ -103,7 +103,7 @@ func (s *Server) registerImages() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "upload-image", Method: http.MethodPost, Path: "/api/images/custom", Summary: "Upload an image", Tags: []string{"images"},
 		Description: "One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. " +
-			"A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, bzip2, xz or zstd, or alone in an OVA or another tar archive, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name. It takes no Idempotency-Key: what would be compared is the whole file. A resumable upload is what can be repeated.",
+			"A qcow2 or ISO file is verified during the request. A raw, VMDK, VDI, VHD or VHDX disk, and any of them compressed with gzip, bzip2, xz or zstd, or as the only disk in an OVA or another tar archive, is converted to qcow2 by a job of kind image.convert. The format is detected from the content, never from the name. Accepts no Idempotency-Key; use a resumable upload to retry safely.",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
 			Type: "object", Required: []string{"image"}, Properties: map[string]*huma.Schema{
 				"image":  {Type: "string", Format: "binary", Description: "The file."},
@@ -193,7 +193,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 	r.Body = bodyReader{bufio.NewReaderSize(patientReader{r.Body, http.NewResponseController(c.Response())}, bodyBufferBytes), r.Body}
 	parts, err := r.MultipartReader()
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "Send the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
+		return fault.Wrap(err, fault.Invalid, "Upload the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 	}
 	rights := rightsOf(r.Context())
 	up := storagepool.Upload{Owner: rights.OwnerID(), SizeBytes: max(r.ContentLength, 0)}
@@ -258,11 +258,11 @@ func (l *lastPart) rest() error {
 		}
 		switch name := part.FormName(); {
 		case name == imageField:
-			return fault.Field(name, "The form has more than one file named %q. Upload each image in a request of its own.", name)
+			return fault.Field(name, "The form has more than one file named %q. Upload each image in a separate request.", name)
 		case slices.Contains(uploadFields, name):
-			return fault.Field(name, "The field %q comes after the file, too late to be heeded. Put all fields before the file: curl -F \"%s=…\" -F \"image=@disk.qcow2\" …", name, name)
+			return fault.Field(name, "The field %q comes after the file. Put all fields before the file: curl -F \"%s=…\" -F \"image=@disk.qcow2\" …", name, name)
 		case part.FileName() != "":
-			return fault.New(fault.Invalid, "The form has a second file, named %q. Upload each image in a request of its own.", cut(name))
+			return fault.New(fault.Invalid, "The form has a second file, named %q. Upload each image in a separate request.", cut(name))
 		}
 		if n, err := io.Copy(io.Discard, io.LimitReader(part, maxFieldBytes+1)); err != nil || n > maxFieldBytes {
 			return cmp.Or(err, error(fieldTooLarge(part)))
@@ -318,12 +318,12 @@ func setField(up *storagepool.Upload, name, text string) error {
 	switch name {
 	case "osType":
 		if len(text) > maxWordBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-			return fault.Field("osType", "osType is a short word such as \"debian\".")
+			return fault.Field("osType", "osType must be a short word such as \"debian\".")
 		}
 		up.OSType = text
 	case "sha256":
 		if sum, err := hex.DecodeString(text); text != "" && (err != nil || len(sum) != sha256.Size) {
-			return fault.Field("sha256", "A SHA-256 has 64 hexadecimal digits; `sha256sum FILE` prints it.")
+			return fault.Field("sha256", "A SHA-256 must have 64 hexadecimal digits; `sha256sum FILE` prints it.")
 		}
 		up.SHA256 = text
 	case "host":

@@ -23,7 +23,7 @@ const (
 func (s *Server) registerImageJobs() {
 	register(s, s.makes(huma.Operation{
 		OperationID: "verify-image", Method: http.MethodPost, Path: "/api/images/{id}/verify", Summary: "Verify an image that another program put into the pool, or changed there (a job)", Tags: []string{"images", "jobs"},
-		Description: "A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.", DefaultStatus: http.StatusAccepted,
+		Description: "A valid qcow2 or ISO file becomes ready. Disks in other formats are converted only when uploaded.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.Storage.CheckVerify(in.ID)
 		if err == nil && !w.Changed { // disks may be backed by what was changed: only verifying helps them
@@ -32,8 +32,8 @@ func (s *Server) registerImageJobs() {
 		return s.startWork(ctx, VerifyJob, w, err)
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "compact-image", Method: http.MethodPost, Path: "/api/images/{id}/compact", Summary: "Write an image anew, without what its disk does not use (a job)", Tags: []string{"images", "jobs"},
-		Description: "Refused with image_in_use while a disk lies on it.", DefaultStatus: http.StatusAccepted,
+		OperationID: "compact-image", Method: http.MethodPost, Path: "/api/images/{id}/compact", Summary: "Reclaim unused space of an image (a job)", Tags: []string{"images", "jobs"},
+		Description: "Refused with image_in_use while disks are backed by it.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.Storage.CheckChange(in.ID)
 		if err == nil {
@@ -42,12 +42,12 @@ func (s *Server) registerImageJobs() {
 		return s.startWork(ctx, CompactJob, w, err)
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "resize-image", Method: http.MethodPost, Path: "/api/images/{id}/resize", Summary: "Make the disk of an image larger (a job)", Tags: []string{"images", "jobs"},
-		Description: "Refused with image_in_use while a disk lies on it.", DefaultStatus: http.StatusAccepted,
+		OperationID: "resize-image", Method: http.MethodPost, Path: "/api/images/{id}/resize", Summary: "Enlarge the disk of an image (a job)", Tags: []string{"images", "jobs"},
+		Description: "Refused with image_in_use while disks are backed by it.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *struct {
 		ImageID
 		Body struct {
-			VirtualSize int64 `json:"virtualSize" doc:"Bytes; more than the disk has."`
+			VirtualSize int64 `json:"virtualSize" doc:"Bytes; larger than the current size."`
 		}
 	}) (*Started, error) {
 		w, err := s.o.Storage.CheckGrow(in.ID, in.Body.VirtualSize)
@@ -57,12 +57,12 @@ func (s *Server) registerImageJobs() {
 		return s.startWork(ctx, GrowJob, w, err)
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "make-image-of-node", Method: http.MethodPost, Path: "/api/nodes/{id}/image", Summary: "Make an image of a node's disk (a job)", Tags: []string{"nodes", "images", "jobs"},
-		Description: "The image has all that the disk has, whatever that lies on; it depends on nothing. The node has to be off. The target of the job is the image.", DefaultStatus: http.StatusAccepted,
+		OperationID: "make-image-of-node", Method: http.MethodPost, Path: "/api/nodes/{id}/image", Summary: "Create an image from a node's disk (a job)", Tags: []string{"nodes", "images", "jobs"},
+		Description: "The image is independent: it contains the disk with its whole backing chain. The node must be stopped. The target of the job is the image.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Name string `json:"name" doc:"Of the image."`
+			Name string `json:"name" doc:"Name of the image."`
 		}
 	}) (*Started, error) {
 		host, err := s.o.Nodes.CheckCapture(in.ID)

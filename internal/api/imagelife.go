@@ -21,16 +21,16 @@ import (
 type ImageEdit struct {
 	DisplayName *string   `json:"displayName,omitempty"`
 	Description *string   `json:"description,omitempty"`
-	Tags        *[]string `json:"tags,omitempty" doc:"All of its tags."`
-	Firmware    *string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with unless they are told otherwise."`
-	TPM         *bool     `json:"tpm,omitempty" doc:"Whether its nodes have a TPM 2.0 unless they are told otherwise."`
+	Tags        *[]string `json:"tags,omitempty" doc:"All tags of the image."`
+	Firmware    *string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Default firmware of its nodes."`
+	TPM         *bool     `json:"tpm,omitempty" doc:"Whether its nodes have a TPM 2.0 by default."`
 }
 
 // ImageUsers are those that an image cannot be taken away from.
 type ImageUsers struct {
-	Nodes   []NodeName   `json:"nodes" doc:"Those that you may see."`
-	Others  int          `json:"others" doc:"How many more there are."`
-	Volumes []VolumeName `json:"volumes" doc:"Disks that lie on the image, right or over others, and belong to no node."`
+	Nodes   []NodeName   `json:"nodes" doc:"Nodes that you can view."`
+	Others  int          `json:"others" doc:"Number of other nodes."`
+	Volumes []VolumeName `json:"volumes" doc:"Disks that are backed by the image, directly or indirectly, and belong to no node."`
 }
 
 // NodeName names a node.
@@ -57,7 +57,7 @@ func tagsOf(text string) []string {
 func (s *Server) registerImageLife() {
 	register(s, huma.Operation{
 		OperationID: "change-image", Method: http.MethodPatch, Path: "/api/images/{id}", Summary: "Name, describe or tag an image", Tags: []string{"images"},
-		Description: "What is left out stays. The id stays too: nodes and scripts go by it.",
+		Description: "Fields that are left out are not changed. The id never changes.",
 	}, func(ctx context.Context, in *struct {
 		ImageID
 		IfMatch
@@ -68,7 +68,7 @@ func (s *Server) registerImageLife() {
 	})
 	register(s, huma.Operation{
 		OperationID: "list-image-users", Method: http.MethodGet, Path: "/api/images/{id}/users", Summary: "List what depends on an image", Tags: []string{"images"},
-		Description: "Found by walking the backing chains of all volumes that libvirt knows in its pools, so overlays that other programs made count too.",
+		Description: "Reads the backing chains of all volumes in all pools that libvirt knows, so it includes overlays that other programs created.",
 	}, func(ctx context.Context, in *ImageID) (*struct{ Body ImageUsers }, error) {
 		i, err := s.o.Storage.Image("", in.ID)
 		if err != nil {
@@ -84,15 +84,15 @@ func (s *Server) registerImageLife() {
 	binary := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}
 	op := huma.Operation{
 		OperationID: "download-image", Method: http.MethodGet, Path: "/api/images/{id}/download", Summary: "Download an image's file", Tags: []string{"images"},
-		Description: "Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; of several ranges the whole file is sent. The ETag changes whenever the file does.",
+		Description: "Streamed from the pool. `Range` and `If-Range` work, so that an interrupted download can be resumed. If several ranges are requested, the whole file is sent. The ETag changes whenever the file does.",
 		Parameters: []*huma.Param{
 			{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
-			{Name: "Range", In: "header", Description: "Such as bytes=1048576-.", Schema: &huma.Schema{Type: "string"}},
+			{Name: "Range", In: "header", Description: "For example bytes=1048576-.", Schema: &huma.Schema{Type: "string"}},
 		},
 		Responses: map[string]*huma.Response{
 			"200":     {Description: "The whole file", Content: binary},
-			"206":     {Description: "A part of it", Content: binary},
-			"416":     {Description: "Nothing of the file is in the range"},
+			"206":     {Description: "Part of the file", Content: binary},
+			"416":     {Description: "The range is outside the file"},
 			"default": {Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}},
 		},
 	}

@@ -15,19 +15,19 @@ import (
 // Job is a job on the wire.
 type Job struct {
 	ID          string     `json:"id"`
-	Kind        string     `json:"kind" doc:"What is done, such as image.pull."`
+	Kind        string     `json:"kind" doc:"Kind of job, such as image.pull."`
 	Owner       string     `json:"owner"`
 	Target      JobTarget  `json:"target"`
 	State       string     `json:"state" enum:"queued,running,cancelling,succeeded,failed,cancelled"`
-	Step        string     `json:"step,omitempty" doc:"What it does now, such as downloading. Progress is that of the step."`
-	Unit        string     `json:"unit" enum:"bytes,parts" doc:"What done, total and rate count: bytes, or the parts that are made (an import of a lab: nodes, networks, links), given away or deleted (with an account)."`
+	Step        string     `json:"step,omitempty" doc:"Current step, such as downloading. The progress is that of the step."`
+	Unit        string     `json:"unit" enum:"bytes,parts" doc:"Unit of done, total and rate: bytes; or parts, for imports of labs (nodes, networks, links) and deletions of accounts (objects)."`
 	Done        int64      `json:"done"`
-	Total       int64      `json:"total" doc:"0 when it is not known."`
-	Rate        int64      `json:"rate" doc:"In a second, lately."`
-	ETASeconds  *int64     `json:"etaSeconds,omitempty" doc:"Until the step is done, as it goes now."`
+	Total       int64      `json:"total" doc:"0 if unknown."`
+	Rate        int64      `json:"rate" doc:"Current rate per second."`
+	ETASeconds  *int64     `json:"etaSeconds,omitempty" doc:"Estimated time until the step is done."`
 	Attempt     int        `json:"attempt"`
 	MaxAttempts int        `json:"maxAttempts"`
-	NextAttempt *time.Time `json:"nextAttempt,omitempty" doc:"When it is tried again."`
+	NextAttempt *time.Time `json:"nextAttempt,omitempty" doc:"Time of the next attempt."`
 	Error       *JobError  `json:"error,omitempty" doc:"Why the last attempt failed."`
 	Created     time.Time  `json:"created"`
 	Started     *time.Time `json:"started,omitempty"`
@@ -37,13 +37,13 @@ type Job struct {
 // JobTarget is what a job makes or changes.
 type JobTarget struct {
 	Type string `json:"type" enum:"image,node,lab,user"`
-	ID   string `json:"id" doc:"It may be there only when the job has succeeded."`
+	ID   string `json:"id" doc:"It may exist only after the job has succeeded."`
 	Host string `json:"host,omitempty"`
 }
 
 // JobError is a failure of a job.
 type JobError struct {
-	Code   string `json:"code" doc:"As in a problem."`
+	Code   string `json:"code" doc:"As in an error."`
 	Detail string `json:"detail"`
 }
 
@@ -99,14 +99,14 @@ type jobID struct {
 }
 
 type jobPage struct {
-	State  []string `query:"state" doc:"Jobs in one of these states alone; active stands for those that have not ended." enum:"active,queued,running,cancelling,succeeded,failed,cancelled"`
-	Cursor string   `query:"cursor" doc:"nextCursor of the page before."`
+	State  []string `query:"state" doc:"Only jobs in one of these states; active: jobs that have not ended." enum:"active,queued,running,cancelling,succeeded,failed,cancelled"`
+	Cursor string   `query:"cursor" doc:"nextCursor of the previous page."`
 	Limit  int      `query:"limit" minimum:"1" maximum:"200" default:"100"`
 }
 
 func (s *Server) registerJobs() {
 	register(s, huma.Operation{
-		OperationID: "list-jobs", Method: http.MethodGet, Path: "/api/jobs", Summary: "List long work, the newest first", Tags: []string{"jobs"},
+		OperationID: "list-jobs", Method: http.MethodGet, Path: "/api/jobs", Summary: "List jobs, newest first", Tags: []string{"jobs"},
 		Description: "Administrators see all jobs, others their own. Jobs that have ended are kept for 30 days.",
 	}, s.listJobs)
 	register(s, huma.Operation{
@@ -124,7 +124,7 @@ func (s *Server) registerJobs() {
 	}
 	register(s, huma.Operation{
 		OperationID: "cancel-job", Method: http.MethodPost, Path: "/api/jobs/{id}/cancel", Summary: "Cancel a job", Tags: []string{"jobs"},
-		Description: "What it began is undone; until then its state is cancelling. A job that has ended stays as it is.",
+		Description: "Its changes are undone; meanwhile its state is cancelling. A job that has ended is not changed.",
 	}, cancel)
 	register(s, huma.Operation{
 		OperationID: "delete-job", Method: http.MethodDelete, Path: "/api/jobs/{id}", Summary: "Cancel a job (the same as POST …/cancel)", Tags: []string{"jobs"},
@@ -151,7 +151,7 @@ func (s *Server) listJobs(ctx context.Context, in *jobPage) (*struct {
 	}
 	if who := rightsOf(ctx); who.Role != access.RoleAdmin {
 		if filter.Owner = who.OwnerID(); filter.Owner == "" {
-			return nil, fault.New(fault.Forbidden, "Jobs belong to accounts. Sign in with one.")
+			return nil, fault.New(fault.Forbidden, "Jobs belong to accounts. Sign in with an account.")
 		}
 	}
 	jobs, next, err := s.o.Jobs.List(ctx, filter)

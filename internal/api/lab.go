@@ -40,20 +40,20 @@ type Lab struct {
 
 // LabNode is where a node stands in a lab.
 type LabNode struct {
-	ID string  `json:"id" doc:"The node's id; GET /api/nodes tells of the node."`
+	ID string  `json:"id" doc:"Id of the node."`
 	X  float64 `json:"x" doc:"Pixels from the canvas's origin."`
 	Y  float64 `json:"y"`
 }
 
 // LabNetwork is an isolated network of a lab.
 type LabNetwork struct {
-	ID     string   `json:"id" doc:"libvirt's UUID."`
+	ID     string   `json:"id" doc:"UUID of the libvirt network."`
 	Name   string   `json:"name"`
 	Host   string   `json:"host"`
 	Active bool     `json:"active"`
 	Subnet string   `json:"subnet,omitempty" example:"10.142.7.0/24"`
-	DHCP   bool     `json:"dhcp" doc:"The subnet's addresses are handed out."`
-	Nodes  []string `json:"nodes" doc:"The ids of the lab's nodes that have a card on it."`
+	DHCP   bool     `json:"dhcp" doc:"Whether addresses are assigned by DHCP."`
+	Nodes  []string `json:"nodes" doc:"Ids of the lab's nodes that are connected to it."`
 	X      float64  `json:"x"`
 	Y      float64  `json:"y"`
 }
@@ -175,8 +175,8 @@ func (s *Server) registerLabs() {
 		OperationID: "list-labs", Method: http.MethodGet, Path: path, Summary: "List the labs by name", Tags: tags,
 	}, func(ctx context.Context, in *Paging) (*labList, error) { return s.listLabs(ctx, *in) })
 	register(s, s.makes(huma.Operation{
-		OperationID: "create-lab", Method: http.MethodPost, Path: path, Summary: "Make an empty lab", Tags: tags,
-		Description:   "A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.",
+		OperationID: "create-lab", Method: http.MethodPost, Path: path, Summary: "Create an empty lab", Tags: tags,
+		Description:   "A lab consists of nodes and the isolated networks between them. Sharing a lab also shares its nodes.",
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
@@ -205,7 +205,7 @@ func (s *Server) registerLabs() {
 		OperationID: "get-lab", Method: http.MethodGet, Path: path + "/{id}", Summary: "Show a lab", Tags: tags,
 	}, func(ctx context.Context, in *LabID) (*labAnswer, error) { return s.showLab(ctx, in.ID) })
 	register(s, huma.Operation{
-		OperationID: "rename-lab", Method: http.MethodPatch, Path: path + "/{id}", Summary: "Give a lab another name", Tags: tags,
+		OperationID: "rename-lab", Method: http.MethodPatch, Path: path + "/{id}", Summary: "Rename a lab", Tags: tags,
 	}, func(ctx context.Context, in *struct {
 		LabID
 		IfMatch
@@ -217,8 +217,8 @@ func (s *Server) registerLabs() {
 		return s.shownAfter(ctx, in.ID, err)
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-lab", Method: http.MethodDelete, Path: path + "/{id}", Summary: "Forget a lab", Tags: tags,
-		Description:   "Its nodes and networks stay. Delete those one by one, before, if they are to go.",
+		OperationID: "delete-lab", Method: http.MethodDelete, Path: path + "/{id}", Summary: "Delete a lab, but not its nodes and networks", Tags: tags,
+		Description:   "To delete its nodes and networks too, delete them first.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *LabID) (*struct{}, error) {
 		return nil, s.forgetLab(ctx, in.ID)
@@ -258,8 +258,8 @@ type LabNetworkID struct {
 // registerLabContents adds what changes a lab's nodes, networks and links.
 func (s *Server) registerLabContents(path string, tags []string) {
 	register(s, huma.Operation{
-		OperationID: "add-lab-node", Method: http.MethodPut, Path: path + "/nodes/{node}", Summary: "Take a node into a lab, or move it there", Tags: tags,
-		Description: "It takes the right to manage the node: whom the lab is shared with may use it from then on.",
+		OperationID: "add-lab-node", Method: http.MethodPut, Path: path + "/nodes/{node}", Summary: "Add a node to a lab, or move it there", Tags: tags,
+		Description: "Requires manage permission on the node, because users of the lab can use it from then on.",
 	}, func(ctx context.Context, in *struct {
 		LabNodeID
 		Body LabPosition
@@ -272,21 +272,21 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		return s.shownAfter(ctx, in.ID, err)
 	})
 	register(s, huma.Operation{
-		OperationID: "remove-lab-node", Method: http.MethodDelete, Path: path + "/nodes/{node}", Summary: "Take a node out of a lab; the node stays as it is", Tags: tags,
+		OperationID: "remove-lab-node", Method: http.MethodDelete, Path: path + "/nodes/{node}", Summary: "Remove a node from a lab; the node is not deleted", Tags: tags,
 	}, func(ctx context.Context, in *LabNodeID) (*labAnswer, error) {
 		defer s.rightsChanged()
 		_, err := s.o.Labs.Remove(ctx, in.ID, lab.Node, in.Node)
 		return s.shownAfter(ctx, in.ID, err)
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "add-lab-network", Method: http.MethodPost, Path: path + "/networks", Summary: "Make an isolated network in a lab", Tags: tags,
+		OperationID: "add-lab-network", Method: http.MethodPost, Path: path + "/networks", Summary: "Create an isolated network in a lab", Tags: tags,
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		LabID
 		Body struct {
 			LabPosition
-			Host      string `json:"host,omitempty" doc:"The first host when left out."`
-			Addresses *bool  `json:"addresses,omitempty" doc:"Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs."`
+			Host      string `json:"host,omitempty" doc:"Defaults to the first host."`
+			Addresses *bool  `json:"addresses,omitempty" doc:"Assign addresses of a free subnet by DHCP (the default). Otherwise nodes choose their addresses."`
 		}
 	}) (*struct{ Body LabNetwork }, error) {
 		release, err := s.reserveNetwork(ctx, rightsOf(ctx).OwnerID(), "")
@@ -303,7 +303,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		}}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-lab-network", Method: http.MethodDelete, Path: path + "/networks/{network}", Summary: "Delete a network of a lab, with the cards that its nodes have on it", Tags: tags,
+		OperationID: "delete-lab-network", Method: http.MethodDelete, Path: path + "/networks/{network}", Summary: "Delete a network of a lab, with its nodes' interfaces on it", Tags: tags,
 	}, func(ctx context.Context, in *LabNetworkID) (*labAnswer, error) {
 		if err := s.manageCards(ctx, in.ID, in.Network); err != nil {
 			return nil, err
@@ -312,7 +312,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 	})
 	register(s, s.makes(huma.Operation{
 		OperationID: "add-lab-link", Method: http.MethodPost, Path: path + "/links", Summary: "Connect a node to another one, or to a network", Tags: tags,
-		Description: "Between two nodes an isolated network is made, on which addresses are handed out, and both get a network card, also while they run.",
+		Description: "Between two nodes, creates an isolated network with DHCP, and an interface in both nodes, also while they run.",
 	}), func(ctx context.Context, in *struct {
 		LabID
 		Body struct {
@@ -338,7 +338,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		return s.shownAfter(ctx, in.ID, s.o.Labs.Connect(ctx, in.ID, in.Body.From, in.Body.To, rights.OwnerID()))
 	})
 	register(s, huma.Operation{
-		OperationID: "remove-lab-link", Method: http.MethodDelete, Path: path + "/links/{node}/{network}", Summary: "Take a node's cards on a network away", Tags: tags,
+		OperationID: "remove-lab-link", Method: http.MethodDelete, Path: path + "/links/{node}/{network}", Summary: "Disconnect a node from a network", Tags: tags,
 	}, func(ctx context.Context, in *struct {
 		LabNodeID
 		Network string `path:"network" doc:"The network's id."`
@@ -355,7 +355,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		LabID
 		Body struct {
 			Positions []struct {
-				ID string `json:"id" doc:"Of a node or a network."`
+				ID string `json:"id" doc:"Id of a node or a network."`
 				LabPosition
 			} `json:"positions" maxItems:"200"`
 		}
@@ -403,7 +403,7 @@ func (s *Server) manageCards(ctx context.Context, id, network string) error {
 	}
 	for _, node := range nets[i].Nodes {
 		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
-			return fault.New(fault.Forbidden, "Network %q has cards of nodes that you may not change. Ask an administrator to take them away.", nets[i].Name)
+			return fault.New(fault.Forbidden, "Network %q has nodes that you can't change. Ask an administrator to disconnect them.", nets[i].Name)
 		}
 	}
 	return nil

@@ -31,35 +31,35 @@ type LabFile struct {
 
 // LabFileNetwork is a network of a LabFile.
 type LabFileNetwork struct {
-	Name      string  `json:"name" minLength:"1" maxLength:"255" doc:"The network that is made is named after the lab."`
-	Addresses *bool   `json:"addresses,omitempty" doc:"Hand out addresses (the default)."`
+	Name      string  `json:"name" minLength:"1" maxLength:"255" doc:"The name in the file. The network that is created is named after the lab."`
+	Addresses *bool   `json:"addresses,omitempty" doc:"Assign addresses by DHCP (the default)."`
 	X         float64 `json:"x,omitempty" minimum:"-100000" maximum:"100000" doc:"Pixels from the canvas's origin."`
 	Y         float64 `json:"y,omitempty" minimum:"-100000" maximum:"100000"`
 }
 
 // LabFileNode is a node of a LabFile.
 type LabFileNode struct {
-	Name     string   `json:"name" doc:"Where it is taken, the node gets a number behind it."`
+	Name     string   `json:"name" doc:"If the name is taken, a number is appended."`
 	Image    string   `json:"image" minLength:"1" maxLength:"255" doc:"Id of an image."`
 	OSType   string   `json:"osType,omitempty"`
 	RAM      int64    `json:"ram" doc:"MiB."`
 	CPUs     int      `json:"cpus"`
 	Disk     int64    `json:"disk,omitempty" minimum:"0" doc:"Bytes; the image's virtual size when left out."`
-	Firmware string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"The image's when left out."`
-	TPM      *bool    `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
-	Networks []string `json:"networks,omitempty" maxItems:"100" doc:"Names of networks of the file."`
+	Firmware string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Defaults to the image's."`
+	TPM      *bool    `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0. Defaults to the image's setting."`
+	Networks []string `json:"networks,omitempty" maxItems:"100" doc:"Names of networks in the file."`
 	X        float64  `json:"x,omitempty" minimum:"-100000" maximum:"100000"`
 	Y        float64  `json:"y,omitempty" minimum:"-100000" maximum:"100000"`
 }
 
 func (s *Server) registerImport(path string, tags []string) {
 	register(s, s.makes(huma.Operation{
-		OperationID: "import-lab", Method: http.MethodPost, Path: path + "/import", Summary: "Make a lab of a file (a job)", Tags: append([]string{"jobs"}, tags...),
-		Description: "The UI exports such files. The file is checked as a whole, quotas included, before anything is made. " +
-			"The target of the job is the lab, which shows what is made so far; a job that fails or is cancelled removes all of it.",
+		OperationID: "import-lab", Method: http.MethodPost, Path: path + "/import", Summary: "Import a lab from a file (a job)", Tags: append([]string{"jobs"}, tags...),
+		Description: "The UI exports such files. The whole file is checked, including quotas, before anything is created. " +
+			"The target of the job is the lab, which shows what was created so far. A failed or cancelled job removes all of it.",
 		DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *struct {
-		Host string `query:"host" doc:"Where the nodes and networks are made; the first host when left out."`
+		Host string `query:"host" doc:"Host for the nodes and networks. Defaults to the first host."`
 		Body LabFile
 	}) (*Started, error) {
 		host, err := s.o.Hosts.Host(in.Host)

@@ -124,6 +124,6 @@ func (s *Server) throughProxy(next echo.HandlerFunc) echo.HandlerFunc {
 		if addr.IsLoopback() {
 			return next(c)
 		}
-		return fault.New(fault.Forbidden, "This service is reached through its proxy alone. Open %s.", s.o.PublicURL)
+		return fault.New(fault.Forbidden, "This service is only available through its proxy. Open %s.", s.o.PublicURL)
 	}
 }

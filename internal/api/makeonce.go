@@ -31,9 +31,9 @@ func (s *Server) makes(op huma.Operation) huma.Operation {
 	longest := maxKeyBytes
 	op.Parameters = append(op.Parameters, &huma.Param{
 		Name: idempotencyKey, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &longest},
-		Description: "Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. " +
-			"While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. " +
-			"A request that failed, or whose process was killed, is done anew.",
+		Description: "A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. " +
+			"While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. " +
+			"A request that failed, or was interrupted by a crash, is executed again.",
 	})
 	return op
 }
@@ -49,7 +49,7 @@ func (s *Server) makeOnce(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if len(key) > maxKeyBytes || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return fault.New(fault.Invalid, "The Idempotency-Key has at most %d characters, all of them ASCII; a UUID serves.", maxKeyBytes)
+			return fault.New(fault.Invalid, "The Idempotency-Key must be at most %d ASCII characters, for example a UUID.", maxKeyBytes)
 		}
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxJSONBytes+1))
 		// What follows ends the deadline of the body, or says again what is wrong with it.

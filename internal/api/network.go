@@ -22,12 +22,12 @@ type Network struct {
 	Name    string `json:"name"`
 	Host    string `json:"host"`
 	Active  bool   `json:"active"`
-	Kind    string `json:"kind" doc:"isolated, or how it is connected to others: nat, route, bridge, …"`
+	Kind    string `json:"kind" doc:"isolated, or the type of connection to other networks: nat, route, bridge, …"`
 	Subnet  string `json:"subnet,omitempty" example:"10.7.3.0/24"`
 	DHCP    bool   `json:"dhcp"`
-	Managed bool   `json:"managed" doc:"It was made here, and may be deleted here."`
+	Managed bool   `json:"managed" doc:"Whether it was created in SandboxLabs and can be deleted here."`
 	Owner   string `json:"owner,omitempty"`
-	Nodes   int    `json:"nodes" doc:"How many nodes have a card on it."`
+	Nodes   int    `json:"nodes" doc:"Number of nodes connected to it."`
 }
 
 func (s *Server) network(v domain.Network) Network {
@@ -66,15 +66,15 @@ func (s *Server) registerNetworks() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "create-network", Method: http.MethodPost, Path: path, Summary: "Make an isolated network", Tags: tags,
-		Description:   "The nodes on it reach each other, and with a subnet the host, but nothing else.",
+		OperationID: "create-network", Method: http.MethodPost, Path: path, Summary: "Create an isolated network", Tags: tags,
+		Description:   "Its nodes reach each other, and with a subnet also the host, but nothing else.",
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name   string `json:"name"`
-			Host   string `json:"host,omitempty" doc:"The first host when left out."`
-			Subnet string `json:"subnet,omitempty" doc:"Private, of IPv4, and free on the host; inside of the blocks that the operator sets (lab-subnets) for all but administrators. Left out, a free one is picked with dhcp; without dhcp the nodes choose their addresses." example:"10.7.3.0/24"`
-			DHCP   bool   `json:"dhcp,omitempty" doc:"Hand out the subnet's addresses."`
+			Host   string `json:"host,omitempty" doc:"Defaults to the first host."`
+			Subnet string `json:"subnet,omitempty" doc:"A private IPv4 subnet that is free on the host. Only administrators may use one outside the blocks that the operator sets (lab-subnets). If left out, a free one is used with dhcp; without dhcp, nodes choose their addresses." example:"10.7.3.0/24"`
+			DHCP   bool   `json:"dhcp,omitempty" doc:"Assign addresses of the subnet by DHCP."`
 		}
 	}) (*struct{ Body Network }, error) {
 		owner, id := rightsOf(ctx).OwnerID(), uuid.NewString()
@@ -92,16 +92,16 @@ func (s *Server) registerNetworks() {
 		return &struct{ Body Network }{s.network(v)}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-network", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a network that was made here and that no node is on", Tags: tags,
+		OperationID: "delete-network", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a network that was created in SandboxLabs and has no nodes", Tags: tags,
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		Name string `path:"name"`
-		Host string `query:"host" doc:"The first host when left out."`
+		Host string `query:"host" doc:"Defaults to the first host."`
 	}) (*struct{}, error) {
 		rights := rightsOf(ctx)
 		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(v domain.Network) error {
 			if !ownsNetwork(rights, v) {
-				return fault.New(fault.Forbidden, "Network %q is %s's. Ask them, or an administrator.", v.Name, s.ownerOf(v))
+				return fault.New(fault.Forbidden, "Network %q belongs to %s. Ask them, or an administrator.", v.Name, s.ownerOf(v))
 			}
 			return networkInUse(rights, v)
 		})
@@ -163,5 +163,5 @@ func (s *Server) mayJoin(ctx context.Context, host, name string) error {
 	}) {
 		return nil
 	}
-	return fault.New(fault.Forbidden, "Network %q is %s's. Ask them to connect the node in a lab, or use another network.", v.Name, s.ownerOf(v))
+	return fault.New(fault.Forbidden, "Network %q belongs to %s. Ask them to connect the node in a lab, or use another network.", v.Name, s.ownerOf(v))
 }

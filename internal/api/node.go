@@ -19,7 +19,7 @@ import (
 type Resources struct {
 	RAM  int64 `json:"ram" doc:"MiB"`
 	CPUs int   `json:"cpus"`
-	Disk int64 `json:"disk" doc:"Bytes; virtual size of the first disk."`
+	Disk int64 `json:"disk" doc:"Virtual size of the first disk in bytes."`
 }
 
 // NextSize is what a node will have of its host at its next start.
@@ -33,14 +33,14 @@ type NodeImage struct {
 	Type string `json:"type" enum:"base,custom"`
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	Path string `json:"path" doc:"Of the image's file, on the host."`
-	Size int64  `json:"size" doc:"Bytes of the image's file; 0 when the image is gone."`
+	Path string `json:"path" doc:"Path of the image's file on the host."`
+	Size int64  `json:"size" doc:"Size of the image's file in bytes; 0 if the image no longer exists."`
 }
 
 // NodeVNC is where the host has a node's screen: one of the two is set.
 type NodeVNC struct {
 	Port   int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"A TCP port of the host."`
-	Socket string `json:"socket,omitempty" doc:"A Unix socket of the host, where the screen has no port."`
+	Socket string `json:"socket,omitempty" doc:"A Unix socket of the host, if the screen has no port."`
 }
 
 // Node is a node on the wire.
@@ -48,7 +48,7 @@ type Node struct {
 	ID          string     `json:"id" doc:"The domain's UUID."`
 	Name        string     `json:"name"`
 	State       string     `json:"state" enum:"running,stopped,paused,starting,stopping,crashed,unreachable"`
-	Managed     bool       `json:"managed" doc:"False for domains that others defined and nobody adopted."`
+	Managed     bool       `json:"managed" doc:"False for domains that were created outside SandboxLabs and not adopted."`
 	Host        string     `json:"host"`
 	OSType      string     `json:"osType"`
 	Image       *NodeImage `json:"image,omitempty"`
@@ -57,16 +57,16 @@ type Node struct {
 	Accelerator string     `json:"accelerator" doc:"kvm or qemu (software emulation)."`
 	Console     struct {
 		Available bool         `json:"available"`
-		Ports     []SerialPort `json:"ports" doc:"The first is the one that is opened when none is asked for."`
+		Ports     []SerialPort `json:"ports" doc:"The first one is the default."`
 	} `json:"console"`
-	VNC             *NodeVNC       `json:"vnc,omitempty" doc:"While the node has a screen."`
-	Guacamole       *NodeGuacamole `json:"guacamole,omitempty" doc:"While Guacamole has a connection of the node."`
+	VNC             *NodeVNC       `json:"vnc,omitempty" doc:"Present while the node has a screen."`
+	Guacamole       *NodeGuacamole `json:"guacamole,omitempty" doc:"Present while Guacamole has a connection of the node."`
 	Owner           string         `json:"owner"`
 	Access          string         `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	Tags            []string       `json:"tags"`
 	Addresses       []string       `json:"addresses"`
-	Networks        []string       `json:"networks" doc:"The networks of its host that it has cards on."`
-	Persist         bool           `json:"persistent" doc:"False for a transient domain, which is gone when it stops."`
+	Networks        []string       `json:"networks" doc:"The networks of its host that it is connected to."`
+	Persist         bool           `json:"persistent" doc:"False for a transient domain, which is deleted when it stops."`
 	Autostart       bool           `json:"autostart"`
 	Created         *time.Time     `json:"created,omitempty"`
 	Started         *time.Time     `json:"started,omitempty"`
@@ -120,7 +120,7 @@ func instant(t time.Time) *time.Time {
 
 // NodeRequest asks for a node. All but the name and the image is optional.
 type NodeRequest struct {
-	Name            string `json:"name" doc:"Letters, digits, dots, dashes and underscores; at most 63." example:"web1"`
+	Name            string `json:"name" doc:"Letters, digits, dots, hyphens and underscores; at most 63." example:"web1"`
 	ImageType       string `json:"imageType,omitempty" enum:"base,custom"`
 	BaseImage       string `json:"baseImage,omitempty" doc:"Id of a base image." example:"micro"`
 	CustomImageName string `json:"customImageName,omitempty" doc:"Id of a custom image."`
@@ -129,12 +129,12 @@ type NodeRequest struct {
 	Firmware        string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"uefi-secure is UEFI with Secure Boot. The image's when left out."`
 	TPM             *bool  `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
 	Resources       *struct {
-		RAM  *int64 `json:"ram,omitempty" doc:"MiB; 1024 when left out." example:"1024"`
-		CPUs *int   `json:"cpus,omitempty" doc:"1 when left out." example:"1"`
-		Disk *int64 `json:"disk,omitempty" doc:"Bytes; the image's virtual size when left out."`
+		RAM  *int64 `json:"ram,omitempty" doc:"MiB. Defaults to 1024." example:"1024"`
+		CPUs *int   `json:"cpus,omitempty" doc:"Defaults to 1." example:"1"`
+		Disk *int64 `json:"disk,omitempty" doc:"Bytes. Defaults to the image's virtual size."`
 	} `json:"resources,omitempty"`
-	Host      string     `json:"host,omitempty" doc:"The first host when left out."`
-	Network   string     `json:"network,omitempty" doc:"Name of a network of the host; none, for a node without a network card; or user (user-mode networking), where the operator allows it. The default network when left out."`
+	Host      string     `json:"host,omitempty" doc:"Defaults to the first host."`
+	Network   string     `json:"network,omitempty" doc:"Name of a network of the host; none for a node without a network interface; or user (user-mode networking), if the operator allows it. Defaults to the default network."`
 	CloudInit *CloudInit `json:"cloudInit,omitempty" doc:"For guests with cloud-init (NoCloud), and for micro."`
 }
 
@@ -161,9 +161,9 @@ func (r NodeRequest) spec() (domain.Spec, error) {
 	}
 	switch {
 	case len(ids) == 0:
-		return spec, fault.Field("image", "The node needs an image: give baseImage, customImageName or image. `GET /api/images` lists them.")
+		return spec, fault.Field("image", "The node needs an image: set baseImage, customImageName or image.")
 	case len(slices.Compact(ids)) > 1:
-		return spec, fault.Field("image", "Give one image: baseImage, customImageName or image.")
+		return spec, fault.Field("image", "Set only one of baseImage, customImageName and image.")
 	}
 	spec.ImageID = ids[0]
 	switch {
@@ -215,7 +215,7 @@ type nodeList struct {
 }
 
 type forceBody struct {
-	Force bool `json:"force,omitempty" doc:"Pull the plug instead of asking the guest. To wipe a node, discard its saved state, too."`
+	Force bool `json:"force,omitempty" doc:"Power off immediately instead of asking the guest to shut down. When wiping, also discard the saved state."`
 }
 
 func (s *Server) registerNodes() {
@@ -228,15 +228,15 @@ func (s *Server) registerNodes() {
 		return s.listNodes(rightsOf(ctx), in.Paging, in.State)
 	})
 	register(s, huma.Operation{
-		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Make a node on a fresh overlay of an image", Tags: []string{"nodes"},
-		Description:   "Of an ISO image, with an empty disk to install on, and the image in its optical drive.",
+		OperationID: "create-node", Method: http.MethodPost, Path: "/api/nodes", Summary: "Create a node", Tags: []string{"nodes"},
+		Description:   "Its disk is a new overlay on an image. From an ISO image, it gets an empty disk, and the ISO in its optical drive.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
-		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers with the node of the first one, as it is now, whenever it comes."`
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key returns the node of the first one, as it is now. Such a key never expires."`
 		Body           NodeRequest
 	}) (*struct {
 		Location string `header:"Location"`
-		Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node is that of an earlier request."`
+		Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node was created by an earlier request."`
 		Body     Node
 	}, error) {
 		spec, err := in.Body.spec()
@@ -265,7 +265,7 @@ func (s *Server) registerNodes() {
 		}
 		out := &struct {
 			Location string `header:"Location"`
-			Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node is that of an earlier request."`
+			Replayed string `header:"Idempotency-Replayed" enum:"true" doc:"The node was created by an earlier request."`
 			Body     Node
 		}{Location: "/api/nodes/" + n.ID, Body: s.node(rights, n)}
 		out.Body.Warnings = append(out.Body.Warnings, spec.CloudInit.Warnings()...)
@@ -282,11 +282,11 @@ func (s *Server) registerNodes() {
 	s.registerEdit()
 	register(s, huma.Operation{
 		OperationID: "delete-node", Method: http.MethodDelete, Path: "/api/nodes/{id}", Summary: "Delete a node with its overlay", Tags: []string{"nodes"},
-		Description:   "A running node is cut off first; a saved state (`savedState`) is discarded. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.",
+		Description:   "A running node is powered off first, and a saved state (`savedState`) is discarded. Disks that were not created by SandboxLabs are kept. A node with snapshots is not deleted unless `snapshots` is true; the error lists them.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		NodeID
-		Snapshots bool `query:"snapshots" doc:"Its snapshots may be lost."`
+		Snapshots bool `query:"snapshots" doc:"Delete its snapshots too."`
 	}) (*struct{}, error) {
 		n, err := s.o.Nodes.Node(in.ID)
 		if err != nil {
@@ -299,12 +299,12 @@ func (s *Server) registerNodes() {
 		return nil, s.forgetNode(ctx, in.ID)
 	})
 	register(s, huma.Operation{
-		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without its secrets", Tags: []string{"nodes"},
-		Description: "As it is now. What a running node has from its next start only (`virsh … --config`) is in the one of the next start alone: begin with that to replace it.",
+		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without secrets", Tags: []string{"nodes"},
+		Description: "The current definition. Changes that take effect at the next start (`virsh … --config`) are only in the inactive one: use that one to replace it.",
 		Responses:   map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/xml": {Schema: &huma.Schema{Type: "string"}}}}},
 	}, func(ctx context.Context, in *struct {
 		NodeID
-		Inactive bool `query:"inactive" doc:"As it will be at the next start."`
+		Inactive bool `query:"inactive" doc:"The definition of the next start."`
 	}) (*nodeXML, error) {
 		text, err := s.o.Nodes.XML(ctx, in.ID, in.Inactive)
 		if err != nil {

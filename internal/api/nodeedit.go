@@ -12,28 +12,28 @@ import (
 
 // NodeEdit is what shall be otherwise about a node.
 type NodeEdit struct {
-	Name      *string `json:"name,omitempty" doc:"While the node is off."`
+	Name      *string `json:"name,omitempty" doc:"Only while the node is stopped."`
 	Resources *struct {
 		RAM  *int64 `json:"ram,omitempty" doc:"MiB"`
 		CPUs *int   `json:"cpus,omitempty"`
-		Disk *int64 `json:"disk,omitempty" doc:"Bytes; a disk only grows."`
+		Disk *int64 `json:"disk,omitempty" doc:"Bytes; a disk can't be reduced."`
 	} `json:"resources,omitempty"`
-	Autostart   *bool     `json:"autostart,omitempty" doc:"Start the node with its host."`
+	Autostart   *bool     `json:"autostart,omitempty" doc:"Start the node when its host boots."`
 	OSType      *string   `json:"osType,omitempty"`
 	Description *string   `json:"description,omitempty"`
-	Tags        *[]string `json:"tags,omitempty" doc:"All of its tags."`
+	Tags        *[]string `json:"tags,omitempty" doc:"All tags of the node."`
 }
 
 // Resized tells of one size that was changed.
 type Resized struct {
 	What string `json:"what" enum:"ram,cpus,disk"`
-	When string `json:"when" enum:"live,nextBoot" doc:"Whether the guest has it now, or when it is started the next time."`
+	When string `json:"when" enum:"live,nextBoot" doc:"Whether it takes effect now or at the next start."`
 }
 
 // EditedNode is a node after it was changed.
 type EditedNode struct {
 	Node
-	Resize []Resized `json:"resize" doc:"One entry for each size that was changed."`
+	Resize []Resized `json:"resize" doc:"One entry per changed size."`
 }
 
 func (e NodeEdit) edit() domain.Edit {
@@ -47,7 +47,7 @@ func (e NodeEdit) edit() domain.Edit {
 func (s *Server) registerEdit() {
 	register(s, huma.Operation{
 		OperationID: "change-node", Method: http.MethodPatch, Path: "/api/nodes/{id}", Summary: "Rename, resize or describe a node", Tags: []string{"nodes"},
-		Description: "What is left out stays. RAM and CPUs of a running node change at once where libvirt and the guest can, else at its next start; `resize` says which. Whatever else others put into the domain's XML is kept.",
+		Description: "Fields that are left out are not changed. RAM and CPUs of a running node change immediately if libvirt and the guest support it, otherwise at its next start; `resize` says which. Other parts of the domain's XML are kept.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		IfMatch
@@ -77,10 +77,10 @@ func (s *Server) registerEdit() {
 	})
 	register(s, huma.Operation{
 		OperationID: "redefine-node", Method: http.MethodPut, Path: "/api/nodes/{id}/xml", Summary: "Replace the domain's XML", Tags: []string{"nodes"},
-		Description: "libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start. Begin with `GET …/xml?inactive=true`, and give its ETag as `If-Match`: then what somebody else changed meanwhile is not lost, but the request refused.",
+		Description: "libvirt validates it. UUID and name must not change; the screen's password and the service's metadata are kept if they are left out. A running node uses it from its next start. Start from `GET …/xml?inactive=true`, and send its ETag as `If-Match`, so that the request is refused if the definition was changed meanwhile.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
-		IfMatch string `header:"If-Match" doc:"The ETag of the definition that is replaced, as it was read; without it any is."`
+		IfMatch string `header:"If-Match" doc:"ETag of the definition to replace. Without it, any definition is replaced."`
 		RawBody []byte `contentType:"application/xml"`
 	}) (*nodeAnswer, error) {
 		return s.answer(ctx)(s.o.Nodes.Redefine(ctx, in.ID, string(in.RawBody), versionsIn(in.IfMatch)...))

@@ -27,7 +27,7 @@ type OIDC struct {
 // Methods are the ways to sign in.
 type Methods struct {
 	Password bool      `json:"password"`
-	OIDC     *Provider `json:"oidc" required:"false" doc:"null: there is no provider."`
+	OIDC     *Provider `json:"oidc" required:"false" doc:"null if no provider is configured."`
 }
 
 // Provider is an OpenID Connect provider on the wire.
@@ -49,10 +49,10 @@ type redirect struct {
 
 func (s *Server) registerOIDC() {
 	register(s, huma.Operation{
-		OperationID: "begin-sign-in-by-provider", Method: http.MethodGet, Path: oidcPath + "/login", Summary: "Go to the provider, to sign in there", Tags: []string{"access"},
+		OperationID: "begin-sign-in-by-provider", Method: http.MethodGet, Path: oidcPath + "/login", Summary: "Start signing in at the provider", Tags: []string{"access"},
 		Description: "For browsers.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
 	}, func(ctx context.Context, in *struct {
-		Next string `query:"next" doc:"The page of the UI to go to afterwards."`
+		Next string `query:"next" doc:"The page of the UI to open afterwards."`
 	}) (*redirect, error) {
 		if s.o.OIDC == nil || s.o.AuthOff {
 			return nil, errNoProvider()
@@ -65,8 +65,8 @@ func (s *Server) registerOIDC() {
 		return &redirect{to, []http.Cookie{s.flowCookie(flow, time.Now().Add(openid.FlowLifetime))}}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: actionOIDC, Method: http.MethodGet, Path: oidcPath + "/callback", Summary: "Come back from the provider", Tags: []string{"access"},
-		Description: "For browsers, which the provider sends here.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
+		OperationID: actionOIDC, Method: http.MethodGet, Path: oidcPath + "/callback", Summary: "Finish signing in at the provider", Tags: []string{"access"},
+		Description: "For browsers, redirected by the provider.", DefaultStatus: http.StatusSeeOther, Security: []map[string][]string{{}},
 	}, func(ctx context.Context, in *struct {
 		Client
 		Flow
@@ -130,7 +130,7 @@ func (s *Server) flowCookie(value string, expires time.Time) http.Cookie {
 }
 
 func errNoProvider() error {
-	return fault.New(fault.Unsupported, "There is no sign-in provider here. Sign in by name and password (POST /api/auth/login).")
+	return fault.New(fault.Unsupported, "No sign-in provider is configured. Sign in with user name and password (POST /api/auth/login).")
 }
 
 // safeNext is a page of ours to go to after signing in: never another site, and none

@@ -163,9 +163,9 @@ func (s *Server) registerAccountRemoval() {
 		return &struct{ Body Owned }{h.view()}, err
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-user", Method: http.MethodDelete, Path: path, Summary: "Delete an account, and say what becomes of what it owns", Tags: []string{"access"},
-		Description: "An account that owns nothing is deleted at once (204). Of one that owns something, `owned` says what becomes of it; that is a job (202), and the account is disabled meanwhile. " +
-			"If the job fails, the account stays, disabled, with what is left. An account that comes later gets nothing of it, whatever its name.",
+		OperationID: "delete-user", Method: http.MethodDelete, Path: path, Summary: "Delete an account, and transfer or delete what it owns", Tags: []string{"access"},
+		Description: "An account that owns nothing is deleted immediately (204). For other accounts, `owned` says what happens to what they own. A job does it (202), and the account is disabled meanwhile. " +
+			"If the job fails, the account remains, disabled, with what is left. A later account with the same name inherits nothing.",
 		DefaultStatus: http.StatusNoContent,
 		Responses: map[string]*huma.Response{
 			"202": {Description: "Accepted: a job deletes the account", Content: map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Job](s.huma, "Job")}}},
@@ -176,8 +176,8 @@ func (s *Server) registerAccountRemoval() {
 
 func (s *Server) deleteUser(ctx context.Context, in *struct {
 	AccountName
-	Owned string `query:"owned" enum:"refuse,transfer,delete" default:"refuse" doc:"refuse: don't delete the account while it owns something. transfer: give everything to the account in to. delete: delete everything, with all data."`
-	To    string `query:"to" maxLength:"64" doc:"The account that gets everything; with transfer."`
+	Owned string `query:"owned" enum:"refuse,transfer,delete" default:"refuse" doc:"refuse: don't delete an account that owns something. transfer: transfer everything to the account in to. delete: delete everything, with all data."`
+	To    string `query:"to" maxLength:"64" doc:"With transfer: the account that everything is transferred to."`
 }) (*Removed, error) {
 	a, err := s.o.Access.User(ctx, in.Name)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 // Paging is what a list that comes by pages is asked for. It is exported because
 // huma looks into no other embedded struct.
 type Paging struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"At most that many."`
-	Cursor string `query:"cursor" doc:"nextCursor of the page before; absent for the first page."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"Maximum number of entries."`
+	Cursor string `query:"cursor" doc:"nextCursor of the previous page; leave it out for the first page."`
 }
 
 // Next is where a list goes on. It is exported because huma looks into no other
 // embedded struct.
 type Next struct {
-	NextCursor string `json:"nextCursor,omitempty" doc:"Give it as cursor to read on; absent on the last page."`
+	NextCursor string `json:"nextCursor,omitempty" doc:"Use it as cursor to read the next page; absent on the last page."`
 }
 
 // pageOf returns a page of a list, in the order of what key makes of its members, of
@@ -65,7 +65,7 @@ func afterCursor(name, cursor string) (string, error) {
 }
 
 func errCursor() error {
-	return fault.New(fault.Invalid, "cursor: give the nextCursor of the page before, as it was, to the same list; or leave it out, to begin anew.")
+	return fault.New(fault.Invalid, "cursor: use the nextCursor of the previous page of the same list, or leave it out to start again.")
 }
 
 // byTime is a time in a sort key, exact to a microsecond, as the databases keep it.

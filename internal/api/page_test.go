@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 		"of another list": cursorAt("numbers", "a"),
 		"made up":         base64.RawURLEncoding.EncodeToString([]byte("a")),
 	} {
-		if _, _, err := pageOf(Paging{Limit: 1, Cursor: cursor}, "letters", list(), itself); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "give the nextCursor") {
+		if _, _, err := pageOf(Paging{Limit: 1, Cursor: cursor}, "letters", list(), itself); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "use the nextCursor") {
 			t.Errorf("a cursor that is %s: %v", what, err)
 		}
 	}

@@ -16,24 +16,24 @@ type Pool struct {
 	Role       string     `json:"role" enum:"images,nodes,logs"`
 	Name       string     `json:"name"`
 	Path       string     `json:"path"`
-	Capacity   int64      `json:"capacity" doc:"Of the file system that the pool is in."`
-	Used       int64      `json:"used" doc:"Of the file system, by whatever is in it."`
-	Available  int64      `json:"available" doc:"Of the file system."`
-	Allocation int64      `json:"allocation" doc:"What the pool's own images and disks take."`
-	Level      string     `json:"level" enum:"ok,warning,critical" doc:"In a critical pool nothing more is made."`
+	Capacity   int64      `json:"capacity" doc:"Bytes; size of the pool's file system."`
+	Used       int64      `json:"used" doc:"Bytes used in the file system, by anything."`
+	Available  int64      `json:"available" doc:"Bytes free in the file system."`
+	Allocation int64      `json:"allocation" doc:"Bytes used by the pool's images and disks."`
+	Level      string     `json:"level" enum:"ok,warning,critical" doc:"A critical pool accepts nothing new."`
 	Shares     PoolShares `json:"shares"`
 
-	RoomForImages     *int64   `json:"roomForImages,omitempty" doc:"How many more images of the usual size fit, about."`
-	RoomForNodes      *int64   `json:"roomForNodes,omitempty" doc:"How many more nodes fit, about, whose disks grow as those that are there."`
-	OverlayEfficiency *float64 `json:"overlayEfficiency,omitempty" doc:"What full copies of the nodes' disks would take, by what they take over shared images."`
-	FullCopies        int64    `json:"fullCopies,omitempty" doc:"What full copies of the nodes' disks would take."`
+	RoomForImages     *int64   `json:"roomForImages,omitempty" doc:"About how many more images of the default size fit."`
+	RoomForNodes      *int64   `json:"roomForNodes,omitempty" doc:"About how many more nodes fit, if their disks grow like those of existing nodes."`
+	OverlayEfficiency *float64 `json:"overlayEfficiency,omitempty" doc:"Size of full copies of the nodes' disks, divided by the space that the disks use with shared images."`
+	FullCopies        int64    `json:"fullCopies,omitempty" doc:"Bytes that full copies of the nodes' disks would use."`
 }
 
 // PoolShares is what takes a pool's room, in bytes.
 type PoolShares struct {
 	Images   int64 `json:"images"`
 	Overlays int64 `json:"overlays"`
-	Uploads  int64 `json:"uploads" doc:"What uploads under way were promised, come or not."`
+	Uploads  int64 `json:"uploads" doc:"Bytes reserved for uploads in progress."`
 }
 
 // levelNumbers are the levels in /metrics.
@@ -64,8 +64,8 @@ func efficiency(p storagepool.PoolStatus) float64 {
 
 func (s *Server) registerPools() {
 	register(s, huma.Operation{
-		OperationID: "refresh-host", Method: http.MethodPost, Path: "/api/hosts/{host}/refresh", Summary: "Read a host's storage pools anew", Tags: []string{"system", "images"},
-		Description: "What others put into the pools is shown then, and not only at the next look, which comes within 15 seconds.",
+		OperationID: "refresh-host", Method: http.MethodPost, Path: "/api/hosts/{host}/refresh", Summary: "Refresh a host's storage pools", Tags: []string{"system", "images"},
+		Description: "Shows files that other programs put into the pools at once. Without it, they appear within 15 seconds.",
 	}, func(ctx context.Context, in *struct {
 		Host string `path:"host"`
 	}) (*struct{ Body Host }, error) {
@@ -75,7 +75,7 @@ func (s *Server) registerPools() {
 		hosts := s.hosts()
 		i := slices.IndexFunc(hosts, func(h Host) bool { return h.Name == in.Host })
 		if i < 0 {
-			return nil, fault.New(fault.HostNotFound, "There is no host %q.", in.Host)
+			return nil, fault.New(fault.HostNotFound, "Host %q not found.", in.Host)
 		}
 		return &struct{ Body Host }{hosts[i]}, nil
 	})

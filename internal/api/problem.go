@@ -83,12 +83,12 @@ const statusChecksumMismatch = 460
 // Problem is an error on the wire (RFC 9457). Code is stable, Detail says what
 // is wrong and what to do.
 type Problem struct {
-	Type   string              `json:"type" doc:"Always about:blank; code tells the kind."`
+	Type   string              `json:"type" doc:"Always about:blank; code has the kind of error."`
 	Title  string              `json:"title"`
 	Status int                 `json:"status"`
 	Detail string              `json:"detail"`
-	Code   string              `json:"code" doc:"Stable name of the kind of failure, such as node_not_found."`
-	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"The members of the request that are at fault."`
+	Code   string              `json:"code" doc:"Stable code of the error, such as node_not_found."`
+	Errors []*huma.ErrorDetail `json:"errors,omitempty" doc:"The invalid fields of the request."`
 	Users  *ImageUsers         `json:"users,omitempty" doc:"With image_in_use: what depends on the image."`
 
 	retryAfter string
@@ -186,7 +186,7 @@ func (s *Server) problem(ctx context.Context, request string, err error) (p *Pro
 	}
 	var f *fault.Error
 	if store.IsFull(err) {
-		f = fault.Wrap(err, fault.StorageFull, "The service's own database has no room left, so nothing was changed. Make room on the disk of its data-dir, or of its PostgreSQL.")
+		f = fault.Wrap(err, fault.StorageFull, "The service's database is full, so nothing was changed. Free disk space in its data-dir, or on its PostgreSQL server.")
 	}
 	if f == nil && !errors.As(err, &f) {
 		if ctx.Err() == nil { // a client that went away needs no answer

@@ -299,10 +299,10 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 		return fault.New(fault.PasswordChangeRequired, "Change your initial password first.")
 	}
 	if rule.role != "" && !rights.Role.AtLeast(rule.role) {
-		return fault.New(fault.Forbidden, "Your role %q does not allow this; it takes %q. Ask an administrator.", rights.Role, rule.role)
+		return fault.New(fault.Forbidden, "The role %q doesn't allow this; it requires %q. Ask an administrator.", rights.Role, rule.role)
 	}
 	if !rights.Scopes.Has(rule.scope) {
-		return fault.New(fault.Forbidden, "The token is not good for this: it lacks the scope %q. Make another one.", rule.scope)
+		return fault.New(fault.Forbidden, "The token lacks the scope %q. Create another one.", rule.scope)
 	}
 	id := c.Param("id")
 	if strings.HasPrefix(c.Path(), "/ws/") {
@@ -360,7 +360,7 @@ func tooLow(rights access.Rights, kind, name string, has, needs access.Level) er
 	if rights.Scopes != "" {
 		why = "the token's scopes may be too narrow, or " + why
 	}
-	return fault.New(fault.Forbidden, "You may %s %s %q, but this takes the right to %s it: %s.", has, kind, name, needs, why)
+	return fault.New(fault.Forbidden, "You have %q permission on %s %q, but need %q: %s.", has, kind, name, needs, why)
 }
 
 // NodeObject is a node as rights know it. What others defined belongs to nobody

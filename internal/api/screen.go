@@ -25,15 +25,15 @@ type screenshot struct {
 func (s *Server) registerScreens() {
 	picture := &huma.MediaType{Schema: &huma.Schema{Type: "string", Format: "binary"}}
 	register(s, huma.Operation{
-		OperationID: "get-screenshot", Method: http.MethodGet, Path: "/api/nodes/{id}/screenshot", Summary: "See the node's screen as a PNG", Tags: []string{"nodes"},
-		Description: "As of at most a second ago. Works for every running node with a display, whatever the kind.",
+		OperationID: "get-screenshot", Method: http.MethodGet, Path: "/api/nodes/{id}/screenshot", Summary: "Take a screenshot of the node's screen (PNG)", Tags: []string{"nodes"},
+		Description: "At most a second old. Works for every running node with a display of any type.",
 		Responses: map[string]*huma.Response{
 			"200": {Description: "OK", Content: map[string]*huma.MediaType{"image/png": picture}},
 			"304": {Description: "Not Modified"},
 		},
 	}, func(ctx context.Context, in *struct {
 		NodeID
-		Width       int    `query:"width" minimum:"16" maximum:"1920" doc:"Pixels; scales down. As wide as the screen when left out."`
+		Width       int    `query:"width" minimum:"16" maximum:"1920" doc:"Pixels; scales down. Defaults to the screen's width."`
 		IfNoneMatch string `header:"If-None-Match"`
 	}) (*screenshot, error) {
 		p, err := s.o.Display.Screenshot(ctx, in.ID, in.Width)
@@ -49,13 +49,13 @@ func (s *Server) registerScreens() {
 	s.echo.GET("/ws/vnc", s.screenSocket)
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "screen", Method: http.MethodGet, Path: "/ws/vnc", Summary: "The node's screen (WebSocket)", Tags: []string{"nodes"},
-		Description: "Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. " +
+		Description: "Binary frames are the RFB 3.8 stream of a VNC server without a password, as noVNC expects. " +
 			"A text frame `{\"type\":\"error\",\"code\":\"…\",\"message\":\"…\"}` says what is wrong before the socket closes: with 4409 while the node is off " +
 			"(connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. " +
 			"Enter with the cookie, a bearer token, or `?ticket=`.",
 		Parameters: []*huma.Param{
 			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},
-			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Keys, pointer and clipboard do not reach the node."},
+			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Keys, pointer and clipboard are not sent to the node."},
 			{Name: "ticket", In: "query", Schema: &huma.Schema{Type: "string"}},
 		},
 		Responses: map[string]*huma.Response{"101": {Description: "Switching Protocols"}},
@@ -99,7 +99,7 @@ func (f *frames) Read(p []byte) (int, error) {
 				return 0, err
 			}
 			if kind != websocket.MessageBinary {
-				return 0, fault.New(fault.Invalid, "A screen takes RFB in binary frames alone.")
+				return 0, fault.New(fault.Invalid, "A screen accepts only RFB in binary frames.")
 			}
 			f.frame = frame
 		}

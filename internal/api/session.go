@@ -12,24 +12,24 @@ import (
 
 // Session is one of somebody's sessions.
 type Session struct {
-	ID      string    `json:"id" doc:"Names the session, and opens nothing."`
+	ID      string    `json:"id" doc:"Identifies the session; grants no access."`
 	Created time.Time `json:"created"`
-	Used    time.Time `json:"used" doc:"Exact to a minute."`
-	Expires time.Time `json:"expires" doc:"At the latest."`
-	Address string    `json:"address" doc:"Where it was opened from."`
-	Agent   string    `json:"agent" doc:"What the client called itself."`
-	Current bool      `json:"current" doc:"It is the one that asks."`
+	Used    time.Time `json:"used" doc:"Last use, rounded to a minute."`
+	Expires time.Time `json:"expires" doc:"Latest time when it ends."`
+	Address string    `json:"address" doc:"Client address at sign-in."`
+	Agent   string    `json:"agent" doc:"User agent of the client."`
+	Current bool      `json:"current" doc:"Whether it is the session of this request."`
 }
 
 // Enrolment is a second factor that has to be confirmed.
 type Enrolment struct {
-	Secret string `json:"secret" doc:"Base32, to type into an authenticator app."`
+	Secret string `json:"secret" doc:"Base32 key for an authenticator app."`
 	URI    string `json:"uri" doc:"otpauth://…, to show as a QR code."`
 }
 
 // Recovery is what lets somebody in who has lost the second factor.
 type Recovery struct {
-	RecoveryCodes []string `json:"recoveryCodes" doc:"Each is good once. They are shown this once."`
+	RecoveryCodes []string `json:"recoveryCodes" doc:"Each works once. They are not shown again."`
 }
 
 func (s *Server) registerSessions() {
@@ -69,22 +69,22 @@ func (s *Server) registerSessions() {
 	})
 	register(s, huma.Operation{
 		OperationID: "confirm-session", Method: http.MethodPost, Path: "/api/auth/confirm", Summary: "Confirm that it is you", Tags: []string{"access"},
-		Description: "For what answers 403 with the code `confirmation_required`: setting up a second factor, and creating tokens that can do more than read. " +
-			"They take a sign-in or a confirmation of at most ten minutes ago (option session-fresh). Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong.",
+		Description: "For requests that return 403 with the code `confirmation_required`: setting up two-factor authentication, and creating tokens with more than read access. " +
+			"They require a sign-in or a confirmation within the last ten minutes (option session-fresh). Returns 401 with the code `second_factor_required` if the password is correct and a code is missing or incorrect.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		Client
 		Body struct {
 			Password string `json:"password" maxLength:"1024"`
-			Code     string `json:"code,omitempty" maxLength:"64" doc:"Of the second factor, or a recovery code."`
+			Code     string `json:"code,omitempty" maxLength:"64" doc:"Code of the second factor, or a recovery code."`
 		}
 	}) (*struct{}, error) {
 		p, _ := principalOf(ctx)
 		return nil, s.o.Access.Confirm(ctx, p, access.Credentials{Password: in.Body.Password, Code: in.Body.Code, Visit: in.visit()})
 	})
 	register(s, huma.Operation{
-		OperationID: "begin-second-factor", Method: http.MethodPost, Path: "/api/auth/totp", Summary: "Begin to set up a second factor", Tags: []string{"access"},
-		Description: "Codes by time (TOTP), as every authenticator app makes them. It counts once it is confirmed; beginning again makes another secret.",
+		OperationID: "begin-second-factor", Method: http.MethodPost, Path: "/api/auth/totp", Summary: "Start setting up two-factor authentication", Tags: []string{"access"},
+		Description: "Time-based codes (TOTP), for any authenticator app. It is on once it is confirmed. Starting again creates another key.",
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Enrolment }, error) {
 		p, _ := principalOf(ctx)
 		e, err := s.o.Access.EnrolTOTP(ctx, p)
@@ -94,7 +94,7 @@ func (s *Server) registerSessions() {
 		return &struct{ Body Enrolment }{Enrolment{e.Secret, e.URI}}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "confirm-second-factor", Method: http.MethodPost, Path: "/api/auth/totp/confirm", Summary: "Switch the second factor on, by a code of it", Tags: []string{"access"},
+		OperationID: "confirm-second-factor", Method: http.MethodPost, Path: "/api/auth/totp/confirm", Summary: "Turn on two-factor authentication with a code", Tags: []string{"access"},
 	}, func(ctx context.Context, in *struct {
 		Body struct {
 			Code string `json:"code" maxLength:"64"`
@@ -108,7 +108,7 @@ func (s *Server) registerSessions() {
 		return &struct{ Body Recovery }{Recovery{codes}}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "remove-second-factor", Method: http.MethodDelete, Path: "/api/auth/totp", Summary: "Remove the second factor, by the password", Tags: []string{"access"},
+		OperationID: "remove-second-factor", Method: http.MethodDelete, Path: "/api/auth/totp", Summary: "Turn off two-factor authentication with the password", Tags: []string{"access"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		Client

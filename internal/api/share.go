@@ -12,8 +12,8 @@ import (
 
 // Share is a right on a node, an image or a lab that was given to somebody.
 type Share struct {
-	User    string    `json:"user,omitempty" doc:"An account's name; or:"`
-	Group   string    `json:"group,omitempty" doc:"A group's name."`
+	User    string    `json:"user,omitempty" doc:"Name of an account, or:"`
+	Group   string    `json:"group,omitempty" doc:"Name of a group."`
 	Level   string    `json:"level" enum:"view,use"`
 	Created time.Time `json:"created"`
 }
@@ -34,7 +34,7 @@ func (s *Server) registerShares() {
 		tag  string
 	}{{access.Node, "/api/nodes/{id}/shares", "nodes"}, {access.Image, "/api/images/{id}/shares", "images"}, {access.Lab, "/api/labs/{id}/shares", "labs"}} {
 		register(s, huma.Operation{
-			OperationID: "list-" + string(shared.kind) + "-shares", Method: http.MethodGet, Path: shared.path, Summary: "List whom the " + string(shared.kind) + " is shared with", Tags: []string{shared.tag},
+			OperationID: "list-" + string(shared.kind) + "-shares", Method: http.MethodGet, Path: shared.path, Summary: "List the shares of the " + string(shared.kind), Tags: []string{shared.tag},
 		}, func(ctx context.Context, in *struct {
 			ID string `path:"id"`
 		}) (*struct {
@@ -67,8 +67,8 @@ func (s *Server) registerShares() {
 			path := shared.path + "/" + to.word + "s/{name}"
 			id := string(shared.kind) + "-with-" + to.word
 			register(s, huma.Operation{
-				OperationID: "share-" + id, Method: http.MethodPut, Path: path, Summary: "Share the " + string(shared.kind) + " with a " + to.word + ", or change what it may do", Tags: []string{shared.tag},
-				Description:   "view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.",
+				OperationID: "share-" + id, Method: http.MethodPut, Path: path, Summary: "Share the " + string(shared.kind) + " with a " + to.word + ", or change the permission", Tags: []string{shared.tag},
+				Description:   "view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.",
 				DefaultStatus: http.StatusNoContent,
 			}, func(ctx context.Context, in *struct {
 				ShareTarget
@@ -80,7 +80,7 @@ func (s *Server) registerShares() {
 				return nil, s.o.Access.SetShare(ctx, shared.kind, in.ID, to.grantee(in.Name), shareLevels[in.Body.Level])
 			})
 			register(s, huma.Operation{
-				OperationID: "unshare-" + id, Method: http.MethodDelete, Path: path, Summary: "Share the " + string(shared.kind) + " with a " + to.word + " no more", Tags: []string{shared.tag},
+				OperationID: "unshare-" + id, Method: http.MethodDelete, Path: path, Summary: "Stop sharing the " + string(shared.kind) + " with a " + to.word, Tags: []string{shared.tag},
 				DefaultStatus: http.StatusNoContent,
 			}, func(ctx context.Context, in *ShareTarget) (*struct{}, error) {
 				defer s.rightsChanged()

@@ -15,20 +15,20 @@ import (
 type Snapshot struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
-	Parent      string            `json:"parent,omitempty" doc:"The snapshot that the node went on from when this was taken."`
+	Parent      string            `json:"parent,omitempty" doc:"The snapshot that was current when this one was taken."`
 	Created     time.Time         `json:"created"`
-	State       string            `json:"state" enum:"running,paused,stopped" doc:"What the node did then."`
-	Memory      bool              `json:"memory" doc:"Its memory was kept too."`
-	Kind        string            `json:"kind" enum:"internal,external" doc:"Internal ones are inside of the disks' files; external ones, which others took, froze the files."`
-	Current     bool              `json:"current" doc:"The node goes on from it."`
-	Files       map[string]string `json:"files" doc:"The files that an external snapshot had made, by disk."`
-	Locked      string            `json:"locked,omitempty" doc:"Why the node cannot go back to it."`
+	State       string            `json:"state" enum:"running,paused,stopped" doc:"State of the node at that time."`
+	Memory      bool              `json:"memory" doc:"Whether it includes the memory."`
+	Kind        string            `json:"kind" enum:"internal,external" doc:"Internal snapshots are inside the disks' files. External ones, taken by other programs, add files."`
+	Current     bool              `json:"current" doc:"Whether it is the current snapshot."`
+	Files       map[string]string `json:"files" doc:"The files that an external snapshot created, by disk."`
+	Locked      string            `json:"locked,omitempty" doc:"Why the node can't be reverted to it."`
 }
 
 // Chain is the files of a disk.
 type Chain struct {
 	Target string   `json:"target" example:"vda"`
-	Files  []string `json:"files" doc:"The one that is written to first, then what each lies on."`
+	Files  []string `json:"files" doc:"The active file first, then the backing chain."`
 }
 
 func snapshot(v domain.Snapshot) Snapshot {
@@ -40,7 +40,7 @@ func snapshot(v domain.Snapshot) Snapshot {
 
 type snapshotList struct {
 	Body struct {
-		Snapshots []Snapshot `json:"snapshots" doc:"Each after its parent."`
+		Snapshots []Snapshot `json:"snapshots" doc:"Each snapshot after its parent."`
 		Chains    []Chain    `json:"chains" doc:"The node's disks."`
 	}
 }
@@ -49,7 +49,7 @@ func (s *Server) registerSnapshots() {
 	const path = "/api/nodes/{id}/snapshots"
 	tags := []string{"snapshots"}
 	register(s, huma.Operation{
-		OperationID: "list-snapshots", Method: http.MethodGet, Path: path, Summary: "List a node's snapshots, whoever took them", Tags: tags,
+		OperationID: "list-snapshots", Method: http.MethodGet, Path: path, Summary: "List all snapshots of a node", Tags: tags,
 	}, func(ctx context.Context, in *NodeID) (*snapshotList, error) {
 		list, chains, err := s.o.Nodes.Snapshots(ctx, in.ID)
 		if err != nil {
@@ -66,13 +66,13 @@ func (s *Server) registerSnapshots() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "take-snapshot", Method: http.MethodPost, Path: path, Summary: "Keep the state of a node", Tags: tags,
-		Description:   "The disks of a node that is off; those of a running one together with its memory, while the guest stands still.",
+		OperationID: "take-snapshot", Method: http.MethodPost, Path: path, Summary: "Take a snapshot", Tags: tags,
+		Description:   "Saves the disks, and the memory if the node is running. The guest is paused meanwhile.",
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Name        string `json:"name,omitempty" doc:"Named after the time when left out."`
+			Name        string `json:"name,omitempty" doc:"Defaults to the date and time."`
 			Description string `json:"description,omitempty"`
 		}
 	}) (*struct {
@@ -94,13 +94,13 @@ func (s *Server) registerSnapshots() {
 		}{"/api/nodes/" + in.ID + "/snapshots/" + url.PathEscape(v.Name), snapshot(v)}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "revert-snapshot", Method: http.MethodPost, Path: path + "/{name}/revert", Summary: "Take a node back to a snapshot", Tags: tags,
-		Description: "What the guest did since is lost. Its definition is that of then; owner and tags stay those of now. Cards, media and devices that it does not have now come back only if you could give them to it now.",
+		OperationID: "revert-snapshot", Method: http.MethodPost, Path: path + "/{name}/revert", Summary: "Revert a node to a snapshot", Tags: tags,
+		Description: "Changes since then are lost. The definition is reverted too; owner and tags are kept. Interfaces, media and devices that the node no longer has come back only if you may add them now.",
 	}, func(ctx context.Context, in *struct {
 		NodeID
 		Name string `path:"name"`
 		Body *struct {
-			Force bool `json:"force,omitempty" doc:"Revert a node that runs, or discard its saved state."`
+			Force bool `json:"force,omitempty" doc:"Revert a running node, or discard its saved state."`
 		} `required:"false"`
 	}) (*nodeAnswer, error) {
 		release, err := s.reserveRevert(ctx, in.ID, in.Name)
@@ -111,7 +111,7 @@ func (s *Server) registerSnapshots() {
 		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force, s.mayGain))
 	})
 	register(s, huma.Operation{
-		OperationID: "delete-snapshot", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a snapshot; the node stays as it is", Tags: tags,
+		OperationID: "delete-snapshot", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a snapshot; the node is not changed", Tags: tags,
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		NodeID

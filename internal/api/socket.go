@@ -63,7 +63,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	r := c.Request()
 	id := r.URL.Query().Get("nodeId")
 	if id == "" {
-		return fault.New(fault.Invalid, "Say which node: %s?nodeId=ID.", r.URL.Path)
+		return fault.New(fault.Invalid, "Name the node: %s?nodeId=ID.", r.URL.Path)
 	}
 	rights := rightsOf(r.Context())
 	n, err := s.o.Nodes.Node(id)
@@ -73,7 +73,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	readOnly := r.URL.Query().Get("readonly") == "true" || rights.On(NodeObject(n)) < access.Use
 	mayTake := s.mayTake(rights, id)
 	if r.Header.Get("Upgrade") == "" {
-		return fault.New(fault.Invalid, "This is a WebSocket; connect to it as one.")
+		return fault.New(fault.Invalid, "This is a WebSocket endpoint. Connect with a WebSocket client.")
 	}
 	stream, closed, err := s.openStream(rights, c.RealIP(), func(now access.Rights) error {
 		needs := access.Use
@@ -84,7 +84,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 			return err
 		}
 		if mayTake && !readOnly && !s.mayTake(now, id) {
-			return fault.New(fault.Forbidden, "What you may do with this node has changed. Connect again.")
+			return fault.New(fault.Forbidden, "Your permissions on this node have changed. Connect again.")
 		}
 		return nil
 	})
@@ -168,15 +168,15 @@ func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id strin
 	case fault.Unauthenticated:
 		status, reason = statusSignedOut, "You were signed out. Sign in and connect again."
 	case fault.Forbidden:
-		status, reason = statusForbidden, "What you may do with this node has changed. Connect again."
+		status, reason = statusForbidden, "Your permissions on this node have changed. Connect again."
 	case fault.NodeNotRunning:
-		status, reason = statusNodeOff, "The node is off. Connect again when it runs."
+		status, reason = statusNodeOff, "The node is stopped. Connect again when it is running."
 	case fault.Unsupported:
-		status, reason = statusNoScreen, "The node has no screen that can be shown."
+		status, reason = statusNoScreen, "The node has no supported display."
 	case fault.Invalid:
-		status, reason = websocket.StatusPolicyViolation, "The client sent what cannot be understood."
+		status, reason = websocket.StatusPolicyViolation, "The client sent an invalid message."
 	case fault.HostUnreachable, fault.TooManyRequests:
-		status, reason = websocket.StatusTryAgainLater, "It does not work now. Connect again later."
+		status, reason = websocket.StatusTryAgainLater, "Temporarily unavailable. Connect again later."
 	}
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -261,7 +261,7 @@ func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Vie
 		} else {
 			var c control
 			if json.Unmarshal(data, &c) != nil {
-				err = fault.New(fault.Invalid, "Text frames are JSON control messages; send what is typed in binary frames.")
+				err = fault.New(fault.Invalid, "Text frames must be JSON control messages. Send input in binary frames.")
 			} else {
 				switch c.Type {
 				case "take":

@@ -32,20 +32,20 @@ func (s *Server) registerStreams() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Summary: "Follow all changes (server-sent events)", Tags: []string{"system"},
 		Description: "Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), " +
-			"`host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: read the lab anew), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.",
+			"`host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: reload the lab), and `reset`: events were lost, reload the lists. Resume with Last-Event-ID.",
 		Parameters: []*huma.Param{{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"}}},
 		Responses:  map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}}}},
 	})
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "console", Method: http.MethodGet, Path: "/ws/console", Summary: "The node's serial console (WebSocket)", Tags: []string{"nodes"},
-		Description: "Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{\"type\":\"status\",\"state\":\"connected|reconnecting|offline|taken\"}` (with `by` when a viewer took the console back, with `paused` while the node is), " +
+		Description: "Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{\"type\":\"status\",\"state\":\"connected|reconnecting|offline|taken\"}` (with `by` when a viewer took over the console, with `paused` while the node is), " +
 			"`{\"type\":\"viewers\",\"count\":2}`, `{\"type\":\"lagged\",\"bytes\":1234}`; to it `{\"type\":\"resize\",\"cols\":120,\"rows\":40}`, `{\"type\":\"take\"}`. " +
 			"What is typed and not taken is answered by `{\"type\":\"error\",\"code\":\"…\",\"message\":\"…\"}`: `node_paused`, `guest_not_reading`, `console_reconnecting` (what is typed meanwhile waits for some seconds first), `node_not_running`, `node_busy` (another program has the console), `forbidden`. " +
 			"The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.",
 		Parameters: []*huma.Param{
 			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},
 			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}},
-			{Name: "port", In: "query", Schema: &huma.Schema{Type: "string"}, Description: "One of the node's console.ports, by name or place; the first when left out."},
+			{Name: "port", In: "query", Schema: &huma.Schema{Type: "string"}, Description: "One of the node's console.ports, by name or position. Defaults to the first."},
 			{Name: "ticket", In: "query", Schema: &huma.Schema{Type: "string"}},
 		},
 		Responses: map[string]*huma.Response{"101": {Description: "Switching Protocols"}},

@@ -18,16 +18,16 @@ type Host struct {
 	Name              string   `json:"name"`
 	URI               string   `json:"uri"`
 	State             string   `json:"state" enum:"connected,connecting,unreachable"`
-	Error             string   `json:"error,omitempty" doc:"Why it cannot be used, and what to do."`
-	Accelerator       string   `json:"accelerator" doc:"What new nodes get: kvm or qemu (software emulation)."`
+	Error             string   `json:"error,omitempty" doc:"Why the host can't be used, and what to do."`
+	Accelerator       string   `json:"accelerator" doc:"Accelerator of new nodes: kvm or qemu (software emulation)."`
 	AcceleratorReason string   `json:"acceleratorReason"`
 	CPUs              int      `json:"cpus"`
 	MemoryBytes       int64    `json:"memoryBytes"`
 	LibvirtVersion    string   `json:"libvirtVersion"`
 	HypervisorVersion string   `json:"hypervisorVersion"`
-	Warnings          []string `json:"warnings" doc:"Known faults of what runs on it, and what helps."`
-	Network           string   `json:"network" example:"default" doc:"What new nodes are connected to where none is asked for: the name of a network; user (user-mode networking); or none, where the default network is not available and a node without a network of its choice is refused."`
-	UserNetwork       bool     `json:"userNetwork" doc:"Nodes may have user-mode networking (network: user)."`
+	Warnings          []string `json:"warnings" doc:"Known faults of its libvirt or QEMU, and how to fix them."`
+	Network           string   `json:"network" example:"default" doc:"Network of new nodes that name none: a network name; user (user-mode networking); or none, if the default network is not available and such nodes are refused."`
+	UserNetwork       bool     `json:"userNetwork" doc:"Whether nodes may use user-mode networking (network: user)."`
 	Nodes             int      `json:"nodes"`
 	Running           int      `json:"running"`
 	Pools             []Pool   `json:"pools"`
@@ -81,13 +81,13 @@ type Health struct {
 	Status    string `json:"status" enum:"ok,degraded"`
 	Version   string `json:"version"`
 	Database  string `json:"database" enum:"ok,unreachable"`
-	Guacamole string `json:"guacamole" enum:"off,ok,unreachable" doc:"Whether Guacamole's database can be kept in step. Nodes do not depend on it."`
+	Guacamole string `json:"guacamole" enum:"off,ok,unreachable" doc:"Whether Guacamole's database can be synced. Nodes don't depend on it."`
 	// GuacamoleWeb and Guacds are the parts that the database says nothing of.
-	GuacamoleWeb string            `json:"guacamoleWeb" enum:"off,unknown,ok,unreachable" doc:"Whether Guacamole's web application answers the service at guacamole-url; unknown until it was asked first."`
+	GuacamoleWeb string            `json:"guacamoleWeb" enum:"off,unknown,ok,unreachable" doc:"Whether Guacamole's web application responds at guacamole-url; unknown until the first check."`
 	Guacds       map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others): unknown, ok or unreachable."`
-	Hosts        map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools cannot be used)."`
+	Hosts        map[string]string `json:"hosts" doc:"State by host: connected, connecting, unreachable, or storage (its pools can't be used)."`
 
-	UnfinishedChanges int `json:"unfinishedChanges" doc:"Changes that the service could neither complete nor undo: see GET /api/changes. The service is degraded while there are any."`
+	UnfinishedChanges int `json:"unfinishedChanges" doc:"Number of changes that the service could neither complete nor undo: see GET /api/changes. While it is not 0, the status is degraded."`
 }
 
 // databasePatience bounds the wait for a database that hangs: the service lives.
@@ -95,8 +95,8 @@ const databasePatience = 3 * time.Second
 
 func (s *Server) registerSystem() {
 	register(s, huma.Operation{
-		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Is the service alive, and what it rests on", Tags: []string{"system"},
-		Description: "200 while the service answers; status is degraded when a dependency is away.", Security: []map[string][]string{{}},
+		OperationID: "health", Method: http.MethodGet, Path: "/api/health", Summary: "Check the health of the service and its dependencies", Tags: []string{"system"},
+		Description: "Returns 200 while the service is running; status is degraded if a dependency is unreachable.", Security: []map[string][]string{{}},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Health }, error) {
 		out := &struct{ Body Health }{Health{Status: "ok", Version: s.o.Version, Database: "ok", Hosts: map[string]string{}}}
 		asked, cancel := context.WithTimeout(ctx, databasePatience)
@@ -131,7 +131,7 @@ func (s *Server) registerSystem() {
 	})
 	register(s, huma.Operation{
 		OperationID: "list-hosts", Method: http.MethodGet, Path: "/api/hosts", Summary: "List the libvirt hosts with their pools", Tags: []string{"system"},
-		Description: "In the order of the configuration: what names no host is made on the first one.",
+		Description: "In the order of the configuration. Requests that name no host use the first one.",
 	}, func(_ context.Context, in *Paging) (*hostList, error) {
 		hosts := s.hosts()
 		places := make(map[string]string, len(hosts))

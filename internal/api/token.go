@@ -18,9 +18,9 @@ type Token struct {
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Used    *time.Time `json:"used,omitempty"`
-	Scopes  []string   `json:"scopes" doc:"What the token is good for; empty: all that its account may do."`
-	User    string     `json:"user" doc:"The account that it stands for."`
-	Secret  string     `json:"secret,omitempty" doc:"Only in the answer that makes the token."`
+	Scopes  []string   `json:"scopes" doc:"What the token may do; empty: everything that its account may do."`
+	User    string     `json:"user" doc:"The account that it belongs to."`
+	Secret  string     `json:"secret,omitempty" doc:"Only in the response that creates the token."`
 }
 
 func token(t access.Token) Token {
@@ -58,15 +58,15 @@ func (s *Server) registerTokens() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Make an API token", Tags: []string{"access"},
-		Description: "A session may make one that does more than read for ten minutes after its sign-in or POST /api/auth/confirm (else 403 with the code `confirmation_required`). " +
-			"A token may make another one, which does no more than it, and ends with it.",
+		OperationID: "create-token", Method: http.MethodPost, Path: "/api/tokens", Summary: "Create an API token", Tags: []string{"access"},
+		Description: "A session can create a token with more than read access within ten minutes after its sign-in or POST /api/auth/confirm; later it gets 403 with the code `confirmation_required`. " +
+			"A token can create another one, which has no more scopes and ends with it.",
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
 			Name    string         `json:"name" maxLength:"128"`
-			Expires time.Time      `json:"expires,omitempty" doc:"Never when left out."`
-			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself."`
+			Expires time.Time      `json:"expires,omitempty" doc:"Defaults to never."`
+			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token may do in addition to reading. Defaults to everything that you may do. admin: administration and your own account."`
 		}
 	}) (*struct{ Body Token }, error) {
 		p, _ := principalOf(ctx)
@@ -93,14 +93,14 @@ func (s *Server) registerTokens() {
 
 // Ticket is a one-use entry to a node's WebSocket.
 type Ticket struct {
-	Ticket  string    `json:"ticket" doc:"Give it as ?ticket= with the WebSocket's address; once."`
+	Ticket  string    `json:"ticket" doc:"Use it once, as ?ticket= in the WebSocket's URL."`
 	Expires time.Time `json:"expires"`
 }
 
 func (s *Server) registerTickets() {
 	register(s, huma.Operation{
-		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Make a one-use ticket for the node's console or screen", Tags: []string{"nodes"},
-		Description:   "It takes no Idempotency-Key: in place of a ticket that got lost, ask for another one. Nobody can use the first, and it is gone after 30 seconds.",
+		OperationID: "create-ticket", Method: http.MethodPost, Path: "/api/nodes/{id}/tickets", Summary: "Create a single-use ticket for the node's console or screen", Tags: []string{"nodes"},
+		Description:   "Accepts no Idempotency-Key: if a response is lost, request another ticket. Tickets expire after 30 seconds.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *struct {
 		NodeID

@@ -129,7 +129,7 @@ func (c *uploadCall) check() error {
 	if subtle.ConstantTimeCompare(c.sum.Sum(nil), c.want) == 1 {
 		return nil
 	}
-	return fault.New(fault.ChecksumMismatch, "The bytes do not have the checksum that was given: they were changed on the way. Nothing of them was kept; send them again.")
+	return fault.New(fault.ChecksumMismatch, "The data doesn't match its checksum: it was damaged on the way. It was discarded; send it again.")
 }
 
 // uploadAnswer is tusd's way to the client.
@@ -364,17 +364,17 @@ func (s *Server) describeUploads() {
 	problem := &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schemaOf[Problem](s.huma, "Problem")}}}
 	bytes := &huma.RequestBody{Content: map[string]*huma.MediaType{"application/offset+octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
 	for _, o := range []*huma.Operation{{
-		OperationID: "begin-upload", Method: http.MethodPost, Path: uploadsPath, Summary: "Begin a resumable upload (tus 1.0)",
-		Description: "Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. " +
-			"Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: " +
-			"`GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. " +
-			"Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. " +
-			"A part counts against the quota, is no image, and expires unless it is joined. It takes no Idempotency-Key: an upload whose address got lost is nothing but room in the pool, and expires.",
+		OperationID: "begin-upload", Method: http.MethodPost, Path: uploadsPath, Summary: "Start a resumable upload (tus 1.0)",
+		Description: "Works with any tus client. Extensions: creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. " +
+			"Metadata: `filename`, and optionally `osType`, `sha256` (the expected digest of the file, in hex) and `host`. The last part of Location is the image's id: " +
+			"`GET /api/images/{id}` returns its state, which is `verifying` after the last byte, then `ready` or `rejected`. An unsafe file is refused after its first 64 KiB. " +
+			"Up to 100 parts of a file may be sent in parallel and then joined (`Upload-Concat`) by a job (`image.convert`). Until it has finished, `HEAD` returns no offset. " +
+			"A part counts against the quota, is not an image, and expires unless it is joined. Accepts no Idempotency-Key: an upload whose URL was lost only uses space in the pool, and expires.",
 		Parameters:  []*huma.Param{version, header("Upload-Length", "Bytes of the file, or of the part."), header("Upload-Concat", "`partial`, or `final;` and the addresses of the parts, with spaces between."), header("Upload-Metadata", "Pairs of a key and a value in Base64."), header("Upload-Checksum", "Of the body, if any.")},
 		RequestBody: bytes, Responses: map[string]*huma.Response{"201": {Description: "Created; Location is the upload's path."}, "default": problem},
 	}, {
 		OperationID: "upload-offset", Method: http.MethodHead, Path: uploadsPath + "/{id}", Summary: "How many bytes of an upload are stored",
-		Parameters: []*huma.Param{id}, Responses: map[string]*huma.Response{"200": {Description: "Upload-Offset and Upload-Length tell."}},
+		Parameters: []*huma.Param{id}, Responses: map[string]*huma.Response{"200": {Description: "See Upload-Offset and Upload-Length."}},
 	}, {
 		OperationID: "continue-upload", Method: http.MethodPatch, Path: uploadsPath + "/{id}", Summary: "Send the next bytes of an upload",
 		Description: "A second one to the same upload is refused (423) while the first is under way; HEAD ends the first, whose bytes are kept. Clients that cannot send PATCH or DELETE send POST with X-HTTP-Method-Override.",

@@ -15,12 +15,12 @@ import (
 // Quota bounds what an account may have.
 type Quota struct {
 	Nodes    *int64 `json:"nodes,omitempty" doc:"Absent: no limit, here and below."`
-	Running  *int64 `json:"running,omitempty" doc:"Nodes that run."`
-	CPUs     *int64 `json:"cpus,omitempty" doc:"Of nodes that run."`
-	RAM      *int64 `json:"ram,omitempty" doc:"MiB, of nodes that run."`
-	Disk     *int64 `json:"disk,omitempty" doc:"Bytes: the virtual size of the nodes' disks, what their snapshots and clones keep, their seeds and console logs, the custom images, and uploads under way."`
-	Uploads  *int64 `json:"uploads,omitempty" doc:"Under way at once."`
-	Networks *int64 `json:"networks,omitempty" doc:"Isolated networks that the account has made, those of labs too."`
+	Running  *int64 `json:"running,omitempty" doc:"Running nodes."`
+	CPUs     *int64 `json:"cpus,omitempty" doc:"CPUs of running nodes."`
+	RAM      *int64 `json:"ram,omitempty" doc:"MiB of RAM of running nodes."`
+	Disk     *int64 `json:"disk,omitempty" doc:"Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress."`
+	Uploads  *int64 `json:"uploads,omitempty" doc:"Concurrent uploads."`
+	Networks *int64 `json:"networks,omitempty" doc:"Isolated networks that the account created, including those of labs."`
 	Labs     *int64 `json:"labs,omitempty"`
 }
 
@@ -42,14 +42,14 @@ func (Role) Schema(huma.Registry) *huma.Schema {
 
 // Account is an account on the wire.
 type Account struct {
-	Name     string     `json:"name" doc:"Never changes; owners are named by it."`
+	Name     string     `json:"name" doc:"Never changes."`
 	Role     Role       `json:"role"`
-	Disabled bool       `json:"disabled,omitempty" doc:"It may not come in. For administrators alone, as what follows."`
+	Disabled bool       `json:"disabled,omitempty" doc:"The account can't sign in. This and the following fields are only for administrators."`
 	Created  *time.Time `json:"created,omitempty"`
 	Quota    *Quota     `json:"quota,omitempty"`
-	Used     *Quota     `json:"used,omitempty" doc:"What the account's nodes, images, uploads, networks and labs take of its quota; where one account or all are read."`
-	TOTP     bool       `json:"totp,omitempty" doc:"It signs in with a second factor."`
-	External bool       `json:"external,omitempty" doc:"A provider lets it in: it has no password here."`
+	Used     *Quota     `json:"used,omitempty" doc:"Usage of the quota. Present when accounts are read."`
+	TOTP     bool       `json:"totp,omitempty" doc:"Two-factor authentication is on."`
+	External bool       `json:"external,omitempty" doc:"The account signs in through a provider and has no password."`
 	// MustChange is told of an account whose owner has not signed in since.
 	MustChange bool   `json:"mustChangePassword,omitempty" doc:"It has to change its password at the next sign-in."`
 	Version    string `json:"version,omitempty" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
@@ -117,16 +117,16 @@ func (s *Server) registerUsers() {
 		return out, nil
 	})
 	register(s, s.makes(huma.Operation{
-		OperationID: "create-user", Method: http.MethodPost, Path: "/api/users", Summary: "Make an account", Tags: []string{"access"},
+		OperationID: "create-user", Method: http.MethodPost, Path: "/api/users", Summary: "Create an account", Tags: []string{"access"},
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name     string `json:"name" doc:"Letters, digits, dots, dashes, underscores, plus and at signs; at most 64." example:"alice"`
+			Name     string `json:"name" doc:"Letters, digits, dots, hyphens, underscores, plus and at signs; at most 64." example:"alice"`
 			Role     Role   `json:"role"`
-			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; made up when left out."`
+			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters. Generated if left out."`
 			Quota    *Quota `json:"quota,omitempty"`
 			// Whoever makes an account knows its password.
-			MustChange *bool `json:"mustChangePassword,omitempty" doc:"The password has to be changed at the first sign-in; true when left out."`
+			MustChange *bool `json:"mustChangePassword,omitempty" doc:"Whether the password must be changed at the first sign-in. Defaults to true."`
 		}
 	}) (*struct {
 		Location string `header:"Location"`
@@ -162,7 +162,7 @@ func (s *Server) registerUsers() {
 	})
 	register(s, huma.Operation{
 		OperationID: "change-user", Method: http.MethodPatch, Path: "/api/users/{name}", Summary: "Change an account's role, quota or password, or disable it", Tags: []string{"access"},
-		Description: "What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.",
+		Description: "Fields that are left out are not changed; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.",
 	}, func(ctx context.Context, in *struct {
 		AccountName
 		IfMatch
@@ -171,7 +171,7 @@ func (s *Server) registerUsers() {
 			Disabled   *bool   `json:"disabled,omitempty"`
 			Quota      *Quota  `json:"quota,omitempty"`
 			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions, and revokes its tokens."`
-			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"The new password has to be changed at the next sign-in; true when left out. Until then tokens are refused, too."`
+			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"Whether the new password must be changed at the next sign-in. Defaults to true. Until then, tokens are refused too."`
 			KeepTokens bool    `json:"keepTokens,omitempty" doc:"With a new password: don't revoke the account's API tokens."`
 		}
 	}) (*accountAnswer, error) {
@@ -196,8 +196,8 @@ func (s *Server) registerUsers() {
 
 func (s *Server) registerSecondFactors() {
 	register(s, huma.Operation{
-		OperationID: "reset-second-factor", Method: http.MethodDelete, Path: "/api/users/{name}/totp", Summary: "Remove an account's second factor, for somebody who lost it", Tags: []string{"access"},
-		Description: "See first that it is really they who ask.", DefaultStatus: http.StatusNoContent,
+		OperationID: "reset-second-factor", Method: http.MethodDelete, Path: "/api/users/{name}/totp", Summary: "Turn off two-factor authentication for a user who lost the second factor", Tags: []string{"access"},
+		Description: "Verify the identity of the user first.", DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *AccountName) (*struct{}, error) {
 		return nil, s.o.Access.ResetTOTP(ctx, in.Name)
 	})
