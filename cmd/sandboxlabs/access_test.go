@@ -254,8 +254,8 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("SANDBOXLABS_CONFIG: exit code %d\n%s", code, p.log)
 	}
 	for _, c := range []struct{ text, want string }{
-		{"data-dri: /tmp\n", `there is no option "data-dri"`},
-		{"config: other.yaml\n", `there is no option "config"`},
+		{"data-dri: /tmp\n", `unknown option "data-dri"`},
+		{"config: other.yaml\n", `unknown option "config"`},
 		{"listen: [\n", "read the configuration"},
 		{"listen: 3001\n", `"3001" is not of the form address:port`},
 		{"hosts: qemu:///system\n", `is not of the form name=libvirt-uri`},

@@ -97,7 +97,7 @@ func TestHostOutOfReach(t *testing.T) {
 		t.Errorf("the hosts are %+v", list.Hosts)
 	}
 	l.stop()
-	if out, code := l.run("image", "add", microImage, nowhere); code != 1 || !strings.Contains(out, "is unreachable") {
+	if out, code := l.run("image", "add", microImage, nowhere); code != 1 || !strings.Contains(out, "cannot be reached") {
 		t.Errorf("image add: exit code %d\n%s", code, out)
 	}
 }

@@ -124,7 +124,7 @@ func TestLabs(t *testing.T) {
 
 	// Its network is for its nodes: nobody else puts theirs on it, or learns which are.
 	s.bearer[instructor] = s.enrol("colleague", "instructor")
-	theirs := refusal{http.StatusForbidden, "forbidden", "is " + s.owner() + "'s"}
+	theirs := refusal{http.StatusForbidden, "forbidden", "belongs to " + s.owner()}
 	alone := s.nodeOf(instructor, "alone")
 	s.refused(http.MethodPost, "/api/nodes/"+alone.ID+"/interfaces", request{"network": net.Name}, theirs, s.as(instructor)...)
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": net.Name}, theirs, s.as(instructor)...)

@@ -170,7 +170,7 @@ func TestOwners(t *testing.T) {
 		"rename the lab": "not_found invalid_request forbidden", "describe": "image_not_found invalid_request forbidden",
 		"join": "forbidden node_name_taken forbidden", "delete the network": "forbidden node_busy forbidden",
 	}, all...)
-	s.refused(http.MethodDelete, "/api/networks/"+p.network, nil, refusal{http.StatusForbidden, "forbidden", "other's"}, s.as(owner)...)
+	s.refused(http.MethodDelete, "/api/networks/"+p.network, nil, refusal{http.StatusForbidden, "forbidden", "belongs to other"}, s.as(owner)...)
 	if text := s.virsh("dumpxml", p.node); !strings.Contains(text, ">other</") || strings.Contains(text, s.owner()+"</") {
 		t.Errorf("the node's metadata names its former owner:\n%s", text)
 	}

@@ -112,7 +112,7 @@ func TestOperatorCommands(t *testing.T) {
 		t.Errorf("secret rotate: %s", out)
 	}
 	fails("guacamole-json-secret would be lost", "secret", "prune", with)
-	must("1 old keys were removed", "secret", "prune")
+	must("Removed 1 old keys", "secret", "prune")
 	fails("is not in the key file", "user", "list", with)
 
 	// A password that is lost.
