@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Search the audit: who did what
+         * Search the audit log
          * @description Every change, every opened console and screen, every sign-in; newest first. Administrators only.
          */
         get: operations["list-audit"];
@@ -32,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Export the audit as CSV or NDJSON
-         * @description Streamed, oldest first. In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Administrators only.
+         * Export the audit log as CSV or NDJSON
+         * @description Streamed, oldest first. In CSV, text that a spreadsheet would read as a formula is prefixed with an apostrophe. Administrators only.
          */
         get: operations["export-audit"];
         put?: never;
@@ -55,7 +55,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm that it is you
-         * @description For what answers 403 with the code `confirmation_required`: setting up a second factor, and creating tokens that can do more than read. They take a sign-in or a confirmation of at most ten minutes ago (option session-fresh). Answers 401 with the code `second_factor_required` when the password is right and a code is missing or wrong.
+         * @description For requests that return 403 with the code `confirmation_required`: setting up two-factor authentication, and creating tokens with more than read access. They require a sign-in or a confirmation within the last ten minutes (option session-fresh). Returns 401 with the code `second_factor_required` if the password is correct and a code is missing or incorrect.
          */
         post: operations["confirm-session"];
         delete?: never;
@@ -147,8 +147,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Come back from the provider
-         * @description For browsers, which the provider sends here.
+         * Finish signing in at the provider
+         * @description For browsers, redirected by the provider.
          */
         get: operations["sign-in-by-provider"];
         put?: never;
@@ -167,7 +167,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Go to the provider, to sign in there
+         * Start signing in at the provider
          * @description For browsers.
          */
         get: operations["begin-sign-in-by-provider"];
@@ -246,11 +246,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin to set up a second factor
-         * @description Codes by time (TOTP), as every authenticator app makes them. It counts once it is confirmed; beginning again makes another secret.
+         * Start setting up two-factor authentication
+         * @description Time-based codes (TOTP), for any authenticator app. It is on once it is confirmed. Starting again creates another key.
          */
         post: operations["begin-second-factor"];
-        /** Remove the second factor, by the password */
+        /** Turn off two-factor authentication with the password */
         delete: operations["remove-second-factor"];
         options?: never;
         head?: never;
@@ -266,7 +266,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Switch the second factor on, by a code of it */
+        /** Turn on two-factor authentication with a code */
         post: operations["confirm-second-factor"];
         delete?: never;
         options?: never;
@@ -283,7 +283,7 @@ export interface paths {
         };
         /**
          * List the unfinished changes, oldest first
-         * @description Changes of several steps that a crash or a lost host cut off, and that the service could neither complete nor undo. It tries again every few seconds. Each holds up only what it is about.
+         * @description Changes with several steps that were interrupted by a crash or a lost host, and that the service could neither complete nor undo. It retries every few seconds. Each blocks only the objects it affects.
          */
         get: operations["list-unfinished-changes"];
         put?: never;
@@ -306,7 +306,7 @@ export interface paths {
         post?: never;
         /**
          * Forget an unfinished change
-         * @description The service tries no more. What the change has made so far stays on the host as it is: a disk that no node has, or a node without its disk.
+         * @description The service stops retrying. What the change created so far remains on the host: a disk without a node, or a node without its disk.
          */
         delete: operations["drop-change"];
         options?: never;
@@ -343,7 +343,7 @@ export interface paths {
         };
         /**
          * Follow all changes (server-sent events)
-         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: read the lab anew), and `reset`: events were lost, read the lists anew. Resume with Last-Event-ID.
+         * @description Events: `node.changed` (a node), `node.removed` ({id, host}), `image.changed` (an image), `image.removed` ({id, host}), `host.changed` ({host}), `job.changed` (a job, at most twice a second while it runs), `lab.changed` and `lab.removed` ({id}: reload the lab), and `reset`: events were lost, reload the lists. Resume with Last-Event-ID.
          */
         get: operations["events"];
         put?: never;
@@ -362,8 +362,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the running nodes use now
-         * @description CPU, memory, disk and network of every running node, by the nodes' names, from memory: cheap enough to be asked for at every interval.
+         * Read the current usage of running nodes
+         * @description CPU, memory, disk and network usage of all running nodes, sorted by name. Served from memory, so it can be polled at every interval.
          */
         get: operations["list-figures"];
         put?: never;
@@ -384,7 +384,7 @@ export interface paths {
         /** List the groups with their members */
         get: operations["list-groups"];
         put?: never;
-        /** Make a group */
+        /** Create a group */
         post: operations["create-group"];
         delete?: never;
         options?: never;
@@ -402,7 +402,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a group with what was shared with it */
+        /** Delete a group and its shares */
         delete: operations["delete-group"];
         options?: never;
         head?: never;
@@ -417,10 +417,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Put an account into a group */
+        /** Add an account to a group */
         put: operations["add-group-member"];
         post?: never;
-        /** Take an account out of a group */
+        /** Remove an account from a group */
         delete: operations["remove-group-member"];
         options?: never;
         head?: never;
@@ -435,7 +435,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How Guacamole is kept in step
+         * Read the state of the Guacamole sync
          * @description Administrators only.
          */
         get: operations["get-guacamole"];
@@ -457,8 +457,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Bring Guacamole in step now
-         * @description It happens by itself at each change and every ten seconds. Administrators only.
+         * Sync Guacamole now
+         * @description This happens automatically at each change and every ten seconds. Administrators only.
          */
         post: operations["sync-guacamole"];
         delete?: never;
@@ -475,8 +475,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the service alive, and what it rests on
-         * @description 200 while the service answers; status is degraded when a dependency is away.
+         * Check the health of the service and its dependencies
+         * @description Returns 200 while the service is running; status is degraded if a dependency is unreachable.
          */
         get: operations["health"];
         put?: never;
@@ -496,7 +496,7 @@ export interface paths {
         };
         /**
          * List the libvirt hosts with their pools
-         * @description In the order of the configuration: what names no host is made on the first one.
+         * @description In the order of the configuration. Requests that name no host use the first one.
          */
         get: operations["list-hosts"];
         put?: never;
@@ -517,8 +517,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Read a host's storage pools anew
-         * @description What others put into the pools is shown then, and not only at the next look, which comes within 15 seconds.
+         * Refresh a host's storage pools
+         * @description Shows files that other programs put into the pools at once. Without it, they appear within 15 seconds.
          */
         post: operations["refresh-host"];
         delete?: never;
@@ -536,7 +536,7 @@ export interface paths {
         };
         /**
          * List the images
-         * @description A page goes through the base images first, and then through the custom ones.
+         * @description Base images come first, then custom images.
          */
         get: operations["list-images"];
         put?: never;
@@ -554,7 +554,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the base images that can be had */
+        /** List the base images in the catalogue */
         get: operations["list-catalog"];
         put?: never;
         post?: never;
@@ -574,8 +574,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Fetch a base image of the catalogue (a job)
-         * @description The file must have the catalogue's checksum, whose list must be signed where the catalogue says by whom, and is verified like an upload. A transfer that is cut goes on where it was.
+         * Pull a base image from the catalogue (a job)
+         * @description The file must match its checksum, and the list of checksums must be signed if the catalogue names keys. The image is verified like an upload. Interrupted transfers are resumed.
          */
         post: operations["pull-image"];
         delete?: never;
@@ -595,7 +595,7 @@ export interface paths {
         put?: never;
         /**
          * Upload an image
-         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. A qcow2 or ISO file is verified at once. A raw, VMDK, VDI, VHD or VHDX disk, and any of them packed by gzip, bzip2, xz or zstd, or alone in an OVA or another tar archive, is converted to qcow2 by a job of kind image.convert. What a file is, its first bytes tell, never its name. It takes no Idempotency-Key: what would be compared is the whole file. A resumable upload is what can be repeated.
+         * @description One multipart request, streamed. Fields, if any, come before the file: `osType`, `sha256` (the digest that the file must have), `host`. A qcow2 or ISO file is verified during the request. A raw, VMDK, VDI, VHD or VHDX disk, and any of them compressed with gzip, bzip2, xz or zstd, or as the only disk in an OVA or another tar archive, is converted to qcow2 by a job of kind image.convert. The format is detected from the content, never from the name. Accepts no Idempotency-Key; use a resumable upload to retry safely.
          */
         post: operations["upload-image"];
         delete?: never;
@@ -615,13 +615,13 @@ export interface paths {
         get: operations["get-image"];
         put?: never;
         post?: never;
-        /** Delete an image that no disk lies on */
+        /** Delete an image that is not in use */
         delete: operations["delete-image"];
         options?: never;
         head?: never;
         /**
          * Name, describe or tag an image
-         * @description What is left out stays. The id stays too: nodes and scripts go by it.
+         * @description Fields that are left out are not changed. The id never changes.
          */
         patch: operations["change-image"];
         trace?: never;
@@ -636,8 +636,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Write an image anew, without what its disk does not use (a job)
-         * @description Refused with image_in_use while a disk lies on it.
+         * Reclaim unused space of an image (a job)
+         * @description Refused with image_in_use while disks are backed by it.
          */
         post: operations["compact-image"];
         delete?: never;
@@ -655,7 +655,7 @@ export interface paths {
         };
         /**
          * Download an image's file
-         * @description Streamed from the pool. `Range` and `If-Range` work, so that a download that was cut can go on; of several ranges the whole file is sent. The ETag changes whenever the file does.
+         * @description Streamed from the pool. `Range` and `If-Range` work, so that an interrupted download can be resumed. If several ranges are requested, the whole file is sent. The ETag changes whenever the file does.
          */
         get: operations["download-image"];
         put?: never;
@@ -677,8 +677,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make the disk of an image larger (a job)
-         * @description Refused with image_in_use while a disk lies on it.
+         * Enlarge the disk of an image (a job)
+         * @description Refused with image_in_use while disks are backed by it.
          */
         post: operations["resize-image"];
         delete?: never;
@@ -694,7 +694,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List whom the image is shared with */
+        /** List the shares of the image */
         get: operations["list-image-shares"];
         put?: never;
         post?: never;
@@ -713,12 +713,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the image with a group, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the image with a group, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-image-with-group"];
         post?: never;
-        /** Share the image with a group no more */
+        /** Stop sharing the image with a group */
         delete: operations["unshare-image-with-group"];
         options?: never;
         head?: never;
@@ -734,12 +734,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the image with a user, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the image with a user, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-image-with-user"];
         post?: never;
-        /** Share the image with a user no more */
+        /** Stop sharing the image with a user */
         delete: operations["unshare-image-with-user"];
         options?: never;
         head?: never;
@@ -755,7 +755,7 @@ export interface paths {
         };
         /**
          * List what depends on an image
-         * @description Found by walking the backing chains of all volumes that libvirt knows in its pools, so overlays that other programs made count too.
+         * @description Reads the backing chains of all volumes in all pools that libvirt knows, so it includes overlays that other programs created.
          */
         get: operations["list-image-users"];
         put?: never;
@@ -777,7 +777,7 @@ export interface paths {
         put?: never;
         /**
          * Verify an image that another program put into the pool, or changed there (a job)
-         * @description A qcow2 or ISO file that is safe becomes ready. A disk in another format is converted when it is uploaded.
+         * @description A valid qcow2 or ISO file becomes ready. Disks in other formats are converted only when uploaded.
          */
         post: operations["verify-image"];
         delete?: never;
@@ -794,7 +794,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List long work, the newest first
+         * List jobs, newest first
          * @description Administrators see all jobs, others their own. Jobs that have ended are kept for 30 days.
          */
         get: operations["list-jobs"];
@@ -835,7 +835,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a job
-         * @description What it began is undone; until then its state is cancelling. A job that has ended stays as it is.
+         * @description Its changes are undone; meanwhile its state is cancelling. A job that has ended is not changed.
          */
         post: operations["cancel-job"];
         delete?: never;
@@ -855,8 +855,8 @@ export interface paths {
         get: operations["list-labs"];
         put?: never;
         /**
-         * Make an empty lab
-         * @description A lab is nodes and the isolated networks between them, as they are drawn. To share it shares its nodes.
+         * Create an empty lab
+         * @description A lab consists of nodes and the isolated networks between them. Sharing a lab also shares its nodes.
          */
         post: operations["create-lab"];
         delete?: never;
@@ -875,8 +875,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a lab of a file (a job)
-         * @description The UI exports such files. The file is checked as a whole, quotas included, before anything is made. The target of the job is the lab, which shows what is made so far; a job that fails or is cancelled removes all of it.
+         * Import a lab from a file (a job)
+         * @description The UI exports such files. The whole file is checked, including quotas, before anything is created. The target of the job is the lab, which shows what was created so far. A failed or cancelled job removes all of it.
          */
         post: operations["import-lab"];
         delete?: never;
@@ -897,13 +897,13 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Forget a lab
-         * @description Its nodes and networks stay. Delete those one by one, before, if they are to go.
+         * Delete a lab, but not its nodes and networks
+         * @description To delete its nodes and networks too, delete them first.
          */
         delete: operations["delete-lab"];
         options?: never;
         head?: never;
-        /** Give a lab another name */
+        /** Rename a lab */
         patch: operations["rename-lab"];
         trace?: never;
     };
@@ -918,7 +918,7 @@ export interface paths {
         put?: never;
         /**
          * Connect a node to another one, or to a network
-         * @description Between two nodes an isolated network is made, on which addresses are handed out, and both get a network card, also while they run.
+         * @description Between two nodes, creates an isolated network with DHCP, and an interface in both nodes, also while they run.
          */
         post: operations["add-lab-link"];
         delete?: never;
@@ -937,7 +937,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a node's cards on a network away */
+        /** Disconnect a node from a network */
         delete: operations["remove-lab-link"];
         options?: never;
         head?: never;
@@ -953,7 +953,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make an isolated network in a lab */
+        /** Create an isolated network in a lab */
         post: operations["add-lab-network"];
         delete?: never;
         options?: never;
@@ -971,7 +971,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a network of a lab, with the cards that its nodes have on it */
+        /** Delete a network of a lab, with its nodes' interfaces on it */
         delete: operations["delete-lab-network"];
         options?: never;
         head?: never;
@@ -987,12 +987,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Take a node into a lab, or move it there
-         * @description It takes the right to manage the node: whom the lab is shared with may use it from then on.
+         * Add a node to a lab, or move it there
+         * @description Requires manage permission on the node, because users of the lab can use it from then on.
          */
         put: operations["add-lab-node"];
         post?: never;
-        /** Take a node out of a lab; the node stays as it is */
+        /** Remove a node from a lab; the node is not deleted */
         delete: operations["remove-lab-node"];
         options?: never;
         head?: never;
@@ -1023,7 +1023,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List whom the lab is shared with */
+        /** List the shares of the lab */
         get: operations["list-lab-shares"];
         put?: never;
         post?: never;
@@ -1042,12 +1042,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the lab with a group, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the lab with a group, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-lab-with-group"];
         post?: never;
-        /** Share the lab with a group no more */
+        /** Stop sharing the lab with a group */
         delete: operations["unshare-lab-with-group"];
         options?: never;
         head?: never;
@@ -1063,12 +1063,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the lab with a user, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the lab with a user, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-lab-with-user"];
         post?: never;
-        /** Share the lab with a user no more */
+        /** Stop sharing the lab with a user */
         delete: operations["unshare-lab-with-user"];
         options?: never;
         head?: never;
@@ -1086,8 +1086,8 @@ export interface paths {
         get: operations["list-networks"];
         put?: never;
         /**
-         * Make an isolated network
-         * @description The nodes on it reach each other, and with a subnet the host, but nothing else.
+         * Create an isolated network
+         * @description Its nodes reach each other, and with a subnet also the host, but nothing else.
          */
         post: operations["create-network"];
         delete?: never;
@@ -1106,7 +1106,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a network that was made here and that no node is on */
+        /** Delete a network that was created in SandboxLabs and has no nodes */
         delete: operations["delete-network"];
         options?: never;
         head?: never;
@@ -1124,8 +1124,8 @@ export interface paths {
         get: operations["list-nodes"];
         put?: never;
         /**
-         * Make a node on a fresh overlay of an image
-         * @description Of an ISO image, with an empty disk to install on, and the image in its optical drive.
+         * Create a node
+         * @description Its disk is a new overlay on an image. From an ISO image, it gets an empty disk, and the ISO in its optical drive.
          */
         post: operations["create-node"];
         delete?: never;
@@ -1147,14 +1147,14 @@ export interface paths {
         post?: never;
         /**
          * Delete a node with its overlay
-         * @description A running node is cut off first; a saved state (`savedState`) is discarded. Disks that were not made here stay. A node with snapshots is refused, with their names, unless `snapshots` is true.
+         * @description A running node is powered off first, and a saved state (`savedState`) is discarded. Disks that were not created by SandboxLabs are kept. A node with snapshots is not deleted unless `snapshots` is true; the error lists them.
          */
         delete: operations["delete-node"];
         options?: never;
         head?: never;
         /**
          * Rename, resize or describe a node
-         * @description What is left out stays. RAM and CPUs of a running node change at once where libvirt and the guest can, else at its next start; `resize` says which. Whatever else others put into the domain's XML is kept.
+         * @description Fields that are left out are not changed. RAM and CPUs of a running node change immediately if libvirt and the guest support it, otherwise at its next start; `resize` says which. Other parts of the domain's XML are kept.
          */
         patch: operations["change-node"];
         trace?: never;
@@ -1184,8 +1184,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Show what a node's disks consist of
-         * @description Each file with what it lies on, down to the image, with sizes and with who else depends on it.
+         * Read the backing chains of a node's disks
+         * @description Each file with its backing file, down to the image, with sizes and other users.
          */
         get: operations["get-node-chain"];
         put?: never;
@@ -1206,8 +1206,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a node of another one
-         * @description The clone has a UUID, MAC addresses and a cloud-init instance of its own. A linked clone shares what the source has written so far; that is kept as it is, and the source goes on in a new file over it. Of a running source it has the disk as it is at that moment, as after a power failure. Until its linked clones are deleted, the source cannot be.
+         * Clone a node
+         * @description The clone has a new UUID, MAC addresses and cloud-init instance. A linked clone shares what the source has written so far, which becomes read-only; the source continues in a new overlay. A linked clone of a running source has the disk of that moment, as after a power failure. The source can't be deleted before its linked clones.
          */
         post: operations["clone-node"];
         delete?: never;
@@ -1224,8 +1224,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what the serial console has printed
-         * @description The bytes as the guest printed them, also while the node is off. The host keeps the newest 6 to 8 MiB; places count from the oldest byte that is kept. When X-Log-Size is less than before, old bytes were dropped and all places have moved.
+         * Read the log of the serial console
+         * @description The bytes that the guest printed, also while the node is stopped. The host keeps the newest 6 to 8 MiB; offsets count from the oldest byte kept. When X-Log-Size is less than before, old bytes were dropped and all places have moved.
          */
         get: operations["get-console-log"];
         put?: never;
@@ -1243,7 +1243,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Find lines in what the serial console has printed */
+        /** Search the log of the serial console */
         get: operations["search-console-log"];
         put?: never;
         post?: never;
@@ -1283,7 +1283,7 @@ export interface paths {
         /** List a node's disks and drives */
         get: operations["list-disks"];
         put?: never;
-        /** Give a node an empty disk, also while it runs */
+        /** Attach an empty disk to a node, also while it runs */
         post: operations["add-disk"];
         delete?: never;
         options?: never;
@@ -1315,7 +1315,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a node used in the last hour */
+        /** Read the usage of a node in the last hour */
         get: operations["get-node-figures"];
         put?: never;
         post?: never;
@@ -1335,8 +1335,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Get an address that opens the node's screen in Guacamole
-         * @description The address signs you in to Guacamole. It is for you alone, and for use at once.
+         * Get a URL that opens the node's screen in Guacamole
+         * @description The URL signs you in to Guacamole. It is only for you, and for immediate use.
          */
         post: operations["open-guacamole"];
         delete?: never;
@@ -1355,8 +1355,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make an image of a node's disk (a job)
-         * @description The image has all that the disk has, whatever that lies on; it depends on nothing. The node has to be off. The target of the job is the image.
+         * Create an image from a node's disk (a job)
+         * @description The image is independent: it contains the disk with its whole backing chain. The node must be stopped. The target of the job is the image.
          */
         post: operations["make-image-of-node"];
         delete?: never;
@@ -1372,7 +1372,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List a node's network cards */
+        /** List a node's network interfaces */
         get: operations["list-interfaces"];
         put?: never;
         /** Connect a node to a network, also while it runs */
@@ -1393,7 +1393,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Take a network card away */
+        /** Remove a network interface */
         delete: operations["remove-interface"];
         options?: never;
         head?: never;
@@ -1408,7 +1408,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Put an ISO image into a node's optical drive, or take it out */
+        /** Insert an ISO image into a node's optical drive, or eject it */
         put: operations["set-media"];
         post?: never;
         delete?: never;
@@ -1510,8 +1510,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * See the node's screen as a PNG
-         * @description As of at most a second ago. Works for every running node with a display, whatever the kind.
+         * Take a screenshot of the node's screen (PNG)
+         * @description At most a second old. Works for every running node with a display of any type.
          */
         get: operations["get-screenshot"];
         put?: never;
@@ -1529,7 +1529,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List whom the node is shared with */
+        /** List the shares of the node */
         get: operations["list-node-shares"];
         put?: never;
         post?: never;
@@ -1548,12 +1548,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the node with a group, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the node with a group, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-node-with-group"];
         post?: never;
-        /** Share the node with a group no more */
+        /** Stop sharing the node with a group */
         delete: operations["unshare-node-with-group"];
         options?: never;
         head?: never;
@@ -1569,12 +1569,12 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share the node with a user, or change what it may do
-         * @description view: see it; with a node, watch its console and screen. use: work with it. A lab's nodes are shared with it. Students use at most, viewers view.
+         * Share the node with a user, or change the permission
+         * @description view: see it, and watch a node's console and screen. use: also work with it. Sharing a lab also shares its nodes. Students can use at most, viewers can only view.
          */
         put: operations["share-node-with-user"];
         post?: never;
-        /** Share the node with a user no more */
+        /** Stop sharing the node with a user */
         delete: operations["unshare-node-with-user"];
         options?: never;
         head?: never;
@@ -1588,12 +1588,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List a node's snapshots, whoever took them */
+        /** List all snapshots of a node */
         get: operations["list-snapshots"];
         put?: never;
         /**
-         * Keep the state of a node
-         * @description The disks of a node that is off; those of a running one together with its memory, while the guest stands still.
+         * Take a snapshot
+         * @description Saves the disks, and the memory if the node is running. The guest is paused meanwhile.
          */
         post: operations["take-snapshot"];
         delete?: never;
@@ -1612,7 +1612,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete a snapshot; the node stays as it is */
+        /** Delete a snapshot; the node is not changed */
         delete: operations["delete-snapshot"];
         options?: never;
         head?: never;
@@ -1629,8 +1629,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take a node back to a snapshot
-         * @description What the guest did since is lost. Its definition is that of then; owner and tags stay those of now. Cards, media and devices that it does not have now come back only if you could give them to it now.
+         * Revert a node to a snapshot
+         * @description Changes since then are lost. The definition is reverted too; owner and tags are kept. Interfaces, media and devices that the node no longer has come back only if you may add them now.
          */
         post: operations["revert-snapshot"];
         delete?: never;
@@ -1683,8 +1683,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a one-use ticket for the node's console or screen
-         * @description It takes no Idempotency-Key: in place of a ticket that got lost, ask for another one. Nobody can use the first, and it is gone after 30 seconds.
+         * Create a single-use ticket for the node's console or screen
+         * @description Accepts no Idempotency-Key: if a response is lost, request another ticket. Tickets expire after 30 seconds.
          */
         post: operations["create-ticket"];
         delete?: never;
@@ -1718,13 +1718,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the domain's XML, without its secrets
-         * @description As it is now. What a running node has from its next start only (`virsh … --config`) is in the one of the next start alone: begin with that to replace it.
+         * Read the domain's XML, without secrets
+         * @description The current definition. Changes that take effect at the next start (`virsh … --config`) are only in the inactive one: use that one to replace it.
          */
         get: operations["get-node-xml"];
         /**
          * Replace the domain's XML
-         * @description libvirt validates it. UUID and name must stay; the screen's password and the service's metadata are kept where they are left out. A running node gets it at its next start. Begin with `GET …/xml?inactive=true`, and give its ETag as `If-Match`: then what somebody else changed meanwhile is not lost, but the request refused.
+         * @description libvirt validates it. UUID and name must not change; the screen's password and the service's metadata are kept if they are left out. A running node uses it from its next start. Start from `GET …/xml?inactive=true`, and send its ETag as `If-Match`, so that the request is refused if the definition was changed meanwhile.
          */
         put: operations["redefine-node"];
         post?: never;
@@ -1765,8 +1765,8 @@ export interface paths {
         get: operations["list-tokens"];
         put?: never;
         /**
-         * Make an API token
-         * @description A session may make one that does more than read for ten minutes after its sign-in or POST /api/auth/confirm (else 403 with the code `confirmation_required`). A token may make another one, which does no more than it, and ends with it.
+         * Create an API token
+         * @description A session can create a token with more than read access within ten minutes after its sign-in or POST /api/auth/confirm; later it gets 403 with the code `confirmation_required`. A token can create another one, which has no more scopes and ends with it.
          */
         post: operations["create-token"];
         delete?: never;
@@ -1802,8 +1802,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin a resumable upload (tus 1.0)
-         * @description Any tus client serves: extensions creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. Metadata: `filename`, and, if wanted, `osType`, `sha256` (the digest that the file must have, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` tells its state, which is `verifying` behind the last byte, then `ready` or `rejected`. A file that is not safe is refused as soon as its first 64 KiB are there. Parts of a file may be sent side by side, at most 100, and joined then (`Upload-Concat`): a job (`image.convert`) puts them into the image; until it has, `HEAD` tells no offset. A part counts against the quota, is no image, and expires unless it is joined. It takes no Idempotency-Key: an upload whose address got lost is nothing but room in the pool, and expires.
+         * Start a resumable upload (tus 1.0)
+         * @description Works with any tus client. Extensions: creation, creation-with-upload, termination, concatenation, checksum (sha1, sha256) and expiration. Metadata: `filename`, and optionally `osType`, `sha256` (the expected digest of the file, in hex) and `host`. The last part of Location is the image's id: `GET /api/images/{id}` returns its state, which is `verifying` after the last byte, then `ready` or `rejected`. An unsafe file is refused after its first 64 KiB. Up to 100 parts of a file may be sent in parallel and then joined (`Upload-Concat`) by a job (`image.convert`). Until it has finished, `HEAD` returns no offset. A part counts against the quota, is not an image, and expires unless it is joined. Accepts no Idempotency-Key: an upload whose URL was lost only uses space in the pool, and expires.
          */
         post: operations["begin-upload"];
         delete?: never;
@@ -1847,7 +1847,7 @@ export interface paths {
          */
         get: operations["list-users"];
         put?: never;
-        /** Make an account */
+        /** Create an account */
         post: operations["create-user"];
         delete?: never;
         options?: never;
@@ -1867,15 +1867,15 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Delete an account, and say what becomes of what it owns
-         * @description An account that owns nothing is deleted at once (204). Of one that owns something, `owned` says what becomes of it; that is a job (202), and the account is disabled meanwhile. If the job fails, the account stays, disabled, with what is left. An account that comes later gets nothing of it, whatever its name.
+         * Delete an account, and transfer or delete what it owns
+         * @description An account that owns nothing is deleted immediately (204). For other accounts, `owned` says what happens to what they own. A job does it (202), and the account is disabled meanwhile. If the job fails, the account remains, disabled, with what is left. A later account with the same name inherits nothing.
          */
         delete: operations["delete-user"];
         options?: never;
         head?: never;
         /**
          * Change an account's role, quota or password, or disable it
-         * @description What is left out stays; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.
+         * @description Fields that are left out are not changed; a quota is replaced as a whole. A disabled account's sessions, tokens, consoles and screens end within seconds.
          */
         patch: operations["change-user"];
         trace?: never;
@@ -1908,8 +1908,8 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove an account's second factor, for somebody who lost it
-         * @description See first that it is really they who ask.
+         * Turn off two-factor authentication for a user who lost the second factor
+         * @description Verify the identity of the user first.
          */
         delete: operations["reset-second-factor"];
         options?: never;
@@ -1926,7 +1926,7 @@ export interface paths {
         };
         /**
          * The node's serial console (WebSocket)
-         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|reconnecting|offline|taken"}` (with `by` when a viewer took the console back, with `paused` while the node is), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. What is typed and not taken is answered by `{"type":"error","code":"…","message":"…"}`: `node_paused`, `guest_not_reading`, `console_reconnecting` (what is typed meanwhile waits for some seconds first), `node_not_running`, `node_busy` (another program has the console), `forbidden`. The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are raw bytes, both ways. Text frames are JSON: from the service `{"type":"status","state":"connected|reconnecting|offline|taken"}` (with `by` when a viewer took over the console, with `paused` while the node is), `{"type":"viewers","count":2}`, `{"type":"lagged","bytes":1234}`; to it `{"type":"resize","cols":120,"rows":40}`, `{"type":"take"}`. What is typed and not taken is answered by `{"type":"error","code":"…","message":"…"}`: `node_paused`, `guest_not_reading`, `console_reconnecting` (what is typed meanwhile waits for some seconds first), `node_not_running`, `node_busy` (another program has the console), `forbidden`. The recent history comes first. The socket stays while the node is off. It closes with 4404 when the node is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again). Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["console"];
         put?: never;
@@ -1946,7 +1946,7 @@ export interface paths {
         };
         /**
          * The node's screen (WebSocket)
-         * @description Binary frames are the RFB 3.8 stream of a VNC server that asks for no password, as noVNC takes it. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are the RFB 3.8 stream of a VNC server without a password, as noVNC expects. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["screen"];
         put?: never;
@@ -1964,28 +1964,28 @@ export interface components {
         Account: {
             /** Format: date-time */
             created?: string;
-            /** @description It may not come in. For administrators alone, as what follows. */
+            /** @description The account can't sign in. This and the following fields are only for administrators. */
             disabled?: boolean;
-            /** @description A provider lets it in: it has no password here. */
+            /** @description The account signs in through a provider and has no password. */
             external?: boolean;
-            /** @description It has to change its password at the next sign-in. */
+            /** @description The password must be changed at the next sign-in. */
             mustChangePassword?: boolean;
-            /** @description Never changes; owners are named by it. */
+            /** @description Never changes. */
             name: string;
-            /** @description Only in the answer that made it up. */
+            /** @description Only in the response that generated it. */
             password?: string;
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role: "admin" | "instructor" | "student" | "viewer";
-            /** @description It signs in with a second factor. */
+            /** @description Two-factor authentication is on. */
             totp?: boolean;
-            /** @description What the account's nodes, images, uploads, networks and labs take of its quota; where one account or all are read. */
+            /** @description Usage of the quota. Present when accounts are read. */
             used?: components["schemas"]["Quota"];
             /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
             version?: string;
         };
         AccountListBody: {
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
             users: components["schemas"]["Account"][];
         };
@@ -2007,9 +2007,9 @@ export interface components {
             to: string;
         };
         "Add-lab-networkRequest": {
-            /** @description Hand out addresses of a subnet that is free (the default); without, the nodes choose theirs. */
+            /** @description Assign addresses of a free subnet by DHCP (the default). Otherwise nodes choose their addresses. */
             addresses?: boolean;
-            /** @description The first host when left out. */
+            /** @description Defaults to the first host. */
             host?: string;
             /**
              * Format: double
@@ -2022,45 +2022,45 @@ export interface components {
         AuditEntry: {
             /** @description The operation's id, open-console or open-screen; for a command its name. */
             action: string;
-            /** @description Of the client. */
+            /** @description Address of the client. */
             address?: string;
-            /** @description The problem's code; none on success. */
+            /** @description Error code; none on success. */
             code?: string;
-            /** @description What else names the target; replayed: nothing was done, for an Idempotency-Key had been answered before. */
+            /** @description More about the target; replayed: nothing was done, because the Idempotency-Key was used before. */
             detail?: string;
             /** Format: int64 */
             id: number;
             /**
              * Format: int64
-             * @description HTTP status of the answer; none for a command.
+             * @description HTTP status of the response; none for a command.
              */
             status?: number;
             targetId?: string;
             /** @description nodes, images, users, … */
             targetKind?: string;
-            /** @description As it was called then. */
+            /** @description Its name at that time. */
             targetName?: string;
             /** Format: date-time */
             time: string;
-            /** @description Who did it; empty for a sign-in to an account that does not exist. */
+            /** @description The account; empty for a sign-in to an account that does not exist. */
             user: string;
             userId?: string;
-            /** @description How they came in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off). */
+            /** @description How they signed in: session, token, ticket, password, oidc, command (on the service's machine), open (sign-in is off). */
             via: string;
         };
         CatalogEntry: {
             arch: string;
-            /** @description Whom cloud-init lets in with the SSH keys. */
+            /** @description The user that gets the SSH keys from cloud-init. */
             defaultUser?: string;
             description: string;
             /**
-             * @description What its nodes boot with; bios when absent.
+             * @description Firmware of its nodes. Defaults to bios.
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
             /** @enum {string} */
             format: "qcow2" | "iso";
-            /** @description Also of the base image that it becomes. */
+            /** @description Also the id of the base image. */
             id: string;
             /** @description The job that pulls it. */
             job?: components["schemas"]["Job"];
@@ -2073,12 +2073,12 @@ export interface components {
             minRam: number;
             name: string;
             osType: string;
-            /** @description Whether its checksum is believed by its maker's signature alone; else because HTTPS says whose it is, or because the catalogue has it. */
+            /** @description Whether its checksum is protected by its publisher's signature. Otherwise it is protected by HTTPS, or is part of the catalogue. */
             signed: boolean;
-            /** @description Where it is pulled from; absent when it cannot be. */
+            /** @description URL that it is pulled from; absent if it can't be pulled. */
             source?: string;
             /**
-             * @description Of the image on the host; absent: it can be pulled.
+             * @description State of the image on the host; absent: it can be pulled.
              * @enum {string}
              */
             state: "absent" | "uploading" | "verifying" | "ready" | "rejected" | "unverified" | "changed";
@@ -2087,7 +2087,7 @@ export interface components {
             version: string;
         };
         Chain: {
-            /** @description The one that is written to first, then what each lies on. */
+            /** @description The active file first, then the backing chain. */
             files: string[];
             /** @example vda */
             target: string;
@@ -2095,34 +2095,34 @@ export interface components {
         ChainFile: {
             /**
              * Format: int64
-             * @description What the file takes.
+             * @description Bytes on disk.
              */
             allocation: number;
-            /** @description What it lies on. */
+            /** @description Its backing file. */
             base?: components["schemas"]["ChainFile"];
             /**
              * Format: int64
-             * @description What the guest sees.
+             * @description Virtual size in bytes.
              */
             capacity: number;
             format?: string;
             imageId?: string;
             /**
-             * @description overlay and disk are written to, with and without a file below; snapshot is kept as it was, by an external snapshot or for clones; missing is gone from its pool; outside is in no pool, where libvirt tells no more.
+             * @description overlay: active file with a backing file. disk: active file without one. snapshot: read-only, for an external snapshot or clones. missing: no longer in its pool. outside: not in a pool.
              * @enum {string}
              */
             kind: "overlay" | "disk" | "snapshot" | "image" | "seed" | "media" | "missing" | "outside";
             /** @description On the host. */
             path: string;
             pool?: string;
-            /** @description Who else depends on it. */
+            /** @description What else depends on it. */
             usedBy: components["schemas"]["ImageUsers"];
             volume?: string;
         };
         Change: {
             /**
              * Format: int64
-             * @description So many times the service tried to complete or undo it.
+             * @description Number of attempts to complete or undo it.
              */
             attempts: number;
             /** Format: date-time */
@@ -2130,17 +2130,17 @@ export interface components {
             host: string;
             id: string;
             /**
-             * @description What was begun.
+             * @description Kind of change.
              * @example node.wipe
              */
             kind: string;
-            /** @description The nodes or the network that it is about. */
+            /** @description The affected nodes or network. */
             objects: components["schemas"]["ChangeObject"][];
-            /** @description Why that failed. */
+            /** @description Why the last attempt failed. */
             reason: string;
             /**
              * Format: date-time
-             * @description The last attempt.
+             * @description Time of the last attempt.
              */
             tried: string;
         };
@@ -2157,7 +2157,7 @@ export interface components {
             disabled?: boolean;
             /** @description With a new password: don't revoke the account's API tokens. */
             keepTokens?: boolean;
-            /** @description The new password has to be changed at the next sign-in; true when left out. Until then tokens are refused, too. */
+            /** @description Whether the new password must be changed at the next sign-in. Defaults to true. Until then, tokens are refused too. */
             mustChangePassword?: boolean;
             /** @description At least 12 characters; ends the account's sessions, and revokes its tokens. */
             password?: string;
@@ -2167,22 +2167,22 @@ export interface components {
         };
         ChangeListBody: {
             changes: components["schemas"]["Change"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         ChangeObject: {
             id: string;
-            /** @description Of a node that is there. */
+            /** @description Name of the node, if it exists. */
             name?: string;
         };
         CloneRequest: {
             /**
-             * @description linked: its disks lie on the source's, at once. full: a copy of its own, made by a job while the source is off.
+             * @description linked: instant; its disks share the source's. full: an independent copy, created by a job while the source is stopped.
              * @default linked
              * @enum {string}
              */
             mode: "linked" | "full";
-            /** @description Of the new node. */
+            /** @description Name of the new node. */
             name: string;
         };
         CloudInit: {
@@ -2200,13 +2200,13 @@ export interface components {
             code: string;
         };
         "Confirm-sessionRequest": {
-            /** @description Of the second factor, or a recovery code. */
+            /** @description Code of the second factor, or a recovery code. */
             code?: string;
             password: string;
         };
         "Create-groupRequest": {
             /**
-             * @description As an account's name.
+             * @description The rules for account names apply.
              * @example class-a
              */
             name: string;
@@ -2216,13 +2216,13 @@ export interface components {
             name: string;
         };
         "Create-networkRequest": {
-            /** @description Hand out the subnet's addresses. */
+            /** @description Assign addresses of the subnet by DHCP. */
             dhcp?: boolean;
-            /** @description The first host when left out. */
+            /** @description Defaults to the first host. */
             host?: string;
             name: string;
             /**
-             * @description Private, of IPv4, and free on the host; inside of the blocks that the operator sets (lab-subnets) for all but administrators. Left out, a free one is picked with dhcp; without dhcp the nodes choose their addresses.
+             * @description A private IPv4 subnet that is free on the host. Only administrators may use one outside the blocks that the operator sets (lab-subnets). If left out, a free one is used with dhcp; without dhcp, nodes choose their addresses.
              * @example 10.7.3.0/24
              */
             subnet?: string;
@@ -2238,22 +2238,22 @@ export interface components {
         "Create-tokenRequest": {
             /**
              * Format: date-time
-             * @description Never when left out.
+             * @description Defaults to never.
              */
             expires?: string;
             name: string;
-            /** @description What the token is good for, besides reading; all that you may do when left out. admin: administration, and your account itself. */
+            /** @description What the token may do in addition to reading. Defaults to everything that you may do. admin: administration and your own account. */
             scopes?: ("read" | "nodes" | "images" | "admin")[];
         };
         "Create-userRequest": {
-            /** @description The password has to be changed at the first sign-in; true when left out. */
+            /** @description Whether the password must be changed at the first sign-in. Defaults to true. */
             mustChangePassword?: boolean;
             /**
-             * @description Letters, digits, dots, dashes, underscores, plus and at signs; at most 64.
+             * @description Letters, digits, dots, hyphens, underscores, plus and at signs; at most 64.
              * @example alice
              */
             name: string;
-            /** @description At least 12 characters; made up when left out. */
+            /** @description At least 12 characters. Generated if left out. */
             password?: string;
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
@@ -2263,23 +2263,23 @@ export interface components {
             bus: string;
             /** @enum {string} */
             device: "disk" | "cdrom" | "floppy" | "lun";
-            /** @description It was attached here, and is deleted when it is detached. */
+            /** @description Whether it was attached in SandboxLabs, and is deleted when detached. */
             extra: boolean;
-            /** @description On the host; empty for an empty drive, and for what is not a file. */
+            /** @description Path on the host; empty for an empty drive, and if it is not a file. */
             file: string;
             format: string;
             /**
-             * @description What is behind it. empty is a drive without a medium.
+             * @description Type of the source. empty is a drive without a medium.
              * @enum {string}
              */
             kind: "empty" | "file" | "block" | "dir" | "network" | "volume" | "other";
             readOnly: boolean;
             /**
              * Format: int64
-             * @description Bytes; virtual size, 0 when it cannot be read.
+             * @description Virtual size in bytes; 0 if unknown.
              */
             size: number;
-            /** @description The name of what is behind it: a path on the host, pool/volume, or such as rbd:pool/image. Empty for an empty drive. */
+            /** @description The source: a path on the host, pool/volume, or for example rbd:pool/image. Empty for an empty drive. */
             source: string;
             /** @example vdb */
             target: string;
@@ -2287,7 +2287,7 @@ export interface components {
         DiskChain: {
             /** @enum {string} */
             device: "disk" | "cdrom" | "floppy" | "lun";
-            /** @description What the guest writes to. */
+            /** @description The active file. */
             file: components["schemas"]["ChainFile"];
             /** @example vda */
             target: string;
@@ -2305,41 +2305,41 @@ export interface components {
             console: components["schemas"]["EditedNodeConsoleStruct"];
             /** Format: date-time */
             created?: string;
-            /** @description The snapshot that it goes on from. */
+            /** @description The current snapshot. */
             currentSnapshot?: string;
             /** @description As virsh desc shows it. */
             description: string;
             /** @enum {string} */
             firmware: "bios" | "uefi" | "uefi-secure";
-            /** @description While Guacamole has a connection of the node. */
+            /** @description Present while Guacamole has a connection of the node. */
             guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
             /** @description The domain's UUID. */
             id: string;
             image?: components["schemas"]["NodeImage"];
-            /** @description False for domains that others defined and nobody adopted. */
+            /** @description False for domains that were created outside SandboxLabs and not adopted. */
             managed: boolean;
             name: string;
-            /** @description The networks of its host that it has cards on. */
+            /** @description The networks of its host that it is connected to. */
             networks: string[];
-            /** @description What it will have at its next start, when that is otherwise than now. */
+            /** @description Size after the next start, if it differs from now. */
             next?: components["schemas"]["NextSize"];
             osType: string;
             /** @description File of the first disk, on the host. */
             overlayPath: string;
             owner: string;
-            /** @description False for a transient domain, which is gone when it stops. */
+            /** @description False for a transient domain, which is deleted when it stops. */
             persistent: boolean;
-            /** @description What is wrong with the domain's definition. */
+            /** @description A problem with the domain's definition. */
             problem?: string;
-            /** @description One entry for each size that was changed. */
+            /** @description One entry per changed size. */
             resize: components["schemas"]["Resized"][];
             resources: components["schemas"]["Resources"];
-            /** @description The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there. */
+            /** @description Whether the node is suspended to disk (virsh managedsave). It is stopped, and resumes from there at its next start. */
             savedState: boolean;
             /**
              * Format: int64
-             * @description How many snapshots it has.
+             * @description Number of snapshots.
              */
             snapshots: number;
             /** Format: date-time */
@@ -2353,16 +2353,16 @@ export interface components {
             version: string;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
-            /** @description What is risky about the node, in sentences. */
+            /** @description Risks of the node, in sentences. */
             warnings: string[];
         };
         EditedNodeConsoleStruct: {
             available: boolean;
-            /** @description The first is the one that is opened when none is asked for. */
+            /** @description The first one is the default. */
             ports: components["schemas"]["SerialPort"][];
         };
         Enrolment: {
-            /** @description Base32, to type into an authenticator app. */
+            /** @description Base32 key for an authenticator app. */
             secret: string;
             /** @description otpauth://…, to show as a QR code. */
             uri: string;
@@ -2378,7 +2378,7 @@ export interface components {
         Figures: {
             /**
              * Format: double
-             * @description Processor time per time: 1 is one CPU of the host, all of it.
+             * @description CPU usage: 1 is one fully used CPU of the host.
              */
             cpu: number;
             /**
@@ -2393,12 +2393,12 @@ export interface components {
             diskWritten: number;
             /**
              * Format: int64
-             * @description Bytes that the guest says it uses; absent where it says nothing.
+             * @description Bytes used in the guest, if it reports them.
              */
             guestMemory?: number;
             /**
              * Format: int64
-             * @description Bytes of the host's memory that the node takes.
+             * @description Bytes of the host's memory that the node uses.
              */
             memory: number;
             /**
@@ -2423,7 +2423,7 @@ export interface components {
             nodes: components["schemas"]["NodeFigures"][];
         };
         ForceBody: {
-            /** @description Pull the plug instead of asking the guest. To wipe a node, discard its saved state, too. */
+            /** @description Power off immediately instead of asking the guest to shut down. When wiping, also discard the saved state. */
             force?: boolean;
         };
         Group: {
@@ -2435,13 +2435,13 @@ export interface components {
         };
         GroupListBody: {
             groups: components["schemas"]["Group"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         GuacamoleState: {
             /**
              * Format: int64
-             * @description Of nodes, at the last comparison that went well.
+             * @description Connections of nodes, at the last successful sync.
              */
             connections: number;
             enabled: boolean;
@@ -2449,7 +2449,7 @@ export interface components {
             error?: string;
             /**
              * Format: int64
-             * @description Comparisons that failed since then.
+             * @description Failed syncs since then.
              */
             failures: number;
             /** @description State of each guacd that guacamole-guacd names, by host (default: for all others). */
@@ -2458,25 +2458,25 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description When that was.
+             * @description Time of the last successful sync.
              */
             lastSync?: string;
             /**
-             * @description Of its database; unknown until the first comparison has ended.
+             * @description State of its database; unknown until the first sync has finished.
              * @enum {string}
              */
             state: "off" | "unknown" | "ok" | "unreachable";
             /**
              * Format: int64
-             * @description Of accounts, at the same.
+             * @description Users of accounts, at the last successful sync.
              */
             users: number;
             /**
-             * @description Of its web application.
+             * @description State of its web application.
              * @enum {string}
              */
             web: "off" | "unknown" | "ok" | "unreachable";
-            /** @description Why that is unreachable, and what to do. */
+            /** @description Why the web application is unreachable, and what to do. */
             webError?: string;
         };
         GuacamoleSync: {
@@ -2484,25 +2484,25 @@ export interface components {
             durationMs: number;
             /**
              * Format: int64
-             * @description Connections; so are updated and removed.
+             * @description Connections created; updated and removed count connections too.
              */
             made: number;
             /**
              * Format: int64
-             * @description Running, with a screen.
+             * @description Running nodes with a screen.
              */
             nodes: number;
-            /** @description What could not be brought in step. */
+            /** @description What could not be synced. */
             problems: string[];
             /** Format: int64 */
             removed: number;
-            /** @description Hosts that are away: what Guacamole has of them was left as it was. */
+            /** @description Unreachable hosts. Their connections were not changed. */
             unknownHosts: string[];
             /** Format: int64 */
             updated: number;
             /**
              * Format: int64
-             * @description Made, renamed or removed.
+             * @description Users created, renamed or removed.
              */
             users: number;
         };
@@ -2510,12 +2510,12 @@ export interface components {
             /** @enum {string} */
             database: "ok" | "unreachable";
             /**
-             * @description Whether Guacamole's database can be kept in step. Nodes do not depend on it.
+             * @description Whether Guacamole's database can be synced. Nodes don't depend on it.
              * @enum {string}
              */
             guacamole: "off" | "ok" | "unreachable";
             /**
-             * @description Whether Guacamole's web application answers the service at guacamole-url; unknown until it was asked first.
+             * @description Whether Guacamole's web application responds at guacamole-url; unknown until the first check.
              * @enum {string}
              */
             guacamoleWeb: "off" | "unknown" | "ok" | "unreachable";
@@ -2523,7 +2523,7 @@ export interface components {
             guacds?: {
                 [key: string]: string;
             };
-            /** @description State by host: connected, connecting, unreachable, or storage (its pools cannot be used). */
+            /** @description State by host: connected, connecting, unreachable, or storage (its pools can't be used). */
             hosts: {
                 [key: string]: string;
             };
@@ -2531,18 +2531,18 @@ export interface components {
             status: "ok" | "degraded";
             /**
              * Format: int64
-             * @description Changes that the service could neither complete nor undo: see GET /api/changes. The service is degraded while there are any.
+             * @description Number of changes that the service could neither complete nor undo: see GET /api/changes. While it is not 0, the status is degraded.
              */
             unfinishedChanges: number;
             version: string;
         };
         Host: {
-            /** @description What new nodes get: kvm or qemu (software emulation). */
+            /** @description Accelerator of new nodes: kvm or qemu (software emulation). */
             accelerator: string;
             acceleratorReason: string;
             /** Format: int64 */
             cpus: number;
-            /** @description Why it cannot be used, and what to do. */
+            /** @description Why the host can't be used, and what to do. */
             error?: string;
             hypervisorVersion: string;
             libvirtVersion: string;
@@ -2550,7 +2550,7 @@ export interface components {
             memoryBytes: number;
             name: string;
             /**
-             * @description What new nodes are connected to where none is asked for: the name of a network; user (user-mode networking); or none, where the default network is not available and a node without a network of its choice is refused.
+             * @description Network of new nodes that name none: a network name; user (user-mode networking); or none, if the default network is not available and such nodes are refused.
              * @example default
              */
             network: string;
@@ -2562,14 +2562,14 @@ export interface components {
             /** @enum {string} */
             state: "connected" | "connecting" | "unreachable";
             uri: string;
-            /** @description Nodes may have user-mode networking (network: user). */
+            /** @description Whether nodes may use user-mode networking (network: user). */
             userNetwork: boolean;
-            /** @description Known faults of what runs on it, and what helps. */
+            /** @description Known faults of its libvirt or QEMU, and how to fix them. */
             warnings: string[];
         };
         HostListBody: {
             hosts: components["schemas"]["Host"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         Image: {
@@ -2590,22 +2590,22 @@ export interface components {
             format: string;
             host: string;
             id: string;
-            /** @description The same as id: what customImageName and baseImage take. */
+            /** @description The same as id; use it in customImageName and baseImage. */
             name: string;
             osType?: string;
             owner?: string;
             /** @description On the host. */
             path: string;
-            /** @description Why it cannot be used. */
+            /** @description Why the image can't be used. */
             reason?: string;
-            /** @description Of the file as it was uploaded, in hex. */
+            /** @description SHA-256 of the uploaded file, in hex. */
             sha256?: string;
             /**
              * Format: int64
              * @description Bytes of the file.
              */
             size: number;
-            /** @description Of the file as it came, such as vmdk or raw.xz. It was converted to format. */
+            /** @description Format of the uploaded file, such as vmdk or raw.xz, before it was converted to format. */
             sourceFormat?: string;
             /**
              * @description changed: its file is not the one that was verified; verify it again.
@@ -2619,7 +2619,7 @@ export interface components {
             type: "base" | "custom";
             /**
              * Format: int64
-             * @description Nodes whose disk lies on it.
+             * @description Number of nodes whose disk is backed by it.
              */
             usedBy: number;
             /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
@@ -2634,30 +2634,30 @@ export interface components {
             description?: string;
             displayName?: string;
             /**
-             * @description What its nodes boot with unless they are told otherwise.
+             * @description Default firmware of its nodes.
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
-            /** @description All of its tags. */
+            /** @description All tags of the image. */
             tags?: string[];
-            /** @description Whether its nodes have a TPM 2.0 unless they are told otherwise. */
+            /** @description Whether its nodes have a TPM 2.0 by default. */
             tpm?: boolean;
         };
         ImageListBody: {
             baseImages: components["schemas"]["Image"][];
             customImages: components["schemas"]["Image"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         ImageUsers: {
-            /** @description Those that you may see. */
+            /** @description Nodes that you can view. */
             nodes: components["schemas"]["NodeName"][];
             /**
              * Format: int64
-             * @description How many more there are.
+             * @description Number of other nodes.
              */
             others: number;
-            /** @description Disks that lie on the image, right or over others, and belong to no node. */
+            /** @description Disks that are backed by the image, directly or indirectly, and belong to no node. */
             volumes: components["schemas"]["VolumeName"][];
         };
         Interface: {
@@ -2668,7 +2668,7 @@ export interface components {
             network?: string;
         };
         Item: {
-            /** @description Of a node or a network. */
+            /** @description Id of a node or a network. */
             id: string;
             /**
              * Format: double
@@ -2689,53 +2689,53 @@ export interface components {
             error?: components["schemas"]["JobError"];
             /**
              * Format: int64
-             * @description Until the step is done, as it goes now.
+             * @description Estimated time until the step is done.
              */
             etaSeconds?: number;
             /** Format: date-time */
             finished?: string;
             id: string;
-            /** @description What is done, such as image.pull. */
+            /** @description Kind of job, such as image.pull. */
             kind: string;
             /** Format: int64 */
             maxAttempts: number;
             /**
              * Format: date-time
-             * @description When it is tried again.
+             * @description Time of the next attempt.
              */
             nextAttempt?: string;
             owner: string;
             /**
              * Format: int64
-             * @description In a second, lately.
+             * @description Current rate per second.
              */
             rate: number;
             /** Format: date-time */
             started?: string;
             /** @enum {string} */
             state: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
-            /** @description What it does now, such as downloading. Progress is that of the step. */
+            /** @description Current step, such as downloading. The progress is that of the step. */
             step?: string;
             target: components["schemas"]["JobTarget"];
             /**
              * Format: int64
-             * @description 0 when it is not known.
+             * @description 0 if unknown.
              */
             total: number;
             /**
-             * @description What done, total and rate count: bytes, or the parts that are made (an import of a lab: nodes, networks, links), given away or deleted (with an account).
+             * @description Unit of done, total and rate: bytes; or parts, for imports of labs (nodes, networks, links) and deletions of accounts (objects).
              * @enum {string}
              */
             unit: "bytes" | "parts";
         };
         JobError: {
-            /** @description As in a problem. */
+            /** @description As in an error. */
             code: string;
             detail: string;
         };
         JobTarget: {
             host?: string;
-            /** @description It may be there only when the job has succeeded. */
+            /** @description It may exist only after the job has succeeded. */
             id: string;
             /** @enum {string} */
             type: "image" | "node" | "lab" | "user";
@@ -2765,9 +2765,9 @@ export interface components {
             sandboxlabs: "lab/1";
         };
         LabFileNetwork: {
-            /** @description Hand out addresses (the default). */
+            /** @description Assign addresses by DHCP (the default). */
             addresses?: boolean;
-            /** @description The network that is made is named after the lab. */
+            /** @description The name in the file. The network that is created is named after the lab. */
             name: string;
             /**
              * Format: double
@@ -2786,15 +2786,15 @@ export interface components {
              */
             disk?: number;
             /**
-             * @description The image's when left out.
+             * @description Defaults to the image's.
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
             /** @description Id of an image. */
             image: string;
-            /** @description Where it is taken, the node gets a number behind it. */
+            /** @description If the name is taken, a number is appended. */
             name: string;
-            /** @description Names of networks of the file. */
+            /** @description Names of networks in the file. */
             networks?: string[];
             osType?: string;
             /**
@@ -2802,7 +2802,7 @@ export interface components {
              * @description MiB.
              */
             ram: number;
-            /** @description Whether it has a TPM 2.0; as the image says when left out. */
+            /** @description Whether it has a TPM 2.0. Defaults to the image's setting. */
             tpm?: boolean;
             /** Format: double */
             x?: number;
@@ -2811,18 +2811,18 @@ export interface components {
         };
         LabListBody: {
             labs: components["schemas"]["LabSummary"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         LabNetwork: {
             active: boolean;
-            /** @description The subnet's addresses are handed out. */
+            /** @description Whether addresses are assigned by DHCP. */
             dhcp: boolean;
             host: string;
-            /** @description libvirt's UUID. */
+            /** @description UUID of the libvirt network. */
             id: string;
             name: string;
-            /** @description The ids of the lab's nodes that have a card on it. */
+            /** @description Ids of the lab's nodes that are connected to it. */
             nodes: string[];
             /** @example 10.142.7.0/24 */
             subnet?: string;
@@ -2832,7 +2832,7 @@ export interface components {
             y: number;
         };
         LabNode: {
-            /** @description The node's id; GET /api/nodes tells of the node. */
+            /** @description Id of the node. */
             id: string;
             /**
              * Format: double
@@ -2865,13 +2865,13 @@ export interface components {
             networks: number;
             /**
              * Format: int64
-             * @description How many of its nodes you see.
+             * @description Number of its nodes that you can view.
              */
             nodes: number;
             owner: string;
             /**
              * Format: int64
-             * @description How many of them are on.
+             * @description Number of running nodes.
              */
             running: number;
             /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
@@ -2879,7 +2879,7 @@ export interface components {
         };
         "List-auditResponse": {
             entries: components["schemas"]["AuditEntry"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         "List-catalogResponse": {
@@ -2896,7 +2896,7 @@ export interface components {
         };
         "List-jobsResponse": {
             jobs: components["schemas"]["Job"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         "List-lab-sharesResponse": {
@@ -2909,11 +2909,11 @@ export interface components {
             sessions: components["schemas"]["Session"][];
         };
         LogMatch: {
-            /** @description As UTF-8, without its end. */
+            /** @description As UTF-8, without the line break. */
             line: string;
             /**
              * Format: int64
-             * @description Of the line's first byte in the log.
+             * @description Offset of the line's first byte in the log.
              */
             offset: number;
         };
@@ -2921,7 +2921,7 @@ export interface components {
             matches: components["schemas"]["LogMatch"][];
             /**
              * Format: int64
-             * @description Give it as offset to search on; absent when the log was searched to its end.
+             * @description Use it as offset to search further; absent at the end of the log.
              */
             next?: number;
             /**
@@ -2931,11 +2931,11 @@ export interface components {
             size: number;
         };
         "Make-image-of-nodeRequest": {
-            /** @description Of the image. */
+            /** @description Name of the image. */
             name: string;
         };
         Methods: {
-            /** @description null: there is no provider. */
+            /** @description null if no provider is configured. */
             oidc?: components["schemas"]["Provider"];
             password: boolean;
         };
@@ -2947,14 +2947,14 @@ export interface components {
             dhcp: boolean;
             host: string;
             id: string;
-            /** @description isolated, or how it is connected to others: nat, route, bridge, … */
+            /** @description isolated, or the type of connection to other networks: nat, route, bridge, … */
             kind: string;
-            /** @description It was made here, and may be deleted here. */
+            /** @description Whether it was created in SandboxLabs and can be deleted here. */
             managed: boolean;
             name: string;
             /**
              * Format: int64
-             * @description How many nodes have a card on it.
+             * @description Number of nodes connected to it.
              */
             nodes: number;
             owner?: string;
@@ -2963,7 +2963,7 @@ export interface components {
         };
         NetworkListBody: {
             networks: components["schemas"]["Network"][];
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
         NextSize: {
@@ -2988,39 +2988,39 @@ export interface components {
             console: components["schemas"]["NodeConsoleStruct"];
             /** Format: date-time */
             created?: string;
-            /** @description The snapshot that it goes on from. */
+            /** @description The current snapshot. */
             currentSnapshot?: string;
             /** @description As virsh desc shows it. */
             description: string;
             /** @enum {string} */
             firmware: "bios" | "uefi" | "uefi-secure";
-            /** @description While Guacamole has a connection of the node. */
+            /** @description Present while Guacamole has a connection of the node. */
             guacamole?: components["schemas"]["NodeGuacamole"];
             host: string;
             /** @description The domain's UUID. */
             id: string;
             image?: components["schemas"]["NodeImage"];
-            /** @description False for domains that others defined and nobody adopted. */
+            /** @description False for domains that were created outside SandboxLabs and not adopted. */
             managed: boolean;
             name: string;
-            /** @description The networks of its host that it has cards on. */
+            /** @description The networks of its host that it is connected to. */
             networks: string[];
-            /** @description What it will have at its next start, when that is otherwise than now. */
+            /** @description Size after the next start, if it differs from now. */
             next?: components["schemas"]["NextSize"];
             osType: string;
             /** @description File of the first disk, on the host. */
             overlayPath: string;
             owner: string;
-            /** @description False for a transient domain, which is gone when it stops. */
+            /** @description False for a transient domain, which is deleted when it stops. */
             persistent: boolean;
-            /** @description What is wrong with the domain's definition. */
+            /** @description A problem with the domain's definition. */
             problem?: string;
             resources: components["schemas"]["Resources"];
-            /** @description The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there. */
+            /** @description Whether the node is suspended to disk (virsh managedsave). It is stopped, and resumes from there at its next start. */
             savedState: boolean;
             /**
              * Format: int64
-             * @description How many snapshots it has.
+             * @description Number of snapshots.
              */
             snapshots: number;
             /** Format: date-time */
@@ -3034,31 +3034,31 @@ export interface components {
             version: string;
             /** @description While the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
-            /** @description What is risky about the node, in sentences. */
+            /** @description Risks of the node, in sentences. */
             warnings: string[];
         };
         NodeChainsBody: {
             /**
              * Format: int64
-             * @description What the files take together that no other node depends on: what deleting the node frees, about.
+             * @description Bytes of files that no other node uses: about what deleting the node frees.
              */
             allocation: number;
             disks: components["schemas"]["DiskChain"][];
         };
         NodeConsoleStruct: {
             available: boolean;
-            /** @description The first is the one that is opened when none is asked for. */
+            /** @description The first one is the default. */
             ports: components["schemas"]["SerialPort"][];
         };
         NodeEdit: {
-            /** @description Start the node with its host. */
+            /** @description Start the node when its host boots. */
             autostart?: boolean;
             description?: string;
-            /** @description While the node is off. */
+            /** @description Only while the node is stopped. */
             name?: string;
             osType?: string;
             resources?: components["schemas"]["NodeEditResourcesStruct"];
-            /** @description All of its tags. */
+            /** @description All tags of the node. */
             tags?: string[];
         };
         NodeEditResourcesStruct: {
@@ -3066,7 +3066,7 @@ export interface components {
             cpus?: number;
             /**
              * Format: int64
-             * @description Bytes; a disk only grows.
+             * @description Bytes; a disk can't be reduced.
              */
             disk?: number;
             /**
@@ -3078,30 +3078,30 @@ export interface components {
         NodeFigures: {
             /** @description The node's id. */
             id: string;
-            /** @description The oldest first. */
+            /** @description Oldest first. */
             points: components["schemas"]["Figures"][];
         };
         NodeGuacamole: {
             /** Format: int64 */
             connectionId: number;
-            /** @description Of the node's screen in Guacamole; it grants nothing by itself. */
+            /** @description URL of the node's screen in Guacamole; it grants no access. */
             url: string;
         };
         NodeImage: {
             id: string;
             name: string;
-            /** @description Of the image's file, on the host. */
+            /** @description Path of the image's file on the host. */
             path: string;
             /**
              * Format: int64
-             * @description Bytes of the image's file; 0 when the image is gone.
+             * @description Size of the image's file in bytes; 0 if the image no longer exists.
              */
             size: number;
             /** @enum {string} */
             type: "base" | "custom";
         };
         NodeListBody: {
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
             nodes: components["schemas"]["Node"][];
         };
@@ -3125,18 +3125,18 @@ export interface components {
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
-            /** @description The first host when left out. */
+            /** @description Defaults to the first host. */
             host?: string;
             /** @description Id of an image of either type, instead of the three above. */
             image?: string;
             /** @enum {string} */
             imageType?: "base" | "custom";
             /**
-             * @description Letters, digits, dots, dashes and underscores; at most 63.
+             * @description Letters, digits, dots, hyphens and underscores; at most 63.
              * @example web1
              */
             name: string;
-            /** @description Name of a network of the host; none, for a node without a network card; or user (user-mode networking), where the operator allows it. The default network when left out. */
+            /** @description Name of a network of the host; none for a node without a network interface; or user (user-mode networking), if the operator allows it. Defaults to the default network. */
             network?: string;
             osType?: string;
             resources?: components["schemas"]["NodeRequestResourcesStruct"];
@@ -3146,18 +3146,18 @@ export interface components {
         NodeRequestResourcesStruct: {
             /**
              * Format: int64
-             * @description 1 when left out.
+             * @description Defaults to 1.
              * @example 1
              */
             cpus?: number;
             /**
              * Format: int64
-             * @description Bytes; the image's virtual size when left out.
+             * @description Bytes. Defaults to the image's virtual size.
              */
             disk?: number;
             /**
              * Format: int64
-             * @description MiB; 1024 when left out.
+             * @description MiB. Defaults to 1024.
              * @example 1024
              */
             ram?: number;
@@ -3168,7 +3168,7 @@ export interface components {
              * @description A TCP port of the host.
              */
             port?: number;
-            /** @description A Unix socket of the host, where the screen has no port. */
+            /** @description A Unix socket of the host, if the screen has no port. */
             socket?: string;
         };
         "Open-guacamoleResponse": {
@@ -3198,33 +3198,33 @@ export interface components {
         Pool: {
             /**
              * Format: int64
-             * @description What the pool's own images and disks take.
+             * @description Bytes used by the pool's images and disks.
              */
             allocation: number;
             /**
              * Format: int64
-             * @description Of the file system.
+             * @description Bytes free in the file system.
              */
             available: number;
             /**
              * Format: int64
-             * @description Of the file system that the pool is in.
+             * @description Bytes; size of the pool's file system.
              */
             capacity: number;
             /**
              * Format: int64
-             * @description What full copies of the nodes' disks would take.
+             * @description Bytes that full copies of the nodes' disks would use.
              */
             fullCopies?: number;
             /**
-             * @description In a critical pool nothing more is made.
+             * @description A critical pool accepts nothing new.
              * @enum {string}
              */
             level: "ok" | "warning" | "critical";
             name: string;
             /**
              * Format: double
-             * @description What full copies of the nodes' disks would take, by what they take over shared images.
+             * @description Size of full copies of the nodes' disks, divided by the space that the disks use with shared images.
              */
             overlayEfficiency?: number;
             path: string;
@@ -3232,18 +3232,18 @@ export interface components {
             role: "images" | "nodes" | "logs";
             /**
              * Format: int64
-             * @description How many more images of the usual size fit, about.
+             * @description About how many more images of the default size fit.
              */
             roomForImages?: number;
             /**
              * Format: int64
-             * @description How many more nodes fit, about, whose disks grow as those that are there.
+             * @description About how many more nodes fit, if their disks grow like those of existing nodes.
              */
             roomForNodes?: number;
             shares: components["schemas"]["PoolShares"];
             /**
              * Format: int64
-             * @description Of the file system, by whatever is in it.
+             * @description Bytes used in the file system, by anything.
              */
             used: number;
         };
@@ -3254,20 +3254,20 @@ export interface components {
             overlays: number;
             /**
              * Format: int64
-             * @description What uploads under way were promised, come or not.
+             * @description Bytes reserved for uploads in progress.
              */
             uploads: number;
         };
         Problem: {
-            /** @description Stable name of the kind of failure, such as node_not_found. */
+            /** @description Stable code of the error, such as node_not_found. */
             code: string;
             detail: string;
-            /** @description The members of the request that are at fault. */
+            /** @description The invalid fields of the request. */
             errors?: components["schemas"]["ErrorDetail"][];
             /** Format: int64 */
             status: number;
             title: string;
-            /** @description Always about:blank; code tells the kind. */
+            /** @description Always about:blank; code has the kind of error. */
             type: string;
             /** @description With image_in_use: what depends on the image. */
             users?: components["schemas"]["ImageUsers"];
@@ -3277,25 +3277,25 @@ export interface components {
             name: string;
         };
         "Pull-imageRequest": {
-            /** @description The first host when left out. */
+            /** @description Defaults to the first host. */
             host?: string;
         };
         Quota: {
             /**
              * Format: int64
-             * @description Of nodes that run.
+             * @description CPUs of running nodes.
              */
             cpus?: number;
             /**
              * Format: int64
-             * @description Bytes: the virtual size of the nodes' disks, what their snapshots and clones keep, their seeds and console logs, the custom images, and uploads under way.
+             * @description Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress.
              */
             disk?: number;
             /** Format: int64 */
             labs?: number;
             /**
              * Format: int64
-             * @description Isolated networks that the account has made, those of labs too.
+             * @description Isolated networks that the account created, including those of labs.
              */
             networks?: number;
             /**
@@ -3305,22 +3305,22 @@ export interface components {
             nodes?: number;
             /**
              * Format: int64
-             * @description MiB, of nodes that run.
+             * @description MiB of RAM of running nodes.
              */
             ram?: number;
             /**
              * Format: int64
-             * @description Nodes that run.
+             * @description Running nodes.
              */
             running?: number;
             /**
              * Format: int64
-             * @description Under way at once.
+             * @description Concurrent uploads.
              */
             uploads?: number;
         };
         Recovery: {
-            /** @description Each is good once. They are shown this once. */
+            /** @description Each works once. They are not shown again. */
             recoveryCodes: string[];
         };
         "Remove-second-factorRequest": {
@@ -3332,7 +3332,7 @@ export interface components {
         "Resize-imageRequest": {
             /**
              * Format: int64
-             * @description Bytes; more than the disk has.
+             * @description Bytes; larger than the current size.
              */
             virtualSize: number;
         };
@@ -3340,7 +3340,7 @@ export interface components {
             /** @enum {string} */
             what: "ram" | "cpus" | "disk";
             /**
-             * @description Whether the guest has it now, or when it is started the next time.
+             * @description Whether it takes effect now or at the next start.
              * @enum {string}
              */
             when: "live" | "nextBoot";
@@ -3350,7 +3350,7 @@ export interface components {
             cpus: number;
             /**
              * Format: int64
-             * @description Bytes; virtual size of the first disk.
+             * @description Virtual size of the first disk in bytes.
              */
             disk: number;
             /**
@@ -3360,16 +3360,16 @@ export interface components {
             ram: number;
         };
         "Revert-snapshotRequest": {
-            /** @description Revert a node that runs, or discard its saved state. */
+            /** @description Revert a running node, or discard its saved state. */
             force?: boolean;
         };
         SerialPort: {
-            /** @description Whether it can be opened: it is of type pty. */
+            /** @description Whether it can be opened (only type pty can). */
             available: boolean;
-            /** @description Whether what it prints is recorded. */
+            /** @description Whether its output is recorded. */
             logged: boolean;
             /**
-             * @description libvirt's alias; what ?port= takes.
+             * @description libvirt's alias; use it as ?port=.
              * @example serial0
              */
             name: string;
@@ -3377,36 +3377,36 @@ export interface components {
         SeriesAnswerBody: {
             /**
              * Format: double
-             * @description Seconds between two points; longer ones are gaps in which the node was off, or its host away.
+             * @description Seconds between two points. Longer intervals are gaps, while the node was stopped or its host unreachable.
              */
             interval: number;
-            /** @description The oldest first; those of a step bear the time of its end. */
+            /** @description Oldest first. The time of a step is its end. */
             points: components["schemas"]["Figures"][];
         };
         Session: {
-            /** @description Where it was opened from. */
+            /** @description Client address at sign-in. */
             address: string;
-            /** @description What the client called itself. */
+            /** @description User agent of the client. */
             agent: string;
             /** Format: date-time */
             created: string;
-            /** @description It is the one that asks. */
+            /** @description Whether it is the session of this request. */
             current: boolean;
             /**
              * Format: date-time
-             * @description At the latest.
+             * @description Latest time when it ends.
              */
             expires: string;
-            /** @description Names the session, and opens nothing. */
+            /** @description Identifies the session; grants no access. */
             id: string;
             /**
              * Format: date-time
-             * @description Exact to a minute.
+             * @description Last use, rounded to a minute.
              */
             used: string;
         };
         "Set-mediaRequest": {
-            /** @description Id of an image in ISO format; empty to take out what is in. */
+            /** @description Id of an ISO image; empty to eject. */
             image: string;
         };
         Setting: {
@@ -3435,11 +3435,11 @@ export interface components {
         Share: {
             /** Format: date-time */
             created: string;
-            /** @description A group's name. */
+            /** @description Name of a group. */
             group?: string;
             /** @enum {string} */
             level: "view" | "use";
-            /** @description An account's name; or: */
+            /** @description Name of an account, or: */
             user?: string;
         };
         "Share-image-with-groupRequest": {
@@ -3474,13 +3474,13 @@ export interface components {
         };
         SignedIn: {
             /**
-             * @description off: everybody is let in.
+             * @description off: sign-in is turned off.
              * @enum {string}
              */
             auth: "on" | "off";
             /** @description A provider lets the account in: it has no password here. */
             external: boolean;
-            /** @description Until POST /api/auth/password, the session is good for nothing else. */
+            /** @description Until POST /api/auth/password, the session can't be used for anything else. */
             mustChangePassword: boolean;
             /** @description Absent: no limits; so are its members. */
             quota?: components["schemas"]["Quota"];
@@ -3500,27 +3500,27 @@ export interface components {
         Snapshot: {
             /** Format: date-time */
             created: string;
-            /** @description The node goes on from it. */
+            /** @description Whether it is the current snapshot. */
             current: boolean;
             description: string;
-            /** @description The files that an external snapshot had made, by disk. */
+            /** @description The files that an external snapshot created, by disk. */
             files: {
                 [key: string]: string;
             };
             /**
-             * @description Internal ones are inside of the disks' files; external ones, which others took, froze the files.
+             * @description Internal snapshots are inside the disks' files. External ones, taken by other programs, add files.
              * @enum {string}
              */
             kind: "internal" | "external";
-            /** @description Why the node cannot go back to it. */
+            /** @description Why the node can't be reverted to it. */
             locked?: string;
-            /** @description Its memory was kept too. */
+            /** @description Whether it includes the memory. */
             memory: boolean;
             name: string;
-            /** @description The snapshot that the node went on from when this was taken. */
+            /** @description The snapshot that was current when this one was taken. */
             parent?: string;
             /**
-             * @description What the node did then.
+             * @description State of the node at that time.
              * @enum {string}
              */
             state: "running" | "paused" | "stopped";
@@ -3528,18 +3528,18 @@ export interface components {
         SnapshotListBody: {
             /** @description The node's disks. */
             chains: components["schemas"]["Chain"][];
-            /** @description Each after its parent. */
+            /** @description Each snapshot after its parent. */
             snapshots: components["schemas"]["Snapshot"][];
         };
         "Take-snapshotRequest": {
             description?: string;
-            /** @description Named after the time when left out. */
+            /** @description Defaults to the date and time. */
             name?: string;
         };
         Ticket: {
             /** Format: date-time */
             expires: string;
-            /** @description Give it as ?ticket= with the WebSocket's address; once. */
+            /** @description Use it once, as ?ticket= in the WebSocket's URL. */
             ticket: string;
         };
         Token: {
@@ -3549,17 +3549,17 @@ export interface components {
             expires?: string;
             id: string;
             name: string;
-            /** @description What the token is good for; empty: all that its account may do. */
+            /** @description What the token may do; empty: everything that its account may do. */
             scopes: string[];
-            /** @description Only in the answer that makes the token. */
+            /** @description Only in the response that creates the token. */
             secret?: string;
             /** Format: date-time */
             used?: string;
-            /** @description The account that it stands for. */
+            /** @description The account that it belongs to. */
             user: string;
         };
         TokenListBody: {
-            /** @description Give it as cursor to read on; absent on the last page. */
+            /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
             tokens: components["schemas"]["Token"][];
         };
@@ -3592,13 +3592,13 @@ export interface operations {
                 /** @description Name of the account. */
                 user?: string;
                 action?: string;
-                /** @description Id or name of what was acted on. */
+                /** @description Id or name of the target. */
                 target?: string;
-                /** @description The first moment. */
+                /** @description Start time (inclusive). */
                 since?: string;
-                /** @description The moment after the last. */
+                /** @description End time (exclusive). */
                 until?: string;
-                /** @description nextCursor of the page before. */
+                /** @description nextCursor of the previous page. */
                 cursor?: string;
                 limit?: number;
             };
@@ -3634,11 +3634,11 @@ export interface operations {
                 /** @description Name of the account. */
                 user?: string;
                 action?: string;
-                /** @description Id or name of what was acted on. */
+                /** @description Id or name of the target. */
                 target?: string;
-                /** @description The first moment. */
+                /** @description Start time (inclusive). */
                 since?: string;
-                /** @description The moment after the last. */
+                /** @description End time (exclusive). */
                 until?: string;
                 format?: "ndjson" | "csv";
             };
@@ -3889,7 +3889,7 @@ export interface operations {
     "begin-sign-in-by-provider": {
         parameters: {
             query?: {
-                /** @description The page of the UI to go to afterwards. */
+                /** @description The page of the UI to open afterwards. */
                 next?: string;
             };
             header?: never;
@@ -4104,9 +4104,9 @@ export interface operations {
     "list-unfinished-changes": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -4140,7 +4140,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The change's id, as the list has it. */
+                /** @description Id of the change. */
                 id: string;
             };
             cookie?: never;
@@ -4170,7 +4170,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The change's id, as the list has it. */
+                /** @description Id of the change. */
                 id: string;
             };
             cookie?: never;
@@ -4220,7 +4220,7 @@ export interface operations {
     "list-figures": {
         parameters: {
             query?: {
-                /** @description At most that many of each node, the last ones. */
+                /** @description Maximum number of points per node; the latest ones. */
                 points?: number;
             };
             header?: never;
@@ -4252,9 +4252,9 @@ export interface operations {
     "list-groups": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -4287,7 +4287,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -4355,7 +4355,7 @@ export interface operations {
             header?: never;
             path: {
                 name: string;
-                /** @description An account's name. */
+                /** @description Name of an account. */
                 user: string;
             };
             cookie?: never;
@@ -4386,7 +4386,7 @@ export interface operations {
             header?: never;
             path: {
                 name: string;
-                /** @description An account's name. */
+                /** @description Name of an account. */
                 user: string;
             };
             cookie?: never;
@@ -4501,9 +4501,9 @@ export interface operations {
     "list-hosts": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -4566,9 +4566,9 @@ export interface operations {
     "list-images": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -4600,7 +4600,7 @@ export interface operations {
     "list-catalog": {
         parameters: {
             query?: {
-                /** @description Whose pool state tells of; the first host when left out. */
+                /** @description Host whose images state describes. Defaults to the first host. */
                 host?: string;
             };
             header?: never;
@@ -4633,7 +4633,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4823,7 +4823,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -4858,7 +4858,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Such as bytes=1048576-. */
+                /** @description For example bytes=1048576-. */
                 Range?: string;
             };
             path: {
@@ -4877,7 +4877,7 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description A part of it */
+            /** @description Part of the file */
             206: {
                 headers: {
                     [name: string]: unknown;
@@ -4886,7 +4886,7 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description Nothing of the file is in the range */
+            /** @description The range is outside the file */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -4908,7 +4908,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Such as bytes=1048576-. */
+                /** @description For example bytes=1048576-. */
                 Range?: string;
             };
             path: {
@@ -4931,7 +4931,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5168,7 +5168,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5202,9 +5202,9 @@ export interface operations {
     "list-jobs": {
         parameters: {
             query?: {
-                /** @description Jobs in one of these states alone; active stands for those that have not ended. */
+                /** @description Only jobs in one of these states; active: jobs that have not ended. */
                 state?: ("active" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled")[];
-                /** @description nextCursor of the page before. */
+                /** @description nextCursor of the previous page. */
                 cursor?: string;
                 limit?: number;
             };
@@ -5330,9 +5330,9 @@ export interface operations {
     "list-labs": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -5365,7 +5365,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -5401,11 +5401,11 @@ export interface operations {
     "import-lab": {
         parameters: {
             query?: {
-                /** @description Where the nodes and networks are made; the first host when left out. */
+                /** @description Host for the nodes and networks. Defaults to the first host. */
                 host?: string;
             };
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -5542,7 +5542,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5617,7 +5617,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5960,9 +5960,9 @@ export interface operations {
     "list-networks": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -5995,7 +5995,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6030,7 +6030,7 @@ export interface operations {
     "delete-network": {
         parameters: {
             query?: {
-                /** @description The first host when left out. */
+                /** @description Defaults to the first host. */
                 host?: string;
             };
             header?: never;
@@ -6062,9 +6062,9 @@ export interface operations {
     "list-nodes": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
                 /** @description Only nodes in this state. */
                 state?: string;
@@ -6099,7 +6099,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A repeated request with the same key answers with the node of the first one, as it is now, whenever it comes. */
+                /** @description A repeated request with the same key returns the node of the first one, as it is now. Such a key never expires. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -6169,7 +6169,7 @@ export interface operations {
     "delete-node": {
         parameters: {
             query?: {
-                /** @description Its snapshots may be lost. */
+                /** @description Delete its snapshots too. */
                 snapshots?: boolean;
             };
             header?: never;
@@ -6308,7 +6308,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6333,7 +6333,7 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
-            /** @description The job that makes a full clone */
+            /** @description The job that creates a full clone */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -6351,7 +6351,7 @@ export interface operations {
                 offset?: number;
                 /** @description Bytes at most; 262144 when left out, all of them for a download. */
                 limit?: number;
-                /** @description Which serial port: one of console.ports. */
+                /** @description Serial port: one of console.ports. */
                 port?: string;
                 /** @description Have a browser save it as a file. */
                 download?: boolean;
@@ -6383,13 +6383,13 @@ export interface operations {
     "search-console-log": {
         parameters: {
             query: {
-                /** @description Without regard to case. */
+                /** @description Text to find; case is ignored. */
                 text: string;
-                /** @description Where to begin. */
+                /** @description Offset to start at. */
                 offset?: number;
-                /** @description Lines at most. */
+                /** @description Maximum number of lines. */
                 limit?: number;
-                /** @description Which serial port: one of console.ports. */
+                /** @description Serial port: one of console.ports. */
                 port?: string;
             };
             header?: never;
@@ -6490,7 +6490,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6559,9 +6559,9 @@ export interface operations {
     "get-node-figures": {
         parameters: {
             query?: {
-                /** @description Only points after this time (RFC 3339); all of the last hour when left out. */
+                /** @description Only points after this time (RFC 3339). Defaults to the last hour. */
                 since?: string;
-                /** @description Seconds that each point is the average of; the interval when left out or shorter. */
+                /** @description Seconds averaged into each point. Defaults to the interval, which is also the minimum. */
                 step?: number;
             };
             header?: never;
@@ -6629,7 +6629,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6701,7 +6701,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -6972,7 +6972,7 @@ export interface operations {
     "get-screenshot": {
         parameters: {
             query?: {
-                /** @description Pixels; scales down. As wide as the screen when left out. */
+                /** @description Pixels; scales down. Defaults to the screen's width. */
                 width?: number;
             };
             header?: {
@@ -7210,7 +7210,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -7461,7 +7461,7 @@ export interface operations {
     "get-node-xml": {
         parameters: {
             query?: {
-                /** @description As it will be at the next start. */
+                /** @description The definition of the next start. */
                 inactive?: boolean;
             };
             header?: never;
@@ -7499,7 +7499,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag of the definition that is replaced, as it was read; without it any is. */
+                /** @description ETag of the definition to replace. Without it, any definition is replaced. */
                 "If-Match"?: string;
             };
             path: {
@@ -7567,9 +7567,9 @@ export interface operations {
     "list-tokens": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -7602,7 +7602,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7748,7 +7748,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Upload-Offset and Upload-Length tell. */
+            /** @description See Upload-Offset and Upload-Length. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7800,9 +7800,9 @@ export interface operations {
     "list-users": {
         parameters: {
             query?: {
-                /** @description At most that many. */
+                /** @description Maximum number of entries. */
                 limit?: number;
-                /** @description nextCursor of the page before; absent for the first page. */
+                /** @description nextCursor of the previous page; leave it out for the first page. */
                 cursor?: string;
             };
             header?: never;
@@ -7835,7 +7835,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Made up for this request. The same request of yours with the same key, within a day, makes nothing more: it is answered as the first one was, with `Idempotency-Replayed: true`. While the first one is under way the answer is 409 `request_in_progress`; a key of another request is refused with 422 `idempotency_key_reused`. A request that failed, or whose process was killed, is done anew. */
+                /** @description A string of your choice. The same request with the same key within a day creates nothing more and returns the first response, with `Idempotency-Replayed: true`. While the first request is running, the response is 409 `request_in_progress`. A different request with the key is refused with 422 `idempotency_key_reused`. A request that failed, or was interrupted by a crash, is executed again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -7903,9 +7903,9 @@ export interface operations {
     "delete-user": {
         parameters: {
             query?: {
-                /** @description refuse: don't delete the account while it owns something. transfer: give everything to the account in to. delete: delete everything, with all data. */
+                /** @description refuse: don't delete an account that owns something. transfer: transfer everything to the account in to. delete: delete everything, with all data. */
                 owned?: "refuse" | "transfer" | "delete";
-                /** @description The account that gets everything; with transfer. */
+                /** @description With transfer: the account that everything is transferred to. */
                 to?: string;
             };
             header?: never;
@@ -8041,7 +8041,7 @@ export interface operations {
             query: {
                 nodeId: string;
                 readonly?: boolean;
-                /** @description One of the node's console.ports, by name or place; the first when left out. */
+                /** @description One of the node's console.ports, by name or position. Defaults to the first. */
                 port?: string;
                 ticket?: string;
             };
@@ -8064,7 +8064,7 @@ export interface operations {
         parameters: {
             query: {
                 nodeId: string;
-                /** @description Keys, pointer and clipboard do not reach the node. */
+                /** @description Keys, pointer and clipboard are not sent to the node. */
                 readonly?: boolean;
                 ticket?: string;
             };
