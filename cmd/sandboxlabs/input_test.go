@@ -352,7 +352,7 @@ func TestBadRequests(t *testing.T) {
 		for _, path := range []string{"/api/nope", "/api/nodes/" + there.ID + "/nope", "/ws/nope"} {
 			l.refused(http.MethodGet, path, nil, refusal{http.StatusNotFound, "not_found", "/api/docs lists"})
 		}
-		l.refused(http.MethodPut, "/api/nodes", nil, refusal{http.StatusNotFound, "not_found", "/api/docs lists"})
+		l.refused(http.MethodPut, "/api/nodes", nil, refusal{http.StatusMethodNotAllowed, "method_not_allowed", "takes GET"})
 	})
 	t.Run("unknown node", func(t *testing.T) {
 		tried := 0
