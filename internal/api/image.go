@@ -43,13 +43,13 @@ type Image struct {
 	Path         string    `json:"path" doc:"On the host."`
 	Host         string    `json:"host"`
 	OSType       string    `json:"osType,omitempty"`
-	Firmware     string    `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"What its nodes boot with unless they are told otherwise; bios when absent."`
+	Firmware     string    `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Default firmware of its nodes. Defaults to bios."`
 	TPM          bool      `json:"tpm" doc:"Whether its nodes have a TPM 2.0 unless they are told otherwise."`
 	Owner        string    `json:"owner,omitempty"`
 	Access       string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	UsedBy       int       `json:"usedBy" doc:"Number of nodes whose disk is backed by it."`
 	Created      time.Time `json:"created"`
-	Version      string    `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
+	Version      string    `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 }
 
 // image is an image as somebody sees it.

@@ -20,9 +20,9 @@ type LabSummary struct {
 	Owner    string    `json:"owner"`
 	Access   string    `json:"access" enum:"view,use,manage" doc:"What you may do with it."`
 	Created  time.Time `json:"created"`
-	Version  string    `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
-	Nodes    int       `json:"nodes" doc:"How many of its nodes you see."`
-	Running  int       `json:"running" doc:"How many of them are on."`
+	Version  string    `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
+	Nodes    int       `json:"nodes" doc:"Number of its nodes that you can view."`
+	Running  int       `json:"running" doc:"Number of running nodes."`
 	Networks int       `json:"networks"`
 }
 
@@ -35,7 +35,7 @@ type Lab struct {
 	Created  time.Time    `json:"created"`
 	Nodes    []LabNode    `json:"nodes"`
 	Networks []LabNetwork `json:"networks"`
-	Version  string       `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
+	Version  string       `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 }
 
 // LabNode is where a node stands in a lab.

@@ -73,13 +73,13 @@ type Node struct {
 	Firmware        string         `json:"firmware" enum:"bios,uefi,uefi-secure"`
 	TPM             bool           `json:"tpm" doc:"Whether it has a TPM."`
 	Description     string         `json:"description" doc:"As virsh desc shows it."`
-	Snapshots       int            `json:"snapshots" doc:"How many snapshots it has."`
-	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The snapshot that it goes on from."`
-	SavedState      bool           `json:"savedState" doc:"The node is suspended to disk (virsh managedsave): it is stopped, and its next start continues from there."`
-	Next            *NextSize      `json:"next,omitempty" doc:"What it will have at its next start, when that is otherwise than now."`
-	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the domain's definition."`
-	Version         string         `json:"version" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
-	Warnings        []string       `json:"warnings" doc:"What is risky about the node, in sentences."`
+	Snapshots       int            `json:"snapshots" doc:"Number of snapshots."`
+	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The current snapshot."`
+	SavedState      bool           `json:"savedState" doc:"Whether the node is suspended to disk (virsh managedsave). It is stopped, and resumes from there at its next start."`
+	Next            *NextSize      `json:"next,omitempty" doc:"Size after the next start, if it differs from now."`
+	Problem         string         `json:"problem,omitempty" doc:"A problem with the domain's definition."`
+	Version         string         `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
+	Warnings        []string       `json:"warnings" doc:"Risks of the node, in sentences."`
 }
 
 // node is a node as somebody sees it.
@@ -126,7 +126,7 @@ type NodeRequest struct {
 	CustomImageName string `json:"customImageName,omitempty" doc:"Id of a custom image."`
 	Image           string `json:"image,omitempty" doc:"Id of an image of either type, instead of the three above."`
 	OSType          string `json:"osType,omitempty"`
-	Firmware        string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"uefi-secure is UEFI with Secure Boot. The image's when left out."`
+	Firmware        string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"uefi-secure is UEFI with Secure Boot. Defaults to the image's."`
 	TPM             *bool  `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
 	Resources       *struct {
 		RAM  *int64 `json:"ram,omitempty" doc:"MiB. Defaults to 1024." example:"1024"`

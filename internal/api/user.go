@@ -51,9 +51,9 @@ type Account struct {
 	TOTP     bool       `json:"totp,omitempty" doc:"Two-factor authentication is on."`
 	External bool       `json:"external,omitempty" doc:"The account signs in through a provider and has no password."`
 	// MustChange is told of an account whose owner has not signed in since.
-	MustChange bool   `json:"mustChangePassword,omitempty" doc:"It has to change its password at the next sign-in."`
-	Version    string `json:"version,omitempty" doc:"Changes whenever PATCH changes something; give it as If-Match to change only what you have read."`
-	Password   string `json:"password,omitempty" doc:"Only in the answer that made it up."`
+	MustChange bool   `json:"mustChangePassword,omitempty" doc:"The password must be changed at the next sign-in."`
+	Version    string `json:"version,omitempty" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
+	Password   string `json:"password,omitempty" doc:"Only in the response that generated it."`
 }
 
 // account is an account as somebody sees it.

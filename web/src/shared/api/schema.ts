@@ -1981,7 +1981,7 @@ export interface components {
             totp?: boolean;
             /** @description Usage of the quota. Present when accounts are read. */
             used?: components["schemas"]["Quota"];
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version?: string;
         };
         AccountListBody: {
@@ -2349,9 +2349,9 @@ export interface components {
             tags: string[];
             /** @description Whether it has a TPM. */
             tpm: boolean;
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
-            /** @description While the node has a screen. */
+            /** @description Present while the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description Risks of the node, in sentences. */
             warnings: string[];
@@ -2583,7 +2583,7 @@ export interface components {
             description: string;
             displayName: string;
             /**
-             * @description What its nodes boot with unless they are told otherwise; bios when absent.
+             * @description Default firmware of its nodes. Defaults to bios.
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
@@ -2622,7 +2622,7 @@ export interface components {
              * @description Number of nodes whose disk is backed by it.
              */
             usedBy: number;
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
             /**
              * Format: int64
@@ -2753,7 +2753,7 @@ export interface components {
             networks: components["schemas"]["LabNetwork"][];
             nodes: components["schemas"]["LabNode"][];
             owner: string;
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
         };
         LabFile: {
@@ -2874,7 +2874,7 @@ export interface components {
              * @description Number of running nodes.
              */
             running: number;
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
         };
         "List-auditResponse": {
@@ -3030,9 +3030,9 @@ export interface components {
             tags: string[];
             /** @description Whether it has a TPM. */
             tpm: boolean;
-            /** @description Changes whenever PATCH changes something; give it as If-Match to change only what you have read. */
+            /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
-            /** @description While the node has a screen. */
+            /** @description Present while the node has a screen. */
             vnc?: components["schemas"]["NodeVNC"];
             /** @description Risks of the node, in sentences. */
             warnings: string[];
@@ -3121,7 +3121,7 @@ export interface components {
             /** @description Id of a custom image. */
             customImageName?: string;
             /**
-             * @description uefi-secure is UEFI with Secure Boot. The image's when left out.
+             * @description uefi-secure is UEFI with Secure Boot. Defaults to the image's.
              * @enum {string}
              */
             firmware?: "bios" | "uefi" | "uefi-secure";
