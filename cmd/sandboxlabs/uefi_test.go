@@ -144,8 +144,21 @@ func TestSnapshotOfUEFI(t *testing.T) {
 // say so.
 func TestFirmware(t *testing.T) {
 	t.Parallel()
-	l := newRunningLab(t)
+	l := newLab(t)
 	l.needsUEFI()
+	l.addMicro()
+	file := filepath.Join(t.TempDir(), "tiny.qcow2")
+	l.qemuImg("create", "-q", "-f", "qcow2", file, "1M")
+	if out, code := l.run("image", "add", file, "--base", "tiny", "--firmware", "efi"); code == 0 || !strings.Contains(out, "uefi-secure") {
+		t.Errorf("firmware that there is not: %d %s", code, out)
+	}
+	if out, code := l.run("image", "add", file, "--base", "tiny", "--firmware", "uefi", "--tpm"); code != 0 {
+		t.Errorf("image add: exit code %d\n%s", code, out)
+	}
+	l.start()
+	if tiny := l.image("tiny"); tiny.Firmware != "uefi" || !tiny.TPM {
+		t.Errorf("the image that was added is %+v", tiny)
+	}
 	make := func(name string, more request) (n api.Node) {
 		t.Helper()
 		body := request{"name": l.name(name), "baseImage": "micro", "resources": request{"ram": 256}}
@@ -194,5 +207,13 @@ func TestFirmware(t *testing.T) {
 	}
 	if n := make("otherwise", request{"firmware": "bios", "tpm": false}); n.Firmware != "bios" || n.TPM {
 		t.Errorf("a node that says otherwise is %+v", n)
+	}
+
+	drawn := l.file(1, 0)
+	maps.Copy(drawn["nodes"].([]request)[0], request{"firmware": "uefi-secure", "tpm": false})
+	var v api.Lab
+	l.call(http.MethodGet, "/api/labs/"+l.awaitJob(l.startJob("/api/labs/import", drawn).ID, "succeeded").Target.ID, nil, http.StatusOK, &v)
+	if n := l.node(v.Nodes[0].ID); n.Firmware != "uefi-secure" || n.TPM {
+		t.Errorf("a node of an imported lab is %+v", n)
 	}
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Image } from "../../shared/api/types";
-import { findImages, readShown, readTags } from "./library";
+import { findImages, needsAttention, readShown, readTags } from "./library";
 
 const image = (id: string, more: Partial<Image> = {}) =>
   ({ id, name: id, displayName: "", description: "", tags: [], type: "custom", state: "ready", host: "local", created: "2026-01-01T00:00:00Z", ...more }) as unknown as Image;
@@ -26,6 +26,10 @@ test("kinds", () => {
   expect(ids("", "base")).toEqual(["micro"]);
   expect(ids("", "attention")).toEqual(["broken"]);
   expect(ids("", "nonsense")).toHaveLength(4);
+});
+test("what was changed in the pool needs attention as what is rejected or unverified does", () => {
+  const needing = (["ready", "verifying", "changed", "unverified", "rejected"] as const).filter((state) => needsAttention({ state }));
+  expect(needing).toEqual(["changed", "unverified", "rejected"]);
 });
 test("tags are taken once and without blanks", () => {
   expect(readTags(" linux, course 1 ,,linux")).toEqual(["linux", "course 1"]);
