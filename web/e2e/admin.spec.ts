@@ -138,6 +138,28 @@ test("hosts are refreshed, and settings are shown without secrets", async ({ sig
   await expect(page.getByRole("heading", { name: "Guacamole is not set up here" })).toBeVisible();
 });
 
+test("changes that can be neither completed nor undone are shown with their reason, tried again and dropped", async ({ signedIn: page, lab }, testInfo) => {
+  const node = await makeNode(page, "left-behind");
+  const id = "01900000-0000-7000-8000-00000000e2e1";
+  const data = JSON.stringify({ id: node.id, metadata: "<broken" });
+  await lab.inDatabase(
+    `INSERT INTO intents (id, kind, host, data, created, holder) VALUES ('${id}', 'snapshot.revert', 'local', '${data}', '2026-01-02 03:04:05+00:00', '')`,
+  );
+  await page.goto("/admin/hosts");
+  const change = page.locator(`[data-change="${id}"]`);
+  await expect(change).toContainText("Revert node left-behind", { timeout: 30_000 });
+  await expect(change).toContainText("parse the node's metadata");
+  await page.screenshot({ path: testInfo.outputPath("unfinished.png"), fullPage: true });
+  await change.getByRole("button", { name: "Try again" }).click();
+  await expect(page.getByText("Couldn't finish: Revert node")).toBeVisible();
+  await change.getByRole("button", { name: "Drop" }).click();
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole("dialog").getByRole("button", { name: "Drop change" }).click();
+  await expect(change).toHaveCount(0);
+  await expect(page.getByText("1 unfinished change")).toHaveCount(0);
+  await deleteNode(page, node);
+});
+
 test("an account is deleted, and what it owns goes to another", async ({ signedIn: page, browser, lab }) => {
   const password = "a password of the pair";
   for (const name of ["leaving", "staying"]) {

@@ -1,7 +1,8 @@
 import { HostsPage } from "../../features/hosts/HostsPage";
 import { useNodes } from "../../features/nodes/api/listNodes";
+import { isAdmin, useSession } from "../../features/session/api/session";
 
 /** The hosts, with what their nodes hold. */
 export default function HostsRoute() {
-  return <HostsPage nodes={useNodes().data ?? []} />;
+  return <HostsPage nodes={useNodes().data ?? []} isAdmin={isAdmin(useSession().data)} />;
 }

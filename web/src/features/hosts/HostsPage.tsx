@@ -17,7 +17,7 @@ import {
 import SyncAltIcon from "@patternfly/react-icons/dist/esm/icons/sync-alt-icon";
 import { Link } from "react-router";
 
-import type { Host, Network, Node } from "../../shared/api/types";
+import type { Change, Host, Network, Node } from "../../shared/api/types";
 import { formatBytes, plural } from "../../shared/format";
 import { paths } from "../../shared/paths";
 import { PageHeader } from "../../shared/ui/PageHeader";
@@ -25,20 +25,24 @@ import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useToasts } from "../../shared/ui/toasts";
 import { HostCapacity } from "./HostCapacity";
 import "./HostsPage.css";
+import { useChanges } from "./api/changes";
 import { useHosts } from "./api/listHosts";
 import { useNetworks } from "./api/listNetworks";
 import { useRefreshHost } from "./api/refreshHost";
 import { NetworksTable } from "./components/NetworksTable";
 import { PoolBars } from "./components/PoolBars";
+import { UnfinishedChanges } from "./components/UnfinishedChanges";
 
 interface HostsPageProps {
   nodes: readonly Node[];
+  isAdmin: boolean;
 }
 
 /** Each libvirt host: whether it answers, what it can, how much space it has, and its networks. */
-export function HostsPage({ nodes }: HostsPageProps) {
+export function HostsPage({ nodes, isAdmin }: HostsPageProps) {
   const hosts = useHosts();
   const networks = useNetworks();
+  const changes = useChanges(isAdmin);
   return (
     <>
       <PageHeader title="Hosts" description="libvirt hosts, with their capacity, storage and networks." />
@@ -49,10 +53,19 @@ export function HostsPage({ nodes }: HostsPageProps) {
         {networks.error && (
           <ProblemAlert title="Couldn't load the networks" error={networks.error} onRetry={() => void networks.refetch()} />
         )}
+        {changes.error && (
+          <ProblemAlert title="Couldn't load the unfinished changes" error={changes.error} onRetry={() => void changes.refetch()} />
+        )}
         {hosts.isPending && <Skeleton height="12rem" screenreaderText="Loading" />}
         <div className="sl-loading">
           {hosts.data?.map((host) => (
-            <HostCard key={host.name} host={host} nodes={nodes} networks={networks.data?.filter((network) => network.host === host.name)} />
+            <HostCard
+              key={host.name}
+              host={host}
+              nodes={nodes}
+              networks={networks.data?.filter((network) => network.host === host.name)}
+              changes={changes.data?.filter((change) => change.host === host.name)}
+            />
           ))}
         </div>
       </PageSection>
@@ -70,9 +83,10 @@ interface HostCardProps {
   host: Host;
   nodes: readonly Node[];
   networks: readonly Network[] | undefined;
+  changes: readonly Change[] | undefined;
 }
 
-function HostCard({ host, nodes, networks }: HostCardProps) {
+function HostCard({ host, nodes, networks, changes }: HostCardProps) {
   const { text, color } = looks[host.state];
   const refresh = useRefreshHost(host.name);
   const toasts = useToasts();
@@ -116,6 +130,11 @@ function HostCard({ host, nodes, networks }: HostCardProps) {
             {warning}
           </Alert>
         ))}
+        {changes && changes.length > 0 && (
+          <section aria-label="Unfinished changes" className="sl-host__wide">
+            <UnfinishedChanges host={host.name} changes={changes} />
+          </section>
+        )}
         <section aria-label="What it is">
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "11ch" }}>
             <Fact term="URI" value={<code>{host.uri}</code>} />

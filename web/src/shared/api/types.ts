@@ -30,6 +30,8 @@ export type CloudInit = Schemas["CloudInit"];
 /** A disk image; sizes in bytes. */
 export type Image = Schemas["Image"];
 export type ImageState = Image["state"];
+/** A change that the service could neither complete nor undo. */
+export type Change = Schemas["Change"];
 /** A libvirt host. */
 export type Host = Schemas["Host"];
 /** A token of the API; its secret is there only when it was just made. */
