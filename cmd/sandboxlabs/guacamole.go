@@ -169,7 +169,7 @@ func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen
 	switch fault.CodeOf(err) {
 	case "":
 		return guacamole.Screen{Listen: v.Listen, Port: v.Port, Password: v.Password}, nil
-	case fault.NodeNotRunning, fault.NodeNotFound, fault.Unsupported:
+	case fault.NodeNotRunning, fault.NodeNotFound, fault.NoScreen, fault.Unsupported:
 		return guacamole.Screen{}, guacamole.ErrNoScreen
 	default:
 		return guacamole.Screen{}, err

@@ -347,7 +347,7 @@ func TestScreensThatAreNotVNC(t *testing.T) {
 		id := l.defineScreen(tt.name, tt.graphics...)
 		l.virsh("start", id)
 		events.state(id, "running")
-		if why, code := l.screen(url.Values{"nodeId": {id}}).end(); code != 4406 || why.Code != "unsupported" || !strings.Contains(why.Message, tt.message) {
+		if why, code := l.screen(url.Values{"nodeId": {id}}).end(); code != 4406 || why.Code != "no_screen" || !strings.Contains(why.Message, tt.message) {
 			t.Errorf("%s: %d %+v", tt.name, code, why)
 		}
 		// The picture is the host's affair, whatever the kind.

@@ -77,7 +77,7 @@ type Node struct {
 	CurrentSnapshot string         `json:"currentSnapshot,omitempty" doc:"The current snapshot."`
 	SavedState      bool           `json:"savedState" doc:"Whether the node is suspended to disk (virsh managedsave). It is stopped, and resumes from there at its next start."`
 	Next            *NextSize      `json:"next,omitempty" doc:"Size after the next start, if it differs from now."`
-	Problem         string         `json:"problem,omitempty" doc:"A problem with the domain's definition."`
+	Problem         string         `json:"problem,omitempty" doc:"What is wrong with the node: what of its definition is not understood, or what is missing (a network, a file, memory), so that it cannot start."`
 	Version         string         `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 	Warnings        []string       `json:"warnings" doc:"Risks of the node, in sentences."`
 }

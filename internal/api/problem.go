@@ -73,6 +73,12 @@ var statuses = map[fault.Code]int{
 	fault.NetworkUnavailable:     http.StatusConflict,
 	fault.UserNetworkOff:         http.StatusForbidden,
 	fault.SubnetTaken:            http.StatusConflict,
+	fault.NoScreen:               http.StatusConflict,
+	fault.BlockJobActive:         http.StatusConflict,
+	fault.NoFreeSlot:             http.StatusConflict,
+	fault.DiskMissing:            http.StatusConflict,
+	fault.BaseMissing:            http.StatusConflict,
+	fault.MemoryUnavailable:      http.StatusConflict,
 	fault.Internal:               http.StatusInternalServerError,
 }
 

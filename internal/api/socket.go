@@ -171,7 +171,7 @@ func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id strin
 		status, reason = statusForbidden, "Your permissions on this node have changed. Connect again."
 	case fault.NodeNotRunning:
 		status, reason = statusNodeOff, "The node is stopped. Connect again when it is running."
-	case fault.Unsupported:
+	case fault.NoScreen, fault.Unsupported:
 		status, reason = statusNoScreen, "The node has no supported display."
 	case fault.Invalid:
 		status, reason = websocket.StatusPolicyViolation, "The client sent an invalid message."

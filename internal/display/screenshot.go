@@ -238,6 +238,9 @@ func explainCapture(err error) error {
 		return fault.Wrap(err, fault.NodeNotFound, "Node not found. It may have been deleted.")
 	case errors.Is(err, libvirt.ERR_CONFIG_UNSUPPORTED), errors.Is(err, libvirt.ERR_NO_SUPPORT), errors.Is(err, libvirt.ERR_INVALID_ARG):
 		return fault.Wrap(err, fault.Unsupported, "Couldn't take a screenshot: %s.", messageOf(err))
+	case errors.Is(err, libvirt.ERR_OPERATION_INVALID):
+		// libvirt has no other reason that lasts: the node was running when it was asked.
+		return fault.Wrap(err, fault.NoScreen, "The node has no screen to take a picture of, or has just stopped. Add a screen with `virsh edit`: <video/> and <graphics type='vnc' listen='127.0.0.1'/>.")
 	case errors.As(err, &lv):
 		return fault.Wrap(err, fault.Hypervisor, "Couldn't take a screenshot: %s.", lv.Message)
 	}

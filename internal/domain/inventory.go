@@ -66,6 +66,7 @@ type feed struct {
 	apart map[string]*apart // by id: readings that have not ended
 	slots chan struct{}     // has one for each reading of a domain that libvirt is silent about
 
+	sightings   sightings            // see lack
 	suspects    map[string]time.Time // see suspect
 	differences uint64
 }
@@ -84,7 +85,7 @@ func newBatch() batch {
 }
 
 func newFeed(h *hypervisor.Host) *feed {
-	return &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), apart: map[string]*apart{}, slots: make(chan struct{}, silentAtOnce), suspects: map[string]time.Time{}}
+	return &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), apart: map[string]*apart{}, slots: make(chan struct{}, silentAtOnce), suspects: map[string]time.Time{}, sightings: sightings{}}
 }
 
 // await adds channels that are to be closed when a domain was read.

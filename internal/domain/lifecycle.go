@@ -43,12 +43,31 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 		} else {
 			err = s.startWatched(ctx, n, d)
 		}
+		if err = s.explainStart(n, d, err); fault.CodeOf(err) != fault.Internal {
+			return err
+		}
 		var lv libvirt.Error
 		if saved, known := hasSavedState(d); known == nil && saved && errors.As(err, &lv) {
 			return fault.Wrap(err, fault.Hypervisor, "libvirt could not continue node %q from its saved state: %s. Mend that, or discard the saved state (POST /api/nodes/%s/discard-saved-state) to boot the node.", n.Name, lv.Message, n.ID)
 		}
 		return err
 	})
+}
+
+// explainStart returns what the node lacks in place of libvirt's error, where that is known.
+func (s *Service) explainStart(n Node, d *libvirt.Domain, err error) error {
+	if !errors.As(err, &libvirt.Error{}) {
+		return err
+	}
+	def, unknown := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	if unknown != nil {
+		return err
+	}
+	var lack *fault.Error
+	if !errors.As(s.inv.lack(d, def, n.Host, "", 0), &lack) {
+		return err
+	}
+	return fault.Wrap(err, lack.Code, "Cannot start node %q. %s", n.Name, lack.Message)
 }
 
 // create starts a domain, and tries once more when QEMU itself gave up: between

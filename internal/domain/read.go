@@ -88,6 +88,13 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		}
 	}
 	inv.measureKept(d, &def, &n)
+	read := ""
+	if n.DiskBytes > 0 {
+		read = n.OverlayPath
+	}
+	if lack := inv.lack(d, &def, host, read, lookLife); lack != nil {
+		n.Problem = reasonOf(lack)
+	}
 	return n, nil
 }
 

@@ -32,7 +32,7 @@ func (s Screen) LogValue() slog.Value {
 }
 
 // Screen returns the node's VNC screen, read from libvirt. It answers
-// fault.NodeNotRunning while the node is off, and fault.Unsupported when it has
+// fault.NodeNotRunning while the node is off, and fault.NoScreen when it has
 // no VNC screen.
 func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
 	n, err := s.inv.get(id)
@@ -60,9 +60,9 @@ func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
 	screen, other := findScreen(&def)
 	if screen == nil {
 		if other != "" {
-			return Screen{}, fault.New(fault.Unsupported, "The screen of node %q is %s; VNC is shown here. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name, other)
+			return Screen{}, fault.New(fault.NoScreen, "The screen of node %q is %s; VNC is shown here. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name, other)
 		}
-		return Screen{}, fault.New(fault.Unsupported, "Node %q has no screen. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name)
+		return Screen{}, fault.New(fault.NoScreen, "Node %q has no screen. Add <graphics type='vnc' listen='127.0.0.1'/> to it with `virsh edit`.", n.Name)
 	}
 	screen.NodeID, screen.NodeName, screen.Host = n.ID, n.Name, n.Host
 	return *screen, nil

@@ -417,6 +417,9 @@ func explain(err error, verb, name string) error {
 		// Of what this service does, a copy that was cancelled: libvirt goes on alone.
 		return fault.Wrap(err, fault.NodeBusy, "libvirt could not %s node %q: another program has its disk open. After a copy or an image of the disk was cancelled, libvirt reads it to its end: try again in some minutes.", verb, name)
 	case errors.As(err, &lv):
+		if condition := explainCondition(lv, verb, name); condition != nil {
+			return condition
+		}
 		return fault.Wrap(err, fault.Hypervisor, "libvirt could not %s node %q: %s.", verb, name, lv.Message)
 	}
 	return err

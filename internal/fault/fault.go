@@ -73,7 +73,14 @@ const (
 	NetworkUnavailable     Code = "network_unavailable"
 	UserNetworkOff         Code = "user_network_off"
 	SubnetTaken            Code = "subnet_taken"
-	Internal               Code = "internal"
+	// What a node lacks, or what stands in the way of a change of it.
+	NoScreen          Code = "no_screen"
+	BlockJobActive    Code = "block_job_active"
+	NoFreeSlot        Code = "no_free_slot"
+	DiskMissing       Code = "disk_missing"
+	BaseMissing       Code = "base_missing"
+	MemoryUnavailable Code = "memory_unavailable"
+	Internal          Code = "internal"
 )
 
 // Error is a failure that may be shown to a user.

@@ -20,7 +20,9 @@ type Capabilities struct {
 	Arch     string // of the host: "x86_64"
 	CPUs     int    // logical
 	// MemoryMiB is the host's physical memory in MiB.
-	MemoryMiB      int64
+	MemoryMiB int64
+	// NUMANodes are the numbers of the host's NUMA nodes; empty if libvirt does not say.
+	NUMANodes      []int
 	LibvirtVersion string
 	// Warnings are sentences about known faults of what runs there, and what helps.
 	Warnings          []string
@@ -51,6 +53,11 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 	}
 	c.HostUUID = caps.Host.UUID
 	c.QEMUUser, c.QEMUGroup = qemuIDs(caps)
+	if caps.Host.NUMA != nil && caps.Host.NUMA.Cells != nil {
+		for _, cell := range caps.Host.NUMA.Cells.Cells {
+			c.NUMANodes = append(c.NUMANodes, cell.ID)
+		}
+	}
 	node, err := conn.GetNodeInfo()
 	if err != nil {
 		return c, fmt.Errorf("read the host's size: %w", err)

@@ -1,3 +1,6 @@
+import { rename } from "node:fs/promises";
+
+import { violations } from "./axe";
 import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
 
 test("several nodes are run, forced off and deleted at once", async ({ signedIn: page, lab }) => {
@@ -294,4 +297,21 @@ test("a node is created with Secure Boot and a TPM", async ({ signedIn: page, la
   await expect(page.getByText("UEFI with Secure Boot, TPM")).toBeVisible();
   const id = new URL(page.url()).pathname.split("/").at(-1) ?? "";
   await deleteNode(page, { id });
+});
+
+test("a node whose disk is gone shows the problem before it is run", async ({ signedIn: page, lab }) => {
+  const node = await makeNode(page, "lacking-1");
+  const { overlayPath } = (await (await page.request.get(`/api/nodes/${node.id}`)).json()) as { overlayPath: string };
+  await rename(overlayPath, `${overlayPath}.away`);
+  try {
+    await lab.virsh("desc", node.id, "--config", "an event for the node");
+    await page.goto("/nodes?q=lacking");
+    await expect(page.locator("[data-problem]")).toBeVisible({ timeout: 20_000 });
+    await page.goto(`/nodes/${node.id}`);
+    await expect(page.getByText("is missing or cannot be read").first()).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+  } finally {
+    await rename(`${overlayPath}.away`, overlayPath);
+    await deleteNode(page, node);
+  }
 });

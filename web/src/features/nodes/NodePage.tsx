@@ -24,6 +24,7 @@ import { useNode } from "./api/getNode";
 import { DefinedElsewhere } from "./components/DefinedElsewhere";
 import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
+import { NodeProblem } from "./components/NodeProblem";
 import { NodeStateLabel } from "./components/NodeStateLabel";
 import { type NodeTab, type PaneTab, isPaneTab, nodeTabs } from "./tabs";
 import "./nodePage.css";
@@ -89,6 +90,7 @@ export function NodePage(props: NodePageProps) {
         status={
           <>
             <NodeStateLabel node={node} />
+            <NodeProblem node={node} />
             {!node.managed && <DefinedElsewhere />}
           </>
         }

@@ -2330,7 +2330,7 @@ export interface components {
             owner: string;
             /** @description False for a transient domain, which is deleted when it stops. */
             persistent: boolean;
-            /** @description A problem with the domain's definition. */
+            /** @description What is wrong with the node: what of its definition is not understood, or what is missing (a network, a file, memory), so that it cannot start. */
             problem?: string;
             /** @description One entry per changed size. */
             resize: components["schemas"]["Resized"][];
@@ -3013,7 +3013,7 @@ export interface components {
             owner: string;
             /** @description False for a transient domain, which is deleted when it stops. */
             persistent: boolean;
-            /** @description A problem with the domain's definition. */
+            /** @description What is wrong with the node: what of its definition is not understood, or what is missing (a network, a file, memory), so that it cannot start. */
             problem?: string;
             resources: components["schemas"]["Resources"];
             /** @description Whether the node is suspended to disk (virsh managedsave). It is stopped, and resumes from there at its next start. */

@@ -6,6 +6,7 @@ import { paths } from "../../../shared/paths";
 import { hasScreen } from "../api/screenshot";
 import { DefinedElsewhere } from "./DefinedElsewhere";
 import { NodeActions } from "./NodeActions";
+import { NodeProblem } from "./NodeProblem";
 import { NodeStateLabel } from "./NodeStateLabel";
 import { NodeTags } from "./NodeTags";
 import { NodeThumbnail } from "./NodeThumbnail";
@@ -32,7 +33,7 @@ export function NodeCards({ nodes, figures, selection }: NodeListProps) {
           >
             <NodeThumbnail node={node} />
           </Link>
-          <CardHeader actions={{ actions: <NodeStateLabel node={node} />, hasNoOffset: true }}>
+          <CardHeader actions={{ actions: [<NodeProblem key="problem" node={node} />, <NodeStateLabel key="state" node={node} />], hasNoOffset: true }}>
             <CardTitle component="h2" className="sl-break">
               <span className="sl-node-card__title">
                 <Checkbox

@@ -29,7 +29,7 @@ export function NodeOverview({ node }: { node: Node }) {
   return (
     <div className="sl-overview">
       {node.problem && (
-        <Alert component="h2" isInline variant="warning" title="Problem with the domain definition">
+        <Alert component="h2" isInline variant="warning" title="Node problem">
           {node.problem}
         </Alert>
       )}

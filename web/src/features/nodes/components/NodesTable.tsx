@@ -9,6 +9,7 @@ import type { FiguresByNode } from "../api/figures";
 import type { Selection } from "../useSelection";
 import { DefinedElsewhere } from "./DefinedElsewhere";
 import { NodeActions } from "./NodeActions";
+import { NodeProblem } from "./NodeProblem";
 import { NodeStateLabel } from "./NodeStateLabel";
 import { NodeTags } from "./NodeTags";
 import { NodeUse } from "./NodeUse";
@@ -67,7 +68,7 @@ export function NodesTable({ nodes, figures, selection }: NodeListProps) {
               <NodeTags tags={node.tags} />
             </Td>
             <Td dataLabel="State">
-              <NodeStateLabel node={node} />
+              <NodeStateLabel node={node} /> <NodeProblem node={node} />
             </Td>
             <Td dataLabel="CPU">
               <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />

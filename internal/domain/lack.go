@@ -1,0 +1,226 @@
+package domain
+
+import (
+	"cmp"
+	"errors"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+)
+
+// lookLife is how long it counts whether a network or a file is there: many nodes share
+// them, and all nodes are read at a time.
+const lookLife = 2 * time.Second
+
+// rescanLife is how long a pool is not refreshed again for a file that is not in it.
+const rescanLife = 15 * time.Second
+
+// sightings remembers what was there on a host, by "network NAME" or "file PATH".
+type sightings map[string]sighting
+
+type sighting struct {
+	lack error // nil: it is there
+	at   time.Time
+}
+
+// recall returns what is known of a thing and not older than age.
+func (f *feed) recall(what string, age time.Duration) (sighting, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, ok := f.sightings[what]
+	return s, ok && time.Since(s.at) <= age
+}
+
+func (f *feed) remember(what string, lack error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, s := range f.sightings {
+		if time.Since(s.at) > rescanLife {
+			delete(f.sightings, key)
+		}
+	}
+	f.sightings[what] = sighting{lack, time.Now()}
+}
+
+// lack returns what a domain that is off needs for its next start and its host does not
+// have, nil where nothing is known to be missing. The disk in the file read was read just
+// now; of what nodes share, what was seen within age counts. Errors: fault.DiskMissing,
+// BaseMissing, NetworkUnavailable, MemoryUnavailable.
+func (inv *inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read string, age time.Duration) error {
+	f := inv.feeds[host]
+	if f == nil || hasQEMU(d) {
+		return nil
+	}
+	conn, err := d.DomainGetConnect()
+	if err != nil {
+		return nil //nolint:nilerr // nothing is known
+	}
+	defer func() { _, _ = conn.Close() }()
+	if def.Devices != nil {
+		for i := range def.Devices.Disks {
+			if err := lackOfDisk(d, &def.Devices.Disks[i], read); err != nil {
+				return err
+			}
+		}
+		for _, file := range filesBelow(def.Devices.Disks) {
+			if err := f.see("file "+file, age, func() error { return f.lackOfBase(conn, file) }); err != nil {
+				return err
+			}
+		}
+		for _, nic := range def.Devices.Interfaces {
+			if nic.Source == nil || nic.Source.Network == nil {
+				continue
+			}
+			name := nic.Source.Network.Network
+			if err := f.see("network "+name, age, func() error { return lackOfNetwork(conn, host, name) }); err != nil {
+				return err
+			}
+		}
+	}
+	return f.lackOfMemory(def)
+}
+
+// see returns what look returns, or returned before within age.
+func (f *feed) see(what string, age time.Duration, look func() error) error {
+	if s, ok := f.recall(what, age); ok {
+		return s.lack
+	}
+	lack := look()
+	f.remember(what, lack)
+	return lack
+}
+
+func lackOfDisk(d *libvirt.Domain, disk *libvirtxml.DomainDisk, read string) error {
+	if disk.Target == nil || disk.Source == nil || disk.Source.File == nil || disk.Source.StartupPolicy == "optional" {
+		return nil
+	}
+	if file := disk.Source.File.File; file == "" || file == read {
+		return nil
+	}
+	if _, err := d.GetBlockInfo(disk.Target.Dev, 0); err == nil || !errors.As(err, &libvirt.Error{}) {
+		return nil
+	}
+	return fault.New(fault.DiskMissing, "The file %s of disk %s is missing or cannot be read. Restore the file, or detach or wipe the disk.", disk.Source.File.File, disk.Target.Dev)
+}
+
+// lackOfBase looks for a file that disks are overlays of. A file that is in no pool's
+// folder may be there.
+func (f *feed) lackOfBase(conn *libvirt.Connect, file string) error {
+	if v, err := conn.LookupStorageVolByPath(file); err == nil {
+		_, err = v.GetInfo() // that opens the file
+		_ = v.Free()
+		if err == nil {
+			return nil
+		}
+	} else if !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+		return nil
+	}
+	pool, err := conn.LookupStoragePoolByTargetPath(path.Dir(file))
+	if err != nil {
+		return nil //nolint:nilerr // nobody knows of it
+	}
+	defer func() { _ = pool.Free() }()
+	name, _ := pool.GetName()
+	if _, ok := f.recall("pool "+name, rescanLife); !ok {
+		f.remember("pool "+name, nil)
+		_ = pool.Refresh(0) // what cannot be refreshed is as it was
+	}
+	v, err := conn.LookupStorageVolByPath(file)
+	if err == nil {
+		_, err = v.GetInfo()
+		_ = v.Free()
+	}
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.BaseMissing, "The file %s that a disk is an overlay of is missing in pool %q. Put the same file back; without it, the data on the disk is lost.", file, name)
+}
+
+func lackOfNetwork(conn *libvirt.Connect, host, name string) error {
+	network, err := conn.LookupNetworkByName(name)
+	if errors.Is(err, libvirt.ERR_NO_NETWORK) {
+		return fault.New(fault.NetworkUnavailable, "Network %q of an interface is not there on host %q. Create the network, or detach the interface.", name, host)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // nothing is known
+	}
+	defer func() { _ = network.Free() }()
+	if active, err := network.IsActive(); err == nil && !active {
+		return fault.New(fault.NetworkUnavailable, "Network %q of an interface is not active on host %q. Start it with `virsh net-start %s`, or detach the interface.", name, host, name)
+	}
+	return nil
+}
+
+// lackOfMemory compares what a domain is bound to with the host's NUMA nodes.
+func (f *feed) lackOfMemory(def *libvirtxml.Domain) error {
+	nodes := f.host.Status().Capabilities.NUMANodes
+	if def.NUMATune == nil || len(nodes) == 0 {
+		return nil
+	}
+	var sets []string
+	if m := def.NUMATune.Memory; m != nil && (m.Mode == "" || m.Mode == "strict") {
+		sets = append(sets, m.Nodeset)
+	}
+	for _, m := range def.NUMATune.MemNodes {
+		if cmp.Or(m.Mode, "strict") == "strict" {
+			sets = append(sets, m.Nodeset)
+		}
+	}
+	for _, set := range sets {
+		for part := range strings.SplitSeq(set, ",") {
+			first, last, isRange := strings.Cut(part, "-")
+			if !isRange {
+				last = first
+			}
+			a, errA := strconv.Atoi(first)
+			b, errB := strconv.Atoi(last)
+			if errA != nil || errB != nil { // "^3" takes one out
+				continue
+			}
+			for _, n := range []int{a, b} {
+				if !slices.Contains(nodes, n) {
+					return fault.New(fault.MemoryUnavailable, "Memory is bound to NUMA node %d, which the host does not have. Change <numatune> with `virsh edit`.", n)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// conditions are ordinary conditions that libvirt has no code for, by what its messages
+// say of them in English. A message in another language is shown as it is.
+var conditions = []struct {
+	says *regexp.Regexp
+	code fault.Code
+	text string // what it means and what to do, after "Cannot VERB node NAME: "
+}{
+	{regexp.MustCompile(`No more available PCI slots`), fault.NoFreeSlot, "it has no free PCI slot for another device. Stop it and attach the device then, or detach another one."},
+	{regexp.MustCompile(`active block job|block_resize.* is in use`), fault.BlockJobActive, "a block job (copy, commit, pull) of one of its disks is under way. Try again when it is over; `virsh blockjob` shows it."},
+	{regexp.MustCompile(`Cannot access backing file`), fault.BaseMissing, "a file that one of its disks is an overlay of is missing or cannot be read. Put the same file back."},
+	{regexp.MustCompile(`Cannot access storage file`), fault.DiskMissing, "the file of one of its disks is missing or cannot be read. Restore the file, or detach the disk."},
+	{regexp.MustCompile(`cannot set up guest memory`), fault.MemoryUnavailable, "its host does not have that much free memory. Stop other nodes, or give it less RAM."},
+	{regexp.MustCompile(`NUMA node`), fault.MemoryUnavailable, "its memory is bound to a NUMA node that the host does not have. Change <numatune> with `virsh edit`."},
+	{regexp.MustCompile(`hugetlbfs`), fault.MemoryUnavailable, "its memory is to be in huge pages, which the host does not offer. Reserve huge pages there, or remove <memoryBacking> with `virsh edit`."},
+	{regexp.MustCompile(`network '.*' is not active`), fault.NetworkUnavailable, "a network of one of its interfaces is not active. Start it with `virsh net-start`, or detach the interface."},
+}
+
+// explainCondition returns the fault of an ordinary condition; nil for any other error.
+func explainCondition(lv libvirt.Error, verb, name string) error {
+	if lv.Code == libvirt.ERR_NO_NETWORK {
+		return fault.Wrap(lv, fault.NetworkUnavailable, "Cannot %s node %q: a network of one of its interfaces is not there. Create the network, or detach the interface.", verb, name)
+	}
+	for _, c := range conditions {
+		if c.says.MatchString(lv.Message) || (c.code == fault.BlockJobActive && lv.Code == libvirt.ERR_BLOCK_COPY_ACTIVE) {
+			return fault.Wrap(lv, c.code, "Cannot %s node %q: %s", verb, name, c.text)
+		}
+	}
+	return nil
+}
