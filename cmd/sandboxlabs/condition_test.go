@@ -82,7 +82,10 @@ func TestOrdinaryConditions(t *testing.T) {
 
 	bare := l.defineForeign(l.name("bare"), nil)
 	l.virsh("start", bare, "--paused")
-	until(t, promptly, said("the domain is seen"), func() bool { a := l.send(http.MethodGet, "/api/nodes/"+bare, nil); return strings.Contains(string(a.body), `"paused"`) })
+	until(t, promptly, said("the domain is seen"), func() bool {
+		a := l.send(http.MethodGet, "/api/nodes/"+bare, nil)
+		return strings.Contains(string(a.body), `"paused"`)
+	})
 	l.refused(http.MethodGet, "/api/nodes/"+bare+"/screenshot", nil, conflict("no_screen", "virsh edit"))
 	l.act(bare, "adopt", nil)
 	card := request{"network": network}
