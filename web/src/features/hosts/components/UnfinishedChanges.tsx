@@ -33,14 +33,14 @@ export function UnfinishedChanges({ host, changes }: { host: string; changes: re
   return (
     <>
       <Alert component="h3" isInline variant="warning" title={plural(changes.length, "unfinished change")}>
-        The service could neither complete nor undo them. It tries again every few seconds, and other work goes on.
+        Interrupted work that could be neither completed nor undone. The service tries again every few seconds; other work continues.
       </Alert>
       <Table aria-label={`Unfinished changes of ${host}`} variant="compact" gridBreakPoint="grid-lg" borders={false} className="sl-table">
         <Thead>
           <Tr>
             <Th>Change</Th>
             <Th>Begun</Th>
-            <Th>Attempts</Th>
+            <Th modifier="nowrap">Attempts</Th>
             <Th>Reason</Th>
             <Th screenReaderText="Actions" />
           </Tr>
@@ -58,7 +58,7 @@ export function UnfinishedChanges({ host, changes }: { host: string; changes: re
               <Td dataLabel="Reason" modifier="breakWord">
                 {change.reason}
               </Td>
-              <Td isActionCell>
+              <Td dataLabel="Actions">
                 <Flex gap={{ default: "gapSm" }} flexWrap={{ default: "nowrap" }}>
                   <Button
                     variant="secondary"
