@@ -48,15 +48,10 @@ func TestOrdinaryConditions(t *testing.T) {
 	l.virsh("net-destroy", network)
 	shown(n.ID, `Network "`+network+`" of an interface is not active`)
 	run(n.ID, conflict("network_unavailable", "virsh net-start "+network))
-	text := l.virsh("net-dumpxml", network)
 	l.virsh("net-undefine", network)
 	shown(n.ID, "is not there")
 	run(n.ID, conflict("network_unavailable", "Create the network"))
-	file := t.TempDir() + "/network.xml"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l.virsh("net-create", file)
+	l.call(http.MethodPost, "/api/networks", request{"name": network}, http.StatusCreated, nil)
 	shown(n.ID, "")
 
 	away := func(path, problem, code string) {
