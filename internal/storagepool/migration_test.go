@@ -10,6 +10,7 @@ import (
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
@@ -94,6 +95,26 @@ func TestOldUploads(t *testing.T) {
 		}
 		if bytes, err := s.promised(t.Context(), "local"); err != nil || bytes != 40+60 {
 			t.Errorf("%d bytes are still to come, %v", bytes, err)
+		}
+	})
+}
+
+// TestLongSources stores the longest name of what an image came as.
+func TestLongSources(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		db, err := store.Open(t.Context(), url, nil, Migrations()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := store.Close(db); err != nil {
+				t.Error(err)
+			}
+		})
+		row := record{Host: "local", ID: "a", Type: Base, State: string(Ready), SourceFormat: diskimage.SnapshotsQCOW2 + ".tar.bz2", Created: time.Now().UTC()}
+		if err := db.Create(&row).Error; err != nil {
+			t.Error(err)
 		}
 	})
 }

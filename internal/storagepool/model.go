@@ -29,7 +29,7 @@ type record struct {
 	Description string `gorm:"type:text"`
 	Tags        string `gorm:"type:text"` // one on each line
 	// SourceFormat is what came: "vmdk", "raw.xz". Empty where it is not known.
-	SourceFormat string `gorm:"type:varchar(16)"`
+	SourceFormat string `gorm:"type:varchar(64)"`
 	// Firmware is what its nodes boot with, empty for the default; TPM says that they have
 	// a TPM 2.0.
 	Firmware string `gorm:"type:varchar(16);not null;default:''"`
@@ -99,6 +99,15 @@ func Migrations() []*gormigrate.Migration {
 				TPM      bool   `gorm:"not null;default:false"`
 			}
 			return store.AddColumns(tx, &images{}, "Firmware", "TPM")
+		},
+	}, {
+		// "qcow2-snapshots.tar.gz" is longer than sources were. SQLite bounds no text.
+		ID: "2026113023_image_sources",
+		Migrate: func(tx *gorm.DB) error {
+			if tx.Name() != "postgres" {
+				return nil
+			}
+			return tx.Exec("ALTER TABLE images ALTER COLUMN source_format TYPE varchar(64)").Error
 		},
 	}}, uploadMigrations()...)
 }
