@@ -46,7 +46,12 @@ type Archive struct {
 	entries int
 	name    string // of the disk
 	disk    io.Reader
+	machine Machine
 }
+
+// Machine returns what the descriptions that were read so far say: all of them once Read
+// has returned io.EOF.
+func (a *Archive) Machine() Machine { return a.machine }
 
 // OpenArchive returns an Archive at the first byte of its disk. It returns
 // fault.ImageUnsafe when there is no disk in it, or one that is not taken. Errors of r
@@ -83,6 +88,14 @@ func (a *Archive) next() (name string, disk io.Reader, err error) {
 			return "", nil, a.explain(err)
 		}
 		head = head[:n]
+		if strings.HasSuffix(strings.ToLower(h.Name), ".ovf") && h.Size <= maxOVFBytes {
+			rest, err := io.ReadAll(a.t)
+			if err != nil {
+				return "", nil, a.explain(err)
+			}
+			a.machine = parseOVF(append(head, rest...))
+			continue
+		}
 		switch is, err := a.isDisk(head); {
 		case err != nil:
 			return "", nil, err

@@ -9,6 +9,7 @@ import (
 	"path"
 	"time"
 
+	"gorm.io/gorm"
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
@@ -181,7 +182,7 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 			release()
 		}
 	}()
-	from, format, packing := row.Volume, row.Format, ""
+	in := inner{volume: row.Volume, format: row.Format}
 	budget := s.budgetOf(row)
 	if diskimage.IsPacking(row.Format) {
 		done, err := takeSlot(s.unpacking, "unpacking") // what a packing keeps in memory is large
@@ -189,13 +190,14 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 			return err
 		}
 		defer done()
-		if from, format, packing, err = s.unpack(ctx, row, budget, progress); err != nil {
+		if in, err = s.unpack(ctx, row, budget, progress); err != nil {
 			return err
 		}
 	}
-	if diskimage.UsedAsIs(format) {
-		return s.finishConversion(ctx, *row, format, packing, progress)
+	if diskimage.UsedAsIs(in.format) {
+		return s.finishConversion(ctx, *row, in, progress)
 	}
+	from, format := in.volume, in.format
 	dataBytes, source, flat, err := s.inspectSource(ctx, row.Host, imagesRole, from, format)
 	if err != nil {
 		return err
@@ -229,7 +231,16 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if err != nil {
 		return err
 	}
-	return s.finishConversion(ctx, *row, source, packing, progress)
+	in.format = source
+	return s.finishConversion(ctx, *row, in, progress)
+}
+
+// inner is what came, after all packings were undone.
+type inner struct {
+	volume, format string
+	packing        string // all that was undone ("tar.gz"); empty: nothing
+	// machine is what an archive says of the machine that the disk was in.
+	machine diskimage.Machine
 }
 
 // beginResult notes what the volume of the image will be, and removes what an
@@ -257,7 +268,7 @@ func (s *Service) beginResult(ctx context.Context, row *incoming, format string)
 
 // finishConversion verifies the volume that was made, and says that its image is
 // ready.
-func (s *Service) finishConversion(ctx context.Context, row incoming, source, packing string, progress Progress) error {
+func (s *Service) finishConversion(ctx context.Context, row incoming, in inner, progress Progress) error {
 	// libvirt made it in another pool: see openWork.
 	if err := s.rescanWhenIdle(ctx, row.Host, imagesRole, progress); err != nil {
 		return err
@@ -269,11 +280,15 @@ func (s *Service) finishConversion(ctx context.Context, row incoming, source, pa
 	if err != nil {
 		return err
 	}
-	if packing != "" {
-		source += "." + packing
+	source := in.format
+	if in.packing != "" {
+		source += "." + in.packing
 	}
 	image := bindTo(found)
 	image["source_format"] = source
+	if about := in.machine.String(); about != "" {
+		image["description"] = gorm.Expr("CASE WHEN COALESCE(description, '') = '' THEN ? ELSE description END", about)
+	}
 	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", row.Host, row.ID).Updates(image).Error
 }
 
@@ -365,8 +380,8 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from string, progr
 }
 
 // unpack makes a volume of what is packed in an upload's file: the image's own
-// where that can be used as it is. packing names all that was undone ("tar.gz").
-func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (volume, format, packing string, err error) {
+// where that can be used as it is.
+func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (found inner, err error) {
 	progress.Begin("unpacking")
 	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
 		size, err := fileBytes(vol)
@@ -375,55 +390,63 @@ func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, pro
 		}
 		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
-			volume, format, packing, err = s.unpackFrom(ctx, row, budget, in)
+			found, err = s.unpackFrom(ctx, row, budget, in)
 			if in.err != nil { // the packing's reader may say that the file is damaged
 				return in.err
 			}
 			return err
 		})
 	})
-	return volume, format, packing, err
+	return found, err
 }
 
 // unpackFrom reads a packed file, or the disk in an archive, which may be packed.
-func (s *Service) unpackFrom(ctx context.Context, row *incoming, budget *budget, r io.Reader) (volume, format, packing string, err error) {
-	packing = row.Format
+func (s *Service) unpackFrom(ctx context.Context, row *incoming, budget *budget, r io.Reader) (found inner, err error) {
+	packing := row.Format
 	d, err := diskimage.NewUnpacker(packing, r)
 	if err != nil {
-		return "", "", "", diskimage.UnpackError(packing, err)
+		return inner{}, diskimage.UnpackError(packing, err)
 	}
 	defer func() { _ = d.Close() }()
 	head, err := readHead(d, packing)
 	if err != nil {
-		return "", "", "", err
+		return inner{}, err
 	}
 	in := io.Reader(d)
+	var archive *diskimage.Archive
 	if diskimage.IsArchive(head) {
 		whole := &unpacking{d: io.MultiReader(bytes.NewReader(head), d), packing: packing, left: 2 * s.o.MaxImageBytes, tooLarge: s.unpackedTooLarge}
-		if in, err = diskimage.OpenArchive(packing, whole); err != nil {
-			return "", "", "", err
+		if archive, err = diskimage.OpenArchive(packing, whole); err != nil {
+			return inner{}, err
 		}
+		in = archive
 		if packing != diskimage.TarPacking {
 			packing = diskimage.TarPacking + "." + packing
 		}
 		if head, err = readHead(in, packing); err != nil {
-			return "", "", "", err
+			return inner{}, err
 		}
 	}
 	if nested := diskimage.PackingOf(head); nested != "" {
-		return "", "", "", diskimage.NestedError(nested)
+		return inner{}, diskimage.NestedError(nested)
 	}
-	if format, err = diskimage.RecogniseDisk(head); err != nil {
-		return "", "", "", err
+	format, err := diskimage.RecogniseDisk(head)
+	if err != nil {
+		return inner{}, err
 	}
-	volume = unpackedPrefix + row.ID
+	volume := unpackedPrefix + row.ID
 	if diskimage.UsedAsIs(format) {
 		if err := s.beginResult(ctx, row, format); err != nil {
-			return "", "", "", err
+			return inner{}, err
 		}
 		volume = row.Result
 	}
-	return volume, format, packing, s.fill(ctx, row.Host, volume, &unpacked{ctx: ctx, d: in, head: head, packing: packing, budget: budget})
+	found = inner{volume: volume, format: format, packing: packing}
+	err = s.fill(ctx, row.Host, volume, &unpacked{ctx: ctx, d: in, head: head, packing: packing, budget: budget})
+	if archive != nil {
+		found.machine = archive.Machine()
+	}
+	return found, err
 }
 
 // readHead reads the first bytes of what is within a packed file. The end of what is

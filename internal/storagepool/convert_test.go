@@ -124,7 +124,8 @@ func ova(t *testing.T, disks ...[]byte) []byte {
 			t.Fatal(err)
 		}
 	}
-	add("box.ovf", []byte(`<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"/>`))
+	add("box.ovf", []byte(`<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"><VirtualSystem><VirtualHardwareSection>
+		<Item><ResourceType>3</ResourceType><VirtualQuantity>2</VirtualQuantity></Item></VirtualHardwareSection></VirtualSystem></Envelope>`))
 	for i, disk := range disks {
 		add(fmt.Sprintf("box-disk%03d.vmdk", i+1), disk)
 	}
@@ -216,6 +217,9 @@ func TestConvertWhatIsTaken(t *testing.T) {
 			img, err = p.Usable("", img.ID)
 			if err != nil || img.Format != "qcow2" || img.SourceFormat != c.source || img.VirtualBytes < 16<<20 || img.SHA256 != hex.EncodeToString(sum[:]) || img.Owner != "ann" {
 				t.Fatalf("the image is %+v: %v", img, err)
+			}
+			if archived := strings.Contains(c.source, ".tar"); archived != (img.Description == "From an OVA of a machine with 2 CPUs.") {
+				t.Errorf("its description is %q", img.Description)
 			}
 			sameDisk(t, img, raw)
 			if err := p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
