@@ -74,6 +74,11 @@ func TestRenameKeepsVariables(t *testing.T) {
 		l.virsh("vol-create-as", pool, old, "1M", "--format", "raw")
 		l.virsh("vol-upload", "--pool", pool, old, file)
 	})
+	t.Cleanup(func() { // where the test fails, nobody else takes it away
+		if t.Failed() {
+			l.onFolder(nvramFolder, func(pool string) { _, _ = l.tryVirsh("vol-delete", "--pool", pool, old) })
+		}
+	})
 
 	l.edit(n.ID, request{"name": l.name("after")})
 	now := l.definition(n.ID, "--inactive")
