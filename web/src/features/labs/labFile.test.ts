@@ -11,6 +11,7 @@ const lab: Lab = {
   owner: "ann",
   access: "manage",
   created: "2026-11-25T12:00:00Z",
+  version: "1",
   nodes: [
     { id: "a", x: 0, y: 0 },
     { id: "b", x: 560.6, y: 0 },
