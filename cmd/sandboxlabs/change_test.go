@@ -130,7 +130,7 @@ func TestUnfinishedChange(t *testing.T) {
 		t.Errorf("a change whose cause is gone: %d %s", a.status, a.body)
 	}
 	l.call(http.MethodDelete, "/api/changes/"+second, nil, http.StatusNoContent, nil)
-	l.refused(http.MethodDelete, "/api/changes/"+second, nil, refusal{http.StatusNotFound, "not_found", "no unfinished change"})
+	l.refused(http.MethodDelete, "/api/changes/"+second, nil, refusal{http.StatusNotFound, "not_found", "Unfinished change"})
 	if out, code := l.run("change", "list"); code != 0 || !strings.Contains(out, third) || strings.Contains(out, second) {
 		t.Errorf("change list: exit code %d\n%s", code, out)
 	}

@@ -311,8 +311,8 @@ func (l *lab) areRefused(id string) {
 	l.t.Helper()
 	for _, c := range []struct{ want, args string }{
 		{"not found", "console nowhere"},
-		{"has no serial port", "console " + id + " --port=7"},
-		{"There is no node", "console 00000000-0000-4000-8000-000000000000"},
+		{"Serial port", "console " + id + " --port=7"},
+		{"not found", "console 00000000-0000-4000-8000-000000000000"},
 		{"is the service running there?", "console x --url=http://127.0.0.1:1"},
 		{"is not of the form", "console x --url=ftp://x"},
 	} {

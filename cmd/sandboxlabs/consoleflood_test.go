@@ -228,7 +228,7 @@ func TestConsoleFlood(t *testing.T) {
 	later.status("offline")
 	later.expect("end=7")
 	l.delete(n.ID)
-	l.refused(http.MethodGet, path, nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"})
+	l.refused(http.MethodGet, path, nil, refusal{http.StatusNotFound, "node_not_found", "not found"})
 	l.stop()
 }
 

@@ -61,7 +61,7 @@ func TestDevices(t *testing.T) {
 	if !made.Active || !made.Managed || made.Kind != "isolated" || made.DHCP || made.Subnet != isolated+"0/24" || made.Owner != "local" {
 		t.Errorf("the network is %+v", made)
 	}
-	l.refused(http.MethodPost, "/api/networks", request{"name": network}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already a network"})
+	l.refused(http.MethodPost, "/api/networks", request{"name": network}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already exists"})
 	l.refused(http.MethodPost, "/api/networks", request{"name": network + "2", "subnet": "8.8.8.0/24"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "private"})
 	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "image": "micro", "network": "nowhere"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network \"nowhere\""})
 	l.wantVolumes(l.nodesPool())
@@ -74,7 +74,7 @@ func TestDevices(t *testing.T) {
 		t.Errorf("node a is on %q", a.Networks)
 	}
 	l.refused(http.MethodDelete, "/api/networks/"+network, nil, refusal{http.StatusConflict, "node_busy", a.Name})
-	l.refused(http.MethodDelete, "/api/networks/default", nil, refusal{http.StatusConflict, "unsupported", "not made here"})
+	l.refused(http.MethodDelete, "/api/networks/default", nil, refusal{http.StatusConflict, "unsupported", "was not created by SandboxLabs"})
 
 	// Into b while it runs: a disk, a card, and media.
 	cb := l.boot(b.ID)
@@ -111,7 +111,7 @@ func TestDevices(t *testing.T) {
 	// And out again.
 	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": ""}, http.StatusOK, &b)
 	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/interfaces/"+card.MAC, nil, http.StatusNoContent, nil)
-	l.refused(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vda", nil, refusal{http.StatusConflict, "unsupported", "was not attached here"})
+	l.refused(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vda", nil, refusal{http.StatusConflict, "unsupported", "was not attached by SandboxLabs"})
 	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vdb", nil, http.StatusNoContent, nil)
 	cb.shell("while [ -b /dev/vdb ]; do usleep 100000; done; ls /dev/vd*", "/dev/vda")
 	l.wantVolumes(l.nodesPool(), a.ID+".qcow2", b.ID+".qcow2")
@@ -206,7 +206,7 @@ func TestDiskThatTheGuestKeeps(t *testing.T) {
 	var disk api.Disk
 	path := "/api/nodes/" + n.ID + "/disks"
 	l.call(http.MethodPost, path, request{"size": 1 << 20}, http.StatusCreated, &disk)
-	l.refused(http.MethodDelete, path+"/"+disk.Target, nil, refusal{http.StatusConflict, "node_busy", "has not let go"})
+	l.refused(http.MethodDelete, path+"/"+disk.Target, nil, refusal{http.StatusConflict, "node_busy", "is still using the device"})
 	if a := l.send(http.MethodDelete, path+"/"+disk.Target, nil); a.status < 400 { // once more
 		t.Errorf("%d %s", a.status, a.body)
 	}

@@ -58,12 +58,12 @@ func TestEdit(t *testing.T) {
 		t.Helper()
 		l.refused(http.MethodPatch, "/api/nodes/"+n.ID, body, refusal{http.StatusUnprocessableEntity, "invalid_request", detail})
 	}
-	bad(request{"resources": request{"disk": size}}, "Disks only grow")
+	bad(request{"resources": request{"disk": size}}, "can't be reduced")
 	bad(request{"resources": request{"ram": 1}}, "RAM must be")
 	bad(request{"resources": request{"cpus": 0}}, "CPUs must be")
 	bad(request{"tags": []string{""}}, "A tag has")
 	bad(request{"description": "a\x01b"}, "plain text")
-	bad(request{"osType": strings.Repeat("x", 65)}, "osType is")
+	bad(request{"osType": strings.Repeat("x", 65)}, "osType must be")
 
 	l.boot(n.ID)
 	// One CPU less, and half of the memory: the CPU was there at the start, so it
@@ -120,9 +120,9 @@ func TestRedefine(t *testing.T) {
 		text string
 		want refusal
 	}{
-		"no XML":       {"hello", refusal{http.StatusUnprocessableEntity, "invalid_request", "no domain XML"}},
-		"another id":   {strings.Replace(text, n.ID, "11111111-2222-4333-8444-555555555555", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "uuid must be"}},
-		"another name": {strings.Replace(text, n.Name, n.Name+"x", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "Rename the node by PATCH"}},
+		"no XML":       {"hello", refusal{http.StatusUnprocessableEntity, "invalid_request", "Invalid domain XML"}},
+		"another id":   {strings.Replace(text, n.ID, "11111111-2222-4333-8444-555555555555", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "uuid in the XML must be"}},
+		"another name": {strings.Replace(text, n.Name, n.Name+"x", 1), refusal{http.StatusUnprocessableEntity, "invalid_request", "name in the XML must be"}},
 		"not valid":    {strings.Replace(text, "<devices>", "<devices><nonsense/>", 1), refusal{http.StatusBadGateway, "hypervisor_error", "could not redefine"}},
 	} {
 		c.want.check(t, name, put(c.text))
@@ -139,7 +139,7 @@ func TestRedefine(t *testing.T) {
 		t.Errorf("with less memory from its next start the node is\n%s\nand will be\n%s", live.body, next.body)
 	}
 	edited = strings.Replace(string(next.body), "<title>edited</title>", "<title>again</title>", 1)
-	changed := refusal{http.StatusConflict, "node_busy", "is not what it was when it was read"}
+	changed := refusal{http.StatusConflict, "node_busy", "was changed meanwhile"}
 	changed.check(t, "begun with the running guest's", put(edited, "If-Match", live.header.Get("ETag")))
 	changed.check(t, "of no version", put(edited, "If-Match", `""`))
 	if a := put(edited, "If-Match", next.header.Get("ETag")); a.status != http.StatusOK {

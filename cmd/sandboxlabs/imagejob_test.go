@@ -59,7 +59,7 @@ func TestImageJobs(t *testing.T) {
 		t.Errorf("it lies on something:\n%s", out)
 	}
 
-	l.refused(http.MethodPost, "/api/images/"+img.ID+"/resize", request{"virtualSize": 32 << 20}, refusal{http.StatusUnprocessableEntity, "invalid_request", "larger only"})
+	l.refused(http.MethodPost, "/api/images/"+img.ID+"/resize", request{"virtualSize": 32 << 20}, refusal{http.StatusUnprocessableEntity, "invalid_request", "only be enlarged"})
 	l.awaitJob(l.startJob("/api/images/"+img.ID+"/resize", request{"virtualSize": 128 << 20}).ID, "succeeded")
 	if grown := l.image(img.ID); grown.VirtualSize != 128<<20 || grown.State != "ready" {
 		t.Errorf("the image that was grown is %+v", grown)

@@ -278,16 +278,16 @@ func TestBadRequests(t *testing.T) {
 		change request // to a request that would do
 		want   refusal
 	}{
-		{"name taken", request{"name": there.Name}, refusal{http.StatusConflict, "node_name_taken", "already a domain"}},
-		{"no name", request{"name": ""}, unprocessable("needs a name")},
+		{"name taken", request{"name": there.Name}, refusal{http.StatusConflict, "node_name_taken", "already exists"}},
+		{"no name", request{"name": ""}, unprocessable("Enter a name")},
 		{"name left out", request{"name": nil}, unprocessable("name")},
-		{"name that climbs", request{"name": "../x"}, unprocessable("begins with a letter or a digit")},
+		{"name that climbs", request{"name": "../x"}, unprocessable("Start with a letter or digit")},
 		{"name with a slash", request{"name": "a/b"}, unprocessable("letters, digits, dots")},
 		{"name of 64", request{"name": strings.Repeat("a", 64)}, unprocessable("64 characters; at most 63")},
 		{"name of two lines", request{"name": "a\nb"}, unprocessable("letters, digits, dots")},
 		{"name with markup", request{"name": "<b>"}, unprocessable("letters, digits, dots")},
 		{"name beyond ASCII", request{"name": "größer"}, unprocessable("letters, digits, dots")},
-		{"name that is an option", request{"name": "--all"}, unprocessable("begins with a letter")},
+		{"name that is an option", request{"name": "--all"}, unprocessable("Start with a letter")},
 		{"name that is a number", request{"name": 5}, unprocessable("name: expected string")},
 		{"RAM -1", request{"resources": request{"ram": -1}}, unprocessable("RAM must be 64 to")},
 		{"RAM 0", request{"resources": request{"ram": 0}}, unprocessable("RAM must be 64 to")},
@@ -300,15 +300,15 @@ func TestBadRequests(t *testing.T) {
 		{"disk smaller than the image", request{"resources": request{"disk": 1 << 20}}, unprocessable("The disk must be 536870912 bytes")},
 		{"disk 0", request{"resources": request{"disk": 0}}, unprocessable("0 was asked for")},
 		{"disk above the limit", request{"resources": request{"disk": int64(3) << 40}}, unprocessable("The disk must be")},
-		{"unknown image", request{"baseImage": "windows-95"}, refusal{http.StatusNotFound, "image_not_found", `There is no image "windows-95"`}},
-		{"image that climbs", request{"baseImage": "../../etc/passwd"}, refusal{http.StatusNotFound, "image_not_found", "There is no image"}},
+		{"unknown image", request{"baseImage": "windows-95"}, refusal{http.StatusNotFound, "image_not_found", `Image "windows-95" not found`}},
+		{"image that climbs", request{"baseImage": "../../etc/passwd"}, refusal{http.StatusNotFound, "image_not_found", "not found"}},
 		{"no image", request{"baseImage": nil}, unprocessable("needs an image")},
 		{"two images", request{"customImageName": "mine.qcow2"}, unprocessable("Set only one of")},
 		{"image of another type", request{"imageType": "custom"}, refusal{http.StatusNotFound, "image_not_found", "it is a base image"}},
 		{"unknown type of image", request{"imageType": "cloud"}, unprocessable("imageType")},
 		{"unknown host", request{"host": "moon"}, refusal{http.StatusNotFound, "host_not_found", `Host "moon" not found`}},
-		{"osType of two lines", request{"osType": "a\nb"}, unprocessable("osType is a short word")},
-		{"osType too long", request{"osType": strings.Repeat("a", 65)}, unprocessable("osType is a short word")},
+		{"osType of two lines", request{"osType": "a\nb"}, unprocessable("osType must be a short word")},
+		{"osType too long", request{"osType": strings.Repeat("a", 65)}, unprocessable("osType must be a short word")},
 		{"unknown field", request{"memory": 5}, unprocessable("memory: unexpected property")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -372,13 +372,13 @@ func TestBadRequests(t *testing.T) {
 					body, header = strings.NewReader("<domain/>"), []string{"Content-Type", "application/xml"}
 				}
 				path := placeholder.ReplaceAllString(strings.Replace(op.path, "{id}", id, 1), "x") + "?text=needed-by-the-search"
-				l.refused(op.method, path, body, refusal{http.StatusNotFound, "node_not_found", "There is no"}, header...)
+				l.refused(op.method, path, body, refusal{http.StatusNotFound, "node_not_found", "not found"}, header...)
 			}
 			_, a, err := l.dialConsole(url.Values{"nodeId": {id}}, nil)
 			if err == nil {
 				t.Fatalf("there is a console of node %q", id)
 			}
-			refusal{http.StatusNotFound, "node_not_found", "There is no node"}.check(t, "console", a)
+			refusal{http.StatusNotFound, "node_not_found", "not found"}.check(t, "console", a)
 		}
 		if tried < 5*12 {
 			t.Errorf("only %d operations of nodes were found in the OpenAPI document", tried)
@@ -386,7 +386,7 @@ func TestBadRequests(t *testing.T) {
 	})
 	t.Run("unknown image", func(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
-			l.refused(method, "/api/images/nope", nil, refusal{http.StatusNotFound, "image_not_found", `There is no image "nope"`})
+			l.refused(method, "/api/images/nope", nil, refusal{http.StatusNotFound, "image_not_found", `Image "nope" not found`})
 		}
 	})
 	t.Run("image in use", func(t *testing.T) {
@@ -399,7 +399,7 @@ func TestBadRequests(t *testing.T) {
 		if got := l.act(there.ID, "stop", nil); got.State != "stopped" {
 			t.Errorf("stop of a node that is off gives %q", got.State)
 		}
-		l.refused(http.MethodPost, "/api/nodes/"+there.ID+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is managed already"})
+		l.refused(http.MethodPost, "/api/nodes/"+there.ID+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is already managed"})
 		l.console(there.ID).status("offline")
 		l.refused(http.MethodGet, "/ws/console", nil, unprocessable("Name the node"))
 		l.refused(http.MethodGet, "/ws/console?nodeId="+there.ID, nil, unprocessable("Connect with a WebSocket client"))
@@ -407,7 +407,7 @@ func TestBadRequests(t *testing.T) {
 	t.Run("rename", func(t *testing.T) {
 		other := l.create("other")
 		path := "/api/nodes/" + other.ID
-		l.refused(http.MethodPatch, path, request{"name": there.Name}, refusal{http.StatusConflict, "node_name_taken", "already a domain"})
+		l.refused(http.MethodPatch, path, request{"name": there.Name}, refusal{http.StatusConflict, "node_name_taken", "already exists"})
 		l.refused(http.MethodPatch, path, request{"name": "<b>"}, unprocessable("letters, digits, dots"))
 		var n api.Node
 		if l.call(http.MethodPatch, path, request{}, http.StatusOK, &n); n.Name != other.Name {
@@ -540,7 +540,7 @@ func (l *lab) idempotency(t *testing.T) {
 	} {
 		reused.check(t, "another "+what, l.send(http.MethodPost, "/api/nodes", other, "Idempotency-Key", "k1"))
 	}
-	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusConflict, "node_name_taken", "already a domain"}, "Idempotency-Key", "k2")
+	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusConflict, "node_name_taken", "already exists"}, "Idempotency-Key", "k2")
 
 	// A repeated request takes no disk away that virsh's user has kept.
 	l.virsh("undefine", first.ID)
@@ -568,7 +568,7 @@ func (l *lab) oneNameTwice(t *testing.T) {
 			}
 			continue
 		}
-		refusal{http.StatusConflict, "node_name_taken", "already a domain"}.check(t, "POST /api/nodes", a)
+		refusal{http.StatusConflict, "node_name_taken", "already exists"}.check(t, "POST /api/nodes", a)
 	}
 	if won != 1 {
 		t.Fatalf("%d of %d requests won", won, len(answers))

@@ -128,7 +128,7 @@ func TestLabs(t *testing.T) {
 	alone := s.nodeOf(instructor, "alone")
 	s.refused(http.MethodPost, "/api/nodes/"+alone.ID+"/interfaces", request{"network": net.Name}, theirs, s.as(instructor)...)
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": net.Name}, theirs, s.as(instructor)...)
-	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": "nosuch"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network"}, s.as(instructor)...)
+	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("guest"), "baseImage": "micro", "network": "nosuch"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "not found on host"}, s.as(instructor)...)
 	s.call(http.MethodPut, path+"/nodes/"+other.ID, request{"x": 0, "y": 0}, http.StatusOK, nil, s.as(admin)...)
 	s.call(http.MethodPost, path+"/links", request{"from": other.ID, "to": net.ID}, http.StatusOK, nil, s.as(admin)...)
 	s.refused(http.MethodDelete, path+"/networks/"+net.ID, nil, refusal{http.StatusForbidden, "forbidden", "nodes that you can't change"}, mine...)

@@ -191,9 +191,9 @@ func (l *lab) refuseJoin(parts []tusUpload) {
 	unfinished.sent(0, make([]byte, 10))
 	refusal{http.StatusBadRequest, "invalid_request", "not finished"}.check(t, "an unfinished part", l.join(append(slices.Clone(parts), unfinished)))
 	l.call(http.MethodDelete, unfinished.path, nil, http.StatusNoContent, nil, "Tus-Resumable", "1.0.0")
-	refusal{http.StatusUnprocessableEntity, "invalid_request", "named twice"}.check(t, "a part twice", l.join(append(slices.Clone(parts), parts[0])))
+	refusal{http.StatusUnprocessableEntity, "invalid_request", "listed twice"}.check(t, "a part twice", l.join(append(slices.Clone(parts), parts[0])))
 	nothing := tusUpload{l, "/api/uploads/nothing"}
-	refusal{http.StatusNotFound, "not_found", "no upload"}.check(t, "a part that is not there", l.join(append(slices.Clone(parts), nothing)))
+	refusal{http.StatusNotFound, "not_found", "not found"}.check(t, "a part that is not there", l.join(append(slices.Clone(parts), nothing)))
 }
 
 // TestPartsOfOthers lets nobody have what another has sent.
@@ -207,8 +207,8 @@ func TestPartsOfOthers(t *testing.T) {
 	parts := []tusUpload{s.part(content[:half], s.as(owner)...), s.part(content[half:], s.as(owner)...)}
 	a := s.send(http.MethodPost, "/api/uploads", nil, append([]string{"Tus-Resumable", "1.0.0", "Upload-Concat", "partial", "Upload-Length", "10"}, s.as(owner)...)...)
 	refusal{http.StatusForbidden, "quota_exceeded", "uploads"}.check(t, "a third part with a quota of 2", a)
-	refusal{http.StatusNotFound, "not_found", "no upload"}.check(t, "a stranger's part", s.join(parts, s.as(studentUse)...))
-	refusal{http.StatusNotFound, "not_found", "no part"}.check(t, "another's part, for an administrator", s.join(parts, s.as(admin)...))
+	refusal{http.StatusNotFound, "not_found", "not found"}.check(t, "a stranger's part", s.join(parts, s.as(studentUse)...))
+	refusal{http.StatusNotFound, "not_found", "not found"}.check(t, "another's part, for an administrator", s.join(parts, s.as(admin)...))
 	a = s.join(parts, s.as(owner)...)
 	if a.status != http.StatusCreated {
 		t.Fatalf("the owner's parts: %d %s", a.status, a.body)

@@ -257,7 +257,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("the transfer that was cut went on with %q", asked)
 	}
 	for id, want := range map[string]string{
-		"wrong": "not the one that was given", "short": "SHA-512", "hostile": "backing file", "unlisted": "no single one",
+		"wrong": "not the expected one", "short": "SHA-512", "hostile": "backing file", "unlisted": "no single one",
 	} {
 		j := l.awaitJob(l.startJob("/api/images/catalog/"+id+"/pull", nil).ID, "failed")
 		if j.Error == nil || !strings.Contains(j.Error.Detail, want) || j.Attempt != 1 {

@@ -212,7 +212,7 @@ func TestConsoleByLevel(t *testing.T) {
 	if _, a, err := s.dialConsole(url.Values{"nodeId": {secret.ID}, "ticket": {ticket(owner, "console")}}, nil); err == nil || a.status != http.StatusUnauthorized {
 		t.Errorf("a ticket opens another node: %v, %d", err, a.status)
 	}
-	s.refused(http.MethodPost, "/api/nodes/"+secret.ID+"/tickets", nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"}, s.as(studentUse)...)
+	s.refused(http.MethodPost, "/api/nodes/"+secret.ID+"/tickets", nil, refusal{http.StatusNotFound, "node_not_found", "not found"}, s.as(studentUse)...)
 	// What is not there and what is hidden are told of alike.
 	gone := s.send(http.MethodGet, "/api/nodes/"+noID, nil, s.as(studentUse)...)
 	hidden := s.send(http.MethodGet, "/api/nodes/"+secret.ID, nil, s.as(studentUse)...)

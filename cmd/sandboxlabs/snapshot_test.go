@@ -39,7 +39,7 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("the snapshot of the node that is off is %+v", s)
 	}
 	l.refused(http.MethodPost, path, request{"name": "fresh"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "has a snapshot \"fresh\" already"})
-	l.refused(http.MethodPost, path, request{"name": "../x"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "A snapshot's name"})
+	l.refused(http.MethodPost, path, request{"name": "../x"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "hyphens and underscores"})
 
 	c := l.boot(n.ID)
 	c.shell("state=before; echo one > /root/file; sync; echo $state", "before")

@@ -70,7 +70,7 @@ func TestUserNetworkOff(t *testing.T) {
 	if cards := l.definition(n.ID).Devices.Interfaces; len(cards) != 0 || len(n.Warnings) != 0 {
 		t.Errorf("a node without a network has %d cards, and the warnings %q", len(cards), n.Warnings)
 	}
-	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/interfaces", request{"network": "user"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network"})
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/interfaces", request{"network": "user"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "not found on host"})
 	l.call(http.MethodPost, "/api/nodes", node("default", "default"), http.StatusCreated, &other)
 	l.refuseUserCards(n, off)
 

@@ -80,7 +80,7 @@ func TestVirshIsSeen(t *testing.T) {
 	l.refused(http.MethodPatch, "/api/nodes/"+n.ID, request{"name": l.name("x")}, running)
 	w.becomes(n.ID, "paused", "suspend", n.ID)
 	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, refusal{http.StatusConflict, "node_running", "is paused. Resume it"})
-	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/stop", nil, refusal{http.StatusConflict, "node_not_running", "cannot hear the power button"})
+	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/stop", nil, refusal{http.StatusConflict, "node_not_running", "is paused. Resume it first"})
 	w.becomes(n.ID, "running", "resume", n.ID)
 	w.becomes(n.ID, "stopped", "destroy", n.ID)
 
@@ -149,7 +149,7 @@ func TestVirshIsSeen(t *testing.T) {
 		func() bool { return l.listed(foreign).ID == "" })
 	l.virsh("undefine", n.ID)
 	w.events.removed(n.ID)
-	l.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", "There is no node"})
+	l.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, refusal{http.StatusNotFound, "node_not_found", "not found"})
 	l.stop()
 }
 
@@ -180,7 +180,7 @@ func TestForeignDomains(t *testing.T) {
 	if n := l.act(id, "stop", forced); n.State != "stopped" {
 		t.Errorf("it was stopped and is %q", n.State)
 	}
-	mine := refusal{http.StatusConflict, "node_not_managed", "was defined by others"}
+	mine := refusal{http.StatusConflict, "node_not_managed", "is unmanaged"}
 	l.refused(http.MethodDelete, "/api/nodes/"+id, nil, mine)
 	l.refused(http.MethodPost, "/api/nodes/"+id+"/wipe", nil, mine)
 	l.virsh("dominfo", id)
@@ -191,8 +191,8 @@ func TestForeignDomains(t *testing.T) {
 	if after := l.virsh("dumpxml", "--inactive", id); !strings.Contains(after, "https://sandboxlabs.dev/ns/node/1") || len(after) < len(before) {
 		t.Errorf("the adopted domain's XML is\n%s", after)
 	}
-	l.refused(http.MethodPost, "/api/nodes/"+id+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is managed already"})
-	l.refused(http.MethodPost, "/api/nodes/"+id+"/wipe", nil, refusal{http.StatusConflict, "unsupported", "nothing to go back to"})
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/adopt", nil, refusal{http.StatusConflict, "node_managed", "is already managed"})
+	l.refused(http.MethodPost, "/api/nodes/"+id+"/wipe", nil, refusal{http.StatusConflict, "unsupported", "can't be wiped"})
 	l.delete(id)
 	if list := l.virsh("list", "--all", "--uuid"); strings.Contains(list, id) {
 		t.Error("the deleted domain is still there")

@@ -19,7 +19,7 @@ func (s *Service) CheckCapture(id string) (host string, err error) {
 		return "", err
 	}
 	if n.Active() {
-		return "", fault.New(fault.NodeRunning, "Node %q is running; an image can be made of its disk when it is off. Stop it first.", n.Name)
+		return "", fault.New(fault.NodeRunning, "Node %q is running. Stop it first to create an image from its disk.", n.Name)
 	}
 	if n.Saved {
 		return "", savedFault(n, "made an image of")
@@ -60,5 +60,5 @@ func (s *Service) Capture(ctx context.Context, host, id string, f func(file stri
 			return f(disk.file)
 		}
 	}
-	return fault.New(fault.Unsupported, "Node %q has no disk that is written to.", n.Name)
+	return fault.New(fault.Unsupported, "Node %q has no writable disk.", n.Name)
 }

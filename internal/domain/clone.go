@@ -64,11 +64,11 @@ func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error)
 	}
 	switch {
 	case !n.Persistent:
-		return Clone{}, fault.New(fault.Unsupported, "Domain %q is transient: it has no definition to be cloned. Define it with `virsh define` first.", n.Name)
+		return Clone{}, fault.New(fault.Unsupported, "Domain %q is transient. Define it with `virsh define` first.", n.Name)
 	case n.Saved:
 		return Clone{}, savedFault(n, "cloned")
 	case full && n.Active():
-		return Clone{}, fault.New(fault.NodeRunning, "Node %q is running; its disk can be copied when it is off. Stop it first, or make a linked clone.", n.Name)
+		return Clone{}, fault.New(fault.NodeRunning, "Node %q is running. Stop it first, or create a linked clone.", n.Name)
 	}
 	free, err := s.reserveName(n.Host, name)
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 			return err
 		}
 		if len(own) == 0 {
-			return fault.New(fault.Unsupported, "The disk %s of node %q was not made here, so it is not shared. Make a full clone.", disk.file, n.Name)
+			return fault.New(fault.Unsupported, "The disk %s of node %q was not created by SandboxLabs. Create a full clone.", disk.file, n.Name)
 		}
 		if !active {
 			if bases[disk.target], err = s.o.Storage.BlankOver(ctx, n.Host, disk.file); err != nil {
@@ -205,7 +205,7 @@ func mustBeDefined(d *libvirt.Domain, n Node, def *libvirtxml.Domain) error {
 		return err
 	}
 	if a, b := written(live), written(def); !slices.Equal(a, b) {
-		return fault.New(fault.NodeBusy, "Node %q runs with other disks than it has at its next start: %s now, %s then. Stop it first.", n.Name, strings.Join(a, ", "), strings.Join(b, ", "))
+		return fault.New(fault.NodeBusy, "The disks of node %q change at its next start: %s now, %s then. Stop it first.", n.Name, strings.Join(a, ", "), strings.Join(b, ", "))
 	}
 	return nil
 }

@@ -146,7 +146,7 @@ func (s *Service) fill(ctx context.Context, host *hypervisor.Host, spec *Spec) (
 		return BaseImage{}, err
 	}
 	if spec.ImageType != "" && spec.ImageType != image.Type {
-		return BaseImage{}, fault.New(fault.ImageNotFound, "There is no %s image %q; it is a %s image.", spec.ImageType, spec.ImageID, image.Type)
+		return BaseImage{}, fault.New(fault.ImageNotFound, "%[2]q is a %[3]s image, not a %[1]s image.", spec.ImageType, spec.ImageID, image.Type)
 	}
 	caps := host.Status().Capabilities
 	least, usual := image.diskBytes()
@@ -309,7 +309,7 @@ func (s *Service) reserveName(host, name string) (free func(), err error) {
 }
 
 func nameTaken(host, name string) error {
-	err := fault.New(fault.NodeNameTaken, "There is already a domain %q on host %q. Choose another name.", name, host)
+	err := fault.New(fault.NodeNameTaken, "Domain %q already exists on host %q. Choose another name.", name, host)
 	err.Field = "name"
 	return err
 }

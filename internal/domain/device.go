@@ -127,7 +127,7 @@ func (inv *inventory) extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, n No
 // crash leaves the disk with the node, or nothing.
 func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, error) {
 	if bytes < MinDiskBytes || bytes > MaxDiskBytes {
-		return Disk{}, fault.Field("size", "A disk has %d to %d bytes; %d were asked for.", MinDiskBytes, int64(MaxDiskBytes), bytes)
+		return Disk{}, fault.Field("size", "The size must be %d to %d bytes, not %d.", MinDiskBytes, int64(MaxDiskBytes), bytes)
 	}
 	var added Disk
 	_, err := s.change(ctx, id, "attach a disk to", func(ctx context.Context, n Node, d *libvirt.Domain) error {
@@ -142,7 +142,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 			return err
 		}
 		if len(disks) >= maxExtraDisks {
-			return fault.New(fault.Unsupported, "Node %q has %d disks, which is as many as can be attached here.", n.Name, len(disks))
+			return fault.New(fault.Unsupported, "Node %q has %d disks, which is the limit.", n.Name, len(disks))
 		}
 		target, err := freeTarget(d, "vd")
 		if err != nil {
@@ -187,7 +187,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		case i < 0:
 			return fault.New(fault.NotFound, "Node %q has no disk %q.", n.Name, target)
 		case !disks[i].Extra:
-			return fault.New(fault.Unsupported, "Disk %s of node %q was not attached here; use `virsh detach-disk`.", target, n.Name)
+			return fault.New(fault.Unsupported, "Disk %s of node %q was not attached by SandboxLabs. Use `virsh detach-disk`.", target, n.Name)
 		}
 		if err := mustLoseNoSnapshot(d, n, "changed so", "Delete them first."); err != nil {
 			return err
@@ -345,7 +345,7 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 			return err
 		}
 		if def.Devices != nil && len(def.Devices.Interfaces) >= maxInterfaces {
-			return fault.New(fault.Unsupported, "Node %q has %d interfaces, which is as many as can be attached here.", n.Name, len(def.Devices.Interfaces))
+			return fault.New(fault.Unsupported, "Node %q has %d interfaces, which is the limit.", n.Name, len(def.Devices.Interfaces))
 		}
 		nic := nicOn(network)
 		nic.MAC = &libvirtxml.DomainInterfaceMAC{Address: newMAC()} // the same in both copies of the definition
@@ -383,7 +383,7 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 				}
 			}
 		}
-		return fault.New(fault.NotFound, "Node %q has no interface %q.", n.Name, mac)
+		return fault.New(fault.NotFound, "Interface %[2]q of node %[1]q not found.", n.Name, mac)
 	})
 	return err
 }
@@ -431,7 +431,7 @@ func freeTarget(d *libvirt.Domain, prefix string) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fault.New(fault.Unsupported, "The node has no place for another disk.")
+	return "", fault.New(fault.Unsupported, "The node has no free slot for another disk.")
 }
 
 // device is what can be attached to a domain.
@@ -468,7 +468,7 @@ func detach(n Node, d *libvirt.Domain, v device, gone func(*libvirtxml.DomainDev
 	}
 	def, err := definitionOf(d, 0)
 	if err == nil && def.Devices != nil && !gone(def.Devices) {
-		err = fault.New(fault.NodeBusy, "The guest of node %q has not let go of the device yet. Free it there (unmount, bring down) and try again; at its next start the node is without it.", n.Name)
+		err = fault.New(fault.NodeBusy, "The guest of node %q is still using the device. Unmount it or bring it down there and try again. It is removed at the next start.", n.Name)
 	}
 	return err
 }

@@ -112,7 +112,7 @@ func (e Edit) check() error {
 
 func checkOSType(osType string) error {
 	if len(osType) > 64 || !fault.IsPlain(osType, "") {
-		return fault.Field("osType", "osType is a short word such as \"debian\".")
+		return fault.Field("osType", "osType must be a short word such as \"debian\".")
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (s *Service) rename(ctx context.Context, d *libvirt.Domain, n Node, name st
 		return err
 	}
 	if n.Snapshots > 0 {
-		return fault.New(fault.Unsupported, "Node %q has %d snapshots, and libvirt renames no domain with snapshots. Delete them first.", n.Name, n.Snapshots)
+		return fault.New(fault.Unsupported, "Node %q has %d snapshots. Nodes with snapshots can't be renamed. Delete the snapshots first.", n.Name, n.Snapshots)
 	}
 	free, err := s.reserveName(n.Host, name)
 	if err != nil {

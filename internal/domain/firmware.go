@@ -28,7 +28,7 @@ var Firmwares = []string{BIOS, UEFI, SecureBoot}
 // empty text stands for the default.
 func CheckFirmware(field, firmware string) error {
 	if firmware != "" && !slices.Contains(Firmwares, firmware) {
-		return fault.Field(field, "The firmware is %s, %s or %s.", BIOS, UEFI, SecureBoot)
+		return fault.Field(field, "The firmware must be %s, %s or %s.", BIOS, UEFI, SecureBoot)
 	}
 	return nil
 }

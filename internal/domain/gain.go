@@ -278,7 +278,7 @@ func (s *Service) checkCloned(n Node, def *libvirtxml.Domain, c Clone) error {
 		return err
 	}
 	if !gainOf(nil, def, n.ID).within(c.Granted) {
-		return fault.New(fault.NodeBusy, "Node %q got other cards, media or devices since the clone was asked for. Try again.", n.Name)
+		return fault.New(fault.NodeBusy, "The interfaces, media or devices of node %q have changed since the clone was requested. Try again.", n.Name)
 	}
 	return nil
 }

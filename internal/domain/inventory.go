@@ -657,5 +657,5 @@ func rankOf(n Node) int {
 
 // NotFound tells that there is no such node, for all that is to be known.
 func NotFound(id string) error {
-	return fault.New(fault.NodeNotFound, "There is no node %q. It may have been deleted; `GET /api/nodes` lists those that are there.", id)
+	return fault.New(fault.NodeNotFound, "Node %q not found. It may have been deleted.", id)
 }

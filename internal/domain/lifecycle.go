@@ -27,12 +27,12 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 		case Paused:
 			return fault.New(fault.NodeRunning, "Node %q is paused. Resume it.", n.Name)
 		case Stopping:
-			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it is off.", n.Name)
+			return fault.New(fault.NodeBusy, "Node %q is shutting down. Start it when it has stopped.", n.Name)
 		case Crashed:
 			if active, err := d.IsActive(); err != nil {
 				return err
 			} else if active {
-				return fault.New(fault.NodeRunning, "Node %q has crashed, and libvirt keeps it as it was then. Stop it with {\"force\":true} first.", n.Name)
+				return fault.New(fault.NodeRunning, "Node %q has crashed. Force it off first.", n.Name)
 			}
 		}
 		if err := s.checkStart(n, d); err != nil {
@@ -125,9 +125,9 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 		case err != nil:
 			return err
 		case state == Crashed:
-			return fault.New(fault.NodeNotRunning, "Node %q has crashed and cannot hear the power button. Stop it with {\"force\":true}.", n.Name)
+			return fault.New(fault.NodeNotRunning, "Node %q has crashed. Force it off.", n.Name)
 		case state == Paused:
-			return fault.New(fault.NodeNotRunning, "Node %q is paused and cannot hear the power button. Resume it, or stop it with {\"force\":true}.", n.Name)
+			return fault.New(fault.NodeNotRunning, "Node %q is paused. Resume it first, or force it off.", n.Name)
 		}
 		s.unstick(ctx, id)
 		// Without the flag libvirt would wait for a guest agent that may not be there.
@@ -196,9 +196,9 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 	return s.change(ctx, id, "adopt", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		switch {
 		case n.Managed:
-			return fault.New(fault.NodeManaged, "Node %q is managed already.", n.Name)
+			return fault.New(fault.NodeManaged, "Node %q is already managed.", n.Name)
 		case !n.Persistent:
-			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
+			return fault.New(fault.Unsupported, "Domain %q is transient. Define it with `virsh define` first.", n.Name)
 		}
 		if err := s.checkAdopted(n, d); err != nil {
 			return err
@@ -260,7 +260,7 @@ func mustBeOff(d *libvirt.Domain, n Node, done string) error {
 		return err
 	}
 	if active {
-		return fault.New(fault.NodeRunning, "Node %q is running; it can be %s when it is off. Stop it first.", n.Name, done)
+		return fault.New(fault.NodeRunning, "Node %q is running and can't be %s. Stop it first.", n.Name, done)
 	}
 	return nil
 }
@@ -270,7 +270,7 @@ func mustBeManaged(n Node, verb string) error {
 	if n.Managed {
 		return nil
 	}
-	return fault.New(fault.NodeNotManaged, "Node %q was defined by others, so it is not %s here. Adopt it first (POST /api/nodes/%s/adopt).", n.Name, verb, n.ID)
+	return fault.New(fault.NodeNotManaged, "Node %q is unmanaged and can't be %s. Adopt it first (POST /api/nodes/%s/adopt).", n.Name, verb, n.ID)
 }
 
 // forceOff pulls the plug of a domain that runs.

@@ -182,7 +182,7 @@ func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec N
 	err := host.Do(ctx, func(conn *libvirt.Connect) error {
 		if other, lookup := conn.LookupNetworkByName(spec.Name); lookup == nil {
 			_ = other.Free()
-			return fault.Field("name", "There is already a network %q on host %q. Choose another name.", spec.Name, host.Name())
+			return fault.Field("name", "Network %q already exists on host %q. Choose another name.", spec.Name, host.Name())
 		}
 		taken, err := s.claims(conn, host, spec.ID)
 		if err != nil {
@@ -256,10 +256,10 @@ func (s *Service) startNetwork(conn *libvirt.Connect, host, text string, spec Ne
 // checkNetwork refuses what no network can be, before anything is asked of a host.
 func (s *Service) checkNetwork(spec NetworkSpec) error {
 	if len(spec.Name) > MaxNameLength || !nodeName.MatchString(spec.Name) {
-		return fault.Field("name", "A network's name has at most %d letters, digits, dots, dashes and underscores, and begins with a letter or a digit.", MaxNameLength)
+		return fault.Field("name", "Use at most %d letters, digits, dots, hyphens and underscores. Start with a letter or digit.", MaxNameLength)
 	}
 	if s.o.Networks.isReserved(spec.Name) {
-		return fault.Field("name", "The name %q is reserved: every node without a network of its choice would be connected to it. Choose another name.", spec.Name)
+		return fault.Field("name", "The name %q is reserved for the default network. Choose another name.", spec.Name)
 	}
 	if spec.Subnet == "" {
 		return nil
@@ -325,13 +325,13 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 		return err
 	}
 	if !found.Managed {
-		return fault.New(fault.Unsupported, "Network %q was not made here. Use `virsh net-undefine`.", name)
+		return fault.New(fault.Unsupported, "Network %q was not created by SandboxLabs. Use `virsh net-undefine`.", name)
 	}
 	if err := may(found); err != nil {
 		return err
 	}
 	if len(found.Nodes) > 0 {
-		return fault.New(fault.NodeBusy, "Network %q has cards of %d nodes on it. Delete them, or detach their interfaces, first.", name, len(found.Nodes))
+		return fault.New(fault.NodeBusy, "%[2]d nodes are connected to network %[1]q. Delete them, or detach their interfaces, first.", name, len(found.Nodes))
 	}
 	done, err := s.begin(ctx, networkDeleteIntent, found.Host, networkData{ID: found.ID})
 	if err != nil {
@@ -373,7 +373,7 @@ func (s *Service) removeNetwork(ctx context.Context, host string, data networkDa
 func mustBeNetwork(conn *libvirt.Connect, host, name string) error {
 	network, err := conn.LookupNetworkByName(name)
 	if errors.Is(err, libvirt.ERR_NO_NETWORK) {
-		return fault.Field("network", "There is no network %q on host %q. `GET /api/networks` lists those that are there.", name, host)
+		return fault.Field("network", "Network %q not found on host %q.", name, host)
 	}
 	if err != nil {
 		return err
@@ -381,7 +381,7 @@ func mustBeNetwork(conn *libvirt.Connect, host, name string) error {
 	defer func() { _ = network.Free() }()
 	active, err := network.IsActive()
 	if err == nil && !active {
-		err = fault.Field("network", "Network %q on host %q does not run. Start it with `virsh net-start %s`.", name, host, name)
+		err = fault.Field("network", "Network %q on host %q is inactive. Start it with `virsh net-start %s`.", name, host, name)
 	}
 	return err
 }
@@ -392,9 +392,9 @@ func explainNetwork(err error, verb, name string) error {
 	case err == nil, fault.CodeOf(err) != fault.Internal:
 		return err
 	case errors.Is(err, libvirt.ERR_NO_NETWORK):
-		return fault.Wrap(err, fault.NotFound, "There is no network %q.", name)
+		return fault.Wrap(err, fault.NotFound, "Network %q not found.", name)
 	case errors.As(err, &lv):
-		return fault.Wrap(err, fault.Hypervisor, "libvirt could not %s network %q: %s.", verb, name, lv.Message)
+		return fault.Wrap(err, fault.Hypervisor, "Could not %s network %q: %s.", verb, name, lv.Message)
 	}
 	return err
 }

@@ -103,7 +103,7 @@ func (s *Service) checkDefaultNetwork(conn *libvirt.Connect, host string) error 
 // checkUserMode refuses user-mode networking where it is off, or would let a guest in.
 func (s *Service) checkUserMode(host *hypervisor.Host) error {
 	if !s.o.Networks.UserMode {
-		err := fault.New(fault.UserNetworkOff, "User-mode networking is off here: through it a guest reaches every service on the loopback address of its host. Choose a network (`GET /api/networks`), create the node without one (\"network\": %q), or have the operator set user-network to on.", NoNetwork)
+		err := fault.New(fault.UserNetworkOff, "User-mode networking is off. With it, a guest could reach every service on its host's loopback address. Choose a network, create the node without one (\"network\": %q), or ask the operator to set user-network to on.", NoNetwork)
 		err.Field = "network"
 		return err
 	}

@@ -265,7 +265,7 @@ func (s *Service) settlers() map[string]func(context.Context, string, json.RawMe
 func (s *Service) settle(ctx context.Context, in store.Intent) error {
 	release, ok := s.claimNow(nodesOf(in)...)
 	if !ok {
-		return fault.New(fault.NodeBusy, "Another change of the node runs. Try again when it is over.")
+		return fault.New(fault.NodeBusy, "Another change of the node is running. Try again when it has finished.")
 	}
 	defer release()
 	err := s.settlers()[in.Kind](ctx, in.Host, in.Data)

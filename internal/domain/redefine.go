@@ -22,7 +22,7 @@ import (
 func (s *Service) Redefine(ctx context.Context, id, text string, versions ...string) (Node, error) {
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
-		return Node{}, fault.Wrap(err, fault.Invalid, "This is no domain XML. Begin with what `GET /api/nodes/%s/xml?inactive=true` answers.", id)
+		return Node{}, fault.Wrap(err, fault.Invalid, "Invalid domain XML. Start from `GET /api/nodes/%s/xml?inactive=true`.", id)
 	}
 	return s.change(ctx, id, "redefine", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -30,11 +30,11 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 		}
 		switch {
 		case !n.Persistent:
-			return fault.New(fault.Unsupported, "Domain %q is transient: it has no definition. Define it with `virsh define` first.", n.Name)
+			return fault.New(fault.Unsupported, "Domain %q is transient. Define it with `virsh define` first.", n.Name)
 		case def.UUID != n.ID:
-			return fault.New(fault.Invalid, "The XML's uuid must be %s: it is the node's id.", n.ID)
+			return fault.New(fault.Invalid, "The uuid in the XML must be %s, the node's id.", n.ID)
 		case def.Name != n.Name:
-			return fault.New(fault.Invalid, "The XML's name must be %q. Rename the node by PATCH.", n.Name)
+			return fault.New(fault.Invalid, "The name in the XML must be %q. To rename the node, change its name.", n.Name)
 		}
 		if len(versions) > 0 {
 			now, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE)
@@ -42,7 +42,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 				return err
 			}
 			if !slices.Contains(versions, VersionOf(now)) {
-				return fault.New(fault.NodeBusy, "The definition of node %q is not what it was when it was read, or what was read is that of the running guest. Begin again with what `GET /api/nodes/%s/xml?inactive=true` answers.", n.Name, n.ID)
+				return fault.New(fault.NodeBusy, "The definition of node %q was changed meanwhile, or yours is that of the running guest. Start again from `GET /api/nodes/%s/xml?inactive=true`.", n.Name, n.ID)
 			}
 		}
 		if err := checkNotSaved(d, n, "redefined"); err != nil {

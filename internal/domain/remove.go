@@ -103,7 +103,7 @@ func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string)
 		}
 		names = append(names, disk)
 	}
-	return fault.New(fault.NodeBusy, "The disk of node %q is in use by others: %s. Delete those nodes first, or flatten disks that lie on it with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
+	return fault.New(fault.NodeBusy, "Other disks are backed by the disk of node %q: %s. Delete those nodes first, or flatten their disks with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
 }
 
 // destroy removes the domain, then its volumes and its log. It may be repeated.
@@ -182,7 +182,7 @@ func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error)
 		if persistent, err := d.IsPersistent(); err != nil {
 			return err
 		} else if !persistent {
-			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops. Define it with `virsh define` first.", n.Name)
+			return fault.New(fault.Unsupported, "Domain %q is transient. Define it with `virsh define` first.", n.Name)
 		}
 		if !force {
 			if err := mustBeOff(d, n, "wiped"); err != nil {
@@ -209,7 +209,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		}
 	}
 	if n.Image.ID == "" || len(own) == 0 || own[0] != path.Base(disk.Source.File.File) {
-		return fault.New(fault.Unsupported, "Node %q has no overlay of ours on an image (it was adopted), so there is nothing to go back to.", n.Name)
+		return fault.New(fault.Unsupported, "Node %q was not created from an image, so it can't be wiped.", n.Name)
 	}
 	if err := mustLoseNoSnapshot(d, n, "wiped", "Delete them first."); err != nil {
 		return err

@@ -43,11 +43,11 @@ func (s *Service) checkSize(n Node, e Edit) error {
 	case e.DiskBytes == nil:
 		return nil
 	case n.OverlayPath == "" || n.DiskBytes == 0:
-		return fault.Field("resources.disk", "Node %q has no disk that can be resized here. %s", n.Name, n.Problem)
+		return fault.Field("resources.disk", "Node %q has no disk that can be resized. %s", n.Name, n.Problem)
 	case *e.DiskBytes < n.DiskBytes:
-		return fault.Field("resources.disk", "The disk has %d bytes and would shrink to %d, which would cut off what the guest wrote there. Disks only grow.", n.DiskBytes, *e.DiskBytes)
+		return fault.Field("resources.disk", "The disk can't be reduced from %d to %d bytes.", n.DiskBytes, *e.DiskBytes)
 	case *e.DiskBytes > MaxDiskBytes:
-		return fault.Field("resources.disk", "The disk may have at most %d bytes; %d were asked for.", int64(MaxDiskBytes), *e.DiskBytes)
+		return fault.Field("resources.disk", "The disk can have at most %d bytes, not %d.", int64(MaxDiskBytes), *e.DiskBytes)
 	}
 	return nil
 }

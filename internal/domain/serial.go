@@ -38,7 +38,7 @@ func (n Node) Port(name string) (SerialPort, error) {
 		}
 		aliases = append(aliases, p.Alias)
 	}
-	return SerialPort{}, fault.New(fault.NotFound, "Node %q has no serial port %q. It has: %s.", n.Name, name, strings.Join(aliases, ", "))
+	return SerialPort{}, fault.New(fault.NotFound, "Serial port %[2]q of node %[1]q not found. Its ports are: %[3]s.", n.Name, name, strings.Join(aliases, ", "))
 }
 
 // UsablePort is Port, and fault.Unsupported for a port that cannot be opened.

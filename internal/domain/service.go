@@ -317,7 +317,7 @@ func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
 	if err == nil || isGone(err) {
 		return s.inv.get(id)
 	}
-	return Node{}, fault.Wrap(err, fault.HostUnreachable, "Host %q made node %s and cannot be reached now to show it. `GET /api/nodes/%s` shows it when the host is back.", host, id, id)
+	return Node{}, fault.Wrap(err, fault.HostUnreachable, "Node %[2]s was created, but host %[1]q became unreachable. `GET /api/nodes/%[3]s` returns it when the host is reachable again.", host, id, id)
 }
 
 // withDomain looks the domain up by UUID on the node's host.
@@ -412,7 +412,7 @@ func explain(err error, verb, name string) error {
 	case fault.CodeOf(err) != fault.Internal:
 		return err
 	case errors.Is(err, libvirt.ERR_NO_DOMAIN):
-		return fault.Wrap(err, fault.NodeNotFound, "Node %q is not there any more.", name)
+		return fault.Wrap(err, fault.NodeNotFound, "Node %q not found. It may have been deleted.", name)
 	case errors.As(err, &lv) && strings.Contains(lv.Message, `Failed to get "write" lock`):
 		// Of what this service does, a copy that was cancelled: libvirt goes on alone.
 		return fault.Wrap(err, fault.NodeBusy, "libvirt could not %s node %q: another program has its disk open. After a copy or an image of the disk was cancelled, libvirt reads it to its end: try again in some minutes.", verb, name)

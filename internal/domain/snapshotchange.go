@@ -36,7 +36,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		name = "snapshot-" + time.Now().UTC().Format("20060102-150405.000")
 	}
 	if len(name) > MaxNameLength || !nodeName.MatchString(name) {
-		return Snapshot{}, fault.Field("name", "A snapshot's name may have at most %d letters, digits, dots, dashes and underscores, and begins with a letter or a digit.", MaxNameLength)
+		return Snapshot{}, fault.Field("name", "Use at most %d letters, digits, dots, hyphens and underscores. Start with a letter or digit.", MaxNameLength)
 	}
 	if err := (Edit{Description: &description}).check(); err != nil {
 		return Snapshot{}, err
@@ -47,7 +47,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 			return err
 		}
 		if !n.Persistent {
-			return fault.New(fault.Unsupported, "Domain %q is transient: it is gone when it stops, with its snapshots. Define it with `virsh define` first.", n.Name)
+			return fault.New(fault.Unsupported, "Domain %q is transient. Define it with `virsh define` first.", n.Name)
 		}
 		list, err := listSnapshots(d)
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		for _, other := range list {
 			switch {
 			case other.Name == name:
-				return fault.Field("name", "Node %q has a snapshot %q already. Choose another name.", n.Name, name)
+				return fault.Field("name", "Node %q already has a snapshot %q. Choose another name.", n.Name, name)
 			case other.Kind == External:
 				return fault.New(fault.Unsupported, "Node %q has the external snapshot %q, and could not go back to an internal one beside it without losing that. Delete it first. Beside internal ones: %s", n.Name, other.Name, mergeHint)
 			}
@@ -119,7 +119,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 func snapshotFault(n Node, err error) error {
 	var lv libvirt.Error
 	if errors.As(err, &lv) && (lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED || lv.Code == libvirt.ERR_CONFIG_UNSUPPORTED) {
-		return fault.Wrap(err, fault.Unsupported, "libvirt cannot keep the state of node %q as it is now: %s. Try again when it is off.", n.Name, lv.Message)
+		return fault.Wrap(err, fault.Unsupported, "Could not take a snapshot of node %q: %s. Stop it and try again.", n.Name, lv.Message)
 	}
 	return err
 }
@@ -142,7 +142,7 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 		how := "no"
 		if disk.ReadOnly == nil && (disk.Device == "" || disk.Device == "disk") {
 			if disk.Driver == nil || disk.Driver.Type != "qcow2" {
-				return nil, fault.New(fault.Unsupported, "Disk %s of node %q is not in qcow2 format, so its state cannot be kept. Detach it first.", disk.Target.Dev, n.Name)
+				return nil, fault.New(fault.Unsupported, "Disk %s of node %q is not in qcow2 format, so it can't have snapshots. Detach it first.", disk.Target.Dev, n.Name)
 			}
 			how = Internal
 			kept++
@@ -150,7 +150,7 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 		order.Disks.Disks = append(order.Disks.Disks, libvirtxml.DomainSnapshotDisk{Name: disk.Target.Dev, Snapshot: how})
 	}
 	if kept == 0 {
-		return nil, fault.New(fault.Unsupported, "Node %q has no disk that it writes to, so there is nothing to keep.", n.Name)
+		return nil, fault.New(fault.Unsupported, "Node %q has no writable disk, so it can't have snapshots.", n.Name)
 	}
 	return order, nil
 }
@@ -172,7 +172,7 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 			return err
 		}
 		if snapshot.Locked != "" {
-			return fault.New(fault.Unsupported, "Node %q cannot go back to snapshot %q. %s", n.Name, name, snapshot.Locked)
+			return fault.New(fault.Unsupported, "Node %q can't be reverted to snapshot %q. %s", n.Name, name, snapshot.Locked)
 		}
 		if !force {
 			if err := mustBeOff(d, n, "reverted"); err != nil {
@@ -217,7 +217,7 @@ func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) err
 		return err
 	}
 	if a, b := written(now), written(then.Domain); !slices.Equal(a, b) {
-		return fault.New(fault.Unsupported, "Node %q has other disks now than snapshot %q: %s now, %s then. Attach and detach disks until they are the same.",
+		return fault.New(fault.Unsupported, "The disks of node %q differ from those of snapshot %q: %s now, %s then. Attach or detach disks to match.",
 			n.Name, then.Name, strings.Join(a, ", "), strings.Join(b, ", "))
 	}
 	return nil
@@ -312,7 +312,7 @@ func deleteSnapshot(d *libvirt.Domain, n Node, name string) error {
 		err := h.Delete(0)
 		var lv libvirt.Error
 		if errors.As(err, &lv) && lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED {
-			return fault.Wrap(err, fault.Unsupported, "libvirt cannot delete snapshot %q: %s. %s", name, lv.Message, mergeHint)
+			return fault.Wrap(err, fault.Unsupported, "Could not delete snapshot %q: %s. %s", name, lv.Message, mergeHint)
 		}
 		return err
 	})

@@ -63,11 +63,11 @@ var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 func ValidName(name string) error {
 	switch {
 	case name == "":
-		return fault.Field("name", "The node needs a name.")
+		return fault.Field("name", "Enter a name for the node.")
 	case len(name) > MaxNameLength:
 		return fault.Field("name", "The name has %d characters; at most %d are allowed.", len(name), MaxNameLength)
 	case !nodeName.MatchString(name):
-		return fault.Field("name", "The name may have letters, digits, dots, dashes and underscores, and begins with a letter or a digit.")
+		return fault.Field("name", "Use letters, digits, dots, hyphens and underscores. Start with a letter or digit.")
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (s Spec) complete(l limits) (Spec, error) {
 	case s.CPUs < 1 || s.CPUs > l.maxCPUs:
 		return s, cpusFault(l.host, l.maxCPUs, s.CPUs)
 	case s.DiskBytes < l.imageBytes || s.DiskBytes > MaxDiskBytes:
-		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d; %d was asked for.", l.imageBytes, l.imageID, int64(MaxDiskBytes), shown(s.DiskBytes))
+		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d bytes, not %d.", l.imageBytes, l.imageID, int64(MaxDiskBytes), shown(s.DiskBytes))
 	}
 	if err := checkOSType(s.OSType); err != nil {
 		return s, err
@@ -112,9 +112,9 @@ func (s Spec) complete(l limits) (Spec, error) {
 }
 
 func ramFault(host string, most, asked int64) error {
-	return fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q; %d was asked for.", MinRAMMiB, most, host, shown(asked))
+	return fault.Field("resources.ram", "RAM must be %d to %d MiB on host %q, not %d.", MinRAMMiB, most, host, shown(asked))
 }
 
 func cpusFault(host string, most, asked int) error {
-	return fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q; %d were asked for.", most, host, shown(asked))
+	return fault.Field("resources.cpus", "CPUs must be 1 to %d on host %q, not %d.", most, host, shown(asked))
 }

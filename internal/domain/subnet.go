@@ -115,7 +115,7 @@ func overlap(subnet netip.Prefix, taken []claim) error {
 	if i < 0 {
 		return nil
 	}
-	err := fault.New(fault.SubnetTaken, "Subnet %s overlaps with %s, which %s has. Choose another one, or leave it empty with dhcp to get a free one.", subnet, taken[i].block, taken[i].by)
+	err := fault.New(fault.SubnetTaken, "Subnet %s overlaps with %s, used by %s. Choose another one, or leave it empty with dhcp to get a free one.", subnet, taken[i].block, taken[i].by)
 	err.Field = "subnet"
 	return err
 }
@@ -134,7 +134,7 @@ func (s *Service) pickSubnet(taken []claim) (string, error) {
 			}
 		}
 	}
-	return "", fault.New(fault.SubnetTaken, "No subnet of %s is free for another network. Create it without addresses, delete networks that nobody uses, or have the operator extend lab-subnets.", s.subnetBlocks())
+	return "", fault.New(fault.SubnetTaken, "No free subnet is left in %s. Create the network without addresses, delete unused networks, or ask the operator to extend lab-subnets.", s.subnetBlocks())
 }
 
 // nthSubnet is one of the equal parts of a block of IPv4.
@@ -158,7 +158,7 @@ func (s *Service) subnetBlocks() string {
 func parseSubnet(text string) (netip.Prefix, error) {
 	subnet, err := netip.ParsePrefix(text)
 	if err != nil || !subnet.Addr().Is4() || !subnet.Addr().IsPrivate() || subnet.Masked() != subnet || subnet.Bits() < 16 || subnet.Bits() > 29 {
-		return netip.Prefix{}, fault.Field("subnet", "The subnet is a private one of IPv4 with 16 to 29 bits, such as \"10.7.3.0/24\".")
+		return netip.Prefix{}, fault.Field("subnet", "The subnet must be a private IPv4 subnet with 16 to 29 bits, such as \"10.7.3.0/24\".")
 	}
 	return subnet, nil
 }

@@ -97,7 +97,7 @@ func (s *Service) DropChange(ctx context.Context, id string) error {
 func (s *Service) unfinished(ctx context.Context, id string) (store.Intent, error) {
 	in, ok, err := s.o.Intents.Find(ctx, id)
 	if err == nil && !ok {
-		err = fault.New(fault.NotFound, "There is no unfinished change %q. It may have been finished meanwhile; `GET /api/changes` lists those that are there.", id)
+		err = fault.New(fault.NotFound, "Unfinished change %q not found. It may have been finished meanwhile.", id)
 	}
 	return in, err
 }

@@ -210,7 +210,7 @@ func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) erro
 	if hasVariables(def) {
 		isQcow2 := def.OS.NVRam != nil && def.OS.NVRam.Format == "qcow2"
 		if !isQcow2 || versionNumber(libvirtVersion) < memoryWithUEFI {
-			return fault.New(fault.Unsupported, "Node %q runs with UEFI firmware, and libvirt %s cannot keep the memory of such a guest: that takes libvirt 10.10 and variables in qcow2 format. %s", n.Name, libvirtVersion, instead)
+			return fault.New(fault.Unsupported, "Node %q runs with UEFI firmware, and libvirt %s can't save the memory of such a guest. This requires libvirt 10.10 and variables in qcow2 format. %s", n.Name, libvirtVersion, instead)
 		}
 	}
 	if def.Devices == nil {
@@ -218,12 +218,12 @@ func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) erro
 	}
 	for _, fs := range def.Devices.Filesystems {
 		if fs.Driver != nil && fs.Driver.Type == "virtiofs" {
-			return fault.New(fault.Unsupported, "Node %q runs with a folder of the host (virtiofs), whose state libvirt cannot keep with the guest's memory. %s", n.Name, instead)
+			return fault.New(fault.Unsupported, "Node %q uses a folder of the host (virtiofs), whose state libvirt can't save with the guest's memory. %s", n.Name, instead)
 		}
 	}
 	for _, v := range def.Devices.Hostdevs {
 		if v.SubsysPCI != nil || v.SubsysMDev != nil {
-			return fault.New(fault.Unsupported, "Node %q runs with a device of the host, whose state libvirt cannot keep with the guest's memory. %s", n.Name, instead)
+			return fault.New(fault.Unsupported, "Node %q uses a device of the host, whose state libvirt can't save with the guest's memory. %s", n.Name, instead)
 		}
 	}
 	return nil

@@ -75,7 +75,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 		return err
 	}
 	if users := all.On(img.Path); len(users) > 0 {
-		return fault.New(fault.ImageInUse, "Image %q is the base of %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
+		return fault.New(fault.ImageInUse, "Image %q is used by %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
 	}
 	users, err := s.usersOf(ctx, img.Host, all, "", img.Path)
 	if err != nil {
@@ -100,7 +100,7 @@ func mustBeUnmarked(lp *libvirt.StoragePool, poolName, volume, own string) error
 	for _, name := range names {
 		mark, ok := strings.CutPrefix(name, markPrefix)
 		if id := len(uuid.Nil.String()); ok && name != own && len(mark) > id && mark[id+1:] == volume {
-			return fault.New(fault.ImageInUse, "The image in volume %q is being deleted or changed. Try again when that is over; a mark that a crash left is removed by `virsh vol-delete %s %s`.", volume, name, poolName)
+			return fault.New(fault.ImageInUse, "The image in volume %q is being deleted or changed. Try again when that has finished. To remove a mark left by a crash, run `virsh vol-delete %s %s`.", volume, name, poolName)
 		}
 	}
 	return nil

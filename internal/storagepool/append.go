@@ -55,9 +55,9 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 	defer release()
 	switch {
 	case row.Once || row.Complete || row.Parts != "":
-		return 0, fault.New(fault.UploadBusy, "The upload %q takes no more bytes.", id)
+		return 0, fault.New(fault.UploadBusy, "The upload %q is already complete.", id)
 	case row.Offset != offset:
-		return 0, fault.New(fault.UploadMismatch, "The upload stands at byte %d, not at %d. Ask for its offset (HEAD), and go on there.", row.Offset, offset)
+		return 0, fault.New(fault.UploadMismatch, "The offset of the upload is %d, not %d. Request its offset (HEAD), and continue there.", row.Offset, offset)
 	}
 	err = s.take(ctx, &row, r, check)
 	if fault.CodeOf(err) == fault.ImageUnsafe {
@@ -276,7 +276,7 @@ func (w *writing) find() error {
 
 // lost tells that what an upload had stored is gone.
 func (s *Service) lost(id string) error {
-	return fault.New(fault.UploadIncomplete, "What was uploaded of %q is not in storage pool %q any more: another program removed it. Cancel this upload and begin a new one.", id, s.o.ImagesPool)
+	return fault.New(fault.UploadIncomplete, "The data of upload %q was removed from storage pool %q by another program. Cancel this upload and start a new one.", id, s.o.ImagesPool)
 }
 
 // piece is a block on its way.
@@ -417,7 +417,7 @@ func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
 				return err
 			}
 			if available, kept := int64(info.Available), w.s.kept(int64(info.Capacity)); available < kept+bytes { //nolint:gosec // bytes of a real disk
-				return fault.New(fault.StorageFull, "Storage pool %q has become full: of the %d MiB that are left, %d MiB are kept free for disks that grow. Delete nodes or images that are not needed, or enlarge the pool.", p.name, available>>20, kept>>20)
+				return fault.New(fault.StorageFull, "Storage pool %q is full: %d MiB are free, of which %d MiB are reserved for growing disks. Delete unused nodes or images, or enlarge the pool.", p.name, available>>20, kept>>20)
 			}
 			return nil
 		})
@@ -498,7 +498,7 @@ type source struct{ r io.Reader }
 func (s source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && fault.CodeOf(err) == fault.Internal {
-		err = fault.Wrap(noted{err}, fault.UploadIncomplete, "The upload ended before the image was complete. Upload it again, or go on with it where it can be resumed.")
+		err = fault.Wrap(noted{err}, fault.UploadIncomplete, "The upload ended before the image was complete. Upload it again, or resume it.")
 	}
 	return n, err
 }

@@ -120,7 +120,7 @@ func (s *Service) checkRecord(ctx context.Context, r record) error {
 	}
 	switch {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
-		return fault.Wrap(err, fault.ImageNotFound, "The file of image %q is gone.", r.ID)
+		return fault.Wrap(err, fault.ImageNotFound, "The file of image %q no longer exists.", r.ID)
 	case fault.CodeOf(err) == fault.ImageNotReady:
 		return errors.Join(err, s.refresh(ctx, r.Host, false)) // so that everybody sees it
 	}

@@ -56,5 +56,5 @@ func (b *budget) take(ctx context.Context, bytes int64) error {
 
 // unpackedTooLarge is the error of a file with more in it than the limit.
 func (s *Service) unpackedTooLarge() error {
-	return fault.New(fault.ImageTooLarge, "What is packed in the file is larger than the limit of %d bytes, zeros included. Upload the disk as qcow2 (`qemu-img convert -c -O qcow2`), or have max-upload-bytes raised.", s.o.MaxImageBytes)
+	return fault.New(fault.ImageTooLarge, "The uncompressed file is larger than the limit of %d bytes, including zeros. Upload the disk as qcow2 (`qemu-img convert -c -O qcow2`), or ask the operator to raise max-upload-bytes.", s.o.MaxImageBytes)
 }

@@ -269,7 +269,7 @@ func (s *Service) checkRoom(lp *libvirt.StoragePool, name string, bytes int64) e
 	if bytes > 0 {
 		text += fmt.Sprintf("; this takes %d MiB", bytes>>20)
 	}
-	return fault.New(fault.StorageFull, "%s. Delete nodes or images that are not needed, or enlarge the pool.", text)
+	return fault.New(fault.StorageFull, "%s. Delete unused nodes or images, or enlarge the pool.", text)
 }
 
 // RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool,
@@ -290,7 +290,7 @@ func isFull(lp *libvirt.StoragePool, name string) error {
 		return err
 	}
 	if available := int64(info.Available); available < reserveBytes { //nolint:gosec // bytes of a real disk
-		return fault.New(fault.StorageFull, "Storage pool %q has %d MiB left, which is too little for this. Delete nodes or images that are not needed, or enlarge the pool.", name, available>>20)
+		return fault.New(fault.StorageFull, "Not enough space in storage pool %q: %d MiB are free. Delete unused nodes or images, or enlarge the pool.", name, available>>20)
 	}
 	return nil
 }

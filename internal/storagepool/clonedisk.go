@@ -49,7 +49,7 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	found, ok := all.File(source)
 	switch {
 	case !ok: // it has just gone
-		return "", fault.New(fault.Unsupported, "The disk %s is in no storage pool any more.", source)
+		return "", fault.New(fault.Unsupported, "The disk %s is no longer in a storage pool.", source)
 	case found.Format != QCOW2:
 		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
 	}

@@ -52,7 +52,7 @@ func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(
 		return err
 	}
 	if path.Dir(file) != path.Clean(p.path) {
-		return fault.New(fault.Unsupported, "This console is recorded in %s on its host, outside the storage pool %q; it is read there alone.", file, p.name)
+		return fault.New(fault.Unsupported, "This console is recorded in %s on its host, outside the storage pool %q. Read it there.", file, p.name)
 	}
 	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
 		lp, err := conn.LookupStoragePoolByName(p.name)

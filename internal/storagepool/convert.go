@@ -340,7 +340,7 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 		}
 		if !bytes.Equal(block[:n], zeros[:n]) {
 			if taken += int64(n); taken > w.limit {
-				return fault.New(fault.StorageFull, "What is packed in the file does not fit into storage pool %q. Delete nodes or images that are not needed, or enlarge the pool.", w.poolName)
+				return fault.New(fault.StorageFull, "Not enough space in storage pool %q for the uncompressed file. Delete unused nodes or images, or enlarge the pool.", w.poolName)
 			}
 			if taken-looked >= stepBytes {
 				looked = taken

@@ -50,7 +50,7 @@ func (s *Service) findVolumeAt(ctx context.Context, conn *libvirt.Connect, host,
 			return vol, err
 		}
 	}
-	return nil, fault.New(fault.Unsupported, "The disk %s is in no active storage pool of host %q. Make its folder a pool (`virsh pool-create-as NAME dir --target %s`) and try again.", file, host, path.Dir(file))
+	return nil, fault.New(fault.Unsupported, "The disk %s is not in an active storage pool of host %q. Create a pool for its folder (`virsh pool-create-as NAME dir --target %s`) and try again.", file, host, path.Dir(file))
 }
 
 // rescanFolder has libvirt look again at a folder, in each of the active pools on it; there may be none.

@@ -102,7 +102,7 @@ func (s *Service) Image(host, id string) (Image, error) {
 
 // NotFound tells that there is no such image, for all that is to be known.
 func NotFound(id string) error {
-	return fault.New(fault.ImageNotFound, "There is no image %q. `GET /api/images` lists those that are there.", id)
+	return fault.New(fault.ImageNotFound, "Image %q not found.", id)
 }
 
 // Usable is Image, and fault.ImageNotReady when the image must not be used.
@@ -116,7 +116,7 @@ func (s *Service) Usable(host, id string) (Image, error) {
 		if reason == "" {
 			reason = "wait until it is ready"
 		}
-		return Image{}, fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s: %s.", id, img.State, strings.TrimSuffix(reason, "."))
+		return Image{}, fault.New(fault.ImageNotReady, "Image %q can't be used: it is %s. %s.", id, img.State, strings.TrimSuffix(reason, "."))
 	}
 	return img, nil
 }
@@ -132,7 +132,7 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 		return fault.New(fault.ImageInUse, "Image %q is being uploaded. Cancel the upload instead.", id)
 	}
 	if img.State == Verifying {
-		return fault.New(fault.ImageInUse, "Image %q is being verified or converted. Wait for that, or cancel its job.", id)
+		return fault.New(fault.ImageInUse, "Image %q is being verified or converted. Wait until it has finished, or cancel its job.", id)
 	}
 	err = s.alone(ctx, img, func(ctx context.Context) error {
 		if img.Path != "" {

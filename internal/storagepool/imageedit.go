@@ -89,7 +89,7 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 			return err
 		}
 		if len(now) == 0 {
-			return fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program, and nothing is recorded of it. Verify it first.", id)
+			return fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program. Verify it first.", id)
 		}
 		if check != nil {
 			img.DisplayName, img.Description, img.Tags = now[0].DisplayName, now[0].Description, now[0].Tags

@@ -39,7 +39,7 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 		return err
 	}
 	if img.Path == "" || img.State == Uploading || img.State == Verifying {
-		return fault.New(fault.ImageNotReady, "Image %q cannot be read, it is %s.", id, img.State)
+		return fault.New(fault.ImageNotReady, "Image %q can't be read: it is %s.", id, img.State)
 	}
 	opened := false
 	err = s.withVolume(ctx, img.Host, imagesRole, volumeName(img), func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {

@@ -50,7 +50,7 @@ func (s *Service) CheckVerify(id string) (ImageWork, error) {
 		return ImageWork{}, err
 	}
 	if img.Path == "" || img.State != Unverified && img.State != Rejected && img.State != Changed {
-		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only what another program has put into the pool or changed there can be verified so.", id, img.State)
+		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only images that another program added or changed need to be verified.", id, img.State)
 	}
 	return ImageWork{ID: img.ID, Host: img.Host, Changed: img.State == Changed}, nil
 }
@@ -95,7 +95,7 @@ func (s *Service) CheckChange(id string) (ImageWork, error) {
 		return ImageWork{}, err
 	}
 	if img.Format != QCOW2 {
-		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is an %s file, which stays as it is.", id, img.Format)
+		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is in %s format, which can't be changed.", id, img.Format)
 	}
 	old := volumeName(img)
 	// A name of its own, by which it is known as this image's; see match.
@@ -115,9 +115,9 @@ func (s *Service) CheckGrow(id string, virtualBytes int64) (ImageWork, error) {
 	w.VirtualBytes = virtualBytes
 	switch {
 	case virtualBytes > diskimage.MaxVirtualBytes:
-		return w, fault.Field("virtualSize", "A disk has at most %d bytes.", int64(diskimage.MaxVirtualBytes))
+		return w, fault.Field("virtualSize", "The disk can have at most %d bytes.", int64(diskimage.MaxVirtualBytes))
 	case virtualBytes <= img.VirtualBytes || virtualBytes%sectorBytes != 0:
-		return w, fault.Field("virtualSize", "The image's disk has %d bytes. It can become larger only, by a multiple of %d.", img.VirtualBytes, sectorBytes)
+		return w, fault.Field("virtualSize", "The image's disk has %d bytes and can only be enlarged, to a multiple of %d.", img.VirtualBytes, sectorBytes)
 	}
 	return w, nil
 }

@@ -313,7 +313,7 @@ func (s *Service) upload(ctx context.Context, host, id string) (incoming, error)
 
 // UploadNotFound is the error of an upload that is not there.
 func UploadNotFound(id string) error {
-	return fault.New(fault.NotFound, "There is no upload %q. It was completed, cancelled, or it expired; begin a new one.", id)
+	return fault.New(fault.NotFound, "Upload %q not found. It was completed, cancelled, or has expired. Start a new one.", id)
 }
 
 // CancelUpload gives an upload up and removes what came of it. It answers
@@ -386,7 +386,7 @@ func (s *Service) letGo(ctx context.Context, row incoming) {
 }
 
 func uploadBusy(id string) error {
-	return fault.New(fault.UploadBusy, "Another request works on the upload %q. Try again when it has ended.", id)
+	return fault.New(fault.UploadBusy, "Another request is using the upload %q. Try again when it has finished.", id)
 }
 
 // mark notes that this process works on an upload; false when it does so already.

@@ -42,7 +42,7 @@ func (s *Service) BeginPart(ctx context.Context, u Upload, metadata map[string]s
 // worked on), ImageUnsafe.
 func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, metadata map[string]string) (Incoming, error) {
 	if len(parts) > maxParts {
-		return Incoming{}, fault.New(fault.Invalid, "A file may come in %d parts at most, not in %d.", maxParts, len(parts))
+		return Incoming{}, fault.New(fault.Invalid, "A file can have at most %d parts, not %d.", maxParts, len(parts))
 	}
 	var held []func()
 	defer func() {
@@ -53,7 +53,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 	u.SizeBytes = 0
 	for i, id := range parts {
 		if slices.Contains(parts[:i], id) {
-			return Incoming{}, fault.New(fault.Invalid, "The part %q is named twice.", id)
+			return Incoming{}, fault.New(fault.Invalid, "The part %q is listed twice.", id)
 		}
 		row, release, err := s.hold(ctx, "", id)
 		if err != nil {
@@ -61,7 +61,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 		}
 		held = append(held, release)
 		if !row.Part || row.Owner != u.Owner {
-			return Incoming{}, fault.New(fault.NotFound, "There is no part %q of yours.", id)
+			return Incoming{}, fault.New(fault.NotFound, "Part %q not found.", id)
 		}
 		if row.JoinedTo != "" {
 			return s.joinedAlready(ctx, row, parts)
@@ -70,7 +70,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 			u.Host = row.Host
 		}
 		if row.Host != u.Host {
-			return Incoming{}, fault.New(fault.Invalid, "The part %q is on host %q, not on host %q. All parts have to be on the image's host.", id, row.Host, u.Host)
+			return Incoming{}, fault.New(fault.Invalid, "The part %q is on host %q, not on host %q. All parts must be on the image's host.", id, row.Host, u.Host)
 		}
 		if !row.Complete { // the service was killed behind the last byte, if that has come
 			if err := s.complete(ctx, &row); err != nil {

@@ -38,7 +38,7 @@ func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
 		}
 		if time.Now().After(end) {
 			name, _ := lp.GetName() // it is in the handle
-			return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q cannot be read now, for a large volume is being made in it, as by `virsh vol-clone`. Try again when that is done.", name)
+			return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q can't be read now, because a large volume is being created in it (for example by `virsh vol-clone`). Try again when that has finished.", name)
 		}
 	}
 }

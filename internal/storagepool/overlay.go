@@ -35,7 +35,7 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 		return "", err
 	}
 	if capacityBytes < img.VirtualBytes {
-		return "", fault.Field("resources.disk", "The disk must have at least the image's %d bytes; %d were asked for.", img.VirtualBytes, capacityBytes)
+		return "", fault.Field("resources.disk", "The disk must have at least %d bytes, the size of the image, not %d.", img.VirtualBytes, capacityBytes)
 	}
 	if err := s.CheckUnchanged(ctx, host, imageID); err != nil {
 		return "", err
@@ -176,7 +176,7 @@ func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string, since
 		}
 		for _, v := range all.On(path.Join(p.path, name)) {
 			if !sameNode(v.Name, name) {
-				return fault.New(fault.NodeBusy, "The disk %s lies on %q by now, so that is not deleted.", v.Path, name)
+				return fault.New(fault.NodeBusy, "The disk %s is now backed by %q, so it was not deleted.", v.Path, name)
 			}
 		}
 	}
@@ -331,7 +331,7 @@ func (s *Service) TryWrite(ctx context.Context, host string) error {
 			}
 			vol, err := lp.StorageVolCreateXML(text, 0)
 			if err != nil {
-				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q cannot be written to: %s.", p.name, libvirtText(err))
+				return fault.Wrap(err, fault.PoolUnavailable, "Can't write to storage pool %q: %s.", p.name, libvirtText(err))
 			}
 			defer func() { _ = vol.Free() }()
 			return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)

@@ -48,7 +48,7 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 		for role, name := range s.poolNames() {
 			p, err := preparePool(conn, name, permissions)
 			if err != nil {
-				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q cannot be used: %s. Look at `virsh pool-info %s`.", name, host, libvirtText(err), name)
+				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q can't be used: %s. See `virsh pool-info %s`.", name, host, libvirtText(err), name)
 			}
 			pools[role] = p
 		}
@@ -184,9 +184,9 @@ func (s *Service) pool(host, role string) (pool, error) {
 func poolFault(err error, name string) error {
 	switch {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_POOL):
-		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q is not there any more. It is made again within a minute.", name)
+		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q was removed. It is recreated within a minute.", name)
 	case errors.Is(err, libvirt.ERR_OPERATION_INVALID):
-		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q cannot be used: %s. Start it with `virsh pool-start %s`.", name, libvirtText(err), name)
+		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q can't be used: %s. Start it with `virsh pool-start %s`.", name, libvirtText(err), name)
 	}
 	return err
 }

@@ -60,13 +60,13 @@ func (s *Service) CheckPull(host, id string) (Pull, error) {
 	}
 	e, ok := s.entry(id)
 	if !ok {
-		return Pull{}, fault.New(fault.ImageNotFound, "The catalogue has no image %q. `GET /api/images/catalog` lists those that it has.", id)
+		return Pull{}, fault.New(fault.ImageNotFound, "Image %q not found in the catalogue.", id)
 	}
 	if e.URL == "" {
 		return Pull{}, fault.New(fault.Unsupported, "The catalogue does not say where to pull %q from.", id)
 	}
 	if img, err := s.Image(h.Name(), id); err == nil && img.State != Rejected {
-		return Pull{}, fault.New(fault.Unsupported, "Image %q is on host %q already; it is %s. Delete it first to pull it anew.", id, h.Name(), img.State)
+		return Pull{}, fault.New(fault.Unsupported, "Image %q already exists on host %q (%s). Delete it first to pull it again.", id, h.Name(), img.State)
 	}
 	return Pull{ID: id, Host: h.Name()}, nil
 }
@@ -130,7 +130,7 @@ func sourceCut(err error) error {
 	if fault.CodeOf(err) == fault.SourceUnavailable {
 		return err
 	}
-	return fault.Wrap(err, fault.SourceUnavailable, "The server breaks off again and again before the file is complete.")
+	return fault.Wrap(err, fault.SourceUnavailable, "The server repeatedly closed the connection before the file was complete.")
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -218,7 +218,7 @@ func (s *Service) fetch(ctx context.Context, e CatalogEntry, in Incoming, progre
 		if err := s.CancelUpload(ctx, in.Host, in.ID); err != nil {
 			return false, err
 		}
-		return false, fault.New(fault.SourceUnavailable, "The file at the source has changed while it was pulled.")
+		return false, fault.New(fault.SourceUnavailable, "The file at the source was changed while it was pulled.")
 	case body.Offset < in.OffsetBytes: // the same file; the server begins at its beginning alone
 		if _, err := io.CopyN(io.Discard, source{r}, in.OffsetBytes); err != nil {
 			return false, err
@@ -306,7 +306,7 @@ func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, pro
 		return fmt.Errorf("read back what was pulled: %w", err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
-		return fault.Field("checksum", "The file's SHA-512 is %s, not the catalogue's. It was changed on the way, or the source has changed; pull it again.", got)
+		return fault.Field("checksum", "The file's SHA-512 is %s, not the catalogue's. It was damaged on the way, or the source has changed. Pull it again.", got)
 	}
 	return nil
 }

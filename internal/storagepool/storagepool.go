@@ -126,7 +126,7 @@ func New(o Options) (*Service, error) {
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
 			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
-			problem: fault.New(fault.HostUnreachable, "Host %q was not reached yet. Try again when libvirtd there answers (`virsh -c %s version`).", h.Name(), h.Status().URI),
+			problem: fault.New(fault.HostUnreachable, "Host %q is not connected yet. Check that libvirtd responds there (`virsh -c %s version`), and try again.", h.Name(), h.Status().URI),
 		}
 	}
 	return s, nil

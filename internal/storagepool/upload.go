@@ -105,7 +105,7 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 func (s *Service) MaxImageBytes() int64 { return s.o.MaxImageBytes }
 
 func (s *Service) tooLarge() error {
-	return fault.New(fault.ImageTooLarge, "The image is larger than the limit of %d bytes. Shrink it (`qemu-img convert -c -O qcow2`), or have the limit raised.", s.o.MaxImageBytes)
+	return fault.New(fault.ImageTooLarge, "The image is larger than the limit of %d bytes. Shrink it (`qemu-img convert -c -O qcow2`), or ask the operator to raise max-upload-bytes.", s.o.MaxImageBytes)
 }
 
 // mustBeFree refuses an upload whose volume is there already, before anything is
@@ -127,7 +127,7 @@ func (s *Service) mustBeFree(ctx context.Context, rec record) error {
 }
 
 func volumeExists(host, volume string) error {
-	return fault.New(fault.Unsupported, "The images pool of host %q has a volume %q already. Choose another id, or delete that volume if nothing uses it.", host, volume)
+	return fault.New(fault.Unsupported, "Volume %[2]q already exists in the images pool of host %[1]q. Choose another id, or delete that volume if it is not in use.", host, volume)
 }
 
 func (s *Service) newRecord(host string, u Upload) record {

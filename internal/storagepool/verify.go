@@ -48,7 +48,7 @@ func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
 // complete closes an upload that the caller holds: its digest is known now.
 func (s *Service) complete(ctx context.Context, row *incoming) error {
 	if !row.Once && row.Offset != row.Size {
-		return fault.New(fault.UploadIncomplete, "Of the %d bytes of the upload %d have come. Go on with it.", row.Size, row.Offset)
+		return fault.New(fault.UploadIncomplete, "The upload has %d bytes, of which %d were received. Continue it.", row.Size, row.Offset)
 	}
 	sum, err := row.digest()
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) complete(ctx context.Context, row *incoming) error {
 	}
 	digest := hex.EncodeToString(sum.Sum(nil))
 	if row.SHA256 != "" && !strings.EqualFold(row.SHA256, digest) {
-		return fault.Field("sha256", "The file's SHA-256 is %s, not the one that was given. It was changed or cut off on the way; upload it again.", digest)
+		return fault.Field("sha256", "The file's SHA-256 is %s, not the expected one. It was damaged on the way. Upload it again.", digest)
 	}
 	next := *row
 	next.Complete, next.SHA256 = true, digest

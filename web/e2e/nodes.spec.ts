@@ -235,7 +235,7 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
     await lab.virsh("desc", node.id, "--config", "--title", "by somebody else");
     await change("<pae/>", "");
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await expect(page.getByText("is not what it was when it was read")).toBeVisible();
+    await expect(page.getByText("was changed meanwhile")).toBeVisible();
     await page.getByRole("button", { name: "Discard changes" }).click();
     await page.getByRole("button", { name: "Edit", exact: true }).click();
     await expect(editor).toContainText("<title>by somebody else</title>");
