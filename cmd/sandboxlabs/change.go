@@ -71,6 +71,10 @@ func printChanges(out io.Writer, list []domain.UnfinishedChange) error {
 
 // describeChange says what a change is about, how old it is and why it is unfinished.
 func describeChange(c domain.UnfinishedChange) string {
-	return fmt.Sprintf("%s of %s on host %s, begun %v ago, tried %d times: %s",
-		c.Kind, strings.Join(c.Objects, ", "), c.Host, time.Since(c.Begun).Round(time.Second), c.Attempts, c.Reason)
+	of := ""
+	if len(c.Objects) > 0 {
+		of = " of " + strings.Join(c.Objects, ", ")
+	}
+	return fmt.Sprintf("%s%s on host %s, begun %v ago, failed attempts: %d, reason: %s",
+		c.Kind, of, c.Host, time.Since(c.Begun).Round(time.Second), c.Attempts, c.Reason)
 }

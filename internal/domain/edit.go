@@ -40,7 +40,10 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) 
 	var resized []Resized
 	n, err := s.change(ctx, id, "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
 		if check != nil {
-			s.inv.sync(ctx, n.Host, id) // another service or virsh may have changed it just now
+			// Another service or virsh may have changed it just now.
+			if err := s.inv.sync(ctx, n.Host, id); err != nil && !isGone(err) {
+				return err
+			}
 			if n, err = s.inv.get(id); err == nil {
 				err = check(n)
 			}
