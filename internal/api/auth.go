@@ -142,7 +142,7 @@ func (s *Server) registerAuth() {
 		}{s.cookie("", time.Unix(1, 0))}, nil
 	})
 	register(s, huma.Operation{
-		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Who is signed in", Tags: []string{"access"},
+		OperationID: "me", Method: http.MethodGet, Path: "/api/auth/me", Summary: "Read the current session", Tags: []string{"access"},
 	}, func(ctx context.Context, _ *struct{}) (*meAnswer, error) {
 		p, _ := principalOf(ctx)
 		body, err := s.signedIn(ctx, p)

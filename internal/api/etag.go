@@ -16,7 +16,7 @@ import (
 // IfMatch is the condition of a change. It is exported because huma looks into no other
 // embedded struct.
 type IfMatch struct {
-	IfMatch string `header:"If-Match" doc:"The ETag (or \"version\") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case."`
+	IfMatch string `header:"If-Match" doc:"The ETag (or \"version\") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made."`
 }
 
 // expect returns a check of what is there right before a change, nil where any will do.
@@ -30,7 +30,7 @@ func expect[T any](in IfMatch, version func(T) string) func(T) error {
 		if slices.Contains(versions, version(now)) {
 			return nil
 		}
-		return fault.New(fault.ChangedMeanwhile, "Somebody else changed it since you read it. Read it again, and repeat your change if it still applies.")
+		return fault.New(fault.ChangedMeanwhile, "The object was changed since you read it. Reload it, and repeat your change if it still applies.")
 	}
 }
 

@@ -344,20 +344,20 @@ func (s *Server) registerLifecycle() {
 		verb, summary string
 		do            func(context.Context, string) (domain.Node, error)
 	}{
-		{"run", "Start a node; one that runs is left as it is", s.startNode},
-		{"reboot", "Have the guest reboot (ACPI)", s.o.Nodes.Reboot},
-		{"reset", "Press the reset button", s.o.Nodes.Reset},
-		{"pause", "Stop the guest's CPUs", s.o.Nodes.Pause},
-		{"resume", "Let a paused guest go on", s.o.Nodes.Resume},
-		{"suspend", "Suspend a node to disk: save its memory and turn it off", s.o.Nodes.Suspend},
-		{"adopt", "Manage a domain that others defined", func(ctx context.Context, id string) (domain.Node, error) {
+		{"run", "Start a node; a running node is not changed", s.startNode},
+		{"reboot", "Reboot the guest (ACPI)", s.o.Nodes.Reboot},
+		{"reset", "Hard reset", s.o.Nodes.Reset},
+		{"pause", "Pause the guest's CPUs", s.o.Nodes.Pause},
+		{"resume", "Resume a paused guest", s.o.Nodes.Resume},
+		{"suspend", "Suspend a node to disk: save its memory and stop it", s.o.Nodes.Suspend},
+		{"adopt", "Adopt a domain that was created outside SandboxLabs", func(ctx context.Context, id string) (domain.Node, error) {
 			who, _ := principalOf(ctx)
 			return s.o.Nodes.Adopt(ctx, id, who.OwnerID())
 		}},
 	}
 	discard := lifecycleOperation("discard-saved-state", "Discard a node's saved state: its next start boots it")
 	discard.OperationID = "discard-saved-state"
-	discard.Description = "For the guest it is as after a power failure. A node without a saved state stays as it is."
+	discard.Description = "For the guest this is like a power failure. A node without a saved state is not changed."
 	register(s, discard, func(ctx context.Context, in *NodeID) (*nodeAnswer, error) {
 		return s.answer(ctx)(s.o.Nodes.DiscardSavedState(ctx, in.ID))
 	})
@@ -370,8 +370,8 @@ func (s *Server) registerLifecycle() {
 		verb, summary string
 		do            func(context.Context, string, bool) (domain.Node, error)
 	}{
-		{"stop", "Ask the guest to shut down (ACPI), or pull the plug", s.stopNode},
-		{"wipe", "Give a node a fresh overlay: its disk is as the image again. A saved state is discarded, which takes force", s.o.Nodes.Wipe},
+		{"stop", "Ask the guest to shut down (ACPI), or power off immediately", s.stopNode},
+		{"wipe", "Wipe a node: restore the original image. Discarding a saved state requires force", s.o.Nodes.Wipe},
 	}
 	for _, f := range forced {
 		register(s, lifecycleOperation(f.verb, f.summary), func(ctx context.Context, in *struct {

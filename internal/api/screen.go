@@ -50,9 +50,9 @@ func (s *Server) registerScreens() {
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "screen", Method: http.MethodGet, Path: "/ws/vnc", Summary: "The node's screen (WebSocket)", Tags: []string{"nodes"},
 		Description: "Binary frames are the RFB 3.8 stream of a VNC server without a password, as noVNC expects. " +
-			"A text frame `{\"type\":\"error\",\"code\":\"…\",\"message\":\"…\"}` says what is wrong before the socket closes: with 4409 while the node is off " +
-			"(connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. " +
-			"Enter with the cookie, a bearer token, or `?ticket=`.",
+			"A text frame `{\"type\":\"error\",\"code\":\"…\",\"message\":\"…\"}` describes the error before the socket closes: with 4409 while the node is stopped " +
+			"(connect again when it is running), 4406 if it has no VNC screen, 4404 if it was deleted or you can no longer view it, 4401 if you were signed out, 4403 if your permissions have changed (connect again), 1013 if its host is unreachable, 1001 when the service stops. " +
+			"Authenticate with the cookie, a bearer token, or `?ticket=`.",
 		Parameters: []*huma.Param{
 			{Name: "nodeId", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}},
 			{Name: "readonly", In: "query", Schema: &huma.Schema{Type: "boolean"}, Description: "Keys, pointer and clipboard are not sent to the node."},

@@ -106,7 +106,7 @@ func sshHost(uri string) *url.URL {
 
 // address is where the screen of a node on the machine of that name is reached.
 func (s Screen) address(hostname string) (string, error) {
-	const advice = "Let it listen where this service can reach it (`virsh edit`: <graphics type='vnc' listen='…'>), and start the node anew."
+	const advice = "Let it listen where this service can reach it (`virsh edit`: <graphics type='vnc' listen='…'>), and restart the node."
 	if s.Port == 0 {
 		return "", fault.New(fault.Unsupported, "The screen of node %q has no network address on host %q. %s", s.NodeName, s.Host, advice)
 	}

@@ -73,9 +73,9 @@ func checkVerdict(exit *exec.ExitError, out []byte) error {
 		}
 		return diskimage.Unsafe("qemu-img finds that it is corrupt. Repair it with `qemu-img check -r all`, or export it again")
 	case -1:
-		return diskimage.Unsafe("qemu-img could not check it within its limits of time and memory. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
+		return diskimage.Unsafe("qemu-img could not check it within its limits of time and memory. Rewrite it with `qemu-img convert -O qcow2 SOURCE image.qcow2`")
 	default:
-		return diskimage.Unsafe("qemu-img cannot read it (it ended with %d). Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", code)
+		return diskimage.Unsafe("qemu-img cannot read it (it ended with %d). Rewrite it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", code)
 	}
 }
 

@@ -300,7 +300,7 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 	var data int64
 	for _, v := range all.Chain(source) {
 		if v.Pool == "" || v.Format != QCOW2 {
-			return fault.New(fault.Unsupported, "The disk lies on %s, which is no qcow2 file in a storage pool.", v.Path)
+			return fault.New(fault.Unsupported, "The disk is backed by %s, which is not a qcow2 file in a storage pool.", v.Path)
 		}
 		data += v.AllocatedBytes
 	}
