@@ -108,7 +108,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is signed in */
+        /** Read the current session */
         get: operations["me"];
         put?: never;
         post?: never;
@@ -1168,7 +1168,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Manage a domain that others defined */
+        /** Adopt a domain that was created outside SandboxLabs */
         post: operations["adopt-node"];
         delete?: never;
         options?: never;
@@ -1264,7 +1264,7 @@ export interface paths {
         put?: never;
         /**
          * Discard a node's saved state: its next start boots it
-         * @description For the guest it is as after a power failure. A node without a saved state stays as it is.
+         * @description For the guest this is like a power failure. A node without a saved state is not changed.
          */
         post: operations["discard-saved-state"];
         delete?: never;
@@ -1426,7 +1426,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stop the guest's CPUs */
+        /** Pause the guest's CPUs */
         post: operations["pause-node"];
         delete?: never;
         options?: never;
@@ -1443,7 +1443,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have the guest reboot (ACPI) */
+        /** Reboot the guest (ACPI) */
         post: operations["reboot-node"];
         delete?: never;
         options?: never;
@@ -1460,7 +1460,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Press the reset button */
+        /** Hard reset */
         post: operations["reset-node"];
         delete?: never;
         options?: never;
@@ -1477,7 +1477,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let a paused guest go on */
+        /** Resume a paused guest */
         post: operations["resume-node"];
         delete?: never;
         options?: never;
@@ -1494,7 +1494,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Start a node; one that runs is left as it is */
+        /** Start a node; a running node is not changed */
         post: operations["run-node"];
         delete?: never;
         options?: never;
@@ -1648,7 +1648,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask the guest to shut down (ACPI), or pull the plug */
+        /** Ask the guest to shut down (ACPI), or power off immediately */
         post: operations["stop-node"];
         delete?: never;
         options?: never;
@@ -1665,7 +1665,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Suspend a node to disk: save its memory and turn it off */
+        /** Suspend a node to disk: save its memory and stop it */
         post: operations["suspend-node"];
         delete?: never;
         options?: never;
@@ -1702,7 +1702,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a node a fresh overlay: its disk is as the image again. A saved state is discarded, which takes force */
+        /** Wipe a node: restore the original image. Discarding a saved state requires force */
         post: operations["wipe-node"];
         delete?: never;
         options?: never;
@@ -1946,7 +1946,7 @@ export interface paths {
         };
         /**
          * The node's screen (WebSocket)
-         * @description Binary frames are the RFB 3.8 stream of a VNC server without a password, as noVNC expects. A text frame `{"type":"error","code":"…","message":"…"}` says what is wrong before the socket closes: with 4409 while the node is off (connect again when it runs), 4406 when it has no VNC screen, 4404 when it is deleted or not yours to see any more, 4401 when you are signed out, 4403 when your right to it has changed (connect again), 1013 when its host is away, 1001 when the service stops. Enter with the cookie, a bearer token, or `?ticket=`.
+         * @description Binary frames are the RFB 3.8 stream of a VNC server without a password, as noVNC expects. A text frame `{"type":"error","code":"…","message":"…"}` describes the error before the socket closes: with 4409 while the node is stopped (connect again when it is running), 4406 if it has no VNC screen, 4404 if it was deleted or you can no longer view it, 4401 if you were signed out, 4403 if your permissions have changed (connect again), 1013 if its host is unreachable, 1001 when the service stops. Authenticate with the cookie, a bearer token, or `?ticket=`.
          */
         get: operations["screen"];
         put?: never;
@@ -4784,7 +4784,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
                 "If-Match"?: string;
             };
             path: {
@@ -5503,7 +5503,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
                 "If-Match"?: string;
             };
             path: {
@@ -6203,7 +6203,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
                 "If-Match"?: string;
             };
             path: {
@@ -7941,7 +7941,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The ETag (or "version") of what you read: when somebody changed it since, the request is refused with 412, and nothing changes. Without it the change is made in any case. */
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
                 "If-Match"?: string;
             };
             path: {
