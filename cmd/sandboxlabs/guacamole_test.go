@@ -290,7 +290,7 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	l.kill()
 	l.launch(nil, flags...)
 	l.awaitHealth("ok")
-	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", "the right to use it"}, s.as(studentView)...)
+	s.refused(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, refusal{http.StatusForbidden, "forbidden", `need "use"`}, s.as(studentView)...)
 	s.call(http.MethodPatch, "/api/users/use", request{"role": "viewer"}, http.StatusOK, nil, s.as(admin)...)
 	readers("a viewer now", "admin", s.owner())
 	s.call(http.MethodPatch, "/api/users/use", request{"role": "student"}, http.StatusOK, nil, s.as(admin)...)
