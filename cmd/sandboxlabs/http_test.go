@@ -338,7 +338,7 @@ func TestIfMatch(t *testing.T) {
 			t.Errorf("%s: ETag %s, version %q", path, tag, body.Version)
 		}
 		changed := s.call(http.MethodPatch, path, edits[1], http.StatusOK, nil, append(who, "If-Match", tag)...)
-		stale := refusal{http.StatusPreconditionFailed, "changed_meanwhile", "Read it again"}
+		stale := refusal{http.StatusPreconditionFailed, "changed_meanwhile", "Reload it"}
 		stale.check(t, path, s.send(http.MethodPatch, path, edits[0], append(who, "If-Match", tag)...))
 		after := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...).header.Get("ETag")
 		if after != changed.header.Get("ETag") || after == tag {
