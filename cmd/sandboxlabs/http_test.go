@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -401,4 +404,73 @@ func TestCloudInitOfANode(t *testing.T) {
 	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusUnprocessableEntity, "invalid_request", "without a comment before it"})
 	l.delete(n.ID)
 	l.stop()
+}
+
+// apiDocument is what TestAPIDocument looks at of the OpenAPI document.
+type apiDocument struct {
+	Servers []struct{ URL string }
+	Paths   map[string]map[string]struct {
+		OperationID string `json:"operationId"`
+		Security    []map[string][]string
+		Responses   map[string]struct {
+			Ref string `json:"$ref"`
+		}
+	}
+	Components struct {
+		Schemas         map[string]any
+		SecuritySchemes map[string]any `json:"securitySchemes"`
+		Responses       map[string]struct {
+			Content map[string]struct{ Example api.Problem }
+		}
+	}
+}
+
+// TestAPIDocument looks whether generators can use the document: names that are words and that
+// no generator makes itself, errors by status with an example, and how to sign in.
+func TestAPIDocument(t *testing.T) {
+	t.Parallel()
+	text, code := newLab(t).run("openapi")
+	var doc apiDocument
+	if err := json.Unmarshal([]byte(text), &doc); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	if len(doc.Servers) == 0 || len(doc.Components.SecuritySchemes) < 2 {
+		t.Errorf("servers %v, security %v", doc.Servers, doc.Components.SecuritySchemes)
+	}
+	word := regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
+	made := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method, op := range methods {
+			name := ""
+			for part := range strings.SplitSeq(op.OperationID, "-") {
+				name += strings.ToUpper(part[:1]) + part[1:]
+			}
+			for _, suffix := range []string{"Response", "Params", "Request", "JSONBody", "JSONRequestBody"} {
+				made[strings.ToLower(name+suffix)] = true
+			}
+			for status, r := range op.Responses {
+				if ref, ok := strings.CutPrefix(r.Ref, "#/components/responses/"); ok {
+					example := doc.Components.Responses[ref].Content["application/problem+json"].Example
+					if strconv.Itoa(example.Status) != status || example.Code == "" || example.Detail == "" {
+						t.Errorf("%s %s: the example for %s is %+v", method, path, status, example)
+					}
+				}
+			}
+			if _, ok := op.Responses["500"]; !ok {
+				t.Errorf("%s %s lists no 500", method, path)
+			}
+			open := len(op.Security) == 1 && len(op.Security[0]) == 0
+			if _, lists := op.Responses["401"]; lists == open && path != "/api/auth/login" {
+				t.Errorf("%s %s: 401 is listed: %v, and anybody may: %v", method, path, lists, open)
+			}
+			if _, lists := op.Responses["404"]; strings.Contains(path, "{") && !lists {
+				t.Errorf("%s %s lists no 404", method, path)
+			}
+		}
+	}
+	for name := range doc.Components.Schemas {
+		if !word.MatchString(name) || made[strings.ToLower(name)] {
+			t.Errorf("schema %q is not a word, or has the name of what a generator makes", name)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
@@ -177,13 +176,8 @@ func (s *Server) nameOperations() {
 	s.operationIDs = map[string]string{}
 	braces := strings.NewReplacer("{", ":", "}", "")
 	for path, item := range s.huma.OpenAPI().Paths {
-		for method, op := range map[string]*huma.Operation{
-			http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put,
-			http.MethodPatch: item.Patch, http.MethodDelete: item.Delete, http.MethodHead: item.Head,
-		} {
-			if op != nil {
-				s.operationIDs[method+" "+braces.Replace(path)] = op.OperationID
-			}
+		for method, op := range operationsOf(item) {
+			s.operationIDs[method+" "+braces.Replace(path)] = op.OperationID
 		}
 	}
 }

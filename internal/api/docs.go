@@ -103,6 +103,9 @@ func (s *Server) docsOperation(method, path string, op *huma.Operation) docsOper
 		}
 	}
 	for status, r := range op.Responses {
+		if r.Ref != "" {
+			continue // the refusals are the same everywhere
+		}
 		a := docsAnswer{Status: status, Description: r.Description}
 		for _, media := range r.Content {
 			if status != "default" {

@@ -1989,24 +1989,24 @@ export interface components {
             nextCursor?: string;
             users: components["schemas"]["Account"][];
         };
-        "Add-diskRequest": {
+        AddDiskInput: {
             /**
              * Format: int64
              * @description Bytes
              */
             size: number;
         };
-        "Add-interfaceRequest": {
+        AddInterfaceInput: {
             /** @description Name of a network of the node's host. */
             network: string;
         };
-        "Add-lab-linkRequest": {
+        AddLabLinkInput: {
             /** @description A node's id. */
             from: string;
             /** @description The id of a node or a network of the lab. */
             to: string;
         };
-        "Add-lab-networkRequest": {
+        AddLabNetworkInput: {
             /** @description Assign addresses of a free subnet by DHCP (the default). Otherwise nodes choose their addresses. */
             addresses?: boolean;
             /** @description Defaults to the first host. */
@@ -2144,16 +2144,26 @@ export interface components {
              */
             tried: string;
         };
-        "Change-meRequest": {
+        ChangeListBody: {
+            changes: components["schemas"]["Change"][];
+            /** @description Use it as cursor to read the next page; absent on the last page. */
+            nextCursor?: string;
+        };
+        ChangeMeInput: {
             /** @description Public keys, each a line as in authorized_keys, without options. */
             sshKeys?: string[];
         };
-        "Change-passwordRequest": {
+        ChangeObject: {
+            id: string;
+            /** @description Name of the node, if it exists. */
+            name?: string;
+        };
+        ChangePasswordInput: {
             current: string;
             /** @description At least 12 characters. */
             new: string;
         };
-        "Change-userRequest": {
+        ChangeUserInput: {
             disabled?: boolean;
             /** @description With a new password: don't revoke the account's API tokens. */
             keepTokens?: boolean;
@@ -2164,16 +2174,6 @@ export interface components {
             quota?: components["schemas"]["Quota"];
             /** @enum {string} */
             role?: "admin" | "instructor" | "student" | "viewer";
-        };
-        ChangeListBody: {
-            changes: components["schemas"]["Change"][];
-            /** @description Use it as cursor to read the next page; absent on the last page. */
-            nextCursor?: string;
-        };
-        ChangeObject: {
-            id: string;
-            /** @description Name of the node, if it exists. */
-            name?: string;
         };
         CloneRequest: {
             /**
@@ -2196,26 +2196,26 @@ export interface components {
             /** @description As userData, which comes before it where both say something. */
             vendorData?: string;
         };
-        "Confirm-second-factorRequest": {
+        ConfirmSecondFactorInput: {
             code: string;
         };
-        "Confirm-sessionRequest": {
+        ConfirmSessionInput: {
             /** @description Code of the second factor, or a recovery code. */
             code?: string;
             password: string;
         };
-        "Create-groupRequest": {
+        CreateGroupInput: {
             /**
              * @description The rules for account names apply.
              * @example class-a
              */
             name: string;
         };
-        "Create-labRequest": {
+        CreateLabInput: {
             /** @description 1 to 64 characters. */
             name: string;
         };
-        "Create-networkRequest": {
+        CreateNetworkInput: {
             /** @description Assign addresses of the subnet by DHCP. */
             dhcp?: boolean;
             /** @description Defaults to the first host. */
@@ -2227,7 +2227,7 @@ export interface components {
              */
             subnet?: string;
         };
-        "Create-ticketRequest": {
+        CreateTicketInput: {
             /**
              * @description vnc is the screen.
              * @default console
@@ -2235,7 +2235,7 @@ export interface components {
              */
             kind: "console" | "vnc";
         };
-        "Create-tokenRequest": {
+        CreateTokenInput: {
             /**
              * Format: date-time
              * @description Defaults to never.
@@ -2245,7 +2245,7 @@ export interface components {
             /** @description What the token may do in addition to reading. Defaults to everything that you may do. admin: administration and your own account. */
             scopes?: ("read" | "nodes" | "images" | "admin")[];
         };
-        "Create-userRequest": {
+        CreateUserInput: {
             /** @description Whether the password must be changed at the first sign-in. Defaults to true. */
             mustChangePassword?: boolean;
             /**
@@ -2877,35 +2877,35 @@ export interface components {
             /** @description Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile. */
             version: string;
         };
-        "List-auditResponse": {
+        ListAuditResult: {
             entries: components["schemas"]["AuditEntry"][];
             /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
-        "List-catalogResponse": {
+        ListCatalogResult: {
             images: components["schemas"]["CatalogEntry"][];
         };
-        "List-disksResponse": {
+        ListDisksResult: {
             disks: components["schemas"]["Disk"][];
         };
-        "List-image-sharesResponse": {
+        ListImageSharesResult: {
             shares: components["schemas"]["Share"][];
         };
-        "List-interfacesResponse": {
+        ListInterfacesResult: {
             interfaces: components["schemas"]["Interface"][];
         };
-        "List-jobsResponse": {
+        ListJobsResult: {
             jobs: components["schemas"]["Job"][];
             /** @description Use it as cursor to read the next page; absent on the last page. */
             nextCursor?: string;
         };
-        "List-lab-sharesResponse": {
+        ListLabSharesResult: {
             shares: components["schemas"]["Share"][];
         };
-        "List-node-sharesResponse": {
+        ListNodeSharesResult: {
             shares: components["schemas"]["Share"][];
         };
-        "List-sessionsResponse": {
+        ListSessionsResult: {
             sessions: components["schemas"]["Session"][];
         };
         LogMatch: {
@@ -2930,7 +2930,7 @@ export interface components {
              */
             size: number;
         };
-        "Make-image-of-nodeRequest": {
+        MakeImageOfNodeInput: {
             /** @description Name of the image. */
             name: string;
         };
@@ -2939,7 +2939,7 @@ export interface components {
             oidc?: components["schemas"]["Provider"];
             password: boolean;
         };
-        "Move-in-labRequest": {
+        MoveInLabInput: {
             positions: components["schemas"]["Item"][];
         };
         Network: {
@@ -3171,7 +3171,7 @@ export interface components {
             /** @description A Unix socket of the host, if the screen has no port. */
             socket?: string;
         };
-        "Open-guacamoleResponse": {
+        OpenGuacamoleResult: {
             url: string;
         };
         Owned: {
@@ -3276,7 +3276,7 @@ export interface components {
             /** @description Go to /api/auth/oidc/login?next=… to sign in there. */
             name: string;
         };
-        "Pull-imageRequest": {
+        PullImageInput: {
             /** @description Defaults to the first host. */
             host?: string;
         };
@@ -3323,13 +3323,13 @@ export interface components {
             /** @description Each works once. They are not shown again. */
             recoveryCodes: string[];
         };
-        "Remove-second-factorRequest": {
+        RemoveSecondFactorInput: {
             password: string;
         };
-        "Rename-labRequest": {
+        RenameLabInput: {
             name: string;
         };
-        "Resize-imageRequest": {
+        ResizeImageInput: {
             /**
              * Format: int64
              * @description Bytes; larger than the current size.
@@ -3359,7 +3359,7 @@ export interface components {
              */
             ram: number;
         };
-        "Revert-snapshotRequest": {
+        RevertSnapshotInput: {
             /** @description Revert a running node, or discard its saved state. */
             force?: boolean;
         };
@@ -3405,7 +3405,7 @@ export interface components {
              */
             used: string;
         };
-        "Set-mediaRequest": {
+        SetMediaInput: {
             /** @description Id of an ISO image; empty to eject. */
             image: string;
         };
@@ -3442,31 +3442,31 @@ export interface components {
             /** @description Name of an account, or: */
             user?: string;
         };
-        "Share-image-with-groupRequest": {
+        ShareImageWithGroupInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Share-image-with-userRequest": {
+        ShareImageWithUserInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Share-lab-with-groupRequest": {
+        ShareLabWithGroupInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Share-lab-with-userRequest": {
+        ShareLabWithUserInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Share-node-with-groupRequest": {
+        ShareNodeWithGroupInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Share-node-with-userRequest": {
+        ShareNodeWithUserInput: {
             /** @enum {string} */
             level: "view" | "use";
         };
-        "Sign-inRequest": {
+        SignInInput: {
             /** @description Of the second factor, or a recovery code. */
             code?: string;
             password: string;
@@ -3531,7 +3531,7 @@ export interface components {
             /** @description Each snapshot after its parent. */
             snapshots: components["schemas"]["Snapshot"][];
         };
-        "Take-snapshotRequest": {
+        TakeSnapshotInput: {
             description?: string;
             /** @description Defaults to the date and time. */
             name?: string;
@@ -3578,7 +3578,170 @@ export interface components {
             pool: string;
         };
     };
-    responses: never;
+    responses: {
+        /** @description Another user changed it since the version in If-Match. */
+        ChangedMeanwhile: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Precondition Failed",
+                 *       "status": 412,
+                 *       "detail": "Somebody else changed it since you read it. Read it again, and repeat your change if it still applies.",
+                 *       "code": "changed_meanwhile"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The state of what is to be changed does not allow it. */
+        Conflict: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Conflict",
+                 *       "status": 409,
+                 *       "detail": "Node \"web1\" is running. Stop it first.",
+                 *       "code": "node_running"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The role, the token's scope or the quota does not allow it. */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Forbidden",
+                 *       "status": 403,
+                 *       "detail": "Your role \"student\" does not allow this; it takes \"instructor\". Ask an administrator.",
+                 *       "code": "forbidden"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description An error inside the service, which its log has. */
+        Internal: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Internal Server Error",
+                 *       "status": 500,
+                 *       "detail": "Something went wrong inside the service. Its log says what.",
+                 *       "code": "internal"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A member of the request is not valid; errors names it. */
+        Invalid: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Unprocessable Entity",
+                 *       "status": 422,
+                 *       "detail": "RAM must be 64 to 7955 MiB on host \"local\"; 0 was asked for.",
+                 *       "code": "invalid_request"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description What the path names is not there, or the caller may not see it. */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Not Found",
+                 *       "status": 404,
+                 *       "detail": "There is no node \"3f1c7a9e-6a0b-4c1e-9a52-0d6f5f0f3b11\".",
+                 *       "code": "node_not_found"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; Retry-After says when to try again. */
+        TooManyRequests: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Too Many Requests",
+                 *       "status": 429,
+                 *       "detail": "Too many sign-ins failed. Try again in 30 s.",
+                 *       "code": "too_many_requests"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Not signed in, or the token is not valid. */
+        Unauthenticated: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Unauthorized",
+                 *       "status": 401,
+                 *       "detail": "Sign in first (POST /api/auth/login), or send a token: `Authorization: Bearer sbx_…`.",
+                 *       "code": "unauthenticated"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The host, its pool or Guacamole cannot be reached now. */
+        Unavailable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Service Unavailable",
+                 *       "status": 503,
+                 *       "detail": "Host \"local\" cannot be reached now. Its nodes keep running; try again when libvirtd there answers.",
+                 *       "code": "host_unreachable"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -3614,9 +3777,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-auditResponse"];
+                    "application/json": components["schemas"]["ListAuditResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3658,6 +3826,11 @@ export interface operations {
                     "text/csv": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3678,7 +3851,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Confirm-sessionRequest"];
+                "application/json": components["schemas"]["ConfirmSessionInput"];
             };
         };
         responses: {
@@ -3689,6 +3862,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3709,7 +3889,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Sign-inRequest"];
+                "application/json": components["schemas"]["SignInInput"];
             };
         };
         responses: {
@@ -3723,6 +3903,12 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3751,6 +3937,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3780,6 +3972,9 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3800,7 +3995,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change-meRequest"];
+                "application/json": components["schemas"]["ChangeMeInput"];
             };
         };
         responses: {
@@ -3813,6 +4008,13 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3842,6 +4044,8 @@ export interface operations {
                     "application/json": components["schemas"]["Methods"];
                 };
             };
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3875,6 +4079,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3907,6 +4114,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3927,7 +4137,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change-passwordRequest"];
+                "application/json": components["schemas"]["ChangePasswordInput"];
             };
         };
         responses: {
@@ -3939,6 +4149,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3965,9 +4182,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-sessionsResponse"];
+                    "application/json": components["schemas"]["ListSessionsResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -3997,6 +4217,14 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4026,6 +4254,12 @@ export interface operations {
                     "application/json": components["schemas"]["Enrolment"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4046,7 +4280,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Remove-second-factorRequest"];
+                "application/json": components["schemas"]["RemoveSecondFactorInput"];
             };
         };
         responses: {
@@ -4057,6 +4291,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4077,7 +4318,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Confirm-second-factorRequest"];
+                "application/json": components["schemas"]["ConfirmSecondFactorInput"];
             };
         };
         responses: {
@@ -4090,6 +4331,13 @@ export interface operations {
                     "application/json": components["schemas"]["Recovery"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4124,6 +4372,11 @@ export interface operations {
                     "application/json": components["schemas"]["ChangeListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4154,6 +4407,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4184,6 +4444,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4215,6 +4482,10 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "list-figures": {
@@ -4238,6 +4509,10 @@ export interface operations {
                     "application/json": components["schemas"]["FiguresAnswerBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4272,6 +4547,11 @@ export interface operations {
                     "application/json": components["schemas"]["GroupListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4295,7 +4575,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Create-groupRequest"];
+                "application/json": components["schemas"]["CreateGroupInput"];
             };
         };
         responses: {
@@ -4309,6 +4589,12 @@ export interface operations {
                     "application/json": components["schemas"]["Group"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4338,6 +4624,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4369,6 +4662,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4400,6 +4700,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4429,6 +4736,10 @@ export interface operations {
                     "application/json": components["schemas"]["GuacamoleState"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4458,6 +4769,11 @@ export interface operations {
                     "application/json": components["schemas"]["GuacamoleSync"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4487,6 +4803,8 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4521,6 +4839,11 @@ export interface operations {
                     "application/json": components["schemas"]["HostListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4552,6 +4875,13 @@ export interface operations {
                     "application/json": components["schemas"]["Host"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4586,6 +4916,10 @@ export interface operations {
                     "application/json": components["schemas"]["ImageListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4615,9 +4949,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-catalogResponse"];
+                    "application/json": components["schemas"]["ListCatalogResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4643,7 +4981,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Pull-imageRequest"];
+                "application/json": components["schemas"]["PullImageInput"];
             };
         };
         responses: {
@@ -4657,6 +4995,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4708,6 +5053,12 @@ export interface operations {
                     "application/json": components["schemas"]["Uploaded"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4740,6 +5091,11 @@ export interface operations {
                     "application/json": components["schemas"]["Image"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4769,6 +5125,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4808,6 +5171,14 @@ export interface operations {
                     "application/json": components["schemas"]["Image"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4843,6 +5214,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4886,6 +5264,9 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             /** @description The range is outside the file */
             416: {
                 headers: {
@@ -4893,6 +5274,9 @@ export interface operations {
                 };
                 content?: never;
             };
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4925,6 +5309,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "resize-image": {
@@ -4941,7 +5331,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Resize-imageRequest"];
+                "application/json": components["schemas"]["ResizeImageInput"];
             };
         };
         responses: {
@@ -4955,6 +5345,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -4983,9 +5380,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-image-sharesResponse"];
+                    "application/json": components["schemas"]["ListImageSharesResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5011,7 +5414,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-image-with-groupRequest"];
+                "application/json": components["schemas"]["ShareImageWithGroupInput"];
             };
         };
         responses: {
@@ -5022,6 +5425,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5054,6 +5464,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5079,7 +5496,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-image-with-userRequest"];
+                "application/json": components["schemas"]["ShareImageWithUserInput"];
             };
         };
         responses: {
@@ -5090,6 +5507,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5122,6 +5546,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5153,6 +5584,11 @@ export interface operations {
                     "application/json": components["schemas"]["ImageUsers"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5188,6 +5624,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5220,9 +5663,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-jobsResponse"];
+                    "application/json": components["schemas"]["ListJobsResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5254,6 +5701,11 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5285,6 +5737,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5316,6 +5775,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5350,6 +5816,10 @@ export interface operations {
                     "application/json": components["schemas"]["LabListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5373,7 +5843,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Create-labRequest"];
+                "application/json": components["schemas"]["CreateLabInput"];
             };
         };
         responses: {
@@ -5387,6 +5857,12 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5427,6 +5903,12 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5459,6 +5941,11 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5488,6 +5975,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5513,7 +6007,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Rename-labRequest"];
+                "application/json": components["schemas"]["RenameLabInput"];
             };
         };
         responses: {
@@ -5527,6 +6021,14 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5552,7 +6054,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Add-lab-linkRequest"];
+                "application/json": components["schemas"]["AddLabLinkInput"];
             };
         };
         responses: {
@@ -5566,6 +6068,13 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5602,6 +6111,13 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5627,7 +6143,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Add-lab-networkRequest"];
+                "application/json": components["schemas"]["AddLabNetworkInput"];
             };
         };
         responses: {
@@ -5640,6 +6156,13 @@ export interface operations {
                     "application/json": components["schemas"]["LabNetwork"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5674,6 +6197,13 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5712,6 +6242,13 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5746,6 +6283,13 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5768,7 +6312,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Move-in-labRequest"];
+                "application/json": components["schemas"]["MoveInLabInput"];
             };
         };
         responses: {
@@ -5779,6 +6323,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5807,9 +6358,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-lab-sharesResponse"];
+                    "application/json": components["schemas"]["ListLabSharesResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5835,7 +6392,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-lab-with-groupRequest"];
+                "application/json": components["schemas"]["ShareLabWithGroupInput"];
             };
         };
         responses: {
@@ -5846,6 +6403,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5878,6 +6442,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5903,7 +6474,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-lab-with-userRequest"];
+                "application/json": components["schemas"]["ShareLabWithUserInput"];
             };
         };
         responses: {
@@ -5914,6 +6485,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5946,6 +6524,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -5980,6 +6565,11 @@ export interface operations {
                     "application/json": components["schemas"]["NetworkListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6003,7 +6593,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Create-networkRequest"];
+                "application/json": components["schemas"]["CreateNetworkInput"];
             };
         };
         responses: {
@@ -6016,6 +6606,12 @@ export interface operations {
                     "application/json": components["schemas"]["Network"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6048,6 +6644,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6084,6 +6687,10 @@ export interface operations {
                     "application/json": components["schemas"]["NodeListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6122,6 +6729,12 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6155,6 +6768,11 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6188,6 +6806,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6228,6 +6853,14 @@ export interface operations {
                     "application/json": components["schemas"]["EditedNode"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6261,6 +6894,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6293,6 +6933,11 @@ export interface operations {
                     "application/json": components["schemas"]["NodeChainsBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6342,6 +6987,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "get-console-log": {
@@ -6378,6 +7030,11 @@ export interface operations {
                     "text/plain": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "search-console-log": {
@@ -6410,6 +7067,11 @@ export interface operations {
                     "application/json": components["schemas"]["LogMatchesBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6443,6 +7105,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6472,9 +7141,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-disksResponse"];
+                    "application/json": components["schemas"]["ListDisksResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6501,7 +7175,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Add-diskRequest"];
+                "application/json": components["schemas"]["AddDiskInput"];
             };
         };
         responses: {
@@ -6514,6 +7188,13 @@ export interface operations {
                     "application/json": components["schemas"]["Disk"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6545,6 +7226,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6582,6 +7270,11 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesAnswerBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6611,9 +7304,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Open-guacamoleResponse"];
+                    "application/json": components["schemas"]["OpenGuacamoleResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6640,7 +7340,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Make-image-of-nodeRequest"];
+                "application/json": components["schemas"]["MakeImageOfNodeInput"];
             };
         };
         responses: {
@@ -6654,6 +7354,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6683,9 +7390,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-interfacesResponse"];
+                    "application/json": components["schemas"]["ListInterfacesResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6712,7 +7424,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Add-interfaceRequest"];
+                "application/json": components["schemas"]["AddInterfaceInput"];
             };
         };
         responses: {
@@ -6725,6 +7437,13 @@ export interface operations {
                     "application/json": components["schemas"]["Interface"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6756,6 +7475,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6779,7 +7505,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Set-mediaRequest"];
+                "application/json": components["schemas"]["SetMediaInput"];
             };
         };
         responses: {
@@ -6793,6 +7519,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6826,6 +7559,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6859,6 +7599,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6892,6 +7639,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6925,6 +7679,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -6958,6 +7719,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7005,6 +7773,11 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "list-node-shares": {
@@ -7024,9 +7797,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List-node-sharesResponse"];
+                    "application/json": components["schemas"]["ListNodeSharesResult"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7052,7 +7831,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-node-with-groupRequest"];
+                "application/json": components["schemas"]["ShareNodeWithGroupInput"];
             };
         };
         responses: {
@@ -7063,6 +7842,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7095,6 +7881,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7120,7 +7913,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Share-node-with-userRequest"];
+                "application/json": components["schemas"]["ShareNodeWithUserInput"];
             };
         };
         responses: {
@@ -7131,6 +7924,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7163,6 +7963,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7195,6 +8002,11 @@ export interface operations {
                     "application/json": components["schemas"]["SnapshotListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7221,7 +8033,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Take-snapshotRequest"];
+                "application/json": components["schemas"]["TakeSnapshotInput"];
             };
         };
         responses: {
@@ -7235,6 +8047,13 @@ export interface operations {
                     "application/json": components["schemas"]["Snapshot"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7266,6 +8085,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7290,7 +8116,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Revert-snapshotRequest"];
+                "application/json": components["schemas"]["RevertSnapshotInput"];
             };
         };
         responses: {
@@ -7304,6 +8130,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7341,6 +8174,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7374,6 +8214,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7397,7 +8244,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Create-ticketRequest"];
+                "application/json": components["schemas"]["CreateTicketInput"];
             };
         };
         responses: {
@@ -7410,6 +8257,13 @@ export interface operations {
                     "application/json": components["schemas"]["Ticket"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7447,6 +8301,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7484,6 +8345,11 @@ export interface operations {
                     "application/xml": string;
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7524,6 +8390,13 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7553,6 +8426,10 @@ export interface operations {
                     "application/json": components["schemas"]["Settings"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7587,6 +8464,10 @@ export interface operations {
                     "application/json": components["schemas"]["TokenListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7610,7 +8491,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Create-tokenRequest"];
+                "application/json": components["schemas"]["CreateTokenInput"];
             };
         };
         responses: {
@@ -7623,6 +8504,12 @@ export interface operations {
                     "application/json": components["schemas"]["Token"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7652,6 +8539,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7694,6 +8588,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7726,6 +8626,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7755,6 +8662,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "continue-upload": {
@@ -7786,6 +8699,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7820,6 +8740,11 @@ export interface operations {
                     "application/json": components["schemas"]["AccountListBody"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7843,7 +8768,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Create-userRequest"];
+                "application/json": components["schemas"]["CreateUserInput"];
             };
         };
         responses: {
@@ -7857,6 +8782,12 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7889,6 +8820,12 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7935,6 +8872,13 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     "change-user": {
@@ -7951,7 +8895,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change-userRequest"];
+                "application/json": components["schemas"]["ChangeUserInput"];
             };
         };
         responses: {
@@ -7965,6 +8909,14 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -7996,6 +8948,12 @@ export interface operations {
                     "application/json": components["schemas"]["Owned"];
                 };
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -8025,6 +8983,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
                 headers: {
@@ -8058,6 +9023,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     screen: {
@@ -8081,6 +9052,12 @@ export interface operations {
                 };
                 content?: never;
             };
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
 }
