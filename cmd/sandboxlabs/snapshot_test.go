@@ -38,7 +38,7 @@ func TestSnapshots(t *testing.T) {
 	if s := take("fresh"); s.Kind != "internal" || s.State != "stopped" || s.Memory || !s.Current || s.Locked != "" || s.Description != "of <fresh>" {
 		t.Errorf("the snapshot of the node that is off is %+v", s)
 	}
-	l.refused(http.MethodPost, path, request{"name": "fresh"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "has a snapshot \"fresh\" already"})
+	l.refused(http.MethodPost, path, request{"name": "fresh"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already has a snapshot \"fresh\""})
 	l.refused(http.MethodPost, path, request{"name": "../x"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "hyphens and underscores"})
 
 	c := l.boot(n.ID)
