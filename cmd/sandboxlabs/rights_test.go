@@ -195,7 +195,7 @@ var routeTable = map[string]routeRow{
 	"PUT /api/labs/{id}/shares/groups/{name}":      {may: "..---xxx++x+xx", status: 404, target: "lab", body: request{"level": "use"}},
 	"DELETE /api/labs/{id}/shares/groups/{name}":   {may: "..---xxx++x+xx", status: 404, target: "lab"},
 
-	"GET /api/changes":               {may: "..xxxxxxx+xxxx", status: 200},
+	"GET /api/changes":               {may: "..xxxxxxx+xxx+", status: 200},
 	"POST /api/changes/{id}/finish":  {may: "..xxxxxxx+xxxx", status: 404},
 	"DELETE /api/changes/{id}":       {may: "..xxxxxxx+xxxx", status: 404},
 	"GET /api/settings":              {may: "..xxxxxxx+xxxx", status: 200},
