@@ -63,7 +63,7 @@ func TestDevices(t *testing.T) {
 	}
 	l.refused(http.MethodPost, "/api/networks", request{"name": network}, refusal{http.StatusUnprocessableEntity, "invalid_request", "already exists"})
 	l.refused(http.MethodPost, "/api/networks", request{"name": network + "2", "subnet": "8.8.8.0/24"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "private"})
-	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "image": "micro", "network": "nowhere"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "no network \"nowhere\""})
+	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "image": "micro", "network": "nowhere"}, refusal{http.StatusUnprocessableEntity, "invalid_request", "Network \"nowhere\" not found"})
 	l.wantVolumes(l.nodesPool())
 
 	iso := l.uploadISO("install.iso")
