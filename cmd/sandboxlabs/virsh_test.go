@@ -244,13 +244,13 @@ func TestForeignDomains(t *testing.T) {
 	if n := l.listed(odd[0]); n.Name != l.name("<b>&odd") {
 		t.Errorf("the name is %q", n.Name)
 	}
-	if n := l.listed(odd[1]); !strings.Contains(n.Problem, "/nonexistent/disk.img cannot be read") {
+	if n := l.listed(odd[1]); !strings.Contains(n.Problem, "/nonexistent/disk.img of disk vda is missing") {
 		t.Errorf("the problem with the missing disk is %q", n.Problem)
 	}
 	if n := l.listed(odd[2]); !n.Managed || n.Image != nil {
 		t.Errorf("the node with garbled metadata is %+v", n)
 	}
-	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusBadGateway, "hypervisor_error", "/nonexistent/disk.img"})
+	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusConflict, "disk_missing", "/nonexistent/disk.img"})
 
 	// Names and ids that are used again, by one tool after the other: two domains
 	// swap their names, and a third is defined anew under its id.
