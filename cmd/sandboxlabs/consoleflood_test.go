@@ -196,7 +196,7 @@ func TestConsoleFlood(t *testing.T) {
 	for query, want := range map[string]refusal{
 		"offset=x": {http.StatusUnprocessableEntity, "invalid_request", "offset"},
 		"limit=-1": {http.StatusUnprocessableEntity, "invalid_request", "limit"},
-		"port=3":   {http.StatusNotFound, "not_found", "It has: serial0."},
+		"port=3":   {http.StatusNotFound, "not_found", "Its ports are: serial0."},
 	} {
 		l.refused(http.MethodGet, path+"?"+query, nil, want)
 	}

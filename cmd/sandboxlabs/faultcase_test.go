@@ -79,7 +79,7 @@ func TestFaultsOfAHost(t *testing.T) {
 	})
 	when("the network is stopped", func() {
 		l.virsh("net-destroy", "default")
-		refusal{http.StatusBadGateway, "hypervisor_error", "network 'default' is not active"}.check(t, "run", l.send(http.MethodPost, "/api/nodes/"+other.ID+"/run", nil))
+		refusal{http.StatusConflict, "network_unavailable", "virsh net-start default"}.check(t, "run", l.send(http.MethodPost, "/api/nodes/"+other.ID+"/run", nil))
 		l.delete(l.create("offline").ID)
 		l.virsh("net-start", "default")
 		goesOn()
@@ -104,7 +104,7 @@ func TestFaultsOfAHost(t *testing.T) {
 	when("a disk is deleted under its node", func() {
 		wiped, deleted := l.create("wiped"), l.create("deleted")
 		l.own.in("rm " + wiped.OverlayPath + " " + deleted.OverlayPath)
-		refusal{http.StatusBadGateway, "hypervisor_error", filepath.Base(wiped.OverlayPath)}.check(t, "run", l.send(http.MethodPost, "/api/nodes/"+wiped.ID+"/run", nil))
+		refusal{http.StatusConflict, "disk_missing", wiped.OverlayPath}.check(t, "run", l.send(http.MethodPost, "/api/nodes/"+wiped.ID+"/run", nil))
 		if got := l.node(wiped.ID); !strings.Contains(got.Problem, wiped.OverlayPath) {
 			t.Errorf("the node without a disk has the problem %q", got.Problem)
 		}

@@ -46,7 +46,7 @@ func TestSerialPorts(t *testing.T) {
 		t.Errorf("the ports are %+v", c)
 	}
 	for port, want := range map[string]refusal{
-		"serial7": {http.StatusNotFound, "not_found", "It has: serial0, serial1, serial2."},
+		"serial7": {http.StatusNotFound, "not_found", "Its ports are: serial0, serial1, serial2."},
 		"2":       {http.StatusConflict, "unsupported", "is not of type pty"},
 	} {
 		if _, a, err := l.dialConsole(url.Values{"nodeId": {id}, "port": {port}}, nil); err == nil {
