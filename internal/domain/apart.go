@@ -173,7 +173,7 @@ func (inv *inventory) showOutline(d *libvirt.Domain, host string, r *apart) (cha
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.read && inv.put(n, since)
+	return !r.read && inv.putOutline(n, since)
 }
 
 // outline is what is known of a node while libvirt does not return its XML.

@@ -271,13 +271,13 @@ func (inv *inventory) readDirectly(ctx context.Context, host, id string) error {
 			return err
 		}
 		defer func() { _ = d.Free() }()
-		read := inv.read
+		read, put := inv.read, inv.put
 		if hasQEMU(d) && isSilent(d) {
-			read = inv.outline
+			read, put = inv.outline, inv.putOutline
 		}
 		n, err := read(d, host)
 		if err == nil {
-			inv.put(n, since)
+			put(n, since)
 		}
 		return err
 	})
@@ -467,13 +467,23 @@ func (inv *inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *fee
 // put stores a node that was read since a time (see now), and notifies the watchers if
 // anything changed, which it returns. What was read later stays.
 func (inv *inventory) put(n Node, since uint64) (changed bool) {
+	return inv.putAs(n, since, since)
+}
+
+// putOutline is put for an outline. A reading of the whole domain that began earlier, and that
+// libvirt is only slow to answer, still replaces it.
+func (inv *inventory) putOutline(n Node, since uint64) (changed bool) {
+	return inv.putAs(n, since, 0)
+}
+
+func (inv *inventory) putAs(n Node, since, asOf uint64) (changed bool) {
 	at := place{n.Host, n.ID}
 	inv.mu.Lock()
 	if max(inv.asOf[at], inv.gone[at]) > since {
 		inv.mu.Unlock()
 		return false
 	}
-	inv.asOf[at] = since
+	inv.asOf[at] = max(inv.asOf[at], asOf)
 	if inv.away[n.Host] { // it was read just before the connection was lost
 		n.State, n.VNCPort, n.VNCSocket = Unreachable, 0, ""
 	}

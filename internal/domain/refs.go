@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -11,6 +12,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
+
+// syncAtOnce bounds the domains that syncAll reads at a time: each may take a connection.
+const syncAtOnce = 8
 
 // refsOf returns what a domain refers to: by its definitions, and by what it could be
 // taken back to. What of that cannot be understood is among them as unknown.
@@ -107,17 +111,22 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 		return nil, err
 	}
 	s.inv.feeds[host].giveWay(ctx) // events tell of changes
-	late := false
-	for _, id := range ids {
-		if s.inv.refs(host, id) == nil {
-			late = true
-			err := s.inv.sync(ctx, host, id) // one that cannot be read refers to what is unknown
-			if ctx.Err() != nil || fault.CodeOf(err) == fault.HostUnreachable {
-				return nil, err
+	// Until no domain is there that was not read: others are defined meanwhile, and some go.
+	read := map[string]bool{}
+	for {
+		var late []string
+		for _, id := range ids {
+			if !read[id] && s.inv.refs(host, id) == nil {
+				read[id] = true
+				late = append(late, id)
 			}
 		}
-	}
-	if late { // some may have gone meanwhile
+		if len(late) == 0 {
+			break
+		}
+		if err := s.inv.syncAll(ctx, host, late); err != nil {
+			return nil, err
+		}
 		if err := s.o.Hosts.Do(ctx, host, list); err != nil {
 			return nil, err
 		}
@@ -137,6 +146,28 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 	}
 	slices.SortFunc(nodes, byName)
 	return nodes, nil
+}
+
+// syncAll is sync for several domains at once. One that cannot be read is no error. Errors:
+// fault.HostUnreachable, that of ctx.
+func (inv *inventory) syncAll(ctx context.Context, host string, ids []string) error {
+	errs := make([]error, len(ids))
+	limit := make(chan struct{}, syncAtOnce)
+	var all sync.WaitGroup
+	for i, id := range ids {
+		limit <- struct{}{}
+		all.Go(func() {
+			defer func() { <-limit }()
+			errs[i] = inv.sync(ctx, host, id)
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if fault.CodeOf(err) == fault.HostUnreachable {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // refs is what a node refers to, nil when it was not read.
