@@ -92,8 +92,9 @@ func readReport(path string) ([]result, error) {
 	return results, nil
 }
 
-// noise are lines of a test's output that say nothing of its failure.
-var noise = regexp.MustCompile(`^\s*(=== |--- PASS|$)|^\d{4}/\d\d/\d\d [\d:]+ (INFO|DEBUG) |\x1b`)
+// noise are lines of a test's output that say nothing of its failure: what the services that it
+// started printed, above all.
+var noise = regexp.MustCompile(`^\s*(=== |--- PASS|$)|\blevel=(INFO|DEBUG|WARN) |^\d{4}/\d\d/\d\d [\d:]+ (INFO|DEBUG|WARN) |\] printed:$|\x1b`)
 
 // lastLines returns the end of what a test printed, without noise.
 func lastLines(text string) []string {
