@@ -167,7 +167,13 @@ func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 		`if read -r ask <&3; then case $ask in *guest-sync*) id=${ask##*:}; echo "{\"return\":${id%%\}*}}" >&3;; *guest-*) echo "$ask" >>/tmp/asked;; esac; `+
 		`else usleep 100000; fi; done) & echo hostile=$((40+2))`, "hostile=42")
 	until(l.t, promptly, said("the agent is there"), func() bool { return l.hasAgent(id) })
-	leased := l.node(other.ID).Addresses[0]
+	leased := ""
+	until(l.t, patience, said("the other node is shown with what it leased"), func() bool { // its agent may have told earlier
+		if shown := l.node(other.ID).Addresses; len(shown) > 0 {
+			leased = shown[0]
+		}
+		return leased != "" && strings.Contains(l.virsh("domifaddr", other.ID, "--source", "lease"), " "+leased+"/")
+	})
 	beside := l.beside(l.t.TempDir())
 	beside.wantAddress(other.ID, leased)
 	c.shell("until [ -s /tmp/asked ]; do usleep 100000; done", "")
