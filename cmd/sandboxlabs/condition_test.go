@@ -35,8 +35,8 @@ func TestOrdinaryConditions(t *testing.T) {
 		until(t, promptly, func() string { return "the problem is shown: " + problem + "; last: " + n.Problem }, func() bool {
 			turn += "a"
 			l.virsh("desc", id, "--config", turn[:2+len(turn)%2])
-			n = l.node(id)
-			return strings.Contains(n.Problem, problem) && (problem != "" || n.Problem == "")
+			n = l.listed(id)
+			return n.ID == id && strings.Contains(n.Problem, problem) && (problem != "" || n.Problem == "")
 		})
 	}
 

@@ -125,7 +125,7 @@ func TestDownloadingAnImage(t *testing.T) {
 	l.refused(http.MethodGet, "/api/images/nosuch/download", nil, refusal{http.StatusNotFound, "image_not_found", "nosuch"})
 
 	// A client that goes away ends the stream: its connection to libvirt goes.
-	idle := l.openSockets()
+	idle := l.libvirtSockets()
 	ctx, goAway := context.WithCancel(t.Context())
 	defer goAway()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url(path), nil)
@@ -139,25 +139,35 @@ func TestDownloadingAnImage(t *testing.T) {
 	if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
 		t.Fatal(err)
 	}
-	if l.openSockets() <= idle {
+	if l.libvirtSockets() <= idle {
 		t.Error("the download has no connection of its own; the test looks at the wrong thing")
 	}
 	goAway()
 	_ = res.Body.Close()
-	until(t, promptly, said("the download has let go of its connections"), func() bool { return l.openSockets() <= idle })
+	until(t, promptly, said("the download has let go of its connections"), func() bool { return l.libvirtSockets() <= idle })
 	l.stop()
 }
 
-// openSockets counts the sockets of the service.
-func (l *lab) openSockets() (n int) {
+// libvirtSockets counts the service's connections to a libvirt on this machine: its Unix sockets.
+func (l *lab) libvirtSockets() (n int) {
 	l.t.Helper()
-	l.client.CloseIdleConnections()
-	files, err := filepath.Glob("/proc/" + strconv.Itoa(l.service.cmd.Process.Pid) + "/fd/*")
+	proc := "/proc/" + strconv.Itoa(l.service.cmd.Process.Pid)
+	table, err := os.ReadFile(proc + "/net/unix")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	unix := map[string]bool{}
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) > 6 { // Num RefCount Protocol Flags Type St Inode Path
+			unix["socket:["+fields[6]+"]"] = true
+		}
+	}
+	files, err := filepath.Glob(proc + "/fd/*")
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	for _, file := range files {
-		if to, err := os.Readlink(file); err == nil && strings.HasPrefix(to, "socket:") {
+		if to, err := os.Readlink(file); err == nil && unix[to] {
 			n++
 		}
 	}
