@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/url"
 	"strconv"
 	"time"
@@ -126,7 +127,10 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 
 // identify returns the sealed identity of a user.
 func (s *Service) identify(user string) (string, error) {
-	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(identityLife).UnixMilli(), SingleUse: true})
+	// Guacamole takes each identity once, and those that two replicas make in the same millisecond
+	// would be one.
+	life := identityLife - rand.N(identityLife/6) //nolint:gosec // it has to differ, and is no secret
+	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(life).UnixMilli(), SingleUse: true})
 	if err != nil {
 		return "", err
 	}
