@@ -3,6 +3,7 @@ package storagepool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"time"
 
@@ -92,6 +93,11 @@ func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, 
 		}
 		return err
 	}
+	return s.withLook(ctx, conn, host, p, f)
+}
+
+// withLook runs f with a pool that lives meanwhile on the folder of p, one at a time on a host.
+func (s *Service) withLook(ctx context.Context, conn *libvirt.Connect, host string, p pool, f func(*libvirt.StoragePool) error) error {
 	lib := s.libraries[host]
 	select {
 	case lib.looking <- struct{}{}:
@@ -101,7 +107,7 @@ func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, 
 	}
 	look, err := openLook(ctx, conn, p)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the folder %s: %w", p.path, err)
 	}
 	defer closeWork(look)
 	return f(look)

@@ -3,7 +3,6 @@ package storagepool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 
 	"libvirt.org/go/libvirt"
@@ -55,28 +54,19 @@ func (s *Service) withFile(ctx context.Context, host, file string, f func(*libvi
 		}
 		return err
 	}
-	lib := s.libraries[host]
-	select {
-	case lib.looking <- struct{}{}:
-		defer func() { <-lib.looking }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	folder := pool{name: nodes.name + filesSuffix, path: path.Dir(file)}
 	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		look, err := openLook(ctx, conn, pool{name: nodes.name + filesSuffix, path: path.Dir(file)})
-		if err != nil {
-			return fmt.Errorf("read the folder of %s: %w", file, err)
-		}
-		defer closeWork(look)
-		vol, err := look.LookupStorageVolByName(path.Base(file))
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
-		return f(conn, vol)
+		return s.withLook(ctx, conn, host, folder, func(look *libvirt.StoragePool) error {
+			vol, err := look.LookupStorageVolByName(path.Base(file))
+			if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			defer func() { _ = vol.Free() }()
+			return f(conn, vol)
+		})
 	})
 }
 
