@@ -64,7 +64,7 @@ func withoutNamespace(text string) (string, error) {
 		}
 		root := element{start: before, tagEnd: int(d.InputOffset()), name: writtenName(text[before:])}
 		for _, a := range start.Attr {
-			name := xml.Name{Local: a.Name.Local, Space: a.Name.Space}
+			name := a.Name
 			if a.Value != Namespace || (name != xml.Name{Local: "xmlns"} && name != xml.Name{Space: "xmlns", Local: metadataPrefix}) {
 				continue
 			}

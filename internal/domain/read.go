@@ -76,7 +76,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		}
 		n.Next = nextSize(next, n)
 	}
-	if n.Refs, err = refsOf(d, n.Saved, &def, next); err != nil {
+	if n.Refs, err = refsOf(d, n, &def, next); err != nil {
 		return Node{}, err
 	}
 	n.ExtraBytes = inv.extraBytes(d, &def, n)

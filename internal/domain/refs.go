@@ -1,11 +1,12 @@
 package domain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
@@ -16,23 +17,27 @@ import (
 // syncAtOnce bounds the domains that syncAll reads at a time: each may take a connection.
 const syncAtOnce = 8
 
-// refsOf returns what a domain refers to: by its definitions, and by what it could be
-// taken back to. What of that cannot be understood is among them as unknown.
-func refsOf(d *libvirt.Domain, saved bool, defs ...*libvirtxml.Domain) ([]diskref.Ref, error) {
+// refsOf returns what a domain, read as n so far, refers to: by its definitions, and by what it
+// could be taken back to. What of that cannot be understood is among them as unknown.
+func refsOf(d *libvirt.Domain, n Node, defs ...*libvirtxml.Domain) ([]diskref.Ref, error) {
 	refs := []diskref.Ref{}
 	for _, def := range defs {
 		if def != nil {
 			refs = diskref.Merge(refs, diskref.OfDomain(def)...)
 		}
 	}
-	for _, kept := range []func(*libvirt.Domain) ([]diskref.Ref, error){snapshotRefs, checkpointRefs} {
-		more, err := kept(d)
+	kept := []func(*libvirt.Domain) ([]diskref.Ref, error){checkpointRefs}
+	if n.Snapshots > 0 { // else there is no need to ask again
+		kept = append(kept, snapshotRefs)
+	}
+	for _, refsOfKept := range kept {
+		more, err := refsOfKept(d)
 		if err != nil {
 			return nil, err
 		}
 		refs = diskref.Merge(refs, more...)
 	}
-	if !saved {
+	if !n.Saved {
 		return refs, nil
 	}
 	return diskref.Merge(refs, savedRefs(d)...), nil
@@ -151,23 +156,17 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 // syncAll is sync for several domains at once. One that cannot be read is no error. Errors:
 // fault.HostUnreachable, that of ctx.
 func (inv *inventory) syncAll(ctx context.Context, host string, ids []string) error {
-	errs := make([]error, len(ids))
-	limit := make(chan struct{}, syncAtOnce)
-	var all sync.WaitGroup
-	for i, id := range ids {
-		limit <- struct{}{}
-		all.Go(func() {
-			defer func() { <-limit }()
-			errs[i] = inv.sync(ctx, host, id)
+	var all errgroup.Group
+	all.SetLimit(syncAtOnce)
+	for _, id := range ids {
+		all.Go(func() error {
+			if err := inv.sync(ctx, host, id); fault.CodeOf(err) == fault.HostUnreachable {
+				return err
+			}
+			return nil
 		})
 	}
-	all.Wait()
-	for _, err := range errs {
-		if fault.CodeOf(err) == fault.HostUnreachable {
-			return err
-		}
-	}
-	return ctx.Err()
+	return cmp.Or(all.Wait(), ctx.Err())
 }
 
 // refs is what a node refers to, nil when it was not read.
