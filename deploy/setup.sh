@@ -211,6 +211,32 @@ weigh_guests() {
 		warn "the guests' control group keeps its weight: they are slow beside a busy machine"
 }
 
+# restart_libvirtd makes a libvirtd that runs read the system's users again. Guests go on.
+restart_libvirtd() {
+	step "restarting libvirtd, which was started before $1 was installed"
+	if has_systemd; then
+		as_root systemctl try-restart libvirtd.service || die "systemd could not restart libvirtd" "Look at: journalctl -u libvirtd"
+	else
+		local pid
+		pid=$(cat /run/libvirtd.pid)
+		as_root kill "$pid"
+		if ! timeout 30 tail --pid="$pid" -f /dev/null; then die "libvirtd (process $pid) does not end" "End it, then run this again."; fi
+	fi
+}
+
+# give_tpm_authority gives the authority that signs the certificates of emulated TPMs to the user
+# that its folder belongs to. A libvirtd that was started before swtpm was installed runs swtpm as
+# root, and what root made is closed to swtpm's user later: no node with a TPM starts then.
+give_tpm_authority() {
+	local folder=/var/lib/swtpm-localca owner foreign
+	[ -d "$folder" ] || return 0
+	owner=$(stat -c %U "$folder")
+	foreign=$(may_root && as_root find "$folder" -mindepth 1 ! -user "$owner" -print -quit) || return 0
+	[ -n "$foreign" ] || return 0
+	step "giving the files in $folder to user $owner"
+	as_root chown -R "$owner" "$folder"
+}
+
 start_network() {
 	local listed
 	listed=$(system_virsh net-list --all --name 2>/dev/null)
@@ -254,13 +280,16 @@ esac
 check_machine
 if $with_tests; then packages+=("${test_packages[@]}"); fi
 check_tools
+if is_installed swtpm; then new_swtpm=false; else new_swtpm=true; fi
 install_packages "${packages[@]}"
+if $new_swtpm && is_running libvirtd; then restart_libvirtd swtpm; fi
 open_kvm
 if $with_tests; then
 	install_proxies
 	"$project/deploy/guacd.sh"
 fi
 start_daemons
+give_tpm_authority
 if $with_tests; then weigh_guests; fi
 start_network
 if may_root; then "$project/deploy/close-pools.sh" sandboxlabs-images sandboxlabs-nodes sandboxlabs-nodes-logs; fi
