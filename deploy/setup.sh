@@ -211,7 +211,7 @@ weigh_guests() {
 		warn "the guests' control group keeps its weight: they are slow beside a busy machine"
 }
 
-# restart_libvirtd makes a libvirtd that runs read the system's users again. Guests go on.
+# restart_libvirtd makes a libvirtd that runs read the system's users again. Guests keep running.
 restart_libvirtd() {
 	step "restarting libvirtd, which was started before $1 was installed"
 	if has_systemd; then

@@ -50,7 +50,7 @@ func (l *lab) sits(args ...string) *person {
 	if p.before, err = term.GetState(int(p.stdin.Fd())); err != nil {
 		l.t.Fatal(err)
 	}
-	p.cmd = exec.Command(os.Args[0], append(args, "--url=http://"+l.address)...) //nolint:noctx // it is killed by the test's end
+	p.cmd = exec.Command(os.Args[0], append(args, "--url=http://"+l.address)...)
 	p.cmd.Env = append(os.Environ(), runVariable+"=1", tokenVariable+"="+l.token)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = p.stdin, p.stdin, p.stdin
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
@@ -195,7 +195,7 @@ func TestConsoleCommand(t *testing.T) {
 	l.sizes(p, n.ID)
 
 	// Another program takes the console, and it is taken back.
-	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", n.ID) //nolint:noctx // it is killed below
+	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", n.ID)
 	virshTTY, err := pty.Start(virsh)
 	if err != nil {
 		t.Fatal(err)

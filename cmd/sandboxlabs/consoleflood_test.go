@@ -45,7 +45,7 @@ func program(t *testing.T) string {
 func (l *lab) launchProgram(path string, flags ...string) {
 	l.t.Helper()
 	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
-	p.cmd = exec.Command(path, append(append([]string{"serve"}, l.flags()...), flags...)...) //nolint:noctx // it is killed by the lab's end
+	p.cmd = exec.Command(path, append(append([]string{"serve"}, l.flags()...), flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

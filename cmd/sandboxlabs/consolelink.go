@@ -67,7 +67,7 @@ type consoleLink struct {
 	heard    chan struct{} // room for one: the node printed something
 	broken   chan error    // room for both goroutines
 
-	ctx  context.Context //nolint:containedctx // that of the goroutines
+	ctx  context.Context // that of the goroutines
 	stop context.CancelFunc
 	work sync.WaitGroup
 }

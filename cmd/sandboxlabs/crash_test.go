@@ -472,7 +472,7 @@ func TestCrashesAtAnyMoment(t *testing.T) {
 			body, kind := form("again.qcow2", bytes.NewReader(small))
 			_, _ = l.try(http.MethodPost, "/api/images/custom", body, "Content-Type", kind)
 		})
-		moment := time.Duration(100+rand.IntN(500)) * time.Millisecond //nolint:gosec // a moment, not a secret
+		moment := time.Duration(100+rand.IntN(500)) * time.Millisecond
 		<-time.After(moment)
 		l.service.kill()
 		close(end)

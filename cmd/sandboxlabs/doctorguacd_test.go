@@ -28,8 +28,8 @@ func (l *lab) plugIn(network, address string) (namespace string) {
 	}
 	ip("netns", "add", namespace)
 	l.t.Cleanup(func() {
-		_ = exec.Command("ip", "netns", "delete", namespace).Run() //nolint:noctx // the test's context has ended
-		_ = exec.Command("ip", "link", "delete", outer).Run()      //nolint:noctx // the same
+		_ = exec.Command("ip", "netns", "delete", namespace).Run()
+		_ = exec.Command("ip", "link", "delete", outer).Run()
 	})
 	bridge := strings.TrimSpace(strings.TrimPrefix(regexp.MustCompile(`Bridge: .*`).FindString(l.virsh("net-info", network)), "Bridge:"))
 	ip("link", "add", outer, "type", "veth", "peer", "name", inner)
@@ -55,11 +55,11 @@ func TestDoctorOnGuacd(t *testing.T) {
 	l.virsh("net-start", l.name("guacd"))
 	guest := l.plugIn(l.name("guacd"), subnet+"2/24")
 	for address, reached := range map[string]bool{bridge: true, "0.0.0.0": true, "127.0.0.1": false} {
-		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0")) //nolint:noctx // closed below
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // it is TCP
+		port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 		out, code := l.run("doctor", "--guacamole-guacd=127.0.0.1:"+port)
 		found := strings.Contains(out, "guacd listens at "+net.JoinHostPort(bridge, port)+", where nodes in network "+l.name("guacd")+" can reach it unless a firewall blocks them")
 		if code != 0 || found != reached || !reached && strings.Contains(out, ":"+port+",") {

@@ -30,7 +30,7 @@ const (
 // is up to the machine.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	rounds, seed := numberOf(t, roundsVariable, 10), uint64(numberOf(t, seedVariable, int(rand.Int32()))) //nolint:gosec // not negative
+	rounds, seed := numberOf(t, roundsVariable, 10), uint64(numberOf(t, seedVariable, int(rand.Int32())))
 	t.Logf("%s=%d %s=%d", roundsVariable, rounds, seedVariable, seed)
 	l := newLabApart(t)
 	l.addMicro()
@@ -39,9 +39,9 @@ func TestFaults(t *testing.T) {
 	kinds := slices.Sorted(maps.Keys(randomFaults))
 	begun := time.Now()
 	for round := range rounds {
-		f.rng = rand.New(rand.NewPCG(seed, uint64(round)*16)) //nolint:gosec // chance, not secrets
+		f.rng = rand.New(rand.NewPCG(seed, uint64(round)*16))
 		kind := kinds[f.rng.IntN(len(kinds))]
-		end := f.work(seed, uint64(round)) //nolint:gosec // not negative
+		end := f.work(seed, uint64(round))
 		f.wait(50, 500)
 		randomFaults[kind](f)
 		f.wait(0, 100)
@@ -137,7 +137,7 @@ func (f *faultLab) work(seed, round uint64) (end func()) {
 	nodes := f.nodes()
 	var wg sync.WaitGroup
 	for client := range 4 {
-		rng := rand.New(rand.NewPCG(seed, round*16+1+uint64(client))) //nolint:gosec // chance, not secrets
+		rng := rand.New(rand.NewPCG(seed, round*16+1+uint64(client)))
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				var n api.Node

@@ -79,7 +79,7 @@ func TestOtherUsersReadNothing(t *testing.T) {
 		if err := os.Chown(folder, 0, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(folder, 0o711); err != nil { //nolint:gosec // as earlier versions made it
+		if err := os.Chmod(folder, 0o711); err != nil {
 			t.Fatal(err)
 		}
 	}

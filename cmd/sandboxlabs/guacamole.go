@@ -132,7 +132,7 @@ func parseGuacd(text string) (guacamole.Guacd, error) {
 func newGuacamole(a *app) (*guacamole.Service, error) {
 	c := a.config.Guacamole
 	if c.Database == "" {
-		return nil, nil //nolint:nilnil // off is no error
+		return nil, nil // off is no error
 	}
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,

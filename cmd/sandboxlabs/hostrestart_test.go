@@ -71,7 +71,7 @@ func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 		}
 	}
 	args := append(namespaces, "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", otherHostScript, "sh", dir)
-	h.holder = exec.Command("unshare", args...) //nolint:noctx // it is killed by the test's end
+	h.holder = exec.Command("unshare", args...)
 	out := &output{}
 	h.holder.Stdout, h.holder.Stderr = out, out
 	h.holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -258,7 +258,7 @@ func (l *lab) qemuImg(args ...string) {
 func patched(image []byte, offset, bytes int, value uint64) []byte {
 	image = slices.Clone(image)
 	if bytes == 4 {
-		binary.BigEndian.PutUint32(image[offset:], uint32(value)) //nolint:gosec // a test's constant
+		binary.BigEndian.PutUint32(image[offset:], uint32(value))
 	} else {
 		binary.BigEndian.PutUint64(image[offset:], value)
 	}

@@ -175,7 +175,7 @@ func (l *lab) spawn(env []string, args ...string) *process {
 	l.t.Helper()
 	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
 	command := append(append(slices.Clone(l.within), os.Args[0]), args...)
-	p.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx // it is killed by the lab's end
+	p.cmd = exec.Command(command[0], command[1:]...)
 	p.cmd.Env = append(append(os.Environ(), runVariable+"=1"), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

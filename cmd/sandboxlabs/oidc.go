@@ -130,7 +130,7 @@ func (o oidcConfig) roleOf(groups []string) access.Role {
 // newOIDC makes the provider's client; nil when there is no provider.
 func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
 	if c.OIDC.Issuer == "" {
-		return nil, nil //nolint:nilnil // off is no error
+		return nil, nil // off is no error
 	}
 	client, err := openid.New(openid.Options{
 		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.Secret, RedirectURL: c.origin() + c.base() + "api/auth/oidc/callback",
@@ -152,7 +152,7 @@ func (c config) origin() string {
 
 // readRoots reads certificates in PEM.
 func readRoots(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
+	text, err := os.ReadFile(path) // the operator's own choice
 	if err != nil {
 		return nil, err
 	}

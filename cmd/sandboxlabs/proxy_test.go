@@ -204,7 +204,7 @@ func (p *proxied) run(t *testing.T, program string, args ...string) {
 		}
 	}
 	said := &output{}
-	cmd := exec.Command(path, args...) //nolint:noctx // the test's end ends it
+	cmd := exec.Command(path, args...)
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it may have workers
@@ -220,7 +220,7 @@ func (p *proxied) run(t *testing.T, program string, args ...string) {
 		}
 	})
 	until(t, promptly, func() string { return program + " answers; it said:\n" + said.String() }, func() bool {
-		res, err := p.client.Get(p.origin + p.base + "/api/health") //nolint:noctx // bounded by the test
+		res, err := p.client.Get(p.origin + p.base + "/api/health")
 		if err != nil {
 			return false
 		}

@@ -29,7 +29,7 @@ func configPurpose(option string) string { return "config:" + option }
 func (c *config) secretText(k *koanf.Koanf, name string) (string, error) {
 	text := k.String(name)
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
-		content, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
+		content, err := os.ReadFile(path) // the operator's own choice
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}

@@ -73,7 +73,7 @@ func TestSerialPorts(t *testing.T) {
 	alias.expect("got-typed-in-one\n")
 
 	// Whoever takes one port leaves the other.
-	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", "--devname", "serial1", id) //nolint:noctx // it is killed below
+	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", "--devname", "serial1", id)
 	tty, err := pty.Start(virsh)
 	if err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestUsersByAnyName(t *testing.T) {
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("victim"), "customImageName": other.ID, "resources": request{"ram": 64}}, http.StatusCreated, &n)
 
 	folder := filepath.Join(poolsFolder, l.prefix+"-theirs")
-	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // as another program may
+	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
@@ -75,7 +75,7 @@ func TestUsersByAnyName(t *testing.T) {
 	} {
 		name := l.name(strings.ReplaceAll(strings.Trim(what, "."), " ", "-"))
 		if what == "a path with .." {
-			if err := os.Mkdir(filepath.Join(folder, "x"), 0o755); err != nil { //nolint:gosec // as above
+			if err := os.Mkdir(filepath.Join(folder, "x"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

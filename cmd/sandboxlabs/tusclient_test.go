@@ -44,7 +44,7 @@ func (c *cutter) run() {
 
 func (c *cutter) pass(in net.Conn) {
 	defer func() { _ = in.Close() }()
-	out, err := net.Dial("tcp", c.target) //nolint:noctx // closed below
+	out, err := net.Dial("tcp", c.target)
 	if err != nil {
 		return
 	}

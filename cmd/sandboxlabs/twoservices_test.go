@@ -171,5 +171,5 @@ func TestTwoServicesOnOneSource(t *testing.T) {
 
 // pauseRandomly moves what comes next to a moment that is another one each time.
 func pauseRandomly(most int) {
-	<-time.After(time.Duration(rand.IntN(most)) * time.Millisecond) //nolint:gosec // a moment, not a secret
+	<-time.After(time.Duration(rand.IntN(most)) * time.Millisecond)
 }

@@ -14,7 +14,7 @@ func TestFileThatNoPoolHasSeen(t *testing.T) {
 	l := newLab(t)
 	l.start()
 	folder := filepath.Join(poolsFolder, l.name("theirs"))
-	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // as another program may
+	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

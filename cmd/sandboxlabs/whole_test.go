@@ -99,7 +99,7 @@ func (l *lab) chainOnDisk(file string) (chain []string, err error) {
 			return chain, nil // another format, on nothing
 		}
 		at, size := binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:]))
-		if at+size > uint64(n) { //nolint:gosec // not negative
+		if at+size > uint64(n) {
 			return chain, fmt.Errorf("%s: %w", file, err)
 		}
 		file = string(head[at : at+size])

@@ -195,7 +195,7 @@ func (s *Server) registerAuth() {
 // cookie carries the session. Lax, so that a link from elsewhere opens the UI;
 // changes from elsewhere are refused by their origin.
 func (s *Server) cookie(session string, expires time.Time) http.Cookie {
-	return http.Cookie{
+	return http.Cookie{ //nolint:gosec // Secure wherever the service is reached by HTTPS
 		Name: s.cookieNamed(cookieName), Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: s.overTLS(),
 	}

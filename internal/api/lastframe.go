@@ -71,8 +71,8 @@ func (c *lastFrameConn) follow(p []byte) (allowed int) {
 	defer c.mu.Unlock()
 	for allowed < len(p) && !c.closed {
 		if c.payload > 0 {
-			n := min(c.payload, uint64(len(p)-allowed))
-			allowed += int(n) //nolint:gosec // at most len(p)
+			n := min(c.payload, uint64(len(p)-allowed)) //nolint:gosec // positive: the loop's condition
+			allowed += int(n)                           //nolint:gosec // at most len(p)
 			c.payload -= n
 		} else {
 			c.header = append(c.header, p[allowed])

@@ -48,7 +48,7 @@ type timedBody struct {
 
 func (b timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // io.Reader has it so
+	if err == io.EOF { // io.Reader has it so
 		_ = b.controller.SetReadDeadline(time.Time{}) // it fails on a connection that is gone
 	}
 	return n, err

@@ -124,7 +124,7 @@ func (f *Flow) Resolve(ctx huma.Context) []error {
 // flowCookie carries a sign-in at the provider, there and back. Lax, so that it comes
 // with the browser's return from the provider.
 func (s *Server) flowCookie(value string, expires time.Time) http.Cookie {
-	return http.Cookie{
+	return http.Cookie{ //nolint:gosec // Secure wherever the service is reached by HTTPS
 		Name: s.cookieNamed(oidcCookie), Value: value, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.overTLS(),
 	}
 }

@@ -85,7 +85,7 @@ func (s *Server) screenSocket(c echo.Context) error {
 
 // frames is a socket's binary frames as a stream of bytes, until ctx ends.
 type frames struct {
-	ctx    context.Context //nolint:containedctx // io.Reader has no place for it
+	ctx    context.Context // io.Reader has no place for it
 	socket *websocket.Conn
 	frame  io.Reader // the rest of the frame that is being read
 }
@@ -104,7 +104,7 @@ func (f *frames) Read(p []byte) (int, error) {
 			f.frame = frame
 		}
 		n, err := f.frame.Read(p)
-		if err == io.EOF { //nolint:errorlint // the end of a frame, as io.Reader has it
+		if err == io.EOF { // the end of a frame, as io.Reader has it
 			f.frame, err = nil, nil
 			if n == 0 {
 				continue

@@ -100,7 +100,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	socket, err := websocket.Accept(lastFrameWriter{c.Response()}, r, options)
 	if err != nil {
 		s.o.Log.Debug("a WebSocket was refused", "error", err)
-		return nil //nolint:nilerr // it was answered
+		return nil // it was answered
 	}
 	defer func() { _ = socket.CloseNow() }()
 	socket.SetReadLimit(maxFrameBytes)

@@ -88,7 +88,7 @@ func (s *Server) events(c echo.Context) error {
 		return controller.Flush()
 	}
 	if err := send([]byte("retry: 2000\n: connected\n\n")); err != nil {
-		return nil //nolint:nilerr // the client went away, which is how streams end
+		return nil // the client went away, which is how streams end
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
@@ -130,7 +130,7 @@ func (s *Server) events(c echo.Context) error {
 			}
 		}
 		if err := send(text); err != nil {
-			return nil //nolint:nilerr // as above
+			return nil // as above
 		}
 	}
 }

@@ -108,9 +108,9 @@ func be(offset, bytes int, v uint64) func([]byte) []byte {
 func put(b []byte, offset, bytes int, v uint64, order binary.ByteOrder) []byte {
 	switch bytes {
 	case 2:
-		order.PutUint16(b[offset:], uint16(v)) //nolint:gosec // a test's constant
+		order.PutUint16(b[offset:], uint16(v))
 	case 4:
-		order.PutUint32(b[offset:], uint32(v)) //nolint:gosec // a test's constant
+		order.PutUint32(b[offset:], uint32(v))
 	default:
 		order.PutUint64(b[offset:], v)
 	}
@@ -339,14 +339,14 @@ func TestVMDKTables(t *testing.T) {
 	const tables = 4096
 	sound := foreign(t, "vmdk")
 	directory := len(sound)
-	disk := append(le(56, 8, uint64(directory/sectorBytes))(slices.Clone(sound)), make([]byte, 4*tables)...) //nolint:gosec // a small file
+	disk := append(le(56, 8, uint64(directory/sectorBytes))(slices.Clone(sound)), make([]byte, 4*tables)...)
 	disk = le(12, 8, tables*vmdkTableEntries*128)(disk)
 	first := (len(disk) + sectorBytes - 1) / sectorBytes * sectorBytes
 	disk = append(disk, make([]byte, first-len(disk)+tables*vmdkTableBytes)...)
 	verify := func(place func(i int) int) (read int64, err error) {
 		file := slices.Clone(disk)
 		for i := range tables {
-			le(directory+4*i, 4, uint64((first+place(i)*vmdkTableBytes)/sectorBytes))(file) //nolint:gosec // as above
+			le(directory+4*i, 4, uint64((first+place(i)*vmdkTableBytes)/sectorBytes))(file)
 		}
 		d, err := ParseDisk(file[:HeaderBytes])
 		if err != nil {

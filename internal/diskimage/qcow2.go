@@ -83,7 +83,7 @@ func (q Qcow2) VerifyEnd(size int64, read func(offset, length int64) ([]byte, er
 	perBlock := q.ClusterBytes * 8 / q.refcountBits
 	empty := 0
 	for i := int64(len(table))/8 - 1; i >= 0; i-- {
-		offset := int64(binary.BigEndian.Uint64(table[i*8:]) & refcountOffsetMask) //nolint:gosec // the mask keeps it positive
+		offset := int64(binary.BigEndian.Uint64(table[i*8:]) & refcountOffsetMask) // the mask keeps it positive
 		if offset == 0 {
 			continue
 		}
@@ -222,10 +222,10 @@ func parseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	if size == 0 {
 		return Qcow2{}, Unsafe("its virtual size is 0")
 	}
-	if size > math.MaxInt64 || int64(size) > maxVirtualBytes { //nolint:gosec // the first half guards the second
+	if size > math.MaxInt64 || int64(size) > maxVirtualBytes { // the first half guards the second
 		return Qcow2{}, Unsafe("its virtual size is %d bytes; the limit is %d", size, maxVirtualBytes)
 	}
-	q := Qcow2{Version: int(version), VirtualBytes: int64(size), ClusterBytes: cluster} //nolint:gosec // checked above
+	q := Qcow2{Version: int(version), VirtualBytes: int64(size), ClusterBytes: cluster} // checked above
 	l1Entries := int64(be.Uint32(head[36:]))
 	perL1 := cluster * (cluster / 8) // bytes that one L1 entry maps
 	if q.extendedL2 = incompatible&incompatibleExtendedL2 != 0; q.extendedL2 {
@@ -236,11 +236,11 @@ func parseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 	}
 	refcountBytes := int64(be.Uint32(head[56:])) * cluster
 	q.refcountBytes, q.refcountBits = refcountBytes, 1<<refcountOrder
-	q.refcountOffset = int64(be.Uint64(head[48:]) & math.MaxInt64) //nolint:gosec // checked below
+	q.refcountOffset = int64(be.Uint64(head[48:]) & math.MaxInt64) // checked below
 	if refcountBytes == 0 || refcountBytes > maxRefcountBytes {
 		return Qcow2{}, Unsafe("its refcount table is %d bytes long", refcountBytes)
 	}
-	q.l1Offset, q.l1Bytes = int64(be.Uint64(head[40:])&math.MaxInt64), l1Entries*8 //nolint:gosec // checked below
+	q.l1Offset, q.l1Bytes = int64(be.Uint64(head[40:])&math.MaxInt64), l1Entries*8 // checked below
 	for _, table := range []struct {
 		name   string
 		offset uint64
@@ -249,10 +249,10 @@ func parseQcow2(head []byte, maxVirtualBytes int64) (Qcow2, error) {
 		{"L1 table", be.Uint64(head[40:]), l1Entries * 8},
 		{"refcount table", be.Uint64(head[48:]), refcountBytes},
 	} {
-		if table.offset == 0 || table.offset > math.MaxInt64/2 || table.offset%uint64(cluster) != 0 { //nolint:gosec // a cluster is at most 2 MiB
+		if table.offset == 0 || table.offset > math.MaxInt64/2 || table.offset%uint64(cluster) != 0 { // a cluster is at most 2 MiB
 			return Qcow2{}, Unsafe("its %s is at byte %d, which is no place for one", table.name, table.offset)
 		}
-		q.NeedsBytes = max(q.NeedsBytes, int64(table.offset)+table.bytes) //nolint:gosec // bounded just above
+		q.NeedsBytes = max(q.NeedsBytes, int64(table.offset)+table.bytes) // bounded just above
 	}
 	if q.l1Offset < q.refcountOffset+refcountBytes && q.refcountOffset < q.l1Offset+q.l1Bytes {
 		return Qcow2{}, Unsafe("its L1 table lies on its refcount table")

@@ -51,7 +51,7 @@ func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte,
 	}
 	tables := 0
 	for ; len(table) >= 8; table = table[8:] {
-		offset := int64(binary.BigEndian.Uint64(table) & entryOffset) //nolint:gosec // the mask keeps it positive
+		offset := int64(binary.BigEndian.Uint64(table) & entryOffset) // the mask keeps it positive
 		if offset == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (m mapping) walk(l2 []byte) error {
 			}
 			continue
 		}
-		if offset := int64(entry & entryOffset); offset != 0 { //nolint:gosec // the mask keeps it positive
+		if offset := int64(entry & entryOffset); offset != 0 { // the mask keeps it positive
 			if err := m.check("a part of it", offset); err != nil {
 				return err
 			}

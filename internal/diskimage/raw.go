@@ -63,7 +63,7 @@ func partitionsEnd(head []byte) (end int64) {
 	le := binary.LittleEndian
 	if bytes.HasPrefix(head[gptHeader:], []byte(gptMagic)) {
 		if last := le.Uint64(head[gptHeader+32:]); last < MaxVirtualBytes/sectorBytes { // of the second header
-			return int64(last+1) * sectorBytes //nolint:gosec // bounded just above
+			return int64(last+1) * sectorBytes // bounded just above
 		}
 		return 0
 	}

@@ -120,7 +120,7 @@ func parseVHD(head []byte) (Disk, error) {
 	case table < VHDFooterBytes || table > MaxVirtualBytes:
 		return nil, Unsafe("its block table is at byte %d, which is no place for one", table)
 	}
-	v.tableStart = int64(table) //nolint:gosec // bounded just above
+	v.tableStart = int64(table) // bounded just above
 	return v, nil
 }
 
@@ -166,7 +166,7 @@ func (v vhd) load(size int64, read Reading) (blocks, error) {
 // QEMU would find one of another size; nil where it finds the same.
 func (v vhd) Flat(size int64, read Reading) (*BlockReader, error) {
 	if !v.misread {
-		return nil, nil //nolint:nilnil // Flattener says so
+		return nil, nil // Flattener says so
 	}
 	b, err := v.load(size, read)
 	if err != nil {

@@ -76,7 +76,7 @@ var vmdkExtent = regexp.MustCompile(`^(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+
 func (v vmdk) checkDescriptor(head []byte) error {
 	le := binary.LittleEndian
 	start, length := le.Uint64(head[28:]), le.Uint64(head[36:])
-	if start == 0 || length == 0 || length > vmdkMaxDescBytes/sectorBytes || start > uint64(len(head)) || start+length > uint64(len(head))/sectorBytes { //nolint:gosec // small
+	if start == 0 || length == 0 || length > vmdkMaxDescBytes/sectorBytes || start > uint64(len(head)) || start+length > uint64(len(head))/sectorBytes { // small
 		return Unsafe("its descriptor is at sector %d and %d sectors long, which is no place for one", start, length)
 	}
 	// QEMU looks for a parent by the name alone, wherever it stands.

@@ -83,7 +83,7 @@ func remoteURI(t *testing.T) string {
 	}
 	script := filepath.Join(t.TempDir(), "relay")
 	text := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s'\n", relayVariable, program)
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return "qemu+ext://127.0.0.1/system?command=" + script

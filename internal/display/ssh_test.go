@@ -56,10 +56,10 @@ func sshURI(t *testing.T) (uri string, s *sshServer) {
 		if c.User() != "operator" || string(k.Marshal()) != string(client.PublicKey().Marshal()) {
 			return nil, fmt.Errorf("a stranger: %s", c.User())
 		}
-		return nil, nil //nolint:nilnil // no permissions are needed
+		return nil, nil
 	}}}
 	s.config.AddHostKey(own)
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func sshURI(t *testing.T) (uri string, s *sshServer) {
 		"known": knownhosts.Line([]string{l.Addr().String()}, own.PublicKey()) + "\n",
 		"ssh":   "#!/bin/sh\nexec ssh -F /dev/null -o UserKnownHostsFile=" + dir + "/known \"$@\"\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil { //nolint:gosec // a program is among them
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,7 +137,7 @@ func (s *sshServer) session(c ssh.NewChannel) {
 			continue
 		}
 		_ = r.Reply(true, nil)
-		cmd := exec.Command("sh", "-c", line.Text) //nolint:gosec,noctx // it ends with its input
+		cmd := exec.Command("sh", "-c", line.Text)
 		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 		in, err := cmd.StdinPipe()
 		if err != nil || cmd.Start() != nil {
@@ -145,7 +145,7 @@ func (s *sshServer) session(c ssh.NewChannel) {
 		}
 		s.work.Go(func() { _, _ = io.Copy(in, channel); _ = in.Close() })
 		_ = cmd.Wait()
-		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(cmd.ProcessState.ExitCode())})) //nolint:gosec // small
+		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(cmd.ProcessState.ExitCode())}))
 		return
 	}
 }
@@ -162,7 +162,7 @@ func (s *sshServer) forward(c ssh.NewChannel) {
 		_ = c.Reject(ssh.Prohibited, "not to there")
 		return
 	}
-	far, err := net.Dial("tcp", net.JoinHostPort(to.Host, fmt.Sprint(to.Port))) //nolint:noctx // of the test
+	far, err := net.Dial("tcp", net.JoinHostPort(to.Host, fmt.Sprint(to.Port)))
 	if err != nil {
 		_ = c.Reject(ssh.ConnectionFailed, err.Error())
 		return

@@ -138,7 +138,7 @@ func (inv *inventory) readApart(ctx context.Context, f *feed, id string, r *apar
 // isSilent returns whether libvirt has waited for long for an answer of a domain's QEMU.
 func isSilent(d *libvirt.Domain) bool {
 	info, err := d.GetControlInfo(0)
-	return err == nil && info.State == libvirt.DOMAIN_CONTROL_OCCUPIED && info.StateTime >= uint64(readLimit.Milliseconds())
+	return err == nil && info.State == libvirt.DOMAIN_CONTROL_OCCUPIED && info.StateTime >= uint64(readLimit.Milliseconds()) //nolint:gosec // a positive constant
 }
 
 // end is called when a reading has ended. One that the feed left and that failed is
@@ -193,7 +193,7 @@ func (inv *inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	n.RAMMiB, n.CPUs = int64(info.Memory>>10), int(info.NrVirtCpu) //nolint:gosec // KiB of real memory fit
+	n.RAMMiB, n.CPUs = int64(info.Memory>>10), int(info.NrVirtCpu) // KiB of real memory fit
 	// Either fails where there is none.
 	n.Description, _ = d.GetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, "", libvirt.DOMAIN_AFFECT_CURRENT)
 	element, _ := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CURRENT)

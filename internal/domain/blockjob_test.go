@@ -26,7 +26,7 @@ func pullGuest(t *testing.T, conn *libvirt.Connect) (d *libvirt.Domain, id strin
 	defer func() { _ = micro.Close() }()
 	name := "domain-test-" + rand.Text()[:8]
 	folder := filepath.Join("/var/lib/libvirt/images", name)
-	if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // QEMU's user reads it
+	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
@@ -38,7 +38,7 @@ func pullGuest(t *testing.T, conn *libvirt.Connect) (d *libvirt.Domain, id strin
 		err = base.Close()
 	}
 	if err == nil {
-		err = os.Chmod(base.Name(), 0o644) //nolint:gosec // likewise
+		err = os.Chmod(base.Name(), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func (inv *inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read
 	}
 	conn, err := d.DomainGetConnect()
 	if err != nil {
-		return nil //nolint:nilerr // nothing is known
+		return nil // nothing is known
 	}
 	defer func() { _, _ = conn.Close() }()
 	if def.Devices != nil {
@@ -125,7 +125,7 @@ func (f *feed) lackOfBase(conn *libvirt.Connect, file string) error {
 	}
 	pool, err := conn.LookupStoragePoolByTargetPath(path.Dir(file))
 	if err != nil {
-		return nil //nolint:nilerr // nobody knows of it
+		return nil // nobody knows of it
 	}
 	defer func() { _ = pool.Free() }()
 	name, _ := pool.GetName()
@@ -150,7 +150,7 @@ func lackOfNetwork(conn *libvirt.Connect, host, name string) error {
 		return fault.New(fault.NetworkUnavailable, "Network %q of an interface is not there on host %q. Create the network, or detach the interface.", name, host)
 	}
 	if err != nil {
-		return nil //nolint:nilerr // nothing is known
+		return nil // nothing is known
 	}
 	defer func() { _ = network.Free() }()
 	if active, err := network.IsActive(); err == nil && !active {

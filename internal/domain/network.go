@@ -124,7 +124,7 @@ func subnetOf(ip libvirtxml.NetworkIP) string {
 	if err != nil {
 		return ""
 	}
-	bits := int(ip.Prefix) //nolint:gosec // at most 128
+	bits := int(ip.Prefix) // at most 128
 	if mask, err := netip.ParseAddr(ip.Netmask); err == nil && bits == 0 {
 		for _, b := range mask.AsSlice() {
 			for ; b != 0; b <<= 1 {
@@ -283,7 +283,7 @@ func (spec NetworkSpec) definition(by owner) (string, error) {
 		return "", err
 	}
 	first := subnet.Addr().Next()
-	ip := libvirtxml.NetworkIP{Address: first.String(), Prefix: uint(subnet.Bits())} //nolint:gosec // 16 to 29
+	ip := libvirtxml.NetworkIP{Address: first.String(), Prefix: uint(subnet.Bits())} // 16 to 29
 	if spec.DHCP {
 		last := subnet.Addr().As4()
 		for bit := subnet.Bits(); bit < 32; bit++ {

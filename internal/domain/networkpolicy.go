@@ -55,7 +55,7 @@ func (s *Service) newCard(conn *libvirt.Connect, host *hypervisor.Host, network 
 	card := nicOn(network)
 	switch network {
 	case NoNetwork:
-		return nil, nil //nolint:nilnil // that is what was asked for
+		return nil, nil // that is what was asked for
 	case UserNetwork:
 		card = nicOn("")
 		return &card, s.checkUserMode(host)

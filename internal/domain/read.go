@@ -175,9 +175,9 @@ func sizeOf(def *libvirtxml.Domain) (s Size) {
 		s.RAMMiB = mebibytes(def.CurrentMemory.Value, def.CurrentMemory.Unit)
 	}
 	if def.VCPU != nil {
-		s.CPUs = int(def.VCPU.Value) //nolint:gosec // libvirt's own limit is far below
+		s.CPUs = int(def.VCPU.Value) // libvirt's own limit is far below
 		if def.VCPU.Current > 0 {
-			s.CPUs = int(def.VCPU.Current) //nolint:gosec // likewise
+			s.CPUs = int(def.VCPU.Current) // likewise
 		}
 	}
 	return s

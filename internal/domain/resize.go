@@ -61,7 +61,7 @@ func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit)
 		ask  bool
 		do   func() (When, error)
 	}{
-		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},              //nolint:gosec // checked: positive
+		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},              // checked: positive
 		{"ram", e.RAMMiB != nil, func() (When, error) { return resizeRAM(ctx, n, d, uint64(*e.RAMMiB)<<10) }}, //nolint:gosec // checked: positive
 		{"disk", e.DiskBytes != nil && *e.DiskBytes > n.DiskBytes, func() (When, error) { return s.growDisk(ctx, n, d, *e.DiskBytes) }},
 	} {
@@ -92,7 +92,7 @@ func resizeCPUs(n Node, d *libvirt.Domain, want uint) (When, error) {
 		}
 		steps := []libvirt.DomainVcpuFlags{libvirt.DOMAIN_VCPU_CONFIG}
 		switch {
-		case int64(want) > int64(most):
+		case int64(want) > int64(most): //nolint:gosec // checked: far below the limit
 			steps = []libvirt.DomainVcpuFlags{libvirt.DOMAIN_VCPU_CONFIG | libvirt.DOMAIN_VCPU_MAXIMUM, libvirt.DOMAIN_VCPU_CONFIG}
 		case most == now:
 			steps = append(steps, libvirt.DOMAIN_VCPU_CONFIG|libvirt.DOMAIN_VCPU_MAXIMUM)

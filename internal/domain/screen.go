@@ -77,7 +77,7 @@ func findScreen(def *libvirtxml.Domain) (screen *Screen, other string) {
 	for i, g := range def.Devices.Graphics {
 		switch {
 		case g.VNC != nil:
-			v := &Screen{Index: uint(i), Port: max(g.VNC.Port, 0), Listen: g.VNC.Listen, Password: g.VNC.Passwd} //nolint:gosec // a place in a list
+			v := &Screen{Index: uint(i), Port: max(g.VNC.Port, 0), Listen: g.VNC.Listen, Password: g.VNC.Passwd} // a place in a list
 			for _, l := range g.VNC.Listeners {
 				if l.Address != nil && v.Listen == "" {
 					v.Listen = l.Address.Address

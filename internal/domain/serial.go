@@ -56,7 +56,7 @@ func serialPorts(devices *libvirtxml.DomainDeviceList) []SerialPort {
 	var ports []SerialPort
 	for i, s := range devices.Serials {
 		p := newPort("serial", i, s.Alias, s.Source, s.Log)
-		kind, line := "", uint(i) //nolint:gosec // a place in a list
+		kind, line := "", uint(i) // a place in a list
 		if s.Target != nil {
 			kind = s.Target.Type
 			if s.Target.Port != nil {

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -140,9 +141,9 @@ func (s *Service) pickSubnet(taken []claim) (string, error) {
 // nthSubnet is one of the equal parts of a block of IPv4.
 func nthSubnet(block netip.Prefix, bits, n int) netip.Prefix {
 	a := block.Addr().As4()
-	at := uint32(a[0])<<24 | uint32(a[1])<<16 | uint32(a[2])<<8 | uint32(a[3])
-	at += uint32(n) << (32 - bits) //nolint:gosec // n parts fit into the block
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)}), bits)
+	at := binary.BigEndian.Uint32(a[:]) + uint32(n)<<(32-bits) //nolint:gosec // n parts fit into the block
+	binary.BigEndian.PutUint32(a[:], at)
+	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
 }
 
 // subnetBlocks names the blocks that subnets are picked from.

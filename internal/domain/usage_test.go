@@ -12,7 +12,7 @@ func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
 	for i := from; i < to; i++ {
 		at := begin.Add(time.Duration(i) * time.Second)
 		m.add("h", there, map[string]reading{"id": {run: run, at: at, memory: true, asked: true, totals: Totals{
-			CPUSeconds: float64(i-from) / 2, MemoryBytes: 1 << 20, DiskRead: uint64(i-from) * 1000, //nolint:gosec // small
+			CPUSeconds: float64(i-from) / 2, MemoryBytes: 1 << 20, DiskRead: uint64(i-from) * 1000,
 		}}}, at)
 	}
 }
@@ -72,9 +72,9 @@ func TestMeterAsksSeldom(t *testing.T) {
 	s := &Service{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
 	feed := func(i int, run uint, asked bool) {
-		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), memory: asked, asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}} //nolint:gosec // small
+		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), memory: asked, asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}}
 		if asked {
-			r.totals.MemoryBytes, r.totals.DiskRead = int64(i)<<20, uint64(i)*1000 //nolint:gosec // small
+			r.totals.MemoryBytes, r.totals.DiskRead = int64(i)<<20, uint64(i)*1000
 		}
 		s.meter.add("h", there, map[string]reading{"id": r}, r.at)
 	}

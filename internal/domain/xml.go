@@ -53,7 +53,7 @@ func (b build) xml() (string, error) {
 		Name:       b.name,
 		Metadata:   &libvirtxml.DomainMetadata{XML: string(md)},
 		Memory:     &libvirtxml.DomainMemory{Value: uint(b.ramMiB), Unit: "MiB"}, //nolint:gosec // validated: positive
-		VCPU:       &libvirtxml.DomainVCPU{Value: uint(b.cpus)},                  //nolint:gosec // validated: positive
+		VCPU:       &libvirtxml.DomainVCPU{Value: uint(b.cpus)},                  // validated: positive
 		CPU:        cpu,
 		OS:         b.os(),
 		Features:   &libvirtxml.DomainFeatureList{ACPI: &libvirtxml.DomainFeature{}, APIC: &libvirtxml.DomainFeatureAPIC{}},

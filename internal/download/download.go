@@ -178,7 +178,7 @@ func (c *Client) get(ctx context.Context, address string, offset int64, version 
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 		req.Header.Set("If-Range", version)
 	}
-	res, err := c.http.Do(req) //nolint:bodyclose // the caller does
+	res, err := c.http.Do(req) // the caller does
 	if err != nil {
 		return nil, c.explain(req.URL, err)
 	}

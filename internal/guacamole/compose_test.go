@@ -151,7 +151,7 @@ func TestComposeListensOnLoopback(t *testing.T) {
 		if started := err == nil && strings.Contains(string(out), "started"); started != c.ok {
 			t.Errorf("%s: started is %v: %v\n%s", name, started, err, out)
 		}
-		got, err := os.ReadFile(config) //nolint:gosec // the test's own
+		got, err := os.ReadFile(config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func preparedSecrets(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "prepare.sh")
-	if err := os.WriteFile(path, script, 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(path, script, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	read := func() string {

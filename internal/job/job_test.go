@@ -260,7 +260,7 @@ func TestKill(t *testing.T) {
 		select {
 		case <-taken:
 			t.Fatal("the job was taken from a process that lives")
-		case <-time.After(2*lookInterval + lookInterval/2): //nolint:forbidigo // that nothing happens
+		case <-time.After(2*lookInterval + lookInterval/2):
 		}
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)

@@ -313,7 +313,7 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 
 // tryAgain puts a job off that failed for a passing reason.
 func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time.Duration) error {
-	pause += rand.N(pause/4 + 1) // so that many that failed together do not come back together
+	pause += rand.N(pause/4 + 1) //nolint:gosec // no secret: so that many that failed together do not come back together
 	code, text := s.explain(r, failure)
 	next := now().Add(pause)
 	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).

@@ -24,7 +24,7 @@ func ask(t *testing.T, address string, timeout time.Duration) (int, error) {
 	t.Helper()
 	client := outbound.NewClient(outbound.Options{Timeout: timeout, MaxBytes: limit})
 	defer client.CloseIdleConnections()
-	res, err := client.Post(address, "text/plain", strings.NewReader("secret")) //nolint:noctx // bounded by its own timeout
+	res, err := client.Post(address, "text/plain", strings.NewReader("secret"))
 	if err != nil {
 		return 0, err
 	}

@@ -53,7 +53,7 @@ func accept(t *testing.T, address string, uid int) (conn net.Conn, closeClient f
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/fd/3")
 	if cmd.ExtraFiles = []*os.File{open(t, self)}; uid != os.Getuid() {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}} //nolint:gosec // not negative
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
 	cmd.Env = []string{clientVariable + "=" + strings.Replace(l.Addr().String(), "[::]", "127.0.0.1", 1)}
 	in, err := cmd.StdinPipe()

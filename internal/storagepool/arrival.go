@@ -491,7 +491,7 @@ func (u *unpacking) Read(p []byte) (int, error) {
 
 // unpacked is what is within a packed file, from its first byte.
 type unpacked struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as one call
+	ctx     context.Context // it lives as long as one call
 	d       io.Reader
 	head    []byte // that was read of it
 	packing string

@@ -82,7 +82,7 @@ func checkVerdict(exit *exec.ExitError, out []byte) error {
 // readable tells whether this process may read a file: libvirt's are the
 // service's to read on its own machine, if at all.
 func readable(path string) bool {
-	f, err := os.Open(path) //nolint:gosec // libvirt named it, a volume of the images pool
+	f, err := os.Open(path) // libvirt named it, a volume of the images pool
 	if err != nil {
 		return false
 	}

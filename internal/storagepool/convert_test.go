@@ -245,7 +245,7 @@ func oddDisk(t *testing.T, size int) string {
 		_, _ = noise.Read(part)
 	}
 	disk[450], disk[455] = 0x83, 8
-	binary.LittleEndian.PutUint32(disk[458:], uint32(size-1<<20)/512) //nolint:gosec // small
+	binary.LittleEndian.PutUint32(disk[458:], uint32(size-1<<20)/512)
 	disk[510], disk[511] = 0x55, 0xaa
 	path := filepath.Join(t.TempDir(), "disk.raw")
 	if err := os.WriteFile(path, disk, 0o600); err != nil {
@@ -260,7 +260,7 @@ func madeBy(creator string, vhd []byte) []byte {
 	change := func(f []byte) {
 		copy(f[28:32], creator)
 		sectors := binary.BigEndian.Uint64(f[48:]) / 512
-		binary.BigEndian.PutUint16(f[56:], uint16(sectors/(4*17))) //nolint:gosec // small
+		binary.BigEndian.PutUint16(f[56:], uint16(sectors/(4*17)))
 		f[58], f[59] = 4, 17
 		clear(f[64:68])
 		var sum uint32

@@ -87,7 +87,7 @@ func (s *Service) rescanPool(ctx context.Context, conn *libvirt.Connect, p pool)
 	if !s.isOurs(p.name) {
 		look, err := openLook(ctx, conn, p)
 		if err != nil {
-			return nil //nolint:nilerr // the folder cannot be read: there is nothing to be found
+			return nil // the folder cannot be read: there is nothing to be found
 		}
 		closeWork(look)
 	}

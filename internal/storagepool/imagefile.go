@@ -20,7 +20,7 @@ type ImageFile struct {
 	// Version changes whenever the file does.
 	Version string
 
-	ctx    context.Context //nolint:containedctx // it lives as long as one call
+	ctx    context.Context // it lives as long as one call
 	conn   *libvirt.Connect
 	vol    *libvirt.StorageVol
 	stream *libvirt.Stream // nil: nothing was read from here on

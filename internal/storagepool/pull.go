@@ -358,7 +358,7 @@ func (c *counting) SkipZeros() int64 {
 
 // untilDone ends reading with its context.
 type untilDone struct {
-	ctx context.Context //nolint:containedctx // it lives as long as one call
+	ctx context.Context // it lives as long as one call
 	r   io.Reader
 }
 

@@ -44,7 +44,7 @@ type pools struct {
 
 func virsh(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput() //nolint:noctx // also used in cleanups
+	out, err := exec.Command("virsh", append([]string{"-q", "-c", "qemu:///system"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("virsh %v: %v: %s", args, err, out)
 	}
@@ -212,7 +212,7 @@ func TestReceiveThatFailsLeavesNothing(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	for _, c := range []struct {
 		name string
-		ctx  context.Context //nolint:containedctx // a case of the table
+		ctx  context.Context
 		up   storagepool.Upload
 		r    io.Reader
 		code fault.Code

@@ -152,7 +152,7 @@ func TestLeftovers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(g.tmp, "kept"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sleeper := exec.Command("sleep", "1000") //nolint:noctx // killed below
+	sleeper := exec.Command("sleep", "1000")
 	sleeper.Env = g.environment()
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)

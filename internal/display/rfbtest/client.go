@@ -9,11 +9,8 @@ import (
 	"io"
 )
 
-// Keysyms of X11, as RFB sends keys.
-const (
-	Escape = 0xff1b
-	Enter  = 0xff0d
-)
+// Escape is the keysym of X11 that RFB sends for the key.
+const Escape = 0xff1b
 
 const (
 	encodingRaw         = 0
@@ -87,8 +84,8 @@ func (c *Client) Update() error {
 	for {
 		size := c.Screen.Rect.Size()
 		request := []byte{3, 0, 0, 0, 0, 0}
-		request = binary.BigEndian.AppendUint16(request, uint16(size.X)) //nolint:gosec // read as one
-		request = binary.BigEndian.AppendUint16(request, uint16(size.Y)) //nolint:gosec // read as one
+		request = binary.BigEndian.AppendUint16(request, uint16(size.X))
+		request = binary.BigEndian.AppendUint16(request, uint16(size.Y))
 		if _, err := c.rw.Write(request); err != nil {
 			return err
 		}
@@ -136,7 +133,7 @@ func (c *Client) update() (resized bool, err error) {
 		}
 		at := image.Pt(int(binary.BigEndian.Uint16(r)), int(binary.BigEndian.Uint16(r[2:])))
 		size := image.Pt(int(binary.BigEndian.Uint16(r[4:])), int(binary.BigEndian.Uint16(r[6:])))
-		switch encoding := int32(binary.BigEndian.Uint32(r[8:])); encoding { //nolint:gosec // signed on the wire
+		switch encoding := int32(binary.BigEndian.Uint32(r[8:])); encoding {
 		case encodingDesktopSize:
 			c.resize(size.X, size.Y)
 			resized = true
@@ -166,20 +163,6 @@ func (c *Client) update() (resized bool, err error) {
 func (c *Client) Press(keysym uint32) error {
 	for _, down := range []byte{1, 0} {
 		if _, err := c.rw.Write(binary.BigEndian.AppendUint32([]byte{4, down, 0, 0}, keysym)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Type presses the keys of a text, and Enter for each line's end.
-func (c *Client) Type(text string) error {
-	for _, r := range text {
-		keysym := uint32(r) //nolint:gosec // ASCII is its own keysym
-		if r == '\n' {
-			keysym = Enter
-		}
-		if err := c.Press(keysym); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func NewKernel(t *testing.T, microImage string) Kernel {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // QEMU's user reads it
+	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	raw := filepath.Join(folder, "raw")
@@ -51,7 +51,7 @@ func NewKernel(t *testing.T, microImage string) Kernel {
 	release := strings.Fields(run(t, "debugfs", "-R", "ls -p /lib/modules", fmt.Sprintf("%s?offset=%d", raw, partitionOffset)))
 	module := filepath.Join(folder, "module")
 	file("/lib/modules/"+moduleFolder(release)+"/virtio_console.ko", module)
-	content, err := os.ReadFile(module) //nolint:gosec // of the image
+	content, err := os.ReadFile(module)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func NewKernel(t *testing.T, microImage string) Kernel {
 	}
 	_ = os.Remove(raw)
 	for _, name := range []string{k.Image, k.Initramfs} {
-		if err := os.Chmod(name, 0o644); err != nil { //nolint:gosec // QEMU's user reads it
+		if err := os.Chmod(name, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -88,7 +88,7 @@ func moduleFolder(lines []string) string {
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...) //nolint:gosec // tools of the tests
+	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	var failed bytes.Buffer
 	cmd.Stderr = &failed

@@ -53,7 +53,7 @@ func Start(t testing.TB, redirect string, people ...Person) *Provider {
 	p := &Provider{people: people}
 	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if other, ok := p.replaced.Load(r.URL.Path); ok {
-			other.(http.Handler).ServeHTTP(w, r) //nolint:forcetypeassert // Replace stores it
+			other.(http.Handler).ServeHTTP(w, r)
 			return
 		}
 		handler.ServeHTTP(w, r)
