@@ -101,8 +101,8 @@ func TestFigures(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`sandboxlabs_libvirt_call_duration_seconds_count{function="domain.Start",host="local"} 1`,
-		`sandboxlabs_libvirt_call_duration_seconds_count{function="domain.measure",host="local"}`,
+		`sandboxlabs_libvirt_call_duration_seconds_count{host="local",operation="node.start"} 1`,
+		`sandboxlabs_libvirt_call_duration_seconds_count{host="local",operation="node.usage"}`,
 		"go_goroutines ",
 	} {
 		if !strings.Contains(text, want) {

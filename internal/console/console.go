@@ -63,7 +63,7 @@ type Hosts interface {
 	DialBriefly(ctx context.Context, host string, f hypervisor.Call) error
 	// AskAgent runs f with the guest agent of a domain, unless that agent is left alone
 	// because it did not answer; see hypervisor.Agents.
-	AskAgent(ctx context.Context, host, id string, f func(*hypervisor.Agent) error) error
+	AskAgent(ctx context.Context, host, id, op string, f func(*hypervisor.Agent) error) error
 }
 
 var _ Hosts = (*hypervisor.Set)(nil)

@@ -132,7 +132,7 @@ func (l *lab) look(id string) {
 	}
 	var active bool
 	var name string
-	err := l.hosts.Do(context.Background(), hostName, func(c *libvirt.Connect) error {
+	err := l.hosts.Do(context.Background(), hostName, "test", func(c *libvirt.Connect) error {
 		dom, err := c.LookupDomainByUUIDString(id)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (l *lab) wantAnswer() {
 		return err
 	}
 	asked := make(chan error, 2)
-	go func() { asked <- l.hosts.Do(context.Background(), hostName, list) }()
+	go func() { asked <- l.hosts.Do(context.Background(), hostName, "test", list) }()
 	go func() { asked <- l.hosts.Dial(context.Background(), hostName, list) }()
 	for range 2 {
 		select {

@@ -52,7 +52,7 @@ func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
 func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, remote bool, err error) {
 	var address string
 	var tunnel *url.URL
-	err = s.o.Hosts.Do(ctx, screen.Host, func(c *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, screen.Host, "screen.open", func(c *libvirt.Connect) error {
 		uri, err := c.GetURI()
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func (s Screen) LogValue() slog.Value {
 
 // Hosts gives connections to the hosts; see hypervisor.Set.
 type Hosts interface {
-	Do(ctx context.Context, host string, f hypervisor.Call) error
+	Do(ctx context.Context, host, op string, f hypervisor.Call) error
 	Dial(ctx context.Context, host string, f hypervisor.Call) error
 }
 

@@ -142,8 +142,8 @@ func start(t *testing.T, f func(context.Context) error) (stop func()) {
 	return stop
 }
 
-func (l *lab) Do(ctx context.Context, host string, f hypervisor.Call) error {
-	return l.hosts.Do(ctx, host, f)
+func (l *lab) Do(ctx context.Context, host, op string, f hypervisor.Call) error {
+	return l.hosts.Do(ctx, host, op, f)
 }
 
 func (l *lab) Dial(ctx context.Context, host string, f hypervisor.Call) error {
@@ -161,7 +161,7 @@ func (l *lab) Place(string) (host, name string, active, ok bool) { return hostNa
 // Screen asks libvirt, as package domain does.
 func (l *lab) Screen(ctx context.Context, id string) (Screen, error) {
 	screen := Screen{NodeID: id, Host: hostName}
-	err := l.hosts.Do(ctx, hostName, func(c *libvirt.Connect) error {
+	err := l.hosts.Do(ctx, hostName, "test", func(c *libvirt.Connect) error {
 		d, err := c.LookupDomainByUUIDString(id)
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			return fault.New(fault.NodeNotFound, "gone")

@@ -99,7 +99,7 @@ func (a *addressScan) readsARP() bool {
 // fromLibvirt returns the addresses that libvirt knows without asking the guest. It fails
 // when the node does not run any more.
 func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.DomainInterfaceAddressesSource) (addresses []string, err error) {
-	err = a.s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+	err = a.s.withDomain(ctx, "node.addresses", n, func(d *libvirt.Domain) error {
 		interfaces, err := d.ListAllInterfaceAddresses(source)
 		addresses = guestAddresses(interfaces)
 		return err
@@ -142,7 +142,7 @@ func (a *addressScan) isAsked(id string) bool {
 
 // fromAgent asks a node's guest.
 func (a *addressScan) fromAgent(ctx context.Context, n Node) (addresses []string) {
-	_ = a.host.Agents().Ask(ctx, n.ID, func(agent *hypervisor.Agent) error {
+	_ = a.host.Agents().Ask(ctx, n.ID, "node.agent-addresses", func(agent *hypervisor.Agent) error {
 		var answer []struct {
 			Addresses []struct {
 				Address string `json:"ip-address"`

@@ -106,7 +106,7 @@ func (f *feed) leave(id string, r *apart, waiting []chan struct{}) bool {
 
 // readApart is a reading.
 func (inv *inventory) readApart(ctx context.Context, f *feed, id string, r *apart) {
-	r.err = f.host.Do(ctx, func(conn *libvirt.Connect) error {
+	r.err = f.host.Do(ctx, "inventory.read", func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(id)
 		if err != nil {
 			return err

@@ -89,7 +89,7 @@ func TestNoDiskIsReadDuringABlockJob(t *testing.T) {
 	read := func(h *hypervisor.Host) (r reading) {
 		t.Helper()
 		u := usageReader{at: time.Now(), ask: true, jobs: h.BlockJobs(), readings: map[string]reading{}}
-		if err := h.Do(t.Context(), func(conn *libvirt.Connect) error { return u.read(t.Context(), conn) }); err != nil {
+		if err := h.Do(t.Context(), "node.usage", func(conn *libvirt.Connect) error { return u.read(t.Context(), conn) }); err != nil {
 			t.Fatal(err)
 		}
 		return u.readings[id]

@@ -19,7 +19,7 @@ type BridgeAddress struct {
 
 // BridgeAddresses lists the addresses of a host in its active libvirt networks.
 func (s *Service) BridgeAddresses(ctx context.Context, host string) (list []BridgeAddress, err error) {
-	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, host, "network.bridge-addresses", func(conn *libvirt.Connect) error {
 		list = nil
 		networks, err := conn.ListAllNetworks(libvirt.CONNECT_LIST_NETWORKS_ACTIVE)
 		if err != nil {

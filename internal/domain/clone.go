@@ -103,7 +103,7 @@ func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 		return Node{}, err
 	}
 	defer freeName()
-	_, err = s.change(ctx, c.Source, "clone", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	_, err = s.change(ctx, c.Source, "node.clone", "clone", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "cloned"); err != nil {
 			return err
 		}
@@ -375,7 +375,7 @@ func changedMeanwhile(n Node) error {
 func (s *Service) dropClone(ctx context.Context, host, id string) error {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
-	return s.withDomain(ctx, Node{ID: id, Host: host}, func(d *libvirt.Domain) error { return d.Undefine() })
+	return s.withDomain(ctx, "node.undo-clone", Node{ID: id, Host: host}, func(d *libvirt.Domain) error { return d.Undefine() })
 }
 
 // cloneSeed makes the clone's cloud-init seed: what the source was told, for
@@ -440,7 +440,7 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	if err != nil {
 		return err
 	}
-	return s.o.Hosts.Do(ctx, n.Host, func(conn *libvirt.Connect) error {
+	return s.o.Hosts.Do(ctx, n.Host, "node.define-clone", func(conn *libvirt.Connect) error {
 		err := define(conn, out)
 		if err == nil {
 			return nil
@@ -473,7 +473,7 @@ func (s *Service) settleClone(ctx context.Context, host string, data cloneData) 
 		}
 	}
 	source := Node{ID: data.Source, Host: host}
-	err := s.withDomain(ctx, source, func(d *libvirt.Domain) error {
+	err := s.withDomain(ctx, "node.recover-clone", source, func(d *libvirt.Domain) error {
 		for _, volume := range data.Fresh {
 			if err := s.writeDown(ctx, d, source, volume); err != nil {
 				return err

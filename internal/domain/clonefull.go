@@ -82,7 +82,7 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 // definitionOff reads a node that is off. done is what would be done to it, for the
 // refusal of one that is not.
 func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags libvirt.DomainXMLFlags) (def *libvirtxml.Domain, err error) {
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+	err = s.withDomain(ctx, "node.definition", n, func(d *libvirt.Domain) (err error) {
 		if err := mustBeOff(d, n, done); err != nil {
 			return err
 		}

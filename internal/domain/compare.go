@@ -79,7 +79,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look
 		began := time.Now()
 		var now map[string]glimpse
 		var cost time.Duration
-		err := h.Do(ctx, func(conn *libvirt.Connect) (err error) {
+		err := h.Do(ctx, "host.compare", func(conn *libvirt.Connect) (err error) {
 			now, cost, err = take(conn, func() { f.giveWay(ctx) })
 			return err
 		})

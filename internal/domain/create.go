@@ -108,7 +108,7 @@ func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
 	if _, err := s.fill(ctx, host, &spec); err != nil {
 		return spec, err
 	}
-	if err := host.Do(ctx, func(conn *libvirt.Connect) error {
+	if err := host.Do(ctx, "node.check", func(conn *libvirt.Connect) error {
 		_, err := s.newCard(conn, host, spec.Network)
 		return err
 	}); err != nil {
@@ -133,7 +133,7 @@ func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, erro
 	}
 	spec.Host = host.Name()
 	// Of a host that was never reached nothing is known, not even its images.
-	if err := host.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+	if err := host.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return nil, err
 	}
 	return host, nil
@@ -266,7 +266,7 @@ func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseI
 
 // define gives libvirt the domain, with a card on that network (see newCard).
 func (s *Service) define(ctx context.Context, host *hypervisor.Host, network string, b build) error {
-	return host.Do(ctx, func(conn *libvirt.Connect) (err error) {
+	return host.Do(ctx, "node.define", func(conn *libvirt.Connect) (err error) {
 		if b.card, err = s.newCard(conn, host, network); err != nil {
 			return err
 		}

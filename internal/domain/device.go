@@ -67,7 +67,7 @@ func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
 		return nil, err
 	}
 	var list []Disk
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+	err = s.withDomain(ctx, "disk.list", n, func(d *libvirt.Domain) (err error) {
 		list, err = s.disksOf(d, n)
 		return err
 	})
@@ -130,7 +130,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 		return Disk{}, fault.Field("size", "The size must be %d to %d bytes, not %d.", MinDiskBytes, int64(MaxDiskBytes), bytes)
 	}
 	var added Disk
-	_, err := s.change(ctx, id, "attach a disk to", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "disk.attach", "attach a disk to", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 // guest does not let go of it that is fault.NodeBusy, and the disk is deleted when it
 // does, or is off.
 func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
-	_, err := s.change(ctx, id, "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "disk.detach", "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ var errStillUsed = errors.New("the guest has not let go of the disk yet")
 // errStillUsed. It may be repeated.
 func (s *Service) settleDetach(ctx context.Context, host string, data diskData) error {
 	var live, defined *libvirtxml.Domain
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
+	err := s.withDomain(ctx, "disk.recover", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
 		if live, err = definitionOf(d, 0); err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error
 		return nil, err
 	}
 	var list []Interface
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+	err = s.withDomain(ctx, "interface.list", n, func(d *libvirt.Domain) error {
 		def, err := definitionOf(d, 0)
 		if err != nil || def.Devices == nil {
 			return err
@@ -325,7 +325,7 @@ func describeInterface(i *libvirtxml.DomainInterface) Interface {
 // AddInterface connects a node to a network of its host, at once where it runs.
 func (s *Service) AddInterface(ctx context.Context, id, network string) (Interface, error) {
 	var added Interface
-	_, err := s.change(ctx, id, "attach an interface to", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "interface.attach", "attach an interface to", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
@@ -361,7 +361,7 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	if err != nil {
 		return fault.New(fault.NotFound, "There is no interface %q.", mac)
 	}
-	_, err = s.change(ctx, id, "detach an interface of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	_, err = s.change(ctx, id, "interface.detach", "detach an interface of", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}

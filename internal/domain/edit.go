@@ -38,7 +38,7 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) 
 		return Node{}, nil, err
 	}
 	var resized []Resized
-	n, err := s.change(ctx, id, "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
+	n, err := s.change(ctx, id, "node.edit", "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
 		if check != nil {
 			// Another service or virsh may have changed it just now.
 			if err := s.inv.sync(ctx, n.Host, id); err != nil && !isGone(err) {

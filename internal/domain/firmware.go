@@ -88,7 +88,7 @@ func checkFirmware(ctx context.Context, host *hypervisor.Host, spec Spec) error 
 		return nil
 	}
 	var caps libvirtxml.DomainCaps
-	err := host.Do(ctx, func(conn *libvirt.Connect) error {
+	err := host.Do(ctx, "host.domain-capabilities", func(conn *libvirt.Connect) error {
 		text, err := conn.GetDomainCapabilities("", hypervisor.GuestArch, guestMachine, host.Status().Capabilities.Accelerator, 0)
 		if err != nil {
 			return fmt.Errorf("read what host %s offers guests: %w", host.Name(), err)

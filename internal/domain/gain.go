@@ -256,7 +256,7 @@ func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) 
 	if err != nil {
 		return Gain{}, err
 	}
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+	err = s.withDomain(ctx, "node.clone-gain", n, func(d *libvirt.Domain) error {
 		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err

@@ -264,7 +264,7 @@ func (inv *inventory) await(ctx context.Context, host, id string) bool {
 func (inv *inventory) readDirectly(ctx context.Context, host, id string) error {
 	inv.countDirect(1)
 	defer inv.countDirect(-1)
-	return inv.feeds[host].host.Do(ctx, func(conn *libvirt.Connect) error {
+	return inv.feeds[host].host.Do(ctx, "inventory.read", func(conn *libvirt.Connect) error {
 		since := inv.now()
 		d, err := conn.LookupDomainByUUIDString(id)
 		if err != nil {
@@ -302,7 +302,7 @@ func (inv *inventory) run(ctx context.Context, f *feed) {
 		case <-f.wake:
 		}
 		b := f.take()
-		err := f.host.Do(ctx, func(conn *libvirt.Connect) error { return inv.readBatch(ctx, conn, f, &b) })
+		err := f.host.Do(ctx, "inventory.read", func(conn *libvirt.Connect) error { return inv.readBatch(ctx, conn, f, &b) })
 		if err != nil && ctx.Err() == nil {
 			inv.log.Warn("the inventory could not be read", "host", f.host.Name(), "error", err)
 			if f.tryAgain(b) {

@@ -70,7 +70,7 @@ func (s *Service) Written(ctx context.Context, id string) (diskBytes, memoryByte
 	if err != nil {
 		return 0, 0, err
 	}
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+	err = s.withDomain(ctx, "node.written", n, func(d *libvirt.Domain) error {
 		def, err := definitionOf(d, 0)
 		if err != nil {
 			return err

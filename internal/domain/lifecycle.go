@@ -16,7 +16,7 @@ import (
 // While somebody watches its console, the guest runs only when they are
 // attached: they miss nothing of the boot.
 func (s *Service) Start(ctx context.Context, id string) (Node, error) {
-	return s.change(ctx, id, "start", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.start", "start", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		state, err := stateOf(d)
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 // which is gone when it is off, is returned as it was, but stopped.
 func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
 	var was Node
-	n, err := s.change(ctx, id, "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	n, err := s.change(ctx, id, "node.stop", "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		was = n
 		active, err := d.IsActive() // a crashed one may be
 		if err != nil || !active {
@@ -178,7 +178,7 @@ func (s *Service) Resume(ctx context.Context, id string) (Node, error) {
 
 // whileRunning is change for a node that has a QEMU process.
 func (s *Service) whileRunning(ctx context.Context, id, verb string, f func(d *libvirt.Domain) error) (Node, error) {
-	return s.change(ctx, id, verb, func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node."+verb, verb, func(_ context.Context, n Node, d *libvirt.Domain) error {
 		active, err := d.IsActive()
 		if err != nil {
 			return err
@@ -193,7 +193,7 @@ func (s *Service) whileRunning(ctx context.Context, id, verb string, f func(d *l
 // Adopt makes a domain that others defined one of ours, by writing our metadata
 // into it. Nothing else of it changes.
 func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
-	return s.change(ctx, id, "adopt", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.adopt", "adopt", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		switch {
 		case n.Managed:
 			return fault.New(fault.NodeManaged, "Node %q is already managed.", n.Name)
@@ -228,7 +228,7 @@ func (s *Service) XML(ctx context.Context, id string, next bool) (string, error)
 		return "", err
 	}
 	var text string
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+	err = s.withDomain(ctx, "node.xml", n, func(d *libvirt.Domain) (err error) {
 		var which libvirt.DomainXMLFlags
 		if next {
 			persistent, err := d.IsPersistent()

@@ -39,7 +39,7 @@ func isSeed(disk libvirtxml.DomainDisk, id string) bool {
 // of cloud-init, or takes out what is in it for an empty id; at once where it runs.
 // A node without such a drive gets one while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
 func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error) {
-	return s.change(ctx, id, "change the media of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.set-media", "change the media of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ type NetworkSpec struct {
 func (s *Service) Networks(ctx context.Context) ([]Network, error) {
 	var list []Network
 	for _, h := range s.o.Hosts.Hosts() {
-		err := h.Do(ctx, func(conn *libvirt.Connect) error {
+		err := h.Do(ctx, "network.list", func(conn *libvirt.Connect) error {
 			networks, err := conn.ListAllNetworks(0)
 			if err != nil {
 				return err
@@ -179,7 +179,7 @@ func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec N
 	var made Network
 	var done func(complete bool) // nil: nothing is begun
 	data := networkData{ID: spec.ID}
-	err := host.Do(ctx, func(conn *libvirt.Connect) error {
+	err := host.Do(ctx, "network.create", func(conn *libvirt.Connect) error {
 		if other, lookup := conn.LookupNetworkByName(spec.Name); lookup == nil {
 			_ = other.Free()
 			return fault.Field("name", "Network %q already exists on host %q. Choose another name.", spec.Name, host.Name())
@@ -305,7 +305,7 @@ func (s *Service) Network(ctx context.Context, host, name string) (Network, erro
 		return Network{}, err
 	}
 	var found Network
-	err = h.Do(ctx, func(conn *libvirt.Connect) error {
+	err = h.Do(ctx, "network.get", func(conn *libvirt.Connect) error {
 		network, err := conn.LookupNetworkByName(name)
 		if err != nil {
 			return err
@@ -346,7 +346,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 
 // removeNetwork ends and undefines a network. It may be repeated.
 func (s *Service) removeNetwork(ctx context.Context, host string, data networkData) error {
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	return s.o.Hosts.Do(ctx, host, "network.delete", func(conn *libvirt.Connect) error {
 		network, err := conn.LookupNetworkByUUIDString(data.ID)
 		if errors.Is(err, libvirt.ERR_NO_NETWORK) {
 			return nil

@@ -69,7 +69,7 @@ func findNetworkMetadata(inner string) (start, end int64, m networkMetadata, ok 
 // SetNetworkOwner gives a network that was made here to another account, by its id.
 // What nodes do on it is not touched.
 func (s *Service) SetNetworkOwner(ctx context.Context, v Network, account string) error {
-	err := s.o.Hosts.Do(ctx, v.Host, func(conn *libvirt.Connect) error {
+	err := s.o.Hosts.Do(ctx, v.Host, "network.set-owner", func(conn *libvirt.Connect) error {
 		network, err := conn.LookupNetworkByUUIDString(v.ID)
 		if err != nil {
 			return err

@@ -198,7 +198,7 @@ func (s *Service) Warnings(n Node) []string {
 // UserModeNodes names the domains of a host, managed or not, that have a card with
 // user-mode networking, now or at their next start.
 func (s *Service) UserModeNodes(ctx context.Context, host string) (names []string, err error) {
-	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, host, "network.user-mode-nodes", func(conn *libvirt.Connect) error {
 		domains, err := conn.ListAllDomains(0)
 		if err != nil {
 			return err
@@ -247,7 +247,7 @@ func (s *Service) UserModeAllowed(host string) bool {
 // LookAtNetwork refreshes what NetworkMode returns. The error is why the default network
 // is not available.
 func (s *Service) LookAtNetwork(ctx context.Context, host string) error {
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	return s.o.Hosts.Do(ctx, host, "network.look-at-default", func(conn *libvirt.Connect) error {
 		err := s.checkDefaultNetwork(conn, host)
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -66,7 +66,7 @@ func (s *Service) ownerElement(id string) owner {
 // SetOwner gives a node to another account, by its id. Errors: fault.NodeNotManaged,
 // HostUnreachable, Hypervisor.
 func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error) {
-	return s.change(ctx, id, "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.set-owner", "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error
 // rewriteMetadata writes a node's metadata as libvirt writes it now: earlier versions
 // adopted domains with an element that libvirt returns and then refuses, from everybody.
 func (s *Service) rewriteMetadata(ctx context.Context, id string) error {
-	_, err := s.change(ctx, id, "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "node.rewrite-metadata", "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		for _, impact := range impacts(n) {
 			if err := editMetadata(d, impact, func(text string) (string, error) { return text, nil }); err != nil {
 				return err

@@ -24,7 +24,7 @@ func (s *Service) Probe(ctx context.Context, host string) error {
 		id: id, name: "sandboxlabs-doctor-" + id[:8], accelerator: h.Status().Capabilities.Accelerator,
 		ramMiB: MinRAMMiB, cpus: 1, logPath: logPath, metadata: metadata{},
 	}
-	err = h.Do(ctx, func(conn *libvirt.Connect) error {
+	err = h.Do(ctx, "node.probe", func(conn *libvirt.Connect) error {
 		if s.checkDefaultNetwork(conn, h.Name()) == nil {
 			card := nicOn(s.o.Networks.Default)
 			b.card = &card

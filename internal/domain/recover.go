@@ -160,7 +160,7 @@ func (s *Service) Settle(ctx context.Context, host string, nodes, networks []str
 	if err := s.o.Storage.Prepare(ctx, h.Name()); err != nil {
 		return err
 	}
-	if err := h.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+	if err := h.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return err
 	}
 	failed, err := s.recoverEach(ctx, h.Name())

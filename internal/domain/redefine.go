@@ -24,7 +24,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 	if err := def.Unmarshal(text); err != nil {
 		return Node{}, fault.Wrap(err, fault.Invalid, "Invalid domain XML. Start from `GET /api/nodes/%s/xml?inactive=true`.", id)
 	}
-	return s.change(ctx, id, "redefine", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.redefine", "redefine", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}

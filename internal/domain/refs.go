@@ -112,7 +112,7 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 		ids, err = listed(conn, 0)
 		return err
 	}
-	if err := s.o.Hosts.Do(ctx, host, list); err != nil {
+	if err := s.o.Hosts.Do(ctx, host, "node.list", list); err != nil {
 		return nil, err
 	}
 	s.inv.feeds[host].giveWay(ctx) // events tell of changes
@@ -132,7 +132,7 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 		if err := s.inv.syncAll(ctx, host, late); err != nil {
 			return nil, err
 		}
-		if err := s.o.Hosts.Do(ctx, host, list); err != nil {
+		if err := s.o.Hosts.Do(ctx, host, "node.list", list); err != nil {
 			return nil, err
 		}
 	}

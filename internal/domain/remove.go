@@ -62,7 +62,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 		return err
 	}
 	data := deleteData{ID: id, since: time.Now()}
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+	err = s.withDomain(ctx, "node.remove", n, func(d *libvirt.Domain) (err error) {
 		if !withSnapshots {
 			if err := mustLoseNoSnapshot(d, n, "deleted", "Delete them first, or repeat the request with ?snapshots=true."); err != nil {
 				return err
@@ -108,7 +108,7 @@ func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string)
 
 // destroy removes the domain, then its volumes and its log. It may be repeated.
 func (s *Service) destroy(ctx context.Context, host string, data deleteData) error {
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+	err := s.withDomain(ctx, "node.destroy", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		if err := s.forceOff(ctx, data.ID, d); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 // force discards; one that would be gone then is refused in any case. The old overlay goes only when the domain has the new one,
 // so no crash loses both.
 func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error) {
-	return s.change(ctx, id, "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.wipe", "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "wiped"); err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 // the domain is gone, only what the wipe made goes. It may be repeated.
 func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
 	var def *libvirtxml.Domain
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
+	err := s.withDomain(ctx, "node.recover-wipe", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
 		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
 		return err
 	})
@@ -286,7 +286,7 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 
 // undoCreate removes the overlay of a node whose domain was not defined.
 func (s *Service) undoCreate(ctx context.Context, host string, data createData) error {
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(*libvirt.Domain) error { return nil })
+	err := s.withDomain(ctx, "node.recover-create", Node{ID: data.ID, Host: host}, func(*libvirt.Domain) error { return nil })
 	if err == nil {
 		return nil // it was complete but for the last stroke
 	}
@@ -303,7 +303,7 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 
 // finishStart lets a guest run that was left paused in its start.
 func (s *Service) finishStart(ctx context.Context, host string, data startData) error {
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+	err := s.withDomain(ctx, "node.recover-start", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		if state, err := stateOf(d); err != nil || state != Paused {
 			return err
 		}

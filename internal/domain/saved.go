@@ -30,7 +30,7 @@ func hasSavedState(d *libvirt.Domain) (bool, error) {
 // Errors: fault.NodeNotRunning, NodeBusy, Unsupported for a transient domain, Hypervisor
 // for what libvirt cannot save, such as a node with a device of its host.
 func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
-	return s.change(ctx, id, "suspend", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.suspend", "suspend", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if saved, err := hasSavedState(d); err != nil || saved {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
 //
 // Errors: fault.NodeNotManaged, Hypervisor.
 func (s *Service) DiscardSavedState(ctx context.Context, id string) (Node, error) {
-	return s.change(ctx, id, "discard the saved state of", func(_ context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "node.discard-saved-state", "discard the saved state of", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}

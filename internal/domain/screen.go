@@ -40,7 +40,7 @@ func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
 		return Screen{}, err
 	}
 	var def libvirtxml.Domain
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error {
+	err = s.withDomain(ctx, "node.screen", n, func(d *libvirt.Domain) error {
 		active, err := d.IsActive()
 		if err != nil {
 			return err

@@ -275,8 +275,8 @@ func (s *Service) UsersOf(host string, files ...string) []Node {
 }
 
 // change runs f with a node's domain while no other change of the node runs,
-// and returns the node as it is afterwards. verb is for the error text.
-func (s *Service) change(ctx context.Context, id, verb string, f func(ctx context.Context, n Node, d *libvirt.Domain) error) (Node, error) {
+// and returns the node as it is afterwards. op is for hypervisor.Host.Do, verb for the error text.
+func (s *Service) change(ctx context.Context, id, op, verb string, f func(ctx context.Context, n Node, d *libvirt.Domain) error) (Node, error) {
 	release, err := s.claim(ctx, id)
 	if err != nil {
 		return Node{}, err
@@ -286,7 +286,7 @@ func (s *Service) change(ctx context.Context, id, verb string, f func(ctx contex
 	if err != nil {
 		return Node{}, err
 	}
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) error { return f(ctx, n, d) })
+	err = s.withDomain(ctx, op, n, func(d *libvirt.Domain) error { return f(ctx, n, d) })
 	if err != nil {
 		err = explain(err, verb, n.Name)
 	}
@@ -320,9 +320,9 @@ func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
 	return Node{}, fault.Wrap(err, fault.HostUnreachable, "Node %[2]s was created, but host %[1]q became unreachable. `GET /api/nodes/%[3]s` returns it when the host is reachable again.", host, id, id)
 }
 
-// withDomain looks the domain up by UUID on the node's host.
-func (s *Service) withDomain(ctx context.Context, n Node, f func(d *libvirt.Domain) error) error {
-	return s.o.Hosts.Do(ctx, n.Host, func(conn *libvirt.Connect) error {
+// withDomain looks the domain up by UUID on the node's host. op is for hypervisor.Host.Do.
+func (s *Service) withDomain(ctx context.Context, op string, n Node, f func(d *libvirt.Domain) error) error {
+	return s.o.Hosts.Do(ctx, n.Host, op, func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(n.ID)
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func (s *Service) Snapshots(ctx context.Context, id string) ([]Snapshot, []Chain
 	}
 	var list []Snapshot
 	var chains []Chain
-	err = s.withDomain(ctx, n, func(d *libvirt.Domain) (err error) {
+	err = s.withDomain(ctx, "snapshot.list", n, func(d *libvirt.Domain) (err error) {
 		if list, err = listSnapshots(d); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		return Snapshot{}, err
 	}
 	var taken Snapshot
-	_, err := s.change(ctx, id, "take a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "snapshot.create", "take a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "given snapshots"); err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 // Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy when clones lie on
 // the node's disk, Unsupported where it would lose more than the node's state.
 func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force bool, may May) (Node, error) {
-	return s.change(ctx, id, "revert", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	return s.change(ctx, id, "snapshot.revert", "revert", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "reverted"); err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 // settleRevert writes our metadata into a domain, and the variables of then back to where
 // its firmware finds them. It may be repeated.
 func (s *Service) settleRevert(ctx context.Context, host string, data revertData) error {
-	err := s.withDomain(ctx, Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
+	err := s.withDomain(ctx, "snapshot.recover", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		active, err := d.IsActive()
 		if err != nil {
 			return err
@@ -285,7 +285,7 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 // that were taken after it stay. Where libvirt cannot without losing some, it
 // says so.
 func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
-	_, err := s.change(ctx, id, "delete a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
+	_, err := s.change(ctx, id, "snapshot.delete", "delete a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}

@@ -168,7 +168,7 @@ func parseSubnet(text string) (netip.Prefix, error) {
 // host, however they name it.
 func (s *Service) lockNetworks(ctx context.Context, host *hypervisor.Host) (unlock func(), err error) {
 	// Until the host answers, its UUID is not known.
-	if err := host.Do(ctx, func(*libvirt.Connect) error { return nil }); err != nil {
+	if err := host.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return nil, err
 	}
 	return s.o.Intents.Lock(ctx, "networks/"+host.Status().Capabilities.HostUUID)

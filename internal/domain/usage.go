@@ -178,7 +178,7 @@ func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 			read := func() (readings map[string]reading) {
 				r := usageReader{at: now, ask: ask, jobs: h.BlockJobs(), readings: map[string]reading{}}
 				// The inventory reports a host that is away.
-				if h.Do(ctx, func(conn *libvirt.Connect) error { return r.read(ctx, conn) }) != nil {
+				if h.Do(ctx, "node.usage", func(conn *libvirt.Connect) error { return r.read(ctx, conn) }) != nil {
 					return nil
 				}
 				return r.readings

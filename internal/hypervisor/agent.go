@@ -43,7 +43,7 @@ var ErrAgentSilent = errors.New("the guest's agent did not answer, and is not as
 // (virDomainAgentSetResponseTimeout) is not used: it holds for all programs that ask that
 // agent, so each of two would take back what the other one relies on.
 type Agents struct {
-	do       func(context.Context, Call) error
+	do       func(ctx context.Context, op string, f Call) error
 	slots    chan struct{} // has one for each conversation
 	doubtful chan struct{} // likewise, of agents that did not answer the last time
 
@@ -59,7 +59,7 @@ type silence struct {
 	until time.Time // it is not asked before
 }
 
-func newAgents(do func(context.Context, Call) error) *Agents {
+func newAgents(do func(ctx context.Context, op string, f Call) error) *Agents {
 	return &Agents{
 		do: do, slots: make(chan struct{}, maxAsks), doubtful: make(chan struct{}, maxDoubtfulAsks),
 		silent: map[string]silence{}, asked: map[string]chan struct{}{},
@@ -110,8 +110,9 @@ func (a *Agents) Due(id string) bool {
 }
 
 // Ask runs f with the agent of a domain, after other conversations with it and when a slot
-// is free. It fails with ErrAgentSilent while the agent is left alone, and as Host.Do does.
-func (a *Agents) Ask(ctx context.Context, id string, f func(*Agent) error) error {
+// is free. It fails with ErrAgentSilent while the agent is left alone, and as Host.Do does,
+// which op is for.
+func (a *Agents) Ask(ctx context.Context, id, op string, f func(*Agent) error) error {
 	doubtful, over, err := a.begin(ctx, id)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (a *Agents) Ask(ctx context.Context, id string, f func(*Agent) error) error
 		return err
 	}
 	defer release()
-	return a.do(ctx, func(conn *libvirt.Connect) error {
+	return a.do(ctx, op, func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(id)
 		if err != nil {
 			return err

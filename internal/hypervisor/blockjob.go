@@ -36,7 +36,7 @@ const (
 // that on. Jobs from before the connection are found by asking libvirt for each disk,
 // which asks QEMU only for the job. Its methods may be called from any goroutine.
 type BlockJobs struct {
-	do func(context.Context, Call) error
+	do func(ctx context.Context, op string, f Call) error
 
 	mu       sync.Mutex
 	domains  map[string]*domainJobs // by UUID
@@ -52,7 +52,7 @@ type domainJobs struct {
 	changed chan struct{}        // closed at the next change of the above
 }
 
-func newBlockJobs(do func(context.Context, Call) error) *BlockJobs {
+func newBlockJobs(do func(ctx context.Context, op string, f Call) error) *BlockJobs {
 	return &BlockJobs{do: do, domains: map[string]*domainJobs{}}
 }
 
@@ -178,7 +178,7 @@ func (b *BlockJobs) Check(ctx context.Context, ids []string) {
 // check asks libvirt for the jobs of one domain.
 func (b *BlockJobs) check(ctx context.Context, id string) error {
 	began := time.Now()
-	return b.do(ctx, func(conn *libvirt.Connect) error {
+	return b.do(ctx, "node.block-jobs", func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(id)
 		if err != nil {
 			return err

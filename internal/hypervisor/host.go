@@ -141,13 +141,14 @@ func (h *Host) settle() {
 // fault.HostUnreachable at once while the host is away. A libvirt call cannot be
 // cancelled: ctx is looked at before f, and a call to a host that hangs ends
 // when keep-alive gives the connection up (about 20 s). f must not block in a
-// stream (see Dial).
-func (h *Host) Do(ctx context.Context, f Call) (err error) {
+// stream (see Dial). op names the operation in metrics: the thing and the verb, as in
+// "node.wipe", never with an id.
+func (h *Host) Do(ctx context.Context, op string, f Call) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	begun, caller := time.Now(), callerOfDo()
-	defer func() { h.calls.note(h.name, caller, time.Since(begun), err) }()
+	begun := time.Now()
+	defer func() { h.calls.note(h.name, op, time.Since(begun), err) }()
 	conn, managed, err := h.borrow(ctx)
 	if err != nil {
 		return err

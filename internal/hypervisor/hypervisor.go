@@ -131,12 +131,12 @@ func (s *Set) Host(name string) (*Host, error) {
 }
 
 // Do is Host followed by Host.Do.
-func (s *Set) Do(ctx context.Context, host string, f Call) error {
+func (s *Set) Do(ctx context.Context, host, op string, f Call) error {
 	h, err := s.Host(host)
 	if err != nil {
 		return err
 	}
-	return h.Do(ctx, f)
+	return h.Do(ctx, op, f)
 }
 
 // Dial is Host followed by Host.Dial.
@@ -158,10 +158,10 @@ func (s *Set) DialBriefly(ctx context.Context, host string, f Call) error {
 }
 
 // AskAgent is Host followed by Agents.Ask.
-func (s *Set) AskAgent(ctx context.Context, host, id string, f func(*Agent) error) error {
+func (s *Set) AskAgent(ctx context.Context, host, id, op string, f func(*Agent) error) error {
 	h, err := s.Host(host)
 	if err != nil {
 		return err
 	}
-	return h.agents.Ask(ctx, id, f)
+	return h.agents.Ask(ctx, id, op, f)
 }

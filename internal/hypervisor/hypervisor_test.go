@@ -86,7 +86,7 @@ func TestConnectsAndHearsOfDomains(t *testing.T) {
 	}
 	r := &recorder{make(chan struct{}, 1), make(chan struct{}, 1), make(chan string, 16)}
 	set.Listen(r)
-	if err := set.Do(t.Context(), "mem", func(*libvirt.Connect) error { return nil }); fault.CodeOf(err) != fault.HostUnreachable {
+	if err := set.Do(t.Context(), "mem", "test", func(*libvirt.Connect) error { return nil }); fault.CodeOf(err) != fault.HostUnreachable {
 		t.Errorf("before Run: %v, want host_unreachable", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -95,7 +95,7 @@ func TestConnectsAndHearsOfDomains(t *testing.T) {
 	await(t, r.up, "HostUp")
 
 	var want string
-	err = set.Do(ctx, "", func(conn *libvirt.Connect) error {
+	err = set.Do(ctx, "", "test", func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByName("test")
 		if err != nil {
 			return err
@@ -137,8 +137,9 @@ func TestUnreachableHostIsSettledAndRefused(t *testing.T) {
 	if st := h.Status(); st.State != Unreachable || !strings.Contains(st.Problem, "/nonexistent/socket") {
 		t.Errorf("status %+v", st)
 	}
-	for name, call := range map[string]func(context.Context, Call) error{"Do": h.Do, "Dial": h.Dial} {
-		if err := call(ctx, func(*libvirt.Connect) error { return nil }); fault.CodeOf(err) != fault.HostUnreachable {
+	nothing := func(*libvirt.Connect) error { return nil }
+	for name, err := range map[string]error{"Do": h.Do(ctx, "test", nothing), "Dial": h.Dial(ctx, nothing)} {
+		if fault.CodeOf(err) != fault.HostUnreachable {
 			t.Errorf("%s: %v, want host_unreachable", name, err)
 		}
 	}
@@ -240,7 +241,7 @@ func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 	var calls sync.WaitGroup
 	for range 2 {
 		calls.Go(func() {
-			err := h.Do(ctx, func(*libvirt.Connect) error {
+			err := h.Do(ctx, "test", func(*libvirt.Connect) error {
 				both.Done()
 				both.Wait()
 				return nil
@@ -272,7 +273,7 @@ func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 			}
 		}
 	}
-	err := h.Do(ctx, func(c *libvirt.Connect) error {
+	err := h.Do(ctx, "test", func(c *libvirt.Connect) error {
 		_, err := c.GetLibVersion()
 		return err
 	})

@@ -2,9 +2,7 @@ package hypervisor
 
 import (
 	"errors"
-	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,14 +22,14 @@ func newCallMetrics() *callMetrics {
 	return &callMetrics{
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sandboxlabs_libvirt_call_duration_seconds",
-			Help: "Time that work with libvirt took, by host and by the function of the service that asked for it.",
+			Help: "Time that work with libvirt took, by host and operation, such as node.start.",
 			// A call to a host that hangs ends when keep-alive gives it up, after 20 s.
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 30},
-		}, []string{"host", "function"}),
+		}, []string{"host", "operation"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sandboxlabs_libvirt_call_errors_total",
-			Help: "Work with libvirt that failed, by host, function, and libvirt's error number, or the service's own error code.",
-		}, []string{"host", "function", "code"}),
+			Help: "Work with libvirt that failed, by host, operation, and libvirt's error number, or the service's own error code.",
+		}, []string{"host", "operation", "code"}),
 	}
 }
 
@@ -50,8 +48,8 @@ func (m *callMetrics) Collect(out chan<- prometheus.Metric) {
 	m.errors.Collect(out)
 }
 
-func (m *callMetrics) note(host, function string, took time.Duration, err error) {
-	m.took.WithLabelValues(host, function).Observe(took.Seconds())
+func (m *callMetrics) note(host, operation string, took time.Duration, err error) {
+	m.took.WithLabelValues(host, operation).Observe(took.Seconds())
 	if err == nil {
 		return
 	}
@@ -60,30 +58,5 @@ func (m *callMetrics) note(host, function string, took time.Duration, err error)
 	if errors.As(err, &lv) && fault.CodeOf(err) == fault.Internal {
 		code = strconv.Itoa(int(lv.Code))
 	}
-	m.errors.WithLabelValues(host, function, code).Inc()
-}
-
-// between are functions that stand between Host.Do and the one that says what
-// is done.
-var between = map[string]bool{"Do": true, "withDomain": true, "withPool": true, "change": true, "Ask": true, "AskAgent": true}
-
-// callerOfDo names the function that asked for work with libvirt, with its
-// package: "domain.Wipe". There are as many names as there are places in the
-// program that call Do.
-func callerOfDo() string {
-	var callers [8]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])]) // past Callers, this, and Do
-	for {
-		frame, more := frames.Next()
-		// github.com/sandboxlabs/sandboxlabs/internal/domain.(*Service).Wipe.func1
-		name := frame.Function[strings.LastIndexByte(frame.Function, '/')+1:]
-		pkg, name, _ := strings.Cut(name, ".")
-		if strings.HasPrefix(name, "(") { // a method: past its receiver
-			_, name, _ = strings.Cut(name, ").")
-		}
-		name, _, _ = strings.Cut(name, ".") // a closure within it
-		if !between[name] || !more {
-			return pkg + "." + name
-		}
-	}
+	m.errors.WithLabelValues(host, operation, code).Inc()
 }

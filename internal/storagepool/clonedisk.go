@@ -32,7 +32,7 @@ func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacity
 // ImageNotReady when it lies on an image that was changed,
 // StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
-	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, host, "disk.find", func(conn *libvirt.Connect) error {
 		vol, err := s.findVolumeAt(ctx, conn, host, source)
 		if err == nil {
 			err = vol.Free()

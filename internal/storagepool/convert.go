@@ -216,7 +216,7 @@ func closeWork(p *libvirt.StoragePool) {
 
 // convertedBytes is how much there is of a conversion's new volume.
 func (s *Service) convertedBytes(ctx context.Context, c conversion) (bytes int64, err error) {
-	err = s.o.Hosts.Do(ctx, c.host, func(conn *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, c.host, "disk.converted-bytes", func(conn *libvirt.Connect) error {
 		work, err := conn.LookupStoragePoolByName(s.workName(c.role))
 		if err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 // room: bytes is its new virtual size. Nothing may use the disk meanwhile.
 // Errors: fault.Unsupported for a file that is in no pool, fault.HostUnreachable.
 func (s *Service) GrowVolume(ctx context.Context, host, path string, bytes int64) error {
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	return s.o.Hosts.Do(ctx, host, "disk.grow", func(conn *libvirt.Connect) error {
 		vol, err := s.findVolumeAt(ctx, conn, host, path)
 		if err != nil {
 			return err

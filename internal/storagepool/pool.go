@@ -43,7 +43,7 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	err = s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	err = s.o.Hosts.Do(ctx, host, "pool.prepare", func(conn *libvirt.Connect) error {
 		permissions := folderPermissions(h.Status().Capabilities.QEMUGroup)
 		for role, name := range s.poolNames() {
 			p, err := preparePool(conn, name, permissions)
@@ -155,7 +155,7 @@ func (s *Service) withPool(ctx context.Context, host, role string, f func(*libvi
 	if err != nil {
 		return err
 	}
-	return s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+	return s.o.Hosts.Do(ctx, host, "pool."+role, func(conn *libvirt.Connect) error {
 		lp, err := conn.LookupStoragePoolByName(p.name)
 		if err != nil {
 			return poolFault(err, p.name)

@@ -108,7 +108,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 	ours := s.poolNames()
 	for end := time.Now().Add(rescanPatience); ; {
 		v := Survey{files: map[string]Volume{}}
-		err := s.o.Hosts.Do(ctx, host, func(conn *libvirt.Connect) error {
+		err := s.o.Hosts.Do(ctx, host, "pool.survey", func(conn *libvirt.Connect) error {
 			var err error
 			if v.folders = before.folders; v.folders == nil {
 				if v.folders, err = poolFolders(conn); err != nil {
