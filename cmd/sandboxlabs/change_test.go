@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 )
 
 // execute changes the database of a lab.
@@ -33,9 +33,9 @@ func TestAdoptedNodes(t *testing.T) {
 	l := newRunningLab(t)
 	made := l.create("adopted")
 	old := l.defineForeign(l.name("old"), nil)
-	adopted := func(id string) string { return l.virsh("metadata", id, domain.Namespace) }
+	adopted := func(id string) string { return l.virsh("metadata", id, definition.Namespace) }
 	// The node becomes a stranger's, and is adopted.
-	l.virsh("metadata", made.ID, domain.Namespace, "--remove")
+	l.virsh("metadata", made.ID, definition.Namespace, "--remove")
 	until(t, promptly, said("the node is a stranger's"), func() bool { return !l.node(made.ID).Managed })
 	if n := l.act(made.ID, "adopt", nil); !n.Managed {
 		t.Errorf("the adopted node is %+v", n)
@@ -60,19 +60,19 @@ func TestAdoptedNodes(t *testing.T) {
 	}
 
 	// As an earlier version adopted it: libvirt then refused what it had returned.
-	l.virsh("metadata", old, domain.Namespace, "--key", "sandboxlabs", "--set", `<node xmlns="`+domain.Namespace+`"><owner>local</owner><created>2026-01-02T03:04:05Z</created></node>`)
+	l.virsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", `<node xmlns="`+definition.Namespace+`"><owner>local</owner><created>2026-01-02T03:04:05Z</created></node>`)
 	until(t, promptly, said("the domain is managed"), func() bool { return l.node(old).Managed })
-	if _, err := l.tryVirsh("metadata", old, domain.Namespace, "--key", "sandboxlabs", "--set", adopted(old)); err == nil {
+	if _, err := l.tryVirsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", adopted(old)); err == nil {
 		t.Log("this libvirt accepts what it returns")
 	}
 	tag(old, "c")
-	l.virsh("metadata", old, domain.Namespace, "--key", "sandboxlabs", "--set", `<node xmlns="`+domain.Namespace+`"><owner>local</owner><created>2026-01-02T03:04:05Z</created></node>`)
+	l.virsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", `<node xmlns="`+definition.Namespace+`"><owner>local</owner><created>2026-01-02T03:04:05Z</created></node>`)
 	l.stop()
 	l.start()
 	until(t, promptly, func() string { return "the old metadata is rewritten: " + l.virsh("dumpxml", old) }, func() bool {
 		return !strings.Contains(l.virsh("dumpxml", old), `<node xmlns="`)
 	})
-	l.virsh("metadata", old, domain.Namespace, "--key", "sandboxlabs", "--set", adopted(old))
+	l.virsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", adopted(old))
 	tag(old, "d")
 	l.stop()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -89,7 +90,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
 		Version: nodeVersion(n), Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
-		Firmware: cmp.Or(n.Firmware, domain.BIOS), TPM: n.TPM,
+		Firmware: cmp.Or(n.Firmware, definition.BIOS), TPM: n.TPM,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, SavedState: n.Saved && !n.Active(), Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
 	}
 	if n.Next != nil {

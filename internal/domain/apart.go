@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 )
 
@@ -61,7 +62,7 @@ func (inv *inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain
 	if f.join(id, waiting) {
 		return false, nil
 	}
-	if !hasQEMU(d) {
+	if !definition.HasQEMU(d) {
 		since := inv.now()
 		n, err := inv.read(d, f.host.Name())
 		if err != nil {
@@ -196,8 +197,8 @@ func (inv *inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	n.RAMMiB, n.CPUs = int64(info.Memory>>10), int(info.NrVirtCpu) // KiB of real memory fit
 	// Either fails where there is none.
 	n.Description, _ = d.GetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, "", libvirt.DOMAIN_AFFECT_CURRENT)
-	element, _ := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CURRENT)
-	if m, ok := parseMetadata(element); ok {
+	element, _ := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, libvirt.DOMAIN_AFFECT_CURRENT)
+	if m, ok := definition.ParseMetadata(element); ok {
 		n.describeMetadata(m)
 		inv.nameOwner(&n)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
@@ -120,7 +121,7 @@ func TestSilentQEMU(t *testing.T) {
 	}
 	defer func() { _, _ = conn.Close() }()
 	name := testground.Name()
-	d, err := conn.DomainCreateXML("<domain type='qemu'><name>"+name+"</name><description>silent</description><metadata><s:node xmlns:s='"+Namespace+"'><owner id='"+uuid.Nil.String()+"'>ann</owner><tags><tag>t</tag></tags></s:node></metadata><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>",
+	d, err := conn.DomainCreateXML("<domain type='qemu'><name>"+name+"</name><description>silent</description><metadata><s:node xmlns:s='"+definition.Namespace+"'><owner id='"+uuid.Nil.String()+"'>ann</owner><tags><tag>t</tag></tags></s:node></metadata><memory>65536</memory><os><type arch='x86_64'>hvm</type></os></domain>",
 		libvirt.DOMAIN_START_PAUSED|libvirt.DOMAIN_START_AUTODESTROY)
 	if err != nil {
 		t.Fatal(err)

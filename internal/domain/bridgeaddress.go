@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -25,7 +26,7 @@ func (s *Service) BridgeAddresses(ctx context.Context, host string) (list []Brid
 		if err != nil {
 			return err
 		}
-		defer freeAll(networks)
+		defer definition.FreeAll(networks)
 		for i := range networks {
 			text, err := networks[i].GetXMLDesc(0)
 			if errors.Is(err, libvirt.ERR_NO_NETWORK) { // it has ended

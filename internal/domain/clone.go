@@ -16,6 +16,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -122,7 +123,7 @@ func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 }
 
 func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c Clone) error {
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 		}
 	}
 	data := cloneData{Source: n.ID, ID: c.ID}
-	if hasVariables(def) {
+	if definition.HasVariables(def) {
 		data.Volumes = append(data.Volumes, c.ID+variablesSuffix)
 	}
 	fresh := map[string]string{} // by target
@@ -200,28 +201,14 @@ func freshVolume(id, file string) string {
 // mustBeDefined refuses a running node whose disks are not those that it is defined
 // with: what is frozen would not be what the clone is made of.
 func mustBeDefined(d *libvirt.Domain, n Node, def *libvirtxml.Domain) error {
-	live, err := definitionOf(d, 0)
+	live, err := definition.Of(d, 0)
 	if err != nil {
 		return err
 	}
-	if a, b := written(live), written(def); !slices.Equal(a, b) {
+	if a, b := definition.Written(live), definition.Written(def); !slices.Equal(a, b) {
 		return fault.New(fault.NodeBusy, "The disks of node %q change at its next start: %s now, %s then. Stop it first.", n.Name, strings.Join(a, ", "), strings.Join(b, ", "))
 	}
 	return nil
-}
-
-// written lists the files that a domain's disks are written to.
-func written(def *libvirtxml.Domain) (files []string) {
-	if def.Devices == nil {
-		return nil
-	}
-	for _, disk := range def.Devices.Disks {
-		if disk.ReadOnly == nil && disk.Source != nil && disk.Source.File != nil {
-			files = append(files, disk.Source.File.File)
-		}
-	}
-	slices.Sort(files)
-	return files
 }
 
 // cloneDisks decides which disks the clone gets of its own: those that are written
@@ -311,7 +298,7 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 // layClone makes the clone's disks over what the source's disks lie on, and defines
 // it.
 func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks []cloneDisk, bases map[string]string, c Clone) error {
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
+	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return err
 	}
@@ -338,7 +325,7 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 		}
 		under[disk.target] = base
 	}
-	tops := written(def) // before it becomes the clone's
+	tops := definition.Written(def) // before it becomes the clone's
 	for i := range def.Devices.Disks {
 		// libvirt does not write down of every disk what is below it.
 		disk := &def.Devices.Disks[i]
@@ -348,7 +335,7 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 		if disk.BackingStore == nil {
 			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(under[disk.Target.Dev])}
 		}
-		if file, _ := backingFile(disk); file != under[disk.Target.Dev] {
+		if file, _ := definition.BackingFile(disk); file != under[disk.Target.Dev] {
 			return changedMeanwhile(n) // another process has frozen it, too
 		}
 	}
@@ -357,8 +344,8 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 	}
 	// Another process may have deleted or wiped the source: see DeleteNodeVolume. It
 	// waits with its disks while the clone's are there.
-	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
-	if err == nil && !slices.Equal(written(now), tops) {
+	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
+	if err == nil && !slices.Equal(definition.Written(now), tops) {
 		err = changedMeanwhile(n)
 	}
 	if err != nil {
@@ -400,9 +387,9 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	if err := s.cloneVariables(ctx, n, def, c); err != nil {
 		return fmt.Errorf("copy the variables of the firmware: %w", err)
 	}
-	md := newMetadata(s.ownerElement(c.Owner), n.OSType, n.Image, time.Now())
+	md := definition.NewMetadata(s.ownerElement(c.Owner), n.OSType, n.Image, time.Now())
 	if len(n.Tags) > 0 {
-		md.Tags = &tagList{Tags: n.Tags}
+		md.Tags = &definition.TagList{Tags: n.Tags}
 	}
 	text, err := xml.Marshal(md)
 	if err != nil {

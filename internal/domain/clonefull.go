@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -89,7 +90,7 @@ func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags 
 		if err := checkNotSaved(d, n, done); err != nil {
 			return err
 		}
-		def, err = definitionOf(d, flags)
+		def, err = definition.Of(d, flags)
 		return err
 	})
 	return def, err

@@ -10,6 +10,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -240,7 +241,7 @@ func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[stri
 // textsOf are a domain's descriptions: at its next start, and now where it runs. There are
 // none while its QEMU does not answer, for which libvirt may wait.
 func textsOf(d *libvirt.Domain) []libvirt.DomainXMLFlags {
-	if hasQEMU(d) {
+	if definition.HasQEMU(d) {
 		if isSilent(d) {
 			return nil
 		}
@@ -260,29 +261,11 @@ func glimpseOf(d *libvirt.Domain, texts []libvirt.DomainXMLFlags, hasSnapshots b
 		_, _ = h.WriteString(text) // never fails
 	}
 	if hasSnapshots {
-		names, current, err := snapshotNames(d)
+		names, current, err := definition.SnapshotNames(d)
 		if err != nil {
 			return 0, err
 		}
 		_, _ = h.WriteString(strings.Join(append(names, current), "\x00"))
 	}
 	return glimpse(h.Sum64()), nil
-}
-
-// snapshotNames returns the names of a domain's snapshots, and of the one that it
-// goes on from; empty when there is none.
-func snapshotNames(d *libvirt.Domain) (names []string, current string, err error) {
-	if names, err = d.SnapshotListNames(0); err != nil || len(names) == 0 {
-		return nil, "", err
-	}
-	snapshot, err := d.SnapshotCurrent(0)
-	if errors.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
-		return names, "", nil
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	defer func() { _ = snapshot.Free() }()
-	current, err = snapshot.GetName()
-	return names, current, err
 }

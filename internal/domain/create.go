@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
@@ -156,7 +157,7 @@ func (s *Service) fill(ctx context.Context, host *hypervisor.Host, spec *Spec) (
 		return BaseImage{}, err
 	}
 	spec.OSType = cmp.Or(spec.OSType, image.OSType)
-	spec.Firmware = cmp.Or(spec.Firmware, image.Firmware, BIOS)
+	spec.Firmware = cmp.Or(spec.Firmware, image.Firmware, definition.BIOS)
 	if spec.TPM == nil {
 		spec.TPM = &image.TPM
 	}
@@ -179,7 +180,7 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 		logPath:  logPath,
 		firmware: spec.Firmware, tpm: *spec.TPM,
 		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
-		metadata:    newMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
+		metadata:    definition.NewMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
 	}
 	overlay, seed := id+".qcow2", id+seedSuffix
 	data := createData{ID: id, Volumes: []string{overlay}}

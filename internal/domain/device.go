@@ -15,6 +15,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -52,14 +53,6 @@ type Disk struct {
 	Extra bool
 }
 
-// Interface is one network card of a node.
-type Interface struct {
-	MAC     string
-	Model   string
-	Network string // a libvirt network; empty for another kind
-	Kind    string // "network", "user", "bridge" or "other"
-}
-
 // Disks returns a node's disks and drives, as libvirt has them now.
 func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
 	n, err := s.inv.get(id)
@@ -75,7 +68,7 @@ func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
 }
 
 func (s *Service) disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
-	def, err := definitionOf(d, 0)
+	def, err := definition.Of(d, 0)
 	if err != nil || def.Devices == nil {
 		return nil, err
 	}
@@ -205,7 +198,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		}
 		err = detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}},
 			func(devices *libvirtxml.DomainDeviceList) bool {
-				return !slices.Contains(diskFiles(devices.Disks), disks[i].File)
+				return !slices.Contains(definition.DiskFiles(devices.Disks), disks[i].File)
 			})
 		work, cancel := cleanup(ctx)
 		defer cancel()
@@ -241,12 +234,12 @@ var errStillUsed = errors.New("the guest has not let go of the disk yet")
 func (s *Service) settleDetach(ctx context.Context, host string, data diskData) error {
 	var live, defined *libvirtxml.Domain
 	err := s.withDomain(ctx, "disk.recover", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
-		if live, err = definitionOf(d, 0); err != nil {
+		if live, err = definition.Of(d, 0); err != nil {
 			return err
 		}
 		persistent, err := d.IsPersistent()
 		if err == nil && persistent {
-			defined, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+			defined, err = definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 		}
 		return err
 	})
@@ -290,36 +283,16 @@ func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error
 	}
 	var list []Interface
 	err = s.withDomain(ctx, "interface.list", n, func(d *libvirt.Domain) error {
-		def, err := definitionOf(d, 0)
+		def, err := definition.Of(d, 0)
 		if err != nil || def.Devices == nil {
 			return err
 		}
 		for i := range def.Devices.Interfaces {
-			list = append(list, describeInterface(&def.Devices.Interfaces[i]))
+			list = append(list, definition.InterfaceOf(&def.Devices.Interfaces[i]))
 		}
 		return nil
 	})
 	return list, explain(err, "read the interfaces of", n.Name)
-}
-
-func describeInterface(i *libvirtxml.DomainInterface) Interface {
-	v := Interface{Kind: "other"}
-	if i.MAC != nil {
-		v.MAC = i.MAC.Address
-	}
-	if i.Model != nil {
-		v.Model = i.Model.Type
-	}
-	switch {
-	case i.Source == nil:
-	case i.Source.Network != nil:
-		v.Kind, v.Network = "network", i.Source.Network.Network
-	case i.Source.User != nil:
-		v.Kind = "user"
-	case i.Source.Bridge != nil:
-		v.Kind = "bridge"
-	}
-	return v
 }
 
 // AddInterface connects a node to a network of its host, at once where it runs.
@@ -340,7 +313,7 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 		if err := mustBeNetwork(conn, n.Host, network); err != nil {
 			return err
 		}
-		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err
 		}
@@ -349,7 +322,7 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 		}
 		nic := nicOn(network)
 		nic.MAC = &libvirtxml.DomainInterfaceMAC{Address: newMAC()} // the same in both copies of the definition
-		added = describeInterface(&nic)
+		added = definition.InterfaceOf(&nic)
 		return attach(n, d, &nic)
 	})
 	return added, err
@@ -368,7 +341,7 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 		if err := checkNotSaved(d, n, "relieved of a network card"); err != nil {
 			return err
 		}
-		def, err := definitionOf(d, 0)
+		def, err := definition.Of(d, 0)
 		if err != nil {
 			return err
 		}
@@ -413,7 +386,7 @@ func newMAC() string {
 func freeTarget(d *libvirt.Domain, prefix string) (string, error) {
 	taken := map[string]bool{}
 	for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
-		def, err := definitionOf(d, flags)
+		def, err := definition.Of(d, flags)
 		if err != nil {
 			return "", err
 		}
@@ -466,7 +439,7 @@ func detach(n Node, d *libvirt.Domain, v device, gone func(*libvirtxml.DomainDev
 	if err := d.DetachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
 		return err
 	}
-	def, err := definitionOf(d, 0)
+	def, err := definition.Of(d, 0)
 	if err == nil && def.Devices != nil && !gone(def.Devices) {
 		err = fault.New(fault.NodeBusy, "The guest of node %q is still using the device. Unmount it or bring it down there and try again. It is removed at the next start.", n.Name)
 	}

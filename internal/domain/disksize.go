@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -16,7 +17,7 @@ var errAskQEMU = errors.New("only QEMU tells the size of the disk")
 
 // diskBytes is the virtual size of a disk that is a file. It never waits for QEMU.
 func diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk) (int64, error) {
-	if !hasQEMU(d) {
+	if !definition.HasQEMU(d) {
 		info, err := d.GetBlockInfo(disk.Target.Dev, 0)
 		if err != nil {
 			return 0, err
@@ -54,17 +55,11 @@ func diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk) (int64, error) {
 	return 0, errAskQEMU
 }
 
-// hasQEMU tells whether the domain ran when it was looked up: the handle knows.
-func hasQEMU(d *libvirt.Domain) bool {
-	id, err := d.GetID()
-	return err == nil && int32(id) > 0 //nolint:gosec // -1 when it is off
-}
-
 // diskBytes is the virtual size of a node's disk that is a file, 0 while nothing tells
 // that of one that runs. The error is that of one that is off.
 func (inv *inventory) diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk, n Node) (int64, error) {
 	bytes, err := diskBytes(d, disk)
-	if err == nil || !hasQEMU(d) {
+	if err == nil || !definition.HasQEMU(d) {
 		return bytes, err
 	}
 	file := disk.Source.File.File

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"encoding/xml"
 	"flag"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -23,7 +23,7 @@ func example() build {
 		id: "11111111-2222-4333-8444-555555555555", name: "web1", accelerator: "qemu", ramMiB: 512, cpus: 2,
 		overlayPath: "/pool/nodes/o.qcow2", basePath: "/pool/images/b.qcow2", baseFormat: "qcow2", logPath: "/pool/logs/l.log",
 		vncPassword: "secret12", card: cardOn("default"),
-		metadata: newMetadata(owner{Name: `eve<x a="b">&`}, "linux", ImageRef{Type: "base", ID: "micro", Name: "Micro"}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
+		metadata: definition.NewMetadata(definition.Owner{Name: `eve<x a="b">&`}, "linux", ImageRef{Type: "base", ID: "micro", Name: "Micro"}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)),
 	}
 }
 
@@ -33,7 +33,7 @@ func TestXML(t *testing.T) {
 	seeded := example()
 	seeded.seedPath = "/pool/nodes/seed.iso"
 	secure := example()
-	secure.firmware, secure.tpm, secure.variablesPath = SecureBoot, true, "/pool/nodes/v.fd"
+	secure.firmware, secure.tpm, secure.variablesPath = definition.SecureBoot, true, "/pool/nodes/v.fd"
 	for name, b := range map[string]build{"emulated": example(), "kvm-user-network": kvm, "seeded": seeded, "secure-boot": secure} {
 		got, err := b.xml()
 		if err != nil {
@@ -91,45 +91,18 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 	n := Node{State: Running}
 	n.describe(&def)
 	want := Node{
-		State: Running, Managed: true, OSType: "linux", OwnerName: `eve<x a="b">&`, Image: ImageRef{"base", "micro", "Micro"},
-		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Firmware: BIOS, Accelerator: "qemu",
+		State: Running, Managed: true, OSType: "linux", OwnerName: `eve<x a="b">&`, Image: ImageRef{Type: "base", ID: "micro", Name: "Micro"},
+		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Firmware: definition.BIOS, Accelerator: "qemu",
 		Ports: []SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
 		Files: []string{"/pool/nodes/o.qcow2", "/pool/images/b.qcow2"}, Below: []string{"/pool/images/b.qcow2"}, Networks: []string{"default"},
 	}
 	if !reflect.DeepEqual(n, want) {
 		t.Errorf("read\n%+v, want\n%+v", n, want)
 	}
-	if disk := firstDisk(&def); disk == nil || disk.Source.File.File != "/pool/nodes/o.qcow2" {
+	if disk := definition.FirstDisk(&def); disk == nil || disk.Source.File.File != "/pool/nodes/o.qcow2" {
 		t.Error("the disk was not found")
-	} else if path, format := backingFile(disk); path != "/pool/images/b.qcow2" || format != "qcow2" {
+	} else if path, format := definition.BackingFile(disk); path != "/pool/images/b.qcow2" || format != "qcow2" {
 		t.Errorf("backing file %q (%s)", path, format)
-	}
-}
-
-func TestFindMetadata(t *testing.T) {
-	ours, err := xml.Marshal(newMetadata(owner{Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		text  string
-		found bool
-		owner string
-	}{
-		"alone":                  {string(ours), true, "ann"},
-		"beside others":          {`<a:x xmlns:a="urn:a"><a:node>no</a:node></a:x>` + string(ours), true, "ann"},
-		"with a prefix":          {`<s:node xmlns:s="` + Namespace + `"><s:owner>bob</s:owner><s:created>2026-01-01T00:00:00Z</s:created></s:node>`, true, "bob"},
-		"garbled by others":      {`<node xmlns="` + Namespace + `"><owner>cy</owner><created>soon</created></node>`, true, "cy"},
-		"with content of others": {`<node xmlns="` + Namespace + `"><x xmlns="urn:x"/><owner>dan</owner></node>`, true, "dan"},
-		"another namespace":      {`<node xmlns="urn:x"><owner>eve</owner></node>`, false, ""},
-		"nested in another":      {`<x xmlns="urn:x">` + string(ours) + `</x>`, false, ""},
-		"none":                   {"", false, ""},
-		"broken":                 {"<a", false, ""},
-	} {
-		m, found := findMetadata(c.text)
-		if found != c.found || m.Owner.Name != c.owner {
-			t.Errorf("%s: found %v, owner %q", name, found, m.Owner.Name)
-		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -98,7 +99,7 @@ func (e Edit) check() error {
 		}
 	}
 	if e.OSType != nil {
-		if err := checkOSType(*e.OSType); err != nil {
+		if err := definition.CheckOSType(*e.OSType); err != nil {
 			return err
 		}
 	}
@@ -109,13 +110,6 @@ func (e Edit) check() error {
 	}
 	if e.Tags != nil {
 		return fault.CheckTags(*e.Tags)
-	}
-	return nil
-}
-
-func checkOSType(osType string) error {
-	if len(osType) > 64 || !fault.IsPlain(osType, "") {
-		return fault.Field("osType", "osType must be a short word such as \"debian\".")
 	}
 	return nil
 }
@@ -156,7 +150,7 @@ func (e Edit) children(text string) (string, error) {
 		}
 	}
 	if e.Tags != nil {
-		markup, err := xml.Marshal(tagList{Tags: *e.Tags})
+		markup, err := xml.Marshal(definition.TagList{Tags: *e.Tags})
 		if err != nil {
 			return "", err
 		}
@@ -181,7 +175,7 @@ func impacts(n Node) []libvirt.DomainModificationImpact {
 // editMetadata changes our element in one copy of the definition, and leaves what
 // others put into it.
 func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, edit func(text string) (string, error)) error {
-	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, impact)
+	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, impact)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
 		return nil // this copy was written by others, without it
 	}

@@ -9,26 +9,19 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// The firmware of a node.
-const (
-	BIOS = "bios"
-	UEFI = "uefi"
-	// SecureBoot is UEFI that boots only what is signed, by the keys of Microsoft among others.
-	SecureBoot = "uefi-secure"
-)
-
 // Firmwares are all of them.
-var Firmwares = []string{BIOS, UEFI, SecureBoot}
+var Firmwares = []string{definition.BIOS, definition.UEFI, definition.SecureBoot}
 
 // CheckFirmware returns fault.Invalid about a field for firmware that there is not; the
 // empty text stands for the default.
 func CheckFirmware(field, firmware string) error {
 	if firmware != "" && !slices.Contains(Firmwares, firmware) {
-		return fault.Field(field, "The firmware must be %s, %s or %s.", BIOS, UEFI, SecureBoot)
+		return fault.Field(field, "The firmware must be %s, %s or %s.", definition.BIOS, definition.UEFI, definition.SecureBoot)
 	}
 	return nil
 }
@@ -39,12 +32,12 @@ func (b build) os() *libvirtxml.DomainOS {
 		Type:        &libvirtxml.DomainOSType{Arch: hypervisor.GuestArch, Machine: guestMachine, Type: "hvm"},
 		BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}, // a disk that nothing was installed on boots nothing
 	}
-	if b.firmware != UEFI && b.firmware != SecureBoot {
+	if b.firmware != definition.UEFI && b.firmware != definition.SecureBoot {
 		return os
 	}
 	// libvirt chooses the host's files for it, and makes the variables at the first start.
 	features := []libvirtxml.DomainOSFirmwareFeature{{Enabled: "no", Name: "secure-boot"}}
-	if b.firmware == SecureBoot {
+	if b.firmware == definition.SecureBoot {
 		features = []libvirtxml.DomainOSFirmwareFeature{{Enabled: "yes", Name: "enrolled-keys"}, {Enabled: "yes", Name: "secure-boot"}}
 	}
 	os.Firmware, os.FirmwareInfo = "efi", &libvirtxml.DomainOSFirmwareInfo{Features: features}
@@ -68,23 +61,10 @@ func (b build) tpms() []libvirtxml.DomainTPM {
 
 const tpmVersion = "2.0"
 
-// describeFirmware fills in what a domain boots with.
-func (n *Node) describeFirmware(def *libvirtxml.Domain) {
-	n.Firmware = BIOS
-	if hasVariables(def) || def.OS != nil && def.OS.Loader != nil && def.OS.Loader.Stateless == "yes" {
-		n.Firmware = UEFI
-		if os := def.OS; os.Loader != nil && os.Loader.Secure == "yes" ||
-			os.FirmwareInfo != nil && slices.Contains(os.FirmwareInfo.Features, libvirtxml.DomainOSFirmwareFeature{Enabled: "yes", Name: "secure-boot"}) {
-			n.Firmware = SecureBoot
-		}
-	}
-	n.TPM = def.Devices != nil && len(def.Devices.TPMs) > 0
-}
-
 // checkFirmware returns fault.Unsupported when a host has not what a node is to boot with:
 // libvirt would say so at the first start only.
 func checkFirmware(ctx context.Context, host *hypervisor.Host, spec Spec) error {
-	if spec.Firmware == BIOS && !*spec.TPM {
+	if spec.Firmware == definition.BIOS && !*spec.TPM {
 		return nil
 	}
 	var caps libvirtxml.DomainCaps
@@ -101,9 +81,9 @@ func checkFirmware(ctx context.Context, host *hypervisor.Host, spec Spec) error 
 	switch {
 	case caps.OS == nil || caps.Devices == nil:
 		return fault.New(fault.Hypervisor, "Host %q does not say what it offers guests.", host.Name())
-	case spec.Firmware != BIOS && !offers(caps.OS.Enums, "firmware", "efi"):
+	case spec.Firmware != definition.BIOS && !offers(caps.OS.Enums, "firmware", "efi"):
 		return unsupportedField("firmware", "Host %q has no UEFI firmware. Install it there (Debian, Ubuntu: ovmf; Fedora: edk2-ovmf), and restart libvirtd.", host.Name())
-	case spec.Firmware == SecureBoot && (caps.OS.Loader == nil || !offers(caps.OS.Loader.Enums, "secure", "yes")):
+	case spec.Firmware == definition.SecureBoot && (caps.OS.Loader == nil || !offers(caps.OS.Loader.Enums, "secure", "yes")):
 		return unsupportedField("firmware", "Host %q has no UEFI firmware with Secure Boot. Install it there (Debian, Ubuntu: ovmf; Fedora: edk2-ovmf), and restart libvirtd.", host.Name())
 	case !*spec.TPM:
 		return nil

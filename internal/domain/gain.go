@@ -10,6 +10,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -61,7 +62,7 @@ func networksOf(def *libvirtxml.Domain) (list []string) {
 		return nil
 	}
 	for i := range def.Devices.Interfaces {
-		if v := describeInterface(&def.Devices.Interfaces[i]); v.Network != "" {
+		if v := definition.InterfaceOf(&def.Devices.Interfaces[i]); v.Network != "" {
 			list = append(list, v.Network)
 		}
 	}
@@ -73,7 +74,7 @@ func readFiles(def *libvirtxml.Domain, id string) (list []string) {
 	if def.Devices == nil {
 		return nil
 	}
-	own := written(def)
+	own := definition.Written(def)
 	for _, disk := range def.Devices.Disks {
 		if disk.Source == nil || disk.Source.File == nil || disk.Source.File.File == "" || isSeed(disk, id) {
 			continue
@@ -215,11 +216,11 @@ func marshalled(v any) string {
 // checkReverted refuses a revert to a snapshot that would bring back what its node may
 // not have now, or what whoever asks may not give it.
 func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, may May) error {
-	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return err
 	}
-	then, err := snapshotXML(h)
+	then, err := definition.OfSnapshot(h)
 	if err != nil {
 		return err
 	}
@@ -257,7 +258,7 @@ func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) 
 		return Gain{}, err
 	}
 	err = s.withDomain(ctx, "node.clone-gain", n, func(d *libvirt.Domain) error {
-		def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -272,7 +273,7 @@ func (inv *inventory) readDirectly(ctx context.Context, host, id string) error {
 		}
 		defer func() { _ = d.Free() }()
 		read, put := inv.read, inv.put
-		if hasQEMU(d) && isSilent(d) {
+		if definition.HasQEMU(d) && isSilent(d) {
 			read, put = inv.outline, inv.putOutline
 		}
 		n, err := read(d, host)
@@ -380,7 +381,7 @@ func (inv *inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 	if err != nil {
 		return err
 	}
-	defer freeAll(domains)
+	defer definition.FreeAll(domains)
 	seen := map[string]bool{} // or read since they were listed
 	var failed error
 	for i := range domains {

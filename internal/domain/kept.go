@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -17,7 +18,7 @@ func (inv *inventory) measureKept(d *libvirt.Domain, def *libvirtxml.Domain, n *
 	if n.Snapshots == 0 {
 		return
 	}
-	now, err := allocatedBytes(d, def)
+	now, err := definition.AllocatedBytes(d, def)
 	if err != nil { // no pool has the files: as much as they may have
 		now = n.DiskBytes + n.ExtraBytes
 	}
@@ -41,28 +42,6 @@ func (n *Node) keep(now int64, old Node) {
 	}
 }
 
-// allocatedBytes is what the files take that a domain writes to.
-func allocatedBytes(d *libvirt.Domain, def *libvirtxml.Domain) (bytes int64, err error) {
-	conn, err := d.DomainGetConnect()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _, _ = conn.Close() }()
-	for _, file := range written(def) {
-		v, err := conn.LookupStorageVolByPath(file)
-		if err != nil {
-			return 0, err
-		}
-		info, err := v.GetInfo()
-		_ = v.Free()
-		if err != nil {
-			return 0, err
-		}
-		bytes += int64(info.Allocation) //nolint:gosec // bytes of a real file
-	}
-	return bytes, nil
-}
-
 // Written is what the files take that a node writes to, and what its memory takes while
 // it runs: its snapshots will keep no more when another one is taken now.
 func (s *Service) Written(ctx context.Context, id string) (diskBytes, memoryBytes int64, err error) {
@@ -71,11 +50,11 @@ func (s *Service) Written(ctx context.Context, id string) (diskBytes, memoryByte
 		return 0, 0, err
 	}
 	err = s.withDomain(ctx, "node.written", n, func(d *libvirt.Domain) error {
-		def, err := definitionOf(d, 0)
+		def, err := definition.Of(d, 0)
 		if err != nil {
 			return err
 		}
-		if diskBytes, err = allocatedBytes(d, def); err != nil {
+		if diskBytes, err = definition.AllocatedBytes(d, def); err != nil {
 			diskBytes = n.DiskBytes + n.ExtraBytes
 		}
 		return nil

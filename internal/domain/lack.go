@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -56,7 +57,7 @@ func (f *feed) remember(what string, lack error) {
 // BaseMissing, NetworkUnavailable, MemoryUnavailable.
 func (inv *inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read string, age time.Duration) error {
 	f := inv.feeds[host]
-	if f == nil || hasQEMU(d) {
+	if f == nil || definition.HasQEMU(d) {
 		return nil
 	}
 	conn, err := d.DomainGetConnect()
@@ -70,7 +71,7 @@ func (inv *inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read
 				return err
 			}
 		}
-		for _, file := range filesBelow(def.Devices.Disks) {
+		for _, file := range definition.FilesBelow(def.Devices.Disks) {
 			if err := f.see("file "+file, age, func() error { return f.lackOfBase(conn, file) }); err != nil {
 				return err
 			}

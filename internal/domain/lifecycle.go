@@ -9,6 +9,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -47,7 +48,7 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 			return err
 		}
 		var lv libvirt.Error
-		if saved, known := hasSavedState(d); known == nil && saved && errors.As(err, &lv) {
+		if saved, known := definition.HasSavedState(d); known == nil && saved && errors.As(err, &lv) {
 			return fault.Wrap(err, fault.Hypervisor, "libvirt could not continue node %q from its saved state: %s. Mend that, or discard the saved state (POST /api/nodes/%s/discard-saved-state) to boot the node.", n.Name, lv.Message, n.ID)
 		}
 		return err
@@ -59,7 +60,7 @@ func (s *Service) explainStart(n Node, d *libvirt.Domain, err error) error {
 	if !errors.As(err, &libvirt.Error{}) {
 		return err
 	}
-	def, unknown := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	def, unknown := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if unknown != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 		if err := checkNotSaved(d, n, "adopted"); err != nil {
 			return err
 		}
-		text, err := xml.Marshal(newMetadata(s.ownerElement(owner), n.OSType, ImageRef{}, time.Now()))
+		text, err := xml.Marshal(definition.NewMetadata(s.ownerElement(owner), n.OSType, ImageRef{}, time.Now()))
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
@@ -24,7 +25,7 @@ func (l lineage) used(defs ...*libvirtxml.Domain) map[string]bool {
 		if def == nil || def.Devices == nil {
 			continue
 		}
-		for _, file := range append(diskFiles(def.Devices.Disks), diskVolumes(def.Devices.Disks)...) {
+		for _, file := range append(definition.DiskFiles(def.Devices.Disks), definition.DiskVolumes(def.Devices.Disks)...) {
 			for ; file != "" && !used[path.Base(file)]; file = l[path.Base(file)] {
 				used[path.Base(file)] = true
 			}
@@ -78,7 +79,7 @@ func (s *Service) dropUnused(ctx context.Context, host string, l lineage, volume
 // by, where it does not. libvirt leaves that out of a disk that goes on in a new file and
 // lay on nothing before.
 func (s *Service) writeDown(ctx context.Context, d *libvirt.Domain, n Node, volume string) error {
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
@@ -20,14 +21,14 @@ func TestMetadataThatLibvirtReturns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = conn.Close() }()
-	ours, err := xml.Marshal(newMetadata(owner{Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
+	ours, err := xml.Marshal(definition.NewMetadata(definition.Owner{Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := func(more string) string { return strings.Replace(string(ours), "</node>", more+"</node>", 1) }
 	for name, element := range map[string]string{
 		"as it is made":          string(ours),
-		"as it was adopted":      strings.Replace(string(ours), "<node ", `<node xmlns:sandboxlabs="`+Namespace+`" `, 1),
+		"as it was adopted":      strings.Replace(string(ours), "<node ", `<node xmlns:sandboxlabs="`+definition.Namespace+`" `, 1),
 		"with a prefix":          strings.NewReplacer("<node xmlns=", "<sandboxlabs:node xmlns:sandboxlabs=", "</node>", "</sandboxlabs:node>", "<owner", "<sandboxlabs:owner", "</owner", "</sandboxlabs:owner").Replace(string(ours)),
 		"with another prefix":    strings.NewReplacer("<node xmlns=", "<s:node xmlns:s=", "</node>", "</s:node>", "<owner", "<s:owner", "</owner", "</s:owner").Replace(string(ours)),
 		"with content of others": with(`<x:y xmlns:x="urn:x" a="1">z</x:y>`),
@@ -37,9 +38,9 @@ func TestMetadataThatLibvirtReturns(t *testing.T) {
 			t.Fatal(err)
 		}
 		const config = libvirt.DOMAIN_AFFECT_CONFIG
-		read := func() metadata {
-			text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, config)
-			m, ok := parseMetadata(text)
+		read := func() definition.Metadata {
+			text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, config)
+			m, ok := definition.ParseMetadata(text)
 			if err != nil || !ok {
 				t.Fatalf("%s: %v, %s", name, err, text)
 			}
@@ -48,7 +49,7 @@ func TestMetadataThatLibvirtReturns(t *testing.T) {
 		for _, tag := range []string{"first", "second"} {
 			if err := editMetadata(d, config, Edit{Tags: &[]string{tag}}.children); err != nil {
 				t.Errorf("%s: the tag %s: %v", name, tag, err)
-			} else if m := read(); m.Owner.Name != "ann" || len(m.Tags.sorted()) != 1 || m.Tags.sorted()[0] != tag {
+			} else if m := read(); m.Owner.Name != "ann" || len(m.Tags.Sorted()) != 1 || m.Tags.Sorted()[0] != tag {
 				t.Errorf("%s: after the tag %s it is %+v", name, tag, m)
 			}
 		}
@@ -56,7 +57,7 @@ func TestMetadataThatLibvirtReturns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(text, "xmlns='"+Namespace) || strings.Contains(text, `xmlns="`+Namespace) {
+		if strings.Contains(text, "xmlns='"+definition.Namespace) || strings.Contains(text, `xmlns="`+definition.Namespace) {
 			t.Errorf("%s: the namespace is declared twice: %s", name, text)
 		}
 		if strings.Contains(element, "urn:x") && !strings.Contains(text, `<x:y xmlns:x="urn:x" a="1">z</x:y>`) {

@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
@@ -269,7 +270,7 @@ func (s *Service) checkNetwork(spec NetworkSpec) error {
 }
 
 // definition renders a network whose subnet is chosen.
-func (spec NetworkSpec) definition(by owner) (string, error) {
+func (spec NetworkSpec) definition(by definition.Owner) (string, error) {
 	ours, err := xml.Marshal(networkMetadata{Owner: by})
 	if err != nil {
 		return "", err

@@ -3,6 +3,7 @@ package domain
 import (
 	"testing"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirtxml"
 )
 
@@ -62,7 +63,7 @@ func rendered(spec NetworkSpec) (*libvirtxml.Network, error) {
 	if err := s.checkNetwork(spec); err != nil {
 		return nil, err
 	}
-	text, err := spec.definition(owner{})
+	text, err := spec.definition(definition.Owner{})
 	if err != nil {
 		return nil, err
 	}

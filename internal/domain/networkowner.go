@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -16,8 +17,8 @@ const networkNamespace = "https://sandboxlabs.dev/ns/network/1"
 
 // networkMetadata is our element in a network's <metadata>.
 type networkMetadata struct {
-	XMLName xml.Name `xml:"https://sandboxlabs.dev/ns/network/1 network"`
-	Owner   owner    `xml:"owner"`
+	XMLName xml.Name         `xml:"https://sandboxlabs.dev/ns/network/1 network"`
+	Owner   definition.Owner `xml:"owner"`
 }
 
 // readNetworkMetadata returns our element of a network; false when it has none. The

@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
@@ -137,9 +138,9 @@ func (s *Service) checkQEMUUser(host *hypervisor.Host, def *libvirtxml.Domain) e
 func (s *Service) checkCards(host *hypervisor.Host, had, def *libvirtxml.Domain) error {
 	before := 0
 	if had != nil {
-		before = userCards(had)
+		before = definition.UserCards(had)
 	}
-	if userCards(def) <= before {
+	if definition.UserCards(def) <= before {
 		return nil
 	}
 	if err := s.checkUserMode(host); err != nil {
@@ -153,8 +154,8 @@ func (s *Service) checkStart(n Node, d *libvirt.Domain) error {
 	if len(s.o.Networks.LetIn) == 0 {
 		return nil
 	}
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
-	if err != nil || userCards(def) == 0 {
+	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
+	if err != nil || definition.UserCards(def) == 0 {
 		return err
 	}
 	host, err := s.o.Hosts.Host(n.Host)
@@ -162,29 +163,6 @@ func (s *Service) checkStart(n Node, d *libvirt.Domain) error {
 		return err
 	}
 	return s.checkQEMUUser(host, def)
-}
-
-// userCards counts the network cards of a domain that have user-mode networking:
-// QEMU's own, passt's, and those that are in arguments for QEMU.
-func userCards(def *libvirtxml.Domain) (count int) {
-	if def.Devices != nil {
-		for _, nic := range def.Devices.Interfaces {
-			if nic.Source != nil && nic.Source.User != nil {
-				count++
-			}
-		}
-	}
-	if def.QEMUCommandline == nil {
-		return count
-	}
-	args := def.QEMUCommandline.Args
-	for i, arg := range args {
-		backend := strings.HasPrefix(arg.Value, "user") || strings.Contains(arg.Value, "=user") || strings.Contains(arg.Value, `"user"`)
-		if i > 0 && slices.Contains([]string{"netdev", "nic", "net"}, strings.TrimLeft(args[i-1].Value, "-")) && backend {
-			count++
-		}
-	}
-	return count
 }
 
 // Warnings are what is risky about a node, in sentences for its users.
@@ -203,14 +181,14 @@ func (s *Service) UserModeNodes(ctx context.Context, host string) (names []strin
 		if err != nil {
 			return err
 		}
-		defer freeAll(domains)
+		defer definition.FreeAll(domains)
 		for i := range domains {
 			for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
-				def, err := definitionOf(&domains[i], flags)
+				def, err := definition.Of(&domains[i], flags)
 				if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 					break
 				}
-				if err == nil && userCards(def) > 0 {
+				if err == nil && definition.UserCards(def) > 0 {
 					names = append(names, def.Name)
 					break
 				}
@@ -262,7 +240,7 @@ func (s *Service) checkAdopted(n Node, d *libvirt.Domain) error {
 	if err != nil {
 		return err
 	}
-	def, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return err
 	}

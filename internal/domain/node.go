@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 )
 
 // State is what a node does.
@@ -77,7 +78,7 @@ type Node struct {
 	// what the account was called when this was written.
 	Owner, OwnerName string
 	ownerByName      bool // its metadata has no id
-	declaredTwice    bool // see metadata.twice
+	declaredTwice    bool // see definition.Metadata.Twice
 	// Description is the domain's, as `virsh desc` shows it.
 	Description string
 	Tags        []string // in order; a snapshot's list is never changed
@@ -104,18 +105,15 @@ type Node struct {
 	kept     bool   // it has crashed, and its QEMU is there still (on_crash preserve)
 }
 
-// Size is what a node has of its host. RAM is in MiB.
-type Size struct {
-	RAMMiB int64
-	CPUs   int
-}
-
-// ImageRef says which image a node was made from.
-type ImageRef struct {
-	Type string // "base" or "custom"
-	ID   string
-	Name string
-}
+// What a domain's definition says of a node.
+type (
+	// ImageRef says which image a node was made from.
+	ImageRef = definition.ImageRef
+	// Interface is one network card of a node.
+	Interface = definition.Interface
+	// Size is what a node has of its host.
+	Size = definition.Size
+)
 
 // Active tells whether the domain has a QEMU process, as far as is known.
 func (n Node) Active() bool {

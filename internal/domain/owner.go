@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 )
 
@@ -20,47 +21,13 @@ type Accounts interface {
 	FormerOwner(name string) (id string)
 }
 
-// owner is who a node or a network belongs to, in the metadata: the name is for
-// people who read the XML, the id decides.
-type owner struct {
-	ID   string
-	Name string
-}
-
-// ownerXML is an owner as it is written.
-type ownerXML struct {
-	ID   string `xml:"id,attr,omitempty"`
-	Name string `xml:",chardata"`
-}
-
-// MarshalXML writes the element, or nothing where nobody owns.
-func (o owner) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
-	if o == (owner{}) {
-		return nil
-	}
-	return e.EncodeElement(ownerXML(o), start)
-}
-
-// UnmarshalXML reads the element. An id that is not one counts as none.
-func (o *owner) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
-	var read ownerXML
-	if err := d.DecodeElement(&read, &start); err != nil {
-		return err
-	}
-	if uuid.Validate(read.ID) != nil {
-		read.ID = ""
-	}
-	*o = owner(read)
-	return nil
-}
-
 // ownerElement returns how an account is written as an owner, by its id. Without
 // sign-in there are no accounts, and the name alone is written.
-func (s *Service) ownerElement(id string) owner {
+func (s *Service) ownerElement(id string) definition.Owner {
 	if uuid.Validate(id) != nil {
-		return owner{Name: id}
+		return definition.Owner{Name: id}
 	}
-	return owner{ID: id, Name: s.o.Accounts.OwnerName(id)}
+	return definition.Owner{ID: id, Name: s.o.Accounts.OwnerName(id)}
 }
 
 // SetOwner gives a node to another account, by its id. Errors: fault.NodeNotManaged,

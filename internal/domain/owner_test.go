@@ -1,10 +1,7 @@
 package domain
 
 import (
-	"encoding/xml"
-	"strings"
 	"testing"
-	"time"
 )
 
 // noAccounts is a service without accounts.
@@ -12,36 +9,6 @@ type noAccounts struct{}
 
 func (noAccounts) OwnerName(id string) string     { return id }
 func (noAccounts) FormerOwner(string) (id string) { return "" }
-
-// TestOwnersInMetadata writes owners and reads them, those of earlier versions too.
-func TestOwnersInMetadata(t *testing.T) {
-	const id = "0199aaaa-0000-7000-8000-000000000001"
-	written, err := xml.Marshal(newMetadata(owner{ID: id, Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := `<owner id="` + id + `">ann</owner>`; !strings.Contains(string(written), want) {
-		t.Errorf("the metadata is %s, without %s", written, want)
-	}
-	nobody, err := xml.Marshal(newMetadata(owner{}, "", ImageRef{}, time.Unix(0, 0)))
-	if err != nil || strings.Contains(string(nobody), "owner") {
-		t.Errorf("nobody's node has %s, %v", nobody, err)
-	}
-	for text, want := range map[string]owner{
-		`<owner id="` + id + `">ann</owner>`: {ID: id, Name: "ann"},
-		`<owner>ann</owner>`:                 {Name: "ann"},
-		`<owner id="ann">ann</owner>`:        {Name: "ann"}, // a name is not an id
-		`<owner id="">ann</owner>`:           {Name: "ann"},
-		`<owner/>`:                           {},
-		``:                                   {},
-		`<owner id="` + id + `"><b>x</b></owner>`: {ID: id},
-	} {
-		m, ok := findMetadata(`<node xmlns="` + Namespace + `">` + text + `</node>`)
-		if !ok || m.Owner != want {
-			t.Errorf("%s is read as %+v, %v", text, m.Owner, ok)
-		}
-	}
-}
 
 // TestNetworkMetadata finds our element among what others wrote.
 func TestNetworkMetadata(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirt"
 )
 
@@ -22,7 +23,7 @@ func (s *Service) Probe(ctx context.Context, host string) error {
 	}
 	b := build{
 		id: id, name: "sandboxlabs-doctor-" + id[:8], accelerator: h.Status().Capabilities.Accelerator,
-		ramMiB: MinRAMMiB, cpus: 1, logPath: logPath, metadata: metadata{},
+		ramMiB: MinRAMMiB, cpus: 1, logPath: logPath, metadata: definition.Metadata{},
 	}
 	err = h.Do(ctx, "node.probe", func(conn *libvirt.Connect) error {
 		if s.checkDefaultNetwork(conn, h.Name()) == nil {

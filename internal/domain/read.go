@@ -7,6 +7,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 )
 
 // readState returns what libvirt says of a domain without a wait for its QEMU.
@@ -37,7 +38,7 @@ func (inv *inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	}
 	if n.Persistent {
 		n.Autostart, _ = d.GetAutostart()
-		if n.Saved, err = hasSavedState(d); err != nil {
+		if n.Saved, err = definition.HasSavedState(d); err != nil {
 			return Node{}, err
 		}
 	}
@@ -64,14 +65,14 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	}
 	n.describe(&def)
 	inv.nameOwner(&n)
-	snapshots, current, err := snapshotNames(d)
+	snapshots, current, err := definition.SnapshotNames(d)
 	if err != nil {
 		return Node{}, err
 	}
 	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
 	var next *libvirtxml.Domain // at its next start, of one that runs
 	if n.Persistent && n.Active() {
-		if next, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE); err != nil {
+		if next, err = definition.Of(d, libvirt.DOMAIN_XML_INACTIVE); err != nil {
 			return Node{}, err
 		}
 		n.Next = nextSize(next, n)
@@ -80,9 +81,9 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		return Node{}, err
 	}
 	n.ExtraBytes = inv.extraBytes(d, &def, n)
-	if disk := firstDisk(&def); disk != nil && disk.Target != nil {
+	if disk := definition.FirstDisk(&def); disk != nil && disk.Target != nil {
 		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
-		n.BackingPath, _ = backingFile(disk)
+		n.BackingPath, _ = definition.BackingFile(disk)
 		if n.DiskBytes, err = inv.diskBytes(d, disk, n); err != nil {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
@@ -106,9 +107,9 @@ func (inv *inventory) nameOwner(n *Node) {
 }
 
 // describeMetadata fills in what our metadata says.
-func (n *Node) describeMetadata(m metadata) {
-	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.sorted()
-	n.declaredTwice = m.twice
+func (n *Node) describeMetadata(m definition.Metadata) {
+	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.Sorted()
+	n.declaredTwice = m.Twice
 	if m.Image != nil {
 		n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
 	}
@@ -117,33 +118,33 @@ func (n *Node) describeMetadata(m metadata) {
 // describe fills in what the XML says.
 func (n *Node) describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
-	n.describeFirmware(def)
+	n.Firmware, n.TPM = definition.Firmware(def), def.Devices != nil && len(def.Devices.TPMs) > 0
 	if def.Metadata != nil {
-		if m, ok := findMetadata(def.Metadata.XML); ok {
+		if m, ok := definition.FindMetadata(def.Metadata.XML); ok {
 			n.describeMetadata(m)
 		}
 		if n.OSType == "" {
-			n.OSType = osinfoType(def.Metadata.XML)
+			n.OSType = definition.OSInfoType(def.Metadata.XML)
 		}
 	}
 	n.Description = def.Description
-	n.UserMode = userCards(def) > 0
-	size := sizeOf(def)
+	n.UserMode = definition.UserCards(def) > 0
+	size := definition.SizeOf(def)
 	n.RAMMiB, n.CPUs = size.RAMMiB, size.CPUs
 	if def.Devices == nil {
 		return
 	}
 	for i := range def.Devices.Interfaces {
-		if v := describeInterface(&def.Devices.Interfaces[i]); v.Network != "" {
+		if v := definition.InterfaceOf(&def.Devices.Interfaces[i]); v.Network != "" {
 			n.Networks = append(n.Networks, v.Network)
 		}
 	}
 	n.agent = slices.ContainsFunc(def.Devices.Channels, func(c libvirtxml.DomainChannel) bool {
-		return c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == agentChannel && c.Target.VirtIO.State == "connected"
+		return c.Target != nil && c.Target.VirtIO != nil && c.Target.VirtIO.Name == definition.AgentChannel && c.Target.VirtIO.State == "connected"
 	})
 	n.Ports = serialPorts(def.Devices)
-	n.Files = diskFiles(def.Devices.Disks)
-	n.Below = filesBelow(def.Devices.Disks)
+	n.Files = definition.DiskFiles(def.Devices.Disks)
+	n.Below = definition.FilesBelow(def.Devices.Disks)
 	for _, g := range def.Devices.Graphics {
 		if g.VNC == nil || !n.Active() {
 			continue
@@ -166,49 +167,14 @@ func vncSocket(g *libvirtxml.DomainGraphicVNC) string {
 	return g.Socket
 }
 
-// sizeOf reads what a domain has, which may be less than the most that it can have.
-func sizeOf(def *libvirtxml.Domain) (s Size) {
-	if def.Memory != nil {
-		s.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
-	}
-	if def.CurrentMemory != nil && def.CurrentMemory.Value > 0 {
-		s.RAMMiB = mebibytes(def.CurrentMemory.Value, def.CurrentMemory.Unit)
-	}
-	if def.VCPU != nil {
-		s.CPUs = int(def.VCPU.Value) // libvirt's own limit is far below
-		if def.VCPU.Current > 0 {
-			s.CPUs = int(def.VCPU.Current) // likewise
-		}
-	}
-	return s
-}
-
 // nextSize returns what a running domain will have at its next start, nil when
 // that is what it has.
 func nextSize(def *libvirtxml.Domain, n Node) *Size {
-	next := sizeOf(def)
-	if next == (Size{n.RAMMiB, n.CPUs}) {
+	next := definition.SizeOf(def)
+	if next == (Size{RAMMiB: n.RAMMiB, CPUs: n.CPUs}) {
 		return nil
 	}
 	return &next
-}
-
-// mebibytes converts libvirt's memory units; the XML that libvirt gives out has
-// KiB.
-func mebibytes(value uint, unit string) int64 {
-	v := int64(value) //nolint:gosec // KiB of real memory fit
-	switch unit {
-	case "b", "bytes":
-		return v >> 20
-	case "MiB", "M":
-		return v
-	case "GiB", "G":
-		return v << 10
-	case "TiB", "T":
-		return v << 20
-	default:
-		return v >> 10
-	}
 }
 
 func nodeState(state libvirt.DomainState, reason int) State {

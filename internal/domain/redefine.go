@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -48,7 +49,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 		if err := checkNotSaved(d, n, "redefined"); err != nil {
 			return err
 		}
-		now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 		if err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 		if err != nil {
 			return err
 		}
-		ours, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
+		ours, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
 		if err != nil {
 			return err
 		}
@@ -74,7 +75,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 		defer func() { _, _ = conn.Close() }()
 		has := false
 		if def.Metadata != nil {
-			_, has = findMetadata(def.Metadata.XML)
+			_, has = definition.FindMetadata(def.Metadata.XML)
 		}
 		if has {
 			return define(conn, text)

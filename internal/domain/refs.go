@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -61,7 +62,7 @@ func snapshotRefs(d *libvirt.Domain) (refs []diskref.Ref, err error) {
 		return nil, err
 	}
 	for i := range list {
-		def, err := snapshotXML(&list[i])
+		def, err := definition.OfSnapshot(&list[i])
 		switch {
 		case err == nil:
 			refs = diskref.Merge(refs, diskref.OfSnapshot(&def)...)

@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -144,11 +145,11 @@ func (s *Service) ownVolumes(ctx context.Context, d *libvirt.Domain, n Node) ([]
 		return nil, err
 	}
 	names := slices.Collect(maps.Keys(volumes))
-	def, err := definitionOf(d, 0)
+	def, err := definition.Of(d, 0)
 	if err != nil || def.Devices == nil {
 		return names, err
 	}
-	more, err := s.ownAmong(n, diskFiles(def.Devices.Disks))
+	more, err := s.ownAmong(n, definition.DiskFiles(def.Devices.Disks))
 	names = append(names, more...)
 	slices.Sort(names)
 	return slices.Compact(names), err
@@ -197,14 +198,14 @@ func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error)
 }
 
 func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
-	def, err := definitionOf(d, 0)
+	def, err := definition.Of(d, 0)
 	if err != nil {
 		return err
 	}
 	var own []string
-	disk := firstDisk(def)
+	disk := definition.FirstDisk(def)
 	if disk != nil {
-		if own, err = s.ownAmong(n, diskFiles([]libvirtxml.DomainDisk{*disk})); err != nil {
+		if own, err = s.ownAmong(n, definition.DiskFiles([]libvirtxml.DomainDisk{*disk})); err != nil {
 			return err
 		}
 	}
@@ -241,7 +242,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
 	if err == nil {
-		err = relay(d, firstDisk, overlay, image.under())
+		err = relay(d, definition.FirstDisk, overlay, image.under())
 	}
 	work, cancel := cleanup(ctx)
 	defer cancel()
@@ -262,7 +263,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
 	var def *libvirtxml.Domain
 	err := s.withDomain(ctx, "node.recover-wipe", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
-		def, err = definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+		def, err = definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 		return err
 	})
 	if err != nil && !isGone(err) {

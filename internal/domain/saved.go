@@ -2,10 +2,10 @@ package domain
 
 import (
 	"context"
-	"errors"
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -13,15 +13,6 @@ import (
 // its definition (virsh managedsave). Its next start continues from there, with the devices
 // and on the disks of then. So whatever changes those has no effect, or destroys the
 // guest's file systems, and is refused until the saved state is used or discarded.
-
-// hasSavedState returns whether libvirt keeps a domain's memory for its next start.
-func hasSavedState(d *libvirt.Domain) (bool, error) {
-	saved, err := d.HasManagedSaveImage(0)
-	if errors.Is(err, libvirt.ERR_NO_SUPPORT) { // by libvirt's driver for tests
-		return false, nil
-	}
-	return saved, err
-}
 
 // Suspend writes the memory of a running or paused node to its host's disk and turns the
 // node off; its next start continues from there. It returns when that is done, which
@@ -31,7 +22,7 @@ func hasSavedState(d *libvirt.Domain) (bool, error) {
 // for what libvirt cannot save, such as a node with a device of its host.
 func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
 	return s.change(ctx, id, "node.suspend", "suspend", func(ctx context.Context, n Node, d *libvirt.Domain) error {
-		if saved, err := hasSavedState(d); err != nil || saved {
+		if saved, err := definition.HasSavedState(d); err != nil || saved {
 			return err
 		}
 		state, err := stateOf(d)
@@ -67,7 +58,7 @@ func (s *Service) DiscardSavedState(ctx context.Context, id string) (Node, error
 
 // discardSavedState removes a domain's saved state, if there is one.
 func discardSavedState(d *libvirt.Domain) error {
-	saved, err := hasSavedState(d)
+	saved, err := definition.HasSavedState(d)
 	if err != nil || !saved {
 		return err
 	}
@@ -77,7 +68,7 @@ func discardSavedState(d *libvirt.Domain) error {
 // checkNotSaved refuses what the start from a saved state would undo, or what would
 // change disks under it. done says what would be done to the node.
 func checkNotSaved(d *libvirt.Domain, n Node, done string) error {
-	saved, err := hasSavedState(d)
+	saved, err := definition.HasSavedState(d)
 	if err != nil || !saved {
 		return err
 	}
@@ -93,7 +84,7 @@ func checkDiscard(d *libvirt.Domain, n Node, done string, force bool) error {
 	if force {
 		return nil
 	}
-	saved, err := hasSavedState(d)
+	saved, err := definition.HasSavedState(d)
 	if err != nil || !saved {
 		return err
 	}

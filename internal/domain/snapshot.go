@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -76,7 +77,7 @@ func listSnapshots(d *libvirt.Domain) ([]Snapshot, error) {
 	byParent := map[string][]Snapshot{}
 	external := ""
 	for i := range handles {
-		def, err := snapshotXML(&handles[i])
+		def, err := definition.OfSnapshot(&handles[i])
 		current, _ := handles[i].IsCurrent(0)
 		_ = handles[i].Free()
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
@@ -119,25 +120,13 @@ func lockedBy(v Snapshot, external string) string {
 	return ""
 }
 
-func snapshotXML(h *libvirt.DomainSnapshot) (libvirtxml.DomainSnapshot, error) {
-	var def libvirtxml.DomainSnapshot
-	text, err := h.GetXMLDesc(0)
-	if err != nil {
-		return def, err
-	}
-	if err := def.Unmarshal(text); err != nil {
-		return def, fmt.Errorf("parse a snapshot's XML: %w", err)
-	}
-	return def, nil
-}
-
 func describeSnapshot(def libvirtxml.DomainSnapshot) Snapshot {
 	v := Snapshot{Name: def.Name, Description: def.Description, Kind: Internal, Files: map[string]string{}}
 	if seconds, err := strconv.ParseInt(def.CreationTime, 10, 64); err == nil {
 		v.Created = time.Unix(seconds, 0).UTC()
 	}
 	if def.Domain != nil {
-		v.Size = sizeOf(def.Domain)
+		v.Size = definition.SizeOf(def.Domain)
 	}
 	if def.Parent != nil {
 		v.Parent = def.Parent.Name
@@ -172,31 +161,18 @@ func describeSnapshot(def libvirtxml.DomainSnapshot) Snapshot {
 
 // chainsOf reads the chains of a domain's disks.
 func chainsOf(d *libvirt.Domain) ([]Chain, error) {
-	def, err := definitionOf(d, 0)
+	def, err := definition.Of(d, 0)
 	if err != nil || def.Devices == nil {
 		return nil, err
 	}
 	var chains []Chain
 	for _, disk := range def.Devices.Disks {
-		files := diskFiles([]libvirtxml.DomainDisk{disk})
+		files := definition.DiskFiles([]libvirtxml.DomainDisk{disk})
 		if disk.Target != nil && len(files) > 0 {
 			chains = append(chains, Chain{disk.Target.Dev, files})
 		}
 	}
 	return chains, nil
-}
-
-// definitionOf reads a domain's XML.
-func definitionOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (*libvirtxml.Domain, error) {
-	text, err := d.GetXMLDesc(flags)
-	if err != nil {
-		return nil, err
-	}
-	var def libvirtxml.Domain
-	if err := def.Unmarshal(text); err != nil {
-		return nil, fmt.Errorf("parse the domain's XML: %w", err)
-	}
-	return &def, nil
 }
 
 // withSnapshot looks a snapshot up.
@@ -227,7 +203,7 @@ func findSnapshot(d *libvirt.Domain, n Node, name string) (Snapshot, error) {
 
 // mustLoseNoSnapshot refuses what would destroy snapshots.
 func mustLoseNoSnapshot(d *libvirt.Domain, n Node, done, instead string) error {
-	names, _, err := snapshotNames(d)
+	names, _, err := definition.SnapshotNames(d)
 	if err != nil || len(names) == 0 {
 		return err
 	}

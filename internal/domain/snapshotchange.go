@@ -11,6 +11,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -61,7 +62,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 				return fault.New(fault.Unsupported, "Node %q has the external snapshot %q, and could not go back to an internal one beside it without losing that. Delete it first. Beside internal ones: %s", n.Name, other.Name, mergeHint)
 			}
 		}
-		def, err := definitionOf(d, 0)
+		def, err := definition.Of(d, 0)
 		if err != nil {
 			return err
 		}
@@ -182,11 +183,11 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 		if err := checkDiscard(d, n, "reverted", force); err != nil {
 			return err
 		}
-		now, err := definitionOf(d, 0)
+		now, err := definition.Of(d, 0)
 		if err != nil {
 			return err
 		}
-		own, err := s.ownAmong(n, written(now)) // what is below stays as it is
+		own, err := s.ownAmong(n, definition.Written(now)) // what is below stays as it is
 		if err != nil {
 			return err
 		}
@@ -208,15 +209,15 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 // mustHaveSameDisks refuses a revert that would take disks away, or bring back
 // some that are gone: the definition of then would come back with the state.
 func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) error {
-	now, err := definitionOf(d, libvirt.DOMAIN_XML_INACTIVE)
+	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
 		return err
 	}
-	then, err := snapshotXML(h)
+	then, err := definition.OfSnapshot(h)
 	if err != nil || then.Domain == nil || then.Domain.Devices == nil || now.Devices == nil {
 		return err
 	}
-	if a, b := written(now), written(then.Domain); !slices.Equal(a, b) {
+	if a, b := definition.Written(now), definition.Written(then.Domain); !slices.Equal(a, b) {
 		return fault.New(fault.Unsupported, "The disks of node %q differ from those of snapshot %q: %s now, %s then. Attach or detach disks to match.",
 			n.Name, then.Name, strings.Join(a, ", "), strings.Join(b, ", "))
 	}
@@ -226,7 +227,7 @@ func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) err
 // revert has libvirt go back, and writes our metadata of now into the definition
 // of then.
 func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, snapshot Snapshot, force bool) error {
-	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
+	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
 	if err != nil {
 		return err
 	}
@@ -269,7 +270,7 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 		if err := setMetadata(d, data.Metadata, impact); err != nil || active || data.Variables == "" {
 			return err
 		}
-		_, current, err := snapshotNames(d)
+		_, current, err := definition.SnapshotNames(d)
 		if err != nil || current != data.Snapshot { // cut off before libvirt went back
 			return err
 		}

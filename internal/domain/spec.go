@@ -4,6 +4,7 @@ import (
 	"math"
 	"regexp"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -100,7 +101,7 @@ func (s Spec) complete(l limits) (Spec, error) {
 	case s.DiskBytes < l.imageBytes || s.DiskBytes > MaxDiskBytes:
 		return s, fault.Field("resources.disk", "The disk must be %d bytes (the size of image %q) to %d bytes, not %d.", l.imageBytes, l.imageID, int64(MaxDiskBytes), shown(s.DiskBytes))
 	}
-	if err := checkOSType(s.OSType); err != nil {
+	if err := definition.CheckOSType(s.OSType); err != nil {
 		return s, err
 	}
 	if err := CheckFirmware("firmware", s.Firmware); err != nil {

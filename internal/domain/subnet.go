@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
@@ -56,7 +57,7 @@ func networkClaims(conn *libvirt.Connect, but string) (list []claim, err error) 
 	if err != nil {
 		return nil, err
 	}
-	defer freeAll(networks)
+	defer definition.FreeAll(networks)
 	for i := range networks {
 		for _, flags := range []libvirt.NetworkXMLFlags{0, libvirt.NETWORK_XML_INACTIVE} {
 			text, err := networks[i].GetXMLDesc(flags)

@@ -7,6 +7,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
@@ -34,7 +35,7 @@ func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	if err != nil {
 		return err
 	}
-	defer freeAll(domains)
+	defer definition.FreeAll(domains)
 	ids := make([]string, len(domains))
 	for i := range domains {
 		if ids[i], err = domains[i].GetUUIDString(); err != nil { // it is in the handle

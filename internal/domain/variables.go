@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -27,16 +28,6 @@ const (
 	// them, as it is built everywhere.
 	variablesFolder = "/var/lib/libvirt/qemu/nvram"
 )
-
-// hasVariables returns whether a domain has firmware that keeps variables.
-func hasVariables(def *libvirtxml.Domain) bool {
-	switch os := def.OS; {
-	case os == nil || os.Loader != nil && os.Loader.Stateless == "yes":
-		return false
-	default:
-		return os.Firmware == "efi" || os.NVRam != nil || os.Loader != nil && os.Loader.Type == "pflash"
-	}
-}
 
 // variablesFile is the file with the variables of a domain of a name; empty where they
 // are in no file of the host.
@@ -70,7 +61,7 @@ func (s *Service) keepVariables(ctx context.Context, n Node, d *libvirt.Domain) 
 	if err := def.Unmarshal(text); err != nil {
 		return err
 	}
-	if !hasVariables(&def) {
+	if !definition.HasVariables(&def) {
 		return nil
 	}
 	file := variablesFile(&def, n.Name)
@@ -136,7 +127,7 @@ func withVariables(text string, def *libvirtxml.Domain, file string) (string, er
 // cloneVariables gives a clone's definition, which is its source's still, variables of its
 // own: those that the source has now, or such as every new node gets.
 func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Domain, c Clone) error {
-	if !hasVariables(def) {
+	if !definition.HasVariables(def) {
 		return nil
 	}
 	folder, err := s.o.Storage.NodesFolder(n.Host)
@@ -173,7 +164,7 @@ func variablesVolume(n Node, v Snapshot) string {
 // and there are some.
 func (s *Service) copyVariables(ctx context.Context, n Node, def *libvirtxml.Domain, volume string) error {
 	folder, err := s.o.Storage.NodesFolder(n.Host)
-	if err != nil || !hasVariables(def) {
+	if err != nil || !definition.HasVariables(def) {
 		return err
 	}
 	own := path.Join(folder, n.ID+variablesSuffix)
@@ -207,7 +198,7 @@ const memoryWithUEFI = 10_010_000
 // running node: before anything is begun, for libvirt says so in the middle at times.
 func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) error {
 	const instead = "Stop it first: what is on its disks is kept then."
-	if hasVariables(def) {
+	if definition.HasVariables(def) {
 		isQcow2 := def.OS.NVRam != nil && def.OS.NVRam.Format == "qcow2"
 		if !isQcow2 || versionNumber(libvirtVersion) < memoryWithUEFI {
 			return fault.New(fault.Unsupported, "Node %q runs with UEFI firmware, and libvirt %s can't save the memory of such a guest. This requires libvirt 10.10 and variables in qcow2 format. %s", n.Name, libvirtVersion, instead)

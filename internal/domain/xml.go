@@ -3,6 +3,7 @@ package domain
 import (
 	"encoding/xml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"libvirt.org/go/libvirtxml"
 )
 
@@ -20,15 +21,12 @@ type build struct {
 	logPath     string
 	vncPassword string
 	card        *libvirtxml.DomainInterface // nil: none
-	metadata    metadata
+	metadata    definition.Metadata
 	firmware    string // BIOS (also the empty one), UEFI, SecureBoot
 	// variablesPath is where UEFI firmware keeps its variables.
 	variablesPath string
 	tpm           bool
 }
-
-// agentChannel is where QEMU's guest agent listens.
-const agentChannel = "org.qemu.guest_agent.0"
 
 // xml renders the domain. Choices that are not obvious:
 //
@@ -69,7 +67,7 @@ func (b build) xml() (string, error) {
 			}},
 			Channels: []libvirtxml.DomainChannel{{
 				Source: &libvirtxml.DomainChardevSource{UNIX: &libvirtxml.DomainChardevSourceUNIX{}},
-				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: agentChannel}},
+				Target: &libvirtxml.DomainChannelTarget{VirtIO: &libvirtxml.DomainChannelTargetVirtIO{Name: definition.AgentChannel}},
 			}},
 			Controllers: b.controllers(),
 			Inputs:      []libvirtxml.DomainInput{{Type: "tablet", Bus: "usb"}},
@@ -145,76 +143,4 @@ func slots() []libvirtxml.DomainController {
 
 func fileSource(path string) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
-}
-
-// firstDisk returns the first disk that is a file, nil when there is none.
-func firstDisk(d *libvirtxml.Domain) *libvirtxml.DomainDisk {
-	if d.Devices == nil {
-		return nil
-	}
-	for i := range d.Devices.Disks {
-		disk := &d.Devices.Disks[i]
-		if (disk.Device == "disk" || disk.Device == "") && disk.Source != nil && disk.Source.File != nil {
-			return disk
-		}
-	}
-	return nil
-}
-
-// diskFiles lists the files of disks, and those that they lie on.
-func diskFiles(disks []libvirtxml.DomainDisk) []string {
-	var files []string
-	note := func(source *libvirtxml.DomainDiskSource) {
-		if source != nil && source.File != nil && source.File.File != "" {
-			files = append(files, source.File.File)
-		}
-	}
-	for _, disk := range disks {
-		note(disk.Source)
-		for b := disk.BackingStore; b != nil; b = b.BackingStore {
-			note(b.Source)
-		}
-	}
-	return files
-}
-
-// diskVolumes lists the names of the volumes that disks name by their pools, and of those
-// that they lie on.
-func diskVolumes(disks []libvirtxml.DomainDisk) (names []string) {
-	note := func(source *libvirtxml.DomainDiskSource) {
-		if source != nil && source.Volume != nil && source.Volume.Volume != "" {
-			names = append(names, source.Volume.Volume)
-		}
-	}
-	for _, disk := range disks {
-		note(disk.Source)
-		for b := disk.BackingStore; b != nil; b = b.BackingStore {
-			note(b.Source)
-		}
-	}
-	return names
-}
-
-// filesBelow returns the files that disks are overlays of.
-func filesBelow(disks []libvirtxml.DomainDisk) (files []string) {
-	for _, disk := range disks {
-		for b := disk.BackingStore; b != nil; b = b.BackingStore {
-			if b.Source != nil && b.Source.File != nil && b.Source.File.File != "" {
-				files = append(files, b.Source.File.File)
-			}
-		}
-	}
-	return files
-}
-
-// backingFile returns the file right below a disk, and its format.
-func backingFile(disk *libvirtxml.DomainDisk) (path, format string) {
-	b := disk.BackingStore
-	if b == nil || b.Source == nil || b.Source.File == nil {
-		return "", ""
-	}
-	if b.Format != nil {
-		format = b.Format.Type
-	}
-	return b.Source.File.File, format
 }

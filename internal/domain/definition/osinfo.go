@@ -1,4 +1,4 @@
-package domain
+package definition
 
 import (
 	"encoding/xml"
@@ -10,10 +10,10 @@ import (
 // operating system a domain is for.
 const libosinfoSpace = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 
-// osinfoType returns the osType of a domain that virt-install or virt-manager made, of the
+// OSInfoType returns the osType of a domain that virt-install or virt-manager made, of the
 // content of its <metadata>; empty where they noted none. "http://debian.org/debian/12" is
 // "debian", and "http://microsoft.com/win/11" is "windows".
-func osinfoType(inner string) string {
+func OSInfoType(inner string) string {
 	d := xml.NewDecoder(strings.NewReader(inner))
 	for {
 		token, err := d.Token()
@@ -42,7 +42,7 @@ func osTypeOf(id string) string {
 	if word == "win" {
 		word = "windows"
 	}
-	if checkOSType(word) != nil {
+	if CheckOSType(word) != nil {
 		return ""
 	}
 	return word

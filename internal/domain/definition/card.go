@@ -1,0 +1,60 @@
+package definition
+
+import (
+	"slices"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// Interface is one network card of a node.
+type Interface struct {
+	MAC     string
+	Model   string
+	Network string // a libvirt network; empty for another kind
+	Kind    string // "network", "user", "bridge" or "other"
+}
+
+// InterfaceOf describes a network card.
+func InterfaceOf(i *libvirtxml.DomainInterface) Interface {
+	v := Interface{Kind: "other"}
+	if i.MAC != nil {
+		v.MAC = i.MAC.Address
+	}
+	if i.Model != nil {
+		v.Model = i.Model.Type
+	}
+	switch {
+	case i.Source == nil:
+	case i.Source.Network != nil:
+		v.Kind, v.Network = "network", i.Source.Network.Network
+	case i.Source.User != nil:
+		v.Kind = "user"
+	case i.Source.Bridge != nil:
+		v.Kind = "bridge"
+	}
+	return v
+}
+
+// UserCards counts the network cards of a domain that have user-mode networking:
+// QEMU's own, passt's, and those that are in arguments for QEMU.
+func UserCards(def *libvirtxml.Domain) (count int) {
+	if def.Devices != nil {
+		for _, nic := range def.Devices.Interfaces {
+			if nic.Source != nil && nic.Source.User != nil {
+				count++
+			}
+		}
+	}
+	if def.QEMUCommandline == nil {
+		return count
+	}
+	args := def.QEMUCommandline.Args
+	for i, arg := range args {
+		backend := strings.HasPrefix(arg.Value, "user") || strings.Contains(arg.Value, "=user") || strings.Contains(arg.Value, `"user"`)
+		if i > 0 && slices.Contains([]string{"netdev", "nic", "net"}, strings.TrimLeft(args[i-1].Value, "-")) && backend {
+			count++
+		}
+	}
+	return count
+}
