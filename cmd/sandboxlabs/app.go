@@ -27,6 +27,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
@@ -143,6 +144,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.guacamole, err = newGuacamole(a); err != nil {
 		return nil, err
 	}
+	rules := policy.Options{Hosts: a.hosts, Nodes: a.nodes, Networks: a.nodes, Images: a.storage, Uploads: a.storage, Labs: a.labs, Jobs: a.jobs, Accounts: a.access}
+	quotas := policy.NewQuotas(rules)
+	a.storage.ReserveBy(quotas.Conversion)
 	a.handleJobs()
 	a.hosts.Listen(a.storage)
 	a.hosts.Listen(a.nodes)
@@ -152,7 +156,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Requests: a.requests,
+		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Guard: policy.NewGuard(rules), Quotas: quotas, Requests: a.requests,
 		Database: a.ping, UI: web.Handler(c.base()), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
 		Settings: c.Settings, SettingsFile: c.File, Log: log,
 	}
@@ -165,7 +169,6 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.server, err = api.New(options); err != nil {
 		return a, err
 	}
-	a.storage.ReserveBy(a.server.ReserveUpload)
 	return a, nil
 }
 

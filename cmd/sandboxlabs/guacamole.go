@@ -21,6 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // guacamoleConfig is what the configuration says about Guacamole; off without a
@@ -196,7 +197,7 @@ func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, erro
 	for _, rights := range all {
 		list = append(list, guacamole.Viewer{ID: rights.UserID, Name: rights.Name, Sees: func(gn guacamole.Node) bool {
 			n, err := g.nodes.Node(gn.ID)
-			return err == nil && rights.On(api.NodeObject(n)) >= access.Use
+			return err == nil && rights.On(policy.NodeObject(n)) >= access.Use
 		}})
 	}
 	if g.authOff {

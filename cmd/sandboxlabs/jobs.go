@@ -21,7 +21,7 @@ import (
 // handleJobs says how the jobs that the API starts are done.
 func (a *app) handleJobs() {
 	a.jobs.Handle(api.PullJob, heavy("", kindOf(a.storage.Pull, a.storage.UndoPull)))
-	a.jobs.Handle(api.CloneJob, heavy(converting, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
+	a.jobs.Handle(domain.CloneJob, heavy(converting, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
 	}, a.nodes.UndoClone)))
 	a.jobs.Handle(api.VerifyJob, heavy("", kindOf(a.storage.Verify, nil)))
@@ -31,7 +31,7 @@ func (a *app) handleJobs() {
 		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
 	}, a.storage.UndoCapture)))
 	a.jobs.Handle(api.ConvertJob, heavy(converting, kindOf(a.storage.Convert, a.storage.UndoConversion)))
-	a.jobs.Handle(api.ImportJob, heavy("", kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport)))
+	a.jobs.Handle(labs.ImportJob, heavy("", kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport)))
 	a.jobs.Handle(api.RemoveAccountJob, kindWith(func(ctx context.Context, r api.AccountRemoval, t *job.Task) error {
 		return a.server.RemoveAccount(ctx, r, t)
 	}, nil))

@@ -30,6 +30,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
@@ -46,6 +47,9 @@ type Options struct {
 	Access  *access.Service
 	Audit   *audit.Service
 	Events  *event.Broker
+	// Guard and Quotas are the rules that involve several of these parts.
+	Guard  *policy.Guard
+	Quotas *policy.Quotas
 	// Requests keep the answers to requests with an Idempotency-Key.
 	Requests *store.Requests
 	// OIDC is nil where people sign in by password alone.
@@ -116,7 +120,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {

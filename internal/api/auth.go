@@ -58,7 +58,9 @@ func (s *Server) signedIn(ctx context.Context, p access.Principal) (SignedIn, er
 		}
 	}
 	if a.Quota != (access.Quota{}) {
-		err = s.tellQuota(ctx, a, &v)
+		bounds := quota(a.Quota)
+		v.Quota = &bounds
+		v.Used, err = s.usage(ctx, a.ID)
 	}
 	return v, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -117,7 +118,7 @@ func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, erro
 			v.State = string(img.State)
 		}
 		for _, j := range active {
-			if j.Target.ID == e.ID && j.Target.Host == h.Name() && rights.On(jobObject(j)) > access.None {
+			if j.Target.ID == e.ID && j.Target.Host == h.Name() && rights.On(policy.JobObject(j)) > access.None {
 				view := s.jobView(j)
 				v.Job = &view
 			}

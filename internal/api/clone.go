@@ -7,12 +7,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 )
-
-// CloneJob is the kind of the jobs that copy nodes; their arguments are a
-// domain.Clone.
-const CloneJob = "node.clone"
 
 // CloneRequest asks for a clone of a node.
 type CloneRequest struct {
@@ -56,10 +53,10 @@ func (s *Server) registerClones() {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.mayGain(ctx, source, c.Granted); err != nil {
+		if err := s.o.Guard.Gain(ctx, rightsOf(ctx), source, c.Granted); err != nil {
 			return nil, err
 		}
-		release, err := s.reserveClone(ctx, c, full)
+		release, err := s.o.Quotas.Clone(ctx, c, full)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +68,7 @@ func (s *Server) registerClones() {
 			}
 			return &Cloned{http.StatusCreated, "/api/nodes/" + n.ID, s.node(rights, n)}, nil
 		}
-		started, err := s.start(ctx, CloneJob, job.Target{Type: string(access.Node), ID: c.ID, Host: c.Host}, c)
+		started, err := s.start(ctx, domain.CloneJob, job.Target{Type: string(access.Node), ID: c.ID, Host: c.Host}, c)
 		if err != nil {
 			return nil, err
 		}

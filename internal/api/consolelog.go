@@ -123,7 +123,7 @@ func (s *Server) openLog(ctx context.Context, address, id, port string, f func(d
 		return fault.New(fault.NotFound, "Port %s of node %q has no log. Add <log file=…/> with `virsh edit`.", p.Alias, n.Name)
 	}
 	allowed := func(now access.Rights) error {
-		_, err := s.nodeFor(now, id, access.View)
+		_, err := s.o.Guard.Node(now, id, access.View)
 		return err
 	}
 	return s.transfer(ctx, address, n.Host, allowed, func(ctx context.Context) error {

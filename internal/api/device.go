@@ -6,7 +6,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
@@ -74,7 +73,7 @@ func (s *Server) registerDevices() {
 			Size int64 `json:"size" doc:"Bytes"`
 		}
 	}) (*struct{ Body Disk }, error) {
-		release, err := s.reserveDisk(ctx, in.ID, in.Body.Size)
+		release, err := s.o.Quotas.Disk(ctx, in.ID, in.Body.Size)
 		if err != nil {
 			return nil, err
 		}
@@ -102,10 +101,8 @@ func (s *Server) registerDevices() {
 			Image string `json:"image" doc:"Id of an ISO image; empty to eject."`
 		}
 	}) (*nodeAnswer, error) {
-		if i, err := s.o.Storage.Image("", in.Body.Image); err == nil {
-			if err := allowImage(rightsOf(ctx), i, access.Use); err != nil {
-				return nil, err
-			}
+		if err := s.o.Guard.UseImage(rightsOf(ctx), "", in.Body.Image); err != nil {
+			return nil, err
 		}
 		return s.answer(ctx)(s.o.Nodes.SetMedia(ctx, in.ID, in.Body.Image))
 	})
@@ -144,7 +141,7 @@ func (s *Server) registerDevices() {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.mayJoin(ctx, n.Host, in.Body.Network); err != nil {
+		if err := s.o.Guard.Join(ctx, rightsOf(ctx), n.Host, in.Body.Network); err != nil {
 			return nil, err
 		}
 		v, err := s.o.Nodes.AddInterface(ctx, in.ID, in.Body.Network)

@@ -6,6 +6,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -26,10 +27,10 @@ type seenObject struct {
 func (s *Server) newEventView(rights access.Rights) *eventView {
 	v := &eventView{rights: rights, seen: map[seenObject]bool{}}
 	for _, n := range s.o.Nodes.Nodes() {
-		v.sees(NodeObject(n), n.Host)
+		v.sees(policy.NodeObject(n), n.Host)
 	}
 	for _, i := range s.o.Storage.Images() {
-		v.sees(imageObject(i), i.Host)
+		v.sees(policy.ImageObject(i), i.Host)
 	}
 	return v
 }
@@ -57,10 +58,10 @@ func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []s
 	if (before.Role == access.RoleAdmin) != (rights.Role == access.RoleAdmin) {
 		clear(v.seen) // there is no record of what an administrator saw
 		for _, n := range nodes {
-			v.sees(NodeObject(n), n.Host)
+			v.sees(policy.NodeObject(n), n.Host)
 		}
 		for _, i := range images {
-			v.sees(imageObject(i), i.Host)
+			v.sees(policy.ImageObject(i), i.Host)
 		}
 		return []event.Event{{Type: event.Reset, Data: struct{}{}}}
 	}
@@ -74,15 +75,15 @@ func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []s
 		}
 	}
 	for _, n := range nodes {
-		tell(NodeObject(n), event.Event{Type: event.NodeChanged, Data: n})
+		tell(policy.NodeObject(n), event.Event{Type: event.NodeChanged, Data: n})
 	}
 	for _, i := range images {
-		tell(imageObject(i), event.Event{Type: event.ImageChanged, Data: i})
+		tell(policy.ImageObject(i), event.Event{Type: event.ImageChanged, Data: i})
 	}
 	for _, l := range labs {
-		if rights.On(labObject(l)) > access.None {
-			tell(labObject(l), event.Event{Type: event.LabChanged, Data: l})
-		} else if before.On(labObject(l)) > access.None {
+		if rights.On(policy.LabObject(l)) > access.None {
+			tell(policy.LabObject(l), event.Event{Type: event.LabChanged, Data: l})
+		} else if before.On(policy.LabObject(l)) > access.None {
 			list = append(list, event.Event{Type: event.LabRemoved, Data: lab.Removed{Lab: l}})
 		}
 	}
@@ -94,33 +95,33 @@ func (v *eventView) change(rights access.Rights, nodes []domain.Node, images []s
 func (v *eventView) filter(e event.Event) (event.Event, bool) {
 	switch data := e.Data.(type) {
 	case domain.Node:
-		now, before := v.sees(NodeObject(data), data.Host)
+		now, before := v.sees(policy.NodeObject(data), data.Host)
 		if !now && before {
 			e.Type, e.Data = event.NodeRemoved, domain.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
 	case storagepool.Image:
-		now, before := v.sees(imageObject(data), data.Host)
+		now, before := v.sees(policy.ImageObject(data), data.Host)
 		if !now && before {
 			e.Type, e.Data = event.ImageRemoved, storagepool.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
 	case domain.Removed:
-		now, before := v.sees(NodeObject(data.Node), data.Host)
+		now, before := v.sees(policy.NodeObject(data.Node), data.Host)
 		delete(v.seen, seenObject{access.Node, data.Host, data.ID})
 		return e, now || before
 	case storagepool.Removed:
-		now, before := v.sees(imageObject(data.Image), data.Host)
+		now, before := v.sees(policy.ImageObject(data.Image), data.Host)
 		delete(v.seen, seenObject{access.Image, data.Host, data.ID})
 		return e, now || before
 	case storagepool.PoolLevelChanged: // to those who may list the hosts
 		return e, v.rights.Role.AtLeast(access.RoleInstructor)
 	case job.Job:
-		return e, v.rights.On(jobObject(data)) > access.None
+		return e, v.rights.On(policy.JobObject(data)) > access.None
 	case lab.Lab:
-		return e, v.rights.On(labObject(data)) > access.None
+		return e, v.rights.On(policy.LabObject(data)) > access.None
 	case lab.Removed:
-		return e, v.rights.On(labObject(data.Lab)) > access.None
+		return e, v.rights.On(policy.LabObject(data.Lab)) > access.None
 	}
 	return e, e.Type == event.HostChanged || e.Type == event.Reset || v.rights.Role == access.RoleAdmin
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // Figures is what a node used on average since the point before.
@@ -66,7 +67,7 @@ func (s *Server) registerFigures() {
 		out.Body.Interval, out.Body.Nodes = s.o.Nodes.UsageInterval().Seconds(), []NodeFigures{}
 		recent, rights := s.o.Nodes.RecentUsage(in.Points), rightsOf(ctx)
 		for _, n := range s.o.Nodes.Nodes() {
-			if points, ok := recent[n.ID]; ok && rights.On(NodeObject(n)) >= access.View {
+			if points, ok := recent[n.ID]; ok && rights.On(policy.NodeObject(n)) >= access.View {
 				out.Body.Nodes = append(out.Body.Nodes, NodeFigures{ID: n.ID, Points: figures(points)})
 				delete(recent, n.ID) // while it migrates, two hosts have it
 			}

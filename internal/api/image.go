@@ -22,6 +22,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -56,8 +57,8 @@ type Image struct {
 func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
-		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Firmware: i.Firmware, TPM: i.TPM, Owner: s.ownerName(i.Owner, ""),
-		Access: rights.On(imageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(), Version: imageVersion(i),
+		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Firmware: i.Firmware, TPM: i.TPM, Owner: policy.OwnerName(s.o.Access, i.Owner, ""),
+		Access: rights.On(policy.ImageObject(i)).String(), UsedBy: len(s.o.Nodes.UsersOf(i.Host, i.Path)), Created: i.Created.UTC(), Version: imageVersion(i),
 	}
 }
 
@@ -128,7 +129,7 @@ type imageList struct {
 
 // listImages pages through the images that are there for somebody.
 func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, error) {
-	seen := slices.DeleteFunc(s.o.Storage.Images(), func(i storagepool.Image) bool { return rights.On(imageObject(i)) == access.None })
+	seen := slices.DeleteFunc(s.o.Storage.Images(), func(i storagepool.Image) bool { return rights.On(policy.ImageObject(i)) == access.None })
 	page, next, err := pageOf(paging, "images", seen, func(i storagepool.Image) string {
 		kind := "custom"
 		if i.Type == storagepool.Base {
@@ -173,7 +174,7 @@ func (s *Server) deleteImage(ctx context.Context, id string) error {
 	if err := s.o.Storage.DeleteImage(ctx, id); err != nil {
 		return err
 	}
-	s.o.Access.Unreserve(ctx, imageThing(i.Host, id))
+	s.o.Quotas.ImageDeleted(ctx, i)
 	return s.o.Access.Forget(ctx, access.Image, id)
 }
 
@@ -283,7 +284,7 @@ func (s *Server) receivePart(ctx context.Context, rights access.Rights, up stora
 		return img, err
 	}
 	defer end()
-	err = s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
+	err = s.o.Quotas.Upload(ctx, up, func(up storagepool.Upload) (err error) {
 		img, err = s.o.Storage.Receive(ctx, up, file)
 		return err
 	})

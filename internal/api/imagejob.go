@@ -78,7 +78,7 @@ func (s *Server) registerImageJobs() {
 			return nil, err
 		}
 		w.Node = in.ID
-		release, err := s.reserve(ctx, w.Owner, imageThing(host, w.ID), access.Amount{DiskBytes: n.DiskBytes})
+		release, err := s.o.Quotas.Image(ctx, w.Owner, host, w.ID, n.DiskBytes)
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -111,7 +112,7 @@ func (s *Server) downloadImage(c echo.Context) error {
 		return err
 	}
 	allowed := func(now access.Rights) error {
-		return s.checkImage(now, i.ID, access.Use)
+		return s.o.Guard.Image(now, i.ID, access.Use)
 	}
 	return s.transfer(r.Context(), c.RealIP(), i.Host, allowed, func(ctx context.Context) error {
 		return s.o.Storage.OpenImage(ctx, i.Host, i.ID, func(f *storagepool.ImageFile) error { return s.sendImage(c, i, f) })
@@ -220,7 +221,7 @@ func (s *Server) usersOf(rights access.Rights, all storagepool.Survey, host, fil
 		}
 		switch {
 		case n.ID == without:
-		case rights.On(NodeObject(n)) == access.None:
+		case rights.On(policy.NodeObject(n)) == access.None:
 			users.Others++
 		default:
 			users.Nodes = append(users.Nodes, NodeName{n.ID, n.Name, n.Host})

@@ -10,6 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // Job is a job on the wire.
@@ -49,11 +51,11 @@ type JobError struct {
 
 func (s *Server) jobView(j job.Job) Job {
 	v := Job{
-		ID: j.ID, Kind: j.Kind, Owner: s.ownerName(j.Owner, ""), Target: JobTarget(j.Target), State: string(j.State), Step: j.Step, Unit: "bytes",
+		ID: j.ID, Kind: j.Kind, Owner: policy.OwnerName(s.o.Access, j.Owner, ""), Target: JobTarget(j.Target), State: string(j.State), Step: j.Step, Unit: "bytes",
 		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
 		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
 	}
-	if j.Kind == ImportJob || j.Kind == RemoveAccountJob {
+	if j.Kind == lab.ImportJob || j.Kind == RemoveAccountJob {
 		v.Unit = "parts"
 	}
 	if left, ok := j.Remaining(); ok {
@@ -71,27 +73,6 @@ func timeOrNil(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// jobObject is a job as rights know it: it belongs to who started it.
-func jobObject(j job.Job) access.Object {
-	return access.Object{Kind: access.Kind(j.Target.Type), ID: j.ID, Owner: j.Owner}
-}
-
-// jobFor returns a job on which somebody has a level.
-func (s *Server) jobFor(ctx context.Context, id string, level access.Level) (job.Job, error) {
-	j, err := s.o.Jobs.Job(ctx, id)
-	if err != nil {
-		return job.Job{}, err
-	}
-	rights := rightsOf(ctx)
-	switch has := rights.On(jobObject(j)); {
-	case has == access.None:
-		return job.Job{}, job.NotFound(id)
-	case has < level:
-		return job.Job{}, tooLow(rights, "job", id, has, level)
-	}
-	return j, nil
 }
 
 type jobID struct {
@@ -112,11 +93,11 @@ func (s *Server) registerJobs() {
 	register(s, huma.Operation{
 		OperationID: "get-job", Method: http.MethodGet, Path: "/api/jobs/{id}", Summary: "Show a job", Tags: []string{"jobs"},
 	}, func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
-		j, err := s.jobFor(ctx, in.ID, access.View)
+		j, err := s.o.Guard.Job(ctx, rightsOf(ctx), in.ID, access.View)
 		return &struct{ Body Job }{s.jobView(j)}, err
 	})
 	cancel := func(ctx context.Context, in *jobID) (*struct{ Body Job }, error) {
-		if _, err := s.jobFor(ctx, in.ID, access.Manage); err != nil {
+		if _, err := s.o.Guard.Job(ctx, rightsOf(ctx), in.ID, access.Manage); err != nil {
 			return nil, err
 		}
 		j, err := s.o.Jobs.Cancel(ctx, in.ID)

@@ -9,8 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // LabSummary is a lab in a list.
@@ -69,30 +69,11 @@ type labAnswer struct {
 	Body Lab
 }
 
-func labObject(l lab.Lab) access.Object {
-	return access.Object{Kind: access.Lab, ID: l.ID, Owner: l.Owner}
-}
-
-// allowLab refuses a level on a lab that somebody does not have.
-func (s *Server) allowLab(ctx context.Context, rights access.Rights, id string, level access.Level) error {
-	l, err := s.o.Labs.Lab(ctx, id)
-	if err != nil {
-		return err
-	}
-	switch has := rights.On(labObject(l)); {
-	case has == access.None:
-		return lab.NotFound(id)
-	case has < level:
-		return tooLow(rights, "lab", l.Name, has, level)
-	}
-	return nil
-}
-
 // visibleNodes are the nodes of a lab that are there for somebody.
 func (s *Server) visibleNodes(rights access.Rights, l lab.Lab) (list []LabNode, running int) {
 	list = []LabNode{}
 	for _, p := range l.Of(lab.Node) {
-		if n, err := s.nodeFor(rights, p.ID, access.View); err == nil {
+		if n, err := s.o.Guard.Node(rights, p.ID, access.View); err == nil {
 			list = append(list, LabNode{ID: p.ID, X: p.X, Y: p.Y})
 			if n.Active() {
 				running++
@@ -113,7 +94,7 @@ func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := Lab{ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}, Version: labVersion(l)}
+	v := Lab{ID: l.ID, Name: l.Name, Owner: policy.OwnerName(s.o.Access, l.Owner, ""), Access: rights.On(policy.LabObject(l)).String(), Created: l.Created, Networks: []LabNetwork{}, Version: labVersion(l)}
 	v.Nodes, _ = s.visibleNodes(rights, l)
 	places := l.Of(lab.Network)
 	for _, n := range nets {
@@ -151,7 +132,7 @@ func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) 
 		return nil, err
 	}
 	rights := rightsOf(ctx)
-	list = slices.DeleteFunc(list, func(l lab.Lab) bool { return rights.On(labObject(l)) == access.None })
+	list = slices.DeleteFunc(list, func(l lab.Lab) bool { return rights.On(policy.LabObject(l)) == access.None })
 	page, next, err := pageOf(paging, "labs", list, func(l lab.Lab) string { return sortKey(l.Name, l.ID) })
 	if err != nil {
 		return nil, err
@@ -161,7 +142,7 @@ func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) 
 	for _, l := range page {
 		nodes, running := s.visibleNodes(rights, l)
 		out.Body.Labs = append(out.Body.Labs, LabSummary{
-			ID: l.ID, Name: l.Name, Owner: s.ownerName(l.Owner, ""), Access: rights.On(labObject(l)).String(), Created: l.Created, Version: labVersion(l),
+			ID: l.ID, Name: l.Name, Owner: policy.OwnerName(s.o.Access, l.Owner, ""), Access: rights.On(policy.LabObject(l)).String(), Created: l.Created, Version: labVersion(l),
 			Nodes: len(nodes), Running: running, Networks: len(l.Of(lab.Network)),
 		})
 	}
@@ -186,7 +167,7 @@ func (s *Server) registerLabs() {
 		Location string `header:"Location"`
 		Body     Lab
 	}, error) {
-		release, err := s.reserveLab(ctx, rightsOf(ctx).OwnerID(), "")
+		release, err := s.o.Quotas.Lab(ctx, rightsOf(ctx).OwnerID(), "")
 		if err != nil {
 			return nil, err
 		}
@@ -264,7 +245,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		LabNodeID
 		Body LabPosition
 	}) (*labAnswer, error) {
-		if _, err := s.nodeFor(rightsOf(ctx), in.Node, access.Manage); err != nil {
+		if _, err := s.o.Guard.Node(rightsOf(ctx), in.Node, access.Manage); err != nil {
 			return nil, err
 		}
 		defer s.rightsChanged()
@@ -289,7 +270,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 			Addresses *bool  `json:"addresses,omitempty" doc:"Assign addresses of a free subnet by DHCP (the default). Otherwise nodes choose their addresses."`
 		}
 	}) (*struct{ Body LabNetwork }, error) {
-		release, err := s.reserveNetwork(ctx, rightsOf(ctx).OwnerID(), "")
+		release, err := s.o.Quotas.Network(ctx, rightsOf(ctx).OwnerID(), "")
 		if err != nil {
 			return nil, err
 		}
@@ -305,7 +286,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 	register(s, huma.Operation{
 		OperationID: "delete-lab-network", Method: http.MethodDelete, Path: path + "/networks/{network}", Summary: "Delete a network of a lab, with its nodes' interfaces on it", Tags: tags,
 	}, func(ctx context.Context, in *LabNetworkID) (*labAnswer, error) {
-		if err := s.manageCards(ctx, in.ID, in.Network); err != nil {
+		if err := s.o.Guard.LabNetwork(ctx, rightsOf(ctx), in.ID, in.Network); err != nil {
 			return nil, err
 		}
 		return s.shownAfter(ctx, in.ID, s.o.Labs.DeleteNetwork(ctx, in.ID, in.Network))
@@ -321,7 +302,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		}
 	}) (*labAnswer, error) {
 		rights := rightsOf(ctx)
-		if err := s.manageNodes(ctx, in.ID, in.Body.From, in.Body.To); err != nil {
+		if err := s.o.Guard.LabNodes(ctx, rightsOf(ctx), in.ID, in.Body.From, in.Body.To); err != nil {
 			return nil, err
 		}
 		l, err := s.o.Labs.Lab(ctx, in.ID)
@@ -329,7 +310,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 			return nil, err
 		}
 		if l.Has(lab.Node, in.Body.To) { // a network is made between them
-			release, err := s.reserveNetwork(ctx, rights.OwnerID(), "")
+			release, err := s.o.Quotas.Network(ctx, rights.OwnerID(), "")
 			if err != nil {
 				return nil, err
 			}
@@ -343,7 +324,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		LabNodeID
 		Network string `path:"network" doc:"The network's id."`
 	}) (*labAnswer, error) {
-		if err := s.manageNodes(ctx, in.ID, in.Node); err != nil {
+		if err := s.o.Guard.LabNodes(ctx, rightsOf(ctx), in.ID, in.Node); err != nil {
 			return nil, err
 		}
 		return s.shownAfter(ctx, in.ID, s.o.Labs.Disconnect(ctx, in.ID, in.Node, in.Network))
@@ -367,44 +348,4 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		_, err := s.o.Labs.Move(ctx, in.ID, places)
 		return nil, err
 	})
-}
-
-// manageNodes refuses to change those of a lab's nodes that somebody may not.
-func (s *Server) manageNodes(ctx context.Context, id string, nodes ...string) error {
-	l, err := s.o.Labs.Lab(ctx, id)
-	if err != nil {
-		return err
-	}
-	for _, node := range nodes {
-		if !l.Has(lab.Node, node) {
-			continue // what it is instead, package lab tells
-		}
-		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// manageCards refuses to take a lab's network from nodes that somebody may not
-// change. Which they are is not told: they may not be seen.
-func (s *Server) manageCards(ctx context.Context, id, network string) error {
-	l, err := s.o.Labs.Lab(ctx, id)
-	if err != nil {
-		return err
-	}
-	nets, err := s.o.Labs.Nets(ctx, l)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(nets, func(n lab.Net) bool { return n.ID == network })
-	if i < 0 {
-		return nil // package lab tells
-	}
-	for _, node := range nets[i].Nodes {
-		if _, err := s.nodeFor(rightsOf(ctx), node, access.Manage); err != nil {
-			return fault.New(fault.Forbidden, "Network %q has nodes that you can't change. Ask an administrator to disconnect them.", nets[i].Name)
-		}
-	}
-	return nil
 }

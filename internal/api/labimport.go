@@ -2,23 +2,14 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
-
-// ImportJob is the kind of the jobs that make labs of files; their arguments are a
-// lab.Plan.
-const ImportJob = "lab.import"
 
 // LabFile is what a lab is in a file. Networks and nodes have names in it that hold
 // within the file.
@@ -66,107 +57,31 @@ func (s *Server) registerImport(path string, tags []string) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := s.planOf(ctx, host.Name(), in.Body)
+		p, err := s.o.Guard.Plan(ctx, rightsOf(ctx), in.Body.draft(host.Name(), rightsOf(ctx).OwnerID()))
 		if err != nil {
 			return nil, err
 		}
-		release, err := s.reservePlan(ctx, p)
+		release, err := s.o.Quotas.Plan(ctx, p)
 		if err != nil {
 			return nil, err
 		}
 		defer release()
 		n := noteOf(ctx)
 		n.targetID, n.name = p.ID, p.Name
-		return s.start(ctx, ImportJob, job.Target{Type: string(access.Lab), ID: p.ID, Host: p.Host}, p)
+		return s.start(ctx, lab.ImportJob, job.Target{Type: string(access.Lab), ID: p.ID, Host: p.Host}, p)
 	})
 }
 
-// reservePlan holds what a lab will take, until it is on record.
-func (s *Server) reservePlan(ctx context.Context, p lab.Plan) (release func(), err error) {
-	var held []func()
-	release = func() {
-		for _, give := range held {
-			give()
-		}
+// draft returns the plan of a file, as it describes the lab, without ids.
+func (f LabFile) draft(host, owner string) lab.Plan {
+	p := lab.Plan{Name: f.Name, Owner: owner, Host: host}
+	for _, n := range f.Networks {
+		p.Networks = append(p.Networks, lab.PlannedNetwork{Name: n.Name, Addresses: n.Addresses == nil || *n.Addresses, X: n.X, Y: n.Y})
 	}
-	give, err := s.reserveLab(ctx, p.Owner, p.ID)
-	if err != nil {
-		return nil, err
-	}
-	held = append(held, give)
-	for _, v := range p.Networks {
-		give, err := s.reserveNetwork(ctx, p.Owner, v.ID)
-		if err != nil {
-			release()
-			return nil, err
-		}
-		held = append(held, give)
-	}
-	for i, n := range p.Nodes {
-		give, err := s.reserveNode(ctx, p.Owner, p.Host, n.Name, n.DiskBytes)
-		if err != nil {
-			release()
-			return nil, inFile(i, err)
-		}
-		held = append(held, give)
-	}
-	return release, nil
-}
-
-// planOf plans what a file describes for who makes the request, and refuses what
-// could not be made.
-func (s *Server) planOf(ctx context.Context, host string, file LabFile) (lab.Plan, error) {
-	rights := rightsOf(ctx)
-	draft := lab.Plan{Name: file.Name, Owner: rights.OwnerID(), Host: host}
-	for _, n := range file.Networks {
-		draft.Networks = append(draft.Networks, lab.PlannedNetwork{Name: n.Name, Addresses: n.Addresses == nil || *n.Addresses, X: n.X, Y: n.Y})
-	}
-	for i, n := range file.Nodes {
-		if err := domain.ValidName(n.Name); err != nil { // before another one is made of it
-			return lab.Plan{}, inFile(i, err)
-		}
-		draft.Nodes = append(draft.Nodes, lab.PlannedNode{
+	for _, n := range f.Nodes {
+		p.Nodes = append(p.Nodes, lab.PlannedNode{
 			Name: n.Name, Image: n.Image, OSType: n.OSType, RAMMiB: n.RAM, CPUs: n.CPUs, DiskBytes: n.Disk, Firmware: n.Firmware, TPM: n.TPM, Networks: n.Networks, X: n.X, Y: n.Y,
 		})
 	}
-	var taken []string
-	for _, n := range s.o.Nodes.Nodes() {
-		taken = append(taken, n.Name)
-	}
-	p, err := s.o.Labs.NewPlan(draft, taken)
-	if err != nil {
-		return lab.Plan{}, err
-	}
-	for i := range p.Nodes {
-		n := &p.Nodes[i]
-		spec := domain.Spec{
-			Name: n.Name, Host: host, ImageID: n.Image, OSType: n.OSType,
-			RAMMiB: given(n.RAMMiB), CPUs: given(n.CPUs), DiskBytes: n.DiskBytes, Firmware: n.Firmware, TPM: n.TPM, Owner: p.Owner,
-		}
-		err := s.mayMakeOf(rights, spec)
-		if err == nil {
-			spec, err = s.o.Nodes.Check(ctx, spec)
-		}
-		if err != nil {
-			return lab.Plan{}, inFile(i, err)
-		}
-		n.DiskBytes = spec.DiskBytes // which quotas count
-	}
-	return p, nil
-}
-
-// inFile names the node of a file that an error is about.
-func inFile(node int, err error) error {
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		return err
-	}
-	place := fmt.Sprintf("nodes[%d]", node)
-	named := *f
-	if f.Field != "" {
-		place += "." + strings.TrimPrefix(f.Field, "resources.")
-		named.Field = place
-	}
-	named.Message = place + ": " + f.Message
-	return &named
+	return p
 }

@@ -1,19 +1,15 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
-	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // Network is a libvirt network of a host.
@@ -33,7 +29,7 @@ type Network struct {
 func (s *Server) network(v domain.Network) Network {
 	return Network{
 		ID: v.ID, Name: v.Name, Host: v.Host, Active: v.Active, Kind: v.Kind, Subnet: v.Subnet, DHCP: v.DHCP,
-		Managed: v.Managed, Owner: s.ownerName(v.Owner, v.OwnerName), Nodes: len(v.Nodes),
+		Managed: v.Managed, Owner: policy.OwnerName(s.o.Access, v.Owner, v.OwnerName), Nodes: len(v.Nodes),
 	}
 }
 
@@ -78,7 +74,7 @@ func (s *Server) registerNetworks() {
 		}
 	}) (*struct{ Body Network }, error) {
 		owner, id := rightsOf(ctx).OwnerID(), uuid.NewString()
-		release, err := s.reserveNetwork(ctx, owner, id)
+		release, err := s.o.Quotas.Network(ctx, owner, id)
 		if err != nil {
 			return nil, err
 		}
@@ -100,68 +96,7 @@ func (s *Server) registerNetworks() {
 	}) (*struct{}, error) {
 		rights := rightsOf(ctx)
 		return nil, s.o.Nodes.DeleteNetwork(ctx, in.Host, in.Name, func(v domain.Network) error {
-			if !ownsNetwork(rights, v) {
-				return fault.New(fault.Forbidden, "Network %q belongs to %s. Ask them, or an administrator.", v.Name, s.ownerOf(v))
-			}
-			return networkInUse(rights, v)
+			return s.o.Guard.DeleteNetwork(rights, v)
 		})
 	})
-}
-
-func ownsNetwork(rights access.Rights, v domain.Network) bool {
-	return rights.Role.AtLeast(access.RoleAdmin) || v.Owner == rights.OwnerID()
-}
-
-// ownerOf names a network's owner, for a sentence.
-func (s *Server) ownerOf(v domain.Network) string {
-	return cmp.Or(s.ownerName(v.Owner, v.OwnerName), "an administrator")
-}
-
-// networkInUse is the problem of a network that nodes are on, of which those are
-// named that somebody may see.
-func networkInUse(rights access.Rights, v domain.Network) error {
-	if len(v.Nodes) == 0 {
-		return nil
-	}
-	var names []string
-	for _, n := range v.Nodes {
-		if rights.On(NodeObject(n)) != access.None {
-			names = append(names, n.Name)
-		}
-	}
-	names = names[:min(10, len(names))]
-	if others := len(v.Nodes) - len(names); others > 0 {
-		names = append(names, counted(others, "other node"))
-	}
-	return fault.New(fault.NodeBusy, "Network %q has nodes on it: %s. Delete them, or detach their interfaces, first.", v.Name, strings.Join(names, ", "))
-}
-
-// mayJoin refuses to connect a node to a network that somebody else keeps apart: it
-// is theirs, and in no lab that whoever asks may manage. Of a network that is not
-// there, package domain tells.
-func (s *Server) mayJoin(ctx context.Context, host, name string) error {
-	rights := rightsOf(ctx)
-	if name == "" { // the default network, which no user made
-		return nil
-	}
-	if name == domain.UserNetwork || name == domain.NoNetwork || rights.Role.AtLeast(access.RoleAdmin) {
-		return nil
-	}
-	v, err := s.o.Nodes.Network(ctx, host, name)
-	if fault.CodeOf(err) == fault.NotFound {
-		return nil
-	}
-	if err != nil || !v.Managed || v.Owner == rights.OwnerID() {
-		return err
-	}
-	labs, err := s.o.Labs.List(ctx)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(labs, func(l lab.Lab) bool {
-		return l.Has(lab.Network, v.ID) && rights.On(labObject(l)) == access.Manage
-	}) {
-		return nil
-	}
-	return fault.New(fault.Forbidden, "Network %q belongs to %s. Ask them to connect the node in a lab, or use another network.", v.Name, s.ownerOf(v))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // Resources is a node's size.
@@ -88,7 +89,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
 		OverlayPath: n.OverlayPath, Resources: Resources{RAM: n.RAMMiB, CPUs: n.CPUs, Disk: n.DiskBytes},
-		Version: nodeVersion(n), Accelerator: n.Accelerator, Owner: s.ownerName(n.Owner, n.OwnerName), Access: rights.On(NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
+		Version: nodeVersion(n), Accelerator: n.Accelerator, Owner: policy.OwnerName(s.o.Access, n.Owner, n.OwnerName), Access: rights.On(policy.NodeObject(n)).String(), Tags: append([]string{}, n.Tags...), Addresses: append([]string{}, n.Addresses...), Networks: append([]string{}, n.Networks...),
 		Persist: n.Persistent, Autostart: n.Autostart, Created: instant(n.Created), Started: instant(n.Started), Problem: n.Problem,
 		Firmware: cmp.Or(n.Firmware, definition.BIOS), TPM: n.TPM,
 		Description: n.Description, Snapshots: n.Snapshots, CurrentSnapshot: n.CurrentSnapshot, SavedState: n.Saved && !n.Active(), Warnings: append([]string{}, s.o.Nodes.Warnings(n)...),
@@ -178,23 +179,15 @@ func (r NodeRequest) spec() (domain.Spec, error) {
 		return spec, nil
 	}
 	if v := r.Resources.RAM; v != nil {
-		spec.RAMMiB = given(*v)
+		spec.RAMMiB = domain.Given(*v)
 	}
 	if v := r.Resources.CPUs; v != nil {
-		spec.CPUs = given(*v)
+		spec.CPUs = domain.Given(*v)
 	}
 	if v := r.Resources.Disk; v != nil {
-		spec.DiskBytes = given(*v)
+		spec.DiskBytes = domain.Given(*v)
 	}
 	return spec, nil
-}
-
-// given keeps a zero that was given apart from one that says that nothing was.
-func given[T int | int64](v T) T {
-	if v == 0 {
-		return domain.GivenZero
-	}
-	return v
 }
 
 // NodeID is the path of one node. It is exported because huma looks into no other
@@ -245,14 +238,14 @@ func (s *Server) registerNodes() {
 			return nil, err
 		}
 		rights := rightsOf(ctx)
-		if err := s.mayMakeOf(rights, spec); err != nil {
+		if err := s.o.Guard.UseImage(rights, spec.Host, spec.ImageID); err != nil {
 			return nil, err
 		}
-		if err := s.mayJoin(ctx, spec.Host, spec.Network); err != nil {
+		if err := s.o.Guard.Join(ctx, rightsOf(ctx), spec.Host, spec.Network); err != nil {
 			return nil, err
 		}
 		spec.Owner, spec.IdempotencyKey = rights.OwnerID(), in.IdempotencyKey
-		release, err := s.reserveNew(ctx, spec)
+		release, err := s.o.Quotas.NewNode(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -296,7 +289,7 @@ func (s *Server) registerNodes() {
 		if err := s.o.Nodes.Delete(ctx, in.ID, in.Snapshots); err != nil {
 			return nil, err
 		}
-		s.o.Access.Unreserve(ctx, nodeThing(n.Host, n.Name))
+		s.o.Quotas.NodeShrank(ctx, n)
 		return nil, s.forgetNode(ctx, in.ID)
 	})
 	register(s, huma.Operation{
@@ -324,19 +317,28 @@ type nodeXML struct {
 	Body        []byte
 }
 
-// mayMakeOf refuses an image that somebody may not use. Of one that is not there,
-// package domain tells; it may be its host that is away.
-func (s *Server) mayMakeOf(rights access.Rights, spec domain.Spec) error {
-	i, err := s.o.Storage.Image(spec.Host, spec.ImageID)
-	if err != nil {
-		return nil //nolint:nilerr // as said
-	}
-	return allowImage(rights, i, access.Use)
-}
-
 // forgetNode removes what the database holds of a node that is gone.
 func (s *Server) forgetNode(ctx context.Context, id string) error {
 	return errors.Join(s.o.Access.Forget(ctx, access.Node, id), s.o.Labs.Forget(ctx, id))
+}
+
+// startNode starts a node within the quota of its owner.
+func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) {
+	release, err := s.o.Quotas.Start(ctx, id)
+	if err != nil {
+		return domain.Node{}, err
+	}
+	defer release()
+	return s.o.Nodes.Start(ctx, id)
+}
+
+// stopNode stops a node, which then takes less of its owner's quota.
+func (s *Server) stopNode(ctx context.Context, id string, force bool) (domain.Node, error) {
+	n, err := s.o.Nodes.Stop(ctx, id, force)
+	if err == nil && !n.Active() {
+		s.o.Quotas.NodeShrank(ctx, n)
+	}
+	return n, err
 }
 
 // registerLifecycle adds the operations that move a node through its life.
@@ -403,7 +405,7 @@ func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnsw
 // listNodes pages through the nodes that are there for somebody, by name.
 func (s *Server) listNodes(rights access.Rights, paging Paging, state string) (*nodeList, error) {
 	seen := slices.DeleteFunc(s.o.Nodes.Nodes(), func(n domain.Node) bool {
-		return (state != "" && state != string(n.State)) || rights.On(NodeObject(n)) == access.None
+		return (state != "" && state != string(n.State)) || rights.On(policy.NodeObject(n)) == access.None
 	})
 	// While it migrates, two hosts have a node.
 	page, next, err := pageOf(paging, "nodes", seen, func(n domain.Node) string { return sortKey(n.Name, n.ID, n.Host) })

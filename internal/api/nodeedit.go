@@ -57,7 +57,7 @@ func (s *Server) registerEdit() {
 		Body EditedNode
 	}, error) {
 		edit := in.Body.edit()
-		release, err := s.reserveEdit(ctx, in.ID, edit)
+		release, err := s.o.Quotas.Edit(ctx, in.ID, edit)
 		if err != nil {
 			return nil, err
 		}

@@ -10,9 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // rule says who may use a route.
@@ -310,67 +308,15 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 	}
 	switch {
 	case rule.on == access.Node && id != "": // without one, the handler tells what is missing
-		_, err := s.nodeFor(rights, id, rule.level)
+		_, err := s.o.Guard.Node(rights, id, rule.level)
 		return err
 	case rule.on == access.Image:
-		return s.checkImage(rights, id, rule.level)
+		return s.o.Guard.Image(rights, id, rule.level)
 	case rule.on == access.Lab:
-		return s.allowLab(c.Request().Context(), rights, id, rule.level)
-	}
-	return nil
-}
-
-// nodeFor returns a node on which somebody has a level; else why they may not.
-func (s *Server) nodeFor(rights access.Rights, id string, level access.Level) (domain.Node, error) {
-	n, err := s.o.Nodes.Node(id)
-	if err != nil {
-		return domain.Node{}, err
-	}
-	switch has := rights.On(NodeObject(n)); {
-	case has == access.None:
-		return domain.Node{}, domain.NotFound(id)
-	case has < level:
-		return domain.Node{}, tooLow(rights, "node", n.Name, has, level)
-	}
-	return n, nil
-}
-
-// checkImage returns why the caller may not have a level on an image.
-func (s *Server) checkImage(rights access.Rights, id string, level access.Level) error {
-	i, err := s.o.Storage.Image("", id)
-	if err != nil {
+		_, err := s.o.Guard.Lab(c.Request().Context(), rights, id, rule.level)
 		return err
 	}
-	return allowImage(rights, i, level)
-}
-
-// allowImage refuses a level on an image that somebody does not have.
-func allowImage(rights access.Rights, i storagepool.Image, level access.Level) error {
-	switch has := rights.On(imageObject(i)); {
-	case has == access.None:
-		return storagepool.NotFound(i.ID)
-	case has < level:
-		return tooLow(rights, "image", i.ID, has, level)
-	}
 	return nil
-}
-
-func tooLow(rights access.Rights, kind, name string, has, needs access.Level) error {
-	why := "ask its owner, or an administrator"
-	if rights.Scopes != "" {
-		why = "the token's scopes may be too narrow, or " + why
-	}
-	return fault.New(fault.Forbidden, "You have %q permission on %s %q, but need %q: %s.", has, kind, name, needs, why)
-}
-
-// NodeObject is a node as rights know it. What others defined belongs to nobody
-// until it is adopted.
-func NodeObject(n domain.Node) access.Object {
-	return access.Object{Kind: access.Node, ID: n.ID, Owner: n.Owner, Foreign: !n.Managed}
-}
-
-func imageObject(i storagepool.Image) access.Object {
-	return access.Object{Kind: access.Image, ID: i.ID, Owner: i.Owner, Common: i.Type == storagepool.Base}
 }
 
 type rightsKey struct{}

@@ -79,7 +79,7 @@ func (s *Server) registerSnapshots() {
 		Location string `header:"Location"`
 		Body     Snapshot
 	}, error) {
-		release, err := s.reserveSnapshot(ctx, in.ID)
+		release, err := s.o.Quotas.Snapshot(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -103,12 +103,14 @@ func (s *Server) registerSnapshots() {
 			Force bool `json:"force,omitempty" doc:"Revert a running node, or discard its saved state."`
 		} `required:"false"`
 	}) (*nodeAnswer, error) {
-		release, err := s.reserveRevert(ctx, in.ID, in.Name)
+		release, err := s.o.Quotas.Revert(ctx, in.ID, in.Name)
 		if err != nil {
 			return nil, err
 		}
 		defer release()
-		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force, s.mayGain))
+		return s.answer(ctx)(s.o.Nodes.RevertSnapshot(ctx, in.ID, in.Name, in.Body != nil && in.Body.Force, func(ctx context.Context, n domain.Node, gain domain.Gain) error {
+			return s.o.Guard.Gain(ctx, rightsOf(ctx), n, gain)
+		}))
 	})
 	register(s, huma.Operation{
 		OperationID: "delete-snapshot", Method: http.MethodDelete, Path: path + "/{name}", Summary: "Delete a snapshot; the node is not changed", Tags: tags,

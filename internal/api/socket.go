@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 const (
@@ -70,7 +71,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	if err != nil {
 		return err
 	}
-	readOnly := r.URL.Query().Get("readonly") == "true" || rights.On(NodeObject(n)) < access.Use
+	readOnly := r.URL.Query().Get("readonly") == "true" || rights.On(policy.NodeObject(n)) < access.Use
 	mayTake := s.mayTake(rights, id)
 	if r.Header.Get("Upgrade") == "" {
 		return fault.New(fault.Invalid, "This is a WebSocket endpoint. Connect with a WebSocket client.")
@@ -80,7 +81,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 		if readOnly {
 			needs = access.View
 		}
-		if _, err := s.nodeFor(now, id, needs); err != nil {
+		if _, err := s.o.Guard.Node(now, id, needs); err != nil {
 			return err
 		}
 		if mayTake && !readOnly && !s.mayTake(now, id) {
@@ -222,8 +223,8 @@ func (s *Server) consoleSocket(c echo.Context) error {
 // mayTake tells who may cut off another program that holds a node's console:
 // students share a console, and do not throw their teacher out.
 func (s *Server) mayTake(rights access.Rights, id string) bool {
-	n, err := s.nodeFor(rights, id, access.Use)
-	return err == nil && (rights.Role.AtLeast(access.RoleInstructor) || rights.On(NodeObject(n)) == access.Manage)
+	n, err := s.o.Guard.Node(rights, id, access.Use)
+	return err == nil && (rights.Role.AtLeast(access.RoleInstructor) || rights.On(policy.NodeObject(n)) == access.Manage)
 }
 
 // toSocket sends what the console says.

@@ -257,7 +257,7 @@ func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, 
 		if info.IsPartial {
 			begin = u.s.o.Storage.BeginPart
 		}
-		err = u.s.reserveUpload(ctx, up, func(up storagepool.Upload) (err error) {
+		err = u.s.o.Quotas.Upload(ctx, up, func(up storagepool.Upload) (err error) {
 			in, err = begin(ctx, up, info.MetaData)
 			return err
 		})

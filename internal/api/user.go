@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -101,7 +100,7 @@ func (s *Server) registerUsers() {
 		}
 		rights, taken := rightsOf(ctx), map[string]access.Amount{}
 		if rights.Role == access.RoleAdmin {
-			if taken, err = s.takenByAll(ctx); err != nil {
+			if taken, err = s.o.Quotas.UsageOfAll(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -110,7 +109,7 @@ func (s *Server) registerUsers() {
 		for _, a := range page {
 			v := account(rights, a)
 			if rights.Role == access.RoleAdmin {
-				v.Used = used(taken[a.ID])
+				v.Used = usageOf(taken[a.ID])
 			}
 			out.Body.Users = append(out.Body.Users, v)
 		}
@@ -155,7 +154,7 @@ func (s *Server) registerUsers() {
 			return nil, err
 		}
 		v := account(rightsOf(ctx), a)
-		if v.Used, err = s.usedBy(ctx, a.ID); err != nil {
+		if v.Used, err = s.usage(ctx, a.ID); err != nil {
 			return nil, err
 		}
 		return &accountAnswer{etag(v.Version), v}, nil
@@ -210,11 +209,16 @@ func (s *Server) rightsChanged() {
 	}
 }
 
-// ownerName returns what to call the owner of something: the account's name, or, of
-// an account that is unknown, the one that was recorded.
-func (s *Server) ownerName(id, recorded string) string {
-	if name := s.o.Access.OwnerName(id); name != id {
-		return name
+// usage returns the usage of an account's quota.
+func (s *Server) usage(ctx context.Context, account string) (*Quota, error) {
+	amount, err := s.o.Quotas.Usage(ctx, account)
+	if err != nil {
+		return nil, err
 	}
-	return cmp.Or(recorded, id)
+	return usageOf(amount), nil
+}
+
+// usageOf returns an amount on the wire.
+func usageOf(a access.Amount) *Quota {
+	return &Quota{Nodes: &a.Nodes, Running: &a.Running, CPUs: &a.CPUs, RAM: &a.RAMMiB, Disk: &a.DiskBytes, Uploads: &a.Uploads, Networks: &a.Networks, Labs: &a.Labs}
 }

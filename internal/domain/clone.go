@@ -20,6 +20,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
+// CloneJob is the kind of the jobs that copy nodes; their arguments are a Clone.
+const CloneJob = "node.clone"
+
 const cloneIntent = "node.clone"
 
 // cloneData is what recovery needs to complete or undo a linked clone.

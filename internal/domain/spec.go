@@ -21,6 +21,14 @@ const (
 // values take the defaults.
 const GivenZero = math.MinInt32
 
+// Given returns a size of a Spec as a user gave it: GivenZero for 0.
+func Given[T int | int64](size T) T {
+	if size == 0 {
+		return GivenZero
+	}
+	return size
+}
+
 // shown is a size as it was asked for.
 func shown[T int | int64](asked T) T {
 	if asked == GivenZero {

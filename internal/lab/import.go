@@ -11,6 +11,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
+// ImportJob is the kind of the jobs that create labs from files; their arguments are a Plan.
+const ImportJob = "lab.import"
+
 // Plan is a lab that is to be made of what a file describes, with all that is in it.
 type Plan struct {
 	ID       string           `json:"id"` // NewPlan chooses it
