@@ -30,6 +30,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/web"
 )
@@ -43,6 +44,7 @@ type app struct {
 	release func() error // of the intents
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
+	disks   *disk.Service
 	nodes   *domain.Service
 	jobs    *job.Service
 	labs    *labs.Service
@@ -116,8 +118,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if err != nil {
 		return nil, err
 	}
+	a.disks = disk.New(a.hosts, a.storage, a.storage)
 	a.nodes, err = domain.New(domain.Options{
-		Hosts: a.hosts, Storage: between(nodeStorage{a.storage}), Intents: intents, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
+		Hosts: a.hosts, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -130,7 +133,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.console, err = console.New(console.Options{
-		Hosts: a.hosts, Nodes: nodeConsoles{a.nodes}, Logs: a.storage, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
+		Hosts: a.hosts, Nodes: nodeConsoles{a.nodes}, Logs: a.disks, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -156,7 +159,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Guard: policy.NewGuard(rules), Quotas: quotas, Requests: a.requests,
+		Hosts: a.hosts, Storage: a.storage, Disks: a.disks, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Guard: policy.NewGuard(rules), Quotas: quotas, Requests: a.requests,
 		Database: a.ping, UI: web.Handler(c.base()), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
 		Settings: c.Settings, SettingsFile: c.File, Log: log,
 	}
@@ -268,7 +271,12 @@ func (a *app) serve(ctx context.Context, l net.Listener) error {
 }
 
 // nodeStorage is the storage pools as package domain sees them.
-type nodeStorage struct{ *storagepool.Service }
+type nodeStorage struct {
+	*storagepool.Service
+	*disks
+}
+
+type disks = disk.Service
 
 var _ domain.Storage = nodeStorage{}
 

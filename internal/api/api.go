@@ -32,6 +32,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	disks "github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
@@ -39,6 +40,7 @@ import (
 type Options struct {
 	Hosts   *hypervisor.Set
 	Storage *storagepool.Service
+	Disks   *disks.Service
 	Nodes   *domain.Service
 	Jobs    *job.Service
 	Labs    *lab.Service
@@ -120,7 +122,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	disks "github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 )
 
 // SerialPort is one port of a node's serial console.
@@ -93,7 +93,7 @@ func (s *Server) registerConsoleLogs() {
 		Port   string `query:"port" doc:"Serial port: one of console.ports."`
 	}) (*logMatches, error) {
 		out := &logMatches{}
-		err := s.openLog(ctx, in.Address, in.ID, in.Port, func(_ domain.Node, l *storagepool.ConsoleLog) error {
+		err := s.openLog(ctx, in.Address, in.ID, in.Port, func(_ domain.Node, l *disks.ConsoleLog) error {
 			search := &lineSearch{text: bytes.ToLower([]byte(in.Text)), limit: in.Limit, begin: in.Offset, found: []LogMatch{}}
 			err := l.Copy(search, in.Offset, l.Bytes)
 			if err == nil {
@@ -110,7 +110,7 @@ func (s *Server) registerConsoleLogs() {
 }
 
 // openLog opens the log of one of a node's ports.
-func (s *Server) openLog(ctx context.Context, address, id, port string, f func(domain.Node, *storagepool.ConsoleLog) error) error {
+func (s *Server) openLog(ctx context.Context, address, id, port string, f func(domain.Node, *disks.ConsoleLog) error) error {
 	n, err := s.o.Nodes.Node(id)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *Server) openLog(ctx context.Context, address, id, port string, f func(d
 		return err
 	}
 	return s.transfer(ctx, address, n.Host, allowed, func(ctx context.Context) error {
-		return s.o.Storage.OpenConsoleLog(ctx, n.Host, p.LogPath, func(l *storagepool.ConsoleLog) error { return f(n, l) })
+		return s.o.Disks.OpenConsoleLog(ctx, n.Host, p.LogPath, func(l *disks.ConsoleLog) error { return f(n, l) })
 	})
 }
 
@@ -144,7 +144,7 @@ func (s *Server) consoleLog(c echo.Context) error {
 		return fault.Field("limit", "limit: %q is not a number of bytes.", query.Get("limit"))
 	}
 	whole := download && !query.Has("limit")
-	return s.openLog(c.Request().Context(), c.RealIP(), c.Param("id"), query.Get("port"), func(n domain.Node, l *storagepool.ConsoleLog) error {
+	return s.openLog(c.Request().Context(), c.RealIP(), c.Param("id"), query.Get("port"), func(n domain.Node, l *disks.ConsoleLog) error {
 		from := min(offset, l.Bytes)
 		if offset < 0 {
 			from = max(0, l.Bytes+offset)

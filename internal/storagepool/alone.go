@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 		return err
 	}
 	defer func() {
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		err := s.dropMark(ctx, img.Host, data)
 		if err != nil {
@@ -59,13 +60,13 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 		}
 		done(err == nil)
 	}()
-	err = s.withPool(ctx, img.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		vol, err := makeEmpty(lp, data.Mark, "")
+	err = s.ImagesPool(img.Host).Do(ctx, func(h *Handle) error {
+		vol, err := h.MakeEmpty(data.Mark, "")
 		if err != nil {
-			return volumeFault(lp, p.name, err)
+			return h.Fault(err)
 		}
 		_ = vol.Free()
-		return mustBeUnmarked(lp, p.name, volume, data.Mark)
+		return mustBeUnmarked(h, volume, data.Mark)
 	})
 	if err != nil {
 		return err
@@ -77,14 +78,14 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	if users := all.On(img.Path); len(users) > 0 {
 		return fault.New(fault.ImageInUse, "Image %q is used by %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
 	}
-	users, err := s.usersOf(ctx, img.Host, all, "", img.Path)
+	users, err := s.UsersOf(ctx, img.Host, all, "", img.Path)
 	if err != nil {
 		return err
 	}
-	if len(users.using) > 0 {
-		return fault.New(fault.ImageInUse, "Image %q is used by %s. Delete what uses it first.", img.ID, strings.Join(firstOf(users.using), ", "))
+	if len(users.Using) > 0 {
+		return fault.New(fault.ImageInUse, "Image %q is used by %s. Delete what uses it first.", img.ID, strings.Join(firstOf(users.Using), ", "))
 	}
-	if err := users.unclear("Image " + strconv.Quote(img.ID)); err != nil {
+	if err := users.Unclear("Image " + strconv.Quote(img.ID)); err != nil {
 		return fault.Wrap(err, fault.ImageInUse, "%s", err.Message)
 	}
 	return f(ctx)
@@ -92,22 +93,44 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 
 // mustBeUnmarked answers fault.ImageInUse while somebody has the image in a volume
 // alone. own is the caller's mark, if any.
-func mustBeUnmarked(lp *libvirt.StoragePool, poolName, volume, own string) error {
-	names, err := lp.ListStorageVolumes()
+func mustBeUnmarked(h *Handle, volume, own string) error {
+	names, err := h.ListStorageVolumes()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		mark, ok := strings.CutPrefix(name, markPrefix)
 		if id := len(uuid.Nil.String()); ok && name != own && len(mark) > id && mark[id+1:] == volume {
-			return fault.New(fault.ImageInUse, "The image in volume %q is being deleted or changed. Try again when that has finished. To remove a mark left by a crash, run `virsh vol-delete %s %s`.", volume, name, poolName)
+			return fault.New(fault.ImageInUse, "The image in volume %q is being deleted or changed. Try again when that has finished. To remove a mark left by a crash, run `virsh vol-delete %s %s`.", volume, name, h.Name)
 		}
 	}
 	return nil
 }
 
+// MustStand answers fault.ImageInUse or ImageNotFound when an image is being taken
+// away, or is gone; any other file stands as far as is known here.
+func (s *Service) MustStand(ctx context.Context, host, base string) error {
+	return s.ImagesPool(host).Do(ctx, func(h *Handle) error {
+		if path.Dir(base) != path.Clean(h.Folder) {
+			return nil
+		}
+		volume := path.Base(base)
+		if err := mustBeUnmarked(h, volume, ""); err != nil {
+			return err
+		}
+		vol, err := h.Find(volume)
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			return fault.Wrap(err, fault.ImageNotFound, "The image in volume %q was deleted meanwhile.", volume)
+		}
+		if err != nil {
+			return err
+		}
+		return vol.Free()
+	})
+}
+
 func (s *Service) dropMark(ctx context.Context, host string, data markData) error {
-	return s.deleteVolume(ctx, host, imagesRole, data.Mark)
+	return s.ImagesPool(host).Delete(ctx, data.Mark)
 }
 
 // recoverMarks removes the marks that a crash left.
@@ -152,4 +175,9 @@ func firstOf(names []string) []string {
 		return append(slices.Clone(names[:most]), "…")
 	}
 	return names
+}
+
+// Share keeps an image from being deleted or changed until release.
+func (s *Service) Share(ctx context.Context, host, id string) (release func(), err error) {
+	return s.images.lock(ctx, host+"/"+id, false)
 }

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirt"
-	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -61,7 +60,7 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 	}
 	err = s.take(ctx, &row, r, check)
 	if fault.CodeOf(err) == fault.ImageUnsafe {
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		return 0, errors.Join(err, s.discard(ctx, row))
 	}
@@ -80,17 +79,10 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 			return err
 		}
 	}
-	return s.o.Hosts.Dial(ctx, row.Host, func(conn *libvirt.Connect) error {
-		p, err := s.pool(row.Host, imagesRole)
-		if err != nil {
-			return err
-		}
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		w := &writing{s: s, host: row.Host, conn: conn, pool: lp, poolName: p.name, row: row, check: check, limit: row.Size}
+	images := s.ImagesPool(row.Host)
+	return images.Dial(ctx, func(h *Handle) error {
+		w := &writing{s: s, pool: images, h: h, row: row, check: check, limit: row.Size}
+		var err error
 		if row.Once {
 			w.limit = s.o.MaxImageBytes
 		}
@@ -153,7 +145,7 @@ func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, chec
 
 // keepHead stores the first bytes of an upload in the database.
 func (s *Service) keepHead(ctx context.Context, row *incoming, head []byte) error {
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := Cleanup(ctx)
 	defer cancel()
 	next := *row
 	next.Head, next.Offset, next.Expires = head, int64(len(head)), time.Now().Add(uploadExpiry)
@@ -173,14 +165,12 @@ func (s *Service) saveUpload(ctx context.Context, row incoming) error {
 
 // writing is the way of an upload's bytes into its volume.
 type writing struct {
-	s        *Service
-	host     string
-	conn     *libvirt.Connect
-	pool     *libvirt.StoragePool
-	poolName string
-	row      *incoming
-	check    func() error
-	limit    int64 // the offset that may not be passed
+	s     *Service
+	pool  Pool
+	h     *Handle // of pool
+	row   *incoming
+	check func() error
+	limit int64 // the offset that may not be passed
 
 	vol   *libvirt.StorageVol
 	start int64     // where this begins
@@ -195,11 +185,7 @@ func (w *writing) make(ctx context.Context) error {
 	name := w.row.firstVolume()
 	tried := w.row.Volume != ""
 	if tried {
-		p, err := w.s.pool(w.row.Host, imagesRole)
-		if err != nil {
-			return err
-		}
-		if err := w.s.dropVolume(ctx, w.conn, w.row.Host, w.pool, p, w.row.Volume); err != nil {
+		if err := w.h.Drop(ctx, w.row.Volume); err != nil {
 			return err
 		}
 	}
@@ -215,44 +201,26 @@ func (w *writing) make(ctx context.Context) error {
 			return err
 		}
 	}
-	w.vol, err = makeEmpty(w.pool, name, imageMode)
+	w.vol, err = w.h.MakeEmpty(name, ImageMode)
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) && !tried {
 		w.row.Volume = "" // somebody else's: it is not ours to remove
 		return errors.Join(volumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
 	}
 	if err != nil {
-		return volumeFault(w.pool, w.poolName, err)
+		return w.h.Fault(err)
 	}
 	return nil
 }
 
-// imageMode is that of the files of images: QEMU reads a base image as another user
+// ImageMode is that of the files of images: QEMU reads a base image as another user
 // than its owner. The pool's folder keeps other users of the host out.
-const imageMode = "0644"
-
-// makeEmpty makes an empty volume. It is declared as raw, so that libvirt makes a
-// file that grows with what comes. mode is that of the file, empty for libvirt's
-// own choice. The caller frees it.
-func makeEmpty(lp *libvirt.StoragePool, name, mode string) (*libvirt.StorageVol, error) {
-	def := libvirtxml.StorageVolume{
-		Type: "file", Name: name, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
-		Target: &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
-	}
-	if mode != "" {
-		def.Target.Permissions = &libvirtxml.StorageVolumeTargetPermissions{Mode: mode}
-	}
-	text, err := def.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	return lp.StorageVolCreateXML(text, 0)
-}
+const ImageMode = "0644"
 
 // find takes up a volume that bytes were written to before.
 func (w *writing) find() error {
 	var err error
 	// libvirt may not have seen it since libvirtd was killed.
-	if w.vol, err = findVolume(w.pool, w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+	if w.vol, err = w.h.Find(w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		return w.s.lost(w.row.ID)
 	}
 	if err != nil {
@@ -381,11 +349,11 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 		if stream == nil {
 			var err error
 			if stream, err = w.open(offset); err != nil {
-				return explainSend(w.pool, w.poolName, err)
+				return w.h.Fault(err)
 			}
 		}
 		if err := w.put(stream, offset, p.block); err != nil {
-			return explainSend(w.pool, w.poolName, err)
+			return w.h.Fault(err)
 		}
 		offset += int64(len(p.block))
 		if p.step {
@@ -393,7 +361,7 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 			err := stream.Finish()
 			_ = stream.Free()
 			if stream = nil; err != nil {
-				return explainSend(w.pool, w.poolName, err)
+				return w.h.Fault(err)
 			}
 		}
 		step = p.step
@@ -410,14 +378,14 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 // beside what is kept free. Others fill it, too, and of what comes in one request
 // nobody knows the end.
 func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
-	return w.s.withPool(ctx, w.host, imagesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return w.s.anew(ctx, conn, w.host, lp, p, func(lp *libvirt.StoragePool) error {
+	return w.pool.Do(ctx, func(h *Handle) error {
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 			info, err := lp.GetInfo()
 			if err != nil {
 				return err
 			}
 			if available, kept := int64(info.Available), w.s.kept(int64(info.Capacity)); available < kept+bytes { //nolint:gosec // bytes of a real disk
-				return fault.New(fault.StorageFull, "Storage pool %q is full: %d MiB are free, of which %d MiB are reserved for growing disks. Delete unused nodes or images, or enlarge the pool.", p.name, available>>20, kept>>20)
+				return fault.New(fault.StorageFull, "Storage pool %q is full: %d MiB are free, of which %d MiB are reserved for growing disks. Delete unused nodes or images, or enlarge the pool.", h.Name, available>>20, kept>>20)
 			}
 			return nil
 		})
@@ -426,7 +394,7 @@ func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
 
 // open opens a stream into the volume.
 func (w *writing) open(offset int64) (*libvirt.Stream, error) {
-	stream, err := w.conn.NewStream(0)
+	stream, err := w.h.Conn.NewStream(0)
 	if err != nil {
 		return nil, err
 	}
@@ -478,16 +446,6 @@ func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []
 		free <- p.block[:cap(p.block)]
 	}
 	return nil
-}
-
-// explainSend leaves errors that are already explained, and asks the pool about
-// those of libvirt.
-func explainSend(lp *libvirt.StoragePool, name string, err error) error {
-	var lv libvirt.Error
-	if errors.As(err, &lv) {
-		return volumeFault(lp, name, err)
-	}
-	return err
 }
 
 // source is what a client sends. A connection that breaks off reads as

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
@@ -66,7 +65,7 @@ func (s *Service) deleteVolumes(ctx context.Context, row incoming) error {
 		if name == "" {
 			continue
 		}
-		if err := s.deleteVolume(ctx, row.Host, imagesRole, name); err != nil {
+		if err := s.ImagesPool(row.Host).Delete(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -111,7 +110,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 		err = s.convertUpload(ctx, &row, progress)
 	}
 	if reason, refused := verdict(err); refused {
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		return errors.Join(fault.New(fault.ImageUnsafe, "%s", reason), s.reject(ctx, row, reason), s.refresh(ctx, row.Host, false))
 	}
@@ -134,7 +133,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress Progress) 
 func (s *Service) holdInTurn(ctx context.Context, c Conversion) (row incoming, release func(), err error) {
 	row, release, err = s.hold(ctx, c.Host, c.ID)
 	for fault.CodeOf(err) == fault.UploadBusy {
-		if err := pause(ctx, verdictInterval); err != nil {
+		if err := Pause(ctx, verdictInterval); err != nil {
 			return row, nil, err
 		}
 		row, release, err = s.hold(ctx, c.Host, c.ID)
@@ -172,7 +171,7 @@ func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
 // convertUpload makes the image's volume and notes that it is ready.
 func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Progress) error {
 	// Both slots before anything is done: what was unpacked would be unpacked again.
-	release, err := s.takeConverting(row.Host)
+	release, err := s.TakeConverting(row.Host)
 	if err != nil {
 		return err
 	}
@@ -221,13 +220,13 @@ func (s *Service) convertUpload(ctx context.Context, row *incoming, progress Pro
 	if err := s.beginResult(ctx, row, QCOW2); err != nil {
 		return err
 	}
-	images, err := s.pool(row.Host, imagesRole)
+	images, err := s.place(row.Host, imagesRole)
 	if err != nil {
 		return err
 	}
-	c := conversion{host: row.Host, from: path.Join(images.path, from), format: format, role: imagesRole, to: row.Result, dataBytes: dataBytes, release: release}
+	c := Copy{From: path.Join(images.path, from), Format: format, To: row.Result, DataBytes: dataBytes, Release: release}
 	handedOver = true
-	err = s.convert(ctx, c, progress)
+	err = s.ImagesPool(row.Host).Convert(ctx, c, progress)
 	if err != nil {
 		return err
 	}
@@ -263,14 +262,14 @@ func (s *Service) beginResult(ctx context.Context, row *incoming, format string)
 	if err != nil {
 		return err
 	}
-	return s.deleteVolume(ctx, row.Host, imagesRole, name)
+	return s.ImagesPool(row.Host).Delete(ctx, name)
 }
 
 // finishConversion verifies the volume that was made, and says that its image is
 // ready.
 func (s *Service) finishConversion(ctx context.Context, row incoming, in inner, progress Progress) error {
 	// libvirt made it in another pool: see openWork.
-	if err := s.rescanWhenIdle(ctx, row.Host, imagesRole, progress); err != nil {
+	if err := s.ImagesPool(row.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
 	if err := s.refresh(ctx, row.Host, false); err != nil {
@@ -297,8 +296,8 @@ func (s *Service) finishConversion(ctx context.Context, row incoming, in inner, 
 // out to be a VHD disk of fixed size, and whether it has to be flattened. Nothing else
 // has opened it before.
 func (s *Service) inspectSource(ctx context.Context, host, role, volume, format string) (dataBytes int64, source string, flat bool, err error) {
-	err = s.withVolume(ctx, host, role, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-		head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
+	err = Pool{s, host, role}.Volume(ctx, volume, func(v *File) error {
+		head, err := v.ReadPart(0, diskimage.HeaderBytes)
 		if err != nil {
 			return err
 		}
@@ -309,11 +308,11 @@ func (s *Service) inspectSource(ctx context.Context, host, role, volume, format 
 		if source = d.Format(); source != format {
 			return diskimage.Unsafe("its first bytes have changed: it was a %s file, and is a %s file", format, source)
 		}
-		size, err := fileBytes(vol)
+		size, err := v.Bytes()
 		if err != nil {
 			return err
 		}
-		read := partsOf(ctx, conn, vol)
+		read := v.Parts(ctx)
 		if source == diskimage.Raw {
 			fixed, err := diskimage.FixedVHD(size, read)
 			if err != nil {
@@ -334,7 +333,7 @@ func (s *Service) inspectSource(ctx context.Context, host, role, volume, format 
 		if d.Format() != diskimage.Raw {
 			return nil
 		}
-		info, err := vol.GetInfo() // what holes leave of it
+		info, err := v.GetInfo() // what holes leave of it
 		if err == nil {
 			dataBytes = min(dataBytes, int64(info.Allocation)) //nolint:gosec // bytes of a real file
 		}
@@ -348,12 +347,12 @@ func (s *Service) inspectSource(ctx context.Context, host, role, volume, format 
 func (s *Service) flatten(ctx context.Context, row *incoming, from string, progress Progress) (volume string, err error) {
 	volume = flatPrefix + row.ID
 	progress.Begin("unpacking")
-	return volume, s.withVolume(ctx, row.Host, imagesRole, from, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-		size, err := fileBytes(vol)
+	return volume, s.ImagesPool(row.Host).Volume(ctx, from, func(v *File) error {
+		size, err := v.Bytes()
 		if err != nil {
 			return err
 		}
-		read := partsOf(ctx, conn, vol)
+		read := v.Parts(ctx)
 		head, err := read(0, diskimage.HeaderBytes)
 		if err != nil {
 			return err
@@ -373,7 +372,7 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from string, progr
 			return s.fill(ctx, row.Host, volume, &counting{r: disk, total: disk.VirtualBytes(), progress: progress})
 		}
 		size -= diskimage.VHDFooterBytes // FixedVHD has found it
-		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
+		return v.Read(ctx, 0, size, func(r io.Reader) error {
 			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
 		})
 	})
@@ -383,12 +382,12 @@ func (s *Service) flatten(ctx context.Context, row *incoming, from string, progr
 // where that can be used as it is.
 func (s *Service) unpack(ctx context.Context, row *incoming, budget *budget, progress Progress) (found inner, err error) {
 	progress.Begin("unpacking")
-	err = s.withVolume(ctx, row.Host, imagesRole, row.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-		size, err := fileBytes(vol)
+	err = s.ImagesPool(row.Host).Volume(ctx, row.Volume, func(v *File) error {
+		size, err := v.Bytes()
 		if err != nil {
 			return err
 		}
-		return readAll(ctx, conn, vol, 0, size, func(r io.Reader) error {
+		return v.Read(ctx, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
 			found, err = s.unpackFrom(ctx, row, budget, in)
 			if in.err != nil { // the packing's reader may say that the file is damaged
@@ -534,21 +533,4 @@ func (f *failing) Read(p []byte) (int, error) {
 		f.err = err
 	}
 	return n, err
-}
-
-// readAll gives f size bytes of a volume, from an offset on, as a stream.
-func readAll(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol, offset, size int64, f func(io.Reader) error) error {
-	stream, err := conn.NewStream(0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = stream.Free() }()
-	if err := vol.Download(stream, uint64(offset), uint64(size), 0); err != nil { //nolint:gosec // neither is negative
-		return err
-	}
-	if err := f(untilDone{ctx, streamReader{stream}}); err != nil {
-		_ = stream.Abort() // its error would only repeat ours
-		return err
-	}
-	return stream.Finish()
 }

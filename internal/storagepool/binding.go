@@ -44,8 +44,8 @@ func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool
 
 // readFingerprint is fingerprintOf for a volume as it is now. Where libvirt does not know
 // when it was written to, the digest of its first bytes has to do.
-func readFingerprint(conn *libvirt.Connect, vol *libvirt.StorageVol) (string, error) {
-	def, err := describeVolume(vol)
+func readFingerprint(v *File) (string, error) {
+	def, err := v.Describe()
 	if err != nil {
 		return "", err
 	}
@@ -53,7 +53,7 @@ func readFingerprint(conn *libvirt.Connect, vol *libvirt.StorageVol) (string, er
 	if timed {
 		return fingerprint, nil
 	}
-	head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
+	head, err := v.ReadPart(0, diskimage.HeaderBytes)
 	if err != nil {
 		return "", err
 	}
@@ -130,13 +130,13 @@ func (s *Service) checkRecord(ctx context.Context, r record) error {
 // fingerprintNow reads the fingerprint of a record's volume.
 func (s *Service) fingerprintNow(ctx context.Context, r record) (fingerprint string, err error) {
 	timed := false
-	err = s.withPool(ctx, r.Host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error {
-		vol, err := lp.LookupStorageVolByName(r.Volume)
+	err = s.ImagesPool(r.Host).Do(ctx, func(h *Handle) error {
+		vol, err := h.LookupStorageVolByName(r.Volume)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = vol.Free() }()
-		def, err := describeVolume(vol)
+		def, err := Describe(vol)
 		fingerprint, timed = fingerprintOf(def)
 		return err
 	})
@@ -144,8 +144,8 @@ func (s *Service) fingerprintNow(ctx context.Context, r record) (fingerprint str
 		return fingerprint, err
 	}
 	// Streams are for a connection of its own.
-	err = s.withVolume(ctx, r.Host, imagesRole, r.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) (err error) {
-		fingerprint, err = readFingerprint(conn, vol)
+	err = s.ImagesPool(r.Host).Volume(ctx, r.Volume, func(v *File) (err error) {
+		fingerprint, err = readFingerprint(v)
 		return err
 	})
 	return fingerprint, err
@@ -155,11 +155,11 @@ func changedFault(id string) error {
 	return fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s. %s", id, Changed, changedReason)
 }
 
-// checkChain returns fault.ImageNotReady when one of the files that a disk consists of
+// CheckChain returns fault.ImageNotReady when one of the files that a disk consists of
 // is an image whose file is not the one that was verified: what reads the disk would
 // follow whatever that names.
-func (s *Service) checkChain(ctx context.Context, host string, chain []Volume) error {
-	images, err := s.pool(host, imagesRole)
+func (s *Service) CheckChain(ctx context.Context, host string, chain []Volume) error {
+	images, err := s.place(host, imagesRole)
 	if err != nil {
 		return err
 	}

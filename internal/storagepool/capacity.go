@@ -142,9 +142,9 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 	}
 	var list []PoolStatus
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
-		err := s.withPool(ctx, host, role, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
 			var info *libvirt.StoragePoolInfo
-			err := s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) (err error) {
+			err := h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) {
 				info, err = lp.GetInfo()
 				return err
 			})
@@ -152,7 +152,7 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 				return err
 			}
 			st := PoolStatus{
-				Role: role, Name: p.name, Path: p.path, Room: -1,
+				Role: role, Name: h.Name, Path: h.Folder, Room: -1,
 				Capacity: int64(info.Capacity), Used: int64(info.Allocation), Available: int64(info.Available), //nolint:gosec // bytes of a real disk
 			}
 			st.Level = s.level(st)
@@ -238,6 +238,9 @@ func (s *Service) tellLevels(host string, before, now []PoolStatus) {
 	}
 }
 
+// reserveBytes of a pool are kept free, at least.
+const reserveBytes = 64 << 20
+
 // kept is how much of a pool stays free: an overlay is small when it is made, and
 // a node whose disk cannot grow is paused by QEMU.
 func (s *Service) kept(capacity int64) int64 {
@@ -254,35 +257,27 @@ func (s *Service) level(st PoolStatus) Level {
 	return LevelOK
 }
 
-// checkRoom refuses to make what would not fit into the pool, or leave less of it
+// CheckRoom refuses to make what would not fit into the pool, or leave less of it
 // free than is kept.
-func (s *Service) checkRoom(lp *libvirt.StoragePool, name string, bytes int64) error {
-	info, err := lp.GetInfo()
+func (h *Handle) CheckRoom(bytes int64) error {
+	info, err := h.GetInfo()
 	if err != nil {
 		return err
 	}
-	available, kept := int64(info.Available), s.kept(int64(info.Capacity)) //nolint:gosec // bytes of a real disk
+	available, kept := int64(info.Available), h.s.kept(int64(info.Capacity)) //nolint:gosec // bytes of a real disk
 	if available >= bytes+kept {
 		return nil
 	}
-	text := fmt.Sprintf("Storage pool %q has %d MiB left, of which %d MiB are kept free for disks that grow", name, available>>20, kept>>20)
+	text := fmt.Sprintf("Storage pool %q has %d MiB left, of which %d MiB are kept free for disks that grow", h.Name, available>>20, kept>>20)
 	if bytes > 0 {
 		text += fmt.Sprintf("; this takes %d MiB", bytes>>20)
 	}
 	return fault.New(fault.StorageFull, "%s. Delete unused nodes or images, or enlarge the pool.", text)
 }
 
-// RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool,
-// or so many bytes are not.
-func (s *Service) RoomForDisk(ctx context.Context, host string, bytes int64) error {
-	return s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, bytes)
-	})
-}
-
 // isFull tells that nothing can be written to the pool.
 func isFull(lp *libvirt.StoragePool, name string) error {
-	if err := lp.Refresh(0); err != nil && !isBusy(err) { // else what it knows of before counts
+	if err := lp.Refresh(0); err != nil && !IsBusy(err) { // else what it knows of before counts
 		return err
 	}
 	info, err := lp.GetInfo()

@@ -23,48 +23,49 @@ const (
 	workPause = 500 * time.Millisecond
 )
 
-// conversion is one volume that libvirt makes of another one, in qcow2 format and
+// Copy is one volume that libvirt makes of another one, in qcow2 format and
 // without what that one lies on.
-type conversion struct {
-	host string
-	from string // the volume's file, in one of our pools or in one of others
-	// format is what the volume was found to be. libvirt must see the same in it:
+type Copy struct {
+	From string // the volume's file, in one of our pools or in one of others
+	// Format is what the volume was found to be. libvirt must see the same in it:
 	// it is told to QEMU, which guesses nothing.
-	format   string
-	role, to string // the pool that the new volume is for, and its name; it is not there
-	// dataBytes is about how much the new volume will hold, for the progress.
-	dataBytes int64
-	// release gives the host's slot for conversions back, which convert does; nil: convert
+	Format string
+	To     string // the name of the new volume, which is not there
+	// DataBytes is about how much the new volume will hold, for the progress.
+	DataBytes int64
+	// Release gives the host's slot for conversions back, which Convert does; nil: Convert
 	// takes the slot first.
-	release func()
+	Release func()
+
+	pool Pool
 }
 
-// convert has libvirt do a conversion. libvirt cannot be told to stop: when ctx
-// ends, convert returns as soon as the new volume can be seen; it is removed when
+// Convert has libvirt make a volume of the pool. libvirt cannot be told to stop: when ctx
+// ends, Convert returns as soon as the new volume can be seen; it is removed when
 // libvirt is done with it, unless it was removed before. One host does one
 // conversion at a time. Errors: slotTaken, fault.StorageFull, PoolUnavailable, HostUnreachable.
-func (s *Service) convert(ctx context.Context, c conversion, progress Progress) error {
-	if c.release == nil {
+func (p Pool) Convert(ctx context.Context, c Copy, progress Progress) error {
+	s := p.s
+	c.pool = p
+	if c.Release == nil {
 		var err error
-		if c.release, err = s.takeConverting(c.host); err != nil {
+		if c.Release, err = s.TakeConverting(c.pool.host); err != nil {
 			return err
 		}
 	}
 	progress.Begin("converting")
-	progress.Progress(0, c.dataBytes)
-	err := s.withPool(ctx, c.host, c.role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, c.dataBytes)
-	})
+	progress.Progress(0, c.DataBytes)
+	err := p.CheckRoom(ctx, c.DataBytes)
 	if err != nil {
-		c.release()
+		c.Release()
 		return err
 	}
 	done := make(chan error, 1)
 	// It ends when libvirt's call does. The process may end before: libvirt goes on
 	// alone, and the next attempt waits for that.
 	go func() {
-		defer c.release()
-		done <- s.o.Hosts.Dial(context.WithoutCancel(ctx), c.host, func(conn *libvirt.Connect) error {
+		defer c.Release()
+		done <- s.o.Hosts.Dial(context.WithoutCancel(ctx), c.pool.host, func(conn *libvirt.Connect) error {
 			return s.convertOn(ctx, conn, c)
 		})
 	}()
@@ -74,14 +75,14 @@ func (s *Service) convert(ctx context.Context, c conversion, progress Progress) 
 		select {
 		case err := <-done:
 			if err == nil {
-				progress.Progress(c.dataBytes, c.dataBytes)
+				progress.Progress(c.DataBytes, c.DataBytes)
 			}
 			return err
 		case <-tick.C:
 		}
 		made, err := s.convertedBytes(context.WithoutCancel(ctx), c)
 		if err == nil {
-			progress.Progress(min(made, c.dataBytes), c.dataBytes)
+			progress.Progress(min(made, c.DataBytes), c.DataBytes)
 		}
 		if ctx.Err() != nil && (err == nil || fault.CodeOf(err) == fault.HostUnreachable) {
 			return ctx.Err()
@@ -92,16 +93,16 @@ func (s *Service) convert(ctx context.Context, c conversion, progress Progress) 
 // convertOn does a conversion, in pools for this alone: while libvirt makes a
 // volume out of another one, it reads neither's pool anew, and would not see what
 // others make and remove there meanwhile.
-func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conversion) error {
-	target, err := s.openWork(ctx, conn, c.host, c.role)
+func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) error {
+	target, err := s.openWork(ctx, conn, c.pool.host, c.pool.role)
 	if err != nil {
 		return err
 	}
 	defer closeWork(target)
 	source := target
-	role, err := s.roleOf(c.host, c.from)
-	if err == nil && role != "" && role != c.role {
-		if source, err = s.openWork(ctx, conn, c.host, role); err == nil {
+	role, err := s.roleOf(c.pool.host, c.From)
+	if err == nil && role != "" && role != c.pool.role {
+		if source, err = s.openWork(ctx, conn, c.pool.host, role); err == nil {
 			defer closeWork(source)
 		}
 	}
@@ -110,32 +111,32 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 	}
 	var from *libvirt.StorageVol
 	if role != "" {
-		from, err = source.LookupStorageVolByName(path.Base(c.from))
+		from, err = source.LookupStorageVolByName(path.Base(c.From))
 	} else {
-		from, err = s.findVolumeAt(ctx, conn, c.host, c.from) // in a pool of others
+		from, err = s.findVolumeAt(ctx, conn, c.pool.host, c.From) // in a pool of others
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = from.Free() }()
-	seen, err := describeVolume(from)
+	seen, err := Describe(from)
 	if err != nil {
 		return err
 	}
-	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != libvirtFormat(c.format) {
-		return diskimage.Unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.format)
+	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != libvirtFormat(c.Format) {
+		return diskimage.Unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.Format)
 	}
-	if seen.BackingStore != nil && c.format != QCOW2 {
+	if seen.BackingStore != nil && c.Format != QCOW2 {
 		return diskimage.Unsafe("libvirt finds a disk below it, %q. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", seen.BackingStore.Path)
 	}
 	def := libvirtxml.StorageVolume{
-		Type: "file", Name: c.to, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
+		Type: "file", Name: c.To, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
 		Target: &libvirtxml.StorageVolumeTarget{
 			Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1",
 		},
 	}
-	if c.role == imagesRole {
-		def.Target.Permissions = &libvirtxml.StorageVolumeTargetPermissions{Mode: imageMode}
+	if c.pool.role == imagesRole {
+		def.Target.Permissions = &libvirtxml.StorageVolumeTargetPermissions{Mode: ImageMode}
 	}
 	text, err := def.Marshal()
 	if err != nil {
@@ -146,12 +147,12 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 	}
 	vol, err := target.StorageVolCreateXMLFrom(text, from, 0)
 	if err != nil {
-		return volumeFault(target, s.poolNames()[c.role], fmt.Errorf("convert %s to %s: %w", c.from, c.to, err))
+		return (&Handle{StoragePool: target, Name: s.poolNames()[c.pool.role]}).Fault(fmt.Errorf("convert %s to %s: %w", c.From, c.To, err))
 	}
 	defer func() { _ = vol.Free() }()
 	if ctx.Err() != nil { // nobody waits for it
 		if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			s.o.Log.Info("a volume that nobody waits for was not there to be removed", "host", c.host, "volume", c.to, "error", err)
+			s.o.Log.Info("a volume that nobody waits for was not there to be removed", "host", c.pool.host, "volume", c.To, "error", err)
 		}
 	}
 	return ctx.Err()
@@ -160,7 +161,7 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c conver
 // roleOf tells which of our pools for disks a file is in; none is empty.
 func (s *Service) roleOf(host, file string) (string, error) {
 	for _, role := range []string{imagesRole, nodesRole} {
-		p, err := s.pool(host, role)
+		p, err := s.place(host, role)
 		if err != nil {
 			return "", err
 		}
@@ -178,7 +179,7 @@ func (s *Service) workName(role string) string { return s.poolNames()[role] + "-
 // libvirt refuses two pools on one folder, by the path's spelling. It waits for
 // what a process that ended has had libvirt do there.
 func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, role string) (*libvirt.StoragePool, error) {
-	p, err := s.pool(host, role)
+	p, err := s.place(host, role)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, rol
 		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) { // else it has work to do
 			return nil, err
 		}
-		if err := pause(ctx, workPause); err != nil {
+		if err := Pause(ctx, workPause); err != nil {
 			return nil, err
 		}
 	}
@@ -215,14 +216,14 @@ func closeWork(p *libvirt.StoragePool) {
 }
 
 // convertedBytes is how much there is of a conversion's new volume.
-func (s *Service) convertedBytes(ctx context.Context, c conversion) (bytes int64, err error) {
-	err = s.o.Hosts.Do(ctx, c.host, "disk.converted-bytes", func(conn *libvirt.Connect) error {
-		work, err := conn.LookupStoragePoolByName(s.workName(c.role))
+func (s *Service) convertedBytes(ctx context.Context, c Copy) (bytes int64, err error) {
+	err = s.o.Hosts.Do(ctx, c.pool.host, "disk.converted-bytes", func(conn *libvirt.Connect) error {
+		work, err := conn.LookupStoragePoolByName(s.workName(c.pool.role))
 		if err != nil {
 			return err
 		}
 		defer func() { _ = work.Free() }()
-		vol, err := work.LookupStorageVolByName(c.to)
+		vol, err := work.LookupStorageVolByName(c.To)
 		if err != nil {
 			return err
 		}
@@ -236,86 +237,37 @@ func (s *Service) convertedBytes(ctx context.Context, c conversion) (bytes int64
 	return bytes, err
 }
 
-// withVolume runs f with a volume of one of our pools, on a connection of its own:
-// f may read and write streams, one at a time.
-func (s *Service) withVolume(ctx context.Context, host, role, name string, f func(conn *libvirt.Connect, lp *libvirt.StoragePool, vol *libvirt.StorageVol) error) error {
-	p, err := s.pool(host, role)
-	if err != nil {
-		return err
-	}
-	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := findVolume(lp, name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = vol.Free() }()
-		return f(conn, lp, vol)
-	})
-}
-
-// partsOf reads parts of a volume until ctx ends.
-func partsOf(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) diskimage.Reading {
-	return func(offset, length int64) ([]byte, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return readPart(conn, vol, offset, length)
-	}
-}
-
-// fileBytes is the length of a volume's file.
-func fileBytes(vol *libvirt.StorageVol) (int64, error) {
-	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
-	if err != nil {
-		return 0, err
-	}
-	return int64(info.Allocation), nil //nolint:gosec // bytes of a real file
-}
-
 // fill makes the volume name anew in the images pool, and puts into it what r
 // gives. What is zero becomes holes. r is read on the caller's goroutine.
 func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) error {
-	p, err := s.pool(host, imagesRole)
-	if err != nil {
-		return err
-	}
-	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		if err := s.dropVolume(ctx, conn, host, lp, p, name); err != nil {
+	images := s.ImagesPool(host)
+	return images.Dial(ctx, func(h *Handle) error {
+		if err := h.Drop(ctx, name); err != nil {
 			return err
 		}
 		var info *libvirt.StoragePoolInfo
-		err = s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) (err error) {
+		err := h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) {
 			info, err = lp.GetInfo()
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		w := &writing{s: s, host: host, conn: conn, pool: lp, poolName: p.name, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
-		if w.vol, err = makeEmpty(lp, name, imageMode); err != nil {
-			return volumeFault(lp, p.name, err)
+		w := &writing{s: s, pool: images, h: h, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
+		if w.vol, err = h.MakeEmpty(name, ImageMode); err != nil {
+			return h.Fault(err)
 		}
 		defer func() { _ = w.vol.Free() }()
 		stream, err := w.open(0)
 		if err != nil {
-			return volumeFault(lp, p.name, err)
+			return h.Fault(err)
 		}
 		defer func() { _ = stream.Free() }()
 		if err := w.pour(ctx, stream, r); err != nil {
 			_ = stream.Abort() // its error would only repeat ours
-			return explainSend(lp, p.name, err)
+			return h.Fault(err)
 		}
-		return explainSend(lp, p.name, stream.Finish())
+		return h.Fault(stream.Finish())
 	})
 }
 
@@ -340,7 +292,7 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 		}
 		if !bytes.Equal(block[:n], zeros[:n]) {
 			if taken += int64(n); taken > w.limit {
-				return fault.New(fault.StorageFull, "Not enough space in storage pool %q for the uncompressed file. Delete unused nodes or images, or enlarge the pool.", w.poolName)
+				return fault.New(fault.StorageFull, "Not enough space in storage pool %q for the uncompressed file. Delete unused nodes or images, or enlarge the pool.", w.h.Name)
 			}
 			if taken-looked >= stepBytes {
 				looked = taken

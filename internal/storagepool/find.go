@@ -13,19 +13,6 @@ import (
 // libvirt does not see a file that another program puts into a pool's folder until the
 // pool is refreshed. So a volume that is missing is looked for once more after that.
 
-// findVolume returns a volume of one of our pools, for the caller to free. Errors:
-// libvirt.ERR_NO_STORAGE_VOL, and those of rescan.
-func findVolume(lp *libvirt.StoragePool, name string) (*libvirt.StorageVol, error) {
-	vol, err := lp.LookupStorageVolByName(name)
-	if !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		return vol, err
-	}
-	if err := rescan(lp); err != nil {
-		return nil, err
-	}
-	return lp.LookupStorageVolByName(name)
-}
-
 // findVolumeAt is findVolume for the file at a path of the host, however it is spelled, in
 // any pool. It answers fault.Unsupported when no pool has the file.
 func (s *Service) findVolumeAt(ctx context.Context, conn *libvirt.Connect, host, file string) (*libvirt.StorageVol, error) {
@@ -63,7 +50,7 @@ func (s *Service) rescanFolder(ctx context.Context, conn *libvirt.Connect, folde
 		if at != folder || s.onOurs(name) {
 			continue
 		}
-		if err := s.rescanPool(ctx, conn, pool{name: name, path: at}); err != nil {
+		if err := s.rescanPool(ctx, conn, place{name: name, path: at}); err != nil {
 			return err
 		}
 	}
@@ -72,7 +59,7 @@ func (s *Service) rescanFolder(ctx context.Context, conn *libvirt.Connect, folde
 
 // rescanPool is rescan for a pool by its name, when that is active. libvirt stops a pool
 // whose folder it cannot read, so one of others is tried first by one of our own.
-func (s *Service) rescanPool(ctx context.Context, conn *libvirt.Connect, p pool) error {
+func (s *Service) rescanPool(ctx context.Context, conn *libvirt.Connect, p place) error {
 	lp, err := conn.LookupStoragePoolByName(p.name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
 		return nil // it has just gone

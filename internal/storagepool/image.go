@@ -3,15 +3,12 @@ package storagepool
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"gorm.io/gorm/clause"
-	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
@@ -136,18 +133,18 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 	}
 	err = s.alone(ctx, img, func(ctx context.Context) error {
 		if img.Path != "" {
-			if err := s.deleteVolume(ctx, img.Host, imagesRole, volumeName(img)); err != nil {
+			if err := s.ImagesPool(img.Host).Delete(ctx, volumeName(img)); err != nil {
 				return err
 			}
 		}
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		return s.o.DB.WithContext(ctx).Delete(&record{Host: img.Host, ID: id}).Error
 	})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := Cleanup(ctx)
 	defer cancel()
 	return s.refresh(ctx, img.Host, false)
 }
@@ -171,16 +168,16 @@ func (s *Service) refresh(ctx context.Context, host string, anew bool) error {
 		return fmt.Errorf("read the image records: %w", err)
 	}
 	var vols []libvirtxml.StorageVolume
-	err := s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) (err error) {
+	err := s.ImagesPool(host).Do(ctx, func(h *Handle) (err error) {
 		if anew {
-			switch err := rescan(lp); {
-			case isBusy(err): // what libvirt knows counts until the next time
+			switch err := rescan(h.StoragePool); {
+			case IsBusy(err): // what libvirt knows counts until the next time
 				s.o.Log.Info("the images pool is not read anew, for a volume is being made in it", "host", host)
 			case err != nil:
 				return err
 			}
 		}
-		vols, err = volumes(lp)
+		vols, err = volumes(h.StoragePool)
 		return err
 	})
 	if err != nil {
@@ -326,38 +323,6 @@ func (s *Service) judge(ctx context.Context, r record, volume string) record {
 		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
 	}
 	return r
-}
-
-// readPart reads a part of a volume, or what there is of it.
-func readPart(conn *libvirt.Connect, vol *libvirt.StorageVol, offset, length int64) ([]byte, error) {
-	stream, err := conn.NewStream(0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stream.Free() }()
-	if err := vol.Download(stream, uint64(offset), uint64(length), 0); err != nil { //nolint:gosec // neither is negative
-		return nil, err
-	}
-	part, err := io.ReadAll(io.LimitReader(streamReader{stream}, length))
-	if err != nil {
-		_ = stream.Abort()
-		return nil, err
-	}
-	return part, stream.Finish()
-}
-
-// streamReader reads a blocking libvirt stream.
-type streamReader struct{ stream *libvirt.Stream }
-
-func (r streamReader) Read(p []byte) (int, error) {
-	n, err := r.stream.Recv(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
-	}
-	if n == 0 && err == nil && len(p) > 0 {
-		err = io.EOF
-	}
-	return max(n, 0), err
 }
 
 func (r record) image() Image {

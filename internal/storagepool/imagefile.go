@@ -21,8 +21,7 @@ type ImageFile struct {
 	Version string
 
 	ctx    context.Context // it lives as long as one call
-	conn   *libvirt.Connect
-	vol    *libvirt.StorageVol
+	v      *File
 	stream *libvirt.Stream // nil: nothing was read from here on
 	r      *bufio.Reader   // of stream
 	offset int64
@@ -42,16 +41,16 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 		return fault.New(fault.ImageNotReady, "Image %q can't be read: it is %s.", id, img.State)
 	}
 	opened := false
-	err = s.withVolume(ctx, img.Host, imagesRole, volumeName(img), func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
+	err = s.ImagesPool(img.Host).Volume(ctx, volumeName(img), func(v *File) error {
 		opened = true
-		file := &ImageFile{ctx: ctx, conn: conn, vol: vol}
+		file := &ImageFile{ctx: ctx, v: v}
 		defer file.close()
-		info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+		info, err := v.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
 		if err != nil {
 			return err
 		}
 		file.Bytes = int64(info.Allocation) //nolint:gosec // bytes of a real file
-		def, err := describeVolume(vol)
+		def, err := v.Describe()
 		if err != nil {
 			return err
 		}
@@ -76,15 +75,15 @@ func (f *ImageFile) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if f.stream == nil {
-		stream, err := f.conn.NewStream(0)
+		stream, err := f.v.Conn.NewStream(0)
 		if err != nil {
 			return 0, err
 		}
-		if err := f.vol.Download(stream, uint64(f.offset), uint64(f.Bytes-f.offset), 0); err != nil { //nolint:gosec // neither is negative
+		if err := f.v.Download(stream, uint64(f.offset), uint64(f.Bytes-f.offset), 0); err != nil { //nolint:gosec // neither is negative
 			_ = stream.Free()
 			return 0, err
 		}
-		f.stream, f.r = stream, bufio.NewReaderSize(streamReader{stream}, blockBytes)
+		f.stream, f.r = stream, bufio.NewReaderSize(StreamReader{stream}, blockBytes)
 	}
 	n, err := f.r.Read(p)
 	f.offset += int64(n)

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"libvirt.org/go/libvirt"
-
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -151,15 +149,15 @@ func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress 
 	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
 		return err
 	}
-	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
+	if err := s.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
 		return err
 	}
-	c := conversion{host: w.Host, from: img.Path, format: QCOW2, role: imagesRole, to: w.Volume, dataBytes: img.FileBytes}
-	if err := s.convert(ctx, c, progress); err != nil {
+	c := Copy{From: img.Path, Format: QCOW2, To: w.Volume, DataBytes: img.FileBytes}
+	if err := s.ImagesPool(w.Host).Convert(ctx, c, progress); err != nil {
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
+	if err := s.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
 	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil { // what was read is what was verified
@@ -187,7 +185,7 @@ func (s *Service) swap(ctx context.Context, w ImageWork, found verified) error {
 	if err != nil {
 		return fmt.Errorf("record the new volume of %s: %w", w.ID, err)
 	}
-	return s.deleteVolume(ctx, w.Host, imagesRole, w.Old)
+	return s.ImagesPool(w.Host).Delete(ctx, w.Old)
 }
 
 // revision is what the name of a volume has that an image was written to anew.
@@ -215,7 +213,7 @@ func (s *Service) UndoCompact(ctx context.Context, w ImageWork) error {
 	if swapped {
 		left = w.Old
 	}
-	if err := s.deleteVolume(ctx, w.Host, imagesRole, left); err != nil {
+	if err := s.ImagesPool(w.Host).Delete(ctx, left); err != nil {
 		return err
 	}
 	return s.refresh(ctx, w.Host, true)
@@ -257,8 +255,8 @@ func (s *Service) grow(ctx context.Context, w ImageWork, volume string, grown bo
 		return ctx.Err()
 	}
 	if !grown {
-		err := s.withVolume(ctx, w.Host, imagesRole, volume, func(_ *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-			return vol.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
+		err := s.ImagesPool(w.Host).Volume(ctx, volume, func(v *File) error {
+			return v.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
 		})
 		if err != nil {
 			return err
@@ -287,14 +285,14 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 		return err
 	}
 	from, ok := all.File(source)
-	nodes, err := s.pool(w.Host, nodesRole)
+	nodes, err := s.place(w.Host, nodesRole)
 	if err != nil {
 		return err
 	}
 	if !ok || path.Dir(from.Path) != path.Clean(nodes.path) || from.Format != QCOW2 {
 		return fault.New(fault.Unsupported, "The disk %s is no qcow2 file in storage pool %q. Nothing may guess what is in a disk that a guest has written to.", source, nodes.name)
 	}
-	if err := s.checkChain(ctx, w.Host, all.Chain(source)); err != nil {
+	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil {
 		return err
 	}
 	var data int64
@@ -304,7 +302,7 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 		}
 		data += v.AllocatedBytes
 	}
-	if err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume); err != nil { // of an attempt before
+	if err := s.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
 		return err
 	}
 	r := record{Host: w.Host, ID: w.ID, Type: Custom, Volume: w.Volume, DisplayName: w.Name, State: string(Verifying), Owner: w.Owner, Created: time.Now()}
@@ -313,16 +311,16 @@ func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progr
 	}
 	err = s.refresh(ctx, w.Host, false) // shows it
 	if err == nil {
-		err = s.convert(ctx, conversion{host: w.Host, from: from.Path, format: QCOW2, role: imagesRole, to: w.Volume, dataBytes: data}, progress)
+		err = s.ImagesPool(w.Host).Convert(ctx, Copy{From: from.Path, Format: QCOW2, To: w.Volume, DataBytes: data}, progress)
 	}
 	if err != nil {
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.rescanWhenIdle(ctx, w.Host, imagesRole, progress); err != nil {
+	if err := s.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
-	if err := s.checkChain(ctx, w.Host, all.Chain(source)); err != nil { // what was read is what was verified
+	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil { // what was read is what was verified
 		return err
 	}
 	found, err := s.inspect(ctx, w.Host, w.Volume)
@@ -341,7 +339,7 @@ func (s *Service) UndoCapture(ctx context.Context, w ImageWork) error {
 	if ready, err := s.isReady(ctx, incoming{Host: w.Host, ID: w.ID}); err != nil || ready {
 		return err
 	}
-	err := s.deleteVolume(ctx, w.Host, imagesRole, w.Volume)
+	err := s.ImagesPool(w.Host).Delete(ctx, w.Volume)
 	if err == nil {
 		err = s.o.DB.WithContext(ctx).Where("state = ?", Verifying).Delete(&record{Host: w.Host, ID: w.ID}).Error
 	}

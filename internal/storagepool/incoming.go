@@ -14,7 +14,6 @@ import (
 	"github.com/go-gormigrate/gormigrate/v2"
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
@@ -277,8 +276,8 @@ func (s *Service) checkUploadRoom(ctx context.Context, host string, bytes int64)
 	if err != nil {
 		return err
 	}
-	return s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.checkRoom(lp, p.name, bytes+promised)
+	return s.ImagesPool(host).Do(ctx, func(h *Handle) error {
+		return h.CheckRoom(bytes + promised)
 	})
 }
 
@@ -376,7 +375,7 @@ func (s *Service) hold(ctx context.Context, host, id string) (row incoming, rele
 
 // letGo lets others work on an upload.
 func (s *Service) letGo(ctx context.Context, row incoming) {
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := Cleanup(ctx)
 	defer cancel()
 	err := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("id = ? AND host = ?", row.ID, row.Host).Update("holder", "").Error
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 		return Incoming{}, err
 	}
 	if _, err := diskimage.RecogniseIncoming(head); err != nil {
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		return Incoming{}, errors.Join(err, s.dropParts(ctx, u.parts))
 	}
@@ -134,8 +134,8 @@ func (s *Service) headOf(ctx context.Context, parts []incoming) (head []byte, er
 		if need == 0 {
 			break
 		}
-		err := s.withVolume(ctx, part.Host, imagesRole, part.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-			more, err := readPart(conn, vol, 0, need)
+		err := s.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *File) error {
+			more, err := v.ReadPart(0, need)
 			if err == nil && int64(len(more)) != need {
 				err = s.lost(part.ID)
 			}
@@ -170,8 +170,8 @@ func (s *Service) join(ctx context.Context, row *incoming, progress Progress) er
 		if end += part.Size; row.Offset >= end {
 			continue // an attempt before this one came so far
 		}
-		err = s.withVolume(ctx, part.Host, imagesRole, part.Volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-			return readAll(ctx, conn, vol, row.Offset-start, end-row.Offset, func(r io.Reader) error {
+		err = s.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *File) error {
+			return v.Read(ctx, row.Offset-start, end-row.Offset, func(r io.Reader) error {
 				in := &failing{r: &counting{r: r, done: row.Offset, total: row.Size, progress: progress}}
 				err := s.take(ctx, row, in, nil)
 				if in.err != nil { // else it would be told as the client's

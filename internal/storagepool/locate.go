@@ -44,8 +44,8 @@ const (
 // settle completes a survey: what its volumes are backed by is led back to the volumes.
 func (s *Service) settle(host string, v *Survey) {
 	v.places = places{here: s.isHere(host), ids: map[fileID]string{}, same: map[string]string{}}
-	images, _ := s.pool(host, imagesRole) // without one there are no images
-	nodes, _ := s.pool(host, nodesRole)
+	images, _ := s.place(host, imagesRole) // without one there are no images
+	nodes, _ := s.place(host, nodesRole)
 	ours := func(file string) int { // the names in our own pools first
 		return slices.Index([]string{path.Clean(nodes.path), path.Clean(images.path)}, path.Dir(file))
 	}
@@ -107,7 +107,7 @@ func (s *Service) isHere(host string) bool {
 		return false
 	}
 	for _, role := range []string{imagesRole, nodesRole} {
-		p, err := s.pool(host, role)
+		p, err := s.place(host, role)
 		if err != nil {
 			return false
 		}

@@ -34,7 +34,7 @@ func rescan(lp *libvirt.StoragePool) error { return rescanFor(lp, rescanPatience
 func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(rescanPause) {
 		err := lp.Refresh(0)
-		if !isBusy(err) {
+		if !IsBusy(err) {
 			return err
 		}
 		if time.Now().After(end) {
@@ -46,48 +46,16 @@ func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
 
 // isBusy tells whether libvirt has refused to read a pool's folder for what it does in
 // the pool. It knows the pool's volumes then as they were when it last did.
-func isBusy(err error) bool {
+func IsBusy(err error) bool {
 	var lv libvirt.Error
 	return errors.As(err, &lv) && lv.Code == libvirt.ERR_INTERNAL_ERROR && lv.Domain == libvirt.FROM_STORAGE
-}
-
-// rescanPoolOf is rescan for the pool that a volume is in.
-func rescanPoolOf(vol *libvirt.StorageVol) error {
-	lp, err := vol.LookupPoolByVolume()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lp.Free() }()
-	return rescan(lp)
-}
-
-func (s *Service) rescanRole(ctx context.Context, host, role string) error {
-	return s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, _ pool) error { return rescan(lp) })
-}
-
-// rescanWhenIdle is rescanRole for work that takes its time: it waits as long as
-// libvirt refuses, and until ctx ends.
-func (s *Service) rescanWhenIdle(ctx context.Context, host, role string, progress Progress) error {
-	for told := false; ; {
-		err := s.rescanRole(ctx, host, role)
-		if !isBusy(err) {
-			return err
-		}
-		if !told {
-			told = true
-			progress.Begin("waiting")
-		}
-		if err := pause(ctx, workPause); err != nil {
-			return err
-		}
-	}
 }
 
 // anew runs f with a pool that knows what is in the folder of ours now: with ours or,
 // where libvirt does not read that, one that lives meanwhile. f makes nothing in it,
 // and cleans the paths of its volumes.
-func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, lp *libvirt.StoragePool, p pool, f func(*libvirt.StoragePool) error) error {
-	if err := rescanFor(lp, lookPatience); !isBusy(err) {
+func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, lp *libvirt.StoragePool, p place, f func(*libvirt.StoragePool) error) error {
+	if err := rescanFor(lp, lookPatience); !IsBusy(err) {
 		if err == nil {
 			err = f(lp)
 		}
@@ -97,7 +65,7 @@ func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, 
 }
 
 // withLook runs f with a pool that lives meanwhile on the folder of p, one at a time on a host.
-func (s *Service) withLook(ctx context.Context, conn *libvirt.Connect, host string, p pool, f func(*libvirt.StoragePool) error) error {
+func (s *Service) withLook(ctx context.Context, conn *libvirt.Connect, host string, p place, f func(*libvirt.StoragePool) error) error {
 	lib := s.libraries[host]
 	select {
 	case lib.looking <- struct{}{}:
@@ -119,7 +87,7 @@ func lookName(pool string) string { return pool + "-look" }
 // openLook makes a pool that lives until closeWork, on the folder of one of ours, by a
 // spelling of the path that openWork has not. Another process may have one for a
 // moment; one that stays was left by a crash.
-func openLook(ctx context.Context, conn *libvirt.Connect, p pool) (*libvirt.StoragePool, error) {
+func openLook(ctx context.Context, conn *libvirt.Connect, p place) (*libvirt.StoragePool, error) {
 	def := libvirtxml.StoragePool{Type: "dir", Name: lookName(p.name), Target: &libvirtxml.StoragePoolTarget{Path: path.Clean(p.path) + "/./."}}
 	text, err := def.Marshal()
 	if err != nil {
@@ -138,7 +106,7 @@ func openLook(ctx context.Context, conn *libvirt.Connect, p pool) (*libvirt.Stor
 			closeWork(left)
 			end = time.Now().Add(leftPatience)
 		}
-		if err := pause(ctx, rescanPause); err != nil {
+		if err := Pause(ctx, rescanPause); err != nil {
 			return nil, err
 		}
 	}

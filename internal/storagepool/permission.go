@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
 
@@ -31,30 +30,30 @@ type OpenFolder struct {
 // OpenFolders returns the folders of our pools on a host that every user of the host can
 // enter, as libvirt has seen them last. The folders above them are not considered.
 func (s *Service) OpenFolders(ctx context.Context, host string) ([]OpenFolder, error) {
-	h, err := s.o.Hosts.Host(host)
+	on, err := s.o.Hosts.Host(host)
 	if err != nil {
 		return nil, err
 	}
 	var open []OpenFolder
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
-		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-			if err := rescanFor(lp, lookPatience); err != nil && !isBusy(err) {
+		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
+			if err := rescanFor(h.StoragePool, lookPatience); err != nil && !IsBusy(err) {
 				return err
 			}
-			text, err := lp.GetXMLDesc(0)
+			text, err := h.GetXMLDesc(0)
 			if err != nil {
 				return err
 			}
 			var def libvirtxml.StoragePool
 			if err := def.Unmarshal(text); err != nil {
-				return fmt.Errorf("read the definition of pool %s: %w", p.name, err)
+				return fmt.Errorf("read the definition of pool %s: %w", h.Name, err)
 			}
 			if def.Target == nil || def.Target.Permissions == nil {
 				return nil
 			}
 			mode, err := strconv.ParseUint(def.Target.Permissions.Mode, 8, 32)
 			if err == nil && mode&othersBits != 0 {
-				open = append(open, OpenFolder{p.name, p.path, def.Target.Permissions.Mode, h.Status().Capabilities.QEMUGroup})
+				open = append(open, OpenFolder{h.Name, h.Folder, def.Target.Permissions.Mode, on.Status().Capabilities.QEMUGroup})
 			}
 			return err
 		})

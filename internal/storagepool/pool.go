@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -25,8 +26,8 @@ const (
 	logsRole   = "logs"
 )
 
-// pool is one of our pools on one host.
-type pool struct {
+// place is where one of our pools is on one host.
+type place struct {
 	name string
 	path string // the folder, on the host
 }
@@ -38,7 +39,7 @@ func (s *Service) poolNames() map[string]string {
 // prepare makes the pools that are absent, starts those that are not running,
 // and notes where they are.
 func (s *Service) prepare(ctx context.Context, host string) error {
-	pools := map[string]pool{}
+	pools := map[string]place{}
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
 		return err
@@ -65,43 +66,43 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 
 // preparePool starts a pool, and defines it first if it is absent, with permissions for
 // its folder.
-func preparePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (pool, error) {
+func preparePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (place, error) {
 	p, err := conn.LookupStoragePoolByName(name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
 		p, err = definePool(conn, name, permissions)
 	}
 	if err != nil {
-		return pool{}, err
+		return place{}, err
 	}
 	defer func() { _ = p.Free() }()
 	active, err := p.IsActive()
 	if err != nil {
-		return pool{}, err
+		return place{}, err
 	}
 	if !active {
 		// Build makes the folder when it is not there, and is harmless when it is.
 		if err := p.Build(0); err != nil {
-			return pool{}, err
+			return place{}, err
 		}
 		if err := p.Create(0); err != nil {
 			// Somebody else may have been faster.
 			if active, again := p.IsActive(); again != nil || !active {
-				return pool{}, err
+				return place{}, err
 			}
 		}
 	}
 	text, err := p.GetXMLDesc(0)
 	if err != nil {
-		return pool{}, err
+		return place{}, err
 	}
 	var def libvirtxml.StoragePool
 	if err := def.Unmarshal(text); err != nil {
-		return pool{}, err
+		return place{}, err
 	}
 	if def.Target == nil || def.Target.Path == "" {
-		return pool{}, fmt.Errorf("its type %q has no folder; a pool of type dir, fs or netfs is needed", def.Type)
+		return place{}, fmt.Errorf("its type %q has no folder; a pool of type dir, fs or netfs is needed", def.Type)
 	}
-	return pool{name: name, path: def.Target.Path}, nil
+	return place{name: name, path: def.Target.Path}, nil
 }
 
 func definePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (*libvirt.StoragePool, error) {
@@ -149,33 +150,17 @@ func imagesFolder(conn *libvirt.Connect) (string, error) {
 	return "/var/lib/libvirt/images", nil
 }
 
-// withPool runs f with one of our pools, by hypervisor.Set.Do.
-func (s *Service) withPool(ctx context.Context, host, role string, f func(*libvirt.Connect, *libvirt.StoragePool, pool) error) error {
-	p, err := s.pool(host, role)
-	if err != nil {
-		return err
-	}
-	return s.o.Hosts.Do(ctx, host, "pool."+role, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		return poolFault(f(conn, lp, p), p.name)
-	})
-}
-
-// pool returns where a pool is, or why it cannot be used.
-func (s *Service) pool(host, role string) (pool, error) {
+// place returns where a pool is, or why it cannot be used.
+func (s *Service) place(host, role string) (place, error) {
 	lib, err := s.library(host)
 	if err != nil {
-		return pool{}, err
+		return place{}, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p, ok := lib.pools[role]
 	if !ok {
-		return pool{}, lib.problem
+		return place{}, lib.problem
 	}
 	return p, nil
 }
@@ -191,33 +176,12 @@ func poolFault(err error, name string) error {
 	return err
 }
 
-// deleteVolume removes a volume; one that is not there is no error.
-func (s *Service) deleteVolume(ctx context.Context, host, role, name string) error {
-	return s.withPool(ctx, host, role, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.dropVolume(ctx, conn, host, lp, p, name)
-	})
-}
-
 // formatOf is what libvirt takes a volume for; empty where it does not say.
 func formatOf(def libvirtxml.StorageVolume) string {
 	if def.Target == nil || def.Target.Format == nil {
 		return ""
 	}
 	return def.Target.Format.Type
-}
-
-// dropVolume removes a volume of one of our pools; one that is not there is no error.
-func (s *Service) dropVolume(ctx context.Context, conn *libvirt.Connect, host string, lp *libvirt.StoragePool, p pool, name string) error {
-	err := dropKnown(lp, name)
-	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		// libvirt may not have seen it yet: it was made by another program, or
-		// just before libvirtd was killed.
-		err = s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error { return dropKnown(lp, name) })
-	}
-	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		return nil
-	}
-	return err
 }
 
 func dropKnown(lp *libvirt.StoragePool, name string) error {
@@ -249,7 +213,7 @@ func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvir
 	var failed error
 	for i := range vols {
 		if name, err := vols[i].GetName(); err != nil || !leave(name) { // it is in the handle
-			def, err := describeVolume(&vols[i])
+			def, err := Describe(&vols[i])
 			switch {
 			case err == nil:
 				list = append(list, def)
@@ -262,7 +226,7 @@ func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvir
 	return list, failed
 }
 
-func describeVolume(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
+func Describe(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
 	var def libvirtxml.StorageVolume
 	text, err := vol.GetXMLDesc(0)
 	if err != nil {
@@ -282,4 +246,48 @@ func libvirtText(err error) string {
 		return lv.Message
 	}
 	return err.Error()
+}
+
+// StableVolumes is volumesBut. It waits for a volume that is being made, which cannot be
+// read for a moment.
+func StableVolumes(ctx context.Context, lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
+	for end := time.Now().Add(rescanPatience); ; {
+		list, err := volumesBut(lp, leave)
+		if err == nil || time.Now().After(end) {
+			return list, err
+		}
+		if err := Pause(ctx, rescanPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// TryWrite makes and removes a small volume in each of the host's pools.
+func (s *Service) TryWrite(ctx context.Context, host string) error {
+	for _, role := range []string{imagesRole, nodesRole, logsRole} {
+		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
+			if err := isFull(h.StoragePool, h.Name); err != nil {
+				return err
+			}
+			def := libvirtxml.StorageVolume{
+				Type: "file", Name: fmt.Sprintf(".sandboxlabs-try-%d", s.uniqueMilli(time.Now())),
+				Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 4096},
+				Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
+			}
+			text, err := def.Marshal()
+			if err != nil {
+				return err
+			}
+			vol, err := h.StorageVolCreateXML(text, 0)
+			if err != nil {
+				return fault.Wrap(err, fault.PoolUnavailable, "Can't write to storage pool %q: %s.", h.Name, libvirtText(err))
+			}
+			defer func() { _ = vol.Free() }()
+			return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"path"
 	"time"
 
-	"libvirt.org/go/libvirt"
-
 	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -117,7 +115,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
 			} else {
 				fails = 0
 			}
-			if err := pause(ctx, cutPause); err != nil {
+			if err := Pause(ctx, cutPause); err != nil {
 				return err
 			}
 		}
@@ -131,17 +129,6 @@ func sourceCut(err error) error {
 		return err
 	}
 	return fault.Wrap(err, fault.SourceUnavailable, "The server repeatedly closed the connection before the file was complete.")
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // beginPull finds out what the file's digest must be and how large it is, and
@@ -244,7 +231,7 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) err
 		err = s.Convert(ctx, Conversion{ID: p.ID, Host: p.Host}, progress)
 	}
 	for err == nil || fault.CodeOf(err) == fault.UploadBusy {
-		if err = pause(ctx, verdictInterval); err == nil {
+		if err = Pause(ctx, verdictInterval); err == nil {
 			_, err = s.Upload(ctx, p.Host, p.ID)
 		}
 	}
@@ -271,36 +258,12 @@ func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, pro
 	if err != nil {
 		return err
 	}
-	p, err := s.pool(in.Host, imagesRole)
-	if err != nil {
-		return err
-	}
 	sum := sha512.New()
-	err = s.o.Hosts.Dial(ctx, in.Host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		vol, err := findVolume(lp, row.Volume)
-		if err != nil {
+	err = s.ImagesPool(in.Host).Volume(ctx, row.Volume, func(v *File) error {
+		return v.Read(ctx, 0, in.SizeBytes, func(r io.Reader) error {
+			_, err := io.CopyBuffer(sum, &counting{r: r, total: in.SizeBytes, progress: progress}, make([]byte, blockBytes))
 			return err
-		}
-		defer func() { _ = vol.Free() }()
-		stream, err := conn.NewStream(0)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = stream.Free() }()
-		if err := vol.Download(stream, 0, uint64(in.SizeBytes), 0); err != nil { //nolint:gosec // not negative
-			return err
-		}
-		r := &counting{r: untilDone{ctx, streamReader{stream}}, total: in.SizeBytes, progress: progress}
-		if _, err := io.CopyBuffer(sum, r, make([]byte, blockBytes)); err != nil {
-			_ = stream.Abort() // its error would only repeat ours
-			return err
-		}
-		return stream.Finish()
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("read back what was pulled: %w", err)
@@ -354,17 +317,4 @@ func (c *counting) SkipZeros() int64 {
 	c.done += n
 	c.progress.Progress(c.done, c.total)
 	return n
-}
-
-// untilDone ends reading with its context.
-type untilDone struct {
-	ctx context.Context // it lives as long as one call
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if err := u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
 }

@@ -28,8 +28,8 @@ func takeSlot(slot chan struct{}, what string) (release func(), err error) {
 	}
 }
 
-// takeConverting takes the slot for conversions on a host.
-func (s *Service) takeConverting(host string) (release func(), err error) {
+// TakeConverting takes the slot for conversions on a host.
+func (s *Service) TakeConverting(host string) (release func(), err error) {
 	lib, err := s.library(host)
 	if err != nil {
 		return nil, err

@@ -75,10 +75,10 @@ type Service struct {
 
 // library is what is known of one host's pools.
 type library struct {
-	turn     chan struct{}   // one slot: who holds it reads the pools and replaces images
-	prepared chan struct{}   // closed when the pools were first made ready
-	problem  error           // why the pools cannot be used; nil when they can
-	pools    map[string]pool // by role
+	turn     chan struct{}    // one slot: who holds it reads the pools and replaces images
+	prepared chan struct{}    // closed when the pools were first made ready
+	problem  error            // why the pools cannot be used; nil when they can
+	pools    map[string]place // by role
 	status   []PoolStatus
 	survey   Survey // of surveyed; see measure
 	surveyed time.Time
@@ -93,8 +93,6 @@ type library struct {
 	converting chan struct{} // one slot: who holds it has libvirt convert a volume
 	looking    chan struct{} // one slot: who holds it has a pool beside one of ours; see anew
 
-	logsTurn   chan struct{} // one slot: who holds it has libvirt read the logs pool
-	logsLooked time.Time     // when the last such reading began
 }
 
 // New makes a Service. It starts nothing: the hosts' events and Run do.
@@ -125,7 +123,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, unpacking: make(chan struct{}, 1)}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), logsTurn: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
 			problem: fault.New(fault.HostUnreachable, "Host %q is not connected yet. Check that libvirtd responds there (`virsh -c %s version`), and try again.", h.Name(), h.Status().URI),
 		}
 	}
@@ -262,6 +260,6 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 }
 
 // cleanup returns a context for undoing, which outlives the request.
-func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
+func Cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 }

@@ -26,13 +26,17 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
+type disks = disk.Service
+
 // pools is a service on the machine's libvirt, with pools of its own.
 type pools struct {
 	*storagepool.Service
+	*disks
 	t      *testing.T
 	prefix string
 	stop   func()
@@ -100,6 +104,7 @@ func (p *pools) startOn(uri, database string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.disks = disk.New(hosts, p.Service, p.Service)
 	hosts.Listen(p.Service)
 	ended := make(chan error, 2)
 	go func() { ended <- hosts.Run(ctx) }()

@@ -49,10 +49,10 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 	begun := time.Now()
 	looks := map[string][]libvirtxml.StorageVolume{} // by pool, of those that libvirt does not read anew
 	for _, role := range []string{imagesRole, nodesRole} {
-		err := s.withPool(ctx, host, role, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-			return s.anew(ctx, conn, host, lp, p, func(look *libvirt.StoragePool) (err error) {
-				if look != lp {
-					looks[p.name], err = volumes(look)
+		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
+			return h.Anew(ctx, func(look *libvirt.StoragePool) (err error) {
+				if look != h.StoragePool {
+					looks[h.Name], err = volumes(look)
 				}
 				return err
 			})
@@ -86,9 +86,9 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 	return all, nil
 }
 
-// knownSince is known, but reads no volume again that a Survey saw which was begun
+// KnownSince is known, but reads no volume again that a Survey saw which was begun
 // after a time. The zero time has all of them read.
-func (s *Service) knownSince(ctx context.Context, host string, since time.Time) (Survey, error) {
+func (s *Service) KnownSince(ctx context.Context, host string, since time.Time) (Survey, error) {
 	lib, err := s.library(host)
 	if err != nil {
 		return Survey{}, err
@@ -144,7 +144,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 			s.settle(host, &v)
 			return v, err
 		}
-		if err := pause(ctx, rescanPause); err != nil {
+		if err := Pause(ctx, rescanPause); err != nil {
 			return Survey{}, err
 		}
 	}

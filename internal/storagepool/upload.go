@@ -65,7 +65,7 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (Image, er
 		}
 	}()
 	if err := s.receive(ctx, &row, r); err != nil {
-		ctx, cancel := cleanup(ctx)
+		ctx, cancel := Cleanup(ctx)
 		defer cancel()
 		return Image{}, errors.Join(err, s.discard(ctx, row))
 	}
@@ -89,8 +89,8 @@ func (s *Service) receive(ctx context.Context, row *incoming, r io.Reader) error
 		return nil
 	}
 	found, err := s.inspectUpload(ctx, *row)
-	for isBusy(err) { // what has come is not thrown away for that
-		if err := pause(ctx, workPause); err != nil {
+	for IsBusy(err) { // what has come is not thrown away for that
+		if err := Pause(ctx, workPause); err != nil {
 			return err
 		}
 		found, err = s.inspectUpload(ctx, *row)
@@ -115,9 +115,9 @@ func (s *Service) mustBeFree(ctx context.Context, rec record) error {
 	if rec.Type != Base {
 		return nil
 	}
-	return s.withPool(ctx, rec.Host, imagesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.anew(ctx, conn, rec.Host, lp, p, func(lp *libvirt.StoragePool) error {
-			is, err := hasVolume(lp, rec.Volume)
+	return s.ImagesPool(rec.Host).Do(ctx, func(h *Handle) error {
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
+			is, err := Has(lp, rec.Volume)
 			if err == nil && is {
 				err = volumeExists(rec.Host, rec.Volume)
 			}

@@ -25,18 +25,18 @@ type DomainRefs func(ctx context.Context, host string) ([]DomainUse, error)
 // volumes use volumes.
 func (s *Service) RefsBy(refs DomainRefs) { s.domainRefs = refs }
 
-// users is what uses some files, or may use them.
-type users struct {
-	using []string // domains, in words
+// Users is what uses some files, or may use them.
+type Users struct {
+	Using []string // domains, in words
 	// doubtful are domains and volumes, in words, whose references lead nowhere that is
 	// known.
 	doubtful []string
 }
 
-// usersOf finds the domains of a host, but for the one whose id is without, that have one of some
+// UsersOf finds the domains of a host, but for the one whose id is without, that have one of some
 // files for a disk, or anywhere below one; and what may have one, volumes included.
-func (s *Service) usersOf(ctx context.Context, host string, all Survey, without string, files ...string) (users, error) {
-	var u users
+func (s *Service) UsersOf(ctx context.Context, host string, all Survey, without string, files ...string) (Users, error) {
+	var u Users
 	for _, v := range all.files {
 		if v.unclear != "" && (without == "" || !strings.HasPrefix(v.Name, without)) {
 			u.doubtful = append(u.doubtful, fmt.Sprintf("volume %s of pool %s is backed by %s", v.Name, v.Pool, v.unclear))
@@ -57,7 +57,7 @@ func (s *Service) usersOf(ctx context.Context, host string, all Survey, without 
 		}
 		used, unresolved := all.Uses(d.Refs)
 		if i := slices.IndexFunc(used, func(file string) bool { return wanted[file] }); i >= 0 {
-			u.using = append(u.using, fmt.Sprintf("domain %q (%s)", d.Name, used[i]))
+			u.Using = append(u.Using, fmt.Sprintf("domain %q (%s)", d.Name, used[i]))
 		}
 		for _, ref := range unresolved {
 			u.doubtful = append(u.doubtful, fmt.Sprintf("domain %q refers to %s", d.Name, ref))
@@ -66,8 +66,8 @@ func (s *Service) usersOf(ctx context.Context, host string, all Survey, without 
 	return u, nil
 }
 
-// unclear answers fault.NodeBusy while something may use what, in words; nil else.
-func (u users) unclear(what string) *fault.Error {
+// Unclear answers fault.NodeBusy while something may use what, in words; nil else.
+func (u Users) Unclear(what string) *fault.Error {
 	if len(u.doubtful) == 0 {
 		return nil
 	}

@@ -36,7 +36,7 @@ func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
 	}
 	if err := s.complete(ctx, &row); err != nil {
 		if fault.CodeOf(err) == fault.Invalid {
-			ctx, cancel := cleanup(ctx)
+			ctx, cancel := Cleanup(ctx)
 			defer cancel()
 			err = errors.Join(err, s.discard(ctx, row))
 		}
@@ -223,12 +223,12 @@ type verified struct {
 // be used, also when it is written to meanwhile. Nothing else opens the file before its
 // header was found safe.
 func (s *Service) inspect(ctx context.Context, host, volume string) (found verified, err error) {
-	err = s.withVolume(ctx, host, imagesRole, volume, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) error {
-		before, err := readFingerprint(conn, vol)
+	err = s.ImagesPool(host).Volume(ctx, volume, func(v *File) error {
+		before, err := readFingerprint(v)
 		if err != nil {
 			return err
 		}
-		if found.format, found.path, err = inspectVolume(ctx, conn, vol); err != nil {
+		if found.format, found.path, err = inspectVolume(ctx, v); err != nil {
 			return err
 		}
 		if found.format == QCOW2 {
@@ -236,7 +236,7 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (found verif
 				return err
 			}
 		}
-		found.fingerprint, err = readFingerprint(conn, vol)
+		found.fingerprint, err = readFingerprint(v)
 		if err == nil && found.fingerprint != before {
 			err = diskimage.Unsafe("another program has written to it while it was verified. Verify it again when that is done")
 		}
@@ -246,19 +246,18 @@ func (s *Service) inspect(ctx context.Context, host, volume string) (found verif
 }
 
 // inspectVolume returns the file's format and its path on the host.
-func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.StorageVol) (format, path string, err error) {
-	head, err := readPart(conn, vol, 0, diskimage.HeaderBytes)
+func inspectVolume(ctx context.Context, v *File) (format, path string, err error) {
+	head, err := v.ReadPart(0, diskimage.HeaderBytes)
 	if err != nil {
 		return "", "", err
 	}
 	if format, err = diskimage.Recognise(head); err != nil {
 		return "", "", err
 	}
-	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
+	size, err := v.Bytes()
 	if err != nil {
 		return "", "", err
 	}
-	size := int64(info.Allocation) //nolint:gosec // bytes of a real file
 	switch format {
 	case ISO:
 		iso, err := diskimage.ParseISO(head)
@@ -273,21 +272,15 @@ func inspectVolume(ctx context.Context, conn *libvirt.Connect, vol *libvirt.Stor
 		if err != nil {
 			return "", "", err
 		}
-		read := func(offset, length int64) ([]byte, error) {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			return readPart(conn, vol, offset, length)
-		}
-		if err := q.VerifyAll(size, read); err != nil {
+		if err := q.VerifyAll(size, v.Parts(ctx)); err != nil {
 			return "", "", err
 		}
 	}
-	def, err := describeVolume(vol)
+	def, err := v.Describe()
 	if err == nil && formatOf(def) != format {
 		// Somebody had libvirt look at the pool while the file was still coming.
-		if err = rescanPoolOf(vol); err == nil {
-			def, err = describeVolume(vol)
+		if err = v.Rescan(); err == nil {
+			def, err = v.Describe()
 		}
 	}
 	if err != nil {

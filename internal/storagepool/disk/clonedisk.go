@@ -1,4 +1,4 @@
-package storagepool
+package disk
 
 import (
 	"context"
@@ -10,16 +10,14 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
-
-// maxReadBytes bounds a file that is read into memory.
-const maxReadBytes = 4 << 20
 
 // LayDisk makes the volume name in the nodes pool, copy-on-write over the qcow2
 // file base, and returns its path on the host. What is at base must not be written
 // to from then on. Errors are those of CreateOverlay.
 func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacityBytes int64) (string, error) {
-	return s.layOverlay(ctx, host, name, base, QCOW2, capacityBytes)
+	return s.layOverlay(ctx, host, name, base, diskimage.QCOW2, capacityBytes)
 }
 
 // CopyDisk makes the volume name in the nodes pool, a qcow2 file with all that the
@@ -32,17 +30,10 @@ func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacity
 // ImageNotReady when it lies on an image that was changed,
 // StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
-	err = s.o.Hosts.Do(ctx, host, "disk.find", func(conn *libvirt.Connect) error {
-		vol, err := s.findVolumeAt(ctx, conn, host, source)
-		if err == nil {
-			err = vol.Free()
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.pools.VolumeAt(ctx, host, source, func(*storagepool.File) error { return nil }); err != nil {
 		return "", err
 	}
-	all, err := s.Survey(ctx, host)
+	all, err := s.pools.Survey(ctx, host)
 	if err != nil {
 		return "", err
 	}
@@ -50,27 +41,27 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	switch {
 	case !ok: // it has just gone
 		return "", fault.New(fault.Unsupported, "The disk %s is no longer in a storage pool.", source)
-	case found.Format != QCOW2:
+	case found.Format != diskimage.QCOW2:
 		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
 	}
-	c := conversion{host: host, from: found.Path, format: QCOW2, role: nodesRole, to: name}
+	c := storagepool.Copy{From: found.Path, Format: diskimage.QCOW2, To: name}
 	for _, v := range all.Chain(source) {
-		c.dataBytes += v.AllocatedBytes
+		c.DataBytes += v.AllocatedBytes
 	}
-	if err := s.checkChain(ctx, host, all.Chain(source)); err != nil {
+	if err := s.images.CheckChain(ctx, host, all.Chain(source)); err != nil {
 		return "", err
 	}
-	p, err := s.pool(host, nodesRole)
+	folder, err := s.pools.NodesPool(host).Folder()
 	if err != nil {
 		return "", err
 	}
-	if err := s.deleteVolume(ctx, host, nodesRole, name); err != nil { // of an attempt before
+	if err := s.pools.NodesPool(host).Delete(ctx, name); err != nil { // of an attempt before
 		return "", err
 	}
-	if err := s.convert(ctx, c, copying(progress)); err != nil {
+	if err := s.pools.NodesPool(host).Convert(ctx, c, copying(progress)); err != nil {
 		return "", err
 	}
-	return path.Join(p.path, name), s.rescanWhenIdle(ctx, host, nodesRole, copying(progress))
+	return path.Join(folder, name), s.pools.NodesPool(host).RescanWhenIdle(ctx, copying(progress))
 }
 
 // copying is Progress for a copy, whose step has its name already.
@@ -85,23 +76,17 @@ func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes
 // something, lies on nothing, or cannot be judged. Nothing may have it open.
 func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {
 	// libvirt makes the files that a node goes on in beside the pool.
-	if err := s.rescanRole(ctx, host, nodesRole); err != nil && !isBusy(err) {
+	if err := s.pools.NodesPool(host).Rescan(ctx); err != nil && !storagepool.IsBusy(err) {
 		return "", err
 	}
-	err = s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		vol, err := s.findVolumeAt(ctx, conn, host, file)
-		if fault.CodeOf(err) == fault.Unsupported || isBusy(err) {
-			return nil
-		}
-		if err != nil {
+	found := false
+	err = s.pools.VolumeAt(ctx, host, file, func(v *storagepool.File) error {
+		found = true
+		def, err := v.Describe()
+		if err != nil || def.BackingStore == nil || def.BackingStore.Format == nil || def.BackingStore.Format.Type != diskimage.QCOW2 {
 			return err
 		}
-		defer func() { _ = vol.Free() }()
-		def, err := describeVolume(vol)
-		if err != nil || def.BackingStore == nil || def.BackingStore.Format == nil || def.BackingStore.Format.Type != QCOW2 {
-			return err
-		}
-		head, err := readPart(conn, vol, 0, 104)
+		head, err := v.ReadPart(0, 104)
 		if err != nil || len(head) < 104 || string(head[:4]) != "QFI\xfb" {
 			return err
 		}
@@ -110,7 +95,7 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 		if be.Uint32(head[4:]) != 3 || snapshots != 0 || features != 0 || entries*8 > diskimage.MaxL1Bytes || offset > 1<<40 {
 			return nil
 		}
-		table, err := readPart(conn, vol, int64(offset), entries*8)
+		table, err := v.ReadPart(int64(offset), entries*8)
 		if err != nil || int64(len(table)) < entries*8 {
 			return err
 		}
@@ -122,6 +107,9 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 		base = path.Clean(def.BackingStore.Path)
 		return nil
 	})
+	if !found && (fault.CodeOf(err) == fault.Unsupported || storagepool.IsBusy(err)) {
+		return "", nil
+	}
 	return base, err
 }
 
@@ -140,26 +128,21 @@ func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64
 		}
 		return err
 	}
-	err = s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		err := size(lp)
+	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
+		err := size(h.StoragePool)
 		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt makes the files that a node goes on in beside the pool
-			err = s.anew(ctx, conn, host, lp, p, size)
+			err = h.Anew(ctx, size)
 		}
 		return err
 	})
 	return bytes, err
 }
 
-// ReadNodeFile returns what is in a small file of the nodes pool. It answers
-// fault.Unsupported for one that is too large, and an error of libvirt for one that
-// is not there.
-func (s *Service) ReadNodeFile(ctx context.Context, host, name string) (content []byte, err error) {
-	err = s.withVolume(ctx, host, nodesRole, name, func(conn *libvirt.Connect, _ *libvirt.StoragePool, vol *libvirt.StorageVol) (err error) {
-		content, err = readPart(conn, vol, 0, maxReadBytes+1)
-		return err
+// GrowVolume gives the disk in the file at path, of any pool of the host, more
+// room: bytes is its new virtual size. Nothing may use the disk meanwhile.
+// Errors: fault.Unsupported for a file that is in no pool, fault.HostUnreachable.
+func (s *Service) GrowVolume(ctx context.Context, host, path string, bytes int64) error {
+	return s.pools.VolumeAt(ctx, host, path, func(v *storagepool.File) error {
+		return v.Resize(uint64(bytes), 0) //nolint:gosec // positive: it is more than the disk had
 	})
-	if err == nil && len(content) > maxReadBytes {
-		err = fault.New(fault.Unsupported, "The file %q in the nodes pool is larger than %d bytes.", name, maxReadBytes)
-	}
-	return content, err
 }

@@ -1,9 +1,8 @@
-package storagepool
+package disk
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -12,12 +11,11 @@ import (
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
-
-// reserveBytes of a pool are kept free, at least.
-const reserveBytes = 64 << 20
 
 // CreateOverlay makes the volume name in the nodes pool, copy-on-write over the
 // image, and returns its path on the host. The image cannot be deleted
@@ -25,29 +23,29 @@ const reserveBytes = 64 << 20
 // Errors: those of Image, fault.StorageFull, fault.PoolUnavailable,
 // fault.HostUnreachable.
 func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string, capacityBytes int64) (string, error) {
-	unlock, err := s.images.lock(ctx, host+"/"+imageID, false)
+	unlock, err := s.images.Share(ctx, host, imageID)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	img, err := s.Usable(host, imageID)
+	img, err := s.images.Usable(host, imageID)
 	if err != nil {
 		return "", err
 	}
 	if capacityBytes < img.VirtualBytes {
 		return "", fault.Field("resources.disk", "The disk must have at least %d bytes, the size of the image, not %d.", img.VirtualBytes, capacityBytes)
 	}
-	if err := s.CheckUnchanged(ctx, host, imageID); err != nil {
+	if err := s.images.CheckUnchanged(ctx, host, imageID); err != nil {
 		return "", err
 	}
 	file, err := s.layOverlay(ctx, host, name, img.Path, img.Format, capacityBytes)
 	if err != nil {
 		return "", err
 	}
-	if err := s.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to meanwhile
-		ctx, cancel := cleanup(ctx)
+	if err := s.images.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to meanwhile
+		ctx, cancel := storagepool.Cleanup(ctx)
 		defer cancel()
-		return "", errors.Join(err, s.deleteVolume(ctx, host, nodesRole, name))
+		return "", errors.Join(err, s.pools.NodesPool(host).Delete(ctx, name))
 	}
 	return file, nil
 }
@@ -61,7 +59,7 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		// Without the format libvirt would write `raw` into the overlay.
 		Format: &libvirtxml.StorageVolumeTargetFormat{Type: format},
 	})
-	stands := s.mustStand(ctx, host, base)
+	stands := s.images.MustStand(ctx, host, base)
 	switch {
 	case err == nil && stands == nil:
 		return file, nil
@@ -71,31 +69,9 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		}
 		return "", err
 	}
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := storagepool.Cleanup(ctx)
 	defer cancel()
-	return "", errors.Join(stands, s.deleteVolume(ctx, host, nodesRole, name))
-}
-
-// mustStand answers fault.ImageInUse or ImageNotFound when an image is being taken
-// away, or is gone; any other file stands as far as is known here.
-func (s *Service) mustStand(ctx context.Context, host, base string) error {
-	return s.withPool(ctx, host, imagesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		if path.Dir(base) != path.Clean(p.path) {
-			return nil
-		}
-		volume := path.Base(base)
-		if err := mustBeUnmarked(lp, p.name, volume, ""); err != nil {
-			return err
-		}
-		vol, err := findVolume(lp, volume)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-			return fault.Wrap(err, fault.ImageNotFound, "The image in volume %q was deleted meanwhile.", volume)
-		}
-		if err != nil {
-			return err
-		}
-		return vol.Free()
-	})
+	return "", errors.Join(stands, s.pools.NodesPool(host).Delete(ctx, name))
 }
 
 // CreateDisk makes the volume name in the nodes pool, an empty disk in qcow2
@@ -107,8 +83,8 @@ func (s *Service) CreateDisk(ctx context.Context, host, name string, capacityByt
 
 // createDisk makes a disk over what base names, or an empty one.
 func (s *Service) createDisk(ctx context.Context, host, name string, capacityBytes int64, base *libvirtxml.StorageVolumeBackingStore) (path string, err error) {
-	err = s.withPool(ctx, host, nodesRole, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		if err := s.checkRoom(lp, p.name, 0); err != nil {
+	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
+		if err := h.CheckRoom(0); err != nil {
 			return err
 		}
 		def := libvirtxml.StorageVolume{
@@ -125,9 +101,9 @@ func (s *Service) createDisk(ctx context.Context, host, name string, capacityByt
 		if err != nil {
 			return err
 		}
-		vol, err := lp.StorageVolCreateXML(text, 0)
+		vol, err := h.StorageVolCreateXML(text, 0)
 		if err != nil {
-			return volumeFault(lp, p.name, err)
+			return h.Fault(err)
 		}
 		defer func() { _ = vol.Free() }()
 		path, err = vol.GetPath()
@@ -138,24 +114,13 @@ func (s *Service) createDisk(ctx context.Context, host, name string, capacityByt
 
 // HasNodeVolume tells whether the nodes pool has a volume.
 func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has bool, err error) {
-	err = s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) (err error) { // others may have made it
-			has, err = hasVolume(lp, name)
+	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) { // others may have made it
+			has, err = storagepool.Has(lp, name)
 			return err
 		})
 	})
 	return has, err
-}
-
-func hasVolume(lp *libvirt.StoragePool, name string) (bool, error) {
-	vol, err := lp.LookupStorageVolByName(name)
-	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, vol.Free()
 }
 
 // DeleteNodeVolume removes a volume of the nodes pool; one that is not there is
@@ -165,22 +130,22 @@ func hasVolume(lp *libvirt.StoragePool, name string) (bool, error) {
 // since is when the caller began, if it has called OverlaysOnNode for the volume: what
 // that saw is not read again. The zero time has all volumes read.
 func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string, since time.Time) error {
-	p, err := s.pool(host, nodesRole)
+	folder, err := s.pools.NodesPool(host).Folder()
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(name, "."+QCOW2) {
-		all, err := s.knownSince(ctx, host, since)
+	if strings.HasSuffix(name, "."+diskimage.QCOW2) {
+		all, err := s.pools.KnownSince(ctx, host, since)
 		if err != nil {
 			return err
 		}
-		for _, v := range all.On(path.Join(p.path, name)) {
+		for _, v := range all.On(path.Join(folder, name)) {
 			if !sameNode(v.Name, name) {
 				return fault.New(fault.NodeBusy, "The disk %s is now backed by %q, so it was not deleted.", v.Path, name)
 			}
 		}
 	}
-	return s.deleteVolume(ctx, host, nodesRole, name)
+	return s.pools.NodesPool(host).Delete(ctx, name)
 }
 
 // sameNode tells whether two volumes were made for one node, with whose id their
@@ -198,32 +163,32 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 	if len(volumes) == 0 {
 		return nil, nil
 	}
-	p, err := s.pool(host, nodesRole)
+	folder, err := s.pools.NodesPool(host).Folder()
 	if err != nil {
 		return nil, err
 	}
 	files := make([]string, len(volumes))
 	for i, v := range volumes {
-		files[i] = path.Join(p.path, v)
+		files[i] = path.Join(folder, v)
 	}
-	all, err := s.Survey(ctx, host)
+	all, err := s.pools.Survey(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	var overlays []string
 	for _, v := range all.On(files...) {
-		if path.Dir(v.Path) != path.Clean(p.path) || !strings.HasPrefix(v.Name, nodeID) {
+		if path.Dir(v.Path) != path.Clean(folder) || !strings.HasPrefix(v.Name, nodeID) {
 			overlays = append(overlays, v.Path)
 		}
 	}
-	users, err := s.usersOf(ctx, host, all, nodeID, files...)
+	users, err := s.pools.UsersOf(ctx, host, all, nodeID, files...)
 	if err != nil || len(overlays) > 0 {
 		return overlays, err
 	}
-	if err := users.unclear("The disk of node " + nodeID); err != nil {
-		return users.using, err
+	if err := users.Unclear("The disk of node " + nodeID); err != nil {
+		return users.Using, err
 	}
-	return users.using, nil
+	return users.Using, nil
 }
 
 // NodeVolumes returns the volumes in the folder of the nodes pool whose names begin with a
@@ -231,15 +196,15 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 // backed by, or with an empty one.
 func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error) {
 	backing := map[string]string{}
-	err := s.withPool(ctx, host, nodesRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+	err := s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		// libvirt makes the files that a node goes on in beside the pool.
-		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error {
-			list, err := stableVolumes(ctx, lp, func(name string) bool { return !strings.HasPrefix(name, nodeID) })
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
+			list, err := storagepool.StableVolumes(ctx, lp, func(name string) bool { return !strings.HasPrefix(name, nodeID) })
 			for _, v := range list {
 				backing[v.Name] = ""
 				if v.BackingStore != nil && v.BackingStore.Path != "" {
 					backing[v.Name] = path.Clean(v.BackingStore.Path)
-					if names, _ := diskref.Backing(v.BackingStore.Path, path.Join(p.path, v.Name)); len(names) > 0 {
+					if names, _ := diskref.Backing(v.BackingStore.Path, path.Join(h.Folder, v.Name)); len(names) > 0 {
 						backing[v.Name] = path.Clean(names[0])
 					}
 				}
@@ -250,41 +215,26 @@ func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[str
 	return backing, err
 }
 
-// stableVolumes is volumesBut. It waits for a volume that is being made, which cannot be
-// read for a moment.
-func stableVolumes(ctx context.Context, lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
-	for end := time.Now().Add(rescanPatience); ; {
-		list, err := volumesBut(lp, leave)
-		if err == nil || time.Now().After(end) {
-			return list, err
-		}
-		if err := pause(ctx, rescanPause); err != nil {
-			return nil, err
-		}
-	}
-}
-
 // NodesFolder returns the path of the nodes pool's folder on the host.
 func (s *Service) NodesFolder(host string) (string, error) {
-	p, err := s.pool(host, nodesRole)
-	return p.path, err
+	return s.pools.NodesPool(host).Folder()
 }
 
 // ConsoleLog returns the path on the host of the file that records a node's
 // serial console. libvirt's virtlogd makes and rotates it.
 func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
-	p, err := s.pool(host, logsRole)
+	folder, err := s.pools.LogsPool(host).Folder()
 	if err != nil {
 		return "", err
 	}
-	return path.Join(p.path, nodeID+".log"), nil
+	return path.Join(folder, nodeID+".log"), nil
 }
 
 // DeleteConsoleLog removes a node's console log and what virtlogd rotated away.
 func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
-	return s.withPool(ctx, host, logsRole, func(conn *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
+	return s.pools.LogsPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		// virtlogd made these files: libvirt sees them after a refresh alone.
-		return s.anew(ctx, conn, host, lp, p, func(lp *libvirt.StoragePool) error {
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 			for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
 				vol, err := lp.LookupStorageVolByName(nodeID + suffix)
 				if err != nil {
@@ -301,44 +251,8 @@ func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) err
 	})
 }
 
-// volumeFault explains why a volume could not be made or written. libvirt tells
-// of a full disk in words alone, so the pool is asked.
-func volumeFault(lp *libvirt.StoragePool, name string, err error) error {
-	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
-		return err
-	}
-	if full := isFull(lp, name); fault.CodeOf(full) == fault.StorageFull {
-		return full
-	}
-	return err
-}
-
-// TryWrite makes and removes a small volume in each of the host's pools.
-func (s *Service) TryWrite(ctx context.Context, host string) error {
-	for _, role := range []string{imagesRole, nodesRole, logsRole} {
-		err := s.withPool(ctx, host, role, func(_ *libvirt.Connect, lp *libvirt.StoragePool, p pool) error {
-			if err := isFull(lp, p.name); err != nil {
-				return err
-			}
-			def := libvirtxml.StorageVolume{
-				Type: "file", Name: fmt.Sprintf(".sandboxlabs-try-%d", s.uniqueMilli(time.Now())),
-				Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 4096},
-				Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
-			}
-			text, err := def.Marshal()
-			if err != nil {
-				return err
-			}
-			vol, err := lp.StorageVolCreateXML(text, 0)
-			if err != nil {
-				return fault.Wrap(err, fault.PoolUnavailable, "Can't write to storage pool %q: %s.", p.name, libvirtText(err))
-			}
-			defer func() { _ = vol.Free() }()
-			return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool,
+// or so many bytes are not.
+func (s *Service) RoomForDisk(ctx context.Context, host string, bytes int64) error {
+	return s.pools.NodesPool(host).CheckRoom(ctx, bytes)
 }

@@ -1,4 +1,4 @@
-package storagepool
+package disk
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // maxLogParts bounds how many rotated files are looked for; virtlogd keeps three
@@ -31,8 +32,7 @@ type ConsoleLog struct {
 	// Bytes is the length of the whole log when it was opened.
 	Bytes int64
 
-	conn   *libvirt.Connect
-	pool   *libvirt.StoragePool
+	pool   *storagepool.Handle
 	look   func() error // has libvirt see what virtlogd made
 	volume string       // the newest part's
 	parts  []int64      // lengths when it was opened, the newest part first
@@ -47,22 +47,18 @@ type ConsoleLog struct {
 // time. It answers fault.Unsupported when the file is not in the logs pool, and
 // fault.PoolUnavailable or fault.HostUnreachable.
 func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(*ConsoleLog) error) error {
-	p, err := s.pool(host, logsRole)
+	logs := s.pools.LogsPool(host)
+	folder, err := logs.Folder()
 	if err != nil {
 		return err
 	}
-	if path.Dir(file) != path.Clean(p.path) {
-		return fault.New(fault.Unsupported, "This console is recorded in %s on its host, outside the storage pool %q. Read it there.", file, p.name)
+	if path.Dir(file) != path.Clean(folder) {
+		return fault.New(fault.Unsupported, "This console is recorded in %s on its host, outside the storage pool %q. Read it there.", file, logs.Name())
 	}
-	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
-		lp, err := conn.LookupStoragePoolByName(p.name)
-		if err != nil {
-			return poolFault(err, p.name)
-		}
-		defer func() { _ = lp.Free() }()
-		l := &ConsoleLog{conn: conn, pool: lp, volume: path.Base(file), look: func() error { return s.lookAtLogs(ctx, host, lp) }}
+	return logs.Dial(ctx, func(h *storagepool.Handle) error {
+		l := &ConsoleLog{pool: h, volume: path.Base(file), look: func() error { return s.logs[host].look(ctx, h) }}
 		if err := l.open(); err != nil {
-			return poolFault(err, p.name)
+			return h.Unavailable(err)
 		}
 		return f(l)
 	})
@@ -85,24 +81,30 @@ func (s *Service) ConsoleLogTail(ctx context.Context, host, path string, limit i
 	return b.Bytes(), length, nil
 }
 
-// lookAtLogs has libvirt read the folder of the logs. Those who come while it is
-// being read share the next reading.
-func (s *Service) lookAtLogs(ctx context.Context, host string, lp *libvirt.StoragePool) error {
-	lib, asked := s.libraries[host], time.Now()
+// logFolder is the folder of a host's logs, as libvirt has read it.
+type logFolder struct {
+	turn chan struct{} // one slot: who holds it has libvirt read the folder
+	read time.Time     // when the last such reading began
+}
+
+// look has libvirt read the folder. Those who come while it is being read share the
+// next reading.
+func (f *logFolder) look(ctx context.Context, h *storagepool.Handle) error {
+	asked := time.Now()
 	select {
-	case lib.logsTurn <- struct{}{}:
-		defer func() { <-lib.logsTurn }()
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if lib.logsLooked.After(asked) {
+	if f.read.After(asked) {
 		return nil
 	}
 	begun := time.Now()
-	if err := rescan(lp); err != nil {
+	if err := h.Rescan(); err != nil {
 		return fmt.Errorf("refresh the logs pool: %w", err)
 	}
-	lib.logsLooked = begun
+	f.read = begun
 	return nil
 }
 
@@ -189,7 +191,7 @@ func (l *ConsoleLog) copyPart(w io.Writer, part int, offset, n int64) error {
 		return fmt.Errorf("read console log %s: %w", l.volume, err)
 	}
 	defer func() { _ = stream.Free() }()
-	copied, err := io.CopyBuffer(w, io.LimitReader(streamReader{stream}, n), make([]byte, 64<<10))
+	copied, err := io.CopyBuffer(w, io.LimitReader(storagepool.StreamReader{Stream: stream}, n), make([]byte, 64<<10))
 	if err == nil && copied < n {
 		err = io.ErrUnexpectedEOF
 	}
@@ -235,7 +237,7 @@ func (l *ConsoleLog) download(volume string, offset, n int64) (*libvirt.Stream, 
 		return nil, err
 	}
 	defer func() { _ = vol.Free() }()
-	stream, err := l.conn.NewStream(0)
+	stream, err := l.pool.Conn.NewStream(0)
 	if err != nil {
 		return nil, err
 	}
