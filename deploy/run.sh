@@ -63,5 +63,9 @@ until curl -fsS --max-time 5 -o /dev/null "$url/api/health" 2>/dev/null; do
 	sleep 0.2
 done
 
-echo "$access"
+if [ "${SANDBOXLABS_AUTH:-on}" = off ]; then
+	echo "Sign-in is off: only programs of root and of $(id -un) on this machine are accepted."
+else
+	echo "$access"
+fi
 echo "SandboxLabs runs on $url (log: $log_file; end it with: make stop)"

@@ -40,7 +40,7 @@ func addGuacamoleFlags(f *pflag.FlagSet) {
 	f.String("guacamole-url", "", "Guacamole's web address, as browsers reach it")
 	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… for each host its own (default: where they listen)")
 	f.String("guacamole-guacd", "", "address:port at which Guacamole reaches the guacd of the hosts, tls://address:port for TLS; name=…,name=… for each host its own (default: Guacamole's own)")
-	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key: file:PATH of a file that holds it, or sealed:… as `sandboxlabs secret seal` prints it")
+	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key: file:PATH of a file that holds it, or sealed:… as printed by: sandboxlabs secret seal")
 	f.String("guacamole-stopped", "keep", "keep or remove the connections of nodes that are off; removing ends open pages, links and history of a node that restarts")
 }
 

@@ -37,7 +37,7 @@ func addOIDCFlags(f *pflag.FlagSet) {
 	f.String("oidc-issuer", "", "URL of an OpenID Connect provider that people may sign in at; empty: by password alone")
 	f.String("oidc-name", "", "what the sign-in page calls the provider (default: its host)")
 	f.String("oidc-client-id", "", "the service's name at the provider")
-	f.String("oidc-client-secret", "", "the service's secret at the provider: file:PATH of a file that holds it, or sealed:… as `sandboxlabs secret seal` prints it")
+	f.String("oidc-client-secret", "", "the service's secret at the provider: file:PATH of a file that holds it, or sealed:… as printed by: sandboxlabs secret seal")
 	f.String("oidc-scopes", "profile email groups", "what the provider is asked for besides openid, with spaces between")
 	f.String("oidc-groups-claim", "groups", "where the provider tells of somebody's groups")
 	f.String("oidc-roles", "", "roles by group of the provider: group=role,group=role; in the file also a map")
