@@ -40,8 +40,8 @@ type app struct {
 	config  config
 	log     *slog.Logger
 	db      *gorm.DB
-	intents *store.Intents
-	release func() error // of the intents
+	lease   *store.Lease
+	release func() error // of the lease
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
 	disks   *disk.Service
@@ -84,16 +84,17 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 			opened.Close()
 		}
 	}(a)
-	events, intents := &event.Broker{}, store.NewIntents(a.db)
-	a.intents = intents
-	if a.release, err = intents.Hold(ctx); err != nil {
+	events := &event.Broker{}
+	a.lease = store.NewLease(a.db)
+	intents := store.NewIntents(a.db, a.lease)
+	if a.release, err = a.lease.Hold(ctx); err != nil {
 		return nil, err
 	}
 	a.keys = secret.In(c.DataDir)
 	if a.access, err = access.New(access.Options{
 		DB: a.db, Vault: a.keys, Lifetime: c.SessionLife, Idle: c.SessionIdle, Fresh: c.SessionFresh, Log: log,
 		LabNodes: func(ctx context.Context) (map[string][]string, error) { return a.labs.Nodes(ctx) },
-		Leases:   intents,
+		Leases:   a.lease,
 	}); err != nil {
 		return nil, err
 	}
@@ -107,11 +108,11 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if err != nil {
 		return nil, err
 	}
-	if a.requests, err = store.NewRequests(store.RequestOptions{DB: a.db, Intents: intents, Vault: a.keys, Log: log}); err != nil {
+	if a.requests, err = store.NewRequests(store.RequestOptions{DB: a.db, Lease: a.lease, Vault: a.keys, Log: log}); err != nil {
 		return nil, err
 	}
 	a.storage, err = storagepool.New(storagepool.Options{
-		Hosts: a.hosts, DB: a.db, Intents: intents, Events: events,
+		Hosts: a.hosts, DB: a.db, Intents: intents, Lease: a.lease, Events: events,
 		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes,
 		WarningPercent: c.PoolWarning, CriticalPercent: c.PoolCritical, Log: log,
 	})
@@ -120,13 +121,13 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.disks = disk.New(a.hosts, a.storage, a.storage)
 	a.nodes, err = domain.New(domain.Options{
-		Hosts: a.hosts, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
+		Hosts: a.hosts, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Lease: a.lease, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.storage.RefsBy(a.domainRefs)
-	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Intents: intents, Events: events, Log: log}); err != nil {
+	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Lease: a.lease, Events: events, Log: log}); err != nil {
 		return nil, err
 	}
 	if a.labs, err = labs.New(labs.Options{DB: a.db, Libvirt: labParts{a.nodes}, Events: events}); err != nil {
@@ -182,7 +183,7 @@ func (a *app) Close() {
 	}
 	if a.release != nil {
 		if err := a.release(); err != nil {
-			a.log.Error("the intents could not be given up", "error", err)
+			a.log.Error("the lease of this process could not be released", "error", err)
 		}
 	}
 	if err := store.Close(a.db); err != nil {
@@ -202,7 +203,7 @@ func (a *app) ping(ctx context.Context) error {
 // processes leave what this one works on alone meanwhile.
 func (a *app) runBackend(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.intents.Run(ctx) })
+	g.Go(func() error { return a.lease.Run(ctx) })
 	g.Go(func() error { return a.hosts.Run(ctx) })
 	g.Go(func() error { return a.storage.Run(ctx) })
 	g.Go(func() error { return a.nodes.Run(ctx) })

@@ -21,7 +21,7 @@ const (
 	releaseTimeout = 10 * time.Second
 )
 
-// Leases know which processes of the service live; store.Intents are some.
+// Leases know which processes of the service live; store.Lease is one.
 type Leases interface {
 	// Holder names this process.
 	Holder() string

@@ -21,15 +21,15 @@ func replica(t *testing.T, url string) (s *Service, end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	intents := store.NewIntents(db)
-	release, err := intents.Hold(t.Context())
+	lease := store.NewLease(db)
+	release, err := lease.Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
-	go func() { ran <- intents.Run(ctx) }()
-	if s, err = New(Options{DB: db, Vault: secret.In(t.TempDir()), Leases: intents}); err != nil {
+	go func() { ran <- lease.Run(ctx) }()
+	if s, err = New(Options{DB: db, Vault: secret.In(t.TempDir()), Leases: lease}); err != nil {
 		t.Fatal(err)
 	}
 	end = sync.OnceFunc(func() {

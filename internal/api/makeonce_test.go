@@ -26,8 +26,8 @@ func newMaker(t *testing.T, handle echo.HandlerFunc) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	intents := store.NewIntents(db)
-	release, err := intents.Hold(t.Context())
+	lease := store.NewLease(db)
+	release, err := lease.Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func newMaker(t *testing.T, handle echo.HandlerFunc) *Server {
 			t.Error(err)
 		}
 	})
-	requests, err := store.NewRequests(store.RequestOptions{DB: db, Intents: intents, Vault: secret.In(t.TempDir())})
+	requests, err := store.NewRequests(store.RequestOptions{DB: db, Lease: lease, Vault: secret.In(t.TempDir())})
 	if err != nil {
 		t.Fatal(err)
 	}

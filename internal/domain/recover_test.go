@@ -36,7 +36,8 @@ func serviceOn(t *testing.T, hosts ...string) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Hosts: set, Storage: noStorage{}, Intents: store.NewIntents(db), Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
+	lease := store.NewLease(db)
+	s, err := New(Options{Hosts: set, Storage: noStorage{}, Intents: store.NewIntents(db, lease), Lease: lease, Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

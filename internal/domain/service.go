@@ -117,6 +117,7 @@ type Options struct {
 	Hosts   *hypervisor.Set
 	Storage Storage
 	Intents *store.Intents
+	Lease   *store.Lease
 	Events  *event.Broker
 	// Accounts knows who owns nodes and networks.
 	Accounts Accounts

@@ -172,5 +172,5 @@ func (s *Service) lockNetworks(ctx context.Context, host *hypervisor.Host) (unlo
 	if err := host.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return nil, err
 	}
-	return s.o.Intents.Lock(ctx, "networks/"+host.Status().Capabilities.HostUUID)
+	return s.o.Lease.Lock(ctx, "networks/"+host.Status().Capabilities.HostUUID)
 }

@@ -46,13 +46,13 @@ func openProcess(ctx context.Context, url string) (*process, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	intents := store.NewIntents(db)
-	release, err := intents.Hold(ctx)
+	lease := store.NewLease(db)
+	release, err := lease.Hold(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	events := &event.Broker{}
-	s, err := New(ctx, Options{DB: db, Intents: intents, Events: events, Pause: 10 * time.Millisecond})
+	s, err := New(ctx, Options{DB: db, Lease: lease, Events: events, Pause: 10 * time.Millisecond})
 	if err != nil {
 		return nil, nil, err
 	}

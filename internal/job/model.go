@@ -43,7 +43,7 @@ type row struct {
 	Outcome   State
 	ErrorCode fault.Code
 	Error     string
-	Holder    string // the process that runs it; see store.Intents.Hold
+	Holder    string // the process that runs it; see store.Lease
 	QueueID   int64  // of River's row
 	Created   time.Time
 	Started   *time.Time

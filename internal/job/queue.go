@@ -64,7 +64,7 @@ func (s *Service) newQueue() (err error) {
 	workersOf := river.NewWorkers()
 	river.AddWorker(workersOf, worker{s: s})
 	s.queue, err = river.NewClient(s.driver, &river.Config{
-		ID:                s.o.Intents.Holder(),
+		ID:                s.o.Lease.Holder(),
 		FetchPollInterval: time.Second / 2,
 		JobTimeout:        -1,
 		Logger:            slog.New(quiet{s.o.Log.Handler()}),
@@ -127,10 +127,10 @@ func (s *Service) rescue(ctx context.Context) error {
 			continue
 		}
 		holder := queued.AttemptedBy[len(queued.AttemptedBy)-1]
-		if holder == s.o.Intents.Holder() {
+		if holder == s.o.Lease.Holder() {
 			continue
 		}
-		ended, err := s.o.Intents.Ended(ctx, holder)
+		ended, err := s.o.Lease.Ended(ctx, holder)
 		if err != nil {
 			return err
 		}
@@ -219,7 +219,7 @@ func (s *Service) take(ctx context.Context, id string) (r row, err error) {
 		}
 		began := now()
 		err := tx.Model(&row{}).Where("id = ? AND finished IS NULL", id).Updates(map[string]any{
-			"holder": s.o.Intents.Holder(), "attempt": gorm.Expr("attempt + 1"), "next_attempt": nil,
+			"holder": s.o.Lease.Holder(), "attempt": gorm.Expr("attempt + 1"), "next_attempt": nil,
 			"started": gorm.Expr("COALESCE(started, ?)", began),
 			"state":   gorm.Expr("CASE WHEN state = ? THEN ? ELSE state END", Queued, Running),
 		}).Error

@@ -24,10 +24,10 @@ import (
 type Options struct {
 	// DB was opened with this package's Migrations.
 	DB *gorm.DB
-	// Intents are held (store.Intents.Hold), and run while the service does: jobs of a
-	// process that ended are known by its lease.
-	Intents *store.Intents
-	Events  *event.Broker
+	// Lease is held, and runs while the service does: jobs of a process that ended are
+	// known by it.
+	Lease  *store.Lease
+	Events *event.Broker
 	// Pause is the one before a second attempt, and doubles for each further one;
 	// 0 is two seconds.
 	Pause time.Duration
@@ -77,11 +77,11 @@ type Service struct {
 // New makes a Service, and River's tables where they are absent. Jobs may be
 // started at once; they are done by Run.
 func New(ctx context.Context, o Options) (*Service, error) {
-	if o.DB == nil || o.Intents == nil || o.Events == nil {
-		return nil, errors.New("job: database, intents and events are required")
+	if o.DB == nil || o.Lease == nil || o.Events == nil {
+		return nil, errors.New("job: database, lease and events are required")
 	}
-	if o.Intents.Holder() == "" {
-		return nil, errors.New("job: the intents are not held")
+	if o.Lease.Holder() == "" {
+		return nil, errors.New("job: the lease is not held")
 	}
 	if o.Pause == 0 {
 		o.Pause = defaultPause

@@ -148,7 +148,7 @@ func (t *Task) keep(ctx context.Context, now Job) {
 // update changes the job's record, unless the job is another's by now: errLost.
 func (t *Task) update(ctx context.Context, values map[string]any) error {
 	changed := t.s.o.DB.WithContext(ctx).Model(&row{}).
-		Where("id = ? AND holder = ? AND attempt = ? AND finished IS NULL", t.ID, t.s.o.Intents.Holder(), t.Attempt).Updates(values)
+		Where("id = ? AND holder = ? AND attempt = ? AND finished IS NULL", t.ID, t.s.o.Lease.Holder(), t.Attempt).Updates(values)
 	if changed.Error == nil && changed.RowsAffected == 0 {
 		return errLost
 	}

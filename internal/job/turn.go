@@ -98,7 +98,7 @@ func (s *Service) next(db *gorm.DB, asked string) ([]row, error) {
 			t.waiting = append(t.waiting, r)
 		case r.State != Queued && r.Holder != "":
 			t.note(r)
-			if r.Holder == s.o.Intents.Holder() {
+			if r.Holder == s.o.Lease.Holder() {
 				t.free--
 			}
 		}

@@ -53,7 +53,7 @@ func TestMarkedImagesAreLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	virsh(t, "vol-create-as", images, mark, "0", "--format", "raw")
-	if _, err := store.NewIntents(db).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark}); err != nil {
+	if _, err := store.NewIntents(db, store.NewLease(db)).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Close(db); err != nil {
@@ -87,7 +87,7 @@ func TestLeftoverThatStays(t *testing.T) {
 	}
 	virsh(t, "vol-create-as", p.prefix+"-images", goes, "0", "--format", "raw")
 	for _, mark := range []string{stays, goes} {
-		_, begun := store.NewIntents(db).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark})
+		_, begun := store.NewIntents(db, store.NewLease(db)).Begin(t.Context(), "image.hold", "local", map[string]string{"mark": mark})
 		err = errors.Join(err, begun)
 	}
 	if err := errors.Join(err, store.Close(db)); err != nil {

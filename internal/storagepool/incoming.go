@@ -62,7 +62,7 @@ type incoming struct {
 	// Size only what was announced. Nobody can resume it.
 	Once     bool      `gorm:"not null"`
 	Complete bool      `gorm:"not null"`
-	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Intents.Ended
+	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Lease
 	Expires  time.Time `gorm:"not null"`
 	// Result is the volume that is made of what came, from when it may be there;
 	// empty where what came is the image.
@@ -199,7 +199,7 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 		row.Parts = strings.TrimSpace(row.Parts + " " + part.ID)
 	}
 	if once {
-		row.Holder = s.o.Intents.Holder()
+		row.Holder = s.o.Lease.Holder()
 	}
 	lib := s.libraries[rec.Host]
 	select {
@@ -352,8 +352,8 @@ func (s *Service) hold(ctx context.Context, host, id string) (row incoming, rele
 	if row, err = s.upload(ctx, row.Host, id); err != nil {
 		return row, nil, err
 	}
-	if row.Holder != "" && row.Holder != s.o.Intents.Holder() {
-		ended, err := s.o.Intents.Ended(ctx, row.Holder)
+	if row.Holder != "" && row.Holder != s.o.Lease.Holder() {
+		ended, err := s.o.Lease.Ended(ctx, row.Holder)
 		if err != nil {
 			return row, nil, err
 		}
@@ -362,7 +362,7 @@ func (s *Service) hold(ctx context.Context, host, id string) (row incoming, rele
 		}
 	}
 	before := row.Holder
-	row.Holder = s.o.Intents.Holder()
+	row.Holder = s.o.Lease.Holder()
 	taken := s.o.DB.WithContext(ctx).Model(&incoming{}).Where("id = ? AND host = ? AND holder = ?", id, row.Host, before).Update("holder", row.Holder)
 	if taken.Error != nil {
 		return row, nil, taken.Error

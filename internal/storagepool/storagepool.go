@@ -37,6 +37,7 @@ type Options struct {
 	Hosts   *hypervisor.Set
 	DB      *gorm.DB
 	Intents *store.Intents
+	Lease   *store.Lease
 	Events  *event.Broker
 	// ImagesPool and NodesPool name the two pools; the nodes' console logs go to
 	// a third one, NodesPool + "-logs". Dir pools are made when absent.
@@ -97,7 +98,7 @@ type library struct {
 
 // New makes a Service. It starts nothing: the hosts' events and Run do.
 func New(o Options) (*Service, error) {
-	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Events == nil || o.Downloads == nil {
+	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Lease == nil || o.Events == nil || o.Downloads == nil {
 		return nil, errors.New("storagepool: hosts, database, intents, events and downloads are required")
 	}
 	if o.ImagesPool == "" || o.NodesPool == "" || o.ImagesPool == o.NodesPool {

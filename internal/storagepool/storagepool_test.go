@@ -96,8 +96,9 @@ func (p *pools) startOn(uri, database string) {
 	if err := errors.Join(db.Callback().Query().After("*").Register("test", behind), db.Callback().Update().After("*").Register("test", behind)); err != nil {
 		p.t.Fatal(err)
 	}
+	lease := store.NewLease(db)
 	p.Service, err = storagepool.New(storagepool.Options{
-		Hosts: hosts, DB: db, Intents: store.NewIntents(db), Events: &event.Broker{}, Downloads: download.New(download.Options{}),
+		Hosts: hosts, DB: db, Intents: store.NewIntents(db, lease), Lease: lease, Events: &event.Broker{}, Downloads: download.New(download.Options{}),
 		ImagesPool: p.prefix + "-images", NodesPool: p.prefix + "-nodes",
 		Catalog: []storagepool.CatalogEntry{{ID: "tiny", Name: "Tiny"}}, Log: slog.New(slog.DiscardHandler),
 	})

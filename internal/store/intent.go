@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/go-gormigrate/gormigrate/v2"
@@ -34,7 +33,7 @@ type intentRow struct {
 	Host    string    `gorm:"type:varchar(255);not null;index"`
 	Data    string    `gorm:"type:text;not null"`
 	Created time.Time `gorm:"not null"`
-	Holder  string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Hold
+	Holder  string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Lease
 
 	Attempts int        `gorm:"not null;default:0"` // see Failed
 	Tried    *time.Time // nil before Attempts is 1
@@ -62,21 +61,27 @@ func IntentMigrations() []*gormigrate.Migration {
 	}, reasonMigration()}
 }
 
+// reasonMigration adds to the intents what became of the attempts to settle them.
+func reasonMigration() *gormigrate.Migration {
+	return &gormigrate.Migration{
+		ID: "2026113001_intents_attempts",
+		Migrate: func(tx *gorm.DB) error {
+			return AddColumns(tx.Table("intents"), &intentRow{}, "Attempts", "Tried", "Reason")
+		},
+	}
+}
+
 // Intents keeps the intents. All methods may be called from any goroutine.
 type Intents struct {
 	db      *gorm.DB
-	holder  string // empty until Hold
-	held    leases // nil until Hold
+	lease   *Lease
 	ongoing ongoing
-	locks   named
-
-	looking sync.Mutex
-	known   leases // nil until they are needed; held, if that is not nil
 }
 
-// NewIntents returns the intents of a database opened with IntentMigrations.
-func NewIntents(db *gorm.DB) *Intents {
-	return &Intents{db: db, ongoing: ongoing{ids: map[string]bool{}}}
+// NewIntents returns the intents of a database opened with IntentMigrations. They are
+// begun for the holder of lease; other processes leave them alone while it lives.
+func NewIntents(db *gorm.DB, lease *Lease) *Intents {
+	return &Intents{db: db, lease: lease, ongoing: ongoing{ids: map[string]bool{}}}
 }
 
 // Begin records an intent; data is stored as JSON. When Begin returns without
@@ -92,12 +97,10 @@ func (s *Intents) Begin(ctx context.Context, kind, host string, data any) (Inten
 	if err != nil {
 		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
 	}
-	if s.held != nil {
-		if err := s.held.keep(ctx); err != nil {
-			return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
-		}
+	if err := s.lease.keep(ctx); err != nil {
+		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
 	}
-	row := intentRow{Holder: s.holder, ID: id.String(), Kind: kind, Host: host, Data: string(encoded), Created: time.Now().UTC().Truncate(time.Microsecond)}
+	row := intentRow{Holder: s.lease.Holder(), ID: id.String(), Kind: kind, Host: host, Data: string(encoded), Created: time.Now().UTC().Truncate(time.Microsecond)}
 	if err := s.db.WithContext(ctx).Create(&row).Error; err != nil {
 		return Intent{}, fmt.Errorf("begin intent %s: %w", kind, err)
 	}
@@ -111,52 +114,6 @@ func (s *Intents) Done(ctx context.Context, id string) error {
 		return fmt.Errorf("end intent %s: %w", id, err)
 	}
 	return nil
-}
-
-// Pending returns the intents on one host (the empty name is that of intents
-// without a host), oldest first: those of the kinds given, or of every kind.
-// Those that another living process holds (see Hold) are left out, and so are, for
-// some seconds, those of one that has just ended (see Ended); this process's own are
-// among them: see Left.
-func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
-	rows, err := s.rows(ctx, host, kinds)
-	if err != nil {
-		return nil, err
-	}
-	var intents []Intent
-	holders := map[string]bool{}
-	for _, row := range rows {
-		left, err := s.left(ctx, holders, row)
-		if err != nil {
-			return nil, err
-		}
-		if left {
-			intents = append(intents, row.intent())
-		}
-	}
-	return intents, nil
-}
-
-// All is Pending with those that other living processes hold.
-func (s *Intents) All(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
-	rows, err := s.rows(ctx, host, kinds)
-	var intents []Intent
-	for _, row := range rows {
-		intents = append(intents, row.intent())
-	}
-	return intents, err
-}
-
-func (s *Intents) rows(ctx context.Context, host string, kinds []string) ([]intentRow, error) {
-	query := s.db.WithContext(ctx).Where("host = ?", host)
-	if len(kinds) > 0 {
-		query = query.Where("kind IN ?", kinds)
-	}
-	var rows []intentRow
-	if err := query.Order("created, id").Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("list the intents on host %q: %w", host, err)
-	}
-	return rows, nil
 }
 
 func (r intentRow) intent() Intent {

@@ -30,7 +30,7 @@ func TestIntents(t *testing.T) {
 		for _, of := range []struct{ kind, host string }{
 			{"node.create", "a"}, {"image.upload", "a"}, {"node.create", "a"}, {"node.create", "b"}, {"catalog.pull", ""},
 		} {
-			intent, err := NewIntents(first).Begin(ctx, of.kind, of.host, plan{Volume: "v\x00\"1"})
+			intent, err := NewIntents(first, NewLease(first)).Begin(ctx, of.kind, of.host, plan{Volume: "v\x00\"1"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestIntents(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		intents := NewIntents(open(t, url, IntentMigrations()...))
+		intents := openIntents(t, url)
 		check := func(want []Intent, host string, kinds ...string) {
 			t.Helper()
 			got, err := intents.Pending(ctx, host, kinds...)
@@ -93,7 +93,7 @@ func TestIntentSurvivesKill(t *testing.T) {
 		if readErr != nil {
 			t.Fatal(readErr)
 		}
-		left := NewIntents(open(t, url, IntentMigrations()...))
+		left := openIntents(t, url)
 		intents, err := left.Pending(t.Context(), "h")
 		// PostgreSQL takes a moment to see that the process has gone.
 		for deadline := time.Now().Add(10 * time.Second); err == nil && len(intents) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -111,8 +111,8 @@ func beginAndWait(url string) {
 	db, err := Open(ctx, url, nil, IntentMigrations()...)
 	if err == nil {
 		var intent Intent
-		intents := NewIntents(db)
-		if _, err = intents.Hold(ctx); err == nil {
+		intents := NewIntents(db, NewLease(db))
+		if _, err = intents.lease.Hold(ctx); err == nil {
 			intent, err = intents.Begin(ctx, "test", "h", nil)
 		}
 		fmt.Println(intent.ID)
@@ -128,12 +128,12 @@ func beginAndWait(url string) {
 func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
-		mine, theirs := NewIntents(open(t, url, IntentMigrations()...)), NewIntents(open(t, url, IntentMigrations()...))
-		release, err := theirs.Hold(ctx)
+		mine, theirs := openIntents(t, url), openIntents(t, url)
+		release, err := theirs.lease.Hold(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		own, err := mine.Hold(ctx)
+		own, err := mine.lease.Hold(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,6 +164,13 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 	})
 }
 
+// openIntents opens a database by itself, as another process does.
+func openIntents(t *testing.T, url string) *Intents {
+	t.Helper()
+	db := open(t, url, IntentMigrations()...)
+	return NewIntents(db, NewLease(db))
+}
+
 // awaitLeft polls until one intent on the host "h" is left. PostgreSQL takes a moment
 // to see that a process has gone, and is asked twice.
 func (s *Intents) awaitLeft(t *testing.T) []Intent {
@@ -185,12 +192,12 @@ func (s *Intents) awaitLeft(t *testing.T) []Intent {
 func TestRestartEndsNobody(t *testing.T) {
 	url := storetest.Postgres(t)
 	ctx := t.Context()
-	mine, theirs := NewIntents(open(t, url, IntentMigrations()...)), NewIntents(open(t, url, IntentMigrations()...))
-	release, err := theirs.Hold(ctx)
+	mine, theirs := openIntents(t, url), openIntents(t, url)
+	release, err := theirs.lease.Hold(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := mine.Hold(ctx)
+	own, err := mine.lease.Hold(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,12 +216,12 @@ func TestRestartEndsNobody(t *testing.T) {
 		if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 0 {
 			t.Errorf("%s: %v, %v", when, list, err)
 		}
-		if ended, err := mine.Ended(ctx, theirs.Holder()); err != nil || ended {
+		if ended, err := mine.lease.Ended(ctx, theirs.lease.Holder()); err != nil || ended {
 			t.Errorf("%s, it has ended: %v, %v", when, ended, err)
 		}
 	}
-	session := mine.held.(*sessionLeases)
-	holder := uuid.MustParse(theirs.Holder())
+	session := mine.lease.held.(*sessionLeases)
+	holder := uuid.MustParse(theirs.lease.Holder())
 	longAgo := time.Now().Add(-time.Hour)
 	storetest.Outage(t)()
 	noneLeft("after a restart")
@@ -224,7 +231,7 @@ func TestRestartEndsNobody(t *testing.T) {
 	session.free[holder] = longAgo
 	storetest.Outage(t)()
 	noneLeft("after another one, in which the first look was long ago")
-	if err := theirs.held.keep(ctx); err != nil {
+	if err := theirs.lease.held.keep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	noneLeft("when it is held again")
@@ -252,14 +259,14 @@ func TestRestartEndsNobody(t *testing.T) {
 func TestRunKeepsTheLease(t *testing.T) {
 	url := storetest.Postgres(t)
 	db := open(t, url, IntentMigrations()...)
-	intents := NewIntents(db)
-	release, err := intents.Hold(t.Context())
+	intents := NewIntents(db, NewLease(db))
+	release, err := intents.lease.Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- intents.Run(ctx) }()
+	go func() { ended <- intents.lease.Run(ctx) }()
 	lease := func() (session int) {
 		t.Helper()
 		err := db.Raw("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&session).Error
@@ -288,7 +295,7 @@ func TestRunKeepsTheLease(t *testing.T) {
 // What this process works on is not left; what it gave up is.
 func TestOngoingIntentsAreNotLeft(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		intents := NewIntents(open(t, url, IntentMigrations()...))
+		intents := openIntents(t, url)
 		left := func() (list []Intent) {
 			t.Helper()
 			list, err := intents.Left(t.Context(), "h", "test")

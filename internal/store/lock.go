@@ -39,16 +39,16 @@ func (n *named) slot(name string) chan struct{} {
 
 // Lock waits until nobody else has the lock of that name: no goroutine of this process,
 // and no other process on the database. It ends with unlock, or with the process.
-func (s *Intents) Lock(ctx context.Context, name string) (unlock func(), err error) {
-	slot := s.locks.slot(name)
+func (l *Lease) Lock(ctx context.Context, name string) (unlock func(), err error) {
+	slot := l.locks.slot(name)
 	select {
 	case slot <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	lock := s.lockFile
-	if s.db.Name() == "postgres" {
-		lock = s.lockSession
+	lock := l.lockFile
+	if l.db.Name() == "postgres" {
+		lock = l.lockSession
 	}
 	release, err := lock(ctx, name)
 	if err != nil {
@@ -62,8 +62,8 @@ func (s *Intents) Lock(ctx context.Context, name string) (unlock func(), err err
 }
 
 // lockSession takes an advisory lock of PostgreSQL.
-func (s *Intents) lockSession(ctx context.Context, name string) (release func(), err error) {
-	db, err := s.db.DB()
+func (l *Lease) lockSession(ctx context.Context, name string) (release func(), err error) {
+	db, err := l.db.DB()
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,8 @@ func drop(session *sql.Conn) error {
 }
 
 // lockFile locks a file beside a SQLite database (flock(2)).
-func (s *Intents) lockFile(ctx context.Context, name string) (release func(), err error) {
-	path, err := s.databaseFile(ctx)
+func (l *Lease) lockFile(ctx context.Context, name string) (release func(), err error) {
+	path, err := l.databaseFile(ctx)
 	if err != nil {
 		return nil, err
 	}

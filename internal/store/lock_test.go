@@ -13,14 +13,14 @@ import (
 // TestLock has two services on one database exclude each other by name.
 func TestLock(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		var services []*Intents
+		var services []*Lease
 		for range 2 {
 			db, err := Open(t.Context(), url, nil, IntentMigrations()...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = Close(db) })
-			services = append(services, NewIntents(db))
+			services = append(services, NewLease(db))
 		}
 		var wg sync.WaitGroup
 		var counter, inside atomic.Int32

@@ -94,11 +94,11 @@ func RequestMigrations() []*gormigrate.Migration {
 
 // RequestOptions are what Requests work with.
 type RequestOptions struct {
-	DB      *gorm.DB         // required; opened with RequestMigrations
-	Intents *Intents         // required, and held: its lease tells whose requests are under way
-	Vault   Vault            // required
-	Log     *slog.Logger     // nil discards
-	Now     func() time.Time // nil is time.Now
+	DB    *gorm.DB         // required; opened with RequestMigrations
+	Lease *Lease           // required, and held: it tells whose requests are under way
+	Vault Vault            // required
+	Log   *slog.Logger     // nil discards
+	Now   func() time.Time // nil is time.Now
 }
 
 // Requests keep how requests with an Idempotency-Key were answered, for a day. All
@@ -112,7 +112,7 @@ type Requests struct {
 
 // NewRequests returns the Requests of a database. Run removes the old ones.
 func NewRequests(o RequestOptions) (*Requests, error) {
-	if o.DB == nil || o.Intents == nil || o.Vault == nil || o.Intents.Holder() == "" {
+	if o.DB == nil || o.Lease == nil || o.Vault == nil || o.Lease.Holder() == "" {
 		return nil, errors.New("store: an option of the requests is missing, or the intents are not held")
 	}
 	if o.Log == nil {
@@ -139,7 +139,7 @@ type Attempt struct {
 func (s *Requests) Begin(ctx context.Context, r Request) (*Attempt, *Answer, error) {
 	row := requestRow{
 		Account: r.Account, IdempotencyKey: r.Key, Route: r.Route, Digest: r.Digest,
-		Attempt: uuid.NewString(), Holder: s.o.Intents.Holder(), Created: s.o.Now().UTC().Truncate(time.Microsecond),
+		Attempt: uuid.NewString(), Holder: s.o.Lease.Holder(), Created: s.o.Now().UTC().Truncate(time.Microsecond),
 	}
 	s.begun(row.Attempt) // before anybody can read it
 	won, earlier, err := s.claim(ctx, row)
@@ -209,8 +209,8 @@ func inProgress() error {
 
 // left tells whether nobody works on a request that is under way.
 func (s *Requests) left(ctx context.Context, row requestRow) (bool, error) {
-	if row.Holder != s.o.Intents.Holder() {
-		return s.o.Intents.Ended(ctx, row.Holder)
+	if row.Holder != s.o.Lease.Holder() {
+		return s.o.Lease.Ended(ctx, row.Holder)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

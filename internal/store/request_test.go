@@ -26,14 +26,14 @@ type replica struct {
 func newReplica(t *testing.T, url string, keys Vault) *replica {
 	t.Helper()
 	db := open(t, url, append(IntentMigrations(), RequestMigrations()...)...)
-	intents := NewIntents(db)
-	release, err := intents.Hold(t.Context())
+	lease := NewLease(db)
+	release, err := lease.Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &replica{now: time.Now(), end: sync.OnceValue(release)}
 	t.Cleanup(func() { _ = r.end() })
-	if r.Requests, err = NewRequests(RequestOptions{DB: db, Intents: intents, Vault: keys, Now: func() time.Time { return r.now }}); err != nil {
+	if r.Requests, err = NewRequests(RequestOptions{DB: db, Lease: lease, Vault: keys, Now: func() time.Time { return r.now }}); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -197,7 +197,7 @@ func TestSQLiteWritersWaitForEachOther(t *testing.T) {
 			group.Go(func() {
 				for range 10 {
 					err := db.Transaction(func(tx *gorm.DB) error {
-						intents := NewIntents(tx)
+						intents := NewIntents(tx, NewLease(tx))
 						if _, err := intents.Pending(t.Context(), ""); err != nil {
 							return err
 						}

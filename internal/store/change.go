@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -46,15 +44,4 @@ func (s *Intents) Start(ctx context.Context, kind, host string, data any) (done 
 		delete(s.ongoing.ids, in.ID)
 		s.ongoing.mu.Unlock()
 	}, nil
-}
-
-// Left returns the intents on a host, of these kinds, that nobody works on.
-func (s *Intents) Left(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
-	s.ongoing.beginning.Lock()
-	defer s.ongoing.beginning.Unlock()
-	s.ongoing.mu.Lock()
-	ours := maps.Clone(s.ongoing.ids) // before the list: what ends meanwhile is no one's to complete
-	s.ongoing.mu.Unlock()
-	pending, err := s.Pending(ctx, host, kinds...)
-	return slices.DeleteFunc(pending, func(in Intent) bool { return ours[in.ID] }), err
 }
