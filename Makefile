@@ -27,7 +27,8 @@ REPORT ?=
 quote = '$(subst ','\'',$(value $(1)))'
 
 # Four tests of a package at a time: most wait, for libvirt and for guests, which have slots of
-# their own. They start in the order of their files: the longest are in files that come first. The
+# their own. Go starts those that wait for each other in the reverse order of their files: tests that
+# take more than a minute are in files whose names come late, so that the others do not wait for one. The
 # report names packages by their folders.
 GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
 	$(if $(REPORT),--junitfile=$(REPORT) --junitfile-testcase-classname=relative) \
