@@ -15,8 +15,8 @@ import (
 	"sync"
 )
 
-// dist is what `npm run build` leaves; before the first build it holds no
-// more than .gitkeep.
+// dist is the output of `npm run build`; before the first build it contains only
+// .gitkeep.
 //
 //go:embed all:dist
 var dist embed.FS
@@ -29,21 +29,20 @@ const notBuilt = `<!doctype html>
 The API works all the same: see <a href="/api/docs">/api/docs</a>.</p></html>
 `
 
-// Handler serves the UI for GET and HEAD: its assets, whose names hold their
-// digest, for a browser to keep permanently; and the page itself for every other
-// path, since the UI's own router reads the path. Paths below /api/ and /ws/
-// are never the UI's: they are answered with 404. base is the folder where browsers
-// find the service, "/" or one such as "/sandbox/"; requests come without it.
+// Handler serves the UI for GET and HEAD: its assets, whose names contain their digest, so that
+// browsers cache them permanently; and the page for all other paths, because the UI's router
+// handles them. Paths below /api/ and /ws/ are not part of the UI and return 404. base is the
+// service's base path for browsers, "/" or one such as "/sandbox/"; requests come without it.
 func Handler(base string) http.Handler {
 	built, err := fs.Sub(dist, "dist")
 	if err != nil {
-		panic(err) // the name is a constant, and valid
+		panic(err) // the name is constant and valid
 	}
 	return newHandler(built, base)
 }
 
-// contentTypes are those of the files that a build makes. The tables of the
-// machine would serve too, where they are there and right.
+// contentTypes are those of the files that a build creates. The machine's own tables may be
+// missing or wrong.
 var contentTypes = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".html":  "text/html; charset=utf-8",
@@ -56,14 +55,14 @@ type handler struct {
 	files fs.FS
 	base  string // begins and ends with a slash
 	mu    sync.Mutex
-	kept  map[string]*asset // by path; filled as they are asked for
+	kept  map[string]*asset // by path; filled on request
 }
 
-// asset is a file as it goes over the wire.
+// asset is a file as it is sent.
 type asset struct {
 	contentType string
 	plain       []byte
-	gzipped     []byte // nil where it would save nothing
+	gzipped     []byte // nil if it would not save anything
 }
 
 func newHandler(files fs.FS, base string) *handler {
@@ -85,7 +84,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "assets":
 		a, err := h.asset(name)
 		if err != nil {
-			// Asked for by a page of another version. It must not be kept.
+			// Requested by a page of another version. It must not be cached.
 			w.Header().Set("Cache-Control", "no-store")
 			http.NotFound(w, r)
 			return
@@ -98,7 +97,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, notBuilt) // the client is gone: nobody to tell
+			_, _ = io.WriteString(w, notBuilt) // the client has disconnected
 			return
 		}
 		a.serve(w, r)
@@ -130,8 +129,8 @@ func (h *handler) asset(name string) (*asset, error) {
 	return a, nil
 }
 
-// completed is the page with the base in its addresses: it is served at every path of the
-// UI's router, where a relative address would lead elsewhere.
+// completed returns the page with the base path in its URLs: it is served at every path of the
+// UI's router, where relative URLs would not work.
 func (h *handler) completed(page []byte) []byte {
 	base := html.EscapeString(h.base)
 	page = bytes.ReplaceAll(page, []byte(`"./assets/`), []byte(`"`+base+`assets/`))
@@ -142,10 +141,10 @@ func compress(plain []byte) []byte {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
 	if err != nil {
-		panic(err) // the level is a constant, and valid
+		panic(err) // the level is constant and valid
 	}
 	if _, err := w.Write(plain); err != nil {
-		panic(err) // a buffer takes everything
+		panic(err) // writes to a buffer don't fail
 	}
 	if err := w.Close(); err != nil {
 		panic(err)
@@ -171,7 +170,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) //nolint:gosec // a file of the build; an error means that the client disconnected
 }
 
-// acceptsGzip reads an Accept-Encoding header.
+// acceptsGzip returns whether an Accept-Encoding header accepts gzip.
 func acceptsGzip(accepted string) bool {
 	for coding := range strings.SplitSeq(accepted, ",") {
 		name, params, _ := strings.Cut(coding, ";")

@@ -104,8 +104,7 @@ func TestHandlerBeforeTheFirstBuild(t *testing.T) {
 	}
 }
 
-// Below a path, the page names its assets and its base there, from whatever route it is
-// asked for.
+// Below a base path, the page's URLs and its base include that path, for every route.
 func TestHandlerBelowAPath(t *testing.T) {
 	h := newHandler(fstest.MapFS{
 		"index.html": {Data: []byte(`<meta name="sandboxlabs-base" content="/" /><script src="./assets/main-1.js"></script>`)},

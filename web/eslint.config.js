@@ -5,14 +5,14 @@ import reactHooks from "eslint-plugin-react-hooks";
 import globals from "globals";
 import tseslint from "typescript-eslint";
 
-// Every feature may import from itself and from shared, never from another
-// feature: what two features need together is put together in app.
+// Features may import from themselves and from shared, but not from other features: app combines
+// them.
 const features = ["audit", "console", "help", "hosts", "images", "jobs", "labs", "nodes", "screen", "session", "system", "users"];
 const featureZones = features.map((feature) => ({
   target: `./src/features/${feature}`,
   from: "./src/features",
   except: [`./${feature}`],
-  message: "Features do not know each other: combine them in src/app, or move what both need to src/shared.",
+  message: "Features must not import each other: combine them in src/app, or move shared code to src/shared.",
 }));
 
 export default tseslint.config(
@@ -24,7 +24,7 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
-      // Empty texts stand for unknown ones, so that || is meant.
+      // Empty strings mean unknown, so || is intended.
       "@typescript-eslint/prefer-nullish-coalescing": ["error", { ignorePrimitives: { string: true } }],
       "@typescript-eslint/consistent-type-definitions": ["error", "interface"],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
@@ -48,8 +48,8 @@ export default tseslint.config(
           zones: [
             ...featureZones,
             { target: "./src/features", from: "./src/app", message: "app imports features, not the reverse." },
-            { target: "./src/shared", from: "./src/features", message: "shared knows no feature." },
-            { target: "./src/shared", from: "./src/app", message: "shared does not know app." },
+            { target: "./src/shared", from: "./src/features", message: "shared must not import features." },
+            { target: "./src/shared", from: "./src/app", message: "shared must not import app." },
           ],
         },
       ],

@@ -12,7 +12,7 @@ export default defineConfig({
   fullyParallel: false,
   workers: 2, // each has its own lab
   forbidOnly: Boolean(process.env.CI),
-  retries: 0, // a test that fails now and then has a fault to be found
+  retries: 0, // flaky tests must be fixed
   reporter: [["list"], ...(process.env.PLAYWRIGHT_JUNIT_OUTPUT_FILE ? [["junit"] as const] : [])],
   timeout: 240_000, // guests boot under software emulation
   expect: { timeout: 15_000 },
@@ -23,7 +23,7 @@ export default defineConfig({
     screenshot: "only-on-failure",
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox"], // it cannot have one as root in a container
+      args: ["--no-sandbox"], // impossible as root in a container
     },
   },
   projects: [

@@ -3,13 +3,13 @@ import { defineConfig } from "vitest/config";
 
 import { guides } from "./scripts/guides.ts";
 
-// Where `npm run dev` finds a running service; the built UI is served by the
-// service itself and needs no proxy.
+// The running service that `npm run dev` uses. The built UI is served by the service itself and
+// needs no proxy.
 const service = process.env.SANDBOXLABS_URL ?? "http://127.0.0.1:3001";
 
 export default defineConfig({
-  // Assets find each other wherever the service is; it completes the page's own
-  // addresses (see embed.go).
+  // Relative, so that assets find each other below any path; the service rewrites the page's own
+  // URLs (see embed.go).
   base: "./",
   plugins: [guides(), react()],
   server: {
@@ -22,18 +22,18 @@ export default defineConfig({
   },
   build: {
     outDir: "dist",
-    // The build empties dist, and public/.gitkeep puts dist/.gitkeep back:
+    // The build empties dist, and public/.gitkeep restores dist/.gitkeep:
     // Go's embed directive needs a file there.
     emptyOutDir: true,
     sourcemap: false,
     manifest: true,
-    // Fonts and icons stay files, so that the policy needs no data: URLs.
+    // Fonts and icons are separate files, so that the content security policy needs no data: URLs.
     assetsInlineLimit: 0,
     rolldownOptions: {
       output: {
         codeSplitting: {
-          // What several pages share would otherwise be a file for each set of
-          // pages that share it: a hundred requests for the first page.
+          // Otherwise there would be a chunk for each set of pages that share code: a hundred
+          // requests for the first page.
           groups: [
             { name: "icons", test: /@patternfly\/react-icons/, minShareCount: 2, priority: 4 },
             { name: "ui", test: /node_modules\/(?!@patternfly\/react-table)/, minShareCount: 6, priority: 3 },

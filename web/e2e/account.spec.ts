@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 import { violations } from "./axe";
 import { expect, test } from "./fixtures";
 
-test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
+test("a token is created, used and revoked", async ({ signedIn: page, lab }) => {
   await page.goto("/nodes");
   await page.getByRole("button", { name: /^Account of/ }).click();
   await page.getByRole("menuitem", { name: "Account" }).click();
@@ -31,7 +31,7 @@ test("a token is made, used and revoked", async ({ signedIn: page, lab }) => {
   expect((await use()).status).toBe(401);
 });
 
-test("an administrator sees whose each token is, and revokes it by that", async ({ signedIn: page, lab, browser }) => {
+test("an administrator sees the user of each token, and revokes the token of one user", async ({ signedIn: page, lab, browser }) => {
   const user = "cai-of-the-evening-course";
   const password = "a password of cai's own";
   expect((await page.request.post("/api/users", { data: { name: user, role: "instructor", password, mustChangePassword: false } })).status()).toBe(201);
@@ -54,13 +54,13 @@ test("an administrator sees whose each token is, and revokes it by that", async 
     await expect(theirs).toContainText(`User: ${user}`);
     await theirs.getByRole("button", { name: `Revoke backup of ${user}` }).click();
     const dialog = page.getByRole("dialog", { name: `Revoke backup of ${user}?` });
-    // Whole, and not cut short.
+    // The full name, not truncated.
     await expect.poll(() => dialog.locator(".pf-v6-c-modal-box__title-text").evaluate((text) => text.scrollWidth - text.clientWidth)).toBe(0);
     await dialog.getByRole("button", { name: "Revoke" }).click();
     await expect(theirs).toHaveCount(0);
     await expect(rows).toHaveCount(1);
 
-    // Others see their own alone.
+    // Other users only see their own tokens.
     await makeToken(other, { name: "mine" });
     const mine = await other.newPage();
     await mine.goto("/account");
@@ -74,33 +74,33 @@ test("an administrator sees whose each token is, and revokes it by that", async 
   }
 });
 
-test("the password is changed, and one stays signed in", async ({ signedIn: page, lab, browser }) => {
+test("the password is changed, and the user stays signed in", async ({ signedIn: page, lab, browser }) => {
   const fresh = "a fresh long password";
   const change = page.getByRole("button", { name: "Change password" });
   const other = await browser.newContext({ baseURL: lab.url });
   expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
   await page.goto("/account");
   const fill = async (current: string, next: string) => {
-    await page.getByLabel("Present password").fill(current);
+    await page.getByLabel("Current password").fill(current);
     await page.getByLabel(/^New password(?! again)/).fill(next);
-    await page.getByLabel("New password again").fill(next);
+    await page.getByLabel("Confirm new password").fill(next);
   };
   await fill(lab.password, "too short");
   await expect(page.getByText("Use at least 12 characters.")).toBeVisible();
   await expect(change).toBeDisabled();
   await fill("not my password", fresh);
   await change.click();
-  await expect(page.getByText("Your password is not changed")).toBeVisible();
+  await expect(page.getByText("Couldn't change the password")).toBeVisible();
   await expect(page).toHaveURL(/\/account$/); // still signed in
   await fill(lab.password, fresh);
   await change.click();
   try {
-    await expect(page.getByText("Your password is changed, and your other sessions have ended")).toBeVisible();
+    await expect(page.getByText("Password changed. You've been signed out everywhere else.")).toBeVisible();
     await page.reload();
     await expect(page.getByRole("heading", { name: "Account" })).toBeVisible();
     expect((await other.request.get("/api/auth/me")).status()).toBe(401);
   } finally {
-    // The other tests of the lab know the first password.
+    // The lab's other tests use the first password.
     await page.request.post("/api/auth/password", { data: { current: fresh, new: lab.password } });
     await other.close();
   }
@@ -111,24 +111,24 @@ test("another session is ended", async ({ signedIn: page, lab, browser }) => {
   try {
     expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
     await page.goto("/account");
-    await page.getByRole("button", { name: "End the session of Firefox on Linux from 127.0.0.1" }).click();
+    await page.getByRole("button", { name: "End session of Firefox on Linux from 127.0.0.1" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End session" }).click();
-    await expect(page.getByText("The session is ended")).toBeVisible();
+    await expect(page.getByText("Session ended")).toBeVisible();
     await expect(page.getByText("Firefox on Linux")).toHaveCount(0);
-    await expect(page.getByText("This one")).toBeVisible();
+    await expect(page.getByText("This device")).toBeVisible();
     expect((await other.request.get("/api/auth/me")).status()).toBe(401);
   } finally {
     await other.close();
   }
 });
 
-test("an SSH key is kept and removed", async ({ signedIn: page }) => {
+test("an SSH key is added and removed", async ({ signedIn: page }) => {
   const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvnz4JHgQFKvPEJHXUFpKGbUJtrSGLXIVFMdPZhPtkU ann@example.org";
   await page.goto("/account");
   const draft = page.getByRole("textbox", { name: "New key" });
   await draft.fill("no key");
   await page.getByRole("button", { name: "Add key" }).click();
-  await expect(page.getByText("The keys are not changed")).toBeVisible();
+  await expect(page.getByText("Couldn't change the keys")).toBeVisible();
   await draft.fill(`${key}\n`);
   await page.getByRole("button", { name: "Add key" }).click();
   await expect(page.getByText("ann@example.org", { exact: true })).toBeVisible();
@@ -137,12 +137,12 @@ test("an SSH key is kept and removed", async ({ signedIn: page }) => {
   await expect(page.getByText("ann@example.org", { exact: true })).toHaveCount(0);
 });
 
-test("an old session asks for the password before a second factor and a token, and a wrong or no password makes none", async ({ signedIn: page, lab }) => {
+test("an old session asks for the password before a second factor or a token is created", async ({ signedIn: page, lab }) => {
   const confirm = page.getByRole("dialog", { name: "Confirm it's you" });
   const setUp = page.getByRole("button", { name: "Set up two-factor authentication" });
   await lab.inDatabase("UPDATE sessions SET created = '2020-01-01 00:00:00+00:00', confirmed = NULL");
   await page.goto("/account");
-  await test.step("who cancels sets nothing up", async () => {
+  await test.step("cancelling sets nothing up", async () => {
     await setUp.click();
     await expect(confirm.getByLabel("Password")).toBeFocused();
     expect(await violations(page)).toEqual([]);
@@ -150,7 +150,7 @@ test("an old session asks for the password before a second factor and a token, a
     await expect(page.getByRole("dialog")).toHaveCount(0);
     await expect(setUp).toBeEnabled();
   });
-  await test.step("a token is made after the password", async () => {
+  await test.step("a token is created after the password", async () => {
     await page.getByRole("button", { name: "Create token" }).click();
     const form = page.getByRole("dialog", { name: "New API token" });
     await form.getByLabel("Name").fill("late");

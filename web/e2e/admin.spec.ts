@@ -4,14 +4,14 @@ import { violations } from "./axe";
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 import { until } from "./lab";
 
-test("an administrator makes a user, who sees their own alone, is bounded, kept out and deleted", async ({ signedIn: page, browser, lab }) => {
+test("an administrator creates a user, limits, disables and deletes them, and the user sees only what is shared", async ({ signedIn: page, browser, lab }) => {
   const hidden = await makeNode(page, "not-shared");
   const shared = await makeNode(page, "for-class");
   await page.goto("/admin");
   await expect(page).toHaveURL(/\/admin\/users$/);
 
   const dialog = page.getByRole("dialog");
-  const password = await test.step("a user is made with a quota, and their password is told once", async () => {
+  const password = await test.step("a user is created with a quota, and the password is shown once", async () => {
     await page.getByRole("button", { name: "Create user" }).click();
     await dialog.getByLabel("Name").fill("stu dent");
     await expect(dialog.getByText("Use letters, digits")).toBeVisible();
@@ -26,12 +26,12 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     await expect(page.getByText(secret)).toHaveCount(0);
     return secret;
   });
-  await test.step("a group is made with the user in it, and a node is shared with it", async () => {
+  await test.step("a group is created with the user in it, and a node is shared with it", async () => {
     await page.getByRole("link", { name: "Groups" }).click();
     await page.getByRole("button", { name: "Create group" }).click();
     await dialog.getByLabel("Name").fill("class-a");
     await dialog.getByRole("button", { name: "Create group" }).click();
-    await page.getByLabel("Add to class-a").selectOption("student-1");
+    await page.getByLabel("Add member to class-a").selectOption("student-1");
     await expect(page.locator("[data-group=class-a]")).toContainText("1 member");
     await page.goto(`/nodes/${shared.id}/sharing`);
     await page.getByLabel("Share with").selectOption("class-a");
@@ -41,25 +41,25 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
 
   const other = await browser.newContext({ baseURL: lab.url });
   const student = await other.newPage();
-  await test.step("the student signs in, and sees what is shared with them alone", async () => {
+  await test.step("the student signs in, and sees only what is shared with them", async () => {
     await student.goto("/nodes");
     await student.getByLabel("User name").fill("student-1");
     await student.getByRole("textbox", { name: "Password" }).fill(password);
     await student.getByRole("button", { name: "Sign in", exact: true }).click();
-    await student.getByLabel("Present password").fill(password); // somebody else knows it: it is changed first
+    await student.getByLabel("Current password").fill(password); // the administrator knows it, so it must be changed first
     await student.getByLabel(/^New password(?! again)/).fill(`${password}-own`);
-    await student.getByLabel("New password again").fill(`${password}-own`);
+    await student.getByLabel("Confirm new password").fill(`${password}-own`);
     await student.getByRole("button", { name: "Change password" }).click();
     await expect(student.locator("[data-node=for-class]")).toBeVisible();
     await expect(student.locator("[data-node=not-shared]")).toHaveCount(0);
     await expect(student.getByRole("link", { name: "Admin" })).toHaveCount(0);
     await student.goto("/admin/users");
-    await expect(student.getByRole("heading", { name: "This page is for administrators" })).toBeVisible();
+    await expect(student.getByRole("heading", { name: "No permission" })).toBeVisible();
     await student.goto(`/nodes/${hidden.id}`);
     await expect(student.getByText("not-shared")).toHaveCount(0);
     expect((await other.request.get("/api/users")).status()).toBe(403);
   });
-  await test.step("the quota is changed, and use is told against it", async () => {
+  await test.step("the quota is changed, and usage is shown against it", async () => {
     await page.goto("/admin/users/student-1");
     await expect(page.getByText("0 of 2")).toBeVisible();
     await page.getByLabel("Nodes", { exact: true }).fill("-1");
@@ -76,7 +76,7 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     await expect(page.locator("[data-secret]")).toBeVisible();
     expect((await other.request.get("/api/auth/me")).status()).toBe(401);
   });
-  await test.step("who is disabled does not come in", async () => {
+  await test.step("a disabled user can't sign in", async () => {
     const fresh = (await page.locator("[data-secret]").textContent()) ?? "";
     const signIn = () => other.request.post("/api/auth/login", { data: { username: "student-1", password: fresh } });
     expect((await signIn()).status()).toBe(200);
@@ -86,7 +86,7 @@ test("an administrator makes a user, who sees their own alone, is bounded, kept 
     expect((await other.request.get("/api/auth/me")).status()).toBe(401);
     expect((await signIn()).status()).toBe(401);
   });
-  await test.step("the audit has it all, is searched and exported", async () => {
+  await test.step("the audit log has all of it, is searched and exported", async () => {
     await page.getByRole("link", { name: "Audit", exact: true }).click();
     await page.getByLabel("Target").fill("student-1");
     await page.getByRole("button", { name: "Search" }).click();
@@ -135,7 +135,7 @@ test("hosts are refreshed, and settings are shown without secrets", async ({ sig
   await expect(setting).toContainText("local=qemu:///session");
   await expect(setting).toContainText("Environment");
   await page.goto("/admin/guacamole");
-  await expect(page.getByRole("heading", { name: "Guacamole is not set up here" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Guacamole is not set up" })).toBeVisible();
 });
 
 test("changes that can be neither completed nor undone are shown with their reason, tried again and dropped", async ({ signedIn: page, lab }) => {
@@ -159,7 +159,7 @@ test("changes that can be neither completed nor undone are shown with their reas
   await deleteNode(page, node);
 });
 
-test("an account is deleted, and what it owns goes to another", async ({ signedIn: page, browser, lab }) => {
+test("an account is deleted, and what it owns is transferred to another one", async ({ signedIn: page, browser, lab }) => {
   const password = "a password of the pair";
   for (const name of ["leaving", "staying"]) {
     const answer = await page.request.post("/api/users", { data: { name, role: "instructor", password, mustChangePassword: false } });
@@ -179,7 +179,7 @@ test("an account is deleted, and what it owns goes to another", async ({ signedI
     await expect(dialog.getByText("1 lab: Handed over")).toBeVisible();
     expect(await violations(page)).toEqual([]);
     await dialog.getByLabel("Type leaving to confirm").fill("leaving");
-    await expect(submit).toBeDisabled(); // nobody is named who gets it
+    await expect(submit).toBeDisabled(); // no new owner is selected
     await expect(dialog.getByLabel("New owner").getByRole("option", { name: "leaving" })).toHaveCount(0);
     await dialog.getByLabel("New owner").selectOption("staying");
     await submit.click();
@@ -189,7 +189,7 @@ test("an account is deleted, and what it owns goes to another", async ({ signedI
     expect(owner).toBe("staying");
     expect((await leaving.request.get("/api/auth/me")).status()).toBe(401);
 
-    // The other one with everything.
+    // The other account is deleted with everything.
     await page.goto("/admin/users/staying");
     await page.getByRole("button", { name: "Delete" }).click();
     const last = page.getByRole("dialog", { name: "Delete staying?" });

@@ -7,14 +7,13 @@ import type { AxeResults } from "axe-core";
 const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /**
- * The rules that the page breaks, each with the elements at fault. A menu that is
- * open hangs at the end of the body, outside of every landmark.
+ * Returns the rules that the page violates, with the elements. An open menu is at the end of the
+ * body, outside of all landmarks.
  *
- * What fades in or changes its colour is judged when it has come to rest: on the way
- * there, it has colours that nobody chose.
+ * Animations are awaited, because elements that fade in or change colour have intermediate colours.
  */
 export async function violations(page: Page, { menu = false } = {}): Promise<string[]> {
-  // Evaluated, since the page's own policy lets no script in.
+  // Evaluated, because the page's content security policy blocks added scripts.
   await page.evaluate(axeSource);
   const results = await page.evaluate(async (region) => {
     const { axe } = window as unknown as { axe: { run: (options: object) => Promise<AxeResults> } };

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { test as base, expect } from "./fixtures";
 import { microImage } from "./lab";
 
-/** A server that gives the micro image, and holds it back half-way until it is let go. */
+/** A server of the micro image, which pauses half-way until it is released. */
 interface Mirror {
   catalog: string;
   letGo: () => void;
@@ -17,7 +17,7 @@ interface Mirror {
 
 const test = base.extend<object, { mirror: Mirror }>({
   mirror: [
-    // Playwright reads from the parameter's pattern what a fixture needs.
+    // Playwright reads the fixture's dependencies from the parameter's pattern.
     // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const image = await readFile(microImage);
@@ -72,14 +72,14 @@ const test = base.extend<object, { mirror: Mirror }>({
   ],
 });
 
-test("an image of the catalogue is a click away, with live progress, and can be cancelled", async ({ signedIn: page, mirror }) => {
+test("an image of the catalogue is pulled with live progress, and the pull can be cancelled", async ({ signedIn: page, mirror }) => {
   const entry = page.locator("[data-catalog=pulled]");
   await page.goto("/images/catalog");
   await test.step("it is pulled, and cancelled", async () => {
     await entry.getByRole("button", { name: "Pull Pulled Linux", exact: true }).click();
     await expect(entry.getByRole("progressbar")).toBeVisible();
     await expect(entry).toContainText(/Downloading, [\d.]+ MiB of [\d.]+ MiB/i);
-    await page.reload(); // the job is the service's, not the page's
+    await page.reload(); // the job belongs to the service, not to the page
     await entry.getByRole("button", { name: "Cancel: Pull Pulled Linux" }).click();
     await expect(entry.getByRole("button", { name: "Pull Pulled Linux", exact: true })).toBeVisible({ timeout: 30_000 });
   });
@@ -90,7 +90,7 @@ test("an image of the catalogue is a click away, with live progress, and can be 
     await entry.getByRole("link", { name: "Create node from Pulled Linux" }).click();
     await expect(page).toHaveURL(/\/nodes\/new\?image=pulled/);
   });
-  await test.step("the jobs tell of both", async () => {
+  await test.step("both jobs are listed", async () => {
     await page.goto("/admin/jobs");
     await expect(page.locator("[data-job-state=cancelled]")).toHaveCount(1);
     await expect(page.locator("[data-job-state=succeeded]")).toHaveCount(1);

@@ -1,6 +1,6 @@
 import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
 
-test("two viewers see one console, which comes back after the service was away", async ({ signedIn: page, lab }) => {
+test("two viewers share a console, which reconnects after the service was unavailable", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "shared-1", { run: true });
   const status = page.locator("[data-console]");
   try {
@@ -30,7 +30,7 @@ test("two viewers see one console, which comes back after the service was away",
   }
 });
 
-test("a console that virsh holds is told, and taken over", async ({ signedIn: page, lab }) => {
+test("a console that virsh uses is reported, and taken over", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "taken-1", { run: true });
   const holder = await lab.holdConsole("taken-1");
   try {

@@ -1,6 +1,6 @@
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 
-test("the dashboard shows live what there is, what happens and each screen", async ({ signedIn: page, lab }) => {
+test("the dashboard shows nodes, activity and screens live", async ({ signedIn: page, lab }) => {
   const off = await makeNode(page, "dash-off");
   const on = await makeNode(page, "dash-on", { run: true, ram: 128 });
   try {
@@ -24,7 +24,7 @@ test("the dashboard shows live what there is, what happens and each screen", asy
   }
 });
 
-test("who makes no nodes is led to the labs that are shared with them, also to empty ones", async ({ signedIn: page, lab, browser }) => {
+test("users who can't create nodes are led to the labs that are shared with them, also to empty ones", async ({ signedIn: page, lab, browser }) => {
   const password = "a password of sue's own";
   expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
   const made = (await (await page.request.post("/api/labs", { data: { name: "Empty" } })).json()) as { id: string };
@@ -33,10 +33,10 @@ test("who makes no nodes is led to the labs that are shared with them, also to e
     expect((await context.request.post("/api/auth/login", { data: { username: "sue", password } })).ok()).toBe(true);
     const student = await context.newPage();
     await student.goto("/");
-    await expect(student.getByText("Nothing is shared with you yet")).toBeVisible();
+    await expect(student.getByText("Nothing here yet")).toBeVisible();
     expect((await page.request.put(`/api/labs/${made.id}/shares/users/sue`, { data: { level: "view" } })).status()).toBe(204);
-    await expect(student.getByText("You see 1 lab.")).toBeVisible();
-    await student.getByRole("link", { name: "Show the labs" }).click();
+    await expect(student.getByText("1 lab is shared with you.")).toBeVisible();
+    await student.getByRole("link", { name: "View labs" }).click();
     await expect(student.locator("[data-lab=Empty]")).toBeVisible();
   } finally {
     await context.close();

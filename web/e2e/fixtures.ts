@@ -3,21 +3,21 @@ import { type Page, test as base, expect } from "@playwright/test";
 import { Lab } from "./lab";
 
 interface WorkerFixtures {
-  /** Whether the lab's libvirt can make networks, which takes root. */
+  /** Whether the lab's libvirt can create networks, which requires root. */
   networks: boolean;
   lab: Lab;
-  /** Further options of the lab's service, in its environment. */
+  /** Additional environment variables of the lab's service. */
   options: NodeJS.ProcessEnv;
 }
 
 interface TestFixtures {
-  /** Adds what the service logged to the report of a failed test. */
+  /** Adds the service's log to the report of a failed test. */
   serviceLog: undefined;
-  /** A page whose user is signed in. */
+  /** A page with a signed-in user. */
   signedIn: Page;
 }
 
-/** Tests against a lab that is started once for each file's worker and removed at the end, also after failures. */
+/** Tests with a lab that is started once per worker and file, and removed at the end, also after failures. */
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   networks: [false, { option: true, scope: "worker" }],
   options: [{}, { scope: "worker" }],
@@ -59,7 +59,7 @@ interface NodeBody {
   name: string;
 }
 
-/** Makes a node through the API, and runs it where asked; RAM in MiB. */
+/** Creates a node through the API, and starts it if run is set; RAM in MiB. */
 export async function makeNode(page: Pick<Page, "request">, name: string, { run = false, ram = 256, cpus = 1 } = {}): Promise<NodeBody> {
   const answer = await page.request.post("/api/nodes", {
     data: { name, image: "micro", resources: { ram, cpus } },
@@ -77,7 +77,7 @@ export async function deleteNode(page: Pick<Page, "request">, { id }: Pick<NodeB
   expect((await page.request.delete(`/api/nodes/${id}`)).status()).toBe(204);
 }
 
-/** What the terminal on the page shows. */
+/** Returns the terminal's contents. */
 export function terminal(page: Page) {
   return page.locator(".xterm-rows");
 }
@@ -91,7 +91,7 @@ export async function logIn(page: Page): Promise<void> {
 
 /** Drops files onto the page's drop zone, as a user does from a file manager. */
 export async function dropFiles(page: Page, files: readonly string[]): Promise<void> {
-  // A file with a path comes into a page by an input alone.
+  // A file with a path can only get into a page through an input.
   await page.evaluate(() => {
     const input = document.createElement("input");
     input.type = "file";

@@ -9,7 +9,7 @@ import { microImage } from "./lab";
 const run = promisify(execFile);
 const docs = join(import.meta.dirname, "..", "..", "docs");
 
-/** The commands of a guide, as they are written: its blocks that are marked as sh. */
+/** Returns the commands of a guide: its code blocks in sh. */
 async function commandsOf(guide: string): Promise<string> {
   const text = await readFile(join(docs, `${guide}.md`), "utf8");
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands]) => commands).join("\n");
@@ -34,7 +34,7 @@ for (const [guide, expected] of [
     for (const text of expected) {
       expect(stdout).toMatch(text);
     }
-    // A guide leaves its reader with what it made.
+    // A guide leaves the nodes and images that it creates.
     const left = (await (await page.request.get("/api/nodes")).json()) as { nodes: { id: string }[] };
     for (const node of left.nodes) {
       await deleteNode(page, node);
@@ -42,13 +42,13 @@ for (const [guide, expected] of [
   });
 }
 
-test("the guides are read and searched without leaving the service", async ({ signedIn: page, lab }) => {
+test("the guides are read and searched within the UI", async ({ signedIn: page, lab }) => {
   page.on("request", (request) => expect(new URL(request.url()).origin).toBe(lab.url));
   await page.goto("/");
   await page.getByRole("button", { name: "Help" }).click();
-  await expect(page.getByRole("menuitem", { name: "API documentation" })).toContainText("Every request, described");
+  await expect(page.getByRole("menuitem", { name: "API documentation" })).toContainText("Reference of all requests");
   await page.getByRole("menuitem", { name: "All guides" }).click();
-  await page.getByRole("textbox", { name: "Search the guides" }).fill("quotas");
+  await page.getByRole("textbox", { name: "Search guides" }).fill("quotas");
   await page.locator("[data-guide=users-and-sharing]").getByRole("link", { name: "Quotas" }).click();
   await expect(page).toHaveURL(/\/help\/users-and-sharing#quotas$/);
   await expect(page.getByRole("heading", { name: "Quotas" })).toBeInViewport();

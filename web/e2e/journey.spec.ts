@@ -3,14 +3,14 @@ import { copyFile, writeFile } from "node:fs/promises";
 import { expect, logIn, terminal, test } from "./fixtures";
 import { microImage } from "./lab";
 
-test("from a fresh installation to a node at work, and back", async ({ page, lab }, info) => {
+test("from a fresh installation to a running node, and back", async ({ page, lab }, info) => {
   await test.step("sign in", async () => {
     await page.goto("/images");
     await expect(page).toHaveURL(/\/login\?next=%2Fimages$/);
     await page.getByLabel("User name").fill(lab.user);
     await page.getByLabel("Password").fill("not the password");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await expect(page.getByText("You are not signed in")).toBeVisible();
+    await expect(page.getByText("Sign-in failed")).toBeVisible();
     await page.getByLabel("Password").fill(lab.password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page).toHaveURL(/\/images$/);
@@ -42,7 +42,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await expect(page.locator("[data-console]")).toHaveAttribute("data-console", "offline");
   });
 
-  await test.step("what virsh starts comes to life here", async () => {
+  await test.step("a node that virsh starts is shown as running", async () => {
     await lab.virsh("start", "micro-1");
     await expect(state).toHaveAttribute("data-state", "running");
     await expect(page.locator("[data-console]")).toHaveAttribute("data-console", "connected");
@@ -59,17 +59,17 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await page.getByLabel("Disk images to upload").setInputFiles(file);
     await expect(page.getByRole("progressbar", { name: "My disk.qcow2" })).toBeVisible();
     await expect(page.getByText(/MiB of .* MiB, .*\/s, \d+ s left/)).toBeVisible();
-    await expect(page.getByText("Ready for use")).toBeVisible({ timeout: 60_000 });
+    await expect(page.getByText("Ready to use")).toBeVisible({ timeout: 60_000 });
     await network.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: -1 });
     const row = page.locator("[data-image='My disk']");
     await expect(row.locator("[data-state=ready]")).toBeVisible();
   });
 
-  await test.step("what is no image is refused with a reason", async () => {
+  await test.step("a file that is not an image is rejected with a reason", async () => {
     const file = info.outputPath("notes.qcow2");
-    await writeFile(file, "These are notes, and no disk.\n".repeat(100));
+    await writeFile(file, "These are notes, not a disk.\n".repeat(100));
     await page.getByLabel("Disk images to upload").setInputFiles(file);
-    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+    await expect(page.getByText("Couldn't upload notes.qcow2")).toBeVisible();
   });
 
   await test.step("an image in use is not deleted, and the reason is shown", async () => {
@@ -95,7 +95,7 @@ test("from a fresh installation to a node at work, and back", async ({ page, lab
     await confirm.click();
     await expect(page).toHaveURL(/\/nodes$/);
     await expect(page.getByRole("heading", { name: /^Create your first node from / })).toBeVisible();
-    await expect(page.getByText("micro-1 is deleted")).toBeVisible();
+    await expect(page.getByText("Deleted micro-1")).toBeVisible();
     expect(await lab.virsh("list", "--all", "--name")).toBe("");
   });
 

@@ -9,15 +9,15 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const repository = resolve(import.meta.dirname, "..", "..");
 
-/** The micro image as the repository's build leaves it. */
+/** The micro image that the repository's build creates. */
 export const microImage = process.env.MICRO_IMAGE ?? join(repository, "images", "build", "micro.qcow2");
 const binary = process.env.SANDBOXLABS_BIN ?? join(repository, "bin", "sandboxlabs");
 
 const session = "qemu:///session";
 const nobody = 65534;
 
-// A libvirtd in namespaces of its own, where it may make networks: its bridges are
-// in a network namespace, and its folders nobody else's.
+// A libvirtd in separate namespaces, where it can create networks: its bridges are in a network
+// namespace, and its folders are private.
 const apartScript = `set -e
 dir=$1
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -37,40 +37,40 @@ libvirtd -d -p /run/libvirtd.pid
 while :; do sleep 0.2; done
 `;
 
-/** What a lab's libvirt is. */
+/** The libvirt of a lab. */
 interface Ground {
   folder: string;
   env: NodeJS.ProcessEnv;
   uri: string;
-  /** Holds the namespaces of a libvirtd apart: its end ends all in them. */
+  /** The process that holds the namespaces of a separate libvirtd: when it ends, all processes in them end. */
   holder?: ChildProcess;
 }
 
 /**
- * A running SandboxLabs on a libvirt of its own: libvirt's session daemon with
- * all its folders in a temporary one. So there is nothing but what a test
- * makes, several labs may run at once, and no other domain of the machine is
- * ever touched. As root it all runs as nobody, since root has no session.
+ * A running SandboxLabs with its own libvirt: libvirt's session daemon with all its folders below
+ * a temporary one. So it contains only what a test creates, several labs can run at the same time,
+ * and no other domain of the machine is touched. As root it all runs as the user nobody, because
+ * root has no session daemon.
  *
- * A session cannot make networks. A lab with networks has a system libvirtd in
- * namespaces of its own instead, which takes root.
+ * A session daemon can't create networks. A lab with networks has a system libvirtd in separate
+ * namespaces instead, which requires root.
  */
 export class Lab {
   private service: ChildProcess | undefined;
-  /** All that the service has logged so far. */
+  /** The service's log so far. */
   log = "";
 
   private constructor(
     private readonly ground: Ground,
-    /** The service's address: "http://127.0.0.1:40123". */
+    /** The service's URL: "http://127.0.0.1:40123". */
     readonly url: string,
     readonly user: string,
     readonly password: string,
   ) {}
 
   /**
-   * Starts a lab that holds the micro image and no node; with networks as root
-   * alone. The options are further ones of the service, in its environment.
+   * Starts a lab with the micro image and without nodes; with networks only as root. The options
+   * are additional environment variables of the service.
    */
   static async start({ networks = false, options = {} }: { networks?: boolean; options?: NodeJS.ProcessEnv } = {}): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
@@ -120,7 +120,7 @@ export class Lab {
     }
   }
 
-  /** Starts the service, and resolves when it answers. */
+  /** Starts the service, and resolves when it responds. */
   async serve(): Promise<void> {
     const service = spawn(join(this.ground.folder, "sandboxlabs"), ["serve"], {
       env: this.ground.env,
@@ -143,7 +143,7 @@ export class Lab {
     });
   }
 
-  /** Stops the service alone: nodes go on. */
+  /** Stops only the service: nodes keep running. */
   async stopService(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     const { service } = this;
     if (service?.exitCode === null) {
@@ -167,7 +167,7 @@ export class Lab {
     await run("python3", ["-c", script, file, statement], { env: this.ground.env, cwd: this.ground.folder, ...identity() });
   }
 
-  /** Defines a domain from a file, which the lab's user may not be able to read. */
+  /** Defines a domain from a file, also if the lab's user can't read it. */
   async define(file: string): Promise<void> {
     const copy = join(this.ground.folder, "define.xml");
     await copyFile(file, copy);
@@ -175,7 +175,7 @@ export class Lab {
     await this.virsh("define", copy);
   }
 
-  /** Adds a device from a file to the definition of a domain that is off. */
+  /** Adds a device from a file to the definition of a stopped domain. */
   async attach(domain: string, file: string): Promise<void> {
     const copy = join(this.ground.folder, "attach.xml");
     await copyFile(file, copy);
@@ -183,7 +183,7 @@ export class Lab {
     await this.virsh("attach-device", domain, copy, "--config");
   }
 
-  /** Starts `virsh console` on a terminal of its own, and resolves when it holds the console. End it with kill. */
+  /** Starts `virsh console` on a separate terminal, and resolves when it has opened the console. Stop it with kill. */
   async holdConsole(node: string): Promise<ChildProcess> {
     const holder = spawn("script", ["-qec", `exec virsh -c ${this.ground.uri} console ${node}`, "/dev/null"], {
       env: this.ground.env,
@@ -202,7 +202,7 @@ export class Lab {
     return holder;
   }
 
-  /** What the service tells, with the places of an installation instead of those of this lab. */
+  /** Replaces the paths and addresses of this lab with those of an installation. */
   asInstalled(text: string): string {
     const { folder, uri } = this.ground;
     return [
@@ -212,7 +212,7 @@ export class Lab {
     ].reduce((shown, [here = "", there = ""]) => shown.replaceAll(here, there), text);
   }
 
-  /** Ends all that the lab started, and removes all that it made. */
+  /** Stops all processes of the lab, and removes everything that it created. */
   async stop(): Promise<void> {
     try {
       await this.stopService();
@@ -222,7 +222,7 @@ export class Lab {
   }
 }
 
-/** Starts a lab's libvirtd in namespaces of its own, and resolves when it answers. */
+/** Starts a lab's libvirtd in separate namespaces, and resolves when it responds. */
 async function startApart(ground: Ground): Promise<void> {
   const { folder, env, uri } = ground;
   await mkdir(join(folder, "etc"));
@@ -243,8 +243,8 @@ async function startApart(ground: Ground): Promise<void> {
 }
 
 /**
- * Configures QEMU's driver, in the folder of a libvirtd of its own: other libvirtds find the same
- * ports free at the same time, so each has a range of its own for screens. Control groups would stay when it is killed.
+ * Configures the QEMU driver of a separate libvirtd. Several libvirtds could find the same port free at
+ * the same time, so each has its own range for screens. Control groups would remain after it is killed.
  */
 async function chooseScreenPorts(folder: string): Promise<void> {
   const first = drawnPort();
@@ -254,7 +254,7 @@ async function chooseScreenPorts(folder: string): Promise<void> {
 async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
   if (holder) {
     const ended = new Promise((resolveEnd) => holder.once("exit", resolveEnd));
-    holder.kill("SIGKILL"); // the end of the first process in it ends all others of its namespace
+    holder.kill("SIGKILL"); // when the first process of the namespace ends, all others are killed
     await ended;
     await rm(folder, { recursive: true, force: true });
     return;
@@ -266,7 +266,7 @@ async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
     return stdout.split("\n").map((line) => line.trim()).filter(Boolean);
   };
   for (const domain of await names("list", "--name")) {
-    await virsh("destroy", domain).catch(() => undefined); // it may end by itself
+    await virsh("destroy", domain).catch(() => undefined); // it may stop on its own
   }
   for (const daemon of ["libvirtd", "virtlogd"]) {
     const pid = Number(await readFile(join(folder, "run", "libvirt", `${daemon}.pid`), "utf8").catch(() => ""));
@@ -278,25 +278,25 @@ async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Ends a process, and resolves when it is gone. */
+/** Stops a process, and resolves when it has exited. */
 async function end(pid: number): Promise<void> {
   const signal = (name: NodeJS.Signals | 0) => {
     try {
       return process.kill(pid, name);
     } catch {
-      return false; // it is gone
+      return false; // it has exited
     }
   };
   signal("SIGTERM");
   await until(`process ${pid} ends`, () => Promise.resolve(!signal(0)));
 }
 
-/** Asks again and again, until a condition holds. */
-export async function until(what: string, holds: () => Promise<boolean>, patience = 30_000): Promise<void> {
-  const deadline = Date.now() + patience;
+/** Polls until a condition holds. */
+export async function until(what: string, holds: () => Promise<boolean>, timeout = 30_000): Promise<void> {
+  const deadline = Date.now() + timeout;
   while (!(await holds())) {
     if (Date.now() > deadline) {
-      throw new Error(`waited in vain until ${what}`);
+      throw new Error(`timed out waiting until ${what}`);
     }
     await pause(50);
   }
@@ -310,12 +310,12 @@ function identity(): { uid?: number; gid?: number } {
   return isRoot() ? { uid: nobody, gid: nobody } : {};
 }
 
-/** A port below those that the kernel gives to programs that ask for any. */
+/** Returns a port below the kernel's range of ephemeral ports. */
 function drawnPort(): number {
   return 10_000 + Math.floor(Math.random() * 22_000);
 }
 
-/** A port of the loopback address for a server that is started later. */
+/** Returns a loopback port for a server that is started later. */
 async function freePort(): Promise<number> {
   const port = drawnPort();
   const isFree = await new Promise<boolean>((resolve) => {

@@ -6,7 +6,7 @@ import { expect, logIn, makeNode, terminal, test } from "./fixtures";
 import { until } from "./lab";
 
 test.use({ networks: true });
-test.skip(process.getuid?.() !== 0, "networks of its own take a libvirtd in namespaces, and that root");
+test.skip(process.getuid?.() !== 0, "networks require a libvirtd in separate namespaces, which requires root");
 
 interface LabBody {
   id: string;
@@ -18,12 +18,12 @@ async function labBody(page: Page, id: string): Promise<LabBody> {
   return (await (await page.request.get(`/api/labs/${id}`)).json()) as LabBody;
 }
 
-/** Waits until a node has an address of the lab's first network, and returns it. */
+/** Waits until a node has an address on the lab's first network, and returns it. */
 async function awaitAddress(page: Page, name: string, id: string): Promise<string> {
   const { networks } = await labBody(page, id);
   const prefix = (networks[0]?.subnet ?? "").replace(/0\/24$/, "");
   let address = "";
-  await until(`${name} has an address of the link`, async () => {
+  await until(`${name} has an address on the link`, async () => {
     const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { name: string; addresses: string[] }[] };
     address = nodes.find((node) => node.name === name)?.addresses.find((one) => one.startsWith(prefix)) ?? "";
     return address !== "";
@@ -31,7 +31,7 @@ async function awaitAddress(page: Page, name: string, id: string): Promise<strin
   return address;
 }
 
-/** Adds a node of the least size through the dialog. */
+/** Adds a node of the smallest size through the dialog. */
 async function addNode(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name: "Add to the lab" }).click();
   await page.getByRole("menuitem", { name: "Node", exact: true }).click();
@@ -42,7 +42,7 @@ async function addNode(page: Page, name: string): Promise<void> {
   await expect(page.locator(`[data-machine=${name}]`)).toBeVisible();
 }
 
-/** Presses on one place, moves in steps to another, and lets go. */
+/** Drags from one position to another in steps. */
 async function drag(page: Page, from: { x: number; y: number }, to: { x: number; y: number }): Promise<void> {
   await page.mouse.move(from.x, from.y);
   await page.mouse.down();
@@ -54,15 +54,15 @@ async function drag(page: Page, from: { x: number; y: number }, to: { x: number;
 async function middleOf(page: Page, selector: string): Promise<{ x: number; y: number }> {
   const box = await page.locator(selector).boundingBox();
   if (!box) {
-    throw new Error(`${selector} is nowhere to be seen`);
+    throw new Error(`${selector} is not visible`);
   }
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
 }
 
-test("two nodes that are connected on the canvas ping each other, and only those see it who may", async ({ signedIn: page, lab, browser }, info) => {
+test("two nodes that are connected on the canvas ping each other, and only users with permission see the lab", async ({ signedIn: page, lab, browser }, info) => {
   let id = "";
 
-  await test.step("a lab is drawn", async () => {
+  await test.step("a lab is created", async () => {
     await page.goto("/labs");
     await page.getByRole("button", { name: "Create lab" }).click();
     await page.getByRole("dialog").getByRole("textbox", { name: "Name" }).fill("Ping pong");
@@ -79,7 +79,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     expect(await lab.virsh("domiflist", "ping")).toContain("ping-pong-net1");
   });
 
-  await test.step("what is moved stays there, also for others who look on", async () => {
+  await test.step("a moved node keeps its position, also for other viewers", async () => {
     const colleague = await browser.newPage({ storageState: await page.context().storageState(), baseURL: lab.url });
     await colleague.goto(`/labs/${id}`);
     const placeIn = (where: Page) => where.locator(".react-flow__node", { has: where.locator("[data-machine=pong]") });
@@ -106,7 +106,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     const address = await awaitAddress(page, "pong", id);
     await page.getByRole("link", { name: "Console of ping" }).click();
     await logIn(page);
-    // The nodes' own cards are apart from each other: there is no way but the link.
+    // The nodes' first interfaces can't reach each other: the link is the only connection.
     await page.keyboard.type(`until ip route get ${address} | grep -q eth1; do sleep 1; done; ping -c 3 -W 10 ${address}; echo ended=$?\n`);
     await expect(terminal(page)).toContainText("ended=0", { timeout: 60_000 });
     await expect(terminal(page)).toContainText(`bytes from ${address}`);
@@ -114,7 +114,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
 
   await test.step("a link is removed while they run, without a pointer", async () => {
     await page.goto(`/labs/${id}`);
-    await page.getByRole("button", { name: "Remove the link of pong to ping-pong-net1" }).focus();
+    await page.getByRole("button", { name: "Remove the link from pong to ping-pong-net1" }).focus();
     await page.keyboard.press("Enter");
     await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("1 node", { timeout: 30_000 });
     expect(await lab.virsh("domiflist", "pong")).not.toContain("ping-pong-net1");
@@ -122,10 +122,10 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await page.getByRole("menuitem", { name: "Connect to…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Connect" }).click();
     await expect(page.locator("[data-lab-network=ping-pong-net1]")).toContainText("2 nodes", { timeout: 30_000 });
-    await awaitAddress(page, "pong", id); // of the card that was plugged in
+    await awaitAddress(page, "pong", id); // of the new interface
   });
 
-  await test.step("a student sees the lab that is shared, its nodes, and nothing else", async () => {
+  await test.step("a student sees only the shared lab and its nodes", async () => {
     await makeNode(page, "secret");
     expect((await page.request.post("/api/labs", { data: { name: "Secret lab" } })).status()).toBe(201);
     const secret = (await (await page.request.get("/api/labs")).json()) as { labs: { id: string; name: string }[] };
@@ -136,11 +136,11 @@ test("two nodes that are connected on the canvas ping each other, and only those
     const answer = await student.request.post("/api/auth/login", { data: { username: "sue", password } });
     expect(answer.status()).toBe(200);
     await student.goto("/labs");
-    await expect(student.getByRole("heading", { name: "No lab yet" })).toBeVisible();
+    await expect(student.getByRole("heading", { name: "No labs yet" })).toBeVisible();
     await student.goto("/nodes");
     await expect(student.getByText("ping")).toHaveCount(0);
     await student.goto(`/labs/${id}`);
-    await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
+    await expect(student.getByRole("heading", { level: 1, name: "Lab not found" })).toBeVisible();
 
     const sharing = page.getByRole("dialog");
     const openSharing = async () => {
@@ -168,10 +168,10 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await student.getByRole("link", { name: "Ping pong" }).click();
     await expect(student.locator("[data-machine]")).toHaveCount(2);
     await openSharing();
-    await sharing.getByRole("button", { name: "Share with sue no more" }).click();
-    await expect(student.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
-    await student.getByRole("link", { name: "Show all labs" }).click();
-    await expect(student.getByRole("heading", { name: "No lab yet" })).toBeVisible();
+    await sharing.getByRole("button", { name: "Remove sue" }).click();
+    await expect(student.getByRole("heading", { level: 1, name: "Lab not found" })).toBeVisible();
+    await student.getByRole("link", { name: "View all labs" }).click();
+    await expect(student.getByRole("heading", { name: "No labs yet" })).toBeVisible();
     await page.keyboard.press("Escape");
     await context.close();
   });
@@ -181,7 +181,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await expect(page.locator("[data-machine][data-run=stopped]")).toHaveCount(2, { timeout: 60_000 });
   });
 
-  await test.step("it is exported, imported beside itself, and deleted with all that is in it", async () => {
+  await test.step("it is exported, imported as a copy, and deleted with its contents", async () => {
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: "Actions for the lab Ping pong" }).click();
     await page.getByRole("menuitem", { name: "Export as a file" }).click();
@@ -190,28 +190,28 @@ test("two nodes that are connected on the canvas ping each other, and only those
     expect(JSON.parse(await readFile(file, "utf8"))).toMatchObject({ sandboxlabs: "lab/1", name: "Ping pong" });
 
     await page.goto("/labs");
-    // A file that cannot be is refused with the place, and nothing is begun.
+    // An invalid file is rejected with the position, and nothing is created.
     const bad = { sandboxlabs: "lab/1", name: "Bad", nodes: [{ name: "a", image: "nosuch", ram: 128, cpus: 1 }] };
     await page.getByLabel("Lab to import").setInputFiles({ name: "bad.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(bad)) });
-    await expect(page.getByText("bad.json cannot be imported")).toBeVisible();
+    await expect(page.getByText("Couldn't import bad.json")).toBeVisible();
     await expect(page.getByText("nodes[0]: ")).toBeVisible();
-    // A large one goes on through a reload, where it shows as running work, and is cancelled there.
+    // A large import continues after a reload, is listed as a running task, and is cancelled there.
     const nodes = Array.from({ length: 60 }, (_, i) => ({ name: `many-${i}`, image: "micro", ram: 128, cpus: 1 }));
     const large = { sandboxlabs: "lab/1", name: "Large", nodes };
     await page.getByLabel("Lab to import").setInputFiles({ name: "large.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(large)) });
     await expect(page.getByRole("dialog").getByText(/Making node many-\d+, \d+ of 60/)).toBeVisible();
     await page.reload();
-    await page.getByRole("button", { name: "Running work: 1 piece" }).click();
-    const work = page.getByRole("list", { name: "Jobs under way" });
+    await page.getByRole("button", { name: "Activity: 1 task running" }).click();
+    const work = page.getByRole("list", { name: "Running jobs" });
     await expect(work.getByText("Import lab Large")).toBeVisible();
     await work.getByRole("button", { name: "Cancel: Import lab Large" }).click();
     await expect(page.locator("[data-ended=cancelled]")).toContainText("Import lab", { timeout: 30_000 });
     await expect(page.locator("[data-lab='Large']")).toHaveCount(0);
     expect(await lab.virsh("list", "--all", "--name")).not.toContain("many-");
-    await page.getByRole("button", { name: "Running work" }).click();
+    await page.getByRole("button", { name: "Activity" }).click();
 
     await page.getByLabel("Lab to import").setInputFiles(file);
-    await expect(page.getByText("The lab is imported")).toBeVisible({ timeout: 60_000 });
+    await expect(page.getByText("Lab imported")).toBeVisible({ timeout: 60_000 });
     await expect(page).toHaveURL(/\/labs\/[0-9a-f-]{36}$/);
     await expect(page.locator("[data-machine=ping-2]")).toBeVisible();
     await expect(page.locator("[data-machine=pong-2]")).toBeVisible();
@@ -221,7 +221,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     const ping = copy.nodes[0]?.id ?? "";
     expect(copy.nodes.map(({ x, y }) => `${x},${y}`).sort()).toEqual(original.nodes.map(({ x, y }) => `${x},${y}`).sort());
 
-    // On a node's own page it is plugged into another network.
+    // On a node's page it is connected to another network.
     await page.goto(`/nodes/${ping}/networks`);
     await page.getByLabel("Network", { exact: true }).selectOption("ping-pong-net1");
     await page.getByRole("button", { name: "Connect" }).click();
@@ -240,7 +240,7 @@ test("two nodes that are connected on the canvas ping each other, and only those
     await dialog.getByRole("button", { name: "Delete" }).click();
     await expect(page).toHaveURL(/\/labs$/);
     await expect(page.locator("[data-lab]")).toHaveCount(2);
-    await expect(colleague.getByRole("heading", { level: 1, name: "There is no such lab" })).toBeVisible();
+    await expect(colleague.getByRole("heading", { level: 1, name: "Lab not found" })).toBeVisible();
     await colleague.close();
     const domains = (await lab.virsh("list", "--all", "--name")).split("\n").map((name) => name.trim()).sort();
     expect(domains).toEqual(["ping", "pong", "secret"]);

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 
-test("what virsh defines, renames and undefines is seen within a second", async ({ signedIn: page, lab }, info) => {
+test("nodes that virsh defines, renames and undefines are updated within a second", async ({ signedIn: page, lab }, info) => {
   await page.goto("/nodes");
   await expect(page.getByRole("heading", { level: 1, name: "Nodes" })).toBeVisible();
   const file = info.outputPath("elsewhere.xml");
@@ -13,12 +13,12 @@ test("what virsh defines, renames and undefines is seen within a second", async 
   );
   await lab.define(file);
   const row = page.locator("[data-node=elsewhere]");
-  await expect(row.getByText("defined elsewhere")).toBeVisible();
+  await expect(row.getByText("unmanaged")).toBeVisible();
 
   await page.getByRole("button", { name: "Actions for elsewhere" }).click();
   await expect(page.getByRole("menuitem", { name: /^Delete/ })).toHaveCount(0);
   await page.getByRole("menuitem", { name: "Adopt" }).click();
-  await expect(row.getByText("defined elsewhere")).toHaveCount(0);
+  await expect(row.getByText("unmanaged")).toHaveCount(0);
 
   await lab.virsh("domrename", "elsewhere", "renamed");
   await expect(page.locator("[data-node=renamed]")).toBeVisible();
@@ -26,7 +26,7 @@ test("what virsh defines, renames and undefines is seen within a second", async 
   await expect(page.locator("[data-node=renamed]")).toHaveCount(0);
 });
 
-test("search and state are in the address", async ({ signedIn: page, lab }) => {
+test("search and state are in the URL", async ({ signedIn: page, lab }) => {
   const nodes = [await makeNode(page, "web-1"), await makeNode(page, "web-2", { run: true }), await makeNode(page, "db-1")];
   try {
     await page.goto("/nodes");
@@ -38,8 +38,8 @@ test("search and state are in the address", async ({ signedIn: page, lab }) => {
     await page.reload();
     await expect(page.locator("[data-node=web-2]")).toBeVisible();
     await lab.virsh("destroy", "web-2");
-    await expect(page.getByText("No node fits")).toBeVisible();
-    await page.getByRole("button", { name: "Show all nodes" }).click();
+    await expect(page.getByText("No matching nodes")).toBeVisible();
+    await page.getByRole("button", { name: "Clear filters" }).click();
     await expect(page.locator("[data-node]")).toHaveCount(3);
   } finally {
     for (const node of nodes) {
@@ -62,10 +62,10 @@ test("a node is renamed, paused, resumed, reset, wiped and forced off", async ({
     await dialog.getByRole("textbox", { name: "Name" }).fill("life-2");
     await page.keyboard.press("Enter");
     await expect(page.getByRole("heading", { level: 1, name: "life-2" })).toBeVisible();
-    await expect(dialog).toHaveCount(0); // the name shows before that
+    await expect(dialog).toHaveCount(0); // the new name is shown before that
     expect(await lab.virsh("domname", node.id)).toBe("life-2");
 
-    await page.getByRole("button", { name: "Run life-2" }).click();
+    await page.getByRole("button", { name: "Start life-2" }).click();
     await expect(state).toHaveAttribute("data-state", "running");
     await act("Pause");
     await expect(state).toHaveAttribute("data-state", "paused");
@@ -80,29 +80,29 @@ test("a node is renamed, paused, resumed, reset, wiped and forced off", async ({
     await act("Wipe");
     await dialog.getByRole("textbox").fill("life-2");
     await dialog.getByRole("button", { name: "Wipe" }).click();
-    await expect(page.getByText("life-2 is as fresh as its image")).toBeVisible();
+    await expect(page.getByText("life-2 was wiped")).toBeVisible();
   } finally {
     await deleteNode(page, node);
   }
 });
 
-test("a node that is deleted elsewhere is told to be gone", async ({ signedIn: page }) => {
+test("a page says when its node was deleted by another tool", async ({ signedIn: page }) => {
   const node = await makeNode(page, "gone-1");
   await page.goto(`/nodes/${node.id}`);
   await expect(page.getByRole("heading", { name: "gone-1" })).toBeVisible();
   await deleteNode(page, node);
-  await expect(page.getByRole("heading", { name: "There is no such node" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Node not found" })).toBeVisible();
 });
 
-test("the page tells when the service is away, and is right again once it is back", async ({ signedIn: page, lab }) => {
+test("the page says when the service is unavailable, and is up to date once it is back", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "away-1");
   await page.goto("/nodes");
   await expect(page.locator("[data-node=away-1]")).toBeVisible();
   await lab.stopService();
-  await expect(page.getByText("What you see may be out of date")).toBeVisible();
+  await expect(page.getByText("Data may be out of date")).toBeVisible();
   await lab.virsh("start", "away-1");
   await lab.serve();
   await expect(page.locator("[data-node=away-1] [data-state=running]")).toBeVisible({ timeout: 30_000 });
-  await expect(page.getByText("What you see may be out of date")).toHaveCount(0);
+  await expect(page.getByText("Data may be out of date")).toHaveCount(0);
   await deleteNode(page, node);
 });

@@ -3,7 +3,7 @@ import { rename } from "node:fs/promises";
 import { violations } from "./axe";
 import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
 
-test("several nodes are run, forced off and deleted at once", async ({ signedIn: page, lab }) => {
+test("several nodes are started, forced off and deleted at once", async ({ signedIn: page, lab }) => {
   await makeNode(page, "bulk-1");
   await makeNode(page, "bulk-2");
   const kept = await makeNode(page, "kept-1");
@@ -11,11 +11,11 @@ test("several nodes are run, forced off and deleted at once", async ({ signedIn:
     expect((await page.request.patch(`/api/nodes/${kept.id}`, { data: { tags: ["kept"] } })).status()).toBe(200);
     await page.goto("/nodes?q=bulk");
     await page.getByRole("checkbox", { name: "Select all" }).click();
-    const bar = page.getByRole("toolbar", { name: "Chosen nodes" });
-    await expect(bar).toContainText("2 nodes chosen");
-    await bar.getByRole("button", { name: "Run 2 nodes" }).click();
+    const bar = page.getByRole("toolbar", { name: "Selected nodes" });
+    await expect(bar).toContainText("2 selected");
+    await bar.getByRole("button", { name: "Start 2 nodes" }).click();
     await expect(page.locator("[data-node] [data-state=running]")).toHaveCount(2);
-    // What each uses shows as soon as it is measured.
+    // Their usage is shown as soon as it is measured.
     await expect(page.locator("[data-node=bulk-1] [data-use=cpu]")).toBeVisible({ timeout: 30_000 });
 
     await page.getByRole("checkbox", { name: "Select all" }).click();
@@ -31,15 +31,15 @@ test("several nodes are run, forced off and deleted at once", async ({ signedIn:
     await expect(dialog.getByRole("button", { name: "Delete 2 nodes" })).toBeDisabled();
     await dialog.getByRole("textbox").fill("2 nodes");
     await dialog.getByRole("button", { name: "Delete 2 nodes" }).click();
-    await expect(page.getByText("No node fits")).toBeVisible(); // at once
-    await expect(page.getByText("2 nodes deleted")).toBeVisible();
+    await expect(page.getByText("No matching nodes")).toBeVisible(); // at once
+    await expect(page.getByText("Deleted 2 nodes")).toBeVisible();
     expect(await lab.virsh("list", "--all", "--name")).toBe("kept-1");
 
-    await page.getByRole("button", { name: "Show all nodes" }).click();
+    await page.getByRole("button", { name: "Clear filters" }).click();
     await page.getByRole("button", { name: "Tag", exact: true }).click();
     await page.getByRole("option", { name: /^kept/ }).click();
     await expect(page).toHaveURL(/\?tag=kept$/);
-    await page.getByRole("button", { name: "As cards" }).click();
+    await page.getByRole("button", { name: "Cards" }).click();
     await expect(page).toHaveURL(/\?tag=kept&view=cards$/);
     await expect(page.locator("[data-node=kept-1]")).toBeVisible();
   } finally {
@@ -47,7 +47,7 @@ test("several nodes are run, forced off and deleted at once", async ({ signedIn:
   }
 });
 
-/** An image of installation media, of the least that makes it one. */
+/** A minimal ISO image. */
 function isoFile(): Buffer {
   const file = Buffer.alloc(20 * 2048);
   file.write("\u0001CD001\u0001", 16 * 2048, "latin1");
@@ -57,10 +57,10 @@ function isoFile(): Buffer {
   return file;
 }
 
-test("what is asked of a node shows at once, and is taken back when it does not work", async ({ signedIn: page, lab }) => {
+test("node actions are applied optimistically, and undone when they fail", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "hasty-1");
   const limit = async (quota: object) => expect((await page.request.patch(`/api/users/${lab.user}`, { data: { quota } })).status()).toBe(200);
-  // A request waits here until what shows before its answer was seen.
+  // Requests are held back here until the optimistic update was checked.
   const hold = async (path: string) => {
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
@@ -75,10 +75,10 @@ test("what is asked of a node shows at once, and is taken back when it does not 
     const row = page.locator("[data-node=hasty-1]");
     await limit({ running: 0 });
     const runs = await hold("**/run");
-    await row.getByRole("button", { name: "Run hasty-1" }).click();
+    await row.getByRole("button", { name: "Start hasty-1" }).click();
     await expect(row.locator("[data-state=starting]")).toBeVisible();
     runs();
-    await expect(page.getByText("hasty-1 does not run")).toBeVisible();
+    await expect(page.getByText("Couldn't start hasty-1")).toBeVisible();
     await expect(row.locator("[data-state=stopped]")).toBeVisible();
 
     const goes = await hold(`**/api/nodes/${node.id}?snapshots=false`);
@@ -87,9 +87,9 @@ test("what is asked of a node shows at once, and is taken back when it does not 
     await page.getByRole("dialog").getByRole("textbox").fill("hasty-1");
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await expect(row).toHaveCount(0);
-    await lab.virsh("snapshot-create-as", "hasty-1", "kept"); // which nobody was asked whether to lose
+    await lab.virsh("snapshot-create-as", "hasty-1", "kept"); // the confirmation did not mention it
     goes();
-    await expect(page.getByText("hasty-1 was not deleted")).toBeVisible();
+    await expect(page.getByText("Couldn't delete hasty-1")).toBeVisible();
     await expect(row).toBeVisible();
   } finally {
     await limit({});
@@ -97,9 +97,9 @@ test("what is asked of a node shows at once, and is taken back when it does not 
   }
 });
 
-test("a node is edited, and its disks, cards and snapshots come and go", async ({ signedIn: page, lab }) => {
+test("a node is edited, and its disks, interfaces and snapshots are added and removed", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "parts-1");
-  const views = page.getByRole("navigation", { name: "Views of the node" });
+  const views = page.getByRole("navigation", { name: "Node views" });
   const dialog = page.getByRole("dialog");
   try {
     await page.goto(`/nodes/${node.id}`);
@@ -118,14 +118,14 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     await page.getByRole("button", { name: "Add disk" }).click();
     await dialog.getByRole("button", { name: "Add disk" }).click();
     await expect(page.locator("[data-disk=vdb]")).toContainText("1 GiB");
-    // What virsh does shows without being asked for.
+    // Changes by virsh are shown automatically.
     await lab.virsh("detach-disk", node.id, "vdb", "--config");
     await expect(page.locator("[data-disk=vdb]")).toHaveCount(0);
 
     const media = { image: { name: "rescue.iso", mimeType: "application/octet-stream", buffer: isoFile() } };
     expect((await page.request.post("/api/images/custom", { multipart: media })).status()).toBe(201);
     await page.getByRole("button", { name: "Insert" }).click();
-    await expect(page.getByText("Holds rescue")).toBeVisible();
+    await expect(page.getByText("Inserted: rescue")).toBeVisible();
     expect(await lab.virsh("domblklist", node.id)).toContain(".iso");
     await page.getByRole("button", { name: "Eject" }).click();
     await expect(page.getByText("Empty", { exact: true })).toBeVisible();
@@ -145,37 +145,37 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
     await expect(dialog.getByRole("button", { name: "Revert" })).toBeDisabled();
     await dialog.getByRole("textbox").fill("first");
     await dialog.getByRole("button", { name: "Revert" }).click();
-    await expect(page.getByText("parts-1 is back at first")).toBeVisible();
+    await expect(page.getByText("Reverted to first")).toBeVisible();
     expect(await lab.virsh("snapshot-current", node.id, "--name")).toBe("first");
     await lab.virsh("snapshot-delete", node.id, "second");
     await expect(page.locator("[data-snapshot=second]")).toHaveCount(0);
     await page.getByRole("button", { name: "Delete first" }).click();
     await dialog.getByRole("textbox").fill("first");
     await dialog.getByRole("button", { name: "Delete" }).click();
-    await expect(page.getByText("No snapshot yet")).toBeVisible();
+    await expect(page.getByText("No snapshots yet")).toBeVisible();
 
     await views.getByRole("link", { name: "Networks" }).click();
     await page.getByRole("button", { name: /^Unplug the card/ }).click();
-    await dialog.getByRole("button", { name: "Unplug" }).click();
-    await expect(page.getByText("No network card")).toBeVisible();
+    await dialog.getByRole("button", { name: "Disconnect" }).click();
+    await expect(page.getByText("No network interfaces")).toBeVisible();
 
     await views.getByRole("link", { name: "Events" }).click();
     await expect(page.locator("td").getByText("Take snapshot")).toHaveCount(2);
 
-    // Jobs that its dialogs start: a copy of it, and an image.
+    // Jobs that its dialogs start: a full clone and an image.
     const actions = page.getByRole("button", { name: "Actions for parts-1" });
     await actions.click();
     await page.getByRole("menuitem", { name: "Clone" }).click();
     await dialog.getByRole("textbox", { name: "Name" }).fill("parts-copy");
-    await dialog.getByLabel("Full: a copy of its own").check();
+    await dialog.getByLabel("Full copy").check();
     await dialog.getByRole("button", { name: "Clone" }).click();
-    await expect(page.getByText("parts-copy is being copied")).toBeVisible();
+    await expect(page.getByText("Creating parts-copy…")).toBeVisible();
     await expect(async () => expect(await lab.virsh("list", "--all", "--name")).toContain("parts-copy")).toPass({ timeout: 60_000 });
     await actions.click();
-    await page.getByRole("menuitem", { name: "Make image" }).click();
-    await dialog.getByRole("textbox", { name: "Name of the image" }).fill("Image of parts");
-    await dialog.getByRole("button", { name: "Make image" }).click();
-    await expect(page.getByText("The image Image of parts is being made")).toBeVisible();
+    await page.getByRole("menuitem", { name: "Create image" }).click();
+    await dialog.getByRole("textbox", { name: "Image name" }).fill("Image of parts");
+    await dialog.getByRole("button", { name: "Create image" }).click();
+    await expect(page.getByText("Creating image Image of parts…")).toBeVisible();
     await page.goto("/images?q=parts");
     await expect(page.locator("[data-image='Image of parts'] [data-state=ready]")).toBeVisible({ timeout: 60_000 });
   } finally {
@@ -186,7 +186,7 @@ test("a node is edited, and its disks, cards and snapshots come and go", async (
   }
 });
 
-test("the XML is edited, and what is wrong with it is told", async ({ signedIn: page, lab }) => {
+test("the XML is edited, and its errors are shown", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "xml-1");
   try {
     await page.goto(`/nodes/${node.id}/xml`);
@@ -199,14 +199,14 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
       await page.locator(".cm-search input[name=search]").pressSequentially(from);
       await page.keyboard.press("Enter");
       await page.keyboard.press("Escape");
-      await page.keyboard.insertText(to); // as pasted: what is typed is closed by itself
+      await page.keyboard.insertText(to); // as if pasted: the editor closes typed elements automatically
     };
     await change("</name>", "</nam>");
     await expect(page.getByText(/^Line \d+: /)).toBeVisible();
     await expect(page.getByRole("button", { name: "Save", exact: true })).toBeDisabled();
     await page.getByRole("button", { name: "Discard changes" }).click();
 
-    // Nobody has to wait until what is there now has been read again.
+    // The user does not have to wait until the definition has been reloaded.
     let release!: () => void;
     const typed = new Promise<void>((resolve) => {
       release = resolve;
@@ -227,30 +227,30 @@ test("the XML is edited, and what is wrong with it is told", async ({ signedIn: 
     await expect(page.getByText("Saved")).toBeVisible();
     expect(await lab.virsh("dumpxml", node.id)).toContain("<pae/>");
 
-    // Of a node that runs, what is started next is edited, and nothing that others change there is lost.
+    // For a running node, the definition for the next start is edited, and other changes to it are not lost.
     await page.request.post(`/api/nodes/${node.id}/run`);
     await lab.virsh("desc", node.id, "--config", "--title", "for the next start");
     await page.getByRole("button", { name: "Edit", exact: true }).click();
     await expect(editor).toContainText("<title>for the next start</title>");
-    await lab.virsh("desc", node.id, "--config", "--title", "by somebody else");
+    await lab.virsh("desc", node.id, "--config", "--title", "by another user");
     await change("<pae/>", "");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await expect(page.getByText("was changed meanwhile")).toBeVisible();
     await page.getByRole("button", { name: "Discard changes" }).click();
     await page.getByRole("button", { name: "Edit", exact: true }).click();
-    await expect(editor).toContainText("<title>by somebody else</title>");
+    await expect(editor).toContainText("<title>by another user</title>");
     await change("<pae/>", "");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await expect(page.getByText("Saved. Takes effect at next start.")).toBeVisible();
     const next = await lab.virsh("dumpxml", "--inactive", node.id);
-    expect(next).toContain("by somebody else");
+    expect(next).toContain("by another user");
     expect(next).not.toContain("<pae/>");
   } finally {
     await deleteNode(page, node);
   }
 });
 
-test("a console is searched, only looked at, and moved into a window of its own", async ({ signedIn: page }) => {
+test("a console is searched, made read-only, and opened in a new window", async ({ signedIn: page }) => {
   const node = await makeNode(page, "window-1", { run: true });
   try {
     await page.goto(`/nodes/${node.id}/both`);
@@ -271,7 +271,7 @@ test("a console is searched, only looked at, and moved into a window of its own"
     await page.locator(".xterm-helper-textarea").focus();
     await page.keyboard.type("echo not-$((1+1))\n");
     const opened = page.waitForEvent("popup");
-    await console.getByRole("button", { name: "Open in a window of its own" }).click();
+    await console.getByRole("button", { name: "Open in new window" }).click();
     const popup = await opened;
     await expect(popup.locator("[data-console=connected]")).toBeVisible();
     await expect(popup.getByRole("banner")).toHaveCount(0);
@@ -299,7 +299,7 @@ test("a node is created with Secure Boot and a TPM", async ({ signedIn: page, la
   await deleteNode(page, { id });
 });
 
-test("a node whose disk is gone shows the problem before it is run", async ({ signedIn: page, lab }) => {
+test("a node whose disk is missing shows the problem before it is started", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "lacking-1");
   const { overlayPath } = (await (await page.request.get(`/api/nodes/${node.id}`)).json()) as { overlayPath: string };
   await rename(overlayPath, `${overlayPath}.away`);

@@ -4,19 +4,19 @@ import { violations } from "./axe";
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 import { type Things, places, routesWithoutPlace } from "./places";
 
-/** Opens a page and waits until it shows what it is for. */
+/** Opens a page and waits until it shows its contents. */
 async function visit(page: Page, path: string): Promise<void> {
   await page.goto(path);
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);
 }
 
-// Each page stands alone: no worker waits for another one to walk through them all.
+// Each page is a separate test, so that workers share them.
 test.describe.configure({ mode: "parallel" });
 
 const phone = { width: 360, height: 740 };
 
-/** How many pixels page and content are wider than the window. */
+/** Returns by how many pixels page and content are wider than the window. */
 async function overflow(page: Page): Promise<number[]> {
   return page.evaluate(() =>
     [document.documentElement, document.querySelector("main")].map((element) =>
@@ -26,11 +26,11 @@ async function overflow(page: Page): Promise<number[]> {
 }
 const things: Things = { node: "", lab: "", user: "" };
 
-test("every route is among the places that are walked through", async () => {
+test("every route is tested", async () => {
   expect(await routesWithoutPlace()).toEqual([]);
 });
 
-/** Has the system prefer a theme, and waits until the page is in it. */
+/** Sets the system's preferred theme, and waits until the page uses it. */
 async function paint(page: Page, colorScheme: "light" | "dark"): Promise<void> {
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
   const isDark = () => page.locator("html").evaluate((html) => html.classList.contains("pf-v6-theme-dark"));
@@ -38,7 +38,7 @@ async function paint(page: Page, colorScheme: "light" | "dark"): Promise<void> {
 }
 
 test.describe("each page", () => {
-  // The same node and lab for all of them: emulated hosts take their time.
+  // All pages share a node and a lab, because emulation is slow.
   test.beforeAll(async ({ lab, playwright }) => {
     const request = await playwright.request.newContext({ baseURL: lab.url });
     expect((await request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).status()).toBe(200);
@@ -63,7 +63,7 @@ test.describe("each page", () => {
       const problems: string[] = [];
       page.on("pageerror", (error) => problems.push(error.message));
       page.on("console", (message) => {
-        // The browser notes each failed request; the page tells of those itself.
+        // The browser logs each failed request; the page itself reports those.
         if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
           problems.push(message.text());
         }
@@ -96,7 +96,7 @@ test("each view of a node is accessible in both themes, and fits a phone", async
       expect((await page.request.post(`/api/nodes/${node.id}/snapshots`, { data: { name } })).status()).toBe(201);
     }
     await visit(page, `/nodes/${node.id}`);
-    const views = page.getByRole("navigation", { name: "Views of the node" });
+    const views = page.getByRole("navigation", { name: "Node views" });
     for (const name of ["Console", "Screen", "Side by side", "Log", "Disks", "Snapshots", "Networks", "Sharing", "Events", "XML"]) {
       await views.getByRole("link", { name, exact: true }).click();
       await expect(page.getByRole("region", { name, exact: true }).first()).toBeVisible();
@@ -165,7 +165,7 @@ test("what opens on demand is accessible", async ({ signedIn: page }) => {
   }
 });
 
-test("the theme is chosen, kept, and left to the system again", async ({ signedIn: page }) => {
+test("the theme is selected, stored, and set back to the system's setting", async ({ signedIn: page }) => {
   await page.emulateMedia({ colorScheme: "light" });
   await visit(page, "/nodes");
   const html = page.locator("html");
@@ -177,13 +177,13 @@ test("the theme is chosen, kept, and left to the system again", async ({ signedI
   await expect(html).toHaveClass(/pf-v6-theme-dark/);
   await page.reload();
   await expect(html).toHaveClass(/pf-v6-theme-dark/);
-  await choose("As the system");
+  await choose("Use system setting");
   await expect(html).not.toHaveClass(/pf-v6-theme-dark/);
   await page.emulateMedia({ colorScheme: "dark" });
   await expect(html).toHaveClass(/pf-v6-theme-dark/);
 });
 
-test("the keyboard alone reaches content and menus", async ({ signedIn: page }) => {
+test("content and menus are reachable by keyboard", async ({ signedIn: page }) => {
   await visit(page, "/nodes");
   await page.keyboard.press("Tab");
   await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
@@ -194,12 +194,12 @@ test("the keyboard alone reaches content and menus", async ({ signedIn: page }) 
   await expect(page.getByRole("button", { name: "Help" })).toBeFocused();
 });
 
-test("fields are checked as they are typed, and the same request is offered for a shell", async ({ signedIn: page }) => {
+test("fields are checked while typing, and the request is shown as a shell command", async ({ signedIn: page }) => {
   await visit(page, "/nodes/new?image=micro");
   const name = page.getByRole("textbox", { name: "Name" });
   await expect(name).toHaveValue("micro-1");
   await name.fill("no blanks");
-  await expect(page.getByText("Use letters, digits, dots, dashes and underscores only.")).toBeVisible();
+  await expect(page.getByText("Use only letters, digits, ., - and _.")).toBeVisible();
   await expect(page.getByRole("button", { name: "Create and open console" })).toBeDisabled();
   await name.fill("from-shell");
   await page.getByRole("button", { name: "Medium" }).click();
@@ -207,6 +207,6 @@ test("fields are checked as they are typed, and the same request is offered for 
   await disk.fill("0.1");
   await expect(page.getByText("The image needs at least 512 MiB.")).toBeVisible();
   await disk.fill("2");
-  await page.getByRole("button", { name: "The same from a shell" }).click();
+  await page.getByRole("button", { name: "Show command" }).click();
   await expect(page.getByText(`"resources":{"ram":2048,"cpus":2,"disk":2147483648}`)).toBeVisible();
 });

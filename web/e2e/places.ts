@@ -5,7 +5,7 @@ import { matchPath } from "react-router";
 
 import { paths } from "../src/shared/paths";
 
-/** What a page's address may name. */
+/** The IDs in a page's URL. */
 export interface Things {
   node: string;
   lab: string;
@@ -14,7 +14,7 @@ export interface Things {
 
 const unknown = "00000000-0000-0000-0000-000000000000";
 
-/** Every page of the UI by its name, which is that of its screenshots too. */
+/** All pages of the UI by name; screenshots have the same names. */
 export const places: Record<string, (of: Things) => string> = {
   "sign-in": () => paths.login,
   dashboard: () => paths.home,
@@ -51,7 +51,7 @@ export const places: Record<string, (of: Things) => string> = {
 const app = join(import.meta.dirname, "..", "src", "app");
 const route = /<Route\s[^>]*?\bpath=(?:"([^"]+)"|\{`([^`]+)`\}|\{([^}]+)\})/g;
 
-/** The routes of the UI that none of the places is on, as they stand in its source. */
+/** Returns the routes in the UI's source that none of the pages covers. */
 export async function routesWithoutPlace(): Promise<string[]> {
   const visited = Object.values(places).map((pathOf) => pathOf({ node: "n", lab: "l", user: "u" }));
   const missing: string[] = [];
@@ -68,13 +68,13 @@ export async function routesWithoutPlace(): Promise<string[]> {
   return missing;
 }
 
-/** The path that a name of paths stands for; the name itself when it is none, so that the route shows as missing. */
+/** Returns the path of an entry of paths; the name itself if it does not exist, so that the route is reported as missing. */
 function pathNamed(whole: string, name: string): string {
   const path = (paths as Record<string, unknown>)[name];
   return typeof path === "string" ? path : whole;
 }
 
-/** A route that only leads to another one is no page. */
+/** A route that only redirects is not a page. */
 function isRedirect(source: string, pattern: string): boolean {
   return pattern === paths.admin && source.includes("path={paths.admin} element={<Navigate");
 }

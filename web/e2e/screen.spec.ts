@@ -4,7 +4,7 @@ import type { Page } from "@playwright/test";
 
 import { deleteNode, expect, makeNode, terminal, test } from "./fixtures";
 
-/** How many pixels of the screen are lit, and a sum that changes with them. */
+/** Returns the number of lit pixels on the screen, and a checksum of them. */
 function look(page: Page): Promise<{ lit: number; sum: number; width: number; height: number }> {
   return page.locator(".sl-screen__view canvas").evaluate((element) => {
     const canvas = element as HTMLCanvasElement;
@@ -26,13 +26,13 @@ function status(page: Page, link: string) {
   return expect(page.locator(`[data-screen="${link}"]`)).toBeVisible({ timeout: 30_000 });
 }
 
-/** Waits until the guest asks for a login on its console, as it does on its screen then. */
+/** Waits until the guest shows its login prompt on the console, and so on the screen. */
 async function booted(page: Page): Promise<void> {
   await page.getByRole("link", { name: "Console" }).click();
   await expect(terminal(page)).toContainText("login:", { timeout: 120_000 });
 }
 
-/** Waits until the text on the screen is the same twice in a row, but for a blinking cursor. */
+/** Waits until the screen is the same twice in a row, except for a blinking cursor. */
 async function settle(page: Page): Promise<number> {
   let last = -1;
   await expect
@@ -49,15 +49,15 @@ async function settle(page: Page): Promise<number> {
   return last;
 }
 
-test("a screen shows the guest, takes keys, and comes back after stop and run", async ({ signedIn: page, lab }) => {
+test("a screen shows the guest, accepts keys, and reconnects after stop and start", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "screen-1");
   await page.goto(`/nodes/${node.id}`);
   await page.getByRole("link", { name: "Screen" }).click();
   await status(page, "off");
-  await page.locator(".sl-console__notice").getByRole("button", { name: "Run screen-1" }).click();
+  await page.locator(".sl-console__notice").getByRole("button", { name: "Start screen-1" }).click();
   await status(page, "open");
 
-  // The first connection shows the boot; the second begins with what is there.
+  // The first connection shows the boot; the second one starts with the current contents.
   await booted(page);
   await page.getByRole("link", { name: "Screen" }).click();
   await status(page, "open");
@@ -71,27 +71,27 @@ test("a screen shows the guest, takes keys, and comes back after stop and run", 
   await page.keyboard.type("echo screens work\n");
   await expect.poll(async () => (await look(page)).lit, { timeout: 30_000 }).toBeGreaterThan(before + 400);
   const shown = await settle(page);
-  // What the page shows is the screen, and changed as it did.
+  // The thumbnail shows the screen's new contents.
   expect(seen.equals(await canvas.screenshot())).toBe(false);
 
-  // A viewer who only views changes nothing.
+  // View-only mode sends nothing.
   await page.getByRole("button", { name: "View only" }).click();
   await canvas.click();
   await page.keyboard.type("text that is long enough to be seen");
   expect(Math.abs((await settle(page)) - shown)).toBeLessThan(150);
   await page.getByRole("button", { name: "View only" }).click();
 
-  // Text is typed by itself, capitals and all: the guest's other console tells.
+  // Pasted text is typed, including capitals: the guest's serial console shows it.
   await page.getByRole("button", { name: "Paste" }).click();
-  await page.getByRole("textbox", { name: "Text for the guest" }).fill(`echo "Pasted: A_b~C|{d}" > /dev/ttyS0\n`);
-  await page.getByRole("button", { name: "Type as keys" }).click();
+  await page.getByRole("textbox", { name: "Text to paste" }).fill(`echo "Pasted: A_b~C|{d}" > /dev/ttyS0\n`);
+  await page.getByRole("button", { name: "Type it" }).click();
   await expect(page.getByRole("dialog")).toBeHidden();
   await page.getByRole("link", { name: "Console" }).click();
   await expect(terminal(page)).toContainText("Pasted: A_b~C|{d}");
   await page.getByRole("link", { name: "Screen" }).click();
   await status(page, "open");
 
-  // Out of the screen without a mouse.
+  // Leave the screen by keyboard.
   await canvas.focus();
   await page.keyboard.press("Control+Shift+ArrowUp");
   await expect(page.getByRole("button", { name: "Ctrl+Alt+Del" })).toBeFocused();
@@ -108,10 +108,10 @@ test("a screen shows the guest, takes keys, and comes back after stop and run", 
   await status(page, "open");
 
   await deleteNode(page, node);
-  await expect(page.getByText("There is no such node")).toBeVisible();
+  await expect(page.getByText("Node not found")).toBeVisible();
 });
 
-test("a phone has the keys that its own keyboard lacks", async ({ signedIn: page }) => {
+test("a phone has the keys that on-screen keyboards don't have", async ({ signedIn: page }) => {
   const node = await makeNode(page, "screen-2", { run: true });
   await page.setViewportSize({ width: 390, height: 800 });
   await page.goto(`/nodes/${node.id}/screen`);
@@ -125,7 +125,7 @@ test("a phone has the keys that its own keyboard lacks", async ({ signedIn: page
   await page.keyboard.press("Backspace");
   await page.keyboard.type("t\n");
   await settle(page);
-  // A held Control makes a line's end of j.
+  // With Control held, j becomes a line break.
   await page.keyboard.type("echo Phone > /dev/ttyS0");
   await page.getByRole("button", { name: "Hold Control" }).click();
   await page.keyboard.type("j");
@@ -139,7 +139,7 @@ test("a phone has the keys that its own keyboard lacks", async ({ signedIn: page
   await deleteNode(page, node);
 });
 
-test("a SPICE screen says why it is not shown", async ({ signedIn: page, lab }, info) => {
+test("a SPICE screen says why it can't be shown", async ({ signedIn: page, lab }, info) => {
   const node = await makeNode(page, "screen-3");
   const xml = await lab.virsh("dumpxml", "--inactive", node.id);
   const file = info.outputPath("spice.xml");

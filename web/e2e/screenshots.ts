@@ -10,7 +10,7 @@ import { places } from "./places";
 
 const folder = join(import.meta.dirname, "..", "..", "docs", "screenshots");
 
-// A lab on the canvas wants networks, which root alone can have here.
+// A lab on the canvas needs networks, which require root here.
 const withNetworks = process.getuid?.() === 0;
 test.use({ networks: withNetworks });
 
@@ -19,7 +19,7 @@ const allLooks: readonly Look[] = ["light", "dark", "phone"];
 const wide = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
 
-/** Writes one page in the looks that are asked for, as NAME-light.png and so on. */
+/** Takes screenshots of a page in the requested variants, as NAME-light.png and so on. */
 async function shoot(page: Page, name: string, looks: readonly Look[]): Promise<void> {
   for (const look of looks) {
     await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
@@ -32,7 +32,7 @@ async function shoot(page: Page, name: string, looks: readonly Look[]): Promise<
 }
 
 test("every page", async ({ page, lab }, info) => {
-  test.setTimeout(30 * 60_000); // a hundred pictures, beside guests under emulation
+  test.setTimeout(30 * 60_000); // a hundred screenshots while emulated guests run
   await page.route(/\/api\/(settings|hosts)$/, async (route) => {
     const answer = await route.fetch();
     await route.fulfill({ response: answer, body: lab.asInstalled(await answer.text()) });
@@ -66,7 +66,7 @@ test("every page", async ({ page, lab }, info) => {
   await expect(page.getByRole("region", { name: "Log of web-1" })).toContainText("usr/");
   await page.getByRole("textbox", { name: "Search the log" }).fill("login");
   await page.keyboard.press("Enter");
-  await page.getByRole("region", { name: "Lines found" }).getByRole("button", { name: /login: root/ }).click();
+  await page.getByRole("region", { name: "Matching lines" }).getByRole("button", { name: /login: root/ }).click();
   await expect(page.getByRole("region", { name: "Log of web-1" }).locator("mark")).toBeVisible();
   await shoot(page, "log", allLooks);
 
@@ -126,7 +126,7 @@ test("every page", async ({ page, lab }, info) => {
     expect((await page.request.put(`/api/groups/class-a/members/${name}`)).status()).toBeLessThan(300);
   }
 
-  // All that has no scene of its own, and those of which the scene was but a part.
+  // All pages without a separate scene, and those whose scene was only a part of the page.
   const ready: Record<string, () => Promise<void>> = {
     dashboard: () => expect(page.locator("[data-thumbnail=shown]")).toHaveCount(5),
     nodes: () => expect(page.locator("[data-node=worker-1] [data-state=paused]")).toBeVisible(),
@@ -139,7 +139,7 @@ test("every page", async ({ page, lab }, info) => {
   for (const name of ["installed", "configured"]) {
     await make(page, `/api/nodes/${db2.id}/snapshots`, { name });
   }
-  // Guests that have booted make better pictures than those that boot.
+  // Wait until the guests have booted.
   await until("every guest that runs has an address", async () => {
     const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { state: string; addresses: string[] }[] };
     return nodes.every(({ state, addresses }) => state !== "running" || addresses.length > 0);
@@ -173,14 +173,14 @@ test("every page", async ({ page, lab }, info) => {
   }
 });
 
-/** Makes something through the API, and resolves with its id. */
+/** Creates an object through the API, and resolves with its ID. */
 async function make(page: Page, path: string, data: object): Promise<string> {
   const answer = await page.request.post(path, { data });
   expect(answer.status(), await answer.text()).toBeLessThan(300);
   return ((await answer.json()) as { id?: string }).id ?? "";
 }
 
-/** Waits until a job has done its work. */
+/** Waits until a job has succeeded. */
 async function finish(page: Page, job: string): Promise<void> {
   await until(`job ${job} has succeeded`, async () => {
     const { state } = (await (await page.request.get(`/api/jobs/${job}`)).json()) as { state: string };
@@ -192,11 +192,11 @@ interface Placed {
   node: string;
   x: number;
   y: number;
-  /** Which of the lab's two networks it is on. */
+  /** Index of its network among the lab's two. */
   networks: number[];
 }
 
-/** Draws a lab through the API, and resolves with its id. */
+/** Creates a lab through the API, and resolves with its ID. */
 async function drawLab(page: Page, name: string, nodes: Placed[]): Promise<string> {
   const lab = await make(page, "/api/labs", { name });
   const networks: string[] = [];

@@ -9,8 +9,8 @@ import { violations } from "./axe";
 import { deleteNode, dropFiles, expect, makeNode, test as base } from "./fixtures";
 import { microImage } from "./lab";
 
-// The service has an OpenID Connect provider, of which this file needs no more than
-// that browsers come to it; TestProvider signs in at a whole one.
+// The service has an OpenID Connect provider. These tests only need browsers to reach it;
+// TestProvider signs in at a complete one.
 const test = base.extend({
   options: [
     // eslint-disable-next-line no-empty-pattern -- Playwright wants a pattern
@@ -46,7 +46,7 @@ const test = base.extend({
   ],
 });
 
-/** The code that an authenticator app shows for a secret in base32, by RFC 6238. */
+/** Returns the code that an authenticator app shows for a Base32 secret (RFC 6238). */
 function codeOf(secret: string, periodsFromNow = 0): string {
   const bits = Array.from(secret, (letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
   const key = Buffer.from(Array.from({ length: Math.floor(bits.length / 8) }, (_, i) => parseInt(bits.slice(i * 8, i * 8 + 8), 2)));
@@ -68,7 +68,7 @@ async function signOut(page: Page): Promise<void> {
   await page.getByRole("menuitem", { name: "Sign out" }).click();
 }
 
-test("a new account chooses a password, sets up a second factor and signs in with it", async ({ page, lab }) => {
+test("a new user sets a password, sets up two-factor authentication and signs in with it", async ({ page, lab }) => {
   const admin = await page.context().browser()?.newContext({ baseURL: lab.url });
   await admin?.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } });
   const made = await admin?.request.post("/api/users", { data: { name: "ann", role: "student" } });
@@ -79,11 +79,11 @@ test("a new account chooses a password, sets up a second factor and signs in wit
     await page.goto("/account");
     await expect(page).toHaveURL(/\/login\?next=%2Faccount$/);
     await signIn(page, "ann", first);
-    await expect(page.getByRole("heading", { name: "Choose a password of your own" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Set a new password" })).toBeVisible();
     expect(await violations(page)).toEqual([]);
-    await page.getByLabel("Present password").fill(first);
+    await page.getByLabel("Current password").fill(first);
     await page.getByLabel(/^New password(?! again)/).fill(password);
-    await page.getByLabel("New password again").fill(password);
+    await page.getByLabel("Confirm new password").fill(password);
     await page.getByRole("button", { name: "Change password" }).click();
 
     await page.getByRole("button", { name: "Set up two-factor authentication" }).click();
@@ -103,12 +103,12 @@ test("a new account chooses a password, sets up a second factor and signs in wit
     await dialog.getByRole("button", { name: "I've saved them" }).click();
     await expect(page.getByText("one of your 10 remaining recovery codes")).toBeVisible();
 
-    // By a code, and by a recovery code.
+    // With a code, and with a recovery code.
     for (const code of [codeOf(secret, 1), recovery]) {
       await signOut(page);
       await signIn(page, "ann", password);
       await expect(page.getByLabel("Code")).toBeFocused();
-      await expect(page.getByText("You are not signed in")).toHaveCount(0);
+      await expect(page.getByText("Sign-in failed")).toHaveCount(0);
       expect(await violations(page)).toEqual([]);
       await page.getByLabel("Code").fill("000000");
       await page.keyboard.press("Enter");
@@ -129,18 +129,18 @@ test("a new account chooses a password, sets up a second factor and signs in wit
   }
 });
 
-test("a tab is one user's: the next one finds nothing of them, and they go on after their session has ended", async ({ signedIn: page, lab }, info) => {
+test("a tab keeps its data for one user only, also after their session has expired", async ({ signedIn: page, lab }, info) => {
   const password = "a password of bea's own";
   expect((await page.request.post("/api/users", { data: { name: "bea", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
   const notes = info.outputPath("notes.qcow2");
-  await writeFile(notes, "These are notes, and no disk.\n");
+  await writeFile(notes, "These are notes, not a disk.\n");
   const signInAsBea = async () => {
     await signIn(page, "bea", password);
-    await expect(page.getByText("Nothing is shared with you yet")).toBeVisible();
+    await expect(page.getByText("Nothing here yet")).toBeVisible();
     await expect(page.getByText("micro was added")).toBeVisible();
     await expect(page.getByText(/left-|notes\.qcow2/)).toHaveCount(0);
   };
-  /** Ends the session as time does: the page is not told. */
+  /** Expires the session without notifying the page. */
   const expire = async () => {
     expect((await page.request.post("/api/auth/logout")).ok()).toBe(true);
     await expect(page.getByLabel("User name")).toBeVisible();
@@ -149,20 +149,20 @@ test("a tab is one user's: the next one finds nothing of them, and they go on af
   await test.step("after a sign-out", async () => {
     await page.goto("/images");
     await dropFiles(page, [notes]);
-    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+    await expect(page.getByText("Couldn't upload notes.qcow2")).toBeVisible();
     await page.getByRole("link", { name: "Dashboard", exact: true }).click();
     const node = await makeNode(page, "left-1");
     await expect(page.getByText("left-1 was created")).toBeVisible();
     await deleteNode(page, node);
     await expect(page.getByText("left-1 was deleted")).toBeVisible();
-    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+    await expect(page.getByText("Couldn't upload notes.qcow2")).toBeVisible();
     await signOut(page);
     await expect(page).toHaveURL(/\/login$/);
     await signInAsBea();
     await signOut(page);
   });
 
-  await test.step("after a session has ended", async () => {
+  await test.step("after a session has expired", async () => {
     await signIn(page, lab.user, lab.password);
     await expect(page.getByRole("heading", { level: 1, name: "Dashboard" })).toBeVisible();
     const node = await makeNode(page, "left-2");
@@ -176,7 +176,7 @@ test("a tab is one user's: the next one finds nothing of them, and they go on af
     await signInAsBea();
   });
 
-  await test.step("when another signs in in another tab of the browser", async () => {
+  await test.step("when another user signs in in another tab", async () => {
     expect((await page.request.post("/api/auth/logout")).ok()).toBe(true);
     expect((await page.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
     await expect(page.getByRole("button", { name: `Account of ${lab.user}` })).toBeVisible();
@@ -184,7 +184,7 @@ test("a tab is one user's: the next one finds nothing of them, and they go on af
   expect((await page.request.delete("/api/users/bea")).status()).toBe(204);
 });
 
-test("signing out while a file is sent asks first, and the file goes on where it was", async ({ signedIn: page, lab }, info) => {
+test("signing out during an upload asks for confirmation, and the upload can be resumed", async ({ signedIn: page, lab }, info) => {
   const disk = info.outputPath("on its way.qcow2");
   await copyFile(microImage, disk);
   let isAskedByBrowser = false;
@@ -192,7 +192,7 @@ test("signing out while a file is sent asks first, and the file goes on where it
     isAskedByBrowser = true;
     void dialog.accept();
   });
-  // What follows the file's first bytes never arrives.
+  // Only the first bytes of the file arrive.
   await page.route("**/api/uploads/*", (route) => (route.request().method() === "PATCH" ? undefined : route.continue()));
   await page.goto("/images");
   await dropFiles(page, [disk]);
@@ -200,7 +200,7 @@ test("signing out while a file is sent asks first, and the file goes on where it
   await expect(upload).toHaveAttribute("data-upload-state", "sending");
   const dialog = page.getByRole("dialog");
   await signOut(page);
-  await expect(dialog).toContainText("The uploads of this tab are cut off.");
+  await expect(dialog).toContainText("Uploads in this tab will stop.");
   expect(await violations(page)).toEqual([]);
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await expect(upload).toHaveAttribute("data-upload-state", "sending");
@@ -214,15 +214,15 @@ test("signing out while a file is sent asks first, and the file goes on where it
   await expect(interrupted).toHaveCount(0);
 });
 
-test("a sign-in at a provider that failed is told of in our own words", async ({ page }) => {
+test("a failed sign-in at a provider is explained", async ({ page }) => {
   await page.goto("/login?problem=name_taken");
-  await expect(page.getByText("it is not linked to you")).toBeVisible();
+  await expect(page.getByText("isn't linked to you")).toBeVisible();
   await page.goto("/login?problem=%3Cb%3Ecall%20555-0100");
-  await expect(page.getByText("Signing in at the provider did not work.")).toBeVisible();
+  await expect(page.getByText("Couldn't sign in at the provider.")).toBeVisible();
   await expect(page.getByText("555-0100")).toHaveCount(0);
 });
 
-test("the button of a provider leads there, and says where to come back to", async ({ page, lab }) => {
+test("the provider's button leads there with the page to return to", async ({ page, lab }) => {
   await page.goto("/nodes?state=running");
   await expect(page).toHaveURL(/\/login\?/);
   await page.getByRole("link", { name: /the school/ }).click();

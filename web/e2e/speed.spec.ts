@@ -2,13 +2,13 @@ import type { Page } from "@playwright/test";
 
 import { expect, test } from "./fixtures";
 
-/** What a first load costs, as Lighthouse counts it: times in milliseconds from the navigation on, sizes in KiB. */
-interface Figures {
+/** The cost of a first load, as measured by Lighthouse: times in milliseconds since the navigation, sizes in KiB. */
+interface Measures {
   firstContentfulPaint: number;
   largestContentfulPaint: number;
-  /** When the main thread was at rest, with what the page is for on it. */
+  /** When the main thread was idle and the page showed its main content. */
   interactive: number;
-  /** What of long tasks was over 50 ms, between the first paint and interactive. */
+  /** The time of long tasks above 50 ms, between the first paint and interactive. */
   totalBlocking: number;
   transferred: number;
   requests: number;
@@ -16,14 +16,14 @@ interface Figures {
 
 const loads = 5;
 const largest = 600; // KiB
-// Until interactive, in ms. It holds where nothing else is at work: `make bench` sets it.
+// Until interactive, in ms. Only valid on an idle machine: `make bench` sets it.
 const limit = Number(process.env.SANDBOXLABS_FIRST_PAGE_MS ?? Infinity);
 
 test("the first page is light, and interactive in time", async ({ signedIn, browser, lab }, info) => {
   const storageState = await signedIn.context().storageState();
-  const taken: Figures[] = [];
+  const taken: Measures[] = [];
   for (let load = 0; load < loads; load++) {
-    // A browser that has nothing of the UI yet.
+    // A browser with an empty cache.
     const context = await browser.newContext({ storageState, baseURL: lab.url });
     taken.push(await measure(await context.newPage()));
     await context.close();
@@ -34,12 +34,12 @@ test("the first page is light, and interactive in time", async ({ signedIn, brow
   console.log(report);
   await info.attach("speed.txt", { body: report, contentType: "text/plain" });
   expect(best.transferred, report).toBeLessThan(largest);
-  // The best one: of the others, what else the machine did has its share.
+  // The best one, because the others also measure what else the machine did.
   expect(best.interactive, report).toBeLessThan(limit);
 });
 
-/** Loads the first page of those who are signed in, and takes its figures. */
-async function measure(page: Page): Promise<Figures> {
+/** Loads the first page after sign-in and measures it. */
+async function measure(page: Page): Promise<Measures> {
   await page.addInitScript(() => {
     const seen = { tasks: [] as { start: number; end: number }[], largest: 0 };
     Object.assign(window, { seen });
@@ -51,7 +51,7 @@ async function measure(page: Page): Promise<Figures> {
     new PerformanceObserver((list) => {
       seen.largest = Math.max(seen.largest, ...list.getEntries().map(({ startTime }) => startTime));
     }).observe({ type: "largest-contentful-paint", buffered: true });
-    // The menus are what a visitor can press first: they are there once React is at work.
+    // The menus are the first controls; they exist once React has rendered.
     new MutationObserver((_changes, observer) => {
       if (document.querySelector("main h1") && document.querySelector("header button")) {
         performance.mark("usable");
@@ -62,14 +62,14 @@ async function measure(page: Page): Promise<Figures> {
   await page.goto("/");
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
   await page.waitForFunction(() => performance.getEntriesByName("usable").length > 0 && performance.getEntriesByName("first-contentful-paint").length > 0);
-  // Long tasks are told once they are over; two frames later nothing of the start is left.
+  // Long tasks are reported when they end; two frames later all of the start's are.
   await page.evaluate(() => new Promise((rest) => requestIdleCallback(rest)));
   return page.evaluate(() => {
     const { seen } = window as unknown as { seen: { tasks: { start: number; end: number }[]; largest: number } };
     const at = (name: string) => performance.getEntriesByName(name)[0]?.startTime ?? Number.NaN;
     const paint = at("first-contentful-paint");
     const usable = Math.max(at("usable"), paint);
-    // A task that goes on when the page looks ready keeps it from answering.
+    // A task that still runs when the page looks ready delays its response.
     const interactive = seen.tasks.reduce((time, { start, end }) => (start <= time && end > time ? end : time), usable);
     const blocking = seen.tasks
       .filter(({ start, end }) => end > paint && start < interactive)

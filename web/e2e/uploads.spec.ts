@@ -4,11 +4,11 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { dropFiles, expect, test } from "./fixtures";
 import { microImage } from "./lab";
 
-test("files that are dropped go on after a cut and a reload, each by itself", async ({ signedIn: page, lab }, info) => {
+test("dropped files are uploaded independently, and resumed after an interruption and a reload", async ({ signedIn: page, lab }, info) => {
   const disk = info.outputPath("lab disk.qcow2");
   const notes = info.outputPath("notes.qcow2");
   await copyFile(microImage, disk);
-  await writeFile(notes, "These are notes, and no disk.\n".repeat(10_000));
+  await writeFile(notes, "These are notes, not a disk.\n".repeat(10_000));
   const digest = createHash("sha256").update(await readFile(disk)).digest("hex");
   const begun: string[] = [];
   page.on("request", (request) => {
@@ -16,7 +16,7 @@ test("files that are dropped go on after a cut and a reload, each by itself", as
       begun.push(Buffer.from(request.headers()["upload-metadata"]?.split(" ")[1] ?? "", "base64").toString());
     }
   });
-  page.on("dialog", (dialog) => void dialog.accept()); // whether to leave while files are sent
+  page.on("dialog", (dialog) => void dialog.accept()); // asks whether to leave during an upload
   const network = await page.context().newCDPSession(page);
   const throttle = (uploadThroughput: number) =>
     network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
@@ -26,20 +26,20 @@ test("files that are dropped go on after a cut and a reload, each by itself", as
   await page.goto("/images");
   await throttle(2 * 1024 * 1024);
   await dropFiles(page, [disk, notes]);
-  await test.step("each tells of its own fate", async () => {
-    await expect(page.getByText("notes.qcow2 was not accepted")).toBeVisible();
+  await test.step("each shows its own outcome", async () => {
+    await expect(page.getByText("Couldn't upload notes.qcow2")).toBeVisible();
     await expect(upload).toContainText(/MiB of [\d.]+ MiB, .*\/s, \d+ s left/);
     expect(begun.sort()).toEqual(["lab disk.qcow2", "notes.qcow2"]);
   });
-  await test.step("it waits while the service is cut off, and goes on by itself", async () => {
+  await test.step("it waits while the service is unavailable, and resumes automatically", async () => {
     await expect.poll(sentMiB).toBeGreaterThan(2);
-    await lab.stopService("SIGKILL"); // Chromium's own "offline" lets go on what is under way
+    await lab.stopService("SIGKILL"); // Chromium's "offline" mode does not stop running requests
     await expect(upload).toHaveAttribute("data-upload-state", "interrupted");
-    await expect(upload).toContainText("cannot be reached; it goes on by itself");
+    await expect(upload).toContainText("Connection lost. Reconnecting…");
     await lab.serve();
     await expect(upload).toHaveAttribute("data-upload-state", "sending");
   });
-  await test.step("after a reload the same file goes on where it was", async () => {
+  await test.step("after a reload the same file is resumed", async () => {
     await expect.poll(sentMiB).toBeGreaterThan(6);
     await page.reload();
     const interrupted = page.locator("[data-interrupted='lab disk.qcow2']");
@@ -47,10 +47,10 @@ test("files that are dropped go on after a cut and a reload, each by itself", as
     const kept = Number(/([\d.]+) MiB of/.exec((await interrupted.textContent()) ?? "")?.[1]);
     expect(kept).toBeGreaterThan(1);
     await throttle(-1);
-    await page.getByLabel("lab disk.qcow2, to resume its upload").setInputFiles(disk);
-    await expect(upload).toContainText("Ready for use", { timeout: 60_000 });
+    await page.getByLabel("Select lab disk.qcow2 to resume its upload").setInputFiles(disk);
+    await expect(upload).toContainText("Ready to use", { timeout: 60_000 });
     await expect(interrupted).toHaveCount(0);
-    expect(begun).toHaveLength(2); // nothing was begun anew
+    expect(begun).toHaveLength(2); // nothing was restarted
   });
   await test.step("what arrived is what was sent", async () => {
     await page.locator("[data-image='lab disk']").getByRole("link", { name: "lab disk", exact: true }).click();

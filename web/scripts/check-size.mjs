@@ -1,6 +1,5 @@
-// Fails when the first load of the UI is heavier than it may be: all scripts
-// and styles that index.html asks for, themselves and what they import
-// statically, compressed as they travel.
+// Fails if the first load of the UI exceeds its limit: all scripts and styles that index.html
+// loads, including static imports, compressed.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -37,6 +36,6 @@ for (const file of files) {
 }
 console.log(`${(total / 1024).toFixed(1).padStart(8)} KiB  first load, of ${limit / 1024} at most`);
 if (total > limit) {
-  console.error("The first load is too heavy: load what not every visitor needs on demand.");
+  console.error("The first load is too large: load code that not every visitor needs on demand.");
   process.exit(1);
 }

@@ -5,9 +5,9 @@ import type { Plugin } from "vite";
 import { renderGuide } from "../src/features/help/render.ts";
 
 /**
- * Makes the guides in docs/ part of the UI, so that they can be read where there
- * is no connection to the Internet: each Markdown file becomes a module with its page, loaded by
- * those who open it; with ?headings, one with no more than its headings.
+ * Adds the guides in docs/ to the UI, so that they can be read without Internet access: each
+ * Markdown file becomes a module with the rendered page, which is loaded on demand; with
+ * ?headings, a module with only its headings.
  */
 export function guides(): Plugin {
   return {

@@ -9,7 +9,7 @@ interface CrashBoundaryState {
   hasCrashed: boolean;
 }
 
-/** Shows what to do when a page fails in a way that nothing else caught; the browser's console has the details. */
+/** Shows what to do after an uncaught error; the browser console has the details. */
 export class CrashBoundary extends Component<{ children: ReactNode }, CrashBoundaryState> {
   override state: CrashBoundaryState = { hasCrashed: false };
 
@@ -25,7 +25,7 @@ export class CrashBoundary extends Component<{ children: ReactNode }, CrashBound
 function CrashPage() {
   return (
     <main className="sl-login">
-      <EmptyState headingLevel="h1" status="danger" icon={ExclamationCircleIcon} titleText="This page failed">
+      <EmptyState headingLevel="h1" status="danger" icon={ExclamationCircleIcon} titleText="Something went wrong">
         <EmptyStateBody>
           Nodes and images are not touched by it. Reload the page; if it fails again, go to the nodes, and report what
           the browser&apos;s console shows.
@@ -34,7 +34,7 @@ function CrashPage() {
           <EmptyStateActions>
             <Button onClick={() => location.reload()}>Reload</Button>
             <Button variant="link" component="a" href={atBase(paths.nodes)}>
-              Show the nodes
+              View all nodes
             </Button>
           </EmptyStateActions>
         </EmptyStateFooter>

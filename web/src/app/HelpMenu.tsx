@@ -14,7 +14,7 @@ const guides = [
   { name: "troubleshooting", text: "Troubleshooting" },
 ] as const;
 
-/** The way to what is written about the service. */
+/** Links to the documentation of the service. */
 export function HelpMenu() {
   const navigate = useNavigate();
   return (
@@ -25,7 +25,7 @@ export function HelpMenu() {
         </DropdownItem>
       ))}
       <Divider component="li" />
-      <DropdownItem to={atBase("/api/docs")} target="_blank" rel="noreferrer" description="Every request, described">
+      <DropdownItem to={atBase("/api/docs")} target="_blank" rel="noreferrer" description="Reference of all requests">
         API documentation
       </DropdownItem>
       <DropdownItem to={atBase("/api/openapi.json")} target="_blank" rel="noreferrer" description="For generated clients">

@@ -10,7 +10,7 @@ import { applyChange, refetchAll } from "./liveChanges";
 
 const noticeAfter = 3_000;
 
-/** Keeps all that is shown up to date while it is on the page, and tells when it cannot. */
+/** Keeps the cached data up to date while it is mounted, and shows a banner when it can't. */
 export function LiveUpdates() {
   const queries = useQueryClient();
   const [isLate, setLate] = useState(false);
@@ -29,7 +29,7 @@ export function LiveUpdates() {
     const unsubscribe = feed.subscribe(() => {
       clearTimeout(timer);
       if (feed.state() === "interrupted") {
-        // A short gap is nobody's concern.
+        // A short gap is not worth a banner.
         timer = setTimeout(() => {
           setLate(true);
           // An expired sign-in shows here first.
@@ -52,7 +52,7 @@ export function LiveUpdates() {
       isLiveRegion
       variant="warning"
       className="sl-banner"
-      title="What you see may be out of date: the service does not answer. It is tried again by itself."
+      title="Connection lost. Data may be out of date. Reconnecting…"
     />
   ) : null;
 }

@@ -1,6 +1,6 @@
 import logo from "./logo.svg";
 
-/** The sign of SandboxLabs, square, with no text of its own. */
+/** The logo of SandboxLabs: square, without text. */
 export function Logo({ size }: { size: number }) {
   return <img src={logo} width={size} height={size} alt="" />;
 }

@@ -23,7 +23,7 @@ import { Later } from "../shared/ui/Later";
 import { HelpMenu } from "./HelpMenu";
 import { LiveUpdates } from "./LiveUpdates";
 import { Logo } from "./Logo";
-import { PlacesMenu } from "./PlacesMenu";
+import { NavMenu } from "./NavMenu";
 import { ThemeMenu } from "./ThemeMenu";
 import { mayAdminister } from "./admin/places";
 import { WorkButton } from "./work/WorkButton";
@@ -39,7 +39,7 @@ const places = [
   { to: paths.images, text: "Images" },
 ] as const;
 
-/** What surrounds every page of those who are signed in. */
+/** The header and navigation around every page after sign-in. */
 export function Shell() {
   const { pathname } = useLocation();
   const role = useSession().data?.user.role ?? "";
@@ -53,7 +53,7 @@ export function Shell() {
       isNotificationDrawerExpanded={showsWork}
       notificationDrawer={
         showsWork && (
-          <Later what="the running work">
+          <Later what="the activity">
             <WorkDrawer onClose={() => setShowsWork(false)} />
           </Later>
         )
@@ -64,10 +64,10 @@ export function Shell() {
       masthead={
         <Masthead display={{ default: "inline" }} className="sl-masthead">
           <MastheadMain>
-            <PlacesMenu places={shown} />
+            <NavMenu places={shown} />
             <MastheadBrand>
               <MastheadLogo
-                component={(props: object) => <Link {...props} to={paths.home} aria-label="SandboxLabs, to the dashboard" />}
+                component={(props: object) => <Link {...props} to={paths.home} aria-label="SandboxLabs dashboard" />}
               >
                 <Logo size={32} />
                 <span className="sl-wordmark">SandboxLabs</span>
@@ -76,7 +76,7 @@ export function Shell() {
           </MastheadMain>
           <MastheadContent>
             <div className="sl-masthead__content">
-              <Nav variant="horizontal" aria-label="Places">
+              <Nav variant="horizontal" aria-label="Main">
                 <NavList>
                   {shown.map(({ to, text, isCurrent }) => (
                     <NavItem key={to} itemId={to} isActive={isCurrent}>

@@ -7,12 +7,12 @@ import { type ThemeChoice, chooseTheme, useIsDark, useThemeChoice } from "../sha
 import { Menu } from "../shared/ui/Menu";
 
 const choices: readonly { value: ThemeChoice; text: string; icon: React.ReactNode }[] = [
-  { value: "system", text: "As the system", icon: <DesktopIcon /> },
+  { value: "system", text: "Use system setting", icon: <DesktopIcon /> },
   { value: "light", text: "Light", icon: <SunIcon /> },
   { value: "dark", text: "Dark", icon: <MoonIcon /> },
 ];
 
-/** Chooses between light and dark. */
+/** Selects the light or the dark theme. */
 export function ThemeMenu() {
   const chosen = useThemeChoice();
   const isDark = useIsDark();

@@ -10,9 +10,9 @@ export interface Happening {
   kind: "node" | "image";
   id: string;
   name: string;
-  /** What the subject did or suffered: "started". */
+  /** What happened to the subject: "started". */
   what: string;
-  /** ok: as wished; bad: something failed; gone: there is nothing left to look at. */
+  /** ok: as intended; bad: something failed; gone: the subject no longer exists. */
   mood: "ok" | "bad" | "gone";
 }
 
@@ -25,7 +25,7 @@ const becomes: Partial<Record<NodeState, Pick<Happening, "what" | "mood">>> = {
   unreachable: { what: "is unreachable", mood: "bad" },
 };
 
-/** What a change means to somebody who looks on; null when it is not worth a line, or is told by the subject's own times. */
+/** Returns the activity that a change stands for; null when it is not worth a line or follows from the subject's own timestamps. */
 export function happeningOf(change: Change, before: Node | Image | undefined, at: number): Happening | null {
   switch (change.type) {
     case "node.changed": {
@@ -50,7 +50,7 @@ export function happeningOf(change: Change, before: Node | Image | undefined, at
   }
 }
 
-/** What nodes and images tell of themselves: when they were made, and when they started last. */
+/** The activity that follows from the timestamps of nodes and images: when they were created and last started. */
 export function happeningsOf(nodes: readonly Node[], images: readonly Image[]): Happening[] {
   const line = (kind: Happening["kind"], id: string, name: string, what: string, time: string | undefined) =>
     time === undefined || !(Date.parse(time) > 0) ? [] : [{ at: Date.parse(time), kind, id, name, what, mood: "ok" as const }];
@@ -68,7 +68,7 @@ function imageName(image: object): string {
   return displayName || (name ?? "");
 }
 
-/** What happened while this tab looked on, the latest first. */
+/** What happened while this tab was open, latest first. */
 export class Activity {
   private happenings: readonly Happening[] = [];
   private listeners = new Set<() => void>();

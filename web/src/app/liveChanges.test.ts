@@ -6,7 +6,7 @@ import { nodeListKey } from "../features/nodes/api/keys";
 import type { Lab, LabSummary, Node } from "../shared/api/types";
 import { applyChange } from "./liveChanges";
 
-/** What a page with the list of labs and the page of lab "b" show, of what the service tells from answers. */
+/** Returns what the list of labs and the page of lab "b" show, given the service's responses. */
 function shown(answers: { list: () => Promise<LabSummary[]>; b: () => Promise<Lab | null> }) {
   const queries = new QueryClient({ defaultOptions: { queries: { staleTime: Infinity, retry: false } } });
   const list = new QueryObserver(queries, { queryKey: labListKey, queryFn: () => answers.list() });
@@ -25,7 +25,7 @@ const summary = (id: string, running = 0) => ({ id, running }) as LabSummary;
 const node = (state: Node["state"], name = "n") => ({ id: "n", host: "local", name, state }) as Node;
 const never = () => new Promise<never>(() => undefined);
 
-test("a lab that was not known is in the list and on its page as soon as it is shared", async () => {
+test("a lab appears in the list and on its page as soon as it is shared", async () => {
   const answers = { list: () => Promise.resolve([summary("a")]), b: () => Promise.resolve<Lab | null>(null) };
   const { queries, labs, b } = shown(answers);
   await vi.waitFor(() => expect([labs(), b()]).toEqual([["a"], null]));
@@ -35,7 +35,7 @@ test("a lab that was not known is in the list and on its page as soon as it is s
   await vi.waitFor(() => expect([labs(), b()]).toEqual([["a", "b"], { id: "b" }]));
 });
 
-test("a lab that is shared no more leaves the list and its page at once", async () => {
+test("a lab that is no longer shared disappears from the list and its page immediately", async () => {
   const answers = {
     list: () => Promise.resolve([summary("a"), summary("b")]),
     b: () => Promise.resolve<Lab | null>({ id: "b" } as Lab),
@@ -48,7 +48,7 @@ test("a lab that is shared no more leaves the list and its page at once", async 
   expect([labs(), b()]).toEqual([["a"], null]);
 });
 
-test("how many nodes of a lab are on is read anew when one starts or is gone, and not when it is renamed", async () => {
+test("the number of running nodes of a lab is reloaded when one starts or is deleted, but not when it is renamed", async () => {
   let running = 0;
   let asked = 0;
   const answers = {

@@ -13,7 +13,7 @@ import { type JobPage, applyToJobPages } from "../shared/jobs/liveJobs";
 import type { Change } from "../shared/live/changes";
 import { activity, happeningOf } from "./activity";
 
-/** Brings all that is shown up to date with a change. */
+/** Updates the cached data with a change. */
 export function applyChange(queries: QueryClient, change: Change): void {
   if (change.type === "host.changed") {
     void queries.invalidateQueries({ queryKey: hostsKey });
@@ -41,19 +41,19 @@ export function applyChange(queries: QueryClient, change: Change): void {
   const id = change.type === "node.removed" ? change.id : node?.id;
   if (id !== undefined) {
     if (!node || subject?.state !== node.state) {
-      // How many of its nodes are on is told with the lab alone.
+      // Only the lab itself says how many of its nodes are running.
       void queries.invalidateQueries({ queryKey: labListKey });
     }
     void queries.invalidateQueries({ queryKey: nodePartsKey(id) });
     queries.setQueryData<Node | null>(nodeKey(id), (known) => known && applyToNode(id, known, change));
     if (queries.getQueryData<Node[]>(nodeListKey)?.length !== before) {
-      // How many nodes use an image is told with the image alone.
+      // Only the image itself says how many nodes use it.
       void queries.invalidateQueries({ queryKey: imagesKey });
     }
   }
 }
 
-/** The node or image that a change is about, as it was before. */
+/** Returns the node or image that a change is about, as it was before. */
 function subjectOf(queries: QueryClient, change: Change): Node | Image | undefined {
   switch (change.type) {
     case "node.changed":
@@ -71,7 +71,7 @@ function subjectOf(queries: QueryClient, change: Change): Node | Image | undefin
   }
 }
 
-/** Reads all that may have changed anew; also who is signed in: it may be another user than before, or one with another role. */
+/** Reloads everything that may have changed, including who is signed in: the user or the role may be different now. */
 export function refetchAll(queries: QueryClient): Promise<unknown> {
   const keys = [sessionKey, nodesKey, imagesKey, hostsKey, labsKey, jobsKey];
   return Promise.all(keys.map((queryKey) => queries.invalidateQueries({ queryKey })));

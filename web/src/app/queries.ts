@@ -3,12 +3,11 @@ import { MutationCache, QueryCache, QueryClient } from "@tanstack/react-query";
 import { sessionKey } from "../features/session/api/session";
 import { RequestError } from "../shared/api/problem";
 
-/** The cache of all that the service told. The event feed keeps it fresh: nothing is polled. */
+/** The cache of all server data. The event feed keeps it up to date: nothing is polled. */
 export function createQueries(): QueryClient {
   const onError = (error: Error) => {
     if (error instanceof RequestError && error.status === 401) {
-      // The sign-in may have ended, and whoever guards the pages asks for a new
-      // one then; or no more than a password that was typed is wrong.
+      // The session may have expired, and RequireSession then asks the user to sign in again; or only a password that was typed is wrong.
       void queries.invalidateQueries({ queryKey: sessionKey });
     }
   };

@@ -5,11 +5,11 @@ import { RequireSession } from "../features/session/RequireSession";
 import { paths } from "../shared/paths";
 import { Later } from "../shared/ui/Later";
 import { Logo } from "./Logo";
-import { NoSuchPage } from "./NoSuchPage";
+import { NotFoundPage } from "./NotFoundPage";
 import { Shell } from "./Shell";
 import { adminRoutes } from "./admin/AdminRoutes";
 
-// Each page is loaded by those who open it.
+// Pages are loaded on demand.
 const AccountPage = lazy(() => import("../features/session/AccountPage"));
 const CatalogRoute = lazy(() => import("./pages/CatalogRoute"));
 const CreateNodeRoute = lazy(() => import("./pages/CreateNodeRoute"));
@@ -26,7 +26,7 @@ const NodeRoute = lazy(() => import("./pages/NodeRoute"));
 const NodeWindow = lazy(() => import("./pages/NodeWindow"));
 const NodesRoute = lazy(() => import("./pages/NodesRoute"));
 
-/** Every page of the UI. In app the features are put together, which do not know each other. */
+/** All pages of the UI. The features don't know each other; app combines them. */
 export function AppRoutes() {
   return (
     <Later what="the page">
@@ -50,7 +50,7 @@ export function AppRoutes() {
             <Route path="/help" element={<HelpPage />} />
             <Route path="/help/:name" element={<GuidePage />} />
             {adminRoutes()}
-            <Route path="*" element={<NoSuchPage />} />
+            <Route path="*" element={<NotFoundPage />} />
           </Route>
         </Route>
       </Routes>

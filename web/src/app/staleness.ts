@@ -2,9 +2,9 @@ const storageKey = "sandboxlabs.reloaded";
 const notAgainFor = 10_000;
 
 /**
- * Reloads the page when a part of it cannot be loaded: the network changed, or
- * the service has another version by now, whose parts are called otherwise. Not
- * twice in a row: then the page tells that it failed.
+ * Reloads the page when one of its chunks cannot be loaded: the network changed, or the
+ * service was upgraded and its chunks have other names. It doesn't reload twice in a row:
+ * the page shows an error instead.
  */
 export function reloadWhenPartsAreMissing(): void {
   window.addEventListener("vite:preloadError", (event) => {
@@ -14,7 +14,7 @@ export function reloadWhenPartsAreMissing(): void {
       }
       sessionStorage.setItem(storageKey, String(Date.now()));
     } catch {
-      return; // storage is forbidden here: nothing would keep it from going on for ever
+      return; // storage is blocked: nothing would stop an endless loop of reloads
     }
     event.preventDefault();
     location.reload();

@@ -11,15 +11,15 @@ import { messageOf } from "../shared/api/problem";
 import type { Node } from "../shared/api/types";
 import { useToasts } from "../shared/ui/toasts";
 
-/** What labs do with nodes. */
+/** The node actions that labs need. */
 export function useNodeWork(): NodeWork {
   const queries = useQueryClient();
   const toasts = useToasts();
   const refetch = () => queries.invalidateQueries({ queryKey: nodesKey });
-  const move = async (nodes: readonly Node[], to: "run" | "stop", failure: string) => {
+  const move = async (nodes: readonly Node[], to: "run" | "stop", verb: string) => {
     for (const { node, error } of await each(nodes, ({ id }) => changeNode(queries, id, lifecycleChange, to))) {
       if (error !== undefined) {
-        toasts.failure(`${node.name} ${failure}`, new Error(messageOf(error)));
+        toasts.failure(`Couldn't ${verb} ${node.name}`, new Error(messageOf(error)));
       }
     }
     await refetch();
@@ -30,8 +30,8 @@ export function useNodeWork(): NodeWork {
       await refetch();
       return node;
     },
-    run: (nodes) => move(nodes, "run", "does not run"),
-    stop: (nodes) => move(nodes, "stop", "does not stop"),
+    run: (nodes) => move(nodes, "run", "start"),
+    stop: (nodes) => move(nodes, "stop", "stop"),
     remove: async ({ id, snapshots }) => {
       await changeNode(queries, id, deletion, snapshots > 0);
       await refetch();

@@ -1,29 +1,29 @@
 /**
- * Where the service is below its origin: "" or a path such as "/sandbox", which the
- * service writes into its page (`public-url`).
+ * The base path of the service: "" or a path such as "/sandbox", which the service writes into
+ * the page (`public-url`).
  */
 export const base = basePath(
   typeof document === "undefined" ? undefined : document.querySelector<HTMLMetaElement>('meta[name="sandboxlabs-base"]')?.content,
 );
 
-/** The path of a folder without the slash at its end. */
+/** Removes a trailing slash from a path. */
 export function basePath(folder: string | undefined): string {
   return (folder ?? "/").replace(/\/+$/, "");
 }
 
-/** The address of a path of the service, for everything but the router, which knows the base. */
+/** Prefixes a path with the base path. Not for the router, which knows the base path. */
 export function atBase(path: string): string {
   return base + path;
 }
 
-/** The address of the service, for what people copy. */
+/** The URL of the service, for texts that users copy. */
 export function serviceURL(): string {
   return location.origin + base;
 }
 
 /**
- * Goes to the page's own address where the service was opened past its base, as on its
- * local port; returns whether it did.
+ * Redirects to the page's address below the base path if the service was opened without it,
+ * for example on its local port; returns whether it did.
  */
 export function enterBase(): boolean {
   const { pathname, search, hash } = location;

@@ -1,7 +1,6 @@
 /**
- * Copies text. Browsers offer the clipboard API on https and on localhost
- * alone; elsewhere a selected text field does it. Resolves with whether it
- * worked.
+ * Copies text and resolves with whether it worked. Browsers offer the clipboard API only on
+ * https and localhost; elsewhere a selected text field is copied.
  */
 export async function copyText(text: string): Promise<boolean> {
   if (window.isSecureContext) {
@@ -9,7 +8,7 @@ export async function copyText(text: string): Promise<boolean> {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Refused by the user's settings: the older way below may still work.
+      // Blocked by the user's settings: the older way below may still work.
     }
   }
   const field = document.createElement("textarea");
@@ -19,7 +18,7 @@ export async function copyText(text: string): Promise<boolean> {
   document.body.append(field);
   const focused = document.activeElement;
   field.select();
-  // The only way on plain-HTTP origins, deprecated as it is.
+  // Deprecated, but the only way on plain-HTTP origins.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   const copied = document.execCommand("copy");
   field.remove();

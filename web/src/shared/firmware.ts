@@ -1,14 +1,14 @@
 import type { NodeSpec } from "./api/types";
 
-/** What a node boots with. */
+/** The firmware of a node. */
 export type Firmware = NonNullable<NodeSpec["firmware"]>;
 
-/** What nodes boot with, in words. */
+/** The display names of firmwares. */
 export const firmwareNames: Record<Firmware, string> = {
   bios: "BIOS",
   uefi: "UEFI",
   "uefi-secure": "UEFI with Secure Boot",
 };
 
-/** All of them, in the order of choices. */
+/** All firmwares in display order. */
 export const firmwares = Object.keys(firmwareNames) as Firmware[];

@@ -1,6 +1,6 @@
 const binaryUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/** Bytes for people: "17.8 MiB". */
+/** Formats bytes: "17.8 MiB". */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -12,12 +12,12 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${binaryUnits[unit] ?? ""}`;
 }
 
-/** RAM given in MiB for people: "512 MiB", "2 GiB". */
+/** Formats RAM in MiB: "512 MiB", "2 GiB". */
 export function formatRAM(mebibytes: number): string {
   return formatBytes(mebibytes * 1024 * 1024);
 }
 
-/** A share of one for people: "0.4 %", "12 %". */
+/** Formats a fraction as a percentage: "0.4 %", "12 %". */
 export function formatPercent(share: number): string {
   const percent = share * 100;
   return `${percent > 0 && percent < 9.95 ? percent.toFixed(1) : percent.toFixed(0)} %`;
@@ -28,7 +28,7 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** A time span in seconds for people: "8 s", "3 min", "1 h 20 min". */
+/** Formats a duration in seconds: "8 s", "3 min", "1 h 20 min". */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {
@@ -42,7 +42,7 @@ export function formatDuration(seconds: number): string {
   return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
 }
 
-/** An RFC 3339 time in the reader's own zone and manner. */
+/** Formats an RFC 3339 time in the browser's time zone and locale. */
 export function formatTime(time: string): string {
   const date = new Date(time);
   return Number.isNaN(date.getTime()) ? time : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });

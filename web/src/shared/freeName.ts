@@ -1,4 +1,4 @@
-/** The name itself when nothing has it; else with the first number behind it that makes it free. */
+/** Returns the name if it is free, or else the name with the first suffix number that is. */
 export function freeName(name: string, taken: readonly string[]): string {
   if (!taken.includes(name)) {
     return name;

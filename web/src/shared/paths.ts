@@ -1,4 +1,4 @@
-/** Every page's URL, in one place. */
+/** The URLs of all pages. */
 export const paths = {
   home: "/",
   login: "/login",
@@ -18,12 +18,12 @@ export const paths = {
   jobs: "/admin/jobs",
   guacamoleSync: "/admin/guacamole",
   settings: "/admin/settings",
-  /** A guide, and a heading of it: help("guacamole", "connect-it"). */
+  /** A guide, or a heading in it: help("guacamole", "connect-it"). */
   help: (guide = "", heading = "") => `/help${guide && `/${guide}`}${heading && `#${heading}`}`,
   node: (id: string) => `/nodes/${encodeURIComponent(id)}`,
   console: (id: string) => `/nodes/${encodeURIComponent(id)}/console`,
   nodeTab: (id: string, tab: string) => `/nodes/${encodeURIComponent(id)}${tab === "overview" ? "" : `/${tab}`}`,
-  /** Console or screen alone, for a window of its own. */
+  /** Only the console or the screen, for a separate window. */
   window: (id: string, pane: "console" | "screen") => `/nodes/${encodeURIComponent(id)}/${pane}/window`,
   screen: (id: string) => `/nodes/${encodeURIComponent(id)}/screen`,
   guacamole: (id: string) => `/nodes/${encodeURIComponent(id)}/guacamole`,

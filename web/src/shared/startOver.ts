@@ -2,7 +2,7 @@ import { atBase } from "./base";
 
 let isSettled = false;
 
-/** Has the browser ask before this page is left while something would be lost by it. */
+/** Makes the browser ask before the page is left while that would lose something. */
 export function askBeforeLeaving(wouldLose: () => boolean): void {
   window.addEventListener("beforeunload", (event) => {
     if (!isSettled && wouldLose()) {
@@ -12,9 +12,8 @@ export function askBeforeLeaving(wouldLose: () => boolean): void {
 }
 
 /**
- * Loads a page of ours anew, this one unless a path is given, without asking:
- * nothing that this one had in memory is there afterwards, and nothing that it
- * has under way goes on.
+ * Reloads the page, or loads another page of the UI, without asking: everything in memory is
+ * lost, and all running requests are aborted.
  */
 export function startOver(path?: string): void {
   isSettled = true;

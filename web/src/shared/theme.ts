@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** What the user chose: "system" follows the browser's preference as it changes. */
+/** The selected theme: "system" follows the browser's preference. */
 export type ThemeChoice = "system" | "light" | "dark";
 
 const storageKey = "sandboxlabs.theme";
@@ -15,7 +15,7 @@ function readChoice(): ThemeChoice {
     const stored = localStorage.getItem(storageKey);
     return stored === "light" || stored === "dark" ? stored : "system";
   } catch {
-    return "system"; // storage is forbidden here
+    return "system"; // storage is blocked
   }
 }
 
@@ -31,19 +31,19 @@ function apply(): void {
   }
 }
 
-/** Puts the theme on the page and keeps following the system: call once, before the first render. */
+/** Applies the theme and follows the system's setting: call once, before the first render. */
 export function startTheme(): void {
   prefersDark.addEventListener("change", apply);
   apply();
 }
 
-/** Changes the theme at once and for later visits. */
+/** Changes the theme and stores it for later visits. */
 export function chooseTheme(next: ThemeChoice): void {
   choice = next;
   try {
     localStorage.setItem(storageKey, next);
   } catch {
-    // Storage is forbidden here: the choice lasts as long as the page.
+    // Storage is blocked: the setting lasts as long as the page.
   }
   apply();
 }

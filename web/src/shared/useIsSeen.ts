@@ -1,6 +1,6 @@
 import { type RefObject, useEffect, useState } from "react";
 
-/** Whether an element is on the part of the page that is seen, so that what is costly may wait until then. */
+/** Whether an element is in the visible part of the page, to defer expensive work until then. */
 export function useIsSeen(element: RefObject<Element | null>): boolean {
   const [isSeen, setSeen] = useState(false);
   useEffect(() => {

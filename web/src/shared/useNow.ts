@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** The time in milliseconds, renewed every interval, for texts such as "3 min ago". */
+/** The current time in milliseconds, updated at an interval, for texts such as "3 min ago". */
 export function useNow(intervalMilliseconds: number): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -8,7 +8,7 @@ import { TabLinks } from "../../shared/ui/TabLinks";
 import { usePageTitle } from "../../shared/usePageTitle";
 import { adminPlaces, mayAdminister, placeOf } from "./places";
 
-/** What surrounds the pages of administration: the way to each of them, for those who may see it. */
+/** The tabs around the administration pages; each user sees the pages that their role may open. */
 export function AdminLayout() {
   const role = useSession().data?.user.role ?? "";
   const { pathname } = useLocation();
@@ -39,11 +39,11 @@ export function AdminLayout() {
 }
 
 function NotAllowed() {
-  usePageTitle("Not for your role");
+  usePageTitle("No permission");
   return (
-    <PageSection isFilled aria-label="Not for your role">
-      <EmptyState headingLevel="h1" icon={LockIcon} titleText="This page is for administrators">
-        <EmptyStateBody>Your role does not allow it. If you need something of it, ask an administrator.</EmptyStateBody>
+    <PageSection isFilled aria-label="No permission">
+      <EmptyState headingLevel="h1" icon={LockIcon} titleText="No permission">
+        <EmptyStateBody>You don't have permission to view this page. Ask an administrator.</EmptyStateBody>
       </EmptyState>
     </PageSection>
   );

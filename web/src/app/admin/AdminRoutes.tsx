@@ -14,7 +14,7 @@ const SettingsPage = lazy(() => import("../../features/system/SettingsPage"));
 const UserPage = lazy(() => import("../../features/users/UserPage"));
 const UsersPage = lazy(() => import("../../features/users/UsersPage"));
 
-/** The routes of administration. A function, not a component: Routes looks into no component. */
+/** The routes of administration. A function, not a component, because Routes does not look into components. */
 export function adminRoutes() {
   return (
     <Route element={<AdminLayout />}>

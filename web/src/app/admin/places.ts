@@ -3,11 +3,11 @@ import { paths } from "../../shared/paths";
 interface AdminPlace {
   to: string;
   text: string;
-  /** Whether the API lets instructors read what the page shows. */
+  /** Whether instructors may read the page's data through the API. */
   forInstructors: boolean;
 }
 
-/** The pages of administration, in their order. */
+/** The administration pages in display order. */
 export const adminPlaces: readonly AdminPlace[] = [
   { to: paths.users, text: "Users", forInstructors: true },
   { to: paths.groups, text: "Groups", forInstructors: true },
@@ -18,7 +18,7 @@ export const adminPlaces: readonly AdminPlace[] = [
   { to: paths.settings, text: "Settings", forInstructors: false },
 ];
 
-/** The place that a path belongs to. The page of one account is for administrators. */
+/** Returns the page that a path belongs to. The page of a single account is for administrators. */
 export function placeOf(pathname: string): AdminPlace | undefined {
   if (pathname.startsWith(`${paths.users}/`)) {
     return { to: pathname, text: "User", forInstructors: false };
@@ -26,7 +26,7 @@ export function placeOf(pathname: string): AdminPlace | undefined {
   return adminPlaces.find(({ to }) => pathname === to);
 }
 
-/** Whether a role has anything to do in administration. */
+/** Whether a role may open any of the administration pages. */
 export function mayAdminister(role: string): boolean {
   return role === "admin" || role === "instructor";
 }

@@ -24,19 +24,19 @@ import { RecentActivity } from "./RecentActivity";
 import { Screens } from "./Screens";
 import "./dashboard.css";
 
-/** The home page: what there is, what it does, and how much more fits. On an empty installation it leads to the first node. */
+/** The home page: nodes, activity and capacity. On an empty installation it leads to the first node. */
 export default function DashboardPage() {
   const nodes = useNodes();
   const hosts = useHosts();
   const images = useAllImages();
   const work = useWork();
   const isEmpty = nodes.data?.length === 0;
-  // Students and viewers neither make nodes nor see hosts.
+  // Students and viewers can neither create nodes nor see hosts.
   const mayCreate = mayAdminister(useSession().data?.user.role ?? "");
-  // What is at work comes before the screens, and what has ended behind them.
+  // Running tasks come before the screens, finished ones after them.
   const workTile = (
     <StackItem>
-      <Tile title="Running work">
+      <Tile title="Activity">
         <WorkList work={work} />
       </Tile>
     </StackItem>
@@ -55,7 +55,7 @@ export default function DashboardPage() {
       />
       <PageSection isFilled aria-label="Overview">
         {nodes.error && (
-          <ProblemAlert title="The nodes cannot be shown" error={nodes.error} onRetry={() => void nodes.refetch()} />
+          <ProblemAlert title="Couldn't load the nodes" error={nodes.error} onRetry={() => void nodes.refetch()} />
         )}
         <Stack hasGutter>
           {isEmpty && (
@@ -80,7 +80,7 @@ export default function DashboardPage() {
                 <GridItem lg={isEmpty ? 6 : 4} md={6}>
                   <Tile title="Capacity">
                     {hosts.error && (
-                      <ProblemAlert title="The hosts cannot be shown" error={hosts.error} onRetry={() => void hosts.refetch()} />
+                      <ProblemAlert title="Couldn't load the hosts" error={hosts.error} onRetry={() => void hosts.refetch()} />
                     )}
                     {hosts.data?.map((host) => <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />)}
                     {hosts.isPending && <Loading what="the hosts" />}
@@ -111,26 +111,26 @@ export default function DashboardPage() {
   );
 }
 
-/** For those who make no nodes and see none: a lab that is shared with them may be empty. */
+/** Shown to users who can't create nodes and see none; a lab that is shared with them may be empty. */
 function NothingShared() {
   const labs = useLabs();
   if (labs.isPending) {
     return <Skeleton height="12rem" screenreaderText="Loading the labs" />;
   }
   return labs.data?.length ? (
-    <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No node is shared with you yet">
-      <EmptyStateBody>You see {plural(labs.data.length, "lab")}. Nodes show up here as soon as there are any.</EmptyStateBody>
+    <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No nodes yet">
+      <EmptyStateBody>{plural(labs.data.length, "lab")} {labs.data.length === 1 ? "is" : "are"} shared with you. Their nodes appear here.</EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
           <LinkButton variant="primary" to={paths.labs}>
-            Show the labs
+            View labs
           </LinkButton>
         </EmptyStateActions>
       </EmptyStateFooter>
     </EmptyState>
   ) : (
-    <EmptyState headingLevel="h2" icon={ShareAltIcon} titleText="Nothing is shared with you yet">
-      <EmptyStateBody>Nodes and labs show up here as soon as somebody shares them with you.</EmptyStateBody>
+    <EmptyState headingLevel="h2" icon={ShareAltIcon} titleText="Nothing here yet">
+      <EmptyStateBody>Nodes and labs that are shared with you appear here.</EmptyStateBody>
     </EmptyState>
   );
 }

@@ -8,10 +8,10 @@ import { paths } from "../../shared/paths";
 const groups: readonly { group: NodeGroup; text: string }[] = [
   { group: "running", text: "Running" },
   { group: "stopped", text: "Stopped" },
-  { group: "other", text: "Paused or in trouble" },
+  { group: "other", text: "Paused or failed" },
 ];
 
-/** How many nodes are in which state: a bar, and each number as the way to those nodes. */
+/** The number of nodes in each state, as a bar and as links to those nodes. */
 export function NodeCounts({ nodes }: { nodes: readonly Node[] }) {
   const counts = groups.map(({ group, text }) => ({
     group,
@@ -44,7 +44,7 @@ export function NodeCounts({ nodes }: { nodes: readonly Node[] }) {
       </ul>
       {foreign > 0 && (
         <p className="sl-subtle sl-counts__note">
-          {plural(foreign, "node")} {foreign === 1 ? "was" : "were"} defined elsewhere, by virsh or another tool.
+          {plural(foreign, "node")} {foreign === 1 ? "was" : "were"} created outside SandboxLabs.
         </p>
       )}
     </>

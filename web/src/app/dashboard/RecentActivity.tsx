@@ -16,12 +16,12 @@ interface RecentActivityProps {
   images: readonly Image[];
 }
 
-/** What happened last, whoever did it. */
+/** The latest activity of all users. */
 export function RecentActivity({ nodes, images }: RecentActivityProps) {
   const seen = useActivity();
   const happenings = [...seen, ...happeningsOf(nodes, images)].sort((a, b) => b.at - a.at).slice(0, shown);
   if (happenings.length === 0) {
-    return <p className="sl-subtle">Nothing yet.</p>;
+    return <p className="sl-subtle">No activity yet.</p>;
   }
   return (
     <ul className="sl-activity">

@@ -9,7 +9,7 @@ import { paths } from "../../shared/paths";
 
 const shown = 12;
 
-/** The screens of the nodes that run, live and small; those that were started last come first. */
+/** Live thumbnails of the running nodes' screens, last started first. */
 export function Screens({ nodes }: { nodes: readonly Node[] }) {
   const lit = nodes.filter(hasScreen).sort((a, b) => (b.started ?? "").localeCompare(a.started ?? ""));
   if (lit.length === 0) {

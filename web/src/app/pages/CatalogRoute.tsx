@@ -1,16 +1,16 @@
-import { PoolRoom } from "../../features/hosts/PoolRoom";
+import { PoolSpace } from "../../features/hosts/PoolSpace";
 import { useHosts } from "../../features/hosts/api/listHosts";
 import { CatalogPage } from "../../features/images/CatalogPage";
 import { useSession } from "../../features/session/api/session";
 import { mayAdminister } from "../admin/places";
 
-/** The catalogue; whoever may not list the hosts sees that of the first one. */
+/** The catalogue; users who can't list the hosts see the one of the first host. */
 export default function CatalogRoute() {
   const isMaker = mayAdminister(useSession().data?.user.role ?? "");
-  return isMaker ? <CatalogOfHosts /> : <CatalogPage mayPull={false} hosts={[]} room={null} />;
+  return isMaker ? <CatalogOfHosts /> : <CatalogPage mayPull={false} hosts={[]} space={null} />;
 }
 
 function CatalogOfHosts() {
   const hosts = useHosts();
-  return <CatalogPage mayPull hosts={hosts.data?.map(({ name }) => name) ?? []} room={<PoolRoom role="images" />} />;
+  return <CatalogPage mayPull hosts={hosts.data?.map(({ name }) => name) ?? []} space={<PoolSpace role="images" />} />;
 }

@@ -4,7 +4,7 @@ import { CreateNodePage } from "../../features/nodes/CreateNodePage";
 import { useSession } from "../../features/session/api/session";
 import { useAllImages } from "../useAllImages";
 
-/** The form for a new node, with a place to upload its image. */
+/** The form for a new node, which can also upload its image. */
 export default function CreateNodeRoute() {
   const hosts = useHosts();
   const session = useSession();

@@ -1,10 +1,10 @@
-import { PoolRoom } from "../../features/hosts/PoolRoom";
+import { PoolSpace } from "../../features/hosts/PoolSpace";
 import { ImagesPage } from "../../features/images/ImagesPage";
 import { useSession } from "../../features/session/api/session";
 import { mayAdminister } from "../admin/places";
 
-/** The library of images, with the room that there is for more. */
+/** The library of images and the free disk space. */
 export default function ImagesRoute() {
   const isMaker = mayAdminister(useSession().data?.user.role ?? "");
-  return <ImagesPage mayUpload={isMaker} room={isMaker && <PoolRoom role="images" />} />;
+  return <ImagesPage mayUpload={isMaker} space={isMaker && <PoolSpace role="images" />} />;
 }

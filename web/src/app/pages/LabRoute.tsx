@@ -7,7 +7,7 @@ import { useSession } from "../../features/session/api/session";
 import { useAllImages } from "../useAllImages";
 import { useNodeWork } from "../useNodeWork";
 
-/** One lab, with the nodes' feature behind it. */
+/** One lab, with the actions of the nodes feature. */
 export default function LabRoute() {
   const { id = "" } = useParams();
   const nodes = useNodes();

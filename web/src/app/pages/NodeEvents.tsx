@@ -9,7 +9,7 @@ import { happeningsOf, useActivity } from "../activity";
 
 interface NodeEventsProps {
   node: Node;
-  /** Whether the user may read the audit, which says who did what. */
+  /** Whether the user may read the audit log. */
   hasAudit: boolean;
 }
 
@@ -17,14 +17,14 @@ interface Line {
   key: string;
   at: number;
   what: string;
-  /** Who did it, and how they came in; empty for what only shows. */
+  /** Who did it, and how they signed in; empty for events that only this page saw. */
   who: string;
   via: string;
-  /** Why it was refused; empty when it was not. */
+  /** Error code if it was denied, otherwise empty. */
   code: string;
 }
 
-/** What happened to a node: for all as far as this page saw it, for administrators as the audit tells it. */
+/** Events of a node: from the audit log for administrators, from this page's event stream for others. */
 export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
   const audit = useNodeAudit(node.id, hasAudit);
   const seen = useActivity().filter(({ id }) => id === node.id);
@@ -36,8 +36,8 @@ export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
   ].sort((a, b) => b.at - a.at);
   return (
     <div className="sl-events">
-      {hasAudit && <ViewState what="the audit" query={audit} />}
-      {lines.length === 0 && <p className="sl-subtle">Nothing has happened since this page was opened.</p>}
+      {hasAudit && <ViewState what="the audit log" query={audit} />}
+      {lines.length === 0 && <p className="sl-subtle">No events since you opened this page.</p>}
       {lines.length > 0 && (
         <div className="sl-scroll">
           <Table aria-label="Events" variant="compact" gridBreakPoint="" className="sl-table">
@@ -74,13 +74,13 @@ export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
         </div>
       )}
       {!hasAudit && (
-        <p className="sl-subtle">This is what your browser saw of it. Administrators see who did what, and when.</p>
+        <p className="sl-subtle">Events since you opened this page. Administrators can see the full history.</p>
       )}
     </div>
   );
 }
 
-/** An entry of the audit for people: "run-node" becomes "Run node". */
+/** Formats an audit entry: "run-node" becomes "Run node". */
 function lineOf({ id, time, action, user, via, code, detail }: AuditEntry): Line {
   const words = action.replaceAll("-", " ");
   return {

@@ -3,7 +3,7 @@ import { lazy } from "react";
 import { useSearchParams } from "react-router";
 
 import { atBase } from "../../shared/base";
-import { RunButton } from "../../features/nodes/components/RunButton";
+import { StartButton } from "../../features/nodes/components/StartButton";
 import type { PaneTab } from "../../features/nodes/tabs";
 import type { Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
@@ -11,7 +11,7 @@ import { Later } from "../../shared/ui/Later";
 import { ToolButton } from "../../shared/ui/ToolButton";
 import "./NodePane.css";
 
-// The terminal is as large as all the rest, and the screen is no small matter.
+// The terminal is as large as the rest of the code, and the screen is large too.
 const ConsolePane = lazy(() => import("../../features/console/ConsolePane"));
 const LogPane = lazy(() => import("../../features/console/LogPane"));
 const ScreenPane = lazy(() => import("../../features/screen/ScreenPane"));
@@ -19,11 +19,11 @@ const ScreenPane = lazy(() => import("../../features/screen/ScreenPane"));
 interface NodePaneProps {
   node: Node;
   pane: PaneTab;
-  /** Whether it is in a window of its own already. */
+  /** Whether it is already in a separate window. */
   isAlone?: boolean;
 }
 
-/** A node's console, screen, both side by side, or log, as large as its place. */
+/** A node's console, screen, both side by side, or log. It fills its container. */
 export function NodePane({ node, pane, isAlone = false }: NodePaneProps) {
   const [search, setSearch] = useSearchParams();
   const { ports } = node.console;
@@ -43,7 +43,7 @@ export function NodePane({ node, pane, isAlone = false }: NodePaneProps) {
         key={`${node.id} ${port}`}
         {...ofPort}
         mayType={mayType}
-        whenOff={<RunButton node={node} />}
+        whenOff={<StartButton node={node} />}
         tools={tools("console")}
       />
     </Later>
@@ -56,7 +56,7 @@ export function NodePane({ node, pane, isAlone = false }: NodePaneProps) {
         nodeName={node.name}
         isRunning={node.state === "running" || node.state === "paused" || node.state === "stopping"}
         mayType={mayType}
-        whenOff={<RunButton node={node} />}
+        whenOff={<StartButton node={node} />}
         tools={tools("screen")}
       />
     </Later>
@@ -82,9 +82,9 @@ export function NodePane({ node, pane, isAlone = false }: NodePaneProps) {
   }
 }
 
-/** Opens console or screen in a window of its own, beside which the page stays. */
+/** Opens the console or the screen in a separate window; the page stays open. */
 function OwnWindow({ node, pane, search }: { node: Node; pane: "console" | "screen"; search: URLSearchParams }) {
-  const label = "Open in a window of its own";
+  const label = "Open in new window";
   const address = `${paths.window(node.id, pane)}?${pane === "console" ? search.toString() : ""}`.replace(/\?$/, "");
   return (
     <ToolButton

@@ -3,19 +3,19 @@ import { useParams } from "react-router";
 import { NodePage } from "../../features/nodes/NodePage";
 import { readTab } from "../../features/nodes/tabs";
 import { isAdmin, mayCreate, useSession } from "../../features/session/api/session";
-import { NoSuchPage } from "../NoSuchPage";
+import { NotFoundPage } from "../NotFoundPage";
 import { useAllImages } from "../useAllImages";
 import { NodeEvents } from "./NodeEvents";
 import { NodePane } from "./NodePane";
 
-/** One node's page, with all its views. */
+/** The page of one node with all its views. */
 export default function NodeRoute() {
   const { id = "", tab } = useParams();
   const images = useAllImages();
   const session = useSession();
   const shown = readTab(tab);
   if (shown === null) {
-    return <NoSuchPage />;
+    return <NotFoundPage />;
   }
   return (
     <NodePage

@@ -7,7 +7,7 @@ import { usePageTitle } from "../../shared/usePageTitle";
 import { LiveUpdates } from "../LiveUpdates";
 import { NodePane } from "./NodePane";
 
-/** A node's console or screen alone, for a window of its own. */
+/** Only the console or the screen of a node, for a separate window. */
 export default function NodeWindow({ pane }: { pane: "console" | "screen" }) {
   const { id = "" } = useParams();
   const query = useNode(id);
@@ -20,10 +20,10 @@ export default function NodeWindow({ pane }: { pane: "console" | "screen" }) {
       <LiveUpdates />
       {node && <NodePane key={id} node={node} pane={pane} isAlone />}
       {node === null && (
-        <ProblemAlert title="There is no such node" error={new Error("It was deleted, here or with another tool. Close this window.")} />
+        <ProblemAlert title="Node not found" error={new Error("It may have been deleted. Close this window.")} />
       )}
       {query.error && (
-        <ProblemAlert title="The node cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+        <ProblemAlert title="Couldn't load the node" error={query.error} onRetry={() => void query.refetch()} />
       )}
       {query.isPending && (
         <Bullseye>

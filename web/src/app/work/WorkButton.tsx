@@ -10,19 +10,19 @@ interface WorkButtonProps {
   onToggle: () => void;
 }
 
-/** Tells on every page how much long work is under way, and opens the list of it. */
+/** Shows the number of running tasks on every page, and opens their list. */
 export function WorkButton({ isOpen, onToggle }: WorkButtonProps) {
   const { running } = useWork();
   return (
     <Button
       variant="plain"
-      aria-label={running === 0 ? "Running work" : `Running work: ${plural(running, "piece")}`}
+      aria-label={running === 0 ? "Activity" : `Activity: ${plural(running, "task")} running`}
       aria-expanded={isOpen}
       data-running-work={running}
       icon={running > 0 ? <InProgressIcon className="sl-spin" /> : <TasksIcon />}
       onClick={onToggle}
     >
-      {running > 0 && <Badge screenReaderText="under way">{running}</Badge>}
+      {running > 0 && <Badge screenReaderText="in progress">{running}</Badge>}
     </Button>
   );
 }

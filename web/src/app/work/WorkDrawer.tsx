@@ -7,20 +7,20 @@ import { mayAdminister } from "../admin/places";
 import { useWork } from "./useWork";
 import { WorkList } from "./WorkList";
 
-/** The long work, at the side of every page. */
+/** The running tasks, in a drawer next to every page. */
 export default function WorkDrawer({ onClose }: { onClose: () => void }) {
   const work = useWork();
   const role = useSession().data?.user.role ?? "";
   return (
-    <NotificationDrawer aria-label="Running work">
-      <NotificationDrawerHeader title="Running work" onClose={onClose} />
+    <NotificationDrawer aria-label="Activity">
+      <NotificationDrawerHeader title="Activity" onClose={onClose} />
       <NotificationDrawerBody>
         <div className="sl-work-drawer">
           <WorkList work={work} />
           {mayAdminister(role) && (
             <p>
               <Link to={paths.jobs} onClick={onClose}>
-                Show all jobs
+                View all jobs
               </Link>
             </p>
           )}

@@ -20,7 +20,7 @@ const signs: Partial<Record<Job["state"], ReactNode>> = {
   cancelled: <TimesCircleIcon />,
 };
 
-/** Long work, each piece with its progress and the way to cancel it; and what became of that which ended a moment ago. */
+/** The running tasks with their progress and a way to cancel them, and the outcome of those that finished in the last minutes. */
 export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
   const nodes = useNodes();
   const images = useAllImages();
@@ -31,7 +31,7 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
       node: () => nodes.data?.find((node) => node.id === id)?.name,
       image: () => images?.find((image) => image.id === id)?.displayName || undefined,
       lab: () => labs.data?.find((lab) => lab.id === id)?.name,
-      user: () => "", // accounts are known by name, and this one is gone soon
+      user: () => "", // accounts are identified by name, and this one is being deleted
     };
     return `${jobTitle(job)} ${names[type]() ?? id}`.trim();
   };
@@ -39,7 +39,7 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
     <div className="sl-work">
       {uploads.length > 0 && <UploadList uploads={uploads} />}
       {jobs.length > 0 && (
-        <ul className="sl-work" aria-label="Jobs under way">
+        <ul className="sl-work" aria-label="Running jobs">
           {jobs.map((job) => (
             <li key={job.id}>
               <JobProgress job={job} title={titleOf(job)} />
@@ -47,9 +47,9 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
           ))}
         </ul>
       )}
-      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing is at work. Pulls, uploads, clones and imports show up here.</p>}
+      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing running. Pulls, uploads, clones and imports appear here.</p>}
       {ended.length > 0 && (
-        <ul className="sl-work__ended" aria-label="Jobs that ended a moment ago">
+        <ul className="sl-work__ended" aria-label="Recently finished jobs">
           {ended.map((job) => (
             <li key={job.id} data-ended={job.state}>
               <span aria-hidden>{signs[job.state]}</span>

@@ -4,14 +4,14 @@ import { useJobs } from "../../shared/jobs/jobs";
 import { isOver } from "../../shared/jobs/liveJobs";
 import { useNow } from "../../shared/useNow";
 
-/** Long work: jobs of the service that one sees, and this tab's uploads. */
+/** Tasks: the jobs that the user can see, and the uploads of this tab. */
 export interface Work {
-  /** Those that have not ended. */
+  /** Jobs that have not finished. */
   jobs: Job[];
-  /** Those that ended a moment ago. */
+  /** Jobs that finished in the last ten minutes. */
   ended: Job[];
   uploads: readonly Upload[];
-  /** How much of it is under way. */
+  /** The number of tasks in progress. */
   running: number;
 }
 

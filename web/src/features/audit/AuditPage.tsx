@@ -22,7 +22,7 @@ import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import "./AuditPage.css";
 import { type AuditFilter, exportURL, filterNames, readFilter, useAudit } from "./audit";
 
-/** Who did what to what, with the filter in the URL. */
+/** The audit log, with the filter in the URL. */
 export default function AuditPage() {
   const [params, setParams] = useSearchParams();
   const filter = readFilter(params);
@@ -33,8 +33,8 @@ export default function AuditPage() {
   return (
     <>
       <PageHeader
-        title="Audit"
-        description="Every change, every opened console and screen, every sign-in."
+        title="Audit log"
+        description="All changes, sign-ins, and opened consoles and screens."
         actions={
           <div className="sl-audit__exports">
             {(["csv", "ndjson"] as const).map((format) => (
@@ -48,12 +48,12 @@ export default function AuditPage() {
       <PageSection isFilled aria-label="Audit entries">
         <FilterForm key={params.toString()} filter={filter} onApply={apply} />
         {audit.error && (
-          <ProblemAlert title="The audit cannot be read" error={audit.error} onRetry={() => void audit.refetch()} />
+          <ProblemAlert title="Couldn't load the audit log" error={audit.error} onRetry={() => void audit.refetch()} />
         )}
         {audit.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {audit.data && entries.length === 0 && (
-          <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No entry fits">
-            <EmptyStateBody>Names have to be given in full. Clear a field to see more.</EmptyStateBody>
+          <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No matches">
+            <EmptyStateBody>Filters match exact names.</EmptyStateBody>
           </EmptyState>
         )}
         {entries.length > 0 && <Entries entries={entries} />}

@@ -3,7 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { atBase } from "../../shared/base";
 import { api, bodyOf } from "../../shared/api/client";
 
-/** Chooses audit entries; empty texts choose all. Days are those of the reader's own zone: "2026-01-31". */
+/** A filter for audit entries; empty fields match all. Days are in the browser's time zone: "2026-01-31". */
 export interface AuditFilter {
   user: string;
   action: string;
@@ -19,7 +19,7 @@ export function readFilter(params: URLSearchParams): AuditFilter {
   return { user, action, target, from, to };
 }
 
-/** A filter as the service takes it: the last day is included. */
+/** Returns the filter as query parameters; the last day is included. */
 export function queryOf({ user, action, target, from, to }: AuditFilter): Record<string, string> {
   const since = startOfDay(from, 0);
   const until = startOfDay(to, 1);
@@ -32,18 +32,18 @@ export function queryOf({ user, action, target, from, to }: AuditFilter): Record
   };
 }
 
-/** When a day begins, or one some days later, as an RFC 3339 time; empty for what is no day. */
+/** Returns the start of a day, or of one some days later, as an RFC 3339 time; empty if the text is not a date. */
 function startOfDay(day: string, daysLater: number): string {
   const [, year, month, date] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(day) ?? [];
   return year === undefined ? "" : new Date(Number(year), Number(month) - 1, Number(date) + daysLater).toISOString();
 }
 
-/** Where the chosen entries are downloaded from. */
+/** Returns the URL that exports the matching entries. */
 export function exportURL(filter: AuditFilter, format: "csv" | "ndjson"): string {
   return atBase(`/api/audit/export?${new URLSearchParams({ ...queryOf(filter), format }).toString()}`);
 }
 
-/** The chosen entries, newest first, a hundred at a time; read anew with each visit. */
+/** The matching entries, newest first, a hundred at a time; reloaded on each visit. */
 export function useAudit(filter: AuditFilter) {
   const query = queryOf(filter);
   return useInfiniteQuery({

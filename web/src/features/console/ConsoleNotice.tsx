@@ -12,8 +12,8 @@ interface NoticeProps {
 }
 
 /**
- * One line above the terminal that says why it does not answer, and what helps. Its buttons have keys: one must
- * not become the next one under the focus, for what is typed then would press it.
+ * One line above the terminal that says why it is not connected, and what to do. Its buttons have React keys:
+ * otherwise React could reuse the focused button for the next notice, and typing would press it.
  */
 export function ConsoleNotice({ state, session, nodeName, whenOff }: NoticeProps) {
   if (state.link === "reconnecting") {

@@ -32,20 +32,20 @@ interface ConsolePaneProps {
   nodeID: string;
   nodeName: string;
   ports: readonly SerialPort[];
-  /** The name of the port that is shown. */
+  /** The name of the port. */
   port: string;
   onPort: (port: string) => void;
-  /** Whether the user may type into it; else they only look on. */
+  /** Whether the user may type; otherwise the console is view-only. */
   mayType: boolean;
-  /** Offered while the node is off: a way to run it. */
+  /** Shown while the node is stopped: a button that starts it. */
   whenOff: ReactNode;
-  /** Further buttons for the toolbar. */
+  /** Additional buttons for the toolbar. */
   tools?: ReactNode;
 }
 
 /**
- * A node's serial console with its toolbar, as large as the place it is put
- * in. Give it node and port as key: it stays with those it began with.
+ * A node's serial console with its toolbar. It fills its container. Use node and port as its
+ * React key: it stays with those that it was mounted with.
  */
 export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, mayType, whenOff, tools }: ConsolePaneProps) {
   const [session] = useState(() => {
@@ -98,7 +98,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
   }, [session]);
 
   useEffect(() => {
-    // The button that brought it to life has left the page, and the focus with it.
+    // The button that started the node has left the page, and the focus with it.
     if (state.guest === "connected" && document.activeElement === document.body) {
       terminal.current?.focus();
     }
@@ -126,11 +126,11 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
   const copy = async () => {
     const text = terminal.current?.selection() ?? "";
     if (text === "") {
-      toasts.failure("Nothing is copied", new Error("Select text in the console first."));
+      toasts.failure("Couldn't copy", new Error("Select text to copy."));
     } else if (await copyText(text)) {
       toasts.success("Copied");
     } else {
-      toasts.failure("Nothing is copied", new Error("The browser refused. Use its own menu on the selected text."));
+      toasts.failure("Couldn't copy", new Error("Use the browser's menu on the selected text."));
     }
     terminal.current?.focus();
   };
@@ -138,7 +138,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
     try {
       terminal.current?.paste(await navigator.clipboard.readText());
     } catch {
-      toasts.failure("Nothing is pasted", new Error("The browser refused. Press Ctrl+Shift+V in the console."));
+      toasts.failure("Couldn't paste", new Error("Press Ctrl+Shift+V in the console."));
     }
     terminal.current?.focus();
   };
@@ -161,7 +161,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
       <div className="sl-console__bar" ref={toolbar} role="toolbar" aria-label="Console">
         <ConsoleStatus state={state} />
         {state.viewers > 1 && (
-          <span className="sl-console__viewers" title={`${state.viewers} viewers: all see the same console, and may type into it`}>
+          <span className="sl-console__viewers" title={`${state.viewers} viewers share this console`}>
             <UsersIcon aria-hidden /> {state.viewers} <span className="pf-v6-screen-reader">viewers</span>
           </span>
         )}
@@ -169,7 +169,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
         <span className="sl-console__gap" />
         <ToolButton label="Smaller text" icon={<MinusIcon />} onClick={() => resizeFont(-1)} />
         <ToolButton label="Larger text" icon={<PlusIcon />} onClick={() => resizeFont(1)} />
-        <ToolButton label="Copy the selection" icon={<CopyIcon />} onClick={copy} />
+        <ToolButton label="Copy selection" icon={<CopyIcon />} onClick={copy} />
         <ToolButton label="Paste" icon={<PasteIcon />} isDisabled={isReadOnly} onClick={paste} />
         <ToolButton
           label="Search (Ctrl+Shift+F)"
@@ -184,11 +184,11 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
           isDisabled={!mayType}
           onClick={() => setReadOnly(!isReadOnly)}
         />
-        <Menu label="More of the console" icon={<EllipsisVIcon />}>
+        <Menu label="More" icon={<EllipsisVIcon />}>
           <DropdownItem onClick={() => terminal.current?.clear()}>Clear</DropdownItem>
           {ports.some(({ name, logged }) => name === port && logged) && (
             <DropdownItem to={logDownloadURL(nodeID, port)} download={`${nodeName}.log`}>
-              Download the log
+              Download log
             </DropdownItem>
           )}
           <DropdownItem
@@ -207,7 +207,7 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
         </Menu>
         {document.fullscreenEnabled && (
           <ToolButton
-            label={isFull ? "Leave full screen" : "Full screen"}
+            label={isFull ? "Exit full screen" : "Full screen"}
             icon={isFull ? <CompressIcon /> : <ExpandIcon />}
             onClick={toggleFull}
           />

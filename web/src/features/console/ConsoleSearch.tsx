@@ -5,12 +5,12 @@ import TimesIcon from "@patternfly/react-icons/dist/esm/icons/times-icon";
 import { useState } from "react";
 
 interface ConsoleSearchProps {
-  /** Goes to a place of the text and returns whether there is one. isTyping: the place shown may stay. */
+  /** Scrolls to a match and returns whether there is one. isTyping: the current match is kept if it still matches. */
   onFind: (text: string, direction: "next" | "previous", isTyping: boolean) => boolean;
   onClose: () => void;
 }
 
-/** A line to search what the console has printed. */
+/** A search field for the console's output. */
 export function ConsoleSearch({ onFind, onClose }: ConsoleSearchProps) {
   const [text, setText] = useState("");
   const [isFound, setFound] = useState(true);
@@ -34,7 +34,7 @@ export function ConsoleSearch({ onFind, onClose }: ConsoleSearchProps) {
         aria-label="Search the console"
         placeholder="Search"
         value={text}
-        // The search was asked for: it is where the user goes on.
+        // The user opened the search and types there next.
         ref={(input) => input?.focus()}
         validated={isFound ? "default" : "error"}
         onChange={(_event, value) => {
@@ -45,19 +45,19 @@ export function ConsoleSearch({ onFind, onClose }: ConsoleSearchProps) {
         autoCapitalize="off"
         spellCheck={false}
       />
-      <Button type="submit" variant="plain" size="sm" icon={<ArrowUpIcon />} aria-label="Before" isDisabled={text === ""} />
+      <Button type="submit" variant="plain" size="sm" icon={<ArrowUpIcon />} aria-label="Previous" isDisabled={text === ""} />
       <Button
         variant="plain"
         size="sm"
         icon={<ArrowDownIcon />}
-        aria-label="After"
+        aria-label="Next"
         isDisabled={text === ""}
         onClick={() => find("next")}
       />
       <span role="status" className="sl-subtle">
         {!isFound && "Not found"}
       </span>
-      <Button variant="plain" size="sm" icon={<TimesIcon />} aria-label="Close the search" onClick={onClose} />
+      <Button variant="plain" size="sm" icon={<TimesIcon />} aria-label="Close search" onClick={onClose} />
     </form>
   );
 }

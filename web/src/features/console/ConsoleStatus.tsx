@@ -22,7 +22,7 @@ const looks: Record<Phase, Look> = {
   reconnecting: { text: "Reconnecting", color: "orange", icon: <InProgressIcon className="sl-spin" /> },
   connected: { text: "Connected", color: "green", icon: <CheckCircleIcon /> },
   paused: { text: "Node is paused", color: "grey", icon: <PauseCircleIcon /> },
-  offline: { text: "Node is off", color: "grey", icon: <PowerOffIcon /> },
+  offline: { text: "Node is stopped", color: "grey", icon: <PowerOffIcon /> },
   gone: { text: "Node was deleted", color: "grey", icon: <BanIcon /> },
   taken: { text: "In use elsewhere", color: "orange", icon: <HandPaperIcon /> },
 };
@@ -40,7 +40,7 @@ function phaseOf({ link, guest, paused }: ConsoleState): Phase {
   return guest === "unknown" ? "connecting" : guest;
 }
 
-/** Whether the console works, in word, colour and sign. */
+/** The state of the console as text, colour and icon. */
 export function ConsoleStatus({ state }: { state: ConsoleState }) {
   const phase = phaseOf(state);
   const { text, color, icon } = looks[phase];

@@ -20,12 +20,12 @@ const keys: readonly { key: SpecialKey; text: string; label?: string }[] = [
   { key: "CtrlD", text: "^D", label: "Control D" },
 ];
 
-/** Keeps the focus, and so the on-screen keyboard, in the terminal. */
+/** Keeps the focus in the terminal, so that the on-screen keyboard stays open. */
 function keepFocus(event: MouseEvent): void {
   event.preventDefault();
 }
 
-/** The keys that on-screen keyboards lack. Ctrl is held until the next key. */
+/** Keys that on-screen keyboards don't have. Ctrl is held until the next key. */
 export function KeyRow({ ctrlHeld, onCtrl, onKey }: KeyRowProps) {
   return (
     <div className="sl-keys" role="toolbar" aria-label="Special keys">

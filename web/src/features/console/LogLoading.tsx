@@ -1,6 +1,6 @@
 import { Bullseye, Spinner } from "@patternfly/react-core";
 
-/** Stands where a part of the log will be. */
+/** A placeholder for a part of the log. */
 export function LogLoading() {
   return (
     <Bullseye>

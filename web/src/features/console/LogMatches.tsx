@@ -13,29 +13,29 @@ interface LogMatchesProps {
   nodeID: string;
   port: string;
   text: string;
-  /** Place of the line that is shown. */
+  /** Offset of the selected line. */
   chosen: number | undefined;
   onChoose: (place: Place) => void;
   onClose: () => void;
 }
 
-/** The lines of the log that hold a text; each leads to its place. */
+/** The lines of the log that contain a text; each links to its position. */
 export function LogMatches({ nodeID, port, text, chosen, onChoose, onClose }: LogMatchesProps) {
   const search = useLogSearch(nodeID, port, text);
   const pages = search.data?.pages ?? [];
   const matches = pages.flatMap(({ matches: lines, size }) => lines.map((line) => ({ ...line, size })));
   return (
-    <section className="sl-log__matches" aria-label="Lines found">
+    <section className="sl-log__matches" aria-label="Matching lines">
       <div className="sl-log__bar">
         <span role="status">
           {search.data && `${plural(matches.length, "line")}${search.hasNextPage ? " and more" : ""} with “${text}”`}
         </span>
         <span className="sl-console__gap" />
-        <Button variant="plain" size="sm" icon={<TimesIcon />} aria-label="Close the search" onClick={onClose} />
+        <Button variant="plain" size="sm" icon={<TimesIcon />} aria-label="Close search" onClick={onClose} />
       </div>
       {search.isPending && <LogLoading />}
       {search.error && (
-        <ProblemAlert title="The log cannot be searched" error={search.error} onRetry={() => void search.refetch()} />
+        <ProblemAlert title="Couldn't search the log" error={search.error} onRetry={() => void search.refetch()} />
       )}
       <ul className="sl-log__found">
         {matches.map(({ offset, line, size }) => (
@@ -59,7 +59,7 @@ export function LogMatches({ nodeID, port, text, chosen, onChoose, onClose }: Lo
           isDisabled={search.isFetching}
           onClick={() => void search.fetchNextPage()}
         >
-          Search on
+          Search further
         </Button>
       )}
     </section>

@@ -13,21 +13,20 @@ interface LogPaneProps {
   nodeID: string;
   nodeName: string;
   ports: readonly SerialPort[];
-  /** The name of the port whose log is shown. */
+  /** The name of the port. */
   port: string;
   onPort: (port: string) => void;
 }
 
 /**
- * What a node's serial console has printed, now and in earlier runs: to be
- * read, searched and downloaded, whether the node runs or not. Give it node
- * and port as key.
+ * The log of a node's serial console, also of earlier runs: it can be read, searched and
+ * downloaded, whether the node runs or not. Use node and port as its React key.
  */
 export default function LogPane({ nodeID, nodeName, ports, port, onPort }: LogPaneProps) {
   const [typed, setTyped] = useState("");
   const [searched, setSearched] = useState("");
   const [place, setPlace] = useState<Place | null>(null);
-  // Counts how often the log was read anew from its end.
+  // Counts how often the log was reloaded from its end.
   const [reading, setReading] = useState(0);
   const isLogged = ports.some(({ name, logged }) => name === port && logged);
 
@@ -58,7 +57,7 @@ export default function LogPane({ nodeID, nodeName, ports, port, onPort }: LogPa
                 setReading(reading + 1);
               }}
             >
-              Newest
+              Jump to end
             </Button>
             <Button
               variant="link"
@@ -66,7 +65,7 @@ export default function LogPane({ nodeID, nodeName, ports, port, onPort }: LogPa
               component="a"
               href={logDownloadURL(nodeID, port)}
               download
-              aria-label="Download the log"
+              aria-label="Download log"
             >
               Download
             </Button>
@@ -93,10 +92,9 @@ export default function LogPane({ nodeID, nodeName, ports, port, onPort }: LogPa
           place={place}
         />
       ) : (
-        <EmptyState variant="sm" headingLevel="h2" icon={ListIcon} titleText="Nothing records this port">
+        <EmptyState variant="sm" headingLevel="h2" icon={ListIcon} titleText="No log for this port">
           <EmptyStateBody>
-            Nodes that are made here have a log. Give others one with <code>virsh edit {nodeName}</code>: a{" "}
-            <code>&lt;log file=…/&gt;</code> in the serial port.
+            Add <code>&lt;log file=…/&gt;</code> to the serial port with <code>virsh edit {nodeName}</code>.
           </EmptyStateBody>
         </EmptyState>
       )}

@@ -13,11 +13,11 @@ interface LogTextProps {
   nodeID: string;
   nodeName: string;
   port: string;
-  /** The line that is shown and marked; null shows the end. */
+  /** The line to scroll to and highlight; null shows the end. */
   place: Place | null;
 }
 
-/** The log's text from a place or from its end, with older and newer parts when they are asked for. */
+/** The log's text at an offset or at its end; older and newer parts are loaded on request. */
 export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
   const log = useLog(nodeID, port, place);
   const queries = useQueryClient();
@@ -36,13 +36,13 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
     const before = shown.current;
     if (before.first < 0) {
       if (line.current) {
-        // Not scrollIntoView: the page itself stays where it is.
+        // Not scrollIntoView, which would scroll the page too.
         element.scrollTop += line.current.getBoundingClientRect().top - element.getBoundingClientRect().top - element.clientHeight / 3;
       } else {
         element.scrollTop = element.scrollHeight;
       }
     } else if (first.offset < before.first) {
-      // Older lines came above: what was read stays in its place.
+      // Older lines were added above: keep the scroll position.
       element.scrollTop += element.scrollHeight - before.height;
     }
     shown.current = { first: first.offset, height: element.scrollHeight };
@@ -55,14 +55,14 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
     <>
       {log.error && (
         <ProblemAlert
-          title="The log cannot be read"
+          title="Couldn't load the log"
           error={log.error}
           onRetry={() => void queries.resetQueries({ queryKey: consoleLogKey(nodeID, port) })}
         />
       )}
       {last?.size === 0 && (
-        <EmptyState variant="sm" headingLevel="h2" icon={ListIcon} titleText="Nothing was printed yet">
-          <EmptyStateBody>What {nodeName} prints to this port is kept here, also while the node is off.</EmptyStateBody>
+        <EmptyState variant="sm" headingLevel="h2" icon={ListIcon} titleText="No output yet">
+          <EmptyStateBody>Output of {nodeName} on this port is kept here, also while the node is stopped.</EmptyStateBody>
         </EmptyState>
       )}
       {first && last && last.size > 0 && (
@@ -78,7 +78,7 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
               Show older ({formatBytes(first.offset)} before this)
             </Button>
           ) : (
-            <p className="sl-subtle">The log begins here.</p>
+            <p className="sl-subtle">Start of log</p>
           )}
           <pre className="sl-log__lines">
             {parts.map((part) => (
@@ -92,7 +92,7 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
             isDisabled={log.isFetching}
             onClick={() => void log.fetchNextPage()}
           >
-            {last.end < last.size ? `Show newer (${formatBytes(last.size - last.end)} after this)` : "Look for more"}
+            {last.end < last.size ? `Show newer (${formatBytes(last.size - last.end)} after this)` : "Refresh"}
           </Button>
         </div>
       )}

@@ -4,19 +4,19 @@ import type { SerialPort } from "../../shared/api/types";
 
 interface PortChoiceProps {
   ports: readonly SerialPort[];
-  /** The name of the port that is shown. */
+  /** The name of the selected port. */
   port: string;
-  /** What a port must offer to be chosen. */
+  /** What a port must support to be selectable. */
   needs: "available" | "logged";
   onChange: (port: string) => void;
 }
 
-/** Which of a node's serial ports is shown; nothing where there is one alone. */
+/** Selects one of a node's serial ports; nothing if the node has only one. */
 export function PortChoice({ ports, port, needs, onChange }: PortChoiceProps) {
   if (ports.length < 2) {
     return null;
   }
-  const without = needs === "available" ? "cannot be opened" : "not recorded";
+  const without = needs === "available" ? "unavailable" : "no log";
   return (
     <FormSelect
       className="sl-ports"

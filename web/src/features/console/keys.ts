@@ -1,9 +1,9 @@
-/** The keys that the keyboards of phones lack. */
+/** Keys that on-screen keyboards of phones don't have. */
 export type SpecialKey = "Escape" | "Tab" | "Up" | "Down" | "Left" | "Right" | "CtrlC" | "CtrlD";
 
 const arrows = { Up: "A", Down: "B", Right: "C", Left: "D" } as const;
 
-/** What a key sends. Programs such as vi switch the arrows to application mode. */
+/** Returns what a key sends. Programs such as vi switch the arrow keys to application mode. */
 export function keySequence(key: SpecialKey, applicationCursor: boolean): string {
   switch (key) {
     case "Escape":
@@ -19,7 +19,7 @@ export function keySequence(key: SpecialKey, applicationCursor: boolean): string
   }
 }
 
-/** What a typed character sends with Ctrl held: "c" gives "\x03". Unchanged where Ctrl means nothing. */
+/** Returns what a character sends with Ctrl held: "\x03" for "c". Unchanged if Ctrl has no effect on it. */
 export function withCtrl(text: string): string {
   if (text.length !== 1) {
     return text;

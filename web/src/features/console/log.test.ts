@@ -14,11 +14,11 @@ function textOf({ bytes }: LogPart): string {
 }
 
 describe("fromLineStart", () => {
-  test("leaves the line that is cut to the part before", () => {
+  test("leaves an incomplete line to the previous part", () => {
     const cut = fromLineStart(part("half\nwhole\n", 100));
     expect([cut.offset, cut.end, textOf(cut)]).toEqual([105, 111, "whole\n"]);
   });
-  test("keeps the log's beginning, and a line that is longer than the part", () => {
+  test("keeps the start of the log, and a line that is longer than the part", () => {
     expect(textOf(fromLineStart(part("first\nsecond")))).toBe("first\nsecond");
     expect(textOf(fromLineStart(part("endless", 100)))).toBe("endless");
     expect(textOf(fromLineStart(part("endless\n", 100)))).toBe("endless\n");
@@ -37,13 +37,13 @@ describe("toWholeCharacter", () => {
     const whole = toWholeCharacter(part(bytes));
     expect([textOf(whole), whole.end]).toEqual([text, end]);
   });
-  test("leaves bytes that are no UTF-8 alone", () => {
+  test("keeps bytes that are not UTF-8", () => {
     const bytes = new Uint8Array([0x80, 0x80, 0x80, 0x80]);
     expect(toWholeCharacter(part(bytes)).bytes).toEqual(bytes);
   });
 });
 
-test("aroundLine finds a line by its place", () => {
+test("aroundLine finds a line by its offset", () => {
   expect(aroundLine(part("one\r\ntwo\r\nthree", 50), 55)).toEqual({ before: "one\n", line: "two", after: "\nthree" });
   expect(aroundLine(part("one\ntwo", 50), 54)).toEqual({ before: "one\n", line: "two", after: "" });
 });

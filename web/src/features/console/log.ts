@@ -1,20 +1,19 @@
-/** A run of bytes of a console's log, which begins and ends with whole characters. */
+/** A range of a console's log that begins and ends with whole characters. */
 export interface LogPart {
-  /** Place of the first byte in the log. */
+  /** Offset of the first byte. */
   offset: number;
-  /** Place after the last byte. */
+  /** Offset after the last byte. */
   end: number;
   bytes: Uint8Array;
-  /** Bytes of the whole log. */
+  /** Size of the whole log in bytes. */
   size: number;
 }
 
 const lineFeed = 10;
 
 /**
- * The part without the line that it begins in the midst of, so that parts that
- * are read from the end backwards meet between lines. Unchanged at the log's
- * beginning, and where nothing would be left.
+ * Drops the incomplete line at the start, so that parts that are read backwards meet between
+ * lines. Unchanged at the start of the log, and if nothing would be left.
  */
 export function fromLineStart(part: LogPart): LogPart {
   const end = part.bytes.indexOf(lineFeed);
@@ -23,7 +22,7 @@ export function fromLineStart(part: LogPart): LogPart {
     : { ...part, offset: part.offset + end + 1, bytes: part.bytes.subarray(end + 1) };
 }
 
-/** The part without the character (of UTF-8) that is cut off at its end. */
+/** Drops an incomplete UTF-8 character at the end. */
 export function toWholeCharacter(part: LogPart): LogPart {
   const { bytes } = part;
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
@@ -39,7 +38,7 @@ export function toWholeCharacter(part: LogPart): LogPart {
   return part;
 }
 
-/** Three pieces of a part: what is before the line that begins at a place, that line, and the rest. */
+/** Splits a part into what is before the line at an offset, that line, and the rest. */
 export function aroundLine(part: LogPart, place: number): { before: string; line: string; after: string } {
   const begin = Math.max(0, place - part.offset);
   const found = part.bytes.indexOf(lineFeed, begin);
@@ -51,14 +50,14 @@ export function aroundLine(part: LogPart, place: number): { before: string; line
   };
 }
 
-/** A text in pieces of which every second one, from the one at index 1, is what was searched for, in any case. */
+/** Splits a text at the case-insensitive matches; the matches are at the odd indexes. */
 export function splitAround(text: string, searched: string): string[] {
   return searched === "" ? [text] : text.split(new RegExp(`(${searched.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")})`, "i"));
 }
 
 const decoder = new TextDecoder();
 
-/** What a terminal would have been left with, line by line: no colours, no other control sequences. */
+/** Returns what a terminal would show, line by line, without colours and other control sequences. */
 export function readable(output: Uint8Array | string): string {
   const text = typeof output === "string" ? output : decoder.decode(output);
   return text
@@ -69,7 +68,7 @@ export function readable(output: Uint8Array | string): string {
     .join("\n");
 }
 
-/* eslint-disable no-control-regex -- control characters are what this is about. */
+/* eslint-disable no-control-regex -- this code handles control characters. */
 const sequences = new RegExp(
   [
     "\\x1b\\[[0-?]*[ -/]*[@-~]?", // CSI: colours, cursor
@@ -81,7 +80,7 @@ const sequences = new RegExp(
 );
 const otherControls = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
-/** A line after its carriage returns and backspaces. */
+/** Applies carriage returns and backspaces to a line. */
 function overwritten(line: string): string {
   if (!/[\x00-\x08\x0b-\x1f\x7f]/.test(line)) {
     return line;

@@ -1,7 +1,7 @@
 /** A control message to the service; sizes in characters. */
 export type ControlMessage = { type: "resize"; cols: number; rows: number } | { type: "take" };
 
-/** reconnecting: the service let the console go for a moment, or its host is out of reach. */
+/** reconnecting: the service has closed the console for a moment, or its host is unreachable. */
 export type ConsoleStatus = "connected" | "reconnecting" | "offline" | "taken";
 
 const statuses: readonly string[] = ["connected", "reconnecting", "offline", "taken"] satisfies ConsoleStatus[];
@@ -9,16 +9,16 @@ const statuses: readonly string[] = ["connected", "reconnecting", "offline", "ta
 /** A control message from the service. */
 export type ServiceMessage =
   /**
-   * by: who took the console back from another program; empty when it is not told. paused: the node is, and reads
-   * nothing.
+   * by: who took over the console from another program; empty if unknown. paused: the node is paused and reads no
+ * input.
    */
   | { type: "status"; state: ConsoleStatus; by: string; paused: boolean }
   | { type: "viewers"; count: number }
   | { type: "lagged"; bytes: number }
-  /** What the user sent was not taken; message is for the user. */
+  /** The user's input was rejected; message is for the user. */
   | { type: "error"; message: string };
 
-/** Reads a text frame; null for what this version does not know. */
+/** Parses a text frame; null if this version does not know it. */
 export function parseControl(text: string): ServiceMessage | null {
   let value: unknown;
   try {

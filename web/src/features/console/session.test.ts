@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { ConsoleSession, consoleURL } from "./session";
 
-/** The browser's end of a socket whose other end is the test. */
+/** The browser's end of a socket; the test is the other end. */
 class TestSocket {
   static made: TestSocket[] = [];
   url = "";
@@ -35,7 +35,7 @@ class TestSocket {
 function last(): TestSocket {
   const socket = TestSocket.made.at(-1);
   if (!socket) {
-    throw new Error("no socket was made");
+    throw new Error("no socket was created");
   }
   return socket;
 }
@@ -59,7 +59,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 describe("ConsoleSession", () => {
-  test("shows what the service says", () => {
+  test("shows the service's messages", () => {
     const { session } = openSession();
     expect(session.state().link).toBe("connecting");
     last().accept();
@@ -70,7 +70,7 @@ describe("ConsoleSession", () => {
     expect(session.state()).toEqual({ link: "open", guest: "offline", paused: false, viewers: 2, lostBytes: 123, takenBackBy: "", problem: "" });
   });
 
-  test("leaves out what it does not know", () => {
+  test("ignores unknown messages", () => {
     const { session } = openSession();
     last().accept();
     const before = session.state();
@@ -80,7 +80,7 @@ describe("ConsoleSession", () => {
     expect(session.state()).toBe(before);
   });
 
-  test("tells who took the console back, until that is dismissed", () => {
+  test("shows who took over the console, until that is dismissed", () => {
     const { session } = openSession();
     last().accept();
     last().onmessage?.({ data: `{"type":"status","state":"connected","by":"ann"}` });
@@ -89,7 +89,7 @@ describe("ConsoleSession", () => {
     expect(session.state().takenBackBy).toBe("");
   });
 
-  test("only looks on, on a connection of that kind, once it is told to", () => {
+  test("becomes view-only on a new connection of that kind", () => {
     const { session } = openSession();
     last().accept();
     const first = last();
@@ -103,7 +103,7 @@ describe("ConsoleSession", () => {
     expect(last().url).toBe("ws://lab/ws/console?nodeId=1");
   });
 
-  test("hands bytes on as they are, after clearing the screen for the history", () => {
+  test("passes bytes on unchanged, after clearing the screen for the history", () => {
     const { screen } = openSession();
     last().accept();
     expect(screen.reset).toHaveBeenCalledTimes(1);
@@ -112,7 +112,7 @@ describe("ConsoleSession", () => {
     expect(screen.write).toHaveBeenCalledWith(half);
   });
 
-  test("connects again with growing pauses, and at once when asked to", () => {
+  test("reconnects with increasing delays, and immediately on request", () => {
     const { session, screen } = openSession();
     last().accept();
     last().lose("going away");
@@ -133,7 +133,7 @@ describe("ConsoleSession", () => {
     expect(TestSocket.made).toHaveLength(3);
   });
 
-  test("tells its size on each connection", () => {
+  test("sends its size on each connection", () => {
     const { session } = openSession();
     session.resize(120, 40);
     expect(last().sent).toEqual([]);
@@ -156,7 +156,7 @@ describe("ConsoleSession", () => {
     expect(session.mayAnswer()).toBe(false);
   });
 
-  test("does not come back to a node that was deleted", () => {
+  test("does not reconnect to a deleted node", () => {
     const { session } = openSession();
     last().accept();
     last().lose("The node was deleted.", 4404);
@@ -174,7 +174,7 @@ describe("ConsoleSession", () => {
     expect(session.state().problem).toBe("");
   });
 
-  test("splits what is pasted into frames that the service takes", () => {
+  test("splits pasted text into frames that the service accepts", () => {
     const { session } = openSession();
     last().accept();
     session.type(new Uint8Array(70_000));

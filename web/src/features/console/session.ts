@@ -3,22 +3,22 @@ import { type ConsoleStatus, type ControlMessage, parseControl } from "./protoco
 
 /** The WebSocket to the service. gone: the node was deleted. closed: close was called. */
 export type Link = "connecting" | "open" | "reconnecting" | "gone" | "closed";
-/** The node's end. taken: another program, such as virsh console, holds it. unknown: the service has not said yet. */
+/** The console on the node's side. taken: another program, such as virsh console, uses it. unknown: the service has not reported it yet. */
 export type Guest = "unknown" | ConsoleStatus;
 
-/** All that a console's surroundings show. A new object with each change. */
+/** The state that the UI around a console shows. Each change creates a new object. */
 export interface ConsoleState {
   link: Link;
   guest: Guest;
-  /** The node is paused: it reads nothing of what is typed. */
+  /** The node is paused and reads no input. */
   paused: boolean;
-  /** How many browsers look at this console, this one included; 0 while unknown. */
+  /** Number of browsers that show this console, including this one; 0 while unknown. */
   viewers: number;
-  /** Bytes of output that were left out because this browser was too slow. */
+  /** Bytes of output that were skipped because this browser was too slow. */
   lostBytes: number;
-  /** Who took the console back from another program last; empty when nobody did. */
+  /** Who last took over the console from another program; empty if no one did. */
   takenBackBy: string;
-  /** What the service said was wrong last: why it ended the connection, or did not take what was typed. */
+  /** The last error from the service: why it closed the connection or rejected input. */
   problem: string;
 }
 
@@ -31,16 +31,15 @@ export interface Screen {
 
 const firstRetry = 500;
 const lastRetry = 10_000;
-/** The service's close code for a node that was deleted. */
+/** The close code for a deleted node. */
 const nodeGone = 4404;
-/** The largest frame sent; the service takes 256 KiB. */
+/** The largest frame to send; the service accepts 256 KiB. */
 const frameBytes = 32 * 1024;
 const initial: ConsoleState = { link: "connecting", guest: "unknown", paused: false, viewers: 0, lostBytes: 0, takenBackBy: "", problem: "" };
 
 /**
- * One node's serial console: it connects when opened, comes back by itself
- * when the connection is lost, and ends with close. It may be opened again
- * after close.
+ * A connection to one node's serial console: open connects, lost connections are restored
+ * automatically, and close ends it. It can be opened again after close.
  */
 export class ConsoleSession {
   private socket: WebSocket | undefined;
@@ -65,7 +64,7 @@ export class ConsoleSession {
 
   state = (): ConsoleState => this.current;
 
-  /** Sends output to screen until the returned function is called. */
+  /** Writes output to the screen until the returned function is called. */
   attach(screen: Screen): () => void {
     this.screens.add(screen);
     return () => this.screens.delete(screen);
@@ -84,7 +83,7 @@ export class ConsoleSession {
     this.become({ ...initial, link: "closed" });
   }
 
-  /** Ends the pause before the next attempt to connect. */
+  /** Connects immediately instead of waiting for the next attempt. */
   reconnectNow = (): void => {
     if (this.current.link === "reconnecting") {
       clearTimeout(this.timer);
@@ -93,7 +92,7 @@ export class ConsoleSession {
     }
   };
 
-  /** Watches alone from now on, or may type again: on a connection of that kind, when one is there already. */
+  /** Switches between view-only and typing; an open connection is replaced by one of that kind. */
   setReadOnly(readOnly: boolean): void {
     if (readOnly === this.readOnly) {
       return;
@@ -105,7 +104,7 @@ export class ConsoleSession {
     }
   }
 
-  /** Sends what the user typed. It is lost while the connection is. */
+  /** Sends the user's input, which is lost while disconnected. */
   type(bytes: Uint8Array<ArrayBuffer>): void {
     if (!this.readOnly && this.socket?.readyState === WebSocket.OPEN) {
       this.typed = true;
@@ -119,32 +118,31 @@ export class ConsoleSession {
   }
 
   /**
-   * Whether the terminal may answer queries of the guest (such as for the
-   * cursor's position). Only after the user typed something into this very
-   * connection: queries in the replayed history were answered long ago, and
-   * of several viewers only the one at work should answer.
+   * Whether the terminal may answer queries of the guest (for example the cursor position). Only
+ * after the user typed something into this connection: queries in the replayed history were
+ * answered before, and of several viewers only the active one should answer.
    */
   mayAnswer(): boolean {
     return this.typed;
   }
 
-  /** Tells the size of the screen, now and after each new connection. */
+  /** Sends the size of the screen, now and after each reconnect. */
   resize(cols: number, rows: number): void {
     this.size = { cols, rows };
     this.control({ type: "resize", cols, rows });
   }
 
-  /** Takes the console from the program that holds it. */
+  /** Takes over the console from the program that uses it. */
   take(): void {
     this.control({ type: "take" });
   }
 
-  /** Stops telling who took the console back. */
+  /** Dismisses the notice about who took over the console. */
   forgetTaker(): void {
     this.become({ ...this.current, takenBackBy: "" });
   }
 
-  /** Stops telling of output that was left out so far. */
+  /** Dismisses the notice about skipped output. */
   forgetLoss(): void {
     this.become({ ...this.current, lostBytes: 0 });
   }
@@ -192,7 +190,7 @@ export class ConsoleSession {
     };
   }
 
-  /** Forgets the socket: whatever still comes from it is ignored. */
+  /** Detaches from the socket: what still arrives on it is ignored. */
   private drop(): void {
     const socket = this.socket;
     this.socket = undefined;
@@ -217,7 +215,7 @@ export class ConsoleSession {
       case "error":
         this.become({ ...this.current, problem: message.message });
         break;
-      case undefined: // from a newer service: nothing we know how to show
+      case undefined: // from a newer service: unknown here
     }
   }
 
@@ -229,7 +227,7 @@ export class ConsoleSession {
   }
 }
 
-/** The address of one port of a node's console, on the origin that the page came from; of the first without port. */
+/** Returns the URL of a port of a node's console, on the page's origin; the first port if none is given. */
 export function consoleURL(origin: string, nodeID: string, port?: string): string {
   const url = new URL(atBase("/ws/console"), origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

@@ -2,7 +2,7 @@
 export const themeNames = ["night", "black", "paper", "amber"] as const;
 export type ThemeName = (typeof themeNames)[number];
 
-/** How the user likes consoles; kept in the browser. */
+/** The user's console settings, stored in the browser. */
 export interface ConsoleSettings {
   /** Pixels. */
   fontSize: number;
@@ -13,7 +13,7 @@ export interface ConsoleSettings {
 export const fontSizes = { least: 9, most: 28 } as const;
 
 const storageKey = "sandboxlabs.console";
-// On a phone, lines that hold something count for more than large letters.
+// On a phone, long lines matter more than large text.
 const defaults: ConsoleSettings = { fontSize: window.innerWidth < 600 ? 11 : 14, screenReader: false, theme: "night" };
 
 export function clampFontSize(size: number): number {
@@ -29,7 +29,7 @@ export function loadSettings(): ConsoleSettings {
       theme: themeNames.find((name) => name === stored.theme) ?? defaults.theme,
     };
   } catch {
-    return defaults; // storage is forbidden here, or holds something else
+    return defaults; // storage is blocked, or contains something else
   }
 }
 
@@ -37,6 +37,6 @@ export function saveSettings(settings: ConsoleSettings): void {
   try {
     localStorage.setItem(storageKey, JSON.stringify(settings));
   } catch {
-    // Storage is forbidden here: they last as long as the page.
+    // Storage is blocked: the settings last as long as the page.
   }
 }

@@ -21,15 +21,15 @@ interface TerminalOptions {
   fontSize: number;
   screenReader: boolean;
   theme: ThemeName;
-  /** Called when the user asks for the search by keyboard (Ctrl+Shift+F). */
+  /** Called when the user opens the search by keyboard (Ctrl+Shift+F). */
   onSearch: () => void;
-  /** Called when the user asks to leave the terminal by keyboard (Ctrl+Shift+Up). */
+  /** Called when the user leaves the terminal by keyboard (Ctrl+Shift+Up). */
   onLeave: () => void;
-  /** Whether Ctrl is held by its button; called once for each text typed. */
+  /** Whether Ctrl is held by its button; called once per input. */
   takeCtrl: () => boolean;
 }
 
-/** A terminal in an element of the page, showing a session until dispose. */
+/** A terminal in an element of the page that shows a session until dispose is called. */
 export class ConsoleTerminal {
   private readonly terminal: Terminal;
   private readonly fit = new FitAddon();
@@ -49,7 +49,7 @@ export class ConsoleTerminal {
       lineHeight: 1.15,
       scrollback,
       theme: themes[options.theme].palette,
-      allowProposedApi: true, // the search marks what it found
+      allowProposedApi: true, // needed to highlight search matches
       cursorBlink: true,
       screenReaderMode: options.screenReader,
       macOptionIsMeta: true,
@@ -104,7 +104,7 @@ export class ConsoleTerminal {
     this.terminal.options.theme = themes[name].palette;
   }
 
-  /** Goes to the next place of a text in what was printed, or to the one before; false when there is none. */
+  /** Scrolls to the next or previous match of a text; returns false if there is none. */
   find(text: string, direction: "next" | "previous", isTyping = false): boolean {
     if (direction === "previous") {
       return this.search.findPrevious(text, { decorations: marks });
@@ -112,7 +112,7 @@ export class ConsoleTerminal {
     return this.search.findNext(text, { decorations: marks, incremental: isTyping });
   }
 
-  /** Forgets what was searched for. */
+  /** Clears the search. */
   endSearch(): void {
     this.search.clearDecorations();
     this.terminal.clearSelection();
@@ -127,12 +127,12 @@ export class ConsoleTerminal {
     return this.terminal.getSelection();
   }
 
-  /** Types a text as if it were pasted. */
+  /** Inserts a text as if it were pasted. */
   paste(text: string): void {
     this.terminal.paste(text);
   }
 
-  /** Empties screen and scrollback here; the guest is not told. */
+  /** Clears screen and scrollback in the browser; the guest does not notice. */
   clear(): void {
     this.terminal.clear();
   }
@@ -149,8 +149,8 @@ export class ConsoleTerminal {
   }
 
   /**
-   * Swallows the queries that a terminal answers by itself (cursor position,
-   * kind of terminal, colours, modes) while the session may not answer.
+   * Drops the queries that a terminal answers automatically (cursor position, terminal type,
+ * colours, modes) while the session must not answer.
    */
   private holdAnswersBack(): void {
     const { parser } = this.terminal;

@@ -25,7 +25,7 @@ const night: ITheme = {
   brightWhite: "#ffffff",
 };
 
-/** The palettes; every colour of text has a contrast of at least 3 to its background, the usual ones of 4.5. */
+/** The palettes. All text colours have a contrast of at least 3 to the background, the common ones of 4.5. */
 export const themes: Record<ThemeName, { name: string; palette: ITheme }> = {
   night: { name: "Night", palette: night },
   black: { name: "Black", palette: { ...night, background: "#000000", foreground: "#ffffff", black: "#767676" } },

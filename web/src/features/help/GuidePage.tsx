@@ -11,7 +11,7 @@ import { loadGuide } from "./guides";
 import "./help.css";
 import type { Guide } from "./outline";
 
-/** One guide, with its headings to go to. */
+/** One guide, with links to its headings. */
 export default function GuidePage() {
   const { name = "" } = useParams();
   const guide = useQuery({ queryKey: ["guide", name], queryFn: () => loadGuide(name) });
@@ -22,10 +22,10 @@ export default function GuidePage() {
         <Link to={paths.help()}>All guides</Link>
       </p>
       {guide.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
-      {guide.error && <ProblemAlert title="The guide cannot be shown" error={guide.error} onRetry={() => void guide.refetch()} />}
+      {guide.error && <ProblemAlert title="Couldn't load the guide" error={guide.error} onRetry={() => void guide.refetch()} />}
       {guide.data === null && (
-        <EmptyState headingLevel="h1" icon={BookOpenIcon} titleText="There is no such guide">
-          <EmptyStateBody>Its name is mistyped, or it is of another version.</EmptyStateBody>
+        <EmptyState headingLevel="h1" icon={BookOpenIcon} titleText="Guide not found">
+          <EmptyStateBody>Check the address.</EmptyStateBody>
         </EmptyState>
       )}
       {guide.data && <Text guide={guide.data} />}
@@ -62,7 +62,7 @@ function Text({ guide }: { guide: Guide }) {
             ))}
         </ul>
       </nav>
-      {/* Made of the repository's own files when the UI was built. */}
+      {/* Generated from the repository's docs when the UI is built. */}
       <Content className="sl-guide__text" onClick={follow}>
         <div ref={article} dangerouslySetInnerHTML={{ __html: guide.html }} />
       </Content>

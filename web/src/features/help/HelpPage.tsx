@@ -7,26 +7,26 @@ import { PageHeader } from "../../shared/ui/PageHeader";
 import { findHeadings, guides } from "./guides";
 import "./help.css";
 
-/** The guides, which are part of the service and need no Internet; searched by their headings. */
+/** The guides, searchable by their headings. They are part of the service and need no Internet access. */
 export default function HelpPage() {
   const [params, setParams] = useSearchParams();
   const search = params.get("q") ?? "";
   const found = findHeadings(guides, search);
   return (
     <>
-      <PageHeader title="Help" description="The guides of this version." />
+      <PageHeader title="Help" description="Guides for this version of SandboxLabs." />
       <PageSection isFilled aria-label="Guides">
         <SearchInput
           className="sl-help__search"
-          aria-label="Search the guides"
-          placeholder="Search the headings"
+          aria-label="Search guides"
+          placeholder="Search headings"
           value={search}
           onChange={(_event, value) => setParams(value ? { q: value } : {}, { replace: true })}
           onClear={() => setParams({}, { replace: true })}
         />
         {found.length === 0 ? (
-          <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No heading fits">
-            <EmptyStateBody>Try fewer or other words.</EmptyStateBody>
+          <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No matches">
+            <EmptyStateBody>Try other words.</EmptyStateBody>
           </EmptyState>
         ) : (
           <ul className="sl-cards" aria-label="Guides">

@@ -15,7 +15,7 @@ test.each([
   expect(linkTo(href)).toBe(expected);
 });
 
-test("a guide gets headings to link to, and code that stays code", () => {
+test("a guide has linkable headings and escaped code", () => {
   const guide = renderGuide("# The `title`\n\n## Do it\n\n```sh\ncat <a> && b\n```\n\n## Do it\n\nSee [there](../x.md).\n");
   expect(guide.title).toBe("The title");
   expect(guide.headings.map(({ id }) => id)).toEqual(["the-title", "do-it", "do-it-1"]);
@@ -23,7 +23,7 @@ test("a guide gets headings to link to, and code that stays code", () => {
   expect(guide.html).toContain("See there.");
 });
 
-test("headings are found by every word, of the guide's title too", () => {
+test("headings match all words, also those of the guide's title", () => {
   const list = [
     { name: "a", title: "Images", headings: [{ level: 1, text: "Images", id: "images" }, { level: 2, text: "Upload a disk", id: "upload" }] },
     { name: "b", title: "Users", headings: [{ level: 2, text: "Share a disk", id: "share" }, { level: 3, text: "Quota", id: "quota" }] },
@@ -35,7 +35,7 @@ test("headings are found by every word, of the guide's title too", () => {
   expect(found("nothing")).toEqual([]);
 });
 
-test("every link from one guide to another leads to a heading that is there", async () => {
+test("every link between guides leads to an existing heading", async () => {
   const broken: string[] = [];
   for (const { name } of guides) {
     const { html } = (await loadGuide(name)) ?? { html: "" };

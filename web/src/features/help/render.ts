@@ -3,9 +3,8 @@ import { Marked, type Token } from "marked";
 import type { Guide, Heading } from "./outline";
 
 /**
- * Renders a guide, when the UI is built. Links to other guides lead to their pages
- * here; what else is in the repository is named without a link, for it is not on
- * the reader's machine.
+ * Renders a guide when the UI is built. Links to other guides lead to their pages in the UI;
+ * links to other files of the repository become plain text, because readers don't have them.
  */
 export function renderGuide(markdown: string): Guide {
   const headings: Heading[] = [];
@@ -39,7 +38,7 @@ export function renderGuide(markdown: string): Guide {
       table({ header, rows }) {
         const cells = (row: readonly { tokens: Token[] }[], tag: string) =>
           `<tr>${row.map(({ tokens }) => `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`).join("")}</tr>`;
-        // A wide table scrolls by itself, by keyboard too.
+        // Wide tables scroll on their own, also by keyboard.
         return `<div class="sl-guide__table" tabindex="0"><table><thead>${cells(header, "th")}</thead><tbody>${rows
           .map((row) => cells(row, "td"))
           .join("\n")}</tbody></table></div>\n`;
@@ -51,10 +50,10 @@ export function renderGuide(markdown: string): Guide {
   return { title: headings[0]?.text ?? "", html, headings };
 }
 
-/** Where a link of a guide leads in the UI; null when it leads nowhere there. */
+/** Returns where a guide's link leads in the UI; null if nowhere. */
 export function linkTo(href: string): string | null {
   if (/^(https?:|#|\/)/.test(href)) {
-    return href; // a path is one of the service itself, such as /api/docs
+    return href; // a path of the service, such as /api/docs
   }
   const [, guide, anchor = ""] = /^(?:\.\/)?([\w-]+)\.md(#.*)?$/.exec(href) ?? [];
   return guide === undefined ? null : `/help/${guide}${anchor}`;

@@ -8,13 +8,13 @@ import "./HostCapacity.css";
 
 interface HostCapacityProps {
   host: Host;
-  /** All nodes that are known, of which those on the host count. */
+  /** All known nodes; those on the host are counted. */
   nodes: readonly Node[];
-  /** Whether the name is told above already. */
+  /** Whether the host's name is already shown above. */
   isNamed?: boolean;
 }
 
-/** How much of a host is given away, as bars: CPUs and RAM to the nodes that are on, the disk to what its pools hold. */
+/** How much of a host is allocated, as bars: CPUs and RAM of running nodes, and the disk space of its pools. */
 export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps) {
   const { cpus, ramBytes, nodes: on } = committedTo(host.name, nodes);
   const forecast = forecastOf(host.pools);
@@ -33,13 +33,13 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
         </span>
       </div>
       {host.cpus > 0 && (
-        <Bar title="CPUs" value={cpus / host.cpus} mayExceed text={`${cpus} of ${host.cpus} given to nodes`} />
+        <Bar title="CPUs" value={cpus / host.cpus} mayExceed text={`${cpus} of ${host.cpus} allocated`} />
       )}
       {host.memoryBytes > 0 && (
         <Bar
           title="RAM"
           value={ramBytes / host.memoryBytes}
-          text={`${formatBytes(ramBytes)} of ${formatBytes(host.memoryBytes)} given to nodes`}
+          text={`${formatBytes(ramBytes)} of ${formatBytes(host.memoryBytes)} allocated`}
         />
       )}
       {disksOf(host.pools).map(({ roles, capacity, available, level }) => (
@@ -47,7 +47,7 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
           key={roles}
           title={`Disk (${roles})`}
           value={1 - available / capacity}
-          text={`${formatBytes(available)} of ${formatBytes(capacity)} free${level === "critical" ? "; nothing more is made until some is freed" : ""}`}
+          text={`${formatBytes(available)} of ${formatBytes(capacity)} free${level === "critical" ? "; too full for new nodes and images" : ""}`}
           {...(level === "ok" ? {} : { level })}
         />
       ))}
@@ -58,8 +58,7 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
       )}
       {saving && (
         <p className="sl-subtle" data-saving>
-          Nodes share their images: {formatBytes(saving.taken)} on the disk in place of {formatBytes(saving.copies)} (
-          {saving.times.toFixed(saving.times < 10 ? 1 : 0)} times as much).
+          Shared images save {formatBytes(saving.copies - saving.taken)} ({saving.times.toFixed(saving.times < 10 ? 1 : 0)}×).
         </p>
       )}
     </div>
@@ -68,12 +67,12 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
 
 interface BarProps {
   title: string;
-  /** The share that is given away, from 0; above 1 where more is given than is there. */
+  /** The allocated share, from 0; above 1 if the resource is overcommitted. */
   value: number;
   text: string;
-  /** Whether more may be given away than there is without anything being wrong. */
+  /** Whether overcommitting is fine. */
   mayExceed?: boolean;
-  /** What the service says of it, in place of what the share tells. */
+  /** The level that the service reports; it overrides the one that follows from the share. */
   level?: "warning" | "critical";
 }
 

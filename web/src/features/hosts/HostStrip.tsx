@@ -9,7 +9,7 @@ import type { Host } from "../../shared/api/types";
 import { formatBytes, plural } from "../../shared/format";
 import { useHosts } from "./api/listHosts";
 
-/** The hosts in one quiet line; each tells more when it is pressed. */
+/** The hosts in one line; clicking one shows its details. */
 export function HostStrip() {
   const hosts = useHosts();
   if (!hosts.data || hosts.data.length === 0) {
@@ -72,11 +72,11 @@ function HostLabel({ host }: { host: Host }) {
   );
 }
 
-/** What a user should know of a host that works, but not at its best. */
+/** Limitations of a connected host that users should know about. */
 function notesOf(host: Host): string[] {
   const notes: string[] = [];
   if (host.state === "connected" && host.accelerator === "qemu") {
-    notes.push(host.acceleratorReason || "Nodes run by software emulation, which is slow.");
+    notes.push(host.acceleratorReason || "Nodes use software emulation, which is slow.");
   }
   if (host.state === "connected" && host.network === "user") {
     notes.push(

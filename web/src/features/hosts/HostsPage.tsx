@@ -38,7 +38,7 @@ interface HostsPageProps {
   isAdmin: boolean;
 }
 
-/** Each libvirt host: whether it answers, what it can, how much space it has, and its networks. */
+/** The libvirt hosts with their state, capabilities, capacity and networks. */
 export function HostsPage({ nodes, isAdmin }: HostsPageProps) {
   const hosts = useHosts();
   const networks = useNetworks();
@@ -135,7 +135,7 @@ function HostCard({ host, nodes, networks, changes }: HostCardProps) {
             <UnfinishedChanges host={host.name} changes={changes} />
           </section>
         )}
-        <section aria-label="What it is">
+        <section aria-label="Properties">
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "11ch" }}>
             <Fact term="URI" value={<code>{host.uri}</code>} />
             <Fact term="libvirt" value={host.libvirtVersion} />

@@ -6,7 +6,7 @@ import { committedTo, disksOf, forecastOf, savingOf } from "./capacity";
 const node = (host: string, state: Node["state"], ram: number, cpus: number) =>
   ({ host, state, resources: { ram, cpus } }) as Node;
 
-test("what runs on the host counts, and nothing else", () => {
+test("only nodes that run on the host count", () => {
   const nodes = [
     node("local", "running", 256, 1),
     node("local", "paused", 1024, 2),
@@ -32,7 +32,7 @@ const pool = (role: Pool["role"], capacity: number, available: number, more: Par
   ...more,
 });
 
-test("pools of one filesystem are one disk, by the least room that was seen", () => {
+test("pools of one filesystem are one disk with the smallest reported free space", () => {
   const pools = [pool("images", 1000, 501), pool("nodes", 1000, 500, { level: "warning" }), pool("logs", 2000, 500), pool("images", 0, 0)];
   expect(disksOf(pools)).toEqual([
     { roles: "images, nodes", capacity: 1000, available: 500, level: "warning" },
@@ -40,13 +40,13 @@ test("pools of one filesystem are one disk, by the least room that was seen", ()
   ]);
 });
 
-test("the forecast tells of the pool that is full first", () => {
+test("the forecast is that of the pool that is full first", () => {
   const pools = [pool("images", 1000, 500, { roomForImages: 12 }), pool("nodes", 1000, 500, { roomForNodes: 1 })];
-  expect(forecastOf(pools)).toBe("Room for about 1 node, 12 images more");
+  expect(forecastOf(pools)).toBe("Disk space for about 1 node or 12 images more");
   expect(forecastOf([pool("logs", 1000, 500)])).toBe("");
 });
 
-test("overlays save what full copies would take more", () => {
+test("overlays save the difference to full copies", () => {
   expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 400, overlayEfficiency: 8 })])).toEqual({ copies: 400, taken: 50, times: 8 });
   expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 0, overlayEfficiency: 1 })])).toBeNull();
 });

@@ -1,24 +1,24 @@
 import type { Host, Node, NodeState } from "../../shared/api/types";
 import { plural } from "../../shared/format";
 
-/** The shares of a resource from which its bar warns, and from which it alarms. */
+/** The shares of a resource from which its bar shows a warning or an error. */
 export const warnFrom = { warning: 0.8, danger: 0.95 } as const;
 
 type Pool = Host["pools"][number];
 
-/** The room of one filesystem, and the pools that share it. */
+/** The space of one filesystem, and the pools that share it. */
 export interface Disk {
   /** "images, nodes" */
   roles: string;
   capacity: number;
   available: number;
-  /** The worst of the pools' levels: in a critical one nothing more is made. */
+  /** The worst level of the pools: a critical pool accepts nothing new. */
   level: Pool["level"];
 }
 
 const levels: readonly Pool["level"][] = ["ok", "warning", "critical"];
 
-/** The filesystems below a host's pools: pools of the same size with (nearly) the same room left share one. */
+/** Returns the filesystems of a host's pools: pools of the same size with (nearly) the same free space share one. */
 export function disksOf(pools: readonly Pool[]): Disk[] {
   const disks: Disk[] = [];
   for (const { role, capacity, available, level } of pools) {
@@ -37,26 +37,26 @@ export function disksOf(pools: readonly Pool[]): Disk[] {
   return disks;
 }
 
-/** How much more fits, about: "room for about 40 nodes, 12 images"; empty when it cannot be told. */
+/** Returns about how much more fits: "Disk space for about 40 more nodes, 12 more images"; empty if unknown. */
 export function forecastOf(pools: readonly Pool[]): string {
-  const least = (rooms: (number | undefined)[]) => {
-    const known = rooms.filter((room) => room !== undefined);
+  const least = (counts: (number | undefined)[]) => {
+    const known = counts.filter((count) => count !== undefined);
     return known.length > 0 ? Math.min(...known) : undefined;
   };
   const nodes = least(pools.map(({ roomForNodes }) => roomForNodes));
   const images = least(pools.map(({ roomForImages }) => roomForImages));
   const parts = [...(nodes === undefined ? [] : [plural(nodes, "node")]), ...(images === undefined ? [] : [plural(images, "image")])];
-  return parts.length > 0 ? `Room for about ${parts.join(", ")} more` : "";
+  return parts.length > 0 ? `Disk space for about ${parts.join(" or ")} more` : "";
 }
 
-/** What the nodes' overlays save against full copies of their disks; null where there is nothing to save yet. */
+/** Returns what overlays save compared to full copies of the disks; null if there are no overlays yet. */
 export function savingOf(pools: readonly Pool[]): { copies: number; taken: number; times: number } | null {
   const pool = pools.find(({ role }) => role === "nodes");
   const { fullCopies = 0, overlayEfficiency: times = 1 } = pool ?? {};
   return fullCopies > 0 && times > 1.05 ? { copies: fullCopies, taken: fullCopies / times, times } : null;
 }
 
-/** What of a host is given to the nodes that hold it now. */
+/** The resources of a host that are allocated to nodes. */
 export interface Committed {
   nodes: number;
   cpus: number;
@@ -66,7 +66,7 @@ export interface Committed {
 const holdsNothing: readonly NodeState[] = ["stopped", "crashed", "unreachable"];
 const mebibyte = 1024 ** 2;
 
-/** Adds up what the nodes on a host hold; a node that is off holds nothing. */
+/** Adds up what the nodes on a host use; stopped nodes use nothing. */
 export function committedTo(host: string, nodes: readonly Node[]): Committed {
   const held = nodes.filter((node) => node.host === host && !holdsNothing.includes(node.state));
   return {

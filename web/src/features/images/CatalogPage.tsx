@@ -19,16 +19,16 @@ import { useImages } from "./api/listImages";
 import { ImageStateLabel } from "./components/ImageStateLabel";
 
 interface CatalogPageProps {
-  /** How much room there is for images; nothing for those who may not know. */
-  room: ReactNode;
+  /** The free space for images; nothing for users who can't see it. */
+  space: ReactNode;
   /** Names of the hosts. */
   hosts: readonly string[];
   /** Whether the user may pull images. */
   mayPull: boolean;
 }
 
-/** The base images that can be had, each a click away. */
-export function CatalogPage({ room, hosts, mayPull }: CatalogPageProps) {
+/** The base images that can be pulled with one click. */
+export function CatalogPage({ space, hosts, mayPull }: CatalogPageProps) {
   const [params, setParams] = useSearchParams();
   const host = params.get("host") ?? hosts[0] ?? "";
   const catalog = useCatalog(host);
@@ -39,7 +39,7 @@ export function CatalogPage({ room, hosts, mayPull }: CatalogPageProps) {
     <>
       <ImagesHeader />
       <PageSection isFilled aria-label="Catalogue">
-        {room}
+        {space}
         {hosts.length > 1 && (
           <Toolbar inset={{ default: "insetNone" }}>
             <ToolbarContent>
@@ -54,7 +54,7 @@ export function CatalogPage({ room, hosts, mayPull }: CatalogPageProps) {
           </Toolbar>
         )}
         {catalog.error && (
-          <ProblemAlert title="The catalogue cannot be shown" error={catalog.error} onRetry={() => void catalog.refetch()} />
+          <ProblemAlert title="Couldn't load the catalogue" error={catalog.error} onRetry={() => void catalog.refetch()} />
         )}
         {catalog.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         <ul className="sl-cards sl-catalog" aria-label="Catalogue">
@@ -76,9 +76,9 @@ export function CatalogPage({ room, hosts, mayPull }: CatalogPageProps) {
 
 interface EntryCardProps {
   entry: CatalogEntry;
-  /** What is in the pool, if anything is. */
+  /** The image in the pool, if there is one. */
   image: Image | undefined;
-  /** The last job on it. */
+  /** Its latest job. */
   job: Job | undefined;
   host: string;
   mayPull: boolean;
@@ -100,15 +100,15 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
         <div className="sl-image-tags sl-catalog__facts">
           <Label isCompact variant="outline">{entry.version}</Label>
           <Label isCompact variant="outline">{entry.format === "iso" ? "ISO" : entry.arch}</Label>
-          <Label isCompact variant="outline">{`from ${formatRAM(entry.minRam)} RAM`}</Label>
-          <Label isCompact variant="outline">{`from ${formatBytes(entry.minDiskBytes)} disk`}</Label>
-          {entry.defaultUser && <Label isCompact variant="outline">{`user ${entry.defaultUser}`}</Label>}
+          <Label isCompact variant="outline">{`Min. ${formatRAM(entry.minRam)} RAM`}</Label>
+          <Label isCompact variant="outline">{`Min. ${formatBytes(entry.minDiskBytes)} disk`}</Label>
+          {entry.defaultUser && <Label isCompact variant="outline">{`Login: ${entry.defaultUser}`}</Label>}
         </div>
       </CardBody>
       <CardFooter className="sl-catalog__footer">
         {isPulling && <JobProgress job={job} title={`Pull ${entry.name}`} />}
         {!isPulling && !isThere && job?.state === "failed" && job.error && (
-          <Alert isInline variant="danger" title="It could not be pulled">
+          <Alert isInline variant="danger" title="Pull failed">
             {job.error.detail}
           </Alert>
         )}
@@ -126,7 +126,7 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
             aria-label={`Pull ${entry.name}`}
             onClick={() =>
               pull.mutate(entry.id, {
-                onError: (error) => toasts.failure(`${entry.name} is not pulled`, error),
+                onError: (error) => toasts.failure(`Couldn't pull ${entry.name}`, error),
                 onSettled: () => void queries.invalidateQueries({ queryKey: ["catalog"] }),
               })
             }
@@ -134,8 +134,8 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
             Pull
           </Button>
         )}
-        {!isThere && !entry.source && <span className="sl-subtle">It cannot be pulled: it is built on the server.</span>}
-        {entry.source && <div className="sl-subtle sl-break">{`${new URL(entry.source).host}${entry.signed ? ", signed by its maker" : ""}`}</div>}
+        {!isThere && !entry.source && <span className="sl-subtle">Built during set-up; can't be pulled.</span>}
+        {entry.source && <div className="sl-subtle sl-break">{`${new URL(entry.source).host}${entry.signed ? ", signed" : ""}`}</div>}
       </CardFooter>
     </Card>
   );

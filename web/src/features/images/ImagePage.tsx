@@ -23,7 +23,7 @@ import { ImageTags } from "./components/ImageTags";
 import "./images.css";
 import { keyOf, titleOf } from "./library";
 
-/** One image: its state and why, its file, who uses it, and whom it is shared with. */
+/** One image: its state, its file, the nodes that use it, and its shares. */
 export default function ImagePage() {
   const { id = "" } = useParams();
   const images = useImages();
@@ -35,13 +35,13 @@ export default function ImagePage() {
         <PageHeader title={id} />
         <PageSection isFilled aria-label={id}>
           {images.error && (
-            <ProblemAlert title="The image cannot be shown" error={images.error} onRetry={() => void images.refetch()} />
+            <ProblemAlert title="Couldn't load the image" error={images.error} onRetry={() => void images.refetch()} />
           )}
           {images.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
           {found && (
-            <EmptyState headingLevel="h2" icon={CubeIcon} titleText="There is no such image">
+            <EmptyState headingLevel="h2" icon={CubeIcon} titleText="Image not found">
               <EmptyStateBody>
-                It was deleted, is not shared with you, or its name is mistyped. <Link to={paths.images}>Show all images</Link>
+                It may have been deleted, or isn't shared with you. <Link to={paths.images}>View all images</Link>
               </EmptyStateBody>
             </EmptyState>
           )}
@@ -72,7 +72,7 @@ function Details({ image }: { image: Image }) {
   return (
     <div className="sl-image-page">
       {image.reason && (
-        <Alert isInline variant={image.state === "rejected" ? "danger" : "warning"} title="It cannot be used" className="sl-image-page__wide">
+        <Alert isInline variant={image.state === "rejected" ? "danger" : "warning"} title="Unusable" className="sl-image-page__wide">
           {image.reason}
         </Alert>
       )}
@@ -82,7 +82,7 @@ function Details({ image }: { image: Image }) {
         </div>
       )}
       {job?.state === "failed" && job.error && (
-        <Alert isInline variant="danger" title={`${jobTitle(job)}: it failed`} className="sl-image-page__wide">
+        <Alert isInline variant="danger" title={`${jobTitle(job)} failed`} className="sl-image-page__wide">
           {job.error.detail}
         </Alert>
       )}
@@ -90,12 +90,12 @@ function Details({ image }: { image: Image }) {
         <CardTitle component="h2">File</CardTitle>
         <CardBody>
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "10ch" }}>
-            <Fact term="Id" value={<Copyable text={image.id} label="Copy the id" />} />
-            <Fact term="Kind" value={image.type === "base" ? "Base image, for everybody" : "Custom image"} />
+            <Fact term="ID" value={<Copyable text={image.id} label="Copy the ID" />} />
+            <Fact term="Kind" value={image.type === "base" ? "Base image, for all users" : "Custom image"} />
             <Fact term="Format" value={image.sourceFormat && image.sourceFormat !== image.format ? `${image.format}, converted from ${image.sourceFormat}` : image.format} />
             <Fact term="File" value={formatBytes(image.size)} />
             <Fact term="Disk" value={image.virtualSize > 0 && formatBytes(image.virtualSize)} />
-            <Fact term="System" value={image.osType} />
+            <Fact term="Operating system" value={image.osType} />
             <Fact term="Firmware" value={image.firmware && firmwareNames[image.firmware]} />
             <Fact term="TPM" value={image.tpm && "2.0"} />
             <Fact term="SHA-256" value={image.sha256 && <Digest image={image} isWhole />} />
@@ -112,7 +112,7 @@ function Details({ image }: { image: Image }) {
           <Card>
             <CardTitle component="h2">Sharing</CardTitle>
             <CardBody>
-              <SharingPanel kind="images" id={image.id} means={{ view: "see it", use: "make nodes of it" }} />
+              <SharingPanel kind="images" id={image.id} means={{ view: "View only", use: "Create nodes" }} />
             </CardBody>
           </Card>
         )}
@@ -128,13 +128,13 @@ function UsedBy({ image }: { image: Image }) {
       <CardTitle component="h2">Used by</CardTitle>
       <CardBody>
         {users.error && (
-          <ProblemAlert title="What depends on it cannot be told" error={users.error} onRetry={() => void users.refetch()} />
+          <ProblemAlert title="Couldn't load what uses this image" error={users.error} onRetry={() => void users.refetch()} />
         )}
         {users.isPending && <Skeleton screenreaderText="Loading" />}
         {users.data && (
           <>
             {users.data.nodes.length + users.data.others + users.data.volumes.length === 0 && (
-              <p className="sl-subtle">Nothing depends on it: it can be deleted.</p>
+              <p className="sl-subtle">Not in use.</p>
             )}
             <ul className="sl-image-users" aria-label="Used by">
               {users.data.nodes.map((node) => (
@@ -142,10 +142,10 @@ function UsedBy({ image }: { image: Image }) {
                   <Link to={paths.node(node.id)}>{node.name}</Link>
                 </li>
               ))}
-              {users.data.others > 0 && <li className="sl-subtle">{plural(users.data.others, "node")} that you may not see</li>}
+              {users.data.others > 0 && <li className="sl-subtle">{plural(users.data.others, "node")} of other users</li>}
               {users.data.volumes.map((volume) => (
                 <li key={volume.path} className="sl-break">
-                  <code>{volume.path}</code> <span className="sl-subtle">a disk of no node, in {volume.pool}</span>
+                  <code>{volume.path}</code> <span className="sl-subtle">orphaned disk in {volume.pool}</span>
                 </li>
               ))}
             </ul>

@@ -5,15 +5,15 @@ import { PageHeader } from "../../shared/ui/PageHeader";
 import { TabLinks } from "../../shared/ui/TabLinks";
 import "./images.css";
 
-/** The top of the library and of the catalogue. */
+/** The header of the library and the catalogue. */
 export function ImagesHeader() {
   return (
     <>
       <PageHeader
         title="Images"
-        description="Disks that nodes are made from. A node writes to an overlay of its own: its image never changes."
+        description="Disk images for creating nodes. Nodes never modify their image."
       />
-      <TabLinks label="Views of the images">
+      <TabLinks label="Image views">
         <NavLink to={paths.images} end>
           Library
         </NavLink>

@@ -16,14 +16,14 @@ import { ImagesTable } from "./components/ImagesTable";
 import { type Shown, findImages, needsAttention, readShown } from "./library";
 
 interface ImagesPageProps {
-  /** How much room there is for images; nothing for those who may not know. */
-  room: ReactNode;
-  /** Whether the user may bring images. */
+  /** The free space for images; nothing for users who can't see it. */
+  space: ReactNode;
+  /** Whether the user may upload and pull images. */
   mayUpload: boolean;
 }
 
-/** All images, and the way to bring new ones. */
-export function ImagesPage({ room, mayUpload }: ImagesPageProps) {
+/** All images, with an upload area. */
+export function ImagesPage({ space, mayUpload }: ImagesPageProps) {
   const images = useImages();
   const all = images.data && [...images.data.customImages, ...images.data.baseImages];
   return (
@@ -33,25 +33,25 @@ export function ImagesPage({ room, mayUpload }: ImagesPageProps) {
         {mayUpload && (
           <div className="sl-images-top">
             <UploadPanel />
-            {room}
+            {space}
           </div>
         )}
         {images.error && (
-          <ProblemAlert title="The images cannot be listed" error={images.error} onRetry={() => void images.refetch()} />
+          <ProblemAlert title="Couldn't load the images" error={images.error} onRetry={() => void images.refetch()} />
         )}
         {images.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {all?.length === 0 && (
           <EmptyState variant="sm" headingLevel="h2" icon={CubeIcon} titleText="No images yet">
             <EmptyStateBody>
               {mayUpload
-                ? "Drop a disk above, or pull one from the catalogue, and make as many nodes from it as you like."
-                : "No image is shared with you yet."}
+                ? "Drop a disk image above, or pull one from the catalogue. You can create any number of nodes from an image."
+                : "Images that are shared with you appear here."}
             </EmptyStateBody>
             {mayUpload && (
               <EmptyStateFooter>
                 <EmptyStateActions>
                   <LinkButton variant="primary" to={paths.catalog}>
-                    Open the catalogue
+                    Open catalogue
                   </LinkButton>
                 </EmptyStateActions>
               </EmptyStateFooter>
@@ -97,7 +97,7 @@ function Library({ images }: { images: readonly Image[] }) {
           <ToolbarItem className="sl-search">
             <SearchInput
               aria-label="Search images"
-              placeholder="Name, tag, owner or host"
+              placeholder="Search images"
               value={search}
               onChange={(_event, value) => setParam("q", value)}
               onClear={() => setParam("q", "")}
@@ -121,8 +121,8 @@ function Library({ images }: { images: readonly Image[] }) {
         </ToolbarContent>
       </Toolbar>
       {found.length === 0 ? (
-        <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No image fits">
-          <EmptyStateBody>No image has this text and kind.</EmptyStateBody>
+        <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No matches">
+          <EmptyStateBody>Clear the search to see all images.</EmptyStateBody>
         </EmptyState>
       ) : (
         <ImagesTable images={found} jobs={jobs} showsHost={new Set(images.map(({ host }) => host)).size > 1} />

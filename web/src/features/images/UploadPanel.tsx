@@ -11,11 +11,11 @@ import { takenFormats } from "./formats";
 import { uploads, useUploads } from "./uploads";
 
 interface UploadPanelProps {
-  /** Called with each image that was uploaded and accepted. */
+  /** Called with each image that was uploaded and verified. */
   onUploaded?: (image: Image) => void;
 }
 
-/** Takes images by drag and drop or from the file dialog, and shows how each of them fares. */
+/** Uploads images by drag and drop or from the file dialog, and shows their progress. */
 export function UploadPanel({ onUploaded }: UploadPanelProps) {
   const [isOver, setOver] = useState(false);
   const input = useRef<HTMLInputElement>(null);
@@ -54,7 +54,7 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
         <div>
           <strong>Drop disk images here</strong>
           <div className="sl-subtle">
-            {takenFormats} Nothing boots from an image before it has been verified.
+            {takenFormats} Images are verified before use.
           </div>
         </div>
         <Button variant="secondary" onClick={() => input.current?.click()}>
@@ -68,7 +68,7 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
           aria-label="Disk images to upload"
           onChange={(event) => {
             take(event.target.files);
-            event.target.value = ""; // the same file may be chosen again
+            event.target.value = ""; // allows selecting the same file again
           }}
         />
       </div>

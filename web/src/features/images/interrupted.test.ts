@@ -12,7 +12,7 @@ class Memory implements TextStorage {
 const now = 1_800_000_000_000;
 const upload = { url: "/api/uploads/a", name: "disk.qcow2", size: 8, lastModified: 5, started: now };
 
-test("an upload is found again after a reload, by the very same file alone", () => {
+test("an upload is found after a reload, but only for the same file", () => {
   const memory = new Memory();
   new StoredUploads(memory, now).put(upload);
   const later = new StoredUploads(memory, now + 60_000);
@@ -21,7 +21,7 @@ test("an upload is found again after a reload, by the very same file alone", () 
   later.remove(upload.url);
   expect(new StoredUploads(memory, now).list()).toEqual([]);
 });
-test("old uploads are forgotten, and so is what is no upload", () => {
+test("old uploads and invalid entries are dropped", () => {
   const memory = new Memory();
   memory.text = JSON.stringify([upload, { ...upload, url: "https://elsewhere/" }, 7, null]);
   expect(new StoredUploads(memory, now).list()).toEqual([upload]);
@@ -29,7 +29,7 @@ test("old uploads are forgotten, and so is what is no upload", () => {
   memory.text = "nonsense";
   expect(new StoredUploads(memory, now).list()).toEqual([]);
 });
-test("a storage that is full or forbidden does no harm", () => {
+test("full or blocked storage does no harm", () => {
   const full: TextStorage = {
     getItem: () => null,
     setItem: () => {

@@ -1,29 +1,29 @@
 import { useSyncExternalStore } from "react";
 import { atBase } from "../../shared/base";
 
-/** An upload that this browser began and did not end: after a reload, or while it is under way. */
+/** An upload that this browser started and did not finish: it is running, or was interrupted by a reload. */
 export interface StoredUpload {
   /** Path of the upload in the API. */
   url: string;
   name: string;
   /** Bytes. */
   size: number;
-  /** When the file was changed last, in milliseconds: another file must not go on in its place. */
+  /** Modification time of the file in milliseconds: another file must not be used to resume. */
   lastModified: number;
-  /** When the upload began, in milliseconds. */
+  /** Start time of the upload in milliseconds. */
   started: number;
 }
 
-/** What of localStorage is used; a test has another one. */
+/** The part of localStorage that is used; tests provide their own. */
 export type TextStorage = Pick<Storage, "getItem" | "setItem">;
 
 const key = "sandboxlabs-uploads";
-/** The service forgets uploads that nobody goes on with sooner than that. */
+/** The service deletes abandoned uploads sooner than that. */
 const keptFor = 14 * 86_400_000; // milliseconds
 
 /**
- * The uploads that the browser remembers. A page cannot keep a file's content
- * over a reload, but where it was: whoever gives the same file again goes on there.
+ * The uploads that the browser remembers. A page can't keep a file open over a reload, but it
+ * can remember the upload's position: selecting the same file again resumes there.
  */
 export class StoredUploads {
   private listeners = new Set<() => void>();
@@ -43,7 +43,7 @@ export class StoredUploads {
 
   list = (): readonly StoredUpload[] => this.current;
 
-  /** The upload that a file goes on with. */
+  /** Returns the upload that a file can resume. */
   find(file: Pick<File, "name" | "size" | "lastModified">): StoredUpload | undefined {
     return this.current.find(
       ({ name, size, lastModified }) => name === file.name && size === file.size && lastModified === file.lastModified,
@@ -63,7 +63,7 @@ export class StoredUploads {
     try {
       this.storage.setItem(key, JSON.stringify(uploads));
     } catch {
-      // Without storage, uploads do not survive a reload; all else works.
+      // Without storage, uploads can't be resumed after a reload; everything else works.
     }
     for (const listener of this.listeners) {
       listener();
@@ -92,7 +92,7 @@ function isStored(value: unknown): value is StoredUpload {
   );
 }
 
-/** The uploads that this browser remembers. */
+/** The uploads of this browser. */
 export const storedUploads = new StoredUploads(localStorage, Date.now());
 
 export function useStoredUploads(): readonly StoredUpload[] {

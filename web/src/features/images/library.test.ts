@@ -17,7 +17,7 @@ const ids = (search: string, shown = "all") => findImages(images, search, readSh
 test("the newest image is first", () => {
   expect(ids("")).toEqual(["micro", "new", "broken", "old"]);
 });
-test("every word has to be somewhere", () => {
+test("every word must match", () => {
   expect(ids("course alice")).toEqual(["old"]);
   expect(ids("course bob")).toEqual([]);
   expect(ids("web")).toEqual(["new"]);
@@ -27,10 +27,10 @@ test("kinds", () => {
   expect(ids("", "attention")).toEqual(["broken"]);
   expect(ids("", "nonsense")).toHaveLength(4);
 });
-test("what was changed in the pool needs attention as what is rejected or unverified does", () => {
+test("changed, rejected and unverified images need attention", () => {
   const needing = (["ready", "verifying", "changed", "unverified", "rejected"] as const).filter((state) => needsAttention({ state }));
   expect(needing).toEqual(["changed", "unverified", "rejected"]);
 });
-test("tags are taken once and without blanks", () => {
+test("tags are trimmed and unique", () => {
   expect(readTags(" linux, course 1 ,,linux")).toEqual(["linux", "course 1"]);
 });

@@ -1,23 +1,23 @@
 import type { Image } from "../../shared/api/types";
 
-/** Which images a list shows. */
+/** The images that a list shows. */
 export type Shown = "all" | "base" | "custom" | "attention";
 
 export function readShown(text: string | null): Shown {
   return text === "base" || text === "custom" || text === "attention" ? text : "all";
 }
 
-/** What an image is called. */
+/** Returns an image's display name. */
 export function titleOf({ displayName, name }: Pick<Image, "displayName" | "name">): string {
   return displayName || name;
 }
 
-/** An image's place in lists: one id may be on several hosts. */
+/** Returns a React key for an image: the same ID can exist on several hosts. */
 export function keyOf({ host, id }: Pick<Image, "host" | "id">): string {
   return `${host}/${id}`;
 }
 
-/** Whether somebody should look at an image: it cannot be used, and nothing is under way that changes that. */
+/** Whether an image needs attention: it can't be used, and no running job will change that. */
 export function needsAttention({ state }: Pick<Image, "state">): boolean {
   return state === "rejected" || state === "unverified" || state === "changed";
 }
@@ -26,7 +26,7 @@ function isShown(image: Image, shown: Shown): boolean {
   return shown === "all" || (shown === "attention" ? needsAttention(image) : image.type === shown);
 }
 
-/** The images that hold a text in their names, tags or owner, the newest first. */
+/** Returns the images whose name, tags or owner contain a text, newest first. */
 export function findImages(images: readonly Image[], search: string, shown: Shown): Image[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return images
@@ -39,7 +39,7 @@ export function findImages(images: readonly Image[], search: string, shown: Show
     .sort((a, b) => b.created.localeCompare(a.created) || a.name.localeCompare(b.name));
 }
 
-/** Tags as they are typed, separated by commas: without blanks around them, each once. */
+/** Parses tags separated by commas: trimmed, without duplicates. */
 export function readTags(text: string): string[] {
   return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
 }

@@ -7,7 +7,7 @@ const image = (id: string, type: Image["type"], host: string, state: Image["stat
   ({ id, type, host, state, name: id, size: 1 }) as Image;
 const lists = { baseImages: [image("micro", "base", "a"), image("micro", "base", "b")], customImages: [] };
 
-test("a changed image replaces the one on its own host", () => {
+test("a changed image replaces only the one on its host", () => {
   const next = applyToImages(lists, { type: "image.changed", image: image("micro", "base", "b", "unverified") });
   expect(next.baseImages.map(({ state }) => state)).toEqual(["ready", "unverified"]);
 });
@@ -16,10 +16,10 @@ test("a new custom image goes to the custom ones", () => {
   expect(next.customImages).toHaveLength(1);
   expect(next.baseImages).toHaveLength(2);
 });
-test("a removed image leaves its own host alone", () => {
+test("a removed image is removed only from its host", () => {
   const next = applyToImages(lists, { type: "image.removed", id: "micro", host: "a" });
   expect(next.baseImages).toEqual([lists.baseImages[1]]);
 });
-test("changes of other things leave the very same lists", () => {
+test("other changes return the same lists", () => {
   expect(applyToImages(lists, { type: "node.removed", id: "1", host: "a" })).toBe(lists);
 });

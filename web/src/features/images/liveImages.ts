@@ -1,13 +1,13 @@
 import type { Image } from "../../shared/api/types";
 import type { Change } from "../../shared/live/changes";
 
-/** All images, as the service lists them. */
+/** All images in the order of the service. */
 export interface ImageLists {
   baseImages: Image[];
   customImages: Image[];
 }
 
-/** The images after a change; the same value when it does not concern images. */
+/** Returns the images after a change; the same value if it is not about images. */
 export function applyToImages(lists: ImageLists, change: Change): ImageLists {
   if (change.type === "image.changed") {
     const { image } = change;

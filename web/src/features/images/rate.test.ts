@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { RateMeter, secondsLeft } from "./rate";
 
 describe("RateMeter", () => {
-  test("knows nothing before the second sample", () => {
+  test("is 0 before the second sample", () => {
     const meter = new RateMeter();
     expect(meter.rate()).toBe(0);
     meter.note(0, 0);
@@ -18,7 +18,7 @@ describe("RateMeter", () => {
     meter.note(2000, 3000);
     expect(meter.rate()).toBe(1500);
   });
-  test("forgets what lies before the window", () => {
+  test("ignores samples before the window", () => {
     const meter = new RateMeter();
     meter.note(0, 0);
     for (let second = 1; second <= 20; second++) {
@@ -26,7 +26,7 @@ describe("RateMeter", () => {
     }
     expect(meter.rate()).toBe(10);
   });
-  test("a stalled upload slows down to nothing", () => {
+  test("the rate of a stalled upload goes down to 0", () => {
     const meter = new RateMeter();
     meter.note(0, 0);
     meter.note(1000, 1000);

@@ -36,10 +36,10 @@ function heldUpload() {
 
 const file = new File(["12345678"], "disk.qcow2");
 
-/** Lets what is settled already go on. */
+/** Lets settled promises continue. */
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-test("tells progress and rate, then that the service checks, then the image", async () => {
+test("reports progress and rate, then the verification, then the image", async () => {
   const { uploads, sent, resolve } = heldUpload();
   const outcome = uploads.start(file);
   await settle();
@@ -76,7 +76,7 @@ test("a cancelled upload leaves the list", async () => {
   expect(uploads.list()).toEqual([]);
 });
 
-test("tells that the network is away, and goes on when it is back", async () => {
+test("reports that the network is unavailable, and continues when it is back", async () => {
   const { uploads, sent, interrupt } = heldUpload();
   void uploads.start(file);
   await settle();
@@ -88,7 +88,7 @@ test("tells that the network is away, and goes on when it is back", async () => 
   expect(uploads.list()[0]?.state).toBe("sending");
 });
 
-test("sends three files at once, and the next when one is sent", async () => {
+test("sends three files at the same time, and the next one when one is sent", async () => {
   const begun: { name: string; on: UploadHandlers }[] = [];
   const uploads = new Uploads((sent, on) => {
     begun.push({ name: sent.name, on });

@@ -6,33 +6,33 @@ import { askBeforeLeaving } from "../../shared/startOver";
 import { type ImageUpload, type UploadHandlers, uploadImage } from "./api/uploadImage";
 import { RateMeter } from "./rate";
 
-/** One file on its way, or the outcome of it. */
+/** The upload of one file, or its outcome. */
 export interface Upload {
   id: number;
   name: string;
-  /** Bytes of the file, and of them those that were sent. */
+  /** Size of the file, and how much of it was sent, in bytes. */
   size: number;
   sent: number;
   /** Bytes per second. */
   rate: number;
   /**
-   * waiting: for others to be sent; interrupted: the network is away; checking:
-   * all is sent, and the service looks into it.
+   * waiting: queued behind other uploads; interrupted: the connection is lost; checking: all
+   * bytes are sent, and the service verifies the image.
    */
   state: "waiting" | "sending" | "interrupted" | "checking" | "done" | "failed";
   image?: Image;
   error?: unknown;
 }
 
-/** Sends one file: uploadImage, or what stands for it in a test. */
+/** Uploads one file: uploadImage, or a replacement in tests. */
 export type Sender = (file: File, on: UploadHandlers) => ImageUpload;
 
-/** How many files are sent at once: a browser has six connections to a service, and the pages need some. */
+/** Maximum number of concurrent uploads: browsers open six connections per origin, and the pages need some of them. */
 const atOnce = 3;
 
 /**
- * The uploads of this browser tab. They live outside the pages, so that going
- * to another page does not cut them off.
+ * The uploads of this browser tab. They live outside the pages, so that navigation does not
+ * interrupt them.
  */
 export class Uploads {
   private uploads: readonly Upload[] = [];
@@ -54,7 +54,7 @@ export class Uploads {
 
   list = (): readonly Upload[] => this.uploads;
 
-  /** Starts to send a file as soon as there is a place, and resolves with its image, or null when it failed or was cancelled. */
+  /** Uploads a file as soon as a slot is free. Resolves with its image, or null if it failed or was cancelled. */
   async start(file: File): Promise<Image | null> {
     const id = ++this.lastID;
     this.put([...this.uploads, { id, name: file.name, size: file.size, sent: 0, rate: 0, state: "waiting" }]);
@@ -76,17 +76,17 @@ export class Uploads {
     }
   }
 
-  /** Stops sending a file; it leaves the list. */
+  /** Cancels an upload and removes it from the list. */
   cancel(id: number): void {
     this.cancels.get(id)?.();
   }
 
-  /** Takes a finished or failed upload off the list. */
+  /** Removes a finished or failed upload from the list. */
   dismiss(id: number): void {
     this.put(this.uploads.filter((upload) => upload.id !== id));
   }
 
-  /** Whether leaving the page now would cut an upload off. */
+  /** Whether leaving the page now would interrupt an upload. */
   isBusy(): boolean {
     return this.uploads.some(({ state }) => state === "waiting" || state === "sending" || state === "interrupted");
   }
@@ -105,7 +105,7 @@ export class Uploads {
         this.update(id, { sent, rate: meter.rate(), state: isSent ? "checking" : "sending" });
       },
       onInterrupted: () => {
-        meter = new RateMeter(); // the pause is not part of how fast it goes
+        meter = new RateMeter(); // the pause must not count
         this.update(id, { state: "interrupted", rate: 0 });
       },
     });
@@ -113,7 +113,7 @@ export class Uploads {
     return upload.finished;
   }
 
-  /** Resolves when the upload may send. */
+  /** Resolves when the upload may start. */
   private place(id: number): Promise<void> {
     if (this.sending.size < atOnce) {
       this.sending.add(id);

@@ -21,7 +21,7 @@ const filters = [
   { value: "cancelled", text: "Cancelled", fits: ({ state }: Job) => state === "cancelled" },
 ] as const;
 
-/** Long work, live; the filter is in the URL. */
+/** The jobs, live, with the filter in the URL. */
 export default function JobsPage({ isAdmin }: { isAdmin: boolean }) {
   const list = useJobPages();
   const [params, setParams] = useSearchParams();
@@ -32,10 +32,10 @@ export default function JobsPage({ isAdmin }: { isAdmin: boolean }) {
     <>
       <PageHeader
         title="Jobs"
-        description={`${isAdmin ? "Everybody's long work" : "Your long work"}; what has ended is kept for 30 days.`}
+        description={`${isAdmin ? "Background jobs of all users" : "Your background jobs"}. Finished jobs are kept for 30 days.`}
       />
       <PageSection isFilled aria-label="List of jobs">
-        {list.error && <ProblemAlert title="The jobs cannot be listed" error={list.error} onRetry={() => void list.refetch()} />}
+        {list.error && <ProblemAlert title="Couldn't load the jobs" error={list.error} onRetry={() => void list.refetch()} />}
         {list.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {jobs && found && (
           <>
@@ -59,8 +59,8 @@ export default function JobsPage({ isAdmin }: { isAdmin: boolean }) {
             {found.length > 0 ? (
               <JobsTable jobs={found} />
             ) : (
-              <EmptyState variant="sm" headingLevel="h2" icon={TasksIcon} titleText={jobs.length > 0 ? "No job fits" : "No jobs yet"}>
-                <EmptyStateBody>Pulling an image from the catalogue is a job, for one.</EmptyStateBody>
+              <EmptyState variant="sm" headingLevel="h2" icon={TasksIcon} titleText={jobs.length > 0 ? "No matches" : "No jobs yet"}>
+                <EmptyStateBody>For example, pulling an image creates a job.</EmptyStateBody>
               </EmptyState>
             )}
             {list.hasNextPage && (
@@ -91,7 +91,7 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
         <Tr>
           <Th width={20}>Job</Th>
           <Th>State</Th>
-          <Th width={35}>How it goes</Th>
+          <Th width={35}>Progress</Th>
           <Th>Owner</Th>
           <Th modifier="nowrap">Started</Th>
         </Tr>
@@ -102,7 +102,7 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
             <Td dataLabel="Job" modifier="breakWord">
               {jobTitle(job)}
               <div className="sl-subtle">
-                {/* An account is deleted by its job: it has no page any more. */}
+                {/* An account that is being deleted has no page. */}
                 {job.target.type === "user" ? job.target.id : <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>}
                 {job.target.host && ` on ${job.target.host}`}
               </div>
@@ -112,7 +112,7 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
                 {job.state}
               </Label>
             </Td>
-            <Td dataLabel="How it goes" modifier="breakWord">
+            <Td dataLabel="Progress" modifier="breakWord">
               {isOver(job) ? <Outcome job={job} /> : <JobProgress job={job} title={jobTitle(job)} />}
             </Td>
             <Td dataLabel="Owner">{job.owner || "–"}</Td>

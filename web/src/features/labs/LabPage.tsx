@@ -32,13 +32,13 @@ import { type MakeNode, useAddNode, useDeleteLab } from "./useLabWork";
 import { usePositions } from "./usePositions";
 import "./labs.css";
 
-// As large as many pages together.
+// As large as many pages together, so loaded on demand.
 const LabCanvas = lazy(() => import("./components/LabCanvas"));
 
-/** What a lab asks of the nodes' feature. */
+/** The node actions that a lab needs. */
 export interface NodeWork {
   make: MakeNode;
-  /** Starts or stops nodes, and tells of those with which it did not work. */
+  /** Starts or stops nodes, and shows which of them failed. */
   run: (nodes: readonly Node[]) => Promise<void>;
   stop: (nodes: readonly Node[]) => Promise<void>;
   remove: (node: Node) => Promise<unknown>;
@@ -46,16 +46,16 @@ export interface NodeWork {
 
 interface LabPageProps {
   id: string;
-  /** All nodes that are known. */
+  /** All known nodes. */
   nodes: readonly Node[];
   images: readonly Image[];
   work: NodeWork;
-  /** Whether accounts and groups can be listed, to share the lab with. */
+  /** Whether the user may list accounts and groups to share the lab with. */
   mayShare: boolean;
   stateOf: (node: Node) => ReactNode;
 }
 
-/** One lab: its canvas, and the list of the same beside it. */
+/** One lab: its canvas, with a list of the same contents next to it. */
 export function LabPage({ id, ...props }: LabPageProps) {
   const lab = useLab(id);
   if (lab.data) {
@@ -75,9 +75,9 @@ export function LabPage({ id, ...props }: LabPageProps) {
     <>
       <PageHeader title="Lab" />
       <PageSection isFilled aria-label="Lab">
-        <ProblemAlert title="The lab cannot be shown" error={lab.error} onRetry={() => void lab.refetch()} />
+        <ProblemAlert title="Couldn't load the lab" error={lab.error} onRetry={() => void lab.refetch()} />
         <p>
-          <Link to={paths.labs}>Show all labs</Link>
+          <Link to={paths.labs}>View all labs</Link>
         </p>
       </PageSection>
     </>
@@ -87,12 +87,12 @@ export function LabPage({ id, ...props }: LabPageProps) {
 function Gone() {
   return (
     <PageSection isFilled aria-label="Lab">
-      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such lab">
-        <EmptyStateBody>It was deleted, is not shared with you, or the address is mistyped.</EmptyStateBody>
+      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="Lab not found">
+        <EmptyStateBody>It may have been deleted, or isn't shared with you.</EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>
             <LinkButton variant="primary" to={paths.labs}>
-              Show all labs
+              View all labs
             </LinkButton>
           </EmptyStateActions>
         </EmptyStateFooter>
@@ -111,7 +111,7 @@ type Dialog =
 
 function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit<LabPageProps, "id"> & { lab: Lab }) {
   const toasts = useToasts();
-  const { lab, move } = usePositions(known, (error) => toasts.failure("The positions are not kept", error));
+  const { lab, move } = usePositions(known, (error) => toasts.failure("Couldn't save positions", error));
   const change = useChangeLab(lab.id);
   const addNode = useAddNode(lab, work.make);
   const remove = useDeleteLab(lab, work.remove);
@@ -140,7 +140,7 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
     remove.reset();
     setDialog(null);
   };
-  /** For changes that no dialog waits for. */
+  /** For changes that are not made in a dialog. */
   const apply = (what: LabChange, failure: string) =>
     change.mutate(what, {
       onError: (error) => {
@@ -148,8 +148,8 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
         change.reset();
       },
     });
-  const takeOut = (node: Node) => apply({ do: "removeNode", node: node.id }, `${node.name} stays in the lab`);
-  const unlink = (node: string, network: string) => apply({ do: "unlink", node, network }, "The link stays");
+  const takeOut = (node: Node) => apply({ do: "removeNode", node: node.id }, `Couldn't remove ${node.name}`);
+  const unlink = (node: string, network: string) => apply({ do: "unlink", node, network }, "Couldn't remove the link");
   const removeChosen = (ids: readonly string[]) => {
     for (const thing of ids) {
       const node = nodes.find((other) => other.id === thing);
@@ -170,14 +170,14 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
     setBusy(null);
   };
   const addNetwork = (addresses: boolean) =>
-    apply({ do: "addNetwork", at: freePlace(lab), addresses }, "The network is not made");
+    apply({ do: "addNetwork", at: freePlace(lab), addresses }, "Couldn't create the network");
   const save = () => {
     const { file, left } = exportLab(lab, nodes);
     saveFile(`${lab.name.replace(/[^\w.-]+/g, "-")}.lab.json`, JSON.stringify(file, null, 2));
     if (left.length > 0) {
       toasts.failure(
-        "Not all of the lab is in the file",
-        new Error(`${left.map(({ name }) => name).join(", ")}: made of no image here, so that nobody could make it anew. Adopt it, or make an image of it.`),
+        "The export is incomplete",
+        new Error(`Not exported, because they have no image: ${left.map(({ name }) => name).join(", ")}.`),
       );
     }
   };
@@ -193,7 +193,7 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
         }
         status={
           <Label variant="outline" data-lab-running={running.length}>
-            {running.length} of {nodes.length} on
+            {running.length} of {nodes.length} running
           </Label>
         }
         actions={
@@ -201,11 +201,11 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
             {editable && (
               <Menu label="Add to the lab" text="Add" icon={<PlusIcon />} variant="secondary">
                 <DropdownItem onClick={() => setDialog({ kind: "add" })}>Node</DropdownItem>
-                <DropdownItem description="Nodes on it get addresses" onClick={() => addNetwork(true)}>
-                  Network
+                <DropdownItem onClick={() => addNetwork(true)}>
+                  Network with DHCP
                 </DropdownItem>
-                <DropdownItem description="Nodes on it choose theirs" onClick={() => addNetwork(false)}>
-                  Network without addresses
+                <DropdownItem onClick={() => addNetwork(false)}>
+                  Network without DHCP
                 </DropdownItem>
               </Menu>
             )}
@@ -246,23 +246,23 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
                 editable={editable}
                 onChoose={choose}
                 onMove={move}
-                onLink={(from, to) => apply({ do: "link", from, to }, "They are not connected")}
+                onLink={(from, to) => apply({ do: "link", from, to }, "Couldn't connect")}
                 onRemove={removeChosen}
               />
             </Later>
             {nodes.length + lab.networks.length === 0 && (
               <div className="sl-lab__empty">
-                <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="An empty canvas">
+                <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="This lab is empty">
                   <EmptyStateBody>
                     {editable
-                      ? "Add nodes, then draw from the dot of one to another to connect them."
-                      : "Its owner has put nothing on it yet that you may see."}
+                      ? "Add nodes, then drag from the dot on one to another."
+                      : "Nodes that the owner adds appear here."}
                   </EmptyStateBody>
                   {editable && (
                     <EmptyStateFooter>
                       <EmptyStateActions>
                         <Button icon={<PlusIcon />} onClick={() => setDialog({ kind: "add" })}>
-                          Add a node
+                          Add node
                         </Button>
                       </EmptyStateActions>
                     </EmptyStateFooter>
@@ -326,9 +326,9 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
       )}
       {dialog?.kind === "share" && (
         <Modal isOpen variant="small" aria-labelledby="share-lab" onClose={close}>
-          <ModalHeader title={`Share ${lab.name}`} description="Its nodes are shared with it." labelId="share-lab" />
+          <ModalHeader title={`Share ${lab.name}`} description="Sharing a lab also shares its nodes." labelId="share-lab" />
           <ModalBody>
-            <SharingPanel kind="labs" id={lab.id} means={{ view: "see it and watch its nodes", use: "run its nodes and work in them" }} />
+            <SharingPanel kind="labs" id={lab.id} means={{ view: "View only", use: "Use" }} />
           </ModalBody>
         </Modal>
       )}
@@ -341,7 +341,7 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
           onConfirm={() => change.mutate({ do: "deleteNetwork", network: dialog.network.id }, { onSuccess: close })}
           onClose={close}
         >
-          The nodes on it lose their cards there, at once, also while they run.
+          Nodes will be disconnected immediately, even if running.
         </ConfirmDialog>
       )}
       {dialog?.kind === "delete" && (

@@ -21,7 +21,7 @@ import { NameDialog } from "./components/NameDialog";
 import { readLabFile } from "./labFile";
 import "./labs.css";
 
-/** The labs that one sees, and the ways to a new one, for those who may make labs. */
+/** The labs that the user can see, with buttons to create and import labs. */
 export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   const labs = useLabs();
   const queries = useQueryClient();
@@ -43,7 +43,7 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   const closeImport = useCallback(() => setStarted(null), []);
   const openImported = useCallback(
     (lab: string) => {
-      toasts.success("The lab is imported");
+      toasts.success("Lab imported");
       void navigate(paths.lab(lab));
     },
     [toasts, navigate],
@@ -55,7 +55,7 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
     try {
       setStarted(await importing.mutateAsync(await readLabFile(file)));
     } catch (error) {
-      toasts.failure(`${file.name} cannot be imported`, error);
+      toasts.failure(`Couldn't import ${file.name}`, error);
     }
   };
   const actions = mayCreate && (
@@ -70,16 +70,16 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   );
   return (
     <>
-      <PageHeader title="Labs" description="Nodes, and the isolated networks between them." actions={labs.data?.length ? actions : undefined} />
+      <PageHeader title="Labs" description="Virtual networks of nodes." actions={labs.data?.length ? actions : undefined} />
       <PageSection isFilled aria-label="List of labs">
-        {labs.error && <ProblemAlert title="The labs cannot be shown" error={labs.error} onRetry={() => void labs.refetch()} />}
+        {labs.error && <ProblemAlert title="Couldn't load the labs" error={labs.error} onRetry={() => void labs.refetch()} />}
         {labs.isPending && <Skeleton height="8rem" screenreaderText="Loading the labs" />}
         {labs.data?.length === 0 && (
-          <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No lab yet">
+          <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No labs yet">
             <EmptyStateBody>
               {mayCreate
-                ? "Draw a network: put nodes on a canvas, connect them, and start them all at once."
-                : "Labs that are shared with you show up here."}
+                ? "Place nodes on a canvas, connect them and start them together."
+                : "Labs that are shared with you appear here."}
             </EmptyStateBody>
             {mayCreate && (
               <EmptyStateFooter>
@@ -104,12 +104,12 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
         aria-label="Lab to import"
         onChange={(event) => {
           void take(event.target.files?.[0]);
-          event.target.value = ""; // the same file may be chosen again
+          event.target.value = ""; // allows selecting the same file again
         }}
       />
       {isNaming && (
         <NameDialog
-          title="Create a lab"
+          title="Create lab"
           action="Create"
           pending={create.isPending}
           error={create.error}
@@ -136,12 +136,12 @@ function LabCard({ lab }: { lab: LabSummary }) {
       <CardBody>
         {[
           lab.nodes === 0 ? "No nodes yet" : plural(lab.nodes, "node"),
-          ...(lab.nodes === 0 ? [] : [lab.running === 0 ? "all off" : `${lab.running} on`]),
+          ...(lab.nodes === 0 ? [] : [lab.running === 0 ? "all stopped" : `${lab.running} running`]),
           ...(lab.networks === 0 ? [] : [plural(lab.networks, "network")]),
         ].join(" · ")}
       </CardBody>
       <CardFooter className="sl-subtle">
-        {lab.owner} · made <Ago time={lab.created} />
+        {lab.owner} · created <Ago time={lab.created} />
       </CardFooter>
     </Card>
   );

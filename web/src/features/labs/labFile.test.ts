@@ -47,21 +47,21 @@ const file: LabFile = {
 };
 
 describe("a lab as a file", () => {
-  it("holds what it takes to make it anew, and tells what it cannot hold", () => {
+  it("contains what is needed to recreate the lab, and reports what it can't contain", () => {
     const { file: made, left } = exportLab(lab, nodes);
     expect(made).toEqual(file); // the node on another host has a network of the same name there
     expect(left.map(({ name }) => name)).toEqual(["foreign"]);
   });
 
-  it("is read as it was written, and nothing else is", async () => {
+  it("is read as it was written, and other files are rejected", async () => {
     expect(await readLabFile(new File([JSON.stringify(file)], "dmz.lab.json"))).toEqual(file);
-    await expect(readLabFile(new File(["<lab/>"], "dmz.xml"))).rejects.toThrow(/no JSON/);
-    await expect(readLabFile(new File([new Uint8Array(1024 * 1024 + 1)], "disk.img"))).rejects.toThrow(/larger/);
+    await expect(readLabFile(new File(["<lab/>"], "dmz.xml"))).rejects.toThrow(/Not a lab file/);
+    await expect(readLabFile(new File([new Uint8Array(1024 * 1024 + 1)], "disk.img"))).rejects.toThrow(/too large/);
   });
 });
 
-describe("a free place", () => {
-  it("is on the grid, where nothing stands", () => {
+describe("a free position", () => {
+  it("is on the grid and not occupied", () => {
     expect(freePlace({ nodes: [], networks: [] })).toEqual({ x: 0, y: 0 });
     const { x, y } = freePlace(lab);
     expect([...lab.nodes, ...lab.networks].some((other) => other.x === x && other.y === y)).toBe(false);
@@ -70,9 +70,9 @@ describe("a free place", () => {
 
 describe("the address that is shown", () => {
   it.each([
-    ["of the lab before others", ["10.0.2.15", "fec0::1", "10.140.0.7"], "10.140.0.7"],
-    ["not of a subnet beside it", ["192.168.1.2", "10.140.1.7"], "192.168.1.2"],
-    ["none where there is none", [], undefined],
+    ["on the lab's network first", ["10.0.2.15", "fec0::1", "10.140.0.7"], "10.140.0.7"],
+    ["not on a neighbouring subnet", ["192.168.1.2", "10.140.1.7"], "192.168.1.2"],
+    ["none if the node has none", [], undefined],
   ])("is %s", (_name, addresses, shown) => {
     expect(addressOf({ addresses }, [network, { ...network, subnet: undefined } as never])).toBe(shown);
   });

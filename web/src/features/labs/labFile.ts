@@ -1,7 +1,7 @@
 import type { Lab, LabFile, Node } from "../../shared/api/types";
 import { type Position, linksOf, nodesOf } from "./layout";
 
-/** A lab as a file. Nodes that were made of no image cannot be made anew, and are left out. */
+/** Exports a lab. Nodes without an image could not be recreated and are left out. */
 export function exportLab(lab: Lab, all: readonly Node[]): { file: LabFile; left: Node[] } {
   const nodes = nodesOf(lab, all);
   const links = linksOf(lab, nodes);
@@ -41,14 +41,14 @@ export function exportLab(lab: Lab, all: readonly Node[]): { file: LabFile; left
 
 const largestFile = 1024 * 1024;
 
-/** Reads a file that is to be imported. What is in it, the service checks. */
+/** Reads a file to import. The service checks its contents. */
 export async function readLabFile(file: File): Promise<LabFile> {
   if (file.size > largestFile) {
-    throw new Error("The file is larger than any lab. Choose one that was exported here.");
+    throw new Error("File too large.");
   }
   try {
     return JSON.parse(await file.text()) as LabFile;
   } catch {
-    throw new Error("The file is no JSON. Export a lab to see what one looks like.");
+    throw new Error("Not a lab file (invalid JSON).");
   }
 }

@@ -1,18 +1,18 @@
 import type { Lab, LabNetwork, Node } from "../../shared/api/types";
 
-/** A place on the canvas, in pixels of its natural size; the upper left corner of what stands there. */
+/** A position on the canvas in unscaled pixels: the upper left corner of an item. */
 export interface Position {
   x: number;
   y: number;
 }
 
-/** How large nodes and networks are drawn. */
+/** The drawn size of nodes and networks. */
 export const nodeSize = { width: 208, height: 84 } as const;
 export const networkSize = { width: 176, height: 52 } as const;
 
 const grid = { width: 272, height: 176, columns: 4 } as const;
 
-/** A free place for one thing more: on a grid, row by row. */
+/** Returns a free position for a new item: on a grid, row by row. */
 export function freePlace(lab: Pick<Lab, "nodes" | "networks">): Position {
   const taken: Position[] = [...lab.nodes, ...lab.networks];
   for (let n = 0; ; n++) {
@@ -23,7 +23,7 @@ export function freePlace(lab: Pick<Lab, "nodes" | "networks">): Position {
   }
 }
 
-/** A node's card on a network of the lab. */
+/** A node's interface on a network of the lab. */
 export interface Link {
   /** Unique in the lab. */
   id: string;
@@ -31,7 +31,7 @@ export interface Link {
   network: string;
 }
 
-/** The links of a lab. What the nodes tell of themselves is newer than what was read with the lab. */
+/** Returns the links of a lab. The nodes' own data is newer than what was loaded with the lab. */
 export function linksOf(lab: Pick<Lab, "networks">, nodes: readonly Node[]): Link[] {
   return lab.networks.flatMap((network) =>
     nodes
@@ -40,14 +40,14 @@ export function linksOf(lab: Pick<Lab, "networks">, nodes: readonly Node[]): Lin
   );
 }
 
-/** The lab's nodes that are there, by name. */
+/** Returns the existing nodes of the lab, by name. */
 export function nodesOf(lab: Pick<Lab, "nodes">, all: readonly Node[]): Node[] {
   return all
     .filter(({ id }) => lab.nodes.some((place) => place.id === id))
     .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
-/** The address to tell of a node where there is room for one: of a network of the lab, else its first. */
+/** Returns the address to show for a node: the one on a network of the lab, or else its first. */
 export function addressOf({ addresses }: Pick<Node, "addresses">, networks: readonly Pick<LabNetwork, "subnet">[]): string | undefined {
   return addresses.find((address) => networks.some(({ subnet }) => subnet !== undefined && isIn(address, subnet))) ?? addresses[0];
 }

@@ -9,10 +9,10 @@ import { labKey, labsKey } from "./api/labs";
 import type { NewInLab } from "./components/AddNodeDialog";
 import { freePlace } from "./layout";
 
-/** Makes a node; the same key for each attempt at the same node. */
+/** Creates a node; every attempt for the same node uses the same key. */
 export type MakeNode = (spec: NodeSpec, idempotencyKey: string) => Promise<Node>;
 
-/** Puts a node into a lab, where there is room; one that is to be made is made first. */
+/** Adds a node to a lab at a free position; a new node is created first. */
 export function useAddNode(lab: Lab, make: MakeNode) {
   const queries = useQueryClient();
   return useMutation({
@@ -24,7 +24,7 @@ export function useAddNode(lab: Lab, make: MakeNode) {
   });
 }
 
-/** Deletes a lab; before it, where nodes are given, those nodes and the lab's networks. */
+/** Deletes a lab; if nodes are given, first those nodes and the lab's networks. */
 export function useDeleteLab(lab: Lab, removeNode: (node: Node) => Promise<unknown>) {
   const queries = useQueryClient();
   const navigate = useNavigate();

@@ -9,8 +9,8 @@ import type { Position } from "./layout";
 const restBeforeSaving = 300; // ms
 
 /**
- * The lab with what was moved here where it was moved to, and the way to move
- * more. Positions are kept on the service once nothing has moved for a moment.
+ * The lab with the positions that the user changed, and a function to move items. Positions
+ * are saved once nothing has moved for a moment.
  */
 export function usePositions(lab: Lab, onError: (error: unknown) => void) {
   const queries = useQueryClient();
@@ -34,7 +34,7 @@ export function usePositions(lab: Lab, onError: (error: unknown) => void) {
     } catch (error) {
       fail.current(error);
     }
-    // What was moved again meanwhile is still to be kept.
+    // Items that were moved again in the meantime must still be saved.
     setMoved((all) => Object.fromEntries(Object.entries(all).filter(([id, place]) => batch[id] !== place)));
   });
   useEffect(() => {

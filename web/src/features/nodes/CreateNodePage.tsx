@@ -45,15 +45,15 @@ import { nothingToTell } from "./firstBoot";
 import { type Draft, type DraftProblems, curlCommand, draftProblems, limitsOf, presets, specOf, suggestName } from "./spec";
 
 interface CreateNodePageProps {
-  /** All images; undefined while they are not known yet. */
+  /** All images; undefined while loading. */
   images: readonly Image[] | undefined;
-  /** The hosts, which say how large a node may be; a choice is offered when there are several. */
+  /** The hosts, which limit the size of a node; the user can select one if there are several. */
   hosts: readonly Host[];
   /** Whether scripts need a token. */
   authOn: boolean;
   /** The public keys of the user's profile. */
   sshKeys: readonly string[];
-  /** Draws a place to upload images, which calls onUploaded with each finished one. */
+  /** Renders an upload area that calls onUploaded with each finished image. */
   upload: (onUploaded: (image: Image) => void) => ReactNode;
 }
 
@@ -65,7 +65,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
   const toasts = useToasts();
   const create = useCreateNode();
   const [opening, setOpening] = useState(false);
-  // null: the user left the name to us.
+  // null: the user has not edited the suggested name.
   const [typedName, setTypedName] = useState<string | null>(null);
   const [fields, setFields] = useState<Omit<Draft, "name">>({
     ram: String(presets[0].ram),
@@ -107,7 +107,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
       return; // shown above the buttons
     }
     if (!andOpen) {
-      toasts.success(`${node.name} is created`);
+      toasts.success(`Created ${node.name}`);
       await navigate(paths.node(node.id));
       return;
     }
@@ -115,7 +115,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
     try {
       await changeLifecycle(node.id, "run");
     } catch (error) {
-      toasts.failure(`${node.name} is created, but does not run`, error);
+      toasts.failure(`Created ${node.name}, but it couldn't be started`, error);
     }
     await navigate(paths.console(node.id));
   };
@@ -131,7 +131,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
         </Breadcrumb>
       </PageSection>
       <PageHeader title="Create node" />
-      <PageSection isFilled aria-label="The new node">
+      <PageSection isFilled aria-label="New node">
         <Form
           className="sl-form"
           onSubmit={(event) => {
@@ -147,7 +147,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
             )}
           </FormGroup>
 
-          <Field id="name" label="Name" problem={problems.name} help="Letters, digits, dots, dashes and underscores.">
+          <Field id="name" label="Name" problem={problems.name} help="Letters, digits, ., - and _.">
             <TextInput
               id="name"
               value={name}
@@ -169,7 +169,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
               <GridItem>
                 <FormGroup label="Host" fieldId="host">
                   <FormSelect id="host" value={fields.host} onChange={(_event, host) => set({ host, network: "" })}>
-                    <FormSelectOption value="" label={`As it comes (${hosts[0]?.name ?? ""})`} />
+                    <FormSelectOption value="" label={`Automatic (${hosts[0]?.name ?? ""})`} />
                     {hosts.map(({ name: host }) => (
                       <FormSelectOption key={host} value={host} label={host} />
                     ))}
@@ -192,11 +192,11 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
 
           <FirstBootFields told={fields} problems={problems} onChange={set} />
 
-          <ExpandableSection toggleText="The same from a shell">
+          <ExpandableSection toggleText="Show command">
             <CodeBlock
               actions={
                 <CodeBlockAction>
-                  <CopyButton text={curlCommand(serviceURL(), spec, authOn)} label="Copy the command" />
+                  <CopyButton text={curlCommand(serviceURL(), spec, authOn)} label="Copy command" />
                 </CodeBlockAction>
               }
             >
@@ -205,13 +205,13 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
             {authOn && (
               <HelperText>
                 <HelperTextItem>
-                  On the server, <code>sandboxlabs token create</code> makes the token that SANDBOXLABS_TOKEN holds.
+                  SANDBOXLABS_TOKEN is an API token. Create one on the account page.
                 </HelperTextItem>
               </HelperText>
             )}
           </ExpandableSection>
 
-          {create.error && <ProblemAlert title="The node was not created" error={create.error} />}
+          {create.error && <ProblemAlert title="Couldn't create the node" error={create.error} />}
           <ActionGroup className="sl-form__actions">
             <Button
               icon={<TerminalIcon />}
@@ -234,7 +234,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
   );
 }
 
-/** Adds what the service found wrong with a field to what we found ourselves. */
+/** Merges the field errors of the service with those of the form's own checks. */
 function withServerProblems(problems: DraftProblems, error: unknown): DraftProblems {
   if (!(error instanceof RequestError)) {
     return problems;

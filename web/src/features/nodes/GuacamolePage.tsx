@@ -7,14 +7,13 @@ import { usePageTitle } from "../../shared/usePageTitle";
 import { useGuacamoleAddress } from "./api/openGuacamole";
 
 /**
- * Leads on to a node's screen in Guacamole. It is what the new tab shows first:
- * a link to it opens the tab at once, which browsers allow, and the address to
- * go to is asked for there.
+ * Redirects to a node's screen in Guacamole. Links open this page in a new tab, which browsers
+ * allow because it happens on the click; the page then requests the address and goes there.
  */
 export default function GuacamolePage() {
   const { id = "" } = useParams();
   const address = useGuacamoleAddress(id);
-  usePageTitle("To Guacamole");
+  usePageTitle("Opening Guacamole");
   useEffect(() => {
     if (address.data !== undefined) {
       location.replace(address.data);
@@ -22,10 +21,10 @@ export default function GuacamolePage() {
   }, [address.data]);
   return (
     <main className="sl-login">
-      <h1 className="pf-v6-screen-reader">To Guacamole</h1>
+      <h1 className="pf-v6-screen-reader">Opening Guacamole</h1>
       {address.error ? (
         <ProblemAlert
-          title="Guacamole cannot be opened"
+          title="Couldn't open Guacamole"
           error={address.error}
           onRetry={() => void address.refetch()}
         />

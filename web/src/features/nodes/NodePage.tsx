@@ -21,7 +21,7 @@ import { PageHeader } from "../../shared/ui/PageHeader";
 import { TabLinks } from "../../shared/ui/TabLinks";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useNode } from "./api/getNode";
-import { DefinedElsewhere } from "./components/DefinedElsewhere";
+import { UnmanagedLabel } from "./components/UnmanagedLabel";
 import { NodeActions } from "./components/NodeActions";
 import { NodeOverview } from "./components/NodeOverview";
 import { NodeProblem } from "./components/NodeProblem";
@@ -29,7 +29,7 @@ import { NodeStateLabel } from "./components/NodeStateLabel";
 import { type NodeTab, type PaneTab, isPaneTab, nodeTabs } from "./tabs";
 import "./nodePage.css";
 
-// Each is loaded by those who open it.
+// Loaded on demand.
 const NodeDisks = lazy(() => import("./views/NodeDisks"));
 const NodeNetworks = lazy(() => import("./views/NodeNetworks"));
 const NodeSharing = lazy(() => import("./views/NodeSharing"));
@@ -39,22 +39,22 @@ const NodeXML = lazy(() => import("./views/NodeXML"));
 interface NodePageProps {
   id: string;
   tab: NodeTab;
-  /** All images, of which a node's drive takes some. */
+  /** All images; ISO images can be inserted into a node's drive. */
   images: readonly Image[];
   isAdmin: boolean;
-  /** Whether the user's role lets them make nodes, and see networks. */
+  /** Whether the user's role lets them create nodes and list networks. */
   mayCreate: boolean;
-  /** Draws the console, the screen, both, or the log of a node, filling the rest of the page. */
+  /** Renders the console, the screen, both, or the log of a node, filling the rest of the page. */
   pane: (tab: PaneTab, node: Node) => ReactNode;
-  /** Draws what happened to a node. */
+  /** Renders the events of a node. */
   events: (node: Node) => ReactNode;
 }
 
-/** One node: what it is, what can be done with it, its console with its log, its screen, and all that belongs to it. */
+/** One node: overview, actions, console, log, screen, disks and the other views. */
 export function NodePage(props: NodePageProps) {
   const { id, tab } = props;
   const query = useNode(id);
-  // Console and log keep the port that is chosen.
+  // Console and log share the selected port.
   const { search } = useLocation();
   const node = query.data;
   if (query.isPending) {
@@ -70,7 +70,7 @@ export function NodePage(props: NodePageProps) {
         {node === null ? (
           <Gone />
         ) : (
-          <ProblemAlert title="The node cannot be shown" error={query.error} onRetry={() => void query.refetch()} />
+          <ProblemAlert title="Couldn't load the node" error={query.error} onRetry={() => void query.refetch()} />
         )}
       </PageSection>
     );
@@ -91,13 +91,13 @@ export function NodePage(props: NodePageProps) {
           <>
             <NodeStateLabel node={node} />
             <NodeProblem node={node} />
-            {!node.managed && <DefinedElsewhere />}
+            {!node.managed && <UnmanagedLabel />}
           </>
         }
         actions={<NodeActions node={node} place="page" />}
       />
       <PageSection type="tabs" aria-label="Views">
-        <TabLinks label="Views of the node">
+        <TabLinks label="Node views">
           {nodeTabs
             .filter((one) => one.tab !== "sharing" || node.access === "manage")
             .map((one) => (
@@ -155,12 +155,12 @@ function View({ node, tab, images, isAdmin, mayCreate, events }: ViewProps) {
 
 function Gone() {
   return (
-    <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such node">
-      <EmptyStateBody>It was deleted, here or with another tool, or the address is mistyped.</EmptyStateBody>
+    <EmptyState headingLevel="h1" icon={SearchIcon} titleText="Node not found">
+      <EmptyStateBody>It may have been deleted.</EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
           <LinkButton variant="primary" to={paths.nodes}>
-            Show all nodes
+            View all nodes
           </LinkButton>
         </EmptyStateActions>
       </EmptyStateFooter>

@@ -29,7 +29,7 @@ import { LinkButton } from "../../shared/ui/LinkButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
 import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { useIsWide } from "../../shared/useIsWide";
-import { useLatestFigures } from "./api/figures";
+import { useLatestMetrics } from "./api/metrics";
 import { useNodes } from "./api/listNodes";
 import { BulkActions } from "./components/BulkActions";
 import { FacetFilter } from "./components/FacetFilter";
@@ -41,7 +41,7 @@ import { useSelection } from "./useSelection";
 import "./nodes.css";
 
 interface NodesPageProps {
-  /** All images, or undefined while they are not known yet. */
+  /** All images; undefined while loading. */
   images: readonly Image[] | undefined;
   /** Shown below the title: the hosts. */
   hosts: ReactNode;
@@ -69,7 +69,7 @@ export function NodesPage({ images, hosts, mayCreate }: NodesPageProps) {
       />
       <PageSection isFilled aria-label="List of nodes">
         {nodes.error && (
-          <ProblemAlert title="The nodes cannot be listed" error={nodes.error} onRetry={() => void nodes.refetch()} />
+          <ProblemAlert title="Couldn't load the nodes" error={nodes.error} onRetry={() => void nodes.refetch()} />
         )}
         {nodes.isPending && <Loading />}
         {isEmpty && !mayCreate && <NothingShared />}
@@ -94,7 +94,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
   const inAnyState = matching(nodes, filter);
   const found = filterNodes(nodes, filter);
   const selection = useSelection(found);
-  const figures = useLatestFigures(true);
+  const metrics = useLatestMetrics(true);
   const isWide = useIsWide();
   const asCards = !isWide || params.get("view") === "cards";
   const List = asCards ? NodeCards : NodesTable;
@@ -125,7 +125,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
           <ToolbarItem className="sl-search">
             <SearchInput
               aria-label="Search nodes"
-              placeholder="Name, image, host or address"
+              placeholder="Search nodes"
               value={filter.search}
               onChange={(_event, value) => setParam("q", value)}
               onClear={() => setParam("q", "")}
@@ -160,13 +160,13 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
               <ToggleGroup aria-label="View" isCompact>
                 <ToggleGroupItem
                   icon={<ListIcon />}
-                  aria-label="As a table"
+                  aria-label="Table"
                   isSelected={!asCards}
                   onChange={() => setParam("view", "")}
                 />
                 <ToggleGroupItem
                   icon={<ThLargeIcon />}
-                  aria-label="As cards"
+                  aria-label="Cards"
                   isSelected={asCards}
                   onChange={() => setParam("view", "cards")}
                 />
@@ -192,29 +192,29 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
       </p>
       <BulkActions selection={selection} />
       {found.length === 0 ? (
-        <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No node fits">
-          <EmptyStateBody>No node has all that is asked for.</EmptyStateBody>
+        <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No matching nodes">
+          <EmptyStateBody>Clear the filters to see all nodes.</EmptyStateBody>
           <EmptyStateFooter>
             <EmptyStateActions>
               <Button variant="link" onClick={() => setParams({}, { replace: true })}>
-                Show all nodes
+                Clear filters
               </Button>
             </EmptyStateActions>
           </EmptyStateFooter>
         </EmptyState>
       ) : (
-        <List nodes={found.slice((page - 1) * perPage, page * perPage)} figures={figures} selection={selection} />
+        <List nodes={found.slice((page - 1) * perPage, page * perPage)} metrics={metrics} selection={selection} />
       )}
     </>
   );
 }
 
-/** What those see who may create nothing, until somebody shares a node with them. */
+/** Shown to users who can't create nodes, until a node is shared with them. */
 function NothingShared() {
   return (
-    <EmptyState headingLevel="h2" icon={ServerIcon} titleText="No node is shared with you yet">
+    <EmptyState headingLevel="h2" icon={ServerIcon} titleText="No nodes yet">
       <EmptyStateBody>
-        Nodes show here as soon as somebody shares them with you. Ask your instructor or administrator.
+        Nodes that are shared with you appear here. Ask your instructor or administrator.
       </EmptyStateBody>
     </EmptyState>
   );

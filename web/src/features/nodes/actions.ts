@@ -1,7 +1,7 @@
 import type { Node, NodeState } from "../../shared/api/types";
 import type { Lifecycle } from "./api/lifecycle";
 
-/** What a user may do with a node from its menu. */
+/** The actions in a node's menu. */
 export type NodeAction = Lifecycle | "edit" | "rename" | "clone" | "makeImage" | "delete";
 
 const states: Record<NodeAction, readonly NodeState[]> = {
@@ -15,7 +15,7 @@ const states: Record<NodeAction, readonly NodeState[]> = {
   reset: ["running", "paused", "crashed"],
   forceOff: ["running", "paused", "starting", "stopping"],
   edit: ["running", "stopped", "paused", "crashed"],
-  // libvirt renames domains that are off, and no others.
+  // libvirt can only rename stopped domains.
   rename: ["stopped"],
   clone: ["running", "stopped", "paused", "crashed"],
   makeImage: ["stopped"],
@@ -24,21 +24,21 @@ const states: Record<NodeAction, readonly NodeState[]> = {
   delete: ["running", "stopped", "paused", "starting", "stopping", "crashed"],
 };
 
-/** Only nodes that are ours may be edited, copied, wiped or deleted, and only others adopted. */
+/** Only managed nodes may be edited, cloned, wiped or deleted; only unmanaged ones may be adopted. */
 const managed: Partial<Record<NodeAction, boolean>> = {
   edit: true, clone: true, makeImage: true, wipe: true, delete: true, discardSavedState: true, adopt: false,
 };
 
-/** What the start from a saved state would undo. */
+/** Actions that starting from a saved state would undo. */
 const undone: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", "adopt"];
 
-/** What takes the right to manage a node; all else takes the right to use it. */
+/** Actions that need the right to manage a node; the others need the right to use it. */
 const manages: readonly NodeAction[] = ["edit", "rename", "clone", "makeImage", "adopt", "delete"];
 
-/** Whether an action makes sense for a node as it is now, and the user may do it. */
+/** Whether an action is possible in the node's current state, and the user may do it. */
 export function isOffered(action: NodeAction, node: Node): boolean {
   if (action === "adopt" && !node.persistent) {
-    return false; // a transient domain is gone when it stops
+    return false; // a transient domain no longer exists when it stops
   }
   if (action === "suspend" && !node.persistent) {
     return false;
@@ -46,7 +46,7 @@ export function isOffered(action: NodeAction, node: Node): boolean {
   if (node.savedState ? undone.includes(action) : action === "discardSavedState") {
     return false;
   }
-  // One that has crashed may be kept as it was then; its screen is there still.
+  // libvirt may preserve a crashed domain; it still has its screen then.
   const isKept = action === "forceOff" && node.state === "crashed" && node.vnc !== undefined;
   return (
     (states[action].includes(node.state) || isKept) &&
@@ -55,7 +55,7 @@ export function isOffered(action: NodeAction, node: Node): boolean {
   );
 }
 
-/** Whether something is lost by it, so that the user is asked first. */
+/** Whether an action loses data, so that the user must confirm it. */
 export function isDestructive(action: NodeAction): boolean {
   return action === "delete" || action === "wipe" || action === "forceOff" || action === "reset" || action === "discardSavedState";
 }

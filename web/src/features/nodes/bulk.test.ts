@@ -6,7 +6,7 @@ import { each, targetsOf } from "./bulk";
 const node = (name: string, state: Node["state"], more: Partial<Node> = {}) =>
   ({ id: name, name, state, managed: true, persistent: true, access: "manage", ...more }) as Node;
 
-test("an action is done to those that it fits", () => {
+test("an action is applied to the nodes that allow it", () => {
   const nodes = [node("on", "running"), node("off", "stopped"), node("theirs", "stopped", { managed: false }), node("seen", "stopped", { access: "view" })];
   const names = (action: Parameters<typeof targetsOf>[0]) => targetsOf(action, nodes).map(({ name }) => name);
   expect(names("run")).toEqual(["off", "theirs"]);
@@ -14,7 +14,7 @@ test("an action is done to those that it fits", () => {
   expect(names("delete")).toEqual(["on", "off"]);
 });
 
-test("each node is done once, a few at a time, and each failure is told", async () => {
+test("each node is processed once, a few at a time, and each failure is reported", async () => {
   const nodes = Array.from({ length: 10 }, (_, index) => node(`n${index}`, "stopped"));
   let now = 0;
   let most = 0;
@@ -25,7 +25,7 @@ test("each node is done once, a few at a time, and each failure is told", async 
     now--;
     done.push(name);
     if (name === "n3") {
-      throw new Error("no room");
+      throw new Error("disk full");
     }
   });
   expect(most).toBe(4);

@@ -1,24 +1,24 @@
 import type { Node } from "../../shared/api/types";
 import { isOffered } from "./actions";
 
-/** What may be done with several nodes at once. */
+/** The actions for several nodes at once. */
 export type BulkAction = "run" | "stop" | "forceOff" | "delete";
 
-/** The nodes among those that an action can be done to now. */
+/** Returns the nodes that an action can be applied to now. */
 export function targetsOf(action: BulkAction, nodes: readonly Node[]): Node[] {
   return nodes.filter((node) => isOffered(action, node));
 }
 
-/** What became of one node of several. */
+/** The outcome for one of several nodes. */
 export interface Outcome {
   node: Node;
-  /** Why it did not work; undefined when it did. */
+  /** Why it failed; undefined on success. */
   error?: unknown;
 }
 
 const atOnce = 4;
 
-/** Does something to each node, a few at a time, and resolves with what became of each; it never rejects. */
+/** Applies an action to each node, a few at a time, and resolves with all outcomes; it never rejects. */
 export async function each(nodes: readonly Node[], act: (node: Node) => Promise<unknown>): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const waiting = nodes.entries();

@@ -21,25 +21,25 @@ test("only what differs is sent", () => {
   });
   expect(editOf({ ...draft, tags: "" }, node)).toEqual({ tags: [] });
 });
-test("a disk only grows", () => {
-  expect(editProblems({ ...draft, disk: "0.5" }, node).disk).toBe("A disk only grows: give at least 1 GiB.");
-  expect(editProblems({ ...draft, disk: "much" }, node).disk).toBe("Give a number of GiB.");
+test("a disk can't be reduced", () => {
+  expect(editProblems({ ...draft, disk: "0.5" }, node).disk).toBe("Can't be reduced. Enter at least 1 GiB.");
+  expect(editProblems({ ...draft, disk: "much" }, node).disk).toBe("Enter a number of GiB.");
 });
-test("a disk of an odd size that is left alone is no problem", () => {
+test("an unusual disk size is valid if it is not changed", () => {
   const odd = { ...node, resources: { ...node.resources, disk: 536_870_913 } };
   expect(editProblems(draftOf(odd), odd).disk).toBe("");
 });
-test("what the node has at its next start is what is changed", () => {
+test("the values for the next start are edited", () => {
   const resized = { ...node, next: { ram: 1024, cpus: 2 } };
   expect(draftOf(resized)).toMatchObject({ ram: "1024", cpus: "2" });
 });
-test("tags are bounded", () => {
+test("tags are limited", () => {
   expect(tagsIn(" a,,b , a")).toEqual(["a", "b"]);
   expect(editProblems({ ...draft, tags: "x".repeat(65) }, node).tags).not.toBe("");
 });
-test("says when the new sizes are there", () => {
+test("says when the new sizes take effect", () => {
   expect(whenResized({ resize: [] })).toBe("");
   expect(whenResized({ resize: [{ what: "ram", when: "live" }, { what: "cpus", when: "nextBoot" }] })).toBe(
-    "New RAM at once, new CPUs at the next start",
+    "New RAM now, new CPUs at next start",
   );
 });

@@ -2,14 +2,14 @@ import type { Node, NodeEdit, ResizedNode } from "../../shared/api/types";
 import { formatBytes } from "../../shared/format";
 import { gibibyte, leastRAM, wholeNumberProblem } from "./spec";
 
-/** What can be changed of a node, as it was typed. */
+/** The form fields of an edited node, as typed. */
 export interface EditDraft {
   /** RAM in MiB. */
   ram: string;
   cpus: string;
   /** Disk in GiB. */
   disk: string;
-  /** Tags that commas divide. */
+  /** Tags, separated by commas. */
   tags: string;
   description: string;
   autostart: boolean;
@@ -17,10 +17,10 @@ export interface EditDraft {
 
 export type EditProblems = Record<"ram" | "cpus" | "disk" | "tags" | "description", string>;
 
-/** The bounds of the service. */
+/** The limits of the service. */
 const most = { tags: 32, tagLength: 64, descriptionBytes: 4096 } as const;
 
-/** A node as the form shows it first: with what it will have at its next start. */
+/** Returns the initial form fields of a node: the values for its next start. */
 export function draftOf(node: Node): EditDraft {
   const { ram, cpus } = node.next ?? node.resources;
   return {
@@ -37,28 +37,28 @@ function inGibibytes(bytes: number): number {
   return Math.round((bytes / gibibyte) * 100) / 100;
 }
 
-/** The tags in a text, each once. */
+/** Parses tags, without duplicates. */
 export function tagsIn(text: string): string[] {
   return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
 }
 
-/** What is wrong with each field; empty where nothing is. */
+/** Returns the problem of each field; empty if it is valid. */
 export function editProblems(draft: EditDraft, node: Node): EditProblems {
   const tags = tagsIn(draft.tags);
   const first = draftOf(node);
   return {
-    ram: wholeNumberProblem(draft.ram, leastRAM, "MiB of RAM"),
+    ram: draft.ram === first.ram ? "" : wholeNumberProblem(draft.ram, leastRAM, "MiB of RAM"),
     cpus: wholeNumberProblem(draft.cpus, 1, "CPU"),
     disk: draft.disk === first.disk ? "" : diskProblem(draft.disk, node),
     tags:
       tags.length > most.tags
-        ? `Give at most ${most.tags} tags.`
+        ? `Enter at most ${most.tags} tags.`
         : tags.some((tag) => tag.length > most.tagLength)
-          ? `Give each tag at most ${most.tagLength} characters.`
+          ? `Tags can have at most ${most.tagLength} characters.`
           : "",
     description:
       new TextEncoder().encode(draft.description).length > most.descriptionBytes
-        ? `Give at most ${most.descriptionBytes} bytes of text.`
+        ? `The description can have at most ${most.descriptionBytes} bytes.`
         : "",
   };
 }
@@ -66,12 +66,12 @@ export function editProblems(draft: EditDraft, node: Node): EditProblems {
 function diskProblem(text: string, node: Node): string {
   const bytes = Number(text) * gibibyte;
   if (text.trim() === "" || !Number.isFinite(bytes) || bytes <= 0) {
-    return "Give a number of GiB.";
+    return "Enter a number of GiB.";
   }
-  return bytes < node.resources.disk ? `A disk only grows: give at least ${formatBytes(node.resources.disk)}.` : "";
+  return bytes < node.resources.disk ? `Can't be reduced. Enter at least ${formatBytes(node.resources.disk)}.` : "";
 }
 
-/** The change that a draft without problems stands for: what differs, and nothing else. */
+/** Returns the request for a valid draft; it only contains the changed fields. */
 export function editOf(draft: EditDraft, node: Node): NodeEdit {
   const first = draftOf(node);
   const resources = {
@@ -89,12 +89,12 @@ export function editOf(draft: EditDraft, node: Node): NodeEdit {
 
 const sizes = { ram: "RAM", cpus: "CPUs", disk: "disk" } as const;
 
-/** Says when a node has the sizes that were asked for; empty when none was changed. */
+/** Describes when the new sizes take effect; empty if none was changed. */
 export function whenResized({ resize }: Pick<ResizedNode, "resize">): string {
   const names = (when: "live" | "nextBoot") => resize.filter((one) => one.when === when).map(({ what }) => sizes[what]);
   const [now, later] = [names("live"), names("nextBoot")];
   return [
-    ...(now.length > 0 ? [`New ${now.join(" and ")} at once`] : []),
-    ...(later.length > 0 ? [`new ${later.join(" and ")} at the next start`] : []),
+    ...(now.length > 0 ? [`New ${now.join(" and ")} now`] : []),
+    ...(later.length > 0 ? [`new ${later.join(" and ")} at next start`] : []),
   ].join(", ");
 }

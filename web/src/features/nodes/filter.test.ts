@@ -15,7 +15,7 @@ const nodes = [
 ];
 const found = (address: string) => filterNodes(nodes, readFilter(new URLSearchParams(address))).map(({ name }) => name);
 
-test("sorts by name as people count", () => {
+test("sorts names in natural order", () => {
   expect(found("")).toEqual(["db", "web2", "web10"]);
 });
 test("finds every word, in any field", () => {
@@ -24,12 +24,12 @@ test("finds every word, in any field", () => {
   expect(found("q=ann")).toEqual(["web10"]);
   expect(found("q=web+micro")).toEqual([]);
 });
-test("narrows to a state", () => {
+test("filters by state", () => {
   expect(found("state=stopped")).toEqual(["web2"]);
   expect(found("state=other")).toEqual(["db"]);
   expect(found("state=nonsense")).toHaveLength(3);
 });
-test("narrows to each facet, and to several at once", () => {
+test("filters by each facet, and by several at the same time", () => {
   expect(found("owner=ann")).toEqual(["web10"]);
   expect(found("image=micro")).toEqual(["db"]);
   expect(found("host=far")).toEqual(["web2"]);
@@ -38,7 +38,7 @@ test("narrows to each facet, and to several at once", () => {
   expect(found("tag=web&origin=here")).toEqual(["web10"]);
   expect(found("tag=we")).toEqual([]);
 });
-test("offers the values that there are, and the chosen one", () => {
+test("offers the existing values and the selected one", () => {
   expect(choicesOf("tag", nodes, "")).toEqual([
     { value: "course", name: "course", count: 1 },
     { value: "web", name: "web", count: 2 },

@@ -1,26 +1,26 @@
 import type { Node } from "../../shared/api/types";
 
-/** Nodes by what matters of their state; "other" is all that is neither running nor stopped. */
+/** Groups of node states; "other" is everything except running and stopped. */
 export type NodeGroup = "running" | "stopped" | "other";
-/** What the list can be narrowed to. */
+/** The states that the list can be filtered by. */
 export type StateFilter = "all" | NodeGroup;
 
-/** The properties of nodes that a list can be narrowed to one value of. */
+/** The properties that a list of nodes can be filtered by. */
 export const facets = ["owner", "image", "host", "tag", "origin"] as const;
 export type Facet = (typeof facets)[number];
 
-/** What a list of nodes is narrowed to. */
+/** The filter of a list of nodes. */
 export interface NodeFilter {
   search: string;
   state: StateFilter;
-  /** The value that is asked for; empty for any. */
+  /** The selected value; empty for any. */
   facets: Readonly<Record<Facet, string>>;
 }
 
-/** The origins of nodes, as they stand in an address. */
-export const origins = { here: "Made or adopted here", elsewhere: "Defined elsewhere" } as const;
+/** The origins of nodes, as they are written in a URL. */
+export const origins = { here: "Managed", elsewhere: "Unmanaged" } as const;
 
-/** Reads the filter that an address asks for. */
+/** Parses the filter in a URL. */
 export function readFilter(params: URLSearchParams): NodeFilter {
   const state = params.get("state");
   return {
@@ -34,7 +34,7 @@ export function stateGroup(node: Node): NodeGroup {
   return node.state === "running" || node.state === "stopped" ? node.state : "other";
 }
 
-/** What a node has of a facet: none, one or, of tags, several values. */
+/** Returns a node's values of a facet: none, one, or several tags. */
 function valuesOf(facet: Facet, node: Node): readonly string[] {
   switch (facet) {
     case "owner":
@@ -50,7 +50,7 @@ function valuesOf(facet: Facet, node: Node): readonly string[] {
   }
 }
 
-/** What a facet's values are called in the list of choices. */
+/** Returns the display name of a facet's value. */
 function nameOf(facet: Facet, value: string, nodes: readonly Node[]): string {
   switch (facet) {
     case "image":
@@ -62,14 +62,14 @@ function nameOf(facet: Facet, value: string, nodes: readonly Node[]): string {
   }
 }
 
-/** One value that the list can be narrowed to, and how many nodes have it. */
+/** A value that the list can be filtered by, and the number of nodes that have it. */
 export interface Choice {
   value: string;
   name: string;
   count: number;
 }
 
-/** The values that the nodes have of a facet, by name; and the chosen one, even if no node has it any more. */
+/** Returns the nodes' values of a facet, by name, including the selected one even if no node has it any more. */
 export function choicesOf(facet: Facet, nodes: readonly Node[], chosen: string): Choice[] {
   const counts = new Map<string, number>(chosen === "" ? [] : [[chosen, 0]]);
   for (const value of nodes.flatMap((node) => valuesOf(facet, node))) {
@@ -80,7 +80,7 @@ export function choicesOf(facet: Facet, nodes: readonly Node[], chosen: string):
     .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
-/** The nodes of all states that have the facets that are asked for, and every word of the search in their name, image, owner, host, addresses, tags, description or id. */
+/** Returns the nodes of all states that match the facets and contain every word of the search in their name, image, owner, host, addresses, tags, description or ID. */
 export function matching(nodes: readonly Node[], filter: Omit<NodeFilter, "state">): Node[] {
   const words = filter.search.toLowerCase().split(/\s+/).filter(Boolean);
   return nodes.filter(
@@ -95,7 +95,7 @@ function textOf(node: Node): string {
   return [name, image?.name, image?.id, owner, host, id, description, ...addresses, ...tags].join("\n").toLowerCase();
 }
 
-/** The nodes that a filter lets through, by name. */
+/** Returns the nodes that match a filter, by name. */
 export function filterNodes(nodes: readonly Node[], filter: NodeFilter): Node[] {
   return matching(nodes, filter)
     .filter((node) => filter.state === "all" || stateGroup(node) === filter.state)

@@ -3,14 +3,14 @@ import type { CloudInit } from "../../shared/api/types";
 const hostnamePattern = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 // A kind of key, and the key in base64; options may come first, a comment last.
 const keyPattern = /(^|\s)(ssh-|ecdsa-|sk-)\S+\s+AAAA\S+/;
-// How data that cloud-init takes begins; H4sI is gzip in Base64.
+// How data that cloud-init accepts starts; H4sI is gzip in Base64.
 const userDataPattern =
   /^\s*(#cloud-config|#!|#include|#part-handler|#cloud-boothook|## template: jinja|Content-Type:|MIME-Version:|H4sI)/i;
 
-/** What a guest is told at its first boot, as it was typed. */
+/** The cloud-init fields of the form, as typed. */
 export interface FirstBoot {
   hostname: string;
-  /** One public key a line. */
+  /** One public key per line. */
   sshKeys: string;
   userData: string;
 }
@@ -19,7 +19,7 @@ export type FirstBootProblems = Record<keyof FirstBoot, string>;
 
 export const nothingToTell: FirstBoot = { hostname: "", sshKeys: "", userData: "" };
 
-/** What is wrong with each field; empty where nothing is, as in a field that is empty. */
+/** Returns the problem of each field; empty if it is valid. All fields are optional. */
 export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): FirstBootProblems {
   const name = hostname.trim();
   const wrongKey = keysIn(sshKeys).findIndex((key) => !keyPattern.test(key));
@@ -27,11 +27,11 @@ export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): F
     hostname:
       name === "" || (name.length <= 253 && hostnamePattern.test(name))
         ? ""
-        : "Use letters, digits and dashes, in parts of at most 63 that dots divide.",
+        : "Enter a valid host name (letters, digits, hyphens, dots).",
     sshKeys:
       wrongKey < 0
         ? ""
-        : `Key ${wrongKey + 1} is no public SSH key. Give lines such as the one in ~/.ssh/id_ed25519.pub.`,
+        : `Key ${wrongKey + 1} is not a valid SSH public key.`,
     userData:
       userData.trim() === "" || userDataPattern.test(userData)
         ? ""
@@ -39,7 +39,7 @@ export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): F
   };
 }
 
-/** The part of a request that it stands for; undefined when the guest is told nothing. */
+/** Returns the cloudInit part of a request; undefined if all fields are empty. */
 export function cloudInitOf({ hostname, sshKeys, userData }: FirstBoot): CloudInit | undefined {
   const keys = keysIn(sshKeys);
   const told: CloudInit = {
@@ -50,7 +50,7 @@ export function cloudInitOf({ hostname, sshKeys, userData }: FirstBoot): CloudIn
   return Object.keys(told).length === 0 ? undefined : told;
 }
 
-/** The keys in a text, one a line. */
+/** Returns the keys in a text, one per line. */
 export function keysIn(text: string): string[] {
   return text
     .split("\n")

@@ -1,7 +1,7 @@
 import type { Node } from "../../shared/api/types";
 import type { Change } from "../../shared/live/changes";
 
-/** The list of nodes after a change; the same array when it does not concern nodes. */
+/** Returns the list of nodes after a change; the same array if it is not about nodes. */
 export function applyToNodes(nodes: Node[], change: Change): Node[] {
   switch (change.type) {
     case "node.changed": {
@@ -15,7 +15,7 @@ export function applyToNodes(nodes: Node[], change: Change): Node[] {
   }
 }
 
-/** One node after a change: null once it is removed. A node that moves is removed from its old host alone. */
+/** Returns one node after a change; null once it is removed. A node that moves is removed only from its old host. */
 export function applyToNode(id: string, node: Node | null, change: Change): Node | null {
   if (change.type === "node.changed" && change.node.id === id) {
     return change.node;

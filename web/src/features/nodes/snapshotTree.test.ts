@@ -6,10 +6,10 @@ import { type Branch, snapshotNameProblem, treeOf } from "./snapshotTree";
 const snapshot = (name: string, parent?: string) => ({ name, parent }) as Snapshot;
 const draw = (branches: Branch[]): string => branches.map(({ snapshot: { name }, children }) => `${name}(${draw(children)})`).join("");
 
-test("draws what follows from what", () => {
+test("nests children below their parents", () => {
   expect(draw(treeOf([snapshot("a"), snapshot("b", "a"), snapshot("c", "b"), snapshot("d", "a")]))).toBe("a(b(c())d())");
 });
-test("shows those whose parent is gone", () => {
+test("keeps snapshots whose parent was deleted", () => {
   expect(draw(treeOf([snapshot("b", "a"), snapshot("c", "b"), snapshot("x", "x")]))).toBe("b(c())x()");
 });
 test("checks names", () => {

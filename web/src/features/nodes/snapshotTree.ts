@@ -1,12 +1,12 @@
 import type { Snapshot } from "../../shared/api/types";
 
-/** A snapshot with those that were taken when the node went on from it. */
+/** A snapshot with its children. */
 export interface Branch {
   snapshot: Snapshot;
   children: Branch[];
 }
 
-/** The snapshots as trees. One whose parent is gone begins a tree of its own. */
+/** Returns the snapshots as trees. A snapshot whose parent was deleted becomes a root. */
 export function treeOf(snapshots: readonly Snapshot[]): Branch[] {
   const branches = new Map(snapshots.map((snapshot) => [snapshot.name, { snapshot, children: [] as Branch[] }]));
   const roots: Branch[] = [];
@@ -20,10 +20,10 @@ export function treeOf(snapshots: readonly Snapshot[]): Branch[] {
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
-/** What is wrong with a new snapshot's name, as a sentence; empty when nothing is, as in one that is left to the service. */
+/** Returns the problem of a new snapshot's name; empty if it is valid. The name is optional. */
 export function snapshotNameProblem(name: string, taken: readonly string[]): string {
   if (name !== "" && !namePattern.test(name)) {
-    return "Begin with a letter or a digit; letters, digits, dots, dashes and underscores follow, at most 63 in all.";
+    return "Use letters, digits, ., - and _; at most 63. Start with a letter or digit.";
   }
-  return taken.includes(name) ? `There is a snapshot named ${name} already. Choose another name.` : "";
+  return taken.includes(name) ? `The name ${name} is taken.` : "";
 }

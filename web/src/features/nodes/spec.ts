@@ -6,24 +6,24 @@ import { type FirstBoot, type FirstBootProblems, cloudInitOf, firstBootProblems 
 export const gibibyte = 1024 ** 3;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
-/** What is wrong with a node's name, as a sentence; empty when nothing is. */
+/** Returns the problem of a node's name; empty if it is valid. */
 export function nameProblem(name: string, taken: readonly string[]): string {
   if (name === "") {
-    return "Give the node a name.";
+    return "Enter a name.";
   }
   if (name.length > 63) {
     return "Use at most 63 characters.";
   }
   if (!/^[A-Za-z0-9]/.test(name)) {
-    return "Begin with a letter or a digit.";
+    return "Start with a letter or digit.";
   }
   if (!namePattern.test(name)) {
-    return "Use letters, digits, dots, dashes and underscores only.";
+    return "Use only letters, digits, ., - and _.";
   }
-  return taken.includes(name) ? `There is a node named ${name} already. Choose another name.` : "";
+  return taken.includes(name) ? `The name ${name} is taken.` : "";
 }
 
-/** A free name made from an image's: "micro-1", "micro-2". */
+/** Returns a free name derived from an image's: "micro-1", "micro-2". */
 export function suggestName(image: string, taken: readonly string[]): string {
   const stem =
     image
@@ -39,10 +39,10 @@ export function suggestName(image: string, taken: readonly string[]): string {
   return `${stem}-${number}`;
 }
 
-/** The least RAM that a node may have, in MiB. */
-export const leastRAM = 16;
+/** The minimum RAM of a node in MiB. */
+export const leastRAM = 64;
 
-/** Ready-made sizes; RAM in MiB. */
+/** Size presets; RAM in MiB. */
 export const presets = [
   { name: "Tiny", ram: 256, cpus: 1 },
   { name: "Small", ram: 512, cpus: 1 },
@@ -50,15 +50,15 @@ export const presets = [
   { name: "Large", ram: 4096, cpus: 4 },
 ] as const;
 
-/** What one node may have at most on a host. */
+/** The maximum size of a node on a host. */
 export interface Limits {
   host: string;
-  /** RAM in MiB; undefined while it is not known. */
+  /** RAM in MiB; undefined while unknown. */
   ram: number | undefined;
   cpus: number | undefined;
 }
 
-/** The limits of the host that is chosen, which is the first when the choice is left to the service. */
+/** Returns the limits of the selected host, or of the first one if the service selects it. */
 export function limitsOf(hosts: readonly Host[], chosen: string): Limits {
   const host = hosts.find(({ name }) => name === chosen) ?? (chosen === "" ? hosts[0] : undefined);
   return {
@@ -68,12 +68,12 @@ export function limitsOf(hosts: readonly Host[], chosen: string): Limits {
   };
 }
 
-/** A host that is not connected yet says 0. */
+/** A host that is not connected yet reports 0. */
 function known(amount: number): number | undefined {
   return amount > 0 ? amount : undefined;
 }
 
-/** Why a ready-made size does not fit a host, as a sentence; empty when it does. */
+/** Returns why a preset is too large for a host; empty if it isn't. */
 export function presetProblem(preset: (typeof presets)[number], limits: Limits): string {
   const reasons = [
     ...(preset.cpus > (limits.cpus ?? Infinity) ? [[plural(preset.cpus, "CPU"), String(limits.cpus)]] : []),
@@ -83,10 +83,10 @@ export function presetProblem(preset: (typeof presets)[number], limits: Limits):
     return "";
   }
   const all = (index: 0 | 1) => reasons.map((reason) => reason[index]).join(" and ");
-  return `${preset.name} needs ${all(0)}; ${limits.host} has ${all(1)}.`;
+  return `${preset.name} is not available: needs ${all(0)}, host "${limits.host}" has ${all(1)}.`;
 }
 
-/** The fields of the form, as they were typed. */
+/** The form fields, as typed. */
 export interface Draft extends FirstBoot {
   name: string;
   /** RAM in MiB. */
@@ -95,29 +95,29 @@ export interface Draft extends FirstBoot {
   /** Disk in GiB; empty for the size of the image. */
   disk: string;
   host: string;
-  /** Empty for the usual one of the host. */
+  /** Empty for the host's default. */
   network: string;
-  /** Empty for what the image says. */
+  /** Empty for the image's default. */
   firmware: Firmware | "";
-  /** Empty for what the image says. */
+  /** Empty for the image's default. */
   tpm: "yes" | "no" | "";
 }
 
-/** What an image of installation media is made into when no size is asked for, in bytes. */
+/** The default disk size of nodes that are created from installation media, in bytes. */
 export const installDisk = 10 * gibibyte;
-/** The network of a node with user-mode networking, which reaches out through its host. */
+/** The network name for user-mode networking, which is outbound only. */
 export const userNetwork = "user";
-/** The network of a node without a network card. */
+/** The network name for a node without a network interface. */
 export const noNetwork = "none";
 
-/** Whether nodes of an image begin with an empty disk, and the image in their optical drive. */
+/** Whether nodes of an image start with an empty disk and the image in their optical drive. */
 export function isMedia(image: Image | undefined): boolean {
   return image?.format === "iso";
 }
 
 export type DraftProblems = Record<"name" | "ram" | "cpus" | "disk", string> & FirstBootProblems;
 
-/** What is wrong with each field; empty where nothing is. */
+/** Returns the problem of each field; empty if it is valid. */
 export function draftProblems(
   draft: Draft,
   image: Image | undefined,
@@ -134,14 +134,14 @@ export function draftProblems(
   };
 }
 
-/** What is wrong with a number that was typed, as a sentence; empty when nothing is. */
+/** Returns the problem of a typed number; empty if it is valid. */
 export function wholeNumberProblem(text: string, least: number, unit: string): string {
   const value = Number(text);
-  return /^\d+$/.test(text.trim()) && value >= least ? "" : `Give a whole number, at least ${least} ${unit}.`;
+  return /^\d+$/.test(text.trim()) && value >= least ? "" : `Enter a whole number of at least ${least} ${unit}.`;
 }
 
 function tooMuch(text: string, most: number | undefined, host: string): string {
-  return most !== undefined && Number(text) > most ? `Host ${host} has ${most}: give no more.` : "";
+  return most !== undefined && Number(text) > most ? `At most ${most} on host "${host}".` : "";
 }
 
 function diskProblem(text: string, image: Image | undefined): string {
@@ -150,13 +150,13 @@ function diskProblem(text: string, image: Image | undefined): string {
   }
   const gibibytes = Number(text);
   if (!Number.isFinite(gibibytes) || gibibytes <= 0) {
-    return "Give a number of GiB, or leave it empty for the size of the image.";
+    return "Enter a number of GiB. Leave empty for the image's size.";
   }
   const least = isMedia(image) ? 0 : (image?.virtualSize ?? 0);
   return gibibytes * gibibyte < least ? `The image needs at least ${formatBytes(least)}.` : "";
 }
 
-/** The request that a draft without problems stands for. */
+/** Returns the request for a valid draft. */
 export function specOf(draft: Draft, imageID: string): NodeSpec {
   const disk = draft.disk.trim();
   const cloudInit = cloudInitOf(draft);
@@ -177,8 +177,8 @@ export function specOf(draft: Draft, imageID: string): NodeSpec {
 }
 
 /**
- * The command that makes the same node from a shell. With withToken it expects
- * an API token in the shell's variable SANDBOXLABS_TOKEN.
+ * Returns a shell command that creates the same node. With withToken it expects an API token in
+ * the environment variable SANDBOXLABS_TOKEN.
  */
 export function curlCommand(origin: string, spec: NodeSpec, withToken: boolean): string {
   const lines = [

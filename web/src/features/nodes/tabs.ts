@@ -1,4 +1,4 @@
-/** The views of a node's page, in their order; each is a part of its address. */
+/** The views of a node's page in display order; each is a part of the URL. */
 export const nodeTabs = [
   { tab: "overview", text: "Overview" },
   { tab: "console", text: "Console" },
@@ -15,7 +15,7 @@ export const nodeTabs = [
 
 export type NodeTab = (typeof nodeTabs)[number]["tab"];
 
-/** Those that fill the page with what they draw. */
+/** The views that fill the page. */
 export const paneTabs = ["console", "screen", "both", "log"] as const;
 export type PaneTab = (typeof paneTabs)[number];
 
@@ -23,7 +23,7 @@ export function isPaneTab(tab: NodeTab): tab is PaneTab {
   return (paneTabs as readonly NodeTab[]).includes(tab);
 }
 
-/** Reads the part of an address; null when there is no such view. */
+/** Parses the part of a URL; null if the view does not exist. */
 export function readTab(part: string | undefined): NodeTab | null {
   return nodeTabs.find(({ tab }) => tab === (part ?? "overview"))?.tab ?? null;
 }

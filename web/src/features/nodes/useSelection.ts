@@ -2,18 +2,18 @@ import { useState } from "react";
 
 import type { Node } from "../../shared/api/types";
 
-/** Nodes that are chosen for what is done to several at once. */
+/** The nodes that are selected for bulk actions. */
 export interface Selection {
   has: (node: Node) => boolean;
   set: (nodes: readonly Node[], selected: boolean) => void;
   clear: () => void;
-  /** The chosen ones among the nodes that there are. */
+  /** The selected nodes that still exist. */
   nodes: readonly Node[];
 }
 
 const keyOf = ({ host, id }: Node) => `${host}/${id}`;
 
-/** Remembers which nodes are chosen; those that are gone, or that the list does not show, are chosen no more. */
+/** Remembers the selected nodes; nodes that were deleted or are filtered out are deselected. */
 export function useSelection(shown: readonly Node[]): Selection {
   const [keys, setKeys] = useState<ReadonlySet<string>>(new Set());
   return {

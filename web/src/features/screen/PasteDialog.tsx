@@ -17,16 +17,16 @@ import { useEffect, useId, useState } from "react";
 import { type Stroke, strokesOf } from "./keys";
 
 interface PasteDialogProps {
-  /** Where it is shown: in full screen nothing else is seen. */
+  /** The container: in full screen mode only its contents are visible. */
   appendTo: () => HTMLElement;
-  /** Types into the guest, until done or stopped. */
+  /** Types into the guest until all is typed or the user stops it. */
   onType: (strokes: readonly Stroke[], stop: AbortSignal) => Promise<boolean>;
-  /** Hands the text to the guest's clipboard. */
+  /** Sends the text to the guest's clipboard. */
   onClipboard: (text: string) => void;
   onClose: () => void;
 }
 
-/** Brings text to the guest: typed key by key, or through its clipboard. */
+/** Sends text to the guest: key by key, or through its clipboard. */
 export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDialogProps) {
   const id = useId();
   const [text, setText] = useState("");
@@ -34,7 +34,7 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
   const { strokes, missing } = strokesOf(text);
 
   useEffect(() => {
-    // Only where the page and the user allow it; the field is there for all others.
+    // Only if the browser and the user allow it; otherwise the user fills in the field.
     if (window.isSecureContext) {
       navigator.clipboard.readText().then(
         (copied) => setText((typed) => typed || copied),
@@ -66,7 +66,7 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
       <ModalHeader title="Paste" labelId={`${id}-title`} />
       <ModalBody>
         <Form onSubmit={(event) => event.preventDefault()}>
-          <FormGroup label="Text for the guest" fieldId={`${id}-text`}>
+          <FormGroup label="Text to paste" fieldId={`${id}-text`}>
             <TextArea
               id={`${id}-text`}
               value={text}
@@ -79,14 +79,13 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
             <FormHelperText>
               <HelperText>
                 <HelperTextItem>
-                  Typing works everywhere, with the keys of a US keyboard: the guest must have that layout. The clipboard
-                  works in guests whose desktop has an agent for it.
+                  Typing needs a US keyboard layout in the guest. The clipboard needs an agent in the guest.
                 </HelperTextItem>
               </HelperText>
             </FormHelperText>
           </FormGroup>
           {missing !== "" && (
-            <Alert component="h2" isInline isPlain variant="warning" title={`A US keyboard has no key for: ${missing}. They are left out when typed.`} />
+            <Alert component="h2" isInline isPlain variant="warning" title={`These characters can't be typed and will be skipped: ${missing}`} />
           )}
         </Form>
       </ModalBody>
@@ -96,7 +95,7 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
           isLoading={typing !== null}
           onClick={() => void type()}
         >
-          Type as keys
+          Type it
         </Button>
         <Button
           variant="secondary"
@@ -106,7 +105,7 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
             onClose();
           }}
         >
-          Send to its clipboard
+          Send to clipboard
         </Button>
         <Button variant="link" onClick={onClose}>
           {typing ? "Stop" : "Cancel"}

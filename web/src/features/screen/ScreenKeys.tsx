@@ -27,15 +27,15 @@ const row: readonly { key: Key; text: string; label: string }[] = [
   { key: keys.right, text: "→", label: "Right" },
 ];
 
-/** Keeps the focus, and so the on-screen keyboard, where it is. */
+/** Keeps the focus where it is, so that the on-screen keyboard stays open. */
 function keepFocus(event: MouseEvent): void {
   event.preventDefault();
 }
 
-/** What the typing field holds at first, so that there is something for Backspace to remove. */
+/** The initial contents of the hidden text field, so that Backspace has something to remove. */
 const filling = "________";
 
-/** The keys that phones lack, and the way to their on-screen keyboard. */
+/** Keys that phones don't have, and a button that opens the on-screen keyboard. */
 export function ScreenKeys({ held, onHold, onKey, onStroke }: ScreenKeysProps) {
   const field = useRef<HTMLTextAreaElement>(null);
   const before = useRef(filling);
@@ -65,7 +65,7 @@ export function ScreenKeys({ held, onHold, onKey, onStroke }: ScreenKeysProps) {
       <textarea
         ref={field}
         className="sl-screen__typing"
-        aria-label="What is typed here goes to the screen"
+        aria-label="Input for the screen"
         tabIndex={-1}
         defaultValue={filling}
         autoCapitalize="off"

@@ -25,17 +25,17 @@ import "./screen.css";
 interface ScreenPaneProps {
   nodeID: string;
   nodeName: string;
-  /** Whether the node runs, or is paused: it has a screen then. */
+  /** Whether the node is running or paused, and so has a screen. */
   isRunning: boolean;
-  /** Whether the user may work in it; else they only look on. */
+  /** Whether the user may type and click; otherwise the screen is view-only. */
   mayType: boolean;
-  /** Offered while the node is off: a way to run it. */
+  /** Shown while the node is stopped: a button that starts it. */
   whenOff: ReactNode;
-  /** Further buttons for the toolbar. */
+  /** Additional buttons for the toolbar. */
   tools?: ReactNode;
 }
 
-/** Where browsers let a page in full screen have the system's keys. */
+/** The Keyboard Lock API, where browsers offer it: in full screen mode the page receives system keys. */
 interface KeyboardLock {
   keyboard?: { lock?: () => Promise<void> };
 }
@@ -43,8 +43,8 @@ interface KeyboardLock {
 const noModifier: ReadonlySet<Modifier> = new Set();
 
 /**
- * A node's screen with its toolbar, as large as the place it is put in. Give
- * it the node's id as key: it stays with the node it began with.
+ * A node's screen with its toolbar. It fills its container. Use the node's ID as its React key:
+ * it stays with the node that it was mounted with.
  */
 export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAllowed, whenOff, tools }: ScreenPaneProps) {
   const [session] = useState(() => {
@@ -63,7 +63,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAll
   const toolbar = useRef<HTMLDivElement>(null);
   const view = useRef<HTMLDivElement>(null);
   const remote = useRef<RemoteScreen>(null);
-  // What a connection that is made later begins with.
+  // The initial settings of later connections.
   const wanted = useRef({ fit: settings.fit, viewOnly });
   const toasts = useToasts();
 
@@ -120,7 +120,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAll
       await document.exitFullscreen();
     } else {
       await pane.current?.requestFullscreen();
-      await (navigator as KeyboardLock).keyboard?.lock?.().catch(() => undefined); // a wish, no more
+      await (navigator as KeyboardLock).keyboard?.lock?.().catch(() => undefined); // optional
     }
     remote.current?.focus();
   };
@@ -137,7 +137,7 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAll
     if (await copyText(copied)) {
       toasts.success("Copied from the guest");
     } else {
-      toasts.failure("Nothing is copied", new Error("The browser refused."));
+      toasts.failure("Couldn't copy", new Error("The browser blocked access to the clipboard."));
     }
     remote.current?.focus();
   };
@@ -169,17 +169,17 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAll
           ))}
         </Menu>
         <ToolButton label="Paste" icon={<PasteIcon />} isDisabled={!mayType} onClick={() => setPasting(true)} />
-        {copied !== "" && <ToolButton label="Copy what the guest copied" icon={<CopyIcon />} onClick={copyFromGuest} />}
+        {copied !== "" && <ToolButton label="Copy guest clipboard" icon={<CopyIcon />} onClick={copyFromGuest} />}
         <ToolButton label="View only" icon={<EyeIcon />} pressed={viewOnly} isDisabled={!isAllowed} onClick={() => setViewOnly(!viewOnly)} />
         <ToolButton
-          label="Fit to the window"
+          label="Scale to fit"
           icon={<ExpandArrowsAltIcon />}
           pressed={settings.fit}
           onClick={() => setSettings({ fit: !settings.fit })}
         />
         {document.fullscreenEnabled && (
           <ToolButton
-            label={isFull ? "Leave full screen" : "Full screen"}
+            label={isFull ? "Exit full screen" : "Full screen"}
             icon={isFull ? <CompressIcon /> : <ExpandIcon />}
             onClick={toggleFull}
           />
@@ -221,7 +221,7 @@ interface NoticeProps {
   whenOff: ReactNode;
 }
 
-/** One line above the screen that says why it is not there, and what helps. */
+/** One line above the screen that says why it is not connected, and what to do. */
 function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
   switch (state.link) {
     case "reconnecting":
@@ -234,14 +234,14 @@ function Notice({ state, session, nodeName, whenOff }: NoticeProps) {
     case "refused":
       return (
         <div className="sl-console__notice" role="status">
-          <span>{state.problem || "The node has no screen that can be shown here."}</span>
+          <span>{state.problem || "The node has no display."}</span>
           <TryNow session={session} />
         </div>
       );
     case "off":
       return (
         <div className="sl-console__notice" role="status">
-          <span>{nodeName} is off. Its screen comes to life here as soon as it runs.</span>
+          <span>{nodeName} is stopped. The screen will connect when it starts.</span>
           {whenOff}
         </div>
       );

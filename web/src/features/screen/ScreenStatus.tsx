@@ -21,12 +21,12 @@ const looks: Record<Link, Look> = {
   closed: connecting,
   open: { text: "Connected", color: "green", icon: <CheckCircleIcon /> },
   reconnecting: { text: "Reconnecting", color: "orange", icon: <InProgressIcon className="sl-spin" /> },
-  off: { text: "Node is off", color: "grey", icon: <PowerOffIcon /> },
-  refused: { text: "No screen to show", color: "orange", icon: <ExclamationTriangleIcon /> },
+  off: { text: "Node is stopped", color: "grey", icon: <PowerOffIcon /> },
+  refused: { text: "No display", color: "orange", icon: <ExclamationTriangleIcon /> },
   gone: { text: "Node was deleted", color: "grey", icon: <BanIcon /> },
 };
 
-/** Whether the screen is there, in word, colour and sign. */
+/** The state of the screen as text, colour and icon. */
 export function ScreenStatus({ link }: { link: Link }) {
   const { text, color, icon } = looks[link];
   return (

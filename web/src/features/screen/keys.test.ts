@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { combinations, strokesOf, typedChange } from "./keys";
 
 describe("strokesOf", () => {
-  test("knows every character of ASCII that can be typed", () => {
+  test("has a key for all printable ASCII characters", () => {
     const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("");
     const { strokes, missing } = strokesOf(ascii);
     expect(missing).toBe("");
@@ -25,7 +25,7 @@ describe("strokesOf", () => {
     expect(strokesOf(character).strokes).toMatchObject([{ code, shift }]);
   });
 
-  test("names what a US keyboard lacks, once", () => {
+  test("lists characters without a key, each once", () => {
     const { strokes, missing } = strokesOf("äaä€");
     expect(missing).toBe("ä€");
     expect(strokes).toHaveLength(1);

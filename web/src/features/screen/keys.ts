@@ -1,10 +1,10 @@
-/** A key: its X11 keysym, and its place on the keyboard as KeyboardEvent.code names it. */
+/** A key: its X11 keysym, and its position on the keyboard as in KeyboardEvent.code. */
 export interface Key {
   keysym: number;
   code: string;
 }
 
-/** A key that makes a character, with Shift or without. */
+/** A key that types a character, with Shift or without. */
 export interface Stroke extends Key {
   shift: boolean;
 }
@@ -28,7 +28,7 @@ export const keys = {
   printScreen: { keysym: 0xff61, code: "PrintScreen" },
 } as const satisfies Record<string, Key>;
 
-/** What a browser or its system keeps to itself, in the order of a menu. */
+/** Key combinations that browsers or operating systems intercept, in menu order. */
 export const combinations: readonly { name: string; keys: readonly Key[] }[] = [
   { name: "Ctrl+Alt+Delete", keys: [keys.ctrl, keys.alt, keys.delete] },
   { name: "Ctrl+Alt+Backspace", keys: [keys.ctrl, keys.alt, keys.backspace] },
@@ -75,9 +75,8 @@ for (const [characters, code] of pairs) {
 }
 
 /**
- * How text is typed on a US keyboard: screens take keys, and the guest makes
- * characters of them by its own layout. What such a keyboard has no key for
- * is in missing, each character once.
+ * Returns the keys that type a text on a US keyboard: screens receive keys, and the guest turns
+ * them into characters by its own layout. Characters without a key are in missing, each once.
  */
 export function strokesOf(text: string): { strokes: Stroke[]; missing: string } {
   const found: Stroke[] = [];
@@ -93,7 +92,7 @@ export function strokesOf(text: string): { strokes: Stroke[]; missing: string } 
   return { strokes: found, missing: [...missing].join("") };
 }
 
-/** What an on-screen keyboard did to a text field: it removed characters from the end, then added some. */
+/** What an on-screen keyboard did to a text field: it removed characters from the end, then appended some. */
 export function typedChange(before: string, after: string): { removed: number; added: string } {
   const old = Array.from(before);
   const now = Array.from(after);

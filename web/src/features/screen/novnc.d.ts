@@ -1,4 +1,4 @@
-/** The part of noVNC's interface that is used here (its docs/API.md); it comes without types. */
+/** The part of noVNC's API that is used here (see its docs/API.md); noVNC has no types. */
 declare module "@novnc/novnc" {
   interface RFBEvents {
     connect: CustomEvent<object>;
@@ -17,7 +17,7 @@ declare module "@novnc/novnc" {
     clipboardPasteFrom(text: string): void;
     disconnect(): void;
     focus(options?: FocusOptions): void;
-    /** Without down the key is pressed and let go. code is that of a KeyboardEvent. */
+    /** Without down the key is pressed and released. code is that of a KeyboardEvent. */
     sendKey(keysym: number, code: string, down?: boolean): void;
   }
 }

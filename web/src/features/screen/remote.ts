@@ -4,21 +4,21 @@ import { type Key, type Stroke, keys } from "./keys";
 
 interface RemoteOptions {
   label: string;
-  /** Id of the text that tells how to leave the screen. */
+  /** ID of the text that explains how to leave the screen. */
   describedBy: string;
   fit: boolean;
   viewOnly: boolean;
   onShown: () => void;
   /** The guest copied text. */
   onClipboard: (text: string) => void;
-  /** The user wants out of the screen, by the keyboard. */
+  /** The user leaves the screen by keyboard. */
   onLeave: () => void;
 }
 
-/** Between two keys that are typed by themselves: guests drop what comes faster. */
+/** The delay between automatically typed keys: guests drop keys that come faster. */
 const strokePause = 20;
 
-/** A screen, drawn in an element by noVNC. */
+/** A screen that noVNC draws in an element. */
 export class RemoteScreen {
   private readonly rfb: RFB;
   private readonly ended = new AbortController();
@@ -37,7 +37,7 @@ export class RemoteScreen {
       canvas.setAttribute("aria-label", label);
       canvas.setAttribute("aria-describedby", describedBy);
     }
-    // Every other key goes to the guest, Tab as well.
+    // All other keys go to the guest, including Tab.
     element.addEventListener(
       "keydown",
       (event) => {
@@ -50,7 +50,7 @@ export class RemoteScreen {
       },
       { capture: true, signal: this.ended.signal },
     );
-    // The guest would never learn that keys held now are let go elsewhere.
+    // Otherwise the guest would not notice that pressed keys are released elsewhere.
     element.addEventListener("focusout", () => this.letGo(), { signal: this.ended.signal });
   }
 
@@ -74,7 +74,7 @@ export class RemoteScreen {
     this.rfb.sendKey(key.keysym, key.code, down);
   }
 
-  /** Presses keys together. */
+  /** Presses keys at the same time. */
   pressAll(together: readonly Key[]): void {
     together.forEach((key) => this.hold(key, true));
     together.toReversed().forEach((key) => this.hold(key, false));
@@ -84,7 +84,7 @@ export class RemoteScreen {
     this.pressAll(shift ? [keys.shift, key] : [key]);
   }
 
-  /** Types one key after the other; resolves with whether all were typed before the screen ended or stop did. */
+  /** Types one key after the other; resolves with false if the screen was closed or stop was signalled first. */
   async type(strokes: readonly Stroke[], stop: AbortSignal): Promise<boolean> {
     for (const stroke of strokes) {
       if (this.ended.signal.aborted || stop.aborted) {
@@ -96,7 +96,7 @@ export class RemoteScreen {
     return true;
   }
 
-  /** Puts text into the guest's clipboard, where it has an agent for that. */
+  /** Sends text to the guest's clipboard, if the guest has an agent for that. */
   sendClipboard(text: string): void {
     this.rfb.clipboardPasteFrom(text);
   }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { ScreenSession, screenURL } from "./session";
 
-/** The browser's end of a socket whose other end is the test. */
+/** The browser's end of a socket; the test is the other end. */
 class TestSocket extends EventTarget {
   static made: TestSocket[] = [];
   shown: () => void = () => undefined;
@@ -30,7 +30,7 @@ class TestSocket extends EventTarget {
 function last(): TestSocket {
   const socket = TestSocket.made.at(-1);
   if (!socket) {
-    throw new Error("no socket was made");
+    throw new Error("no socket was created");
   }
   return socket;
 }
@@ -53,20 +53,20 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 describe("ScreenSession", () => {
-  test("is open when the screen is there", () => {
+  test("is open when the screen is visible", () => {
     const { session } = openSession();
     expect(session.state().link).toBe("connecting");
     last().shown();
     expect(session.state()).toEqual({ link: "open", problem: "" });
   });
 
-  test("keeps text from what draws the screen, and bytes not", () => {
+  test("passes only binary frames to the renderer", () => {
     openSession();
     expect(last().say(`{"type":"error","message":"m"}`)).toBe(false);
     expect(last().say(new ArrayBuffer(1))).toBe(true);
   });
 
-  test("comes back when the connection is lost, ever more slowly", () => {
+  test("reconnects with increasing delays when the connection is lost", () => {
     const { session, close } = openSession();
     last().shown();
     last().lose();
@@ -83,7 +83,7 @@ describe("ScreenSession", () => {
     expect(session.state().link).toBe("open");
   });
 
-  test("waits while the node is off, and comes back when it runs", () => {
+  test("waits while the node is stopped, and reconnects when it runs", () => {
     const { session } = openSession();
     last().shown();
     session.setRunning(false);
@@ -96,7 +96,7 @@ describe("ScreenSession", () => {
     expect(TestSocket.made).toHaveLength(2);
   });
 
-  test("asks again when the socket knows of a stop before the events do", () => {
+  test("reconnects if the socket reports a stop before the events do", () => {
     const { session } = openSession();
     last().lose(4409);
     expect(session.state().link).toBe("off");
@@ -108,7 +108,7 @@ describe("ScreenSession", () => {
     expect(TestSocket.made).toHaveLength(2);
   });
 
-  test("does not connect to a node that is off", () => {
+  test("does not connect to a stopped node", () => {
     const { session } = openSession({ running: false });
     expect(session.state().link).toBe("off");
     expect(TestSocket.made).toHaveLength(0);
@@ -116,7 +116,7 @@ describe("ScreenSession", () => {
     expect(TestSocket.made).toHaveLength(1);
   });
 
-  test("shows why a screen cannot be shown, and tries again when asked", () => {
+  test("shows why a screen cannot be shown, and retries on request", () => {
     const { session } = openSession();
     last().say(`{"type":"error","code":"unsupported","message":"It is SPICE."}`);
     last().lose(4406);
@@ -127,14 +127,14 @@ describe("ScreenSession", () => {
     expect(TestSocket.made).toHaveLength(2);
   });
 
-  test.each(["", "null", "{", `{"type":"new"}`])("understands nothing of %j, and does no harm", (text) => {
+  test.each(["", "null", "{", `{"type":"new"}`])("ignores the unknown message %j", (text) => {
     const { session } = openSession();
     last().say(text);
     last().lose();
     expect(session.state()).toEqual({ link: "reconnecting", problem: "" });
   });
 
-  test("ends with the node, and with close", () => {
+  test("ends when the node is deleted, and with close", () => {
     const { session } = openSession();
     last().lose(4404);
     expect(session.state().link).toBe("gone");

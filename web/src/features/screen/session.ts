@@ -1,24 +1,24 @@
 import { atBase } from "../../shared/base";
 
 /**
- * off: the node is; it is connected to again when it runs. refused: it has no
- * screen that can be shown. gone: it was deleted. closed: close was called.
+ * off: the node is stopped; the screen reconnects when it runs. refused: the node has no display.
+ * gone: the node was deleted. closed: close was called.
  */
 export type Link = "connecting" | "open" | "reconnecting" | "off" | "refused" | "gone" | "closed";
 
-/** All that a screen's surroundings show. A new object with each change. */
+/** The state that the UI around a screen shows. Each change creates a new object. */
 export interface ScreenState {
   link: Link;
-  /** What the service said was wrong last. */
+  /** The last error from the service. */
   problem: string;
 }
 
-/** What draws a stream. */
+/** Draws a stream. */
 export interface Picture {
   close: () => void;
 }
 
-/** Draws the stream of a socket that is about to open, and calls onShown when the screen is there. */
+/** Draws the stream of a socket that is about to open, and calls onShown when the screen is visible. */
 export type Show = (socket: WebSocket, onShown: () => void) => Picture;
 
 const firstRetry = 500;
@@ -29,9 +29,9 @@ const noScreen = 4406;
 const nodeOff = 4409;
 
 /**
- * The connection to one node's screen: it connects when opened, comes back by
- * itself when it is lost or when the node runs again, and ends with close. It
- * may be opened again after close.
+ * A connection to one node's screen: open connects, a lost connection is restored
+ * automatically, also when the node runs again, and close ends it. It can be opened again after
+ * close.
  */
 export class ScreenSession {
   private socket: WebSocket | undefined;
@@ -73,7 +73,7 @@ export class ScreenSession {
     this.become("closed");
   }
 
-  /** Tells whether the node runs, as far as its events say. */
+  /** Reports whether the node is running according to its events. */
   setRunning(running: boolean): void {
     const started = running && !this.running;
     this.running = running;
@@ -82,7 +82,7 @@ export class ScreenSession {
     }
   }
 
-  /** Ends the pause before the next attempt to connect. */
+  /** Connects immediately instead of waiting for the next attempt. */
   reconnectNow = (): void => {
     if (this.current.link === "reconnecting" || this.current.link === "refused") {
       this.dialAnew();
@@ -104,7 +104,7 @@ export class ScreenSession {
     const socket = this.connect(this.url);
     this.socket = socket;
     let problem = "";
-    // Before the picture's own listeners: text is for us, bytes are for it.
+    // Added before noVNC's listeners: text frames are handled here, binary ones by noVNC.
     socket.addEventListener("message", (event: MessageEvent<unknown>) => {
       if (typeof event.data === "string") {
         event.stopImmediatePropagation();
@@ -138,7 +138,7 @@ export class ScreenSession {
         if (!this.running) {
           return;
         }
-        break; // the word of its stop, or of its next start, is on its way
+        break; // an event reports that it stopped or started again
       default:
         this.become("reconnecting", problem);
     }
@@ -150,7 +150,7 @@ export class ScreenSession {
     this.retry = Math.min(this.retry * 2, lastRetry);
   }
 
-  /** Forgets the socket: whatever still comes from it is ignored. */
+  /** Detaches from the socket: what still arrives on it is ignored. */
   private drop(): void {
     const { socket, picture } = this;
     this.socket = this.picture = undefined;
@@ -166,7 +166,7 @@ export class ScreenSession {
   }
 }
 
-/** What a text frame says is wrong, for the user. */
+/** Returns the error message in a text frame, for the user. */
 function problemOf(text: string): string {
   try {
     const { type, message } = JSON.parse(text) as { type?: unknown; message?: unknown };
@@ -176,7 +176,7 @@ function problemOf(text: string): string {
   }
 }
 
-/** The address of a node's screen on the origin that the page came from. */
+/** Returns the URL of a node's screen, on the page's origin. */
 export function screenURL(origin: string, nodeID: string): string {
   const url = new URL(atBase("/ws/vnc"), origin);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

@@ -1,6 +1,6 @@
-/** How the user likes screens; kept in the browser. */
+/** The user's screen settings, stored in the browser. */
 export interface ScreenSettings {
-  /** Scaled to the place there is, rather than pixel by pixel. */
+  /** Scaled to fit instead of pixel by pixel. */
   fit: boolean;
 }
 
@@ -12,7 +12,7 @@ export function loadSettings(): ScreenSettings {
     const stored = JSON.parse(localStorage.getItem(storageKey) ?? "{}") as Partial<ScreenSettings>;
     return { fit: stored.fit !== false };
   } catch {
-    return defaults; // storage is forbidden here, or holds something else
+    return defaults; // storage is blocked, or contains something else
   }
 }
 
@@ -20,6 +20,6 @@ export function saveSettings(settings: ScreenSettings): void {
   try {
     localStorage.setItem(storageKey, JSON.stringify(settings));
   } catch {
-    // Storage is forbidden here: they last as long as the page.
+    // Storage is blocked: the settings last as long as the page.
   }
 }

@@ -15,7 +15,7 @@ import { SecondFactor } from "./components/SecondFactor";
 import { Sessions } from "./components/Sessions";
 import { TokenList } from "./components/TokenList";
 
-/** The user's own matters: API tokens, SSH keys, sessions, the second factor and the password. */
+/** The user's account: API tokens, SSH keys, sessions, two-factor authentication and password. */
 export default function AccountPage() {
   const session = useSession();
   if (session.data?.auth !== "on") {
@@ -24,7 +24,7 @@ export default function AccountPage() {
         <PageHeader title="Account" />
         <PageSection isFilled aria-label="Account">
           <EmptyState headingLevel="h2" icon={UnlockIcon} titleText="Sign-in is turned off">
-            <EmptyStateBody>There are no accounts, and scripts need no token (auth: off).</EmptyStateBody>
+            <EmptyStateBody>There are no accounts, and scripts don't need a token (auth: off).</EmptyStateBody>
           </EmptyState>
         </PageSection>
       </>

@@ -5,9 +5,9 @@ import { usePageTitle } from "../../shared/usePageTitle";
 import { useSignOut } from "./api/signOut";
 import { PasswordForm } from "./components/PasswordForm";
 
-/** Asks for a password that nobody else knows, before anything else. */
+/** Asks for a new password before anything else, because the administrator knows the current one. */
 export function ForcedChangePage({ username }: { username: string }) {
-  usePageTitle("Choose a password");
+  usePageTitle("Set a new password");
   const signOut = useSignOut();
   const toasts = useToasts();
   return (
@@ -15,9 +15,9 @@ export function ForcedChangePage({ username }: { username: string }) {
       <Card className="sl-login__card" isLarge>
         <CardHeader>
           <Title headingLevel="h1" size="xl">
-            Choose a password of your own
+            Set a new password
           </Title>
-          <p>Whoever made your account, {username}, knows the present one.</p>
+          <p>Your administrator knows the current password of {username}.</p>
         </CardHeader>
         <CardBody>
           <PasswordForm username={username} />
@@ -26,7 +26,7 @@ export function ForcedChangePage({ username }: { username: string }) {
       <Button
         variant="link"
         onClick={() =>
-          signOut.mutate(undefined, { onError: (error) => toasts.failure("You are still signed in", error) })
+          signOut.mutate(undefined, { onError: (error) => toasts.failure("Couldn't sign out", error) })
         }
       >
         Sign out

@@ -26,7 +26,7 @@ import { useSession } from "./api/session";
 import { useSignIn } from "./api/signIn";
 import { providerProblem, safeNext } from "./next";
 
-/** Asks for name and password, and for the second factor where there is one, then goes to the page that was asked for (?next=). */
+/** Asks for user name and password, and for a code if two-factor authentication is on, then goes to the requested page (?next=). */
 export default function LoginPage({ logo }: { logo: ReactNode }) {
   usePageTitle("Sign in");
   const [search] = useSearchParams();
@@ -76,14 +76,14 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
         <CardBody>
           <Form onSubmit={submit}>
             {search.has("problem") && signIn.isIdle && (
-              <Alert isInline isLiveRegion variant="danger" component="h2" title="You are not signed in">
+              <Alert isInline isLiveRegion variant="danger" component="h2" title="Sign-in failed">
                 {providerProblem(search.get("problem"))}
               </Alert>
             )}
-            {signIn.error && !isFirstAsking && <ProblemAlert title="You are not signed in" error={signIn.error} />}
+            {signIn.error && !isFirstAsking && <ProblemAlert title="Sign-in failed" error={signIn.error} />}
             {session.error && (
               <ProblemAlert
-                title="The service cannot be reached"
+                title="Can't reach SandboxLabs"
                 error={session.error}
                 onRetry={() => void session.refetch()}
               />
@@ -105,7 +105,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
                 <FormHelperText>
                   <HelperText id="code-help">
                     <HelperTextItem>
-                      The six digits that your authenticator app shows, or one of your recovery codes.
+                      Enter the 6-digit code from your authenticator app, or a recovery code.
                     </HelperTextItem>
                   </HelperText>
                 </FormHelperText>
@@ -157,7 +157,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
                     setPassword("");
                   }}
                 >
-                  Sign in as somebody else
+                  Use a different account
                 </Button>
               )}
             </ActionGroup>
@@ -179,8 +179,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
         </CardBody>
       </Card>
       <p className="sl-login__hint">
-        The first administrator&apos;s password was shown when the service first started. Lost yours? Ask an
-        administrator; on the server, <code>sandboxlabs recover-admin</code> makes a new one.
+        Forgot your password? Ask your administrator.
       </p>
     </main>
   );

@@ -5,8 +5,8 @@ import { startOver } from "../../shared/startOver";
 import { useSession } from "./api/session";
 
 /**
- * Keeps what this tab has in memory to one user. Whose session has ended goes on
- * with it after signing in again; for another user the page is loaded anew.
+ * Keeps the data in this tab's memory to one user. If the same user signs in again after their
+ * session expired, the data is kept; for another user the page is reloaded.
  */
 export function OneUser({ children }: { children: ReactNode }) {
   const name = useSession().data?.user.name;

@@ -6,7 +6,7 @@ import { ProblemAlert } from "../../shared/ui/ProblemAlert";
 import { ForcedChangePage } from "./ForcedChangePage";
 import { useSession } from "./api/session";
 
-/** Shows the pages below it to those who are signed in, and sends all others to sign in first. */
+/** Shows its child routes to signed-in users, and redirects others to the sign-in page. */
 export function RequireSession() {
   const session = useSession();
   const location = useLocation();
@@ -26,7 +26,7 @@ export function RequireSession() {
   if (session.error) {
     return (
       <main className="sl-login">
-        <ProblemAlert title="SandboxLabs cannot be shown" error={session.error} onRetry={() => void session.refetch()} />
+        <ProblemAlert title="Couldn't load SandboxLabs" error={session.error} onRetry={() => void session.refetch()} />
       </main>
     );
   }

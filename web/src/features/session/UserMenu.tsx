@@ -13,11 +13,11 @@ import { useSession } from "./api/session";
 import { useSignOut } from "./api/signOut";
 
 interface UserMenuProps {
-  /** Whether signing out would cut uploads off. */
+  /** Whether signing out would interrupt uploads. */
   wouldCutOff: () => boolean;
 }
 
-/** Who is signed in, and the ways to the account and out. Nothing where the service asks nobody to sign in. */
+/** The menu of the signed-in user, with links to the account and to sign out. Nothing if sign-in is turned off. */
 export function UserMenu({ wouldCutOff }: UserMenuProps) {
   const session = useSession();
   const signOut = useSignOut();
@@ -32,7 +32,7 @@ export function UserMenu({ wouldCutOff }: UserMenuProps) {
     if (wouldCutOff()) {
       setAsked(true);
     } else {
-      signOut.mutate(undefined, { onError: (error) => toasts.failure("You are still signed in", error) });
+      signOut.mutate(undefined, { onError: (error) => toasts.failure("Couldn't sign out", error) });
     }
   };
   return (
@@ -49,7 +49,7 @@ export function UserMenu({ wouldCutOff }: UserMenuProps) {
       </Menu>
       {isAsked && (
         <ConfirmDialog
-          title="Sign out while files are being sent?"
+          title="Sign out during an upload?"
           action="Sign out"
           pending={signOut.isPending}
           error={signOut.error}
@@ -59,8 +59,7 @@ export function UserMenu({ wouldCutOff }: UserMenuProps) {
             signOut.reset();
           }}
         >
-          The uploads of this tab are cut off. Sign in again and choose the same files: those that had begun go on where
-          they were.
+          Uploads in this tab will stop. Sign in again and choose the same files to resume.
         </ConfirmDialog>
       )}
     </>

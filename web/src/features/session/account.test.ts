@@ -14,27 +14,27 @@ test("tokens expire after days, or never", () => {
 
 test.each([
   ["ci", ""],
-  [" ", "Give the token a name."],
+  [" ", "Enter a name."],
   ["ü".repeat(65), "Use at most 128 bytes."],
 ])("tokenNameProblem(%j)", (name, problem) => {
   expect(tokenNameProblem(name)).toBe(problem);
 });
 
-test("a token without scopes is good for all", () => {
+test("a token without scopes allows everything", () => {
   expect(scopesText([])).toBe("all");
   expect(scopesText(["nodes", "read"])).toBe("nodes, read");
 });
 
 describe("passwordProblems", () => {
   const good = { current: "the old password", fresh: "a new password", again: "a new password" };
-  test("finds none in a good change", () => {
+  test("finds none in a valid change", () => {
     expect(passwordProblems(good)).toEqual({ fresh: "", again: "" });
   });
   test.each([
     [{ fresh: "short", again: "short" }, { fresh: "Use at least 12 characters.", again: "" }],
     [{ fresh: "x".repeat(1025), again: "x".repeat(1025) }, { fresh: "Use at most 1024 bytes.", again: "" }],
-    [{ fresh: good.current, again: good.current }, { fresh: "Choose another password than the present one.", again: "" }],
-    [{ again: "a new passwort" }, { fresh: "", again: "The two are not the same." }],
+    [{ fresh: good.current, again: good.current }, { fresh: "The new password must differ from the current one.", again: "" }],
+    [{ again: "a new passwort" }, { fresh: "", again: "Passwords don't match." }],
   ])("%j", (change, problems) => {
     expect(passwordProblems({ ...good, ...change })).toEqual(problems);
   });

@@ -2,7 +2,7 @@ const day = 86_400_000; // milliseconds
 const leastBytes = 12;
 const mostBytes = 1024;
 
-/** How long a token may live: days, and 0 for ever. */
+/** The lifetimes of tokens in days; 0 never expires. */
 export const lifetimes = [
   { days: 7, text: "7 days" },
   { days: 30, text: "30 days" },
@@ -11,23 +11,23 @@ export const lifetimes = [
   { days: 0, text: "Never" },
 ] as const;
 
-/** When a token that is made now expires, as an RFC 3339 time; undefined for never. */
+/** Returns when a token that is created now expires, as an RFC 3339 time; undefined for never. */
 export function expiryOf(days: number, now: number): string | undefined {
   return days === 0 ? undefined : new Date(now + days * day).toISOString();
 }
 
-/** Whether a token's time is over. */
+/** Whether a token has expired. */
 export function isExpired(expires: string | undefined, now: number): boolean {
   return expires !== undefined && new Date(expires).getTime() <= now;
 }
 
-/** What is wrong with a token's name, as a sentence; empty when nothing is. */
+/** Returns the problem of a token's name; empty if it is valid. */
 export function tokenNameProblem(name: string): string {
   const bytes = sizeOf(name.trim());
-  return bytes === 0 ? "Give the token a name." : bytes > 128 ? "Use at most 128 bytes." : "";
+  return bytes === 0 ? "Enter a name." : bytes > 128 ? "Use at most 128 bytes." : "";
 }
 
-/** What a token is good for, in a few words. */
+/** Describes a token's scopes in a few words. */
 export function scopesText(scopes: readonly string[]): string {
   return scopes.length === 0 ? "all" : scopes.join(", ");
 }
@@ -38,7 +38,7 @@ export interface PasswordDraft {
   again: string;
 }
 
-/** What is wrong with the new password, and with its repetition; empty where nothing is. */
+/** Returns the problems of the new password and of its repetition; empty if valid. */
 export function passwordProblems({ current, fresh, again }: PasswordDraft): Pick<PasswordDraft, "fresh" | "again"> {
   const bytes = sizeOf(fresh);
   return {
@@ -48,9 +48,9 @@ export function passwordProblems({ current, fresh, again }: PasswordDraft): Pick
         : bytes > mostBytes
           ? `Use at most ${mostBytes} bytes.`
           : fresh === current
-            ? "Choose another password than the present one."
+            ? "The new password must differ from the current one."
             : "",
-    again: again === fresh ? "" : "The two are not the same.",
+    again: again === fresh ? "" : "Passwords don't match.",
   };
 }
 
@@ -58,7 +58,7 @@ function sizeOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** A browser's User-Agent in a few words: "Firefox on Linux". Other clients are named by their first word. */
+/** Shortens a User-Agent: "Firefox on Linux". Other clients are named by their first word. */
 export function agentName(agent: string): string {
   const browser = [
     ["Edg/", "Edge"],
@@ -81,7 +81,7 @@ export function agentName(agent: string): string {
   return system === undefined ? browser : `${browser} on ${system}`;
 }
 
-/** What a public SSH key is called by its owner: its comment, else its kind. */
+/** Returns the display name of a public SSH key: its comment, or else its type. */
 export function keyName(key: string): string {
   const [kind = "", , ...comment] = key.split(" ");
   return comment.join(" ") || kind;

@@ -16,7 +16,7 @@ test("a request is repeated once the user has confirmed", async () => {
   stop();
 });
 
-test("it fails when the user cancels, when nobody asks, and for other reasons", async () => {
+test("it fails if the user cancels, if no dialog is registered, and for other reasons", async () => {
   const stop = askBy(() => Promise.resolve(false));
   const request = vi.fn<() => Promise<string>>().mockRejectedValue(wanted());
   await expect(confirming(request)).rejects.toMatchObject({ code: "confirmation_required" });

@@ -4,7 +4,7 @@ type Ask = () => Promise<boolean>;
 
 let ask: Ask | undefined;
 
-/** Has `next` ask the user for the password whenever the service wants it; returns how to stop that. */
+/** Registers `next` to ask the user for the password when the service requires it; returns a function that unregisters it. */
 export function askBy(next: Ask): () => void {
   ask = next;
   return () => {
@@ -14,12 +14,12 @@ export function askBy(next: Ask): () => void {
   };
 }
 
-/** Whether a request failed because the user did not confirm who they are. */
+/** Whether a request failed because the user did not confirm their identity. */
 export function isConfirmationRefused(error: unknown): boolean {
   return error instanceof RequestError && error.code === "confirmation_required";
 }
 
-/** Makes a request, and once more after the user has confirmed who they are, where the service asks for that. */
+/** Makes a request; if the service requires it, repeats the request after the user has confirmed their identity. */
 export async function confirming<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request();

@@ -22,7 +22,7 @@ test.each([
   expect(safeNext(next)).toBe(expected);
 });
 
-test("a provider's problem is told by our words alone", () => {
+test("a provider's problem is shown only with predefined texts", () => {
   expect(providerProblem("forbidden")).toContain("groups");
   expect(providerProblem("<b>call 555-0100</b>")).not.toContain("555");
   expect(providerProblem(null)).not.toBe("");

@@ -1,7 +1,6 @@
 /**
- * Where to go after signing in: the page that was asked for, and only ever a
- * page of ours. Browsers drop tabs and line ends from addresses, and read "\" as
- * "/": so "/\t/elsewhere" is not ours either.
+ * Returns where to go after signing in: the requested page, but only a page of this UI. Browsers
+ * drop tabs and line breaks from URLs and read "\" as "/", so "/\t/elsewhere" is another origin.
  */
 export function safeNext(next: string | null): string {
   if (next === null || !/^\/(?![/\\])/.test(next) || /[\p{Cc}\\]/u.test(next)) {
@@ -12,20 +11,20 @@ export function safeNext(next: string | null): string {
   return isOurs ? next : "/";
 }
 
-/** Why a sign-in at the provider failed, by the code that the service sent the browser back with. */
+/** Returns why a sign-in at the provider failed, by the service's error code in the URL. */
 export function providerProblem(code: string | null): string {
   switch (code) {
     case "forbidden":
-      return "None of your groups may use this service. Ask an administrator.";
+      return "Your groups don't have access. Ask an administrator.";
     case "name_taken":
-      return "There is an account of your name here already, and it is not linked to you. Ask an administrator to link it.";
+      return "An account with your name already exists and isn't linked to you. Ask an administrator to link it.";
     case "still_owner":
-      return "There are nodes or images of an account of your name that is no more. An administrator has to see to them first.";
+      return "A deleted account with your name still owns nodes or images. Ask an administrator.";
     case "source_unavailable":
-      return "The sign-in provider does not answer. Try again in a moment, or sign in by password.";
+      return "Can't reach the sign-in provider. Try again in a moment, or sign in with a password.";
     case "unauthenticated":
-      return "The provider did not let you in, your account here is disabled, or it took too long. Try again, or ask an administrator.";
+      return "The provider denied the sign-in, your account is disabled, or it took too long. Try again, or ask an administrator.";
     default:
-      return "Signing in at the provider did not work. Try again, or ask an administrator.";
+      return "Couldn't sign in at the provider. Try again, or ask an administrator.";
   }
 }

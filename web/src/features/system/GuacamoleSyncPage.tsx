@@ -27,14 +27,14 @@ import { useGuacamole, useSyncGuacamole } from "./api";
 
 const looks = {
   off: { text: "Off", color: "grey" },
-  unknown: { text: "Being compared", color: "blue" },
-  ok: { text: "In step", color: "green" },
+  unknown: { text: "Checking…", color: "blue" },
+  ok: { text: "In sync", color: "green" },
   unreachable: { text: "Unreachable", color: "red" },
 } as const;
 
 const partStates = { off: "Off", unknown: "Not checked yet", ok: "Reachable", unreachable: "Unreachable" } as const;
 
-/** Whether Guacamole's connections are those of the running nodes, and the way to compare them now. */
+/** The state of Guacamole and its connections, with a button to sync them now. */
 export default function GuacamoleSyncPage() {
   const state = useGuacamole();
   const sync = useSyncGuacamole();
@@ -43,7 +43,7 @@ export default function GuacamoleSyncPage() {
     <>
       <PageHeader
         title="Guacamole"
-        description="Its connections are kept equal to the screens of the running nodes."
+        description="Connections are synced with running nodes."
         status={look && <Label color={look.color}>{look.text}</Label>}
         actions={
           state.data?.enabled && (
@@ -55,36 +55,36 @@ export default function GuacamoleSyncPage() {
       />
       <PageSection isFilled aria-label="Guacamole">
         {state.error && (
-          <ProblemAlert title="The state of Guacamole cannot be told" error={state.error} onRetry={() => void state.refetch()} />
+          <ProblemAlert title="Couldn't load the state of Guacamole" error={state.error} onRetry={() => void state.refetch()} />
         )}
         {state.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {state.data && !state.data.enabled && (
-          <EmptyState headingLevel="h2" icon={UnlinkIcon} titleText="Guacamole is not set up here">
+          <EmptyState headingLevel="h2" icon={UnlinkIcon} titleText="Guacamole is not set up">
             <EmptyStateBody>
-              Consoles and screens work without it. To connect one, set <code>guacamole-database</code> and{" "}
-              <code>guacamole-url</code>: <Link to={paths.help("guacamole")}>the guide</Link> tells how.
+              Consoles and screens work without it. To use Guacamole, set <code>guacamole-database</code> and{" "}
+              <code>guacamole-url</code>. See <Link to={paths.help("guacamole")}>the guide</Link>.
             </EmptyStateBody>
           </EmptyState>
         )}
         <div className="sl-loading">
-          {sync.error && <ProblemAlert title="That did not work" error={sync.error} />}
+          {sync.error && <ProblemAlert title="Couldn't sync" error={sync.error} />}
           {sync.data && (
-            <Alert component="h2" isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Compared">
-              {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} made, {sync.data.updated} updated,{" "}
+            <Alert component="h2" isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Synced">
+              {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} created, {sync.data.updated} updated,{" "}
               {sync.data.removed} removed, {plural(sync.data.users, "user")} changed, in {sync.data.durationMs} ms.
-              {sync.data.unknownHosts.length > 0 && ` Left as they are, since their hosts are away: ${sync.data.unknownHosts.join(", ")}.`}
+              {sync.data.unknownHosts.length > 0 && ` Skipped unreachable hosts: ${sync.data.unknownHosts.join(", ")}.`}
               {sync.data.problems.map((problem) => (
                 <div key={problem}>{problem}</div>
               ))}
             </Alert>
           )}
           {state.data?.error && (
-            <Alert component="h2" isInline variant="danger" title="Its database cannot be used">
-              {state.data.error} It is tried again by itself; the nodes do not depend on it.
+            <Alert component="h2" isInline variant="danger" title="Problem with the Guacamole database">
+              {state.data.error} Retrying automatically. Nodes aren't affected.
             </Alert>
           )}
           {state.data?.webError && (
-            <Alert component="h2" isInline variant="warning" title="Its web application cannot be used">
+            <Alert component="h2" isInline variant="warning" title="Problem with the Guacamole web application">
               {state.data.webError}
             </Alert>
           )}
@@ -94,7 +94,7 @@ export default function GuacamoleSyncPage() {
                 <DescriptionList columnModifier={{ default: "2Col", lg: "3Col" }}>
                   <Fact term="Connections" value={state.data.connections} />
                   <Fact term="Users" value={state.data.users} />
-                  <Fact term="Last compared" value={state.data.lastSync ? <Ago time={state.data.lastSync} /> : "not yet"} />
+                  <Fact term="Last synced" value={state.data.lastSync ? <Ago time={state.data.lastSync} /> : "never"} />
                   <Fact term="Web application" value={partStates[state.data.web]} />
                   {Object.entries(state.data.guacds ?? {}).map(([host, guacd]) => (
                     <Fact

@@ -15,7 +15,7 @@ const sources: Record<Setting["source"], { text: string; color: "grey" | "blue" 
   flag: { text: "Flag", color: "teal" },
 };
 
-/** What the service is set up with, and where each option comes from. */
+/** The service's settings and where each value comes from. */
 export default function SettingsPage() {
   const settings = useSettings();
   const { fits } = useSearch();
@@ -46,12 +46,12 @@ export default function SettingsPage() {
       />
       <PageSection isFilled aria-label="Settings">
         {settings.error && (
-          <ProblemAlert title="The settings cannot be shown" error={settings.error} onRetry={() => void settings.refetch()} />
+          <ProblemAlert title="Couldn't load the settings" error={settings.error} onRetry={() => void settings.refetch()} />
         )}
         {settings.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {found && (
           <>
-            <SearchToolbar label="Search settings" placeholder="Name, value or meaning" />
+            <SearchToolbar label="Search settings" placeholder="Search settings" />
             <Table aria-label="Settings" variant="compact" gridBreakPoint="grid-md" className="sl-table">
               <Thead>
                 <Tr>

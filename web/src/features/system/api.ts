@@ -4,7 +4,7 @@ import { api, bodyOf } from "../../shared/api/client";
 
 const guacamoleKey = ["guacamole"] as const;
 
-/** How Guacamole is kept in step; read anew with each visit. */
+/** The state of the Guacamole sync; reloaded on each visit. */
 export function useGuacamole() {
   return useQuery({ queryKey: guacamoleKey, queryFn: () => bodyOf(api.GET("/api/guacamole")), staleTime: 0 });
 }
@@ -17,7 +17,7 @@ export function useSyncGuacamole() {
   });
 }
 
-/** How the service is set up. It does not change while the service runs. */
+/** The settings of the service, which do not change while it runs. */
 export function useSettings() {
   return useQuery({ queryKey: ["settings"], queryFn: () => bodyOf(api.GET("/api/settings")), staleTime: 0 });
 }

@@ -15,7 +15,7 @@ import { useChangeGroups, useGroups } from "./api/groups";
 import { useUsers } from "./api/users";
 import "./users.css";
 
-/** The groups with their members; only administrators change them. */
+/** The groups with their members; only administrators can change them. */
 export default function GroupsPage({ isAdmin }: { isAdmin: boolean }) {
   const groups = useGroups();
   const users = useUsers();
@@ -35,12 +35,12 @@ export default function GroupsPage({ isAdmin }: { isAdmin: boolean }) {
       />
       <PageSection isFilled aria-label="List of groups">
         {groups.error && (
-          <ProblemAlert title="The groups cannot be listed" error={groups.error} onRetry={() => void groups.refetch()} />
+          <ProblemAlert title="Couldn't load the groups" error={groups.error} onRetry={() => void groups.refetch()} />
         )}
         {groups.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {groups.data?.length === 0 && (
           <EmptyState variant="sm" headingLevel="h2" icon={UsersIcon} titleText="No groups yet">
-            <EmptyStateBody>A group is a class or a team: put people into it, and share nodes and images with all of them at once.</EmptyStateBody>
+            <EmptyStateBody>Use groups, for example for a class, to share nodes, images and labs with all their members.</EmptyStateBody>
           </EmptyState>
         )}
         <ul className="sl-cards" aria-label="Groups">
@@ -60,7 +60,7 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
   const change = useChangeGroups();
   const remove = useChangeGroups();
   const toasts = useToasts();
-  const failure = (error: Error) => toasts.failure(`The members of ${name} stay as they were`, error);
+  const failure = (error: Error) => toasts.failure(`Couldn't change the members of ${name}`, error);
   const others = users.filter((user) => !members.includes(user.name));
   return (
     <Card component="li" isCompact data-group={name}>
@@ -87,7 +87,7 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
                 variant="outline"
                 {...(isAdmin && {
                   onClose: () => change.mutate({ do: "remove", group: name, user }, { onError: failure }),
-                  closeBtnAriaLabel: `Take ${user} out of ${name}`,
+                  closeBtnAriaLabel: `Remove ${user} from ${name}`,
                 })}
               >
                 {user}
@@ -98,11 +98,11 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
         {isAdmin && (
           <FormSelect
             className="sl-group__add"
-            aria-label={`Add to ${name}`}
+            aria-label={`Add member to ${name}`}
             value=""
             onChange={(_event, user) => change.mutate({ do: "add", group: name, user }, { onError: failure })}
           >
-            <FormSelectOption value="" isPlaceholder label={others.length > 0 ? "Add somebody" : "Everybody is in it"} />
+            <FormSelectOption value="" isPlaceholder label={others.length > 0 ? "Add member" : "All users are members"} />
             {others.map((user) => (
               <FormSelectOption key={user.name} value={user.name} label={`${user.name}, ${roleText(user.role).toLowerCase()}`} />
             ))}
@@ -117,14 +117,15 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
           pending={remove.isPending}
           error={remove.error}
           onConfirm={() =>
-            remove.mutate({ do: "delete", group: name }, { onSuccess: () => toasts.success(`${name} is deleted`) })
+            remove.mutate({ do: "delete", group: name }, { onSuccess: () => toasts.success(`Deleted ${name}`) })
           }
           onClose={() => {
             setAsked(false);
             remove.reset();
           }}
         >
-          What is shared with the group is shared no more with its {plural(members.length, "member")}. Their accounts stay.
+          {members.length === 1 ? "The member loses" : `The ${members.length} members lose`} access to what was shared with the
+          group. Accounts are kept.
         </ConfirmDialog>
       )}
     </Card>
@@ -150,7 +151,7 @@ function NewGroupDialog({ taken, onClose }: { taken: readonly string[]; onClose:
             }
           }}
         >
-          {create.error && <ProblemAlert title="The group was not made" error={create.error} />}
+          {create.error && <ProblemAlert title="Couldn't create the group" error={create.error} />}
           <FormGroup label="Name" fieldId={`${id}-name`} isRequired>
             <TextInput
               id={`${id}-name`}

@@ -21,7 +21,7 @@ import { UsageBars } from "./components/UsageBars";
 import { boundNames, boundProblem, draftOf, quotaOf } from "./quota";
 import "./users.css";
 
-/** One account: what it is, what it may have and has, and what an administrator does with it. */
+/** One account: role, usage, quota, and the actions of an administrator. */
 export default function UserPage({ myName }: { myName: string }) {
   const { name = "" } = useParams();
   const user = useUser(name);
@@ -44,14 +44,14 @@ export default function UserPage({ myName }: { myName: string }) {
       />
       <PageSection isFilled aria-label={`Account ${name}`}>
         {isGone && (
-          <EmptyState headingLevel="h2" icon={UserIcon} titleText="There is no such user">
+          <EmptyState headingLevel="h2" icon={UserIcon} titleText="User not found">
             <EmptyStateBody>
-              The account was deleted, or its name is mistyped. <Link to={paths.users}>Show all users</Link>
+              The account may have been deleted. <Link to={paths.users}>View all users</Link>
             </EmptyStateBody>
           </EmptyState>
         )}
         {user.error && !isGone && (
-          <ProblemAlert title="The user cannot be shown" error={user.error} onRetry={() => void user.refetch()} />
+          <ProblemAlert title="Couldn't load the user" error={user.error} onRetry={() => void user.refetch()} />
         )}
         {user.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {user.data && !isGone && (
@@ -159,7 +159,7 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
       <CardTitle component="h2">Password</CardTitle>
       <CardBody>
         {password !== "" ? (
-          <Secret warning={handOver(user.name)} secret={password} copyLabel="Copy the password" />
+          <Secret warning={handOver(user.name)} secret={password} copyLabel="Copy password" />
         ) : isMe ? (
           <p>
             Change your own password on the <Link to={paths.account}>account page</Link>.

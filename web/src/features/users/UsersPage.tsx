@@ -17,7 +17,7 @@ import { NewUserDialog } from "./components/NewUserDialog";
 import { bounds, shareOf, usageOf } from "./quota";
 import "./users.css";
 
-/** All accounts; whoever is no administrator sees names and roles, to share with. */
+/** All accounts; users who aren't administrators see names and roles, to share with them. */
 export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
   const users = useUsers();
   const [isAsked, setAsked] = useState(false);
@@ -27,7 +27,7 @@ export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
     <>
       <PageHeader
         title="Users"
-        description={isAdmin ? "Who may sign in, as what, and how much they may have." : "With whom you may share nodes and images."}
+        description={isAdmin ? "Accounts, roles and quotas." : "People you can share with."}
         actions={
           isAdmin && (
             <Button icon={<PlusIcon />} onClick={() => setAsked(true)}>
@@ -38,17 +38,17 @@ export default function UsersPage({ isAdmin }: { isAdmin: boolean }) {
       />
       <PageSection isFilled aria-label="List of users">
         {users.error && (
-          <ProblemAlert title="The users cannot be listed" error={users.error} onRetry={() => void users.refetch()} />
+          <ProblemAlert title="Couldn't load the users" error={users.error} onRetry={() => void users.refetch()} />
         )}
         {users.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {users.data && found && (
           <>
-            <SearchToolbar label="Search users" placeholder="Name or role" />
+            <SearchToolbar label="Search users" placeholder="Search users" />
             {found.length > 0 ? (
               <UsersTable users={found} isAdmin={isAdmin} />
             ) : (
-              <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No user fits">
-                <EmptyStateBody>Nobody has this name or role.</EmptyStateBody>
+              <EmptyState variant="sm" headingLevel="h2" icon={SearchIcon} titleText="No matches">
+                <EmptyStateBody>Clear the search to see all users.</EmptyStateBody>
               </EmptyState>
             )}
           </>
@@ -66,7 +66,7 @@ function UsersTable({ users, isAdmin }: { users: readonly Account[]; isAdmin: bo
         <Tr>
           <Th width={25}>Name</Th>
           <Th>Role</Th>
-          {isAdmin && <Th width={40}>Uses</Th>}
+          {isAdmin && <Th width={40}>Usage</Th>}
           {isAdmin && <Th>Created</Th>}
         </Tr>
       </Thead>
@@ -89,7 +89,7 @@ function UsersTable({ users, isAdmin }: { users: readonly Account[]; isAdmin: bo
             </Td>
             <Td dataLabel="Role">{roleText(user.role)}</Td>
             {isAdmin && (
-              <Td dataLabel="Uses">
+              <Td dataLabel="Usage">
                 <Uses user={user} />
               </Td>
             )}
@@ -103,7 +103,7 @@ function UsersTable({ users, isAdmin }: { users: readonly Account[]; isAdmin: bo
 
 const shownHere = ["nodes", "running", "disk"] as const;
 
-/** What an account uses in a line; what is nearly used up stands out. */
+/** An account's usage in one line; values near their limit are highlighted. */
 function Uses({ user }: { user: Account }) {
   const usages = usageOf(user).filter((usage) => (shownHere as readonly string[]).includes(usage.name) || shareOf(usage) >= 0.8);
   return (

@@ -7,8 +7,8 @@ test.each([
   ["a.b+c@example.org", ""],
   ["", "Enter a name."],
   ["Bob", "The name is taken."],
-  ["two words", "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64."],
-  ["x".repeat(65), "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64."],
+  ["two words", "Use letters, digits, ., -, _, + and @; at most 64."],
+  ["x".repeat(65), "Use letters, digits, ., -, _, + and @; at most 64."],
 ])("nameProblem(%s)", (name, problem) => {
   expect(nameProblem(name, ["bob"])).toBe(problem);
 });

@@ -3,11 +3,11 @@ import type { Account } from "../../shared/api/types";
 interface RoleLook {
   role: Account["role"];
   text: string;
-  /** What those who have it may do. */
+  /** What the role allows. */
   may: string;
 }
 
-/** The roles, the mightiest first. */
+/** The roles, the most powerful first. */
 export const roles: readonly RoleLook[] = [
   { role: "admin", text: "Administrator", may: "Full access." },
   { role: "instructor", text: "Instructor", may: "Creates nodes and images, and shares them." },
@@ -19,22 +19,22 @@ export function roleText(role: string): string {
   return roles.find((look) => look.role === role)?.text ?? role;
 }
 
-/** What is wrong with the name of a new account or group, as a sentence; empty when nothing is. */
+/** Returns the problem of a new account's or group's name; empty if it is valid. */
 export function nameProblem(name: string, taken: readonly string[]): string {
   if (name === "") {
     return "Enter a name.";
   }
   if (!/^[a-z0-9._+@-]{1,64}$/i.test(name)) {
-    return "Use letters, digits, dots, dashes, underscores, plus and at signs; at most 64.";
+    return "Use letters, digits, ., -, _, + and @; at most 64.";
   }
   return taken.some((other) => other.toLowerCase() === name.toLowerCase()) ? "The name is taken." : "";
 }
 
-const alphabet = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"; // none that looks like another
+const alphabet = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"; // without characters that look alike
 
-/** A password that is not guessed: about 116 bits. */
+/** Generates a random password of about 116 bits. */
 export function makePassword(): string {
-  // Values beyond the last whole multiple are left out: each letter is as likely as the others.
+  // Values beyond the last whole multiple are skipped, so that all characters are equally likely.
   const most = 256 - (256 % alphabet.length);
   let password = "";
   while (password.length < 20) {
@@ -47,7 +47,7 @@ export function makePassword(): string {
   return password;
 }
 
-/** What to do with the password that was made for somebody. */
+/** The hint next to a generated password. */
 export function handOver(name: string): string {
   return `Give it to ${name} now; it won't be shown again.`;
 }

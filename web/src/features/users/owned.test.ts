@@ -4,7 +4,7 @@ import { ownedLines } from "./owned";
 
 const things = (count: number) => Array.from({ length: count }, (_, i) => ({ id: String(i), name: `n${i}` }));
 
-test("what an account owns is said by kind, with some names", () => {
+test("what an account owns is listed by kind, with some names", () => {
   const nothing = { nodes: [], images: [], labs: [], networks: [], uploads: 0, jobs: 0 };
   expect(ownedLines(nothing)).toEqual([]);
   expect(ownedLines({ ...nothing, nodes: things(1), networks: things(7), uploads: 2, jobs: 1 })).toEqual([

@@ -4,7 +4,7 @@ const shown = 5;
 
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
-/** What an account owns, a line for each kind that there is: "2 nodes" and some of their names. */
+/** Lists what an account owns by kind: "2 nodes" and some of their names. */
 export function ownedLines(owned: Owned): { what: string; names: string }[] {
   const named = (["nodes", "images", "labs", "networks"] as const).map((kind) => {
     const things = owned[kind];

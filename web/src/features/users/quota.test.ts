@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { boundProblem, draftOf, quotaOf, shareOf, usageOf } from "./quota";
 
-test("a quota survives its form", () => {
+test("a quota is not changed by its form", () => {
   const quota = { nodes: 10, running: 0, ram: 4096, disk: 1.5 * 1024 ** 3 };
   expect(draftOf(quota)).toMatchObject({ nodes: "10", running: "0", cpus: "", disk: "1.5" });
   expect(quotaOf(draftOf(quota))).toEqual(quota);
@@ -20,7 +20,7 @@ test.each([
   expect(boundProblem(name, text)).toBe(problem);
 });
 
-test("usage is told against its bound, where there is one", () => {
+test("usage is shown against its limit, if there is one", () => {
   const [nodes, running, , ram] = usageOf({ quota: { nodes: 4, running: 0 }, used: { nodes: 3, running: 0, ram: 2048 } });
   expect(nodes).toMatchObject({ text: "3 of 4", most: 4 });
   expect(ram?.text).toBe("2 GiB");

@@ -7,16 +7,16 @@ const gibibyte = 1024 ** 3;
 
 interface BoundLook {
   label: string;
-  /** Beside the field. */
+  /** Shown next to the field. */
   unit: string;
-  /** How much of what the API counts is one of the field's. */
+  /** The API's units per unit of the field. */
   factor: number;
   format: (amount: number) => string;
 }
 
 const count = { unit: "", factor: 1, format: String } as const;
 
-/** What a quota bounds, in the order that it is shown in. */
+/** The limits of a quota in display order. */
 export const bounds: Readonly<Record<Bound, BoundLook>> = {
   nodes: { label: "Nodes", ...count },
   running: { label: "Running nodes", ...count },
@@ -30,7 +30,7 @@ export const bounds: Readonly<Record<Bound, BoundLook>> = {
 
 export const boundNames = Object.keys(bounds) as readonly Bound[];
 
-/** A quota as it is typed; an empty text is no bound. */
+/** A quota as typed; an empty text means no limit. */
 export type QuotaDraft = Record<Bound, string>;
 
 export function draftOf(quota: Quota | undefined): QuotaDraft {
@@ -41,7 +41,7 @@ export function draftOf(quota: Quota | undefined): QuotaDraft {
   return Object.fromEntries(boundNames.map((name) => [name, text(name)])) as QuotaDraft;
 }
 
-/** What is wrong with a typed bound, as a sentence; empty when nothing is. */
+/** Returns the problem of a typed limit; empty if it is valid. */
 export function boundProblem(name: Bound, text: string): string {
   if (text.trim() === "") {
     return "";
@@ -53,23 +53,23 @@ export function boundProblem(name: Bound, text: string): string {
   return bounds[name].factor === 1 && !Number.isInteger(value) ? "Enter a whole number." : "";
 }
 
-/** The quota that a draft means. */
+/** Returns the quota for a draft. */
 export function quotaOf(draft: QuotaDraft): Quota {
   const given = boundNames.filter((name) => draft[name].trim() !== "");
   return Object.fromEntries(given.map((name) => [name, Math.round(Number(draft[name]) * bounds[name].factor)]));
 }
 
-/** How much of a bound is used. */
+/** The usage of one limit. */
 export interface Usage {
   name: Bound;
   used: number;
-  /** Undefined: no bound. */
+  /** Undefined: no limit. */
   most: number | undefined;
   /** "3 of 10", "3". */
   text: string;
 }
 
-/** What an account uses, by what a quota bounds; empty where it is not told. */
+/** Returns an account's usage by limit; empty if unknown. */
 export function usageOf({ quota, used }: Pick<Account, "quota" | "used">): Usage[] {
   if (!used) {
     return [];
@@ -82,7 +82,7 @@ export function usageOf({ quota, used }: Pick<Account, "quota" | "used">): Usage
   });
 }
 
-/** The share of a bound that is used, from 0; 1 for all of it, also of a bound of nothing. */
+/** Returns the used share of a limit, from 0; 1 if it is used up, also for a limit of 0. */
 export function shareOf({ used, most }: Usage): number {
   return most === undefined ? 0 : most === 0 ? 1 : used / most;
 }

@@ -4,7 +4,7 @@ import { base } from "../base";
 import { RequestError, requestError, unreachableError } from "./problem";
 import type { paths } from "./schema";
 
-/** The typed client of the REST API. It only fetches: what to show, and where to go, is the caller's matter. */
+/** The typed client of the REST API. It only fetches: the caller decides what to show and where to go. */
 export const api = createClient<paths>({ baseUrl: base, credentials: "same-origin" });
 
 interface Answer<T> {
@@ -13,17 +13,17 @@ interface Answer<T> {
   response: Response;
 }
 
-/** Resolves with the body of a successful answer, and rejects with a RequestError otherwise. */
+/** Resolves with the body of a successful response, or rejects with a RequestError. */
 export async function bodyOf<T>(pending: Promise<Answer<T>>): Promise<T> {
   return (await answerOf(pending)).data as T;
 }
 
-/** Resolves when the request succeeded with an answer that has no body. */
+/** Resolves when a request without a response body succeeded. */
 export async function done(pending: Promise<Answer<unknown>>): Promise<void> {
   await answerOf(pending);
 }
 
-/** Resolves with a successful answer, for those who need its headers, and rejects with a RequestError otherwise. */
+/** Resolves with a successful response, for callers that need its headers, or rejects with a RequestError. */
 export async function answerOf<T>(pending: Promise<Answer<T>>): Promise<Answer<T>> {
   let answer: Answer<T>;
   try {
@@ -40,7 +40,7 @@ export async function answerOf<T>(pending: Promise<Answer<T>>): Promise<Answer<T
   return answer;
 }
 
-/** Reads a list to its end; `ask` is for the page behind a cursor. */
+/** Reads all pages of a list; `ask` requests the page at a cursor. */
 export async function pagesOf<P extends { nextCursor?: string }>(
   ask: (query: { cursor?: string }) => Promise<Answer<P>>,
 ): Promise<P[]> {
@@ -54,12 +54,12 @@ export async function pagesOf<P extends { nextCursor?: string }>(
   return pages;
 }
 
-/** The header that has a change refused (412) when somebody else changed what was read; "*" never does. */
+/** The header that makes the service refuse a change (412) if another user changed the object since it was read; "*" always changes it. */
 export function ifMatch(version: string) {
   return { "If-Match": version === "*" ? version : `"${version}"` };
 }
 
-/** A fresh value for the Idempotency-Key header. Unlike crypto.randomUUID it works on plain-HTTP origins too. */
+/** Returns a new value for the Idempotency-Key header. Unlike crypto.randomUUID it works on plain-HTTP origins too. */
 export function idempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,32 +1,31 @@
 import type { Problem } from "./types";
 
 const unreachable =
-  "SandboxLabs does not answer. Check that the service is running and that your network is up, then try again.";
+  "Can't reach SandboxLabs. Check your connection and try again.";
 
 /**
- * A request that failed. `message` is a sentence for the user; `code` is the
- * stable code of the service ("node_not_found"), or "unreachable" when no
- * answer came at all.
+ * A request that failed. `message` is a sentence for the user; `code` is the service's stable
+ * error code ("node_not_found"), or "unreachable" if there was no response.
  */
 export class RequestError extends Error {
   override readonly name = "RequestError";
   constructor(
     message: string,
     readonly code: string,
-    /** HTTP status, 0 when no answer came. */
+    /** HTTP status; 0 if there was no response. */
     readonly status: number,
-    /** Messages by request member: {"name": "…"}. */
+    /** Messages by request field: {"name": "…"}. */
     readonly fields: Readonly<Record<string, string>> = {},
   ) {
     super(message);
   }
 }
 
-/** Turns the body of a failed answer into a RequestError. */
+/** Turns the body of an error response into a RequestError. */
 export function requestError(status: number, body: unknown): RequestError {
   if (!isProblem(body)) {
     return new RequestError(
-      `The service answered with status ${status}, and did not say why. Try again; if it stays, look into the service's log.`,
+      `The request failed with status ${status}. Try again; if it fails again, ask an administrator to check the log.`,
       "unknown",
       status,
     );
@@ -41,14 +40,14 @@ export function requestError(status: number, body: unknown): RequestError {
   return new RequestError(detail, body.code ?? "unknown", status, fields);
 }
 
-/** The error for a request that got no answer. */
+/** Returns the error for a request without a response. */
 export function unreachableError(): RequestError {
   return new RequestError(unreachable, "unreachable", 0);
 }
 
-/** A sentence for any thrown value. */
+/** Returns a message for any thrown value. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "Something failed in this page. Reload it, then try again.";
+  return error instanceof Error ? error.message : "Something went wrong. Reload the page and try again.";
 }
 
 function isProblem(body: unknown): body is Partial<Problem> {

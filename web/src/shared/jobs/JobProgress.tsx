@@ -10,11 +10,11 @@ import { jobTitle } from "./liveJobs";
 
 interface JobProgressProps {
   job: Job;
-  /** Above the bar; the kind of job when left out. */
+  /** Shown above the bar; the kind of job by default. */
   title?: string;
 }
 
-/** How far a job has come, how fast it goes and how long it takes, with the way to cancel it. */
+/** The progress of a job with its rate and remaining time, and a button to cancel it. */
 export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
   const id = useId();
   const cancel = useCancelJob(job.id);
@@ -32,7 +32,7 @@ export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
           aria-label={`Cancel: ${title}`}
           isDisabled={job.state === "cancelling" || cancel.isPending}
           onClick={() =>
-            cancel.mutate(undefined, { onError: (error) => toasts.failure("The job goes on", error) })
+            cancel.mutate(undefined, { onError: (error) => toasts.failure("Couldn't cancel the job", error) })
           }
         />
       </FlexItem>
@@ -40,15 +40,15 @@ export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
   );
 }
 
-/** How far a job has come, in words. */
+/** The progress of a job in words. */
 export function progressOf({ state, step, unit, done, total, rate, etaSeconds, attempt, nextAttempt, error }: Job): string {
   if (state === "queued") {
     return attempt > 0 && nextAttempt !== undefined
-      ? `Failed, and is tried again${error ? `: ${error.detail}` : ""}`
-      : "Waits for its turn";
+      ? `Failed; retrying${error ? `: ${error.detail}` : ""}`
+      : "Queued";
   }
   if (state === "cancelling") {
-    return "Being cancelled";
+    return "Cancelling";
   }
   const amount = unit === "bytes" ? formatBytes : String;
   return [

@@ -10,13 +10,13 @@ export const jobsKey = ["jobs"] as const;
 async function fetchJobs(cursor: string): Promise<JobPage> {
   const pages = await changeLog.reconcile<JobPages>(
     async () => ({ pages: [await bodyOf(api.GET("/api/jobs", { params: { query: { limit: 100, ...(cursor && { cursor }) } } }))] }),
-    // What began meanwhile belongs to the first page alone.
+    // Jobs that started in the meantime belong only on the first page.
     (value, change) => applyToJobPages(value, change, cursor === ""),
   );
   return pages.pages[0] ?? { jobs: [] };
 }
 
-/** The jobs that one sees, the newest first, a hundred at a time; kept up to date by the event feed. */
+/** The jobs that the user can see, newest first, a hundred at a time; the event feed keeps them up to date. */
 export function useJobPages() {
   return useInfiniteQuery({
     queryKey: jobsKey,
@@ -26,7 +26,7 @@ export function useJobPages() {
   });
 }
 
-/** The latest jobs that one sees, the newest first; none while they are not known. */
+/** The latest jobs that the user can see, newest first; none while loading. */
 export function useJobs(): readonly Job[] {
   return useJobPages().data?.pages.flatMap(({ jobs }) => jobs) ?? [];
 }
@@ -35,7 +35,7 @@ export async function cancelJob(id: string): Promise<Job> {
   return bodyOf(api.POST("/api/jobs/{id}/cancel", { params: { path: { id } } }));
 }
 
-/** Shows a job as an answer has it, before an event tells of it. */
+/** Updates the cache with a job from a response, before its event arrives. */
 export function useShowJob(): (job: Job) => void {
   const queries = useQueryClient();
   return (job) =>

@@ -1,25 +1,25 @@
 import type { Job } from "../api/types";
 import type { Change } from "../live/changes";
 
-/** Some jobs, as the service lists them. */
+/** A page of jobs in the order of the service. */
 export interface JobPage {
   jobs: Job[];
   nextCursor?: string;
 }
 
-/** Pages that follow each other. */
+/** Consecutive pages. */
 export interface JobPages {
   pages: JobPage[];
 }
 
-/** The jobs after a change, of which a new one is put first if it may be; the same value when it does not concern jobs. */
+/** Returns the jobs after a change; a new job is added at the top if allowed. The same value if it is not about jobs. */
 export function applyToJobPages<T extends JobPages>(list: T, change: Change, takesNew = true): T {
   if (change.type !== "job.changed") {
     return list;
   }
   const { job } = change;
   if (list.pages.some(({ jobs }) => jobs.some(({ id }) => id === job.id))) {
-    // What has ended stays so: the answer to a cancellation may come after the event of the end.
+    // A finished job stays finished: the response to a cancellation may arrive after the event.
     const put = (old: Job) => (old.id === job.id && (isOver(job) || !isOver(old)) ? job : old);
     return { ...list, pages: list.pages.map((page) => ({ ...page, jobs: page.jobs.map(put) })) };
   }
@@ -27,12 +27,12 @@ export function applyToJobPages<T extends JobPages>(list: T, change: Change, tak
   return first && takesNew ? { ...list, pages: [{ ...first, jobs: [job, ...first.jobs] }, ...rest] } : list;
 }
 
-/** Whether a job has ended. */
+/** Whether a job has finished. */
 export function isOver({ state }: Job): boolean {
   return state === "succeeded" || state === "failed" || state === "cancelled";
 }
 
-/** The job that works on something now, else the last one, among jobs that are listed newest first. */
+/** Returns the job that runs on something now, or else its latest job. The jobs are sorted newest first. */
 export function jobOf(jobs: readonly Job[], type: Job["target"]["type"], id: string, host?: string): Job | undefined {
   const its = jobs.filter(
     ({ target }) => target.type === type && target.id === id && (host === undefined || !target.host || target.host === host),
@@ -45,14 +45,14 @@ const kinds: Record<string, string> = {
   "image.pull": "Pull image",
   "image.verify": "Verify image",
   "image.compact": "Compact image",
-  "image.resize": "Grow image",
-  "node.image": "Make image",
+  "image.resize": "Enlarge image",
+  "node.image": "Create image",
   "node.clone": "Clone node",
   "lab.import": "Import lab",
   "user.delete": "Delete account",
 };
 
-/** What a job does, for people: "Pull image". */
+/** The title of a job: "Pull image". */
 export function jobTitle({ kind }: Job): string {
   return kinds[kind] ?? kind.replace(".", ": ").replace(/^./, (first) => first.toUpperCase());
 }

@@ -23,7 +23,7 @@ test.each([
   expect(parseChange(type, data)).toEqual(expected);
 });
 
-test("reconcile applies what came while the answer was under way, and nothing older", async () => {
+test("reconcile applies the changes that arrive during the request, and no older ones", async () => {
   const log = new ChangeLog();
   log.add(removed("old"));
   const list = await log.reconcile(
@@ -36,7 +36,7 @@ test("reconcile applies what came while the answer was under way, and nothing ol
   expect(list.map(({ id }) => id)).toEqual(["old"]);
 });
 
-test("a mark stays right when old changes are forgotten", () => {
+test("a position stays valid when old changes are dropped", () => {
   const log = new ChangeLog();
   const start = log.mark();
   for (let number = 0; number < 600; number++) {

@@ -1,18 +1,18 @@
 import type { Image, Job, Node } from "../api/types";
 
-/** One change that the service told of on its event stream. */
+/** One change from the service's event stream. */
 export type Change =
   | { type: "node.changed"; node: Node }
   | { type: "node.removed"; id: string; host: string }
   | { type: "image.changed"; image: Image }
   | { type: "image.removed"; id: string; host: string }
   | { type: "job.changed"; job: Job }
-  /** Says which host; what became of it is to be read. */
+  /** Names the host; its new state must be requested. */
   | { type: "host.changed"; host: string }
-  /** Says which lab; what became of it is to be read. */
+  /** Names the lab; its new state must be requested. */
   | { type: "lab.changed" | "lab.removed"; id: string };
 
-/** The event names of changes; "reset" is no change, but the order to read everything anew. */
+/** The event names of changes; "reset" is not a change, but means that everything must be reloaded. */
 export const changeTypes = [
   "node.changed",
   "node.removed",
@@ -24,7 +24,7 @@ export const changeTypes = [
   "lab.removed",
 ] as const;
 
-/** Reads one event; null when its data is not what its name promises. */
+/** Parses one event; null if its data does not match its name. */
 export function parseChange(type: (typeof changeTypes)[number], data: string): Change | null {
   let value: unknown;
   try {
@@ -35,7 +35,7 @@ export function parseChange(type: (typeof changeTypes)[number], data: string): C
   if (typeof value !== "object" || value === null) {
     return null;
   }
-  // The data of what has changed, but of a host, is the thing itself.
+  // Except for hosts, the data is the changed object itself.
   switch (type) {
     case "node.changed":
       return "id" in value ? { type, node: value as Node } : null;
@@ -61,8 +61,8 @@ function has<Key extends string>(value: object, key: Key): value is Record<Key, 
 const remembered = 512;
 
 /**
- * Remembers the latest changes, so that a list which was requested before a
- * change and arrives after it does not undo it.
+ * Remembers the latest changes, so that a list that was requested before a change and arrives
+ * after it does not undo the change.
  */
 export class ChangeLog {
   private changes: Change[] = [];
@@ -75,7 +75,7 @@ export class ChangeLog {
     return () => this.listeners.delete(listener);
   }
 
-  /** Tells that changes may have been missed. */
+  /** Notifies the listeners that changes may have been missed. */
   reset(): void {
     this.tell("reset");
   }
@@ -100,15 +100,14 @@ export class ChangeLog {
     return this.dropped + this.changes.length;
   }
 
-  /** The changes from a mark on, as far as they are remembered. */
+  /** Returns the changes since a position, as far as they are remembered. */
   since(mark: number): readonly Change[] {
     return this.changes.slice(Math.max(0, mark - this.dropped));
   }
 
   /**
-   * Runs fetch and applies the changes that came while it was under way. A
-   * change that the answer holds already is applied twice, which is harmless:
-   * each carries the whole new state.
+   * Runs fetch and applies the changes that arrived meanwhile. A change that the response
+   * already contains is applied twice, which is harmless: each carries the whole new state.
    */
   async reconcile<T>(fetch: () => Promise<T>, apply: (value: T, change: Change) => T): Promise<T> {
     const mark = this.mark();
@@ -117,5 +116,5 @@ export class ChangeLog {
   }
 }
 
-/** The log that the event feed writes and every list reads. */
+/** The log that the event feed writes to and the lists read from. */
 export const changeLog = new ChangeLog();

@@ -1,11 +1,11 @@
 import { type Change, changeTypes, parseChange } from "./changes";
 
-/** connecting: never open yet; live: open; interrupted: lost, and trying again. */
+/** connecting: not open yet; live: open; interrupted: lost and reconnecting. */
 export type FeedState = "connecting" | "live" | "interrupted";
 
 interface FeedHandlers {
   onChange: (change: Change) => void;
-  /** Called whenever changes may have been missed: everything must be read anew. */
+  /** Called whenever changes may have been missed: everything must be reloaded. */
   onReset: () => void;
 }
 
@@ -13,9 +13,9 @@ const firstRetry = 1_000;
 const lastRetry = 15_000;
 
 /**
- * Follows GET /api/events until close. The browser resumes a dropped stream by
- * itself; where it gives up (the service refused, or a proxy answered in its
- * place), the feed opens a new one, with growing pauses.
+ * Follows GET /api/events until close. The browser resumes a dropped stream automatically; if it
+ * gives up (the service refused the request, or a proxy answered instead), the feed opens a new
+ * stream, with increasing delays.
  */
 export class EventFeed {
   private source: EventSource | undefined;
@@ -52,8 +52,8 @@ export class EventFeed {
     source.onopen = () => {
       this.retry = firstRetry;
       this.become("live");
-      // Lists may have been read before the stream stood, or a restarted
-      // service may have begun to count anew.
+      // Lists may have been loaded before the stream was open, or a restarted service may have
+      // restarted its event numbers.
       this.handlers.onReset();
     };
     source.onerror = () => {

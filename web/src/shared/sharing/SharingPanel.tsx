@@ -23,11 +23,11 @@ import { type Grantee, type Shared, granteeOf, useGrantees, useRemoveShare, useS
 interface SharingPanelProps {
   kind: Shared;
   id: string;
-  /** What the levels allow here: {view: "see it", use: "work with it"}. */
+  /** The labels of the permissions: {view: "View only", use: "Use"}. */
   means: Record<Share["level"], string>;
 }
 
-/** Whom something is shared with, and the way to share it with more. */
+/** The users and groups that an object is shared with, and a form to share it. */
 export function SharingPanel({ kind, id, means }: SharingPanelProps) {
   const shares = useShares(kind, id);
   const set = useSetShare(kind, id);
@@ -36,11 +36,11 @@ export function SharingPanel({ kind, id, means }: SharingPanelProps) {
   return (
     <div className="sl-sharing">
       {shares.error && (
-        <ProblemAlert title="Whom it is shared with cannot be told" error={shares.error} onRetry={() => void shares.refetch()} />
+        <ProblemAlert title="Couldn't load sharing" error={shares.error} onRetry={() => void shares.refetch()} />
       )}
-      {error && <ProblemAlert title="That was not changed" error={error} />}
+      {error && <ProblemAlert title="Couldn't save" error={error} />}
       {shares.isPending && <Skeleton screenreaderText="Loading" />}
-      {shares.data?.length === 0 && <p className="sl-subtle">It is shared with nobody yet.</p>}
+      {shares.data?.length === 0 && <p className="sl-subtle">Not shared yet.</p>}
       {shares.data && shares.data.length > 0 && (
         <ul className="sl-sharing__list" aria-label="Shared with">
           {shares.data.map((share) => {
@@ -52,17 +52,17 @@ export function SharingPanel({ kind, id, means }: SharingPanelProps) {
                 </Label>
                 <FormSelect
                   className="sl-sharing__level"
-                  aria-label={`What ${grantee.name} may do`}
+                  aria-label={`Permission of ${grantee.name}`}
                   value={share.level}
                   onChange={(_event, level) => set.mutate({ ...grantee, level: level as Share["level"] })}
                 >
-                  <FormSelectOption value="view" label={`May ${means.view}`} />
-                  <FormSelectOption value="use" label={`May ${means.use}`} />
+                  <FormSelectOption value="view" label={means.view} />
+                  <FormSelectOption value="use" label={means.use} />
                 </FormSelect>
                 <Button
                   variant="plain"
                   icon={<TrashIcon />}
-                  aria-label={`Share with ${grantee.name} no more`}
+                  aria-label={`Remove ${grantee.name}`}
                   onClick={() => remove.mutate(grantee)}
                 />
               </li>
@@ -93,7 +93,7 @@ function ShareWith({ taken, means, isPending, onShare }: ShareWithProps) {
   const [chosen, setChosen] = useState("");
   const [level, setLevel] = useState<Share["level"]>("use");
   if (!grantees.data) {
-    return null; // who may not list the accounts has nobody to choose
+    return null; // users who can't list accounts can't share
   }
   const isTaken = (to: Grantee["to"], name: string) =>
     taken.some((share) => granteeOf(share).to === to && granteeOf(share).name === name);
@@ -117,14 +117,14 @@ function ShareWith({ taken, means, isPending, onShare }: ShareWithProps) {
         <FlexItem>
           <FormGroup label="Share with" fieldId={`${id}-who`}>
             <FormSelect id={`${id}-who`} value={chosen} onChange={(_event, value) => setChosen(value)}>
-              <FormSelectOption value="" label="Choose somebody" isPlaceholder />
+              <FormSelectOption value="" label="Select a user or group" isPlaceholder />
               <FormSelectOptionGroup label="Groups">{options("groups", grantees.data.groups)}</FormSelectOptionGroup>
               <FormSelectOptionGroup label="Users">{options("users", grantees.data.users)}</FormSelectOptionGroup>
             </FormSelect>
           </FormGroup>
         </FlexItem>
         <FlexItem>
-          <FormGroup label="who may" fieldId={`${id}-level`}>
+          <FormGroup label="Permission" fieldId={`${id}-level`}>
             <FormSelect id={`${id}-level`} value={level} onChange={(_event, value) => setLevel(value as Share["level"])}>
               <FormSelectOption value="view" label={means.view} />
               <FormSelectOption value="use" label={means.use} />

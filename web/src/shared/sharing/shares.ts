@@ -3,12 +3,12 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, bodyOf, done, pagesOf } from "../api/client";
 import type { Group, Share } from "../api/types";
 
-/** What can be shared. */
+/** The kinds of objects that can be shared. */
 export type Shared = "nodes" | "images" | "labs";
 
 const sharesKey = (kind: Shared, id: string) => ["shares", kind, id] as const;
 
-/** Whom something is shared with; for those who manage it. */
+/** The shares of an object; for users who manage it. */
 export function useShares(kind: Shared, id: string) {
   return useQuery({
     queryKey: sharesKey(kind, id),
@@ -21,13 +21,13 @@ export function useShares(kind: Shared, id: string) {
   });
 }
 
-/** Somebody whom things are shared with. */
+/** A user or group to share with. */
 export interface Grantee {
   to: "users" | "groups";
   name: string;
 }
 
-/** Whom a share is with. */
+/** Returns the user or group of a share. */
 export function granteeOf({ user, group }: Share): Grantee {
   return user === undefined ? { to: "groups", name: group ?? "" } : { to: "users", name: user };
 }
@@ -54,7 +54,7 @@ export function useRemoveShare(kind: Shared, id: string) {
   });
 }
 
-/** The names of all accounts and groups, to share with; for instructors and administrators. */
+/** The names of all accounts and groups; for instructors and administrators. */
 export function useGrantees() {
   return useQuery({
     queryKey: ["grantees"],

@@ -15,12 +15,13 @@ import { type ReactNode, useId, useState } from "react";
 import { ProblemAlert } from "./ProblemAlert";
 
 interface ConfirmDialogProps {
+  /** A question that begins with the verb: "Delete ux?" */
   title: string;
   /** What will be lost. */
   children: ReactNode;
   /** The verb on the button: "Delete". */
   action: string;
-  /** When given, it must be typed before the button works. */
+  /** If set, the user must type it to enable the button. */
   typedName?: string;
   pending: boolean;
   error: unknown;
@@ -28,7 +29,7 @@ interface ConfirmDialogProps {
   onClose: () => void;
 }
 
-/** Asks before something is lost. It stays open while the action runs, and shows why it failed. */
+/** Asks for confirmation before something is lost. It stays open while the action runs, and shows why it failed. */
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, children, action, typedName, pending, error, onConfirm, onClose } = props;
   const id = useId();
@@ -80,7 +81,7 @@ export function ConfirmDialog(props: ConfirmDialogProps) {
           )}
           {error !== null && error !== undefined && (
             <StackItem>
-              <ProblemAlert title="That did not work" error={error} />
+              <ProblemAlert title={`Couldn't ${title.charAt(0).toLowerCase()}${title.slice(1).replace(/\?$/, "")}`} error={error} />
             </StackItem>
           )}
         </Stack>

@@ -7,15 +7,15 @@ import { copyText } from "../clipboard";
 
 interface CopyButtonProps {
   text: string;
-  /** What is copied, for its tooltip and screen readers: "Copy the digest". */
+  /** The tooltip and accessible name: "Copy digest". */
   label: string;
 }
 
 const shownFor = 2_000;
 
-/** A small button that copies a text and says so. */
+/** A small button that copies a text and confirms it. */
 export function CopyButton({ text, label }: CopyButtonProps) {
-  const [outcome, setOutcome] = useState<"" | "Copied" | "Copying was refused by the browser">("");
+  const [outcome, setOutcome] = useState<"" | "Copied" | "Couldn't copy">("");
   useEffect(() => {
     if (outcome === "") {
       return;
@@ -31,7 +31,7 @@ export function CopyButton({ text, label }: CopyButtonProps) {
         hasNoPadding
         aria-label={label}
         icon={outcome === "Copied" ? <CheckIcon /> : <CopyIcon />}
-        onClick={async () => setOutcome((await copyText(text)) ? "Copied" : "Copying was refused by the browser")}
+        onClick={async () => setOutcome((await copyText(text)) ? "Copied" : "Couldn't copy")}
       />
     </Tooltip>
   );

@@ -2,16 +2,16 @@ import { FormGroup, FormHelperText, HelperText, HelperTextItem, InputGroup, Inpu
 import type { ReactNode } from "react";
 
 interface FieldProps {
-  /** Of the input inside; its help has the id `${id}-help`. */
+  /** ID of the input; its help has the ID `${id}-help`. */
   id: string;
   label: string;
-  /** What is wrong with the value; empty when nothing is. */
+  /** The problem of the value; empty if it is valid. */
   problem: string;
   help?: ReactNode;
   children: ReactNode;
 }
 
-/** A labelled field with its help or, as soon as there is one, its problem below it. */
+/** A labelled field with its problem, or else its help, below it. */
 export function Field({ id, label, problem, help, children }: FieldProps) {
   return (
     <FormGroup label={label} fieldId={id}>
@@ -39,7 +39,7 @@ interface NumberFieldProps {
   unit?: string;
   min: number;
   max?: number | undefined;
-  /** Whether fractions are taken. */
+  /** Whether fractions are allowed. */
   isFraction?: boolean;
   onChange: (value: string) => void;
 }

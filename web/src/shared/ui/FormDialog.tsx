@@ -11,10 +11,10 @@ interface FormDialogProps {
   children: ReactNode;
   /** The verb on the button: "Rename". */
   action: string;
-  /** What did not happen, above an error: "The node keeps its name". */
+  /** The title of an error: "Couldn't rename the node". */
   failure: string;
   variant?: NonNullable<ModalProps["variant"]>;
-  /** A CSS selector of the field that has the focus first. */
+  /** A CSS selector of the field that gets the focus. */
   focus?: string;
   /** The action deletes something. */
   isDanger?: boolean;
@@ -52,7 +52,7 @@ export function FormDialog(props: FormDialogProps) {
         >
           {error !== null && error !== undefined && <ProblemAlert title={failure} error={error} />}
           {children}
-          {/* Enter in a field submits, also where there are several. */}
+          {/* Enter in a field submits the form, also if there are several fields. */}
           <input type="submit" hidden />
         </Form>
       </ModalBody>

@@ -1,7 +1,7 @@
 import { Bullseye, Spinner } from "@patternfly/react-core";
 import { type ReactNode, Suspense } from "react";
 
-/** Shows that something is loaded until its code is there. */
+/** Shows a spinner until the code of its children is loaded. */
 export function Later({ what, children }: { what: string; children: ReactNode }) {
   return (
     <Suspense

@@ -2,14 +2,14 @@ import { Dropdown, DropdownList, MenuToggle, type MenuToggleProps } from "@patte
 import { type ReactNode, useState } from "react";
 
 interface MenuProps {
-  /** Names the button for screen readers. */
+  /** The accessible name of the button. */
   label: string;
   icon?: ReactNode;
-  /** Text on the button; without it the button is the icon alone. */
+  /** The button's text; without it the button is only an icon. */
   text?: ReactNode;
   variant?: NonNullable<MenuToggleProps["variant"]>;
   className?: string;
-  /** The edge of the button that the menu is flush with. */
+  /** The edge of the button that the menu is aligned to. */
   position?: "left" | "right";
   /** DropdownItems. */
   children: ReactNode;

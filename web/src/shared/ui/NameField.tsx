@@ -14,7 +14,7 @@ interface NameFieldProps {
   onChange: (value: string) => void;
 }
 
-/** A Field for the name of something, as it is to be typed. */
+/** A Field for a name, without autocompletion and spell check. */
 export function NameField({ id, label = "Name", value, problem, help, onChange, ...input }: NameFieldProps) {
   return (
     <Field id={id} label={label} problem={problem} help={help}>

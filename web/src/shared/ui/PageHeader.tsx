@@ -7,14 +7,14 @@ interface PageHeaderProps {
   title: string;
   /** One line below the title. */
   description?: ReactNode;
-  /** Beside the title: the state of what the page shows. */
+  /** The state of the page's subject, next to the title. */
   status?: ReactNode;
   actions?: ReactNode;
-  /** A line of its own below all that. */
+  /** A separate line below. */
   below?: ReactNode;
 }
 
-/** The top of a page: its one h1, and what may be done with it as a whole. */
+/** The header of a page: its only h1, and the actions for the whole page. */
 export function PageHeader({ title, description, status, actions, below }: PageHeaderProps) {
   usePageTitle(title);
   return (

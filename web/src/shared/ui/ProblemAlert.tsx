@@ -3,13 +3,13 @@ import { Alert, AlertActionLink } from "@patternfly/react-core";
 import { messageOf } from "../api/problem";
 
 interface ProblemAlertProps {
-  /** What did not work: "The nodes cannot be listed". */
+  /** What failed: "Couldn't load the nodes". */
   title: string;
   error: unknown;
   onRetry?: () => void;
 }
 
-/** Tells in place what failed and what to do, with a way to try again. */
+/** Shows inline what failed and what to do, with a button to try again. */
 export function ProblemAlert({ title, error, onRetry }: ProblemAlertProps) {
   return (
     <Alert

@@ -1,7 +1,7 @@
 import { SearchInput, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
 import { useSearchParams } from "react-router";
 
-/** What is searched for on a page, which is in its URL, and whether a text has it. */
+/** The search text in the page's URL, and a function that returns whether a text matches it. */
 export function useSearch(): { search: string; fits: (text: string) => boolean } {
   const [params] = useSearchParams();
   const search = params.get("q") ?? "";
@@ -9,7 +9,7 @@ export function useSearch(): { search: string; fits: (text: string) => boolean }
 }
 
 interface SearchToolbarProps {
-  /** What it searches: "Search users". */
+  /** The accessible name: "Search users". */
   label: string;
   placeholder: string;
 }

@@ -4,16 +4,16 @@ import type { ReactNode } from "react";
 import { CopyButton } from "./CopyButton";
 
 interface SecretProps {
-  /** What to do with it now. */
+  /** What to do with the secret. */
   warning: string;
   secret: string;
-  /** For the button that copies it: "Copy the password". */
+  /** The label of the copy button: "Copy password". */
   copyLabel: string;
   /** Below the secret. */
   children?: ReactNode;
 }
 
-/** A secret that is shown this once. */
+/** A secret that is shown only once. */
 export function Secret({ warning, secret, copyLabel, children }: SecretProps) {
   return (
     <Stack hasGutter>

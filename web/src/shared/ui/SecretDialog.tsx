@@ -5,17 +5,17 @@ import { Secret } from "./Secret";
 
 interface SecretDialogProps {
   title: string;
-  /** What to do with it now. */
+  /** What to do with the secret. */
   warning: string;
   secret: string;
-  /** For the button that copies it: "Copy the password". */
+  /** The label of the copy button: "Copy password". */
   copyLabel: string;
   /** Below the secret. */
   children?: ReactNode;
   onClose: () => void;
 }
 
-/** Shows a secret that cannot be seen again; only its button closes it. */
+/** Shows a secret only once; only its button closes the dialog. */
 export function SecretDialog({ title, warning, secret, copyLabel, children, onClose }: SecretDialogProps) {
   const id = useId();
   return (

@@ -5,7 +5,7 @@ interface SparklineProps {
   values: readonly number[];
   /** The value at the top. */
   most: number;
-  /** Says in words what is drawn: "CPU: 12 %". */
+  /** The accessible name: "CPU: 12 %". */
   label: string;
   color: "blue" | "teal";
 }
@@ -13,7 +13,7 @@ interface SparklineProps {
 const width = 80;
 const height = 24;
 
-/** A small line of what was measured lately, the newest at the right. */
+/** A small line chart of recent values, the newest at the right. */
 export function Sparkline({ values, most, label, color }: SparklineProps) {
   const points = values.map((value, index) => {
     const x = values.length < 2 ? width : (index / (values.length - 1)) * width;

@@ -8,7 +8,7 @@ interface TabLinksProps {
   children: ReactNode;
 }
 
-/** The ways to the views of a page. Where they are wider than the screen, the present one is scrolled into sight. */
+/** Links to the views of a page as tabs. If they are wider than the screen, the current one is scrolled into view. */
 export function TabLinks({ label, className = "", children }: TabLinksProps) {
   const tabs = useRef<HTMLElement>(null);
   const { pathname } = useLocation();

@@ -13,13 +13,13 @@ export interface Series {
 
 interface TimeChartProps {
   title: string;
-  /** One or two lines of one measure. */
+  /** One or two lines with the same unit. */
   series: readonly Series[];
-  /** The value at the top; the next round one above all points when left out. */
+  /** The value at the top; by default the next round value above all points. */
   top?: number;
   isBytes?: boolean;
   format: (value: number) => string;
-  /** The first and the last time that is shown; milliseconds since 1970. */
+  /** The time range; milliseconds since 1970. */
   from: number;
   until: number;
   /** Milliseconds between two points. */
@@ -29,7 +29,7 @@ interface TimeChartProps {
 const width = 400;
 const height = 100;
 
-/** Lines over time, with the newest values named above and those under the pointer in their place. */
+/** A line chart over time. The newest values, or those under the pointer, are shown above it. */
 export function TimeChart({ title, series, top, isBytes = false, format, from, until, interval }: TimeChartProps) {
   const [at, setAt] = useState<number | null>(null);
   const highest = Math.max(0, ...series.flatMap(({ points }) => points.map(({ value }) => value)));

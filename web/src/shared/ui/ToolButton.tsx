@@ -2,16 +2,16 @@ import { Button, Tooltip } from "@patternfly/react-core";
 import type { ReactNode } from "react";
 
 interface ToolButtonProps {
-  /** Its tooltip, and its name for screen readers. */
+  /** The tooltip and accessible name. */
   label: string;
   icon: ReactNode;
-  /** For a switch: whether it is on. */
+  /** For toggle buttons: whether it is on. */
   pressed?: boolean;
   isDisabled?: boolean;
   onClick: () => void | Promise<void>;
 }
 
-/** A button of a toolbar: a sign with a tooltip. */
+/** A toolbar button: an icon with a tooltip. */
 export function ToolButton({ label, icon, pressed, isDisabled = false, onClick }: ToolButtonProps) {
   return (
     <Tooltip content={label} aria="none">

@@ -22,7 +22,7 @@ test("a long pause is a gap", () => {
   expect(runsOf([], 15)).toEqual([]);
 });
 
-test("the nearest point, unless it is far", () => {
+test("the nearest point, unless it is too far away", () => {
   expect(nearest(points, 26, 10)?.time).toBe(20);
   expect(nearest(points, 40, 10)).toBeUndefined();
   expect(nearest(points, 100, 40)?.time).toBe(70);

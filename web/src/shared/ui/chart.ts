@@ -4,7 +4,7 @@ export interface Point {
   value: number;
 }
 
-/** The least round value that is not below most: 1, 2 or 5 times a power of ten, or for bytes a power of two. */
+/** Returns the smallest round value that is at least most: 1, 2 or 5 times a power of ten, or for bytes a power of two. */
 export function niceTop(most: number, isBytes: boolean): number {
   if (!(most > 0)) {
     return isBytes ? 1024 : 1;
@@ -16,7 +16,7 @@ export function niceTop(most: number, isBytes: boolean): number {
   return power * ([1, 2, 5].find((step) => step * power >= most) ?? 10);
 }
 
-/** The runs of points between which nothing is missing: longer pauses than `longest` milliseconds are gaps. */
+/** Splits points at gaps: pauses that are longer than `longest` milliseconds. */
 export function runsOf(points: readonly Point[], longest: number): Point[][] {
   const runs: Point[][] = [];
   let last = -Infinity;
@@ -32,7 +32,7 @@ export function runsOf(points: readonly Point[], longest: number): Point[][] {
   return runs;
 }
 
-/** The point that is nearest to a time, unless it is further off than `most` milliseconds. */
+/** Returns the point nearest to a time, if it is at most `most` milliseconds away. */
 export function nearest(points: readonly Point[], time: number, most: number): Point | undefined {
   let best: Point | undefined;
   for (const point of points) {

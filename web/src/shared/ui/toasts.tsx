@@ -12,13 +12,13 @@ interface Toast {
 
 interface Toasts {
   success: (title: string) => void;
-  /** Shows what failed, and what the error says to do about it. Stays until closed. */
+  /** Shows what failed and why. Stays until closed. */
   failure: (title: string, error: unknown) => void;
 }
 
 const ToastContext = createContext<Toasts | null>(null);
 
-/** The way to tell of something that is done, or failed, away from its place on the page. */
+/** Shows messages about completed or failed actions in the corner of the page. */
 export function useToasts(): Toasts {
   const toasts = useContext(ToastContext);
   if (!toasts) {

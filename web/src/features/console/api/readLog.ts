@@ -7,13 +7,13 @@ import { type LogPart, fromLineStart, toWholeCharacter } from "../log";
 
 /** Which part of a log to read. */
 interface PartRequest {
-  /** Where to begin; less than 0 counts from the end. */
+  /** Where to start; negative values count from the end. */
   offset: number;
-  /** Bytes at most. */
+  /** Maximum number of bytes. */
   limit: number;
-  /** Whether the part may begin in the midst of a line, which is left out then. */
+  /** Whether the part may begin in the middle of a line; that line is left out. */
   isCut: boolean;
-  /** Bytes that the log had when offset was found; 0 when offset does not rest on it. */
+  /** Size of the log when offset was found; 0 if offset does not depend on it. */
   seen: number;
 }
 
@@ -22,7 +22,7 @@ const contextBytes = 4 * 1024;
 
 export const consoleLogKey = (nodeID: string, port: string) => ["console log", nodeID, port] as const;
 
-/** Where to download the whole log from. */
+/** Returns the URL of the whole log. */
 export function logDownloadURL(nodeID: string, port: string): string {
   return atBase(`/api/nodes/${encodeURIComponent(nodeID)}/console/log?${new URLSearchParams({ port, download: "1" }).toString()}`);
 }
@@ -39,7 +39,7 @@ export async function readLog(nodeID: string, port: string, { offset, limit, isC
   const size = Number(response.headers.get("X-Log-Size"));
   if (size < seen) {
     throw new RequestError(
-      "The host has dropped the oldest output meanwhile, so that everything moved. Read the log anew.",
+      "The log was rotated. Reload it.",
       "log_moved",
       response.status,
     );
@@ -48,7 +48,7 @@ export async function readLog(nodeID: string, port: string, { offset, limit, isC
   return isCut ? fromLineStart(part) : part;
 }
 
-/** A line that was found, and the bytes that the log had then. */
+/** A matching line, and the size of the log when it was found. */
 export interface Place {
   offset: number;
   size: number;
@@ -60,7 +60,7 @@ function firstRequest(place: Place | null): PartRequest {
     : { offset: Math.max(0, place.offset - contextBytes), limit: partBytes, isCut: true, seen: place.size };
 }
 
-/** The log around a place, or its end; older and newer parts are read when they are asked for. */
+/** The log around an offset, or its end; older and newer parts are loaded on request. */
 export function useLog(nodeID: string, port: string, place: Place | null) {
   return useInfiniteQuery({
     queryKey: [...consoleLogKey(nodeID, port), "parts", place],
@@ -71,6 +71,6 @@ export function useLog(nodeID: string, port: string, place: Place | null) {
       return end === 0 ? undefined : { offset, limit: end - offset, isCut: true, seen };
     },
     getNextPageParam: ({ end, size: seen }): PartRequest => ({ offset: end, limit: partBytes, isCut: false, seen }),
-    gcTime: 0, // whoever comes again wants what is new
+    gcTime: 0, // each visit loads new output
   });
 }

@@ -3,7 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import { consoleLogKey } from "./readLog";
 
-/** The lines of the log that hold a text, a hundred at a time, oldest first; nothing while the text is empty. */
+/** The lines of the log that contain a text, a hundred at a time, oldest first; none while the text is empty. */
 export function useLogSearch(nodeID: string, port: string, text: string) {
   return useInfiniteQuery({
     queryKey: [...consoleLogKey(nodeID, port), "search", text],

@@ -4,7 +4,7 @@ import { api, done, pagesOf } from "../../../shared/api/client";
 
 const changesKey = ["changes"] as const;
 
-/** How often the list is reloaded while it is shown: no event reports what becomes of a change. */
+/** How often the list is reloaded while it is shown: no event reports the outcome of a change. */
 const reloadInterval = 10_000;
 
 /** The changes that the service could neither complete nor undo. */

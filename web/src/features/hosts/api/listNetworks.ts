@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 
 import { api, pagesOf } from "../../../shared/api/client";
 
-/** The networks that nodes can be connected to, of all hosts; read anew with each visit. */
+/** The networks of all hosts that nodes can be connected to; reloaded on each visit. */
 export function useNetworks() {
   return useQuery({
     queryKey: ["networks"],

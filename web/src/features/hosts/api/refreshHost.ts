@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, done } from "../../../shared/api/client";
 import { hostsKey } from "./listHosts";
 
-/** Has a host's pools read anew: what others put there gives no event. */
+/** Makes the service rescan a host's pools: files that other tools put there cause no event. */
 export function useRefreshHost(host: string) {
   const queries = useQueryClient();
   return useMutation({

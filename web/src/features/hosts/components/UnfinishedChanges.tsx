@@ -24,7 +24,7 @@ const kinds: Record<string, string> = {
   "network.delete": "Delete network",
 };
 
-/** Changes of a host that the service could neither complete nor undo, with what to do about each. */
+/** Changes of a host that the service could neither complete nor undo, with the actions for each. */
 export function UnfinishedChanges({ host, changes }: { host: string; changes: readonly Change[] }) {
   const [dropped, setDropped] = useState<Change | null>(null);
   const finish = useFinishChange();
@@ -99,8 +99,8 @@ export function UnfinishedChanges({ host, changes }: { host: string; changes: re
             setDropped(null);
           }}
         >
-          The service stops trying. What the change has made so far stays on host {host} as it is, for example a disk that no node uses, or a node
-          without its disk.
+          SandboxLabs stops retrying. What the change has created on host {host} so far is kept, for example an unused
+          disk or a node without its disk.
         </ConfirmDialog>
       )}
     </>

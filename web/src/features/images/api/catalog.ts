@@ -5,7 +5,7 @@ import { jobsKey } from "../../../shared/jobs/jobs";
 
 const catalogKey = ["catalog"] as const;
 
-/** The catalogue, as it stands on a host; on the first host while the host is empty. */
+/** The catalogue with its state on a host; on the first host if the name is empty. */
 export function useCatalog(host: string) {
   return useQuery({
     queryKey: [...catalogKey, host],
@@ -14,7 +14,7 @@ export function useCatalog(host: string) {
   });
 }
 
-/** Starts the job that fetches an image of the catalogue to a host. */
+/** Starts a job that pulls an image of the catalogue to a host. */
 export function usePull(host: string) {
   const queries = useQueryClient();
   return useMutation({

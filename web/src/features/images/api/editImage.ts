@@ -8,7 +8,7 @@ import { imagesKey } from "./listImages";
 
 type ImageEdit = Partial<Pick<Image, "displayName" | "description" | "tags" | "firmware" | "tpm">>;
 
-/** Changes what people call an image and say of it; its id stays. */
+/** Changes an image's name, description and other metadata; its ID does not change. */
 export function useEditImage({ id, version }: Image) {
   const queries = useQueryClient();
   const [read] = useState(version); // when the dialog opened
@@ -19,7 +19,7 @@ export function useEditImage({ id, version }: Image) {
   });
 }
 
-/** What depends on an image; found anew with each visit, and when the count of nodes changes. */
+/** What uses an image; reloaded on each visit, and when the number of nodes changes. */
 export function useImageUsers({ id, usedBy }: Pick<Image, "id" | "usedBy">) {
   return useQuery({
     queryKey: ["image users", id, usedBy],

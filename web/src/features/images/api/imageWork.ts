@@ -3,10 +3,10 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import { jobsKey } from "../../../shared/jobs/jobs";
 
-/** Long work on an image. */
+/** A job on an image. */
 export type ImageWork = { do: "verify" } | { do: "compact" } | { do: "resize"; virtualSize: number };
 
-/** Starts a job on an image, and resolves with it. */
+/** Starts a job on an image and resolves with it. */
 export function useImageWork(id: string) {
   const queries = useQueryClient();
   return useMutation({

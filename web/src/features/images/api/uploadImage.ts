@@ -5,27 +5,27 @@ import type { Image } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
 import { storedUploads } from "../interrupted";
 
-/** An upload under way. */
+/** A running upload. */
 export interface ImageUpload {
-  /** Resolves with the image when it was verified, and rejects with a RequestError; code "cancelled" after cancel. */
+  /** Resolves with the verified image, or rejects with a RequestError; its code is "cancelled" after cancel. */
   finished: Promise<Image>;
   cancel: () => void;
 }
 
-/** What an upload tells while it is under way. */
+/** The progress callbacks of an upload. */
 export interface UploadHandlers {
-  /** Bytes of the file that were handed to the network, or that the service has already. */
+  /** Bytes of the file that were sent, or that the service already has. */
   onProgress: (sent: number) => void;
-  /** The network is away, or the service; it is tried again until it is back. */
+  /** The network or the service is unavailable; the upload is retried until it is back. */
   onInterrupted: () => void;
 }
 
 const tus = { "Tus-Resumable": "1.0.0" };
-/** What the service looks at before it takes more: a file that it refuses is refused at once. */
+/** The bytes that the service checks first: a file that it does not support is rejected early. */
 const headBytes = 64 * 1024;
 const retryDelays = [0, 500, 1_000, 2_000, ...Array<number>(1_000).fill(4_000)]; // milliseconds; over an hour
 
-/** Sends a file as a custom image, from where it was when it was begun before in this browser. */
+/** Uploads a file as a custom image. An upload that was started in this browser is resumed. */
 export function uploadImage(file: File, on: UploadHandlers): ImageUpload {
   const stop = new AbortController();
   return {
@@ -49,7 +49,7 @@ async function run(file: File, on: UploadHandlers, signal: AbortSignal): Promise
     if (signal.aborted) {
       await discardUpload(url);
     } else if (error instanceof RequestError && error.status >= 400 && error.status < 500 && error.status !== 401) {
-      storedUploads.remove(url); // it is refused: nothing is there to go on with
+      storedUploads.remove(url); // it was rejected: nothing can be resumed
     }
     throw error;
   }
@@ -57,7 +57,7 @@ async function run(file: File, on: UploadHandlers, signal: AbortSignal): Promise
   return settledImage(decodeURIComponent(url.split("/").at(-1) ?? ""));
 }
 
-/** Makes an upload with the first bytes of the file, and resolves with its path. */
+/** Creates an upload with the first bytes of the file and resolves with its path. */
 async function begin(file: File, signal: AbortSignal): Promise<string> {
   const answer = await fetchAPI(atBase("/api/uploads"), {
     method: "POST",
@@ -73,7 +73,7 @@ async function begin(file: File, signal: AbortSignal): Promise<string> {
   return answer.headers.get("Location") ?? "";
 }
 
-/** How many bytes of an upload the service has; null when it has no such upload. */
+/** Resolves with the number of bytes that the service has of an upload; null if the upload does not exist. */
 export async function offsetOf(url: string): Promise<number | null> {
   try {
     const answer = await fetchAPI(url, { method: "HEAD", headers: tus });
@@ -86,7 +86,7 @@ export async function offsetOf(url: string): Promise<number | null> {
   }
 }
 
-/** Takes back what was sent of an upload, and forgets it. */
+/** Deletes an upload from the service and from this browser. */
 export async function discardUpload(url: string): Promise<void> {
   try {
     await fetchAPI(url, { method: "DELETE", headers: tus });
@@ -98,7 +98,7 @@ export async function discardUpload(url: string): Promise<void> {
   storedUploads.remove(url);
 }
 
-/** Sends what the service does not have yet of a file. */
+/** Sends the part of a file that the service does not have yet. */
 async function send(file: File, url: string, on: UploadHandlers, signal: AbortSignal): Promise<void> {
   const { Upload, DetailedError } = await import("tus-js-client");
   let isInterrupted = false;
@@ -108,14 +108,14 @@ async function send(file: File, url: string, on: UploadHandlers, signal: AbortSi
     const upload = new Upload(file, {
       uploadUrl: url,
       retryDelays,
-      storeFingerprintForResuming: false, // storedUploads does, by what people know a file by
+      storeFingerprintForResuming: false, // storedUploads does, by file name, size and date
       onProgress: (sent) => {
         isInterrupted = false;
         on.onProgress(sent);
       },
       onShouldRetry: (error) => {
         const status = statusOf(error);
-        // 409 and 423: another request to the upload is not over yet.
+        // 409 and 423: another request for the upload is still running.
         const isPassing = status === 0 || status === 409 || status === 423 || status >= 500;
         if (isPassing) {
           isInterrupted = true;
@@ -160,7 +160,7 @@ async function send(file: File, url: string, on: UploadHandlers, signal: AbortSi
   });
 }
 
-/** Resolves with an image when the service has verified it. */
+/** Resolves with an image once the service has verified it. */
 async function settledImage(id: string): Promise<Image> {
   return new Promise<Image>((resolve, reject) => {
     const take = (image: Image) => {
@@ -171,7 +171,7 @@ async function settledImage(id: string): Promise<Image> {
     };
     const read = () => {
       bodyOf(api.GET("/api/images/{id}", { params: { path: { id } } })).then(take, (error: unknown) => {
-        // While the service is away the feed is too: it is asked again when that is back.
+        // While the service is unavailable, so is the feed: ask again when it is back.
         if (!(error instanceof RequestError && (error.status === 0 || error.status >= 500))) {
           unsubscribe();
           reject(error instanceof Error ? error : unreachableError());

@@ -11,17 +11,17 @@ interface DeleteImageDialogProps {
   onClose: () => void;
 }
 
-/** Asks for an image's name before it is deleted for good. */
+/** Asks for an image's name before it is deleted permanently. */
 export function DeleteImageDialog({ image, onDeleted, onClose }: DeleteImageDialogProps) {
   const remove = useDeleteImage(image.id);
   const toasts = useToasts();
   const title = titleOf(image);
-  // A promise, since the event of the removal may take the image off the page
-  // before the answer comes: callbacks of mutate would not be called then.
+  // A promise, because the removal event may unmount the image's row before the response
+    // arrives, and callbacks of mutate are not called then.
   const confirm = async () => {
     try {
       await remove.mutateAsync();
-      toasts.success(`${title} is deleted`);
+      toasts.success(`Deleted ${title}`);
       onDeleted?.();
     } catch {
       // The dialog shows why.
@@ -37,10 +37,8 @@ export function DeleteImageDialog({ image, onDeleted, onClose }: DeleteImageDial
       onConfirm={() => void confirm()}
       onClose={onClose}
     >
-      The image is deleted from the images pool for good{image.size > 0 && `, which frees ${formatBytes(image.size)}`}.{" "}
-      {image.usedBy
-        ? `${plural(image.usedBy, "node")} still ${image.usedBy === 1 ? "needs" : "need"} it, so the service will refuse: delete them first.`
-        : "No node needs it."}
+      This permanently deletes the image{image.size > 0 && ` and frees ${formatBytes(image.size)}`}.
+      {image.usedBy ? ` Used by ${plural(image.usedBy, "node")}. Delete ${image.usedBy === 1 ? "that node" : "those nodes"} first.` : ""}
     </ConfirmDialog>
   );
 }

@@ -2,7 +2,7 @@ import type { Image } from "../../../shared/api/types";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { titleOf } from "../library";
 
-/** An image's SHA-256 with a way to copy it; shortened in lists. */
+/** An image's SHA-256 with a copy button; shortened in lists. */
 export function Digest({ image, isWhole = false }: { image: Image; isWhole?: boolean }) {
   const digest = image.sha256 ?? "";
   return (

@@ -9,7 +9,7 @@ import { NameField } from "../../../shared/ui/NameField";
 import { useEditImage } from "../api/editImage";
 import { readTags, titleOf } from "../library";
 
-/** Changes what an image is called, its description, its tags, and what its nodes boot with. */
+/** Edits an image's name, description, tags, and the firmware of its nodes. */
 export function EditImageDialog({ image, onClose }: { image: Image; onClose: () => void }) {
   const id = useId();
   const [name, setName] = useState(titleOf(image));
@@ -22,7 +22,7 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
     <FormDialog
       title={`Edit ${titleOf(image)}`}
       action="Save"
-      failure="The image was not changed"
+      failure="Couldn't save changes"
       focus={`[id="${id}-name"]`}
       isReady={name.trim() !== ""}
       pending={edit.isPending}
@@ -35,7 +35,7 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
       }
       onClose={onClose}
     >
-      <NameField id={`${id}-name`} value={name} problem={name.trim() === "" ? "Give the image a name." : ""} onChange={setName} />
+      <NameField id={`${id}-name`} value={name} problem={name.trim() === "" ? "Enter a name." : ""} onChange={setName} />
       <FormGroup label="Description" fieldId={`${id}-description`}>
         <TextArea
           id={`${id}-description`}
@@ -45,7 +45,7 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
           onChange={(_event, value) => setDescription(value)}
         />
       </FormGroup>
-      <Field id={`${id}-tags`} label="Tags" problem="" help="Separated by commas.">
+      <Field id={`${id}-tags`} label="Tags" problem="" help="Separate with commas.">
         <TextInput
           id={`${id}-tags`}
           value={tags}

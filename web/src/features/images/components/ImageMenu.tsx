@@ -13,17 +13,17 @@ import { useImageWork } from "../api/imageWork";
 import { titleOf } from "../library";
 import { DeleteImageDialog } from "./DeleteImageDialog";
 import { EditImageDialog } from "./EditImageDialog";
-import { GrowDialog } from "./GrowDialog";
+import { EnlargeDialog } from "./EnlargeDialog";
 
 interface ImageMenuProps {
   image: Image;
-  /** row: in a list; page: at the top of the image's own page, after which delete leads to the list. */
+  /** row: in a list; page: at the top of the image's page, where deleting leads back to the list. */
   place: "row" | "page";
 }
 
-/** What can be done with an image now: the likely as a button, the others in a menu. */
+/** The available actions of an image: the main one as a button, the others in a menu. */
 export function ImageMenu({ image, place }: ImageMenuProps) {
-  const [asked, setAsked] = useState<"edit" | "grow" | "delete" | null>(null);
+  const [asked, setAsked] = useState<"edit" | "enlarge" | "delete" | null>(null);
   const work = useImageWork(image.id);
   const toasts = useToasts();
   const navigate = useNavigate();
@@ -32,7 +32,7 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
   const isFile = image.state !== "uploading";
   const isDisk = isManager && image.state === "ready" && image.format === "qcow2";
   const start = (kind: "verify" | "compact") =>
-    work.mutate({ do: kind }, { onError: (error) => toasts.failure(`${title} stays as it is`, error) });
+    work.mutate({ do: kind }, { onError: (error) => toasts.failure(`Couldn't ${kind} ${title}`, error) });
   return (
     <div className="sl-row-actions sl-image-actions">
       {image.state === "ready" && image.access !== "view" && (
@@ -45,30 +45,30 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
         </LinkButton>
       )}
       <Menu label={`Actions for ${title}`} icon={<EllipsisVIcon />}>
-        {place === "row" && <DropdownItem onClick={() => void navigate(paths.image(image.id))}>Show details</DropdownItem>}
+        {place === "row" && <DropdownItem onClick={() => void navigate(paths.image(image.id))}>View details</DropdownItem>}
         {isManager && (
           <DropdownItem onClick={() => setAsked("edit")} description="Name, description and tags">
             Edit
           </DropdownItem>
         )}
         {isFile && (
-          <DropdownItem to={atBase(`/api/images/${encodeURIComponent(image.id)}/download`)} description="The file, as it is in the pool">
+          <DropdownItem to={atBase(`/api/images/${encodeURIComponent(image.id)}/download`)} description="The file from the pool">
             Download
           </DropdownItem>
         )}
         {isManager && (image.state === "unverified" || image.state === "changed") && (
-          <DropdownItem onClick={() => start("verify")} description="Look through the whole file, so that it may be used">
+          <DropdownItem onClick={() => start("verify")} description="Check the file so it can be used">
             Verify
           </DropdownItem>
         )}
         {isDisk && (
-          <DropdownItem onClick={() => start("compact")} description="Write it anew without what is unused">
+          <DropdownItem onClick={() => start("compact")} description="Reclaim unused space">
             Compact
           </DropdownItem>
         )}
         {isDisk && (
-          <DropdownItem onClick={() => setAsked("grow")} description="Make its disk larger">
-            Grow
+          <DropdownItem onClick={() => setAsked("enlarge")} description="Enlarge the disk">
+            Enlarge
           </DropdownItem>
         )}
         {isManager && <Divider component="li" />}
@@ -79,7 +79,7 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
         )}
       </Menu>
       {asked === "edit" && <EditImageDialog image={image} onClose={() => setAsked(null)} />}
-      {asked === "grow" && <GrowDialog image={image} onClose={() => setAsked(null)} />}
+      {asked === "enlarge" && <EnlargeDialog image={image} onClose={() => setAsked(null)} />}
       {asked === "delete" && (
         <DeleteImageDialog
           image={image}

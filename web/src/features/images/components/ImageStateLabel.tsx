@@ -23,7 +23,7 @@ const looks: Record<ImageState, Look> = {
   rejected: { text: "Rejected", color: "red", icon: <BanIcon /> },
 };
 
-/** An image's state in word, colour and sign. */
+/** An image's state as text, colour and icon. */
 export function ImageStateLabel({ state }: { state: ImageState }) {
   const { text, color, icon } = looks[state];
   return (

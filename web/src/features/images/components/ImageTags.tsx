@@ -1,6 +1,6 @@
 import { Label } from "@patternfly/react-core";
 
-/** An image's tags; nothing where it has none. */
+/** An image's tags; nothing if it has none. */
 export function ImageTags({ tags }: { tags: readonly string[] }) {
   return tags.length > 0 ? (
     <span className="sl-image-tags">

@@ -15,13 +15,13 @@ import { ImageTags } from "./ImageTags";
 
 interface ImagesTableProps {
   images: readonly Image[];
-  /** The latest jobs, of which those on these images are shown. */
+  /** The latest jobs; those on these images are shown. */
   jobs: readonly Job[];
-  /** Whether there are several hosts, so that an image's own is worth a word. */
+  /** Whether there are several hosts, so that each image shows its host. */
   showsHost: boolean;
 }
 
-/** Images as a table, or as cards where there is no room for one. */
+/** Images as a table, or as cards on narrow screens. */
 export function ImagesTable({ images, jobs, showsHost }: ImagesTableProps) {
   const isWide = useIsWide();
   const runningOn = ({ id, host }: Image) => {
@@ -123,7 +123,7 @@ function State({ image, job }: { image: Image; job: Job | undefined }) {
   );
 }
 
-/** What is worth a word beside an image's name. */
+/** The details below an image's name. */
 function About({ image, showsHost }: { image: Image; showsHost: boolean }) {
   const { name, format, type, owner, host, tags } = image;
   const parts = [

@@ -8,7 +8,7 @@ import { discardUpload, offsetOf } from "../api/uploadImage";
 import { type StoredUpload, useStoredUploads } from "../interrupted";
 import { useUploads } from "../uploads";
 
-/** Uploads that a reload or a closed tab has cut off, each with the way to go on. */
+/** Uploads that were interrupted by a reload or a closed tab, with a way to resume each. */
 export function InterruptedList({ onFiles }: { onFiles: (files: FileList | null) => void }) {
   const stored = useStoredUploads();
   const current = useUploads();
@@ -33,7 +33,7 @@ function Interrupted({ upload: { url, name, size }, onFiles }: InterruptedProps)
   const offset = useQuery({ queryKey: ["uploads", url], queryFn: () => offsetOf(url), staleTime: 0, gcTime: 0 });
   const discard = useMutation({ mutationFn: () => discardUpload(url) });
   if (offset.data === undefined || offset.data === null || offset.data >= size) {
-    return null; // it is somebody else's, has expired, or is whole
+    return null; // it belongs to another user, has expired, or is complete
   }
   return (
     <Alert
@@ -43,11 +43,11 @@ function Interrupted({ upload: { url, name, size }, onFiles }: InterruptedProps)
       title={`The upload of ${name} was interrupted`}
       actionLinks={
         <>
-          <AlertActionLink onClick={() => input.current?.click()}>Choose the file again to resume</AlertActionLink>
+          <AlertActionLink onClick={() => input.current?.click()}>Select file to resume</AlertActionLink>
           <AlertActionLink
             isDisabled={discard.isPending}
             onClick={() =>
-              discard.mutate(undefined, { onError: (error) => toasts.failure(`The upload of ${name} was not discarded`, error) })
+              discard.mutate(undefined, { onError: (error) => toasts.failure(`Couldn't discard the upload of ${name}`, error) })
             }
           >
             Discard
@@ -55,13 +55,12 @@ function Interrupted({ upload: { url, name, size }, onFiles }: InterruptedProps)
         </>
       }
     >
-      {formatBytes(offset.data)} of {formatBytes(size)} are on the service already. A page cannot open your files by itself:
-      choose the same file, or drop it here, and it goes on where it was.
+      {formatBytes(offset.data)} of {formatBytes(size)} uploaded. Select the same file again to resume.
       <input
         ref={input}
         hidden
         type="file"
-        aria-label={`${name}, to resume its upload`}
+        aria-label={`Select ${name} to resume its upload`}
         onChange={(event) => {
           onFiles(event.target.files);
           event.target.value = "";

@@ -6,7 +6,7 @@ import { formatBytes, formatDuration } from "../../../shared/format";
 import { secondsLeft } from "../rate";
 import { type Upload, uploads as sending } from "../uploads";
 
-/** How uploads fare, each with the way to cancel it or to dismiss what became of it. */
+/** The progress of uploads, with a way to cancel each or to dismiss its outcome. */
 export function UploadList({ uploads }: { uploads: readonly Upload[] }) {
   return (
     <ul className="sl-uploads" aria-label="Uploads">
@@ -27,7 +27,7 @@ function UploadItem({ upload }: { upload: Upload }) {
     <Flex flexWrap={{ default: "nowrap" }} alignItems={{ default: "alignItemsFlexStart" }}>
       <FlexItem flex={{ default: "flex_1" }} className="sl-break">
         {state === "failed" || image?.state === "rejected" ? (
-          <Alert component="h2" isInline isLiveRegion variant="danger" title={`${name} was not accepted`}>
+          <Alert component="h2" isInline isLiveRegion variant="danger" title={`Couldn't upload ${name}`}>
             {image?.reason ?? messageOf(upload.error)}
           </Alert>
         ) : (
@@ -60,13 +60,13 @@ function progressText({ state, size, sent, rate, image }: Upload): string {
   const amount = `${formatBytes(sent)} of ${formatBytes(size)}`;
   switch (state) {
     case "waiting":
-      return `${formatBytes(size)}, waits for the others`;
+      return `${formatBytes(size)}, queued`;
     case "interrupted":
-      return `${amount} sent. The service cannot be reached; it goes on by itself when it can.`;
+      return `${amount} sent. Connection lost. Reconnecting…`;
     case "checking":
-      return "All is sent. The service verifies the image…";
+      return "Verifying…";
     case "done":
-      return image?.state === "ready" ? "Ready for use" : "Uploaded";
+      return image?.state === "ready" ? "Ready to use" : "Uploaded";
     case "failed":
       return "";
     case "sending": {

@@ -9,7 +9,7 @@ export async function createLab(name: string): Promise<Lab> {
   return bodyOf(api.POST("/api/labs", { body: { name } }));
 }
 
-/** Forgets a lab; its nodes and networks stay. */
+/** Deletes a lab, but not its nodes and networks. */
 export async function deleteLab(id: string): Promise<void> {
   await done(api.DELETE("/api/labs/{id}", { params: { path: { id } } }));
 }
@@ -26,7 +26,7 @@ export async function deleteNetwork(id: string, network: string): Promise<Lab> {
   return bodyOf(api.DELETE("/api/labs/{id}/networks/{network}", { params: { path: { id, network } } }));
 }
 
-/** Draws a link from a node to another one, or to a network. */
+/** Links a node to another node or to a network. */
 export async function addLink(id: string, from: string, to: string): Promise<Lab> {
   return bodyOf(api.POST("/api/labs/{id}/links", { params: { path: { id } }, body: { from, to } }));
 }
@@ -35,7 +35,7 @@ export async function savePositions(id: string, positions: (Position & { id: str
   await done(api.PUT("/api/labs/{id}/positions", { params: { path: { id } }, body: { positions } }));
 }
 
-/** One change of a lab, as the canvas and the list ask for it. */
+/** One change of a lab, as the canvas and the list request it. */
 export type LabChange =
   | { do: "rename"; name: string; version: string }
   | { do: "addNode"; node: string; at: Position }
@@ -67,7 +67,7 @@ async function changeLab(id: string, change: LabChange): Promise<Lab | null> {
   }
 }
 
-/** Changes a lab, and shows at once what became of it. */
+/** Changes a lab and updates the cache with the result. */
 export function useChangeLab(id: string) {
   const queries = useQueryClient();
   return useMutation({
@@ -80,7 +80,7 @@ export function useChangeLab(id: string) {
       }
       void queries.invalidateQueries({ queryKey: labListKey });
     },
-    // A change of several steps may have come half-way.
+    // A change of several steps may have failed half-way.
     onError: () => queries.invalidateQueries({ queryKey: labsKey }),
   });
 }

@@ -4,7 +4,7 @@ import { api, bodyOf } from "../../../shared/api/client";
 import type { Job, LabFile } from "../../../shared/api/types";
 import { useShowJob } from "../../../shared/jobs/jobs";
 
-/** Has the service make a lab of a file; resolves with the job that does. */
+/** Starts a job that creates a lab from a file, and resolves with it. */
 export function useImportLab() {
   const show = useShowJob();
   return useMutation({

@@ -4,7 +4,7 @@ import { api, bodyOf, pagesOf } from "../../../shared/api/client";
 import { RequestError } from "../../../shared/api/problem";
 import type { Lab, LabSummary } from "../../../shared/api/types";
 
-/** Everything that the service told about labs lies below this key. */
+/** The prefix of all query keys about labs. */
 export const labsKey = ["labs"] as const;
 export const labListKey = [...labsKey, "list"] as const;
 export const labKey = (id: string) => [...labsKey, "one", id] as const;
@@ -18,7 +18,7 @@ export function useLabs() {
   return useQuery({ queryKey: labListKey, queryFn: fetchLabs });
 }
 
-/** Resolves with null when there is no such lab (any more), or it is not the user's to see. */
+/** Resolves with null if the lab does not exist (any more), or the user can't see it. */
 export async function fetchLab(id: string): Promise<Lab | null> {
   try {
     return await bodyOf(api.GET("/api/labs/{id}", { params: { path: { id } } }));

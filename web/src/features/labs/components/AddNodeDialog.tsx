@@ -7,10 +7,10 @@ import { freeName } from "../../../shared/freeName";
 import { FormDialog } from "../../../shared/ui/FormDialog";
 import { NameField } from "../../../shared/ui/NameField";
 
-/** What goes into the lab: a node that is to be made, or one that is there. */
+/** What is added to the lab: a new node or an existing one. */
 export type NewInLab = { spec: NodeSpec } | { node: string };
 
-/** Ready-made sizes; RAM in MiB. */
+/** Size presets; RAM in MiB. */
 const sizes = [
   { ram: 128, cpus: 1 },
   { ram: 256, cpus: 1 },
@@ -24,9 +24,9 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 interface AddNodeDialogProps {
   images: readonly Image[];
-  /** All nodes, whose names are taken. */
+  /** All nodes; their names are taken. */
   nodes: readonly Node[];
-  /** Those of them that could join the lab. */
+  /** The nodes that can be added to the lab. */
   free: readonly Node[];
   pending: boolean;
   error: unknown;
@@ -34,7 +34,7 @@ interface AddNodeDialogProps {
   onClose: () => void;
 }
 
-/** Asks for the node that is added to a lab. */
+/** Asks for a node to add to a lab. */
 export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onClose }: AddNodeDialogProps) {
   const formID = useId();
   const ready = images.filter(({ state }) => state === "ready");
@@ -47,9 +47,9 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
   const image = ready.find(({ id }) => id === imageID);
   const name = typed ?? freeName(`${stemOf(imageID)}-1`, taken);
   const problem = !namePattern.test(name)
-    ? "Use letters, digits, dots, dashes and underscores; at most 63."
+    ? "Use letters, digits, ., - and _; at most 63. Start with a letter or digit."
     : taken.includes(name)
-      ? `There is a node named ${name} already.`
+      ? `The name ${name} is taken.`
       : "";
   const isReady = isNew ? image !== undefined && problem === "" : node !== "";
   const submit = () => {
@@ -57,13 +57,13 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
     onAdd(isNew ? { spec: { name, image: imageID, resources: { ram, cpus } } } : { node });
   };
   return (
-    <FormDialog title="Add a node" action="Add" failure="The node is not added" isReady={isReady} pending={pending} error={error} onSubmit={submit} onClose={onClose}>
-      <FormGroup role="radiogroup" isInline label="Which" fieldId={`${formID}-which`}>
-        <Radio id={`${formID}-new`} name={`${formID}-which`} label="A new one" isChecked={isNew} onChange={() => setNew(true)} />
+    <FormDialog title="Add node" action="Add" failure="Couldn't add the node" isReady={isReady} pending={pending} error={error} onSubmit={submit} onClose={onClose}>
+      <FormGroup role="radiogroup" isInline label="Node" fieldId={`${formID}-which`}>
+        <Radio id={`${formID}-new`} name={`${formID}-which`} label="New" isChecked={isNew} onChange={() => setNew(true)} />
         <Radio
           id={`${formID}-old`}
           name={`${formID}-which`}
-          label={free.length > 0 ? "One that is there" : "One that is there (none is free)"}
+          label={free.length > 0 ? "Existing" : "Existing (none available)"}
           isChecked={!isNew}
           isDisabled={free.length === 0}
           onChange={() => setNew(false)}
@@ -73,7 +73,7 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
         <>
           <FormGroup label="Image" fieldId={`${formID}-image`} isRequired>
             <FormSelect id={`${formID}-image`} value={imageID} onChange={(_event, value) => setImage(value)}>
-              {ready.length === 0 && <FormSelectOption value="" label="No image is ready; upload one first" isDisabled />}
+              {ready.length === 0 && <FormSelectOption value="" label="No images yet. Upload one first." isDisabled />}
               {ready.map(({ id, displayName }) => (
                 <FormSelectOption key={id} value={id} label={displayName || id} />
               ))}

@@ -16,7 +16,7 @@ interface ConnectDialogProps {
   onClose: () => void;
 }
 
-/** Draws a link without a pointer: asks for its other end. */
+/** Creates a link without a pointer device: asks for the other end. */
 export function ConnectDialog({ lab, from, nodes, links, pending, error, onConnect, onClose }: ConnectDialogProps) {
   const id = useId();
   const networks = lab.networks.filter(
@@ -28,7 +28,7 @@ export function ConnectDialog({ lab, from, nodes, links, pending, error, onConne
     <FormDialog
       title={`Connect ${from.name}`}
       action="Connect"
-      failure="They are not connected"
+      failure="Couldn't connect"
       focus={`[id="${id}-to"]`}
       isReady={to !== ""}
       pending={pending}
@@ -36,9 +36,9 @@ export function ConnectDialog({ lab, from, nodes, links, pending, error, onConne
       onSubmit={() => onConnect(to)}
       onClose={onClose}
     >
-      <FormGroup label="Other end" fieldId={`${id}-to`}>
+      <FormGroup label="Connect to" fieldId={`${id}-to`}>
         <FormSelect id={`${id}-to`} value={to} onChange={(_event, value) => setTo(value)}>
-          {to === "" && <FormSelectOption value="" label="There is nothing to connect it to" isDisabled />}
+          {to === "" && <FormSelectOption value="" label="Nothing to connect to" isDisabled />}
           {networks.length > 0 && (
             <FormSelectOptionGroup label="Networks">
               {networks.map(({ id: its, name }) => (
@@ -47,7 +47,7 @@ export function ConnectDialog({ lab, from, nodes, links, pending, error, onConne
             </FormSelectOptionGroup>
           )}
           {others.length > 0 && (
-            <FormSelectOptionGroup label="Nodes, by a new network">
+            <FormSelectOptionGroup label="Nodes (creates a network)">
               {others.map(({ id: its, name }) => (
                 <FormSelectOption key={its} value={its} label={name} />
               ))}

@@ -14,7 +14,7 @@ interface DeleteLabDialogProps {
   onClose: () => void;
 }
 
-/** Asks before a lab is deleted, and whether what is in it goes too. */
+/** Asks for confirmation before a lab is deleted, and whether to delete its contents too. */
 export function DeleteLabDialog({ lab, nodes, pending, error, onDelete, onClose }: DeleteLabDialogProps) {
   const id = useId();
   const [all, setAll] = useState(false);
@@ -32,8 +32,8 @@ export function DeleteLabDialog({ lab, nodes, pending, error, onDelete, onClose 
     >
       <p>
         {all
-          ? `The lab goes, and with it its ${contents}: all that was written to the nodes' disks is deleted for good.`
-          : `The drawing and the positions are lost. ${isEmpty ? "" : `Its ${contents} stay as they are.`}`}
+          ? `Permanently deletes the lab, ${contents}.`
+          : `Only the diagram is deleted${isEmpty ? "." : `; its ${contents} are kept.`}`}
       </p>
       {nodes.length > 0 && <p className="sl-subtle sl-break">{nodes.map(({ name }) => name).join(", ")}</p>}
       {!isEmpty && (

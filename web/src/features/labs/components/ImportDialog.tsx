@@ -6,14 +6,14 @@ import { JobProgress } from "../../../shared/jobs/JobProgress";
 import { useJobs } from "../../../shared/jobs/jobs";
 
 interface ImportDialogProps {
-  /** The import as it began. */
+  /** The import job as it was started. */
   started: Job;
-  /** Called when the lab is there. */
+  /** Called when the lab has been created. */
   onDone: (lab: string) => void;
   onClose: () => void;
 }
 
-/** Shows how far an import is. It goes on without the dialog. */
+/** Shows the progress of an import, which continues when the dialog is closed. */
 export function ImportDialog({ started, onDone, onClose }: ImportDialogProps) {
   const id = useId();
   const job = useJobs().find((other) => other.id === started.id) ?? started;
@@ -27,16 +27,16 @@ export function ImportDialog({ started, onDone, onClose }: ImportDialogProps) {
   }, [state, target.id, onDone, onClose]);
   return (
     <Modal isOpen variant="small" aria-labelledby={`${id}-title`} onClose={onClose}>
-      <ModalHeader title="Import a lab" labelId={`${id}-title`} />
+      <ModalHeader title="Import lab" labelId={`${id}-title`} />
       <ModalBody>
         {state === "failed" ? (
-          <Alert isInline isLiveRegion variant="danger" component="h2" title="The lab cannot be imported">
-            {job.error?.detail} What was made of it is removed again.
+          <Alert isInline isLiveRegion variant="danger" component="h2" title="Couldn't import the lab">
+            {job.error?.detail} Changes were rolled back.
           </Alert>
         ) : (
           <>
-            <JobProgress job={job} title="Making what the file describes" />
-            <p className="sl-subtle">It goes on when you close this, and shows up under running work.</p>
+            <JobProgress job={job} title="Importing…" />
+            <p className="sl-subtle">You can close this; the import continues in the background.</p>
           </>
         )}
       </ModalBody>

@@ -24,10 +24,10 @@ import "./LabCanvas.css";
 
 export interface LabCanvasProps {
   lab: Lab;
-  /** The lab's nodes that are there. */
+  /** The existing nodes of the lab. */
   nodes: readonly Node[];
   links: readonly Link[];
-  /** Ids of nodes, networks and links. */
+  /** IDs of nodes, networks and links. */
   chosen: ReadonlySet<string>;
   /** Whether the lab may be changed. */
   editable: boolean;
@@ -44,15 +44,15 @@ type LabEdge = Edge<LinkEdgeData, "link">;
 const nodeTypes = { machine: MachineOnCanvas, network: NetworkOnCanvas };
 const edgeTypes = { link: LinkEdge };
 const labels = {
-  "node.a11yDescription.default": "Press Enter to choose it, then move it with the arrow keys, or press Delete to take it out.",
-  "node.a11yDescription.keyboardDisabled": "Press Enter to choose it.",
-  "edge.a11yDescription.default": "Press Enter to choose the link, and Delete to remove it.",
+  "node.a11yDescription.default": "Press Enter to select it, then move it with the arrow keys, or press Delete to remove it.",
+  "node.a11yDescription.keyboardDisabled": "Press Enter to select it.",
+  "edge.a11yDescription.default": "Press Enter to select the link, and Delete to remove it.",
   "controls.ariaLabel": "Zoom",
 };
 
 const fit = { padding: 0.1, maxZoom: 1.25 };
 
-/** The lab as a picture: drag to move, draw from a node's dot to another to connect them. */
+/** The lab as a diagram: drag nodes to move them, drag from one node's dot to another to connect them. */
 export default function LabCanvas(props: LabCanvasProps) {
   const { lab, nodes, links, chosen, editable, onChoose, onMove, onLink, onRemove } = props;
   const flowNodes = useMemo(() => {
@@ -108,7 +108,7 @@ export default function LabCanvas(props: LabCanvasProps) {
   };
   const connect = (from: string, to: string) => {
     const isNode = (id: string) => nodes.some((node) => node.id === id);
-    // From a network to a node is the same as the other way round.
+    // Links have no direction.
     const [start, end] = isNode(from) ? [from, to] : [to, from];
     if (start !== end && isNode(start)) {
       onLink(start, end);
@@ -116,7 +116,7 @@ export default function LabCanvas(props: LabCanvasProps) {
   };
   const drop = (event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
     if (state.isValid || !state.fromNode) {
-      return; // it ended on a dot, and onConnect is told
+      return; // it ended on a dot, which onConnect handles
     }
     const point = "changedTouches" in event ? event.changedTouches[0] : event;
     const hit = point && document.elementFromPoint(point.clientX, point.clientY)?.closest<HTMLElement>(".react-flow__node");
@@ -141,7 +141,7 @@ export default function LabCanvas(props: LabCanvasProps) {
         onConnect={({ source, target }: Connection) => connect(source, target)}
         onConnectEnd={drop}
         onBeforeDelete={({ nodes: gone, edges: cut }) => {
-          // What hangs on something that goes, goes with it by itself.
+          // Links of a removed item are removed automatically.
           const things = gone.length > 0 ? gone : cut;
           onRemove(things.map(({ id }) => id));
           return Promise.resolve(false);
@@ -164,7 +164,7 @@ export default function LabCanvas(props: LabCanvasProps) {
   );
 }
 
-/** Shows all of the lab again when the canvas has another width: on a phone that is turned, in a window that is resized. */
+/** Fits the lab into the canvas when its width changes, for example when a phone is rotated or a window resized. */
 function Refit() {
   const { fitView } = useReactFlow();
   const width = useStore((state) => state.width);

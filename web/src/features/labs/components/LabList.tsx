@@ -26,7 +26,7 @@ export interface LabListProps {
   onDeleteNetwork: (network: LabNetwork) => void;
 }
 
-/** All that is on the canvas as a list, from which all can be done that can be done there. */
+/** The contents of the canvas as a list with the same actions. */
 export function LabList(props: LabListProps) {
   const { lab, nodes, links, chosen, editable, stateOf, onChoose } = props;
   const networksOf = (node: Node) =>
@@ -59,7 +59,7 @@ export function LabList(props: LabListProps) {
                       variant="outline"
                       icon={<NetworkIcon />}
                       {...(editable && node.access === "manage"
-                        ? { onClose: () => props.onUnlink(node, network), closeBtnAriaLabel: `Remove the link of ${node.name} to ${network.name}` }
+                        ? { onClose: () => props.onUnlink(node, network), closeBtnAriaLabel: `Remove the link from ${node.name} to ${network.name}` }
                         : {})}
                     >
                       {network.name}
@@ -88,7 +88,7 @@ export function LabList(props: LabListProps) {
               </div>
               <div className="sl-subtle">
                 {[
-                  network.active ? (network.subnet ?? "no addresses handed out") : "does not run",
+                  network.active ? (network.subnet ?? "no DHCP") : "inactive",
                   plural(links.filter((link) => link.network === network.id).length, "node"),
                   network.host,
                 ].join(" · ")}
@@ -97,7 +97,7 @@ export function LabList(props: LabListProps) {
           ))}
         </ul>
         {lab.networks.length === 0 && (
-          <p className="sl-subtle">Connect two nodes, and an isolated network is made between them.</p>
+          <p className="sl-subtle">Connecting two nodes creates an isolated network between them.</p>
         )}
       </section>
     </div>
@@ -108,12 +108,12 @@ function NodeMenu({ node, editable, onRun, onStop, onConnect, onTakeOut }: LabLi
   const mayUse = node.access !== "view";
   return (
     <Menu label={`Actions for ${node.name}`} icon={<EllipsisVIcon />}>
-      {mayUse && node.state === "stopped" && <DropdownItem onClick={() => onRun(node)}>Run</DropdownItem>}
+      {mayUse && node.state === "stopped" && <DropdownItem onClick={() => onRun(node)}>Start</DropdownItem>}
       {mayUse && node.state === "running" && <DropdownItem onClick={() => onStop(node)}>Stop</DropdownItem>}
       <DropdownItem component={(item: object) => <Link {...item} to={paths.console(node.id)} />}>Open console</DropdownItem>
-      <DropdownItem component={(item: object) => <Link {...item} to={paths.node(node.id)} />}>Show node</DropdownItem>
+      <DropdownItem component={(item: object) => <Link {...item} to={paths.node(node.id)} />}>View node</DropdownItem>
       {editable && node.access === "manage" && <DropdownItem onClick={() => onConnect(node)}>Connect to…</DropdownItem>}
-      {editable && <DropdownItem onClick={() => onTakeOut(node)}>Take out of the lab</DropdownItem>}
+      {editable && <DropdownItem onClick={() => onTakeOut(node)}>Remove from lab</DropdownItem>}
     </Menu>
   );
 }

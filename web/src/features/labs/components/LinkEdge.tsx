@@ -3,11 +3,11 @@ import { BaseEdge, type Edge, type EdgeProps, useInternalNode } from "@xyflow/re
 import { networkSize, nodeSize } from "../layout";
 
 export interface LinkEdgeData extends Record<string, unknown> {
-  /** Whether the node at its end runs. */
+  /** Whether the node at its end is running. */
   isLive: boolean;
 }
 
-/** A link, from the middle of a node to the middle of a network; both stand before it. */
+/** A link from the middle of a node to the middle of a network, drawn behind both. */
 export function LinkEdge({ source, target, selected, data }: EdgeProps<Edge<LinkEdgeData, "link">>) {
   const from = useInternalNode(source)?.internals.positionAbsolute;
   const to = useInternalNode(target)?.internals.positionAbsolute;

@@ -8,7 +8,7 @@ import { paths } from "../../../shared/paths";
 
 export interface MachineData extends Record<string, unknown> {
   node: Node;
-  /** The one to be shown. */
+  /** The address to show. */
   address: string | undefined;
 }
 
@@ -41,7 +41,7 @@ export function MachineOnCanvas({ data: { node, address }, selected, isConnectab
   );
 }
 
-/** Where links are drawn from. The list beside the canvas connects without a pointer. */
+/** Links are dragged from here. The list next to the canvas works without a pointer device. */
 export function Dot({ isConnectable, name }: { isConnectable: boolean; name: string }) {
   return (
     <Handle
@@ -50,7 +50,7 @@ export function Dot({ isConnectable, name }: { isConnectable: boolean; name: str
       position={Position.Bottom}
       isConnectable={isConnectable}
       className="sl-dot"
-      title={isConnectable ? `Draw a link from ${name}` : undefined}
+      title={isConnectable ? `Drag to connect ${name}` : undefined}
       data-dot={name}
     />
   );

@@ -20,7 +20,7 @@ export function NameDialog({ initial = "", onName, ...dialog }: NameDialogProps)
   return (
     <FormDialog
       {...dialog}
-      failure="That did not work"
+      failure={`Couldn't ${dialog.action.toLowerCase()} the lab`}
       focus={`[id="${id}-name"]`}
       isReady={name.trim() !== "" && name.trim().length <= 64}
       onSubmit={() => onName(name.trim())}

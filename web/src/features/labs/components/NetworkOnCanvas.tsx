@@ -19,7 +19,7 @@ export function NetworkOnCanvas({ data: { network }, selected, isConnectable }: 
         <span className="sl-net__name" title={network.name}>
           {network.name}
         </span>
-        <span className="sl-machine__detail">{network.active ? (network.subnet ?? "no addresses") : "does not run"}</span>
+        <span className="sl-machine__detail">{network.active ? (network.subnet ?? "no DHCP") : "inactive"}</span>
       </div>
       <Dot isConnectable={isConnectable} name={network.name} />
     </div>

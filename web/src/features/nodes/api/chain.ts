@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import { nodePartsKey } from "./keys";
 
-/** What a node's disks consist of, down to their images. */
+/** The backing chains of a node's disks, down to their images. */
 export function useChain(id: string) {
   return useQuery({
     queryKey: [...nodePartsKey(id), "chain"],

@@ -1,16 +1,16 @@
 import { type QueryClient, useMutation, useMutationState, useQueryClient } from "@tanstack/react-query";
 
 import type { Node } from "../../../shared/api/types";
-import type { Pending } from "../foreseen";
+import type { Pending } from "../optimistic";
 import { applyToNode, applyToNodes } from "../liveNodes";
 import { nodeChangeKey, nodeKey, nodeListKey, nodesKey } from "./keys";
 
 /** A kind of change of a node. */
 export interface ChangeOf<Variables, Answer> {
   send: (id: string, variables: Variables) => Promise<Answer>;
-  /** What is shown until the answer comes. */
+  /** The node to show until the response arrives. */
   foresee: (id: string, variables: Variables) => Pending;
-  /** The node by the answer; null when it is gone. */
+  /** The node according to the response; null if it no longer exists. */
   nodeIn: (answer: Answer) => Node | null;
 }
 
@@ -32,7 +32,7 @@ function optionsOf<Variables, Answer>(queries: QueryClient, id: string, change: 
   };
 }
 
-/** Changes a node, shown at once, and taken back when it does not work. */
+/** Changes a node optimistically: the change is shown immediately, and undone if it fails. */
 export function useNodeChange<Variables, Answer>(id: string, change: ChangeOf<Variables, Answer>) {
   const queries = useQueryClient();
   return useMutation({
@@ -41,12 +41,12 @@ export function useNodeChange<Variables, Answer>(id: string, change: ChangeOf<Va
   });
 }
 
-/** The same for one of several nodes: who changes them reads the nodes anew when all are done. */
+/** The same for one of several nodes: the caller reloads the nodes when all are done. */
 export function changeNode<Variables, Answer>(queries: QueryClient, id: string, change: ChangeOf<Variables, Answer>, variables: Variables): Promise<Answer> {
   return queries.getMutationCache().build(queries, optionsOf(queries, id, change)).execute(variables);
 }
 
-/** The changes of nodes that are under way. */
+/** The changes of nodes in progress. */
 export function usePending(): Pending[] {
   return useMutationState({
     filters: { mutationKey: nodeChangeKey, status: "pending" },

@@ -6,11 +6,11 @@ import { nodesKey } from "./keys";
 
 export interface Clone {
   name: string;
-  /** linked: on the source's disks, at once; full: a copy of its own, made by a job. */
+  /** linked: overlays on the source's disks, instant; full: an independent copy, made by a job. */
   mode: "linked" | "full";
 }
 
-/** Resolves with the node that was made, or with null when a job makes it. */
+/** Resolves with the new node, or with null if a job creates it. */
 export async function cloneNode(id: string, body: Clone): Promise<Node | null> {
   const { data, response } = await answerOf(api.POST("/api/nodes/{id}/clone", { params: { path: { id } }, body }));
   return response.status === 201 ? (data as Node) : null;

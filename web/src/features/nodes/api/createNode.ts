@@ -6,7 +6,7 @@ import { nodesKey } from "./keys";
 
 interface Creation {
   spec: NodeSpec;
-  /** The same for each attempt at the same node, so that trying again makes no second one. */
+  /** The same for each attempt for one node, so that a retry does not create a second node. */
   idempotencyKey: string;
 }
 

@@ -13,11 +13,11 @@ export function useDisks(id: string) {
   });
 }
 
-/** One change of a node's disks or of what is in its drive; sizes in bytes. */
+/** One change of a node's disks or of the medium in its drive; sizes in bytes. */
 export type DiskChange =
   | { do: "add"; size: number }
   | { do: "detach"; target: string }
-  /** Puts an image in ISO format into the optical drive; takes out what is in for an empty id. */
+  /** Inserts an ISO image into the optical drive; an empty ID ejects the medium. */
   | { do: "media"; image: string };
 
 export async function changeDisks(id: string, change: DiskChange): Promise<void> {

@@ -5,12 +5,12 @@ import { api, bodyOf } from "../../../shared/api/client";
 import { RequestError } from "../../../shared/api/problem";
 import type { Node } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
-import { foreseen } from "../foreseen";
+import { applyPending } from "../optimistic";
 import { applyToNode } from "../liveNodes";
 import { usePending } from "./changes";
 import { nodeKey } from "./keys";
 
-/** Resolves with null when there is no such node (any more). */
+/** Resolves with null if the node does not exist (any more). */
 export async function fetchNode(id: string): Promise<Node | null> {
   return changeLog.reconcile(
     async () => {
@@ -27,9 +27,9 @@ export async function fetchNode(id: string): Promise<Node | null> {
   );
 }
 
-/** A node, as it will be when the changes that are under way work. */
+/** A node with its changes in progress applied optimistically. */
 export function useNode(id: string) {
   const pending = usePending();
-  const select = useCallback((node: Node | null) => node && foreseen(node, pending), [pending]);
+  const select = useCallback((node: Node | null) => node && applyPending(node, pending), [pending]);
   return useQuery({ queryKey: nodeKey(id), queryFn: () => fetchNode(id), select });
 }

@@ -4,7 +4,7 @@ import { api, bodyOf, done, pagesOf } from "../../../shared/api/client";
 import type { Interface, Network } from "../../../shared/api/types";
 import { nodePartsKey } from "./keys";
 
-/** A node's network cards. */
+/** A node's network interfaces. */
 export function useInterfaces(id: string) {
   return useQuery({
     queryKey: [...nodePartsKey(id), "interfaces"],
@@ -13,7 +13,7 @@ export function useInterfaces(id: string) {
   });
 }
 
-/** The networks of all hosts, read anew by each who shows them: no event tells of theirs. */
+/** The networks of all hosts, reloaded on each visit: no event reports their changes. */
 export function useNetworks(isWanted = true) {
   return useQuery({
     queryKey: ["networks"],
@@ -26,7 +26,7 @@ export function useNetworks(isWanted = true) {
   });
 }
 
-/** Plugs a card in, on a network, or one out. */
+/** Attaches an interface on a network, or detaches one. */
 export type InterfaceChange = { do: "plug"; network: string } | { do: "unplug"; mac: string };
 
 export async function changeInterfaces(id: string, change: InterfaceChange): Promise<void> {

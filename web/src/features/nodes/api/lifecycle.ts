@@ -2,7 +2,7 @@ import { api, bodyOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
 import { type ChangeOf, useNodeChange } from "./changes";
 
-/** The requests that move a node from state to state, or make it ours. */
+/** The requests that change a node's state, or adopt it. */
 export type Lifecycle = "run" | "stop" | "forceOff" | "reboot" | "reset" | "pause" | "resume" | "suspend" | "discardSavedState" | "wipe" | "adopt";
 
 export async function changeLifecycle(id: string, change: Lifecycle): Promise<Node> {

@@ -4,7 +4,7 @@ import { useCallback } from "react";
 import { api, pagesOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
 import { changeLog } from "../../../shared/live/changes";
-import { foreseenList } from "../foreseen";
+import { applyPendingToAll } from "../optimistic";
 import { applyToNodes } from "../liveNodes";
 import { usePending } from "./changes";
 import { nodeListKey } from "./keys";
@@ -17,9 +17,9 @@ export async function fetchNodes(): Promise<Node[]> {
   }, applyToNodes);
 }
 
-/** All nodes that one sees, as they will be when the changes that are under way work. */
+/** All nodes that the user can see, with the changes in progress applied optimistically. */
 export function useNodes() {
   const pending = usePending();
-  const select = useCallback((nodes: Node[]) => foreseenList(nodes, pending), [pending]);
+  const select = useCallback((nodes: Node[]) => applyPendingToAll(nodes, pending), [pending]);
   return useQuery({ queryKey: nodeListKey, queryFn: fetchNodes, select });
 }

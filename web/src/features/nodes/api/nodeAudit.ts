@@ -6,7 +6,7 @@ import { nodePartsKey } from "./keys";
 
 const shown = 100;
 
-/** Who did what to a node, the latest first; for administrators. */
+/** The audit log of a node, latest first; for administrators. */
 export function useNodeAudit(id: string, isWanted: boolean) {
   return useQuery({
     queryKey: [...nodePartsKey(id), "audit"],

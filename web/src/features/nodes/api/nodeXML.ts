@@ -12,7 +12,7 @@ export async function fetchNodeXML(id: string): Promise<string> {
   return data ?? "";
 }
 
-/** The XML, as it is when it is asked for. */
+/** The current XML. */
 export function useNodeXML(node: Node) {
   return useQuery({
     queryKey: [...nodePartsKey(node.id), "xml"],
@@ -22,7 +22,7 @@ export function useNodeXML(node: Node) {
   });
 }
 
-/** What a node's domain has from its next start, and the version that this is. */
+/** The definition of a node's domain for its next start, with its version. */
 export interface Definition {
   text: string;
   version: string;
@@ -35,7 +35,7 @@ async function fetchDefinition(id: string): Promise<Definition> {
   return { text: data ?? "", version: response.headers.get("ETag") ?? "" };
 }
 
-/** The definition, kept up to date for those who may edit it: they begin without a wait. */
+/** The definition. It is kept up to date for users who may edit it, so that they can start without waiting. */
 export function useNodeDefinition(node: Node, mayEdit: boolean) {
   return useQuery({
     queryKey: [...nodePartsKey(node.id), "definition"],
@@ -46,7 +46,7 @@ export function useNodeDefinition(node: Node, mayEdit: boolean) {
   });
 }
 
-/** Replaces the definition of a node's domain that had this version; libvirt validates it. */
+/** Replaces the given version of a domain's definition; libvirt validates the new one. */
 export function useSaveNodeXML(id: string) {
   const queries = useQueryClient();
   return useMutation({

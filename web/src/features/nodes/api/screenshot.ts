@@ -3,11 +3,11 @@ import { useQuery } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import type { Node } from "../../../shared/api/types";
 
-/** Twice what a thumbnail is wide, for sharp screens. Pixels. */
+/** Twice the width of a thumbnail, for high-resolution displays. Pixels. */
 const width = 480;
 const renewedEvery = 10_000;
 
-/** Whether a node has a screen to look at now. */
+/** Whether a node has a screen now. */
 export function hasScreen({ state, vnc }: Node): boolean {
   return vnc !== undefined && (state === "running" || state === "paused" || state === "stopping");
 }
@@ -18,20 +18,19 @@ async function fetchScreenshot(id: string, signal: AbortSignal): Promise<string>
   return dataURL(picture as Blob);
 }
 
-/** The content of a file as an address, which unlike an object's needs nobody to take it back. */
+/** Returns a blob as a data URL, which unlike an object URL does not have to be revoked. */
 function dataURL(file: Blob): Promise<string> {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error ?? new Error("The picture cannot be read."));
+    reader.onerror = () => reject(reader.error ?? new Error("Couldn't read the picture."));
     reader.readAsDataURL(file);
   });
 }
 
 /**
- * The address of a picture of a node's screen, renewed while isSeen; undefined
- * while there is none. The browser asks with the tag of the picture it has, so
- * that a screen which stands still costs next to nothing.
+ * The URL of a screenshot of a node, refreshed while isSeen; undefined while there is none.
+ * Requests carry the ETag of the current picture, so that an unchanged screen costs little.
  */
 export function useScreenshot(node: Node, isSeen: boolean): string | undefined {
   const isOn = hasScreen(node);

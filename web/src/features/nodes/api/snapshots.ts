@@ -15,7 +15,7 @@ export function useSnapshots(id: string) {
 
 export type SnapshotChange =
   | { do: "take"; name: string; description: string }
-  /** force: although the node runs, or has a saved state. */
+  /** force: also if the node is running or has a saved state. */
   | { do: "revert"; name: string; force: boolean }
   | { do: "delete"; name: string };
 

@@ -17,15 +17,15 @@ import { lifecycleChange } from "../api/lifecycle";
 import { type BulkAction, type Outcome, each, targetsOf } from "../bulk";
 import type { Selection } from "../useSelection";
 
-const texts: Record<BulkAction, { verb: string; done: string; failed: string; icon?: ReactNode }> = {
-  run: { verb: "Run", done: "started", failed: "did not start", icon: <PlayIcon /> },
-  stop: { verb: "Stop", done: "asked to stop", failed: "not asked to stop", icon: <PowerOffIcon /> },
-  forceOff: { verb: "Force off", done: "forced off", failed: "not forced off" },
-  delete: { verb: "Delete", done: "deleted", failed: "not deleted", icon: <TrashIcon /> },
+const texts: Record<BulkAction, { verb: string; done: string; icon?: ReactNode }> = {
+  run: { verb: "Start", done: "Started", icon: <PlayIcon /> },
+  stop: { verb: "Stop", done: "Stopping", icon: <PowerOffIcon /> },
+  forceOff: { verb: "Force off", done: "Powered off" },
+  delete: { verb: "Delete", done: "Deleted", icon: <TrashIcon /> },
 };
 const named = 12;
 
-/** What can be done with all the chosen nodes at once; nothing while none is chosen. */
+/** The actions for the selected nodes; nothing while none is selected. */
 export function BulkActions({ selection }: { selection: Selection }) {
   const queries = useQueryClient();
   const toasts = useToasts();
@@ -49,10 +49,10 @@ export function BulkActions({ selection }: { selection: Selection }) {
     const good = outcomes.filter(({ error }) => error === undefined);
     const bad = outcomes.filter(({ error }) => error !== undefined);
     if (good.length > 0) {
-      toasts.success(`${plural(good.length, "node")} ${texts[action].done}`);
+      toasts.success(`${texts[action].done} ${plural(good.length, "node")}`);
     }
     if (bad.length > 0) {
-      toasts.failure(`${plural(bad.length, "node")} ${texts[action].failed}`, new Error(reasons(bad)));
+      toasts.failure(`Couldn't ${texts[action].verb.toLowerCase()} ${plural(bad.length, "node")}`, new Error(reasons(bad)));
     }
     selection.set(good.map(({ node }) => node), false);
     await queries.invalidateQueries({ queryKey: nodesKey });
@@ -75,14 +75,14 @@ export function BulkActions({ selection }: { selection: Selection }) {
     );
   };
   return (
-    <div className="sl-bulk" role="toolbar" aria-label="Chosen nodes">
-      <b role="status">{plural(nodes.length, "node")} chosen</b>
+    <div className="sl-bulk" role="toolbar" aria-label="Selected nodes">
+      <b role="status">{nodes.length} selected</b>
       {button("run", () => void perform("run"))}
       {button("stop", () => void perform("stop"))}
       {button("forceOff", () => setAsked("forceOff"))}
       {button("delete", () => setAsked("delete"))}
       <Button size="sm" variant="link" onClick={selection.clear}>
-        Choose none
+        Clear selection
       </Button>
       {(asked === "forceOff" || asked === "delete") && (
         <BulkConfirm
@@ -97,7 +97,7 @@ export function BulkActions({ selection }: { selection: Selection }) {
   );
 }
 
-/** The reasons of failures, each with the nodes that it is about. */
+/** Lists the reasons of failures, each with its nodes. */
 function reasons(failures: readonly Outcome[]): string {
   const names = new Map<string, string[]>();
   for (const { node, error } of failures) {
@@ -115,7 +115,7 @@ interface BulkConfirmProps {
   onClose: () => void;
 }
 
-/** Asks before several nodes lose something, and says what. */
+/** Asks for confirmation before several nodes lose data, and lists what will be lost. */
 function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfirmProps) {
   const nodes = plural(targets.length, "node");
   const running = targets.filter(({ state }) => state !== "stopped").length;
@@ -133,10 +133,12 @@ function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfi
       onClose={onClose}
     >
       {action === "forceOff"
-        ? "They stop at once, without shutting down: what the guests have not yet written to their disks is lost."
-        : `All that was written to their disks is deleted for good. The images that they were made from stay.${
-            running > 0 ? ` ${plural(running, "node")} of them still ${running === 1 ? "holds" : "hold"} power, which is cut first.` : ""
-          }${saved > 0 ? ` The saved ${saved === 1 ? "state of 1 node is" : `states of ${saved} nodes are`} discarded.` : ""}${snapshots > 0 ? ` ${plural(snapshots, "snapshot")} ${snapshots === 1 ? "is" : "are"} lost with them.` : ""}`}
+        ? "Powers off immediately. Unsaved data in the guests will be lost."
+        : `This permanently deletes the nodes and their disks.${
+            running > 0 ? ` ${running} of them ${running === 1 ? "is" : "are"} running and will be powered off first.` : ""
+          }${saved > 0 ? ` ${plural(saved, "saved state")} will be discarded.` : ""}${
+            snapshots > 0 ? ` ${plural(snapshots, "snapshot")} will be deleted.` : ""
+          } The images are kept.`}
       <List isPlain className="sl-bulk__names">
         {targets.slice(0, named).map(({ host, id, name }) => (
           <ListItem key={`${host}/${id}`}>{name}</ListItem>

@@ -10,22 +10,22 @@ import { ViewState } from "./ViewState";
 const kinds: Record<ChainFile["kind"], { text: string; color: NonNullable<LabelProps["color"]> }> = {
   overlay: { text: "overlay", color: "blue" },
   disk: { text: "disk", color: "blue" },
-  snapshot: { text: "kept as it was", color: "purple" },
+  snapshot: { text: "snapshot", color: "purple" },
   image: { text: "image", color: "green" },
   seed: { text: "cloud-init", color: "grey" },
   media: { text: "media", color: "teal" },
   missing: { text: "missing", color: "red" },
-  outside: { text: "in no pool", color: "orange" },
+  outside: { text: "not in a pool", color: "orange" },
 };
 
-/** What a node's disks consist of: each file below the one that lies on it, with what it takes and who else needs it. */
+/** The backing files of a node's disks as a tree, with their sizes and the other nodes that use them. */
 export function ChainTree({ node }: { node: Node }) {
   const chain = useChain(node.id);
   return (
     <div className="sl-view__further">
       <div>
         <Title headingLevel="h2" size="lg">
-          What they lie on
+          Backing files
         </Title>
         {chain.data && (
           <p className="sl-subtle">
@@ -61,7 +61,7 @@ function File({ file, target }: { file: ChainFile; target?: string }) {
           </Label>{" "}
           {imageId ? <Link to={paths.image(imageId)}>{imageId}</Link> : <code title={path}>{volume ?? path}</code>}
           <div className="sl-subtle">
-            {[format, pool && `in ${pool}`, others.length > 0 && `needed by ${others.join(", ")} too`].filter(Boolean).join(" · ")}
+            {[format, pool && `in ${pool}`, others.length > 0 && `also used by ${others.join(", ")}`].filter(Boolean).join(" · ")}
           </div>
         </div>
         {capacity > 0 && (

@@ -11,7 +11,7 @@ import { type Clone, useCloneNode } from "../api/cloneNode";
 import { useNodes } from "../api/listNodes";
 import { nameProblem, suggestName } from "../spec";
 
-/** Asks for the name and the kind of a clone, and makes it. */
+/** Asks for the name and the kind of a clone, and creates it. */
 export function CloneDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const id = useId();
   const nodes = useNodes();
@@ -32,18 +32,18 @@ export function CloneDialog({ node, onClose }: { node: Node; onClose: () => void
     }
     onClose();
     if (made) {
-      toasts.success(`${made.name} is a clone of ${node.name}`);
+      toasts.success(`Created ${made.name}`);
       await navigate(paths.node(made.id));
     } else {
-      toasts.success(`${name} is being copied: it shows among the nodes once it is done`);
+      toasts.success(`Creating ${name}…`);
     }
   };
   return (
     <FormDialog
       title={`Clone ${node.name}`}
-      description="The clone has a UUID, MAC addresses and a first boot of its own."
+      description="The clone gets its own UUID, MAC addresses and first boot."
       action="Clone"
-      failure="No clone was made"
+      failure="Couldn't clone the node"
       focus={`[id="${id}-name"]`}
       isReady={problem === ""}
       pending={clone.isPending}
@@ -56,16 +56,16 @@ export function CloneDialog({ node, onClose }: { node: Node; onClose: () => void
         <Radio
           id={`${id}-linked`}
           name={`${id}-kind`}
-          label="Linked: at once"
-          description={`Its disks lie on those of ${node.name}, which cannot be deleted before the clone is.`}
+          label="Linked (instant)"
+          description={`Shares ${node.name}'s disk. ${node.name} can't be deleted while the clone exists.`}
           isChecked={mode === "linked"}
           onChange={() => setMode("linked")}
         />
         <Radio
           id={`${id}-full`}
           name={`${id}-kind`}
-          label="Full: a copy of its own"
-          description={isOff ? "A job copies the disks, which takes a while." : `${node.name} must be off for it.`}
+          label="Full copy"
+          description={isOff ? "Copies the disks, which takes a while." : `Stop ${node.name} first.`}
           isDisabled={!isOff}
           isChecked={mode === "full"}
           onChange={() => setMode("full")}

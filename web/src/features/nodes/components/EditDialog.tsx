@@ -11,10 +11,10 @@ import { isActive } from "../state";
 import { leastRAM } from "../spec";
 import { Field, NumberField } from "../../../shared/ui/Field";
 
-/** Asks for a node's size, tags, description and start with its host, and changes what differs. */
+/** Edits a node's size, tags, description and autostart. */
 export function EditDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const id = useId();
-  // What the node was when the dialog opened: what others change meanwhile stays.
+  // The node when the dialog opened: changes of other users in the meantime are not overwritten.
   const [before] = useState(node);
   const [draft, setDraft] = useState(() => draftOf(node));
   const edit = useEditNode(node);
@@ -29,7 +29,7 @@ export function EditDialog({ node, onClose }: { node: Node; onClose: () => void 
   const submit = () =>
     edit.mutate(change, {
       onSuccess: (changed) => {
-        toasts.success(whenResized(changed) || `${changed.name} is changed`);
+        toasts.success(whenResized(changed) || `Saved changes to ${changed.name}`);
         onClose();
       },
     });
@@ -38,11 +38,11 @@ export function EditDialog({ node, onClose }: { node: Node; onClose: () => void 
       title={`Edit ${node.name}`}
       description={
         isActive(node)
-          ? "RAM and disk change at once where the guest can take it, else at the next start; CPUs follow at the next start."
+          ? "RAM and disk change immediately if the guest supports it, otherwise at next start. CPUs change at next start."
           : undefined
       }
       action="Save"
-      failure="The node stays as it is"
+      failure="Couldn't save changes"
       variant="medium"
       focus={`[id="${id}-ram"]`}
       isReady={Object.values(own).every((problem) => problem === "") && Object.keys(change).length > 0}
@@ -81,13 +81,13 @@ export function EditDialog({ node, onClose }: { node: Node; onClose: () => void 
             value={draft.disk}
             min={0}
             isFraction
-            help="It only grows"
+            help="Can't be reduced"
             problem={own.disk || (told["resources.disk"] ?? "")}
             onChange={(disk) => set({ disk })}
           />
         </GridItem>
       </Grid>
-      <Field id={`${id}-tags`} label="Tags" problem={own.tags || (told.tags ?? "")} help="Divided by commas.">
+      <Field id={`${id}-tags`} label="Tags" problem={own.tags || (told.tags ?? "")} help="Separate with commas.">
         <TextInput
           id={`${id}-tags`}
           value={draft.tags}
@@ -109,7 +109,7 @@ export function EditDialog({ node, onClose }: { node: Node; onClose: () => void 
       </Field>
       <Switch
         id={`${id}-autostart`}
-        label="Start with its host"
+        label="Start when the host boots"
         isChecked={draft.autostart}
         onChange={(_event, autostart) => set({ autostart })}
       />

@@ -8,12 +8,12 @@ const names: Record<Facet, string> = { owner: "Owner", image: "Image", host: "Ho
 interface FacetFilterProps {
   facet: Facet;
   choices: readonly Choice[];
-  /** The value that the list is narrowed to; empty for any. */
+  /** The selected value; empty for any. */
   chosen: string;
   onChoose: (value: string) => void;
 }
 
-/** Narrows a list to one value of a property, from its toolbar; nothing where there is nothing to choose from. */
+/** Filters a list by one value of a property; renders nothing if there is nothing to choose from. */
 export function FacetFilter({ facet, choices, chosen, onChoose }: FacetFilterProps) {
   const [isOpen, setOpen] = useState(false);
   if (chosen === "" && (choices.length === 0 || (choices.length === 1 && facet !== "tag"))) {

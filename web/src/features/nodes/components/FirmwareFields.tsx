@@ -9,12 +9,12 @@ type Chosen = Pick<Draft, "firmware" | "tpm">;
 
 interface FirmwareFieldsProps {
   chosen: Chosen;
-  /** The image that the node is created from; it has the defaults. */
+  /** The image that the node is created from, which has the defaults. */
   image: Image | undefined;
   onChange: (change: Partial<Chosen>) => void;
 }
 
-/** What a new node boots with, and whether it has a TPM. */
+/** The firmware of a new node, and whether it has a TPM. */
 export function FirmwareFields({ chosen, image, onChange }: FirmwareFieldsProps) {
   return (
     <Grid hasGutter sm={6}>

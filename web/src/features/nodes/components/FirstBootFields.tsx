@@ -11,7 +11,7 @@ interface FirstBootFieldsProps {
   onChange: (change: Partial<FirstBoot>) => void;
 }
 
-/** What the guest is told at its first boot, out of the way until it is wanted, or something in it is wrong. */
+/** The cloud-init settings; collapsed unless the user opens them or one is invalid. */
 export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsProps) {
   const [isOpen, setOpen] = useState(false);
   const keys = keysIn(told.sshKeys).length;
@@ -25,11 +25,10 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
     >
       <Stack hasGutter>
         <StackItem className="sl-subtle">
-          For guests with cloud-init, as cloud images have it, and for Micro. They read it at their first boot, and at the
-          first one after a wipe.
+          Applied by cloud-init on first boot and after a wipe.
         </StackItem>
         <StackItem>
-          <Field id="hostname" label="Host name" problem={problems.hostname} help="Empty: as in the image.">
+          <Field id="hostname" label="Host name" problem={problems.hostname} help="Leave empty to keep the image's host name.">
             <TextInput
               id="hostname"
               value={told.hostname}
@@ -47,7 +46,7 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
             id="ssh-keys"
             label="SSH keys"
             problem={problems.sshKeys}
-            help="Those of your profile, or others: public keys that may sign in as the image's default user, one a line."
+            help="Public keys for the image's default user. One per line."
           >
             <TextArea
               id="ssh-keys"
@@ -68,7 +67,7 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
             id="user-data"
             label="User data"
             problem={problems.userData}
-            help="A #cloud-config, a script that begins with #!, or MIME parts. Keep secrets out: everything in the guest can read it."
+            help="A #cloud-config, a script that starts with #!, or MIME parts. Don't include secrets: any user in the guest can read it."
           >
             <TextArea
               id="user-data"

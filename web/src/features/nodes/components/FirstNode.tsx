@@ -5,10 +5,10 @@ import { useNavigate } from "react-router";
 import type { Image } from "../../../shared/api/types";
 import { paths } from "../../../shared/paths";
 
-/** The image that comes with every installation. */
+/** The image that is part of every installation. */
 const shipped = "micro";
 
-/** Leads from an installation without nodes to the first one. */
+/** Helps to create the first node of an installation. */
 export function FirstNode({ images }: { images: readonly Image[] }) {
   const navigate = useNavigate();
   const ready = images.filter(({ state }) => state === "ready");
@@ -18,12 +18,12 @@ export function FirstNode({ images }: { images: readonly Image[] }) {
       variant="lg"
       headingLevel="h2"
       icon={RocketIcon}
-      titleText={image ? `Create your first node from ${image.displayName || image.name}` : "Bring your first image"}
+      titleText={image ? `Create your first node from ${image.displayName || image.name}` : "Add your first image"}
     >
       <EmptyStateBody>
         {image
-          ? "A node is a virtual machine, made from an image in milliseconds. Create one and work in its console, right here in the browser."
-          : "Nodes are virtual machines made from disk images, and there is no image yet. Upload a qcow2 disk to begin."}
+          ? "A node is a virtual machine, created from an image in milliseconds. Create one and open its console right here in the browser."
+          : "Nodes are virtual machines that are created from images. Upload a disk image or pull one from the catalogue."}
       </EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
@@ -33,14 +33,14 @@ export function FirstNode({ images }: { images: readonly Image[] }) {
             </Button>
           ) : (
             <Button size="lg" onClick={() => void navigate(paths.images)}>
-              Upload an image
+              Upload image
             </Button>
           )}
         </EmptyStateActions>
         {image && (
           <EmptyStateActions>
             <Button variant="link" onClick={() => void navigate(paths.images)}>
-              Use an image of your own
+              Use your own image
             </Button>
           </EmptyStateActions>
         )}

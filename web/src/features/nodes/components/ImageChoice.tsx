@@ -6,7 +6,7 @@ import { formatBytes } from "../../../shared/format";
 import { isMedia } from "../spec";
 
 interface ImageChoiceProps {
-  /** The images that may be chosen. */
+  /** The selectable images. */
   images: readonly Image[];
   chosen: string;
   onChoose: (image: Image) => void;
@@ -14,7 +14,7 @@ interface ImageChoiceProps {
 
 const searchFrom = 9;
 
-/** The images as cards of which one is chosen, with a search where there are many. */
+/** The images as radio cards, with a search if there are many. */
 export function ImageChoice({ images, chosen, onChoose }: ImageChoiceProps) {
   const [search, setSearch] = useState("");
   const shown = images.filter(

@@ -14,11 +14,11 @@ const texts: Record<Exclude<Source, "upload">, string> = {
 };
 
 interface ImageSourceProps {
-  /** The images that may be chosen. */
+  /** The selectable images. */
   images: readonly Image[];
   chosen: Image | undefined;
   onChoose: (image: Image) => void;
-  /** Draws a place to upload images, which calls onUploaded with each finished one. */
+  /** Renders an upload area that calls onUploaded with each finished image. */
   upload: (onUploaded: (image: Image) => void) => ReactNode;
 }
 
@@ -26,14 +26,14 @@ function sourceOf(image: Image): Exclude<Source, "upload"> {
   return isMedia(image) ? "media" : image.type;
 }
 
-/** Where a node's disk comes from: an image of one of the kinds that there are, or one that is uploaded right here. */
+/** Selects an image for a new node by kind, or uploads one. */
 export function ImageSource({ images, chosen, onChoose, upload }: ImageSourceProps) {
   const [picked, setPicked] = useState<Source | null>(null);
   const of = (source: Source) => images.filter((image) => sourceOf(image) === source);
   const shown: Source = picked ?? (chosen ? sourceOf(chosen) : "upload");
   return (
     <>
-      <ToggleGroup aria-label="Where the image comes from" className="sl-sources">
+      <ToggleGroup aria-label="Image source" className="sl-sources">
         {(["base", "custom", "media"] as const)
           .filter((source) => of(source).length > 0 || source === shown)
           .map((source) => (
@@ -61,7 +61,7 @@ export function ImageSource({ images, chosen, onChoose, upload }: ImageSourcePro
       {shown === "upload" ? (
         <>
           {images.length === 0 && (
-            <Alert component="h2" isInline isPlain variant="info" title="No image is ready yet: upload one to go on." />
+            <Alert component="h2" isInline isPlain variant="info" title="No images yet. Upload one, or pull one from the catalogue." />
           )}
           {upload((image) => {
             setPicked(null);
@@ -73,8 +73,7 @@ export function ImageSource({ images, chosen, onChoose, upload }: ImageSourcePro
           <ImageChoice images={of(shown)} chosen={chosen?.id ?? ""} onChoose={onChoose} />
           {shown === "media" && (
             <p className="sl-subtle sl-sources__note">
-              The node begins with an empty disk, and with the image in its optical drive, from which it starts until
-              something is installed.
+              The node starts from this ISO with an empty disk.
             </p>
           )}
         </>

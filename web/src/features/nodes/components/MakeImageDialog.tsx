@@ -7,20 +7,20 @@ import { NameField } from "../../../shared/ui/NameField";
 import { useToasts } from "../../../shared/ui/toasts";
 import { useMakeImage } from "../api/makeImage";
 
-/** Asks for the name of an image, and has it made of a node's disk. */
+/** Asks for a name, and creates an image from a node's disk. */
 export function MakeImageDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const id = useId();
   const [name, setName] = useState(node.name);
   const make = useMakeImage(node.id);
   const toasts = useToasts();
   const told = make.error instanceof RequestError ? (make.error.fields.name ?? "") : "";
-  const problem = name.trim() === "" ? "Give the image a name." : told;
+  const problem = name.trim() === "" ? "Enter a name." : told;
   return (
     <FormDialog
-      title={`Make an image of ${node.name}`}
-      description="The image has all that is on the disk, and depends on nothing. A job copies it, while the node stays off."
-      action="Make image"
-      failure="No image is made"
+      title={`Create image from ${node.name}`}
+      description="Copies the disk into a new, independent image. The node must stay off meanwhile."
+      action="Create image"
+      failure="Couldn't create the image"
       focus={`[id="${id}-name"]`}
       isReady={name.trim() !== ""}
       pending={make.isPending}
@@ -28,7 +28,7 @@ export function MakeImageDialog({ node, onClose }: { node: Node; onClose: () => 
       onSubmit={() =>
         make.mutate(name.trim(), {
           onSuccess: () => {
-            toasts.success(`The image ${name.trim()} is being made: it shows among the images once it is done`);
+            toasts.success(`Creating image ${name.trim()}…`);
             onClose();
           },
         })
@@ -37,7 +37,7 @@ export function MakeImageDialog({ node, onClose }: { node: Node; onClose: () => 
     >
       <NameField
         id={`${id}-name`}
-        label="Name of the image"
+        label="Image name"
         value={name}
         problem={problem}
         onChange={(value) => {

@@ -6,7 +6,7 @@ import { noNetwork, userNetwork } from "../spec";
 import { Field } from "../../../shared/ui/Field";
 
 interface NetworkFieldProps {
-  /** The host that the node will be on; undefined while it is not known. */
+  /** The host that the node will be on; undefined while unknown. */
   host: Host | undefined;
   /** Empty for the default network of the host. */
   chosen: string;
@@ -37,10 +37,10 @@ export function NetworkField({ host, chosen, onChoose }: NetworkFieldProps) {
   );
 }
 
-/** What the host's default is, in words. */
+/** Describes the host's default network. */
 function defaultOf(host: Host | undefined) {
   if (!host) {
-    return "the host's";
+    return "set by the host";
   }
   switch (host.network) {
     case userNetwork:
@@ -57,7 +57,7 @@ function helpFor(host: Host | undefined, chosen: string, kind: string | undefine
     return "The default network of this host isn't running. Select another network, or no network.";
   }
   if (chosen === noNetwork) {
-    return "The node has no network card. You can attach one later.";
+    return "The node has no network interface. You can add one later.";
   }
   return kind === "isolated" ? "Isolated: the node reaches only nodes on the same network." : "";
 }

@@ -21,7 +21,7 @@ import { MakeImageDialog } from "./MakeImageDialog";
 import { RenameDialog } from "./RenameDialog";
 
 const labels: Record<NodeAction, string> = {
-  run: "Run",
+  run: "Start",
   stop: "Stop",
   reboot: "Reboot",
   pause: "Pause",
@@ -33,40 +33,21 @@ const labels: Record<NodeAction, string> = {
   edit: "Edit",
   rename: "Rename",
   clone: "Clone",
-  makeImage: "Make image",
+  makeImage: "Create image",
   adopt: "Adopt",
   wipe: "Wipe",
   delete: "Delete",
 };
 
 const hints: Partial<Record<NodeAction, string>> = {
-  adopt: "Let SandboxLabs wipe and delete it",
+  adopt: "Manage this node in SandboxLabs",
   edit: "Size, tags, description",
   stop: "Ask the guest to shut down (ACPI)",
-  reset: "Press the reset button",
-  suspend: "Save the memory and turn the node off",
-  discardSavedState: "Boot at the next start",
-  forceOff: "Pull the plug",
-  wipe: "Back to the image as it was",
-};
-
-const failures: Record<NodeAction, string> = {
-  run: "does not run",
-  stop: "was not asked to stop",
-  reboot: "was not rebooted",
-  pause: "was not paused",
-  resume: "was not resumed",
-  suspend: "was not suspended",
-  discardSavedState: "keeps its saved state",
-  reset: "was not reset",
-  forceOff: "was not forced off",
-  edit: "stays as it is",
-  rename: "keeps its name",
-  clone: "was not cloned",
-  makeImage: "has no image made of it",
-  adopt: "was not adopted",
-  wipe: "was not wiped",
-  delete: "was not deleted",
+  reset: "Hard reset",
+  suspend: "Save the memory and stop the node",
+  discardSavedState: "Boot normally at next start",
+  forceOff: "Power off immediately",
+  wipe: "Restore the original image",
 };
 
 const menuOrder: readonly (readonly NodeAction[])[] = [
@@ -75,18 +56,18 @@ const menuOrder: readonly (readonly NodeAction[])[] = [
   ["reset", "forceOff", "discardSavedState", "wipe", "delete"],
 ];
 
-/** Whether a dialog of its own asks for what an action needs. */
+/** Whether an action has its own dialog. */
 function isAsked(action: NodeAction): action is Exclude<NodeAction, Lifecycle> {
   return action === "edit" || action === "rename" || action === "clone" || action === "makeImage" || action === "delete";
 }
 
 interface NodeActionsProps {
   node: Node;
-  /** row: small buttons in a list; page: at the top of the node's own page, after which delete leads to the list. */
+  /** row: small buttons in a list; page: at the top of the node's page, where deleting leads back to the list. */
   place: "row" | "page";
 }
 
-/** All that can be done with a node now: the likely ones as buttons, the others in a menu. */
+/** The available actions of a node: the main ones as buttons, the others in a menu. */
 export function NodeActions({ node, place }: NodeActionsProps) {
   const [asked, setAsked] = useState<NodeAction | null>(null);
   const lifecycle = useLifecycle(node.id);
@@ -104,9 +85,9 @@ export function NodeActions({ node, place }: NodeActionsProps) {
       setAsked(action);
       return;
     }
-    // Promises, here and below: what is shown at once may take this component off
-    // the page before the answer comes, and callbacks of mutate are not called then.
-    lifecycle.mutateAsync(action).catch((error: unknown) => toasts.failure(`${node.name} ${failures[action]}`, error));
+    // Promises, here and below: the optimistic update may unmount this component before
+    // the response arrives, and callbacks of mutate are not called then.
+    lifecycle.mutateAsync(action).catch((error: unknown) => toasts.failure(`Couldn't ${action === "run" ? "start" : action} ${node.name}`, error));
   };
   const confirmDelete = async () => {
     close();
@@ -116,9 +97,9 @@ export function NodeActions({ node, place }: NodeActionsProps) {
     }
     try {
       await deleted;
-      toasts.success(`${node.name} is deleted`);
+      toasts.success(`Deleted ${node.name}`);
     } catch (error) {
-      toasts.failure(`${node.name} ${failures.delete}`, error);
+      toasts.failure(`Couldn't delete ${node.name}`, error);
     }
   };
 
@@ -141,10 +122,10 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           icon={<PlayIcon />}
           isLoading={busy === "run"}
           isDisabled={busy !== null}
-          aria-label={`Run ${node.name}`}
+          aria-label={`Start ${node.name}`}
           onClick={() => start("run")}
         >
-          Run
+          Start
         </Button>
       )}
       {!inRow && isOffered("stop", node) && (
@@ -206,10 +187,9 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           onConfirm={() => void confirmDelete()}
           onClose={close}
         >
-          The node and all that was written to its disk are deleted for good
-          {node.state === "stopped" ? "" : ", and its power is cut first"}. The image that it was made from stays.
+          This permanently deletes the node and its disk.{node.state === "stopped" ? "" : " It will be powered off first."}
           {node.savedState && " Its saved state is discarded."}
-          {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are lost with it.`}
+          {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are deleted too.`} The image is kept.
         </ConfirmDialog>
       )}
       {asked !== null && !isAsked(asked) && (
@@ -239,17 +219,17 @@ function menuItems(node: Node, without: readonly NodeAction[], start: (action: N
   ]);
 }
 
-/** What is lost by an action. */
+/** Describes what an action loses. */
 function lossOf(action: Lifecycle, node: Node): string {
   switch (action) {
     case "wipe":
-      return `All that was written to its disk since it was created is lost: the node begins anew from its image.${
-        node.state === "stopped" ? "" : " It is running: its power is cut first."
+      return `Everything written to the disk will be erased.${
+        node.state === "stopped" ? "" : " The running node will be powered off first."
       }${node.savedState ? " Its saved state is discarded." : ""}`;
     case "discardSavedState":
-      return "The memory that was saved is lost. The node boots at its next start, as after a power failure.";
+      return "The saved memory will be lost. The node boots at its next start, as after a power failure.";
     default:
-      return "It stops at once, without shutting down: what the guest has not yet written to its disk is lost.";
+      return action === "reset" ? "Restarts immediately. Unsaved data in the guest will be lost." : "Powers off immediately. Unsaved data in the guest will be lost.";
   }
 }
 
@@ -260,7 +240,7 @@ interface DestructiveLifecycleProps {
   onClose: () => void;
 }
 
-/** Asks before a node loses what it holds in memory or on disk. */
+/** Asks for confirmation before a node loses data in memory or on disk. */
 function DestructiveLifecycle({ node, action, lifecycle, onClose }: DestructiveLifecycleProps) {
   const toasts = useToasts();
   return (
@@ -275,7 +255,7 @@ function DestructiveLifecycle({ node, action, lifecycle, onClose }: DestructiveL
           onSuccess: () => {
             onClose();
             if (action === "wipe") {
-              toasts.success(`${node.name} is as fresh as its image`);
+              toasts.success(`${node.name} was wiped`);
             }
           },
         })

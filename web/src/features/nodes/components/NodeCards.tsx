@@ -4,7 +4,7 @@ import { Link } from "react-router";
 import { formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
 import { hasScreen } from "../api/screenshot";
-import { DefinedElsewhere } from "./DefinedElsewhere";
+import { UnmanagedLabel } from "./UnmanagedLabel";
 import { NodeActions } from "./NodeActions";
 import { NodeProblem } from "./NodeProblem";
 import { NodeStateLabel } from "./NodeStateLabel";
@@ -13,8 +13,8 @@ import { NodeThumbnail } from "./NodeThumbnail";
 import { NodeUse } from "./NodeUse";
 import type { NodeListProps } from "./NodesTable";
 
-/** The nodes as cards, each with its live screen. */
-export function NodeCards({ nodes, figures, selection }: NodeListProps) {
+/** The nodes as cards with live thumbnails of their screens. */
+export function NodeCards({ nodes, metrics, selection }: NodeListProps) {
   return (
     <ul className="sl-cards" aria-label="Nodes">
       {nodes.map((node) => (
@@ -59,13 +59,13 @@ export function NodeCards({ nodes, figures, selection }: NodeListProps) {
             ]
               .filter(Boolean)
               .join(" · ")}
-            {!node.managed && <DefinedElsewhere />}
+            {!node.managed && <UnmanagedLabel />}
             <NodeTags tags={node.tags} />
           </CardBody>
           <CardFooter className="sl-node-card__foot">
             <div className="sl-node-card__use">
-              <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />
-              <NodeUse node={node} points={figures?.get(node.id)} what="memory" />
+              <NodeUse node={node} points={metrics?.get(node.id)} what="cpu" />
+              <NodeUse node={node} points={metrics?.get(node.id)} what="memory" />
             </div>
             <NodeActions node={node} place="row" />
           </CardFooter>

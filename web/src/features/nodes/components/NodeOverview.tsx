@@ -19,11 +19,11 @@ import { paths } from "../../../shared/paths";
 import { Ago } from "../../../shared/ui/Ago";
 import { CopyButton } from "../../../shared/ui/CopyButton";
 import { hasScreen } from "../api/screenshot";
-import { NodeFigures } from "./NodeFigures";
+import { NodeMetrics } from "./NodeMetrics";
 import { NodeTags } from "./NodeTags";
 import { NodeThumbnail } from "./NodeThumbnail";
 
-/** What a node is and does: its facts, its screen, and what it used lately. */
+/** A node's properties, screen and recent usage. */
 export function NodeOverview({ node }: { node: Node }) {
   const { ram, cpus, disk } = node.resources;
   return (
@@ -34,7 +34,7 @@ export function NodeOverview({ node }: { node: Node }) {
         </Alert>
       )}
       {node.warnings.map((warning) => (
-        <Alert key={warning} component="h2" isInline variant="warning" title="Network card reaches the host">
+        <Alert key={warning} component="h2" isInline variant="warning" title="Network interface can reach the host">
           {warning}
         </Alert>
       ))}
@@ -66,7 +66,7 @@ export function NodeOverview({ node }: { node: Node }) {
             {node.addresses.length > 0 &&
               node.addresses.map((address) => (
                 <div key={address}>
-                  <Copyable text={address} label={`Copy the address ${address}`} />
+                  <Copyable text={address} label={`Copy address ${address}`} />
                 </div>
               ))}
           </Fact>
@@ -96,18 +96,18 @@ export function NodeOverview({ node }: { node: Node }) {
             <Copyable text={node.id} label="Copy the UUID" />
           </Fact>
           <Fact term="Overlay">
-            {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the path of the overlay" />}
+            {node.overlayPath && <Copyable text={node.overlayPath} label="Copy the overlay's path" />}
           </Fact>
           <Fact term={node.vnc?.socket ? "VNC socket" : "VNC port"}>{node.vnc?.socket ?? node.vnc?.port}</Fact>
         </Facts>
       </Gallery>
       <div className="sl-overview__live">
-        <NodeFigures node={node} />
+        <NodeMetrics node={node} />
         {hasScreen(node) && (
           <Card>
             <CardTitle component="h2">Screen</CardTitle>
             <CardBody>
-              <Link to={paths.screen(node.id)} aria-label={`Open the screen of ${node.name}`}>
+              <Link to={paths.screen(node.id)} aria-label={`Open screen of ${node.name}`}>
                 <NodeThumbnail node={node} />
               </Link>
             </CardBody>
@@ -118,10 +118,10 @@ export function NodeOverview({ node }: { node: Node }) {
   );
 }
 
-/** Leads to the image, unless it is gone. */
+/** A link to the image; only its name if it no longer exists. */
 function ImageLink({ image }: { image: NonNullable<Node["image"]> }) {
   const name = image.name || image.id;
-  return image.size > 0 ? <Link to={paths.image(image.id)}>{name}</Link> : `${name} (gone)`;
+  return image.size > 0 ? <Link to={paths.image(image.id)}>{name}</Link> : `${name} (deleted)`;
 }
 
 function Facts({ title, children }: { title: string; children: ReactNode }) {
@@ -137,7 +137,7 @@ function Facts({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-/** One line; nothing where it is not known. */
+/** One property; renders nothing if it has no value. */
 function Fact({ term, children }: { term: string; children: ReactNode }) {
   if (children === undefined || children === null || children === "" || children === false) {
     return null;

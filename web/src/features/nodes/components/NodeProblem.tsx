@@ -3,7 +3,7 @@ import ExclamationTriangleIcon from "@patternfly/react-icons/dist/esm/icons/excl
 
 import type { Node } from "../../../shared/api/types";
 
-/** Marks a node that lacks something, such as a network or a file; the tooltip says what. */
+/** Marks a node with a problem, such as a missing network or file; the tooltip describes it. */
 export function NodeProblem({ node: { problem } }: { node: Pick<Node, "problem"> }) {
   if (!problem) {
     return null;

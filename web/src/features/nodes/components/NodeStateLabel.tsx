@@ -27,7 +27,7 @@ const looks: Record<NodeState | "saved", Look> = {
   unreachable: { text: "Unreachable", color: "orangered", icon: <DisconnectedIcon /> },
 };
 
-/** A node's state in word, colour and sign. A stopped node with a saved state is saved. */
+/** A node's state as text, colour and icon. A stopped node with a saved state is shown as saved. */
 export function NodeStateLabel({ node }: { node: Pick<Node, "state" | "savedState"> }) {
   const state = node.state === "stopped" && node.savedState ? "saved" : node.state;
   const { text, color, icon } = looks[state];

@@ -3,7 +3,7 @@ import { Link } from "react-router";
 
 import { paths } from "../../../shared/paths";
 
-/** A node's tags; each leads to all nodes that bear it. */
+/** A node's tags; each links to all nodes with the tag. */
 export function NodeTags({ tags }: { tags: readonly string[] }) {
   return tags.map((tag) => (
     <Label

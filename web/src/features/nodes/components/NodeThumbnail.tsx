@@ -7,7 +7,7 @@ import { useIsSeen } from "../../../shared/useIsSeen";
 import { hasScreen, useScreenshot } from "../api/screenshot";
 import "./NodeThumbnail.css";
 
-/** A small live picture of a node's screen; a sign in its place while there is none. Decoration: name the node beside it. */
+/** A live thumbnail of a node's screen, or an icon while there is none. It is decorative: show the node's name next to it. */
 export function NodeThumbnail({ node }: { node: Node }) {
   const frame = useRef<HTMLDivElement>(null);
   const picture = useScreenshot(node, useIsSeen(frame));

@@ -1,17 +1,17 @@
-import type { Figures, Node } from "../../../shared/api/types";
+import type { Metrics, Node } from "../../../shared/api/types";
 import { formatBytes, formatPercent } from "../../../shared/format";
 import { Sparkline } from "../../../shared/ui/Sparkline";
 import { isActive } from "../state";
 
 interface NodeUseProps {
   node: Node;
-  points: readonly Figures[] | undefined;
+  points: readonly Metrics[] | undefined;
   what: "cpu" | "memory";
 }
 
 const mebibyte = 1024 ** 2;
 
-/** What a node used of its processors or memory lately: a line, and the newest value. */
+/** A node's recent CPU or memory usage: a sparkline and the latest value. */
 export function NodeUse({ node, points, what }: NodeUseProps) {
   const last = points?.at(-1);
   if (!points || !last || !isActive(node)) {

@@ -5,9 +5,9 @@ import { Link } from "react-router";
 import type { Node } from "../../../shared/api/types";
 import { formatRAM, plural } from "../../../shared/format";
 import { paths } from "../../../shared/paths";
-import type { FiguresByNode } from "../api/figures";
+import type { MetricsByNode } from "../api/metrics";
 import type { Selection } from "../useSelection";
-import { DefinedElsewhere } from "./DefinedElsewhere";
+import { UnmanagedLabel } from "./UnmanagedLabel";
 import { NodeActions } from "./NodeActions";
 import { NodeProblem } from "./NodeProblem";
 import { NodeStateLabel } from "./NodeStateLabel";
@@ -16,12 +16,12 @@ import { NodeUse } from "./NodeUse";
 
 export interface NodeListProps {
   nodes: readonly Node[];
-  figures: FiguresByNode | undefined;
+  metrics: MetricsByNode | undefined;
   selection: Selection;
 }
 
 /** The nodes as a table, for wide screens. */
-export function NodesTable({ nodes, figures, selection }: NodeListProps) {
+export function NodesTable({ nodes, metrics, selection }: NodeListProps) {
   const several = (values: readonly string[]) => new Set(values).size > 1;
   const hasOwners = several(nodes.map(({ owner }) => owner));
   const hasHosts = several(nodes.map(({ host }) => host));
@@ -64,17 +64,17 @@ export function NodesTable({ nodes, figures, selection }: NodeListProps) {
               <Link className="sl-name" to={paths.node(node.id)}>
                 {node.name}
               </Link>
-              {!node.managed && <DefinedElsewhere />}
+              {!node.managed && <UnmanagedLabel />}
               <NodeTags tags={node.tags} />
             </Td>
             <Td dataLabel="State">
               <NodeStateLabel node={node} /> <NodeProblem node={node} />
             </Td>
             <Td dataLabel="CPU">
-              <NodeUse node={node} points={figures?.get(node.id)} what="cpu" />
+              <NodeUse node={node} points={metrics?.get(node.id)} what="cpu" />
             </Td>
             <Td dataLabel="Memory">
-              <NodeUse node={node} points={figures?.get(node.id)} what="memory" />
+              <NodeUse node={node} points={metrics?.get(node.id)} what="memory" />
             </Td>
             <Td dataLabel="Image" modifier="breakWord">
               {node.image ? node.image.name || node.image.id : <Nothing />}

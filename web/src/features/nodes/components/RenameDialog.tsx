@@ -7,10 +7,10 @@ import { useEditNode } from "../api/editNode";
 import { useNodes } from "../api/listNodes";
 import { nameProblem } from "../spec";
 
-/** Asks for a node's new name and gives it. */
+/** Asks for a node's new name and renames it. */
 export function RenameDialog({ node, onClose }: { node: Node; onClose: () => void }) {
   const id = useId();
-  const [before] = useState(node.name); // the list shows the new one at once
+  const [before] = useState(node.name); // the list shows the new name immediately
   const [name, setName] = useState(before);
   const nodes = useNodes();
   const rename = useEditNode(node);
@@ -23,7 +23,7 @@ export function RenameDialog({ node, onClose }: { node: Node; onClose: () => voi
     <FormDialog
       title={`Rename ${before}`}
       action="Rename"
-      failure="The node keeps its name"
+      failure="Couldn't rename the node"
       focus={`[id="${id}-name"]`}
       isReady={problem === "" && name !== before}
       pending={rename.isPending}

@@ -15,14 +15,14 @@ interface SizeFieldsProps {
   onChange: (change: Partial<Size>) => void;
 }
 
-/** A node's size: ready-made ones, of which those that do not fit the host cannot be chosen, and each number by itself. */
+/** A node's size: presets, disabled if the host is too small, and a field for each value. */
 export function SizeFields({ size, problems, limits, image, onChange }: SizeFieldsProps) {
   const tooLarge = presets.map((preset) => presetProblem(preset, limits)).filter(Boolean);
   return (
     <>
       <FormGroup label="Size" role="group" fieldId="size">
         <ToggleGroup
-          aria-label="Ready-made sizes"
+          aria-label="Size presets"
           className="sl-presets"
           {...(tooLarge.length > 0 ? { "aria-describedby": "size-help" } : {})}
         >
@@ -98,7 +98,7 @@ export function SizeFields({ size, problems, limits, image, onChange }: SizeFiel
 
 function diskHelp(image: Image | undefined): string {
   if (isMedia(image)) {
-    return `Empty: ${formatBytes(installDisk)}, to install on`;
+    return `Leave empty for ${formatBytes(installDisk)}`;
   }
-  return image?.virtualSize ? `Empty: ${formatBytes(image.virtualSize)}, as in the image` : "Empty: as in the image";
+  return image?.virtualSize ? `Leave empty for ${formatBytes(image.virtualSize)}, the image's size` : "Leave empty for the image's size";
 }

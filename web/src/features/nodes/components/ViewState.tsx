@@ -8,12 +8,12 @@ interface ViewStateProps {
   query: { isPending: boolean; error: unknown; refetch: () => unknown };
 }
 
-/** Stands for what is not there yet, or says why it cannot be shown. */
+/** A placeholder while data is loading, or the reason why it couldn't be loaded. */
 export function ViewState({ what, query }: ViewStateProps) {
   if (query.error) {
     return (
       <ProblemAlert
-        title={`${what.charAt(0).toUpperCase()}${what.slice(1)} cannot be shown`}
+        title={`Couldn't load ${what}`}
         error={query.error}
         onRetry={() => void query.refetch()}
       />

@@ -17,11 +17,11 @@ import { gibibyte } from "../spec";
 
 interface NodeDisksProps {
   node: Node;
-  /** All images, of which those in ISO format fit into an optical drive. */
+  /** All images; ISO images can be inserted into an optical drive. */
   images: readonly Image[];
 }
 
-/** A node's disks and drives: extra ones come and go, and media are put in and taken out, also while it runs. */
+/** A node's disks and drives. Disks are added and removed, and media inserted and ejected, also while it runs. */
 export default function NodeDisks({ node, images }: NodeDisksProps) {
   const disks = useDisks(node.id);
   const [isAdding, setAdding] = useState(false);
@@ -41,8 +41,8 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
       </div>
       <ViewState what="the disks" query={disks} />
       {disks.data?.length === 0 && (
-        <EmptyState variant="sm" headingLevel="h3" icon={HddIcon} titleText="No disk">
-          <EmptyStateBody>This node has neither a disk nor a drive.</EmptyStateBody>
+        <EmptyState variant="sm" headingLevel="h3" icon={HddIcon} titleText="No disks">
+          <EmptyStateBody>This node has no disks or drives.</EmptyStateBody>
         </EmptyState>
       )}
       {disks.data && disks.data.length > 0 && (
@@ -102,12 +102,12 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
   );
 }
 
-/** The drive that media go into; cloud-init's seed is in another, which is the service's own. */
+/** Whether a disk is the drive for media; cloud-init's seed is in a separate drive. */
 function isDrive({ device, file }: Disk): boolean {
   return device === "cdrom" && !file.endsWith("-seed.iso");
 }
 
-/** What is in the optical drive, with the way to put something in or take it out. */
+/** The medium in the optical drive, with controls to insert and eject it. */
 function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefined }) {
   const change = useChangeDisks(node.id);
   const toasts = useToasts();
@@ -118,8 +118,8 @@ function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefin
     change.mutate(
       { do: "media", image },
       {
-        onSuccess: () => toasts.success(image === "" ? "The drive is empty" : "The image is in the drive"),
-        onError: (error) => toasts.failure("The drive stays as it is", error),
+        onSuccess: () => toasts.success(image === "" ? "Disc ejected" : "Disc inserted"),
+        onError: (error) => toasts.failure("Couldn't change the disc", error),
       },
     );
   const wanted = chosen || (isos[0]?.id ?? "");
@@ -130,7 +130,7 @@ function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefin
       </Title>
       <div className="sl-inline-form">
         <span>
-          {inDrive === "" ? "Empty" : `Holds ${isos.find(({ path }) => path === inDrive)?.displayName || inDrive}`}
+          {inDrive === "" ? "Empty" : `Inserted: ${isos.find(({ path }) => path === inDrive)?.displayName || inDrive}`}
         </span>
         {isos.length > 0 && (
           <>
@@ -149,7 +149,7 @@ function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefin
             Eject
           </Button>
         )}
-        {isos.length === 0 && <span className="sl-subtle">Upload an ISO image to put it in here.</span>}
+        {isos.length === 0 && <span className="sl-subtle">Upload an ISO image first.</span>}
       </div>
     </div>
   );
@@ -160,13 +160,13 @@ function AddDisk({ node, onClose }: { node: Node; onClose: () => void }) {
   const change = useChangeDisks(node.id);
   const toasts = useToasts();
   const bytes = Math.round(Number(size) * gibibyte);
-  const problem = Number.isFinite(bytes) && bytes > 0 ? "" : "Give a number of GiB.";
+  const problem = Number.isFinite(bytes) && bytes > 0 ? "" : "Enter a number of GiB.";
   return (
     <FormDialog
-      title={`Add a disk to ${node.name}`}
-      description="An empty disk, which grows on the host as the guest writes to it."
+      title={`Add disk to ${node.name}`}
+      description="An empty disk. It takes up space on the host only as the guest writes to it."
       action="Add disk"
-      failure="No disk was added"
+      failure="Couldn't add the disk"
       focus="#new-disk"
       isReady={problem === ""}
       pending={change.isPending}
@@ -176,7 +176,7 @@ function AddDisk({ node, onClose }: { node: Node; onClose: () => void }) {
           { do: "add", size: bytes },
           {
             onSuccess: () => {
-              toasts.success("The disk is attached");
+              toasts.success("Disk added");
               onClose();
             },
           },
@@ -204,7 +204,7 @@ function Detach({ node, disk, onClose }: { node: Node; disk: Disk; onClose: () =
           { do: "detach", target: disk.target },
           {
             onSuccess: () => {
-              toasts.success(`${disk.target} is deleted`);
+              toasts.success(`Deleted ${disk.target}`);
               onClose();
             },
           },
@@ -212,7 +212,7 @@ function Detach({ node, disk, onClose }: { node: Node; disk: Disk; onClose: () =
       }
       onClose={onClose}
     >
-      The disk ({formatBytes(disk.size)}) and all that was written to it are deleted for good. Unmount it in the guest first.
+      This permanently deletes the disk ({formatBytes(disk.size)}). Unmount it in the guest first.
     </ConfirmDialog>
   );
 }

@@ -16,7 +16,7 @@ interface NodeNetworksProps {
   mayListNetworks: boolean;
 }
 
-/** A node's network cards, which are plugged in and out while it runs too. */
+/** A node's network interfaces, which can be added and removed also while it runs. */
 export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProps) {
   const cards = useInterfaces(node.id);
   const networks = useNetworks(mayListNetworks);
@@ -26,21 +26,21 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
     <section>
       <div className="sl-view__head">
         <Title headingLevel="h2" size="lg">
-          Network cards
+          Network interfaces
         </Title>
         {mayChange && networks.data && (
           <Plug node={node} networks={networks.data.filter(({ host, active }) => host === node.host && active)} />
         )}
       </div>
-      <ViewState what="the network cards" query={cards} />
+      <ViewState what="the network interfaces" query={cards} />
       {cards.data?.length === 0 && (
-        <EmptyState variant="sm" headingLevel="h3" icon={NetworkIcon} titleText="No network card">
-          <EmptyStateBody>This node reaches no network. Connect it to one above.</EmptyStateBody>
+        <EmptyState variant="sm" headingLevel="h3" icon={NetworkIcon} titleText="No network interfaces">
+          <EmptyStateBody>Not connected to any network.</EmptyStateBody>
         </EmptyState>
       )}
       {cards.data && cards.data.length > 0 && (
         <div className="sl-scroll">
-          <Table aria-label="Network cards" variant="compact" gridBreakPoint="grid-md" className="sl-table">
+          <Table aria-label="Network interfaces" variant="compact" gridBreakPoint="grid-md" className="sl-table">
             <Thead>
               <Tr>
                 <Th>Network</Th>
@@ -53,7 +53,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
               {cards.data.map((card) => (
                 <Tr key={card.mac} data-card={card.network ?? card.kind}>
                   <Td dataLabel="Network">
-                    {/* One element: on a phone each is a cell of its own. */}
+                    {/* A single element, because on phones each element becomes a separate cell. */}
                     <span>
                       <b>{nameOf(card)}</b>{" "}
                       <NetworkKind network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)} />
@@ -70,7 +70,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
                       <Button
                         size="sm"
                         variant="secondary"
-                        aria-label={`Unplug the card on ${nameOf(card)}, ${card.mac}`}
+                        aria-label={`Disconnect from ${nameOf(card)}, ${card.mac}`}
                         onClick={() => setUnplugging(card)}
                       >
                         Unplug…
@@ -101,7 +101,7 @@ function NetworkKind({ network }: { network: Network | undefined }) {
   ) : null;
 }
 
-/** Gives a node a card on a network that is chosen. */
+/** Connects a node to the selected network. */
 function Plug({ node, networks }: { node: Node; networks: readonly Network[] }) {
   const [chosen, setChosen] = useState("");
   const change = useChangeInterfaces(node.id);
@@ -125,8 +125,8 @@ function Plug({ node, networks }: { node: Node; networks: readonly Network[] }) 
           change.mutate(
             { do: "plug", network },
             {
-              onSuccess: () => toasts.success(`${node.name} is on ${network}`),
-              onError: (error) => toasts.failure("No card was plugged in", error),
+              onSuccess: () => toasts.success(`Connected to ${network}`),
+              onError: (error) => toasts.failure("Couldn't connect", error),
             },
           )
         }
@@ -149,15 +149,14 @@ function Unplug({ node, card, onClose }: { node: Node; card: Interface; onClose:
   };
   return (
     <ConfirmDialog
-      title={`Unplug the card on ${nameOf(card)}?`}
-      action="Unplug"
+      title={`Disconnect from ${nameOf(card)}?`}
+      action="Disconnect"
       pending={change.isPending}
       error={change.error}
       onConfirm={() => void confirm()}
       onClose={onClose}
     >
-      {node.name} loses this way to {nameOf(card)} at once, and with it all connections that go over it. A card that is
-      plugged in later has another MAC address.
+      Connections through this interface will drop. A new interface gets a different MAC address.
     </ConfirmDialog>
   );
 }

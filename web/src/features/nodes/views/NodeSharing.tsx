@@ -3,7 +3,7 @@ import { Title } from "@patternfly/react-core";
 import type { Node } from "../../../shared/api/types";
 import { SharingPanel } from "../../../shared/sharing/SharingPanel";
 
-/** With whom a node is shared, and what they may do. */
+/** The users and groups that a node is shared with. */
 export default function NodeSharing({ node }: { node: Node }) {
   return (
     <section>
@@ -13,10 +13,10 @@ export default function NodeSharing({ node }: { node: Node }) {
         </Title>
       </div>
       <p className="sl-view__note">
-        {node.owner ? `${node.owner}, who owns it, and administrators` : "Administrators"} do all that there is to do with it.
-        Students work in it at most, viewers watch.
+        {node.owner ? `${node.owner} (owner) and administrators have` : "Administrators have"} full access. Students can use it;
+        viewers can only watch.
       </p>
-      <SharingPanel kind="nodes" id={node.id} means={{ view: "watch its console and screen", use: "work in it" }} />
+      <SharingPanel kind="nodes" id={node.id} means={{ view: "View only", use: "Use" }} />
     </section>
   );
 }

@@ -3,7 +3,6 @@ import CameraIcon from "@patternfly/react-icons/dist/esm/icons/camera-icon";
 import { useState } from "react";
 
 import type { Node, Snapshot } from "../../../shared/api/types";
-import { plural } from "../../../shared/format";
 import { Ago } from "../../../shared/ui/Ago";
 import { ConfirmDialog } from "../../../shared/ui/ConfirmDialog";
 import { FormDialog } from "../../../shared/ui/FormDialog";
@@ -14,7 +13,7 @@ import { ViewState } from "../components/ViewState";
 import { type Branch, snapshotNameProblem, treeOf } from "../snapshotTree";
 import { isActive } from "../state";
 
-/** A node's snapshots as a tree, with the ways to take one, go back to one and delete one. */
+/** A node's snapshots as a tree, with actions to take, revert to and delete snapshots. */
 export default function NodeSnapshots({ node }: { node: Node }) {
   const snapshots = useSnapshots(node.id);
   const [isTaking, setTaking] = useState(false);
@@ -33,15 +32,14 @@ export default function NodeSnapshots({ node }: { node: Node }) {
       </div>
       <ViewState what="the snapshots" query={snapshots} />
       {snapshots.data?.length === 0 && (
-        <EmptyState variant="sm" headingLevel="h3" icon={CameraIcon} titleText="No snapshot yet">
+        <EmptyState variant="sm" headingLevel="h3" icon={CameraIcon} titleText="No snapshots yet">
           <EmptyStateBody>
-            A snapshot keeps the node as it is now, so that you can come back to it: its disks, and while it runs its memory
-            too.
+            A snapshot saves the node's disks (and memory, if running) so you can return to it.
           </EmptyStateBody>
         </EmptyState>
       )}
       {snapshots.data && snapshots.data.length > 0 && (
-        <ul className="sl-tree" aria-label="Tree of snapshots">
+        <ul className="sl-tree" aria-label="Snapshots">
           {treeOf(snapshots.data).map((branch) => (
             <SnapshotBranch key={branch.snapshot.name} node={node} branch={branch} mayChange={mayChange} />
           ))}
@@ -75,7 +73,7 @@ function SnapshotBranch({ node, branch: { snapshot, children }, mayChange }: Sna
           )}{" "}
           {current && (
             <Label isCompact color="blue">
-              the node goes on from here
+              current
             </Label>
           )}
           <div className="sl-subtle">
@@ -120,7 +118,7 @@ interface SnapshotConfirmProps {
   onClose: () => void;
 }
 
-/** Asks before a node goes back, or loses a way back. */
+/** Asks for confirmation before a snapshot is reverted to or deleted. */
 function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: SnapshotConfirmProps) {
   const change = useChangeSnapshots(node.id);
   const toasts = useToasts();
@@ -131,12 +129,12 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
     } catch {
       return; // the dialog shows why
     }
-    toasts.success(action === "revert" ? `${node.name} is back at ${name}` : `The snapshot ${name} is deleted`);
+    toasts.success(action === "revert" ? `Reverted to ${name}` : `Deleted snapshot ${name}`);
     onClose();
   };
   return (
     <ConfirmDialog
-      title={action === "revert" ? `Take ${node.name} back to ${name}?` : `Delete the snapshot ${name}?`}
+      title={action === "revert" ? `Revert ${node.name} to "${name}"?` : `Delete snapshot ${name}?`}
       action={action === "revert" ? "Revert" : "Delete"}
       typedName={name}
       pending={change.isPending}
@@ -145,10 +143,10 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
       onClose={onClose}
     >
       {action === "revert"
-        ? `All that the guest did since the last snapshot is lost: its disks${memory ? " and its memory are" : " are"} those of ${name} again. ${
-            running ? "It runs: its power is cut first. " : node.savedState ? "Its saved state is discarded. " : ""
-          }Take a snapshot first to keep what is there now.`
-        : "The node stays as it is, and the other snapshots stay too; but it cannot come back to this one any more."}
+        ? `Changes since then will be lost${memory ? "" : ", and the memory isn't part of this snapshot"}. ${
+            running ? "The running node will be powered off first. " : node.savedState ? "Its saved state is discarded. " : ""
+          }Take a snapshot first to keep them.`
+        : "You won't be able to revert to this snapshot. The node and other snapshots aren't affected."}
     </ConfirmDialog>
   );
 }
@@ -166,19 +164,19 @@ function TakeDialog({ node, taken, onClose }: { node: Node; taken: readonly stri
     } catch {
       return; // the dialog shows why
     }
-    toasts.success("The snapshot is taken");
+    toasts.success("Snapshot taken");
     onClose();
   };
   return (
     <FormDialog
-      title={`Take a snapshot of ${node.name}`}
+      title={`Take snapshot of ${node.name}`}
       description={
         running
-          ? `Its disks and its memory (${plural(node.resources.ram, "MiB", "MiB")}) are kept; the guest stands still meanwhile.`
-          : "Its disks are kept as they are now."
+          ? "Saves disks and memory. The guest is paused while the snapshot is taken."
+          : "Saves the disks."
       }
       action="Take snapshot"
-      failure="No snapshot was taken"
+      failure="Couldn't take the snapshot"
       focus="#snapshot-name"
       isReady={problem === ""}
       pending={change.isPending}
@@ -186,7 +184,7 @@ function TakeDialog({ node, taken, onClose }: { node: Node; taken: readonly stri
       onSubmit={() => void take()}
       onClose={onClose}
     >
-      <Field id="snapshot-name" label="Name" problem={problem} help="Empty: named after the time.">
+      <Field id="snapshot-name" label="Name" problem={problem} help="Leave empty to use the date and time.">
         <TextInput
           id="snapshot-name"
           value={name}

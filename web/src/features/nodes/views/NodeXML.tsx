@@ -15,11 +15,11 @@ import { xmlProblem } from "../xml/problem";
 
 interface NodeXMLProps {
   node: Node;
-  /** Administrators alone may edit it: it can open any file of the host to the guest. */
+  /** Only administrators may edit it: it can give the guest access to any file of the host. */
   mayEdit: boolean;
 }
 
-/** The domain as libvirt has it now, and for administrators the way to change what it is started with. */
+/** The domain's current XML, and for administrators an editor for the definition that it starts with. */
 export default function NodeXML({ node, mayEdit }: NodeXMLProps) {
   const xml = useNodeXML(node);
   return (
@@ -58,16 +58,16 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
   }, []);
   useEffect(() => {
     if (!isEditing) {
-      editor.current?.setText(xml); // while somebody edits, it stays theirs
+      editor.current?.setText(xml); // while the user edits, their text is kept
     }
     editor.current?.setReadOnly(!isEditing);
   }, [xml, isEditing]);
 
-  // What runs may be otherwise than what is started next, which is what is replaced.
+  // The running domain may differ from the definition for the next start; the latter is edited.
   const latest = definition.data;
   const begin = async () => {
     const reading = definition.refetch();
-    // Who types at once finds the editor ready: nothing is waited for that is known.
+    // The editor opens immediately with the known definition.
     const before = latest ?? (await reading).data;
     if (!before) {
       return; // shown below the buttons
@@ -75,7 +75,7 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
     editor.current?.setText(before.text);
     setEdit({ text: before.text, before });
     editor.current?.focus();
-    // It may have changed a moment ago: that is shown unless somebody has typed by then.
+    // The definition may have changed: show the new one unless the user has already typed.
     const { data: now } = await reading;
     if (now && now.version !== before.version && editor.current?.isUntouched(before.text)) {
       editor.current.setText(now.text);

@@ -8,7 +8,7 @@ import { tags } from "@lezer/highlight";
 
 import "./editor.css";
 
-// By class, so that the colours follow the theme.
+// Classes, so that the colours follow the theme.
 const colors = HighlightStyle.define([
   { tag: [tags.tagName, tags.angleBracket], class: "sl-xml__tag" },
   { tag: tags.attributeName, class: "sl-xml__attribute" },
@@ -19,13 +19,13 @@ const colors = HighlightStyle.define([
 interface EditorOptions {
   text: string;
   isReadOnly: boolean;
-  /** Names it for screen readers. */
+  /** The accessible name. */
   label: string;
   /** Called with the whole text after each change. */
   onChange: (text: string) => void;
 }
 
-/** An XML document in an element of the page, to be read or edited, until close. */
+/** A viewer or editor of an XML document in an element of the page, until close is called. */
 export class XMLEditor {
   private readonly view: EditorView;
   private readonly readOnly = new Compartment();
@@ -46,7 +46,7 @@ export class XMLEditor {
           indentUnit.of("  "),
           xml(),
           syntaxHighlighting(colors),
-          // Tab is left to the browser: it leads on, as everywhere on the page.
+          // Tab moves the focus, as everywhere on the page.
           keymap.of([...defaultKeymap, ...historyKeymap, ...foldKeymap, ...searchKeymap]),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
@@ -62,8 +62,8 @@ export class XMLEditor {
   }
 
   /**
-   * Puts another text in its place, which undoing leaves; nothing happens when it is the
-   * same. Only what differs is replaced, so that the cursor stays at its text.
+   * Replaces the text, without an undo step. Only the part that differs is replaced, so that the
+   * cursor keeps its position. Does nothing if the text is the same.
    */
   setText(text: string): void {
     const now = this.view.state.doc.toString();
@@ -85,7 +85,7 @@ export class XMLEditor {
     });
   }
 
-  /** Whether this text is being edited, and nothing of it has been changed. */
+  /** Whether the editor shows this text without changes. */
   isUntouched(text: string): boolean {
     return !this.view.state.readOnly && this.view.state.doc.toString() === text;
   }

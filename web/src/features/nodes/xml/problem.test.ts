@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 
 import { xmlProblem } from "./problem";
 
-test("a domain is fine", () => {
+test("a domain is valid", () => {
   expect(xmlProblem(`<domain type="kvm"><name>a</name></domain>`)).toBe("");
 });
-test("what is not well-formed is told", () => {
+test("XML that is not well-formed is reported", () => {
   expect(xmlProblem("<domain>\n  <name>a</nam>\n</domain>")).not.toBe("");
   expect(xmlProblem("")).not.toBe("");
 });
-test("another document is told", () => {
-  expect(xmlProblem("<network/>")).toBe("The outermost element is network; a domain's is domain.");
+test("another root element is reported", () => {
+  expect(xmlProblem("<network/>")).toBe("The root element must be <domain>.");
 });

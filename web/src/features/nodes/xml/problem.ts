@@ -1,4 +1,4 @@
-/** Where XML is not well-formed, and why, as a sentence; empty when it is, and describes a domain. */
+/** Returns where and why XML is not well-formed; empty if it is well-formed and describes a domain. */
 export function xmlProblem(text: string): string {
   const parsed = new DOMParser().parseFromString(text, "application/xml");
   const error = parsed.querySelector("parsererror");
@@ -9,8 +9,8 @@ export function xmlProblem(text: string): string {
     const [, otherLine] = /Line Number (\d+)/.exec(said) ?? [];
     return line !== undefined && reason !== undefined
       ? `Line ${line}: ${reason.replace(/\.?:? ?(error status.*|Below is a rendering.*)/, "").trim()}.`
-      : `This is no well-formed XML${otherLine === undefined ? "" : `: look at line ${otherLine}`}.`;
+      : `Not well-formed XML${otherLine === undefined ? "" : ` (line ${otherLine})`}.`;
   }
   const root = parsed.documentElement.nodeName;
-  return root === "domain" ? "" : `The outermost element is ${root}; a domain's is domain.`;
+  return root === "domain" ? "" : "The root element must be <domain>.";
 }

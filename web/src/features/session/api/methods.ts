@@ -2,10 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 
 import { api, bodyOf } from "../../../shared/api/client";
 
-/** The ways to sign in. */
+/** The available sign-in methods. */
 export interface Methods {
   password: boolean;
-  /** The provider that one may sign in at, if there is any. */
+  /** The sign-in provider, if there is one. */
   oidc?: { name: string } | null;
 }
 

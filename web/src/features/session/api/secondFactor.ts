@@ -11,17 +11,17 @@ export interface Enrolment {
   uri: string;
 }
 
-/** Makes a new secret each time: the one before does not count any more. */
+/** Creates a new secret each time; the previous one becomes invalid. */
 export async function beginSecondFactor(): Promise<Enrolment> {
   return confirming(() => bodyOf(api.POST("/api/auth/totp")));
 }
 
-/** Keeps the secret for as long as the caller is on the page, or until it is reset. */
+/** Keeps the secret until the component is unmounted or the mutation is reset. */
 export function useBeginSecondFactor() {
   return useMutation({ mutationFn: beginSecondFactor, gcTime: 0 });
 }
 
-/** Resolves with the recovery codes, which the service tells this once. */
+/** Resolves with the recovery codes, which the service returns only once. */
 export async function confirmSecondFactor(code: string): Promise<string[]> {
   return (await confirming(() => bodyOf(api.POST("/api/auth/totp/confirm", { body: { code } })))).recoveryCodes;
 }

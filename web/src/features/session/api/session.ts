@@ -3,25 +3,25 @@ import { useQuery } from "@tanstack/react-query";
 import { api, bodyOf } from "../../../shared/api/client";
 import { RequestError } from "../../../shared/api/problem";
 
-/** Who is signed in. */
+/** The signed-in user. */
 export interface Session {
   user: { name: string; role: string };
-  /** off: the service asks nobody to sign in. */
+  /** off: sign-in is turned off. */
   auth: "on" | "off";
-  /** Until the password is changed, the service answers nothing else. */
+  /** Until the password is changed, the service refuses all other requests. */
   mustChangePassword: boolean;
-  /** A provider lets the user in: there is no password here. */
+  /** The user signs in through a provider and has no password here. */
   external: boolean;
-  /** Signing in takes a second factor. */
+  /** Two-factor authentication is on. */
   totp: boolean;
-  /** Those that were not used. */
+  /** Number of unused recovery codes. */
   recoveryCodes?: number;
   sshKeys: string[];
 }
 
 export const sessionKey = ["session"] as const;
 
-/** Resolves with null when nobody is signed in. */
+/** Resolves with null if no one is signed in. */
 export async function fetchSession(): Promise<Session | null> {
   try {
     return await bodyOf(api.GET("/api/auth/me"));
@@ -33,12 +33,12 @@ export async function fetchSession(): Promise<Session | null> {
   }
 }
 
-/** Whether somebody's role lets them make nodes, networks and images. */
+/** Whether the user's role lets them create nodes, networks and images. */
 export function mayCreate(session: Session | null | undefined): boolean {
   return session?.user.role === "admin" || session?.user.role === "instructor";
 }
 
-/** Whether somebody may do all that there is to do. */
+/** Whether the user is an administrator. */
 export function isAdmin(session: Session | null | undefined): boolean {
   return session?.user.role === "admin";
 }

@@ -9,7 +9,7 @@ export async function fetchSessions(): Promise<OpenSession[]> {
   return (await bodyOf(api.GET("/api/auth/sessions"))).sessions;
 }
 
-/** The user's sessions, read anew with each visit. */
+/** The user's sessions, reloaded on each visit. */
 export function useSessions() {
   return useQuery({ queryKey: sessionsKey, queryFn: fetchSessions, staleTime: 0 });
 }

@@ -6,7 +6,7 @@ import { sessionKey } from "./session";
 interface Credentials {
   username: string;
   password: string;
-  /** Of the second factor, or a recovery code. */
+  /** A code of the second factor, or a recovery code. */
   code?: string;
 }
 
@@ -14,7 +14,7 @@ export async function signIn(credentials: Credentials): Promise<void> {
   await done(api.POST("/api/auth/login", { body: credentials }));
 }
 
-/** Signs in, and reads who that is now; the cookie that comes with the answer is the browser's. */
+/** Signs in and loads the user; the browser stores the cookie of the response. */
 export function useSignIn() {
   const queries = useQueryClient();
   return useMutation({

@@ -8,7 +8,7 @@ export async function signOut(): Promise<void> {
   await done(api.POST("/api/auth/logout"));
 }
 
-/** Signs out, and forgets all that was shown to the user. */
+/** Signs out and clears all cached data. */
 export function useSignOut() {
   return useMutation({
     mutationFn: signOut,

@@ -11,18 +11,18 @@ export async function fetchTokens(): Promise<Token[]> {
   return pages.flatMap(({ tokens }) => tokens);
 }
 
-/** The tokens that the user may see; read anew with each visit, for when each was used last. */
+/** The tokens that the user may see; reloaded on each visit to show when each was last used. */
 export function useTokens() {
   return useQuery({ queryKey: tokensKey, queryFn: fetchTokens, staleTime: 0 });
 }
 
 interface TokenRequest {
   name: string;
-  /** RFC 3339; never when left out. */
+  /** RFC 3339; without it the token never expires. */
   expires?: string;
 }
 
-/** Resolves with the token and its secret, which the service tells this once. */
+/** Resolves with the token and its secret, which the service returns only once. */
 export async function createToken(request: TokenRequest): Promise<Token> {
   return confirming(() => bodyOf(api.POST("/api/tokens", { body: request })));
 }
@@ -32,7 +32,7 @@ export function useCreateToken() {
   return useMutation({
     mutationFn: createToken,
     onSettled: () => queries.invalidateQueries({ queryKey: tokensKey }),
-    gcTime: 0, // the answer holds the secret
+    gcTime: 0, // the response contains the secret
   });
 }
 

@@ -12,7 +12,7 @@ interface Answer {
   code?: string;
 }
 
-/** Asks for the password when the service wants to know that it is still the user who asks. */
+/** Asks for the password when the service requires the user to confirm their identity. */
 export function ConfirmItsYou() {
   const [waiting, setWaiting] = useState<((confirmed: boolean) => void) | null>(null);
   useEffect(() => askBy(() => new Promise((resolve) => setWaiting(() => resolve))), []);

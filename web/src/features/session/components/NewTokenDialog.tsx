@@ -8,7 +8,7 @@ import { SecretDialog } from "../../../shared/ui/SecretDialog";
 import { expiryOf, lifetimes, tokenNameProblem } from "../account";
 import { useCreateToken } from "../api/tokens";
 
-/** Makes a token, and then shows its secret until it is closed. */
+/** Creates a token, then shows its secret until the dialog is closed. */
 export function NewTokenDialog({ onClose }: { onClose: () => void }) {
   const id = useId();
   const [name, setName] = useState("");
@@ -22,10 +22,10 @@ export function NewTokenDialog({ onClose }: { onClose: () => void }) {
   if (create.data?.secret !== undefined) {
     return (
       <SecretDialog
-        title={`The secret of ${create.data.name}`}
+        title={`Token "${create.data.name}" created`}
         warning="Copy it now; you won't see it again. Anyone who has it can act as you."
         secret={create.data.secret}
-        copyLabel="Copy the secret"
+        copyLabel="Copy secret"
         onClose={onClose}
       >
         <StackItem className="sl-subtle sl-break">

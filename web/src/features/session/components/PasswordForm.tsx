@@ -11,7 +11,7 @@ import { sessionsKey } from "../api/sessions";
 
 const empty: PasswordDraft = { current: "", fresh: "", again: "" };
 
-/** Changes the user's password: the service opens another session in place of this one, and ends all others. */
+/** Changes the user's password: the service replaces this session with a new one, and ends all others. */
 export function PasswordForm({ username }: { username: string }) {
   const [draft, setDraft] = useState(empty);
   const change = useChangePassword();
@@ -28,7 +28,7 @@ export function PasswordForm({ username }: { username: string }) {
       { current: draft.current, new: draft.fresh },
       {
         onSuccess: () => {
-          toasts.success("Your password is changed, and your other sessions have ended");
+          toasts.success("Password changed. You've been signed out everywhere else.");
           setDraft(empty);
           void queries.invalidateQueries({ queryKey: sessionKey });
           void queries.invalidateQueries({ queryKey: sessionsKey });
@@ -73,12 +73,12 @@ export function PasswordForm({ username }: { username: string }) {
         submit();
       }}
     >
-      {change.error && <ProblemAlert title="Your password is not changed" error={change.error} />}
-      {/* For password managers, which have to know whose password it is. */}
+      {change.error && <ProblemAlert title="Couldn't change the password" error={change.error} />}
+      {/* For password managers, which need the user name. */}
       <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
-      {field("current", "Present password", "current-password", "", "")}
+      {field("current", "Current password", "current-password", "", "")}
       {field("fresh", "New password", "new-password", problems.fresh, "At least 12 characters.")}
-      {field("again", "New password again", "new-password", problems.again, "")}
+      {field("again", "Confirm new password", "new-password", problems.again, "")}
       <ActionGroup>
         <Button type="submit" isDisabled={!isReady} isLoading={change.isPending}>
           Change password

@@ -16,7 +16,7 @@ import { useToasts } from "../../../shared/ui/toasts";
 import { keyName } from "../account";
 import { useSetSSHKeys } from "../api/sshKeys";
 
-/** The user's public SSH keys, which new nodes may take. */
+/** The user's public SSH keys, which can be added to new nodes. */
 export function SSHKeys({ keys }: { keys: readonly string[] }) {
   const [draft, setDraft] = useState("");
   const set = useSetSSHKeys();
@@ -31,7 +31,7 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
   const remove = (key: string) =>
     set.mutate(
       keys.filter((other) => other !== key),
-      { onSuccess: () => toasts.success(`${keyName(key)} is removed`) },
+      { onSuccess: () => toasts.success(`Removed ${keyName(key)}`) },
     );
   return (
     <section className="sl-section" aria-label="SSH keys">
@@ -39,7 +39,7 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
         SSH keys
       </Title>
       <p className="sl-account__about sl-subtle">
-        Public keys that your new nodes may be given, so that you can sign in to them by SSH.
+        Added to your new nodes so you can log in over SSH.
       </p>
       {keys.length > 0 && (
         <ul className="sl-rows" aria-label="SSH keys">
@@ -72,7 +72,7 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
           add();
         }}
       >
-        {set.error && <ProblemAlert title="The keys are not changed" error={set.error} />}
+        {set.error && <ProblemAlert title="Couldn't change the keys" error={set.error} />}
         <FormGroup label="New key" fieldId="ssh-key">
           <TextArea
             id="ssh-key"
@@ -90,7 +90,7 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
           <FormHelperText>
             <HelperText id="ssh-key-help">
               <HelperTextItem>
-                What <code>~/.ssh/id_ed25519.pub</code> holds on your machine; one key a line.
+                Paste the contents of <code>~/.ssh/id_ed25519.pub</code>. One key per line.
               </HelperTextItem>
             </HelperText>
           </FormHelperText>

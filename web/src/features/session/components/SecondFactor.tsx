@@ -9,7 +9,7 @@ import { SetUpSecondFactor } from "./SetUpSecondFactor";
 
 const few = 3;
 
-/** Whether the user signs in with a second factor, and the ways to change that. */
+/** Shows whether two-factor authentication is on, with buttons to turn it on or off. */
 export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: number }) {
   const [isRemoving, setRemoving] = useState(false);
   const begin = useBeginSecondFactor();

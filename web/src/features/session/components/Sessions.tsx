@@ -10,7 +10,7 @@ import { useToasts } from "../../../shared/ui/toasts";
 import { agentName } from "../account";
 import { useEndSession, useSessions } from "../api/sessions";
 
-/** Where the user is signed in, and the way to end that. */
+/** The user's sessions, with a button to end each. */
 export function Sessions() {
   const sessions = useSessions();
   return (
@@ -19,10 +19,10 @@ export function Sessions() {
         Sessions
       </Title>
       <p className="sl-account__about sl-subtle">
-        Where you are signed in. End those that you do not know, and change your password.
+        Where you're signed in. If you don't recognise one, end it and change your password.
       </p>
       {sessions.error && (
-        <ProblemAlert title="The sessions cannot be listed" error={sessions.error} onRetry={() => void sessions.refetch()} />
+        <ProblemAlert title="Couldn't load the sessions" error={sessions.error} onRetry={() => void sessions.refetch()} />
       )}
       {sessions.isPending && <Skeleton height="4rem" screenreaderText="Loading" />}
       {sessions.data && (
@@ -34,14 +34,13 @@ export function Sessions() {
                   <span title={session.agent}>{agentName(session.agent)}</span>{" "}
                   {session.current && (
                     <Label isCompact color="green">
-                      This one
+                      This device
                     </Label>
                   )}
                 </div>
                 <div className="sl-subtle">
-                  From {session.address || "an unknown address"}, signed in <Ago time={session.created} />, used{" "}
-                  <Ago time={session.used} />, ends{" "}
-                  <time dateTime={session.expires}>{formatTime(session.expires)}</time> at the latest
+                  {session.address || "unknown address"} · signed in <Ago time={session.created} /> · active{" "}
+                  <Ago time={session.used} /> · expires <time dateTime={session.expires}>{formatTime(session.expires)}</time>
                 </div>
               </div>
               {!session.current && <End session={session} />}
@@ -58,11 +57,11 @@ function End({ session }: { session: OpenSession }) {
   const end = useEndSession(session.id);
   const toasts = useToasts();
   const name = agentName(session.agent);
-  // A promise, since the row may leave the page before the answer is handled.
+  // A promise, because the row may be unmounted before the response is handled.
   const confirm = async () => {
     try {
       await end.mutateAsync();
-      toasts.success("The session is ended");
+      toasts.success("Session ended");
     } catch {
       // The dialog shows why.
     }
@@ -73,14 +72,14 @@ function End({ session }: { session: OpenSession }) {
         size="sm"
         variant="secondary"
         isDanger
-        aria-label={`End the session of ${name} from ${session.address}`}
+        aria-label={`End session of ${name} from ${session.address}`}
         onClick={() => setAsked(true)}
       >
         End
       </Button>
       {isAsked && (
         <ConfirmDialog
-          title={`End the session of ${name}?`}
+          title={`End session of ${name}?`}
           action="End session"
           pending={end.isPending}
           error={end.error}
@@ -90,7 +89,7 @@ function End({ session }: { session: OpenSession }) {
             end.reset();
           }}
         >
-          Its consoles and screens are closed within seconds. Your nodes go on.
+          Its consoles and screens are closed within seconds. Your nodes keep running.
         </ConfirmDialog>
       )}
     </>

@@ -22,10 +22,10 @@ import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
 import { type Enrolment, useConfirmSecondFactor } from "../api/secondFactor";
 import { sessionKey } from "../api/session";
 
-// Those who set a second factor up load what draws the code.
+// Loaded only during set-up.
 const QRCode = lazy(() => import("./QRCode"));
 
-/** Shows the secret as a QR code, has it confirmed, and then shows the recovery codes until it is closed. */
+/** Shows the secret as a QR code, asks for a code to confirm it, then shows the recovery codes until it is closed. */
 export function SetUpSecondFactor({ enrolment, onClose }: { enrolment: Enrolment; onClose: () => void }) {
   const id = useId();
   const queries = useQueryClient();
@@ -63,7 +63,7 @@ export function SetUpSecondFactor({ enrolment, onClose }: { enrolment: Enrolment
               </List>
             </StackItem>
             <StackItem>
-              <CopyButton text={codes.join("\n")} label="Copy the recovery codes" />
+              <CopyButton text={codes.join("\n")} label="Copy recovery codes" />
             </StackItem>
           </Stack>
         ) : (

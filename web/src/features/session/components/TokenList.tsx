@@ -14,14 +14,14 @@ import { useDeleteToken } from "../api/tokens";
 
 interface TokenListProps {
   tokens: readonly Token[];
-  /** Whether they may be those of several users. */
+  /** Whether the tokens may belong to several users. */
   showsUser: boolean;
 }
 
-/** API tokens as a table, or as cards where there is no room for one. */
+/** API tokens as a table, or as cards on narrow screens. */
 export function TokenList({ tokens, showsUser }: TokenListProps) {
   const isWide = useIsWide();
-  // Users choose the names of their tokens: two may have the same.
+  // Token names are only unique per user.
   const fullName = ({ name, user }: Token) => (showsUser ? `${name} of ${user}` : name);
   if (!isWide) {
     return (
@@ -118,12 +118,12 @@ function Revoke({ token, fullName }: { token: Token; fullName: string }) {
   const [isAsked, setAsked] = useState(false);
   const remove = useDeleteToken(token.id);
   const toasts = useToasts();
-  // A promise, since the row may leave the page before the answer is handled:
-  // callbacks of mutate would not be called then.
+  // A promise, because the row may be unmounted before the response is handled:
+  // callbacks of mutate are not called then.
   const confirm = async () => {
     try {
       await remove.mutateAsync();
-      toasts.success(`${fullName} is revoked`);
+      toasts.success(`Revoked ${fullName}`);
     } catch {
       // The dialog shows why.
     }
@@ -145,7 +145,7 @@ function Revoke({ token, fullName }: { token: Token; fullName: string }) {
             remove.reset();
           }}
         >
-          Programs that use this token are refused from now on. It cannot be brought back.
+          Programs that use this token lose access immediately. This can't be undone.
         </ConfirmDialog>
       )}
     </>

@@ -37,7 +37,7 @@ async function changeGroups(change: GroupChange): Promise<void> {
   }
 }
 
-/** Changes the groups; members are shown as they will be until the service has answered. */
+/** Changes the groups; changes of members are shown immediately. */
 export function useChangeGroups() {
   const queries = useQueryClient();
   return useMutation({

@@ -9,12 +9,12 @@ import { ownedLines } from "../owned";
 
 interface DeleteUserDialogProps {
   name: string;
-  /** `isRunning`: a task deletes the account. */
+  /** `isRunning`: a job is deleting the account. */
   onDeleted: (isRunning: boolean) => void;
   onClose: () => void;
 }
 
-/** Asks what becomes of all that an account owns, and deletes the account. */
+/** Asks what happens to what an account owns, and deletes the account. */
 export function DeleteUserDialog({ name, onDeleted, onClose }: DeleteUserDialogProps) {
   const id = useId();
   const owned = useOwned(name);

@@ -11,7 +11,7 @@ import { boundNames, boundProblem, draftOf, quotaOf } from "../quota";
 import { QuotaFields } from "./QuotaFields";
 import { RoleSelect } from "./RoleSelect";
 
-/** Makes an account, and then shows the password that the service made up until it is closed. */
+/** Creates an account, then shows the generated password until the dialog is closed. */
 export function NewUserDialog({ taken, onClose }: { taken: readonly string[]; onClose: () => void }) {
   const id = useId();
   const [name, setName] = useState("");
@@ -23,10 +23,10 @@ export function NewUserDialog({ taken, onClose }: { taken: readonly string[]; on
   if (made) {
     return (
       <SecretDialog
-        title={`The password of ${made.name}`}
+        title={`Password for ${made.name}`}
         warning={handOver(made.name)}
         secret={made.password ?? ""}
-        copyLabel="Copy the password"
+        copyLabel="Copy password"
         onClose={onClose}
       />
     );
@@ -35,7 +35,7 @@ export function NewUserDialog({ taken, onClose }: { taken: readonly string[]; on
     <FormDialog
       title="New user"
       action="Create user"
-      failure="The user was not made"
+      failure="Couldn't create user"
       focus={`[id="${id}-name"]`}
       isReady={problem === "" && boundNames.every((bound) => boundProblem(bound, quota[bound]) === "")}
       pending={create.isPending}
@@ -47,7 +47,7 @@ export function NewUserDialog({ taken, onClose }: { taken: readonly string[]; on
         id={`${id}-name`}
         value={name}
         problem={name === "" ? "" : problem}
-        help="For signing in. It cannot be changed later."
+        help="Used to sign in. Can't be changed later."
         onChange={setName}
       />
       <RoleSelect id={`${id}-role`} role={role} onChange={setRole} />

@@ -9,7 +9,7 @@ interface QuotaFieldsProps {
   onChange: (draft: QuotaDraft) => void;
 }
 
-/** A field for each thing that a quota bounds. */
+/** A field for each limit of a quota. */
 export function QuotaFields({ draft, onChange }: QuotaFieldsProps) {
   const id = useId();
   return (

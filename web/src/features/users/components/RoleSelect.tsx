@@ -9,7 +9,7 @@ interface RoleSelectProps {
   onChange: (role: Account["role"]) => void;
 }
 
-/** Chooses a role, and tells what it allows. */
+/** Selects a role and shows what it allows. */
 export function RoleSelect({ id, role, onChange }: RoleSelectProps) {
   return (
     <FormGroup label="Role" fieldId={id}>

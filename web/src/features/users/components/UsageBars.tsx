@@ -4,7 +4,7 @@ import { useId } from "react";
 import type { Account } from "../../../shared/api/types";
 import { bounds, shareOf, usageOf } from "../quota";
 
-/** What an account uses, as bars where there is a bound. */
+/** An account's usage, as bars if there is a limit. */
 export function UsageBars({ account }: { account: Account }) {
   const id = useId();
   return (

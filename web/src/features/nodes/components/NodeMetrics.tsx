@@ -1,38 +1,38 @@
 import { Card, CardBody, CardTitle, Skeleton } from "@patternfly/react-core";
 
-import type { Figures, Node } from "../../../shared/api/types";
+import type { Metrics, Node } from "../../../shared/api/types";
 import { formatBytes, formatPercent } from "../../../shared/format";
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
 import { TimeChart } from "../../../shared/ui/TimeChart";
 import { useNow } from "../../../shared/useNow";
-import { useHourOfFigures } from "../api/figures";
+import { useHourlyMetrics } from "../api/metrics";
 
 const hour = 3_600_000;
 const mebibyte = 1024 ** 2;
 
-/** What a node used in the last hour: processors, memory, disks and networks. */
-export function NodeFigures({ node }: { node: Node }) {
-  const figures = useHourOfFigures(node);
+/** Charts of a node's CPU, memory, disk and network usage in the last hour. */
+export function NodeMetrics({ node }: { node: Node }) {
+  const metrics = useHourlyMetrics(node);
   const until = useNow(10_000);
-  const points = figures.data?.points ?? [];
-  const line = (valueOf: (point: Figures) => number | undefined) =>
+  const points = metrics.data?.points ?? [];
+  const line = (valueOf: (point: Metrics) => number | undefined) =>
     points.flatMap((point) => {
       const value = valueOf(point);
       return value === undefined ? [] : [{ time: Date.parse(point.time), value }];
     });
-  const common = { from: until - hour, until, interval: (figures.data?.interval ?? 30) * 1_000 };
+  const common = { from: until - hour, until, interval: (metrics.data?.interval ?? 30) * 1_000 };
   const rate = (value: number) => `${formatBytes(Math.round(value))}/s`;
   const guestMemory = line((point) => point.guestMemory);
   return (
     <Card>
       <CardTitle component="h2">Last hour</CardTitle>
       <CardBody>
-        {figures.error && (
-          <ProblemAlert title="The figures cannot be shown" error={figures.error} onRetry={() => void figures.refetch()} />
+        {metrics.error && (
+          <ProblemAlert title="Couldn't load the metrics" error={metrics.error} onRetry={() => void metrics.refetch()} />
         )}
-        {figures.isPending && <Skeleton height="10rem" screenreaderText="Loading the figures" />}
-        {figures.data && points.length === 0 && (
-          <p className="sl-subtle">Nothing was measured in the last hour: the node was off.</p>
+        {metrics.isPending && <Skeleton height="10rem" screenreaderText="Loading the metrics" />}
+        {metrics.data && points.length === 0 && (
+          <p className="sl-subtle">No data for the last hour.</p>
         )}
         {points.length > 0 && (
           <div className="sl-charts">
@@ -50,8 +50,8 @@ export function NodeFigures({ node }: { node: Node }) {
               top={node.resources.ram * mebibyte}
               format={formatBytes}
               series={[
-                { name: "Of the host", color: "teal", points: line(({ memory }) => memory) },
-                ...(guestMemory.length > 0 ? [{ name: "In the guest", color: "orange", points: guestMemory } as const] : []),
+                { name: "Host", color: "teal", points: line(({ memory }) => memory) },
+                ...(guestMemory.length > 0 ? [{ name: "Guest", color: "orange", points: guestMemory } as const] : []),
               ]}
             />
             <TimeChart

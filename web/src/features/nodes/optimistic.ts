@@ -1,10 +1,10 @@
 import type { Node, NodeEdit, NodeState } from "../../shared/api/types";
 import type { Lifecycle } from "./api/lifecycle";
 
-/** A change of a node that was asked for, and has no answer yet. */
+/** A requested change of a node without a response yet. */
 export type Pending = { id: string } & ({ lifecycle: Lifecycle } | { edit: NodeEdit } | { remove: true });
 
-/** Which state a change leads to, from which. */
+/** The state transitions of the changes. */
 const moves: Partial<Record<Lifecycle, { from: readonly NodeState[]; to: NodeState }>> = {
   run: { from: ["stopped", "crashed"], to: "starting" },
   stop: { from: ["running"], to: "stopping" },
@@ -14,10 +14,10 @@ const moves: Partial<Record<Lifecycle, { from: readonly NodeState[]; to: NodeSta
 };
 
 /**
- * A node as it is shown while changes of it are under way: as it will be when they work.
- * What may come out otherwise, such as a new size, is shown when it is known.
+ * Applies the changes in progress to a node optimistically. Results that are not certain, such
+ * as a new size, are shown when they are known.
  */
-export function foreseen(node: Node, pending: readonly Pending[]): Node {
+export function applyPending(node: Node, pending: readonly Pending[]): Node {
   return pending.reduce((shown, change) => {
     if (change.id !== shown.id) {
       return shown;
@@ -34,12 +34,12 @@ export function foreseen(node: Node, pending: readonly Pending[]): Node {
   }, node);
 }
 
-/** The list of nodes as it will be when the changes that are under way work. */
-export function foreseenList(nodes: Node[], pending: readonly Pending[]): Node[] {
+/** Applies the changes in progress to a list of nodes. */
+export function applyPendingToAll(nodes: Node[], pending: readonly Pending[]): Node[] {
   if (pending.length === 0) {
     return nodes;
   }
   return nodes
     .filter(({ id }) => !pending.some((change) => change.id === id && "remove" in change))
-    .map((node) => foreseen(node, pending));
+    .map((node) => applyPending(node, pending));
 }

@@ -6,8 +6,8 @@ import { useToasts } from "../../../shared/ui/toasts";
 import { isOffered } from "../actions";
 import { useLifecycle } from "../api/lifecycle";
 
-/** Runs a node that is off; nothing while it cannot be run. */
-export function RunButton({ node }: { node: Node }) {
+/** Starts a stopped node; renders nothing while it can't be started. */
+export function StartButton({ node }: { node: Node }) {
   const lifecycle = useLifecycle(node.id);
   const toasts = useToasts();
   if (!isOffered("run", node)) {
@@ -19,9 +19,9 @@ export function RunButton({ node }: { node: Node }) {
       icon={<PlayIcon />}
       isLoading={lifecycle.isPending}
       isDisabled={lifecycle.isPending}
-      onClick={() => void lifecycle.mutateAsync("run").catch((error: unknown) => toasts.failure(`${node.name} does not run`, error))}
+      onClick={() => void lifecycle.mutateAsync("run").catch((error: unknown) => toasts.failure(`Couldn't start ${node.name}`, error))}
     >
-      Run {node.name}
+      Start {node.name}
     </Button>
   );
 }

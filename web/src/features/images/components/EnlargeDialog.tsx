@@ -10,30 +10,30 @@ import { titleOf } from "../library";
 
 const gibibyte = 1024 ** 3;
 
-/** Makes the disk that guests see larger. */
-export function GrowDialog({ image, onClose }: { image: Image; onClose: () => void }) {
+/** Enlarges the virtual disk of an image. */
+export function EnlargeDialog({ image, onClose }: { image: Image; onClose: () => void }) {
   const id = useId();
   const [size, setSize] = useState(String(Math.ceil(image.virtualSize / gibibyte) + 1));
   const work = useImageWork(image.id);
   const toasts = useToasts();
   const virtualSize = Math.round(Number(size) * gibibyte);
   const isReady = virtualSize > image.virtualSize && Number.isFinite(virtualSize);
-  const now = `Now ${formatBytes(image.virtualSize)}; a disk only grows. Nodes that are made later get the new size.`;
+  const now = `Currently ${formatBytes(image.virtualSize)}; can't be reduced. Nodes created later get the new size.`;
   const submit = () =>
     work.mutate(
       { do: "resize", virtualSize },
       {
         onSuccess: () => {
-          toasts.success(`${titleOf(image)} is being grown`);
+          toasts.success(`Enlarging ${titleOf(image)}…`);
           onClose();
         },
       },
     );
   return (
     <FormDialog
-      title={`Grow ${titleOf(image)}`}
-      action="Grow"
-      failure="The image does not grow"
+      title={`Enlarge the disk of ${titleOf(image)}`}
+      action="Enlarge"
+      failure="Couldn't enlarge the disk"
       focus={`[id="${id}-size"]`}
       isReady={isReady}
       pending={work.isPending}
@@ -43,7 +43,7 @@ export function GrowDialog({ image, onClose }: { image: Image; onClose: () => vo
     >
       <NumberField
         id={`${id}-size`}
-        label="Size of the disk, in GiB"
+        label="Disk size in GiB"
         value={size}
         min={0}
         isFraction

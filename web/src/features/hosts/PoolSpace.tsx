@@ -8,8 +8,8 @@ import "./HostsPage.css";
 
 type Pool = Host["pools"][number];
 
-/** How much room the hosts have in their pools of one kind. */
-export function PoolRoom({ role }: { role: Pool["role"] }) {
+/** The free space in the hosts' pools of one role. */
+export function PoolSpace({ role }: { role: Pool["role"] }) {
   const hosts = useHosts();
   const pools = hosts.data?.flatMap((host) => host.pools.filter((pool) => pool.role === role).map((pool) => ({ host, pool })));
   return pools && pools.length > 0 ? (
@@ -21,7 +21,7 @@ export function PoolRoom({ role }: { role: Pool["role"] }) {
   ) : null;
 }
 
-/** How full one pool is, and what still fits. */
+/** How full one pool is, and how many more images or nodes it can hold. */
 export function PoolBar({ pool, title }: { pool: Pool; title: string }) {
   const id = useId();
   const percent = pool.capacity > 0 ? Math.round((1 - pool.available / pool.capacity) * 100) : 0;
@@ -46,8 +46,8 @@ export function PoolBar({ pool, title }: { pool: Pool; title: string }) {
 
 function fits({ level, role, roomForImages, roomForNodes }: Pool): string {
   if (level === "critical") {
-    return "nothing more is made here";
+    return "too full for new images";
   }
   const count = role === "images" ? roomForImages : roomForNodes;
-  return count === undefined ? "" : `room for about ${plural(count, role === "images" ? "more image" : "more node")}`;
+  return count === undefined ? "" : `enough for about ${plural(count, role === "images" ? "more image" : "more node")}`;
 }

@@ -5,17 +5,17 @@ import { paths } from "../shared/paths";
 import { LinkButton } from "../shared/ui/LinkButton";
 import { usePageTitle } from "../shared/usePageTitle";
 
-/** Stands for addresses at which there is nothing. */
-export function NoSuchPage() {
-  usePageTitle("No such page");
+/** Shown for unknown addresses. */
+export function NotFoundPage() {
+  usePageTitle("Page not found");
   return (
-    <PageSection isFilled aria-label="No such page">
-      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="There is no such page">
-        <EmptyStateBody>The address is mistyped, or from another version of SandboxLabs.</EmptyStateBody>
+    <PageSection isFilled aria-label="Page not found">
+      <EmptyState headingLevel="h1" icon={SearchIcon} titleText="Page not found">
+        <EmptyStateBody>Check the address.</EmptyStateBody>
         <EmptyStateFooter>
           <EmptyStateActions>
             <LinkButton variant="primary" to={paths.home}>
-              Show the dashboard
+              Go to dashboard
             </LinkButton>
           </EmptyStateActions>
         </EmptyStateFooter>

@@ -10,11 +10,11 @@ export interface Place {
   isCurrent: boolean;
 }
 
-/** The places of the UI where there is no room for them side by side. */
-export function PlacesMenu({ places }: { places: readonly Place[] }) {
+/** The main navigation as a menu, for narrow screens. */
+export function NavMenu({ places }: { places: readonly Place[] }) {
   const navigate = useNavigate();
   return (
-    <Menu label="Places" icon={<BarsIcon />} position="left" className="sl-places">
+    <Menu label="Menu" icon={<BarsIcon />} position="left" className="sl-nav-menu">
       {places.map(({ to, text, isCurrent }) => (
         <DropdownItem key={to} isSelected={isCurrent} onClick={() => void navigate(to)}>
           {text}
