@@ -57,6 +57,7 @@ type app struct {
 	requests *store.Requests
 	// guacamole is nil when it is off.
 	guacamole *guacamole.Service
+	removals  *policy.Removals
 	server    *api.Server
 	plain     http.Handler // of the plain listener beside HTTPS; nil without TLS
 }
@@ -149,7 +150,10 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	rules := policy.Options{Hosts: a.hosts, Nodes: a.nodes, Networks: a.nodes, Images: a.storage, Uploads: a.storage, Labs: a.labs, Jobs: a.jobs, Accounts: a.access}
-	quotas := policy.NewQuotas(rules)
+	guard, quotas := policy.NewGuard(rules), policy.NewQuotas(rules)
+	a.removals = policy.NewRemovals(policy.RemovalOptions{
+		Guard: guard, Quotas: quotas, Hosts: a.hosts, Nodes: a.nodes, Images: a.storage, Labs: a.labs, Jobs: a.jobs, Accounts: a.access, RightsChanged: a.rightsChanged,
+	})
 	a.storage.ReserveBy(quotas.Conversion)
 	a.handleJobs()
 	a.hosts.Listen(a.storage)
@@ -160,7 +164,9 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Disks: a.disks, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs, Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Guard: policy.NewGuard(rules), Quotas: quotas, Requests: a.requests,
+		Hosts: a.hosts, Storage: a.storage, Disks: a.disks, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs,
+		Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Requests: a.requests,
+		Guard: guard, Quotas: quotas, Removals: a.removals,
 		Database: a.ping, UI: web.Handler(c.base()), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
 		Settings: c.Settings, SettingsFile: c.File, Log: log,
 	}
@@ -188,6 +194,13 @@ func (a *app) Close() {
 	}
 	if err := store.Close(a.db); err != nil {
 		a.log.Error("the database could not be closed", "error", err)
+	}
+}
+
+// rightsChanged has Guacamole's users and permissions compared with the accounts.
+func (a *app) rightsChanged() {
+	if a.guacamole != nil {
+		a.guacamole.Wake()
 	}
 }
 

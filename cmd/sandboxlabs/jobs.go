@@ -15,6 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
@@ -32,9 +33,7 @@ func (a *app) handleJobs() {
 	}, a.storage.UndoCapture)))
 	a.jobs.Handle(api.ConvertJob, heavy(converting, kindOf(a.storage.Convert, a.storage.UndoConversion)))
 	a.jobs.Handle(labs.ImportJob, heavy("", kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport)))
-	a.jobs.Handle(api.RemoveAccountJob, kindWith(func(ctx context.Context, r api.AccountRemoval, t *job.Task) error {
-		return a.server.RemoveAccount(ctx, r, t)
-	}, nil))
+	a.jobs.Handle(policy.RemoveAccountJob, kindWith(a.removals.Account, nil))
 	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
 		_, err := a.jobs.Start(ctx, job.Request{
 			Kind: api.ConvertJob, Owner: c.Owner, Target: job.Target{Type: string(access.Image), ID: c.ID, Host: c.Host}, Args: c, Single: true,

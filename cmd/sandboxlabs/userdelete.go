@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // jobLook is how often a command looks at the job that it waits for.
@@ -49,7 +49,7 @@ func (a *app) startRemoval(ctx context.Context, name, heir string, deleteOwned b
 	if err != nil {
 		return job.Job{}, err
 	}
-	r := api.AccountRemoval{UserID: account.ID, Name: account.Name, Refuse: heir == "" && !deleteOwned}
+	r := policy.AccountRemoval{UserID: account.ID, Name: account.Name, Refuse: heir == "" && !deleteOwned}
 	if heir != "" {
 		to, err := a.access.User(ctx, heir)
 		if err != nil {
@@ -65,7 +65,7 @@ func (a *app) startRemoval(ctx context.Context, name, heir string, deleteOwned b
 			return job.Job{}, err
 		}
 	}
-	return a.jobs.Start(ctx, job.Request{Kind: api.RemoveAccountJob, Owner: "operator", Target: job.Target{Type: "user", ID: account.ID}, Args: r, Single: true})
+	return a.jobs.Start(ctx, job.Request{Kind: policy.RemoveAccountJob, Owner: "operator", Target: job.Target{Type: "user", ID: account.ID}, Args: r, Single: true})
 }
 
 // awaitJob shows how far a job is until it has ended, and returns its error.

@@ -50,8 +50,9 @@ type Options struct {
 	Audit   *audit.Service
 	Events  *event.Broker
 	// Guard and Quotas are the rules that involve several of these parts.
-	Guard  *policy.Guard
-	Quotas *policy.Quotas
+	Guard    *policy.Guard
+	Quotas   *policy.Quotas
+	Removals *policy.Removals
 	// Requests keep the answers to requests with an Idempotency-Key.
 	Requests *store.Requests
 	// OIDC is nil where people sign in by password alone.
@@ -122,7 +123,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Storage == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Removals == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {

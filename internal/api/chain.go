@@ -3,15 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
-	"path"
-	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
 // DiskChain is one disk of a node, with all that it consists of.
@@ -55,29 +50,21 @@ func (s *Server) registerChains() {
 		if err != nil {
 			return nil, err
 		}
-		_, told, err := s.o.Nodes.Snapshots(ctx, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		all, err := s.o.Storage.Survey(ctx, n.Host)
+		chains, err := s.o.Guard.Chains(ctx, rightsOf(ctx), n, disks)
 		if err != nil {
 			return nil, err
 		}
 		out := &nodeChains{}
 		out.Body.Disks = []DiskChain{}
 		for _, d := range disks {
-			if d.File == "" {
+			files := chains[d.Target]
+			if len(files) == 0 {
 				continue
 			}
-			var files []string
-			if i := slices.IndexFunc(told, func(c domain.Chain) bool { return c.Target == d.Target }); i >= 0 {
-				files = told[i].Files
-			}
-			chain := s.chain(rightsOf(ctx), n, all, d, files)
-			out.Body.Disks = append(out.Body.Disks, DiskChain{Target: d.Target, Device: d.Device, File: chain})
-			for f := &chain; f != nil; f = f.Base {
-				if f.ImageID == "" && len(f.UsedBy.Nodes)+f.UsedBy.Others+len(f.UsedBy.Volumes) == 0 {
-					out.Body.Allocation += f.Allocation
+			out.Body.Disks = append(out.Body.Disks, DiskChain{Target: d.Target, Device: d.Device, File: *chainOf(files)})
+			for _, f := range files {
+				if f.ImageID == "" && f.Users.None() {
+					out.Body.Allocation += f.AllocatedBytes
 				}
 			}
 		}
@@ -85,55 +72,14 @@ func (s *Server) registerChains() {
 	})
 }
 
-// chain shows a disk. Where the pools know no more of it, it goes on with what the
-// domain tells.
-func (s *Server) chain(rights access.Rights, n domain.Node, all storagepool.Survey, d domain.Disk, told []string) ChainFile {
-	files := all.Chain(d.File)
-	for last := files[len(files)-1]; last.Pool == ""; last = files[len(files)-1] {
-		i := slices.Index(told, last.Path)
-		if i < 0 || i == len(told)-1 {
-			break
-		}
-		told = told[i+1:]
-		files = append(files, all.Chain(told[0])...)
+// chainOf returns a backing chain on the wire; nil at its end.
+func chainOf(files []policy.ChainFile) *ChainFile {
+	if len(files) == 0 {
+		return nil
 	}
-	var below *ChainFile
-	for i := len(files) - 1; i >= 0; i-- {
-		v := files[i]
-		f := ChainFile{
-			Path: v.Path, Kind: s.chainKind(n, d, v, i), Format: v.Format, Pool: v.Pool, Volume: v.Name,
-			Capacity: v.CapacityBytes, Allocation: v.AllocatedBytes, UsedBy: s.usersOf(rights, all, n.Host, v.Path, n.ID), Base: below,
-		}
-		for _, img := range s.o.Storage.Images() {
-			if img.Host == n.Host && img.Path == v.Path {
-				f.ImageID = img.ID
-			}
-		}
-		below = &f
+	f := files[0]
+	return &ChainFile{
+		Path: f.Path, Kind: f.Kind, Format: f.Format, Pool: f.Pool, Volume: f.Name, Capacity: f.CapacityBytes, Allocation: f.AllocatedBytes,
+		ImageID: f.ImageID, UsedBy: usersOf(f.Users), Base: chainOf(files[1:]),
 	}
-	return *below
-}
-
-// chainKind says what a file is to a disk; above is how many of the disk's files lie
-// on it.
-func (s *Server) chainKind(n domain.Node, d domain.Disk, v storagepool.Volume, above int) string {
-	isImage := slices.ContainsFunc(s.o.Storage.Images(), func(i storagepool.Image) bool { return i.Host == n.Host && i.Path == v.Path })
-	inPool := slices.ContainsFunc(s.o.Storage.Pools(n.Host), func(p storagepool.PoolStatus) bool { return path.Clean(p.Path) == path.Dir(v.Path) })
-	switch {
-	case v.Pool == "" && inPool:
-		return "missing"
-	case v.Pool == "":
-		return "outside"
-	case d.ReadOnly && strings.HasPrefix(path.Base(v.Path), n.ID):
-		return "seed"
-	case d.Device != "disk":
-		return "media"
-	case isImage:
-		return "image"
-	case above > 0:
-		return "snapshot"
-	case v.Backing != "":
-		return "overlay"
-	}
-	return "disk"
 }

@@ -96,7 +96,7 @@ func (s *Server) registerImages() {
 		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that is not in use", Tags: []string{"images"},
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *ImageID) (*struct{}, error) {
-		return nil, s.deleteImage(ctx, in.ID)
+		return nil, s.o.Removals.Image(ctx, rightsOf(ctx), in.ID)
 	})
 
 	// The body of an upload is a stream: huma would read all of it first.
@@ -156,26 +156,6 @@ func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, er
 // embedded struct.
 type ImageID struct {
 	ID string `path:"id"`
-}
-
-// deleteImage names all that depends on an image; the pools alone know no nodes.
-func (s *Server) deleteImage(ctx context.Context, id string) error {
-	i, err := s.o.Storage.Image("", id)
-	if err != nil {
-		return err
-	}
-	users, err := s.imageUsers(ctx, i)
-	if err != nil {
-		return err
-	}
-	if len(users.Nodes)+users.Others+len(users.Volumes) > 0 {
-		return inUse(id, users)
-	}
-	if err := s.o.Storage.DeleteImage(ctx, id); err != nil {
-		return err
-	}
-	s.o.Quotas.ImageDeleted(ctx, i)
-	return s.o.Access.Forget(ctx, access.Image, id)
 }
 
 const (

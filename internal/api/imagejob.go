@@ -27,7 +27,7 @@ func (s *Server) registerImageJobs() {
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.Storage.CheckVerify(in.ID)
 		if err == nil && !w.Changed { // disks may be backed by what was changed: only verifying helps them
-			err = s.mustBeUnused(ctx, in.ID)
+			err = s.checkUnused(ctx, in.ID)
 		}
 		return s.startWork(ctx, VerifyJob, w, err)
 	})
@@ -37,7 +37,7 @@ func (s *Server) registerImageJobs() {
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.Storage.CheckChange(in.ID)
 		if err == nil {
-			err = s.mustBeUnused(ctx, in.ID)
+			err = s.checkUnused(ctx, in.ID)
 		}
 		return s.startWork(ctx, CompactJob, w, err)
 	})
@@ -52,7 +52,7 @@ func (s *Server) registerImageJobs() {
 	}) (*Started, error) {
 		w, err := s.o.Storage.CheckGrow(in.ID, in.Body.VirtualSize)
 		if err == nil {
-			err = s.mustBeUnused(ctx, in.ID)
+			err = s.checkUnused(ctx, in.ID)
 		}
 		return s.startWork(ctx, GrowJob, w, err)
 	})
@@ -95,18 +95,11 @@ func (s *Server) startWork(ctx context.Context, kind string, w storagepool.Image
 	return s.start(ctx, kind, job.Target{Type: string(access.Image), ID: w.ID, Host: w.Host}, w)
 }
 
-// mustBeUnused refuses what would change a disk that a node has.
-func (s *Server) mustBeUnused(ctx context.Context, id string) error {
+// checkUnused returns an error if something depends on an image.
+func (s *Server) checkUnused(ctx context.Context, id string) error {
 	i, err := s.o.Storage.Image("", id)
 	if err != nil {
 		return err
 	}
-	users, err := s.imageUsers(ctx, i)
-	if err != nil {
-		return err
-	}
-	if len(users.Nodes)+users.Others+len(users.Volumes) > 0 {
-		return inUse(id, users)
-	}
-	return nil
+	return s.o.Guard.Unused(ctx, rightsOf(ctx), i)
 }

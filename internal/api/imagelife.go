@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,6 +47,18 @@ type VolumeName struct {
 	Path string `json:"path" doc:"On the host."`
 }
 
+// usersOf returns what depends on a file on the wire.
+func usersOf(u policy.FileUsers) ImageUsers {
+	v := ImageUsers{Nodes: []NodeName{}, Others: u.Others, Volumes: []VolumeName{}}
+	for _, n := range u.Nodes {
+		v.Nodes = append(v.Nodes, NodeName{n.ID, n.Name, n.Host})
+	}
+	for _, f := range u.Volumes {
+		v.Volumes = append(v.Volumes, VolumeName{f.Pool, f.Name, f.Path})
+	}
+	return v
+}
+
 func tagsOf(text string) []string {
 	if text == "" {
 		return []string{}
@@ -75,8 +86,8 @@ func (s *Server) registerImageLife() {
 		if err != nil {
 			return nil, err
 		}
-		users, err := s.imageUsers(ctx, i)
-		return &struct{ Body ImageUsers }{users}, err
+		users, err := s.o.Guard.ImageUsers(ctx, rightsOf(ctx), i)
+		return &struct{ Body ImageUsers }{usersOf(users)}, err
 	})
 
 	const path = "/api/images/:id/download"
@@ -187,87 +198,4 @@ func (w *downloadWriter) Write(p []byte) (int, error) {
 	n, err := w.patient.Write(p)
 	w.failed = err
 	return n, err
-}
-
-// imageUsers finds all that depends on an image, and tells of it what the one who
-// asks may know.
-func (s *Server) imageUsers(ctx context.Context, i storagepool.Image) (ImageUsers, error) {
-	if i.Path == "" {
-		return ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}, nil
-	}
-	all, err := s.o.Storage.Survey(ctx, i.Host)
-	return s.usersOf(rightsOf(ctx), all, i.Host, i.Path, ""), err
-}
-
-// usersOf tells what depends on a file, without the node of that id and its disks.
-func (s *Server) usersOf(rights access.Rights, all storagepool.Survey, host, file, without string) ImageUsers {
-	users := ImageUsers{Nodes: []NodeName{}, Volumes: []VolumeName{}}
-	files := []string{file}
-	above := all.Above(file)
-	for _, v := range above {
-		files = append(files, v.Path)
-	}
-	owned, wanted := map[string]bool{}, all.Paths(files...)
-	for _, n := range s.o.Nodes.Nodes() {
-		if n.Host != host {
-			continue
-		}
-		used, _ := all.Uses(n.Refs) // what is in doubt, the deletion itself refuses
-		if !slices.ContainsFunc(used, func(file string) bool { return wanted[file] }) {
-			continue
-		}
-		for _, file := range used {
-			owned[file] = true
-		}
-		switch {
-		case n.ID == without:
-		case rights.On(policy.NodeObject(n)) == access.None:
-			users.Others++
-		default:
-			users.Nodes = append(users.Nodes, NodeName{n.ID, n.Name, n.Host})
-		}
-	}
-	for _, v := range above {
-		if !owned[v.Path] {
-			users.Volumes = append(users.Volumes, VolumeName{v.Pool, v.Name, v.Path})
-		}
-	}
-	return users
-}
-
-// counted is a number of things, in words.
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// inUse is the problem of an image that something depends on.
-func inUse(id string, users ImageUsers) error {
-	var names []string
-	for _, n := range users.Nodes {
-		names = append(names, n.Name)
-	}
-	for _, v := range users.Volumes {
-		names = append(names, v.Path)
-	}
-	const most = 10
-	if len(names) > most {
-		names = append(names[:most], "…")
-	}
-	if users.Others > 0 {
-		names = append(names, "nodes of others")
-	}
-	var by []string
-	if n := len(users.Nodes) + users.Others; n > 0 {
-		by = append(by, counted(n, "node"))
-	}
-	if n := len(users.Volumes); n > 0 {
-		by = append(by, counted(n, "other disk"))
-	}
-	text := fault.New(fault.ImageInUse, "Image %q is used by %s: %s. Delete what uses it first.", id, strings.Join(by, " and "), strings.Join(names, ", "))
-	p := newProblem(statuses[text.Code], text.Code, text.Message)
-	p.Users = &users
-	return p
 }

@@ -55,7 +55,7 @@ func (s *Server) jobView(j job.Job) Job {
 		Done: j.DoneBytes, Total: j.TotalBytes, Rate: j.BytesPerSecond, Attempt: j.Attempt, MaxAttempts: j.MaxAttempts,
 		NextAttempt: timeOrNil(j.NextAttempt), Created: j.Created, Started: timeOrNil(j.Started), Finished: timeOrNil(j.Finished),
 	}
-	if j.Kind == lab.ImportJob || j.Kind == RemoveAccountJob {
+	if j.Kind == lab.ImportJob || j.Kind == policy.RemoveAccountJob {
 		v.Unit = "parts"
 	}
 	if left, ok := j.Remaining(); ok {

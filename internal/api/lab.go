@@ -202,19 +202,10 @@ func (s *Server) registerLabs() {
 		Description:   "To delete its nodes and networks too, delete them first.",
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *LabID) (*struct{}, error) {
-		return nil, s.forgetLab(ctx, in.ID)
+		return nil, s.o.Removals.Lab(ctx, in.ID)
 	})
 	s.registerImport(path, tags)
 	s.registerLabContents(path+"/{id}", tags)
-}
-
-// forgetLab deletes a lab, and what the database holds of it.
-func (s *Server) forgetLab(ctx context.Context, id string) error {
-	if err := s.o.Labs.Delete(ctx, id); err != nil {
-		return err
-	}
-	defer s.rightsChanged()
-	return s.o.Access.Forget(ctx, access.Lab, id)
 }
 
 // LabPosition is where something is put on a lab's canvas. It is exported because

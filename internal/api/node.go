@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -252,7 +251,7 @@ func (s *Server) registerNodes() {
 		defer release()
 		n, existed, err := s.o.Nodes.Create(ctx, spec)
 		if err == nil && !existed {
-			err = s.forgetNode(ctx, n.ID) // the id of an Idempotency-Key is not new each time
+			err = s.o.Removals.NodeTraces(ctx, n.ID) // the id of an Idempotency-Key is not new each time
 		}
 		if err != nil {
 			return nil, err
@@ -282,15 +281,7 @@ func (s *Server) registerNodes() {
 		NodeID
 		Snapshots bool `query:"snapshots" doc:"Delete its snapshots too."`
 	}) (*struct{}, error) {
-		n, err := s.o.Nodes.Node(in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.o.Nodes.Delete(ctx, in.ID, in.Snapshots); err != nil {
-			return nil, err
-		}
-		s.o.Quotas.NodeShrank(ctx, n)
-		return nil, s.forgetNode(ctx, in.ID)
+		return nil, s.o.Removals.Node(ctx, in.ID, in.Snapshots)
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without secrets", Tags: []string{"nodes"},
@@ -315,11 +306,6 @@ type nodeXML struct {
 	ContentType string `header:"Content-Type"`
 	ETag        string `header:"ETag"`
 	Body        []byte
-}
-
-// forgetNode removes what the database holds of a node that is gone.
-func (s *Server) forgetNode(ctx context.Context, id string) error {
-	return errors.Join(s.o.Access.Forget(ctx, access.Node, id), s.o.Labs.Forget(ctx, id))
 }
 
 // startNode starts a node within the quota of its owner.

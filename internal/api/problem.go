@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
@@ -208,6 +209,11 @@ func (s *Server) problem(ctx context.Context, request string, err error) (p *Pro
 		s.o.Log.Warn("request refused", "request", request, "code", f.Code, "cause", f.Cause)
 	}
 	p = newProblem(status, f.Code, f.Message)
+	var inUse *policy.InUseError
+	if errors.As(err, &inUse) {
+		users := usersOf(inUse.Users)
+		p.Users = &users
+	}
 	if f.Field != "" {
 		p.Errors = []*huma.ErrorDetail{{Message: f.Message, Location: "body." + f.Field}}
 	}

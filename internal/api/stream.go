@@ -71,7 +71,7 @@ func (s *Server) events(c echo.Context) error {
 		return err
 	}
 	defer closed()
-	view := s.newEventView(rights)
+	view := s.o.Guard.NewView(rights)
 
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, "text/event-stream")
@@ -108,7 +108,7 @@ func (s *Server) events(c echo.Context) error {
 			if err != nil {
 				return err
 			}
-			for _, e := range view.change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images(), labs) {
+			for _, e := range view.Change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images(), labs) {
 				one, err := s.encode(rights, e)
 				if err != nil {
 					return err
@@ -122,10 +122,10 @@ func (s *Server) events(c echo.Context) error {
 			if !ok {
 				return nil // too slow: it resumes from the last event it has
 			}
-			if e, ok = view.filter(e); !ok {
+			if e, ok = view.Filter(e); !ok {
 				continue
 			}
-			if text, err = s.encode(view.rights, e); err != nil {
+			if text, err = s.encode(view.Rights(), e); err != nil {
 				return err
 			}
 		}
