@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxArchiveEntries bounds how many files of an archive are looked at.
+	// maxArchiveEntries limits how many files of an archive are examined.
 	maxArchiveEntries = 1000
 	maxShownName      = 60 // bytes of a file's name in a message
 
@@ -22,7 +22,7 @@ const (
 	tarBlockBytes  = 512
 )
 
-// IsArchive reports whether a file begins as a tar archive, such as an OVA.
+// IsArchive reports whether a file starts like a tar archive, such as an OVA.
 func IsArchive(head []byte) bool {
 	if len(head) < tarBlockBytes || !bytes.HasPrefix(head[tarMagicOffset:], []byte(tarMagic)) || isISO(head) {
 		return false
@@ -38,8 +38,8 @@ func IsArchive(head []byte) bool {
 	return err == nil && sum == want
 }
 
-// Archive reads the only disk in a tar archive. What else is in the archive, such as
-// the description of an OVA, is skipped.
+// Archive reads the only disk in a tar archive. Other files, such as the descriptor of an
+// OVA, are skipped.
 type Archive struct {
 	t       *tar.Reader
 	packing string // for its errors
@@ -49,24 +49,24 @@ type Archive struct {
 	machine Machine
 }
 
-// Machine returns what the descriptions that were read so far say: all of them once Read
-// has returned io.EOF.
+// Machine returns the contents of the OVF descriptors that were read so far: of all of them
+// once Read has returned io.EOF.
 func (a *Archive) Machine() Machine { return a.machine }
 
 // OpenArchive returns an Archive at the first byte of its disk. It returns
-// fault.ImageUnsafe when there is no disk in it, or one that is not taken. Errors of r
-// come back as they are, unless they say that a packed file is damaged.
+// fault.ImageUnsafe if the archive has no disk or an unsupported one. Errors of r are
+// returned unchanged, unless they mean that a compressed file is damaged.
 func OpenArchive(packing string, r io.Reader) (*Archive, error) {
 	a := &Archive{t: tar.NewReader(r), packing: packing}
 	name, disk, err := a.next()
 	if err == nil && disk == nil {
-		err = Unsafe("the archive holds no disk that is taken: qcow2, raw, VMDK, VDI, VHD, VHDX or ISO")
+		err = Unsafe("the archive contains no supported disk (qcow2, raw, VMDK, VDI, VHD, VHDX or ISO)")
 	}
 	a.name, a.disk = name, disk
 	return a, err
 }
 
-// next goes to the next disk in the archive; nil at its end.
+// next advances to the next disk in the archive; nil at its end.
 func (a *Archive) next() (name string, disk io.Reader, err error) {
 	for {
 		h, err := a.t.Next()
@@ -77,7 +77,7 @@ func (a *Archive) next() (name string, disk io.Reader, err error) {
 			return "", nil, a.explain(err)
 		}
 		if a.entries++; a.entries > maxArchiveEntries {
-			return "", nil, Unsafe("the archive holds more than %d files. Send the disk that is in it", maxArchiveEntries)
+			return "", nil, Unsafe("the archive contains more than %d files. Upload only the disk", maxArchiveEntries)
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue
@@ -105,8 +105,8 @@ func (a *Archive) next() (name string, disk io.Reader, err error) {
 	}
 }
 
-// isDisk reports whether a file in the archive begins as a disk. One that does and is not
-// safe is an error: skipping it would take another for the disk.
+// isDisk reports whether a file in the archive starts like a disk. An unsafe disk is an
+// error: skipping it could select another file as the disk.
 func (a *Archive) isDisk(head []byte) (bool, error) {
 	if packing := PackingOf(head); packing != "" {
 		return false, NestedError(packing)
@@ -120,13 +120,13 @@ func (a *Archive) isDisk(head []byte) (bool, error) {
 
 func (a *Archive) explain(err error) error {
 	if errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return Unsafe("the archive is damaged or cut off. Copy or export it again")
+		return Unsafe("the archive is damaged or truncated. Copy or export it again")
 	}
 	return err
 }
 
-// Read reads the disk. Behind its end it looks through the rest of the archive, and
-// returns fault.ImageUnsafe where that holds another disk.
+// Read reads the disk. At its end it checks the rest of the archive, and returns
+// fault.ImageUnsafe if that contains another disk.
 func (a *Archive) Read(p []byte) (int, error) {
 	n, err := a.disk.Read(p)
 	if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -143,12 +143,12 @@ func (a *Archive) Read(p []byte) (int, error) {
 	case err != nil:
 		return 0, err
 	case more != nil:
-		return 0, Unsafe("the archive holds several disks, %s and %s among them. Unpack it, and send them one by one", shown(a.name), shown(name))
+		return 0, Unsafe("the archive contains several disks, for example %s and %s. Unpack it and upload them one by one", shown(a.name), shown(name))
 	}
 	return 0, io.EOF
 }
 
-// shown is a file's name in a message.
+// shown formats a file's name for a message.
 func shown(name string) string {
 	if len(name) > maxShownName {
 		name = name[:maxShownName] + "…"

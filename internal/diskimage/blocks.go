@@ -2,21 +2,21 @@ package diskimage
 
 import "io"
 
-// Flattener is a disk that is made a raw one first, because what converts it would
-// not find the same disk in the file.
+// Flattener is a disk that is converted to raw first, because the converter would not find
+// the same disk in the file.
 type Flattener interface {
-	// Flat returns the disk that is in a file of size bytes; nil where it can be
-	// converted as it is. Errors are those of Disk.Verify.
+	// Flat returns the disk in a file of size bytes; nil if it can be converted directly.
+	// Errors are those of Disk.Verify.
 	Flat(size int64, read Reading) (*BlockReader, error)
 }
 
-// blocks are where the parts of a disk are in its file. Sizes are in bytes.
+// blocks maps the parts of a disk to offsets in its file. Sizes are in bytes.
 type blocks struct {
 	virtual, size int64
 	table         []int64 // for each block, the offset of its data; 0 for zeros
 }
 
-// dataBytes is at most how much data the disk holds.
+// dataBytes returns the maximum amount of data on the disk.
 func (b blocks) dataBytes() (bytes int64) {
 	for _, at := range b.table {
 		if at != 0 {
@@ -28,19 +28,20 @@ func (b blocks) dataBytes() (bytes int64) {
 
 func (b blocks) reader(read Reading) *BlockReader { return &BlockReader{blocks: b, read: read} }
 
-// BlockReader reads a disk from its first byte to its last. It is for one goroutine.
+// BlockReader reads a disk sequentially. It must not be used by several goroutines at the
+// same time.
 type BlockReader struct {
 	blocks
 	read Reading
 	at   int64  // in the disk
-	part []byte // what is read and not given out
+	part []byte // read but not yet returned
 }
 
-// VirtualBytes is how much there is to read.
+// VirtualBytes returns the size of the disk.
 func (r *BlockReader) VirtualBytes() int64 { return r.virtual }
 
-// SkipZeros goes over the blocks that come next and are not in the file, and returns
-// how many bytes they have: a disk may have 64 TiB of them.
+// SkipZeros skips the next blocks that are not in the file, and returns their size in
+// bytes: a disk may have 64 TiB of them.
 func (r *BlockReader) SkipZeros() (skipped int64) {
 	if len(r.part) > 0 {
 		return 0
@@ -53,7 +54,7 @@ func (r *BlockReader) SkipZeros() (skipped int64) {
 	return skipped
 }
 
-// Read gives out zeros for what is not there.
+// Read returns zeros for blocks that are not in the file.
 func (r *BlockReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -78,7 +79,7 @@ func (r *BlockReader) Read(p []byte) (int, error) {
 	length := min(left, windowBytes)
 	part, err := r.read(at+within, length)
 	if err == nil && int64(len(part)) < length {
-		err = Unsafe("it has become shorter while it was read")
+		err = Unsafe("the file became shorter while it was read")
 	}
 	if err != nil {
 		return 0, err

@@ -1,7 +1,7 @@
-// Package diskimage reads what files of disks say of themselves: their headers and
-// tables, before any other program opens them. What comes is hostile: whatever
-// could make QEMU open another file, fail, or take more than it should, is refused
-// with fault.ImageUnsafe and a reason. Nothing here opens a file, or guesses.
+// Package diskimage checks the headers and tables of disk images before any other program
+// opens them. Input is untrusted: whatever could make QEMU open another file, fail, or use
+// too many resources is rejected with fault.ImageUnsafe and a reason. The package does not
+// open files and does not guess formats.
 package diskimage
 
 import (
@@ -11,28 +11,28 @@ import (
 	"strings"
 )
 
-// The formats of images, as libvirt names them too, but for VHD and VHDX.
+// The formats of images. Except for VHD and VHDX, libvirt uses the same names.
 const (
 	QCOW2 = "qcow2"
 	ISO   = "iso" // an ISO 9660 file system: installation media
 
-	// Images that come in one of these are converted to qcow2.
+	// Images in these formats are converted to qcow2.
 	Raw  = "raw"
 	VMDK = "vmdk"
 	VDI  = "vdi"
 	VHD  = "vhd"
 	VHDX = "vhdx"
-	// SnapshotsQCOW2 is a qcow2 disk with internal snapshots, which its conversion leaves
-	// out: they may hold more than the disk seems to, and other disks.
+	// SnapshotsQCOW2 is a qcow2 disk with internal snapshots. Conversion drops them,
+	// because they may contain more data than the disk, and other disks.
 	SnapshotsQCOW2 = "qcow2-snapshots"
 )
 
-// MaxVirtualBytes is the largest disk that is taken.
+// MaxVirtualBytes is the maximum virtual size of a disk.
 const MaxVirtualBytes = 2 << 40
 
-// Recognise tells the format of a file that is to be used as it is by its first
-// bytes alone, HeaderBytes of them or the whole file, and answers
-// fault.ImageUnsafe when that format is not taken or its header not safe.
+// Recognise returns the format of a file that is used without conversion. It only reads its
+// first bytes, HeaderBytes of them or the whole file, and returns fault.ImageUnsafe if the
+// format is not supported or the header is not safe.
 func Recognise(head []byte) (format string, err error) {
 	if isISO(head) {
 		_, err = ParseISO(head)
@@ -42,17 +42,17 @@ func Recognise(head []byte) (format string, err error) {
 	return QCOW2, err
 }
 
-// RecogniseIncoming is Recognise for a file that somebody sends, which may have to
-// be unpacked or converted: then format is not used as it is. Of a packed file, the
-// format is its packing, and what is within is looked at as far as the first bytes
-// tell. Names, and what a client says of a file, count for nothing.
+// RecogniseIncoming is Recognise for an uploaded or pulled file, which may have to be
+// decompressed or converted. The format of a compressed file is its compression; its
+// contents are checked as far as the first bytes allow. File names and metadata of clients
+// are ignored.
 func RecogniseIncoming(head []byte) (format string, err error) {
 	if packing := PackingOf(head); packing == TarPacking {
-		return packing, nil // its first file need not be the disk
+		return packing, nil // its first file is not necessarily the disk
 	} else if packing != "" {
 		inner, err := unpackHead(packing, head)
 		if err != nil || inner == nil || len(inner) < HeaderBytes && len(head) == HeaderBytes {
-			return packing, err // too little of it to be judged yet
+			return packing, err // not enough data to check it yet
 		}
 		if nested := PackingOf(inner); nested == TarPacking {
 			return packing, nil
@@ -81,28 +81,28 @@ func RecogniseDisk(head []byte) (format string, err error) {
 	return d.Format(), nil
 }
 
-// UsedAsIs tells whether files of a format are images as they are.
+// UsedAsIs reports whether files of a format are used without conversion.
 func UsedAsIs(format string) bool { return format == QCOW2 || format == ISO }
 
-// NestedError tells that what is packed is packed again within.
+// NestedError returns the error for a file that is compressed twice.
 func NestedError(packing string) error {
-	return Unsafe("it is packed twice, within with %s. Unpack it once", packing)
+	return Unsafe("the file is compressed twice, inside with %s. Decompress it once", packing)
 }
 
-// Reading returns a part of a file, or what there is of it.
+// Reading returns a part of a file; less at the end of the file.
 type Reading func(offset, length int64) ([]byte, error)
 
 // Disk is a disk of a format that is converted, as its header describes it.
 type Disk interface {
 	Format() string
-	// Verify looks at all that the header points to in a file of size bytes, and
-	// returns how large the disk is and at most how many bytes of data it holds. It
-	// answers fault.ImageUnsafe when something in it is not safe, or cut off.
+	// Verify checks all tables that the header points to in a file of size bytes, and
+	// returns the virtual size and the maximum amount of data in bytes. It returns
+	// fault.ImageUnsafe if the file is unsafe or truncated.
 	Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error)
 }
 
-// ParseDisk reads the header of a disk that is to be converted from its first
-// bytes. Whatever could name another file is refused with fault.ImageUnsafe.
+// ParseDisk parses the header of a disk that will be converted. Everything that could refer
+// to another file is rejected with fault.ImageUnsafe.
 func ParseDisk(head []byte) (Disk, error) {
 	switch {
 	case hasSnapshots(head):
@@ -115,12 +115,12 @@ func ParseDisk(head []byte) (Disk, error) {
 	case bytes.HasPrefix(head, []byte(vhdMagic)):
 		return parseVHD(head)
 	case bytes.HasPrefix(head, []byte(vhdxMagic)):
-		return vhdx{}, nil // its header is behind the first bytes
+		return vhdx{}, nil // its header is after the first bytes
 	}
 	return parseRaw(head)
 }
 
-// signatures are what files of other kinds begin with.
+// signatures are the first bytes of other file types.
 var signatures = []struct {
 	offset int
 	text   string
@@ -130,8 +130,8 @@ var signatures = []struct {
 	{0, qcow2Magic, true, "it is a qcow2 disk"},
 	{0, "QED\x00", true, "it seems to be a QED disk"},
 	{0, vmdkMagic, true, "it seems to be a VMDK disk"},
-	{0, "COWD", true, "it seems to be a VMDK disk of an old kind"},
-	{0, "# Disk DescriptorFile", true, "it seems to be the descriptor of a VMDK disk, which names other files"},
+	{0, "COWD", true, "it seems to be a VMDK disk of an old version"},
+	{0, "# Disk DescriptorFile", true, "it seems to be a VMDK descriptor, which refers to other files"},
 	{0, vhdxMagic, true, "it seems to be a VHDX disk"},
 	{0, vhdMagic, true, "it seems to be a VHD disk"},
 	{0, "WithoutFreeSpace", true, "it seems to be a Parallels disk"},
@@ -151,7 +151,7 @@ var signatures = []struct {
 	{isoDescriptor + 1, "CD001", false, "it seems to be an ISO file"},
 }
 
-// isDisk tells whether a file begins as a disk of a format with a header.
+// isDisk reports whether a file starts with the header of a disk format.
 func isDisk(head []byte) bool {
 	for _, s := range signatures {
 		if s.disk && len(head) > s.offset && bytes.HasPrefix(head[s.offset:], []byte(s.text)) {
@@ -161,7 +161,7 @@ func isDisk(head []byte) bool {
 	return false
 }
 
-// describe names what a file seems to be, for the message that refuses it.
+// describe describes the file type in the error for an unsupported file.
 func describe(head []byte, otherwise string) string {
 	if len(head) == 0 {
 		return "the file is empty"
@@ -174,7 +174,7 @@ func describe(head []byte, otherwise string) string {
 	return otherwise
 }
 
-// window reads small parts of a file that lie close to each other.
+// window reads small parts of a file that are close to each other.
 type window struct {
 	read  Reading
 	size  int64 // of the file
@@ -184,8 +184,7 @@ type window struct {
 
 const windowBytes = 1 << 20
 
-// part returns length bytes at offset; io.ErrUnexpectedEOF where the file ends
-// before.
+// part returns length bytes at offset; io.ErrUnexpectedEOF if the file ends before.
 func (w *window) part(offset, length int64) ([]byte, error) {
 	if offset < 0 || length < 0 || offset > w.size-length {
 		return nil, io.ErrUnexpectedEOF
@@ -204,7 +203,7 @@ func (w *window) part(offset, length int64) ([]byte, error) {
 	return w.bytes[offset-w.at:][:length], nil
 }
 
-// exactly is part for what nothing else lies near to: it reads no more than that.
+// exactly is part for isolated parts: it does not read ahead.
 func (w *window) exactly(offset, length int64) ([]byte, error) {
 	if offset < 0 || length < 0 || offset > w.size-length {
 		return nil, io.ErrUnexpectedEOF
@@ -216,15 +215,15 @@ func (w *window) exactly(offset, length int64) ([]byte, error) {
 	return part, err
 }
 
-// cutOff is the error of a file that ends before what its tables point to.
+// cutOff is the error for a file that ends before the data that its tables refer to.
 func cutOff(err error, what string, size int64) error {
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	return Unsafe("its %s is not all within the file, which ends after %d bytes: it was cut off. Copy or export it again", what, size)
+	return Unsafe("its %s is beyond the end of the file (%d bytes): the file is truncated. Copy or export it again", what, size)
 }
 
-// checkVirtual expects the size of a disk to be one that may be.
+// checkVirtual returns an error if the virtual size is out of range.
 func checkVirtual(bytes uint64) error {
 	switch {
 	case bytes == 0:
@@ -237,5 +236,5 @@ func checkVirtual(bytes uint64) error {
 
 func isPowerOf2(n uint64) bool { return n != 0 && n&(n-1) == 0 }
 
-// trimmed is a text in a field of a header, without what fills the rest of it.
+// trimmed returns the text in a header field without padding.
 func trimmed(field []byte) string { return strings.TrimRight(string(field), "\x00 ") }

@@ -17,8 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// foreign makes a disk of 8 MiB with a partition and some data, in a format of
-// qemu-img.
+// foreign creates an 8 MiB disk with a partition and some data, in a format of qemu-img.
 func foreign(t testing.TB, format string, options ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("qemu-img"); err != nil {
@@ -41,7 +40,7 @@ func foreign(t testing.TB, format string, options ...string) []byte {
 	return file
 }
 
-// rawDisk is a disk of 8 MiB with a partition from its first MiB to its end.
+// rawDisk returns an 8 MiB disk with a partition from its first MiB to its end.
 func rawDisk() []byte {
 	disk := make([]byte, 8<<20)
 	for i := 2 << 20; i < 4<<20; i += 8 {
@@ -54,8 +53,8 @@ func rawDisk() []byte {
 	return disk
 }
 
-// judge is what happens to a file that comes in, up to where it is opened by
-// anything but this package: its first bytes, then all of its tables.
+// judge checks a file like an upload, until other programs would open it: its first bytes,
+// then all tables.
 func judge(file []byte) (format string, virtualBytes int64, err error) {
 	head := file[:min(len(file), HeaderBytes)]
 	if format, err = RecogniseIncoming(head); err != nil || IsPacking(format) {
@@ -117,7 +116,7 @@ func put(b []byte, offset, bytes int, v uint64, order binary.ByteOrder) []byte {
 	return b
 }
 
-// text replaces a text by one of the same length or a shorter one.
+// text replaces a text by one that is not longer.
 func text(old, with string) func([]byte) []byte {
 	return func(b []byte) []byte {
 		at := bytes.Index(b, []byte(old))
@@ -131,7 +130,7 @@ func text(old, with string) func([]byte) []byte {
 
 func cutTo(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:n] } }
 
-// cutBy leaves out the end.
+// cutBy truncates the end.
 func cutBy(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:len(b)-n] } }
 
 // footerSum corrects the checksum of a VHD footer.
@@ -163,7 +162,7 @@ func sum32(at, length int) func([]byte) []byte {
 func beginning([]byte) int { return 0 }
 func ending(b []byte) int  { return len(b) - VHDFooterBytes }
 
-// Every kind of file has one that passes, and near twins of it that do not.
+// Each format has a valid file, and variants of it that are rejected.
 func TestForeignDisks(t *testing.T) {
 	none := func(b []byte) []byte { return b }
 	files := map[string][]byte{
@@ -177,7 +176,7 @@ func TestForeignDisks(t *testing.T) {
 	gpt[partitionTable+4] = protective
 	files["gpt"] = gpt
 	files["ext4"] = le(0x438, 2, 0xef53)(make([]byte, 1<<20))
-	stream := files["stream"] // as a program writes it that cannot go back: the directory's place is in a footer
+	stream := files["stream"] // as programs write it that can't seek: the directory's offset is in a footer
 	footer := make([]byte, vmdkFooterBytes)
 	footer[12] = vmdkFooterMarker
 	copy(footer[sectorBytes:], stream[:sectorBytes])
@@ -213,18 +212,18 @@ func TestForeignDisks(t *testing.T) {
 		{"raw", "raw", none, ""},
 		{"raw, GPT", "gpt", none, ""},
 		{"raw, a file system", "ext4", none, ""},
-		{"raw without a sign of a disk", "raw", be(bootSignature, 2, 0), "no disk image"},
-		{"raw, cut off within a sector", "raw", cutBy(1), "within one"},
-		{"raw, cut off before its partition's end", "raw", cutBy(sectorBytes), "its partitions end at byte 8388608"},
-		{"raw, GPT, cut off", "gpt", cutBy(sectorBytes), "its partitions end"},
-		{"raw, too short", "raw", cutTo(sectorBytes), "no disk image"},
+		{"raw without a signature", "raw", be(bootSignature, 2, 0), "format is unknown"},
+		{"raw, truncated within a sector", "raw", cutBy(1), "multiple of 512"},
+		{"raw, truncated before its partition's end", "raw", cutBy(sectorBytes), "its partitions end at byte 8388608"},
+		{"raw, GPT, truncated", "gpt", cutBy(sectorBytes), "its partitions end"},
+		{"raw, too short", "raw", cutTo(sectorBytes), "format is unknown"},
 
 		{"VMDK", "vmdk", none, ""},
-		{"VMDK, descriptor alone", "vmdk", cutTo(0x200), "cut off"},
-		{"VMDK, a text that names files", "vmdk", func([]byte) []byte {
+		{"VMDK, only a descriptor", "vmdk", cutTo(0x200), "truncated"},
+		{"VMDK, a text that refers to files", "vmdk", func([]byte) []byte {
 			return []byte("# Disk DescriptorFile\nversion=1\ncreateType=\"monolithicFlat\"\nRW 16384 FLAT \"/etc/passwd\" 0\n" + strings.Repeat("#", 1024))
-		}, "names other files"},
-		{"VMDK, a descriptor in place of a disk", "vmdk", le(12, 8, 0), "other files"},
+		}, "refers to other files"},
+		{"VMDK, a descriptor instead of a disk", "vmdk", le(12, 8, 0), "other files"},
 		{"VMDK, an extent elsewhere", "vmdk", text("SPARSE", "FLAT"), "outside of the file (FLAT)"},
 		{"VMDK, an extent with a path", "vmdk", text(`"disk`, `"/a`), "outside of the file"},
 		{"VMDK, two extents", "vmdk", text("# The Disk Data Base", "RW 1 SPARSE \"b\"\n"), "outside of the file"},
@@ -232,44 +231,44 @@ func TestForeignDisks(t *testing.T) {
 		{"VMDK, parent by its name", "vmdk", text("# The Disk Data Base", "parentFileNameHint=\""), "parent disk"},
 		{"VMDK, parent by its id", "vmdk", text("parentCID=ffffffff", "parentCID=12345678"), "parent disk (12345678)"},
 		{"VMDK, encrypted", "vmdk", text("# The Disk Data Base", "encryption.keySafe=x"), "encrypted"},
-		{"VMDK, no extent", "vmdk", text("RW ", "# "), "no part of the disk"},
-		{"VMDK, descriptor elsewhere", "vmdk", le(28, 8, 1<<40), "descriptor is at sector"},
-		{"VMDK, descriptor without end", "vmdk", le(36, 8, 1<<62), "descriptor is at sector"},
+		{"VMDK, no extent", "vmdk", text("RW ", "# "), "has no extent"},
+		{"VMDK, descriptor elsewhere", "vmdk", le(28, 8, 1<<40), "its descriptor at sector"},
+		{"VMDK, descriptor without end", "vmdk", le(36, 8, 1<<62), "its descriptor at sector"},
 		{"VMDK, version", "vmdk", le(4, 4, 9), "VMDK version is 9"},
-		{"VMDK, grains", "vmdk", le(20, 8, 100), "grains have 100 sectors"},
+		{"VMDK, grains", "vmdk", le(20, 8, 100), "grain size of 100 sectors"},
 		{"VMDK, grain tables", "vmdk", le(44, 4, 1<<31), "grain tables have"},
-		{"VMDK, compression", "vmdk", le(77, 2, 7), "type of compression is 7"},
+		{"VMDK, compression", "vmdk", le(77, 2, 7), "compression type is 7"},
 		{"VMDK, too large", "vmdk", le(12, 8, 1<<40), "the limit is"},
-		{"VMDK, sent as text", "vmdk", text("\n \r\n", "\n \n\n"), "line ends"},
-		{"VMDK, directory nowhere", "vmdk", le(56, 8, 0), "grain directory is at sector 0"},
-		{"VMDK, directory behind the end", "vmdk", le(56, 8, 1<<50), "grain directory is at sector"},
-		{"VMDK, table behind the end", "vmdk", le(gd, 4, 1<<30), "grain table is not all within"},
-		{"VMDK, grain behind the end", "vmdk", le(gt, 4, 1<<30), "a part of it"},
-		{"VMDK, cut off", "vmdk", cutBy(64 << 10), "cut off"},
+		{"VMDK, sent as text", "vmdk", text("\n \r\n", "\n \n\n"), "line breaks"},
+		{"VMDK, directory nowhere", "vmdk", le(56, 8, 0), "grain directory has the invalid sector 0"},
+		{"VMDK, directory beyond the end", "vmdk", le(56, 8, 1<<50), "grain directory has the invalid sector"},
+		{"VMDK, table beyond the end", "vmdk", le(gd, 4, 1<<30), "grain table is beyond the end"},
+		{"VMDK, grain beyond the end", "vmdk", le(gt, 4, 1<<30), "a part of it"},
+		{"VMDK, truncated", "vmdk", cutBy(64 << 10), "truncated"},
 		{"VMDK, stream", "stream", none, ""},
-		{"VMDK, stream, cut off", "stream", func(b []byte) []byte { return b[:len(b)/2] }, "cut off"},
+		{"VMDK, stream, truncated", "stream", func(b []byte) []byte { return b[:len(b)/2] }, "truncated"},
 		{"VMDK, stream with a footer", "footer", none, ""},
-		{"VMDK, stream without its footer", "footer", cutBy(sectorBytes), "no footer"},
-		{"VMDK, stream, a footer of another disk", "footer", func(b []byte) []byte { return le(len(b)-2*sectorBytes+12, 8, 0)(b) }, "no footer"},
+		{"VMDK, stream without its footer", "footer", cutBy(sectorBytes), "does not end with a copy"},
+		{"VMDK, stream, a footer of another disk", "footer", func(b []byte) []byte { return le(len(b)-2*sectorBytes+12, 8, 0)(b) }, "does not end with a copy"},
 
 		{"VDI", "vdi", none, ""},
 		{"VDI, static", "static vdi", none, ""},
 		{"VDI, differencing", "vdi", le(0x4c, 4, 4), "VDI type 4"},
 		{"VDI, undo", "vdi", le(0x4c, 4, 3), "VDI type 3"},
-		{"VDI, parent", "vdi", le(0x1b8, 8, 1), "names a parent"},
-		{"VDI, link", "vdi", le(0x1a8, 8, 1), "names a parent"},
+		{"VDI, parent", "vdi", le(0x1b8, 8, 1), "has a parent"},
+		{"VDI, link", "vdi", le(0x1a8, 8, 1), "has a parent"},
 		{"VDI, version", "vdi", le(0x44, 4, 1<<16), "VDI version is 1.0"},
-		{"VDI, block size", "vdi", le(0x178, 4, 1<<12), "its blocks 4096"},
+		{"VDI, block size", "vdi", le(0x178, 4, 1<<12), "its block size 4096"},
 		{"VDI, too large", "vdi", le(0x170, 8, 1<<60), "the limit is"},
 		{"VDI, no size", "vdi", le(0x170, 8, 0), "virtual size is 0"},
-		{"VDI, too few blocks", "vdi", le(0x180, 4, 1), "does not fit"},
-		{"VDI, more blocks with data than blocks", "vdi", le(0x184, 4, 1<<20), "does not fit"},
-		{"VDI, map on its data", "vdi", le(0x154, 4, 1<<30), "no places"},
-		{"VDI, map on its header", "vdi", le(0x154, 4, 0), "no places"},
-		{"VDI, a block that is not there", "vdi", le(vdiMap, 4, 77), "points to block 77"},
+		{"VDI, too few blocks", "vdi", le(0x180, 4, 1), "contradicts"},
+		{"VDI, more blocks with data than blocks", "vdi", le(0x184, 4, 1<<20), "contradicts"},
+		{"VDI, map on its data", "vdi", le(0x154, 4, 1<<30), "is invalid"},
+		{"VDI, map on its header", "vdi", le(0x154, 4, 0), "is invalid"},
+		{"VDI, a block that is not there", "vdi", le(vdiMap, 4, 77), "refers to block 77"},
 		{"VDI, a block twice", "vdi", le(vdiMap+4, 4, 0), "twice"},
-		{"VDI, cut off", "vdi", cutBy(1), "cut off"},
-		{"VDI, header alone", "vdi", cutTo(0x100), "cut off"},
+		{"VDI, truncated", "vdi", cutBy(1), "truncated"},
+		{"VDI, only a header", "vdi", cutTo(0x100), "truncated"},
 
 		{"VHD", "vhd", none, ""},
 		{"VHD, changed alike", "vhd", both(be(24, 4, 1)), ""},
@@ -278,42 +277,42 @@ func TestForeignDisks(t *testing.T) {
 		{"VHD, version", "vhd", both(be(12, 4, 2<<16)), "VHD version"},
 		{"VHD, damaged", "vhd", be(24, 4, 1), "checksum"},
 		{"VHD, too large", "vhd", both(be(48, 8, 1<<60)), "the limit is"},
-		{"VHD, fixed with a header", "vhd", both(be(60, 4, vhdFixed)), "where none belongs"},
-		{"VHD, header behind the end", "vhd", both(be(16, 8, 1<<60)), "header is at byte"},
-		{"VHD, no header", "vhd", be(512, 8, 0), "does not begin with"},
-		{"VHD, parent's id", "vhd", be(512+40, 8, 1), "names a parent"},
-		{"VHD, parent's name", "vhd", be(512+64, 8, 1), "names a parent"},
-		{"VHD, parent's place", "vhd", be(512+576, 8, 1), "names a parent"},
-		{"VHD, block size", "vhd", be(512+32, 4, 3<<20), "blocks have 3145728"},
-		{"VHD, too few blocks", "vhd", be(512+28, 4, 1), "does not fit"},
-		{"VHD, absurdly many blocks", "vhd", be(512+28, 4, 1<<31), "does not fit"},
-		{"VHD, table behind the end", "vhd", be(512+16, 8, 1<<30), "block table is not all within"},
-		{"VHD, block behind the end", "vhd", be(vhdTable, 4, 1<<30), "a part of it"},
-		{"VHD, cut off", "vhd", cutBy(sectorBytes), "no footer"},
+		{"VHD, fixed with a header", "vhd", both(be(60, 4, vhdFixed)), "starts with a footer"},
+		{"VHD, header beyond the end", "vhd", both(be(16, 8, 1<<60)), "header has the invalid offset"},
+		{"VHD, no header", "vhd", be(512, 8, 0), "does not start with"},
+		{"VHD, parent's id", "vhd", be(512+40, 8, 1), "has a parent"},
+		{"VHD, parent's name", "vhd", be(512+64, 8, 1), "has a parent"},
+		{"VHD, parent's place", "vhd", be(512+576, 8, 1), "has a parent"},
+		{"VHD, block size", "vhd", be(512+32, 4, 3<<20), "block size of 3145728"},
+		{"VHD, too few blocks", "vhd", be(512+28, 4, 1), "contradicts"},
+		{"VHD, absurdly many blocks", "vhd", be(512+28, 4, 1<<31), "contradicts"},
+		{"VHD, table beyond the end", "vhd", be(512+16, 8, 1<<30), "block table is beyond the end"},
+		{"VHD, block beyond the end", "vhd", be(vhdTable, 4, 1<<30), "a part of it"},
+		{"VHD, truncated", "vhd", cutBy(sectorBytes), "does not end with a copy"},
 		{"VHD, fixed size", "fixed vhd", none, ""},
-		{"VHD, fixed size, of another size", "fixed vhd", func(b []byte) []byte { return footerSum(ending)(be(ending(b)+48, 8, 1<<20)(b)) }, "footer says"},
+		{"VHD, fixed size, of another size", "fixed vhd", func(b []byte) []byte { return footerSum(ending)(be(ending(b)+48, 8, 1<<20)(b)) }, "footer has a size"},
 		{"VHD, fixed size, damaged", "fixed vhd", func(b []byte) []byte { return be(ending(b)+48, 8, 1<<20)(b) }, "checksum"},
 
 		{"VHDX", "vhdx", none, ""},
-		{"VHDX, signature alone", "vhdx", cutTo(1 << 10), "header is not all within"},
+		{"VHDX, only a signature", "vhdx", cutTo(1 << 10), "header is beyond the end"},
 		{"VHDX, first header damaged", "vhdx", le(vhdxHeader, 4, 0), ""},
 		{"VHDX, both headers damaged", "vhdx", chain(le(vhdxHeader, 4, 0), le(vhdxHeader2, 4, 0)), "both of its headers"},
 		{"VHDX, not closed", "vhdx", chain(le(vhdxHeader+48, 8, 1), sum32(vhdxHeader, vhdxHeaderBytes), le(vhdxHeader2+48, 8, 1), sum32(vhdxHeader2, vhdxHeaderBytes)), "log is not empty"},
-		{"VHDX, regions damaged", "vhdx", le(vhdxRegions+40, 4, 77), "table of regions is damaged"},
-		{"VHDX, absurdly many regions", "vhdx", chain(le(vhdxRegions+8, 4, 1<<30), sum32(vhdxRegions, vhdxTableBytes)), "table of regions is damaged"},
-		{"VHDX, unknown region", "vhdx", chain(le(vhdxRegions+16, 8, 77), le(vhdxRegions+16+28, 4, 1), sum32(vhdxRegions, vhdxTableBytes)), "not known here"},
-		{"VHDX, region behind the end", "vhdx", chain(le(vhdxRegions+16+16, 8, 1<<40), sum32(vhdxRegions, vhdxTableBytes)), "cut off"},
-		{"VHDX, no metadata", "vhdx", le(metadata, 8, 0), "metadata are damaged"},
+		{"VHDX, regions damaged", "vhdx", le(vhdxRegions+40, 4, 77), "region table is damaged"},
+		{"VHDX, absurdly many regions", "vhdx", chain(le(vhdxRegions+8, 4, 1<<30), sum32(vhdxRegions, vhdxTableBytes)), "region table is damaged"},
+		{"VHDX, unknown region", "vhdx", chain(le(vhdxRegions+16, 8, 77), le(vhdxRegions+16+28, 4, 1), sum32(vhdxRegions, vhdxTableBytes)), "unknown or duplicate region"},
+		{"VHDX, region beyond the end", "vhdx", chain(le(vhdxRegions+16+16, 8, 1<<40), sum32(vhdxRegions, vhdxTableBytes)), "truncated"},
+		{"VHDX, no metadata", "vhdx", le(metadata, 8, 0), "metadata is damaged"},
 		{"VHDX, parent", "vhdx", setItem(metadata, vhdxParameters, 4, 4, vhdxHasParent), "differencing disk"},
 		{"VHDX, parent's place", "vhdx", renameItem(metadata, vhdxSector, vhdxParent), "differencing disk"},
 		{"VHDX, too large", "vhdx", setItem(metadata, vhdxSize, 0, 8, 1<<60), "the limit is"},
 		{"VHDX, no size", "vhdx", setItem(metadata, vhdxSize, 0, 8, 0), "virtual size is 0"},
-		{"VHDX, block size", "vhdx", setItem(metadata, vhdxParameters, 0, 4, 3<<20), "blocks of 3145728"},
-		{"VHDX, sectors", "vhdx", setItem(metadata, vhdxSector, 0, 4, 100), "sectors of 100"},
-		{"VHDX, table too short", "vhdx", setItem(metadata, vhdxSize, 0, 8, 2<<40), "asks for"},
-		{"VHDX, block behind the end", "vhdx", le(table, 8, 1<<50|vhdxPresent), "cut off"},
+		{"VHDX, block size", "vhdx", setItem(metadata, vhdxParameters, 0, 4, 3<<20), "block size of 3145728"},
+		{"VHDX, sectors", "vhdx", setItem(metadata, vhdxSector, 0, 4, 100), "sector size of 100"},
+		{"VHDX, table too short", "vhdx", setItem(metadata, vhdxSize, 0, 8, 2<<40), "requires"},
+		{"VHDX, block beyond the end", "vhdx", le(table, 8, 1<<50|vhdxPresent), "truncated"},
 		{"VHDX, block of a parent", "vhdx", le(table, 8, 2<<20|vhdxPartial), "differencing disk"},
-		{"VHDX, cut off", "vhdx", cutBy(1 << 20), "cut off"},
+		{"VHDX, truncated", "vhdx", cutBy(1 << 20), "truncated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			format, virtual, err := judge(c.change(slices.Clone(files[c.file])))
@@ -333,8 +332,8 @@ func TestForeignDisks(t *testing.T) {
 	}
 }
 
-// What is read of a VMDK disk's tables is no more than the file has, in whatever order
-// they are named, and no table is named twice.
+// No more of a VMDK disk's tables is read than the file has, in any order, and duplicate
+// tables are rejected.
 func TestVMDKTables(t *testing.T) {
 	const tables = 4096
 	sound := foreign(t, "vmdk")
@@ -366,11 +365,11 @@ func TestVMDKTables(t *testing.T) {
 		}
 	}
 	if _, err := verify(func(int) int { return 0 }); fault.CodeOf(err) != fault.ImageUnsafe {
-		t.Errorf("one table, named again and again: %v", err)
+		t.Errorf("one table, listed many times: %v", err)
 	}
 }
 
-// setItem changes a number of a VHDX disk's metadata.
+// setItem changes a number in the metadata of a VHDX disk.
 func setItem(metadata int, id [16]byte, offset, bytes int, v uint64) func([]byte) []byte {
 	return func(b []byte) []byte {
 		entry := item(b, metadata, id)

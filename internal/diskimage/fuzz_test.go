@@ -18,11 +18,11 @@ func FuzzParseQcow2(f *testing.F) {
 		q, err := ParseQcow2(head, MaxVirtualBytes)
 		if err != nil {
 			if fault.CodeOf(err) != fault.ImageUnsafe {
-				t.Errorf("refused with %v", err)
+				t.Errorf("rejected with %v", err)
 			}
 			return
 		}
-		// Whatever passes is a qcow2 that can open no other file.
+		// Whatever passes is a qcow2 file that can't open other files.
 		be := binary.BigEndian
 		if !bytes.HasPrefix(head, []byte(qcow2Magic)) || be.Uint64(head[8:]) != 0 || be.Uint32(head[16:]) != 0 || be.Uint32(head[32:]) != 0 {
 			t.Error("an unsafe header passed")
@@ -36,8 +36,7 @@ func FuzzParseQcow2(f *testing.F) {
 	})
 }
 
-// FuzzIncoming gives whole files to all that looks at a file before anything else
-// opens it.
+// FuzzIncoming passes whole files to all checks that run before other programs open a file.
 func FuzzIncoming(f *testing.F) {
 	for _, format := range [][]string{{"vmdk"}, {"vmdk", "-o", "subformat=streamOptimized"}, {"vdi"}, {"vpc"}, {"qcow2"}} {
 		file := foreign(f, format[0], format[1:]...)
@@ -52,22 +51,22 @@ func FuzzIncoming(f *testing.F) {
 		format, virtual, err := judge(file)
 		if err != nil {
 			if fault.CodeOf(err) != fault.ImageUnsafe {
-				t.Errorf("refused with %v", err)
+				t.Errorf("rejected with %v", err)
 			}
 			return
 		}
 		if virtual < 0 || virtual > MaxVirtualBytes {
 			t.Errorf("a %s file of %d bytes passed", format, virtual)
 		}
-		// What passes as raw is what libvirt and QEMU take for raw, too.
+		// What passes as raw is also raw for libvirt and QEMU.
 		if format == Raw && isDisk(file) {
 			t.Error("a disk with a header passed as raw")
 		}
 	})
 }
 
-// FuzzVHDX gives tables of a VHDX disk in place of those of a sound one: what it
-// points to is far behind its beginning.
+// FuzzVHDX replaces the tables of a valid VHDX disk, because they are far from its
+// beginning.
 func FuzzVHDX(f *testing.F) {
 	sound := foreign(f, "vhdx")
 	f.Add(sound[vhdxRegions:][:128], sound[1<<20:][:64], sound[2<<20:][:256], sound[3<<20:][:64])
@@ -84,8 +83,8 @@ func FuzzVHDX(f *testing.F) {
 	})
 }
 
-// FuzzXZ reads whatever says that it is packed by xz: it ends, and takes no more
-// memory than it may.
+// FuzzXZ decompresses whatever claims to be xz: it must end, and stay within its memory
+// limit.
 func FuzzXZ(f *testing.F) {
 	f.Add(pack(f, xzPacking, []byte("hello")))
 	f.Add(append(pack(f, xzPacking, []byte("hello")), pack(f, xzPacking, make([]byte, 1<<16))...))

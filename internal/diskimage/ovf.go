@@ -16,7 +16,7 @@ const (
 	ovfEthernet  = "10"
 )
 
-// Bounds of what an OVF description may say.
+// The limits of values in an OVF descriptor.
 const (
 	maxOVFBytes  = 1 << 20
 	maxOVFCPUs   = 1024
@@ -25,14 +25,13 @@ const (
 	maxOVFSystem = 80 // characters
 )
 
-// Machine is what an OVA says of the machine that its disk was in. A zero field is not
-// known.
+// Machine describes the virtual machine of an OVA. Zero fields are unknown.
 type Machine struct {
 	CPUs, RAMMiB, Cards int64
-	System              string // the operating system, as the exporting program calls it
+	System              string // operating system, as named by the exporting program
 }
 
-// ovf is what is read of an OVF description.
+// ovf is the part of an OVF descriptor that is read.
 type ovf struct {
 	Systems []struct {
 		System string `xml:"OperatingSystemSection>Description"`
@@ -44,8 +43,8 @@ type ovf struct {
 	} `xml:"VirtualSystem"`
 }
 
-// parseOVF reads an OVF description. What makes no sense in it is left out: an image does
-// not depend on it.
+// parseOVF parses an OVF descriptor. Invalid values are ignored: an image does not depend
+// on them.
 func parseOVF(text []byte) (m Machine) {
 	var d ovf
 	if xml.Unmarshal(text, &d) != nil || len(d.Systems) != 1 {
@@ -71,7 +70,7 @@ func parseOVF(text []byte) (m Machine) {
 
 var ovfPower = regexp.MustCompile(`2\s*\^\s*(\d{1,2})`)
 
-// ovfUnit is how many bytes a unit of memory has: programs write "byte * 2^20", and older
+// ovfUnit returns the size of a memory unit in bytes: programs write "byte * 2^20", older
 // ones "MegaBytes".
 func ovfUnit(units string) int64 {
 	if m := ovfPower.FindStringSubmatch(units); m != nil {
@@ -88,7 +87,7 @@ func ovfUnit(units string) int64 {
 	return 1 << 20
 }
 
-// shortText is a text of somebody else's for a line.
+// shortText shortens an untrusted text to one line.
 func shortText(text string) string {
 	runes := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -99,7 +98,7 @@ func shortText(text string) string {
 	return string(runes[:min(len(runes), maxOVFSystem)])
 }
 
-// String describes the machine in a sentence; it is empty when nothing is known.
+// String describes the machine in a sentence; it is empty if nothing is known.
 func (m Machine) String() string {
 	var parts []string
 	add := func(n int64, one, many string) {
@@ -116,7 +115,7 @@ func (m Machine) String() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	text := "From an OVA of a machine with " + strings.Join(parts, ", ")
+	text := "Imported from an OVA with " + strings.Join(parts, ", ")
 	if m.System != "" {
 		text += " (" + m.System + ")"
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// ovfText is a description as VirtualBox and VMware write them, shortened.
+// ovfText is a shortened descriptor as VirtualBox and VMware write it.
 const ovfText = `<?xml version="1.0"?>
 <Envelope ovf:version="1.0" xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
   xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
@@ -41,7 +41,7 @@ func TestParseOVF(t *testing.T) {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
-	if got := (Machine{CPUs: 1, RAMMiB: 2048, Cards: 2, System: "Debian_64"}).String(); got != "From an OVA of a machine with 1 CPU, 2048 MiB of RAM, 2 network interfaces (Debian_64)." {
+	if got := (Machine{CPUs: 1, RAMMiB: 2048, Cards: 2, System: "Debian_64"}).String(); got != "Imported from an OVA with 1 CPU, 2048 MiB of RAM, 2 network interfaces (Debian_64)." {
 		t.Error(got)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// header is a sound version 3 header of an image of 1 GiB with clusters of
-// 64 KiB, followed by the end of its extensions.
+// header returns a valid version 3 header of a 1 GiB image with 64 KiB clusters, followed
+// by the end of its extensions.
 func header() []byte {
 	b := make([]byte, 1<<10)
 	copy(b, qcow2Magic)
@@ -60,33 +60,33 @@ func TestParseQcow2(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		change  func([]byte) []byte
-		refused string // a part of the reason; empty: it passes
+		refused string // a part of the reason; empty if it passes
 	}{
 		{"sound", same, ""},
 		{"version 2", u32(4, 2), ""},
 		{"dirty", u64(72, incompatibleDirty), ""},
 		{"known feature names", extension(0x6803f857, 48), ""},
-		{"extensions beyond what is looked at", chain(u32(20, 21), extension(0x6803f857, 64<<10-104-8)), "header extensions run past"},
+		{"extensions beyond the checked bytes", chain(u32(20, 21), extension(0x6803f857, 64<<10-104-8)), "header extensions exceed"},
 		{"zstd clusters", chain(u64(72, incompatibleCompression), u32(100, 112), u32(104, 1<<24)), ""},
-		{"zlib by a longer header", u32(100, 112), ""},
-		{"compression without its type", u64(72, incompatibleCompression), "type of compression is 0"},
-		{"compression of no bit", chain(u32(100, 112), u32(104, 1<<24)), "type of compression is 1"},
-		{"compression that is not known", chain(u64(72, incompatibleCompression), u32(100, 112), u32(104, 2<<24)), "type of compression is 2"},
-		{"subclusters of clusters that are too small", chain(u64(72, incompatibleExtendedL2), u32(20, 13), u32(36, 512), u64(40, 1<<20)), "too small for the subclusters"},
+		{"zlib in a longer header", u32(100, 112), ""},
+		{"compression without its type", u64(72, incompatibleCompression), "compression type is 0"},
+		{"compression of no bit", chain(u32(100, 112), u32(104, 1<<24)), "compression type is 1"},
+		{"unknown compression", chain(u64(72, incompatibleCompression), u32(100, 112), u32(104, 2<<24)), "compression type is 2"},
+		{"subclusters of clusters that are too small", chain(u64(72, incompatibleExtendedL2), u32(20, 13), u32(36, 512), u64(40, 1<<20)), "too small for subclusters"},
 		{"subclusters of the smallest clusters", chain(u64(72, incompatibleExtendedL2), u32(20, 14), u32(36, 64), u64(40, 1<<20)), ""},
 		{"format of a backing file", extension(extensionBackingFormat, 8), "format of a backing file"},
 		{"unknown extension", extension(0x12345678, 8), ""},
-		{"feature names of half a name", extension(extensionFeatureNames, 24), "feature names"},
+		{"feature names with half a name", extension(extensionFeatureNames, 24), "feature names"},
 		{"bitmaps", extension(extensionBitmaps, 24), ""},
-		{"bitmaps cut short", extension(extensionBitmaps, 16), "bitmaps"},
-		{"L1 on the refcount table", u64(40, 1<<16), "lies on its refcount table"},
-		{"extended L2 with an L1 for it", chain(u64(72, incompatibleExtendedL2), u32(36, 4)), ""},
+		{"truncated bitmaps", extension(extensionBitmaps, 16), "bitmaps"},
+		{"L1 on the refcount table", u64(40, 1<<16), "overlaps its refcount table"},
+		{"extended L2 with a matching L1", chain(u64(72, incompatibleExtendedL2), u32(36, 4)), ""},
 		{"empty", func([]byte) []byte { return nil }, "the file is empty"},
-		{"text", func([]byte) []byte { return []byte("hello, this is no disk\n") }, "does not begin with the qcow2 signature"},
+		{"text", func([]byte) []byte { return []byte("hello, this is not a disk\n") }, "does not start with the qcow2 signature"},
 		{"vmdk", func([]byte) []byte { return []byte("KDMV....") }, "VMDK"},
 		{"gzip", func([]byte) []byte { return []byte{0x1f, 0x8b, 8} }, "gzip"},
-		{"cut off in version 2", func(b []byte) []byte { return b[:40] }, "cut off after 40 bytes"},
-		{"cut off in version 3", func(b []byte) []byte { return b[:90] }, "cut off after 90 bytes"},
+		{"truncated in version 2", func(b []byte) []byte { return b[:40] }, "truncated after 40 bytes"},
+		{"truncated in version 3", func(b []byte) []byte { return b[:90] }, "truncated after 90 bytes"},
 		{"version 1", u32(4, 1), "version is 1"},
 		{"version 4", u32(4, 4), "version is 4"},
 		{"backing file", chain(u64(8, 512), u32(16, 11)), "backing file"},
@@ -115,18 +115,18 @@ func TestParseQcow2(t *testing.T) {
 		{"L1 too short", u32(36, 1), "L1 table has 1 entries"},
 		{"L1 too short for extended L2", chain(u64(72, incompatibleExtendedL2), u32(36, 3)), "L1 table has 3 entries"},
 		{"L1 absurd", u32(36, 1<<31), "L1 table"},
-		{"L1 nowhere", u64(40, 0), "L1 table is at byte 0"},
-		{"L1 between clusters", u64(40, 3<<16+8), "L1 table is at byte"},
-		{"L1 beyond everything", u64(40, 1<<63), "L1 table is at byte"},
-		{"refcount table nowhere", u64(48, 0), "refcount table is at byte 0"},
-		{"no refcount table", u32(56, 0), "refcount table is 0 bytes"},
-		{"refcount table absurd", u32(56, 1<<30), "refcount table is"},
+		{"L1 nowhere", u64(40, 0), "L1 table has the invalid offset 0"},
+		{"L1 between clusters", u64(40, 3<<16+8), "L1 table has the invalid offset"},
+		{"L1 beyond everything", u64(40, 1<<63), "L1 table has the invalid offset"},
+		{"refcount table nowhere", u64(48, 0), "refcount table has the invalid offset 0"},
+		{"no refcount table", u32(56, 0), "refcount table size of 0 bytes"},
+		{"refcount table absurd", u32(56, 1<<30), "refcount table size"},
 		{"refcount width", u32(96, 7), "refcount width"},
-		{"header too short", u32(100, 96), "header says"},
-		{"header odd", u32(100, 107), "header says"},
-		{"header too long", u32(100, 1<<20), "header says"},
-		{"extension runs out", extension(0x12345678, 1<<20), "run past"},
-		{"extension of 4 GiB", extension(0x12345678, 1<<32-1), "run past"},
+		{"header too short", u32(100, 96), "header length"},
+		{"header odd", u32(100, 107), "header length"},
+		{"header too long", u32(100, 1<<20), "header length"},
+		{"extension runs out", extension(0x12345678, 1<<20), "exceed"},
+		{"extension of 4 GiB", extension(0x12345678, 1<<32-1), "exceed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q, err := ParseQcow2(c.change(header()), MaxVirtualBytes)
@@ -146,7 +146,7 @@ func TestParseQcow2(t *testing.T) {
 	}
 }
 
-func TestVerifyFindsFilesThatWereCutOff(t *testing.T) {
+func TestVerifyFindsTruncatedFiles(t *testing.T) {
 	q, err := ParseQcow2(header(), MaxVirtualBytes)
 	if err != nil {
 		t.Fatal(err)
@@ -162,8 +162,8 @@ func TestVerifyFindsFilesThatWereCutOff(t *testing.T) {
 	}
 }
 
-// What qemu-img makes must pass, whatever its options.
-func TestParseQcow2TakesWhatQEMUMakes(t *testing.T) {
+// Images that qemu-img creates must pass, with any options.
+func TestParseQcow2AcceptsQEMUImages(t *testing.T) {
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		t.Skip("qemu-img is not installed; run `make setup`")
 	}
@@ -190,9 +190,9 @@ func TestParseQcow2TakesWhatQEMUMakes(t *testing.T) {
 	}
 }
 
-// A file that ends before its last cluster in use is refused, wherever its
-// tables are; one byte of that cluster is enough, as QEMU pads nothing.
-func TestVerifyEndFindsDataThatWasCutOff(t *testing.T) {
+// A file that ends before its last used cluster is rejected, wherever its tables are; one
+// byte of that cluster is enough, because QEMU does not pad files.
+func TestVerifyEndFindsTruncatedData(t *testing.T) {
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		t.Skip("qemu-img is not installed; run `make setup`")
 	}
@@ -230,7 +230,7 @@ func TestVerifyEndFindsDataThatWasCutOff(t *testing.T) {
 	}
 }
 
-// A file of holes takes no more memory to be looked at than others do.
+// Checking a sparse file does not need more memory than checking others.
 func TestVerifyTablesOfALongFile(t *testing.T) {
 	read := func(_, length int64) ([]byte, error) { return make([]byte, length), nil }
 	for _, c := range []struct {

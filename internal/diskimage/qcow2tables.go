@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// maxL2Tables bounds how many tables of an image are read: more are in disks that
-// are far too large for their clusters.
+// maxL2Tables limits how many tables of an image are read: only disks that are far too
+// large for their cluster size have more.
 const maxL2Tables = 1 << 15
 
-// maxClusters bounds the map of a file's clusters, to 32 MiB of memory. Clusters of
-// the usual size reach 16 TiB so. With small ones, what is longer than that has many
-// times the length that maxL2Tables can point to.
+// maxClusters limits the map of a file's clusters to 32 MiB of memory. With the default
+// cluster size that is enough for 16 TiB. With small clusters, longer files are many times
+// longer than maxL2Tables can address.
 const maxClusters = 1 << 28
 
 // Parts of the entries of L1 and L2 tables.
@@ -31,13 +31,12 @@ func (q Qcow2) VerifyAll(size int64, read func(offset, length int64) ([]byte, er
 	return q.VerifyTables(size, read)
 }
 
-// VerifyTables answers fault.ImageUnsafe when the tables that map the disk into
-// a file of size bytes point outside of it, at its own tables, or twice at one
-// cluster: what QEMU would write or read there, the header cannot tell. read
-// returns a part of the file.
+// VerifyTables returns fault.ImageUnsafe if the tables that map the disk to a file of size
+// bytes refer to offsets outside of it, to its tables, or twice to the same cluster. The
+// header does not show that. read returns a part of the file.
 func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte, error)) error {
 	if size/q.ClusterBytes >= maxClusters {
-		return Unsafe("its file has more than %d clusters, of %d bytes. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxClusters, q.ClusterBytes)
+		return Unsafe("the file has more than %d clusters of %d bytes. Convert it with larger clusters: `qemu-img convert -O qcow2 SOURCE image.qcow2`", maxClusters, q.ClusterBytes)
 	}
 	table, err := read(q.l1Offset, q.l1Bytes)
 	if err != nil {
@@ -72,15 +71,15 @@ func (q Qcow2) VerifyTables(size int64, read func(offset, length int64) ([]byte,
 	return nil
 }
 
-// mapping notes which clusters of a file something points to.
+// mapping records the clusters of a file that are referred to.
 type mapping struct {
 	q    Qcow2
 	size int64
 	used []uint64 // a bit for each cluster
 }
 
-// walk looks at the entries of an L2 table. With subclusters, every other one is
-// a map of bits.
+// walk checks the entries of an L2 table. With subclusters, every other one is a map of
+// bits.
 func (m mapping) walk(l2 []byte) error {
 	step := 8
 	if m.q.extendedL2 {
@@ -90,9 +89,9 @@ func (m mapping) walk(l2 []byte) error {
 	for ; len(l2) >= step; l2 = l2[step:] {
 		entry := binary.BigEndian.Uint64(l2)
 		if entry&entryCompressed != 0 {
-			// Compressed clusters share what is one cluster of the file.
+			// Several compressed clusters can share one cluster of the file.
 			if offset := int64(entry & compressedOffset); offset < m.q.ClusterBytes || offset >= m.size { //nolint:gosec // fewer than 62 bits
-				return Unsafe("a part of it is said to be at byte %d, where there is none", offset)
+				return Unsafe("a part of it has the invalid offset %d", offset)
 			}
 			continue
 		}
@@ -105,20 +104,20 @@ func (m mapping) walk(l2 []byte) error {
 	return nil
 }
 
-// check takes a cluster that something points to.
+// check records a cluster that is referred to.
 func (m mapping) check(what string, offset int64) error {
 	switch {
 	case offset%m.q.ClusterBytes != 0:
-		return Unsafe("%s is said to be at byte %d, which is between two clusters. Repair it with `qemu-img check -r all`", what, offset)
+		return Unsafe("%s has the offset %d, which is not aligned to clusters. Repair it with `qemu-img check -r all`", what, offset)
 	case offset >= m.size:
-		return Unsafe("%s is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", what, offset, m.size)
+		return Unsafe("%s has the offset %d, but the file has %d bytes: the file is truncated. Copy or export it again", what, offset, m.size)
 	case !m.take(offset):
-		return Unsafe("%s is said to be at byte %d, where something else is, too. Write it anew with `qemu-img convert -O qcow2 SOURCE image.qcow2`", what, offset)
+		return Unsafe("%s has the offset %d and overlaps other data. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", what, offset)
 	}
 	return nil
 }
 
-// take marks the cluster at offset; false when it is taken, or not in the file.
+// take marks the cluster at offset as used; false if it already is, or is not in the file.
 func (m mapping) take(offset int64) bool {
 	n := offset / m.q.ClusterBytes
 	if n/64 >= int64(len(m.used)) {

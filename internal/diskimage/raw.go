@@ -5,17 +5,16 @@ import (
 	"encoding/binary"
 )
 
-// What a raw disk is recognised by: it has no header of its own, but what is on it
-// has.
+// How raw disks are recognised: they have no header, but their contents have.
 const (
 	bootSignature  = 510 // of a master boot record
 	partitionTable = 446
 	gptHeader      = 512
 	gptMagic       = "EFI PART"
-	protective     = 0xee // the type of the partition that stands for a GPT
+	protective     = 0xee // type of the protective partition of a GPT
 )
 
-// fileSystems are what a disk without partitions may begin with.
+// fileSystems are the signatures of disks without partitions.
 var fileSystems = []struct {
 	offset int
 	text   string
@@ -33,11 +32,11 @@ type raw struct{ endBytes int64 }
 
 func (raw) Format() string { return Raw }
 
-// parseRaw takes a file for a raw disk when it begins as one: with a partition
-// table, a boot sector or a file system.
+// parseRaw accepts a file as a raw disk if it starts with a partition table, a boot sector
+// or a file system.
 func parseRaw(head []byte) (Disk, error) {
 	if isDisk(head) || !beginsAsDisk(head) {
-		return nil, Unsafe("it is no disk image that is taken, %s. qcow2, raw, VMDK, VDI, VHD, VHDX and ISO files are, also packed by gzip, bzip2, xz or zstd, or alone in a tar archive or an OVA. A raw disk begins with a partition table, a boot sector or a file system. Others convert with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "it does not begin as one of those below"))
+		return nil, Unsafe("%s. Supported: qcow2, raw (with a partition table, boot sector or file system), VMDK, VDI, VHD, VHDX, OVA and ISO, optionally compressed (gzip, bzip2, xz, zstd) or in a tar archive. Convert others with `qemu-img convert -O qcow2 SOURCE image.qcow2`", describe(head, "its format is unknown"))
 	}
 	return raw{partitionsEnd(head)}, nil
 }
@@ -57,8 +56,8 @@ func beginsAsDisk(head []byte) bool {
 	return false
 }
 
-// partitionsEnd is where the last partition ends, or a GPT does; 0 where there is
-// no table that makes sense.
+// partitionsEnd returns where the last partition or the GPT ends; 0 without a valid
+// partition table.
 func partitionsEnd(head []byte) (end int64) {
 	le := binary.LittleEndian
 	if bytes.HasPrefix(head[gptHeader:], []byte(gptMagic)) {
@@ -70,7 +69,7 @@ func partitionsEnd(head []byte) (end int64) {
 	for i := range 4 {
 		p := head[partitionTable+16*i:]
 		if p[0]&0x7f != 0 {
-			return 0 // a boot sector's code, and no table
+			return 0 // code of a boot sector, not a table
 		}
 		if p[4] != 0 && p[4] != protective {
 			end = max(end, (int64(le.Uint32(p[8:]))+int64(le.Uint32(p[12:])))*sectorBytes)
@@ -79,16 +78,16 @@ func partitionsEnd(head []byte) (end int64) {
 	return end
 }
 
-// Verify expects the file to have all of its partitions.
+// Verify returns an error if the file does not contain all of its partitions.
 func (r raw) Verify(size int64, _ Reading) (virtualBytes, dataBytes int64, err error) {
 	if err := checkVirtual(uint64(size)); err != nil { //nolint:gosec // not negative
 		return 0, 0, err
 	}
 	if size%sectorBytes != 0 {
-		return 0, 0, Unsafe("a raw disk has sectors of 512 bytes, and the file ends after %d bytes, within one: it was cut off. Copy or export it again", size)
+		return 0, 0, Unsafe("the file size of %d bytes is not a multiple of 512: the file is truncated. Copy or export it again", size)
 	}
 	if size < r.endBytes {
-		return 0, 0, Unsafe("its partitions end at byte %d, and the file after %d: it was cut off. Copy or export it again", r.endBytes, size)
+		return 0, 0, Unsafe("its partitions end at byte %d, but the file has %d bytes: the file is truncated. Copy or export it again", r.endBytes, size)
 	}
 	return size, size, nil
 }

@@ -12,37 +12,37 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The packings that are undone, by the names of their files' extensions.
+// The supported compressions, named by their file extensions.
 const (
 	gzipPacking  = "gz"
 	xzPacking    = "xz"
 	zstdPacking  = "zst"
 	bzip2Packing = "bz2"
-	// TarPacking is that of an archive, which Archive reads; it may be packed itself.
+	// TarPacking is a tar archive, which Archive reads; it can be compressed too.
 	TarPacking = "tar"
 
 	gzipMagic  = "\x1f\x8b"
 	xzMagic    = "\xfd7zXZ\x00"
 	zstdMagic  = "\x28\xb5\x2f\xfd"
 	bzip2Magic = "BZh"
-	bzip2Block = "1AY&SY" // begins the first block, behind a digit
+	bzip2Block = "1AY&SY" // starts the first block, after a digit
 )
 
-// maxWindowBytes bounds what a packing makes its reader keep in memory. It is what
-// the highest levels of xz and zstd ask for.
+// maxWindowBytes limits the memory of a decompressor. The highest levels of xz and zstd
+// need that much.
 const maxWindowBytes = 128 << 20
 
-// While a file's first bytes are looked at, its packing gets less: many uploads may
-// begin at once. What these bytes give cannot reach back further than to their own
-// beginning, but zstd's reader takes the whole window all the same.
+// While a file's first bytes are checked, decompressors get less memory, because many
+// uploads may start at the same time. These bytes can't refer to data before them, but
+// zstd's reader allocates the whole window anyway.
 const (
 	headDictBytes   = 1 << 20 // for xz
-	headWindowBytes = 8 << 20 // for zstd; what all but its highest levels ask for
+	headWindowBytes = 8 << 20 // for zstd; enough for all but its highest levels
 )
 
 const readAheadBytes = 256 << 10
 
-// PackingOf tells how a file is packed, if at all.
+// PackingOf returns the compression of a file; empty if it is not compressed.
 func PackingOf(head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte(gzipMagic)):
@@ -64,15 +64,16 @@ func isBzip2(head []byte) bool {
 	return bytes.HasPrefix(head, []byte(bzip2Magic)) && len(head) > level && bytes.HasPrefix(head[level+1:], []byte(bzip2Block))
 }
 
-// NewUnpacker reads what is within a packed file. Close it.
+// NewUnpacker returns a reader of the contents of a compressed file. The caller must close
+// it.
 func NewUnpacker(packing string, r io.Reader) (io.ReadCloser, error) {
 	return newUnpacker(packing, r, maxWindowBytes, maxWindowBytes)
 }
 
-// newUnpacker is NewUnpacker with bounds of its own: of the dictionary of xz, which
-// is made smaller then, and of zstd's window, above which its reader fails.
+// newUnpacker is NewUnpacker with custom limits: for the dictionary of xz, which is
+// reduced, and for zstd's window, above which its reader fails.
 func newUnpacker(packing string, r io.Reader, dictBytes int64, windowBytes uint64) (io.ReadCloser, error) {
-	r = bufio.NewReaderSize(r, readAheadBytes) // the other readers below find it large enough
+	r = bufio.NewReaderSize(r, readAheadBytes) // large enough to be shared by the readers below
 	switch packing {
 	case gzipPacking:
 		return gzip.NewReader(r)
@@ -80,7 +81,7 @@ func newUnpacker(packing string, r io.Reader, dictBytes int64, windowBytes uint6
 		return io.NopCloser(&xzReader{r: bufio.NewReader(r), dictBytes: dictBytes}), nil
 	case bzip2Packing:
 		return io.NopCloser(bzip2.NewReader(r)), nil
-	case TarPacking: // Archive reads it as it is
+	case TarPacking: // Archive reads it directly
 		return io.NopCloser(r), nil
 	default:
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(windowBytes))
@@ -91,9 +92,9 @@ func newUnpacker(packing string, r io.Reader, dictBytes int64, windowBytes uint6
 	}
 }
 
-// unpackHead unpacks the first HeaderBytes of what is within a file of which head
-// is the beginning, or as many of them as head gives. A shorter head is all of the
-// file. It returns nil where that takes more memory than many files at once may have.
+// unpackHead decompresses up to HeaderBytes of the contents of a file that starts with
+// head. A shorter head is the whole file. It returns nil if that needs more memory than is
+// allowed for many files at the same time.
 func unpackHead(packing string, head []byte) ([]byte, error) {
 	var first zstd.Header
 	if packing == zstdPacking && first.Decode(head) == nil && first.WindowSize > maxWindowBytes {
@@ -109,7 +110,7 @@ func unpackHead(packing string, head []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(head) == HeaderBytes {
-		err = nil // more of it is to come
+		err = nil // incomplete
 	}
 	if err != nil {
 		return nil, UnpackError(packing, err)
@@ -117,18 +118,18 @@ func unpackHead(packing string, head []byte) ([]byte, error) {
 	return inner, nil
 }
 
-// IsPacking tells whether a format that RecogniseIncoming has found is a packing.
+// IsPacking reports whether a format that RecogniseIncoming returned is a compression.
 func IsPacking(format string) bool {
 	return slices.Contains([]string{gzipPacking, xzPacking, zstdPacking, bzip2Packing, TarPacking}, format)
 }
 
-// UnpackError tells why a packed file cannot be unpacked.
+// UnpackError explains why a compressed file can't be decompressed.
 func UnpackError(packing string, err error) error {
 	switch {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, errXZWindow):
-		return Unsafe("to unpack it takes more than %d MiB of memory. Pack it with a lower level", maxWindowBytes>>20)
+		return Unsafe("decompressing it needs more than %d MiB of memory. Compress it with a lower level", maxWindowBytes>>20)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return Unsafe("it ends within what %s has packed: it was cut off. Copy or export it again", packing)
+		return Unsafe("the %s data ends early: the file is truncated. Copy or export it again", packing)
 	}
-	return Unsafe("what %s has packed is damaged. Copy or export it again", packing)
+	return Unsafe("the %s data is damaged. Copy or export it again", packing)
 }

@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// A VHD disk, Microsoft's format of version 1. All numbers are big-endian. One of
-// fixed size is a raw disk with a footer behind it; a dynamic one has a copy of
-// the footer at its beginning.
+// A VHD disk, Microsoft's format of version 1. All numbers are big-endian. A fixed-size
+// disk is a raw disk followed by a footer; a dynamic one also starts with a copy of the
+// footer.
 const (
 	vhdMagic       = "conectix"
 	vhdSparseMagic = "cxsparse"
@@ -22,22 +22,23 @@ const (
 
 	vhdFixed, vhdDynamic, vhdDifferencing = 2, 3, 4
 
-	// vhdMaxGeometry stands for every disk that is larger than a geometry can express.
+	// vhdMaxGeometry is the geometry of all disks that are larger than a geometry can
+	// express.
 	vhdMaxGeometry = 65535 * 16 * 255 * sectorBytes
 )
 
-// vhd is what the header of a dynamic VHD disk says.
+// vhd is the header of a dynamic VHD disk.
 type vhd struct {
 	footer            []byte
 	virtual           int64
 	tableStart        int64
 	blocks, blockSize int64
-	misread           bool // QEMU takes it for a disk of another size
+	misread           bool // QEMU assumes a different size
 }
 
 func (vhd) Format() string { return VHD }
 
-// checkFooter looks at a footer, wherever it stands, and returns the type of disk.
+// checkFooter checks a footer at either position, and returns the type of the disk.
 func checkFooter(f []byte) (kind uint32, err error) {
 	be := binary.BigEndian
 	var sum uint32
@@ -51,22 +52,21 @@ func checkFooter(f []byte) (kind uint32, err error) {
 	case ^sum != be.Uint32(f[64:]):
 		return 0, Unsafe("the checksum of its VHD footer is wrong: it is damaged. Copy or export it again")
 	case be.Uint32(f[12:]) != vhdVersion:
-		return 0, Unsafe("its VHD version is %#x; 1.0 is taken", be.Uint32(f[12:]))
+		return 0, Unsafe("its VHD version is %#x; supported is 1.0", be.Uint32(f[12:]))
 	case kind == vhdDifferencing:
-		return 0, Unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where its parent is")
+		return 0, Unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent, or convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2` where the parent is")
 	case kind != vhdFixed && kind != vhdDynamic:
-		return 0, Unsafe("its VHD type is %d; fixed and dynamic disks are taken", kind)
+		return 0, Unsafe("its VHD type is %d; supported are fixed and dynamic disks", kind)
 	}
 	return kind, checkVirtual(be.Uint64(f[48:]))
 }
 
-// vhdSize returns the size of the disk that a footer describes, and whether some
-// version of QEMU finds another one. A footer has two sizes: one in bytes and one by
-// the disk's geometry, which cannot express every size and is the smaller one then.
-// Which of them counts depends on the program that made the file: the geometry for
-// Virtual PC, Virtual Server and the QEMU of old, the bytes for all others, as
-// VirtualBox. QEMU before 10.0 goes by the geometry for every program that it does
-// not know, and so loses the end of the disk.
+// vhdSize returns the size of the disk that a footer describes, and whether some versions
+// of QEMU use a different one. A footer has two sizes: one in bytes, and the disk's
+// geometry, which can't express all sizes and is smaller then. Which one is valid depends
+// on the program that created the file: the geometry for Virtual PC, Virtual Server and old
+// versions of QEMU, the bytes for all others, such as VirtualBox. QEMU before 10.0 uses the
+// geometry for all programs that it does not know, and so loses the end of the disk.
 func vhdSize(f []byte) (virtual int64, misread bool) {
 	be := binary.BigEndian
 	current := int64(be.Uint64(f[48:])) //nolint:gosec // checkFooter bounds it
@@ -87,19 +87,19 @@ func vhdSize(f []byte) (virtual int64, misread bool) {
 // parseVHD reads the header of a dynamic disk.
 func parseVHD(head []byte) (Disk, error) {
 	if len(head) < VHDFooterBytes+vhdHeaderBytes {
-		return nil, Unsafe("its header is cut off after %d bytes. Copy or export it again", len(head))
+		return nil, Unsafe("its header is truncated after %d bytes. Copy or export it again", len(head))
 	}
 	kind, err := checkFooter(head)
 	if err != nil {
 		return nil, err
 	}
 	if kind != vhdDynamic {
-		return nil, Unsafe("it is a VHD disk of fixed size with a footer at its beginning, where none belongs")
+		return nil, Unsafe("it is a fixed-size VHD disk that starts with a footer, which is invalid")
 	}
 	be := binary.BigEndian
 	at := be.Uint64(head[16:])
 	if at < VHDFooterBytes || at > uint64(len(head))-vhdHeaderBytes {
-		return nil, Unsafe("its header is at byte %d, which is no place for one", at)
+		return nil, Unsafe("its header has the invalid offset %d", at)
 	}
 	h := head[at:][:vhdHeaderBytes]
 	v := vhd{
@@ -110,28 +110,28 @@ func parseVHD(head []byte) (Disk, error) {
 	table := be.Uint64(h[16:])
 	switch {
 	case !bytes.HasPrefix(h, []byte(vhdSparseMagic)):
-		return nil, Unsafe("its header at byte %d does not begin with %q", at, vhdSparseMagic)
+		return nil, Unsafe("its header at offset %d does not start with %q", at, vhdSparseMagic)
 	case len(bytes.Trim(h[40:56], "\x00")) > 0 || len(bytes.Trim(h[64:768], "\x00")) > 0:
-		return nil, Unsafe("it names a parent disk, so it would read another file of the host. Merge it with its parent")
+		return nil, Unsafe("it has a parent disk, so it would read another file of the host. Merge it with its parent")
 	case !isPowerOf2(uint64(v.blockSize)) || v.blockSize < sectorBytes*8 || v.blockSize > vhdMaxBlock: //nolint:gosec // not negative
-		return nil, Unsafe("its blocks have %d bytes, which is not allowed", v.blockSize)
+		return nil, Unsafe("its block size of %d bytes is invalid", v.blockSize)
 	case v.blocks > vhdMaxBlocks || v.blocks*v.blockSize < v.virtual:
-		return nil, Unsafe("it has %d blocks of %d bytes, which does not fit its virtual size", v.blocks, v.blockSize)
+		return nil, Unsafe("it has %d blocks of %d bytes, which contradicts its virtual size", v.blocks, v.blockSize)
 	case table < VHDFooterBytes || table > MaxVirtualBytes:
-		return nil, Unsafe("its block table is at byte %d, which is no place for one", table)
+		return nil, Unsafe("its block table has the invalid offset %d", table)
 	}
 	v.tableStart = int64(table) // bounded just above
 	return v, nil
 }
 
-// Verify looks at the block table, and at the footer behind the data.
+// Verify checks the block table, and the footer after the data.
 func (v vhd) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
 	b, err := v.load(size, read)
 	return b.virtual, b.dataBytes(), err
 }
 
-// load reads where the blocks are. Each has a bitmap of its sectors before it, which
-// only a differencing disk needs.
+// load reads the offsets of the blocks. Each block is preceded by a bitmap of its sectors,
+// which only differencing disks use.
 func (v vhd) load(size int64, read Reading) (blocks, error) {
 	w := &window{read: read, size: size}
 	end, err := w.part(size-VHDFooterBytes, VHDFooterBytes)
@@ -139,7 +139,7 @@ func (v vhd) load(size int64, read Reading) (blocks, error) {
 		return blocks{}, cutOff(err, "footer", size)
 	}
 	if !bytes.Equal(end, v.footer) {
-		return blocks{}, Unsafe("it has no footer like its header at its end: it was cut off. Copy or export it again")
+		return blocks{}, Unsafe("it does not end with a copy of its footer: the file is truncated. Copy or export it again")
 	}
 	table, err := w.part(v.tableStart, v.blocks*4)
 	if err != nil {
@@ -155,15 +155,15 @@ func (v vhd) load(size int64, read Reading) (blocks, error) {
 		}
 		at := n * sectorBytes
 		if at < VHDFooterBytes+vhdHeaderBytes || at+bitmap+v.blockSize > size {
-			return blocks{}, Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, size)
+			return blocks{}, Unsafe("a part of it has the offset %d, but the file has %d bytes: the file is truncated. Copy or export it again", at, size)
 		}
 		b.table = append(b.table, at+bitmap)
 	}
 	return b, nil
 }
 
-// Flat returns the disk that is in the file, from its first byte to its last, where
-// QEMU would find one of another size; nil where it finds the same.
+// Flat returns the whole disk in the file if QEMU would assume a different size; nil if
+// QEMU would find the same disk.
 func (v vhd) Flat(size int64, read Reading) (*BlockReader, error) {
 	if !v.misread {
 		return nil, nil // Flattener says so
@@ -175,8 +175,8 @@ func (v vhd) Flat(size int64, read Reading) (*BlockReader, error) {
 	return b.reader(read), nil
 }
 
-// FixedVHD tells whether a file that begins as a raw disk ends as a VHD disk of
-// fixed size does.
+// FixedVHD reports whether a file that starts like a raw disk ends with the footer of a
+// fixed-size VHD disk.
 func FixedVHD(size int64, read Reading) (bool, error) {
 	w := &window{read: read, size: size}
 	end, err := w.part(size-VHDFooterBytes, VHDFooterBytes)
@@ -191,7 +191,7 @@ func FixedVHD(size int64, read Reading) (bool, error) {
 		return false, err
 	}
 	if bytes := binary.BigEndian.Uint64(end[48:]); kind != vhdFixed || int64(bytes) != size-VHDFooterBytes { //nolint:gosec // checkFooter bounds it
-		return false, Unsafe("its VHD footer says that it has %d bytes, and the file has %d", bytes, size-VHDFooterBytes)
+		return false, Unsafe("its VHD footer has a size of %d bytes, but the file has %d", bytes, size-VHDFooterBytes)
 	}
 	return true, nil
 }

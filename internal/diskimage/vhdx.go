@@ -15,19 +15,19 @@ const (
 	vhdxHeader, vhdxHeader2 = 64 << 10, 128 << 10
 	vhdxRegions             = 192 << 10
 	vhdxHeaderBytes         = 4 << 10
-	vhdxTableBytes          = 64 << 10 // of the table of the regions, and of that of the metadata
-	vhdxUnit                = 1 << 20  // what regions and blocks begin at a multiple of
+	vhdxTableBytes          = 64 << 10 // of the region table and of the metadata table
+	vhdxUnit                = 1 << 20  // alignment of regions and blocks
 	vhdxMaxRegions          = 2047
 	vhdxMaxItems            = 2047
 	vhdxMaxBlock            = 256 << 20
-	vhdxChunkSectors        = 1 << 23 // of these, one entry of the block table is a bitmap
+	vhdxChunkSectors        = 1 << 23 // after so many entries, one entry of the block table is a bitmap
 
 	vhdxHasParent = 1 << 1
 
 	vhdxPresent, vhdxPartial = 6, 7
 )
 
-// The ids of the parts that a VHDX disk has.
+// The IDs of the parts of a VHDX disk.
 var (
 	vhdxBlockTable = guid("2dc27766-f623-4200-9d64-115e9bfd4a08")
 	vhdxMetadata   = guid("8b7ca206-4790-4b9a-b8fe-575f050f886e")
@@ -37,7 +37,7 @@ var (
 	vhdxParent     = guid("a8d35f2d-b30b-454d-abf7-d3d84834ab0c")
 )
 
-// guid is an id as it stands in a file: its first three numbers are little-endian.
+// guid is an ID as stored in a file: its first three numbers are little-endian.
 func guid(text string) [16]byte {
 	var id [16]byte
 	raw, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
@@ -53,7 +53,7 @@ func guid(text string) [16]byte {
 	return id
 }
 
-// vhdx is a VHDX disk. Its first bytes are its signature alone: loadVHDX reads the rest.
+// vhdx is a VHDX disk. Its first bytes are only a signature: loadVHDX reads the rest.
 type vhdx struct {
 	virtual, blockSize, sector int64
 	table                      []int64 // see blocks
@@ -62,14 +62,13 @@ type vhdx struct {
 // Format is VHDX.
 func (vhdx) Format() string { return VHDX }
 
-// Verify looks at all that the disk has but for the data.
+// Verify checks everything but the data.
 func (vhdx) Verify(size int64, read Reading) (virtualBytes, dataBytes int64, err error) {
 	v, err := loadVHDX(size, read)
 	return v.virtual, v.blocks().dataBytes(), err
 }
 
-// Flat returns the disk that is in the file, from its first byte to its last: libvirt
-// does not know this format.
+// Flat returns the whole disk in the file: libvirt does not support this format.
 func (vhdx) Flat(size int64, read Reading) (*BlockReader, error) {
 	v, err := loadVHDX(size, read)
 	if err != nil {
@@ -80,8 +79,8 @@ func (vhdx) Flat(size int64, read Reading) (*BlockReader, error) {
 
 func (v vhdx) blocks() blocks { return blocks{virtual: v.virtual, size: v.blockSize, table: v.table} }
 
-// loadVHDX reads the tables of a VHDX disk. It refuses disks that lie on another
-// one, and those that were not closed, whose log would have to be replayed.
+// loadVHDX reads the tables of a VHDX disk. It rejects disks with a parent, and disks that
+// were not closed, whose log would have to be replayed.
 func loadVHDX(size int64, read Reading) (vhdx, error) {
 	w := &window{read: read, size: size}
 	if err := checkVHDXHeader(w); err != nil {
@@ -89,12 +88,12 @@ func loadVHDX(size int64, read Reading) (vhdx, error) {
 	}
 	table, err := w.part(vhdxRegions, vhdxTableBytes)
 	if err != nil {
-		return vhdx{}, cutOff(err, "table of regions", size)
+		return vhdx{}, cutOff(err, "region table", size)
 	}
 	table = bytes.Clone(table)
 	count := binary.LittleEndian.Uint32(table[8:])
 	if !bytes.HasPrefix(table, []byte("regi")) || !sumIsRight(table) || count > vhdxMaxRegions {
-		return vhdx{}, Unsafe("its table of regions is damaged. Copy or export it again")
+		return vhdx{}, Unsafe("its region table is damaged. Copy or export it again")
 	}
 	regions := map[[16]byte][2]int64{}
 	for entry := table[16:]; count > 0; count, entry = count-1, entry[32:] {
@@ -102,10 +101,10 @@ func loadVHDX(size int64, read Reading) (vhdx, error) {
 		start, length := binary.LittleEndian.Uint64(entry[16:]), binary.LittleEndian.Uint32(entry[24:])
 		known := id == vhdxBlockTable || id == vhdxMetadata
 		if _, twice := regions[id]; twice || !known && entry[28]&1 != 0 {
-			return vhdx{}, Unsafe("it has a region that is not known here, or one twice")
+			return vhdx{}, Unsafe("it has an unknown or duplicate region")
 		}
 		if known && (start < vhdxUnit || start%vhdxUnit != 0 || start > uint64(size) || int64(start)+int64(length) > size) { //nolint:gosec // in this order, none overflows
-			return vhdx{}, Unsafe("it has a region at byte %d, and the file ends after %d: it was cut off. Copy or export it again", start, size)
+			return vhdx{}, Unsafe("it has a region at byte %d, but the file has %d bytes: the file is truncated. Copy or export it again", start, size)
 		}
 		regions[id] = [2]int64{int64(start), int64(length)} //nolint:gosec // of those that are used, just bounded
 	}
@@ -117,7 +116,8 @@ func loadVHDX(size int64, read Reading) (vhdx, error) {
 	return v, err
 }
 
-// checkVHDXHeader expects the newer one of the two headers to have an empty log.
+// checkVHDXHeader returns an error unless the newer one of the two headers has an empty
+// log.
 func checkVHDXHeader(w *window) error {
 	var newest []byte
 	for _, at := range []int64{vhdxHeader, vhdxHeader2} {
@@ -134,14 +134,14 @@ func checkVHDXHeader(w *window) error {
 	case newest == nil:
 		return Unsafe("both of its headers are damaged. Copy or export it again")
 	case binary.LittleEndian.Uint16(newest[66:]) != 1:
-		return Unsafe("its VHDX version is %d; 1 is taken", binary.LittleEndian.Uint16(newest[66:]))
+		return Unsafe("its VHDX version is %d; supported is 1", binary.LittleEndian.Uint16(newest[66:]))
 	case len(bytes.Trim(newest[48:64], "\x00")) > 0:
-		return Unsafe("it was not closed properly: its log is not empty. Attach it to a machine once, and detach it")
+		return Unsafe("it was not closed properly: its log is not empty. Attach it to a virtual machine and detach it again")
 	}
 	return nil
 }
 
-// sumIsRight compares the CRC-32C in a structure with what it is.
+// sumIsRight reports whether the CRC-32C in a structure is correct.
 func sumIsRight(b []byte) bool {
 	sum := binary.LittleEndian.Uint32(b[4:])
 	binary.LittleEndian.PutUint32(b[4:], 0)
@@ -152,7 +152,7 @@ func sumIsRight(b []byte) bool {
 
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-// readVHDXMetadata reads the sizes of a disk, and whether it has a parent.
+// readVHDXMetadata reads the sizes of a disk, and returns an error if it has a parent.
 func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 	if region[1] < vhdxTableBytes {
 		return v, Unsafe("it has no metadata")
@@ -165,7 +165,7 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 	le := binary.LittleEndian
 	count := le.Uint16(table[10:])
 	if !bytes.HasPrefix(table, []byte("metadata")) || count > vhdxMaxItems {
-		return v, Unsafe("its metadata are damaged. Copy or export it again")
+		return v, Unsafe("its metadata is damaged. Copy or export it again")
 	}
 	for entry := table[32:]; count > 0; count, entry = count-1, entry[32:] {
 		id := [16]byte(entry[:16])
@@ -178,7 +178,7 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 		}
 		at := int64(le.Uint32(entry[16:]))
 		if at < vhdxTableBytes || at+need > region[1] {
-			return v, Unsafe("it has metadata at byte %d, which is no place for them", at)
+			return v, Unsafe("its metadata has the invalid offset %d", at)
 		}
 		item, err := w.part(region[0]+at, need)
 		if err != nil {
@@ -200,7 +200,7 @@ func readVHDXMetadata(w *window, region [2]int64) (v vhdx, err error) {
 	}
 	if v.virtual == 0 || v.sector != 512 && v.sector != 4096 || v.virtual%v.sector != 0 ||
 		!isPowerOf2(uint64(v.blockSize)) || v.blockSize < vhdxUnit || v.blockSize > vhdxMaxBlock { //nolint:gosec // not negative
-		return v, Unsafe("its disk of %d bytes has blocks of %d and sectors of %d, which is not allowed", v.virtual, v.blockSize, v.sector)
+		return v, Unsafe("its virtual size of %d bytes, block size of %d and sector size of %d are invalid", v.virtual, v.blockSize, v.sector)
 	}
 	return v, nil
 }
@@ -209,14 +209,14 @@ func errVHDXParent() error {
 	return Unsafe("it is a differencing disk, so it would read another file of the host. Merge it with its parent (`Merge-VHD`)")
 }
 
-// loadTable reads where the blocks are. Between those of the data are entries for
-// bitmaps, which only differencing disks have.
+// loadTable reads the offsets of the blocks. The table also has entries for bitmaps, which
+// only differencing disks use.
 func (v *vhdx) loadTable(w *window, region [2]int64) error {
 	blocks := (v.virtual + v.blockSize - 1) / v.blockSize
 	ratio := vhdxChunkSectors * v.sector / v.blockSize
 	entries := blocks + (blocks-1)/ratio
 	if region[1] < entries*8 {
-		return Unsafe("its block table has %d entries, where its virtual size asks for %d", region[1]/8, entries)
+		return Unsafe("its block table has %d entries, but its virtual size requires %d", region[1]/8, entries)
 	}
 	table, err := w.part(region[0], entries*8)
 	if err != nil {
@@ -234,7 +234,7 @@ func (v *vhdx) loadTable(w *window, region [2]int64) error {
 			return errVHDXParent()
 		case vhdxPresent:
 			if at < vhdxUnit || at > uint64(w.size) || int64(at)+v.blockSize > w.size { //nolint:gosec // in this order, none overflows
-				return Unsafe("a part of it is said to be at byte %d, and the file ends after %d: it was cut off. Copy or export it again", at, w.size)
+				return Unsafe("a part of it has the offset %d, but the file has %d bytes: the file is truncated. Copy or export it again", at, w.size)
 			}
 			v.table = append(v.table, int64(at)) //nolint:gosec // just bounded
 		default:

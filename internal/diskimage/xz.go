@@ -14,8 +14,8 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// The frame of xz files, as the .xz File Format 1.0.4 has it. The library's own
-// reader of it takes as much memory as a file asks for, and more with every block.
+// The container of xz files (.xz File Format 1.0.4). The library's reader uses as much
+// memory as a file requests, and more with each block.
 const (
 	xzHeaderBytes = 12 // of a stream; and so is its footer
 	xzLZMA2       = 0x21
@@ -25,30 +25,30 @@ const (
 var (
 	errXZWindow = errors.New("xz: the dictionary is too large")
 	errXZ       = errors.New("xz: the frame is damaged")
-	errXZHead   = errors.New("xz: the dictionary was made smaller than it should be")
+	errXZHead   = errors.New("xz: the dictionary was reduced")
 )
 
-// xzReader unpacks an xz file: one stream or several, of blocks of LZMA2.
+// xzReader decompresses an xz file: one stream or several, of blocks of LZMA2.
 type xzReader struct {
 	r     *bufio.Reader
-	check byte // the kind of check that the stream has
-	// dictBytes is the largest dictionary that is made, for blocks that ask for a
-	// larger one, too: what reaches back further answers errXZHead.
+	check byte // check type of the stream
+	// dictBytes is the maximum dictionary size, also for blocks that request a larger one:
+	// references further back return errXZHead.
 	dictBytes int64
 
 	began  bool // within a stream
 	data   io.Reader
-	cut    bool // its dictionary is smaller than the block asks for
+	cut    bool // its dictionary is smaller than requested
 	in     *meter
 	header int64     // bytes of the block's header
-	out    int64     // bytes that the block has given
-	sum    hash.Hash // of them; nil where the kind is not known
+	out    int64     // decompressed bytes of the block
+	sum    hash.Hash // of these; nil if the check type is unknown
 
 	blocks  uint64
-	records hash.Hash // of the sizes of the blocks, which the index has to repeat
+	records hash.Hash // of the block sizes, which the index must repeat
 }
 
-// meter counts what is read.
+// meter counts the bytes that are read.
 type meter struct {
 	r *bufio.Reader
 	n int64
@@ -68,7 +68,7 @@ func (m *meter) ReadByte() (byte, error) {
 	return b, err
 }
 
-// Read gives out what is within.
+// Read returns decompressed data.
 func (x *xzReader) Read(p []byte) (int, error) {
 	for len(p) > 0 {
 		if x.data == nil {
@@ -93,8 +93,8 @@ func (x *xzReader) Read(p []byte) (int, error) {
 	return 0, nil
 }
 
-// next goes on to the next block, through the end of a stream and the beginning of
-// another one. It returns io.EOF behind the last stream.
+// next advances to the next block, also across streams. It returns io.EOF after the last
+// stream.
 func (x *xzReader) next() error {
 	for {
 		if !x.began {
@@ -144,7 +144,7 @@ func (x *xzReader) beginStream() error {
 	return nil
 }
 
-// beginBlock reads a block's header, of which the first byte tells the size.
+// beginBlock reads a block's header; its first byte is the size.
 func (x *xzReader) beginBlock(size byte) error {
 	h := make([]byte, (int(size)+1)*4)
 	h[0] = size
@@ -153,10 +153,10 @@ func (x *xzReader) beginBlock(size byte) error {
 	}
 	end := len(h) - 4
 	if crc32.ChecksumIEEE(h[:end]) != binary.LittleEndian.Uint32(h[end:]) || h[1]&0x3f != 0 {
-		return errXZ // damaged, or with filters beside LZMA2
+		return errXZ // damaged, or with other filters than LZMA2
 	}
 	fields := bytes.NewReader(h[2:end])
-	for _, there := range []bool{h[1]&0x40 != 0, h[1]&0x80 != 0} { // sizes, which the index tells, too
+	for _, there := range []bool{h[1]&0x40 != 0, h[1]&0x80 != 0} { // sizes, which the index has too
 		if there {
 			if _, err := binary.ReadUvarint(fields); err != nil {
 				return errXZ
@@ -186,7 +186,7 @@ func (x *xzReader) beginBlock(size byte) error {
 	return nil
 }
 
-// xzSum makes the sum of a kind of check.
+// xzSum returns the hash of a check type.
 func xzSum(check byte) hash.Hash {
 	switch check {
 	case 1:
@@ -199,8 +199,7 @@ func xzSum(check byte) hash.Hash {
 	return nil
 }
 
-// endBlock reads what is behind a block's data: zeros up to a multiple of four, and
-// the check.
+// endBlock reads what follows a block's data: padding to a multiple of four, and the check.
 func (x *xzReader) endBlock() error {
 	check := make([]byte, []int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}[x.check])
 	for range -x.in.n & 3 {
@@ -228,7 +227,7 @@ func (x *xzReader) endBlock() error {
 	return nil
 }
 
-// note adds the sizes of a block to a sum: all of them take no memory.
+// note adds the sizes of a block to a hash, which needs no memory per block.
 func (*xzReader) note(sum hash.Hash, packed, unpacked uint64) {
 	var sizes [16]byte
 	binary.LittleEndian.PutUint64(sizes[:], packed)
@@ -236,7 +235,7 @@ func (*xzReader) note(sum hash.Hash, packed, unpacked uint64) {
 	sum.Write(sizes[:])
 }
 
-// endStream reads the index, whose first byte was read, and the footer.
+// endStream reads the index, whose first byte was already read, and the footer.
 func (x *xzReader) endStream() error {
 	in := &meter{r: x.r, n: 1}
 	crc := crc32.NewIEEE()
@@ -284,7 +283,7 @@ func (x *xzReader) endStream() error {
 	return nil
 }
 
-// summing sums up the bytes that are read one by one.
+// summing hashes the bytes that are read one by one.
 type summing struct {
 	r   io.ByteReader
 	sum hash.Hash32
@@ -298,7 +297,7 @@ func (s summing) ReadByte() (byte, error) {
 	return b, err
 }
 
-// unexpected is the error of a file that ends where more belongs.
+// unexpected returns the error for a file that ends too early.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

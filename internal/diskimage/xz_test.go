@@ -17,7 +17,7 @@ import (
 func xzOf(t *testing.T, c xz.WriterConfig, content []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	c.DictCap = 1 << 12 // it is made anew for each reading
+	c.DictCap = 1 << 12 // it is recreated for each reading
 	w, err := c.NewWriter(&out)
 	if err == nil {
 		_, err = w.Write(content)
@@ -28,8 +28,8 @@ func xzOf(t *testing.T, c xz.WriterConfig, content []byte) []byte {
 	return out.Bytes()
 }
 
-// The frame is read as the library writes it, whatever its checks and blocks. No byte
-// that is changed changes what is read, and every cut is noticed.
+// Files of the library are read with all check types and block sizes. Changed bytes and
+// truncations are detected.
 func TestXZ(t *testing.T) {
 	content := bytes.Repeat([]byte("all of it, and again. "), 400)
 	read := func(file []byte) ([]byte, error) {
@@ -46,7 +46,7 @@ func TestXZ(t *testing.T) {
 		if got, err := read(file); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s: read %d of %d bytes: %v", name, len(got), len(content), err)
 		}
-		for _, more := range [][]byte{file, append(make([]byte, 8), file...)} { // padding lies between two streams
+		for _, more := range [][]byte{file, append(make([]byte, 8), file...)} { // padding between two streams
 			if got, err := read(append(bytes.Clone(file), more...)); err != nil || len(got) != 2*len(content) {
 				t.Errorf("%s, twice: read %d bytes: %v", name, len(got), err)
 			}
@@ -69,13 +69,13 @@ func TestXZ(t *testing.T) {
 		}
 	}
 
-	// A dictionary of 4 GiB is refused before it is made.
+	// A dictionary of 4 GiB is rejected before it is allocated.
 	if _, err := read(withDict(xzOf(t, xz.WriterConfig{}, content), xzMaxDict)); !errors.Is(err, errXZWindow) {
 		t.Errorf("a dictionary of 4 GiB: %v", err)
 	}
 }
 
-// withDict has the first block of an xz file ask for the dictionary of a code.
+// withDict sets the dictionary code of the first block of an xz file.
 func withDict(file []byte, code byte) []byte {
 	header := file[xzHeaderBytes:][:(int(file[xzHeaderBytes])+1)*4]
 	header[bytes.IndexByte(header[2:], xzLZMA2)+4] = code
@@ -83,8 +83,8 @@ func withDict(file []byte, code byte) []byte {
 	return file
 }
 
-// The first bytes of a file get little memory, whatever it asks for.
-func TestHeadTakesLittleMemory(t *testing.T) {
+// Checking the first bytes of a file needs little memory, whatever it requests.
+func TestHeadUsesLittleMemory(t *testing.T) {
 	const code128MiB = 30
 	var zst bytes.Buffer
 	w, err := zstd.NewWriter(&zst, zstd.WithSingleSegment(false), zstd.WithWindowSize(1<<20))
@@ -114,8 +114,8 @@ func TestHeadTakesLittleMemory(t *testing.T) {
 	}
 }
 
-// What the smaller dictionary cannot give is judged later, and no damage.
-func TestHeadThatReachesFarBack(t *testing.T) {
+// References beyond the smaller dictionary are checked later, and not treated as damage.
+func TestHeadWithDistantReferences(t *testing.T) {
 	disk := rawDisk()
 	noise := disk[2<<20:][:32<<10]
 	copy(disk[sectorBytes:32<<10], noise)
@@ -126,7 +126,7 @@ func TestHeadThatReachesFarBack(t *testing.T) {
 		_, err = w.Write(head)
 	}
 	if err == nil {
-		err = w.Flush() // so that its reader begins the next part with nothing left of this one
+		err = w.Flush() // so that its reader has no data left at the start of the next part
 	}
 	for _, part := range [][]byte{make([]byte, headDictBytes+8<<10-len(head)), head, disk[2<<20:][:256<<10]} {
 		if err == nil {
