@@ -218,7 +218,7 @@ func TestConvertWhatIsTaken(t *testing.T) {
 			if err != nil || img.Format != "qcow2" || img.SourceFormat != c.source || img.VirtualBytes < 16<<20 || img.SHA256 != hex.EncodeToString(sum[:]) || img.Owner != "ann" {
 				t.Fatalf("the image is %+v: %v", img, err)
 			}
-			if archived := strings.Contains(c.source, ".tar"); archived != (img.Description == "From an OVA of a machine with 2 CPUs.") {
+			if archived := strings.Contains(c.source, ".tar"); archived != (img.Description == "Imported from an OVA with 2 CPUs.") {
 				t.Errorf("its description is %q", img.Description)
 			}
 			sameDisk(t, img, raw)
