@@ -21,6 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/console"
 	"github.com/sandboxlabs/sandboxlabs/internal/display"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
@@ -45,14 +46,16 @@ type app struct {
 	hosts   *hypervisor.Set
 	storage *storagepool.Service
 	disks   *disk.Service
-	nodes   *domain.Service
-	jobs    *job.Service
-	labs    *labs.Service
-	console *console.Manager
-	display *display.Service
-	access  *access.Service
-	keys    *secret.Keys
-	audit   *audit.Service
+	// inventory knows the nodes, which nodes changes.
+	inventory *inventory.Inventory
+	nodes     *domain.Service
+	jobs      *job.Service
+	labs      *labs.Service
+	console   *console.Manager
+	display   *display.Service
+	access    *access.Service
+	keys      *secret.Keys
+	audit     *audit.Service
 	// requests are those with an Idempotency-Key.
 	requests *store.Requests
 	// guacamole is nil when it is off.
@@ -121,8 +124,12 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		return nil, err
 	}
 	a.disks = disk.New(a.hosts, a.storage, a.storage)
+	a.inventory, err = inventory.New(inventory.Options{Hosts: a.hosts, Accounts: a.access, Events: events, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log})
+	if err != nil {
+		return nil, err
+	}
 	a.nodes, err = domain.New(domain.Options{
-		Hosts: a.hosts, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Lease: a.lease, Events: events, Accounts: a.access, Networks: c.Networks, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log,
+		Hosts: a.hosts, Inventory: a.inventory, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Lease: a.lease, Accounts: a.access, Networks: c.Networks, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -131,20 +138,20 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Lease: a.lease, Events: events, Log: log}); err != nil {
 		return nil, err
 	}
-	if a.labs, err = labs.New(labs.Options{DB: a.db, Libvirt: labParts{a.nodes}, Events: events}); err != nil {
+	if a.labs, err = labs.New(labs.Options{DB: a.db, Libvirt: labParts{a.inventory, a.nodes}, Events: events}); err != nil {
 		return nil, err
 	}
 	a.console, err = console.New(console.Options{
-		Hosts: a.hosts, Nodes: nodeConsoles{a.nodes}, Logs: a.disks, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
+		Hosts: a.hosts, Nodes: nodeConsoles{a.inventory}, Logs: a.disks, HistoryBytes: c.ConsoleHistoryBytes, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.nodes.Watch(a.console.NodeChanged)
-	if a.display, err = display.New(display.Options{Hosts: a.hosts, Nodes: nodeScreens{a.nodes}, Log: log}); err != nil {
+	a.inventory.Watch(a.console.NodeChanged)
+	if a.display, err = display.New(display.Options{Hosts: a.hosts, Nodes: nodeScreens{a.inventory, a.nodes}, Log: log}); err != nil {
 		return nil, err
 	}
-	a.nodes.Watch(a.display.NodeChanged)
+	a.inventory.Watch(a.display.NodeChanged)
 	a.nodes.SetAudience(a.console)
 	if a.guacamole, err = newGuacamole(a); err != nil {
 		return nil, err
@@ -157,7 +164,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	a.storage.ReserveBy(quotas.Conversion)
 	a.handleJobs()
 	a.hosts.Listen(a.storage)
-	a.hosts.Listen(a.nodes)
+	a.hosts.Listen(a.inventory)
 	serverTLS, plain, err := c.server(log)
 	if err != nil {
 		return nil, err
@@ -219,6 +226,7 @@ func (a *app) runBackend(ctx context.Context) error {
 	g.Go(func() error { return a.lease.Run(ctx) })
 	g.Go(func() error { return a.hosts.Run(ctx) })
 	g.Go(func() error { return a.storage.Run(ctx) })
+	g.Go(func() error { return a.inventory.Run(ctx) })
 	g.Go(func() error { return a.nodes.Run(ctx) })
 	return g.Wait()
 }
@@ -309,7 +317,7 @@ func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 
 // domainRefs is what all domains of a host refer to, as package storagepool asks for it.
 func (a *app) domainRefs(ctx context.Context, host string) ([]storagepool.DomainUse, error) {
-	nodes, err := a.nodes.WithRefs(ctx, host)
+	nodes, err := a.inventory.WithRefs(ctx, host)
 	uses := make([]storagepool.DomainUse, len(nodes))
 	for i, n := range nodes {
 		uses[i] = storagepool.DomainUse{ID: n.ID, Name: n.Name, Refs: n.Refs}
@@ -318,18 +326,21 @@ func (a *app) domainRefs(ctx context.Context, host string) ([]storagepool.Domain
 }
 
 // nodeScreens is the nodes as package display sees them.
-type nodeScreens struct{ *domain.Service }
+type nodeScreens struct {
+	*inventory.Inventory
+	nodes *domain.Service
+}
 
 var _ display.Nodes = nodeScreens{}
 
 // Screen asks the host how a node's screen is reached.
 func (s nodeScreens) Screen(ctx context.Context, id string) (display.Screen, error) {
-	screen, err := s.Service.Screen(ctx, id)
+	screen, err := s.nodes.Screen(ctx, id)
 	return display.Screen(screen), err
 }
 
 // nodeConsoles is the nodes as package console sees them.
-type nodeConsoles struct{ *domain.Service }
+type nodeConsoles struct{ *inventory.Inventory }
 
 var _ console.Nodes = nodeConsoles{}
 
@@ -340,6 +351,6 @@ func (s nodeConsoles) Place(id string) (p console.Place, ok bool) {
 		return p, false
 	}
 	return console.Place{
-		Host: n.Host, Name: n.Name, Active: n.Active(), Starting: n.State == domain.Starting, Away: n.State == domain.Unreachable,
+		Host: n.Host, Name: n.Name, Active: n.Active(), Starting: n.State == inventory.Starting, Away: n.State == inventory.Unreachable,
 	}, true
 }

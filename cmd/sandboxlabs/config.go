@@ -27,6 +27,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
@@ -70,7 +71,7 @@ type config struct {
 	PoolCritical        int           //
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
-	askInterval         time.Duration // no option: tests set it; see domain.Options
+	askInterval         time.Duration // no option: tests set it; see inventory.Options
 
 	Networks domain.NetworkPolicy // what nodes may be connected to
 
@@ -107,7 +108,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Int("pool-warning-percent", storagepool.DefaultWarningPercent, "how full a storage pool's file system may get before a warning, in percent: 1 to 100")
 	f.Int("pool-critical-percent", storagepool.DefaultCriticalPercent, "how full it may get before the service refuses to create more in it, in percent: 1 to 100, not less than the warning")
 	f.String("console-history-bytes", "262144", "recent output that a new viewer of a console sees, in bytes: 1024 to 16777216")
-	f.String("figures-interval", domain.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
+	f.String("figures-interval", inventory.DefaultUsageInterval.String(), "how often CPU, memory, disk and network of running nodes are read: 1s to 1m")
 	f.String("log-level", "info", "debug, info, warn or error")
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -137,26 +138,29 @@ func newGuacamole(a *app) (*guacamole.Service, error) {
 	}
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
-		Nodes: guacamoleNodes{a.nodes}, Viewers: guacamoleViewers{a.access, a.nodes, a.config.AuthOff},
+		Nodes: guacamoleNodes{a.inventory, a.nodes}, Viewers: guacamoleViewers{a.access, a.inventory, a.config.AuthOff},
 		DB: a.db, Vault: a.keys, Ended: a.access.Ended,
-		Changed: a.nodes.Republish,
+		Changed: a.inventory.Republish,
 		Log:     a.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.nodes.Watch(s.NodeChanged)
+	a.inventory.Watch(s.NodeChanged)
 	return s, nil
 }
 
 // guacamoleNodes is the nodes as package guacamole sees them.
-type guacamoleNodes struct{ nodes *domain.Service }
+type guacamoleNodes struct {
+	inventory *inventory.Inventory
+	nodes     *domain.Service
+}
 
 var _ guacamole.Nodes = guacamoleNodes{}
 
 // Inventory returns all nodes, from memory, and the hosts of which they may not be all.
 func (g guacamoleNodes) Inventory() ([]guacamole.Node, map[string]bool) {
-	nodes, unknown := g.nodes.Inventory()
+	nodes, unknown := g.inventory.All()
 	list := make([]guacamole.Node, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, guacamole.Node{ID: n.ID, Name: n.Name, Host: n.Host, Running: n.Active()})
@@ -180,7 +184,7 @@ func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen
 // guacamoleViewers is the accounts as package guacamole sees them.
 type guacamoleViewers struct {
 	access  *access.Service
-	nodes   *domain.Service
+	nodes   *inventory.Inventory
 	authOff bool
 }
 
@@ -290,7 +294,7 @@ func (a *app) nodesKnown(ctx context.Context, h *hypervisor.Host) error {
 		return err
 	}
 	deadline := time.After(hostPatience)
-	for !a.nodes.Known(h.Name()) && h.Status().State == hypervisor.Connected {
+	for !a.inventory.Known(h.Name()) && h.Status().State == hypervisor.Connected {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -4,11 +4,15 @@ import (
 	"context"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
 
 // labParts is the hosts' nodes and networks as package lab sees them.
-type labParts struct{ nodes *domain.Service }
+type labParts struct {
+	inventory *inventory.Inventory
+	nodes     *domain.Service
+}
 
 var _ labs.Libvirt = labParts{}
 
@@ -68,13 +72,13 @@ func (p labParts) Detach(ctx context.Context, node, network string) error {
 
 // HostOf tells where a node is.
 func (p labParts) HostOf(node string) (string, error) {
-	n, err := p.nodes.Node(node)
+	n, err := p.inventory.Node(node)
 	return n.Host, err
 }
 
 // CreateNode makes a node by its key, unless it is there.
 func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.PlannedNode) error {
-	if _, err := p.nodes.Node(n.ID); err == nil {
+	if _, err := p.inventory.Node(n.ID); err == nil {
 		return nil
 	}
 	_, _, err := p.nodes.Create(ctx, domain.Spec{

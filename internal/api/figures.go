@@ -9,7 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
@@ -25,7 +25,7 @@ type Figures struct {
 	NetSent     int64     `json:"netSent" doc:"Bytes per second, over all network interfaces."`
 }
 
-func figures(list []domain.Usage) []Figures {
+func figures(list []inventory.Usage) []Figures {
 	points := make([]Figures, len(list))
 	for i, u := range list {
 		points[i] = Figures{

@@ -11,7 +11,7 @@ import (
 // CheckCapture tells whether a node's disk can be read now, and which host it is
 // on. Errors: fault.NodeNotFound, NodeNotManaged, NodeRunning.
 func (s *Service) CheckCapture(id string) (host string, err error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return "", err
 	}
@@ -35,10 +35,10 @@ func (s *Service) Capture(ctx context.Context, host, id string, f func(file stri
 	if err := s.o.Storage.Prepare(ctx, host); err != nil {
 		return err
 	}
-	if err := s.inv.sync(ctx, host, id); err != nil && !isGone(err) { // it may not have been read yet
+	if err := s.inv.Sync(ctx, host, id); err != nil && !isGone(err) { // it may not have been read yet
 		return explain(err, "read", id)
 	}
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return err
 	}

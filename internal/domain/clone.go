@@ -56,7 +56,7 @@ type Progress interface {
 // without a look at its disks; full is for a copy of them. Errors: fault.Invalid,
 // NodeNotFound, NodeNotManaged, NodeNameTaken, NodeRunning (full), Unsupported.
 func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error) {
-	n, err := s.inv.get(source)
+	n, err := s.inv.Node(source)
 	if err != nil {
 		return Clone{}, err
 	}
@@ -195,8 +195,8 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 
 // freshVolume names the file that a node goes on in where file is frozen.
 func freshVolume(id, file string) string {
-	if strings.HasPrefix(path.Base(file), id+extraInfix) {
-		return id + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
+	if strings.HasPrefix(path.Base(file), id+definition.ExtraInfix) {
+		return id + definition.ExtraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
 	}
 	return id + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"
 }
@@ -244,7 +244,7 @@ func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]clone
 		}
 		volume := id + ".qcow2"
 		if slices.ContainsFunc(list, func(o cloneDisk) bool { return o.volume == volume }) {
-			volume = id + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
+			volume = id + definition.ExtraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
 		}
 		list = append(list, cloneDisk{target: disk.Target.Dev, file: file, volume: volume})
 	}

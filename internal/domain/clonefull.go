@@ -20,14 +20,14 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	}
 	// After a restart the job may come before the host's domains have been read.
 	for _, id := range []string{c.ID, c.Source} {
-		if err := s.inv.sync(ctx, c.Host, id); err != nil && !isGone(err) {
+		if err := s.inv.Sync(ctx, c.Host, id); err != nil && !isGone(err) {
 			return explain(err, "read", c.Name)
 		}
 	}
-	if _, err := s.inv.get(c.ID); err == nil {
+	if _, err := s.inv.Node(c.ID); err == nil {
 		return nil // an attempt before this one came so far
 	}
-	n, err := s.inv.get(c.Source)
+	n, err := s.inv.Node(c.Source)
 	if err != nil {
 		return err
 	}

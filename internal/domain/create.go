@@ -57,14 +57,14 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	var unsettled []string
 	if spec.IdempotencyKey != "" {
 		// The node may be there, and not be read yet: after a start of the service.
-		if err := s.inv.sync(ctx, spec.Host, id); err != nil && !isGone(err) {
+		if err := s.inv.Sync(ctx, spec.Host, id); err != nil && !isGone(err) {
 			return Node{}, false, explain(err, "read", spec.Name)
 		}
 		if unsettled, err = s.unsettled(ctx, spec.Host, id); err != nil {
 			return Node{}, false, err
 		}
 	}
-	n, err = s.inv.get(id)
+	n, err = s.inv.Node(id)
 	if slices.Contains(unsettled, deleteIntent) || (err != nil && len(unsettled) > 0) {
 		busy := fault.New(fault.NodeBusy, "The node that this Idempotency-Key was used for before is not wholly gone yet (%s is not over); something may be amiss on host %q. Try again in some seconds.", strings.Join(unsettled, ", "), spec.Host)
 		busy.RetryAfter = tendInterval
@@ -290,7 +290,7 @@ func (s *Service) define(ctx context.Context, host *hypervisor.Host, network str
 // reserveName keeps two requests from making two nodes of one name; libvirt
 // itself refuses a name that a domain has.
 func (s *Service) reserveName(host, name string) (free func(), err error) {
-	for _, n := range s.inv.list() {
+	for _, n := range s.inv.Nodes() {
 		if n.Host == host && n.Name == name {
 			return nil, nameTaken(host, name)
 		}

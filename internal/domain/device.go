@@ -25,8 +25,6 @@ const (
 
 	// MinDiskBytes is the least size of an empty disk.
 	MinDiskBytes = 1 << 20
-	// extraInfix is between a node's id and what is its own in the name of an extra disk.
-	extraInfix = "-disk-"
 	// maxExtraDisks and maxInterfaces bound what is attached here.
 	maxExtraDisks = 16
 	maxInterfaces = 16
@@ -55,7 +53,7 @@ type Disk struct {
 
 // Disks returns a node's disks and drives, as libvirt has them now.
 func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return nil, err
 	}
@@ -90,30 +88,12 @@ func (s *Service) disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 			v.File = v.Source
 		}
 		if v.File != "" {
-			v.Bytes, _ = s.inv.diskBytes(d, disk, n)
+			v.Bytes, _ = s.inv.DiskBytes(d, disk, n)
 		}
-		v.Extra = strings.HasPrefix(path.Base(v.File), n.ID+extraInfix)
+		v.Extra = strings.HasPrefix(path.Base(v.File), n.ID+definition.ExtraInfix)
 		list = append(list, v)
 	}
 	return list, nil
-}
-
-// extraBytes is the virtual size of a domain's extra disks, as far as they can be
-// read.
-func (inv *inventory) extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Node) (sum int64) {
-	if def.Devices == nil {
-		return 0
-	}
-	for i := range def.Devices.Disks {
-		disk := &def.Devices.Disks[i]
-		if disk.Target == nil || disk.Source == nil || disk.Source.File == nil || !strings.HasPrefix(path.Base(disk.Source.File.File), n.ID+extraInfix) {
-			continue
-		}
-		if bytes, err := inv.diskBytes(d, disk, n); err == nil {
-			sum += bytes
-		}
-	}
-	return sum
 }
 
 // AddDisk gives a node an empty disk in the nodes pool, at once where it runs. A
@@ -141,7 +121,7 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 		if err != nil {
 			return err
 		}
-		data := diskData{ID: n.ID, Volume: n.ID + extraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
+		data := diskData{ID: n.ID, Volume: n.ID + definition.ExtraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
 		done, err := s.begin(ctx, attachIntent, n.Host, data)
 		if err != nil {
 			return err
@@ -277,7 +257,7 @@ func (s *Service) settleDisk(ctx context.Context, host string, data diskData) er
 
 // Interfaces returns a node's network cards, as libvirt has them now.
 func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -89,11 +90,11 @@ func TestNodeReadsBackWhatWasBuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := Node{State: Running}
-	n.describe(&def)
+	n.Describe(&def)
 	want := Node{
 		State: Running, Managed: true, OSType: "linux", OwnerName: `eve<x a="b">&`, Image: ImageRef{Type: "base", ID: "micro", Name: "Micro"},
 		Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), RAMMiB: 512, CPUs: 2, Firmware: definition.BIOS, Accelerator: "qemu",
-		Ports: []SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
+		Ports: []inventory.SerialPort{{Alias: "serial0", Device: "/dev/ttyS0", Usable: true, LogPath: example().logPath}},
 		Files: []string{"/pool/nodes/o.qcow2", "/pool/images/b.qcow2"}, Below: []string{"/pool/images/b.qcow2"}, Networks: []string{"default"},
 	}
 	if !reflect.DeepEqual(n, want) {
@@ -153,29 +154,6 @@ func TestComplete(t *testing.T) {
 		f, ok := err.(*fault.Error) //nolint:errorlint // it is returned bare
 		if !ok || f.Code != fault.Invalid || f.Field != c.field || !strings.Contains(f.Message, c.says) {
 			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestNodeState(t *testing.T) {
-	for _, c := range []struct {
-		state  libvirt.DomainState
-		reason int
-		want   State
-	}{
-		{libvirt.DOMAIN_RUNNING, 1, Running},
-		{libvirt.DOMAIN_BLOCKED, 0, Running},
-		{libvirt.DOMAIN_PAUSED, int(libvirt.DOMAIN_PAUSED_USER), Paused},
-		{libvirt.DOMAIN_PAUSED, int(libvirt.DOMAIN_PAUSED_STARTING_UP), Starting},
-		{libvirt.DOMAIN_PAUSED, int(libvirt.DOMAIN_PAUSED_CRASHED), Crashed},
-		{libvirt.DOMAIN_PMSUSPENDED, 0, Paused},
-		{libvirt.DOMAIN_SHUTDOWN, 0, Stopping},
-		{libvirt.DOMAIN_SHUTOFF, int(libvirt.DOMAIN_SHUTOFF_DESTROYED), Stopped},
-		{libvirt.DOMAIN_SHUTOFF, int(libvirt.DOMAIN_SHUTOFF_CRASHED), Crashed},
-		{libvirt.DOMAIN_CRASHED, 0, Crashed},
-	} {
-		if got := nodeState(c.state, c.reason); got != c.want {
-			t.Errorf("%v/%d: %s, want %s", c.state, c.reason, got, c.want)
 		}
 	}
 }

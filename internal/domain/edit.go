@@ -42,10 +42,10 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) 
 	n, err := s.change(ctx, id, "node.edit", "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
 		if check != nil {
 			// Another service or virsh may have changed it just now.
-			if err := s.inv.sync(ctx, n.Host, id); err != nil && !isGone(err) {
+			if err := s.inv.Sync(ctx, n.Host, id); err != nil && !isGone(err) {
 				return err
 			}
-			if n, err = s.inv.get(id); err == nil {
+			if n, err = s.inv.Node(id); err == nil {
 				err = check(n)
 			}
 			if err != nil {

@@ -249,7 +249,7 @@ func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, 
 // CloneGain is what a clone of a node would have. User-mode networking is refused where
 // it is off.
 func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return Gain{}, err
 	}

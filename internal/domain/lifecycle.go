@@ -10,6 +10,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -18,7 +19,7 @@ import (
 // attached: they miss nothing of the boot.
 func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 	return s.change(ctx, id, "node.start", "start", func(ctx context.Context, n Node, d *libvirt.Domain) error {
-		state, err := stateOf(d)
+		state, err := inventory.StateOf(d)
 		if err != nil {
 			return err
 		}
@@ -65,7 +66,7 @@ func (s *Service) explainStart(n Node, d *libvirt.Domain, err error) error {
 		return err
 	}
 	var lack *fault.Error
-	if !errors.As(s.inv.lack(d, def, n.Host, "", 0), &lack) {
+	if !errors.As(s.inv.Lack(d, def, n.Host), &lack) {
 		return err
 	}
 	return fault.Wrap(err, lack.Code, "Cannot start node %q. %s", n.Name, lack.Message)
@@ -92,13 +93,13 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 	if err != nil {
 		return err
 	}
-	s.inv.setStarting(n.ID, true)
-	defer s.inv.setStarting(n.ID, false)
+	s.inv.SetStarting(n.ID, true)
+	defer s.inv.SetStarting(n.ID, false)
 	if err := create(d, libvirt.DOMAIN_START_PAUSED); err != nil {
 		done(true)
 		return err
 	}
-	s.inv.await(ctx, n.Host, n.ID)
+	s.inv.Await(ctx, n.Host, n.ID)
 	wait, cancel := context.WithTimeout(ctx, attachPatience)
 	s.audience.AwaitAttached(wait, n.ID)
 	cancel()
@@ -121,7 +122,7 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 		if force {
 			return s.forceOff(ctx, n.ID, d)
 		}
-		state, err := stateOf(d)
+		state, err := inventory.StateOf(d)
 		switch {
 		case err != nil:
 			return err
@@ -160,7 +161,7 @@ func (s *Service) Reset(ctx context.Context, id string) (Node, error) {
 // Pause stops the guest's CPUs; one that is paused stays so.
 func (s *Service) Pause(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "pause", func(d *libvirt.Domain) error {
-		if state, err := stateOf(d); err != nil || state == Paused {
+		if state, err := inventory.StateOf(d); err != nil || state == Paused {
 			return err
 		}
 		return d.Suspend()
@@ -170,7 +171,7 @@ func (s *Service) Pause(ctx context.Context, id string) (Node, error) {
 // Resume lets a paused guest go on; one that runs does.
 func (s *Service) Resume(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "resume", func(d *libvirt.Domain) error {
-		if state, err := stateOf(d); err != nil || state == Running {
+		if state, err := inventory.StateOf(d); err != nil || state == Running {
 			return err
 		}
 		return d.Resume()
@@ -224,7 +225,7 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 // XML returns the domain's XML as libvirt gives it, without its secrets: as it is
 // now, or as it will be at its next start. A transient domain has none, but is.
 func (s *Service) XML(ctx context.Context, id string, next bool) (string, error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return "", err
 	}
@@ -247,11 +248,6 @@ func (s *Service) XML(ctx context.Context, id string, next bool) (string, error)
 		return "", explain(err, "read", n.Name)
 	}
 	return text, nil
-}
-
-func stateOf(d *libvirt.Domain) (State, error) {
-	state, reason, err := d.GetState()
-	return nodeState(state, reason), err
 }
 
 // mustBeOff refuses what a running node does not allow.

@@ -112,7 +112,7 @@ func (s *Service) readNetwork(network *libvirt.Network, host string) (Network, e
 			v.Owner, v.ownerByName = s.o.Accounts.FormerOwner(v.OwnerName), true
 		}
 	}
-	for _, n := range s.inv.list() {
+	for _, n := range s.inv.Nodes() {
 		if n.Host == host && slices.Contains(n.Networks, v.Name) {
 			v.Nodes = append(v.Nodes, n)
 		}

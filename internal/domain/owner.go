@@ -77,11 +77,11 @@ func (s *Service) recordOwners(ctx context.Context, host string) bool {
 		return err != nil
 	}
 	all := true
-	for _, n := range s.inv.list() {
-		if n.Host == host && n.Managed && n.declaredTwice && failed(s.rewriteMetadata(ctx, n.ID)) {
+	for _, n := range s.inv.Nodes() {
+		if n.Host == host && n.Managed && n.DeclaredTwice && failed(s.rewriteMetadata(ctx, n.ID)) {
 			all = false
 		}
-		if n.Host == host && n.Managed && n.ownerByName && n.Owner != "" {
+		if n.Host == host && n.Managed && n.OwnerByName && n.Owner != "" {
 			if _, err := s.SetOwner(ctx, n.ID, n.Owner); failed(err) {
 				all = false
 			}

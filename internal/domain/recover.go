@@ -44,7 +44,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time
 				return
 			}
 			if n%rereadTicks == rereadTicks-1 {
-				s.inv.feeds[h.Name()].note("", nil)
+				s.inv.Reread(h.Name())
 			}
 			err := s.recover(ctx, h.Name())
 			if look := s.LookAtNetwork(ctx, h.Name()); fault.CodeOf(look) != fault.NetworkUnavailable {
@@ -53,7 +53,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time
 			if err != nil && ctx.Err() == nil {
 				s.o.Log.Error("changes that were cut off could not be completed or undone yet", "host", h.Name(), "error", err)
 			}
-			if old && s.inv.feeds[h.Name()].isKnown() {
+			if old && s.inv.Known(h.Name()) {
 				old = !s.recordOwners(ctx, h.Name())
 			}
 		}
@@ -174,7 +174,7 @@ func (s *Service) Settle(ctx context.Context, host string, nodes, networks []str
 		}
 	}
 	for _, id := range nodes {
-		if err := s.inv.sync(ctx, h.Name(), id); err != nil && !isGone(err) {
+		if err := s.inv.Sync(ctx, h.Name(), id); err != nil && !isGone(err) {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
@@ -37,7 +38,11 @@ func serviceOn(t *testing.T, hosts ...string) *Service {
 		t.Fatal(err)
 	}
 	lease := store.NewLease(db)
-	s, err := New(Options{Hosts: set, Storage: noStorage{}, Intents: store.NewIntents(db, lease), Lease: lease, Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
+	inv, err := inventory.New(inventory.Options{Hosts: set, Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{Hosts: set, Inventory: inv, Storage: noStorage{}, Intents: store.NewIntents(db, lease), Lease: lease, Accounts: noAccounts{}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -55,7 +56,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 		return err
 	}
 	defer release()
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	defer cancel()
 	err = s.destroy(work, n.Host, data)
 	done(err == nil)
-	s.inv.await(work, n.Host, id)
+	s.inv.Await(work, n.Host, id)
 	return explain(err, "delete", n.Name)
 }
 
@@ -305,7 +306,7 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 // finishStart lets a guest run that was left paused in its start.
 func (s *Service) finishStart(ctx context.Context, host string, data startData) error {
 	err := s.withDomain(ctx, "node.recover-start", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
-		if state, err := stateOf(d); err != nil || state != Paused {
+		if state, err := inventory.StateOf(d); err != nil || state != Paused {
 			return err
 		}
 		return d.Resume()

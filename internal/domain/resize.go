@@ -182,7 +182,7 @@ func memoryOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (most, now uint64
 // systems are the guest's to grow.
 func (s *Service) growDisk(ctx context.Context, n Node, d *libvirt.Domain, bytes int64) (When, error) {
 	if n.Active() {
-		return Live, d.BlockResize(n.disk, uint64(bytes), libvirt.DOMAIN_BLOCK_RESIZE_BYTES) //nolint:gosec // checked: positive
+		return Live, d.BlockResize(n.DiskTarget, uint64(bytes), libvirt.DOMAIN_BLOCK_RESIZE_BYTES) //nolint:gosec // checked: positive
 	}
 	own, err := s.ownAmong(n, []string{n.OverlayPath})
 	if err == nil {

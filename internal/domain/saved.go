@@ -6,6 +6,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -25,7 +26,7 @@ func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
 		if saved, err := definition.HasSavedState(d); err != nil || saved {
 			return err
 		}
-		state, err := stateOf(d)
+		state, err := inventory.StateOf(d)
 		switch {
 		case err != nil:
 			return err

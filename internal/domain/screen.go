@@ -35,7 +35,7 @@ func (s Screen) LogValue() slog.Value {
 // fault.NodeNotRunning while the node is off, and fault.NoScreen when it has
 // no VNC screen.
 func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return Screen{}, err
 	}

@@ -36,8 +36,8 @@ type Snapshot struct {
 	State             State // what the node did then
 	Memory            bool  // its memory was kept too
 	Kind              string
-	Size              Size // that the node had then
-	Current           bool // the node goes on from it
+	Size              definition.Size // that the node had then
+	Current           bool            // the node goes on from it
 	// Files are those that an external snapshot had made, by the disk's target.
 	Files map[string]string
 	// Locked says why the node cannot go back to it; empty when it can.
@@ -53,7 +53,7 @@ type Chain struct {
 // Snapshots returns a node's snapshots, whoever took them, each after its parent
 // and brothers by age, and the chains of its disks as far as libvirt tells.
 func (s *Service) Snapshots(ctx context.Context, id string) ([]Snapshot, []Chain, error) {
-	n, err := s.inv.get(id)
+	n, err := s.inv.Node(id)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
@@ -66,7 +67,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		if err != nil {
 			return err
 		}
-		state, err := stateOf(d)
+		state, err := inventory.StateOf(d)
 		if err != nil {
 			return err
 		}

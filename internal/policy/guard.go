@@ -6,6 +6,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
@@ -25,7 +26,7 @@ func (g *Guard) Node(rights access.Rights, id string, level access.Level) (domai
 	if err != nil {
 		return domain.Node{}, err
 	}
-	if err := need(rights, NodeObject(n), "node", n.Name, level, domain.NotFound(id)); err != nil {
+	if err := need(rights, NodeObject(n), "node", n.Name, level, inventory.NotFound(id)); err != nil {
 		return domain.Node{}, err
 	}
 	return n, nil

@@ -3,6 +3,7 @@ package policy
 import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
@@ -98,7 +99,7 @@ func (v *View) Filter(e event.Event) (event.Event, bool) {
 	case domain.Node:
 		now, before := v.sees(NodeObject(data), data.Host)
 		if !now && before {
-			e.Type, e.Data = event.NodeRemoved, domain.Removed{ID: data.ID, Host: data.Host}
+			e.Type, e.Data = event.NodeRemoved, inventory.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
 	case storagepool.Image:
@@ -107,7 +108,7 @@ func (v *View) Filter(e event.Event) (event.Event, bool) {
 			e.Type, e.Data = event.ImageRemoved, storagepool.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
-	case domain.Removed:
+	case inventory.Removed:
 		now, before := v.sees(NodeObject(data.Node), data.Host)
 		delete(v.seen, seenObject{access.Node, data.Host, data.ID})
 		return e, now || before

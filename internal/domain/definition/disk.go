@@ -8,6 +8,10 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
+// ExtraInfix is between a node's id and what is its own in the name of the volume of an
+// attached disk.
+const ExtraInfix = "-disk-"
+
 // FirstDisk returns the first disk that is a file, nil when there is none.
 func FirstDisk(d *libvirtxml.Domain) *libvirtxml.DomainDisk {
 	if d.Devices == nil {

@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"cmp"
@@ -102,8 +102,8 @@ func checkpointRefs(d *libvirt.Domain) (refs []diskref.Ref, err error) {
 // WithRefs returns the nodes of a host, each with what it refers to, those included that
 // were defined a moment ago. A node that libvirt does not let be read refers to what is
 // unknown. Errors: fault.HostNotFound, HostUnreachable.
-func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
-	h, err := s.o.Hosts.Host(host)
+func (inv *Inventory) WithRefs(ctx context.Context, host string) ([]Node, error) {
+	h, err := inv.hosts.Host(host)
 	if err != nil {
 		return nil, err
 	}
@@ -113,16 +113,16 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 		ids, err = listed(conn, 0)
 		return err
 	}
-	if err := s.o.Hosts.Do(ctx, host, "node.list", list); err != nil {
+	if err := inv.hosts.Do(ctx, host, "node.list", list); err != nil {
 		return nil, err
 	}
-	s.inv.feeds[host].giveWay(ctx) // events tell of changes
+	inv.feeds[host].giveWay(ctx) // events tell of changes
 	// Until no domain is there that was not read: others are defined meanwhile, and some go.
 	read := map[string]bool{}
 	for {
 		var late []string
 		for _, id := range ids {
-			if !read[id] && s.inv.refs(host, id) == nil {
+			if !read[id] && inv.refs(host, id) == nil {
 				read[id] = true
 				late = append(late, id)
 			}
@@ -130,18 +130,18 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 		if len(late) == 0 {
 			break
 		}
-		if err := s.inv.syncAll(ctx, host, late); err != nil {
+		if err := inv.syncAll(ctx, host, late); err != nil {
 			return nil, err
 		}
-		if err := s.o.Hosts.Do(ctx, host, "node.list", list); err != nil {
+		if err := inv.hosts.Do(ctx, host, "node.list", list); err != nil {
 			return nil, err
 		}
 	}
 	var nodes []Node
 	for _, id := range ids {
-		s.inv.mu.RLock()
-		n, known := s.inv.nodes[host][id]
-		s.inv.mu.RUnlock()
+		inv.mu.RLock()
+		n, known := inv.nodes[host][id]
+		inv.mu.RUnlock()
 		if !known {
 			n = Node{ID: id, Name: id, Host: host}
 		}
@@ -156,12 +156,12 @@ func (s *Service) WithRefs(ctx context.Context, host string) ([]Node, error) {
 
 // syncAll is sync for several domains at once. One that cannot be read is no error. Errors:
 // fault.HostUnreachable, that of ctx.
-func (inv *inventory) syncAll(ctx context.Context, host string, ids []string) error {
+func (inv *Inventory) syncAll(ctx context.Context, host string, ids []string) error {
 	var all errgroup.Group
 	all.SetLimit(syncAtOnce)
 	for _, id := range ids {
 		all.Go(func() error {
-			if err := inv.sync(ctx, host, id); fault.CodeOf(err) == fault.HostUnreachable {
+			if err := inv.Sync(ctx, host, id); fault.CodeOf(err) == fault.HostUnreachable {
 				return err
 			}
 			return nil
@@ -171,7 +171,7 @@ func (inv *inventory) syncAll(ctx context.Context, host string, ids []string) er
 }
 
 // refs is what a node refers to, nil when it was not read.
-func (inv *inventory) refs(host, id string) []diskref.Ref {
+func (inv *Inventory) refs(host, id string) []diskref.Ref {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
 	return inv.nodes[host][id].Refs

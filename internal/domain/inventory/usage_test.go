@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"testing"
@@ -18,10 +18,10 @@ func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
 }
 
 func TestMeter(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second, 0)}
+	inv := &Inventory{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
-	feedMeter(s.meter, begin, 0, 11, 1)
-	all := s.Usage("id", time.Time{}, 0)
+	feedMeter(inv.meter, begin, 0, 11, 1)
+	all := inv.Usage("id", time.Time{}, 0)
 	if len(all) != 10 {
 		t.Fatalf("%d points of 11 readings", len(all))
 	}
@@ -29,39 +29,39 @@ func TestMeter(t *testing.T) {
 	if all[0] != want {
 		t.Errorf("got %+v, want %+v", all[0], want)
 	}
-	if got := s.Usage("id", begin.Add(8*time.Second), 0); len(got) != 2 || got[0].Time != begin.Add(9*time.Second) {
+	if got := inv.Usage("id", begin.Add(8*time.Second), 0); len(got) != 2 || got[0].Time != begin.Add(9*time.Second) {
 		t.Errorf("after the eighth second: %+v", got)
 	}
 	// Steps begin at whole multiples: 0–5 has the points 1–4, 5–10 those of 5–9.
-	if got := s.Usage("id", time.Time{}, 5*time.Second); len(got) != 3 || got[0].Time != begin.Add(5*time.Second) || got[1].CPUs != 0.5 || got[1].DiskRead != 1000 {
+	if got := inv.Usage("id", time.Time{}, 5*time.Second); len(got) != 3 || got[0].Time != begin.Add(5*time.Second) || got[1].CPUs != 0.5 || got[1].DiskRead != 1000 {
 		t.Errorf("steps of 5 s: %+v", got)
 	}
-	if got := s.RecentUsage(3)["id"]; len(got) != 3 || got[2] != all[9] {
+	if got := inv.RecentUsage(3)["id"]; len(got) != 3 || got[2] != all[9] {
 		t.Errorf("recent: %+v", got)
 	}
 
 	// Started anew: its counts begin at zero, and no rate spans the two.
-	feedMeter(s.meter, begin, 11, 14, 2)
-	if got := s.Usage("id", begin.Add(10*time.Second), 0); len(got) != 2 || got[0].CPUs != 0.5 {
+	feedMeter(inv.meter, begin, 11, 14, 2)
+	if got := inv.Usage("id", begin.Add(10*time.Second), 0); len(got) != 2 || got[0].CPUs != 0.5 {
 		t.Errorf("after the second start: %+v", got)
 	}
 	// Off: nothing now, and the past is kept; then deleted.
 	now := begin.Add(15 * time.Second)
-	s.meter.add("h", there, nil, now)
-	if len(s.RecentUsage(1)) != 0 || len(s.Usage("id", time.Time{}, 0)) != 12 {
-		t.Errorf("off: recent %v, kept %d", s.RecentUsage(1), len(s.Usage("id", time.Time{}, 0)))
+	inv.meter.add("h", there, nil, now)
+	if len(inv.RecentUsage(1)) != 0 || len(inv.Usage("id", time.Time{}, 0)) != 12 {
+		t.Errorf("off: recent %v, kept %d", inv.RecentUsage(1), len(inv.Usage("id", time.Time{}, 0)))
 	}
-	s.meter.add("h", func(string) bool { return false }, nil, now)
-	if len(s.meter.hosts["h"]) != 0 {
+	inv.meter.add("h", func(string) bool { return false }, nil, now)
+	if len(inv.meter.hosts["h"]) != 0 {
 		t.Error("a node that is gone is kept")
 	}
 }
 
 // TestMeterForgets reads a node for a day: what is kept is an hour's.
 func TestMeterForgets(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second, 0)}
-	feedMeter(s.meter, time.UnixMilli(1_800_000_000_000), 0, 24*3600, 1)
-	points := s.meter.hosts["h"]["id"].points
+	inv := &Inventory{meter: newMeter(time.Second, 0)}
+	feedMeter(inv.meter, time.UnixMilli(1_800_000_000_000), 0, 24*3600, 1)
+	points := inv.meter.hosts["h"]["id"].points
 	if len(points) != 3600 || cap(points) > 2*3600 {
 		t.Errorf("%d points are kept in a place for %d", len(points), cap(points))
 	}
@@ -69,27 +69,27 @@ func TestMeterForgets(t *testing.T) {
 
 // TestMeterAsksSeldom reads memory and disks at some of the times alone.
 func TestMeterAsksSeldom(t *testing.T) {
-	s := &Service{meter: newMeter(time.Second, 0)}
+	inv := &Inventory{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
 	feed := func(i int, run uint, asked bool) {
 		r := reading{run: run, at: begin.Add(time.Duration(i) * time.Second), memory: asked, asked: asked, totals: Totals{CPUSeconds: float64(i), NetSent: uint64(i) * 10}}
 		if asked {
 			r.totals.MemoryBytes, r.totals.DiskRead = int64(i)<<20, uint64(i)*1000
 		}
-		s.meter.add("h", there, map[string]reading{"id": r}, r.at)
+		inv.meter.add("h", there, map[string]reading{"id": r}, r.at)
 	}
 	feed(0, 1, false)
-	if !s.meter.mustAsk("h", there) {
+	if !inv.meter.mustAsk("h", there) {
 		t.Error("a new node's QEMU is not asked at once")
 	}
 	feed(1, 1, true)
-	if s.meter.mustAsk("h", there) {
+	if inv.meter.mustAsk("h", there) {
 		t.Error("it is asked again at once")
 	}
 	for i := 2; i < 10; i++ {
 		feed(i, 1, i == 6)
 	}
-	all := s.Usage("id", time.Time{}, 0)
+	all := inv.Usage("id", time.Time{}, 0)
 	if len(all) != 9 {
 		t.Fatalf("%d points of 10 readings", len(all))
 	}
@@ -102,11 +102,11 @@ func TestMeterAsksSeldom(t *testing.T) {
 			t.Errorf("point %d: %+v", i+1, u)
 		}
 	}
-	if total := s.meter.hosts["h"]["id"].last.totals; total.DiskRead != 6000 || total.CPUSeconds != 9 {
+	if total := inv.meter.hosts["h"]["id"].last.totals; total.DiskRead != 6000 || total.CPUSeconds != 9 {
 		t.Errorf("the totals are %+v", total)
 	}
 	feed(10, 2, false) // started anew
-	if !s.meter.mustAsk("h", there) || s.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
+	if !inv.meter.mustAsk("h", there) || inv.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
 		t.Error("what the run before had is taken for the new one's")
 	}
 }

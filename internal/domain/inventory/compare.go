@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"context"
@@ -61,8 +61,8 @@ func looks() []look {
 }
 
 // compareLoop looks at a host's domains again and again until ctx ends.
-func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look) {
-	f := s.inv.feeds[h.Name()]
+func (inv *Inventory) compareLoop(ctx context.Context, h *hypervisor.Host, take look) {
+	f := inv.feeds[h.Name()]
 	wait := minLookWait
 	var took []time.Duration
 	var seen map[string]glimpse // of the last look
@@ -86,7 +86,7 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look
 		})
 		if err != nil {
 			if ctx.Err() == nil {
-				s.o.Log.Warn("the domains could not be looked at", "host", h.Name(), "error", err)
+				inv.log.Warn("the domains could not be looked at", "host", h.Name(), "error", err)
 			}
 			continue
 		}
@@ -108,8 +108,8 @@ func (s *Service) compareLoop(ctx context.Context, h *hypervisor.Host, take look
 // Differences counts the nodes of a host that were found to be otherwise than the
 // inventory showed, without an event of libvirt that told so, since the service
 // was started.
-func (s *Service) Differences(host string) uint64 {
-	f, ok := s.inv.feeds[host]
+func (inv *Inventory) Differences(host string) uint64 {
+	f, ok := inv.feeds[host]
 	if !ok {
 		return 0
 	}

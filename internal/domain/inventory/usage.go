@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"cmp"
@@ -153,12 +153,12 @@ func newMeter(interval, askInterval time.Duration) *meter {
 }
 
 // UsageInterval is the time between two points.
-func (s *Service) UsageInterval() time.Duration { return s.meter.interval }
+func (inv *Inventory) UsageInterval() time.Duration { return inv.meter.interval }
 
 // measure reads a host's running domains, in one call each time, until ctx ends. It
 // leaves readings behind that QEMUs hold up.
-func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
-	tick := time.NewTicker(s.meter.interval)
+func (inv *Inventory) measure(ctx context.Context, h *hypervisor.Host) {
+	tick := time.NewTicker(inv.meter.interval)
 	defer tick.Stop()
 	var asked time.Time
 	underWay := make(chan struct{}, maxReadings) // has one for each reading that has not ended
@@ -169,9 +169,9 @@ func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		ask := now.Sub(asked) > s.meter.askInterval-s.meter.interval/2 || s.meter.mustAsk(h.Name(), h.BlockJobs().Quiet)
+		ask := now.Sub(asked) > inv.meter.askInterval-inv.meter.interval/2 || inv.meter.mustAsk(h.Name(), h.BlockJobs().Quiet)
 		var readings map[string]reading
-		if s.inv.anyRuns(h.Name()) {
+		if inv.anyRuns(h.Name()) {
 			if ask {
 				asked = now
 			}
@@ -188,8 +188,8 @@ func (s *Service) measure(ctx context.Context, h *hypervisor.Host) {
 				readings, late = inTime(ctx, underWay, read)
 			}
 		}
-		resized := s.meter.add(h.Name(), func(id string) bool { return s.inv.has(h.Name(), id) }, readings, now)
-		s.inv.feeds[h.Name()].noteOdd(resized)
+		resized := inv.meter.add(h.Name(), func(id string) bool { return inv.has(h.Name(), id) }, readings, now)
+		inv.feeds[h.Name()].noteOdd(resized)
 	}
 }
 
@@ -285,17 +285,17 @@ func after(points []point, unixMilli int64) []point {
 // Usage returns what is kept of a node after a time, oldest first, averaged over
 // steps when they are longer than the interval. While the node was off there are
 // no points. Points of a step bear the time of its end.
-func (s *Service) Usage(id string, since time.Time, step time.Duration) []Usage {
-	s.meter.mu.RLock()
+func (inv *Inventory) Usage(id string, since time.Time, step time.Duration) []Usage {
+	inv.meter.mu.RLock()
 	var points []point
-	for _, nodes := range s.meter.hosts { // several hosts: it has migrated
+	for _, nodes := range inv.meter.hosts { // several hosts: it has migrated
 		if n := nodes[id]; n != nil {
 			points = append(points, after(n.points, since.UnixMilli())...)
 		}
 	}
-	s.meter.mu.RUnlock()
+	inv.meter.mu.RUnlock()
 	slices.SortFunc(points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
-	if step > s.meter.interval {
+	if step > inv.meter.interval {
 		points = average(points, step.Milliseconds())
 	}
 	list := make([]Usage, len(points))
@@ -335,11 +335,11 @@ func average(points []point, step int64) []point {
 
 // RecentUsage returns the last points of every node that was running when its
 // host was read last, at most that many of each, oldest first.
-func (s *Service) RecentUsage(most int) map[string][]Usage {
-	s.meter.mu.RLock()
-	defer s.meter.mu.RUnlock()
+func (inv *Inventory) RecentUsage(most int) map[string][]Usage {
+	inv.meter.mu.RLock()
+	defer inv.meter.mu.RUnlock()
 	all := map[string][]Usage{}
-	for _, nodes := range s.meter.hosts {
+	for _, nodes := range inv.meter.hosts {
 		for id, n := range nodes {
 			if !n.runs || len(n.points) == 0 {
 				continue
@@ -357,10 +357,10 @@ func (s *Service) RecentUsage(most int) map[string][]Usage {
 
 // Totals returns what the running nodes used since their start, as it was read
 // last, in no order.
-func (s *Service) Totals() []Totals {
-	s.meter.mu.RLock()
+func (inv *Inventory) Totals() []Totals {
+	inv.meter.mu.RLock()
 	var list []Totals
-	for host, nodes := range s.meter.hosts {
+	for host, nodes := range inv.meter.hosts {
 		for id, n := range nodes {
 			if n.runs {
 				t := n.last.totals
@@ -369,9 +369,9 @@ func (s *Service) Totals() []Totals {
 			}
 		}
 	}
-	s.meter.mu.RUnlock()
+	inv.meter.mu.RUnlock()
 	for i := range list {
-		if n, err := s.inv.get(list[i].ID); err == nil {
+		if n, err := inv.Node(list[i].ID); err == nil {
 			list[i].Name = n.Name
 		}
 	}

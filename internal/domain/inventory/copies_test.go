@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"log/slog"
@@ -6,7 +6,6 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
-	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Of a node that several hosts have, the same copy is meant each time.
@@ -27,16 +26,12 @@ func TestWhichCopyOfANode(t *testing.T) {
 		"two may run":       {map[string]State{"a": Unreachable, "m": Unreachable, "z": Stopped}, "a"},
 		"two, as it leaves": {map[string]State{"a": Running, "z": Running}, "z"},
 	} {
-		service, err := New(Options{Hosts: hosts, Storage: noStorage{}, Intents: &store.Intents{}, Accounts: noAccounts{}, Events: &event.Broker{}, Log: quiet})
-		if err != nil {
-			t.Fatal(err)
-		}
-		inv := service.inv
+		inv := newInventory(t, hosts, &event.Broker{}, quiet)
 		for host, state := range c.states {
 			inv.put(Node{ID: "n", Host: host, State: state}, inv.now())
 		}
 		for range 50 {
-			if n, err := inv.get("n"); err != nil || n.Host != c.want {
+			if n, err := inv.Node("n"); err != nil || n.Host != c.want {
 				t.Errorf("%s: host %q, %v; want %q", name, n.Host, err, c.want)
 				break
 			}

@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"context"
@@ -18,12 +18,26 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// listener has an inventory told of its host, and of no domain.
-type listener struct{ inv *inventory }
+// noAccounts is a service without accounts.
+type noAccounts struct{}
 
-func (l listener) HostUp(_ context.Context, h *hypervisor.Host) { l.inv.hostUp(h.Name()) }
-func (l listener) HostDown(h *hypervisor.Host)                  { l.inv.hostDown(h.Name()) }
-func (l listener) DomainChanged(*hypervisor.Host, string)       {}
+func (noAccounts) FormerOwner(string) (id string) { return "" }
+
+func newInventory(t *testing.T, hosts *hypervisor.Set, events *event.Broker, log *slog.Logger) *Inventory {
+	t.Helper()
+	inv, err := New(Options{Hosts: hosts, Accounts: noAccounts{}, Events: events, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inv
+}
+
+// listener has an inventory told of its host, and of no domain.
+type listener struct{ inv *Inventory }
+
+func (l listener) HostUp(ctx context.Context, h *hypervisor.Host) { l.inv.HostUp(ctx, h) }
+func (l listener) HostDown(h *hypervisor.Host)                    { l.inv.HostDown(h) }
+func (l listener) DomainChanged(*hypervisor.Host, string)         {}
 
 // warnings are what is logged at that level.
 type warnings chan string
@@ -71,7 +85,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0, 0), slog.New(warned))
+	inv := newInventory(t, hosts, &event.Broker{}, slog.New(warned))
 	f := inv.feeds["h"]
 	hosts.Listen(listener{inv})
 	ctx, stop := context.WithCancel(t.Context())
@@ -98,7 +112,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 		}
 		relay.Refuse(false)
 		awaited(t, name, func() bool {
-			n, err := inv.get(id)
+			n, err := inv.Node(id)
 			return err == nil && n.Description == name && f.isKnown()
 		})
 		select { // of a second reading that failed
@@ -115,7 +129,7 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := &event.Broker{}
-	inv := newInventory(hosts, noAccounts{}, events, newMeter(0, 0), slog.New(slog.DiscardHandler))
+	inv := newInventory(t, hosts, events, slog.New(slog.DiscardHandler))
 	inv.put(Node{ID: "id", Host: "h", CPUs: 1}, inv.now())
 	told := events.Subscribe(0)
 	defer told.Close()
@@ -128,8 +142,8 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 		}
 	}()
 	for range 400 {
-		(&Service{inv: inv}).Republish("id")
-		(&Service{inv: inv}).Republish("other")
+		inv.Republish("id")
+		inv.Republish("other")
 	}
 	<-done
 	for range 199 + 400 {
@@ -170,7 +184,7 @@ func TestEventsGoFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0, 0), slog.New(slog.DiscardHandler))
+	inv := newInventory(t, hosts, &event.Broker{}, slog.New(slog.DiscardHandler))
 	f := inv.feeds["h"]
 	var onChange func(id string) // called by the goroutine that reads
 	var mu sync.Mutex
@@ -217,13 +231,13 @@ func TestEventsGoFirst(t *testing.T) {
 			defer mu.Unlock()
 			return len(told) > count
 		})
-		inv.await(ctx, "h", ids[0]) // what follows the last domain is over
+		inv.Await(ctx, "h", ids[0]) // what follows the last domain is over
 		mu.Lock()
 		if told[1] != fresh {
 			t.Errorf("%s: the domain of the event came after %d others", what, slices.Index(told, fresh))
 		}
 		mu.Unlock()
-		if n, err := inv.get(fresh); err != nil || n.Description != "while "+what {
+		if n, err := inv.Node(fresh); err != nil || n.Description != "while "+what {
 			t.Errorf("%s: the domain of the event is %+v, %v", what, n, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"context"
@@ -29,7 +29,7 @@ const (
 // read at once, node by node; the agents of guests, which may take their time, are asked
 // beside that, and hold up nobody else's addresses.
 type addressScan struct {
-	s    *Service
+	inv  *Inventory
 	host *hypervisor.Host
 
 	mu      sync.Mutex
@@ -39,11 +39,11 @@ type addressScan struct {
 
 // lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends. It leaves
 // agents behind that have not answered yet.
-func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
-	scan := &addressScan{s: s, host: h, asking: map[string]bool{}}
+func (inv *Inventory) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
+	scan := &addressScan{inv: inv, host: h, asking: map[string]bool{}}
 	for {
 		wait := knownInterval
-		if s.inv.feeds[h.Name()].isKnown() {
+		if inv.feeds[h.Name()].isKnown() {
 			scan.read(ctx)
 			wait = addressInterval
 		}
@@ -58,7 +58,7 @@ func (s *Service) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 // read reads the addresses of all running nodes once, by the first source that has any:
 // libvirt's own DHCP servers, the guest's agent, the host's ARP table.
 func (a *addressScan) read(ctx context.Context) {
-	for _, n := range a.s.inv.list() {
+	for _, n := range a.inv.Nodes() {
 		if n.Host != a.host.Name() || n.State != Running {
 			continue
 		}
@@ -87,7 +87,7 @@ func (a *addressScan) show(ctx context.Context, n Node, addresses []string) {
 			return
 		}
 	}
-	a.s.inv.setAddresses(n, addresses)
+	a.inv.setAddresses(n, addresses)
 }
 
 func (a *addressScan) readsARP() bool {
@@ -99,7 +99,7 @@ func (a *addressScan) readsARP() bool {
 // fromLibvirt returns the addresses that libvirt knows without asking the guest. It fails
 // when the node does not run any more.
 func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.DomainInterfaceAddressesSource) (addresses []string, err error) {
-	err = a.s.withDomain(ctx, "node.addresses", n, func(d *libvirt.Domain) error {
+	err = a.inv.withDomain(ctx, "node.addresses", n, func(d *libvirt.Domain) error {
 		interfaces, err := d.ListAllInterfaceAddresses(source)
 		addresses = guestAddresses(interfaces)
 		return err
@@ -166,7 +166,7 @@ func (a *addressScan) fromAgent(ctx context.Context, n Node) (addresses []string
 }
 
 // setAddresses notes the addresses of a node that still runs.
-func (inv *inventory) setAddresses(n Node, addresses []string) {
+func (inv *Inventory) setAddresses(n Node, addresses []string) {
 	inv.mu.Lock()
 	now, ok := inv.nodes[n.Host][n.ID]
 	changed := ok && now.State == Running && !slices.Equal(now.Addresses, addresses)

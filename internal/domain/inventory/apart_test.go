@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"context"
@@ -21,13 +21,13 @@ import (
 )
 
 // runningInventory is one of the domains of this process.
-func runningInventory(t *testing.T, uri string) (*inventory, *feed) {
+func runningInventory(t *testing.T, uri string) (*Inventory, *feed) {
 	t.Helper()
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: uri}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	inv := newInventory(hosts, noAccounts{}, &event.Broker{}, newMeter(0, 0), slog.New(slog.DiscardHandler))
+	inv := newInventory(t, hosts, &event.Broker{}, slog.New(slog.DiscardHandler))
 	hosts.Listen(listener{inv})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{}, 2)
@@ -61,11 +61,11 @@ func TestReadingApart(t *testing.T) {
 		return id
 	}
 	inv, f := runningInventory(t, "test:///default")
-	shown := func(id string) string { n, _ := inv.get(id); return n.Description }
+	shown := func(id string) string { n, _ := inv.Node(id); return n.Description }
 	slow, other := testground.Name(), testground.Name()
 	id, otherID := define(slow, "before"), define(other, "before")
-	inv.await(t.Context(), "h", id)
-	inv.await(t.Context(), "h", otherID)
+	inv.Await(t.Context(), "h", id)
+	inv.Await(t.Context(), "h", otherID)
 
 	for _, failure := range []error{nil, libvirt.ERR_OPERATION_TIMEOUT} {
 		first := make(chan struct{})
@@ -80,12 +80,12 @@ func TestReadingApart(t *testing.T) {
 		define(other, "after")
 		second := make(chan struct{})
 		f.note(id, second)
-		inv.await(t.Context(), "h", otherID)
+		inv.Await(t.Context(), "h", otherID)
 		if got := shown(otherID); got != "after" {
 			t.Errorf("another domain shows %q", got)
 		}
 		f.note("", nil) // of all domains, this one is left out
-		inv.await(t.Context(), "h", otherID)
+		inv.Await(t.Context(), "h", otherID)
 		select {
 		case <-first:
 			t.Error("the reading was said to have ended")
@@ -107,8 +107,8 @@ func TestReadingApart(t *testing.T) {
 		}
 		define(slow, "before")
 		define(other, "before")
-		inv.await(t.Context(), "h", id)
-		inv.await(t.Context(), "h", otherID)
+		inv.Await(t.Context(), "h", id)
+		inv.Await(t.Context(), "h", otherID)
 	}
 }
 
@@ -165,15 +165,15 @@ func TestSilentQEMU(t *testing.T) {
 	if took := time.Since(begun); took > 25*time.Second { // libvirt 11.3 waits for 30 s
 		t.Errorf("the inventory was there after %v", took)
 	}
-	if n, err := inv.get(id); err != nil || n.Name != name || n.State != Paused || n.Description != "silent" || n.RAMMiB != 64 || n.CPUs != 1 {
+	if n, err := inv.Node(id); err != nil || n.Name != name || n.State != Paused || n.Description != "silent" || n.RAMMiB != 64 || n.CPUs != 1 {
 		t.Errorf("the domain is %+v, %v", n, err)
 	}
-	n, err := (&inventory{accounts: noAccounts{}}).outline(d, "h")
+	n, err := (&Inventory{accounts: noAccounts{}}).outline(d, "h")
 	if err != nil || n.ID != id || n.Name != name || n.State != Paused || n.Description != "silent" || n.RAMMiB != 64 || n.CPUs != 1 || n.Owner != uuid.Nil.String() || n.OwnerName != "ann" || len(n.Tags) != 1 || n.Problem == "" {
 		t.Errorf("the outline is %+v, %v", n, err)
 	}
 	goOn()
-	awaited(t, "all of the domain", func() bool { n, err := inv.get(id); return err == nil && n.Accelerator == "qemu" && n.Problem == "" })
+	awaited(t, "all of the domain", func() bool { n, err := inv.Node(id); return err == nil && n.Accelerator == "qemu" && n.Problem == "" })
 }
 
 // qemuOf is the process of a domain.

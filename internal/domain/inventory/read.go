@@ -1,6 +1,7 @@
-package domain
+package inventory
 
 import (
+	"errors"
 	"slices"
 
 	"libvirt.org/go/libvirt"
@@ -8,10 +9,11 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
 // readState returns what libvirt says of a domain without a wait for its QEMU.
-func (inv *inventory) readState(d *libvirt.Domain, host string) (Node, error) {
+func (inv *Inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	id, err := d.GetUUIDString()
 	if err != nil {
 		return Node{}, err
@@ -47,7 +49,7 @@ func (inv *inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 
 // read takes a snapshot of a domain. A domain whose XML cannot be understood is
 // shown with what is known.
-func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
+func (inv *Inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	n, err := inv.readState(d, host)
 	if err != nil {
 		return Node{}, err
@@ -63,7 +65,7 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		inv.log.Warn("a domain's XML cannot be parsed", "host", host, "node", n.ID, "error", err)
 		return n, nil
 	}
-	n.describe(&def)
+	n.Describe(&def)
 	inv.nameOwner(&n)
 	snapshots, current, err := definition.SnapshotNames(d)
 	if err != nil {
@@ -82,9 +84,9 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	}
 	n.ExtraBytes = inv.extraBytes(d, &def, n)
 	if disk := definition.FirstDisk(&def); disk != nil && disk.Target != nil {
-		n.OverlayPath, n.disk = disk.Source.File.File, disk.Target.Dev
+		n.OverlayPath, n.DiskTarget = disk.Source.File.File, disk.Target.Dev
 		n.BackingPath, _ = definition.BackingFile(disk)
-		if n.DiskBytes, err = inv.diskBytes(d, disk, n); err != nil {
+		if n.DiskBytes, err = inv.DiskBytes(d, disk, n); err != nil {
 			n.Problem = "Its disk " + n.OverlayPath + " cannot be read."
 		}
 	}
@@ -93,30 +95,31 @@ func (inv *inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	if n.DiskBytes > 0 {
 		read = n.OverlayPath
 	}
-	if lack := inv.lack(d, &def, host, read, lookLife); lack != nil {
-		n.Problem = reasonOf(lack)
+	var lack *fault.Error
+	if errors.As(inv.lack(d, &def, host, read, lookLife), &lack) {
+		n.Problem = lack.Message
 	}
 	return n, nil
 }
 
 // nameOwner looks up the owner of a node whose metadata has only a name.
-func (inv *inventory) nameOwner(n *Node) {
+func (inv *Inventory) nameOwner(n *Node) {
 	if n.Owner == "" && n.OwnerName != "" {
-		n.Owner, n.ownerByName = inv.accounts.FormerOwner(n.OwnerName), true
+		n.Owner, n.OwnerByName = inv.accounts.FormerOwner(n.OwnerName), true
 	}
 }
 
 // describeMetadata fills in what our metadata says.
 func (n *Node) describeMetadata(m definition.Metadata) {
 	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.Sorted()
-	n.declaredTwice = m.Twice
+	n.DeclaredTwice = m.Twice
 	if m.Image != nil {
 		n.Image = ImageRef{Type: m.Image.Type, ID: m.Image.ID, Name: m.Image.Name}
 	}
 }
 
-// describe fills in what the XML says.
-func (n *Node) describe(def *libvirtxml.Domain) {
+// Describe fills in what the XML says.
+func (n *Node) Describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
 	n.Firmware, n.TPM = definition.Firmware(def), def.Devices != nil && len(def.Devices.TPMs) > 0
 	if def.Metadata != nil {
@@ -201,4 +204,10 @@ func nodeState(state libvirt.DomainState, reason int) State {
 		}
 		return Stopped
 	}
+}
+
+// StateOf asks libvirt for the state of a domain.
+func StateOf(d *libvirt.Domain) (State, error) {
+	state, reason, err := d.GetState()
+	return nodeState(state, reason), err
 }

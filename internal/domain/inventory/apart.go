@@ -1,4 +1,4 @@
-package domain
+package inventory
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func (f *feed) join(id string, waiting []chan struct{}) bool {
 // readDomain reads a domain, and returns whether the inventory changed. It closes waiting
 // when the domain was read, which is later for one that takes long; with an error it
 // leaves them to the caller.
-func (inv *inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain, id string, waiting []chan struct{}) (changed bool, err error) {
+func (inv *Inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain, id string, waiting []chan struct{}) (changed bool, err error) {
 	if f.join(id, waiting) {
 		return false, nil
 	}
@@ -106,7 +106,7 @@ func (f *feed) leave(id string, r *apart, waiting []chan struct{}) bool {
 }
 
 // readApart is a reading.
-func (inv *inventory) readApart(ctx context.Context, f *feed, id string, r *apart) {
+func (inv *Inventory) readApart(ctx context.Context, f *feed, id string, r *apart) {
 	r.err = f.host.Do(ctx, "inventory.read", func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(id)
 		if err != nil {
@@ -166,7 +166,7 @@ func (f *feed) end(ctx context.Context, id string, r *apart) {
 
 // showOutline shows what libvirt says of a domain without its QEMU, unless the reading
 // has ended meanwhile. It returns whether the inventory changed.
-func (inv *inventory) showOutline(d *libvirt.Domain, host string, r *apart) (changed bool) {
+func (inv *Inventory) showOutline(d *libvirt.Domain, host string, r *apart) (changed bool) {
 	since := inv.now()
 	n, err := inv.outline(d, host)
 	if err != nil { // the reading reports it
@@ -178,7 +178,7 @@ func (inv *inventory) showOutline(d *libvirt.Domain, host string, r *apart) (cha
 }
 
 // outline is what is known of a node while libvirt does not return its XML.
-func (inv *inventory) outline(d *libvirt.Domain, host string) (Node, error) {
+func (inv *Inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	n, err := inv.readState(d, host)
 	if err != nil {
 		return Node{}, err

@@ -1,10 +1,9 @@
-package domain
+package inventory
 
 import (
 	"cmp"
 	"errors"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,11 +50,16 @@ func (f *feed) remember(what string, lack error) {
 	f.sightings[what] = sighting{lack, time.Now()}
 }
 
-// lack returns what a domain that is off needs for its next start and its host does not
-// have, nil where nothing is known to be missing. The disk in the file read was read just
-// now; of what nodes share, what was seen within age counts. Errors: fault.DiskMissing,
+// Lack returns what a domain that is off needs for its next start and its host does not
+// have now, nil where nothing is known to be missing. Errors: fault.DiskMissing,
 // BaseMissing, NetworkUnavailable, MemoryUnavailable.
-func (inv *inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read string, age time.Duration) error {
+func (inv *Inventory) Lack(d *libvirt.Domain, def *libvirtxml.Domain, host string) error {
+	return inv.lack(d, def, host, "", 0)
+}
+
+// lack is Lack where the disk in the file read was read just now; of what nodes share, what
+// was seen within age counts.
+func (inv *Inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read string, age time.Duration) error {
 	f := inv.feeds[host]
 	if f == nil || definition.HasQEMU(d) {
 		return nil
@@ -191,36 +195,6 @@ func (f *feed) lackOfMemory(def *libvirtxml.Domain) error {
 					return fault.New(fault.MemoryUnavailable, "Memory is bound to NUMA node %d, which the host does not have. Change <numatune> with `virsh edit`.", n)
 				}
 			}
-		}
-	}
-	return nil
-}
-
-// conditions are ordinary conditions that libvirt has no code for, by what its messages
-// say of them in English. A message in another language is shown as it is.
-var conditions = []struct {
-	says *regexp.Regexp
-	code fault.Code
-	text string // what it means and what to do, after "Cannot VERB node NAME: "
-}{
-	{regexp.MustCompile(`No more available PCI slots`), fault.NoFreeSlot, "it has no free PCI slot for another device. Stop it and attach the device then, or detach another one."},
-	{regexp.MustCompile(`active block job|block_resize.* is in use`), fault.BlockJobActive, "a block job (copy, commit, pull) of one of its disks is under way. Try again when it is over; `virsh blockjob` shows it."},
-	{regexp.MustCompile(`Cannot access backing file`), fault.BaseMissing, "a file that one of its disks is an overlay of is missing or cannot be read. Put the same file back."},
-	{regexp.MustCompile(`Cannot access storage file`), fault.DiskMissing, "the file of one of its disks is missing or cannot be read. Restore the file, or detach the disk."},
-	{regexp.MustCompile(`cannot set up guest memory`), fault.MemoryUnavailable, "its host does not have that much free memory. Stop other nodes, or give it less RAM."},
-	{regexp.MustCompile(`NUMA node`), fault.MemoryUnavailable, "its memory is bound to a NUMA node that the host does not have. Change <numatune> with `virsh edit`."},
-	{regexp.MustCompile(`hugetlbfs`), fault.MemoryUnavailable, "its memory is to be in huge pages, which the host does not offer. Reserve huge pages there, or remove <memoryBacking> with `virsh edit`."},
-	{regexp.MustCompile(`network '.*' is not active`), fault.NetworkUnavailable, "a network of one of its interfaces is not active. Start it with `virsh net-start`, or detach the interface."},
-}
-
-// explainCondition returns the fault of an ordinary condition; nil for any other error.
-func explainCondition(lv libvirt.Error, verb, name string) error {
-	if lv.Code == libvirt.ERR_NO_NETWORK {
-		return fault.Wrap(lv, fault.NetworkUnavailable, "Cannot %s node %q: a network of one of its interfaces is not there. Create the network, or detach the interface.", verb, name)
-	}
-	for _, c := range conditions {
-		if c.says.MatchString(lv.Message) || (c.code == fault.BlockJobActive && lv.Code == libvirt.ERR_BLOCK_COPY_ACTIVE) {
-			return fault.Wrap(lv, c.code, "Cannot %s node %q: %s", verb, name, c.text)
 		}
 	}
 	return nil
