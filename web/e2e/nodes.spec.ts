@@ -155,7 +155,7 @@ test("a node is edited, and its disks, interfaces and snapshots are added and re
     await expect(page.getByText("No snapshots yet")).toBeVisible();
 
     await views.getByRole("link", { name: "Networks" }).click();
-    await page.getByRole("button", { name: /^Unplug the card/ }).click();
+    await page.getByRole("button", { name: /^Disconnect from/ }).click();
     await dialog.getByRole("button", { name: "Disconnect" }).click();
     await expect(page.getByText("No network interfaces")).toBeVisible();
 

@@ -354,7 +354,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/metrics": {
+    "/api/figures": {
         parameters: {
             query?: never;
             header?: never;
@@ -1308,7 +1308,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/nodes/{id}/metrics": {
+    "/api/nodes/{id}/figures": {
         parameters: {
             query?: never;
             header?: never;
@@ -2420,7 +2420,7 @@ export interface components {
              * @description Seconds between two points.
              */
             interval: number;
-            nodes: components["schemas"]["NodeMetrics"][];
+            nodes: components["schemas"]["NodeFigures"][];
         };
         ForceBody: {
             /** @description Power off immediately instead of asking the guest to shut down. When wiping, also discard the saved state. */
@@ -3075,7 +3075,7 @@ export interface components {
              */
             ram?: number;
         };
-        NodeMetrics: {
+        NodeFigures: {
             /** @description The node's id. */
             id: string;
             /** @description Oldest first. */

@@ -21,7 +21,7 @@ export type MetricsByNode = ReadonlyMap<string, readonly Metrics[]>;
 export function useLatestMetrics(isWanted: boolean): MetricsByNode | undefined {
   const { data } = useQuery({
     queryKey: ["metrics"],
-    queryFn: () => bodyOf(api.GET("/api/metrics", { params: { query: { points: lately } } })),
+    queryFn: () => bodyOf(api.GET("/api/figures", { params: { query: { points: lately } } })),
     select: ({ nodes }) => new Map(nodes.map(({ id, points }) => [id, points])) as MetricsByNode,
     enabled: isWanted,
     staleTime: usualInterval,
@@ -35,7 +35,7 @@ export function useHourlyMetrics(node: Node) {
   return useQuery({
     queryKey: [...nodeKey(node.id), "metrics", node.started],
     queryFn: () =>
-      bodyOf(api.GET("/api/nodes/{id}/metrics", { params: { path: { id: node.id }, query: { step: hourStep } } })),
+      bodyOf(api.GET("/api/nodes/{id}/figures", { params: { path: { id: node.id }, query: { step: hourStep } } })),
     staleTime: usualInterval,
     refetchInterval: isActive(node) ? usualInterval : false,
   });

@@ -20,7 +20,7 @@ interface NodeNetworksProps {
 export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProps) {
   const cards = useInterfaces(node.id);
   const networks = useNetworks(mayListNetworks);
-  const [unplugging, setUnplugging] = useState<Interface | null>(null);
+  const [disconnecting, setDisconnecting] = useState<Interface | null>(null);
   const mayChange = node.access === "manage" && node.managed;
   return (
     <section>
@@ -29,7 +29,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
           Network interfaces
         </Title>
         {mayChange && networks.data && (
-          <Plug node={node} networks={networks.data.filter(({ host, active }) => host === node.host && active)} />
+          <Connect node={node} networks={networks.data.filter(({ host, active }) => host === node.host && active)} />
         )}
       </div>
       <ViewState what="the network interfaces" query={cards} />
@@ -71,9 +71,9 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
                         size="sm"
                         variant="secondary"
                         aria-label={`Disconnect from ${nameOf(card)}, ${card.mac}`}
-                        onClick={() => setUnplugging(card)}
+                        onClick={() => setDisconnecting(card)}
                       >
-                        Unplug…
+                        Disconnect…
                       </Button>
                     )}
                   </Td>
@@ -83,7 +83,7 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
           </Table>
         </div>
       )}
-      {unplugging && <Unplug node={node} card={unplugging} onClose={() => setUnplugging(null)} />}
+      {disconnecting && <Disconnect node={node} card={disconnecting} onClose={() => setDisconnecting(null)} />}
     </section>
   );
 }
@@ -102,7 +102,7 @@ function NetworkKind({ network }: { network: Network | undefined }) {
 }
 
 /** Connects a node to the selected network. */
-function Plug({ node, networks }: { node: Node; networks: readonly Network[] }) {
+function Connect({ node, networks }: { node: Node; networks: readonly Network[] }) {
   const [chosen, setChosen] = useState("");
   const change = useChangeInterfaces(node.id);
   const toasts = useToasts();
@@ -137,7 +137,7 @@ function Plug({ node, networks }: { node: Node; networks: readonly Network[] }) 
   );
 }
 
-function Unplug({ node, card, onClose }: { node: Node; card: Interface; onClose: () => void }) {
+function Disconnect({ node, card, onClose }: { node: Node; card: Interface; onClose: () => void }) {
   const change = useChangeInterfaces(node.id);
   const confirm = async () => {
     try {
