@@ -1,7 +1,9 @@
 import { Divider, DropdownItem } from "@patternfly/react-core";
 import QuestionCircleIcon from "@patternfly/react-icons/dist/esm/icons/question-circle-icon";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "react-router";
 
+import { api, bodyOf } from "../shared/api/client";
 import { atBase } from "../shared/base";
 import { paths } from "../shared/paths";
 import { Menu } from "../shared/ui/Menu";
@@ -14,7 +16,7 @@ const guides = [
   { name: "troubleshooting", text: "Troubleshooting" },
 ] as const;
 
-/** Links to the documentation of the service. */
+/** Links to the documentation of the service, and its version. */
 export function HelpMenu() {
   const navigate = useNavigate();
   return (
@@ -31,6 +33,18 @@ export function HelpMenu() {
       <DropdownItem to={atBase("/api/openapi.json")} target="_blank" rel="noreferrer" description="For generated clients">
         OpenAPI description
       </DropdownItem>
+      <Divider component="li" />
+      <Version />
     </Menu>
   );
+}
+
+function Version() {
+  const health = useQuery({
+    queryKey: ["version"],
+    queryFn: () => bodyOf(api.GET("/api/health")),
+    select: ({ version }) => version,
+    staleTime: Infinity,
+  });
+  return <DropdownItem isDisabled>SandboxLabs {health.data}</DropdownItem>;
 }
