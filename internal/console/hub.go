@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"libvirt.org/go/libvirt"
 )
 
@@ -195,7 +195,7 @@ func (h *hub) failed(err error, host string, retry time.Duration) (pause, next t
 	switch {
 	case errors.Is(err, errEnded), errors.Is(err, errGoing):
 		h.setState(Reconnecting, "")
-	case errors.Is(err, libvirt.ERR_OPERATION_FAILED) && (notYet(err) || time.Now().Before(h.ours)):
+	case errors.Is(err, libvirt.ERR_OPERATION_FAILED) && (hypervisor.ConditionOf(err) == hypervisor.ConsoleNotReady || time.Now().Before(h.ours)):
 		h.setState(Reconnecting, "")
 		return retryMin, retryMin
 	case errors.Is(err, libvirt.ERR_OPERATION_FAILED):
@@ -207,12 +207,6 @@ func (h *hub) failed(err error, host string, retry time.Duration) (pause, next t
 		h.m.log.Warn("console cannot be opened yet", "node", h.id, "host", host, "error", err)
 	}
 	return retry, min(2*retry, retryMax)
-}
-
-// notYet returns whether a failed open only says that QEMU is being started: no
-// console is there that anybody could hold.
-func notYet(err error) bool {
-	return strings.Contains(err.Error(), "PTY device is not yet assigned")
 }
 
 // stopped returns whether a failed open only says what the inventory will say too.

@@ -66,7 +66,7 @@ type Job struct {
 
 	Created, Started, Finished time.Time
 
-	args, checkpoint json.RawMessage
+	args json.RawMessage
 }
 
 // Remaining estimates the time to the end; false when it cannot be told.
@@ -79,14 +79,6 @@ func (j Job) Remaining() (time.Duration, bool) {
 
 // Args decodes what the job was started with.
 func (j Job) Args(into any) error { return json.Unmarshal(j.args, into) }
-
-// Checkpoint decodes what an earlier attempt saved; false when none did.
-func (j Job) Checkpoint(into any) (bool, error) {
-	if len(j.checkpoint) == 0 {
-		return false, nil
-	}
-	return true, json.Unmarshal(j.checkpoint, into)
-}
 
 // passing are the failures that may be gone at another attempt. Internal ones
 // are among them: what is not understood is not known to be final.

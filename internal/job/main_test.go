@@ -88,10 +88,7 @@ func workUntilKilled(url string) {
 	ctx := context.Background()
 	p, _, err := openProcess(ctx, url)
 	if err == nil {
-		p.Handle("endless", Kind{Run: func(ctx context.Context, t *Task) error {
-			if err := t.Save(ctx, "got this far"); err != nil {
-				return err
-			}
+		p.Handle("endless", Kind{Run: func(ctx context.Context, _ *Task) error {
 			fmt.Println("running")
 			<-ctx.Done()
 			return ctx.Err()

@@ -31,7 +31,6 @@ type row struct {
 	// only one; nil when it has, or need not be.
 	ActiveKey   *string
 	Args        string
-	Checkpoint  string
 	State       State
 	Step        string
 	DoneBytes   int64
@@ -59,7 +58,7 @@ func (r row) job() Job {
 		Attempt: r.Attempt, MaxAttempts: r.MaxAttempts, NextAttempt: timeOf(r.NextAttempt),
 		ErrorCode: r.ErrorCode, Error: r.Error,
 		Created: r.Created.UTC(), Started: timeOf(r.Started), Finished: timeOf(r.Finished),
-		args: json.RawMessage(r.Args), checkpoint: json.RawMessage(r.Checkpoint),
+		args: json.RawMessage(r.Args),
 	}
 }
 
@@ -111,6 +110,9 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return store.OwnersByID(tx, "jobs")
 		},
+	}, {
+		ID:      "2026120101_job_checkpoints",
+		Migrate: func(tx *gorm.DB) error { return tx.Exec("ALTER TABLE jobs DROP COLUMN checkpoint").Error },
 	}}
 }
 

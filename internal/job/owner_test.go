@@ -22,7 +22,8 @@ func TestOwnersOfJobsBecomeIDs(t *testing.T) {
 			}
 			return tx.Create(&users{ann, "ann"}).Error
 		}}
-		before, err := store.Open(t.Context(), url, nil, users, Migrations()[0])
+		all := Migrations()
+		before, err := store.Open(t.Context(), url, nil, users, all[0], all[2]) // rows have no checkpoints
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +41,7 @@ func TestOwnersOfJobsBecomeIDs(t *testing.T) {
 		if err := store.Close(before); err != nil {
 			t.Fatal(err)
 		}
-		db, err := store.Open(t.Context(), url, nil, append(Migrations(), users)...)
+		db, err := store.Open(t.Context(), url, nil, append(all, users)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -365,7 +365,7 @@ func (s *Service) conclude(ctx context.Context, r row) error {
 
 // finish writes down how a job ended.
 func (s *Service) finish(ctx context.Context, r row, state State) error {
-	values := map[string]any{"state": state, "finished": now(), "active_key": nil, "holder": "", "checkpoint": "", "next_attempt": nil}
+	values := map[string]any{"state": state, "finished": now(), "active_key": nil, "holder": "", "next_attempt": nil}
 	if state == Succeeded {
 		values["error"], values["error_code"] = "", ""
 	}

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -62,16 +61,6 @@ func (t *Task) At(step string, done, total int64) {
 	t.step, t.done, t.total = step, done, total
 	t.mu.Unlock()
 	t.s.tell(t.now())
-}
-
-// Save keeps a checkpoint, for Job.Checkpoint of a later attempt. When it
-// returns without an error, the checkpoint survives a crash.
-func (t *Task) Save(ctx context.Context, checkpoint any) error {
-	text, err := json.Marshal(checkpoint)
-	if err != nil {
-		return err
-	}
-	return t.update(ctx, map[string]any{"checkpoint": string(text)})
 }
 
 // now is the job as clients see it.

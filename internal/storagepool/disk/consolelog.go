@@ -142,16 +142,16 @@ func (l *ConsoleLog) open() error {
 	}
 }
 
-// partName is the volume of a part: 0 is the one that is being written.
-func (l *ConsoleLog) partName(part int) string {
+// logPart is the volume of a part of a log: 0 is the one that is being written.
+func logPart(log string, part int) string {
 	if part == 0 {
-		return l.volume
+		return log
 	}
-	return l.volume + "." + strconv.Itoa(part-1)
+	return log + "." + strconv.Itoa(part-1)
 }
 
 func (l *ConsoleLog) length(part int) (int64, error) {
-	vol, err := l.pool.LookupStorageVolByName(l.partName(part))
+	vol, err := l.pool.LookupStorageVolByName(logPart(l.volume, part))
 	if err != nil {
 		return 0, err
 	}
@@ -206,12 +206,12 @@ func (l *ConsoleLog) copyPart(w io.Writer, part int, offset, n int64) error {
 // stream is not touched by a later one.
 func (l *ConsoleLog) openPart(part int, offset, n int64) (*libvirt.Stream, error) {
 	for {
-		stream, err := l.download(l.partName(part+l.rotations), offset, n)
+		stream, err := l.download(logPart(l.volume, part+l.rotations), offset, n)
 		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) && l.rotations > 0 {
 			if err := l.look(); err != nil {
 				return nil, err
 			}
-			stream, err = l.download(l.partName(part+l.rotations), offset, n)
+			stream, err = l.download(logPart(l.volume, part+l.rotations), offset, n)
 		}
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -235,14 +236,22 @@ func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) err
 	return s.pools.LogsPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		// virtlogd made these files: libvirt sees them after a refresh alone.
 		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
-			for _, suffix := range []string{".log", ".log.0", ".log.1", ".log.2", ".log.3"} {
-				vol, err := lp.LookupStorageVolByName(nodeID + suffix)
-				if err != nil {
-					continue
+			var parts []*libvirt.StorageVol
+			defer func() {
+				for _, part := range parts {
+					_ = part.Free()
 				}
-				err = vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
-				_ = vol.Free()
-				if err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
+			}()
+			for part := range maxLogParts {
+				vol, err := lp.LookupStorageVolByName(logPart(nodeID+".log", part))
+				if err != nil {
+					break
+				}
+				parts = append(parts, vol)
+			}
+			// The oldest first: those that are left after a crash are found again.
+			for _, part := range slices.Backward(parts) {
+				if err := part.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 					return err
 				}
 			}
