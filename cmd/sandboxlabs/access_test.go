@@ -196,7 +196,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestOpenServiceStaysLocal refuses to let everybody in from everywhere.
+// TestOpenServiceStaysLocal refuses to let everyone in from everywhere.
 func TestOpenServiceStaysLocal(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

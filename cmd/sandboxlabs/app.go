@@ -238,11 +238,10 @@ const (
 	backendPatience = 3 * time.Second
 )
 
-// Serve answers requests on l until ctx ends. Guests are libvirt's: they go on.
-// The hosts stay connected until the last request and the last job are over, so
-// that what is broken off is undone at once and not at the next start. A call
-// of libvirt that does not return, as one that waits for a QEMU which hangs, is left
-// to the end of the process.
+// Serve answers requests on l until ctx ends. Guests are libvirt's: they continue. The
+// hosts stay connected until the last request and the last job are over, so that what is
+// broken off is undone at once and not at the next start. A call of libvirt that does not
+// return, as one that waits for a QEMU which hangs, is left to the end of the process.
 func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	return a.bounded(ctx, servePatience, func(ctx context.Context) error { return a.serve(ctx, l) })
 }

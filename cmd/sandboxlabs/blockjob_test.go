@@ -42,7 +42,7 @@ func TestBlockJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := newLabApart(t) // so that nobody else's guests are asked so often
+	l := newLabApart(t) // so that no one else's guests are asked so often
 	takeGuest(t)
 	id, folder := l.defineOverlay()
 	l.virsh("start", id)

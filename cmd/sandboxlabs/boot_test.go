@@ -35,7 +35,7 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	c.shell("hostname", "greenhouse")
 	c.shell("while [ ! -e /run/seed.done ]; do usleep 100000; done; cat /root/seeded", "grown")
 
-	// The seed is a CD of its own: other media come and go beside it.
+	// The seed is its own CD: other media come and go beside it.
 	seed := l.disks(n.ID)[2]
 	if seed.Device != "cdrom" || seed.Bus != "scsi" || !seed.ReadOnly || filepath.Base(seed.File) != n.ID+"-seed.iso" || l.drive(n.ID).File != "" {
 		t.Errorf("the node's disks are %+v", l.disks(n.ID))

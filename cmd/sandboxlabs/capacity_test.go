@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// pool returns one of the pools, read anew.
+// pool returns one of the pools, read again.
 func (l *lab) pool(role string) api.Pool {
 	l.t.Helper()
 	var host api.Host

@@ -141,7 +141,7 @@ func (l *lab) refused(method, path string, body any, want refusal, header ...str
 // request is a node as a client asks for it.
 type request map[string]any
 
-// create makes a node of the micro image, with little memory.
+// create creates a node of the micro image, with little memory.
 func (l *lab) create(name string) api.Node {
 	l.t.Helper()
 	var n api.Node

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A disk that somebody laid on a node's overlay keeps the overlay from going.
+// A disk that someone laid on a node's overlay keeps the overlay from going.
 func TestClonesKeepTheirOrigin(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -162,7 +162,7 @@ func addImage(ctx context.Context, a *app, out io.Writer, path string, u storage
 	return err
 }
 
-// silent tells nobody of progress.
+// silent tells no one of progress.
 type silent struct{}
 
 func (silent) Begin(string)          {}

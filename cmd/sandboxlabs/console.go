@@ -129,8 +129,8 @@ func (s *consoleSession) run(ctx context.Context) error {
 	}
 }
 
-// mayReturn tells whether a service that cannot be reached, or refuses, may let
-// us in soon.
+// mayReturn reports whether a service that cannot be reached, or refuses, may let us in
+// soon.
 func mayReturn(err error) bool {
 	var refused *refusedError
 	return !errors.As(err, &refused) || (refused.status != http.StatusUnauthorized && refused.status != http.StatusForbidden)
@@ -171,8 +171,8 @@ func (s *consoleSession) readKeys() {
 	}
 }
 
-// openKeys is where input comes from. What is no terminal waits until it can be
-// sent; somebody who types is always heard, for the sake of Ctrl-].
+// openKeys is where input comes from. What is not a terminal waits until it can be sent;
+// someone who types is always heard, for the sake of Ctrl-].
 func (s *consoleSession) openKeys() <-chan []byte {
 	if s.ended || (!s.interactive && !s.readOnly && (s.state != "connected" || len(s.pending) > 0)) {
 		return nil

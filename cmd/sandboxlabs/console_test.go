@@ -21,7 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// person is somebody who uses the program in a terminal.
+// person is someone who uses the program in a terminal.
 type person struct {
 	t      *testing.T
 	tty    *os.File // the end of the one who types
@@ -75,7 +75,7 @@ func (l *lab) sits(args ...string) *person {
 	return p
 }
 
-// look reads the screen until nobody has the terminal open any more.
+// look reads the screen until no one has the terminal open any more.
 func (p *person) look() {
 	defer close(p.read)
 	buf := make([]byte, 32<<10)
@@ -207,7 +207,7 @@ func TestConsoleCommand(t *testing.T) {
 	p.types("echo back=$((50+5))\r")
 	p.sees("back=55")
 
-	// The service restarts: the recent output is shown again, and work goes on.
+	// The service restarts: the recent output is shown again, and work continues.
 	l.stop()
 	p.sees("The connection is lost")
 	l.launch(nil)
@@ -330,8 +330,7 @@ func (l *lab) areRefused(id string) {
 	l.token = token
 }
 
-// pipe runs the program with an input that is no terminal, and returns all it
-// prints.
+// pipe runs the program with an input that is not a terminal, and returns all it prints.
 func (l *lab) pipe(input string, args ...string) (string, error) {
 	if !strings.Contains(strings.Join(args, " "), "--url=") {
 		args = append(args, "--url=http://"+l.address)

@@ -64,7 +64,7 @@ type consoleLink struct {
 	socket   *websocket.Conn
 	outbox   chan frame
 	controls chan consoleControl
-	heard    chan struct{} // room for one: the node printed something
+	heard    chan struct{} // capacity 1: the node printed something
 	broken   chan error    // room for both goroutines
 
 	ctx  context.Context // that of the goroutines
@@ -206,6 +206,6 @@ func (l *consoleLink) close(typed []byte) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(closeTimeout): // nobody takes the output; that must not keep anybody here
+	case <-time.After(closeTimeout): // no one takes the output; that must not keep anybody here
 	}
 }

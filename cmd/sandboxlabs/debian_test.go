@@ -76,7 +76,7 @@ func TestDebian(t *testing.T) {
 	if mib, err := strconv.Atoi(strings.TrimSpace(s.run("df --output=size --block-size=1M / | tail -n 1"))); err != nil || mib < size>>20*9/10 {
 		t.Errorf("the root file system has %d MiB of a disk of %d: %v", mib, size>>20, err)
 	}
-	// Its agent tells the address that nobody leased.
+	// Its agent tells the address that no one leased.
 	if out := l.virsh("domifaddr", n.ID, "--source", "agent"); !strings.Contains(out, "198.51.100.7") {
 		t.Errorf("the agent tells of\n%s", out)
 	}

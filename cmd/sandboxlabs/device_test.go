@@ -22,8 +22,8 @@ func (l *lab) disks(id string) []api.Disk {
 	return list.Disks
 }
 
-// uploadISO makes an image of the recipe that cloud-init's seeds have, which is as
-// good an ISO file as any.
+// uploadISO creates an image of the recipe that cloud-init's seeds have, which is as good
+// an ISO file as any.
 func (l *lab) uploadISO(name string) api.Image {
 	l.t.Helper()
 	n := api.Node{}
@@ -42,8 +42,8 @@ func (l *lab) uploadISO(name string) api.Image {
 	return up.Image
 }
 
-// TestDevices plugs disks, network cards and media into nodes, off and running,
-// and makes a lab of two nodes on a network of their own.
+// TestDevices plugs disks, network interfaces and media into nodes, off and running, and
+// creates a lab of two nodes on their own network.
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -97,7 +97,7 @@ func TestDevices(t *testing.T) {
 	ca.shell("killall udhcpc; ip link set eth0 up; ip addr flush dev eth0; ip addr add "+isolated+"10/24 dev eth0; echo up", "up")
 	cb.shell("until [ -e /sys/class/net/eth1 ]; do usleep 100000; done; ip link set eth1 up; ip addr add "+isolated+"11/24 dev eth1; ping -c 1 -W 20 "+isolated+"10", "1 packets received")
 
-	// Nobody leased a its address: its agent tells, and without one the host has seen it.
+	// No one leased a its address: its agent tells, and without one the host has seen it.
 	l.wantAddress(a.ID, isolated+"10")
 	ca.shell("killall qemu-ga; ip addr flush dev eth0; ip addr add "+isolated+"12/24 dev eth0; ping -c 1 -W 20 "+isolated+"1", "1 packets received")
 	if _, err := l.tryVirsh("domifaddr", a.ID, "--source", "arp"); err != nil {
@@ -130,7 +130,7 @@ func TestDevices(t *testing.T) {
 		t.Error("the deleted network is still there")
 	}
 
-	// One on which libvirt hands out addresses, of a subnet that is this run's own.
+	// One on which libvirt assigns addresses, of a subnet that is this run's own.
 	network, subnet := network+"-dhcp", testground.Subnet(t)
 	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": subnet + "0/24", "dhcp": true}, http.StatusCreated, &made)
 	if !made.Active || !made.DHCP || made.Subnet != subnet+"0/24" || made.Kind != "isolated" {

@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// plugIn makes a network namespace whose only card is in a libvirt network, as a guest's
+// plugIn creates a network namespace whose only card is in a libvirt network, as a guest's
 // is, and returns its name.
 func (l *lab) plugIn(network, address string) (namespace string) {
 	l.t.Helper()

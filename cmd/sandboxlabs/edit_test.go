@@ -82,7 +82,7 @@ func TestEdit(t *testing.T) {
 	}
 	l.act(n.ID, "stop", forced)
 
-	// Nobody's domain is changed before it is adopted, but for its name.
+	// No one's domain is changed before it is adopted, but for its name.
 	id := l.defineForeign(l.name("theirs"), nil)
 	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
 	l.refused(http.MethodPatch, "/api/nodes/"+id, request{"autostart": true}, refusal{http.StatusConflict, "node_not_managed", "Adopt it first"})

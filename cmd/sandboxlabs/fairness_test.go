@@ -17,7 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// clientAt is a client with an address of its own, each request on a new connection.
+// clientAt is a client with its own address, each request on a new connection.
 func (l *lab) clientAt(address string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &http.Client{Timeout: promptly, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
@@ -136,7 +136,7 @@ func TestManyConnections(t *testing.T) {
 		t.Errorf("beside idle connections of many addresses: %v", err)
 	}
 
-	// Streams have a bound of their own: three quarters.
+	// Streams have their own bound: three quarters.
 	events := func(address string) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.url("/api/events"), nil)
 		if err != nil {
@@ -235,7 +235,7 @@ func TestManyDownloads(t *testing.T) {
 	s.stop()
 }
 
-// download opens downloads that nobody reads: so many, or as many as the account may have.
+// download opens downloads that no one reads: so many, or as many as the account may have.
 func (s *school) download(path string, as, most int) (open []*http.Response) {
 	s.t.Helper()
 	for len(open) < most {
@@ -260,7 +260,7 @@ func (s *school) download(path string, as, most int) (open []*http.Response) {
 }
 
 // TestRefusalsFillNothing has a viewer be refused a thousand times, with long addresses:
-// audit and log stay small; and their tickets throw out nobody's.
+// audit and log stay small; and their tickets throw out no one's.
 func TestRefusalsFillNothing(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

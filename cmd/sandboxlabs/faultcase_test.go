@@ -13,9 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestFaultsOfAHost takes away, one after the other, what a host's nodes rest
-// on. Each time the reason is told, what does not need it goes on, and all is
-// sound when it is back.
+// TestFaultsOfAHost takes away, one after the other, what a host's nodes rest on. Each time
+// the reason is told, what does not need it continues, and all is sound when it is back.
 func TestFaultsOfAHost(t *testing.T) {
 	t.Parallel()
 	l := newLabApart(t)
@@ -29,7 +28,7 @@ func TestFaultsOfAHost(t *testing.T) {
 	l.virsh("net-start", "default")
 	takeGuest(t)
 	l.start()
-	other := l.create("other") // goes on through all of it
+	other := l.create("other") // continues through all of it
 	nodes := filepath.Join(poolsFolder, l.nodesPool())
 	body := request{"name": l.name("new"), "baseImage": "micro", "resources": request{"ram": 64}}
 	when := func(what string, f func()) {
@@ -164,7 +163,7 @@ func TestFaultOfTheDatabase(t *testing.T) {
 	fill()
 	full := refusal{http.StatusInsufficientStorage, "storage_full", "database"}
 	refused := false
-	for i := range 200 { // the database has some room of its own
+	for i := range 200 { // the database also grows
 		a := l.send(http.MethodPost, "/api/nodes", body(fmt.Sprintf("n%d", i)))
 		if refused = a.status != http.StatusCreated; refused {
 			full.check(t, "create", a)

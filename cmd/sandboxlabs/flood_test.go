@@ -217,8 +217,8 @@ func TestConsoleFlood(t *testing.T) {
 		t.Errorf("the search for all found %+v", found)
 	}
 
-	// The log stays when the node is off and the service starts anew, and a new
-	// viewer sees its end.
+	// The log stays when the node is off and the service starts again, and a new viewer
+	// sees its end.
 	l.act(n.ID, "stop", forced)
 	first.status("offline")
 	l.stop()

@@ -133,7 +133,7 @@ func TestNothingComesBack(t *testing.T) {
 	s.stop()
 }
 
-// nodeAs reads a node as somebody.
+// nodeAs reads a node as someone.
 func (s *school) nodeAs(id string, who int) (n api.Node) {
 	s.t.Helper()
 	s.call(http.MethodGet, "/api/nodes/"+id, nil, http.StatusOK, &n, s.as(who)...)

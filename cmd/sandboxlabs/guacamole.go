@@ -134,7 +134,7 @@ func parseGuacd(text string) (guacamole.Guacd, error) {
 func newGuacamole(a *app) (*guacamole.Service, error) {
 	c := a.config.Guacamole
 	if c.Database == "" {
-		return nil, nil // off is no error
+		return nil, nil // off is not an error
 	}
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
@@ -255,7 +255,7 @@ func newGuacamoleCommand() *cobra.Command {
 	return c
 }
 
-// printRest tells what could not be told or done, and makes it the exit code.
+// printRest returns what could not be told or done, and makes it the exit code.
 func printRest(cmd *cobra.Command, r guacamole.Report) error {
 	var err error
 	for _, host := range r.UnknownHosts {

@@ -27,7 +27,7 @@ import (
 // application.
 func (l *lab) withGuacamole(g *guacamoletest.Database, web *guacamoletest.Web, more ...string) []string {
 	l.t.Helper()
-	// Secrets do not go on a command line.
+	// Secrets do not continue a command line.
 	dir := l.t.TempDir()
 	for name, text := range map[string]string{"database": g.URL, "key": guacamoletest.Key} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
@@ -95,8 +95,8 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 		t.Errorf("it may be opened by %q", first.Readers)
 	}
 
-	// Off: the row goes. Somebody else takes its port: the old parameters do not
-	// show their screen, and the node comes back at another port.
+	// Off: the row goes. Someone else takes its port: the old parameters do not show their
+	// screen, and the node comes back at another port.
 	l.act(n.ID, "stop", forced)
 	until(t, promptly, said("the connection of the stopped node is gone"), func() bool { return g.Connections()[l.name("seen")].ID == 0 })
 	other := l.create("other")
@@ -116,7 +116,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	t.Logf("the connection was there again %v after the start", took)
 	l.looksTheSame(guacd, again, "seen")
 
-	// Guacamole's database is away, and the node gets another port meanwhile.
+	// Guacamole's database is unreachable, and the node gets another port meanwhile.
 	end := storetest.Outage(t)
 	l.act(n.ID, "stop", forced)
 	hold(t, again.Parameters["port"])
@@ -245,7 +245,7 @@ func lit(p image.Image) (n int) {
 	return n
 }
 
-// differ tells whether two pixels are not alike.
+// differ reports whether two pixels are not alike.
 func differ(a, b color.Color) bool {
 	const much = 8 << 8
 	r1, g1, b1, _ := a.RGBA()
@@ -306,8 +306,8 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
 	readers("enabled", "admin", s.owner())
 
-	// An account that is deleted leaves no user behind, that somebody else of its
-	// name would be.
+	// An account that is deleted leaves no user behind, that another user of its name would
+	// be.
 	users := func() []string {
 		return guacamoletest.One[[]string](g, "SELECT array_agg(name ORDER BY name) FROM guacamole_entity")
 	}

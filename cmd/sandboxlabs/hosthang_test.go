@@ -16,8 +16,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestHostHangs stops a libvirtd under many requests: all are answered, the
-// machine's own host does not wait for it, and all is well when it goes on.
+// TestHostHangs stops a libvirtd under many requests: all are answered, the machine's own
+// host does not wait for it, and all is well when it continues.
 func TestHostHangs(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)

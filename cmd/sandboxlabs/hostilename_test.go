@@ -31,7 +31,7 @@ func TestHostileNames(t *testing.T) {
 			tried++
 			path := placeholder.ReplaceAllLiteralString(op.path, url.PathEscape(name)) + "?text=x"
 			a := s.send(op.method, path, nil)
-			// To take away what is not there is no error for some.
+			// To take away what is not there is not an error for some.
 			gone := op.method == http.MethodDelete && a.status == http.StatusNoContent
 			if (a.status < 400 || a.status >= 500) && !gone {
 				t.Errorf("%s %s with %.40q: status %d: %.200s", op.method, op.path, name, a.status, a.body)

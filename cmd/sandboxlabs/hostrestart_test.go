@@ -16,8 +16,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// otherHost is a libvirtd apart from the machine's, in namespaces and folders of
-// its own: it can be restarted without harm to anybody.
+// otherHost is a libvirtd apart from the machine's, in its own namespaces and folders: it
+// can be restarted without harm to anybody.
 type otherHost struct {
 	t      *testing.T
 	dir    string // that both sides see
@@ -137,9 +137,9 @@ func (h *otherHost) in(command string) string {
 	return string(out)
 }
 
-// TestHostRestart ends and starts libvirtd under those who watch a console, and in
-// an upload. The guest goes on, and they miss nothing of what it prints; the upload
-// goes on where it stood.
+// TestHostRestart ends and starts libvirtd under those who watch a console, and in an
+// upload. The guest continues, and they miss nothing of what it prints; the upload
+// continues where it stood.
 func TestHostRestart(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)

@@ -318,8 +318,8 @@ func TestMethodOverride(t *testing.T) {
 	l.stop()
 }
 
-// TestIfMatch changes what somebody else has changed since it was read: with If-Match nothing
-// of theirs is lost, also when both come at once.
+// TestIfMatch changes what another user has changed since it was read: with If-Match
+// nothing of theirs is lost, also when both come at once.
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	s := openSchool(newLab(t))

@@ -21,8 +21,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// TestImageJobs makes an image of a node, grows and compacts it, and verifies what
-// virsh has put into the pool.
+// TestImageJobs creates an image of a node, grows and compacts it, and verifies what virsh
+// has put into the pool.
 func TestImageJobs(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -68,7 +68,7 @@ func TestImageJobs(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 1 100M 20M", "-c", "write -z 100M 20M", img.Path).CombinedOutput(); err != nil {
 		t.Fatalf("qemu-io: %v: %s", err, out)
 	}
-	// Nobody has verified what qemu-io wrote.
+	// No one has verified what qemu-io wrote.
 	j = l.awaitJob(l.startJob("/api/images/"+img.ID+"/compact", nil).ID, "failed")
 	if changed := l.image(img.ID); j.Error == nil || j.Error.Code != "image_not_ready" || changed.State != "changed" {
 		t.Errorf("the image that another program wrote to is %+v; compacting it ended with %+v", changed, j.Error)

@@ -218,7 +218,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	want("a node", []string{n.Name}, nil)
 	l.delete(n.ID)
 
-	// Two levels, in a pool of somebody else's, by virsh.
+	// Two levels, in a pool of another user's, by virsh.
 	theirs := l.prefix + "-theirs"
 	folder := filepath.Join(poolsFolder, theirs)
 	l.virsh("pool-define-as", theirs, "dir", "--target", folder)
@@ -244,7 +244,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	l.virsh("vol-delete", "high.qcow2", "--pool", theirs)
 	want("one volume", nil, []string{"low.qcow2"})
 
-	// An external snapshot lies on the node's overlay.
+	// An external snapshot is backed by the node's overlay.
 	l.virsh("vol-delete", "low.qcow2", "--pool", theirs)
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("two"), "customImageName": image.ID, "resources": request{"ram": 64}}, http.StatusCreated, &n)
 	top := filepath.Join(poolsFolder, l.nodesPool(), n.ID+".top")

@@ -91,7 +91,7 @@ func (s *steps) await() {
 	}
 }
 
-// advance has the change go on to its next step, n times, or to its end where n is
+// advance has the change continue to its next step, n times, or to its end where n is
 // negative. It returns false when the end came sooner.
 func (s *steps) advance(n int) bool {
 	for ; n != 0 && !s.over; n-- {
@@ -101,8 +101,8 @@ func (s *steps) advance(n int) bool {
 	return n <= 0
 }
 
-// inProcess runs the service's backend in the test's own process, with a database of
-// its own, on the lab's pools.
+// inProcess runs the service's backend in the test's own process, with its own database, on
+// the lab's pools.
 func (l *lab) inProcess() *app {
 	l.t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -134,10 +134,10 @@ func (l *lab) inProcess() *app {
 	return a
 }
 
-// TestCloneBesideAnotherChange has a service clone a node while another one deletes
-// or clones it: one of them comes to a step, the other one to one of its own, and both go
-// on, for all pairs of steps. Whoever wins: a clone has all that it is backed by, and what
-// no node has is deleted.
+// TestCloneBesideAnotherChange has a service clone a node while another one deletes or
+// clones it: one of them comes to a step, the other one to its own step, and both continue,
+// for all pairs of steps. Whoever wins: a clone has all that it is backed by, and what no
+// node has is deleted.
 func TestCloneBesideAnotherChange(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"delete", "clone"} {

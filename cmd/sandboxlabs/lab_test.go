@@ -24,7 +24,7 @@ import (
 const (
 	// patience is for what a guest or a loaded machine has to do.
 	patience = 2 * time.Minute
-	// promptly is for what the service does by itself.
+	// promptly is for what the service does on its own.
 	promptly = 20 * time.Second
 
 	microImage  = "../../images/build/micro.qcow2"
@@ -32,8 +32,8 @@ const (
 	libvirtURI  = "qemu:///system"
 )
 
-// lab is one installation of the service: a data-dir, pools and a port of its
-// own. All that it makes in libvirt bears its prefix, or lies in its pools.
+// lab is one installation of the service: with its own data-dir, pools and port. All that it
+// makes in libvirt has its prefix, or lies in its pools.
 type lab struct {
 	t       *testing.T
 	prefix  string
@@ -82,8 +82,8 @@ func newRunningLab(t *testing.T) *lab {
 	return l
 }
 
-// newLabApart is newLab with a libvirtd and a network of its own, to which anything may be
-// done, and that takes all that it holds with it.
+// newLabApart is newLab with its own libvirtd and network, to which anything may be done,
+// and that takes all that it holds with it.
 func newLabApart(t *testing.T) *lab {
 	t.Helper()
 	h := startOtherHost(t, "--net")
@@ -118,7 +118,7 @@ func (l *lab) imagesPool() string { return l.prefix + "-images" }
 func (l *lab) nodesPool() string  { return l.prefix + "-nodes" }
 func (l *lab) logsPool() string   { return l.prefix + "-nodes-logs" }
 
-// name makes a node's name that no other lab has.
+// name creates a node's name that no other lab has.
 func (l *lab) name(s string) string { return l.prefix + "-" + s }
 
 func (l *lab) url(path string) string {

@@ -72,8 +72,8 @@ func (l *lab) deleteLab(v api.Lab) {
 	l.call(http.MethodDelete, "/api/labs/"+v.ID, nil, http.StatusNoContent, nil)
 }
 
-// An import is one job: whenever the service is killed in it, it goes on to its end
-// and makes nothing twice; cancelled, it leaves nothing.
+// An import is one job: whenever the service is killed in it, it continues to its end and
+// makes nothing twice; cancelled, it leaves nothing.
 func TestImportOfALab(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -76,7 +76,7 @@ func (p labParts) HostOf(node string) (string, error) {
 	return n.Host, err
 }
 
-// CreateNode makes a node by its key, unless it is there.
+// CreateNode creates a node by its key, unless it is there.
 func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.PlannedNode) error {
 	if _, err := p.inventory.Node(n.ID); err == nil {
 		return nil

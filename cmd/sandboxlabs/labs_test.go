@@ -88,7 +88,7 @@ func TestLabs(t *testing.T) {
 		c.want.check(t, c.method+" "+c.path, s.send(c.method, c.path, c.body, mine...))
 	}
 
-	// Positions are everybody's, and nothing else moves.
+	// Positions are everyone's, and nothing else moves.
 	s.call(http.MethodPut, path+"/positions", request{"positions": []request{{"id": net.ID, "x": 8, "y": 16.5}, {"id": noID, "x": 1, "y": 1}}}, http.StatusNoContent, nil, mine...)
 	s.call(http.MethodGet, path, nil, http.StatusOK, &v, s.as(admin)...)
 	if v.Networks[0].X != 8 || v.Networks[0].Y != 16.5 || !slices.Contains(v.Nodes, api.LabNode{ID: b.ID, X: 400, Y: 100}) {
@@ -122,7 +122,7 @@ func TestLabs(t *testing.T) {
 	sees("/api/nodes/"+a.ID, http.StatusNotFound)
 	told.await("the lab is gone for the student", promptly, ofLab("lab.removed"))
 
-	// Its network is for its nodes: nobody else puts theirs on it, or learns which are.
+	// Its network is for its nodes: no one else puts theirs on it, or learns which are.
 	s.bearer[instructor] = s.enrol("colleague", "instructor")
 	theirs := refusal{http.StatusForbidden, "forbidden", "belongs to " + s.owner()}
 	alone := s.nodeOf(instructor, "alone")

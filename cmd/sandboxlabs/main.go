@@ -32,8 +32,8 @@ func main() {
 // errReported ends a command whose output has said everything.
 var errReported = errors.New("reported")
 
-// explain is the text of an error for an operator: the message of one of ours,
-// or the error as it is.
+// explain is the text of an error for an operator: the message of a fault, or the error as
+// it is.
 func explain(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) {

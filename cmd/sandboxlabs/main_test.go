@@ -7,8 +7,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// The variables that make the test binary the program. A test starts it as a
-// process of its own, race detector and all: so it can be killed.
+// The variables that make the test binary the program. A test starts it as its own process,
+// race detector and all: so it can be killed.
 const (
 	runVariable   = "SANDBOXLABS_TEST_RUN"   // set: be the program
 	crashVariable = "SANDBOXLABS_TEST_CRASH" // a moment of crash_test.go: be a program that dies then

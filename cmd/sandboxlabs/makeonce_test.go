@@ -75,7 +75,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 	}
 }
 
-// TestMakeOnce repeats requests: at once, later, after a restart, as somebody else.
+// TestMakeOnce repeats requests: at once, later, after a restart, as another user.
 func TestMakeOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, database string) {
@@ -186,8 +186,8 @@ func TestMakeOnce(t *testing.T) {
 	})
 }
 
-// TestMakeOnceAfterKill kills the service while it answers: the same request is done
-// anew by the next one, over what was undone of the first.
+// TestMakeOnceAfterKill kills the service while it answers: the same request is done again
+// by the next one, over what was undone of the first.
 func TestMakeOnceAfterKill(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

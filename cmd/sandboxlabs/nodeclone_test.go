@@ -76,8 +76,8 @@ func (l *lab) read(n api.Node, value string) {
 	}
 }
 
-// has tells whether that is what was written to the node's disk. It fails the test where the disk
-// cannot be read: a part of its chain is gone.
+// has reports whether that is what was written to the node's disk. It fails the test where
+// the disk cannot be read: a part of its chain is gone.
 func (l *lab) has(n api.Node, value string) bool {
 	l.t.Helper()
 	out, err := exec.CommandContext(l.t.Context(), "qemu-io", "-r", "-f", "qcow2", "-c", "read -P "+value+" 100M 1M", n.OverlayPath).CombinedOutput()
@@ -135,7 +135,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	theirs.shell("cat /root/mark; hostname", "kept")
 	l.act(c.ID, "stop", forced)
 
-	// Neither loses what it lies on.
+	// Neither loses what it is backed by.
 	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusConflict, "node_busy", c.Name})
 	l.act(n.ID, "wipe", nil)
 	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusConflict, "node_busy", c.Name})
@@ -148,8 +148,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	l.stop()
 }
 
-// wantSeed expects a clone to have a cloud-init seed of its own, and none of its
-// source's.
+// wantSeed expects a clone to have its own cloud-init seed, and none of its source's.
 func (l *lab) wantSeed(c, source api.Node) {
 	l.t.Helper()
 	seed := filepath.Join(l.t.TempDir(), "seed.iso")
@@ -172,7 +171,7 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
 	n := l.create("source")
-	first := l.clone(n.ID, "first") // nothing was written: both lie on the image
+	first := l.clone(n.ID, "first") // nothing was written: both are backed by the image
 	if kinds, _ := l.chainOf(first.ID); !slices.Equal(kinds, []string{"overlay", "image"}) {
 		t.Errorf("the clone of a fresh node consists of %q", kinds)
 	}
@@ -216,7 +215,7 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	l.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/s/revert", nil, http.StatusOK, nil)
 
 	l.refused(http.MethodDelete, "/api/nodes/"+second.ID+"?snapshots=true", nil, refusal{http.StatusConflict, "node_busy", fourth.Name})
-	l.act(fourth.ID, "wipe", nil) // it lies on what is second's no more
+	l.act(fourth.ID, "wipe", nil) // it is backed by what is second's no more
 	l.wantChain(fourth.ID, "overlay", "image")
 	for _, c := range []api.Node{fourth, second, first} {
 		l.delete(c.ID)

@@ -130,7 +130,7 @@ func (o oidcConfig) roleOf(groups []string) access.Role {
 // newOIDC makes the provider's client; nil when there is no provider.
 func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
 	if c.OIDC.Issuer == "" {
-		return nil, nil // off is no error
+		return nil, nil // off is not an error
 	}
 	client, err := openid.New(openid.Options{
 		Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, ClientSecret: c.OIDC.Secret, RedirectURL: c.origin() + c.base() + "api/auth/oidc/callback",

@@ -33,7 +33,7 @@ func (v visitor) go1(address string) (status int, location string, cookies []str
 	return res.StatusCode, res.Header.Get("Location"), res.Header.Values("Set-Cookie")
 }
 
-// me tells who the browser is signed in as; nobody when it is not.
+// me returns who the browser is signed in as; no one when it is not.
 func (v visitor) me() (m api.SignedIn) {
 	v.s.t.Helper()
 	req, err := http.NewRequestWithContext(v.s.t.Context(), http.MethodGet, v.s.url("/api/auth/me"), nil)
@@ -114,7 +114,7 @@ func TestProvider(t *testing.T) {
 	}
 	s.refused(http.MethodPost, "/api/auth/login", request{"username": "ann", "password": ""}, refusal{http.StatusUnauthorized, "unauthenticated", ""})
 
-	// Afterwards nobody is sent elsewhere.
+	// Afterwards no one is sent elsewhere.
 	for _, next := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "/%09/evil.example/..//x", "http:evil", "javascript:alert(1)", "/api/auth/oidc/login", "/login?problem=x", "/\r\nX-Evil: 1"} {
 		end := enter(newVisitor(), next, "Ann", "pa")
 		u, err := url.Parse(end)
@@ -123,7 +123,7 @@ func TestProvider(t *testing.T) {
 		}
 	}
 
-	// The role follows the groups; without one, nobody comes in.
+	// The role follows the groups; without one, no one comes in.
 	p.SetGroups("1", "root")
 	enter(ann, "/", "Ann", "pa")
 	if me := ann.me(); me.User.Role != "admin" {
@@ -138,7 +138,7 @@ func TestProvider(t *testing.T) {
 		t.Errorf("a stranger ends at %q", end)
 	}
 
-	// No account that is there is taken over, nor what somebody has left behind.
+	// No account that is there is taken over, nor what someone has left behind.
 	evil := newVisitor()
 	if end := enter(evil, "/", "admin", "pe"); end != "/login?problem=name_taken" || evil.me().User.Name != "" {
 		t.Errorf("who is called admin ends at %q as %+v", end, evil.me())

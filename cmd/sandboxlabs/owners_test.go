@@ -9,10 +9,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// possessions are what somebody has, one of each kind that can be owned.
+// possessions are what someone has, one of each kind that can be owned.
 type possessions struct{ node, image, lab, network, job, upload, token string }
 
-// possess makes one of each for somebody.
+// possess makes one of each for someone.
 func (s *school) possess(who int, name string) (p possessions) {
 	t := s.t
 	t.Helper()
@@ -39,9 +39,8 @@ func (s *school) possess(who int, name string) (p possessions) {
 	return p
 }
 
-// TestOwners asks for each kind of thing as its owner, another instructor, somebody
-// that it is shared with, its former owner, and an account with the former owner's
-// name.
+// TestOwners asks for each kind of thing as its owner, another instructor, someone that it
+// is shared with, its former owner, and an account with the former owner's name.
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

@@ -164,7 +164,8 @@ func TestUploadInParts(t *testing.T) {
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID, converted.ID)
 
-	// Parts that are cancelled, and that nobody joins; an upload that nobody goes on with.
+	// Parts that are cancelled, and that no one joins; an upload that no one continues
+	// with.
 	u = l.part(content[:1000])
 	l.call(http.MethodDelete, u.path, nil, http.StatusNoContent, nil, "Tus-Resumable", "1.0.0")
 	l.part(content[:1000])
@@ -196,7 +197,7 @@ func (l *lab) refuseJoin(parts []tusUpload) {
 	refusal{http.StatusNotFound, "not_found", "not found"}.check(t, "a part that is not there", l.join(append(slices.Clone(parts), nothing)))
 }
 
-// TestPartsOfOthers lets nobody have what another has sent.
+// TestPartsOfOthers lets no one have what another has sent.
 func TestPartsOfOthers(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

@@ -61,7 +61,7 @@ func TestReverseProxies(t *testing.T) {
 	}
 }
 
-// proxyPlaces are what a configuration names: those of the test in place of those of the
+// proxyPlaces are what a configuration names: those of the test instead of those of the
 // machine.
 type proxyPlaces struct {
 	dir, http, https, guacamole, cert, key, both string // ports, and files

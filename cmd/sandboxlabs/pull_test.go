@@ -318,8 +318,8 @@ func (l *lab) wantCatalog(id, state string) {
 	l.t.Errorf("the catalogue has no %s", id)
 }
 
-// TestCrashInAPull kills the service while a server is silent: the next one goes
-// on where the transfer stood. One that is cancelled leaves nothing.
+// TestCrashInAPull kills the service while a server is silent: the next one continues where
+// the transfer stood. One that is cancelled leaves nothing.
 func TestCrashInAPull(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -128,7 +128,7 @@ func TestQuotas(t *testing.T) {
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/live/revert", nil, exceeded("this would make it 64"), s.as(owner)...)
 	s.call(http.MethodDelete, "/api/nodes/"+third.ID+"/snapshots/live", nil, http.StatusNoContent, nil, s.as(owner)...)
 
-	// Clones, which lie on the source or are copies of it, count like any node.
+	// Clones, which are backed by the source or are copies of it, count like any node.
 	clone := func(name, mode string) answer {
 		t.Helper()
 		a, err := s.try(http.MethodPost, "/api/nodes/"+third.ID+"/clone", request{"name": s.name(name), "mode": mode}, s.as(owner)...)

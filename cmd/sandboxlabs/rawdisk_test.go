@@ -22,7 +22,7 @@ func TestNothingGuessesAFormat(t *testing.T) {
 	if err := os.WriteFile(written, l.qemuImage("1M", "-b", "/etc/hostname", "-F", "raw", "-u"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// guest makes a node with such a disk.
+	// guest creates a node with such a disk.
 	guest := func(pool, volume string) (id string) {
 		t.Helper()
 		l.virsh("vol-create-as", pool, volume, "1M", "--format", "raw")

@@ -59,7 +59,7 @@ func (u tusUpload) sent(offset int64, data []byte, header ...string) {
 	}
 }
 
-// offset asks the service how much it has; -1 when there is no such upload.
+// offset asks the service how much it has; -1 when the upload does not exist.
 func (u tusUpload) offset() int64 {
 	u.l.t.Helper()
 	a := u.l.send(http.MethodHead, u.path, nil, "Tus-Resumable", "1.0.0")

@@ -193,8 +193,8 @@ func TestConsoleByLevel(t *testing.T) {
 		_ = c.socket.CloseNow()
 	}
 
-	// A ticket is for one node, one kind and whom it was given to: with it, nobody
-	// gets more than they had.
+	// A ticket is for one node, one kind and whom it was given to: with it, no one gets
+	// more than they had.
 	ticket := func(who int, kind string) string {
 		t.Helper()
 		var made api.Ticket

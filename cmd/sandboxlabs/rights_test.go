@@ -240,7 +240,7 @@ func openSchool(l *lab, flags ...string) *school {
 	return s
 }
 
-// as are the headers of somebody's request.
+// as are the headers of someone's request.
 func (s *school) as(who int) []string {
 	if s.bearer[who] == "" {
 		return nil
@@ -252,7 +252,7 @@ func (s *school) as(who int) []string {
 // metadata of a node tells its owner to every service of the machine.
 func (s *school) owner() string { return s.name("owner") }
 
-// enrol makes an account and returns a token of it.
+// enrol creates an account and returns a token of it.
 func (s *school) enrol(name, role string) (bearer string) {
 	s.t.Helper()
 	password := "the password of " + name
@@ -268,7 +268,7 @@ func (s *school) signIn(name, password string) (cookie string) {
 	return cookie
 }
 
-// tokenOf signs in and makes a token; fields say more of it.
+// tokenOf signs in and creates a token; fields say more of it.
 func (s *school) tokenOf(name, password string, fields request) string {
 	s.t.Helper()
 	body := request{"name": "of the test"}
@@ -278,7 +278,7 @@ func (s *school) tokenOf(name, password string, fields request) string {
 	return token.Secret
 }
 
-// furtherToken makes a token with a token.
+// furtherToken creates a token with a token.
 func (s *school) furtherToken(who int, fields request) string {
 	s.t.Helper()
 	body := request{"name": "of the test"}
@@ -288,7 +288,7 @@ func (s *school) furtherToken(who int, fields request) string {
 	return token.Secret
 }
 
-// node makes a node of somebody's.
+// node creates a node of someone's.
 func (s *school) nodeOf(who int, name string) api.Node {
 	s.t.Helper()
 	var n api.Node
@@ -296,7 +296,7 @@ func (s *school) nodeOf(who int, name string) api.Node {
 	return n
 }
 
-// labOf makes a lab of somebody's and returns its id.
+// labOf creates a lab of someone's and returns its id.
 func (s *school) labOf(who int, name string) string {
 	s.t.Helper()
 	var made api.Lab
@@ -304,7 +304,7 @@ func (s *school) labOf(who int, name string) string {
 	return made.ID
 }
 
-// imageOf uploads an image of somebody's.
+// imageOf uploads an image of someone's.
 func (s *school) imageOf(who int, content []byte) api.Image {
 	s.t.Helper()
 	body, kind := form("mine.qcow2", bytes.NewReader(content))
@@ -313,7 +313,7 @@ func (s *school) imageOf(who int, content []byte) api.Image {
 	return up.Image
 }
 
-// share gives somebody ("users/ann", "groups/class") a right.
+// share gives someone ("users/ann", "groups/class") a right.
 func (s *school) share(kind, id, with, level string) {
 	s.t.Helper()
 	s.call(http.MethodPut, "/api/"+kind+"/"+id+"/shares/"+with, request{"level": level}, http.StatusNoContent, nil, s.as(owner)...)

@@ -48,7 +48,7 @@ func TestSavedState(t *testing.T) {
 	l.refused(http.MethodPost, path+"/image", request{"name": "of-it"}, saved)
 	lost := refusal{http.StatusConflict, "node_saved", "saved state is lost"}
 	l.refused(http.MethodPost, path+"/snapshots/before/revert", nil, lost)
-	l.call(http.MethodPatch, path, request{"autostart": true}, http.StatusOK, nil) // is no part of it
+	l.call(http.MethodPatch, path, request{"autostart": true}, http.StatusOK, nil) // is not a part of it
 	l.call(http.MethodPatch, path, request{"autostart": false}, http.StatusOK, nil)
 
 	// The next start continues from it.

@@ -24,12 +24,12 @@ const (
 	scaleTime    = 10 * time.Second // of the clients' requests
 	scaleRunning = 20
 	scaleSettle  = 15 * time.Second // what a start reads was read by then
-	scaleWatch   = 60 * time.Second // of the figures' cost; all are read anew twice in it
+	scaleWatch   = 60 * time.Second // of the figures' cost; all are read again twice in it
 )
 
-// TestScale measures the service before many domains, on a libvirtd of its own:
-// its start, its list against virsh's, its memory, and what figures cost at an
-// interval of a second. It fails for what is wrong, and for nothing that is slow.
+// TestScale measures the service before many domains, on its own libvirtd: its start, its
+// list against virsh's, its memory, and what figures cost at an interval of a second. It
+// fails for what is wrong, and for nothing that is slow.
 func TestScale(t *testing.T) {
 	count := numberOf(t, scaleVariable, 0)
 	if count == 0 {
@@ -135,8 +135,8 @@ func (l *lab) abreast(clients, count int, f func(i int) error) {
 	wg.Wait()
 }
 
-// timeList lists the nodes and tells how long it took. Each is in the answer,
-// which is not decoded: the client's part is small.
+// timeList lists the nodes and returns how long it took. Each is in the answer, which is
+// not decoded: the client's part is small.
 func (l *lab) timeList(t *testing.T, count int) time.Duration {
 	begun := time.Now()
 	a, err := l.try(http.MethodGet, "/api/nodes", nil)

@@ -134,7 +134,7 @@ func (a *app) reseal(ctx context.Context) (n int, err error) {
 	return n + more, err
 }
 
-// printRest tells which of the configuration's secrets are encrypted by an old key.
+// printRest returns which of the configuration's secrets are encrypted by an old key.
 func (a *app) printRest(cmd *cobra.Command) error {
 	old, err := a.sealedByOld()
 	if err != nil {
@@ -163,8 +163,8 @@ func (a *app) sealedByOld() (old []string, err error) {
 	return old, nil
 }
 
-// readSecret reads what somebody hands over by standard input: not by an argument,
-// which every process of the machine may see.
+// readSecret reads what someone hands over by standard input: not by an argument, which
+// every process of the machine may see.
 func readSecret(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxSecretBytes+1))
 	if err != nil {

@@ -87,8 +87,8 @@ func TestSerialPorts(t *testing.T) {
 	zero.typed("echo again=$((3+3)) > /dev/ttyS1\r")
 	one.expect("again=6\n")
 
-	// Sizes go nowhere, and harm nobody: this domain has no guest agent. Nor do
-	// messages of a newer client.
+	// Sizes go nowhere, and harm no one: this domain has no guest agent. Nor do messages of
+	// a newer client.
 	for _, text := range []string{`{"type":"resize","cols":120,"rows":40}`, `{"type":"resize","cols":80,"rows":24}`, `{"type":"new"}`} {
 		zero.tells(text)
 	}

@@ -50,8 +50,8 @@ func optionText(k *koanf.Koanf, name string) string {
 	}
 }
 
-// withoutSecrets is an option's value as it may be shown, and tells whether it is
-// not shown at all. A file that holds a secret may be named.
+// withoutSecrets is an option's value as it may be shown, and reports whether it is not
+// shown at all. A file that holds a secret may be named.
 func withoutSecrets(name, value string) (shown string, secret bool) {
 	isSecret := strings.Contains(name, "secret") || strings.Contains(name, "password")
 	u, err := url.Parse(value)

@@ -35,8 +35,8 @@ func (l *lab) tryLogin(body request, header ...string) login {
 	return a
 }
 
-// TestForcedChangeAndSessions is the way of an account that an administrator has
-// made: a password of its own first, and sessions that it sees and ends.
+// TestForcedChangeAndSessions is the way of an account that an administrator has made: its
+// own password first, and sessions that it sees and ends.
 func TestForcedChangeAndSessions(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

@@ -49,8 +49,8 @@ func TestSlowHost(t *testing.T) {
 		method, path string
 		body         any
 		status       int
-		// shows returns whether a node is what was made or changed; nil where the answer
-		// is no node.
+		// shows returns whether a node is what was made or changed; nil where the answer is
+		// not a node.
 		shows func(api.Node) bool
 	}{
 		"create": {http.MethodPost, "/api/nodes", request{"name": l.name("created"), "image": "micro"}, http.StatusCreated, named("created")},

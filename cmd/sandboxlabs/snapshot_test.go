@@ -71,7 +71,7 @@ func TestSnapshots(t *testing.T) {
 	l.call(http.MethodDelete, path+"/theirs", nil, http.StatusNoContent, nil)
 	l.refused(http.MethodDelete, path+"/theirs", nil, refusal{http.StatusNotFound, "not_found", "no snapshot \"theirs\""})
 
-	// An external one lies on the file that a revert to "fresh" would change.
+	// An external one is backed by the file that a revert to "fresh" would change.
 	l.virsh("snapshot-create-as", n.ID, "outside", "--disk-only")
 	got := l.snapshots(n.ID)
 	if len(got.Snapshots) != 2 || got.Snapshots[1].Name != "outside" || got.Snapshots[1].Kind != "external" || got.Snapshots[1].Parent != "fresh" ||

@@ -19,7 +19,7 @@ type localTerminal struct {
 	before *term.State // not nil while the terminal is raw
 }
 
-// interactive tells whether somebody types.
+// interactive reports whether someone types.
 func (t *localTerminal) interactive() bool { return term.IsTerminal(int(t.in.Fd())) }
 
 // size is that of the terminal, in characters; ok is false where there is none.
@@ -59,7 +59,7 @@ func (t *localTerminal) guard() {
 	}
 }
 
-// note prints a line of ours, apart from what the node prints.
+// note prints our line, apart from what the node prints.
 func (t *localTerminal) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -157,8 +157,8 @@ func (c acmeConfig) client() (*acme.Client, error) {
 	return client, nil
 }
 
-// toHTTPS sends browsers to the same page at the service's HTTPS address, if they ask
-// for a host of ours: no link makes it send them elsewhere.
+// toHTTPS sends browsers to the same page at the service's HTTPS address, if they ask for
+// our host: no link makes it send them elsewhere.
 func toHTTPS(public *url.URL, listen string) http.Handler {
 	check := api.OwnHosts(listen, public)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

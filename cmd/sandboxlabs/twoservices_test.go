@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// beside is another service on the lab's pools, with the lab's database or one of
-// its own. It ends with the lab.
+// beside is another service on the lab's pools, with the lab's database or a separate one. It
+// ends with the lab.
 func (l *lab) beside(dataDir string) *lab {
 	l.t.Helper()
 	other := &lab{t: l.t, prefix: l.prefix, dataDir: dataDir, address: testground.Address(l.t), client: &http.Client{Transport: &http.Transport{}}}
@@ -29,8 +29,8 @@ func (l *lab) beside(dataDir string) *lab {
 	return other
 }
 
-// TestTwoServicesOnOneImage has two services make nodes of an image, and delete it,
-// at once. Whoever wins: no node is left without what its disk lies on.
+// TestTwoServicesOnOneImage has two services make nodes of an image, and delete it, at
+// once. Whoever wins: no node is left without what its disk is backed by.
 func TestTwoServicesOnOneImage(t *testing.T) {
 	t.Parallel()
 	const rounds = 4
@@ -111,8 +111,8 @@ func TestTwoServicesOnOneImage(t *testing.T) {
 	}
 }
 
-// TestTwoServicesOnOneSource has a service clone a node while another one deletes
-// or wipes it. Whoever wins: no node is left without what it lies on.
+// TestTwoServicesOnOneSource has a service clone a node while another one deletes or wipes
+// it. Whoever wins: no node is left without what it is backed by.
 func TestTwoServicesOnOneSource(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -74,7 +74,7 @@ func TestRenameKeepsVariables(t *testing.T) {
 		l.virsh("vol-create-as", pool, old, "1M", "--format", "raw")
 		l.virsh("vol-upload", "--pool", pool, old, file)
 	})
-	t.Cleanup(func() { // where the test fails, nobody else takes it away
+	t.Cleanup(func() { // where the test fails, no one else takes it away
 		if t.Failed() {
 			l.onFolder(nvramFolder, func(pool string) { _, _ = l.tryVirsh("vol-delete", "--pool", pool, old) })
 		}

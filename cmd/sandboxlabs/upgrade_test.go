@@ -143,8 +143,8 @@ func (l *lab) defineUnique(text string) {
 	l.virsh("define", file)
 }
 
-// TestUpgrade starts the program on what each earlier version has left: accounts,
-// nodes, images, labs and shares go on as they were.
+// TestUpgrade starts the program on what each earlier version has left: accounts, nodes,
+// images, labs and shares continue as they were.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	states, err := filepath.Glob("testdata/upgrade/*/known.json")
@@ -302,7 +302,7 @@ func (s *school) inheritsNothing(known upgradeState) {
 	}
 }
 
-// runsAgain boots a node, as somebody that it is shared with.
+// runsAgain boots a node, as someone that it is shared with.
 func (s *school) runsAgain(known upgradeState) {
 	takeGuest(s.t)
 	s.token = known.Tokens["bob"]

@@ -16,8 +16,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// These commands work on the database directly, also beside a service that runs: it
-// looks accounts, sessions and tokens up anew, and ends what is open within seconds.
+// These commands work on the database directly, also beside a service that runs: it looks
+// accounts, sessions and tokens up again, and ends what is open within seconds.
 
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Manage accounts"}
@@ -110,7 +110,7 @@ func newUserListCommand() *cobra.Command {
 	}
 }
 
-// signInOf tells in words how somebody may come in.
+// signInOf tells in words how someone may come in.
 func signInOf(u access.Account) string {
 	var words []string
 	switch {

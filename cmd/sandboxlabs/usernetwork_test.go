@@ -22,7 +22,7 @@ func (l *lab) host() api.Host {
 	return list.Hosts[0]
 }
 
-// userCard is a network card with user-mode networking.
+// userCard is a network interface with user-mode networking.
 func userCard() libvirtxml.DomainInterface {
 	return libvirtxml.DomainInterface{
 		Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},

@@ -97,7 +97,7 @@ func TestVirshIsSeen(t *testing.T) {
 	w.sees("virsh edit", func() { l.virshEdit(n.ID, "s/>327680</>335872</") },
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 328 },
 		func() bool { return l.listed(n.ID).Resources.RAM == 328 })
-	// libvirt tells nobody of these: they are seen by looking.
+	// libvirt tells no one of these: they are seen by looking.
 	silently := func(what string, shown func(api.Node) bool, args ...string) {
 		t.Helper()
 		w.sees(what, func() { l.virsh(args...) },
@@ -216,8 +216,8 @@ func TestForeignDomains(t *testing.T) {
 	l.delete(id)
 	l.wantVolumes(l.nodesPool(), "theirs.qcow2")
 
-	// Odd ones: no disk, no console, a disk that is not there, a name with
-	// markup, garbled metadata of ours.
+	// Odd ones: no disk, no console, a disk that is not there, a name with markup, garbled
+	// our metadata.
 	odd := []string{
 		l.defineForeign(l.name("<b>&odd"), nil),
 		l.defineForeign(l.name("gone"), func(d *libvirtxml.Domain) {
@@ -252,8 +252,8 @@ func TestForeignDomains(t *testing.T) {
 	}
 	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusConflict, "disk_missing", "/nonexistent/disk.img"})
 
-	// Names and ids that are used again, by one tool after the other: two domains
-	// swap their names, and a third is defined anew under its id.
+	// Names and ids that are used again, by one tool after the other: two domains swap
+	// their names, and a third is defined again under its id.
 	first, second, third := l.defineForeign(l.name("one"), nil), l.defineForeign(l.name("two"), nil), l.defineForeign(l.name("three"), nil)
 	l.virsh("domrename", first, l.name("between"))
 	l.virsh("domrename", second, l.name("one"))
@@ -291,7 +291,7 @@ func TestForeignVolumes(t *testing.T) {
 		t.Errorf("the volume is shown as %+v", i)
 	}
 	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "customImageName": "mine.qcow2"}, refusal{http.StatusConflict, "image_not_ready", "it is unverified"})
-	// A disk of somebody's machine is no image to delete.
+	// A disk of someone's machine is not an image to delete.
 	id := l.defineForeign(l.name("theirs"), func(d *libvirtxml.Domain) {
 		source := func(file string) *libvirtxml.DomainDiskSource {
 			return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: file}}

@@ -19,7 +19,7 @@ import (
 // domainNow is a domain as libvirt itself has it.
 type domainNow struct {
 	name, state string
-	chains      [][]string // the files of each disk, the upper before those that they lie on
+	chains      [][]string // the files of each disk, the upper before those that they are backed by
 	snapshots   int
 }
 
@@ -107,8 +107,8 @@ func (l *lab) chainOnDisk(file string) (chain []string, err error) {
 	return chain, nil
 }
 
-// wantSound waits until the service, its database, libvirt and the files say the
-// same. It is for a lab with a host of its own.
+// wantSound waits until the service, its database, libvirt and the files say the same. It
+// is for a lab with its own host.
 func (l *lab) wantSound(after string) {
 	l.t.Helper()
 	var faults []string
@@ -182,7 +182,7 @@ func (l *lab) faults() (faults []string) {
 		}
 	}
 	slices.Sort(wanted)
-	wanted = slices.Compact(wanted) // clones share what they lie on
+	wanted = slices.Compact(wanted) // clones share what they are backed by
 	slices.Sort(overlays)
 	if !slices.Equal(wanted, overlays) {
 		wrong("the domains have the disks %q, the pool has %q", wanted, overlays)

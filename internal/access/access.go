@@ -42,7 +42,7 @@ type Principal struct {
 	SessionID string   // names the session, opens nothing; empty without a session
 	TokenID   string   // the bearer token's id; empty without one
 	Scopes    ScopeSet // what the token is good for
-	// MustChange is set while somebody else knows the account's password: sessions and
+	// MustChange is set while another user knows the account's password: sessions and
 	// tokens are good for nothing but changing it then.
 	MustChange bool
 
@@ -109,7 +109,7 @@ type Service struct {
 	ledger   *ledger
 	leases   Leases
 	labNodes func(ctx context.Context) (map[string][]string, error)
-	// compare tells whether a password fits a hash; the tests count its calls.
+	// compare reports whether a password fits a hash; the tests count its calls.
 	compare func(password, hash string) (bool, error)
 	names   *directory
 	// nobody is the hash that a sign-in to an unknown account is compared with.
@@ -134,8 +134,8 @@ func New(o Options) (*Service, error) {
 	if o.LabNodes == nil {
 		o.LabNodes = func(context.Context) (map[string][]string, error) { return map[string][]string{}, nil }
 	}
-	// What is stored has the precision that both databases keep. What is not
-	// keeps Go's monotonic clock, which nobody sets.
+	// What is stored has the precision that both databases keep. What is not keeps Go's
+	// monotonic clock, which no one sets.
 	now := func() time.Time { return o.Now().UTC().Truncate(time.Microsecond) }
 	return &Service{
 		db:       o.DB,
@@ -158,8 +158,8 @@ func New(o Options) (*Service, error) {
 	}, nil
 }
 
-// storable tells whether a text of at most maxBytes, with something in it, may
-// go to the database: PostgreSQL takes neither broken UTF-8 nor a NUL.
+// storable reports whether a text of at most maxBytes, with something in it, may go to the
+// database: PostgreSQL takes neither broken UTF-8 nor a NUL.
 func storable(text string, maxBytes int) bool {
 	return text != "" && len(text) <= maxBytes && utf8.ValidString(text) &&
 		!strings.ContainsFunc(text, unicode.IsControl)

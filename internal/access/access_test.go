@@ -46,7 +46,7 @@ type clock struct{ nanoseconds atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Unix(0, c.nanoseconds.Load()) }
 func (c *clock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
 
-// fixture is a Service with a clock of its own, whose log is kept.
+// fixture is a Service with its own clock, whose log is kept.
 type fixture struct {
 	*Service
 	clock *clock
@@ -99,7 +99,7 @@ func (f fixture) admin(t *testing.T) (name, password string) {
 	return name, password
 }
 
-// addUser makes an account that cannot sign in, and returns its principal.
+// addUser creates an account that cannot sign in, and returns its principal.
 func (f fixture) addUser(t *testing.T, name string, role Role) Principal {
 	t.Helper()
 	u := user{ID: "00000000-0000-4000-8000-" + fmt.Sprintf("%012x", []byte(name)[:6]), Name: name, Role: role, Password: unusableHash(), Created: f.Service.now()}

@@ -16,7 +16,7 @@ import (
 // Guacamole: they are plain words, and never change.
 var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
 
-// validName answers fault.Invalid when an account or a group cannot have that name.
+// validName returns fault.Invalid when an account or a group cannot have that name.
 func validName(name string) error {
 	if len(name) > maxNameBytes || !plainName.MatchString(name) || uuid.Validate(name) == nil {
 		return fault.Field("name", "Use 1 to %d letters (a to z), digits, dots, hyphens, underscores, plus and at signs. Start with a letter or digit. UUIDs are not allowed.", maxNameBytes)
@@ -40,8 +40,8 @@ type NewUser struct {
 	Quota      Quota
 }
 
-// CreateUser makes an account. A random password is returned and kept nowhere. It
-// answers fault.Invalid for a bad name, role, password or quota, and fault.NameTaken.
+// CreateUser creates an account. A random password is returned and kept nowhere. It returns
+// fault.Invalid for a bad name, role, password or quota, and fault.NameTaken.
 func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made string, err error) {
 	name, role, password := n.Name, n.Role, n.Password
 	name = canonical(name)
@@ -85,9 +85,9 @@ type UserChange struct {
 	Check func(Account) error
 }
 
-// ChangeUser changes an account, for its sessions and tokens at once: all of what
-// is asked for, or nothing. It answers fault.NotFound, fault.Invalid, and
-// fault.LastAdmin when no administrator would be left.
+// ChangeUser changes an account, for its sessions and tokens at once: all of what is asked
+// for, or nothing. It returns fault.NotFound, fault.Invalid, and fault.LastAdmin when no
+// administrator would be left.
 func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Account, error) {
 	updates := map[string]any{}
 	if c.Role != nil {
@@ -145,10 +145,9 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 	return after.account(), nil
 }
 
-// DeleteUser deletes an account with its sessions, tokens, memberships and what
-// was shared with it; its name stays on record for what it owned. It answers
-// fault.NotFound and fault.LastAdmin. What the account owns stays, and belongs to
-// nobody: see to that first.
+// DeleteUser deletes an account with its sessions, tokens, memberships and what was shared
+// with it; its name stays on record for what it owned. It returns fault.NotFound and
+// fault.LastAdmin. What the account owns stays, and belongs to no one: see to that first.
 func (s *Service) DeleteUser(ctx context.Context, name string) error {
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
 		if err := rememberName(tx, u); err != nil {

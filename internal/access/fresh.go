@@ -39,8 +39,8 @@ func freshMigration() *gormigrate.Migration {
 	}
 }
 
-// Confirm makes p's session fresh, if the password is right, and the code where the
-// account has a second factor. It answers like SignIn, and fault.Unsupported without a
+// Confirm makes p's session fresh, if the password is right, and the code where the account
+// has a second factor. It returns the errors of SignIn, and fault.Unsupported without a
 // session or a password.
 func (s *Service) Confirm(ctx context.Context, p Principal, c Credentials) error {
 	own, err := s.own(ctx, p)

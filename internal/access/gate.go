@@ -45,7 +45,7 @@ func (g *gate) enter(ctx context.Context, lane string, preferred bool) (leave fu
 		l = &g.preferred
 	}
 	g.mu.Lock()
-	if g.inside < hashesAtOnce { // then nobody waits
+	if g.inside < hashesAtOnce { // then no one waits
 		g.inside++
 		g.mu.Unlock()
 		return g.leave, nil
@@ -115,7 +115,7 @@ func (l *lanes) add(lane string) *waiter {
 	return w
 }
 
-// next takes the first waiter of the lane whose turn it is; nil when nobody waits.
+// next takes the first waiter of the lane whose turn it is; nil when no one waits.
 func (l *lanes) next() *waiter {
 	if len(l.turns) == 0 {
 		return nil

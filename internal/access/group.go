@@ -61,7 +61,7 @@ func (s *Service) Groups(ctx context.Context) ([]Group, error) {
 	return list, nil
 }
 
-// CreateGroup makes an empty group. It answers fault.Invalid for a bad name, and
+// CreateGroup makes an empty group. It returns fault.Invalid for a bad name, and
 // fault.NameTaken.
 func (s *Service) CreateGroup(ctx context.Context, name string) (Group, error) {
 	name = canonical(name)
@@ -80,8 +80,8 @@ func (s *Service) CreateGroup(ctx context.Context, name string) (Group, error) {
 	return Group{Name: name, Created: g.Created}, nil
 }
 
-// DeleteGroup deletes a group with what was shared with it; its members stay. It
-// answers fault.NotFound.
+// DeleteGroup deletes a group with what was shared with it; its members stay. It returns
+// fault.NotFound.
 func (s *Service) DeleteGroup(ctx context.Context, name string) error {
 	g, err := s.groupNamed(ctx, name)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Service) DeleteGroup(ctx context.Context, name string) error {
 	return nil
 }
 
-// AddMember puts an account into a group; no error when it is there. It answers
+// AddMember puts an account into a group; no error when it is there. It returns
 // fault.NotFound for an unknown group or account.
 func (s *Service) AddMember(ctx context.Context, groupName, userName string) error {
 	m, err := s.membership(ctx, groupName, userName)

@@ -13,8 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Identity is somebody whom a provider has told of: the issuer and the subject name
-// them for ever, Name is what they are called at present.
+// Identity is someone whom a provider has told of: the issuer and the subject name them for
+// ever, Name is what they are called at present.
 type Identity struct {
 	Issuer  string
 	Subject string
@@ -33,7 +33,7 @@ type identityRow struct {
 // TableName names the table.
 func (identityRow) TableName() string { return "identities" }
 
-// reservedNames are not given to who comes from a provider: they mean somebody already.
+// reservedNames are not given to who comes from a provider: they mean someone already.
 var reservedNames = []string{adminName, Open().Name, "operator"}
 
 // maxSubjectBytes bounds issuer and subject; OpenID Connect has 255 for the latter.
@@ -44,11 +44,11 @@ const maxSubjectBytes = 255
 // taken for an account that is there, whatever names or addresses they share: that
 // takes LinkIdentity.
 //
-// An account that has no password gets the identity's role each time; one that has
-// keeps its own. It answers fault.Forbidden when the identity has no role,
-// fault.NameTaken when its name is an account's or a reserved one, fault.LastAdmin,
-// fault.Unauthenticated for a disabled account. With an error,
-// the principal names the account, if there is one: for the audit alone.
+// An account that has no password gets the identity's role each time; one that has keeps
+// its own. It returns fault.Forbidden when the identity has no role, fault.NameTaken when
+// its name is an account's or a reserved one, fault.LastAdmin, fault.Unauthenticated for a
+// disabled account. With an error, the principal names the account, if there is one: for
+// the audit alone.
 func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened, error) {
 	if !storable(id.Subject, maxSubjectBytes) || !storable(id.Issuer, maxSubjectBytes) {
 		return Opened{}, fault.New(fault.Unauthenticated, "The provider's response contains no user.")
@@ -78,7 +78,7 @@ func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened
 	return s.openSession(ctx, u, from)
 }
 
-// LinkIdentity lets an identity sign in as an account that is there. It answers
+// LinkIdentity lets an identity sign in as an account that is there. It returns
 // fault.NotFound, and fault.NameTaken when the identity is another account's.
 func (s *Service) LinkIdentity(ctx context.Context, name, issuer, subject string) error {
 	if !storable(subject, maxSubjectBytes) || !storable(issuer, maxSubjectBytes) {
@@ -122,7 +122,7 @@ func (s *Service) identified(tx *gorm.DB, id Identity) (u user, found bool, err 
 	return one[user](tx.Where("id = ?", row.UserID))
 }
 
-// makeExternal makes an account for an identity that has none.
+// makeExternal creates an account for an identity that has none.
 func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 	name := nameFor(id)
 	taken := fault.New(fault.NameTaken, "Account %q already exists and is not linked to you. Ask an administrator to link it, or to change your name at the provider.", name)
@@ -150,7 +150,7 @@ func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 	return u, nil
 }
 
-// nameFor makes an account's name of the one that a provider tells.
+// nameFor creates an account's name of the one that a provider tells.
 func nameFor(id Identity) string {
 	name := strings.Map(func(r rune) rune {
 		if plainName.MatchString("a" + string(r)) {

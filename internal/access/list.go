@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Account is somebody who may sign in.
+// Account is someone who may sign in.
 type Account struct {
 	ID       string
 	Name     string

@@ -86,7 +86,7 @@ func (s *Service) OwnerName(id string) string {
 }
 
 // FormerOwner returns the id of the account that a name alone stands for in what was
-// recorded before owners were recorded by their ids; empty: nobody.
+// recorded before owners were recorded by their ids; empty: no one.
 func (s *Service) FormerOwner(name string) string {
 	d := s.names
 	d.mu.Lock()

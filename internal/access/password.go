@@ -20,10 +20,10 @@ const (
 	maxPasswordBytes = 1024
 )
 
-// passwordCost is RFC 9106's choice for machines that cannot spare 2 GiB, with
-// two lanes in place of four because small hosts have two cores. It takes some
-// 0.1 s, which a person does not notice, and makes a stolen table dear to guess
-// at; sign-ins are rare, since a session lasts a day.
+// passwordCost is RFC 9106's choice for machines that cannot spare 2 GiB, with two lanes
+// instead of four because small hosts have two cores. It takes some 0.1 s, which a person
+// does not notice, and makes a stolen table dear to guess at; sign-ins are rare, since a
+// session lasts a day.
 var passwordCost = argon2id.Params{
 	Memory:      64 * 1024, // KiB
 	Iterations:  3,

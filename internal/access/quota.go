@@ -43,7 +43,7 @@ func Sum(things map[string]Amount) Amount {
 	return sum
 }
 
-// most takes the larger of two amounts, each kind by itself.
+// most takes the larger of two amounts, each kind on its own.
 func (a Amount) most(b Amount) Amount {
 	return Amount{
 		max(a.Nodes, b.Nodes), max(a.Running, b.Running), max(a.CPUs, b.CPUs), max(a.RAMMiB, b.RAMMiB), max(a.DiskBytes, b.DiskBytes), max(a.Uploads, b.Uploads),
@@ -51,7 +51,7 @@ func (a Amount) most(b Amount) Amount {
 	}
 }
 
-// check answers fault.Invalid for a bound below zero.
+// check returns fault.Invalid for a bound below zero.
 func (q Quota) check() error {
 	for field, bound := range map[string]*int64{
 		"nodes": q.Nodes, "running": q.Running, "cpus": q.CPUs, "ram": q.RAMMiB, "disk": q.DiskBytes, "uploads": q.Uploads,

@@ -208,7 +208,7 @@ func (s *Service) dropReservations(ctx context.Context, account string) error {
 	return nil
 }
 
-// holder names this process; empty where nobody reserves.
+// holder names this process; empty where no one reserves.
 func (s *Service) holder() string {
 	if s.leases == nil {
 		return ""

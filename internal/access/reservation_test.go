@@ -13,8 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// replica is a Service with a database handle and a lease of its own, as another
-// process of the service has.
+// replica is a Service with its own database handle and lease, as another process of the
+// service has.
 func replica(t *testing.T, url string) (s *Service, end func()) {
 	t.Helper()
 	db, err := store.Open(t.Context(), url, nil, append(store.IntentMigrations(), Migrations()...)...)

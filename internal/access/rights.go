@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Level is what somebody may do with a node, an image or a lab. Each includes those
-// before it.
+// Level is what someone may do with a node, an image or a lab. Each includes those before
+// it.
 type Level uint8
 
 // The levels.
@@ -43,7 +43,7 @@ const (
 // the account may do.
 type ScopeSet string
 
-// Has tells whether a scope is in the set. Reading is in every set.
+// Has reports whether a scope is in the set. Reading is in every set.
 func (s ScopeSet) Has(scope Scope) bool {
 	return s == "" || scope == "" || scope == ScopeRead || slices.Contains(strings.Fields(string(s)), string(scope))
 }
@@ -67,7 +67,7 @@ func scopeSet(scopes []Scope) (ScopeSet, error) {
 
 var ranks = []Role{RoleViewer, RoleStudent, RoleInstructor, RoleAdmin}
 
-// AtLeast tells whether a role is other or a more powerful one.
+// AtLeast reports whether a role is other or a more powerful one.
 func (r Role) AtLeast(other Role) bool { return slices.Index(ranks, r) >= slices.Index(ranks, other) }
 
 // Kind is what can be owned and shared.
@@ -84,8 +84,8 @@ const (
 type Object struct {
 	Kind  Kind
 	ID    string
-	Owner string // an account's id; anything else: nobody's
-	// Common things, such as base images, may be used by everybody who can.
+	Owner string // an account's id; anything else: no one's
+	// Common things, such as base images, may be used by everyone who can.
 	Common bool
 	// Foreign things were not made here and belong to administrators alone.
 	Foreign bool
@@ -154,14 +154,14 @@ func (s *Service) AllRights(ctx context.Context) ([]Rights, error) {
 	return all, nil
 }
 
-// Equal tells whether two rights allow the same.
+// Equal reports whether two rights allow the same.
 func (r Rights) Equal(other Rights) bool {
 	return r.Principal == other.Principal && maps.Equal(r.shares, other.shares)
 }
 
-// On tells what may be done with an object: all by administrators and its owner,
-// what was shared by others. Beyond that, viewers look on, students use what is
-// there, and a token's scopes bound it.
+// On returns what may be done with an object: all by administrators and its owner, what was
+// shared by others. Beyond that, viewers look on, students use what is there, and a token's
+// scopes bound it.
 func (r Rights) On(o Object) Level {
 	level := r.shares[sharedObject{o.Kind, o.ID}]
 	switch {
@@ -191,5 +191,5 @@ func (r Rights) On(o Object) Level {
 	return level
 }
 
-// Valid tells whether a role is one of ours.
+// Valid reports whether a role is known.
 func (r Role) Valid() bool { return slices.Contains(ranks, r) }

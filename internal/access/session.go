@@ -46,8 +46,8 @@ func newSessions(store sessionStore, lifetime time.Duration) *scs.SessionManager
 	}
 }
 
-// BySession returns whom a session stands for, and counts as its use. Without a
-// session, or when it has ended, it answers fault.Unauthenticated.
+// BySession returns whom a session stands for, and counts as its use. Without a session, or
+// when it has ended, it returns fault.Unauthenticated.
 func (s *Service) BySession(ctx context.Context, sessionToken string) (Principal, error) {
 	if sessionToken == "" {
 		return Principal{}, errNoSession()
@@ -72,8 +72,8 @@ func (s *Service) BySession(ctx context.Context, sessionToken string) (Principal
 	return p, nil
 }
 
-// SignOut ends the session that p came in by. It is no error when it has ended
-// already, or there was none.
+// SignOut ends the session that p came in by. It is not an error when it has ended already,
+// or there was none.
 func (s *Service) SignOut(ctx context.Context, p Principal) error {
 	err := s.EndSession(ctx, p, p.SessionID)
 	if fault.CodeOf(err) == fault.NotFound {
@@ -89,7 +89,7 @@ type Opened struct {
 	Principal Principal
 }
 
-// Visit is where somebody signs in from.
+// Visit is where someone signs in from.
 type Visit struct {
 	Address string // of the client, without a port; failures are counted by it, too
 	Agent   string // what the client calls itself

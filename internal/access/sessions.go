@@ -39,8 +39,8 @@ func (s *Service) Sessions(ctx context.Context, p Principal) ([]Session, error) 
 	return list, nil
 }
 
-// EndSession ends one of p's sessions, with all that it has open. For any other it
-// answers fault.NotFound.
+// EndSession ends one of p's sessions, with all that it has open. For any other it returns
+// fault.NotFound.
 func (s *Service) EndSession(ctx context.Context, p Principal, id string) error {
 	unknown := fault.New(fault.NotFound, "Session not found. It may have ended.")
 	if uuid.Validate(id) != nil {

@@ -18,7 +18,7 @@ type Grantee struct {
 	Group string // a group's name
 }
 
-// Share is a right on an object that was given to somebody.
+// Share is a right on an object that was given to someone.
 type Share struct {
 	Grantee
 	Level   Level
@@ -60,9 +60,9 @@ func (s *Service) Shares(ctx context.Context, kind Kind, id string) ([]Share, er
 	return list, nil
 }
 
-// SetShare gives somebody View or Use of an object, in place of what they were
-// given before. It answers fault.Invalid for another level and fault.NotFound for
-// an unknown account or group.
+// SetShare gives someone View or Use of an object, instead of what they were given before.
+// It returns fault.Invalid for another level and fault.NotFound for an unknown account or
+// group.
 func (s *Service) SetShare(ctx context.Context, kind Kind, id string, to Grantee, level Level) error {
 	if level != View && level != Use {
 		return fault.Field("level", "The level must be view or use.")
@@ -83,8 +83,8 @@ func (s *Service) SetShare(ctx context.Context, kind Kind, id string, to Grantee
 	return nil
 }
 
-// RemoveShare takes back what somebody was given. It returns fault.NotFound for an
-// unknown account or group, and for one that was given nothing.
+// RemoveShare takes back what someone was given. It returns fault.NotFound for an unknown
+// account or group, and for one that was given nothing.
 func (s *Service) RemoveShare(ctx context.Context, kind Kind, id string, to Grantee) error {
 	row, _, err := s.shareWith(ctx, kind, id, to)
 	if err != nil {
@@ -163,7 +163,7 @@ func (g given) add(r share) {
 
 // shareNodes adds to shares of labs those of the nodes in them.
 func (s *Service) shareNodes(ctx context.Context, shares ...given) error {
-	var nodes map[string][]string // by lab; read where somebody has a share of one
+	var nodes map[string][]string // by lab; read where someone has a share of one
 	for _, g := range shares {
 		for object, level := range maps.Clone(g) {
 			if object.kind != Lab {

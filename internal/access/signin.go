@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Credentials are what somebody shows at sign-in, and from where.
+// Credentials are what someone shows at sign-in, and from where.
 type Credentials struct {
 	Name     string // compared without regard to case
 	Password string
@@ -53,10 +53,10 @@ func (s *Service) forgetFailures(ctx context.Context, u user, c Credentials) err
 	return s.remember(ctx, u.ID, c.Address)
 }
 
-// ChangePassword gives p's account a new password, if the current one is right, and
-// ends all its sessions; its tokens stay. Where p came in by a session, another one
-// is opened in its place. It answers like SignIn for a wrong password,
-// like SetPassword for a bad new one, and fault.Invalid for one that is the old one.
+// ChangePassword gives p's account a new password, if the current one is right, and ends
+// all its sessions; its tokens stay. Where p came in by a session, another one is opened in
+// its place. It returns the errors of SignIn for a wrong password, like SetPassword for a
+// bad new one, and fault.Invalid for one that is the old one.
 func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials, password string) (Opened, error) {
 	c.Name = p.Name
 	u, err := s.verify(ctx, c)

@@ -25,9 +25,9 @@ func (s *Service) SSHKeys(ctx context.Context, p Principal) ([]string, error) {
 	return strings.FieldsFunc(u.SSHKeys, func(r rune) bool { return r == '\n' }), nil
 }
 
-// SetSSHKeys replaces the public keys of p's account. Each is a line as in
-// authorized_keys, without options; it is stored in its usual spelling, once. It
-// answers fault.Invalid for another line and for too many.
+// SetSSHKeys replaces the public keys of p's account. Each is a line as in authorized_keys,
+// without options; it is stored in its usual spelling, once. It returns fault.Invalid for
+// another line and for too many.
 func (s *Service) SetSSHKeys(ctx context.Context, p Principal, keys []string) error {
 	u, err := s.own(ctx, p)
 	if err != nil {

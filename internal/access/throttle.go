@@ -31,10 +31,9 @@ type attempt struct {
 	known bool
 }
 
-// throttle counts failed sign-ins: by account name (known or not, so that it
-// tells nobody which exist) and by network; those of an account from a network that
-// it was signed in to from before, by both. How many attempts there may be in all is
-// the gate's to bound.
+// throttle counts failed sign-ins: by account name (known or not, so that it tells no one
+// which exist) and by network; those of an account from a network that it was signed in to
+// from before, by both. How many attempts there may be in all is the gate's to bound.
 type throttle struct {
 	now func() time.Time
 
@@ -85,9 +84,9 @@ func (t *throttle) failed(a attempt) {
 	count(t.networks, a.network, now)
 }
 
-// succeeded forgets an account's failures. The network keeps its own: an account
-// of one's own must not buy more guesses at others. A success from a network that
-// is known says nothing of the failures of strangers.
+// succeeded forgets an account's failures. The network keeps its own: one's own account
+// must not buy more guesses at others. A success from a network that is known says nothing
+// of the failures of strangers.
 func (t *throttle) succeeded(a attempt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -28,7 +28,7 @@ func TestAddressIsSlowedDown(t *testing.T) {
 		c.advance(time.Second)
 	}
 	throttle.failed(attempt{name: "own", network: NetworkOf("192.0.2.7")})
-	throttle.succeeded(attempt{name: "own", network: NetworkOf("192.0.2.7")}) // an account of one's own is no help
+	throttle.succeeded(attempt{name: "own", network: NetworkOf("192.0.2.7")}) // one's own account does not help
 	if !blocked("192.0.2.7") || !blocked("::ffff:192.0.2.7") {
 		t.Error("the address need not wait")
 	}
@@ -53,9 +53,9 @@ func TestAddressIsSlowedDown(t *testing.T) {
 	}
 }
 
-// TestManyAddressesRefuseNobody has 256 addresses fail as fast as they may, on one
-// account and on many: the account's owner signs in from where they did before, and
-// so does somebody who never signed in from anywhere.
+// TestManyAddressesRefuseNobody has 256 addresses fail as fast as they may, on one account
+// and on many: the account's owner signs in from where they did before, and so does someone
+// who never signed in from anywhere.
 func TestManyAddressesRefuseNobody(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
@@ -88,7 +88,7 @@ func TestManyAddressesRefuseNobody(t *testing.T) {
 			t.Errorf("another account, from an address that was never seen: %v", err)
 		}
 
-		// The right to go before strangers is no right to guess.
+		// The right to go before strangers is not a right to guess.
 		for range freeFailures {
 			_, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: "wrong password", Visit: home})
 			wantCode(t, "a failure at home", err, fault.Unauthenticated)

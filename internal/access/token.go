@@ -82,13 +82,13 @@ func (s *Service) ByToken(ctx context.Context, secret string) (Principal, error)
 	return p, nil
 }
 
-// CreateToken makes a bearer token that acts as p's account, and returns its
-// secret, which is kept nowhere. The zero time means that it never expires; one
-// made with another token ends with that token, and is good for nothing that the
-// other is not. A session has to be fresh for one that is good for more than reading. Without scopes it is good for all that its maker
-// is. It answers fault.Invalid for a bad name or scope or a time that has passed,
-// fault.Forbidden for a scope that the maker lacks, fault.QuotaExceeded for one
-// token too many, and fault.Unsupported for Open, which has no account.
+// CreateToken makes a bearer token that acts as p's account, and returns its secret, which
+// is kept nowhere. The zero time means that it never expires; one made with another token
+// ends with that token, and is good for nothing that the other is not. A session has to be
+// fresh for one that is good for more than reading. Without scopes it is good for all that
+// its maker is. It returns fault.Invalid for a bad name or scope or a time that has passed,
+// fault.Forbidden for a scope that the maker lacks, fault.QuotaExceeded for one token too
+// many, and fault.Unsupported for Open, which has no account.
 func (s *Service) CreateToken(ctx context.Context, p Principal, name string, expires time.Time, scopes ...Scope) (t Token, secret string, err error) {
 	name = strings.TrimSpace(name)
 	now := s.now()
@@ -149,8 +149,8 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	return row.token(), secret, nil
 }
 
-// roomForToken answers fault.QuotaExceeded when an account has as many tokens as it
-// may have. Those that have expired go first.
+// roomForToken returns fault.QuotaExceeded when an account has as many tokens as it may
+// have. Those that have expired go first.
 func roomForToken(tx *gorm.DB, userID string, now time.Time) error {
 	count := func() (n int64, err error) {
 		err = tx.Model(&tokenRow{}).Where("user_id = ?", userID).Count(&n).Error
@@ -169,8 +169,8 @@ func roomForToken(tx *gorm.DB, userID string, now time.Time) error {
 	return err
 }
 
-// Tokens lists p's tokens, an administrator's view being everybody's, oldest
-// first; expired ones are among them.
+// Tokens lists p's tokens, an administrator's view being everyone's, oldest first; expired
+// ones are among them.
 func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 	var rows []tokenRow
 	if err := s.visible(ctx, p).Preload("User").Order("created, id").Find(&rows).Error; err != nil {
@@ -183,8 +183,8 @@ func (s *Service) Tokens(ctx context.Context, p Principal) ([]Token, error) {
 	return tokens, nil
 }
 
-// DeleteToken deletes one of the tokens that Tokens lists for p; it opens
-// nothing from then on, nor do those that it made. For any other it answers fault.NotFound.
+// DeleteToken deletes one of the tokens that Tokens lists for p; it opens nothing from then
+// on, nor do those that it made. For any other it returns fault.NotFound.
 func (s *Service) DeleteToken(ctx context.Context, p Principal, id string) error {
 	unknown := fault.New(fault.NotFound, "Token not found.")
 	if uuid.Validate(id) != nil {

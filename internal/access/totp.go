@@ -22,7 +22,7 @@ const (
 	totpSkew   = 1  // periods that the phone's clock may be off, each way
 
 	recoveryCodes = 10 // of one account
-	maxCodeBytes  = 64 // of what somebody types
+	maxCodeBytes  = 64 // of what someone types
 )
 
 var totpOptions = totp.ValidateOpts{Period: totpPeriod, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
@@ -42,10 +42,10 @@ type Enrolment struct {
 	URI    string // otpauth://…, for a QR code
 }
 
-// EnrolTOTP makes a secret for the second factor of p's account, which counts for
-// nothing before ConfirmTOTP. It answers fault.Unsupported when there is one already,
-// and for an account that comes in through a provider; fault.ConfirmationRequired for a
-// session that is not fresh, and fault.Forbidden for a token.
+// EnrolTOTP makes a secret for the second factor of p's account, which counts for nothing
+// before ConfirmTOTP. It returns fault.Unsupported when there is one already, and for an
+// account that comes in through a provider; fault.ConfirmationRequired for a session that
+// is not fresh, and fault.Forbidden for a token.
 func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error) {
 	u, err := s.own(ctx, p)
 	if err == nil {
@@ -85,8 +85,8 @@ func (s *Service) checkEnrols(ctx context.Context, p Principal) error {
 	return s.checkFresh(ctx, p)
 }
 
-// ConfirmTOTP switches on the second factor that EnrolTOTP began, by a code that the
-// app shows, and returns the recovery codes, which are kept as hashes only. It answers
+// ConfirmTOTP switches on the second factor that EnrolTOTP began, by a code that the app
+// shows, and returns the recovery codes, which are kept as hashes only. It returns
 // fault.Invalid for a wrong code and fault.Unsupported when nothing was begun.
 func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (recovery []string, err error) {
 	u, err := s.own(ctx, p)
@@ -136,8 +136,8 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (re
 	return recovery, nil
 }
 
-// RemoveTOTP removes the second factor of p's account, if the password is right. It
-// answers like SignIn for a wrong one.
+// RemoveTOTP removes the second factor of p's account, if the password is right. It returns
+// the errors of SignIn for a wrong one.
 func (s *Service) RemoveTOTP(ctx context.Context, p Principal, c Credentials) error {
 	c.Name = p.Name
 	u, err := s.verify(ctx, c)
@@ -147,8 +147,8 @@ func (s *Service) RemoveTOTP(ctx context.Context, p Principal, c Credentials) er
 	return s.ResetTOTP(ctx, u.Name)
 }
 
-// ResetTOTP removes an account's second factor, for somebody who has lost it. It
-// returns fault.NotFound for an unknown account, and for one without a second factor.
+// ResetTOTP removes an account's second factor, for someone who has lost it. It returns
+// fault.NotFound for an unknown account, and for one without a second factor.
 func (s *Service) ResetTOTP(ctx context.Context, name string) error {
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return errNoAccount()
@@ -175,7 +175,7 @@ func (s *Service) ResetTOTP(ctx context.Context, name string) error {
 	return err
 }
 
-// RecoveryCodesLeft tells how many recovery codes p's account has not used.
+// RecoveryCodesLeft returns how many recovery codes p's account has not used.
 func (s *Service) RecoveryCodesLeft(ctx context.Context, p Principal) (int, error) {
 	var n int64
 	if err := s.db.WithContext(ctx).Model(&recoveryCode{}).Where("user_id = ?", p.UserID).Count(&n).Error; err != nil {
@@ -208,7 +208,7 @@ func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error
 	return nil
 }
 
-// useCode tells whether a code is good, and makes that it is not a second time.
+// useCode reports whether a code is good, and makes that it is not a second time.
 func (s *Service) useCode(ctx context.Context, u user, typed string) (bool, error) {
 	code := plainCode(typed)
 	step, err := s.matchTOTP(u, code)

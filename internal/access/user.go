@@ -32,9 +32,9 @@ type user struct {
 	Created  time.Time
 	Disabled bool  // may not come in
 	Quota    Quota `gorm:"embedded;embeddedPrefix:quota_"`
-	// MustChange: somebody else set the password.
+	// MustChange: another user set the password.
 	MustChange bool
-	// TOTPSecret is encrypted; empty where there is no second factor. TOTPOn tells
+	// TOTPSecret is encrypted; empty if there is no second factor. TOTPOn reports
 	// that it was confirmed, TOTPStep which of its codes was used last.
 	TOTPSecret string `gorm:"column:totp_secret"`
 	TOTPOn     bool   `gorm:"column:totp_on"`
@@ -125,10 +125,10 @@ func (s *Service) RecoverAdmin(ctx context.Context, keepTokens bool) (name, pass
 	return fresh.Name, password, nil
 }
 
-// SetPassword gives an account a new password of 12 to 1024 bytes and ends the
-// account's sessions, and its tokens unless keepTokens. mustChange has the account's
-// owner change it before anything else. It answers fault.Invalid for another length and for a
-// password that is easy to guess, and fault.NotFound for an unknown account.
+// SetPassword gives an account a new password of 12 to 1024 bytes and ends the account's
+// sessions, and its tokens unless keepTokens. mustChange has the account's owner change it
+// before anything else. It returns fault.Invalid for another length and for a password that
+// is easy to guess, and fault.NotFound for an unknown account.
 func (s *Service) SetPassword(ctx context.Context, name, password string, mustChange, keepTokens bool) error {
 	if name = canonical(name); !storable(name, maxNameBytes) {
 		return errNoAccount()

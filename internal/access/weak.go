@@ -40,8 +40,8 @@ const (
 	minRest     = 8 // characters that it has besides the account's name
 )
 
-// checkPassword returns fault.Invalid with what is wrong with a new password of an
-// account: its length, or that it is among the first that somebody would guess.
+// checkPassword returns fault.Invalid with what is wrong with a new password of an account:
+// its length, or that it is among the first that someone would guess.
 func checkPassword(password, name string) error {
 	weak := func(why string) error {
 		return fault.Field("password", "This password is easy to guess: %s. Choose another one.", why)

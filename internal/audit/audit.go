@@ -16,12 +16,11 @@ import (
 	"gorm.io/gorm"
 )
 
-// Entry is one thing that somebody did, or tried to. It holds no bodies and no
-// secrets.
+// Entry is one thing that someone did, or tried to. It holds no bodies and no secrets.
 type Entry struct {
 	ID         int64     `gorm:"primaryKey;autoIncrement"` // given by the database; grows with time
 	Time       time.Time // UTC; Record and Write set it where it is zero
-	Actor      string    // the account's name; empty where nobody is known
+	Actor      string    // the account's name; empty where no one is known
 	ActorID    string    // the account's id
 	Via        string    // how the actor came in: session, token, ticket, password, oidc, command, open
 	Action     string    // the operation's id in the API, or the command
@@ -39,7 +38,7 @@ func (Entry) TableName() string { return "audit_entries" }
 
 const (
 	maxText     = 255  // bytes that are kept of each text
-	queued      = 8192 // entries that wait for a database that is away
+	queued      = 8192 // entries that wait for a database that is unreachable
 	batch       = 500  // entries in one statement
 	retryAfter  = time.Second
 	lastAttempt = 5 * time.Second // for what waits when the service stops
@@ -90,10 +89,10 @@ func New(o Options) (*Service, error) {
 	return &Service{db: o.DB, days: o.Days, log: o.Log, now: o.Now, queue: make(chan waiting, queued), fold: newFolder()}, nil
 }
 
-// Record adds an entry. As a rule it is stored when Record returns. While the
-// database is slow or away the entry waits in memory; one for which there is no
-// room is written to the log in full, as an error. Refusals that are alike are
-// folded: of those beyond the first few, one entry says how many there were.
+// Record adds an entry. As a rule it is stored when Record returns. While the database is
+// slow or away the entry waits in memory; one that does not fit is written to
+// the log in full, as an error. Refusals that are alike are folded: of those beyond the
+// first few, one entry says how many there were.
 func (s *Service) Record(e Entry) {
 	w := waiting{entry: s.clean(e), stored: make(chan struct{})}
 	if !s.fold.take(w.entry) {
@@ -161,8 +160,8 @@ func (s *Service) gather(first waiting) []waiting {
 	return list
 }
 
-// store writes a batch, however long the database is away; when ctx ends before,
-// it goes to the log.
+// store writes a batch, however long the database is unreachable; when ctx ends before, it
+// goes to the log.
 func (s *Service) store(ctx context.Context, list []waiting) {
 	rows := make([]Entry, len(list))
 	for i, w := range list {

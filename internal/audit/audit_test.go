@@ -58,7 +58,7 @@ func TestEntriesAreFoundAndStay(t *testing.T) {
 				TargetKind: "nodes", TargetID: fmt.Sprint("id", i%5), TargetName: fmt.Sprint("name", i%5), Status: 200,
 			})
 		}
-		// What clients choose is no obstacle.
+		// What clients choose is not an obstacle.
 		s.Record(Entry{Time: start.Add(time.Hour), Actor: "ann", Action: "odd", TargetID: "nul \x00 broken \xff\xfe and long " + strings.Repeat("é", 300)})
 		stop() // stores what waits
 
@@ -123,7 +123,7 @@ func TestOldEntriesGo(t *testing.T) {
 	})
 }
 
-// TestEntriesAreNotLostSilently has a database that is away: nobody waits for it
+// TestEntriesAreNotLostSilently has a database that is unreachable: no one waits for it
 // long, and what it never took is in the log.
 func TestEntriesAreNotLostSilently(t *testing.T) {
 	var text bytes.Buffer

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Somebody who is refused again and again must not fill the table. Of refusals that
-// are alike, the first few are entries of their own; the others are counted, and
-// become one entry when foldWindow is over.
+// Someone who is refused again and again must not fill the table. Of refusals that are
+// alike, the first few are their own entries; the others are counted, and become one entry
+// when foldWindow is over.
 const (
 	foldWindow   = 10 * time.Minute
-	foldFree     = 10    // alike, that are entries of their own
+	foldFree     = 10    // alike, that are their own entries
 	foldKinds    = 50    // of one actor that are counted apart; beyond it they are counted together
 	foldActors   = 10000 // that are counted apart, likewise
 	foldInterval = 15 * time.Second
@@ -32,8 +32,8 @@ type alike struct {
 // folded are refusals that are alike.
 type folded struct {
 	first   Entry
-	count   int // beyond those that are entries of their own
-	free    int // entries of their own
+	count   int // beyond those that are their own entries
+	free    int // their own entries
 	begun   time.Time
 	last    time.Time
 	sameID  bool // all were for the first's target
@@ -49,8 +49,8 @@ type folder struct {
 
 func newFolder() *folder { return &folder{seen: map[alike]*folded{}, kinds: map[string]int{}} }
 
-// actorOf is whom refusals are counted by: the account, or the address where
-// nobody is known.
+// actorOf is whom refusals are counted by: the account, or the address where no one is
+// known.
 func actorOf(e Entry) string {
 	if e.ActorID != "" {
 		return e.ActorID

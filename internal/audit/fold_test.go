@@ -12,9 +12,9 @@ import (
 
 var moreTimes = regexp.MustCompile(`refused (\d+) more times`)
 
-// TestRefusalsAreFolded has somebody be refused 20,000 times, for the same and for ever
-// other things: the table stays small, no refusal goes uncounted, and what others do
-// is there as it was.
+// TestRefusalsAreFolded has someone be refused 20,000 times, for the same and for ever
+// other things: the table stays small, no refusal goes uncounted, and what others do is
+// there as it was.
 func TestRefusalsAreFolded(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := open(t, url, nil, 0)
@@ -74,7 +74,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 	})
 }
 
-// TestFoldingBeginsAgain has the window end: the next refusal is an entry of its own.
+// TestFoldingBeginsAgain has the window end: the next refusal is its own entry.
 func TestFoldingBeginsAgain(t *testing.T) {
 	f := newFolder()
 	now := time.Now()

@@ -20,9 +20,8 @@ type Filter struct {
 	Until  time.Time // exclusive
 }
 
-// Search returns up to limit entries, newest first, that are older than the
-// entry of the id before (0: from the newest), and the id to go on with, 0 at
-// the end.
+// Search returns up to limit entries, newest first, that are older than the entry of the id
+// before (0: from the newest), and the id to continue with, 0 at the end.
 func (s *Service) Search(ctx context.Context, f Filter, before int64, limit int) (entries []Entry, next int64, err error) {
 	query := f.on(s.db.WithContext(ctx)).Order("id DESC").Limit(limit + 1)
 	if before > 0 {

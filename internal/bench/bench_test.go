@@ -58,7 +58,7 @@ func TestBench(t *testing.T) {
 	text := fmt.Sprintf("# Benchmark\n\n%s\n\n%s\n%s", machine(ctx, t, before), report.markdown(), notes)
 	t.Log("\n" + text)
 	if folder := os.Getenv("BENCH_OUT"); folder != "" {
-		if err := os.WriteFile(filepath.Join(folder, "bench.md"), []byte(text), 0o644); err != nil { //nolint:gosec // to be read by everybody
+		if err := os.WriteFile(filepath.Join(folder, "bench.md"), []byte(text), 0o644); err != nil { //nolint:gosec // to be read by everyone
 			t.Error(err)
 		}
 	}

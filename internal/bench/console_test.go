@@ -120,7 +120,7 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	r.until(c, "login: ")
 	r.types(c, "root\r")
 	r.until(c, "# ")
-	r.types(c, "cat > /dev/null\r") // the guest's terminal echoes, and nobody else
+	r.types(c, "cat > /dev/null\r") // the guest's terminal echoes, and no one else
 	r.until(c, "null")
 	r.close(c)
 
@@ -221,11 +221,11 @@ func (r *rig) connected(l line, mark string) {
 	r.until(l, "-end-\r\n")
 }
 
-// echo types a key and tells how soon it is back.
+// echo types a key and returns how soon it is back.
 func (r *rig) echo(ctx context.Context, l line) time.Duration {
 	r.t.Helper()
 	select {
-	case <-time.After(echoPause): // nobody types without a pause
+	case <-time.After(echoPause): // no one types without a pause
 	case <-ctx.Done():
 		r.t.Fatal(ctx.Err())
 	}
@@ -235,7 +235,7 @@ func (r *rig) echo(ctx context.Context, l line) time.Duration {
 	return time.Since(begin)
 }
 
-// flood tells how long a megabyte takes, and closes the line.
+// flood returns how long a megabyte takes, and closes the line.
 func (r *rig) flood(l line) time.Duration {
 	r.t.Helper()
 	defer r.close(l)

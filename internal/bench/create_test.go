@@ -40,7 +40,7 @@ func (r *rig) benchCreate(ctx context.Context, report *table, base image) (ids [
 	return ids
 }
 
-// createNode makes node number i, and tells how long the request took.
+// createNode makes node number i, and returns how long the request took.
 func (r *rig) createNode(ctx context.Context, base image, i int) (id string, took time.Duration) {
 	r.t.Helper()
 	var node struct{ ID, State string }
@@ -55,8 +55,8 @@ func (r *rig) createNode(ctx context.Context, base image, i int) (id string, too
 	return node.ID, took
 }
 
-// createWithVirsh makes an overlay and a domain like those of createNode, tells
-// how long the two commands took, and removes them again.
+// createWithVirsh makes an overlay and a domain like those of createNode, returns how long
+// the two commands took, and removes them again.
 func (r *rig) createWithVirsh(ctx context.Context, base image, model *libvirtxml.Domain, i int) time.Duration {
 	r.t.Helper()
 	id := uuid.NewString()

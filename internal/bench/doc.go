@@ -9,13 +9,13 @@
 //   - a serial console, against `virsh console`;
 //   - the peak memory of each.
 //
-// What the service does before 1,000 domains is measured by TestScale in
-// cmd/sandboxlabs, on a libvirtd of its own.
+// What the service does before 1,000 domains is measured by TestScale in cmd/sandboxlabs,
+// on its own libvirtd.
 //
-// Speed is told as ratios, because the times of one machine say little about
-// another. Nothing fails for being slow: the bench fails when something does
-// not work, or is left over. Everything that it makes bears one prefix and is
-// removed at the end; what a killed run left behind, the next one removes.
+// Speed is told as ratios, because the times of one machine say little about another.
+// Nothing fails for being slow: the bench fails when something does not work, or is left
+// over. Everything that it makes has one prefix and is removed at the end; what a killed
+// run left behind, the next one removes.
 //
 // It needs virsh, qemu-img, and a user who may write to libvirt's folder of
 // images. With BENCH_OUT it also writes its table to bench.md in that folder.

@@ -44,7 +44,7 @@ func (ts times) inSeconds() string {
 	return fmt.Sprintf("%.2f s (%s)", ts.median().Seconds(), strings.Join(all, ", "))
 }
 
-// faster tells how many times as fast ours is.
+// faster returns how many times as fast ours is.
 func faster(ours, theirs time.Duration) string {
 	return fmt.Sprintf("%.2f×", float64(theirs)/float64(ours))
 }
@@ -136,8 +136,8 @@ func peakKiB(pid int) (int64, error) {
 	return 0, fmt.Errorf("process %d shows no peak of its memory", pid) // it is over
 }
 
-// resetPeak has the peak begin anew at what the process takes now; where that
-// is not permitted, it stays that of its life so far.
+// resetPeak has the peak begin again at what the process takes now; where that is not
+// permitted, it stays that of its life so far.
 func resetPeak(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }

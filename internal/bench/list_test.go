@@ -63,7 +63,7 @@ func (r *rig) benchList(ctx context.Context, report *table, base image, ids []st
 	return ids
 }
 
-// more tells how many times as much memory ours is.
+// more returns how many times as much memory ours is.
 func more(ours, theirs int64) string {
 	return fmt.Sprintf("%.1f× memory", float64(ours)/float64(theirs))
 }

@@ -12,8 +12,8 @@ import (
 // overlays are made on each image.
 const overlays = 15
 
-// benchOverlays makes nodes of images of several sizes, in turn: an overlay takes
-// as long whatever it lies on.
+// benchOverlays makes nodes of images of several sizes, in turn: an overlay takes as long
+// whatever it is backed by.
 func (r *rig) benchOverlays(ctx context.Context, report *table) {
 	r.t.Helper()
 	sizes := []string{"0.1", "1", "10"} // GiB

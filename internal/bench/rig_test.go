@@ -33,11 +33,11 @@ const (
 	promptly = 30 * time.Second
 )
 
-// rig is the program at work, with all that the bench makes.
+// rig is the program running, with all that the bench makes.
 type rig struct {
 	t       *testing.T
 	prefix  string
-	files   string // a folder of ours beside the pools' own
+	files   string // our folder beside the pools' own
 	address string
 	client  *http.Client
 	service *exec.Cmd
@@ -73,7 +73,7 @@ func newRig(ctx context.Context, t *testing.T) *rig {
 
 // lockFolder holds the folder for as long as this process lives.
 func lockFolder(path string) (*os.File, error) {
-	f, err := os.Open(path) //nolint:gosec // a folder of ours
+	f, err := os.Open(path) //nolint:gosec // our folder
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +83,7 @@ func lockFolder(path string) (*os.File, error) {
 	return f, nil
 }
 
-// removeDead removes what runs left behind that were killed: nobody holds their
-// folders.
+// removeDead removes what runs left behind that were killed: no one holds their folders.
 func removeDead(ctx context.Context, t *testing.T) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(folder, prefixes+"*"))
@@ -157,7 +156,7 @@ func (r *rig) start(ctx context.Context, program string) {
 	r.t.Helper()
 	r.address = testground.Address(r.t)
 	logPath := filepath.Join(r.files, "service.log")
-	log, err := os.Create(logPath) //nolint:gosec // in a folder of ours
+	log, err := os.Create(logPath) //nolint:gosec // in our folder
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -178,7 +177,7 @@ func (r *rig) start(ctx context.Context, program string) {
 			len(named(virsh(ctx, r.t, "pool-list", "--name"), r.prefix)) == 3
 	})
 	if !ready {
-		text, _ := os.ReadFile(logPath) //nolint:gosec // in a folder of ours
+		text, _ := os.ReadFile(logPath) //nolint:gosec // in our folder
 		r.t.Fatalf("the service does not become ready:\n%s", text)
 	}
 }
@@ -271,7 +270,7 @@ type image struct{ ID, Path, SHA256 string }
 // upload sends a file in one multipart request.
 func (r *rig) upload(ctx context.Context, path string) image {
 	r.t.Helper()
-	f, err := os.Open(path) //nolint:gosec // in a folder of ours
+	f, err := os.Open(path) //nolint:gosec // in our folder
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -304,7 +303,7 @@ func (r *rig) upload(ctx context.Context, path string) image {
 	return answer.Image
 }
 
-// uploadBlank makes the image that the nodes lie on. Nothing boots from it.
+// uploadBlank makes the image that the nodes are backed by. Nothing boots from it.
 func (r *rig) uploadBlank(ctx context.Context) image {
 	r.t.Helper()
 	path := filepath.Join(r.files, "blank.qcow2")

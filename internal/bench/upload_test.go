@@ -90,7 +90,7 @@ func (r *rig) makeSource(ctx context.Context) (path, digest string) {
 		r.t.Fatalf("%s has %d MiB left; the upload needs %d", r.files, free>>20, neededBytes>>20)
 	}
 	raw := filepath.Join(r.files, "source.raw")
-	f, err := os.Create(raw) //nolint:gosec // in a folder of ours
+	f, err := os.Create(raw) //nolint:gosec // in our folder
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func (r *rig) settle(source string) {
 
 func (r *rig) read(path string, w io.Writer) {
 	r.t.Helper()
-	f, err := os.Open(path) //nolint:gosec // in a folder of ours
+	f, err := os.Open(path) //nolint:gosec // in our folder
 	if err != nil {
 		r.t.Fatal(err)
 	}

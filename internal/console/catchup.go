@@ -22,8 +22,8 @@ const (
 // held is live output that waits for what the log has of the time before.
 type held struct{ output []byte }
 
-// catchUp has the host's log read, and live output held back until what the
-// guest printed while nobody here read along is in the backlog. It does not wait.
+// catchUp has the host's log read, and live output held back until what the guest printed
+// while no one here read along is in the backlog. It does not wait.
 func (h *hub) catchUp(ctx context.Context, host string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

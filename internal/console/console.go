@@ -1,20 +1,20 @@
 // Package console shares the serial consoles of nodes among many viewers.
 //
-// A console has one reader at a time in libvirt, so the package opens it while
-// somebody watches and lets it go with the last viewer: `virsh console` works
-// whenever nobody watches here. All that the guest prints goes into one bounded
-// backlog; a viewer is a position in it. A viewer that is slow falls behind by
-// itself, costs no memory of its own, and holds up neither the guest nor other
-// viewers. What the guest printed while nobody here read along is put into the
-// backlog from the log that the host keeps of the console, where it keeps one.
+// A console has one reader at a time in libvirt, so the package opens it while someone
+// watches and lets it go with the last viewer: `virsh console` works whenever no one
+// watches here. All that the guest prints goes into one bounded backlog; a viewer is a
+// position in it. A viewer that is slow falls behind on its own, needs no memory per viewer,
+// and holds up neither the guest nor other viewers. What the guest printed while no one
+// here read along is put into the backlog from the log that the host keeps of the console,
+// where it keeps one.
 //
-// Each open console has a libvirt connection of its own. A guest that does not
-// read its serial port (paused, crashed, or without a driver for it) would leave
-// what is typed in libvirtd's queue, and after a few messages libvirtd would read
-// nothing more from that connection; and where input waits there when the guest
-// goes, some releases of libvirtd hang or crash. So no more is sent than the
-// kernel's pty takes without a reader (intake), and the connection is closed before
-// this service ends a guest (LetGo), and as soon as libvirt tells that one ends.
+// Each open console has its own libvirt connection. A guest that does not read its serial
+// port (paused, crashed, or without a driver for it) would leave what is typed in
+// libvirtd's queue, and after a few messages libvirtd would read nothing more from that
+// connection; and where input waits there when the guest goes, some releases of libvirtd
+// hang or crash. So no more is sent than the kernel's pty takes without a reader (intake),
+// and the connection is closed before this service ends a guest (LetGo), and as soon as
+// libvirt reports that one ends.
 package console
 
 import (
@@ -37,8 +37,8 @@ type State string
 const (
 	// Connected: bytes flow both ways.
 	Connected State = "connected"
-	// Reconnecting: the console was let go for something that is done with the node,
-	// or its host is out of reach. It is opened again by itself.
+	// Reconnecting: the console was let go for something that is done with the node, or its
+	// host is out of reach. It is opened again on its own.
 	Reconnecting State = "reconnecting"
 	// Offline: the node is off. The viewers are attached again when it starts.
 	Offline State = "offline"
@@ -75,14 +75,14 @@ type Place struct {
 	Active bool
 	// Starting nodes are paused only until their start is over.
 	Starting bool
-	// Away says that the host is out of reach: nobody knows what the node does.
+	// Away says that the host is out of reach: no one knows what the node does.
 	Away bool
 }
 
 // Nodes tells where nodes are. Calls come from many goroutines.
 type Nodes interface {
-	// Place returns where the node with this domain UUID is; ok is false where no
-	// such node exists. It answers from memory.
+	// Place returns where the node with this domain UUID is; ok is false where the node
+	// does not exist exists. It answers from memory.
 	Place(id string) (p Place, ok bool)
 }
 
@@ -207,8 +207,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// NodeChanged says that a node started, stopped, moved or vanished. It never
-// blocks, and costs nothing for a node that nobody watches.
+// NodeChanged says that a node started, stopped, moved or vanished. It never blocks, and
+// costs nothing for a node that no one watches.
 func (m *Manager) NodeChanged(id string) {
 	for _, h := range m.of(id) {
 		signal(h.wake)
@@ -222,7 +222,7 @@ func (m *Manager) of(id string) []*hub {
 	return slices.Collect(maps.Values(m.hubs[id]))
 }
 
-// ViewerOptions say how somebody watches.
+// ViewerOptions say how someone watches.
 type ViewerOptions struct {
 	// Port is the port to watch; the zero value is the domain's first console.
 	Port Port
@@ -285,7 +285,7 @@ func nodeNotFound() error {
 	return fault.New(fault.NodeNotFound, "Node not found. It may have been deleted.")
 }
 
-// signal wakes the owner of c, a channel with room for one.
+// signal wakes the owner of c, a channel with capacity 1.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("libvirt.org/go/libvirt.EventRunDefaultImpl"))
 }
 
-// lab is a manager at work on real hosts.
+// lab is a manager running on real hosts.
 type lab struct {
 	t     *testing.T
 	hosts *hypervisor.Set
@@ -155,7 +155,7 @@ func (l *lab) look(id string) {
 	l.NodeChanged(id)
 }
 
-// add makes a node of a domain.
+// add creates a node of a domain.
 func (l *lab) add(id string) {
 	l.mu.Lock()
 	l.active[id] = false
@@ -334,7 +334,7 @@ func openPTY(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// onSystem runs f with a connection of its own, apart from the lab's.
+// onSystem runs f with its own connection, apart from the lab's.
 func onSystem(t *testing.T, f func(*libvirt.Connect)) {
 	t.Helper()
 	c, err := libvirt.NewConnect(systemURI)
@@ -345,7 +345,7 @@ func onSystem(t *testing.T, f func(*libvirt.Connect)) {
 	f(c)
 }
 
-// transcript collects text for somebody who waits for some of it.
+// transcript collects text for someone who waits for some of it.
 type transcript struct {
 	mu      sync.Mutex
 	text    []byte

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// linger is how long the history outlives the last viewer, so that somebody
-	// who reloads a page finds it again.
+	// linger is how long the history outlives the last viewer, so that someone who reloads
+	// a page finds it again.
 	linger = 2 * time.Minute
 	// takenRetry is how often we look whether another holder has left.
 	takenRetry = 2 * time.Second
@@ -24,9 +24,9 @@ const (
 	// steady is how long a stream must have lived for its end to be followed by
 	// an open without a pause.
 	steady = time.Second
-	// ownEnd is how long libvirtd may take to see that a line of ours has ended:
-	// whatever holds the console until then is taken for that line. A stream that did
-	// not end with its guest has most likely been cut off by another program.
+	// ownEnd is how long libvirtd may take to see that our line has ended: whatever holds
+	// the console until then is taken for that line. A stream that did not end with its
+	// guest has most likely been cut off by another program.
 	ownEnd    = 3 * time.Second
 	ownCutEnd = time.Second
 	// sendBytes is the most that one message to libvirtd holds.
@@ -41,11 +41,11 @@ type hub struct {
 	m     *Manager
 	id    string        // of the node
 	alias string        // of the port
-	wake  chan struct{} // room for one: viewers, place or force may have changed
-	typed chan struct{} // room for one: input may have been queued
+	wake  chan struct{} // capacity 1: viewers, place or force may have changed
+	typed chan struct{} // capacity 1: input may have been queued
 
-	// ours is until when a console that is held is taken for held by a line of ours
-	// that has ended; only run's goroutine uses it.
+	// ours is until when a console that is held is taken for held by our line that has
+	// ended; only run's goroutine uses it.
 	ours time.Time
 
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ type hub struct {
 	taker   string        // who asked for that
 	room    chan struct{} // closed, and replaced, when Write, AwaitAttached or LetGo should look again
 	open    bool          // there is a line
-	paused  bool          // the node is, and nobody starts it
+	paused  bool          // the node is, and no one starts it
 	qemu    uint          // libvirt's number of the QEMU process that intake is about
 	intake  intake
 	err     error // final, set when the hub ends
@@ -137,8 +137,8 @@ func (h *hub) tell() {
 	}
 }
 
-// run keeps the stream as the viewers and the node want it, until the node is
-// gone, the manager stops, or nobody has watched for a while.
+// run keeps the stream as the viewers and the node want it, until the node is gone, the
+// manager stops, or no one has watched for a while.
 func (h *hub) run(ctx context.Context) {
 	retry := retryMin
 	whole := false // whether the backlog has all that the node printed before it was off
@@ -243,7 +243,7 @@ func (h *hub) sleep(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// retire takes the hub out of the manager unless somebody watches again.
+// retire takes the hub out of the manager unless someone watches again.
 func (h *hub) retire() bool {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
@@ -355,8 +355,8 @@ func (h *hub) release(next State) {
 	h.dropInput(reconnecting("The console was reconnected while you typed. What the guest did not take is dropped; type it again."))
 }
 
-// errEnded says that an open stream came to its end: the node stopped, somebody
-// took the console by force, or the connection broke.
+// errEnded says that an open stream came to its end: the node stopped, someone took the
+// console by force, or the connection broke.
 var errEnded = errors.New("console stream ended")
 
 // errCut is an errEnded that did not come with the guest's end.
@@ -444,10 +444,9 @@ func (h *hub) begin(qemu uint) {
 // read moves the guest's output into the backlog. It returns nil when the stream
 // is not wanted any more, errEnded when it is over.
 //
-// Output that comes without a pause is taken in larger pieces, some milliseconds
-// apart: guests print in pieces of a few bytes, and to wake all viewers for each
-// of them would take the CPU that the guest needs. libvirt's event loop goes on
-// reading meanwhile.
+// Output that comes without a pause is taken in larger pieces, some milliseconds apart:
+// guests print in pieces of a few bytes, and to wake all viewers for each of them would
+// take the CPU that the guest needs. libvirt's event loop continues reading meanwhile.
 func (h *hub) read(ctx context.Context, l *line, host string) error {
 	buf := make([]byte, readBytes)
 	var pace pace
@@ -508,8 +507,8 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 	}
 }
 
-// wanted returns whether a line to this host still serves somebody, and notes
-// whether the node is paused. A wish to force lapses: the console is ours.
+// wanted returns whether a line to this host still serves someone, and notes whether the
+// node is paused. A wish to force lapses: the console is ours.
 func (h *hub) wanted(l *line, host string) bool {
 	place, ok := h.m.nodes.Place(h.id)
 	watched, _, _ := h.demand(place.Active)

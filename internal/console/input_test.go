@@ -38,7 +38,7 @@ func (l *lab) wantAnswer() {
 	}
 }
 
-// crash ends the guest's QEMU as a fault of its own would.
+// crash ends the guest's QEMU as its own fault would.
 func (g *guest) crash() {
 	g.t.Helper()
 	text, err := os.ReadFile("/run/libvirt/qemu/" + g.name + ".pid")
@@ -141,7 +141,7 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 	})
 }
 
-// TestLetGo has consoles let go for what is done with a node, while somebody types.
+// TestLetGo has consoles let go for what is done with a node, while someone types.
 func TestLetGo(t *testing.T) {
 	g := defineMicro(t)
 	g.virsh("start")

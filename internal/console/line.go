@@ -15,13 +15,13 @@ type line struct {
 	watches []int // of the domain's events, as libvirt counts callbacks
 	qemu    uint  // libvirt's number of the domain's QEMU process
 
-	readable chan struct{} // room for one
-	writable chan struct{} // room for one
-	lost     chan struct{} // room for one: the connection broke
-	going    chan struct{} // room for one: the guest ends
-	rebooted chan struct{} // room for one: the guest starts again
-	changed  chan struct{} // room for one: the guest was paused or resumed
-	agent    chan struct{} // room for one: the guest's agent may have come
+	readable chan struct{} // capacity 1
+	writable chan struct{} // capacity 1
+	lost     chan struct{} // capacity 1: the connection broke
+	going    chan struct{} // capacity 1: the guest ends
+	rebooted chan struct{} // capacity 1: the guest starts again
+	changed  chan struct{} // capacity 1: the guest was paused or resumed
+	agent    chan struct{} // capacity 1: the guest's agent may have come
 	stop     chan struct{} // closed when the line is to be closed
 	done     chan struct{} // closed when nothing is left of it
 
@@ -169,8 +169,8 @@ func (l *line) isPaused() bool {
 	return l.paused
 }
 
-// event runs on the libvirt event loop. It switches off what it reports, so that
-// the loop does not spin until somebody reads.
+// event runs on the libvirt event loop. It switches off what it reports, so that the loop
+// does not spin until someone reads.
 func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	l.mu.Lock()
 	if !l.detached {
@@ -217,8 +217,8 @@ func (l *line) alive() bool {
 	return err == nil && ok
 }
 
-// close gives the console back, and leaves the connection ready to be closed.
-// Nobody uses the stream any more.
+// close gives the console back, and leaves the connection ready to be closed. No one uses
+// the stream any more.
 //
 // The stream is not aborted but left to the end of its connection: libvirtd acts on
 // an abort only after all that was sent before, and input may wait for a guest that

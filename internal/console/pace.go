@@ -12,9 +12,9 @@ const (
 	paceViewer = 2 * time.Millisecond
 )
 
-// pace bounds how many pieces of output are taken from a console in a second.
-// What comes faster gathers in larger ones; what a guest echoes to somebody who
-// types does not come that fast.
+// pace bounds how many pieces of output are taken from a console in a second. What comes
+// faster gathers in larger ones; what a guest echoes to someone who types does not come
+// that fast.
 type pace struct {
 	counted time.Time // when the pieces that were taken would have been due
 }

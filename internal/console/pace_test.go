@@ -8,7 +8,7 @@ import (
 func TestPace(t *testing.T) {
 	now := time.Now()
 	var p pace
-	for range 500 { // somebody types fast, and each key is echoed
+	for range 500 { // someone types fast, and each key is echoed
 		if d := p.taken(now, 1); d != 0 {
 			t.Fatalf("an echo waits for %v", d)
 		}

@@ -23,11 +23,11 @@ const (
 // size is a terminal's, in characters.
 type size struct{ cols, rows int }
 
-// Resize has the guest told how large the viewer's terminal is, through the guest
-// agent: a serial line itself has no size. It returns at once. Where there is no
-// agent nothing happens until one comes; of several sizes that come together the
-// last is set. A read-only viewer's size is passed over, since it is that of all viewers. It
-// fails with fault.Invalid, and with the final errors of Next.
+// Resize has the guest told how large the viewer's terminal is, through the guest agent: a
+// serial line itself has no size. It returns at once. Without an agent nothing
+// happens until one comes; of several sizes that come together the last is set. A read-only
+// viewer's size is passed over, since it is that of all viewers. It fails with
+// fault.Invalid, and with the final errors of Next.
 func (v *Viewer) Resize(cols, rows int) error {
 	if cols < 1 || rows < 1 || cols > maxSide || rows > maxSide {
 		return fault.New(fault.Invalid, "Columns and rows must be 1 to %d, not %d×%d.", maxSide, cols, rows)
@@ -45,8 +45,8 @@ func (v *Viewer) Resize(cols, rows int) error {
 	return nil
 }
 
-// applySize tells the guest of the size anew: it, or its agent, may have been
-// started anew.
+// applySize tells the guest of the size again: it, or its agent, may have been started
+// again.
 func (h *hub) applySize() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -46,7 +46,7 @@ type Viewer struct {
 	name     string
 	readOnly bool
 	noTake   bool
-	ready    chan struct{} // room for one: there may be something for Next
+	ready    chan struct{} // capacity 1: there may be something for Next
 	done     chan struct{} // closed by Close
 
 	// Under hub.mu.
@@ -59,10 +59,10 @@ type Viewer struct {
 // Next waits for the next message. The first ones are the history and, once it
 // is known, the state.
 //
-// It returns ctx's error when ctx ends; the viewer stays as it is. Any other
-// error is final, and comes after all that was still to be delivered: ErrClosed
-// after Close, ErrShutdown, or fault.NodeNotFound when the node is deleted. The
-// viewer must still be closed.
+// It returns ctx's error when ctx ends; the viewer is not changed. Any other error is
+// final, and comes after all that was still to be delivered: ErrClosed after Close,
+// ErrShutdown, or fault.NodeNotFound when the node is deleted. The viewer must still be
+// closed.
 func (v *Viewer) Next(ctx context.Context) (Message, error) {
 	for {
 		if err := ctx.Err(); err != nil {

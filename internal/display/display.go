@@ -47,8 +47,8 @@ type Hosts interface {
 
 // Nodes tells where nodes are. Calls come from many goroutines.
 type Nodes interface {
-	// Place returns the host of the node with this domain UUID; ok is false where
-	// no such node exists. It answers from memory.
+	// Place returns the host of the node with this domain UUID; ok is false where the node
+	// does not exist exists. It answers from memory.
 	Place(id string) (host, name string, active, ok bool)
 	// Screen asks the host how the node's screen is reached. It fails with
 	// fault.NodeNotFound, NodeNotRunning, HostUnreachable, or Unsupported where
@@ -107,9 +107,9 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run works until ctx is cancelled. It then ends every view with ErrShutdown,
-// and returns nil when no capture is under way any more, or after some seconds: one
-// of a QEMU that does not answer goes on until that does. It is called once.
+// Run works until ctx is cancelled. It then ends every view with ErrShutdown, and returns
+// nil when no capture is under way any more, or after some seconds: one of a QEMU that does
+// not answer continues until that does. It is called once.
 func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.mu.Lock()

@@ -72,7 +72,7 @@ func (l *lab) view(id string, o ViewOptions) *viewer {
 	return v
 }
 
-// look reads the screen anew.
+// look reads the screen again.
 func (v *viewer) look() *image.RGBA {
 	v.t.Helper()
 	if err := v.Update(); err != nil {

@@ -89,7 +89,7 @@ func remoteURI(t *testing.T) string {
 	return "qemu+ext://127.0.0.1/system?command=" + script
 }
 
-// lab is a Service at work on a real host.
+// lab is a Service running on a real host.
 type lab struct {
 	t     *testing.T
 	hosts *hypervisor.Set
@@ -265,7 +265,7 @@ func (g *guest) freeze() {
 	g.t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGCONT) })
 }
 
-// isAsked tells whether libvirt waits for the guest's QEMU.
+// isAsked reports whether libvirt waits for the guest's QEMU.
 func (g *guest) isAsked() bool {
 	out, err := exec.CommandContext(g.t.Context(), "virsh", "-q", "domcontrol", g.name).CombinedOutput()
 	if err != nil {

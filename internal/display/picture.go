@@ -22,8 +22,8 @@ func tooLarge() error {
 // encoder compresses for speed: a picture is seen for a second.
 var encoder = png.Encoder{CompressionLevel: png.BestSpeed}
 
-// asPNG returns a picture as a PNG file, and its width. A file that is one
-// already stays as it is.
+// asPNG returns a picture as a PNG file, and its width. A file that is one already is not
+// changed.
 func asPNG(data []byte) (file []byte, width int, err error) {
 	if bytes.HasPrefix(data, []byte("P6")) {
 		img, err := decodePPM(data)

@@ -45,9 +45,10 @@ type Picture struct {
 // width scales it down to so many pixels; 0, or more than the screen has, leaves
 // it as it is. One capture of a node runs at a time, and serves all who wait.
 //
-// Errors: fault.NodeNotFound, NodeNotRunning, HostUnreachable, Unsupported for a
-// screen that is too large or not there, Hypervisor, also for a QEMU that does not
-// answer, Invalid for a width out of bounds, and ErrShutdown. When ctx ends, the capture goes on for the others.
+// Errors: fault.NodeNotFound, NodeNotRunning, HostUnreachable, Unsupported for a screen
+// that is too large or not there, Hypervisor, also for a QEMU that does not answer, Invalid
+// for a width out of bounds, and ErrShutdown. When ctx ends, the capture continues for the
+// others.
 func (s *Service) Screenshot(ctx context.Context, id string, width int) (Picture, error) {
 	if width != 0 && (width < MinWidth || width > MaxWidth) {
 		return Picture{}, fault.New(fault.Invalid, "The width must be %d to %d pixels.", MinWidth, MaxWidth)
@@ -162,7 +163,7 @@ func (s *Service) take(id string) (*shot, error) {
 	s.setTaking(id, true)
 	defer s.setTaking(id, false)
 	var taken *shot
-	// On a connection of its own: Recv blocks, and with it all other calls.
+	// On its own connection: Recv blocks, and with it all other calls.
 	err := s.o.Hosts.Dial(s.ctx, host, func(c *libvirt.Connect) (err error) {
 		taken, err = s.capture(c, id)
 		return err

@@ -84,7 +84,7 @@ func sshCommand(host *url.URL, address string) (program string, arguments []stri
 	return cmp.Or(options.Get("command"), "ssh"), append(arguments, "--", host.Hostname())
 }
 
-// Read tells why ssh has ended, where it failed.
+// Read returns why ssh has ended, where it failed.
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, io.EOF) {

@@ -34,8 +34,8 @@ type sshServer struct {
 	conns []net.Conn
 }
 
-// sshURI starts a server for a key of its own, and returns the address at which
-// libvirt reaches this machine through it with the machine's ssh program.
+// sshURI starts a server for its own key, and returns the address at which libvirt reaches
+// this machine through it with the machine's ssh program.
 func sshURI(t *testing.T) (uri string, s *sshServer) {
 	t.Helper()
 	dir := t.TempDir()

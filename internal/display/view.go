@@ -28,12 +28,12 @@ type View struct {
 	id       string
 	readOnly bool
 	conn     net.Conn
-	changed  chan struct{} // room for one
+	changed  chan struct{} // capacity 1
 	cut      func() bool   // stops watching for the end of the service
 	once     sync.Once
 }
 
-// ViewOptions say how somebody watches.
+// ViewOptions say how someone watches.
 type ViewOptions struct {
 	// ReadOnly viewers see the screen, and reach the node in no way.
 	ReadOnly bool
@@ -66,8 +66,8 @@ func (v *View) Greet(viewer io.ReadWriter) error {
 	if err := greetViewer(viewer); err != nil {
 		return err
 	}
-	// Whatever the viewer asked for, the screen is shared: the wish to have it
-	// alone would throw everybody else out.
+	// Whatever the viewer asked for, the screen is shared: the wish to have it alone would
+	// throw everyone else out.
 	_, err := v.conn.Write([]byte{1})
 	return err
 }
@@ -96,8 +96,8 @@ func (v *View) CopyTo(w io.Writer) error {
 // what is no RFB there ends the view with fault.Invalid. After the screen's end,
 // which CopyTo explains, what the viewer says goes nowhere.
 //
-// Only read-only viewers' messages are taken apart: all others may send what
-// they like, extensions that nobody here knows included.
+// Only read-only viewers' messages are taken apart: all others may send what they like,
+// extensions that no one here knows included.
 func (v *View) CopyFrom(viewer io.Reader) error {
 	var err error
 	if v.readOnly {

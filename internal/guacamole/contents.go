@@ -6,9 +6,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The attributes that make a row ours. Guacamole keeps attributes that it does
-// not know, and copies them when somebody clones a connection or a user: the
-// second attribute holds the row's own id, so that the copy is not ours.
+// The attributes that make a row ours. Guacamole keeps attributes that it does not know,
+// and copies them when someone clones a connection or a user: the second attribute holds
+// the row's own id, so that the copy is not ours.
 const (
 	groupMark      = "sandboxlabs-group"      // value: groupMarkValue
 	nodeMark       = "sandboxlabs-node"       // the node's id
@@ -20,7 +20,7 @@ const (
 	groupMarkValue = "nodes"
 )
 
-// connection is a connection of ours as Guacamole has it.
+// connection is our connection as Guacamole has it.
 type connection struct {
 	id         int
 	name       string
@@ -32,7 +32,7 @@ type connection struct {
 	readers    []int             // the entities that may open it, those of others included
 }
 
-// user is a user of ours as Guacamole has it.
+// user is our user as Guacamole has it.
 type user struct {
 	entity    int
 	account   string
@@ -40,7 +40,7 @@ type user struct {
 	seesGroup bool
 }
 
-// contents is what Guacamole has of ours.
+// contents are our rows in Guacamole.
 type contents struct {
 	group       int // 0: not there
 	users       map[string]user
@@ -98,7 +98,7 @@ type database interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// readContents reads all that Guacamole has of ours.
+// readContents reads all our rows in Guacamole.
 func readContents(ctx context.Context, db database) (*contents, error) {
 	c := &contents{users: map[string]user{}}
 	var err error

@@ -18,9 +18,9 @@ const (
 	connectTimeout   = 3 * time.Second
 	statementTimeout = "5000" // ms
 	workTimeout      = 10 * time.Second
-	// writeLock is the advisory lock under which rows of ours are written, so that
-	// two services that do so at once end with one row each. The number is
-	// arbitrary but must never change.
+	// writeLock is the advisory lock under which our rows are written, so that two services
+	// that do so at once end with one row each. The number is arbitrary but must never
+	// change.
 	writeLock int64 = 0x5342_4c47_5541_4301
 )
 
@@ -36,18 +36,18 @@ func newPool(url string, sent *statementCount) (*pgxpool.Pool, error) {
 	c.ConnConfig.RuntimeParams["application_name"] = "sandboxlabs"
 	c.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
 	c.ConnConfig.Tracer = sent
-	// The pool's context is that of its own housekeeping, which Close ends.
+	// The pool's context is only for its housekeeping, which Close ends.
 	return pgxpool.NewWithConfig(context.Background(), c)
 }
 
-// inTransaction runs f in a transaction of its own, alone among the services
-// that write rows of ours. It is over, one way or the other, when it returns.
+// inTransaction runs f in its own transaction, alone among the services that write our
+// rows. It is over, one way or the other, when it returns.
 func (s *Service) inTransaction(ctx context.Context, f func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// What follows sees all that the holder before us committed: each
-		// statement has a snapshot of its own.
+		// What follows sees all that the holder before us committed: each statement has its
+		// own snapshot.
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", writeLock); err != nil {
 			return err
 		}

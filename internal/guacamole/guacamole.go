@@ -1,10 +1,10 @@
 // Package guacamole keeps Guacamole's PostgreSQL database equal to the screens
 // of the running nodes, and takes people from a node straight into its screen.
 //
-// It owns a connection group, one connection in it for each running node, and
-// one user for each account. Each of these rows bears attributes of ours; rows
-// without them are never changed. Guacamole reads its tables anew whenever a
-// connection is opened, so that nothing has to tell it of a change.
+// It owns a connection group, one connection in it for each running node, and one user for
+// each account. Each of these rows has our attributes; rows without them are never changed.
+// Guacamole reads its tables again whenever a connection is opened, so that nothing has to
+// tell it of a change.
 package guacamole
 
 import (
@@ -26,7 +26,7 @@ type Node struct {
 	ID   string // the domain's UUID
 	Name string
 	Host string
-	// Running tells that it has a QEMU process, so that it may have a screen.
+	// Running reports that it has a QEMU process, so that it may have a screen.
 	Running bool
 }
 
@@ -45,16 +45,16 @@ func (s Screen) LogValue() slog.Value {
 // Nodes is what this package needs of the nodes. Its methods may be called from
 // any goroutine.
 type Nodes interface {
-	// Inventory returns the nodes, from memory, and the hosts of which they may not be
-	// all: what Guacamole has of those is left as it is. A pass asks once, since a host
-	// that becomes known in the middle of it would seem to have lost all its nodes.
+	// Inventory returns the nodes, from memory, and the hosts of which they may not be all:
+	// what Guacamole has of those is not changed. A pass asks once, since a host that
+	// becomes known in the middle of it would seem to have lost all its nodes.
 	Inventory() (nodes []Node, unknown map[string]bool)
 	// Screen returns a running node's screen; ErrNoScreen when it has none.
 	Screen(ctx context.Context, id string) (Screen, error)
 }
 
-// ErrNoScreen tells that a node has no VNC screen: because it is off, or because
-// it was defined without one.
+// ErrNoScreen reports that a node has no VNC screen: because it is off, or because it was
+// defined without one.
 var ErrNoScreen = errors.New("the node has no VNC screen")
 
 // Viewer is a person who may see nodes.
@@ -64,7 +64,7 @@ type Viewer struct {
 	Sees func(Node) bool
 }
 
-// Viewers lists everybody who may see nodes.
+// Viewers lists everyone who may see nodes.
 type Viewers interface {
 	Viewers(ctx context.Context) ([]Viewer, error)
 }
@@ -107,7 +107,7 @@ type Guacd struct {
 	TLS  bool
 }
 
-// State tells whether a part of Guacamole can be used.
+// State reports whether a part of Guacamole can be used.
 type State string
 
 // The states of Guacamole's database, of its web application and of a guacd.
@@ -150,7 +150,7 @@ type Service struct {
 	turn     chan struct{} // one slot: whoever fills it makes a pass
 
 	mu      sync.Mutex
-	dirty   map[string]bool   // nodes whose screen must be read anew
+	dirty   map[string]bool   // nodes whose screen must be read again
 	screens map[string]screen // what was read, by node; only the pass writes it
 	links   map[string]Link   // by node
 	names   map[string]string // Guacamole's user by account
@@ -167,7 +167,7 @@ const (
 	unfinishedPause = time.Second
 )
 
-// New makes a Service. It connects to nothing: Run and Sync do. Close it.
+// New creates a Service. It connects to nothing: Run and Sync do. Close it.
 func New(o Options) (*Service, error) {
 	if o.Nodes == nil || o.Viewers == nil || o.URL == nil || o.DB == nil || o.Vault == nil || o.Ended == nil {
 		return nil, errors.New("guacamole: a required option is missing")
@@ -214,9 +214,9 @@ func (s *Service) Wake() {
 	}
 }
 
-// Run keeps Guacamole's database equal to the nodes until ctx ends. While the
-// database is away it tries again and again; what was missed meanwhile is made
-// up for by the first pass that goes well.
+// Run keeps Guacamole's database equal to the nodes until ctx ends. While the database is
+// unreachable it tries again and again; what was missed meanwhile is made up for by the
+// first pass that goes well.
 func (s *Service) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -297,10 +297,10 @@ type Report struct {
 	Users      int // made, renamed or removed
 	Duration   time.Duration
 	Statements int64 // sent to Guacamole's database, those of transactions included
-	// UnknownHosts are hosts whose nodes are not known now: what Guacamole has of
-	// them was left as it was.
+	// UnknownHosts are hosts whose nodes are not known now: what Guacamole has of them was
+	// not changed.
 	UnknownHosts []string
-	// Problems are what could not be brought in step, for an operator.
+	// Problems are what could not be brought in sync, for an operator.
 	Problems []string
 
 	dry        bool  // count, and write nothing

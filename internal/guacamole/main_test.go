@@ -101,7 +101,7 @@ func (l *lab) Viewers(context.Context) ([]Viewer, error) {
 	return slices.Clone(l.viewers), l.failure
 }
 
-// newService makes a reconciler of the lab for the gateway.
+// newService creates a reconciler of the lab for the gateway.
 func newService(t *testing.T, g *guacamoletest.Database, l *lab, edit func(*Options)) *Service {
 	t.Helper()
 	address, err := url.Parse("https://labs.example.org/guacamole/")

@@ -40,8 +40,8 @@ func Migrations() []*gormigrate.Migration {
 	}}
 }
 
-// session is a session of Guacamole's that the service opened for somebody. It is kept
-// until it is known to have ended: by another replica, or after a restart, too.
+// session is a session of Guacamole's that the service opened for someone. It is kept until
+// it is known to have ended: by another replica, or after a restart, too.
 type session struct {
 	ID       string `gorm:"primaryKey"`
 	Account  string // of the service
@@ -142,9 +142,8 @@ func (s sessions) forget(ctx context.Context, row session) error {
 	return nil
 }
 
-// Reseal encrypts all stored sessions by the vault's newest key, and returns how many
-// there are; those that cannot be read stay as they are. It may be broken off, and done
-// again.
+// Reseal encrypts all stored sessions by the vault's newest key, and returns how many there
+// are; those that cannot be read are not changed. It may be broken off, and done again.
 func (s *Service) Reseal(ctx context.Context) (int, error) {
 	rows, err := s.sessions.all(ctx, nil)
 	if err != nil {

@@ -22,16 +22,16 @@ import (
 const (
 	// dataSource is the name under which Guacamole knows its PostgreSQL database.
 	dataSource = "postgresql"
-	// identityLife is how long an identity that nobody used is good for. Clocks of
-	// two machines may differ by some of it.
+	// identityLife is how long an identity that no one used is good for. Clocks of two
+	// machines may differ by some of it.
 	identityLife = time.Minute
 )
 
 // Secret is the key of Guacamole's JSON sign-on. It is never printed.
 type Secret struct{ key []byte }
 
-// ParseSecret reads the 32 hexadecimal digits of Guacamole's json-secret-key.
-// An empty text is no key.
+// ParseSecret reads the 32 hexadecimal digits of Guacamole's json-secret-key. An empty text
+// is not a key.
 func ParseSecret(text string) (Secret, error) {
 	if text == "" {
 		return Secret{}, nil
@@ -51,8 +51,8 @@ func (s Secret) GoString() string { return s.String() }
 
 func (s Secret) empty() bool { return len(s.key) == 0 }
 
-// identity tells Guacamole who somebody is. It holds no connections: what a
-// person may open is in the database.
+// identity tells Guacamole who someone is. It holds no connections: what a person may open
+// is in the database.
 type identity struct {
 	Username    string   `json:"username"`
 	Expires     int64    `json:"expires"` // ms since 1970
@@ -93,12 +93,12 @@ type Person struct {
 
 // SignOn returns an address that takes a person straight to a node's screen.
 //
-// It signs the person in to Guacamole and hands the session over, so that the
-// browser shows what this person may see, whoever used Guacamole in it before.
-// The session is one for all screens that the person opens, by whatever replica: a new
-// one would cut off the screens of the old. Where Guacamole cannot be reached by the
-// service, the browser signs in by itself: the address carries an identity that is good
-// once, for a minute, but has no effect on somebody who is signed in to Guacamole.
+// It signs the person in to Guacamole and hands the session over, so that the browser shows
+// what this person may see, whoever used Guacamole in it before. The session is one for all
+// screens that the person opens, by whatever replica: a new one would cut off the screens
+// of the old. Where Guacamole cannot be reached by the service, the browser signs in on its
+// own: the address carries an identity that is good once, for a minute, but has no effect
+// on someone who is signed in to Guacamole.
 //
 // It returns fault.GuacamoleAway, and fault.Unsupported for a node
 // without a screen.
@@ -129,7 +129,7 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 func (s *Service) identify(user string) (string, error) {
 	// Guacamole takes each identity once, and those that two replicas make in the same millisecond
 	// would be one.
-	life := identityLife - rand.N(identityLife/6) //nolint:gosec // it has to differ, and is no secret
+	life := identityLife - rand.N(identityLife/6) //nolint:gosec // it has to differ, and is not a secret
 	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(life).UnixMilli(), SingleUse: true})
 	if err != nil {
 		return "", err
@@ -137,8 +137,8 @@ func (s *Service) identify(user string) (string, error) {
 	return s.o.JSONSecret.seal(text)
 }
 
-// find returns a node's link and a person's user. What is not there yet, or may
-// be out of date, is brought in step first.
+// find returns a node's link and a person's user. What is not there yet, or may be out of
+// date, is brought in sync first.
 func (s *Service) find(ctx context.Context, p Person, nodeID string) (Link, string, error) {
 	link, user, ok := s.known(p, nodeID)
 	if !ok {
@@ -156,7 +156,7 @@ func (s *Service) find(ctx context.Context, p Person, nodeID string) (Link, stri
 	return link, user, nil
 }
 
-// known is find from memory; ok tells that both are there and up to date.
+// known is find from memory; ok reports that both are there and up to date.
 func (s *Service) known(p Person, nodeID string) (link Link, user string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,7 +267,7 @@ func (s *Service) SignOut(ctx context.Context, p Person) {
 }
 
 // closeScreens closes the screens of a connection that some accounts have open. It comes
-// before their right is revoked, since Guacamole shows nobody the screens of connections
+// before their right is revoked, since Guacamole shows no one the screens of connections
 // that they may not open. Where it fails the whole session is ended.
 func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts []string, report *Report) error {
 	if s.o.JSONSecret.empty() || len(accounts) == 0 {

@@ -134,7 +134,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// newSignOn makes a reconciler of the lab that signs people in to web.
+// newSignOn creates a reconciler of the lab that signs people in to web.
 func newSignOn(t *testing.T, g *guacamoletest.Database, l *lab, web string, edit func(*Options)) *Service {
 	t.Helper()
 	secret, err := ParseSecret(testKey)
@@ -273,7 +273,7 @@ func TestSessionsOutliveTheProcess(t *testing.T) {
 	if rows, err := after.sessions.all(t.Context(), nil); err != nil || len(rows) != 0 {
 		t.Errorf("still on record: %v, %v", rows, err)
 	}
-	// Signing out while Guacamole is away is made up for.
+	// Signing out while Guacamole is unreachable is made up for.
 	over = false
 	if _, err := after.SignOn(t.Context(), ann, node); err != nil {
 		t.Fatal(err)
@@ -378,7 +378,7 @@ func TestSignOnFailures(t *testing.T) {
 		refused(fmt.Sprint(status), says)
 	}
 	web.Fail(0)
-	// Slower than it takes to find that nobody is there.
+	// Slower than it takes to find that no one is there.
 	web.Delay(reachTimeout + time.Second/2)
 	if address, err := s.SignOn(t.Context(), ann, node); err != nil || !strings.HasSuffix(address, "?token=TOKEN1") {
 		t.Errorf("a slow answer: %s, %v", address, err)
@@ -387,8 +387,7 @@ func TestSignOnFailures(t *testing.T) {
 	refused("no answer", "in time")
 }
 
-// The web application and guacd have a state of their own: the database tells nothing of
-// them.
+// The web application and guacd have their own state: the database tells nothing of them.
 func TestPartsHaveTheirStates(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab()

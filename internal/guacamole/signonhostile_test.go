@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/outbound/outboundtest"
 )
 
-// TestSignOnAtHostileServer signs a person on at what is not Guacamole: nobody gets an
+// TestSignOnAtHostileServer signs a person on at what is not Guacamole: no one gets an
 // address, little is read, and another origin never gets the signed identity.
 func TestSignOnAtHostileServer(t *testing.T) {
 	const most = maxAnswerBytes + 64<<20 // what the sockets on the way may hold besides

@@ -24,7 +24,7 @@ func (s *Service) Sync(ctx context.Context) (Report, error) {
 	return s.inTurn(ctx, Report{})
 }
 
-// Compare tells what Sync would do, and writes nothing.
+// Compare returns what Sync would do, and writes nothing.
 func (s *Service) Compare(ctx context.Context) (Report, error) {
 	return s.inTurn(ctx, Report{dry: true})
 }
@@ -159,7 +159,7 @@ func (s *Service) removeConnections(ctx context.Context, p plan, have *contents,
 	return nil
 }
 
-// putConnections makes connections and brings them in step.
+// putConnections makes connections and brings them in sync.
 func (s *Service) putConnections(ctx context.Context, want map[string]wanted, have *contents, users map[string]user, report *Report) error {
 	for _, node := range slices.Sorted(maps.Keys(want)) {
 		w := want[node]
@@ -206,7 +206,7 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 	return nil
 }
 
-// accountsOf returns the accounts of entities of ours.
+// accountsOf returns the accounts of our entities.
 func accountsOf(users map[string]user, entities []int) (accounts []string) {
 	for account, u := range users {
 		if slices.Contains(entities, u.entity) {
@@ -345,8 +345,8 @@ func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *content
 	return nil
 }
 
-// userNames are the names that an account's user may have, the best first: a
-// user whom somebody else made is never taken over.
+// userNames are the names that an account's user may have, the best first: a user whom
+// another user made is never taken over.
 func userNames(v Viewer) []string {
 	name := clean(v.Name)
 	return []string{fit(name, ""), fit(name, " ("+groupName+")"), fit(name, " ("+v.ID+")")}
@@ -394,8 +394,8 @@ func putUser(ctx context.Context, tx pgx.Tx, v Viewer, group int) (user, error) 
 	return u, err
 }
 
-// insertUser makes a user with whose password nobody can sign in: there is none
-// that has this hash.
+// insertUser creates a user with whose password no one can sign in: there is none that has
+// this hash.
 func insertUser(ctx context.Context, tx pgx.Tx, u user) (entity int, err error) {
 	if err := tx.QueryRow(ctx, `INSERT INTO guacamole_entity (name, type) VALUES ($1, 'USER') RETURNING entity_id`, u.name).Scan(&entity); err != nil {
 		return 0, err

@@ -164,7 +164,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 	if r := rows["web1"]; r.ID != ours || r.Parameters["color-depth"] != "16" || !slices.Equal(r.Readers, []string{"Bob", "ann"}) {
 		t.Errorf("web1: %+v", r)
 	}
-	// When all of ours is gone, all of theirs is as it was.
+	// When all our rows are gone, all of theirs is as it was.
 	l.change(func() { clear(l.nodes); l.viewers = nil })
 	s.mustSync(t)
 	for line := range strings.Lines(foreign) {
@@ -203,7 +203,7 @@ func TestDriftIsCorrected(t *testing.T) {
 			t.Errorf("after %s, the pass after the next: %v", damage, r)
 		}
 	}
-	// What is deleted comes back, with an id of its own.
+	// What is deleted comes back, with its own id.
 	for _, damage := range []string{`DELETE FROM guacamole_connection`, `DELETE FROM guacamole_connection_group`, `DELETE FROM guacamole_entity WHERE name = 'ann'`} {
 		g.Exec(damage)
 		s.mustSync(t)
@@ -229,7 +229,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	}
 }
 
-// What cannot be known now is left as it is.
+// What cannot be known now is not changed.
 func TestUnknownIsLeft(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
@@ -251,7 +251,7 @@ func TestUnknownIsLeft(t *testing.T) {
 	if link, ok := fresh.Link(nodeID(1)); !ok || link.ConnectionID == 0 {
 		t.Error("a fresh process does not know the link")
 	}
-	// Our own database is away: the rights stay, and screens are followed.
+	// Our own database is unreachable: the rights stay, and screens are followed.
 	l.change(func() { l.unknown["local"] = false; l.failure = errors.New("no accounts now") })
 	l.run(1, "web1", 5907)
 	s.NodeChanged(nodeID(1))

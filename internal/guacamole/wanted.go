@@ -25,7 +25,7 @@ const (
 	screenAge = time.Minute
 )
 
-// parameters are those that we set. Others that somebody adds stay.
+// parameters are those that we set. Others that someone adds stay.
 var parameters = []string{"hostname", "port", "password", "autoretry"}
 
 // screen is a Screen that was read, or that the node has none.
@@ -39,9 +39,9 @@ type screen struct {
 type wanted struct {
 	node    Node
 	names   []string          // the best first
-	set     map[string]string // of parameters; the others of ours should be absent
+	set     map[string]string // of parameters; our other ones should be absent
 	guacd   Guacd
-	off     bool     // kept though the node is off: not made anew
+	off     bool     // kept though the node is off: not made again
 	viewers []Viewer // who may open it
 }
 
@@ -186,7 +186,7 @@ func connectionNames(n Node, off bool) []string {
 	}
 }
 
-// clean drops what Guacamole's tables do not take, or what nobody can read.
+// clean drops what Guacamole's tables do not take, or what no one can read.
 func clean(name string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -221,10 +221,9 @@ func (c change) none() bool {
 	return !c.row && len(c.set) == 0 && len(c.drop) == 0 && !c.host && len(c.grant) == 0 && len(c.revoke) == 0
 }
 
-// compare tells what has to change in a connection; the zero connection is one
-// that has to be made. names are the ids of the group's connections. users are
-// ours by account, nil when who may see what is not known now: then nothing is
-// granted or revoked.
+// compare returns what has to change in a connection; the zero connection is one that has
+// to be made. names are the ids of the group's connections. users are ours by account, nil
+// when who may see what is not known now: then nothing is granted or revoked.
 func compare(have connection, w wanted, group int, names map[string]int, users map[string]user) change {
 	c := change{name: w.names[len(w.names)-1], set: map[string]string{}, host: have.host != w.node.Host}
 	for _, name := range w.names {

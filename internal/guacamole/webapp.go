@@ -59,7 +59,7 @@ type question struct {
 	body   any // as JSON; nil for none
 }
 
-// send asks, and returns status and body. It returns errUnreachable when there was no
+// send asks, and returns status and body. It returns errUnreachable when there was not a
 // connection, and a fault for everything else that is not an answer. No error holds the
 // address asked, which may hold a token.
 func (w *webApp) send(ctx context.Context, q question) (status int, answer []byte, err error) {
@@ -198,7 +198,7 @@ func (w *webApp) alive(ctx context.Context, user, token string) (bool, error) {
 	return json.Unmarshal(answer, &self) == nil && self.User == user, nil
 }
 
-// end ends a session with its open screens. It is no error when it has ended already.
+// end ends a session with its open screens. It is not an error when it has ended already.
 func (w *webApp) end(ctx context.Context, token string) error {
 	status, _, err := w.send(ctx, question{method: http.MethodDelete, path: "/api/tokens/" + url.PathEscape(token)})
 	switch {

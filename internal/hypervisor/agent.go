@@ -136,8 +136,8 @@ func (a *Agents) Ask(ctx context.Context, id, op string, f func(*Agent) error) e
 	})
 }
 
-// begin waits until nobody else talks to an agent. doubtful is one that did not answer
-// the last time.
+// begin waits until no one else talks to an agent. doubtful is one that did not answer the
+// last time.
 func (a *Agents) begin(ctx context.Context, id string) (doubtful bool, over func(), err error) {
 	for {
 		a.mu.Lock()

@@ -47,7 +47,7 @@ type BlockJobs struct {
 type domainJobs struct {
 	known   bool                 // no job can be there that is not in running
 	running map[string]time.Time // since when, by the job's name in QEMU
-	held    int                  // changes of ours that start jobs
+	held    int                  // our changes that start jobs
 	quiet   time.Time            // it is not asked before
 	changed chan struct{}        // closed at the next change of the above
 }

@@ -126,9 +126,9 @@ func domainTypes(caps libvirtxml.Caps) []string {
 	return types
 }
 
-// cpuFeatures lists every feature of the host's CPU, those that its model
-// implies included: on AMD, `svm` is part of the model and is not listed by
-// itself. It returns nothing when libvirt cannot tell.
+// cpuFeatures lists every feature of the host's CPU, those that its model implies included:
+// on AMD, `svm` is part of the model and is not listed on its own. It returns nothing when
+// libvirt cannot tell.
 func cpuFeatures(conn *libvirt.Connect, capabilities string) []string {
 	var host struct {
 		CPU struct {

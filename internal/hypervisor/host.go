@@ -73,7 +73,7 @@ type Host struct {
 	mu     sync.Mutex
 	conn   *libvirt.Connect   // the managed one; nil unless connected
 	events []func() error     // unregister its callbacks
-	idle   []*libvirt.Connect // those that Do uses, while nobody does
+	idle   []*libvirt.Connect // those that Do uses, while no one does
 	status Status
 }
 
@@ -135,14 +135,13 @@ func (h *Host) settle() {
 	}
 }
 
-// Do runs f with a connection that nobody else uses meanwhile, on the caller's
-// goroutine. (When libvirtd hangs under several calls on one connection, libvirt
-// ends the first of them, and leaves the others waiting without end.) It answers
-// fault.HostUnreachable at once while the host is away. A libvirt call cannot be
-// cancelled: ctx is looked at before f, and a call to a host that hangs ends
-// when keep-alive gives the connection up (about 20 s). f must not block in a
-// stream (see Dial). op names the operation in metrics: the thing and the verb, as in
-// "node.wipe", never with an id.
+// Do runs f with a connection that no one else uses meanwhile, on the caller's goroutine.
+// (When libvirtd hangs under several calls on one connection, libvirt ends the first of
+// them, and leaves the others waiting without end.) It returns fault.HostUnreachable at
+// once while the host is unreachable. A libvirt call cannot be cancelled: ctx is looked at
+// before f, and a call to a host that hangs ends when keep-alive gives the connection up
+// (about 20 s). f must not block in a stream (see Dial). op names the operation in metrics:
+// the thing and the verb, as in "node.wipe", never with an id.
 func (h *Host) Do(ctx context.Context, op string, f Call) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -157,8 +156,8 @@ func (h *Host) Do(ctx context.Context, op string, f Call) (err error) {
 	return h.translate(f(conn))
 }
 
-// borrow returns an idle connection or a new one, and the managed connection that
-// it goes with. One that broke while nobody used it says nothing of the host.
+// borrow returns an idle connection or a new one, and the managed connection that it goes
+// with. One that broke while no one used it says nothing of the host.
 func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err error) {
 	for {
 		if conn, managed = h.takeIdle(); conn == nil {
@@ -333,7 +332,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 		return nil, err
 	}
 	lost := make(chan string, 1)
-	// What happened while nobody listened is not known.
+	// What happened while no one listened is not known.
 	h.agents.forget("")
 	h.jobs.forget("")
 	events, err := h.subscribe(conn)
@@ -370,10 +369,10 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 
 var errNoAnswer = errors.New("libvirtd accepts the connection but does not answer")
 
-// dial opens a connection. A libvirtd that accepts but does not answer makes
-// the C call wait without end: late is called after dialPatience, and the one
-// attempt goes on until it ends. When ctx ends first, that goroutine is left
-// behind and closes what it gets. over is called when the attempt has ended.
+// dial opens a connection. A libvirtd that accepts but does not answer makes the C call
+// wait without end: late is called after dialPatience, and the one attempt continues until
+// it ends. When ctx ends first, that goroutine is left behind and closes what it gets. over
+// is called when the attempt has ended.
 func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, error) {
 	type result struct {
 		conn *libvirt.Connect

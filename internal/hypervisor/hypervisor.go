@@ -67,7 +67,7 @@ type Set struct {
 	calls *callMetrics
 }
 
-// New makes a Set. It connects to nothing: Run does.
+// New creates a Set. It connects to nothing: Run does.
 func New(o Options) (*Set, error) {
 	if len(o.Addresses) == 0 {
 		return nil, errors.New("hosts: no host is configured; the default is local=qemu:///system")
@@ -95,8 +95,8 @@ func (s *Set) Listen(l Listener) {
 	}
 }
 
-// Run connects to the hosts and keeps them connected until ctx ends. A host
-// that is away does not hold up the others, nor Run.
+// Run connects to the hosts and keeps them connected until ctx ends. A host that is
+// unreachable does not hold up the others, nor Run.
 func (s *Set) Run(ctx context.Context) error {
 	startEventLoop()
 	var g errgroup.Group

@@ -231,12 +231,12 @@ func TestLostConnectionIsFreed(t *testing.T) {
 	stop()
 }
 
-// A connection that breaks while nobody uses it is of no use, and no sign that the
-// host is away.
+// A connection that breaks while no one uses it is of no use, and no sign that the host is
+// unreachable.
 func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 	relay, r, h, stop := connectThroughRelay(t)
 	ctx := t.Context()
-	var both sync.WaitGroup // until both calls have a connection of their own
+	var both sync.WaitGroup // until both calls have their own connection
 	both.Add(2)
 	var calls sync.WaitGroup
 	for range 2 {

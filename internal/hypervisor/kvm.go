@@ -27,9 +27,9 @@ func RemoteHost(uri string) (hostname string, remote bool) {
 	return u.Hostname(), u.Host != "" || (transport != "" && transport != "unix")
 }
 
-// KVMProblem returns a sentence that says why QEMU cannot open this machine's /dev/kvm and what to
-// do. It returns "" if QEMU can, if there is no such device, and if that cannot be known, as on
-// another machine. Access lists of the device are not considered.
+// KVMProblem returns a sentence that says why QEMU cannot open this machine's /dev/kvm and
+// what to do. It returns "" if QEMU can, if the device does not exist, and if that cannot
+// be known, as on another machine. Access lists of the device are not considered.
 func (h *Host) KVMProblem() string {
 	if _, remote := RemoteHost(h.uri); remote {
 		return ""

@@ -41,7 +41,7 @@ func (h *Host) Routes() (blocks []netip.Prefix, known bool, err error) {
 // still see other files than libvirt does, as in a container.
 func (h *Host) Local() bool { return isLocal(h.uri) }
 
-// isLocal returns whether a libvirt URI leads to this machine by a socket of its own.
+// isLocal returns whether a libvirt URI leads to this machine by its own socket.
 func isLocal(uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil {

@@ -24,7 +24,7 @@ type Plan struct {
 	Nodes    []PlannedNode    `json:"nodes"`
 }
 
-// PlannedNetwork is a network of a plan. It is named anew, after the lab.
+// PlannedNetwork is a network of a plan. It is named again, after the lab.
 type PlannedNetwork struct {
 	ID        string  `json:"id"` // NewPlan chooses it
 	Name      string  `json:"name"`
@@ -116,15 +116,15 @@ func freeNodeName(name string, taken []string) string {
 	}
 }
 
-// Progress is how an import tells how far it is: what it makes, and how many of all
+// Progress is how an import reports its progress: what it makes, and how many of all
 // nodes, networks and links are made; see job.Task.
 type Progress interface {
 	At(step string, done, total int64)
 }
 
-// Import makes what a plan says. It may be repeated after it was cut off, and is
-// undone by UndoImport. The lab shows what is made so far. Errors: those of making
-// nodes, networks and links; fault.NotFound when somebody deletes the lab meanwhile.
+// Import makes what a plan says. It may be repeated after it was cut off, and is undone by
+// UndoImport. The lab shows what is made so far. Errors: those of making nodes, networks
+// and links; fault.NotFound when someone deletes the lab meanwhile.
 func (s *Service) Import(ctx context.Context, p Plan, progress Progress) error {
 	if err := s.settle(ctx, p); err != nil {
 		return err

@@ -1,10 +1,10 @@
 // Package lab keeps labs: nodes and the isolated networks between them, as people
 // draw them.
 //
-// libvirt stays right about nodes, networks and network cards. The tables of this
-// package hold what libvirt has no place for: a lab's name and owner, which nodes
-// and networks it is made of, and where they stand on its canvas. What is gone
-// from libvirt is left out by who shows a lab; its row harms nobody.
+// libvirt stays right about nodes, networks and network interfaces. The tables of this
+// package hold what libvirt has no place for: a lab's name and owner, which nodes and
+// networks it is made of, and where they stand on its canvas. What is gone from libvirt is
+// left out by who shows a lab; its row harms no one.
 package lab
 
 import (
@@ -72,7 +72,7 @@ func (l Lab) Of(kind Kind) []Place {
 	return list
 }
 
-// Has tells whether a node or a network is in the lab.
+// Has reports whether a node or a network is in the lab.
 func (l Lab) Has(kind Kind, id string) bool {
 	for _, p := range l.Places {
 		if p.Kind == kind && p.ID == id {
@@ -123,7 +123,7 @@ type Options struct {
 // Service keeps the labs. Its methods may be called from any goroutine.
 type Service struct{ o Options }
 
-// New makes a Service. It starts nothing.
+// New creates a Service. It starts nothing.
 func New(o Options) (*Service, error) {
 	if o.DB == nil || o.Libvirt == nil || o.Events == nil {
 		return nil, errors.New("lab: database, libvirt and events are required")
@@ -351,7 +351,7 @@ func (s *Service) Nodes(ctx context.Context) (map[string][]string, error) {
 	return nodes, nil
 }
 
-// changed reads a lab anew, and tells of it.
+// changed reads a lab again, and tells of it.
 func (s *Service) changed(ctx context.Context, id string) (Lab, error) {
 	l, err := s.Lab(ctx, id)
 	if err == nil {

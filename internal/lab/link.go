@@ -11,8 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Libvirt is where networks and network cards are. Nodes and networks are named
-// by libvirt's UUIDs, and errors are fault's.
+// Libvirt is where networks and network interfaces are. Nodes and networks are named by
+// libvirt's UUIDs, and errors are fault's.
 type Libvirt interface {
 	// Networks returns the networks of the hosts that answer.
 	Networks(ctx context.Context) ([]Net, error)
@@ -22,12 +22,12 @@ type Libvirt interface {
 	CreateNetwork(ctx context.Context, n Net) (Net, error)
 	// DeleteNetwork removes a network that no node is on.
 	DeleteNetwork(ctx context.Context, n Net) error
-	// Attach gives a node a network card; Detach takes those on the network away.
+	// Attach gives a node a network interface; Detach takes those on the network away.
 	Attach(ctx context.Context, node, network string) error
 	Detach(ctx context.Context, node, network string) error
 	// HostOf tells where a node is; fault.NodeNotFound when it is nowhere.
 	HostOf(node string) (string, error)
-	// CreateNode makes a node, and leaves it where it is there.
+	// CreateNode creates a node, and leaves it where it is there.
 	CreateNode(ctx context.Context, host, owner string, n PlannedNode) error
 	// DeleteNode deletes a node; fault.NodeNotFound when it is nowhere.
 	DeleteNode(ctx context.Context, node string) error
@@ -130,10 +130,10 @@ func freeName(lab string, taken []Net) string {
 	}
 }
 
-// Connect draws a link from a node of a lab to another one, or to a network of
-// it. Between two nodes it makes an isolated network, half-way between them; each
-// node gets a network card, at once where it runs. A node that is on the network
-// already keeps its card. What fails half-way leaves what is drawn then.
+// Connect draws a link from a node of a lab to another one, or to a network of it. Between
+// two nodes it makes an isolated network, half-way between them; each node gets a network
+// interface, at once where it runs. A node that is on the network already keeps its card.
+// What fails half-way leaves what is drawn then.
 func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {

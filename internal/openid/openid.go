@@ -1,9 +1,9 @@
-// Package openid asks an OpenID Connect provider who somebody is: by the code flow,
-// with PKCE, state and nonce.
+// Package openid asks an OpenID Connect provider who someone is: by the code flow, with
+// PKCE, state and nonce.
 //
-// A flow is the browser's own: what belongs to it is encrypted in a cookie, so that
-// the answer of a flow that another browser began is refused, and the service keeps
-// nothing of flows that nobody ends.
+// A flow is the browser's own: what belongs to it is encrypted in a cookie, so that the
+// answer of a flow that another browser began is refused, and the service keeps nothing of
+// flows that no one ends.
 package openid
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// FlowLifetime is how long somebody may take to sign in at the provider.
+	// FlowLifetime is how long someone may take to sign in at the provider.
 	FlowLifetime = 10 * time.Minute
 
 	answerTimeout  = 15 * time.Second // of an answer of the provider
@@ -58,7 +58,7 @@ type Options struct {
 	Timeout      time.Duration    // of an answer of the provider; 0 is 15 s
 }
 
-// Identity is somebody as the provider tells of them.
+// Identity is someone as the provider tells of them.
 type Identity struct {
 	Issuer, Subject string
 	Name            string // preferred_username, else the e-mail address; may be empty
@@ -106,7 +106,7 @@ func New(o Options) (*Client, error) {
 }
 
 // Begin returns where to send the browser, and the cookie's value for Finish. next is
-// handed back by Finish. It answers fault.SourceUnavailable when the provider does not
+// handed back by Finish. It returns fault.SourceUnavailable when the provider does not
 // answer.
 func (c *Client) Begin(ctx context.Context, next string) (url, cookie string, err error) {
 	config, _, err := c.config(ctx)
@@ -133,10 +133,10 @@ type Answer struct {
 	Error       string // the provider's word for why there is no code
 }
 
-// Finish ends the flow that Begin's cookie is of, and returns who came back and
-// where they wanted to go. It answers fault.Unauthenticated for an answer that does
-// not belong to the cookie's flow, or that the provider does not stand by, and
-// fault.SourceUnavailable when the provider cannot be asked.
+// Finish ends the flow that Begin's cookie is of, and returns who came back and where they
+// wanted to go. It returns fault.Unauthenticated for an answer that does not belong to the
+// cookie's flow, or that the provider does not stand by, and fault.SourceUnavailable when
+// the provider cannot be asked.
 func (c *Client) Finish(ctx context.Context, cookie string, a Answer) (id Identity, next string, err error) {
 	f, err := c.flowOf(cookie, a.State)
 	if err != nil {
@@ -238,7 +238,7 @@ func (c *Client) config(ctx context.Context) (*oauth2.Config, *oidc.Provider, er
 	}, c.provider, nil
 }
 
-// explain tells a provider that refuses from one that is away.
+// explain tells a provider that refuses from one that is unreachable.
 func explain(err error) error {
 	var answer *oauth2.RetrieveError
 	if errors.As(err, &answer) && answer.Response != nil && answer.Response.StatusCode < http.StatusInternalServerError {

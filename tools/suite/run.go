@@ -67,8 +67,8 @@ func (p *part) verdict() string {
 	return fmt.Sprintf("%s in %s%s", verb, p.took.Round(time.Second), tests)
 }
 
-// summarize prints how each part ended, what failed, and the totals. A part without tests of its
-// own, or one that failed where all its tests passed, counts as one.
+// summarize prints how each part ended, what failed, and the totals. A part without its own
+// tests, or one that failed where all its tests passed, counts as one.
 func summarize(out io.Writer, parts []part, took time.Duration) error {
 	fmt.Fprintf(out, "\nsuite: the end, after %s\n", took.Round(time.Second))
 	var total [3]int

@@ -25,8 +25,8 @@ var schema string
 // grants is where the rights of our role are, in the module.
 const grants = "deploy/compose/guacamole-role.sql"
 
-// role is our role's name in that file. Roles are the server's and not the
-// database's, so each database has one of its own.
+// role is our role's name in that file. Roles are the server's and not the database's, so
+// each database has its own.
 const role = "sandboxlabs_guacamole"
 
 // Database is Guacamole's database on a server of the test's own.
@@ -43,9 +43,8 @@ type Database struct {
 
 const limit = 30 * time.Second // for a statement
 
-// NewDatabase makes a database with Guacamole's tables and the administrator
-// "guacadmin". It is gone when the test ends. It skips the test where PostgreSQL
-// is not installed.
+// NewDatabase creates a database with Guacamole's tables and the administrator "guacadmin".
+// It is gone when the test ends. It skips the test where PostgreSQL is not installed.
 func NewDatabase(t testing.TB) *Database {
 	t.Helper()
 	d := &Database{t: t, Owner: storetest.Postgres(t)}
@@ -134,7 +133,7 @@ type Connection struct {
 	Group      string
 	Parameters map[string]string
 	Readers    []string // who may open it
-	Guacd      string   // host, port and encryption of the guacd of its own; empty without one
+	Guacd      string   // host, port and encryption of its own guacd; empty without one
 }
 
 // Connections returns all connections by name.

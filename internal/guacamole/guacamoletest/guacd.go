@@ -25,8 +25,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// Guacd starts a guacd on a port of its own, and returns its address. It ends
-// with the test, which fails if a process of guacd has crashed.
+// Guacd starts a guacd on its own port, and returns its address. It ends with the test,
+// which fails if a process of guacd has crashed.
 func Guacd(t testing.TB) (address string) {
 	t.Helper()
 	program := filepath.Join(module(t), ".cache", "guacd", "guacd")

@@ -63,7 +63,7 @@ type OpenScreen struct {
 }
 
 // Web answers as Guacamole's web application was seen to: it opens a session for an
-// identity once, goes on with a live one, shows a session its own open screens, and ends
+// identity once, continues with a live one, shows a session its own open screens, and ends
 // sessions and screens. It renders no pages.
 type Web struct {
 	URL string // with Guacamole's usual path

@@ -1,5 +1,5 @@
-// Package openidtest runs a real OpenID Connect provider on a port of its own, for
-// tests: the certified library of Zitadel with people that a test chooses.
+// Package openidtest runs a real OpenID Connect provider on its own port, for tests: the
+// certified library of Zitadel with people that a test chooses.
 package openidtest
 
 import (
@@ -28,7 +28,7 @@ const (
 	ClientSecret = "a-secret-of-the-client"
 )
 
-// Person is somebody who may sign in at the provider.
+// Person is someone who may sign in at the provider.
 type Person struct {
 	ID, Name, Password string
 	Groups             []string
@@ -75,7 +75,7 @@ func (p *Provider) Stop() { p.server.Close() }
 // Replace lets another handler answer at one path of the provider.
 func (p *Provider) Replace(path string, h http.Handler) { p.replaced.Store(path, h) }
 
-// SetGroups changes what the provider tells of somebody.
+// SetGroups changes what the provider tells of someone.
 func (p *Provider) SetGroups(id string, groups ...string) {
 	for i := range p.people {
 		if p.people[i].ID == id {
