@@ -208,8 +208,8 @@ func TestOpenServiceStaysLocal(t *testing.T) {
 	}
 }
 
-// TestConfiguration is which of flag, environment and file counts, and what an
-// operator is told of a wrong one. The command is one that needs no libvirt.
+// TestConfiguration is which of flag, environment and file counts, and what an operator is
+// notified of a wrong one. The command is one that needs no libvirt.
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -301,7 +301,7 @@ type disks = disk.Service
 
 var _ domain.Storage = nodeStorage{}
 
-// Usable returns an image that may be used, or says why it may not.
+// Usable returns a usable image, or an error that says why it cannot be used.
 func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 	img, err := s.Service.Usable(host, imageID)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// Who watches a node that is started misses nothing of its boot, and the guest
-// takes what cloud-init's seed tells it.
+// Viewers of a node that is started miss nothing of its boot, and the guest takes what
+// cloud-init's seed tells it.
 func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -22,8 +22,8 @@ func (l *lab) pool(role string) api.Pool {
 	return api.Pool{}
 }
 
-// The pools tell what takes their room, and what sharing images saves; in one that
-// is critical nothing more is made.
+// The pools report what uses their space, and what sharing images saves; nothing more is
+// created in a critical one.
 func TestCapacityOfThePools(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -45,7 +45,7 @@ func TestCapacityOfThePools(t *testing.T) {
 	if nodes.Shares.Overlays <= 0 || nodes.RoomForNodes == nil || *nodes.RoomForNodes < 1 || images.Level != "warning" {
 		t.Errorf("the pools are %+v, %+v", images, nodes)
 	}
-	// What an upload was promised is taken from the room before it comes.
+	// The space for an upload is reserved before its data arrives.
 	l.call(http.MethodPost, "/api/uploads", nil, http.StatusCreated, nil, "Tus-Resumable", "1.0.0", "Upload-Length", "1073741824", "Upload-Metadata", "filename eC5xY293Mg==")
 	if after := l.pool("images"); after.Shares.Uploads != 1<<30 || *after.RoomForImages >= *images.RoomForImages {
 		t.Errorf("with an upload of 1 GiB under way the images pool is %+v", after)
@@ -79,7 +79,7 @@ func TestCapacityOfThePools(t *testing.T) {
 	if nodes := l.pool("nodes"); nodes.Level != "critical" {
 		t.Errorf("the nodes pool is %+v", nodes)
 	}
-	l.delete(id) // which makes room
+	l.delete(id) // which frees space
 	l.stop()
 	if out, code := l.run("doctor", "--pool-warning-percent=90", "--pool-critical-percent=80"); code == 0 || !strings.Contains(out, "pool-critical-percent") {
 		t.Errorf("a critical level below the warning is taken: %s", out)

@@ -35,7 +35,7 @@ func newRootCommand() *cobra.Command {
 }
 
 // withApp reads the configuration, makes the app and runs f with it. A command
-// of an operator says itself what it did: unless asked for, it logs errors alone.
+// of an operator says itself what it did: by default, it only logs errors.
 func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {

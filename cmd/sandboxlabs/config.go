@@ -162,8 +162,8 @@ func readOptions(flags *pflag.FlagSet) (o options, err error) {
 	return o, o.all.Load(posflag.Provider(flags, ".", o.all), nil)
 }
 
-// loadFile reads the YAML file, if there is one, and tells which. It refuses options
-// that do not exist: a typing error must not go unnoticed.
+// loadFile reads the YAML file, if there is one, and returns its path. It rejects options
+// that do not exist: a typing error must not be ignored.
 func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) (path string, err error) {
 	if path, err = flags.GetString("config"); err != nil {
 		return "", err

@@ -86,7 +86,7 @@ func TestResetEndsTokens(t *testing.T) {
 		s.refused(http.MethodGet, "/api/nodes/"+n.ID, nil, *c.want, token...)
 		watching.endsWith("the token's end", 4401)
 		if name == "forced" {
-			s.call(http.MethodPost, "/api/auth/password", request{"current": "what the admin says", "new": "ann knows it alone"}, http.StatusNoContent, nil, token...)
+			s.call(http.MethodPost, "/api/auth/password", request{"current": "what the admin says", "new": "only ann knows it"}, http.StatusNoContent, nil, token...)
 			s.call(http.MethodGet, "/api/nodes/"+n.ID, nil, http.StatusOK, nil, token...)
 		}
 	}

@@ -65,7 +65,7 @@ type consoleLink struct {
 	outbox   chan frame
 	controls chan consoleControl
 	heard    chan struct{} // capacity 1: the node printed something
-	broken   chan error    // room for both goroutines
+	broken   chan error    // capacity for both goroutines
 
 	ctx  context.Context // that of the goroutines
 	stop context.CancelFunc

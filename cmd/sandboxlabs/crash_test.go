@@ -259,7 +259,7 @@ func TestKeyOfANodeThatIsNotWhollyGone(t *testing.T) {
 	var again api.Node
 	l.call(http.MethodPost, "/api/nodes", body, http.StatusCreated, &again, "Idempotency-Key", l.prefix)
 	if again.ID != n.ID || l.rows("intents") != 0 {
-		t.Errorf("node %s was made anew as %s, with %d intents open", n.ID, again.ID, l.rows("intents"))
+		t.Errorf("node %s was made again as %s, with %d intents open", n.ID, again.ID, l.rows("intents"))
 	}
 	l.wantWhole()
 	l.stop()
@@ -420,7 +420,7 @@ func TestCrashWithAConsole(t *testing.T) {
 		t.Errorf("after the restart the node is %+v", got)
 	}
 	if pid() != pidBefore || l.virsh("domid", n.ID) != idBefore {
-		t.Errorf("the guest was started anew: QEMU %s is %s, domain %s is %s", pidBefore, pid(), idBefore, l.virsh("domid", n.ID))
+		t.Errorf("the guest was started again: QEMU %s is %s, domain %s is %s", pidBefore, pid(), idBefore, l.virsh("domid", n.ID))
 	}
 	again := l.console(n.ID)
 	again.status("connected")

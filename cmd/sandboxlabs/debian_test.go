@@ -78,7 +78,7 @@ func TestDebian(t *testing.T) {
 	}
 	// Its agent tells the address that no one leased.
 	if out := l.virsh("domifaddr", n.ID, "--source", "agent"); !strings.Contains(out, "198.51.100.7") {
-		t.Errorf("the agent tells of\n%s", out)
+		t.Errorf("the agent reports\n%s", out)
 	}
 
 	// The power button, and another boot of the same instance.

@@ -224,7 +224,7 @@ func TestDiskThatTheGuestKeeps(t *testing.T) {
 	until(t, promptly, said("the disk is settled"), func() bool { return l.rows("intents") == 0 })
 	l.wantVolumes(l.nodesPool(), n.ID+".qcow2")
 	if log := l.service.log.String(); strings.Contains(log, "could not be completed") {
-		t.Errorf("the guest's disk was told of as an error:\n%s", log)
+		t.Errorf("the guest's disk was reported as an error:\n%s", log)
 	}
 	l.delete(n.ID)
 	l.stop()

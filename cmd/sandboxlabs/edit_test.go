@@ -31,7 +31,7 @@ func (l *lab) boot(id string) *terminal {
 func (l *lab) wantResize(n api.EditedNode, want ...api.Resized) {
 	l.t.Helper()
 	if !slices.Equal(n.Resize, want) {
-		l.t.Errorf("the edit tells of %+v, want %+v", n.Resize, want)
+		l.t.Errorf("the edit reports %+v, want %+v", n.Resize, want)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestRedefine(t *testing.T) {
 	text := string(l.call(http.MethodGet, path, nil, http.StatusOK, nil).body)
 	secret := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC.Passwd
 	if secret == "" || strings.Contains(text, secret) {
-		t.Fatalf("the screen's password is %q, and the XML that everybody reads is\n%s", secret, text)
+		t.Fatalf("the screen's password is %q, and the XML that all users can read is\n%s", secret, text)
 	}
 	edited := strings.Replace(text, "</name>", "</name>\n<title>edited</title>", 1)
 	start, end := strings.Index(edited, "<metadata>"), strings.Index(edited, "</metadata>")

@@ -43,7 +43,7 @@ func TestEventsResume(t *testing.T) {
 	}
 	back.mu.Unlock()
 	if !slices.Equal(told, missed) {
-		t.Errorf("it was told of %q, and missed %q", told, missed)
+		t.Errorf("it received %q, and missed %q", told, missed)
 	}
 
 	// An id of long ago, one of the future, and one of an earlier run.

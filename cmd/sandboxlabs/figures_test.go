@@ -11,8 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestFigures runs a guest and compares what the service tells of it with what
-// virsh does.
+// TestFigures runs a guest and compares what the service reports with what virsh does.
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -30,7 +29,7 @@ func TestFigures(t *testing.T) {
 		l.call(http.MethodGet, "/api/figures?points=120", nil, http.StatusOK, &now)
 		for _, f := range now.Nodes {
 			if f.ID == off.ID {
-				t.Error("a node that is off has figures")
+				t.Error("a node that is off has metrics")
 			}
 			if f.ID == n.ID {
 				points = f.Points
@@ -40,7 +39,7 @@ func TestFigures(t *testing.T) {
 	}
 	// A guest that boots takes CPU time, reads its disk, and asks for an address.
 	var seen api.Figures
-	until(t, patience, func() string { return fmt.Sprintf("figures of a boot: %+v", seen) }, func() bool {
+	until(t, patience, func() string { return fmt.Sprintf("metrics of a boot: %+v", seen) }, func() bool {
 		for _, p := range mine() {
 			seen.CPU, seen.Memory = max(seen.CPU, p.CPU), max(seen.Memory, p.Memory)
 			seen.DiskRead, seen.NetSent = max(seen.DiskRead, p.DiskRead), max(seen.NetSent, p.NetSent)
@@ -48,7 +47,7 @@ func TestFigures(t *testing.T) {
 		return seen.CPU > 0.1 && seen.Memory > 20<<20 && seen.DiskRead > 0 && seen.NetSent > 0
 	})
 	if seen.CPU > 8 || seen.Memory > 4<<30 || now.Interval != 1 {
-		t.Errorf("figures of a small guest: %+v every %v s", seen, now.Interval)
+		t.Errorf("metrics of a small guest: %+v every %v s", seen, now.Interval)
 	}
 
 	get := func(query string) []api.Figures {
@@ -111,7 +110,7 @@ func TestFigures(t *testing.T) {
 	}
 
 	l.act(n.ID, "stop", forced)
-	until(t, promptly, said("no figures of a node that is off"), func() bool { return len(mine()) == 0 })
+	until(t, promptly, said("no metrics of a node that is off"), func() bool { return len(mine()) == 0 })
 	if kept := get(""); len(kept) < len(all) {
 		t.Errorf("of %d points %d are kept when the node is off", len(all), len(kept))
 	}

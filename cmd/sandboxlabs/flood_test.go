@@ -232,9 +232,9 @@ func TestConsoleFlood(t *testing.T) {
 	l.stop()
 }
 
-// compareLog tells where a log and what was seen differ; empty when they do not.
-// While a console is not read fast enough, QEMU logs a byte again each time that it
-// tries to write it (qemu_chr_write_buffer): repeated bytes are no difference.
+// compareLog tells where a log and what was seen differ; empty when they do not. While a
+// console is not read fast enough, QEMU logs a byte again each time that it tries to write
+// it (qemu_chr_write_buffer): repeated bytes do not count as a difference.
 func compareLog(log, seen []byte) string {
 	i := 0
 	for j, b := range log {

@@ -37,12 +37,12 @@ type guacamoleConfig struct {
 }
 
 func addGuacamoleFlags(f *pflag.FlagSet) {
-	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, or file:PATH of a file that holds it, or sealed:…; empty: Guacamole is off")
-	f.String("guacamole-url", "", "Guacamole's web address, as browsers reach it")
-	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… for each host its own (default: where they listen)")
-	f.String("guacamole-guacd", "", "address:port at which Guacamole reaches the guacd of the hosts, tls://address:port for TLS; name=…,name=… for each host its own (default: Guacamole's own)")
-	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key: file:PATH of a file that holds it, or sealed:… as printed by: sandboxlabs secret seal")
-	f.String("guacamole-stopped", "keep", "keep or remove the connections of nodes that are off; removing ends open pages, links and history of a node that restarts")
+	f.String("guacamole-database", "", "postgres:// URL of Guacamole's database, file:PATH to read it from a file, or sealed:…; empty: Guacamole is not used")
+	f.String("guacamole-url", "", "URL of Guacamole for browsers")
+	f.String("guacamole-vnc-host", "", "address at which guacd reaches the hosts' screens; name=address,… sets one per host (default: where they listen)")
+	f.String("guacamole-guacd", "", "address:port at which Guacamole reaches the guacd of the hosts, tls://address:port for TLS; name=…,name=… sets one per host (default: Guacamole's guacd)")
+	f.String("guacamole-json-secret", "", "Guacamole's json-secret-key: file:PATH to read it from a file, or sealed:… as printed by: sandboxlabs secret seal")
+	f.String("guacamole-stopped", "keep", "keep or remove the connections of stopped nodes; removing them breaks open pages, links and the history of a restarted node")
 }
 
 // parseGuacamole reads the options of Guacamole.
@@ -129,7 +129,7 @@ func parseGuacd(text string) (guacamole.Guacd, error) {
 	return guacamole.Guacd{Host: host, Port: int(port), TLS: tls}, nil
 }
 
-// newGuacamole makes the reconciler, and has it told of the nodes; nil when
+// newGuacamole creates the reconciler, and passes it node events; nil if
 // Guacamole is off.
 func newGuacamole(a *app) (*guacamole.Service, error) {
 	c := a.config.Guacamole
@@ -158,7 +158,7 @@ type guacamoleNodes struct {
 
 var _ guacamole.Nodes = guacamoleNodes{}
 
-// Inventory returns all nodes, from memory, and the hosts of which they may not be all.
+// Inventory returns all nodes, from memory, and the hosts whose nodes are not all known.
 func (g guacamoleNodes) Inventory() ([]guacamole.Node, map[string]bool) {
 	nodes, unknown := g.inventory.All()
 	list := make([]guacamole.Node, 0, len(nodes))

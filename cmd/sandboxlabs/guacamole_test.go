@@ -70,7 +70,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	l.addMicro()
 	l.launch(nil, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)
 	l.awaitHealth("ok")
-	until(t, promptly, said("health tells of the web application"), func() bool { return l.health().GuacamoleWeb == "ok" })
+	until(t, promptly, said("health reports the web application"), func() bool { return l.health().GuacamoleWeb == "ok" })
 	if h := l.health(); h.Guacamole != "ok" {
 		t.Errorf("health: %+v", h)
 	}
@@ -121,9 +121,9 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	l.act(n.ID, "stop", forced)
 	hold(t, again.Parameters["port"])
 	l.act(n.ID, "run", nil)
-	until(t, promptly, said("health tells of the outage"), func() bool { return l.health().Guacamole == "unreachable" })
-	if figures := string(l.send(http.MethodGet, "/metrics", nil).body); !strings.Contains(figures, "\nsandboxlabs_guacamole_up 0\n") {
-		t.Errorf("the figures do not tell of the outage:\n%s", figures)
+	until(t, promptly, said("health reports the outage"), func() bool { return l.health().Guacamole == "unreachable" })
+	if metrics := string(l.send(http.MethodGet, "/metrics", nil).body); !strings.Contains(metrics, "\nsandboxlabs_guacamole_up 0\n") {
+		t.Errorf("the metrics do not report the outage:\n%s", metrics)
 	}
 	if l.health().Status != "degraded" || l.node(n.ID).State != "running" {
 		t.Error("the outage is not told, or reaches the nodes")
@@ -143,7 +143,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...)
 		return code == 0 && strings.Contains(out, "It is in sync")
 	}
-	until(t, patience, said("the database is in step"), inStep)
+	until(t, patience, said("the database is in sync"), inStep)
 	l.service.kill()
 	l.virsh("destroy", l.name("other"))
 	if out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...); code != 0 || !regexp.MustCompile(`not in sync: .*[1-9]\d* to remove`).MatchString(out) {

@@ -99,7 +99,7 @@ func TestQEMUHangs(t *testing.T) {
 		l.act(n.ID, "run", nil)
 		l.act(n.ID, "pause", nil)
 	}
-	figures := func() (points int, last time.Time) {
+	metrics := func() (points int, last time.Time) {
 		var series struct {
 			Points []api.Figures `json:"points"`
 		}
@@ -109,7 +109,7 @@ func TestQEMUHangs(t *testing.T) {
 		}
 		return points, last
 	}
-	until(t, promptly, said("there are figures"), func() bool { n, _ := figures(); return n > 0 })
+	until(t, promptly, said("there are metrics"), func() bool { n, _ := metrics(); return n > 0 })
 	signal := func(name string) { l.own.in("kill -" + name + " $(cat /run/libvirt/qemu/" + stuck.Name + ".pid)") }
 	signal("STOP") // it ends with its host, if not before
 	until(t, promptly, said("libvirt waits for the QEMU"), func() bool { return strings.Contains(l.virsh("domcontrol", stuck.ID), "occupied") })
@@ -141,8 +141,8 @@ func TestQEMUHangs(t *testing.T) {
 	if d := l.disks(stuck.ID); len(d) == 0 || d[0].Size != stuck.Resources.Disk {
 		t.Errorf("its disks are %+v", d)
 	}
-	_, before := figures()
-	until(t, promptly, said("figures of the other go on"), func() bool { _, last := figures(); return last.After(before.Add(time.Second)) })
+	_, before := metrics()
+	until(t, promptly, said("metrics of the other continue"), func() bool { _, last := metrics(); return last.After(before.Add(time.Second)) })
 	signal("CONT")
 	until(t, promptly, said("libvirt waits for no QEMU"), func() bool { return l.virsh("domcontrol", stuck.ID) == "ok" })
 	l.act(stuck.ID, "stop", forced)
@@ -173,7 +173,7 @@ func TestBounded(t *testing.T) {
 	}
 	failed := errors.New("failed")
 	if err := a.bounded(t.Context(), time.Hour, func(context.Context) error { return failed }); !errors.Is(err, failed) {
-		t.Errorf("what ended by itself: %v", err)
+		t.Errorf("what ended on its own: %v", err)
 	}
 }
 

@@ -36,8 +36,8 @@ for d in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do
 done
 mkdir -p /var/lib/libvirt/images
 mount --bind "$dir/etc" /etc/libvirt
-hostname sandboxlabs-other # libvirt migrates nothing to a host of its own name
-ip link set lo up # of a network of its own
+hostname sandboxlabs-other # libvirt does not migrate to its own host name
+ip link set lo up # its own network
 virtlogd -d -p /run/virtlogd.pid
 libvirtd -d -p /run/libvirtd.pid
 # The first process of a namespace has to take its dead, such as a QEMU that is
@@ -50,7 +50,7 @@ while :; do sleep 0.2; done
 func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("a second libvirtd in namespaces of its own needs root")
+		t.Skip("a second libvirtd in its own namespaces needs root")
 	}
 	dir, err := os.MkdirTemp("", "sbt-host-")
 	if err != nil {
@@ -166,7 +166,7 @@ func TestHostRestart(t *testing.T) {
 	c.status("reconnecting")
 	l.awaitHealth("degraded")
 	if a := u.send(int64(len(image)/2), image[len(image)/2:]); a.status != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "host_unreachable") {
-		t.Errorf("to go on with an upload while libvirtd is away: %d %s", a.status, a.body)
+		t.Errorf("to continue with an upload while libvirtd is unreachable: %d %s", a.status, a.body)
 	}
 	h.restart()
 	c.status("connected")

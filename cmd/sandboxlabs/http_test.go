@@ -70,7 +70,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("HEAD of no node: %d", a.status)
 	}
 
-	// Who is not let in is told how to come in.
+	// Unauthenticated clients are told how to authenticate.
 	for _, path := range []string{"/api/nodes", "/api/uploads/x", "/api/nosuch"} {
 		for _, header := range [][]string{nil, {"Authorization", "Bearer nonsense"}} {
 			if a := s.send(http.MethodHead, path, nil, header...); a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") != `Bearer realm="SandboxLabs"` {

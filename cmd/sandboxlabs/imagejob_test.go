@@ -56,7 +56,7 @@ func TestImageJobs(t *testing.T) {
 	}
 	same(img.Path)
 	if out := l.virsh("vol-dumpxml", "--pool", l.imagesPool(), filepath.Base(img.Path)); strings.Contains(out, "backingStore") {
-		t.Errorf("it lies on something:\n%s", out)
+		t.Errorf("it is backed by something:\n%s", out)
 	}
 
 	l.refused(http.MethodPost, "/api/images/"+img.ID+"/resize", request{"virtualSize": 32 << 20}, refusal{http.StatusUnprocessableEntity, "invalid_request", "only be enlarged"})
@@ -163,7 +163,7 @@ func TestCrashInAConversion(t *testing.T) {
 	l.call(http.MethodDelete, "/api/jobs/"+j.ID, nil, http.StatusOK, nil)
 	l.awaitJob(j.ID, "cancelled")
 	until(t, patience, said("nothing is left in the pool"), func() bool { return len(l.volumes(l.imagesPool())) == 0 })
-	for _, table := range []string{"images", "uploads", "intents"} { // they go after what they tell of
+	for _, table := range []string{"images", "uploads", "intents"} { // rows are removed after the files that they describe
 		until(t, promptly, said("nothing is left in table "+table), func() bool { return l.rows(table) == 0 })
 	}
 	until(t, patience, said("libvirt is done"), func() bool { return !strings.Contains(l.virsh("pool-list", "--name"), l.imagesPool()+"-work") })

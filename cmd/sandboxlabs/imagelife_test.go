@@ -140,7 +140,7 @@ func TestDownloadingAnImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if l.libvirtSockets() <= idle {
-		t.Error("the download has no connection of its own; the test looks at the wrong thing")
+		t.Error("the download has no separate connection; the test looks at the wrong thing")
 	}
 	goAway()
 	_ = res.Body.Close()
@@ -249,7 +249,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("two"), "customImageName": image.ID, "resources": request{"ram": 64}}, http.StatusCreated, &n)
 	top := filepath.Join(poolsFolder, l.nodesPool(), n.ID+".top")
 	l.virsh("snapshot-create-as", n.ID, "ext", "--disk-only", "--diskspec", "vda,snapshot=external,file="+top)
-	until(t, promptly, said("the node goes on in the new file"), func() bool { return l.node(n.ID).OverlayPath == top })
+	until(t, promptly, said("the node continues in the new file"), func() bool { return l.node(n.ID).OverlayPath == top })
 	want("a node with an external snapshot", []string{n.Name}, nil)
 	l.call(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
 	l.call(http.MethodDelete, path, nil, http.StatusNoContent, nil)

@@ -292,7 +292,7 @@ func TestBadRequests(t *testing.T) {
 		{"RAM -1", request{"resources": request{"ram": -1}}, unprocessable("RAM must be 64 to")},
 		{"RAM 0", request{"resources": request{"ram": 0}}, unprocessable("RAM must be 64 to")},
 		{"RAM 10 TiB", request{"resources": request{"ram": 10 << 20}}, unprocessable("RAM must be 64 to")},
-		{"RAM that is no number", request{"resources": request{"ram": "256"}}, unprocessable("resources.ram: expected integer")},
+		{"RAM that is not a number", request{"resources": request{"ram": "256"}}, unprocessable("resources.ram: expected integer")},
 		{"RAM beyond all numbers", request{"resources": request{"ram": 1e300}}, unprocessable("ram")},
 		{"CPUs 0", request{"resources": request{"cpus": 0}}, unprocessable("not 0")},
 		{"CPUs -1", request{"resources": request{"cpus": -1}}, unprocessable("CPUs must be 1 to")},

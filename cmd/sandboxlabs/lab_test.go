@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// patience is for what a guest or a loaded machine has to do.
+	// The limit for what a guest or a loaded machine has to do.
 	patience = 2 * time.Minute
 	// promptly is for what the service does on its own.
 	promptly = 20 * time.Second
@@ -240,14 +240,14 @@ func (l *lab) launch(env []string, flags ...string) {
 	l.service = l.spawn(env, append(append([]string{"serve"}, l.flags()...), flags...)...)
 }
 
-// awaitHealth waits until GET /api/health tells of that status.
+// awaitHealth waits until GET /api/health reports that status.
 func (l *lab) awaitHealth(status string) {
 	l.t.Helper()
 	last := ""
 	until(l.t, promptly*2, func() string { return "health is " + status + "; last: " + last + "\n" + l.service.log.String() }, func() bool {
 		select {
 		case <-l.service.exited:
-			l.t.Fatalf("the service ended by itself:\n%s%s", l.service.out, l.service.log)
+			l.t.Fatalf("the service ended on its own:\n%s%s", l.service.out, l.service.log)
 		default:
 		}
 		a, err := l.try(http.MethodGet, "/api/health", nil)
@@ -387,7 +387,7 @@ func (l *lab) remove() {
 			}
 			_, _ = l.tryVirsh("pool-destroy", pool)
 		}
-		// The folder alone: what is still in it is shown by inspect.
+		// Only the folder: inspect reports what is still in it.
 		_ = os.Remove(filepath.Join(poolsFolder, pool))
 		_, _ = l.tryVirsh("pool-undefine", pool)
 	}

@@ -99,7 +99,7 @@ func TestImportOfALab(t *testing.T) {
 	}
 	l.start()
 	if j = l.awaitJob(j.ID, "succeeded"); j.Done != 8 || j.Total != 8 {
-		t.Errorf("at its end the job tells of %d of %d", j.Done, j.Total)
+		t.Errorf("at its end the job reports %d of %d", j.Done, j.Total)
 	}
 	l.deleteLab(l.wantImported(j.Target.ID, 2, 2))
 

@@ -68,7 +68,7 @@ func TestLabs(t *testing.T) {
 		t.Errorf("they have %d and %d cards on it", cards(a), cards(b))
 	}
 
-	// What may not be, with the reason.
+	// What must not be, with the reason.
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -109,7 +109,7 @@ func TestLabs(t *testing.T) {
 	sees(path, http.StatusNotFound)
 	s.share("labs", id, "users/student", "use")
 	sees(path, http.StatusOK)
-	told.await("the student is told of the lab", promptly, ofLab("lab.changed"))
+	told.await("the student is notified of the lab", promptly, ofLab("lab.changed"))
 	sees("/api/nodes/"+a.ID, http.StatusOK)
 	sees("/api/nodes/"+other.ID, http.StatusNotFound)
 	if got := s.send(http.MethodDelete, path+"/nodes/"+a.ID, nil, s.as(student)...).status; got != http.StatusForbidden {
@@ -133,7 +133,7 @@ func TestLabs(t *testing.T) {
 	s.call(http.MethodPost, path+"/links", request{"from": other.ID, "to": net.ID}, http.StatusOK, nil, s.as(admin)...)
 	s.refused(http.MethodDelete, path+"/networks/"+net.ID, nil, refusal{http.StatusForbidden, "forbidden", "nodes that you can't change"}, mine...)
 	if text := string(s.send(http.MethodDelete, "/api/networks/"+net.Name, nil, mine...).body); !strings.Contains(text, "1 other node") || strings.Contains(text, other.Name) {
-		t.Errorf("the network with somebody else's node on it is not deleted: %s", text)
+		t.Errorf("the network with another user's node on it is not deleted: %s", text)
 	}
 	if cards(other) != 1 {
 		t.Errorf("the administrator's node has %d cards on the network", cards(other))

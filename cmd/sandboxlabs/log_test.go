@@ -30,6 +30,6 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	out.Reset()
 	log.Info("request", "code", "node_not_found", "token", "0198c0de-0000-7000-8000-000000000000", "path", "/api/auth/login", "error", "virError(Code=38, Domain=38)")
 	if text := out.String(); strings.Contains(text, redacted) {
-		t.Errorf("what is no secret is taken out: %s", text)
+		t.Errorf("what is not a secret is taken out: %s", text)
 	}
 }

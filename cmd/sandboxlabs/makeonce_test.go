@@ -51,7 +51,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 		"/api/hosts/{host}/refresh", "/api/changes/{id}/finish", "/api/guacamole/sync",
 		// What they hand out ends soon, or is replaced by the next.
 		"/api/auth/login", "/api/auth/logout", "/api/auth/password", "/api/auth/totp", "/api/auth/totp/confirm", "/api/auth/confirm", "/api/nodes/{id}/guacamole",
-		// Their descriptions tell why.
+		// See their descriptions.
 		"/api/nodes/{id}/tickets", "/api/images/custom", "/api/uploads",
 	}
 	explained := without[len(without)-3:]
@@ -180,7 +180,7 @@ func TestMakeOnce(t *testing.T) {
 			}
 		}
 		if done != 1 || told != len(replayed) {
-			t.Errorf("the audit tells of %d accounts made and %d answers repeated, of which there were %d", done, told, len(replayed))
+			t.Errorf("the audit reports %d accounts made and %d answers repeated, of which there were %d", done, told, len(replayed))
 		}
 		l.stop()
 	})

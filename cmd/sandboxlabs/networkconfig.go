@@ -14,9 +14,9 @@ import (
 )
 
 func addNetworkFlags(f *pflag.FlagSet) {
-	f.String("user-network", "off", "off or on: whether nodes may have user-mode networking, through which a guest reaches every service on the loopback address of its host")
-	f.String("default-network", domain.DefaultNetworkName, "libvirt network of new nodes; one that a user created does not count")
-	f.String("lab-subnets", "10.128.0.0/9", "private IPv4 blocks, separated by commas, from which networks get their subnets; others than administrators may name no subnet outside")
+	f.String("user-network", "off", "off or on: allow user-mode networking, with which guests can reach all services on the loopback address of their host")
+	f.String("default-network", domain.DefaultNetworkName, "libvirt network of new nodes; must not be one that a user created")
+	f.String("lab-subnets", "10.128.0.0/9", "private IPv4 blocks, separated by commas, from which networks get their subnets; only administrators can choose other subnets")
 }
 
 // minBlockBits and maxBlockBits bound the blocks of lab-subnets.

@@ -286,7 +286,7 @@ func TestFullClone(t *testing.T) {
 	if a := l.send(http.MethodPatch, "/api/nodes/"+n.ID, request{"description": "changed"}); a.status != http.StatusConflict && l.job(j.ID).State != "succeeded" {
 		t.Errorf("a change of the source was answered with %d %s", a.status, a.body)
 	}
-	// Others may look at the pool meanwhile. libvirt refuses for moments alone.
+	// Others may look at the pool meanwhile. libvirt refuses only for moments.
 	looked, refused := 0, error(nil)
 	until(t, patience, said("the copy is made"), func() bool {
 		_, err := l.tryVirsh("pool-refresh", l.nodesPool())
@@ -305,7 +305,7 @@ func TestFullClone(t *testing.T) {
 	l.awaitJob(j.ID, "succeeded")
 	c := l.node(j.Target.ID)
 	if out := l.tool("qemu-img", "info", c.OverlayPath); strings.Contains(out, "backing file") {
-		t.Errorf("the copy lies on something: %s", out)
+		t.Errorf("the copy is backed by something: %s", out)
 	}
 	l.tool("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", n.OverlayPath, c.OverlayPath)
 	if kinds, _ := l.chainOf(c.ID); !slices.Equal(kinds, []string{"disk"}) {

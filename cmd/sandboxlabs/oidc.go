@@ -34,15 +34,15 @@ type oidcConfig struct {
 }
 
 func addOIDCFlags(f *pflag.FlagSet) {
-	f.String("oidc-issuer", "", "URL of an OpenID Connect provider that people may sign in at; empty: by password alone")
-	f.String("oidc-name", "", "what the sign-in page calls the provider (default: its host)")
-	f.String("oidc-client-id", "", "the service's name at the provider")
-	f.String("oidc-client-secret", "", "the service's secret at the provider: file:PATH of a file that holds it, or sealed:… as printed by: sandboxlabs secret seal")
-	f.String("oidc-scopes", "profile email groups", "what the provider is asked for besides openid, with spaces between")
-	f.String("oidc-groups-claim", "groups", "where the provider tells of somebody's groups")
-	f.String("oidc-roles", "", "roles by group of the provider: group=role,group=role; in the file also a map")
-	f.String("oidc-default-role", "", "role of those whose groups have none (default: they may not come in)")
-	f.String("oidc-roots", "", "file of the roots, in PEM, that the provider's HTTPS is checked by (default: the system's)")
+	f.String("oidc-issuer", "", "URL of an OpenID Connect provider that users can sign in at; empty: only passwords")
+	f.String("oidc-name", "", "name of the provider on the sign-in page (default: its host)")
+	f.String("oidc-client-id", "", "client ID of the service at the provider")
+	f.String("oidc-client-secret", "", "the service's secret at the provider: file:PATH to read it from a file, or sealed:… as printed by: sandboxlabs secret seal")
+	f.String("oidc-scopes", "profile email groups", "scopes to request in addition to openid, separated by spaces")
+	f.String("oidc-groups-claim", "groups", "claim that contains the groups")
+	f.String("oidc-roles", "", "roles by group of the provider: group=role,group=role; a map in the config file")
+	f.String("oidc-default-role", "", "role of users whose groups have none (default: they cannot sign in)")
+	f.String("oidc-roots", "", "PEM file of root certificates for the provider's HTTPS (default: those of the system)")
 }
 
 // parseOIDC reads the options of the provider. host is that of listen.

@@ -154,7 +154,7 @@ func (p *proxied) configuration(t *testing.T, name, before, line string, w proxy
 		named := regexp.MustCompile(`# With a path in public-url: (.*)\n\s*` + regexp.QuoteMeta(line))
 		m := named.FindStringSubmatch(text)
 		if m == nil {
-			t.Fatalf("%s names no line in place of %q", name, line)
+			t.Fatalf("%s does not name a line to replace %q", name, line)
 		}
 		text = strings.Replace(text, m[0], strings.Replace(line, before, m[1], 1), 1)
 	}

@@ -254,7 +254,7 @@ func TestPull(t *testing.T) {
 		}
 	}
 	if asked := s.asked(); len(asked) != 4 || asked[1] != "" || !strings.HasPrefix(asked[2], "bytes=") || asked[2] == asked[3] {
-		t.Errorf("the transfer that was cut went on with %q", asked)
+		t.Errorf("the transfer that was cut continued with %q", asked)
 	}
 	for id, want := range map[string]string{
 		"wrong": "not the expected one", "short": "SHA-512", "hostile": "backing file", "unlisted": "no single one",
@@ -344,7 +344,7 @@ func TestCrashInAPull(t *testing.T) {
 		t.Errorf("it took %d attempts", got.Attempt)
 	}
 	if ranges := s.asked()[asked:]; len(ranges) != 1 || !strings.HasPrefix(ranges[0], "bytes=") || ranges[0] == "bytes=0-" {
-		t.Errorf("after the crash it went on with %q", ranges)
+		t.Errorf("after the crash it continued with %q", ranges)
 	}
 	l.call(http.MethodDelete, "/api/images/hang", nil, http.StatusNoContent, nil)
 

@@ -69,7 +69,7 @@ func TestQuotas(t *testing.T) {
 
 	var me api.SignedIn
 	if s.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me, s.as(owner)...); me.Quota == nil || *me.Quota.Nodes != 3 || *me.Used.Nodes != 3 || *me.Used.Running != 0 {
-		t.Errorf("the owner is told of the quota %+v and the use %+v", me.Quota, me.Used)
+		t.Errorf("the owner reads the quota %+v and the use %+v", me.Quota, me.Used)
 	}
 
 	// What runs is its owner's, whoever starts it.
@@ -144,7 +144,7 @@ func TestQuotas(t *testing.T) {
 		limit(request{"nodes": 4})
 		count = atOnce(2, func(i int) answer { return clone(mode+strconv.Itoa(i), mode) })
 		if count[made] != 1 || count[http.StatusForbidden] != 1 {
-			t.Errorf("of 2 %s clones at once with room for one: %v", mode, count)
+			t.Errorf("of 2 %s clones at once with space for one: %v", mode, count)
 		}
 		var jobs struct{ Jobs []api.Job }
 		s.call(http.MethodGet, "/api/jobs", nil, http.StatusOK, &jobs, s.as(owner)...)
@@ -197,10 +197,10 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("the first upload: %d %s", a.status, a.body)
 	}
 	limit(request{"disk": third.Resources.Disk * 3})
-	exceeded("bytes of disks and images").check(t, "an upload without room", another())
+	exceeded("bytes of disks and images").check(t, "an upload without space", another())
 	s.refused(http.MethodPost, "/api/nodes", request{"name": s.name("more"), "baseImage": "micro"}, exceeded("bytes of disks and images"), s.as(owner)...)
 	for mode := range modes {
-		exceeded("bytes of disks and images").check(t, "a "+mode+" clone without room", clone("clone", mode))
+		exceeded("bytes of disks and images").check(t, "a "+mode+" clone without space", clone("clone", mode))
 	}
 	limit(request{})
 	if a := another(); a.status != http.StatusCreated {

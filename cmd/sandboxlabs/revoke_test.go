@@ -88,7 +88,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	looking.status("offline")
 	s.share("nodes", n.ID, "users/ann", "view")
 	typing.endsWith("use becomes view", 4403)
-	seen.await("the node may be seen alone", soon, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Access == "view" })
+	seen.await("the node may only be seen", soon, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Access == "view" })
 	again := s.watch(n.ID, s.as(student)...)
 	again.status("offline")
 	s.call(http.MethodDelete, "/api/nodes/"+n.ID+"/shares/users/ann", nil, http.StatusNoContent, nil, s.as(owner)...)
@@ -151,7 +151,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	s.call(http.MethodDelete, "/api/nodes/"+other.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	for _, e := range seen.list {
 		if strings.Contains(string(e.data), other.ID) {
-			t.Errorf("ann was told of a node that is not shared: %s %s", e.kind, e.data)
+			t.Errorf("ann was notified of a node that is not shared: %s %s", e.kind, e.data)
 		}
 	}
 }
@@ -213,11 +213,11 @@ func TestConsoleByLevel(t *testing.T) {
 		t.Errorf("a ticket opens another node: %v, %d", err, a.status)
 	}
 	s.refused(http.MethodPost, "/api/nodes/"+secret.ID+"/tickets", nil, refusal{http.StatusNotFound, "node_not_found", "not found"}, s.as(studentUse)...)
-	// What is not there and what is hidden are told of alike.
+	// Missing and hidden objects have the same response.
 	gone := s.send(http.MethodGet, "/api/nodes/"+noID, nil, s.as(studentUse)...)
 	hidden := s.send(http.MethodGet, "/api/nodes/"+secret.ID, nil, s.as(studentUse)...)
 	if strings.ReplaceAll(string(hidden.body), secret.ID, noID) != string(gone.body) {
-		t.Errorf("a hidden node is told of as %s, one that is not there as %s", hidden.body, gone.body)
+		t.Errorf("a hidden node is reported as %s, one that is not there as %s", hidden.body, gone.body)
 	}
 
 	// Streams are bounded, and those of one person do not shut another out.

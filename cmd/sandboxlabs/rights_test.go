@@ -38,7 +38,7 @@ const (
 //	.  401: sign in
 //	x  403: seen, but not allowed
 //	-  404: not there, for them
-//	+  allowed: the row's own status, which tells that the request got further
+//	+  allowed: the row's own status, which shows that the request got further
 type routeRow struct {
 	may    string
 	status int    // of +
@@ -46,8 +46,8 @@ type routeRow struct {
 	target string // what {id} stands for: "node" (its default), "image", "lab", "fresh node", "fresh image", "fresh lab", or itself
 }
 
-// routeTable has a row for every route. What is made for the test alone is used
-// up by rows with a fresh target.
+// routeTable has a row for every route. Objects of the test are used up by rows with a
+// fresh target.
 var routeTable = map[string]routeRow{
 	//                                               nobody, expired
 	//                                               | strangers: viewer, student, instructor
@@ -350,7 +350,7 @@ func TestEveryRoute(t *testing.T) {
 	s.shareWithAll("images", image.ID)
 	drawn := s.labOf(owner, "one")
 	s.shareWithAll("labs", drawn)
-	time.Sleep(time.Until(spent)) // a token's end is a time, and nothing tells of it
+	time.Sleep(time.Until(spent)) // a token's end is a time, and nothing reports it
 
 	known := map[string]bool{"GET /metrics": true, "GET /api/openapi.json": true, "GET /api/docs": true}
 	for _, op := range s.operations() {
@@ -361,7 +361,7 @@ func TestEveryRoute(t *testing.T) {
 	}
 	for route := range routeTable {
 		if !known[route] {
-			t.Errorf("routeTable has a row of %s, which is no route", route)
+			t.Errorf("routeTable has a row of %s, which is not a route", route)
 		}
 	}
 	routes := slices.DeleteFunc(slices.Sorted(maps.Keys(routeTable)), func(route string) bool { return slices.Contains(lastRoutes, route) })

@@ -28,7 +28,7 @@ const (
 )
 
 // TestScale measures the service before many domains, on its own libvirtd: its start, its
-// list against virsh's, its memory, and what figures cost at an interval of a second. It
+// list against virsh's, its memory, and what metrics cost at an interval of a second. It
 // fails for what is wrong, and for nothing that is slow.
 func TestScale(t *testing.T) {
 	count := numberOf(t, scaleVariable, 0)
@@ -99,7 +99,7 @@ func TestScale(t *testing.T) {
 		l.launchProgram(path, "--figures-interval="+interval)
 		l.awaitHealth("ok")
 		if interval == "1s" {
-			until(t, promptly, said("all that run have figures"), func() bool {
+			until(t, promptly, said("all that run have metrics"), func() bool {
 				var now struct{ Nodes []api.NodeFigures }
 				l.call(http.MethodGet, "/api/figures", nil, http.StatusOK, &now)
 				return len(now.Nodes) == len(running)
@@ -113,7 +113,7 @@ func TestScale(t *testing.T) {
 	}
 	extra := cost[1].less(cost[0])
 	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / scaleWatch.Seconds() }
-	t.Logf("figures of %d nodes each second: %.2f %% of a core in the service, %.2f %% in libvirtd (beside %.2f %% and %.2f %% without)",
+	t.Logf("metrics of %d nodes each second: %.2f %% of a core in the service, %.2f %% in libvirtd (beside %.2f %% and %.2f %% without)",
 		len(running), percent(extra.service), percent(extra.libvirtd), percent(cost[0].service), percent(cost[0].libvirtd))
 }
 

@@ -170,7 +170,7 @@ func TestScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if why, code := s.end(); code != websocket.StatusPolicyViolation || why.Code != "invalid_request" {
-		t.Errorf("what is no RFB: %d %+v", code, why)
+		t.Errorf("data that is not RFB: %d %+v", code, why)
 	}
 	s = l.screen(url.Values{"nodeId": {id}})
 	if _, err := rfbtest.Connect(s); err != nil {

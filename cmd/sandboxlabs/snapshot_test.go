@@ -87,7 +87,7 @@ func TestSnapshots(t *testing.T) {
 	l.call(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
 	l.wantVolumes(l.nodesPool())
 
-	// Where there are external ones alone, libvirt merges the files.
+	// If there are only external ones, libvirt merges the files.
 	n = l.create("merged")
 	l.virsh("snapshot-create-as", n.ID, "outside", "--disk-only")
 	until(t, promptly, said("the snapshot is seen"), func() bool { return l.listed(n.ID).Snapshots == 1 })

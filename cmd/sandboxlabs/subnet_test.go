@@ -60,7 +60,7 @@ func TestSubnets(t *testing.T) {
 	if a := create(owner, "a", mine+"0/26"); a.status != http.StatusCreated {
 		t.Fatalf("a subnet inside: %d %s", a.status, a.body)
 	}
-	taken(s.name("a")).check(t, "a part of one's own network", create(owner, "no", mine+"32/29"))
+	taken(s.name("a")).check(t, "a part of one's network", create(owner, "no", mine+"32/29"))
 	taken(s.name("a")).check(t, "a part of another's network, by an administrator", create(admin, "no", mine+"32/29"))
 	taken("default").check(t, "a part of the default network, by an administrator", create(admin, "no", "192.168.122.200/29"))
 	// One that is defined and does not run.

@@ -23,7 +23,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
-// tlsConfig is how the service gets its certificate; the zero value is no TLS.
+// tlsConfig is how the service gets its certificate; the zero value means without TLS.
 type tlsConfig struct {
 	Cert, Key string // files in PEM
 	ACME      acmeConfig
@@ -43,14 +43,14 @@ type acmeConfig struct {
 func (c tlsConfig) on() bool { return c.Cert != "" || len(c.ACME.Domains) > 0 }
 
 func addTLSFlags(f *pflag.FlagSet) {
-	f.String("tls-cert", "", "file of the certificate chain in PEM: serve HTTPS; read again when it changes")
-	f.String("tls-key", "", "file of the certificate's key in PEM")
-	f.String("acme-domains", "", "serve HTTPS with a certificate for these names, separated by commas, fetched by ACME (Let's Encrypt)")
-	f.String("acme-email", "", "address that the certificate authority may write to")
+	f.String("tls-cert", "", "PEM file of the certificate chain: serve HTTPS; reloaded when it changes")
+	f.String("tls-key", "", "PEM file of the certificate's key")
+	f.String("acme-domains", "", "serve HTTPS with a certificate for these names, separated by commas, obtained with ACME (Let's Encrypt)")
+	f.String("acme-email", "", "email address for the certificate authority")
 	f.String("acme-directory", "", "URL of another certificate authority's ACME directory")
-	f.String("acme-roots", "", "file of the roots, in PEM, that the authority's own HTTPS is checked by (default: the system's)")
-	f.String("http-listen", "", "second, plain address, such as :80, that sends browsers to HTTPS and answers ACME")
-	f.String("behind-proxy", "", "addresses or networks of the reverse proxies, separated by commas: they do TLS, and tell the client's address in X-Forwarded-For")
+	f.String("acme-roots", "", "PEM file of root certificates for the authority's HTTPS (default: those of the system)")
+	f.String("http-listen", "", "additional HTTP address, such as :80, that redirects browsers to HTTPS and handles ACME")
+	f.String("behind-proxy", "", "addresses or networks of the reverse proxies, separated by commas: they terminate TLS and send the client's address in X-Forwarded-For")
 }
 
 // parseTLS reads the options of TLS and proxies. host is that of listen.

@@ -140,7 +140,7 @@ func TestTLS(t *testing.T) {
 	if err := os.WriteFile(certFile, text[:len(text)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	until(t, promptly, said("the log tells of the broken certificate"), func() bool {
+	until(t, promptly, said("the log reports the broken certificate"), func() bool {
 		if got := serial(); got != 1 {
 			t.Fatalf("the serial number is %d beside a broken file", got)
 		}

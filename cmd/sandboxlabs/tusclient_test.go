@@ -23,7 +23,7 @@ type cutter struct {
 	net.Listener
 	target string
 	every  int64
-	cut    func(n int) // is told of the nth cut, while nothing goes through
+	cut    func(n int) // is called at the nth cut, while nothing goes through
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool

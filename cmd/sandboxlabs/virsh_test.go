@@ -24,8 +24,8 @@ type witness struct {
 	events *events
 }
 
-// sees has virsh do something, and waits for the event that tells of it, and for the list
-// to show it.
+// sees has virsh do something, and waits for the event that reports it, and for the list to
+// show it.
 func (w *witness) sees(what string, act func(), event func(serverEvent) bool, listed func() bool) {
 	w.l.t.Helper()
 	w.events.drain()
@@ -122,7 +122,7 @@ func TestVirshIsSeen(t *testing.T) {
 	l.boot(n.ID)
 	w.sees("virsh setmem --live", func() {
 		l.virsh("setmem", n.ID, "200M", "--live")
-		// The guest takes its time, and QEMU tells of it once in a second.
+		// The guest takes its time, and QEMU reports it once in a second.
 		until(t, patience, said("libvirt knows"), func() bool { return l.definition(n.ID).CurrentMemory.Value == 200<<10 })
 	},
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 200 }, func() bool { return l.listed(n.ID).Resources.RAM == 200 })

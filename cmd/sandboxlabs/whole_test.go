@@ -192,7 +192,7 @@ func (l *lab) faults() (faults []string) {
 	var volumes []string
 	for _, i := range append(images.BaseImages, images.CustomImages...) {
 		if i.State != "ready" || i.UsedBy != used[i.Path] {
-			wrong("image %s is %s, and said to be used by %d nodes where %d lie on it", i.ID, i.State, i.UsedBy, used[i.Path])
+			wrong("image %s is %s, and said to be used by %d nodes where %d are backed by it", i.ID, i.State, i.UsedBy, used[i.Path])
 		}
 		volumes = append(volumes, filepath.Base(i.Path))
 	}

@@ -36,7 +36,7 @@ check_tools() {
 }
 
 # apt_options holds what makes apt work as whoever calls it. Root's downloads would be handed to
-# the user _apt, who may not write into our directory.
+# the user _apt, which can't write to our directory.
 apt_options=(-o APT::Sandbox::User="$(id -un)")
 apt_get() { apt-get -qq "${apt_options[@]}" "$@"; }
 apt_cache() { apt-cache "${apt_options[@]}" "$@"; }
@@ -64,7 +64,7 @@ packages() {
 	kernel=$(kernel_package) || return 1
 	names=$({
 		echo "$kernel"
-		# Ubuntu keeps the modules apart; elsewhere there is no such package.
+		# Ubuntu has a separate package for the modules; other systems don't.
 		apt_cache depends --important "$kernel" | sed -n 's/^ *Depends: \(linux-modules-[0-9][^ ]*\)$/\1/p'
 		printf '%s\n' busybox-static grub-pc-bin dropbear-bin
 		apt_cache depends --recurse --important dropbear-bin | grep '^[a-z]'

@@ -343,7 +343,7 @@ func TestSessions(t *testing.T) {
 		signIn()
 		var rows int64
 		if err := f.db.Model(&session{}).Count(&rows).Error; err != nil || rows != 1 {
-			t.Errorf("%d sessions are stored, %v; want the live one alone", rows, err)
+			t.Errorf("%d sessions are stored, %v; want only the live one", rows, err)
 		}
 
 		last, _ := signIn()
@@ -614,7 +614,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("the tokens of a deleted account are left: %+v, %v", tokens, err)
 		}
 
-		// No account fills the table; expired tokens make room.
+		// No account fills the table; expired tokens are removed.
 		soon := f.Service.now().Add(time.Minute)
 		for range maxTokens {
 			if _, _, err = f.CreateToken(ctx, viewer, "many", soon); err != nil {

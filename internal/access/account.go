@@ -31,7 +31,7 @@ func validRole(r Role) error {
 	return nil
 }
 
-// NewUser is an account that is to be made.
+// NewUser describes an account to create.
 type NewUser struct {
 	Name       string
 	Role       Role
@@ -65,21 +65,21 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (a Account, made st
 		return Account{}, "", fault.New(fault.NameTaken, "Account %q already exists.", name)
 	}
 	if err != nil {
-		return Account{}, "", fmt.Errorf("make an account: %w", err)
+		return Account{}, "", fmt.Errorf("create an account: %w", err)
 	}
-	s.log.InfoContext(ctx, "account made", "user", name, "role", role)
+	s.log.InfoContext(ctx, "account created", "user", name, "role", role)
 	return u.account(), made, nil
 }
 
-// UserChange says what of an account changes; nil leaves it.
+// UserChange is a change of an account; nil fields are not changed.
 type UserChange struct {
 	Role     *Role
 	Disabled *bool
 	Quota    *Quota
 	Password *string // ends the account's sessions, and its tokens unless KeepTokens
-	// MustChange has the account's owner change Password before anything else.
+	// MustChange makes the owner change Password before anything else.
 	MustChange bool
-	// KeepTokens: a new Password revokes no tokens.
+	// KeepTokens keeps the tokens when Password changes.
 	KeepTokens bool
 	// Check, which may be nil, sees the account right before the change, which its error ends.
 	Check func(Account) error

@@ -12,8 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// SessionFresh is how long after a sign-in, or after Confirm, a session may change how
-// its account is entered, where the options do not say.
+// SessionFresh is the default time after a sign-in or Confirm in which a session may create
+// tokens and set up a second factor.
 const SessionFresh = 10 * time.Minute
 
 // freshMigration records when the owner of a session last showed the password, and
@@ -70,8 +70,8 @@ func (s *Service) Confirm(ctx context.Context, p Principal, c Credentials) error
 	return nil
 }
 
-// checkFresh returns fault.ConfirmationRequired if p came in by a session that is not
-// fresh: a stolen one must not outlive its end by what it makes.
+// checkFresh returns fault.ConfirmationRequired if p uses a session that is not fresh: with
+// a stolen session, one must not be able to create lasting access.
 func (s *Service) checkFresh(ctx context.Context, p Principal) error {
 	if p.SessionID == "" {
 		return nil

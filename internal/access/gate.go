@@ -87,7 +87,7 @@ func (g *gate) leave() {
 	w.admitted <- true
 }
 
-// add returns a new waiter in a lane; nil when it may not wait.
+// add returns a new waiter in a lane; nil if the queue is full.
 func (l *lanes) add(lane string) *waiter {
 	if len(l.waiting[lane]) >= waitingByLane {
 		return nil

@@ -13,16 +13,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Identity is someone whom a provider has told of: the issuer and the subject name them for
-// ever, Name is what they are called at present.
+// Identity is a user of a provider: issuer and subject identify them permanently, Name is
+// their current name.
 type Identity struct {
 	Issuer  string
 	Subject string
-	Name    string // a wish for the account's name; compared with nothing
-	Role    Role   // by the groups that the provider tells of; empty: none of them has one
+	Name    string // preferred name of the account; never compared
+	Role    Role   // from the provider's groups; empty if none of them has a role
 }
 
-// identityRow says which account an identity is.
+// identityRow links an identity to an account.
 type identityRow struct {
 	Issuer  string `gorm:"primaryKey"`
 	Subject string `gorm:"primaryKey"`
@@ -33,7 +33,7 @@ type identityRow struct {
 // TableName names the table.
 func (identityRow) TableName() string { return "identities" }
 
-// reservedNames are not given to who comes from a provider: they mean someone already.
+// reservedNames are not used for accounts from providers: they have a special meaning.
 var reservedNames = []string{adminName, Open().Name, "operator"}
 
 // maxSubjectBytes bounds issuer and subject; OpenID Connect has 255 for the latter.
@@ -47,8 +47,8 @@ const maxSubjectBytes = 255
 // An account that has no password gets the identity's role each time; one that has keeps
 // its own. It returns fault.Forbidden when the identity has no role, fault.NameTaken when
 // its name is an account's or a reserved one, fault.LastAdmin, fault.Unauthenticated for a
-// disabled account. With an error, the principal names the account, if there is one: for
-// the audit alone.
+// disabled account. With an error, the principal names the account, if there is one, only
+// for the audit log.
 func (s *Service) SignInAs(ctx context.Context, id Identity, from Visit) (Opened, error) {
 	if !storable(id.Subject, maxSubjectBytes) || !storable(id.Issuer, maxSubjectBytes) {
 		return Opened{}, fault.New(fault.Unauthenticated, "The provider's response contains no user.")
@@ -122,7 +122,7 @@ func (s *Service) identified(tx *gorm.DB, id Identity) (u user, found bool, err 
 	return one[user](tx.Where("id = ?", row.UserID))
 }
 
-// makeExternal creates an account for an identity that has none.
+// makeExternal creates an account for an identity without one.
 func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 	name := nameFor(id)
 	taken := fault.New(fault.NameTaken, "Account %q already exists and is not linked to you. Ask an administrator to link it, or to change your name at the provider.", name)
@@ -144,9 +144,9 @@ func (s *Service) makeExternal(ctx context.Context, id Identity) (user, error) {
 		return user{}, taken
 	}
 	if err != nil {
-		return user{}, fmt.Errorf("make an account for an identity: %w", err)
+		return user{}, fmt.Errorf("create an account for an identity: %w", err)
 	}
-	s.log.InfoContext(ctx, "account made for an identity", "user", name, "role", id.Role, "issuer", id.Issuer, "subject", id.Subject)
+	s.log.InfoContext(ctx, "account created for an identity", "user", name, "role", id.Role, "issuer", id.Issuer, "subject", id.Subject)
 	return u, nil
 }
 

@@ -45,8 +45,7 @@ func Migrations() []*gormigrate.Migration {
 	}, rightsMigration(), signInMigration(), namesMigration(), freshMigration(), networksMigration(), reservationsMigration()}
 }
 
-// rightsMigration makes room for groups, for what is shared, and for what bounds
-// accounts and tokens.
+// rightsMigration adds groups, shares, quotas and scopes.
 func rightsMigration() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "2026112420_rights",
@@ -75,8 +74,8 @@ func rightsMigration() *gormigrate.Migration {
 				UserID  string `gorm:"primaryKey;type:varchar(36);index:idx_group_members_user_id"`
 				User    User   `gorm:"constraint:OnDelete:CASCADE"`
 			}
-			// Of UserID and GroupID one is set. NULLs differ from each other, so
-			// that each unique index holds for its own kind of row alone.
+			// Of UserID and GroupID one is set. NULLs differ from each other, so that each
+			// unique index only applies to its kind of rows.
 			type Share struct {
 				ID       string    `gorm:"primaryKey;type:varchar(36)"`
 				Kind     string    `gorm:"type:varchar(16);not null;uniqueIndex:idx_shares_user;uniqueIndex:idx_shares_group"`
@@ -100,9 +99,8 @@ func rightsMigration() *gormigrate.Migration {
 	}
 }
 
-// signInMigration makes room for second factors, identities at providers, SSH keys,
-// and what a session's owner is told of it. Sessions from before say too little: they
-// end, and people sign in again.
+// signInMigration adds second factors, identities at providers, SSH keys, and details of
+// sessions. Older sessions lack the details: they end, and users sign in again.
 func signInMigration() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "2026112515_sign_in",

@@ -16,16 +16,16 @@ import (
 type accountName struct {
 	ID   string `gorm:"primaryKey"`
 	Name string
-	// ByName: things may be recorded to belong to the account by its name alone, since
-	// it was there before owners were recorded by their ids.
+	// ByName: things may be recorded to belong to the account only by its name, since it
+	// was there before owners were recorded by their ids.
 	ByName bool
 }
 
 // TableName names the table.
 func (accountName) TableName() string { return "account_names" }
 
-// namesMigration records which accounts are there while owners become ids: what is
-// recorded by a name alone keeps its owner, and no later account of that name gets it.
+// namesMigration records which accounts are there while owners become ids: what is recorded
+// only by a name keeps its owner, and no later account of that name gets it.
 func namesMigration() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "2026113010_account_names",
@@ -85,7 +85,7 @@ func (s *Service) OwnerName(id string) string {
 	return id
 }
 
-// FormerOwner returns the id of the account that a name alone stands for in what was
+// FormerOwner returns the id of the account that only a name stands for in what was
 // recorded before owners were recorded by their ids; empty: no one.
 func (s *Service) FormerOwner(name string) string {
 	d := s.names

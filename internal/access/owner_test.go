@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// TestANameInheritsNothing deletes an account that things are recorded to belong to by
-// its name alone, and creates another one of that name.
+// TestANameInheritsNothing deletes an account that things are recorded to belong to by only
+// its name, and creates another one of that name.
 func TestANameInheritsNothing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
@@ -33,7 +33,7 @@ func TestANameInheritsNothing(t *testing.T) {
 		f := newFixture(t, url)
 		f.admin(t)
 		if got := f.FormerOwner("ann"); got != old || f.OwnerName(old) != "ann" {
-			t.Errorf("ann's name alone stands for %q, who is called %q", got, f.OwnerName(old))
+			t.Errorf("ann's name stands for %q, who is called %q", got, f.OwnerName(old))
 		}
 		bob, _, err := f.CreateUser(ctx, NewUser{Name: "bob", Role: RoleInstructor})
 		if err != nil {
@@ -41,7 +41,7 @@ func TestANameInheritsNothing(t *testing.T) {
 		}
 		f.clock.advance(rereadAfter)
 		if got := f.OwnerName(bob.ID); got != "bob" || f.FormerOwner("bob") != "" {
-			t.Errorf("a later account is called %q, and its name alone stands for %q", got, f.FormerOwner("bob"))
+			t.Errorf("a later account is called %q, and its name stands for %q", got, f.FormerOwner("bob"))
 		}
 		for _, name := range []string{"ann", "bob"} {
 			if err := f.DeleteUser(ctx, name); err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // Refresh returns a principal as it is now; fault.Unauthenticated when its session or its
-// token has ended, or its account may not come in any more. Unlike an entry it does not
-// count as a use. Open is not changed.
+// token has ended, or its account is disabled. Unlike an entry it does not count as a use.
+// Open is not changed.
 func (s *Service) Refresh(ctx context.Context, p Principal) (Principal, error) {
 	ended := fault.New(fault.Unauthenticated, "You were signed out. Sign in again.")
 	if p.UserID == "" {

@@ -43,8 +43,7 @@ type reservation struct {
 // TableName names the table.
 func (reservation) TableName() string { return "quota_reservations" }
 
-// reservationsMigration makes room for bounds of networks and labs, and for what is
-// reserved of a quota.
+// reservationsMigration adds limits for networks and labs, and the reservations of quotas.
 func reservationsMigration() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "2026113020_reservations",
@@ -128,7 +127,7 @@ func (s *Service) Reserve(ctx context.Context, account, thing string, amount Amo
 			return err
 		}
 		for _, h := range held {
-			// What was released since may not show in taken yet.
+			// Reservations that were released since might not be part of taken yet.
 			if h.Released == nil || !h.Released.Before(begun) || h.Holder != r.Holder && s.now().Sub(*h.Released) < settleTime {
 				things[h.Thing] = things[h.Thing].most(h.Amount)
 			}

@@ -10,8 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Level is what someone may do with a node, an image or a lab. Each includes those before
-// it.
+// Level is a permission on a node, an image or a lab. Each includes those before it.
 type Level uint8
 
 // The levels.
@@ -87,7 +86,7 @@ type Object struct {
 	Owner string // an account's id; anything else: no one's
 	// Common things, such as base images, may be used by everyone who can.
 	Common bool
-	// Foreign things were not made here and belong to administrators alone.
+	// Foreign objects were not created here and belong only to administrators.
 	Foreign bool
 }
 

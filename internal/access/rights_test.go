@@ -201,7 +201,7 @@ func TestAccounts(t *testing.T) {
 		for code, c := range map[fault.Code]UserChange{fault.Invalid: {Password: &other, Quota: &Quota{Nodes: &below}}, fault.LastAdmin: {Password: &other, Role: &viewer}} {
 			name := map[fault.Code]string{fault.Invalid: "ted", fault.LastAdmin: "admin"}[code]
 			_, err = f.ChangeUser(ctx, name, c)
-			wantCode(t, "a change with one part that may not be", err, code)
+			wantCode(t, "a change with one invalid part", err, code)
 			_, _, _, err = f.signIn(ctx, Credentials{Name: name, Password: other})
 			wantCode(t, "the password of a change that was refused", err, fault.Unauthenticated)
 		}

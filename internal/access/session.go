@@ -84,7 +84,7 @@ func (s *Service) SignOut(ctx context.Context, p Principal) error {
 
 // Opened is a session that was opened just now.
 type Opened struct {
-	Token     string    // for the browser alone; kept nowhere
+	Token     string    // only for the browser; not stored
 	Expires   time.Time // at the latest
 	Principal Principal
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Credentials are what someone shows at sign-in, and from where.
+// Credentials are the input of a sign-in, and its origin.
 type Credentials struct {
 	Name     string // compared without regard to case
 	Password string
@@ -20,15 +20,13 @@ type Credentials struct {
 // client had.
 //
 // A wrong name and a wrong password take the same time and give the same
-// fault.Unauthenticated. After several failures on one account or from one
-// address, and while too many others sign in, it returns
-// fault.TooManyRequests with RetryAfter set, without looking at the password. Where the
-// account was signed in to before from the same network, only failures of this
-// account from there count, and it goes before strangers. An
-// account with a second factor gets fault.SecondFactorRequired without its code,
-// once the password is right; a wrong code counts as a failure like a wrong password.
-// With an error, the principal names the account that was asked for, if it exists:
-// for the audit alone.
+// fault.Unauthenticated. After several failures on one account or from one address, and
+// while too many others sign in, it returns fault.TooManyRequests with RetryAfter set,
+// without looking at the password. Where the account was signed in to before from the same
+// network, only failures of this account from there count, and it goes before strangers. An
+// account with a second factor gets fault.SecondFactorRequired without its code, once the
+// password is right; a wrong code counts as a failure like a wrong password. With an error,
+// the principal is the requested account, if it exists, only for the audit log.
 func (s *Service) SignIn(ctx context.Context, c Credentials) (Opened, error) {
 	u, err := s.verify(ctx, c)
 	if err == nil {
@@ -43,7 +41,7 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (Opened, error) {
 	return s.openSession(ctx, u, c.Visit)
 }
 
-// forgetFailures notes that a sign-in was right.
+// forgetFailures records a successful sign-in.
 func (s *Service) forgetFailures(ctx context.Context, u user, c Credentials) error {
 	a, err := s.attemptOf(ctx, u.Name, c.Address)
 	if err != nil {
@@ -63,7 +61,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials
 	if err != nil {
 		return Opened{}, err
 	}
-	if !u.TOTPOn { // else the password alone must not make failures of the factor forgotten
+	if !u.TOTPOn { // otherwise a correct password would clear failures of the second factor
 		if err := s.forgetFailures(ctx, u, c); err != nil {
 			return Opened{}, err
 		}
@@ -100,7 +98,7 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 		return user{}, err
 	}
 	defer leave()
-	// Once more: those who waited with us may have failed meanwhile.
+	// Check again: other waiting sign-ins may have failed meanwhile.
 	if err := s.attempts.check(a); err != nil {
 		return user{}, err
 	}
@@ -116,14 +114,14 @@ func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 	if err != nil {
 		return user{}, fmt.Errorf("sign in: compare the password of account %s: %w", u.ID, err)
 	}
-	if match && found && u.Disabled { // told to those alone who know the password
+	if match && found && u.Disabled { // only reported to callers with the correct password
 		return u, fault.New(fault.Unauthenticated, "This account is disabled. Ask an administrator.")
 	}
 	if match && found {
 		return u, nil
 	}
 	s.attempts.failed(a)
-	if found { // other names stay out of the log: they may be a password typed in the wrong box
+	if found { // unknown names are not logged: they may be passwords
 		s.log.WarnContext(ctx, "sign-in refused: wrong password", "user", u.Name, "from", c.Address)
 	}
 	return u, errWrongPassword()

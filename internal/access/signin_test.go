@@ -69,7 +69,7 @@ func TestSecondFactor(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		// What is begun counts for nothing, and the last beginning alone is confirmed.
+		// An unconfirmed set-up has no effect, and only the last one can be confirmed.
 		_, err = f.ConfirmTOTP(ctx, p, "000000")
 		wantCode(t, "nothing begun", err, fault.Unsupported)
 		first, err := f.EnrolTOTP(ctx, p)
@@ -155,7 +155,7 @@ func TestSecondFactor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := f.Reseal(ctx); err != nil || n != 1 {
-			t.Errorf("%d secrets encrypted anew, %v", n, err)
+			t.Errorf("%d secrets encrypted again, %v", n, err)
 		}
 		if n, err := f.keys.Prune(); err != nil || n != 1 {
 			t.Errorf("%d keys removed, %v", n, err)
@@ -196,7 +196,7 @@ func TestSecondFactor(t *testing.T) {
 	})
 }
 
-// TestGuessingCodesIsSlowedDown: who knows the password may not try all codes, and
+// TestGuessingCodesIsSlowedDown: a client that knows the password can't try all codes, and
 // the password's being right does not make the failures forgotten.
 func TestGuessingCodesIsSlowedDown(t *testing.T) {
 	f := newFixture(t, "sqlite:"+t.TempDir()+"/x.db")

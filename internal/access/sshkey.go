@@ -55,19 +55,19 @@ func (s *Service) SetSSHKeys(ctx context.Context, p Principal, keys []string) er
 	return nil
 }
 
-// publicKey reads one line of authorized_keys: the line as it is kept, and the key
-// alone. Its errors are written for users.
+// publicKey reads one line of authorized_keys: the line to store, and only the key. Its
+// errors are written for users.
 func publicKey(text string) (line, key string, err error) {
 	text = strings.TrimSpace(text)
 	switch {
 	case strings.Contains(text, "PRIVATE KEY"):
-		return "", "", fmt.Errorf("this is a private key, which nobody else may have: give the public one, from the file that ends in .pub")
+		return "", "", fmt.Errorf("this is a private key, which you must keep secret. Enter the public key from the file that ends in .pub")
 	case !storable(text, maxSSHKeyBytes):
-		return "", "", fmt.Errorf("an SSH key is one line of at most %d bytes, such as the file ~/.ssh/id_ed25519.pub holds", maxSSHKeyBytes)
+		return "", "", fmt.Errorf("an SSH key is one line of at most %d bytes, as in ~/.ssh/id_ed25519.pub", maxSSHKeyBytes)
 	}
 	parsed, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	if err != nil || len(options) > 0 || len(rest) > 0 {
-		return "", "", fmt.Errorf("this is no public SSH key: give a line such as the file ~/.ssh/id_ed25519.pub holds, without options")
+		return "", "", fmt.Errorf("this is not a valid public SSH key. Enter a line as in ~/.ssh/id_ed25519.pub, without options")
 	}
 	key = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(parsed)))
 	return strings.TrimSpace(key + " " + comment), key, nil

@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// How failed sign-ins slow the next ones down. The pause on an account is kept
-// short, because anybody can cause it: it makes guessing hopeless, and does not
-// keep the account's owner out for long. More are free from one address than on
-// one account, because a whole class may sit behind it.
+// How failed sign-ins delay the next ones. The delay per account is short, because anyone
+// can cause it: it prevents guessing without locking the owner out for long. An address has
+// more free attempts than an account, because a whole class may share it.
 const (
 	freeFailures        = 5                // on one account before the first pause
 	freeAddressFailures = 30               // from one address before the first pause

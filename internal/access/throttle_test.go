@@ -201,8 +201,8 @@ func TestGate(t *testing.T) {
 			t.Errorf("then comes %+v", e)
 		}
 	}
-	// All waiting room is taken by a few networks: a new one still gets in, and a
-	// longer lane loses its last.
+	// A few networks fill the queue: a new one still gets in, and a longer lane loses its
+	// last.
 	again, err := g.enter(ctx, "first", false)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestGate(t *testing.T) {
 		wait(ctx, fmt.Sprint("lane", i/waitingByLane), false)
 	}
 	_, err = g.enter(ctx, "lane0", false)
-	wantCode(t, "when all the room is taken", err, fault.TooManyRequests)
+	wantCode(t, "when the queue is full", err, fault.TooManyRequests)
 	cancelled := make(chan entered, 1)
 	go func() {
 		_, err := g.enter(ctx, "newcomer", false)

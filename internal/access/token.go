@@ -22,7 +22,8 @@ const tokenPrefix = "sbx_"
 // maxTokenName is the longest name of a token, in bytes.
 const maxTokenName = 100
 
-// maxTokens is how many tokens an account may have. Expired ones make room.
+// maxTokens is the maximum number of tokens per account. Expired ones are deleted if it is
+// reached.
 const maxTokens = 100
 
 // Token is a bearer token without its secret.
@@ -136,22 +137,22 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 				row.Scopes = parent.Scopes
 			}
 		}
-		if err := roomForToken(tx, p.UserID, now); err != nil {
+		if err := checkTokenLimit(tx, p.UserID, now); err != nil {
 			return err
 		}
 		return tx.Omit("User").Create(&row).Error
 	})
 	if err != nil {
-		return Token{}, "", fmt.Errorf("make a token: %w", err)
+		return Token{}, "", fmt.Errorf("create a token: %w", err)
 	}
-	s.log.InfoContext(ctx, "token made", "user", p.Name, "token", row.ID)
+	s.log.InfoContext(ctx, "token created", "user", p.Name, "token", row.ID)
 	row.User = user{Name: p.Name}
 	return row.token(), secret, nil
 }
 
-// roomForToken returns fault.QuotaExceeded when an account has as many tokens as it may
+// checkTokenLimit returns fault.QuotaExceeded when an account has as many tokens as it may
 // have. Those that have expired go first.
-func roomForToken(tx *gorm.DB, userID string, now time.Time) error {
+func checkTokenLimit(tx *gorm.DB, userID string, now time.Time) error {
 	count := func() (n int64, err error) {
 		err = tx.Model(&tokenRow{}).Where("user_id = ?", userID).Count(&n).Error
 		return n, err

@@ -15,11 +15,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The second factor: codes by time (RFC 6238), as every authenticator app makes them.
+// The second factor: time-based codes (RFC 6238), as in authenticator apps.
 const (
 	totpIssuer = "SandboxLabs"
 	totpPeriod = 30 // seconds
-	totpSkew   = 1  // periods that the phone's clock may be off, each way
+	totpSkew   = 1  // periods of clock deviation that are allowed in each direction
 
 	recoveryCodes = 10 // of one account
 	maxCodeBytes  = 64 // of what someone types
@@ -36,13 +36,13 @@ type recoveryCode struct {
 // TableName names the table.
 func (recoveryCode) TableName() string { return "recovery_codes" }
 
-// Enrolment is a second factor that is not confirmed yet. Both members are secrets.
+// Enrolment is an unconfirmed second factor. Both fields are secrets.
 type Enrolment struct {
 	Secret string // base32, to type
 	URI    string // otpauth://…, for a QR code
 }
 
-// EnrolTOTP makes a secret for the second factor of p's account, which counts for nothing
+// EnrolTOTP creates a secret for the second factor of p's account, which has no effect
 // before ConfirmTOTP. It returns fault.Unsupported when there is one already, and for an
 // account that comes in through a provider; fault.ConfirmationRequired for a session that
 // is not fresh, and fault.Forbidden for a token.
@@ -76,8 +76,8 @@ func (s *Service) EnrolTOTP(ctx context.Context, p Principal) (Enrolment, error)
 	return Enrolment{Secret: key.Secret(), URI: key.URL()}, nil
 }
 
-// checkEnrols returns an error if p may not set up a second factor: with a stolen
-// session or token, its owner would be locked out.
+// checkEnrols returns an error if p must not set up a second factor: with a stolen session
+// or token, one could lock out the owner.
 func (s *Service) checkEnrols(ctx context.Context, p Principal) error {
 	if p.TokenID != "" {
 		return fault.New(fault.Forbidden, "Tokens can't set up two-factor authentication. Sign in with your password.")
@@ -85,9 +85,9 @@ func (s *Service) checkEnrols(ctx context.Context, p Principal) error {
 	return s.checkFresh(ctx, p)
 }
 
-// ConfirmTOTP switches on the second factor that EnrolTOTP began, by a code that the app
-// shows, and returns the recovery codes, which are kept as hashes only. It returns
-// fault.Invalid for a wrong code and fault.Unsupported when nothing was begun.
+// ConfirmTOTP turns on the second factor that EnrolTOTP created, using a code from the app,
+// and returns the recovery codes, of which only hashes are stored. It returns fault.Invalid
+// for a wrong code and fault.Unsupported when nothing was begun.
 func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (recovery []string, err error) {
 	u, err := s.own(ctx, p)
 	if err == nil {
@@ -107,7 +107,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p Principal, code string) (re
 		return nil, fault.Field("code", "Code incorrect. Enter the current code from your authenticator app, and check that your phone's clock is correct.")
 	}
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		// The secret that was matched, and not one that was made meanwhile.
+		// Only the secret that was matched, not one that was created meanwhile.
 		result := tx.Model(&user{}).Where("id = ? AND totp_secret = ? AND NOT totp_on", u.ID, u.TOTPSecret).Updates(map[string]any{"totp_on": true, "totp_step": step})
 		if result.Error != nil {
 			return result.Error
@@ -147,7 +147,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, p Principal, c Credentials) er
 	return s.ResetTOTP(ctx, u.Name)
 }
 
-// ResetTOTP removes an account's second factor, for someone who has lost it. It returns
+// ResetTOTP removes the second factor of an account whose owner has lost it. It returns
 // fault.NotFound for an unknown account, and for one without a second factor.
 func (s *Service) ResetTOTP(ctx context.Context, name string) error {
 	if name = canonical(name); !storable(name, maxNameBytes) {
@@ -184,7 +184,7 @@ func (s *Service) RecoveryCodesLeft(ctx context.Context, p Principal) (int, erro
 	return int(n), nil
 }
 
-// secondFactor asks an account that has one for the code, and uses it up.
+// secondFactor checks the code of an account with a second factor, and uses it up.
 func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error {
 	if !u.TOTPOn {
 		return nil
@@ -208,7 +208,7 @@ func (s *Service) secondFactor(ctx context.Context, u user, c Credentials) error
 	return nil
 }
 
-// useCode reports whether a code is good, and makes that it is not a second time.
+// useCode reports whether a code is valid, and invalidates it.
 func (s *Service) useCode(ctx context.Context, u user, typed string) (bool, error) {
 	code := plainCode(typed)
 	step, err := s.matchTOTP(u, code)
@@ -222,12 +222,13 @@ func (s *Service) useCode(ctx context.Context, u user, typed string) (bool, erro
 		}
 		return result.RowsAffected == 1, result.Error
 	}
-	// Of two who show one code at once, also at two replicas, one gets in.
+	// If two requests use a code at the same time, even on different replicas, only one
+	// succeeds.
 	result := s.db.WithContext(ctx).Model(&user{}).Where("id = ? AND totp_step < ?", u.ID, step).Update("totp_step", step)
 	return result.RowsAffected == 1, result.Error
 }
 
-// matchTOTP returns the step of time that a code is of; 0 when it is none of now.
+// matchTOTP returns the time step of a code; 0 if it is not currently valid.
 func (s *Service) matchTOTP(u user, code string) (step int64, err error) {
 	secret, err := s.vault.Open(totpPurpose(u.ID), u.TOTPSecret)
 	if err != nil {
@@ -246,8 +247,8 @@ func (s *Service) matchTOTP(u user, code string) (step int64, err error) {
 	return step, nil
 }
 
-// Reseal encrypts all stored secrets by the vault's newest key, and returns how many
-// there are. It may be broken off, and done again.
+// Reseal encrypts all stored secrets by the vault's newest key, and returns how many there
+// are. It can be interrupted and repeated.
 func (s *Service) Reseal(ctx context.Context) (int, error) {
 	var users []user
 	if err := s.db.WithContext(ctx).Where("totp_secret <> ''").Find(&users).Error; err != nil {
@@ -298,7 +299,7 @@ func dropTOTP(tx *gorm.DB, userID string) error {
 // totpPurpose binds an encrypted secret to its account.
 func totpPurpose(userID string) string { return "totp:" + userID }
 
-// plainCode is a code without what people put in to read it by.
+// plainCode removes separators from a code.
 func plainCode(typed string) string {
 	if len(typed) > maxCodeBytes {
 		return ""

@@ -24,13 +24,13 @@ type user struct {
 	ID       string `gorm:"primaryKey"`
 	Name     string // canonical
 	Role     Role
-	Password string // argon2id hash; empty: it comes in through a provider alone
+	Password string // argon2id hash; empty if it only signs in through a provider
 	// Epoch grows with each change of the password. A session remembers the
 	// epoch in which it was opened and ends with it, even one whose sign-in was
 	// under way while the password changed.
 	Epoch    int64
 	Created  time.Time
-	Disabled bool  // may not come in
+	Disabled bool  // can't sign in
 	Quota    Quota `gorm:"embedded;embeddedPrefix:quota_"`
 	// MustChange: another user set the password.
 	MustChange bool
@@ -64,10 +64,10 @@ func (s *Service) EnsureAdmin(ctx context.Context) (name, password string, creat
 	}
 	result := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&u)
 	if result.Error != nil {
-		return "", "", false, fmt.Errorf("make the administrator: %w", result.Error)
+		return "", "", false, fmt.Errorf("create the administrator: %w", result.Error)
 	}
 	if result.RowsAffected == 1 {
-		s.log.InfoContext(ctx, "administrator made", "user", u.Name)
+		s.log.InfoContext(ctx, "administrator created", "user", u.Name)
 		return u.Name, password, true, nil
 	}
 	u, found, err = s.firstAdmin(ctx)

@@ -16,7 +16,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Entry is one thing that someone did, or tried to. It holds no bodies and no secrets.
+// Entry is one action, or an attempt. It contains no request bodies and no secrets.
 type Entry struct {
 	ID         int64     `gorm:"primaryKey;autoIncrement"` // given by the database; grows with time
 	Time       time.Time // UTC; Record and Write set it where it is zero
@@ -42,9 +42,9 @@ const (
 	batch       = 500  // entries in one statement
 	retryAfter  = time.Second
 	lastAttempt = 5 * time.Second // for what waits when the service stops
-	// patience is how long the maker of an entry waits until it is stored. A
-	// database that is slower than that does not slow requests down further.
-	patience = 50 * time.Millisecond
+	// storeTimeout is how long Record waits until an entry is stored. A database that is
+	// slower than that does not slow requests down further.
+	storeTimeout = 50 * time.Millisecond
 )
 
 // Options are what a Service works with.
@@ -89,10 +89,10 @@ func New(o Options) (*Service, error) {
 	return &Service{db: o.DB, days: o.Days, log: o.Log, now: o.Now, queue: make(chan waiting, queued), fold: newFolder()}, nil
 }
 
-// Record adds an entry. As a rule it is stored when Record returns. While the database is
-// slow or away the entry waits in memory; one that does not fit is written to
-// the log in full, as an error. Refusals that are alike are folded: of those beyond the
-// first few, one entry says how many there were.
+// Record adds an entry. Usually it is stored when Record returns. While the database is
+// slow or away the entry waits in memory; one that does not fit is written to the log in
+// full, as an error. Refusals that are alike are folded: of those beyond the first few, one
+// entry says how many there were.
 func (s *Service) Record(e Entry) {
 	w := waiting{entry: s.clean(e), stored: make(chan struct{})}
 	if !s.fold.take(w.entry) {
@@ -101,10 +101,10 @@ func (s *Service) Record(e Entry) {
 	select {
 	case s.queue <- w:
 	default:
-		s.lament(w.entry, "too many entries wait for the database")
+		s.logLost(w.entry, "too many entries wait for the database")
 		return
 	}
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(storeTimeout)
 	defer limit.Stop()
 	select {
 	case <-w.stored:
@@ -173,7 +173,7 @@ func (s *Service) store(ctx context.Context, list []waiting) {
 			break
 		}
 		if failures == 0 {
-			s.log.Error("audit entries wait: the database does not take them", "entries", len(rows), "error", err)
+			s.log.Error("audit entries are waiting: the database is unavailable", "entries", len(rows), "error", err)
 		}
 		select {
 		case <-time.After(retryAfter):
@@ -186,7 +186,7 @@ func (s *Service) store(ctx context.Context, list []waiting) {
 		cancel()
 		if err != nil {
 			for _, e := range rows {
-				s.lament(e, err.Error())
+				s.logLost(e, err.Error())
 			}
 		}
 		break
@@ -220,14 +220,14 @@ func (s *Service) drain(ctx context.Context) error {
 	}
 }
 
-// lament writes an entry that cannot be stored to the log.
-func (s *Service) lament(e Entry, why string) {
-	s.log.Error("an audit entry is in this log alone", "why", why, "time", e.Time, "actor", e.Actor, "actor-id", e.ActorID,
+// logLost writes an entry that can't be stored to the log.
+func (s *Service) logLost(e Entry, why string) {
+	s.log.Error("an audit entry could not be stored and is only in this log", "why", why, "time", e.Time, "actor", e.Actor, "actor-id", e.ActorID,
 		"via", e.Via, "action", e.Action, "target-kind", e.TargetKind, "target-id", e.TargetID, "target-name", e.TargetName,
 		"detail", e.Detail, "address", e.Address, "status", e.Status, "code", e.Code)
 }
 
-// sweep removes what is older than the operator wants.
+// sweep removes entries that are older than configured.
 func (s *Service) sweep(ctx context.Context) {
 	if s.days == 0 {
 		return

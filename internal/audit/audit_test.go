@@ -134,11 +134,11 @@ func TestEntriesAreNotLostSilently(t *testing.T) {
 	stop := run(t, s)
 	start := time.Now()
 	s.Record(Entry{Actor: "ann", Action: "delete-node", TargetID: "the-node"})
-	if took := time.Since(start); took > 10*patience {
+	if took := time.Since(start); took > 10*storeTimeout {
 		t.Errorf("recording took %v", took)
 	}
 	stop()
-	if log := text.String(); !strings.Contains(log, "in this log alone") || !strings.Contains(log, "the-node") {
+	if log := text.String(); !strings.Contains(log, "only in this log") || !strings.Contains(log, "the-node") {
 		t.Errorf("the log says %s", log)
 	}
 }

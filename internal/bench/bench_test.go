@@ -65,14 +65,14 @@ func TestBench(t *testing.T) {
 }
 
 const notes = `
-Speed ratios tell how many times as fast SandboxLabs is: above 1 it is faster. Memory ratios tell how many times as much it takes.
+Speed ratios above 1 mean that SandboxLabs is faster. Memory ratios above 1 mean that it uses more memory.
 
-- Requests go over one HTTP connection that stays open, as those of a browser or a script do; virsh starts and connects anew for every command, and that is in its time unless the row says otherwise. "Less start-up" subtracts the median of ` + "`virsh uri`" + `, which starts, connects and does next to nothing, once for each command.
+- Requests go over one HTTP connection that stays open, as those of a browser or a script do; virsh starts and connects for every command, which is part of its time unless the row says otherwise. "Less start-up" subtracts the median of ` + "`virsh uri`" + `, which starts, connects and does next to nothing, once for each command.
 - Create makes an overlay and a domain. The domain that virsh defines has the XML of one that SandboxLabs made.
 - Uploads and copies end in the page cache: neither the service, nor libvirt, nor cp waits for the disk. Each begins with the source read and nothing left to write back. The source is on the file system of the pools; cp makes no shared blocks. The client of the upload is on this machine too, and takes its part of the CPUs, as virsh does; SandboxLabs also takes the SHA-256.
 - Console: one guest in software emulation, whose serial port sets the pace. A key is typed every 20 ms or so and its echo awaited, over the WebSocket and in a terminal with virsh console, in turn. Output is that of yes as one of those who watch sees it; the clients of all are on this machine too.
-- Memory is the peak of resident memory: of the service, which has the UI, the API, the database and everybody's consoles in it; of one virsh; of one cp. libvirtd's is in neither.
-- Medians of a machine that does other things as well: the load tells how much.
+- Memory is the peak of resident memory: of the service, including the UI, the API, the database and all consoles; of one virsh; of one cp. libvirtd's is in neither.
+- Medians on a machine that does other things as well: see the load.
 `
 
 // table collects what was measured.

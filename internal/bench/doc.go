@@ -2,7 +2,7 @@
 // builds the program, starts it beside the libvirt of this machine, and compares
 // it with what virsh and cp do in the same minutes:
 //
-//   - making a node, against `virsh vol-create-as` and `virsh define`;
+//   - creating a node, against `virsh vol-create-as` and `virsh define`;
 //   - making nodes of images of 0.1, 1 and 10 GiB, against each other;
 //   - listing 200 nodes, against `virsh list --all`;
 //   - uploading 1 GiB, against `virsh vol-upload` and `cp`;

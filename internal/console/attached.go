@@ -3,9 +3,9 @@ package console
 import "context"
 
 // AwaitAttached waits until the viewers of a node see its consoles live, or it turns out
-// that another program holds them; it returns at once when no one watches. Who starts a
-// node calls it between making the QEMU process and letting the guest run, so that viewers
-// miss nothing of the boot.
+// that another program holds them; it returns at once when no one watches. Callers that
+// start a node call it after creating the QEMU process and before running the guest, so
+// that viewers miss nothing of the boot.
 func (m *Manager) AwaitAttached(ctx context.Context, id string) {
 	for _, h := range m.of(id) {
 		h.awaitAttached(ctx)

@@ -33,7 +33,7 @@ func (b *backlog) skip(n int64) {
 	b.start = b.end
 }
 
-// reserve makes room for n bytes in all, or for limit if that is less.
+// reserve grows the buffer to n bytes, or for limit if that is less.
 func (b *backlog) reserve(n int) {
 	const first = 4 << 10
 	if n = min(n, b.limit); n <= len(b.buf) {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// catchUpPatience is how long live output waits for what came before it.
-	catchUpPatience = time.Second
+	// catchUpTimeout is how long live output waits for what came before it.
+	catchUpTimeout = time.Second
 	// signBytes of the backlog's end are compared with the log.
 	signBytes = 256
 	// seamReach and seamBytes bound the search for where live output begins in
@@ -34,7 +34,7 @@ func (h *hub) catchUp(ctx context.Context, host string) {
 	}
 	waiting := &held{}
 	h.held = waiting
-	late := time.AfterFunc(catchUpPatience, func() { h.goOn(waiting, nil, 0) })
+	late := time.AfterFunc(catchUpTimeout, func() { h.goOn(waiting, nil, 0) })
 	h.m.work.Go(func() {
 		tail, length, err := h.m.logs.ConsoleLogTail(ctx, host, path, int64(h.m.history))
 		late.Stop()

@@ -123,7 +123,7 @@ func TestCatchUpThatTakesTooLong(t *testing.T) {
 	r.text = "old\n"
 	h.catchUp(t.Context(), "host")
 	h.output([]byte("live\n"))
-	if _, err := v.Next(t.Context()); err != nil { // ends when the patience does
+	if _, err := v.Next(t.Context()); err != nil { // returns at the timeout
 		t.Fatal(err)
 	}
 	h.output([]byte("on\n"))

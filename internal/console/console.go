@@ -126,8 +126,8 @@ const (
 	defaultHistoryBytes     = 256 << 10
 	defaultViewerQueueBytes = 1 << 20
 
-	// stopPatience bounds how long Run waits for a libvirtd that does not answer.
-	stopPatience = 5 * time.Second
+	// stopTimeout bounds how long Run waits for a libvirtd that does not answer.
+	stopTimeout = 5 * time.Second
 )
 
 // Manager holds the consoles that are being watched. Its methods may be called
@@ -197,7 +197,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		defer close(done)
 		m.work.Wait()
 	}()
-	patience := time.NewTimer(stopPatience)
+	patience := time.NewTimer(stopTimeout)
 	defer patience.Stop()
 	select {
 	case <-done:

@@ -67,7 +67,7 @@ func TestConsole(t *testing.T) {
 		guest.leave()
 	})
 
-	t.Run("stalled viewers lag alone", func(t *testing.T) {
+	t.Run("only stalled viewers lag", func(t *testing.T) {
 		// A part is less than a viewer's queue holds, and the next one begins when every
 		// reader has it: no reader may lag, however slow this process is.
 		const part, last = 10_000, 60_000
@@ -114,7 +114,7 @@ func TestConsole(t *testing.T) {
 		for i, v := range stalled {
 			lagged, data := readRest(t, v)
 			if lagged < int64(len(want))-128<<10 {
-				t.Errorf("stalled viewer %d was told of %d lost bytes of %d", i, lagged, len(want))
+				t.Errorf("stalled viewer %d reports %d lost bytes of %d", i, lagged, len(want))
 			}
 			if len(data) > 128<<10+messageBytes || !strings.Contains(data, "\n25-end") {
 				t.Errorf("stalled viewer %d was given %d bytes", i, len(data))

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// linger is how long the history outlives the last viewer, so that someone who reloads
-	// a page finds it again.
-	linger = 2 * time.Minute
+	// historyGrace is how long the history outlives the last viewer, so that someone who
+	// reloads a page finds it again.
+	historyGrace = 2 * time.Minute
 	// takenRetry is how often we look whether another holder has left.
 	takenRetry = 2 * time.Second
 	// retryMin and retryMax bound the pause before a failed open is tried again.
@@ -35,8 +35,8 @@ const (
 	readBytes = 64 << 10
 )
 
-// hub is one console of one node. Its goroutine, run, alone opens and closes the
-// stream; mu guards what it shares with viewers, and is held for moments only.
+// hub is one console of one node. Only its goroutine, run, opens and closes the stream; mu
+// guards what it shares with viewers, and is held for moments only.
 type hub struct {
 	m     *Manager
 	id    string        // of the node
@@ -157,7 +157,7 @@ func (h *hub) run(ctx context.Context) {
 		var pause time.Duration // 0: until something changes
 		switch {
 		case !watched:
-			pause, whole = linger, false
+			pause, whole = historyGrace, false
 		case away:
 			h.setState(hidden, "")
 			retry = retryMin
@@ -179,7 +179,7 @@ func (h *hub) run(ctx context.Context) {
 				retry = retryMin
 			}
 			if err == nil || errors.Is(err, errEnded) && time.Since(opened) > steady {
-				continue // the next open tells why
+				continue // the next open returns why
 			}
 			pause, retry = h.failed(err, place.Host, retry)
 		}

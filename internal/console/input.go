@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	inputBytes    = 64 << 10        // what viewers typed and the guest has not taken yet, for one node
-	inputPatience = 5 * time.Second // how long Write waits for the guest, or for the console, without progress
+	inputBytes   = 64 << 10        // what viewers typed and the guest has not taken yet, for one node
+	inputTimeout = 5 * time.Second // how long Write waits for the guest, or for the console, without progress
 )
 
 // Write types p into the guest. It returns when p has been handed to the host,
@@ -27,7 +27,7 @@ func (v *Viewer) Write(p []byte) (n int, err error) {
 		return 0, readOnly()
 	}
 	h := v.hub
-	patience := time.NewTimer(inputPatience)
+	patience := time.NewTimer(inputTimeout)
 	defer patience.Stop()
 	w := typing{viewer: v, rest: p}
 	for {
@@ -36,7 +36,7 @@ func (v *Viewer) Write(p []byte) (n int, err error) {
 			return len(p) - w.left(), err
 		}
 		if progress {
-			patience.Reset(inputPatience)
+			patience.Reset(inputTimeout)
 		}
 		select {
 		case <-changed:
@@ -154,7 +154,7 @@ func (h *hub) takeInput(p []byte) (n int, again time.Duration) {
 	if len(h.input) == 0 || h.paused {
 		return 0, 0
 	}
-	if n, again = h.intake.room(len(h.input), time.Now()); n == 0 {
+	if n, again = h.intake.window(len(h.input), time.Now()); n == 0 {
 		return 0, again
 	}
 	n = copy(p[:n], h.input)

@@ -129,8 +129,8 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 		again.notes.expect(t, "connected paused\n", promptly)
 	})
 
-	// Another domain than the one that is meant is not opened: it has either the
-	// UUID or the name alone.
+	// Another domain than the one that is meant is not opened: it has either the only the
+	// UUID or the name.
 	onSystem(t, func(c *libvirt.Connect) {
 		if err := newLine().open(c, g.id, g.name+"x", "", true); err == nil || !strings.Contains(err.Error(), "was meant") {
 			t.Errorf("a domain of another name: %v", err)

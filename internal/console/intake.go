@@ -3,7 +3,7 @@ package console
 import "time"
 
 const (
-	// intakeWindow bounds what the guest may not have read yet. It is half of what any
+	// intakeWindow bounds the input that the guest has not read yet. It is half of what any
 	// kernel's pty takes without a reader, so that nothing ever waits in libvirtd: some
 	// releases of it hang or crash when the guest goes while input waits there.
 	intakeWindow = 2 << 10
@@ -49,9 +49,9 @@ func (i *intake) fill() {
 	i.unread = append(i.unread, make([]byte, intakeWindow-len(i.unread))...)
 }
 
-// room returns how many of the bytes that wait may be sent now, and where that is
-// none, after what time to ask again; 0 says when the guest prints something.
-func (i *intake) room(waiting int, now time.Time) (n int, again time.Duration) {
+// window returns how many of the waiting bytes may be sent now, and where that is none,
+// after what time to ask again; 0 says when the guest prints something.
+func (i *intake) window(waiting int, now time.Time) (n int, again time.Duration) {
 	i.rest(now)
 	n = min(waiting, intakeWindow-len(i.unread))
 	if n == waiting || n >= intakePiece {

@@ -10,7 +10,7 @@ import (
 // pour sends as much of p as the guest is taken to have read, and returns how much.
 func pour(i *intake, p []byte, now time.Time) (sent int) {
 	for sent < len(p) {
-		n, _ := i.room(len(p)-sent, now)
+		n, _ := i.window(len(p)-sent, now)
 		if n == 0 {
 			return sent
 		}
@@ -78,10 +78,10 @@ func TestIntake(t *testing.T) {
 		var i intake
 		sent := pour(&i, text, begun)
 		i.print(text[:100])
-		if n, _ := i.room(len(text)-sent, begun); n != 0 {
+		if n, _ := i.window(len(text)-sent, begun); n != 0 {
 			t.Errorf("a piece of %d", n)
 		}
-		if n, _ := i.room(50, begun); n != 50 {
+		if n, _ := i.window(50, begun); n != 50 {
 			t.Errorf("the last piece is %d", n)
 		}
 	})

@@ -7,8 +7,7 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// line is an open console: a non-blocking stream, and the connection that serves
-// it alone.
+// line is an open console: a non-blocking stream, and its own connection.
 type line struct {
 	conn    *libvirt.Connect
 	stream  *libvirt.Stream

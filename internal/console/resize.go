@@ -82,7 +82,7 @@ func (h *hub) setSize(ctx context.Context) {
 		place, _ := h.m.nodes.Place(h.id)
 		err := h.m.hosts.AskAgent(ctx, place.Host, h.id, "console.resize", func(a *hypervisor.Agent) error { return tellSize(ctx, a, device, want) })
 		if err != nil {
-			h.m.log.Debug("the guest was not told of its terminal's size", "node", h.id, "error", err)
+			h.m.log.Debug("could not set the size of the guest's terminal", "node", h.id, "error", err)
 		}
 	}
 }

@@ -1,10 +1,9 @@
 // Package display shows the screens of nodes: as an RFB stream (RFC 6143) that a
 // VNC client speaks, and as a picture.
 //
-// The service stands between the two ends of a stream. To the screen it is a
-// client that knows the password; to the viewer it is a server that asks for
-// none. So no password leaves the service, and a viewer cannot tell how the
-// screen is reached.
+// The service stands between the two ends of a stream. To the screen it is a client that
+// knows the password; to the viewer it is a server that asks for none. So no password
+// leaves the service, and a viewer cannot see how the screen is reached.
 package display
 
 import (
@@ -75,7 +74,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	closed bool
-	taking map[string]bool               // nodes whose screen is captured; true: for longer than capturePatience
+	taking map[string]bool               // nodes whose screen is captured; true: for longer than captureTimeout
 	views  map[string]map[*View]struct{} // by node
 	shots  map[string]*shot              // by node: at most shotLifetime old
 }
@@ -87,8 +86,8 @@ const (
 	// maxDrawing bounds how many pictures are read and scaled at a time: each may
 	// take some hundred MiB.
 	maxDrawing = 2
-	// stopPatience bounds how long Run waits for captures at its end.
-	stopPatience = 3 * time.Second
+	// stopTimeout bounds how long Run waits for captures at its end.
+	stopTimeout = 3 * time.Second
 )
 
 // New checks the options and returns a Service that has opened nothing.
@@ -121,7 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 		defer close(done)
 		s.work.Wait()
 	}()
-	patience := time.NewTimer(stopPatience)
+	patience := time.NewTimer(stopTimeout)
 	defer patience.Stop()
 	select {
 	case <-done:

@@ -252,7 +252,7 @@ func TestScreenshot(t *testing.T) {
 	}
 	want, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
-		t.Fatalf("virsh screenshot is no PNG: %v", err)
+		t.Fatalf("virsh screenshot is not a PNG: %v", err)
 	}
 
 	var wg sync.WaitGroup
@@ -333,7 +333,7 @@ func TestQEMUThatHangs(t *testing.T) {
 	// as long.
 	begun = time.Now()
 	l.end()
-	if took := time.Since(begun); took > stopPatience+20*time.Second {
+	if took := time.Since(begun); took > stopTimeout+20*time.Second {
 		t.Errorf("the service took %v to end", took)
 	}
 }

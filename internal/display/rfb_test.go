@@ -86,7 +86,7 @@ func TestScreensThatCannotBeEntered(t *testing.T) {
 		{"no RFB", "SSH-2.0-OpenSSH_9.2", "SSH"},
 		{"refusal", rfbVersion + "\x00\x00\x00\x00\x04busy", "busy"},
 		{"refusal without an end", rfbVersion + "\x00\xff\xff\xff\xff" + strings.Repeat("x", 1<<20), "xxx"},
-		{"TLS alone", rfbVersion + "\x01\x13", "unsupported"},
+		{"only TLS", rfbVersion + "\x01\x13", "unsupported"},
 		{"wrong password", rfbVersion + "\x01\x02" + strings.Repeat("c", challengeBytes) + "\x00\x00\x00\x01\x00\x00\x00\x02no", "rejected the VNC password"},
 		{"cut off", rfbVersion + "\x01", "EOF"},
 	} {
@@ -130,7 +130,7 @@ func TestPPM(t *testing.T) {
 }
 
 func TestHugeScreensTakeNoMemory(t *testing.T) {
-	// Headers alone: whoever made room for the picture first would fail here.
+	// Only headers: allocating the picture first would fail here.
 	chunk := []byte("IHDR\x7f\xff\xff\xff\x00\x01\x00\x00\x08\x02\x00\x00\x00")
 	header := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\r"), chunk...)
 	header = binary.BigEndian.AppendUint32(header, crc32.ChecksumIEEE(chunk))

@@ -30,9 +30,9 @@ const (
 	maxShotBytes = maxPixels*3 + 1<<10
 	// maxScaled bounds the widths that are kept of one.
 	maxScaled = 8
-	// capturePatience bounds how long a request waits for one: libvirt waits without end
+	// captureTimeout bounds how long a request waits for one: libvirt waits without end
 	// for a QEMU that does not answer.
-	capturePatience = 10 * time.Second
+	captureTimeout = 10 * time.Second
 )
 
 // Picture is a screenshot as a PNG file.
@@ -92,7 +92,7 @@ func (s *Service) recent(ctx context.Context, id string) (*shot, error) {
 	// Under the lock, so that no shot is kept between the look and this.
 	done := s.flight.DoChan(id, func() (any, error) { return s.take(id) })
 	s.mu.Unlock()
-	patience := time.NewTimer(capturePatience)
+	patience := time.NewTimer(captureTimeout)
 	defer patience.Stop()
 	select {
 	case r := <-done:

@@ -18,8 +18,8 @@ import (
 const (
 	// sshComplaintBytes is the most that is kept of what ssh prints.
 	sshComplaintBytes = 4 << 10
-	// sshEndPatience is how long ssh may take to end after its connection did.
-	sshEndPatience = 5 * time.Second
+	// sshEndTimeout is how long ssh may take to end after its connection did.
+	sshEndTimeout = 5 * time.Second
 )
 
 // sshError is what the ssh program said when it ended.
@@ -93,7 +93,7 @@ func (c *sshConn) Read(p []byte) (int, error) {
 			if c.failed != nil {
 				err = c.failed
 			}
-		case <-time.After(sshEndPatience):
+		case <-time.After(sshEndTimeout):
 		}
 	}
 	return n, err

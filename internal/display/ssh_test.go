@@ -23,7 +23,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// sshServer is this machine as a host that is reached by ssh alone.
+// sshServer is this machine as a host that is only reachable by ssh.
 type sshServer struct {
 	t       *testing.T
 	config  *ssh.ServerConfig

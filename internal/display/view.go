@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// openPatience is how long a screen may take to answer, and a viewer to greet.
-	openPatience = 10 * time.Second
-	// endPatience is how long libvirt may take to tell that a node is off, after
-	// its screen went away.
-	endPatience = 3 * time.Second
+	// openTimeout is how long a screen may take to answer, and a viewer to greet.
+	openTimeout = 10 * time.Second
+	// endTimeout is how long libvirt may take to report that a node is off, after its
+	// screen went away.
+	endTimeout = 3 * time.Second
 	// copyBytes is the most that a view holds of either direction.
 	copyBytes = 64 << 10
 )
@@ -47,7 +47,7 @@ func (s *Service) Open(ctx context.Context, id string, o ViewOptions) (*View, er
 	if err := s.enter(v); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	conn, err := s.dial(ctx, id)
 	if err != nil {
@@ -66,8 +66,8 @@ func (v *View) Greet(viewer io.ReadWriter) error {
 	if err := greetViewer(viewer); err != nil {
 		return err
 	}
-	// Whatever the viewer asked for, the screen is shared: the wish to have it alone would
-	// throw everyone else out.
+	// Whatever the viewer asked for, the screen is shared: an exclusive session would
+	// disconnect all others.
 	_, err := v.conn.Write([]byte{1})
 	return err
 }
@@ -91,10 +91,10 @@ func (v *View) CopyTo(w io.Writer) error {
 	}
 }
 
-// CopyFrom hands what the viewer says to the screen until the viewer ends, and
-// returns the viewer's error. What a read-only viewer may not say is left out;
-// what is no RFB there ends the view with fault.Invalid. After the screen's end,
-// which CopyTo explains, what the viewer says goes nowhere.
+// CopyFrom hands what the viewer says to the screen until the viewer ends, and returns the
+// viewer's error. Messages that a read-only viewer must not send are dropped; invalid RFB
+// ends the view with fault.Invalid. After the screen's end, which CopyTo explains, what the
+// viewer says goes nowhere.
 //
 // Only read-only viewers' messages are taken apart: all others may send what they like,
 // extensions that no one here knows included.
@@ -154,7 +154,7 @@ func (v *View) why(cause error) error {
 	if errors.Is(cause, net.ErrClosed) && v.s.ctx.Err() == nil {
 		return cause
 	}
-	ctx, cancel := context.WithTimeout(v.s.ctx, endPatience)
+	ctx, cancel := context.WithTimeout(v.s.ctx, endTimeout)
 	defer cancel()
 	for {
 		if v.s.ctx.Err() != nil {

@@ -40,8 +40,8 @@ func newPool(url string, sent *statementCount) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(context.Background(), c)
 }
 
-// inTransaction runs f in its own transaction, alone among the services that write our
-// rows. It is over, one way or the other, when it returns.
+// inTransaction runs f in its own transaction, exclusively among the services that write
+// our rows. It is over, one way or the other, when it returns.
 func (s *Service) inTransaction(ctx context.Context, f func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()

@@ -45,9 +45,9 @@ func (s Screen) LogValue() slog.Value {
 // Nodes is what this package needs of the nodes. Its methods may be called from
 // any goroutine.
 type Nodes interface {
-	// Inventory returns the nodes, from memory, and the hosts of which they may not be all:
-	// what Guacamole has of those is not changed. A pass asks once, since a host that
-	// becomes known in the middle of it would seem to have lost all its nodes.
+	// Inventory returns the nodes, from memory, and the hosts whose nodes are not all
+	// known: what Guacamole has of those is not changed. A pass asks once, since a host
+	// that becomes known in the middle of it would seem to have lost all its nodes.
 	Inventory() (nodes []Node, unknown map[string]bool)
 	// Screen returns a running node's screen; ErrNoScreen when it has none.
 	Screen(ctx context.Context, id string) (Screen, error)
@@ -122,8 +122,8 @@ type Status struct {
 	State State
 	// Problem says why the state is not OK, for an operator.
 	Problem     string
-	Connections int       // of ours in Guacamole
-	Users       int       // of ours in Guacamole
+	Connections int       // managed by SandboxLabs
+	Users       int       // managed by SandboxLabs
 	Passed      time.Time // end of the last pass that went well
 	Failures    int       // since then
 	// Web is the state of Guacamole's web application, and WebProblem says why it is not OK.
@@ -284,7 +284,7 @@ func (s *Service) passed(ctx context.Context, err error, have *contents) {
 	case err != nil:
 		s.o.Log.WarnContext(ctx, "Guacamole's database cannot be used; the nodes are not affected, and the sync catches up when it returns", "error", err)
 	default:
-		s.o.Log.InfoContext(ctx, "Guacamole's database is in step", "connections", len(have.connections), "users", len(have.users))
+		s.o.Log.InfoContext(ctx, "Guacamole's database is in sync", "connections", len(have.connections), "users", len(have.users))
 	}
 }
 

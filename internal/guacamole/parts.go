@@ -85,7 +85,7 @@ func webProblem(err error) string {
 	if errors.As(err, &f) {
 		return f.Message
 	}
-	return "The service cannot reach guacamole-url; browsers sign in by themselves. Check that Guacamole runs, and that guacamole-url leads to it from here, too."
+	return "The service can't reach guacamole-url; browsers sign in directly. Check that Guacamole is running, and that guacamole-url is reachable from this server."
 }
 
 func (g Guacd) address() string { return net.JoinHostPort(g.Host, strconv.Itoa(g.Port)) }

@@ -117,7 +117,7 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 	token, err := s.session(ctx, p, user, data)
 	switch {
 	case errors.Is(err, errUnreachable) && ctx.Err() == nil:
-		s.o.Log.InfoContext(ctx, "Guacamole cannot be reached by the service: the browser signs in to it by itself", "error", err)
+		s.o.Log.InfoContext(ctx, "the service can't reach Guacamole: the browser signs in directly", "error", err)
 		return link.URL + "?data=" + url.QueryEscape(data), nil
 	case err != nil:
 		return "", err
@@ -268,7 +268,7 @@ func (s *Service) SignOut(ctx context.Context, p Person) {
 
 // closeScreens closes the screens of a connection that some accounts have open. It comes
 // before their right is revoked, since Guacamole shows no one the screens of connections
-// that they may not open. Where it fails the whole session is ended.
+// that they must not open. Where it fails the whole session is ended.
 func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts []string, report *Report) error {
 	if s.o.JSONSecret.empty() || len(accounts) == 0 {
 		return nil

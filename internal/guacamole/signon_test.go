@@ -231,7 +231,7 @@ func TestSignOn(t *testing.T) {
 }
 
 // What a process opened in Guacamole is known to another one: a replica, or the same
-// service after a restart. The database alone opens nothing.
+// service after a restart. The database on its own opens nothing.
 func TestSessionsOutliveTheProcess(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
@@ -331,7 +331,7 @@ func TestRevokedRightClosesTheScreen(t *testing.T) {
 	sees("web2")
 	s.mustSync(t)
 	if got := web.Screens("TOKEN1"); !slices.Equal(got, []int{second.ConnectionID}) {
-		t.Errorf("ann may see web2 alone, and has %v open", got)
+		t.Errorf("ann may only see web2, and has %v open", got)
 	}
 	if got := web.Screens("TOKEN2"); len(got) != 2 {
 		t.Errorf("bob's screens: %v", got)

@@ -45,7 +45,7 @@ func (s *Service) inTurn(ctx context.Context, report Report) (Report, error) {
 	err = s.explain(err)
 	s.passed(ctx, err, have)
 	for _, p := range report.Problems {
-		s.o.Log.WarnContext(ctx, "a part of Guacamole's database is not in step; it is tried again", "problem", p)
+		s.o.Log.WarnContext(ctx, "a part of Guacamole's database is not in sync; retrying", "problem", p)
 	}
 	return report, err
 }
@@ -421,7 +421,7 @@ func lowered(names []string) []string {
 	return list
 }
 
-// publish shows what Guacamole has, and tells of the nodes whose link changed.
+// publish updates the links and the status, and reports the nodes whose link changed.
 func (s *Service) publish(have *contents, peopleKnown bool) {
 	links := make(map[string]Link, len(have.connections))
 	for node, c := range have.connections {

@@ -42,7 +42,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 		t.Errorf("%d people see the group, want 2", n)
 	}
 	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_system_permission`); n != 1 {
-		t.Errorf("%d rights over the whole of Guacamole, want that of guacadmin alone", n)
+		t.Errorf("%d rights over the whole of Guacamole, want only that of guacadmin", n)
 	}
 	if st := s.Status(); st.State != OK || st.Connections != 1 || st.Users != 2 || st.Passed.IsZero() {
 		t.Errorf("status %+v", st)
@@ -175,7 +175,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 		}
 	}
 	if n := guacamoletest.One[int](g, `SELECT count(*) FROM guacamole_entity WHERE name LIKE '%SandboxLabs%' OR (name = 'ann' AND type = 'USER')`); n != 0 {
-		t.Errorf("%d users of ours are left", n)
+		t.Errorf("%d of our users are left", n)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestUnknownIsLeft(t *testing.T) {
 
 	l.change(func() { l.unknown["local"] = true })
 	if r := s.mustSync(t); !slices.Equal(r.UnknownHosts, []string{"local"}) || g.Snapshot() != before {
-		t.Errorf("the host is away: %v", r)
+		t.Errorf("the host is unreachable: %v", r)
 	}
 	// A fresh process, whose host has not answered yet.
 	empty := newLab("ann")
@@ -355,7 +355,7 @@ func TestEventsAreFollowed(t *testing.T) {
 	until(t, patience, "the first pass is over", func() bool { return s.Status().State == OK })
 	s.NodeChanged(l.run(1, "web1", 5901))
 	if id := <-changed; id != nodeID(1) {
-		t.Errorf("told of %s", id)
+		t.Errorf("event for %s", id)
 	}
 	slowest := time.Duration(0)
 	for port := 5910; port < 5920; port++ {

@@ -233,7 +233,7 @@ func hasBlockJob(d *libvirt.Domain) (bool, error) {
 	return false, nil
 }
 
-// errBlockJob is what a change is refused with that may not run beside a block job.
+// errBlockJob is returned for changes that can't run during a block job.
 var errBlockJob = fault.New(fault.NodeBusy, "A libvirt block job is running on the node's disks. Try again when it has finished (`virsh blockjob DOMAIN DISK` shows it).")
 
 // Hold waits until no block job of a running domain is in progress, and has the domain

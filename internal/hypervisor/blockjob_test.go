@@ -41,7 +41,7 @@ func TestBlockJobsMakeADomainBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want("during a change of ours", false)
+	want("during our change", false)
 	release()
 	want("right after it", false)
 	passed()

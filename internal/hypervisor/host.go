@@ -30,9 +30,9 @@ const (
 	// thread, which a libvirtd that does not answer keeps for as long as it hangs.
 	maxDials = 16
 
-	dialPatience = 10 * time.Second
-	firstRetry   = 200 * time.Millisecond
-	lastRetry    = 5 * time.Second
+	dialTimeout = 10 * time.Second
+	firstRetry  = 200 * time.Millisecond
+	lastRetry   = 5 * time.Second
 )
 
 // keepAliveTime is how long a libvirtd may answer nothing before a connection to it is
@@ -55,9 +55,9 @@ var (
 // and frees every handle that it gets.
 type Call func(*libvirt.Connect) error
 
-// Host is one libvirt host and the managed connection to it, which tells of
-// events and of the host's end and serves no calls. Its methods may be called from
-// any goroutine.
+// Host is one libvirt host and the managed connection to it, which receives events and
+// notices the loss of the host, and serves no calls. Its methods may be called from any
+// goroutine.
 type Host struct {
 	name, uri   string
 	accelerator string // as configured
@@ -115,8 +115,7 @@ func (h *Host) Status() Status {
 	return h.status
 }
 
-// Settled waits until the first attempt to connect is over, whichever way;
-// Status tells which.
+// Settled waits until the first attempt to connect is over, whichever way; see Status.
 func (h *Host) Settled(ctx context.Context) error {
 	select {
 	case <-h.settled:
@@ -199,7 +198,7 @@ func (h *Host) giveBack(conn, managed *libvirt.Connect) {
 
 // Dial opens a connection beside the managed one and runs f with it: for
 // streams that block in Send or Recv, which would hold up every other call on
-// their connection. A host that does not answer within dialPatience is
+// their connection. A host that does not answer within dialTimeout is
 // fault.HostUnreachable.
 func (h *Host) Dial(ctx context.Context, f Call) error {
 	return h.dialFor(ctx, longSilence, f)
@@ -231,7 +230,7 @@ func (h *Host) another(ctx context.Context, s keepAliveTime) (*libvirt.Connect, 
 	if away { // known to be so: do not wait for a time-out
 		return nil, h.unreachable(nil)
 	}
-	waiting, giveUp := context.WithTimeout(ctx, dialPatience)
+	waiting, giveUp := context.WithTimeout(ctx, dialTimeout)
 	defer giveUp()
 	var conn *libvirt.Connect
 	var err error
@@ -324,8 +323,7 @@ func (h *Host) run(ctx context.Context) {
 	}
 }
 
-// connect makes the managed connection and returns a channel that tells of its
-// end.
+// connect makes the managed connection and returns a channel that receives its end.
 func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	conn, err := h.dial(ctx, func() { h.fail(errNoAnswer) }, func() {})
 	if err != nil {
@@ -370,7 +368,7 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 var errNoAnswer = errors.New("libvirtd accepts the connection but does not answer")
 
 // dial opens a connection. A libvirtd that accepts but does not answer makes the C call
-// wait without end: late is called after dialPatience, and the one attempt continues until
+// wait without end: late is called after dialTimeout, and the one attempt continues until
 // it ends. When ctx ends first, that goroutine is left behind and closes what it gets. over
 // is called when the attempt has ended.
 func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, error) {
@@ -390,7 +388,7 @@ func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, e
 			}
 		}
 	}()
-	patience := time.NewTimer(dialPatience)
+	patience := time.NewTimer(dialTimeout)
 	defer patience.Stop()
 	for {
 		select {

@@ -3,8 +3,8 @@
 //
 // libvirt stays right about nodes, networks and network interfaces. The tables of this
 // package hold what libvirt has no place for: a lab's name and owner, which nodes and
-// networks it is made of, and where they stand on its canvas. What is gone from libvirt is
-// left out by who shows a lab; its row harms no one.
+// networks it is made of, and where they stand on its canvas. What no longer exists in
+// libvirt is skipped when a lab is shown; its row does no harm.
 package lab
 
 import (
@@ -178,7 +178,7 @@ func (s *Service) Create(ctx context.Context, name, owner string) (Lab, error) {
 func (s *Service) create(ctx context.Context, id, name, owner string) (Lab, error) {
 	r := row{ID: id, Name: name, Owner: owner, Created: time.Now().UTC().Truncate(time.Microsecond)}
 	if err := s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&r).Error; err != nil {
-		return Lab{}, fmt.Errorf("make a lab: %w", err)
+		return Lab{}, fmt.Errorf("create a lab: %w", err)
 	}
 	return s.changed(ctx, id)
 }
@@ -351,7 +351,7 @@ func (s *Service) Nodes(ctx context.Context) (map[string][]string, error) {
 	return nodes, nil
 }
 
-// changed reads a lab again, and tells of it.
+// changed reloads a lab and publishes its event.
 func (s *Service) changed(ctx context.Context, id string) (Lab, error) {
 	l, err := s.Lab(ctx, id)
 	if err == nil {

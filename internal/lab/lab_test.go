@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// noLibvirt is for what concerns the database alone: any call fails.
+// noLibvirt is for tests that only need the database: any call fails.
 type noLibvirt struct{ Libvirt }
 
 func open(t *testing.T, url string) (*Service, *event.Subscription) {
@@ -92,7 +92,7 @@ func TestPlaces(t *testing.T) {
 			removed = removed || e.Type == event.LabRemoved && e.Data.(Removed).Lab.ID == two.ID
 		}
 		if !removed {
-			t.Error("nobody was told of the lab that was deleted")
+			t.Error("there was no event for the deleted lab")
 		}
 	})
 }
@@ -140,7 +140,7 @@ func TestANetworkIsTriedAgainByAnotherName(t *testing.T) {
 	// What will not do any better is not tried again, and leaves no place behind.
 	s.o.Libvirt = &fussy{err: fault.New(fault.HostUnreachable, "away")}
 	if _, err := s.AddNetwork(t.Context(), l.ID, "", "ann", true, 0, 0); fault.CodeOf(err) != fault.HostUnreachable {
-		t.Errorf("on a host that is away: %v", err)
+		t.Errorf("on an unreachable host: %v", err)
 	}
 	if l, err = s.Lab(t.Context(), l.ID); err != nil || len(l.Places) != 1 {
 		t.Errorf("the lab is %+v, %v", l, err)

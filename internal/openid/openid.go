@@ -1,4 +1,4 @@
-// Package openid asks an OpenID Connect provider who someone is: by the code flow, with
+// Package openid authenticates users at an OpenID Connect provider: with the code flow,
 // PKCE, state and nonce.
 //
 // A flow is the browser's own: what belongs to it is encrypted in a cookie, so that the
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// FlowLifetime is how long someone may take to sign in at the provider.
+	// FlowLifetime limits the time for the sign-in at the provider.
 	FlowLifetime = 10 * time.Minute
 
 	answerTimeout  = 15 * time.Second // of an answer of the provider
@@ -58,7 +58,7 @@ type Options struct {
 	Timeout      time.Duration    // of an answer of the provider; 0 is 15 s
 }
 
-// Identity is someone as the provider tells of them.
+// Identity is a user according to the provider.
 type Identity struct {
 	Issuer, Subject string
 	Name            string // preferred_username, else the e-mail address; may be empty
@@ -176,7 +176,8 @@ func (c *Client) Finish(ctx context.Context, cookie string, a Answer) (id Identi
 	return Identity{Issuer: proof.Issuer, Subject: proof.Subject, Name: name, Groups: texts(claims[c.o.GroupsClaim])}, f.Next, nil
 }
 
-// addUserInfo adds what many providers tell at a second place alone, such as groups.
+// addUserInfo adds claims that many providers only return from the user info endpoint, such
+// as groups.
 func (c *Client) addUserInfo(ctx context.Context, provider *oidc.Provider, token *oauth2.Token, subject string, claims map[string]any) error {
 	if provider.UserInfoEndpoint() == "" {
 		return nil
@@ -238,7 +239,7 @@ func (c *Client) config(ctx context.Context) (*oauth2.Config, *oidc.Provider, er
 	}, c.provider, nil
 }
 
-// explain tells a provider that refuses from one that is unreachable.
+// explain distinguishes a provider that refuses from one that is unreachable.
 func explain(err error) error {
 	var answer *oauth2.RetrieveError
 	if errors.As(err, &answer) && answer.Response != nil && answer.Response.StatusCode < http.StatusInternalServerError {

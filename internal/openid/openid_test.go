@@ -102,15 +102,15 @@ func TestFlow(t *testing.T) {
 		cookie string
 		Answer
 	}{
-		"no cookie":                              {"", right},
-		"another browser's cookie":               {evils, right},
-		"a cookie that was changed":              {mine[:len(mine)-2] + "AA", right},
-		"another state":                          {mine, Answer{State: "x" + right.State, Code: right.Code}},
-		"no state":                               {mine, Answer{Code: right.Code}},
-		"another's code, put into my flow":       {mine, Answer{State: right.State, Code: evil.Code}},
-		"a code that was guessed":                {mine, Answer{State: right.State, Code: "guess"}},
-		"refused at the provider":                {mine, Answer{State: right.State, Error: "access_denied"}},
-		"a refusal of somebody else, without me": {"", Answer{State: right.State, Error: "access_denied"}},
+		"no cookie":                                  {"", right},
+		"another browser's cookie":                   {evils, right},
+		"a cookie that was changed":                  {mine[:len(mine)-2] + "AA", right},
+		"another state":                              {mine, Answer{State: "x" + right.State, Code: right.Code}},
+		"no state":                                   {mine, Answer{Code: right.Code}},
+		"another's code, put into my flow":           {mine, Answer{State: right.State, Code: evil.Code}},
+		"a code that was guessed":                    {mine, Answer{State: right.State, Code: "guess"}},
+		"refused at the provider":                    {mine, Answer{State: right.State, Error: "access_denied"}},
+		"a refusal for another user, without cookie": {"", Answer{State: right.State, Error: "access_denied"}},
 	} {
 		id, _, err := c.Finish(ctx, try.cookie, try.Answer)
 		wantCode(t, what, err, fault.Unauthenticated)

@@ -133,7 +133,7 @@ type Connection struct {
 	Group      string
 	Parameters map[string]string
 	Readers    []string // who may open it
-	Guacd      string   // host, port and encryption of its own guacd; empty without one
+	Guacd      string   // host, port and encryption of a separate guacd; empty without one
 }
 
 // Connections returns all connections by name.

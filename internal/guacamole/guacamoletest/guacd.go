@@ -148,7 +148,7 @@ func (g *client) read() (elements []string, err error) {
 		}
 		length, err := strconv.Atoi(strings.TrimSuffix(text, "."))
 		if err != nil {
-			return nil, fmt.Errorf("a length that is no number: %q", text)
+			return nil, fmt.Errorf("a length that is not a number: %q", text)
 		}
 		var value strings.Builder
 		for range length {

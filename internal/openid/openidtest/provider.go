@@ -45,8 +45,8 @@ type Provider struct {
 
 var setUp sync.Mutex
 
-// Start starts a provider that sends browsers back to redirect alone, and stops it
-// when the test ends.
+// Start starts a provider that sends browsers back only to redirect, and stops it when the
+// test ends.
 func Start(t testing.TB, redirect string, people ...Person) *Provider {
 	t.Helper()
 	var handler http.Handler
@@ -75,7 +75,7 @@ func (p *Provider) Stop() { p.server.Close() }
 // Replace lets another handler answer at one path of the provider.
 func (p *Provider) Replace(path string, h http.Handler) { p.replaced.Store(path, h) }
 
-// SetGroups changes what the provider tells of someone.
+// SetGroups changes the groups of a person at the provider.
 func (p *Provider) SetGroups(id string, groups ...string) {
 	for i := range p.people {
 		if p.people[i].ID == id {
