@@ -144,7 +144,7 @@ lint: setup-test web ## Check format, wording, style, known weaknesses and types
 	@unformatted=$$(git ls-files -z -- '*.go' | xargs -0 gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt wants changes in:"; echo "$$unformatted"; exit 1; }
 	shellcheck -x $(SCRIPTS)
 	go run ./tools/words
-	cd web && npm run typecheck && npm run lint
+	cd web && npm run typecheck && npm run lint && npm run format:check
 	@go run ./cmd/sandboxlabs openapi | cmp -s - web/openapi.json || { echo "web/openapi.json is outdated: run make build && bin/sandboxlabs openapi > web/openapi.json, then npm run generate in web/"; exit 1; }
 	cd web && npm run generate -- --check
 	go vet ./...

@@ -7,7 +7,20 @@ import tseslint from "typescript-eslint";
 
 // Features may import from themselves and from shared, but not from other features: app combines
 // them.
-const features = ["audit", "console", "help", "hosts", "images", "jobs", "labs", "nodes", "screen", "session", "system", "users"];
+const features = [
+  "audit",
+  "console",
+  "help",
+  "hosts",
+  "images",
+  "jobs",
+  "labs",
+  "nodes",
+  "screen",
+  "session",
+  "system",
+  "users",
+];
 const featureZones = features.map((feature) => ({
   target: `./src/features/${feature}`,
   from: "./src/features",

@@ -31,10 +31,20 @@ test("a token is created, used and revoked", async ({ signedIn: page, lab }) => 
   expect((await use()).status).toBe(401);
 });
 
-test("an administrator sees the user of each token, and revokes the token of one user", async ({ signedIn: page, lab, browser }) => {
+test("an administrator sees the user of each token, and revokes the token of one user", async ({
+  signedIn: page,
+  lab,
+  browser,
+}) => {
   const user = "cai-of-the-evening-course";
   const password = "a password of cai's own";
-  expect((await page.request.post("/api/users", { data: { name: user, role: "instructor", password, mustChangePassword: false } })).status()).toBe(201);
+  expect(
+    (
+      await page.request.post("/api/users", {
+        data: { name: user, role: "instructor", password, mustChangePassword: false },
+      })
+    ).status(),
+  ).toBe(201);
   const other = await browser.newContext({ baseURL: lab.url });
   try {
     expect((await other.request.post("/api/auth/login", { data: { username: user, password } })).ok()).toBe(true);
@@ -55,7 +65,11 @@ test("an administrator sees the user of each token, and revokes the token of one
     await theirs.getByRole("button", { name: `Revoke backup of ${user}` }).click();
     const dialog = page.getByRole("dialog", { name: `Revoke backup of ${user}?` });
     // The full name, not truncated.
-    await expect.poll(() => dialog.locator(".pf-v6-c-modal-box__title-text").evaluate((text) => text.scrollWidth - text.clientWidth)).toBe(0);
+    await expect
+      .poll(() =>
+        dialog.locator(".pf-v6-c-modal-box__title-text").evaluate((text) => text.scrollWidth - text.clientWidth),
+      )
+      .toBe(0);
     await dialog.getByRole("button", { name: "Revoke" }).click();
     await expect(theirs).toHaveCount(0);
     await expect(rows).toHaveCount(1);
@@ -78,7 +92,9 @@ test("the password is changed, and the user stays signed in", async ({ signedIn:
   const fresh = "a fresh long password";
   const change = page.getByRole("button", { name: "Change password" });
   const other = await browser.newContext({ baseURL: lab.url });
-  expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
+  expect(
+    (await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok(),
+  ).toBe(true);
   await page.goto("/account");
   const fill = async (current: string, next: string) => {
     await page.getByLabel("Current password").fill(current);
@@ -107,9 +123,14 @@ test("the password is changed, and the user stays signed in", async ({ signedIn:
 });
 
 test("another session is ended", async ({ signedIn: page, lab, browser }) => {
-  const other = await browser.newContext({ baseURL: lab.url, userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0" });
+  const other = await browser.newContext({
+    baseURL: lab.url,
+    userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+  });
   try {
-    expect((await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
+    expect(
+      (await other.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok(),
+    ).toBe(true);
     await page.goto("/account");
     await page.getByRole("button", { name: "End session of Firefox on Linux from 127.0.0.1" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End session" }).click();
@@ -137,7 +158,10 @@ test("an SSH key is added and removed", async ({ signedIn: page }) => {
   await expect(page.getByText("ann@example.org", { exact: true })).toHaveCount(0);
 });
 
-test("an old session asks for the password before a second factor or a token is created", async ({ signedIn: page, lab }) => {
+test("an old session asks for the password before a second factor or a token is created", async ({
+  signedIn: page,
+  lab,
+}) => {
   const confirm = page.getByRole("dialog", { name: "Confirm it's you" });
   const setUp = page.getByRole("button", { name: "Set up two-factor authentication" });
   await lab.inDatabase("UPDATE sessions SET created = '2020-01-01 00:00:00+00:00', confirmed = NULL");

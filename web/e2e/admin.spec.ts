@@ -4,7 +4,11 @@ import { violations } from "./axe";
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 import { until } from "./lab";
 
-test("an administrator creates a user, limits, disables and deletes them, and the user sees only what is shared", async ({ signedIn: page, browser, lab }) => {
+test("an administrator creates a user, limits, disables and deletes them, and the user sees only what is shared", async ({
+  signedIn: page,
+  browser,
+  lab,
+}) => {
   const hidden = await makeNode(page, "not-shared");
   const shared = await makeNode(page, "for-class");
   await page.goto("/admin");
@@ -138,7 +142,10 @@ test("hosts are refreshed, and settings are shown without secrets", async ({ sig
   await expect(page.getByRole("heading", { name: "Guacamole is not set up" })).toBeVisible();
 });
 
-test("changes that can be neither completed nor undone are shown with their reason, tried again and dropped", async ({ signedIn: page, lab }) => {
+test("changes that can be neither completed nor undone are shown with their reason, tried again and dropped", async ({
+  signedIn: page,
+  lab,
+}) => {
   const node = await makeNode(page, "left-behind");
   const id = "01900000-0000-7000-8000-00000000e2e1";
   const data = JSON.stringify({ id: node.id, metadata: "<broken" });
@@ -159,15 +166,23 @@ test("changes that can be neither completed nor undone are shown with their reas
   await deleteNode(page, node);
 });
 
-test("an account is deleted, and what it owns is transferred to another one", async ({ signedIn: page, browser, lab }) => {
+test("an account is deleted, and what it owns is transferred to another one", async ({
+  signedIn: page,
+  browser,
+  lab,
+}) => {
   const password = "a password of the pair";
   for (const name of ["leaving", "staying"]) {
-    const answer = await page.request.post("/api/users", { data: { name, role: "instructor", password, mustChangePassword: false } });
+    const answer = await page.request.post("/api/users", {
+      data: { name, role: "instructor", password, mustChangePassword: false },
+    });
     expect(answer.status()).toBe(201);
   }
   const leaving = await browser.newContext({ baseURL: lab.url });
   try {
-    expect((await leaving.request.post("/api/auth/login", { data: { username: "leaving", password } })).status()).toBe(200);
+    expect((await leaving.request.post("/api/auth/login", { data: { username: "leaving", password } })).status()).toBe(
+      200,
+    );
     const node = await makeNode(leaving, "handed-over");
     expect((await leaving.request.post("/api/labs", { data: { name: "Handed over" } })).status()).toBe(201);
     await page.goto("/admin/users/leaving");

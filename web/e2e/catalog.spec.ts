@@ -72,7 +72,10 @@ const test = base.extend<object, { mirror: Mirror }>({
   ],
 });
 
-test("an image of the catalogue is pulled with live progress, and the pull can be cancelled", async ({ signedIn: page, mirror }) => {
+test("an image of the catalogue is pulled with live progress, and the pull can be cancelled", async ({
+  signedIn: page,
+  mirror,
+}) => {
   const entry = page.locator("[data-catalog=pulled]");
   await page.goto("/images/catalog");
   await test.step("it is pulled, and cancelled", async () => {
@@ -81,7 +84,9 @@ test("an image of the catalogue is pulled with live progress, and the pull can b
     await expect(entry).toContainText(/Downloading, [\d.]+ MiB of [\d.]+ MiB/i);
     await page.reload(); // the job belongs to the service, not to the page
     await entry.getByRole("button", { name: "Cancel: Pull Pulled Linux" }).click();
-    await expect(entry.getByRole("button", { name: "Pull Pulled Linux", exact: true })).toBeVisible({ timeout: 30_000 });
+    await expect(entry.getByRole("button", { name: "Pull Pulled Linux", exact: true })).toBeVisible({
+      timeout: 30_000,
+    });
   });
   await test.step("it is pulled again, and used", async () => {
     mirror.letGo();

@@ -1,6 +1,9 @@
 import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
 
-test("two viewers share a console, which reconnects after the service was unavailable", async ({ signedIn: page, lab }) => {
+test("two viewers share a console, which reconnects after the service was unavailable", async ({
+  signedIn: page,
+  lab,
+}) => {
   const node = await makeNode(page, "shared-1", { run: true });
   const status = page.locator("[data-console]");
   try {
@@ -20,7 +23,10 @@ test("two viewers share a console, which reconnects after the service was unavai
     await lab.stopService();
     await expect(status).toHaveAttribute("data-console", "reconnecting");
     await lab.serve();
-    await page.getByRole("button", { name: "Reconnect now" }).click({ timeout: 1_000 }).catch(() => undefined); // or it was quicker
+    await page
+      .getByRole("button", { name: "Reconnect now" })
+      .click({ timeout: 1_000 })
+      .catch(() => undefined); // or it was quicker
     await expect(status).toHaveAttribute("data-console", "connected", { timeout: 30_000 });
     await page.locator(".xterm-helper-textarea").focus();
     await page.keyboard.type("echo again-$((40+2))\n");

@@ -24,9 +24,19 @@ test("the dashboard shows nodes, activity and screens live", async ({ signedIn: 
   }
 });
 
-test("users who can't create nodes are led to the labs that are shared with them, also to empty ones", async ({ signedIn: page, lab, browser }) => {
+test("users who can't create nodes are led to the labs that are shared with them, also to empty ones", async ({
+  signedIn: page,
+  lab,
+  browser,
+}) => {
   const password = "a password of sue's own";
-  expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
+  expect(
+    (
+      await page.request.post("/api/users", {
+        data: { name: "sue", role: "student", password, mustChangePassword: false },
+      })
+    ).status(),
+  ).toBe(201);
   const made = (await (await page.request.post("/api/labs", { data: { name: "Empty" } })).json()) as { id: string };
   const context = await browser.newContext({ baseURL: lab.url });
   try {
@@ -34,7 +44,9 @@ test("users who can't create nodes are led to the labs that are shared with them
     const student = await context.newPage();
     await student.goto("/");
     await expect(student.getByText("Nothing here yet")).toBeVisible();
-    expect((await page.request.put(`/api/labs/${made.id}/shares/users/sue`, { data: { level: "view" } })).status()).toBe(204);
+    expect(
+      (await page.request.put(`/api/labs/${made.id}/shares/users/sue`, { data: { level: "view" } })).status(),
+    ).toBe(204);
     await expect(student.getByText("1 lab is shared with you.")).toBeVisible();
     await student.getByRole("link", { name: "View labs" }).click();
     await expect(student.locator("[data-lab=Empty]")).toBeVisible();

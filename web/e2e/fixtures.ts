@@ -60,7 +60,11 @@ interface NodeBody {
 }
 
 /** Creates a node through the API, and starts it if run is set; RAM in MiB. */
-export async function makeNode(page: Pick<Page, "request">, name: string, { run = false, ram = 256, cpus = 1 } = {}): Promise<NodeBody> {
+export async function makeNode(
+  page: Pick<Page, "request">,
+  name: string,
+  { run = false, ram = 256, cpus = 1 } = {},
+): Promise<NodeBody> {
   const answer = await page.request.post("/api/nodes", {
     data: { name, image: "micro", resources: { ram, cpus } },
   });

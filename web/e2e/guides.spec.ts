@@ -16,7 +16,20 @@ async function commandsOf(guide: string): Promise<string> {
 }
 
 for (const [guide, expected] of [
-  ["rest-by-example", [/"ok"/, /"node_not_found"/, /running/, /login:/, /example-1\t/, /"Course disk"/, /example-2/, /micro\tready/, /stopped/]],
+  [
+    "rest-by-example",
+    [
+      /"ok"/,
+      /"node_not_found"/,
+      /running/,
+      /login:/,
+      /example-1\t/,
+      /"Course disk"/,
+      /example-2/,
+      /micro\tready/,
+      /stopped/,
+    ],
+  ],
   ["users-and-sharing", [/student-1\t\S{12}/, /"class-a"/, /"running": 2/, /"nodes": 0/, /true/, /create-user/]],
 ] as const) {
   test(`the commands of ${guide} work as they are written`, async ({ signedIn: page, lab }, info) => {

@@ -72,7 +72,10 @@ export class Lab {
    * Starts a lab with the micro image and without nodes; with networks only as root. The options
    * are additional environment variables of the service.
    */
-  static async start({ networks = false, options = {} }: { networks?: boolean; options?: NodeJS.ProcessEnv } = {}): Promise<Lab> {
+  static async start({
+    networks = false,
+    options = {},
+  }: { networks?: boolean; options?: NodeJS.ProcessEnv } = {}): Promise<Lab> {
     const folder = await mkdtemp(join(tmpdir(), "sl-e2e-"));
     const listen = `127.0.0.1:${await freePort()}`;
     const uri = networks ? `qemu+unix:///system?socket=${join(folder, "libvirt", "libvirt-sock")}` : session;
@@ -103,7 +106,8 @@ export class Lab {
       } else {
         await chooseScreenPorts(join(folder, ".config", "libvirt"));
       }
-      const command = (...args: string[]) => run(join(folder, "sandboxlabs"), args, { env, cwd: folder, ...identity() });
+      const command = (...args: string[]) =>
+        run(join(folder, "sandboxlabs"), args, { env, cwd: folder, ...identity() });
       const { stdout } = await command("user", "init");
       const [, user] = /^\s+user:\s+(\S+)/m.exec(stdout) ?? [];
       const [, password] = /^\s+password:\s+(\S+)/m.exec(stdout) ?? [];
@@ -156,7 +160,11 @@ export class Lab {
 
   /** Runs virsh against the lab's libvirt, and resolves with what it prints. */
   async virsh(...args: string[]): Promise<string> {
-    const { stdout } = await run("virsh", ["-q", "-c", this.ground.uri, ...args], { env: this.ground.env, cwd: this.ground.folder, ...identity() });
+    const { stdout } = await run("virsh", ["-q", "-c", this.ground.uri, ...args], {
+      env: this.ground.env,
+      cwd: this.ground.folder,
+      ...identity(),
+    });
     return stdout.trim();
   }
 
@@ -164,7 +172,11 @@ export class Lab {
   async inDatabase(statement: string): Promise<void> {
     const file = join(this.ground.folder, "data", "sandboxlabs.db");
     const script = "import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=10) as db: db.execute(sys.argv[2])";
-    await run("python3", ["-c", script, file, statement], { env: this.ground.env, cwd: this.ground.folder, ...identity() });
+    await run("python3", ["-c", script, file, statement], {
+      env: this.ground.env,
+      cwd: this.ground.folder,
+      ...identity(),
+    });
   }
 
   /** Defines a domain from a file, also if the lab's user can't read it. */
@@ -232,7 +244,17 @@ async function startApart(ground: Ground): Promise<void> {
     join(folder, "etc", "libvirtd.conf"),
     `unix_sock_dir = "${join(folder, "libvirt")}"\nauth_unix_rw = "none"\nunix_sock_rw_perms = "0777"\n`,
   );
-  const namespaces = ["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
+  const namespaces = [
+    "--net",
+    "--mount",
+    "--uts",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--propagation",
+    "private",
+  ];
   ground.holder = spawn("unshare", [...namespaces, "sh", "-c", apartScript, "sh", folder], { stdio: "ignore" });
   await until("the libvirtd apart answers", () =>
     run("virsh", ["-q", "-c", uri, "version"], { env, cwd: folder, ...identity() }).then(
@@ -248,7 +270,10 @@ async function startApart(ground: Ground): Promise<void> {
  */
 async function chooseScreenPorts(folder: string): Promise<void> {
   const first = drawnPort();
-  await writeFile(join(folder, "qemu.conf"), `security_driver = "none"\ncgroup_controllers = []\nremote_display_port_min = ${first}\nremote_display_port_max = ${first + 100}\n`);
+  await writeFile(
+    join(folder, "qemu.conf"),
+    `security_driver = "none"\ncgroup_controllers = []\nremote_display_port_min = ${first}\nremote_display_port_max = ${first + 100}\n`,
+  );
 }
 
 async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
@@ -263,7 +288,10 @@ async function cleanUp({ folder, env, uri, holder }: Ground): Promise<void> {
   const virsh = (...args: string[]) => run("virsh", ["-q", "-c", uri, ...args], options);
   const names = async (...args: string[]) => {
     const { stdout } = await virsh(...args).catch(() => ({ stdout: "" }));
-    return stdout.split("\n").map((line) => line.trim()).filter(Boolean);
+    return stdout
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
   };
   for (const domain of await names("list", "--name")) {
     await virsh("destroy", domain).catch(() => undefined); // it may stop on its own

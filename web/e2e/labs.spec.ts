@@ -23,11 +23,17 @@ async function awaitAddress(page: Page, name: string, id: string): Promise<strin
   const { networks } = await labBody(page, id);
   const prefix = (networks[0]?.subnet ?? "").replace(/0\/24$/, "");
   let address = "";
-  await until(`${name} has an address on the link`, async () => {
-    const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { name: string; addresses: string[] }[] };
-    address = nodes.find((node) => node.name === name)?.addresses.find((one) => one.startsWith(prefix)) ?? "";
-    return address !== "";
-  }, 120_000);
+  await until(
+    `${name} has an address on the link`,
+    async () => {
+      const { nodes } = (await (await page.request.get("/api/nodes")).json()) as {
+        nodes: { name: string; addresses: string[] }[];
+      };
+      address = nodes.find((node) => node.name === name)?.addresses.find((one) => one.startsWith(prefix)) ?? "";
+      return address !== "";
+    },
+    120_000,
+  );
   return address;
 }
 
@@ -59,7 +65,11 @@ async function middleOf(page: Page, selector: string): Promise<{ x: number; y: n
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
 }
 
-test("two nodes that are connected on the canvas ping each other, and only users with permission see the lab", async ({ signedIn: page, lab, browser }, info) => {
+test("two nodes that are connected on the canvas ping each other, and only users with permission see the lab", async ({
+  signedIn: page,
+  lab,
+  browser,
+}, info) => {
   let id = "";
 
   await test.step("a lab is created", async () => {
@@ -107,7 +117,9 @@ test("two nodes that are connected on the canvas ping each other, and only users
     await page.getByRole("link", { name: "Console of ping" }).click();
     await logIn(page);
     // The nodes' first interfaces can't reach each other: the link is the only connection.
-    await page.keyboard.type(`until ip route get ${address} | grep -q eth1; do sleep 1; done; ping -c 3 -W 10 ${address}; echo ended=$?\n`);
+    await page.keyboard.type(
+      `until ip route get ${address} | grep -q eth1; do sleep 1; done; ping -c 3 -W 10 ${address}; echo ended=$?\n`,
+    );
     await expect(terminal(page)).toContainText("ended=0", { timeout: 60_000 });
     await expect(terminal(page)).toContainText(`bytes from ${address}`);
   });
@@ -130,7 +142,13 @@ test("two nodes that are connected on the canvas ping each other, and only users
     expect((await page.request.post("/api/labs", { data: { name: "Secret lab" } })).status()).toBe(201);
     const secret = (await (await page.request.get("/api/labs")).json()) as { labs: { id: string; name: string }[] };
     const password = "a student of the test";
-    expect((await page.request.post("/api/users", { data: { name: "sue", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
+    expect(
+      (
+        await page.request.post("/api/users", {
+          data: { name: "sue", role: "student", password, mustChangePassword: false },
+        })
+      ).status(),
+    ).toBe(201);
     const context = await browser.newContext({ baseURL: lab.url });
     const student = await context.newPage();
     const answer = await student.request.post("/api/auth/login", { data: { username: "sue", password } });
@@ -192,13 +210,17 @@ test("two nodes that are connected on the canvas ping each other, and only users
     await page.goto("/labs");
     // An invalid file is rejected with the position, and nothing is created.
     const bad = { sandboxlabs: "lab/1", name: "Bad", nodes: [{ name: "a", image: "nosuch", ram: 128, cpus: 1 }] };
-    await page.getByLabel("Lab to import").setInputFiles({ name: "bad.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(bad)) });
+    await page
+      .getByLabel("Lab to import")
+      .setInputFiles({ name: "bad.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(bad)) });
     await expect(page.getByText("Couldn't import bad.json")).toBeVisible();
     await expect(page.getByText("nodes[0]: ")).toBeVisible();
     // A large import continues after a reload, is listed as a running task, and is cancelled there.
     const nodes = Array.from({ length: 60 }, (_, i) => ({ name: `many-${i}`, image: "micro", ram: 128, cpus: 1 }));
     const large = { sandboxlabs: "lab/1", name: "Large", nodes };
-    await page.getByLabel("Lab to import").setInputFiles({ name: "large.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(large)) });
+    await page
+      .getByLabel("Lab to import")
+      .setInputFiles({ name: "large.json", mimeType: "application/json", buffer: Buffer.from(JSON.stringify(large)) });
     await expect(page.getByRole("dialog").getByText(/Making node many-\d+, \d+ of 60/)).toBeVisible();
     await page.reload();
     await page.getByRole("button", { name: "Activity: 1 task running" }).click();
@@ -219,7 +241,9 @@ test("two nodes that are connected on the canvas ping each other, and only users
     const copy = await labBody(page, page.url().split("/").at(-1) ?? "");
     const original = await labBody(page, id);
     const ping = copy.nodes[0]?.id ?? "";
-    expect(copy.nodes.map(({ x, y }) => `${x},${y}`).sort()).toEqual(original.nodes.map(({ x, y }) => `${x},${y}`).sort());
+    expect(copy.nodes.map(({ x, y }) => `${x},${y}`).sort()).toEqual(
+      original.nodes.map(({ x, y }) => `${x},${y}`).sort(),
+    );
 
     // On a node's page it is connected to another network.
     await page.goto(`/nodes/${ping}/networks`);
@@ -242,7 +266,10 @@ test("two nodes that are connected on the canvas ping each other, and only users
     await expect(page.locator("[data-lab]")).toHaveCount(2);
     await expect(colleague.getByRole("heading", { level: 1, name: "Lab not found" })).toBeVisible();
     await colleague.close();
-    const domains = (await lab.virsh("list", "--all", "--name")).split("\n").map((name) => name.trim()).sort();
+    const domains = (await lab.virsh("list", "--all", "--name"))
+      .split("\n")
+      .map((name) => name.trim())
+      .sort();
     expect(domains).toEqual(["ping", "pong", "secret"]);
     expect(await lab.virsh("net-list", "--all", "--name")).toBe("ping-pong-net1");
   });

@@ -2,7 +2,10 @@ import { writeFile } from "node:fs/promises";
 
 import { deleteNode, expect, makeNode, test } from "./fixtures";
 
-test("nodes that virsh defines, renames and undefines are updated within a second", async ({ signedIn: page, lab }, info) => {
+test("nodes that virsh defines, renames and undefines are updated within a second", async ({
+  signedIn: page,
+  lab,
+}, info) => {
   await page.goto("/nodes");
   await expect(page.getByRole("heading", { level: 1, name: "Nodes" })).toBeVisible();
   const file = info.outputPath("elsewhere.xml");
@@ -27,7 +30,11 @@ test("nodes that virsh defines, renames and undefines are updated within a secon
 });
 
 test("search and state are in the URL", async ({ signedIn: page, lab }) => {
-  const nodes = [await makeNode(page, "web-1"), await makeNode(page, "web-2", { run: true }), await makeNode(page, "db-1")];
+  const nodes = [
+    await makeNode(page, "web-1"),
+    await makeNode(page, "web-2", { run: true }),
+    await makeNode(page, "db-1"),
+  ];
   try {
     await page.goto("/nodes");
     await page.getByRole("textbox", { name: "Search nodes" }).fill("web");
@@ -94,7 +101,10 @@ test("a page says when its node was deleted by another tool", async ({ signedIn:
   await expect(page.getByRole("heading", { name: "Node not found" })).toBeVisible();
 });
 
-test("the page says when the service is unavailable, and is up to date once it is back", async ({ signedIn: page, lab }) => {
+test("the page says when the service is unavailable, and is up to date once it is back", async ({
+  signedIn: page,
+  lab,
+}) => {
   const node = await makeNode(page, "away-1");
   await page.goto("/nodes");
   await expect(page.locator("[data-node=away-1]")).toBeVisible();

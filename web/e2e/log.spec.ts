@@ -2,13 +2,17 @@ import { readFile, writeFile } from "node:fs/promises";
 
 import { deleteNode, expect, logIn, makeNode, terminal, test } from "./fixtures";
 
-test("the console's log is read, searched and downloaded, also while the node is stopped", async ({ signedIn: page }) => {
+test("the console's log is read, searched and downloaded, also while the node is stopped", async ({
+  signedIn: page,
+}) => {
   const node = await makeNode(page, "log-1", { run: true });
   try {
     await page.goto(`/nodes/${node.id}/console`);
     await logIn(page);
     // More than one part of the log, with numbered lines.
-    await page.keyboard.type("seq -w 1 5000 | sed 's/.*/line & of the flood, to be found again by its number/'; echo flood-$((40+2))\n");
+    await page.keyboard.type(
+      "seq -w 1 5000 | sed 's/.*/line & of the flood, to be found again by its number/'; echo flood-$((40+2))\n",
+    );
     await expect(terminal(page)).toContainText("flood-42", { timeout: 120_000 });
     expect((await page.request.post(`/api/nodes/${node.id}/stop`, { data: { force: true } })).status()).toBe(200);
 
@@ -28,7 +32,9 @@ test("the console's log is read, searched and downloaded, also while the node is
       await expect(log).toContainText("Start of log");
       // QEMU logs a byte more than once when the console is read more slowly than the guest prints.
       const once = (text: string) => text.replace(/(.)\1+/g, "$1");
-      const lines = [...once((await log.textContent()) ?? "").matchAll(/line (\d+) of the flod/g)].map(([, number]) => number);
+      const lines = [...once((await log.textContent()) ?? "").matchAll(/line (\d+) of the flod/g)].map(
+        ([, number]) => number,
+      );
       expect(lines).toEqual(Array.from({ length: 5000 }, (_, index) => once(String(index + 1).padStart(4, "0"))));
     });
 

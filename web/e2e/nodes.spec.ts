@@ -59,7 +59,8 @@ function isoFile(): Buffer {
 
 test("node actions are applied optimistically, and undone when they fail", async ({ signedIn: page, lab }) => {
   const node = await makeNode(page, "hasty-1");
-  const limit = async (quota: object) => expect((await page.request.patch(`/api/users/${lab.user}`, { data: { quota } })).status()).toBe(200);
+  const limit = async (quota: object) =>
+    expect((await page.request.patch(`/api/users/${lab.user}`, { data: { quota } })).status()).toBe(200);
   // Requests are held back here until the optimistic update was checked.
   const hold = async (path: string) => {
     let release = (): void => undefined;
@@ -97,7 +98,10 @@ test("node actions are applied optimistically, and undone when they fail", async
   }
 });
 
-test("a node is edited, and its disks, interfaces and snapshots are added and removed", async ({ signedIn: page, lab }) => {
+test("a node is edited, and its disks, interfaces and snapshots are added and removed", async ({
+  signedIn: page,
+  lab,
+}) => {
   const node = await makeNode(page, "parts-1");
   const views = page.getByRole("navigation", { name: "Node views" });
   const dialog = page.getByRole("dialog");
@@ -170,7 +174,9 @@ test("a node is edited, and its disks, interfaces and snapshots are added and re
     await dialog.getByLabel("Full copy").check();
     await dialog.getByRole("button", { name: "Clone" }).click();
     await expect(page.getByText("Creating parts-copy…")).toBeVisible();
-    await expect(async () => expect(await lab.virsh("list", "--all", "--name")).toContain("parts-copy")).toPass({ timeout: 60_000 });
+    await expect(async () => expect(await lab.virsh("list", "--all", "--name")).toContain("parts-copy")).toPass({
+      timeout: 60_000,
+    });
     await actions.click();
     await page.getByRole("menuitem", { name: "Create image" }).click();
     await dialog.getByRole("textbox", { name: "Image name" }).fill("Image of parts");

@@ -41,13 +41,17 @@ test.describe("each page", () => {
   // All pages share a node and a lab, because emulation is slow.
   test.beforeAll(async ({ lab, playwright }) => {
     const request = await playwright.request.newContext({ baseURL: lab.url });
-    expect((await request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).status()).toBe(200);
+    expect(
+      (await request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).status(),
+    ).toBe(200);
     things.user = lab.user;
     things.node = (await makeNode({ request }, "axe-1")).id;
     const made = await request.post("/api/labs", { data: { name: "Axe" } });
     expect(made.status()).toBe(201);
     things.lab = ((await made.json()) as { id: string }).id;
-    expect((await request.put(`/api/labs/${things.lab}/nodes/${things.node}`, { data: { x: 0, y: 0 } })).status()).toBe(200);
+    expect((await request.put(`/api/labs/${things.lab}/nodes/${things.node}`, { data: { x: 0, y: 0 } })).status()).toBe(
+      200,
+    );
     await request.dispose();
   });
   test.afterAll(async ({ lab, playwright }) => {
@@ -97,7 +101,18 @@ test("each view of a node is accessible in both themes, and fits a phone", async
     }
     await visit(page, `/nodes/${node.id}`);
     const views = page.getByRole("navigation", { name: "Node views" });
-    for (const name of ["Console", "Screen", "Side by side", "Log", "Disks", "Snapshots", "Networks", "Sharing", "Events", "XML"]) {
+    for (const name of [
+      "Console",
+      "Screen",
+      "Side by side",
+      "Log",
+      "Disks",
+      "Snapshots",
+      "Networks",
+      "Sharing",
+      "Events",
+      "XML",
+    ]) {
       await views.getByRole("link", { name, exact: true }).click();
       await expect(page.getByRole("region", { name, exact: true }).first()).toBeVisible();
       await expect(page.locator(".pf-v6-c-skeleton, .pf-v6-c-spinner")).toHaveCount(0);

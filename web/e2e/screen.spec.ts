@@ -143,7 +143,13 @@ test("a SPICE screen says why it can't be shown", async ({ signedIn: page, lab }
   const node = await makeNode(page, "screen-3");
   const xml = await lab.virsh("dumpxml", "--inactive", node.id);
   const file = info.outputPath("spice.xml");
-  await writeFile(file, xml.replace(/<graphics type='vnc'[\s\S]*?<\/graphics>/, "<graphics type='spice' autoport='yes' listen='127.0.0.1'/>"));
+  await writeFile(
+    file,
+    xml.replace(
+      /<graphics type='vnc'[\s\S]*?<\/graphics>/,
+      "<graphics type='spice' autoport='yes' listen='127.0.0.1'/>",
+    ),
+  );
   await lab.define(file);
   await page.request.post(`/api/nodes/${node.id}/run`);
   await page.goto(`/nodes/${node.id}/screen`);

@@ -66,7 +66,10 @@ test("every page", async ({ page, lab }, info) => {
   await expect(page.getByRole("region", { name: "Log of web-1" })).toContainText("usr/");
   await page.getByRole("textbox", { name: "Search the log" }).fill("login");
   await page.keyboard.press("Enter");
-  await page.getByRole("region", { name: "Matching lines" }).getByRole("button", { name: /login: root/ }).click();
+  await page
+    .getByRole("region", { name: "Matching lines" })
+    .getByRole("button", { name: /login: root/ })
+    .click();
   await expect(page.getByRole("region", { name: "Log of web-1" }).locator("mark")).toBeVisible();
   await shoot(page, "log", allLooks);
 
@@ -140,10 +143,16 @@ test("every page", async ({ page, lab }, info) => {
     await make(page, `/api/nodes/${db2.id}/snapshots`, { name });
   }
   // Wait until the guests have booted.
-  await until("every guest that runs has an address", async () => {
-    const { nodes } = (await (await page.request.get("/api/nodes")).json()) as { nodes: { state: string; addresses: string[] }[] };
-    return nodes.every(({ state, addresses }) => state !== "running" || addresses.length > 0);
-  }, 240_000);
+  await until(
+    "every guest that runs has an address",
+    async () => {
+      const { nodes } = (await (await page.request.get("/api/nodes")).json()) as {
+        nodes: { state: string; addresses: string[] }[];
+      };
+      return nodes.every(({ state, addresses }) => state !== "running" || addresses.length > 0);
+    },
+    240_000,
+  );
   expect((await page.request.post(`/api/nodes/${worker.id}/pause`)).status()).toBe(200);
   for (const [tab, of] of [
     ["screen", web],
@@ -182,10 +191,14 @@ async function make(page: Page, path: string, data: object): Promise<string> {
 
 /** Waits until a job has succeeded. */
 async function finish(page: Page, job: string): Promise<void> {
-  await until(`job ${job} has succeeded`, async () => {
-    const { state } = (await (await page.request.get(`/api/jobs/${job}`)).json()) as { state: string };
-    return state === "succeeded";
-  }, 120_000);
+  await until(
+    `job ${job} has succeeded`,
+    async () => {
+      const { state } = (await (await page.request.get(`/api/jobs/${job}`)).json()) as { state: string };
+      return state === "succeeded";
+    },
+    120_000,
+  );
 }
 
 interface Placed {

@@ -48,8 +48,12 @@ const test = base.extend({
 
 /** Returns the code that an authenticator app shows for a Base32 secret (RFC 6238). */
 function codeOf(secret: string, periodsFromNow = 0): string {
-  const bits = Array.from(secret, (letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
-  const key = Buffer.from(Array.from({ length: Math.floor(bits.length / 8) }, (_, i) => parseInt(bits.slice(i * 8, i * 8 + 8), 2)));
+  const bits = Array.from(secret, (letter) =>
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0"),
+  ).join("");
+  const key = Buffer.from(
+    Array.from({ length: Math.floor(bits.length / 8) }, (_, i) => parseInt(bits.slice(i * 8, i * 8 + 8), 2)),
+  );
   const counter = Buffer.alloc(8);
   counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + periodsFromNow));
   const digest = createHmac("sha1", key).update(counter).digest();
@@ -129,9 +133,18 @@ test("a new user sets a password, sets up two-factor authentication and signs in
   }
 });
 
-test("a tab keeps its data for one user only, also after their session has expired", async ({ signedIn: page, lab }, info) => {
+test("a tab keeps its data for one user only, also after their session has expired", async ({
+  signedIn: page,
+  lab,
+}, info) => {
   const password = "a password of bea's own";
-  expect((await page.request.post("/api/users", { data: { name: "bea", role: "student", password, mustChangePassword: false } })).status()).toBe(201);
+  expect(
+    (
+      await page.request.post("/api/users", {
+        data: { name: "bea", role: "student", password, mustChangePassword: false },
+      })
+    ).status(),
+  ).toBe(201);
   const notes = info.outputPath("notes.qcow2");
   await writeFile(notes, "These are notes, not a disk.\n");
   const signInAsBea = async () => {
@@ -178,13 +191,18 @@ test("a tab keeps its data for one user only, also after their session has expir
 
   await test.step("when another user signs in in another tab", async () => {
     expect((await page.request.post("/api/auth/logout")).ok()).toBe(true);
-    expect((await page.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok()).toBe(true);
+    expect(
+      (await page.request.post("/api/auth/login", { data: { username: lab.user, password: lab.password } })).ok(),
+    ).toBe(true);
     await expect(page.getByRole("button", { name: `Account of ${lab.user}` })).toBeVisible();
   });
   expect((await page.request.delete("/api/users/bea")).status()).toBe(204);
 });
 
-test("signing out during an upload asks for confirmation, and the upload can be resumed", async ({ signedIn: page, lab }, info) => {
+test("signing out during an upload asks for confirmation, and the upload can be resumed", async ({
+  signedIn: page,
+  lab,
+}, info) => {
   const disk = info.outputPath("on its way.qcow2");
   await copyFile(microImage, disk);
   let isAskedByBrowser = false;
@@ -193,7 +211,9 @@ test("signing out during an upload asks for confirmation, and the upload can be 
     void dialog.accept();
   });
   // Only the first bytes of the file arrive.
-  await page.route("**/api/uploads/*", (route) => (route.request().method() === "PATCH" ? undefined : route.continue()));
+  await page.route("**/api/uploads/*", (route) =>
+    route.request().method() === "PATCH" ? undefined : route.continue(),
+  );
   await page.goto("/images");
   await dropFiles(page, [disk]);
   const upload = page.locator("[data-upload='on its way.qcow2']");

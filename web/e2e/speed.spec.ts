@@ -29,7 +29,9 @@ test("the first page is light, and interactive in time", async ({ signedIn, brow
     await context.close();
   }
   const best = taken.reduce((a, b) => (a.interactive <= b.interactive ? a : b));
-  const lines = Object.entries<number>({ ...best }).map(([name, value]) => `${name.padEnd(24)} ${value.toFixed(0).padStart(6)}`);
+  const lines = Object.entries<number>({ ...best }).map(
+    ([name, value]) => `${name.padEnd(24)} ${value.toFixed(0).padStart(6)}`,
+  );
   const report = `The dashboard, loaded ${loads} times without a cache; the best, times in ms and sizes in KiB:\n${lines.join("\n")}`;
   console.log(report);
   await info.attach("speed.txt", { body: report, contentType: "text/plain" });
@@ -61,7 +63,11 @@ async function measure(page: Page): Promise<Measures> {
   });
   await page.goto("/");
   await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-  await page.waitForFunction(() => performance.getEntriesByName("usable").length > 0 && performance.getEntriesByName("first-contentful-paint").length > 0);
+  await page.waitForFunction(
+    () =>
+      performance.getEntriesByName("usable").length > 0 &&
+      performance.getEntriesByName("first-contentful-paint").length > 0,
+  );
   // Long tasks are reported when they end; two frames later all of the start's are.
   await page.evaluate(() => new Promise((rest) => requestIdleCallback(rest)));
   return page.evaluate(() => {

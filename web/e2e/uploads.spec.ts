@@ -4,12 +4,17 @@ import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { dropFiles, expect, test } from "./fixtures";
 import { microImage } from "./lab";
 
-test("dropped files are uploaded independently, and resumed after an interruption and a reload", async ({ signedIn: page, lab }, info) => {
+test("dropped files are uploaded independently, and resumed after an interruption and a reload", async ({
+  signedIn: page,
+  lab,
+}, info) => {
   const disk = info.outputPath("lab disk.qcow2");
   const notes = info.outputPath("notes.qcow2");
   await copyFile(microImage, disk);
   await writeFile(notes, "These are notes, not a disk.\n".repeat(10_000));
-  const digest = createHash("sha256").update(await readFile(disk)).digest("hex");
+  const digest = createHash("sha256")
+    .update(await readFile(disk))
+    .digest("hex");
   const begun: string[] = [];
   page.on("request", (request) => {
     if (request.method() === "POST" && request.url().endsWith("/api/uploads")) {
@@ -19,7 +24,12 @@ test("dropped files are uploaded independently, and resumed after an interruptio
   page.on("dialog", (dialog) => void dialog.accept()); // asks whether to leave during an upload
   const network = await page.context().newCDPSession(page);
   const throttle = (uploadThroughput: number) =>
-    network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
+    network.send("Network.emulateNetworkConditions", {
+      offline: false,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput,
+    });
   const upload = page.locator("[data-upload='lab disk.qcow2']");
   const sentMiB = async () => Number(/([\d.]+) MiB of/.exec((await upload.textContent()) ?? "")?.[1] ?? 0);
 
@@ -78,7 +88,12 @@ test("an interrupted upload is discarded", async ({ signedIn: page, lab }, info)
   await copyFile(microImage, disk);
   page.on("dialog", (dialog) => void dialog.accept());
   const network = await page.context().newCDPSession(page);
-  await network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 512 * 1024 });
+  await network.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: 512 * 1024,
+  });
   await page.goto("/images");
   await dropFiles(page, [disk]);
   await expect(page.locator("[data-upload='unwanted.qcow2']")).toContainText("left");

@@ -30,7 +30,12 @@ export function HelpMenu() {
       <DropdownItem to={atBase("/api/docs")} target="_blank" rel="noreferrer" description="Reference of all requests">
         API documentation
       </DropdownItem>
-      <DropdownItem to={atBase("/api/openapi.json")} target="_blank" rel="noreferrer" description="For generated clients">
+      <DropdownItem
+        to={atBase("/api/openapi.json")}
+        target="_blank"
+        rel="noreferrer"
+        description="For generated clients"
+      >
         OpenAPI description
       </DropdownItem>
       <Divider component="li" />

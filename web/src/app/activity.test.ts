@@ -4,7 +4,8 @@ import type { Image, Node } from "../shared/api/types";
 import { Activity, happeningOf, happeningsOf } from "./activity";
 
 const node = (change: Partial<Node>) => ({ id: "n", name: "web", host: "local", state: "running", ...change }) as Node;
-const image = (change: Partial<Image>) => ({ id: "i", name: "disk_1.qcow2", host: "local", state: "ready", ...change }) as Image;
+const image = (change: Partial<Image>) =>
+  ({ id: "i", name: "disk_1.qcow2", host: "local", state: "ready", ...change }) as Image;
 
 test("a node that stops is listed, one that only changes is not", () => {
   const stopped = { type: "node.changed", node: node({ state: "stopped" }) } as const;
@@ -23,8 +24,13 @@ test("a node that starts is only listed by its start time", () => {
 });
 
 test("what is deleted or rejected is listed with its last name", () => {
-  expect(happeningOf({ type: "node.removed", id: "n", host: "local" }, node({}), 1)).toMatchObject({ name: "web", mood: "gone" });
-  expect(happeningOf({ type: "image.removed", id: "i", host: "local" }, image({ displayName: "Disk" }), 1)?.name).toBe("Disk");
+  expect(happeningOf({ type: "node.removed", id: "n", host: "local" }, node({}), 1)).toMatchObject({
+    name: "web",
+    mood: "gone",
+  });
+  expect(happeningOf({ type: "image.removed", id: "i", host: "local" }, image({ displayName: "Disk" }), 1)?.name).toBe(
+    "Disk",
+  );
   const rejected = { type: "image.changed", image: image({ state: "rejected" }) } as const;
   expect(happeningOf(rejected, image({ state: "verifying" }), 1)).toMatchObject({ name: "disk_1.qcow2", mood: "bad" });
   expect(happeningOf(rejected, image({ state: "rejected" }), 1)).toBeNull();

@@ -53,7 +53,9 @@ export function happeningOf(change: Change, before: Node | Image | undefined, at
 /** The activity that follows from the timestamps of nodes and images: when they were created and last started. */
 export function happeningsOf(nodes: readonly Node[], images: readonly Image[]): Happening[] {
   const line = (kind: Happening["kind"], id: string, name: string, what: string, time: string | undefined) =>
-    time === undefined || !(Date.parse(time) > 0) ? [] : [{ at: Date.parse(time), kind, id, name, what, mood: "ok" as const }];
+    time === undefined || !(Date.parse(time) > 0)
+      ? []
+      : [{ at: Date.parse(time), kind, id, name, what, mood: "ok" as const }];
   return [
     ...nodes.flatMap(({ id, name, created, started, state }) => [
       ...line("node", id, name, "was created", created),

@@ -59,7 +59,9 @@ function subjectOf(queries: QueryClient, change: Change): Node | Image | undefin
     case "node.changed":
       return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id }) => id === change.node.id);
     case "node.removed":
-      return queries.getQueryData<Node[]>(nodeListKey)?.find(({ id, host }) => id === change.id && host === change.host);
+      return queries
+        .getQueryData<Node[]>(nodeListKey)
+        ?.find(({ id, host }) => id === change.id && host === change.host);
     case "image.changed":
     case "image.removed": {
       const id = change.type === "image.changed" ? change.image.id : change.id;

@@ -18,7 +18,8 @@ export function createQueries(): QueryClient {
       queries: {
         staleTime: Infinity,
         refetchOnWindowFocus: false,
-        retry: (failures, error) => failures < 2 && error instanceof RequestError && (error.status === 0 || error.status >= 502),
+        retry: (failures, error) =>
+          failures < 2 && error instanceof RequestError && (error.status === 0 || error.status >= 502),
         networkMode: "always",
       },
       mutations: { networkMode: "always" },

@@ -3,7 +3,9 @@
  * the page (`public-url`).
  */
 export const base = basePath(
-  typeof document === "undefined" ? undefined : document.querySelector<HTMLMetaElement>('meta[name="sandboxlabs-base"]')?.content,
+  typeof document === "undefined"
+    ? undefined
+    : document.querySelector<HTMLMetaElement>('meta[name="sandboxlabs-base"]')?.content,
 );
 
 /** Removes a trailing slash from a path. */

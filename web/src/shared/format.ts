@@ -45,5 +45,7 @@ export function formatDuration(seconds: number): string {
 /** Formats an RFC 3339 time in the browser's time zone and locale. */
 export function formatTime(time: string): string {
   const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? time : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return Number.isNaN(date.getTime())
+    ? time
+    : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }

@@ -1,4 +1,18 @@
-import { Card, CardBody, CardTitle, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Grid, GridItem, PageSection, Skeleton, Stack, StackItem } from "@patternfly/react-core";
+import {
+  Card,
+  CardBody,
+  CardTitle,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Grid,
+  GridItem,
+  PageSection,
+  Skeleton,
+  Stack,
+  StackItem,
+} from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import ShareAltIcon from "@patternfly/react-icons/dist/esm/icons/share-alt-icon";
 import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
@@ -46,7 +60,8 @@ export default function DashboardPage() {
       <PageHeader
         title="Dashboard"
         actions={
-          !isEmpty && mayCreate && (
+          !isEmpty &&
+          mayCreate && (
             <LinkButton variant="primary" icon={<PlusIcon />} to={paths.newNode}>
               Create node
             </LinkButton>
@@ -62,7 +77,13 @@ export default function DashboardPage() {
             <StackItem>
               <Card>
                 <CardBody>
-                  {!mayCreate ? <NothingShared /> : images ? <FirstNode images={images} /> : <Skeleton height="12rem" screenreaderText="Loading the images" />}
+                  {!mayCreate ? (
+                    <NothingShared />
+                  ) : images ? (
+                    <FirstNode images={images} />
+                  ) : (
+                    <Skeleton height="12rem" screenreaderText="Loading the images" />
+                  )}
                 </CardBody>
               </Card>
             </StackItem>
@@ -80,9 +101,15 @@ export default function DashboardPage() {
                 <GridItem lg={isEmpty ? 6 : 4} md={6}>
                   <Tile title="Capacity">
                     {hosts.error && (
-                      <ProblemAlert title="Couldn't load the hosts" error={hosts.error} onRetry={() => void hosts.refetch()} />
+                      <ProblemAlert
+                        title="Couldn't load the hosts"
+                        error={hosts.error}
+                        onRetry={() => void hosts.refetch()}
+                      />
                     )}
-                    {hosts.data?.map((host) => <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />)}
+                    {hosts.data?.map((host) => (
+                      <HostCapacity key={host.name} host={host} nodes={nodes.data ?? []} />
+                    ))}
                     {hosts.isPending && <Loading what="the hosts" />}
                   </Tile>
                 </GridItem>
@@ -119,7 +146,10 @@ function NothingShared() {
   }
   return labs.data?.length ? (
     <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No nodes yet">
-      <EmptyStateBody>{plural(labs.data.length, "lab")} {labs.data.length === 1 ? "is" : "are"} shared with you. Their nodes appear here.</EmptyStateBody>
+      <EmptyStateBody>
+        {plural(labs.data.length, "lab")} {labs.data.length === 1 ? "is" : "are"} shared with you. Their nodes appear
+        here.
+      </EmptyStateBody>
       <EmptyStateFooter>
         <EmptyStateActions>
           <LinkButton variant="primary" to={paths.labs}>

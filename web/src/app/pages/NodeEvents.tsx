@@ -30,7 +30,12 @@ export function NodeEvents({ node, hasAudit }: NodeEventsProps) {
   const seen = useActivity().filter(({ id }) => id === node.id);
   const lines: Line[] = [
     ...[...seen, ...happeningsOf([node], [])].map(({ at, what }) => ({
-      key: `${at} ${what}`, at, what: `The node ${what}`, who: "", via: "", code: "",
+      key: `${at} ${what}`,
+      at,
+      what: `The node ${what}`,
+      who: "",
+      via: "",
+      code: "",
     })),
     ...(audit.data ?? []).map(lineOf),
   ].sort((a, b) => b.at - a.at);

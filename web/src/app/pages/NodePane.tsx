@@ -36,7 +36,8 @@ export function NodePane({ node, pane, isAlone = false }: NodePaneProps) {
     onPort: (chosen: string) => setSearch({ port: chosen }, { replace: true }),
   };
   const mayType = node.access !== "view";
-  const tools = (what: "console" | "screen") => (isAlone ? null : <OwnWindow node={node} pane={what} search={search} />);
+  const tools = (what: "console" | "screen") =>
+    isAlone ? null : <OwnWindow node={node} pane={what} search={search} />;
   const drawConsole = () => (
     <Later what="the console">
       <ConsolePane

@@ -47,7 +47,9 @@ export function WorkList({ work: { jobs, ended, uploads } }: { work: Work }) {
           ))}
         </ul>
       )}
-      {uploads.length + jobs.length === 0 && <p className="sl-subtle">Nothing running. Pulls, uploads, clones and imports appear here.</p>}
+      {uploads.length + jobs.length === 0 && (
+        <p className="sl-subtle">Nothing running. Pulls, uploads, clones and imports appear here.</p>
+      )}
       {ended.length > 0 && (
         <ul className="sl-work__ended" aria-label="Recently finished jobs">
           {ended.map((job) => (

@@ -23,7 +23,9 @@ export function useWork(): Work {
   const now = useNow(30_000);
   const uploads = useUploads();
   const jobs = all.filter((job) => !isOver(job));
-  const ended = all.filter((job) => isOver(job) && job.finished !== undefined && now - Date.parse(job.finished) < moment);
+  const ended = all.filter(
+    (job) => isOver(job) && job.finished !== undefined && now - Date.parse(job.finished) < moment,
+  );
   const sending = uploads.filter(({ state }) => state !== "done" && state !== "failed");
   return { jobs, ended: ended.slice(0, mostEnded), uploads, running: jobs.length + sending.length };
 }

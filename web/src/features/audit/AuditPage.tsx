@@ -38,7 +38,14 @@ export default function AuditPage() {
         actions={
           <div className="sl-audit__exports">
             {(["csv", "ndjson"] as const).map((format) => (
-              <Button key={format} component="a" variant="secondary" icon={<DownloadIcon />} href={exportURL(filter, format)} download={`audit.${format}`}>
+              <Button
+                key={format}
+                component="a"
+                variant="secondary"
+                icon={<DownloadIcon />}
+                href={exportURL(filter, format)}
+                download={`audit.${format}`}
+              >
                 {format.toUpperCase()}
               </Button>
             ))}

@@ -5,7 +5,11 @@ import { exportURL, queryOf, readFilter } from "./audit";
 const none = { user: "", action: "", target: "", from: "", to: "" };
 
 test("a filter is parsed from the URL and trimmed", () => {
-  expect(readFilter(new URLSearchParams("user=alice&from=2026-01-31&page=2"))).toEqual({ ...none, user: "alice", from: "2026-01-31" });
+  expect(readFilter(new URLSearchParams("user=alice&from=2026-01-31&page=2"))).toEqual({
+    ...none,
+    user: "alice",
+    from: "2026-01-31",
+  });
   expect(queryOf({ ...none, user: " alice ", target: "  " })).toEqual({ user: "alice" });
 });
 test("the last day is included", () => {

@@ -47,7 +47,16 @@ interface ConsolePaneProps {
  * A node's serial console with its toolbar. It fills its container. Use node and port as its
  * React key: it stays with those that it was mounted with.
  */
-export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, mayType, whenOff, tools }: ConsolePaneProps) {
+export default function ConsolePane({
+  nodeID,
+  nodeName,
+  ports,
+  port,
+  onPort,
+  mayType,
+  whenOff,
+  tools,
+}: ConsolePaneProps) {
   const [session] = useState(() => {
     const made = new ConsoleSession(consoleURL(location.origin, nodeID, port || undefined));
     made.setReadOnly(!mayType);
@@ -199,7 +208,11 @@ export default function ConsolePane({ nodeID, nodeName, ports, port, onPort, may
           </DropdownItem>
           <DropdownGroup label="Colours">
             {themeNames.map((name) => (
-              <DropdownItem key={name} isSelected={settings.theme === name} onClick={() => change({ ...settings, theme: name })}>
+              <DropdownItem
+                key={name}
+                isSelected={settings.theme === name}
+                onClick={() => change({ ...settings, theme: name })}
+              >
                 {themes[name].name}
               </DropdownItem>
             ))}

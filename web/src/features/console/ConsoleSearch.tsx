@@ -45,7 +45,14 @@ export function ConsoleSearch({ onFind, onClose }: ConsoleSearchProps) {
         autoCapitalize="off"
         spellCheck={false}
       />
-      <Button type="submit" variant="plain" size="sm" icon={<ArrowUpIcon />} aria-label="Previous" isDisabled={text === ""} />
+      <Button
+        type="submit"
+        variant="plain"
+        size="sm"
+        icon={<ArrowUpIcon />}
+        aria-label="Previous"
+        isDisabled={text === ""}
+      />
       <Button
         variant="plain"
         size="sm"

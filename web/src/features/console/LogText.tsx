@@ -37,7 +37,8 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
     if (before.first < 0) {
       if (line.current) {
         // Not scrollIntoView, which would scroll the page too.
-        element.scrollTop += line.current.getBoundingClientRect().top - element.getBoundingClientRect().top - element.clientHeight / 3;
+        element.scrollTop +=
+          line.current.getBoundingClientRect().top - element.getBoundingClientRect().top - element.clientHeight / 3;
       } else {
         element.scrollTop = element.scrollHeight;
       }
@@ -62,7 +63,9 @@ export function LogText({ nodeID, nodeName, port, place }: LogTextProps) {
       )}
       {last?.size === 0 && (
         <EmptyState variant="sm" headingLevel="h2" icon={ListIcon} titleText="No output yet">
-          <EmptyStateBody>Output of {nodeName} on this port is kept here, also while the node is stopped.</EmptyStateBody>
+          <EmptyStateBody>
+            Output of {nodeName} on this port is kept here, also while the node is stopped.
+          </EmptyStateBody>
         </EmptyState>
       )}
       {first && last && last.size > 0 && (

@@ -10,7 +10,7 @@ const statuses: readonly string[] = ["connected", "reconnecting", "offline", "ta
 export type ServiceMessage =
   /**
    * by: who took over the console from another program; empty if unknown. paused: the node is paused and reads no
- * input.
+   * input.
    */
   | { type: "status"; state: ConsoleStatus; by: string; paused: boolean }
   | { type: "viewers"; count: number }

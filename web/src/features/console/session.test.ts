@@ -67,7 +67,15 @@ describe("ConsoleSession", () => {
     last().onmessage?.({ data: `{"type":"viewers","count":2}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":100}` });
     last().onmessage?.({ data: `{"type":"lagged","bytes":23}` });
-    expect(session.state()).toEqual({ link: "open", guest: "offline", paused: false, viewers: 2, lostBytes: 123, takenBackBy: "", problem: "" });
+    expect(session.state()).toEqual({
+      link: "open",
+      guest: "offline",
+      paused: false,
+      viewers: 2,
+      lostBytes: 123,
+      takenBackBy: "",
+      problem: "",
+    });
   });
 
   test("ignores unknown messages", () => {

@@ -35,7 +35,15 @@ const lastRetry = 10_000;
 const nodeGone = 4404;
 /** The largest frame to send; the service accepts 256 KiB. */
 const frameBytes = 32 * 1024;
-const initial: ConsoleState = { link: "connecting", guest: "unknown", paused: false, viewers: 0, lostBytes: 0, takenBackBy: "", problem: "" };
+const initial: ConsoleState = {
+  link: "connecting",
+  guest: "unknown",
+  paused: false,
+  viewers: 0,
+  lostBytes: 0,
+  takenBackBy: "",
+  problem: "",
+};
 
 /**
  * A connection to one node's serial console: open connects, lost connections are restored
@@ -119,8 +127,8 @@ export class ConsoleSession {
 
   /**
    * Whether the terminal may answer queries of the guest (for example the cursor position). Only
- * after the user typed something into this connection: queries in the replayed history were
- * answered before, and of several viewers only the active one should answer.
+   * after the user typed something into this connection: queries in the replayed history were
+   * answered before, and of several viewers only the active one should answer.
    */
   mayAnswer(): boolean {
     return this.typed;

@@ -150,7 +150,7 @@ export class ConsoleTerminal {
 
   /**
    * Drops the queries that a terminal answers automatically (cursor position, terminal type,
- * colours, modes) while the session must not answer.
+   * colours, modes) while the session must not answer.
    */
   private holdAnswersBack(): void {
     const { parser } = this.terminal;

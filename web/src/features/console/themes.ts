@@ -57,6 +57,12 @@ export const themes: Record<ThemeName, { name: string; palette: ITheme }> = {
   },
   amber: {
     name: "Amber",
-    palette: { ...night, background: "#17110a", foreground: "#ffb54a", cursor: "#ffd28a", selectionBackground: "#5c4420" },
+    palette: {
+      ...night,
+      background: "#17110a",
+      foreground: "#ffb54a",
+      cursor: "#ffd28a",
+      selectionBackground: "#5c4420",
+    },
   },
 };

@@ -22,7 +22,9 @@ export default function GuidePage() {
         <Link to={paths.help()}>All guides</Link>
       </p>
       {guide.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
-      {guide.error && <ProblemAlert title="Couldn't load the guide" error={guide.error} onRetry={() => void guide.refetch()} />}
+      {guide.error && (
+        <ProblemAlert title="Couldn't load the guide" error={guide.error} onRetry={() => void guide.refetch()} />
+      )}
       {guide.data === null && (
         <EmptyState headingLevel="h1" icon={BookOpenIcon} titleText="Guide not found">
           <EmptyStateBody>Check the address.</EmptyStateBody>
@@ -38,7 +40,8 @@ function Text({ guide }: { guide: Guide }) {
   const { hash } = useLocation();
   const navigate = useNavigate();
   useEffect(() => {
-    const heading = hash === "" ? null : article.current?.querySelector(`[id="${CSS.escape(decodeURIComponent(hash.slice(1)))}"]`);
+    const heading =
+      hash === "" ? null : article.current?.querySelector(`[id="${CSS.escape(decodeURIComponent(hash.slice(1)))}"]`);
     heading?.scrollIntoView();
   }, [hash, guide]);
   const follow = (event: MouseEvent) => {

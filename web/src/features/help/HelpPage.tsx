@@ -1,4 +1,12 @@
-import { Card, CardBody, CardTitle, EmptyState, EmptyStateBody, PageSection, SearchInput } from "@patternfly/react-core";
+import {
+  Card,
+  CardBody,
+  CardTitle,
+  EmptyState,
+  EmptyStateBody,
+  PageSection,
+  SearchInput,
+} from "@patternfly/react-core";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import { Link, useSearchParams } from "react-router";
 

@@ -16,7 +16,9 @@ test.each([
 });
 
 test("a guide has linkable headings and escaped code", () => {
-  const guide = renderGuide("# The `title`\n\n## Do it\n\n```sh\ncat <a> && b\n```\n\n## Do it\n\nSee [there](../x.md).\n");
+  const guide = renderGuide(
+    "# The `title`\n\n## Do it\n\n```sh\ncat <a> && b\n```\n\n## Do it\n\nSee [there](../x.md).\n",
+  );
   expect(guide.title).toBe("The title");
   expect(guide.headings.map(({ id }) => id)).toEqual(["the-title", "do-it", "do-it-1"]);
   expect(guide.html).toContain("cat &lt;a&gt; &amp;&amp; b");
@@ -25,12 +27,33 @@ test("a guide has linkable headings and escaped code", () => {
 
 test("headings match all words, also those of the guide's title", () => {
   const list = [
-    { name: "a", title: "Images", headings: [{ level: 1, text: "Images", id: "images" }, { level: 2, text: "Upload a disk", id: "upload" }] },
-    { name: "b", title: "Users", headings: [{ level: 2, text: "Share a disk", id: "share" }, { level: 3, text: "Quota", id: "quota" }] },
+    {
+      name: "a",
+      title: "Images",
+      headings: [
+        { level: 1, text: "Images", id: "images" },
+        { level: 2, text: "Upload a disk", id: "upload" },
+      ],
+    },
+    {
+      name: "b",
+      title: "Users",
+      headings: [
+        { level: 2, text: "Share a disk", id: "share" },
+        { level: 3, text: "Quota", id: "quota" },
+      ],
+    },
   ];
-  const found = (search: string) => findHeadings(list, search).map(({ name, headings }) => [name, ...headings.map(({ id }) => id)]);
-  expect(found("")).toEqual([["a", "upload"], ["b", "share"]]);
-  expect(found("DISK")).toEqual([["a", "upload"], ["b", "share"]]);
+  const found = (search: string) =>
+    findHeadings(list, search).map(({ name, headings }) => [name, ...headings.map(({ id }) => id)]);
+  expect(found("")).toEqual([
+    ["a", "upload"],
+    ["b", "share"],
+  ]);
+  expect(found("DISK")).toEqual([
+    ["a", "upload"],
+    ["b", "share"],
+  ]);
   expect(found("users quota")).toEqual([["b", "quota"]]);
   expect(found("nothing")).toEqual([]);
 });

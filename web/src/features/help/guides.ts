@@ -1,9 +1,21 @@
 import type { Guide, GuideOutline, Heading } from "./outline";
 
 /** The guides to list first, in this order; the others follow by title. */
-const order = ["first-steps", "users-and-sharing", "rest-by-example", "images", "guacamole", "security", "troubleshooting"];
+const order = [
+  "first-steps",
+  "users-and-sharing",
+  "rest-by-example",
+  "images",
+  "guacamole",
+  "security",
+  "troubleshooting",
+];
 
-const outlines = import.meta.glob<GuideOutline>("../../../../docs/*.md", { query: "?headings", import: "default", eager: true });
+const outlines = import.meta.glob<GuideOutline>("../../../../docs/*.md", {
+  query: "?headings",
+  import: "default",
+  eager: true,
+});
 const texts = import.meta.glob<Guide>("../../../../docs/*.md", { import: "default" });
 
 function nameOf(path: string): string {

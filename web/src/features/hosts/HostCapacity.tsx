@@ -58,7 +58,8 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
       )}
       {saving && (
         <p className="sl-subtle" data-saving>
-          Shared images save {formatBytes(saving.copies - saving.taken)} ({saving.times.toFixed(saving.times < 10 ? 1 : 0)}×).
+          Shared images save {formatBytes(saving.copies - saving.taken)} (
+          {saving.times.toFixed(saving.times < 10 ? 1 : 0)}×).
         </p>
       )}
     </div>
@@ -85,10 +86,10 @@ function Bar({ title, value, text, mayExceed = false, level }: BarProps) {
         ? ProgressVariant.warning
         : ProgressVariant.danger
       : mayExceed || value < warnFrom.warning
-      ? undefined
-      : value < warnFrom.danger
-        ? ProgressVariant.warning
-        : ProgressVariant.danger;
+        ? undefined
+        : value < warnFrom.danger
+          ? ProgressVariant.warning
+          : ProgressVariant.danger;
   return (
     <Progress
       id={id}

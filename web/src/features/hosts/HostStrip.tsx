@@ -1,4 +1,12 @@
-import { DescriptionList, DescriptionListDescription, DescriptionListGroup, DescriptionListTerm, Label, LabelGroup, Popover } from "@patternfly/react-core";
+import {
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  Label,
+  LabelGroup,
+  Popover,
+} from "@patternfly/react-core";
 import DisconnectedIcon from "@patternfly/react-icons/dist/esm/icons/disconnected-icon";
 import InProgressIcon from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
 import InfoCircleIcon from "@patternfly/react-icons/dist/esm/icons/info-circle-icon";
@@ -84,7 +92,9 @@ function notesOf(host: Host): string[] {
     );
   }
   if (host.state === "connected" && host.network === "none") {
-    notes.push("The default network isn't running. New nodes need another network, or none. Start it with: virsh net-start default.");
+    notes.push(
+      "The default network isn't running. New nodes need another network, or none. Start it with: virsh net-start default.",
+    );
   }
   return notes;
 }

@@ -51,10 +51,18 @@ export function HostsPage({ nodes, isAdmin }: HostsPageProps) {
           <ProblemAlert title="Couldn't load the hosts" error={hosts.error} onRetry={() => void hosts.refetch()} />
         )}
         {networks.error && (
-          <ProblemAlert title="Couldn't load the networks" error={networks.error} onRetry={() => void networks.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the networks"
+            error={networks.error}
+            onRetry={() => void networks.refetch()}
+          />
         )}
         {changes.error && (
-          <ProblemAlert title="Couldn't load the unfinished changes" error={changes.error} onRetry={() => void changes.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the unfinished changes"
+            error={changes.error}
+            onRetry={() => void changes.refetch()}
+          />
         )}
         {hosts.isPending && <Skeleton height="12rem" screenreaderText="Loading" />}
         <div className="sl-loading">
@@ -121,12 +129,25 @@ function HostCard({ host, nodes, networks, changes }: HostCardProps) {
       </CardHeader>
       <CardBody className="sl-host">
         {host.error && (
-          <Alert component="h2" isInline variant={host.state === "unreachable" ? "danger" : "warning"} title="Host problem" className="sl-host__wide">
+          <Alert
+            component="h2"
+            isInline
+            variant={host.state === "unreachable" ? "danger" : "warning"}
+            title="Host problem"
+            className="sl-host__wide"
+          >
             {host.error}
           </Alert>
         )}
         {host.warnings.map((warning) => (
-          <Alert key={warning} component="h2" isInline variant="warning" title="Known problem of this libvirt release" className="sl-host__wide">
+          <Alert
+            key={warning}
+            component="h2"
+            isInline
+            variant="warning"
+            title="Known problem of this libvirt release"
+            className="sl-host__wide"
+          >
             {warning}
           </Alert>
         ))}
@@ -143,7 +164,12 @@ function HostCard({ host, nodes, networks, changes }: HostCardProps) {
             <Fact term="CPUs" value={host.cpus > 0 && host.cpus} />
             <Fact term="Memory" value={host.memoryBytes > 0 && formatBytes(host.memoryBytes)} />
             <Fact term="New nodes" value={newNodes(host)} />
-            <Fact term="Nodes" value={<Link to={paths.nodesOn(host.name)}>{`${plural(host.nodes, "node")}, ${host.running} running`}</Link>} />
+            <Fact
+              term="Nodes"
+              value={
+                <Link to={paths.nodesOn(host.name)}>{`${plural(host.nodes, "node")}, ${host.running} running`}</Link>
+              }
+            />
           </DescriptionList>
         </section>
         <section aria-label="Allocated">
@@ -177,8 +203,7 @@ function newNodes({ state, accelerator, acceleratorReason, network }: Host) {
   }
   return (
     <>
-      {accelerator === "qemu" ? "Software emulation" : accelerator.toUpperCase()},{" "}
-      {networkText(network)}
+      {accelerator === "qemu" ? "Software emulation" : accelerator.toUpperCase()}, {networkText(network)}
       {acceleratorReason && <div className="sl-subtle">{acceleratorReason}</div>}
     </>
   );

@@ -11,11 +11,17 @@ type Pool = Host["pools"][number];
 /** The free space in the hosts' pools of one role. */
 export function PoolSpace({ role }: { role: Pool["role"] }) {
   const hosts = useHosts();
-  const pools = hosts.data?.flatMap((host) => host.pools.filter((pool) => pool.role === role).map((pool) => ({ host, pool })));
+  const pools = hosts.data?.flatMap((host) =>
+    host.pools.filter((pool) => pool.role === role).map((pool) => ({ host, pool })),
+  );
   return pools && pools.length > 0 ? (
     <div className="sl-pools">
       {pools.map(({ host, pool }) => (
-        <PoolBar key={host.name} pool={pool} title={hosts.data?.length === 1 ? "Images pool" : `Images pool of ${host.name}`} />
+        <PoolBar
+          key={host.name}
+          pool={pool}
+          title={hosts.data?.length === 1 ? "Images pool" : `Images pool of ${host.name}`}
+        />
       ))}
     </div>
   ) : null;
@@ -25,7 +31,9 @@ export function PoolSpace({ role }: { role: Pool["role"] }) {
 export function PoolBar({ pool, title }: { pool: Pool; title: string }) {
   const id = useId();
   const percent = pool.capacity > 0 ? Math.round((1 - pool.available / pool.capacity) * 100) : 0;
-  const text = [`${formatBytes(pool.available)} of ${formatBytes(pool.capacity)} free`, fits(pool)].filter(Boolean).join(", ");
+  const text = [`${formatBytes(pool.available)} of ${formatBytes(pool.capacity)} free`, fits(pool)]
+    .filter(Boolean)
+    .join(", ");
   const variants = { ok: undefined, warning: ProgressVariant.warning, critical: ProgressVariant.danger } as const;
   const variant = variants[pool.level];
   return (

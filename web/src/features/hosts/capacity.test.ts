@@ -33,7 +33,12 @@ const pool = (role: Pool["role"], capacity: number, available: number, more: Par
 });
 
 test("pools of one filesystem are one disk with the smallest reported free space", () => {
-  const pools = [pool("images", 1000, 501), pool("nodes", 1000, 500, { level: "warning" }), pool("logs", 2000, 500), pool("images", 0, 0)];
+  const pools = [
+    pool("images", 1000, 501),
+    pool("nodes", 1000, 500, { level: "warning" }),
+    pool("logs", 2000, 500),
+    pool("images", 0, 0),
+  ];
   expect(disksOf(pools)).toEqual([
     { roles: "images, nodes", capacity: 1000, available: 500, level: "warning" },
     { roles: "logs", capacity: 2000, available: 500, level: "ok" },
@@ -47,6 +52,10 @@ test("the forecast is that of the pool that is full first", () => {
 });
 
 test("overlays save the difference to full copies", () => {
-  expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 400, overlayEfficiency: 8 })])).toEqual({ copies: 400, taken: 50, times: 8 });
+  expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 400, overlayEfficiency: 8 })])).toEqual({
+    copies: 400,
+    taken: 50,
+    times: 8,
+  });
   expect(savingOf([pool("nodes", 1000, 500, { fullCopies: 0, overlayEfficiency: 1 })])).toBeNull();
 });

@@ -25,7 +25,9 @@ export function disksOf(pools: readonly Pool[]): Disk[] {
     if (capacity <= 0) {
       continue;
     }
-    const shared = disks.find((disk) => disk.capacity === capacity && Math.abs(disk.available - available) < capacity / 100);
+    const shared = disks.find(
+      (disk) => disk.capacity === capacity && Math.abs(disk.available - available) < capacity / 100,
+    );
     if (!shared) {
       disks.push({ roles: role, capacity, available, level });
     } else {
@@ -45,7 +47,10 @@ export function forecastOf(pools: readonly Pool[]): string {
   };
   const nodes = least(pools.map(({ roomForNodes }) => roomForNodes));
   const images = least(pools.map(({ roomForImages }) => roomForImages));
-  const parts = [...(nodes === undefined ? [] : [plural(nodes, "node")]), ...(images === undefined ? [] : [plural(images, "image")])];
+  const parts = [
+    ...(nodes === undefined ? [] : [plural(nodes, "node")]),
+    ...(images === undefined ? [] : [plural(images, "image")]),
+  ];
   return parts.length > 0 ? `Disk space for about ${parts.join(" or ")} more` : "";
 }
 

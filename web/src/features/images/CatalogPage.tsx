@@ -1,4 +1,20 @@
-import { Alert, Button, Card, CardBody, CardFooter, CardHeader, CardTitle, FormSelect, FormSelectOption, Label, PageSection, Skeleton, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import {
+  Alert,
+  Button,
+  Card,
+  CardBody,
+  CardFooter,
+  CardHeader,
+  CardTitle,
+  FormSelect,
+  FormSelectOption,
+  Label,
+  PageSection,
+  Skeleton,
+  Toolbar,
+  ToolbarContent,
+  ToolbarItem,
+} from "@patternfly/react-core";
 import DownloadIcon from "@patternfly/react-icons/dist/esm/icons/download-icon";
 import { useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";
@@ -34,7 +50,8 @@ export function CatalogPage({ space, hosts, mayPull }: CatalogPageProps) {
   const catalog = useCatalog(host);
   const images = useImages();
   const jobs = useJobs();
-  const inPool = (id: string) => images.data?.baseImages.find((image) => image.id === id && (host === "" || image.host === host));
+  const inPool = (id: string) =>
+    images.data?.baseImages.find((image) => image.id === id && (host === "" || image.host === host));
   return (
     <>
       <ImagesHeader />
@@ -44,7 +61,11 @@ export function CatalogPage({ space, hosts, mayPull }: CatalogPageProps) {
           <Toolbar inset={{ default: "insetNone" }}>
             <ToolbarContent>
               <ToolbarItem>
-                <FormSelect aria-label="Host to pull to" value={host} onChange={(_event, value) => setParams({ host: value }, { replace: true })}>
+                <FormSelect
+                  aria-label="Host to pull to"
+                  value={host}
+                  onChange={(_event, value) => setParams({ host: value }, { replace: true })}
+                >
                   {hosts.map((name) => (
                     <FormSelectOption key={name} value={name} label={`to ${name}`} />
                   ))}
@@ -54,7 +75,11 @@ export function CatalogPage({ space, hosts, mayPull }: CatalogPageProps) {
           </Toolbar>
         )}
         {catalog.error && (
-          <ProblemAlert title="Couldn't load the catalogue" error={catalog.error} onRetry={() => void catalog.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the catalogue"
+            error={catalog.error}
+            onRetry={() => void catalog.refetch()}
+          />
         )}
         {catalog.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         <ul className="sl-cards sl-catalog" aria-label="Catalogue">
@@ -92,14 +117,22 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
   const isThere = image !== undefined && image.state !== "rejected";
   return (
     <Card component="li" data-catalog={entry.id}>
-      <CardHeader {...(image && !isPulling ? { actions: { actions: <ImageStateLabel state={image.state} />, hasNoOffset: true } } : {})}>
+      <CardHeader
+        {...(image && !isPulling
+          ? { actions: { actions: <ImageStateLabel state={image.state} />, hasNoOffset: true } }
+          : {})}
+      >
         <CardTitle component="h2">{entry.name}</CardTitle>
       </CardHeader>
       <CardBody>
         <p>{entry.description}</p>
         <div className="sl-image-tags sl-catalog__facts">
-          <Label isCompact variant="outline">{entry.version}</Label>
-          <Label isCompact variant="outline">{entry.format === "iso" ? "ISO" : entry.arch}</Label>
+          <Label isCompact variant="outline">
+            {entry.version}
+          </Label>
+          <Label isCompact variant="outline">
+            {entry.format === "iso" ? "ISO" : entry.arch}
+          </Label>
           <Label isCompact variant="outline">{`Min. ${formatRAM(entry.minRam)} RAM`}</Label>
           <Label isCompact variant="outline">{`Min. ${formatBytes(entry.minDiskBytes)} disk`}</Label>
           {entry.defaultUser && <Label isCompact variant="outline">{`Login: ${entry.defaultUser}`}</Label>}
@@ -113,7 +146,11 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
           </Alert>
         )}
         {!isPulling && isThere && image.state === "ready" && image.access !== "view" && (
-          <LinkButton variant="secondary" to={paths.newNodeFrom(entry.id)} aria-label={`Create node from ${entry.name}`}>
+          <LinkButton
+            variant="secondary"
+            to={paths.newNodeFrom(entry.id)}
+            aria-label={`Create node from ${entry.name}`}
+          >
             Create node
           </LinkButton>
         )}
@@ -135,7 +172,9 @@ function EntryCard({ entry, image, job, host, mayPull }: EntryCardProps) {
           </Button>
         )}
         {!isThere && !entry.source && <span className="sl-subtle">Built during set-up; can't be pulled.</span>}
-        {entry.source && <div className="sl-subtle sl-break">{`${new URL(entry.source).host}${entry.signed ? ", signed" : ""}`}</div>}
+        {entry.source && (
+          <div className="sl-subtle sl-break">{`${new URL(entry.source).host}${entry.signed ? ", signed" : ""}`}</div>
+        )}
       </CardFooter>
     </Card>
   );

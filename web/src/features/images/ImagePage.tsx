@@ -1,4 +1,17 @@
-import { Alert, Card, CardBody, CardTitle, DescriptionList, DescriptionListDescription, DescriptionListGroup, DescriptionListTerm, EmptyState, EmptyStateBody, PageSection, Skeleton } from "@patternfly/react-core";
+import {
+  Alert,
+  Card,
+  CardBody,
+  CardTitle,
+  DescriptionList,
+  DescriptionListDescription,
+  DescriptionListGroup,
+  DescriptionListTerm,
+  EmptyState,
+  EmptyStateBody,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
 import CubeIcon from "@patternfly/react-icons/dist/esm/icons/cube-icon";
 import type { ReactNode } from "react";
 import { Link, useParams } from "react-router";
@@ -27,7 +40,8 @@ import { keyOf, titleOf } from "./library";
 export default function ImagePage() {
   const { id = "" } = useParams();
   const images = useImages();
-  const found = images.data && [...images.data.customImages, ...images.data.baseImages].filter((image) => image.id === id);
+  const found =
+    images.data && [...images.data.customImages, ...images.data.baseImages].filter((image) => image.id === id);
   const [first] = found ?? [];
   if (!first) {
     return (
@@ -72,7 +86,12 @@ function Details({ image }: { image: Image }) {
   return (
     <div className="sl-image-page">
       {image.reason && (
-        <Alert isInline variant={image.state === "rejected" ? "danger" : "warning"} title="Unusable" className="sl-image-page__wide">
+        <Alert
+          isInline
+          variant={image.state === "rejected" ? "danger" : "warning"}
+          title="Unusable"
+          className="sl-image-page__wide"
+        >
           {image.reason}
         </Alert>
       )}
@@ -92,7 +111,14 @@ function Details({ image }: { image: Image }) {
           <DescriptionList isCompact isHorizontal horizontalTermWidthModifier={{ default: "10ch" }}>
             <Fact term="ID" value={<Copyable text={image.id} label="Copy the ID" />} />
             <Fact term="Kind" value={image.type === "base" ? "Base image, for all users" : "Custom image"} />
-            <Fact term="Format" value={image.sourceFormat && image.sourceFormat !== image.format ? `${image.format}, converted from ${image.sourceFormat}` : image.format} />
+            <Fact
+              term="Format"
+              value={
+                image.sourceFormat && image.sourceFormat !== image.format
+                  ? `${image.format}, converted from ${image.sourceFormat}`
+                  : image.format
+              }
+            />
             <Fact term="File" value={formatBytes(image.size)} />
             <Fact term="Disk" value={image.virtualSize > 0 && formatBytes(image.virtualSize)} />
             <Fact term="Operating system" value={image.osType} />
@@ -128,7 +154,11 @@ function UsedBy({ image }: { image: Image }) {
       <CardTitle component="h2">Used by</CardTitle>
       <CardBody>
         {users.error && (
-          <ProblemAlert title="Couldn't load what uses this image" error={users.error} onRetry={() => void users.refetch()} />
+          <ProblemAlert
+            title="Couldn't load what uses this image"
+            error={users.error}
+            onRetry={() => void users.refetch()}
+          />
         )}
         {users.isPending && <Skeleton screenreaderText="Loading" />}
         {users.data && (
@@ -142,7 +172,9 @@ function UsedBy({ image }: { image: Image }) {
                   <Link to={paths.node(node.id)}>{node.name}</Link>
                 </li>
               ))}
-              {users.data.others > 0 && <li className="sl-subtle">{plural(users.data.others, "node")} of other users</li>}
+              {users.data.others > 0 && (
+                <li className="sl-subtle">{plural(users.data.others, "node")} of other users</li>
+              )}
               {users.data.volumes.map((volume) => (
                 <li key={volume.path} className="sl-break">
                   <code>{volume.path}</code> <span className="sl-subtle">orphaned disk in {volume.pool}</span>

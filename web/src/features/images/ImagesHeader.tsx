@@ -9,10 +9,7 @@ import "./images.css";
 export function ImagesHeader() {
   return (
     <>
-      <PageHeader
-        title="Images"
-        description="Disk images for creating nodes. Nodes never modify their image."
-      />
+      <PageHeader title="Images" description="Disk images for creating nodes. Nodes never modify their image." />
       <TabLinks label="Image views">
         <NavLink to={paths.images} end>
           Library

@@ -1,4 +1,17 @@
-import { EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, PageSection, SearchInput, Skeleton, ToggleGroup, ToggleGroupItem, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import {
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  PageSection,
+  SearchInput,
+  Skeleton,
+  ToggleGroup,
+  ToggleGroupItem,
+  Toolbar,
+  ToolbarContent,
+  ToolbarItem,
+} from "@patternfly/react-core";
 import CubeIcon from "@patternfly/react-icons/dist/esm/icons/cube-icon";
 import SearchIcon from "@patternfly/react-icons/dist/esm/icons/search-icon";
 import type { ReactNode } from "react";

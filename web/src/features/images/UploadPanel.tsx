@@ -53,9 +53,7 @@ export function UploadPanel({ onUploaded }: UploadPanelProps) {
         <UploadIcon className="sl-dropzone__icon" />
         <div>
           <strong>Drop disk images here</strong>
-          <div className="sl-subtle">
-            {takenFormats} Images are verified before use.
-          </div>
+          <div className="sl-subtle">{takenFormats} Images are verified before use.</div>
         </div>
         <Button variant="secondary" onClick={() => input.current?.click()}>
           Browse files

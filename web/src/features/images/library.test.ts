@@ -4,7 +4,18 @@ import type { Image } from "../../shared/api/types";
 import { findImages, needsAttention, readShown, readTags } from "./library";
 
 const image = (id: string, more: Partial<Image> = {}) =>
-  ({ id, name: id, displayName: "", description: "", tags: [], type: "custom", state: "ready", host: "local", created: "2026-01-01T00:00:00Z", ...more }) as unknown as Image;
+  ({
+    id,
+    name: id,
+    displayName: "",
+    description: "",
+    tags: [],
+    type: "custom",
+    state: "ready",
+    host: "local",
+    created: "2026-01-01T00:00:00Z",
+    ...more,
+  }) as unknown as Image;
 
 const images = [
   image("micro", { type: "base", created: "2026-01-03T00:00:00Z" }),
@@ -28,7 +39,9 @@ test("kinds", () => {
   expect(ids("", "nonsense")).toHaveLength(4);
 });
 test("changed, rejected and unverified images need attention", () => {
-  const needing = (["ready", "verifying", "changed", "unverified", "rejected"] as const).filter((state) => needsAttention({ state }));
+  const needing = (["ready", "verifying", "changed", "unverified", "rejected"] as const).filter((state) =>
+    needsAttention({ state }),
+  );
   expect(needing).toEqual(["changed", "unverified", "rejected"]);
 });
 test("tags are trimmed and unique", () => {

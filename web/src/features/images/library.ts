@@ -31,7 +31,16 @@ export function findImages(images: readonly Image[], search: string, shown: Show
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return images
     .filter((image) => {
-      const text = [image.displayName, image.name, image.format, image.osType, image.owner, image.host, image.description, ...image.tags]
+      const text = [
+        image.displayName,
+        image.name,
+        image.format,
+        image.osType,
+        image.owner,
+        image.host,
+        image.description,
+        ...image.tags,
+      ]
         .join(" ")
         .toLowerCase();
       return isShown(image, shown) && words.every((word) => text.includes(word));
@@ -41,5 +50,12 @@ export function findImages(images: readonly Image[], search: string, shown: Show
 
 /** Parses tags separated by commas: trimmed, without duplicates. */
 export function readTags(text: string): string[] {
-  return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+  return [
+    ...new Set(
+      text
+        .split(",")
+        .map((tag) => tag.trim())
+        .filter(Boolean),
+    ),
+  ];
 }

@@ -103,5 +103,10 @@ test("sends three files at the same time, and the next one when one is sent", as
   begun[1]?.on.onProgress(2);
   await settle();
   expect(begun.map(({ name }) => name)).toEqual(["a", "b", "c", "e"]);
-  expect(uploads.list().map(({ name, state }) => `${name} ${state}`)).toEqual(["a sending", "b checking", "c sending", "e sending"]);
+  expect(uploads.list().map(({ name, state }) => `${name} ${state}`)).toEqual([
+    "a sending",
+    "b checking",
+    "c sending",
+    "e sending",
+  ]);
 });

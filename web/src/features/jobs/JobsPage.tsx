@@ -1,4 +1,17 @@
-import { Button, EmptyState, EmptyStateBody, Label, type LabelProps, PageSection, Skeleton, ToggleGroup, ToggleGroupItem, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
+import {
+  Button,
+  EmptyState,
+  EmptyStateBody,
+  Label,
+  type LabelProps,
+  PageSection,
+  Skeleton,
+  ToggleGroup,
+  ToggleGroupItem,
+  Toolbar,
+  ToolbarContent,
+  ToolbarItem,
+} from "@patternfly/react-core";
 import TasksIcon from "@patternfly/react-icons/dist/esm/icons/tasks-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { Link, useSearchParams } from "react-router";
@@ -35,7 +48,9 @@ export default function JobsPage({ isAdmin }: { isAdmin: boolean }) {
         description={`${isAdmin ? "Background jobs of all users" : "Your background jobs"}. Finished jobs are kept for 30 days.`}
       />
       <PageSection isFilled aria-label="List of jobs">
-        {list.error && <ProblemAlert title="Couldn't load the jobs" error={list.error} onRetry={() => void list.refetch()} />}
+        {list.error && (
+          <ProblemAlert title="Couldn't load the jobs" error={list.error} onRetry={() => void list.refetch()} />
+        )}
         {list.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {jobs && found && (
           <>
@@ -59,12 +74,22 @@ export default function JobsPage({ isAdmin }: { isAdmin: boolean }) {
             {found.length > 0 ? (
               <JobsTable jobs={found} />
             ) : (
-              <EmptyState variant="sm" headingLevel="h2" icon={TasksIcon} titleText={jobs.length > 0 ? "No matches" : "No jobs yet"}>
+              <EmptyState
+                variant="sm"
+                headingLevel="h2"
+                icon={TasksIcon}
+                titleText={jobs.length > 0 ? "No matches" : "No jobs yet"}
+              >
                 <EmptyStateBody>For example, pulling an image creates a job.</EmptyStateBody>
               </EmptyState>
             )}
             {list.hasNextPage && (
-              <Button variant="link" isLoading={list.isFetchingNextPage} isDisabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>
+              <Button
+                variant="link"
+                isLoading={list.isFetchingNextPage}
+                isDisabled={list.isFetchingNextPage}
+                onClick={() => void list.fetchNextPage()}
+              >
                 Show older jobs
               </Button>
             )}
@@ -103,7 +128,11 @@ function JobsTable({ jobs }: { jobs: readonly Job[] }) {
               {jobTitle(job)}
               <div className="sl-subtle">
                 {/* An account that is being deleted has no page. */}
-                {job.target.type === "user" ? job.target.id : <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>}
+                {job.target.type === "user" ? (
+                  job.target.id
+                ) : (
+                  <Link to={paths[job.target.type](job.target.id)}>{job.target.id}</Link>
+                )}
                 {job.target.host && ` on ${job.target.host}`}
               </div>
             </Td>

@@ -1,4 +1,18 @@
-import { Button, DropdownItem, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Flex, Label, Modal, ModalBody, ModalHeader, PageSection, Skeleton } from "@patternfly/react-core";
+import {
+  Button,
+  DropdownItem,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Flex,
+  Label,
+  Modal,
+  ModalBody,
+  ModalHeader,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
 import EllipsisVIcon from "@patternfly/react-icons/dist/esm/icons/ellipsis-v-icon";
 import PlayIcon from "@patternfly/react-icons/dist/esm/icons/play-icon";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
@@ -201,15 +215,16 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
             {editable && (
               <Menu label="Add to the lab" text="Add" icon={<PlusIcon />} variant="secondary">
                 <DropdownItem onClick={() => setDialog({ kind: "add" })}>Node</DropdownItem>
-                <DropdownItem onClick={() => addNetwork(true)}>
-                  Network with DHCP
-                </DropdownItem>
-                <DropdownItem onClick={() => addNetwork(false)}>
-                  Network without DHCP
-                </DropdownItem>
+                <DropdownItem onClick={() => addNetwork(true)}>Network with DHCP</DropdownItem>
+                <DropdownItem onClick={() => addNetwork(false)}>Network without DHCP</DropdownItem>
               </Menu>
             )}
-            <Button icon={<PlayIcon />} isDisabled={stopped.length === 0 || busy !== null} isLoading={busy === "run"} onClick={() => void perform("run")}>
+            <Button
+              icon={<PlayIcon />}
+              isDisabled={stopped.length === 0 || busy !== null}
+              isLoading={busy === "run"}
+              onClick={() => void perform("run")}
+            >
               Start all
             </Button>
             <Button
@@ -224,7 +239,9 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
             <Menu label={`Actions for the lab ${lab.name}`} icon={<EllipsisVIcon />}>
               <DropdownItem onClick={save}>Export as a file</DropdownItem>
               {editable && mayShare && <DropdownItem onClick={() => setDialog({ kind: "share" })}>Share</DropdownItem>}
-              {editable && <DropdownItem onClick={() => setDialog({ kind: "rename", version: lab.version })}>Rename</DropdownItem>}
+              {editable && (
+                <DropdownItem onClick={() => setDialog({ kind: "rename", version: lab.version })}>Rename</DropdownItem>
+              )}
               {editable && (
                 <DropdownItem isDanger onClick={() => setDialog({ kind: "delete" })}>
                   Delete
@@ -294,7 +311,9 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
         <AddNodeDialog
           images={images}
           nodes={all}
-          free={all.filter(({ id, managed, access }) => managed && access === "manage" && !nodes.some((node) => node.id === id))}
+          free={all.filter(
+            ({ id, managed, access }) => managed && access === "manage" && !nodes.some((node) => node.id === id),
+          )}
           pending={addNode.isPending}
           error={addNode.error}
           onAdd={(what) => addNode.mutate(what, { onSuccess: close })}
@@ -326,7 +345,11 @@ function Drawn({ lab: known, nodes: all, images, work, mayShare, stateOf }: Omit
       )}
       {dialog?.kind === "share" && (
         <Modal isOpen variant="small" aria-labelledby="share-lab" onClose={close}>
-          <ModalHeader title={`Share ${lab.name}`} description="Sharing a lab also shares its nodes." labelId="share-lab" />
+          <ModalHeader
+            title={`Share ${lab.name}`}
+            description="Sharing a lab also shares its nodes."
+            labelId="share-lab"
+          />
           <ModalBody>
             <SharingPanel kind="labs" id={lab.id} means={{ view: "View only", use: "Use" }} />
           </ModalBody>

@@ -1,4 +1,17 @@
-import { Button, Card, CardBody, CardFooter, CardTitle, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Flex, PageSection, Skeleton } from "@patternfly/react-core";
+import {
+  Button,
+  Card,
+  CardBody,
+  CardFooter,
+  CardTitle,
+  EmptyState,
+  EmptyStateActions,
+  EmptyStateBody,
+  EmptyStateFooter,
+  Flex,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import TopologyIcon from "@patternfly/react-icons/dist/esm/icons/topology-icon";
 import UploadIcon from "@patternfly/react-icons/dist/esm/icons/upload-icon";
@@ -60,7 +73,13 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   };
   const actions = mayCreate && (
     <Flex columnGap={{ default: "columnGapSm" }}>
-      <Button variant="secondary" icon={<UploadIcon />} isDisabled={importing.isPending} isLoading={importing.isPending} onClick={() => input.current?.click()}>
+      <Button
+        variant="secondary"
+        icon={<UploadIcon />}
+        isDisabled={importing.isPending}
+        isLoading={importing.isPending}
+        onClick={() => input.current?.click()}
+      >
         Import
       </Button>
       <Button icon={<PlusIcon />} onClick={() => setNaming(true)}>
@@ -70,9 +89,15 @@ export function LabsPage({ mayCreate }: { mayCreate: boolean }) {
   );
   return (
     <>
-      <PageHeader title="Labs" description="Virtual networks of nodes." actions={labs.data?.length ? actions : undefined} />
+      <PageHeader
+        title="Labs"
+        description="Virtual networks of nodes."
+        actions={labs.data?.length ? actions : undefined}
+      />
       <PageSection isFilled aria-label="List of labs">
-        {labs.error && <ProblemAlert title="Couldn't load the labs" error={labs.error} onRetry={() => void labs.refetch()} />}
+        {labs.error && (
+          <ProblemAlert title="Couldn't load the labs" error={labs.error} onRetry={() => void labs.refetch()} />
+        )}
         {labs.isPending && <Skeleton height="8rem" screenreaderText="Loading the labs" />}
         {labs.data?.length === 0 && (
           <EmptyState headingLevel="h2" icon={TopologyIcon} titleText="No labs yet">

@@ -4,7 +4,17 @@ import type { Lab, LabFile, LabNetwork, Node } from "../../shared/api/types";
 import { exportLab, readLabFile } from "./labFile";
 import { addressOf, freePlace } from "./layout";
 
-const network: LabNetwork = { id: "n1", name: "dmz-net1", host: "local", active: true, dhcp: true, subnet: "10.140.0.0/24", nodes: [], x: 280, y: 4.4 };
+const network: LabNetwork = {
+  id: "n1",
+  name: "dmz-net1",
+  host: "local",
+  active: true,
+  dhcp: true,
+  subnet: "10.140.0.0/24",
+  nodes: [],
+  x: 280,
+  y: 4.4,
+};
 const lab: Lab = {
   id: "l",
   name: "dmz",
@@ -41,8 +51,30 @@ const file: LabFile = {
   name: "dmz",
   networks: [{ name: "dmz-net1", addresses: true, x: 280, y: 4 }],
   nodes: [
-    { name: "db", image: "micro", firmware: "uefi", tpm: true, ram: 128, cpus: 1, disk: 1024, networks: [], x: 561, y: 0 },
-    { name: "web", image: "micro", firmware: "uefi", tpm: true, ram: 128, cpus: 1, disk: 1024, networks: ["dmz-net1"], x: 0, y: 0 },
+    {
+      name: "db",
+      image: "micro",
+      firmware: "uefi",
+      tpm: true,
+      ram: 128,
+      cpus: 1,
+      disk: 1024,
+      networks: [],
+      x: 561,
+      y: 0,
+    },
+    {
+      name: "web",
+      image: "micro",
+      firmware: "uefi",
+      tpm: true,
+      ram: 128,
+      cpus: 1,
+      disk: 1024,
+      networks: ["dmz-net1"],
+      x: 0,
+      y: 0,
+    },
   ],
 };
 

@@ -29,7 +29,9 @@ export function exportLab(lab: Lab, all: readonly Node[]): { file: LabFile; left
                 disk: resources.disk,
                 networks: links
                   .filter((link) => link.node === id)
-                  .flatMap((link) => lab.networks.filter((network) => network.id === link.network).map((network) => network.name)),
+                  .flatMap((link) =>
+                    lab.networks.filter((network) => network.id === link.network).map((network) => network.name),
+                  ),
                 ...place(lab.nodes, id),
               },
             ]

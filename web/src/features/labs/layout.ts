@@ -17,7 +17,9 @@ export function freePlace(lab: Pick<Lab, "nodes" | "networks">): Position {
   const taken: Position[] = [...lab.nodes, ...lab.networks];
   for (let n = 0; ; n++) {
     const place = { x: (n % grid.columns) * grid.width, y: Math.floor(n / grid.columns) * grid.height };
-    if (!taken.some(({ x, y }) => Math.abs(x - place.x) < grid.width - 40 && Math.abs(y - place.y) < grid.height - 40)) {
+    if (
+      !taken.some(({ x, y }) => Math.abs(x - place.x) < grid.width - 40 && Math.abs(y - place.y) < grid.height - 40)
+    ) {
       return place;
     }
   }
@@ -48,8 +50,14 @@ export function nodesOf(lab: Pick<Lab, "nodes">, all: readonly Node[]): Node[] {
 }
 
 /** Returns the address to show for a node: the one on a network of the lab, or else its first. */
-export function addressOf({ addresses }: Pick<Node, "addresses">, networks: readonly Pick<LabNetwork, "subnet">[]): string | undefined {
-  return addresses.find((address) => networks.some(({ subnet }) => subnet !== undefined && isIn(address, subnet))) ?? addresses[0];
+export function addressOf(
+  { addresses }: Pick<Node, "addresses">,
+  networks: readonly Pick<LabNetwork, "subnet">[],
+): string | undefined {
+  return (
+    addresses.find((address) => networks.some(({ subnet }) => subnet !== undefined && isIn(address, subnet))) ??
+    addresses[0]
+  );
 }
 
 /** Whether an IPv4 address is in a subnet such as "10.7.3.0/24". */

@@ -29,7 +29,10 @@ export function usePositions(lab: Lab, onError: (error: unknown) => void) {
       return;
     }
     try {
-      await savePositions(lab.id, Object.entries(batch).map(([id, { x, y }]) => ({ id, x, y })));
+      await savePositions(
+        lab.id,
+        Object.entries(batch).map(([id, { x, y }]) => ({ id, x, y })),
+      );
       queries.setQueryData<Lab | null>(labKey(lab.id), (known) => known && at(known, batch));
     } catch (error) {
       fail.current(error);

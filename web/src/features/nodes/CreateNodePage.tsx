@@ -42,7 +42,16 @@ import { ImageSource } from "./components/ImageSource";
 import { NetworkField } from "./components/NetworkField";
 import { SizeFields } from "./components/SizeFields";
 import { nothingToTell } from "./firstBoot";
-import { type Draft, type DraftProblems, curlCommand, draftProblems, limitsOf, presets, specOf, suggestName } from "./spec";
+import {
+  type Draft,
+  type DraftProblems,
+  curlCommand,
+  draftProblems,
+  limitsOf,
+  presets,
+  specOf,
+  suggestName,
+} from "./spec";
 
 interface CreateNodePageProps {
   /** All images; undefined while loading. */
@@ -82,7 +91,12 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
   const ready = images?.filter(({ state }) => state === "ready") ?? [];
   const image = ready.find(({ id }) => id === params.get("image")) ?? ready[0];
   const known = nodes.data ?? [];
-  const name = typedName ?? suggestName(image?.id ?? "node", known.map((node) => node.name));
+  const name =
+    typedName ??
+    suggestName(
+      image?.id ?? "node",
+      known.map((node) => node.name),
+    );
   const draft: Draft = { ...fields, name };
   const limits = limitsOf(hosts, fields.host);
   const ownProblems = draftProblems(draft, image, known, limits);
@@ -204,9 +218,7 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
             </CodeBlock>
             {authOn && (
               <HelperText>
-                <HelperTextItem>
-                  SANDBOXLABS_TOKEN is an API token. Create one on the account page.
-                </HelperTextItem>
+                <HelperTextItem>SANDBOXLABS_TOKEN is an API token. Create one on the account page.</HelperTextItem>
               </HelperText>
             )}
           </ExpandableSection>

@@ -23,11 +23,7 @@ export default function GuacamolePage() {
     <main className="sl-login">
       <h1 className="pf-v6-screen-reader">Opening Guacamole</h1>
       {address.error ? (
-        <ProblemAlert
-          title="Couldn't open Guacamole"
-          error={address.error}
-          onRetry={() => void address.refetch()}
-        />
+        <ProblemAlert title="Couldn't open Guacamole" error={address.error} onRetry={() => void address.refetch()} />
       ) : (
         <Bullseye>
           <Spinner aria-label="Opening Guacamole" />

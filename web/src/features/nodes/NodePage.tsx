@@ -106,7 +106,10 @@ export function NodePage(props: NodePageProps) {
                 end
                 replace
                 {...(one.tab === "both" ? { className: "sl-tabs__wide" } : {})}
-                to={{ pathname: paths.nodeTab(id, one.tab), search: one.tab === "console" || one.tab === "log" ? search : "" }}
+                to={{
+                  pathname: paths.nodeTab(id, one.tab),
+                  search: one.tab === "console" || one.tab === "log" ? search : "",
+                }}
               >
                 {one.text}
               </NavLink>

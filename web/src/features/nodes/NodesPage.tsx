@@ -213,9 +213,7 @@ function NodeList({ nodes }: { nodes: readonly Node[] }) {
 function NothingShared() {
   return (
     <EmptyState headingLevel="h2" icon={ServerIcon} titleText="No nodes yet">
-      <EmptyStateBody>
-        Nodes that are shared with you appear here. Ask your instructor or administrator.
-      </EmptyStateBody>
+      <EmptyStateBody>Nodes that are shared with you appear here. Ask your instructor or administrator.</EmptyStateBody>
     </EmptyState>
   );
 }

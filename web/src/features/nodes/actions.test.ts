@@ -4,7 +4,22 @@ import type { Node } from "../../shared/api/types";
 import { type NodeAction, isOffered } from "./actions";
 
 const all: NodeAction[] = [
-  "run", "stop", "reboot", "pause", "resume", "suspend", "reset", "forceOff", "discardSavedState", "edit", "rename", "clone", "makeImage", "adopt", "wipe", "delete",
+  "run",
+  "stop",
+  "reboot",
+  "pause",
+  "resume",
+  "suspend",
+  "reset",
+  "forceOff",
+  "discardSavedState",
+  "edit",
+  "rename",
+  "clone",
+  "makeImage",
+  "adopt",
+  "wipe",
+  "delete",
 ];
 
 function offered(state: Node["state"], managed: boolean, access: Node["access"] = "manage"): NodeAction[] {
@@ -17,14 +32,33 @@ describe("isOffered", () => {
     expect(offered("stopped", true)).toEqual(["run", "edit", "rename", "clone", "makeImage", "wipe", "delete"]);
   });
   test("a running managed node", () => {
-    expect(offered("running", true)).toEqual(["stop", "reboot", "pause", "suspend", "reset", "forceOff", "edit", "clone", "wipe", "delete"]);
+    expect(offered("running", true)).toEqual([
+      "stop",
+      "reboot",
+      "pause",
+      "suspend",
+      "reset",
+      "forceOff",
+      "edit",
+      "clone",
+      "wipe",
+      "delete",
+    ]);
   });
   test("an unmanaged node can't be wiped or deleted before it is adopted", () => {
     expect(offered("running", false)).toEqual(["stop", "reboot", "pause", "suspend", "reset", "forceOff", "adopt"]);
     expect(offered("stopped", false)).toEqual(["run", "rename", "adopt"]);
   });
   test("a saved node can be started, deleted, or lose its saved state", () => {
-    const node = { id: "1", name: "n", state: "stopped", savedState: true, managed: true, access: "manage", persistent: true } as Node;
+    const node = {
+      id: "1",
+      name: "n",
+      state: "stopped",
+      savedState: true,
+      managed: true,
+      access: "manage",
+      persistent: true,
+    } as Node;
     expect(all.filter((action) => isOffered(action, node))).toEqual(["run", "discardSavedState", "wipe", "delete"]);
     expect(all.filter((action) => isOffered(action, { ...node, managed: false }))).toEqual(["run"]);
   });

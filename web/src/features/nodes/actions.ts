@@ -26,7 +26,13 @@ const states: Record<NodeAction, readonly NodeState[]> = {
 
 /** Only managed nodes may be edited, cloned, wiped or deleted; only unmanaged ones may be adopted. */
 const managed: Partial<Record<NodeAction, boolean>> = {
-  edit: true, clone: true, makeImage: true, wipe: true, delete: true, discardSavedState: true, adopt: false,
+  edit: true,
+  clone: true,
+  makeImage: true,
+  wipe: true,
+  delete: true,
+  discardSavedState: true,
+  adopt: false,
 };
 
 /** Actions that starting from a saved state would undo. */
@@ -57,5 +63,11 @@ export function isOffered(action: NodeAction, node: Node): boolean {
 
 /** Whether an action loses data, so that the user must confirm it. */
 export function isDestructive(action: NodeAction): boolean {
-  return action === "delete" || action === "wipe" || action === "forceOff" || action === "reset" || action === "discardSavedState";
+  return (
+    action === "delete" ||
+    action === "wipe" ||
+    action === "forceOff" ||
+    action === "reset" ||
+    action === "discardSavedState"
+  );
 }

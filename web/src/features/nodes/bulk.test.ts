@@ -7,7 +7,12 @@ const node = (name: string, state: Node["state"], more: Partial<Node> = {}) =>
   ({ id: name, name, state, managed: true, persistent: true, access: "manage", ...more }) as Node;
 
 test("an action is applied to the nodes that allow it", () => {
-  const nodes = [node("on", "running"), node("off", "stopped"), node("theirs", "stopped", { managed: false }), node("seen", "stopped", { access: "view" })];
+  const nodes = [
+    node("on", "running"),
+    node("off", "stopped"),
+    node("theirs", "stopped", { managed: false }),
+    node("seen", "stopped", { access: "view" }),
+  ];
   const names = (action: Parameters<typeof targetsOf>[0]) => targetsOf(action, nodes).map(({ name }) => name);
   expect(names("run")).toEqual(["off", "theirs"]);
   expect(names("stop")).toEqual(["on"]);

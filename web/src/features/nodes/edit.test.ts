@@ -5,7 +5,10 @@ import { draftOf, editOf, editProblems, tagsIn, whenResized } from "./edit";
 
 const gibibyte = 1024 ** 3;
 const node = {
-  resources: { ram: 512, cpus: 1, disk: gibibyte }, tags: ["web"], description: "", autostart: false,
+  resources: { ram: 512, cpus: 1, disk: gibibyte },
+  tags: ["web"],
+  description: "",
+  autostart: false,
 } as unknown as Node;
 const draft = draftOf(node);
 
@@ -39,7 +42,12 @@ test("tags are limited", () => {
 });
 test("says when the new sizes take effect", () => {
   expect(whenResized({ resize: [] })).toBe("");
-  expect(whenResized({ resize: [{ what: "ram", when: "live" }, { what: "cpus", when: "nextBoot" }] })).toBe(
-    "New RAM now, new CPUs at next start",
-  );
+  expect(
+    whenResized({
+      resize: [
+        { what: "ram", when: "live" },
+        { what: "cpus", when: "nextBoot" },
+      ],
+    }),
+  ).toBe("New RAM now, new CPUs at next start");
 });

@@ -39,7 +39,14 @@ function inGibibytes(bytes: number): number {
 
 /** Parses tags, without duplicates. */
 export function tagsIn(text: string): string[] {
-  return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+  return [
+    ...new Set(
+      text
+        .split(",")
+        .map((tag) => tag.trim())
+        .filter(Boolean),
+    ),
+  ];
 }
 
 /** Returns the problem of each field; empty if it is valid. */

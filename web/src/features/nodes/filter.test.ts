@@ -5,7 +5,16 @@ import { choicesOf, filterNodes, readFilter } from "./filter";
 
 const node = (name: string, state: Node["state"], more: Partial<Node> = {}) =>
   ({
-    id: `id-${name}`, name, state, managed: true, owner: "", host: "local", description: "", addresses: [], tags: [], ...more,
+    id: `id-${name}`,
+    name,
+    state,
+    managed: true,
+    owner: "",
+    host: "local",
+    description: "",
+    addresses: [],
+    tags: [],
+    ...more,
   }) as unknown as Node;
 
 const nodes = [
@@ -44,5 +53,8 @@ test("offers the existing values and the selected one", () => {
     { value: "web", name: "web", count: 2 },
   ]);
   expect(choicesOf("image", nodes, "")).toEqual([{ value: "micro", name: "Micro", count: 1 }]);
-  expect(choicesOf("owner", nodes, "bob").map(({ value, count }) => [value, count])).toEqual([["ann", 1], ["bob", 0]]);
+  expect(choicesOf("owner", nodes, "bob").map(({ value, count }) => [value, count])).toEqual([
+    ["ann", 1],
+    ["bob", 0],
+  ]);
 });

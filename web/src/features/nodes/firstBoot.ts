@@ -28,10 +28,7 @@ export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): F
       name === "" || (name.length <= 253 && hostnamePattern.test(name))
         ? ""
         : "Enter a valid host name (letters, digits, hyphens, dots).",
-    sshKeys:
-      wrongKey < 0
-        ? ""
-        : `Key ${wrongKey + 1} is not a valid SSH public key.`,
+    sshKeys: wrongKey < 0 ? "" : `Key ${wrongKey + 1} is not a valid SSH public key.`,
     userData:
       userData.trim() === "" || userDataPattern.test(userData)
         ? ""

@@ -9,7 +9,11 @@ describe("a node with a change in progress", () => {
   it("is shown as after the change", () => {
     expect(applyPending(node("a", "stopped"), [{ id: "a", lifecycle: "run" }]).state).toBe("starting");
     expect(applyPending(node("a", "running"), [{ id: "a", lifecycle: "stop" }]).state).toBe("stopping");
-    expect(applyPending(node("a", "stopped"), [{ id: "a", edit: { name: "b", tags: [] } }])).toMatchObject({ name: "b", tags: [], description: "" });
+    expect(applyPending(node("a", "stopped"), [{ id: "a", edit: { name: "b", tags: [] } }])).toMatchObject({
+      name: "b",
+      tags: [],
+      description: "",
+    });
   });
   it("is not reset by an event in the meantime", () => {
     expect(applyPending(node("a", "running"), [{ id: "a", lifecycle: "run" }]).state).toBe("running");
@@ -17,7 +21,13 @@ describe("a node with a change in progress", () => {
   });
   it("does not show uncertain results, or changes of other nodes", () => {
     const it = node("a", "running");
-    expect(applyPending(it, [{ id: "b", lifecycle: "stop" }, { id: "a", lifecycle: "reboot" }, { id: "a", edit: { resources: { ram: 1 } } }])).toEqual(it);
+    expect(
+      applyPending(it, [
+        { id: "b", lifecycle: "stop" },
+        { id: "a", lifecycle: "reboot" },
+        { id: "a", edit: { resources: { ram: 1 } } },
+      ]),
+    ).toEqual(it);
   });
 });
 

@@ -28,7 +28,12 @@ export function applyPending(node: Node, pending: readonly Pending[]): Node {
     }
     if ("edit" in change) {
       const { name, description, tags } = change.edit;
-      return { ...shown, ...(name && { name }), ...(description !== undefined && { description }), ...(tags && { tags }) };
+      return {
+        ...shown,
+        ...(name && { name }),
+        ...(description !== undefined && { description }),
+        ...(tags && { tags }),
+      };
     }
     return shown;
   }, node);

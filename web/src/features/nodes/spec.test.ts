@@ -2,10 +2,30 @@ import { describe, expect, test } from "vitest";
 
 import type { Host, Image, Node } from "../../shared/api/types";
 import { nothingToTell } from "./firstBoot";
-import { type Draft, curlCommand, draftProblems, limitsOf, nameProblem, presetProblem, presets, specOf, suggestName } from "./spec";
+import {
+  type Draft,
+  curlCommand,
+  draftProblems,
+  limitsOf,
+  nameProblem,
+  presetProblem,
+  presets,
+  specOf,
+  suggestName,
+} from "./spec";
 
 const gibibyte = 1024 ** 3;
-const draft: Draft = { name: "web1", ram: "512", cpus: "2", disk: "", host: "", network: "", firmware: "", tpm: "", ...nothingToTell };
+const draft: Draft = {
+  name: "web1",
+  ram: "512",
+  cpus: "2",
+  disk: "",
+  host: "",
+  network: "",
+  firmware: "",
+  tpm: "",
+  ...nothingToTell,
+};
 const unknown = { host: "local", ram: undefined, cpus: undefined };
 const image = { id: "micro", virtualSize: gibibyte } as Image;
 
@@ -99,7 +119,12 @@ describe("limits", () => {
   });
   test("say why a preset is not available", () => {
     const problems = (host: string) => presets.map((preset) => presetProblem(preset, limitsOf(hosts, host)));
-    expect(problems("local")).toEqual(["", "", "", 'Large is not available: needs 4 CPUs and 4 GiB of RAM, host "local" has 2 and 2.5 GiB.']);
+    expect(problems("local")).toEqual([
+      "",
+      "",
+      "",
+      'Large is not available: needs 4 CPUs and 4 GiB of RAM, host "local" has 2 and 2.5 GiB.',
+    ]);
     expect(problems("big")).toEqual(["", "", "", ""]);
     expect(problems("away")).toEqual(["", "", "", ""]);
   });

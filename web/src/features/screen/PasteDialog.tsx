@@ -85,7 +85,13 @@ export function PasteDialog({ appendTo, onType, onClipboard, onClose }: PasteDia
             </FormHelperText>
           </FormGroup>
           {missing !== "" && (
-            <Alert component="h2" isInline isPlain variant="warning" title={`These characters can't be typed and will be skipped: ${missing}`} />
+            <Alert
+              component="h2"
+              isInline
+              isPlain
+              variant="warning"
+              title={`These characters can't be typed and will be skipped: ${missing}`}
+            />
           )}
         </Form>
       </ModalBody>

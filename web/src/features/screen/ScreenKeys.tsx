@@ -90,7 +90,14 @@ export function ScreenKeys({ held, onHold, onKey, onStroke }: ScreenKeysProps) {
         </Button>
       ))}
       {row.map(({ key, text, label }) => (
-        <Button key={label} size="sm" variant="control" aria-label={label} onMouseDown={keepFocus} onClick={() => onKey(key)}>
+        <Button
+          key={label}
+          size="sm"
+          variant="control"
+          aria-label={label}
+          onMouseDown={keepFocus}
+          onClick={() => onKey(key)}
+        >
           {text}
         </Button>
       ))}

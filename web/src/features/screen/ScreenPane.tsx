@@ -46,7 +46,14 @@ const noModifier: ReadonlySet<Modifier> = new Set();
  * A node's screen with its toolbar. It fills its container. Use the node's ID as its React key:
  * it stays with the node that it was mounted with.
  */
-export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAllowed, whenOff, tools }: ScreenPaneProps) {
+export default function ScreenPane({
+  nodeID,
+  nodeName,
+  isRunning,
+  mayType: isAllowed,
+  whenOff,
+  tools,
+}: ScreenPaneProps) {
   const [session] = useState(() => {
     const made = new ScreenSession(screenURL(location.origin, nodeID));
     made.setRunning(isRunning);
@@ -170,7 +177,13 @@ export default function ScreenPane({ nodeID, nodeName, isRunning, mayType: isAll
         </Menu>
         <ToolButton label="Paste" icon={<PasteIcon />} isDisabled={!mayType} onClick={() => setPasting(true)} />
         {copied !== "" && <ToolButton label="Copy guest clipboard" icon={<CopyIcon />} onClick={copyFromGuest} />}
-        <ToolButton label="View only" icon={<EyeIcon />} pressed={viewOnly} isDisabled={!isAllowed} onClick={() => setViewOnly(!viewOnly)} />
+        <ToolButton
+          label="View only"
+          icon={<EyeIcon />}
+          pressed={viewOnly}
+          isDisabled={!isAllowed}
+          onClick={() => setViewOnly(!viewOnly)}
+        />
         <ToolButton
           label="Scale to fit"
           icon={<ExpandArrowsAltIcon />}

@@ -23,7 +23,11 @@ export class RemoteScreen {
   private readonly rfb: RFB;
   private readonly ended = new AbortController();
 
-  constructor(element: HTMLElement, socket: WebSocket, { label, describedBy, fit, viewOnly, onShown, onClipboard, onLeave }: RemoteOptions) {
+  constructor(
+    element: HTMLElement,
+    socket: WebSocket,
+    { label, describedBy, fit, viewOnly, onShown, onClipboard, onLeave }: RemoteOptions,
+  ) {
     this.rfb = new RFB(element, socket, { shared: true });
     this.rfb.background = "transparent";
     this.rfb.scaleViewport = fit;

@@ -34,7 +34,10 @@ export default function AccountPage() {
   const { name, role } = user;
   return (
     <>
-      <PageHeader title="Account" description={role === "" ? name : `Signed in as ${name} (${role === "admin" ? "administrator" : role})`} />
+      <PageHeader
+        title="Account"
+        description={role === "" ? name : `Signed in as ${name} (${role === "admin" ? "administrator" : role})`}
+      />
       <PageSection isFilled aria-label="Account">
         <Tokens seesAll={role === "admin"} />
         <SSHKeys keys={sshKeys} />

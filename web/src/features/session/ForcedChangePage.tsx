@@ -25,9 +25,7 @@ export function ForcedChangePage({ username }: { username: string }) {
       </Card>
       <Button
         variant="link"
-        onClick={() =>
-          signOut.mutate(undefined, { onError: (error) => toasts.failure("Couldn't sign out", error) })
-        }
+        onClick={() => signOut.mutate(undefined, { onError: (error) => toasts.failure("Couldn't sign out", error) })}
       >
         Sign out
       </Button>

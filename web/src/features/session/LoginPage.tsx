@@ -62,7 +62,10 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
     );
   };
   const isFirstAsking =
-    isCodeAsked && signIn.variables?.code === undefined && signIn.error instanceof RequestError && signIn.error.status === 401;
+    isCodeAsked &&
+    signIn.variables?.code === undefined &&
+    signIn.error instanceof RequestError &&
+    signIn.error.status === 401;
   const provider = methods.data?.oidc;
   return (
     <main className="sl-login">
@@ -143,7 +146,9 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
                 type="submit"
                 isBlock
                 isLoading={signIn.isPending}
-                isDisabled={signIn.isPending || username === "" || password === "" || (isCodeAsked && code.trim() === "")}
+                isDisabled={
+                  signIn.isPending || username === "" || password === "" || (isCodeAsked && code.trim() === "")
+                }
               >
                 Sign in
               </Button>
@@ -178,9 +183,7 @@ export default function LoginPage({ logo }: { logo: ReactNode }) {
           </Form>
         </CardBody>
       </Card>
-      <p className="sl-login__hint">
-        Forgot your password? Ask your administrator.
-      </p>
+      <p className="sl-login__hint">Forgot your password? Ask your administrator.</p>
     </main>
   );
 }

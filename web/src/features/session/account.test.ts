@@ -31,9 +31,18 @@ describe("passwordProblems", () => {
     expect(passwordProblems(good)).toEqual({ fresh: "", again: "" });
   });
   test.each([
-    [{ fresh: "short", again: "short" }, { fresh: "Use at least 12 characters.", again: "" }],
-    [{ fresh: "x".repeat(1025), again: "x".repeat(1025) }, { fresh: "Use at most 1024 bytes.", again: "" }],
-    [{ fresh: good.current, again: good.current }, { fresh: "The new password must differ from the current one.", again: "" }],
+    [
+      { fresh: "short", again: "short" },
+      { fresh: "Use at least 12 characters.", again: "" },
+    ],
+    [
+      { fresh: "x".repeat(1025), again: "x".repeat(1025) },
+      { fresh: "Use at most 1024 bytes.", again: "" },
+    ],
+    [
+      { fresh: good.current, again: good.current },
+      { fresh: "The new password must differ from the current one.", again: "" },
+    ],
     [{ again: "a new passwort" }, { fresh: "", again: "Passwords don't match." }],
   ])("%j", (change, problems) => {
     expect(passwordProblems({ ...good, ...change })).toEqual(problems);
@@ -42,9 +51,18 @@ describe("passwordProblems", () => {
 
 test.each([
   ["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox on Linux"],
-  ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0", "Edge on Windows"],
-  ["Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36", "Chrome on Android"],
-  ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"],
+  [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0",
+    "Edge on Windows",
+  ],
+  [
+    "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36",
+    "Chrome on Android",
+  ],
+  [
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1",
+    "Safari on iPhone",
+  ],
   ["curl/8.14.1", "curl"],
   ["", "Unknown client"],
 ])("agentName(%j)", (agent, name) => {

@@ -47,7 +47,12 @@ export default function GuacamoleSyncPage() {
         status={look && <Label color={look.color}>{look.text}</Label>}
         actions={
           state.data?.enabled && (
-            <Button icon={<SyncAltIcon />} isLoading={sync.isPending} isDisabled={sync.isPending} onClick={() => sync.mutate()}>
+            <Button
+              icon={<SyncAltIcon />}
+              isLoading={sync.isPending}
+              isDisabled={sync.isPending}
+              onClick={() => sync.mutate()}
+            >
               Sync now
             </Button>
           )
@@ -55,7 +60,11 @@ export default function GuacamoleSyncPage() {
       />
       <PageSection isFilled aria-label="Guacamole">
         {state.error && (
-          <ProblemAlert title="Couldn't load the state of Guacamole" error={state.error} onRetry={() => void state.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the state of Guacamole"
+            error={state.error}
+            onRetry={() => void state.refetch()}
+          />
         )}
         {state.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {state.data && !state.data.enabled && (
@@ -69,9 +78,16 @@ export default function GuacamoleSyncPage() {
         <div className="sl-loading">
           {sync.error && <ProblemAlert title="Couldn't sync" error={sync.error} />}
           {sync.data && (
-            <Alert component="h2" isInline isLiveRegion variant={sync.data.problems.length > 0 ? "warning" : "success"} title="Synced">
-              {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} created, {sync.data.updated} updated,{" "}
-              {sync.data.removed} removed, {plural(sync.data.users, "user")} changed, in {sync.data.durationMs} ms.
+            <Alert
+              component="h2"
+              isInline
+              isLiveRegion
+              variant={sync.data.problems.length > 0 ? "warning" : "success"}
+              title="Synced"
+            >
+              {plural(sync.data.nodes, "running node")} with a screen: {sync.data.made} created, {sync.data.updated}{" "}
+              updated, {sync.data.removed} removed, {plural(sync.data.users, "user")} changed, in {sync.data.durationMs}{" "}
+              ms.
               {sync.data.unknownHosts.length > 0 && ` Skipped unreachable hosts: ${sync.data.unknownHosts.join(", ")}.`}
               {sync.data.problems.map((problem) => (
                 <div key={problem}>{problem}</div>
@@ -100,7 +116,13 @@ export default function GuacamoleSyncPage() {
                     <Fact
                       key={host}
                       term={host === "default" ? "guacd" : `guacd of ${host}`}
-                      value={guacd === "ok" ? partStates.ok : guacd === "unknown" ? partStates.unknown : partStates.unreachable}
+                      value={
+                        guacd === "ok"
+                          ? partStates.ok
+                          : guacd === "unknown"
+                            ? partStates.unknown
+                            : partStates.unreachable
+                      }
                     />
                   ))}
                   {state.data.failures > 0 && <Fact term="Failed since" value={plural(state.data.failures, "time")} />}

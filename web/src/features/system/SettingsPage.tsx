@@ -19,7 +19,9 @@ const sources: Record<Setting["source"], { text: string; color: "grey" | "blue" 
 export default function SettingsPage() {
   const settings = useSettings();
   const { fits } = useSearch();
-  const found = settings.data?.settings.filter(({ name, value, description }) => fits(`${name} ${value} ${description}`));
+  const found = settings.data?.settings.filter(({ name, value, description }) =>
+    fits(`${name} ${value} ${description}`),
+  );
   return (
     <>
       <PageHeader
@@ -46,7 +48,11 @@ export default function SettingsPage() {
       />
       <PageSection isFilled aria-label="Settings">
         {settings.error && (
-          <ProblemAlert title="Couldn't load the settings" error={settings.error} onRetry={() => void settings.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the settings"
+            error={settings.error}
+            onRetry={() => void settings.refetch()}
+          />
         )}
         {settings.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {found && (

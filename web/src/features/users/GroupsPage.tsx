@@ -1,4 +1,27 @@
-import { Button, Card, CardBody, CardHeader, CardTitle, EmptyState, EmptyStateBody, Form, FormSelect, FormSelectOption, Label, Modal, ModalBody, ModalFooter, ModalHeader, PageSection, Skeleton, TextInput, FormGroup, FormHelperText, HelperText, HelperTextItem } from "@patternfly/react-core";
+import {
+  Button,
+  Card,
+  CardBody,
+  CardHeader,
+  CardTitle,
+  EmptyState,
+  EmptyStateBody,
+  Form,
+  FormSelect,
+  FormSelectOption,
+  Label,
+  Modal,
+  ModalBody,
+  ModalFooter,
+  ModalHeader,
+  PageSection,
+  Skeleton,
+  TextInput,
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+} from "@patternfly/react-core";
 import PlusIcon from "@patternfly/react-icons/dist/esm/icons/plus-icon";
 import TrashIcon from "@patternfly/react-icons/dist/esm/icons/trash-icon";
 import UsersIcon from "@patternfly/react-icons/dist/esm/icons/users-icon";
@@ -40,7 +63,9 @@ export default function GroupsPage({ isAdmin }: { isAdmin: boolean }) {
         {groups.isPending && <Skeleton height="8rem" screenreaderText="Loading" />}
         {groups.data?.length === 0 && (
           <EmptyState variant="sm" headingLevel="h2" icon={UsersIcon} titleText="No groups yet">
-            <EmptyStateBody>Use groups, for example for a class, to share nodes, images and labs with all their members.</EmptyStateBody>
+            <EmptyStateBody>
+              Use groups, for example for a class, to share nodes, images and labs with all their members.
+            </EmptyStateBody>
           </EmptyState>
         )}
         <ul className="sl-cards" aria-label="Groups">
@@ -69,7 +94,12 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
           actions: {
             hasNoOffset: true,
             actions: (
-              <Button variant="plain" icon={<TrashIcon />} aria-label={`Delete ${name}`} onClick={() => setAsked(true)} />
+              <Button
+                variant="plain"
+                icon={<TrashIcon />}
+                aria-label={`Delete ${name}`}
+                onClick={() => setAsked(true)}
+              />
             ),
           },
         })}
@@ -102,9 +132,17 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
             value=""
             onChange={(_event, user) => change.mutate({ do: "add", group: name, user }, { onError: failure })}
           >
-            <FormSelectOption value="" isPlaceholder label={others.length > 0 ? "Add member" : "All users are members"} />
+            <FormSelectOption
+              value=""
+              isPlaceholder
+              label={others.length > 0 ? "Add member" : "All users are members"}
+            />
             {others.map((user) => (
-              <FormSelectOption key={user.name} value={user.name} label={`${user.name}, ${roleText(user.role).toLowerCase()}`} />
+              <FormSelectOption
+                key={user.name}
+                value={user.name}
+                label={`${user.name}, ${roleText(user.role).toLowerCase()}`}
+              />
             ))}
           </FormSelect>
         )}
@@ -124,8 +162,8 @@ function GroupCard({ group, users, isAdmin }: { group: Group; users: readonly Ac
             remove.reset();
           }}
         >
-          {members.length === 1 ? "The member loses" : `The ${members.length} members lose`} access to what was shared with the
-          group. Accounts are kept.
+          {members.length === 1 ? "The member loses" : `The ${members.length} members lose`} access to what was shared
+          with the group. Accounts are kept.
         </ConfirmDialog>
       )}
     </Card>
@@ -139,7 +177,13 @@ function NewGroupDialog({ taken, onClose }: { taken: readonly string[]; onClose:
   const problem = nameProblem(name.trim(), taken);
   const isShown = problem !== "" && name !== "";
   return (
-    <Modal isOpen variant="small" aria-labelledby={`${id}-title`} elementToFocus={`[id="${id}-name"]`} onClose={onClose}>
+    <Modal
+      isOpen
+      variant="small"
+      aria-labelledby={`${id}-title`}
+      elementToFocus={`[id="${id}-name"]`}
+      onClose={onClose}
+    >
       <ModalHeader title="New group" labelId={`${id}-title`} />
       <ModalBody>
         <Form
@@ -173,7 +217,12 @@ function NewGroupDialog({ taken, onClose }: { taken: readonly string[]; onClose:
         </Form>
       </ModalBody>
       <ModalFooter>
-        <Button type="submit" form={`${id}-form`} isDisabled={problem !== "" || create.isPending} isLoading={create.isPending}>
+        <Button
+          type="submit"
+          form={`${id}-form`}
+          isDisabled={problem !== "" || create.isPending}
+          isLoading={create.isPending}
+        >
           Create group
         </Button>
         <Button variant="link" onClick={onClose}>

@@ -1,4 +1,17 @@
-import { ActionGroup, Button, Card, CardBody, CardTitle, Checkbox, EmptyState, EmptyStateBody, Form, Label, PageSection, Skeleton } from "@patternfly/react-core";
+import {
+  ActionGroup,
+  Button,
+  Card,
+  CardBody,
+  CardTitle,
+  Checkbox,
+  EmptyState,
+  EmptyStateBody,
+  Form,
+  Label,
+  PageSection,
+  Skeleton,
+} from "@patternfly/react-core";
 import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
 import { useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
@@ -95,7 +108,12 @@ function QuotaCard({ user }: { user: Account }) {
           {change.error && <ProblemAlert title="Couldn't save the quota" error={change.error} />}
           <QuotaFields draft={draft} onChange={setDraft} />
           <ActionGroup>
-            <Button type="submit" variant="secondary" isDisabled={!isReady || change.isPending} isLoading={change.isPending}>
+            <Button
+              type="submit"
+              variant="secondary"
+              isDisabled={!isReady || change.isPending}
+              isLoading={change.isPending}
+            >
               Save quota
             </Button>
           </ActionGroup>
@@ -116,7 +134,10 @@ function RoleCard({ user }: { user: Account }) {
         <Form
           onSubmit={(event) => {
             event.preventDefault();
-            change.mutate({ role }, { onSuccess: () => toasts.success(`Role changed to ${roleText(role).toLowerCase()}`) });
+            change.mutate(
+              { role },
+              { onSuccess: () => toasts.success(`Role changed to ${roleText(role).toLowerCase()}`) },
+            );
           }}
         >
           {change.error && <ProblemAlert title="Couldn't change the role" error={change.error} />}
@@ -184,7 +205,9 @@ function PasswordCard({ user, isMe }: { user: Account; isMe: boolean }) {
               change.reset();
             }}
           >
-            <p className="sl-account__about">The current password stops working, and {user.name} is signed out everywhere.</p>
+            <p className="sl-account__about">
+              The current password stops working, and {user.name} is signed out everywhere.
+            </p>
             <Checkbox
               id="keep-tokens"
               label="Keep API tokens"

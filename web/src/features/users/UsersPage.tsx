@@ -105,13 +105,20 @@ const shownHere = ["nodes", "running", "disk"] as const;
 
 /** An account's usage in one line; values near their limit are highlighted. */
 function Uses({ user }: { user: Account }) {
-  const usages = usageOf(user).filter((usage) => (shownHere as readonly string[]).includes(usage.name) || shareOf(usage) >= 0.8);
+  const usages = usageOf(user).filter(
+    (usage) => (shownHere as readonly string[]).includes(usage.name) || shareOf(usage) >= 0.8,
+  );
   return (
     <span className="sl-uses">
       {usages.map((usage) => {
         const share = shareOf(usage);
         return (
-          <Label key={usage.name} isCompact variant="outline" color={share >= 1 && usage.used > 0 ? "red" : share >= 0.8 && usage.used > 0 ? "orange" : "grey"}>
+          <Label
+            key={usage.name}
+            isCompact
+            variant="outline"
+            color={share >= 1 && usage.used > 0 ? "red" : share >= 0.8 && usage.used > 0 ? "orange" : "grey"}
+          >
             {bounds[usage.name].label}: {usage.text}
           </Label>
         );

@@ -21,7 +21,10 @@ test.each([
 });
 
 test("usage is shown against its limit, if there is one", () => {
-  const [nodes, running, , ram] = usageOf({ quota: { nodes: 4, running: 0 }, used: { nodes: 3, running: 0, ram: 2048 } });
+  const [nodes, running, , ram] = usageOf({
+    quota: { nodes: 4, running: 0 },
+    used: { nodes: 3, running: 0, ram: 2048 },
+  });
   expect(nodes).toMatchObject({ text: "3 of 4", most: 4 });
   expect(ram?.text).toBe("2 GiB");
   expect([nodes, running, ram].map((usage) => usage && shareOf(usage))).toEqual([0.75, 1, 0]);

@@ -78,7 +78,12 @@ export function usageOf({ quota, used }: Pick<Account, "quota" | "used">): Usage
     const { format } = bounds[name];
     const amount = used[name] ?? 0;
     const most = quota?.[name];
-    return { name, used: amount, most, text: most === undefined ? format(amount) : `${format(amount)} of ${format(most)}` };
+    return {
+      name,
+      used: amount,
+      most,
+      text: most === undefined ? format(amount) : `${format(amount)} of ${format(most)}`,
+    };
   });
 }
 

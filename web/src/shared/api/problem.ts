@@ -1,7 +1,6 @@
 import type { Problem } from "./types";
 
-const unreachable =
-  "Can't reach SandboxLabs. Check your connection and try again.";
+const unreachable = "Can't reach SandboxLabs. Check your connection and try again.";
 
 /**
  * A request that failed. `message` is a sentence for the user; `code` is the service's stable

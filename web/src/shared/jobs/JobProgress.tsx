@@ -23,7 +23,14 @@ export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
   return (
     <Flex flexWrap={{ default: "nowrap" }} alignItems={{ default: "alignItemsFlexStart" }} data-job={job.kind}>
       <FlexItem flex={{ default: "flex_1" }} className="sl-break">
-        <Progress id={id} size="sm" title={title} value={percent} valueText={progressOf(job)} helperText={progressOf(job)} />
+        <Progress
+          id={id}
+          size="sm"
+          title={title}
+          value={percent}
+          valueText={progressOf(job)}
+          helperText={progressOf(job)}
+        />
       </FlexItem>
       <FlexItem>
         <Button
@@ -41,11 +48,20 @@ export function JobProgress({ job, title = jobTitle(job) }: JobProgressProps) {
 }
 
 /** The progress of a job in words. */
-export function progressOf({ state, step, unit, done, total, rate, etaSeconds, attempt, nextAttempt, error }: Job): string {
+export function progressOf({
+  state,
+  step,
+  unit,
+  done,
+  total,
+  rate,
+  etaSeconds,
+  attempt,
+  nextAttempt,
+  error,
+}: Job): string {
   if (state === "queued") {
-    return attempt > 0 && nextAttempt !== undefined
-      ? `Failed; retrying${error ? `: ${error.detail}` : ""}`
-      : "Queued";
+    return attempt > 0 && nextAttempt !== undefined ? `Failed; retrying${error ? `: ${error.detail}` : ""}` : "Queued";
   }
   if (state === "cancelling") {
     return "Cancelling";

@@ -9,7 +9,9 @@ export const jobsKey = ["jobs"] as const;
 
 async function fetchJobs(cursor: string): Promise<JobPage> {
   const pages = await changeLog.reconcile<JobPages>(
-    async () => ({ pages: [await bodyOf(api.GET("/api/jobs", { params: { query: { limit: 100, ...(cursor && { cursor }) } } }))] }),
+    async () => ({
+      pages: [await bodyOf(api.GET("/api/jobs", { params: { query: { limit: 100, ...(cursor && { cursor }) } } }))],
+    }),
     // Jobs that started in the meantime belong only on the first page.
     (value, change) => applyToJobPages(value, change, cursor === ""),
   );

@@ -19,7 +19,11 @@ test("a late event does not revive a finished job", () => {
   expect(applyToJobPages(ended, { type: "job.changed", job: job("1", "cancelling") })).toEqual(ended);
 });
 test("a new job is added at the top of the first page", () => {
-  expect(ids(applyToJobPages(pages, { type: "job.changed", job: job("4") }))[0]).toEqual(["4 running", "3 running", "2 running"]);
+  expect(ids(applyToJobPages(pages, { type: "job.changed", job: job("4") }))[0]).toEqual([
+    "4 running",
+    "3 running",
+    "2 running",
+  ]);
   expect(applyToJobPages(pages, { type: "job.changed", job: job("4") }, false)).toBe(pages);
 });
 test("other changes return the same pages", () => {

@@ -35,7 +35,8 @@ export function isOver({ state }: Job): boolean {
 /** Returns the job that runs on something now, or else its latest job. The jobs are sorted newest first. */
 export function jobOf(jobs: readonly Job[], type: Job["target"]["type"], id: string, host?: string): Job | undefined {
   const its = jobs.filter(
-    ({ target }) => target.type === type && target.id === id && (host === undefined || !target.host || target.host === host),
+    ({ target }) =>
+      target.type === type && target.id === id && (host === undefined || !target.host || target.host === host),
   );
   return its.find((job) => !isOver(job)) ?? its[0];
 }

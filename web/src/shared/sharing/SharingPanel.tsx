@@ -125,7 +125,11 @@ function ShareWith({ taken, means, isPending, onShare }: ShareWithProps) {
         </FlexItem>
         <FlexItem>
           <FormGroup label="Permission" fieldId={`${id}-level`}>
-            <FormSelect id={`${id}-level`} value={level} onChange={(_event, value) => setLevel(value as Share["level"])}>
+            <FormSelect
+              id={`${id}-level`}
+              value={level}
+              onChange={(_event, value) => setLevel(value as Share["level"])}
+            >
               <FormSelectOption value="view" label={means.view} />
               <FormSelectOption value="use" label={means.use} />
             </FormSelect>

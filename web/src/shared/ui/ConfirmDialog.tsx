@@ -81,7 +81,10 @@ export function ConfirmDialog(props: ConfirmDialogProps) {
           )}
           {error !== null && error !== undefined && (
             <StackItem>
-              <ProblemAlert title={`Couldn't ${title.charAt(0).toLowerCase()}${title.slice(1).replace(/\?$/, "")}`} error={error} />
+              <ProblemAlert
+                title={`Couldn't ${title.charAt(0).toLowerCase()}${title.slice(1).replace(/\?$/, "")}`}
+                error={error}
+              />
             </StackItem>
           )}
         </Stack>

@@ -1,4 +1,13 @@
-import { FormGroup, FormHelperText, HelperText, HelperTextItem, InputGroup, InputGroupItem, InputGroupText, TextInput } from "@patternfly/react-core";
+import {
+  FormGroup,
+  FormHelperText,
+  HelperText,
+  HelperTextItem,
+  InputGroup,
+  InputGroupItem,
+  InputGroupText,
+  TextInput,
+} from "@patternfly/react-core";
 import type { ReactNode } from "react";
 
 interface FieldProps {
@@ -45,7 +54,18 @@ interface NumberFieldProps {
 }
 
 /** A Field for a number. */
-export function NumberField({ id, label, value, problem, help, unit, min, max, isFraction, onChange }: NumberFieldProps) {
+export function NumberField({
+  id,
+  label,
+  value,
+  problem,
+  help,
+  unit,
+  min,
+  max,
+  isFraction,
+  onChange,
+}: NumberFieldProps) {
   return (
     <Field id={id} label={label} problem={problem} help={help}>
       <InputGroup>

@@ -27,7 +27,21 @@ interface FormDialogProps {
 
 /** A form in a dialog. It stays open while the action runs, and shows why it failed. */
 export function FormDialog(props: FormDialogProps) {
-  const { title, description, children, action, failure, variant = "small", focus, isDanger = false, isReady, pending, error, onSubmit, onClose } = props;
+  const {
+    title,
+    description,
+    children,
+    action,
+    failure,
+    variant = "small",
+    focus,
+    isDanger = false,
+    isReady,
+    pending,
+    error,
+    onSubmit,
+    onClose,
+  } = props;
   const id = useId();
   const submit = () => {
     if (isReady && !pending) {
@@ -57,7 +71,12 @@ export function FormDialog(props: FormDialogProps) {
         </Form>
       </ModalBody>
       <ModalFooter>
-        <Button variant={isDanger ? "danger" : "primary"} isDisabled={!isReady || pending} isLoading={pending} onClick={submit}>
+        <Button
+          variant={isDanger ? "danger" : "primary"}
+          isDisabled={!isReady || pending}
+          isLoading={pending}
+          onClick={submit}
+        >
           {action}
         </Button>
         <Button variant="link" onClick={onClose}>

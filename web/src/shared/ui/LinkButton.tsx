@@ -1,7 +1,10 @@
 import { Button, type ButtonProps } from "@patternfly/react-core";
 import { Link } from "react-router";
 
-interface LinkButtonProps extends Pick<ButtonProps, "variant" | "icon" | "size" | "children" | "aria-label" | "className"> {
+interface LinkButtonProps extends Pick<
+  ButtonProps,
+  "variant" | "icon" | "size" | "children" | "aria-label" | "className"
+> {
   to: string;
 }
 

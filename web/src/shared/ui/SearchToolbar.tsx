@@ -23,7 +23,13 @@ export function SearchToolbar({ label, placeholder }: SearchToolbarProps) {
     <Toolbar inset={{ default: "insetNone" }}>
       <ToolbarContent>
         <ToolbarItem className="sl-search">
-          <SearchInput aria-label={label} placeholder={placeholder} value={search} onChange={(_event, value) => set(value)} onClear={() => set("")} />
+          <SearchInput
+            aria-label={label}
+            placeholder={placeholder}
+            value={search}
+            onChange={(_event, value) => set(value)}
+            onClear={() => set("")}
+          />
         </ToolbarItem>
       </ToolbarContent>
     </Toolbar>

@@ -18,7 +18,10 @@ test.each([
 const points = [0, 10, 20, 60, 70].map((time) => ({ time, value: time }));
 
 test("a long pause is a gap", () => {
-  expect(runsOf(points, 15).map((run) => run.map(({ time }) => time))).toEqual([[0, 10, 20], [60, 70]]);
+  expect(runsOf(points, 15).map((run) => run.map(({ time }) => time))).toEqual([
+    [0, 10, 20],
+    [60, 70],
+  ]);
   expect(runsOf([], 15)).toEqual([]);
 });
 

@@ -24,10 +24,16 @@ export const consoleLogKey = (nodeID: string, port: string) => ["console log", n
 
 /** Returns the URL of the whole log. */
 export function logDownloadURL(nodeID: string, port: string): string {
-  return atBase(`/api/nodes/${encodeURIComponent(nodeID)}/console/log?${new URLSearchParams({ port, download: "1" }).toString()}`);
+  return atBase(
+    `/api/nodes/${encodeURIComponent(nodeID)}/console/log?${new URLSearchParams({ port, download: "1" }).toString()}`,
+  );
 }
 
-export async function readLog(nodeID: string, port: string, { offset, limit, isCut, seen }: PartRequest): Promise<LogPart> {
+export async function readLog(
+  nodeID: string,
+  port: string,
+  { offset, limit, isCut, seen }: PartRequest,
+): Promise<LogPart> {
   const { data, response } = await answerOf(
     api.GET("/api/nodes/{id}/console/log", {
       params: { path: { id: nodeID }, query: { port, offset, limit } },
@@ -38,11 +44,7 @@ export async function readLog(nodeID: string, port: string, { offset, limit, isC
   const begin = Number(response.headers.get("X-Log-Offset"));
   const size = Number(response.headers.get("X-Log-Size"));
   if (size < seen) {
-    throw new RequestError(
-      "The log was rotated. Reload it.",
-      "log_moved",
-      response.status,
-    );
+    throw new RequestError("The log was rotated. Reload it.", "log_moved", response.status);
   }
   const part = toWholeCharacter({ offset: begin, end: begin + bytes.length, bytes, size });
   return isCut ? fromLineStart(part) : part;

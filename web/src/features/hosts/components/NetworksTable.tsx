@@ -6,7 +6,13 @@ import type { Network } from "../../../shared/api/types";
 /** The networks of a host. */
 export function NetworksTable({ host, networks }: { host: string; networks: readonly Network[] }) {
   return (
-    <Table aria-label={`Networks of ${host}`} variant="compact" gridBreakPoint="grid-md" borders={false} className="sl-table">
+    <Table
+      aria-label={`Networks of ${host}`}
+      variant="compact"
+      gridBreakPoint="grid-md"
+      borders={false}
+      className="sl-table"
+    >
       <Thead>
         <Tr>
           <Th>Name</Th>
@@ -32,7 +38,9 @@ export function NetworksTable({ host, networks }: { host: string; networks: read
               {network.subnet ?? "–"} {network.dhcp && <span className="sl-subtle">DHCP</span>}
             </Td>
             <Td dataLabel="Nodes">{network.nodes}</Td>
-            <Td dataLabel="Owner">{network.owner ?? (network.managed ? "–" : <span className="sl-subtle">external</span>)}</Td>
+            <Td dataLabel="Owner">
+              {network.owner ?? (network.managed ? "–" : <span className="sl-subtle">external</span>)}
+            </Td>
           </Tr>
         ))}
       </Tbody>

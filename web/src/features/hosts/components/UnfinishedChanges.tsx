@@ -33,9 +33,16 @@ export function UnfinishedChanges({ host, changes }: { host: string; changes: re
   return (
     <>
       <Alert component="h3" isInline variant="warning" title={plural(changes.length, "unfinished change")}>
-        Interrupted work that could be neither completed nor undone. The service tries again every few seconds; other work continues.
+        Interrupted work that could be neither completed nor undone. The service tries again every few seconds; other
+        work continues.
       </Alert>
-      <Table aria-label={`Unfinished changes of ${host}`} variant="compact" gridBreakPoint="grid-lg" borders={false} className="sl-table">
+      <Table
+        aria-label={`Unfinished changes of ${host}`}
+        variant="compact"
+        gridBreakPoint="grid-lg"
+        borders={false}
+        className="sl-table"
+      >
         <Thead>
           <Tr>
             <Th>Change</Th>

@@ -9,7 +9,8 @@ const catalogKey = ["catalog"] as const;
 export function useCatalog(host: string) {
   return useQuery({
     queryKey: [...catalogKey, host],
-    queryFn: async () => (await bodyOf(api.GET("/api/images/catalog", { params: { query: host ? { host } : {} } }))).images,
+    queryFn: async () =>
+      (await bodyOf(api.GET("/api/images/catalog", { params: { query: host ? { host } : {} } }))).images,
     staleTime: 0,
   });
 }

@@ -13,9 +13,13 @@ export function useEditImage({ id, version }: Image) {
   const queries = useQueryClient();
   const [read] = useState(version); // when the dialog opened
   return useMutation({
-    mutationFn: (edit: ImageEdit) => bodyOf(api.PATCH("/api/images/{id}", { params: { path: { id }, header: ifMatch(read) }, body: edit })),
+    mutationFn: (edit: ImageEdit) =>
+      bodyOf(api.PATCH("/api/images/{id}", { params: { path: { id }, header: ifMatch(read) }, body: edit })),
     onSuccess: (image) =>
-      queries.setQueryData<ImageLists>(imagesKey, (lists) => lists && applyToImages(lists, { type: "image.changed", image })),
+      queries.setQueryData<ImageLists>(
+        imagesKey,
+        (lists) => lists && applyToImages(lists, { type: "image.changed", image }),
+      ),
   });
 }
 

@@ -102,8 +102,7 @@ export async function discardUpload(url: string): Promise<void> {
 async function send(file: File, url: string, on: UploadHandlers, signal: AbortSignal): Promise<void> {
   const { Upload, DetailedError } = await import("tus-js-client");
   let isInterrupted = false;
-  const statusOf = (error: Error) =>
-    error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0;
+  const statusOf = (error: Error) => (error instanceof DetailedError ? (error.originalResponse?.getStatus() ?? 0) : 0);
   await new Promise<void>((resolve, reject) => {
     const upload = new Upload(file, {
       uploadUrl: url,

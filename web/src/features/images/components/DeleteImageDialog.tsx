@@ -17,7 +17,7 @@ export function DeleteImageDialog({ image, onDeleted, onClose }: DeleteImageDial
   const toasts = useToasts();
   const title = titleOf(image);
   // A promise, because the removal event may unmount the image's row before the response
-    // arrives, and callbacks of mutate are not called then.
+  // arrives, and callbacks of mutate are not called then.
   const confirm = async () => {
     try {
       await remove.mutateAsync();
@@ -38,7 +38,9 @@ export function DeleteImageDialog({ image, onDeleted, onClose }: DeleteImageDial
       onClose={onClose}
     >
       This permanently deletes the image{image.size > 0 && ` and frees ${formatBytes(image.size)}`}.
-      {image.usedBy ? ` Used by ${plural(image.usedBy, "node")}. Delete ${image.usedBy === 1 ? "that node" : "those nodes"} first.` : ""}
+      {image.usedBy
+        ? ` Used by ${plural(image.usedBy, "node")}. Delete ${image.usedBy === 1 ? "that node" : "those nodes"} first.`
+        : ""}
     </ConfirmDialog>
   );
 }

@@ -35,7 +35,12 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
       }
       onClose={onClose}
     >
-      <NameField id={`${id}-name`} value={name} problem={name.trim() === "" ? "Enter a name." : ""} onChange={setName} />
+      <NameField
+        id={`${id}-name`}
+        value={name}
+        problem={name.trim() === "" ? "Enter a name." : ""}
+        onChange={setName}
+      />
       <FormGroup label="Description" fieldId={`${id}-description`}>
         <TextArea
           id={`${id}-description`}
@@ -67,7 +72,12 @@ export function EditImageDialog({ image, onClose }: { image: Image; onClose: () 
           ))}
         </FormSelect>
       </Field>
-      <Checkbox id={`${id}-tpm`} label="Give new nodes a TPM 2.0" isChecked={tpm} onChange={(_event, value) => setTPM(value)} />
+      <Checkbox
+        id={`${id}-tpm`}
+        label="Give new nodes a TPM 2.0"
+        isChecked={tpm}
+        onChange={(_event, value) => setTPM(value)}
+      />
     </FormDialog>
   );
 }

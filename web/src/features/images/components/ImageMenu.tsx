@@ -45,14 +45,19 @@ export function ImageMenu({ image, place }: ImageMenuProps) {
         </LinkButton>
       )}
       <Menu label={`Actions for ${title}`} icon={<EllipsisVIcon />}>
-        {place === "row" && <DropdownItem onClick={() => void navigate(paths.image(image.id))}>View details</DropdownItem>}
+        {place === "row" && (
+          <DropdownItem onClick={() => void navigate(paths.image(image.id))}>View details</DropdownItem>
+        )}
         {isManager && (
           <DropdownItem onClick={() => setAsked("edit")} description="Name, description and tags">
             Edit
           </DropdownItem>
         )}
         {isFile && (
-          <DropdownItem to={atBase(`/api/images/${encodeURIComponent(image.id)}/download`)} description="The file from the pool">
+          <DropdownItem
+            to={atBase(`/api/images/${encodeURIComponent(image.id)}/download`)}
+            description="The file from the pool"
+          >
             Download
           </DropdownItem>
         )}

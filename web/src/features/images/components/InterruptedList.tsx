@@ -12,7 +12,9 @@ import { useUploads } from "../uploads";
 export function InterruptedList({ onFiles }: { onFiles: (files: FileList | null) => void }) {
   const stored = useStoredUploads();
   const current = useUploads();
-  const interrupted = stored.filter(({ name, size }) => !current.some((upload) => upload.name === name && upload.size === size));
+  const interrupted = stored.filter(
+    ({ name, size }) => !current.some((upload) => upload.name === name && upload.size === size),
+  );
   return (
     <>
       {interrupted.map((upload) => (
@@ -47,7 +49,9 @@ function Interrupted({ upload: { url, name, size }, onFiles }: InterruptedProps)
           <AlertActionLink
             isDisabled={discard.isPending}
             onClick={() =>
-              discard.mutate(undefined, { onError: (error) => toasts.failure(`Couldn't discard the upload of ${name}`, error) })
+              discard.mutate(undefined, {
+                onError: (error) => toasts.failure(`Couldn't discard the upload of ${name}`, error),
+              })
             }
           >
             Discard

@@ -18,7 +18,10 @@ export async function addNode(id: string, node: string, at: Position): Promise<L
   return bodyOf(api.PUT("/api/labs/{id}/nodes/{node}", { params: { path: { id, node } }, body: at }));
 }
 
-export async function addNetwork(id: string, options: Position & { host?: string; addresses?: boolean }): Promise<LabNetwork> {
+export async function addNetwork(
+  id: string,
+  options: Position & { host?: string; addresses?: boolean },
+): Promise<LabNetwork> {
   return bodyOf(api.POST("/api/labs/{id}/networks", { params: { path: { id } }, body: options }));
 }
 
@@ -48,13 +51,22 @@ export type LabChange =
 async function changeLab(id: string, change: LabChange): Promise<Lab | null> {
   switch (change.do) {
     case "rename":
-      return bodyOf(api.PATCH("/api/labs/{id}", { params: { path: { id }, header: ifMatch(change.version) }, body: { name: change.name } }));
+      return bodyOf(
+        api.PATCH("/api/labs/{id}", {
+          params: { path: { id }, header: ifMatch(change.version) },
+          body: { name: change.name },
+        }),
+      );
     case "addNode":
       return addNode(id, change.node, change.at);
     case "removeNode":
       return bodyOf(api.DELETE("/api/labs/{id}/nodes/{node}", { params: { path: { id, node: change.node } } }));
     case "addNetwork":
-      await addNetwork(id, { ...change.at, addresses: change.addresses, ...(change.host ? { host: change.host } : {}) });
+      await addNetwork(id, {
+        ...change.at,
+        addresses: change.addresses,
+        ...(change.host ? { host: change.host } : {}),
+      });
       return null;
     case "deleteNetwork":
       return deleteNetwork(id, change.network);
@@ -62,7 +74,9 @@ async function changeLab(id: string, change: LabChange): Promise<Lab | null> {
       return addLink(id, change.from, change.to);
     case "unlink":
       return bodyOf(
-        api.DELETE("/api/labs/{id}/links/{node}/{network}", { params: { path: { id, node: change.node, network: change.network } } }),
+        api.DELETE("/api/labs/{id}/links/{node}/{network}", {
+          params: { path: { id, node: change.node, network: change.network } },
+        }),
       );
   }
 }

@@ -57,9 +57,24 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
     onAdd(isNew ? { spec: { name, image: imageID, resources: { ram, cpus } } } : { node });
   };
   return (
-    <FormDialog title="Add node" action="Add" failure="Couldn't add the node" isReady={isReady} pending={pending} error={error} onSubmit={submit} onClose={onClose}>
+    <FormDialog
+      title="Add node"
+      action="Add"
+      failure="Couldn't add the node"
+      isReady={isReady}
+      pending={pending}
+      error={error}
+      onSubmit={submit}
+      onClose={onClose}
+    >
       <FormGroup role="radiogroup" isInline label="Node" fieldId={`${formID}-which`}>
-        <Radio id={`${formID}-new`} name={`${formID}-which`} label="New" isChecked={isNew} onChange={() => setNew(true)} />
+        <Radio
+          id={`${formID}-new`}
+          name={`${formID}-which`}
+          label="New"
+          isChecked={isNew}
+          onChange={() => setNew(true)}
+        />
         <Radio
           id={`${formID}-old`}
           name={`${formID}-which`}
@@ -85,7 +100,11 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
             </GridItem>
             <GridItem>
               <FormGroup label="Size" fieldId={`${formID}-size`}>
-                <FormSelect id={`${formID}-size`} value={String(size)} onChange={(_event, value) => setSize(Number(value))}>
+                <FormSelect
+                  id={`${formID}-size`}
+                  value={String(size)}
+                  onChange={(_event, value) => setSize(Number(value))}
+                >
                   {sizes.map(({ ram, cpus }, i) => (
                     <FormSelectOption key={ram} value={String(i)} label={`${formatRAM(ram)}, ${plural(cpus, "CPU")}`} />
                   ))}
@@ -108,5 +127,11 @@ export function AddNodeDialog({ images, nodes, free, pending, error, onAdd, onCl
 }
 
 function stemOf(imageID: string): string {
-  return imageID.replace(/_\d{10,}(?=\.|$)/, "").replace(/\.(qcow2|img|raw|iso)$/i, "").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 50) || "node";
+  return (
+    imageID
+      .replace(/_\d{10,}(?=\.|$)/, "")
+      .replace(/\.(qcow2|img|raw|iso)$/i, "")
+      .replace(/[^A-Za-z0-9._-]+/g, "-")
+      .slice(0, 50) || "node"
+  );
 }

@@ -22,7 +22,9 @@ export function ConnectDialog({ lab, from, nodes, links, pending, error, onConne
   const networks = lab.networks.filter(
     ({ id, host }) => host === from.host && !links.some((link) => link.node === from.id && link.network === id),
   );
-  const others = nodesOf(lab, nodes).filter(({ id, host, access }) => id !== from.id && host === from.host && access === "manage");
+  const others = nodesOf(lab, nodes).filter(
+    ({ id, host, access }) => id !== from.id && host === from.host && access === "manage",
+  );
   const [to, setTo] = useState(networks[0]?.id ?? others[0]?.id ?? "");
   return (
     <FormDialog

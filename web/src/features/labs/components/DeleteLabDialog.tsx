@@ -37,7 +37,12 @@ export function DeleteLabDialog({ lab, nodes, pending, error, onDelete, onClose 
       </p>
       {nodes.length > 0 && <p className="sl-subtle sl-break">{nodes.map(({ name }) => name).join(", ")}</p>}
       {!isEmpty && (
-        <Checkbox id={`${id}-all`} label={`Delete its ${contents} too`} isChecked={all} onChange={(_event, checked) => setAll(checked)} />
+        <Checkbox
+          id={`${id}-all`}
+          label={`Delete its ${contents} too`}
+          isChecked={all}
+          onChange={(_event, checked) => setAll(checked)}
+        />
       )}
     </ConfirmDialog>
   );

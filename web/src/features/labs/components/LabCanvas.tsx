@@ -44,7 +44,8 @@ type LabEdge = Edge<LinkEdgeData, "link">;
 const nodeTypes = { machine: MachineOnCanvas, network: NetworkOnCanvas };
 const edgeTypes = { link: LinkEdge };
 const labels = {
-  "node.a11yDescription.default": "Press Enter to select it, then move it with the arrow keys, or press Delete to remove it.",
+  "node.a11yDescription.default":
+    "Press Enter to select it, then move it with the arrow keys, or press Delete to remove it.",
   "node.a11yDescription.keyboardDisabled": "Press Enter to select it.",
   "edge.a11yDescription.default": "Press Enter to select the link, and Delete to remove it.",
   "controls.ariaLabel": "Zoom",
@@ -57,44 +58,38 @@ export default function LabCanvas(props: LabCanvasProps) {
   const { lab, nodes, links, chosen, editable, onChoose, onMove, onLink, onRemove } = props;
   const flowNodes = useMemo(() => {
     const places = new Map(lab.nodes.map(({ id, x, y }) => [id, { x, y }]));
-    const machines = nodes.map(
-      (node): Machine => ({
-        ...nodeSize,
-        id: node.id,
-        type: "machine",
-        position: places.get(node.id) ?? { x: 0, y: 0 },
-        selected: chosen.has(node.id),
-        data: { node, address: addressOf(node, lab.networks) },
-        ariaLabel: `Node ${node.name}, ${node.state}`,
-      }),
-    );
-    const networks = lab.networks.map(
-      (network): Net => ({
-        ...networkSize,
-        id: network.id,
-        type: "network",
-        position: { x: network.x, y: network.y },
-        selected: chosen.has(network.id),
-        data: { network },
-        ariaLabel: `Network ${network.name}`,
-      }),
-    );
+    const machines = nodes.map((node): Machine => ({
+      ...nodeSize,
+      id: node.id,
+      type: "machine",
+      position: places.get(node.id) ?? { x: 0, y: 0 },
+      selected: chosen.has(node.id),
+      data: { node, address: addressOf(node, lab.networks) },
+      ariaLabel: `Node ${node.name}, ${node.state}`,
+    }));
+    const networks = lab.networks.map((network): Net => ({
+      ...networkSize,
+      id: network.id,
+      type: "network",
+      position: { x: network.x, y: network.y },
+      selected: chosen.has(network.id),
+      data: { network },
+      ariaLabel: `Network ${network.name}`,
+    }));
     return [...networks, ...machines];
   }, [lab, nodes, chosen]);
   const edges = useMemo(() => {
     const nameOf = (id: string) =>
       nodes.find((node) => node.id === id)?.name ?? lab.networks.find((network) => network.id === id)?.name ?? id;
-    return links.map(
-      (link): LabEdge => ({
-        id: link.id,
-        source: link.node,
-        target: link.network,
-        type: "link",
-        selected: chosen.has(link.id),
-        data: { isLive: nodes.find((node) => node.id === link.node)?.state === "running" },
-        ariaLabel: `Link of ${nameOf(link.node)} to ${nameOf(link.network)}`,
-      }),
-    );
+    return links.map((link): LabEdge => ({
+      id: link.id,
+      source: link.node,
+      target: link.network,
+      type: "link",
+      selected: chosen.has(link.id),
+      data: { isLive: nodes.find((node) => node.id === link.node)?.state === "running" },
+      ariaLabel: `Link of ${nameOf(link.node)} to ${nameOf(link.network)}`,
+    }));
   }, [lab, nodes, links, chosen]);
 
   const choose = (changes: readonly (NodeChange<Machine | Net> | EdgeChange<LabEdge>)[]) => {
@@ -119,7 +114,8 @@ export default function LabCanvas(props: LabCanvasProps) {
       return; // it ended on a dot, which onConnect handles
     }
     const point = "changedTouches" in event ? event.changedTouches[0] : event;
-    const hit = point && document.elementFromPoint(point.clientX, point.clientY)?.closest<HTMLElement>(".react-flow__node");
+    const hit =
+      point && document.elementFromPoint(point.clientX, point.clientY)?.closest<HTMLElement>(".react-flow__node");
     if (hit?.dataset.id !== undefined) {
       connect(state.fromNode.id, hit.dataset.id);
     }

@@ -41,7 +41,12 @@ export function LabList(props: LabListProps) {
           {nodes.map((node) => (
             <li key={node.id} data-lab-node={node.name} aria-current={chosen.has(node.id) || undefined}>
               <div className="sl-lablist__row">
-                <Link className="sl-lablist__name" to={paths.node(node.id)} onFocus={() => onChoose(node.id, true)} onBlur={() => onChoose(node.id, false)}>
+                <Link
+                  className="sl-lablist__name"
+                  to={paths.node(node.id)}
+                  onFocus={() => onChoose(node.id, true)}
+                  onBlur={() => onChoose(node.id, false)}
+                >
                   {node.name}
                 </Link>
                 {stateOf(node)}
@@ -59,7 +64,10 @@ export function LabList(props: LabListProps) {
                       variant="outline"
                       icon={<NetworkIcon />}
                       {...(editable && node.access === "manage"
-                        ? { onClose: () => props.onUnlink(node, network), closeBtnAriaLabel: `Remove the link from ${node.name} to ${network.name}` }
+                        ? {
+                            onClose: () => props.onUnlink(node, network),
+                            closeBtnAriaLabel: `Remove the link from ${node.name} to ${network.name}`,
+                          }
                         : {})}
                     >
                       {network.name}
@@ -81,7 +89,13 @@ export function LabList(props: LabListProps) {
               <div className="sl-lablist__row">
                 <b className="sl-lablist__name">{network.name}</b>
                 {editable && (
-                  <Button variant="link" isInline size="sm" aria-label={`Delete network ${network.name}`} onClick={() => props.onDeleteNetwork(network)}>
+                  <Button
+                    variant="link"
+                    isInline
+                    size="sm"
+                    aria-label={`Delete network ${network.name}`}
+                    onClick={() => props.onDeleteNetwork(network)}
+                  >
                     Delete
                   </Button>
                 )}
@@ -110,7 +124,9 @@ function NodeMenu({ node, editable, onRun, onStop, onConnect, onTakeOut }: LabLi
     <Menu label={`Actions for ${node.name}`} icon={<EllipsisVIcon />}>
       {mayUse && node.state === "stopped" && <DropdownItem onClick={() => onRun(node)}>Start</DropdownItem>}
       {mayUse && node.state === "running" && <DropdownItem onClick={() => onStop(node)}>Stop</DropdownItem>}
-      <DropdownItem component={(item: object) => <Link {...item} to={paths.console(node.id)} />}>Open console</DropdownItem>
+      <DropdownItem component={(item: object) => <Link {...item} to={paths.console(node.id)} />}>
+        Open console
+      </DropdownItem>
       <DropdownItem component={(item: object) => <Link {...item} to={paths.node(node.id)} />}>View node</DropdownItem>
       {editable && node.access === "manage" && <DropdownItem onClick={() => onConnect(node)}>Connect to…</DropdownItem>}
       {editable && <DropdownItem onClick={() => onTakeOut(node)}>Remove from lab</DropdownItem>}

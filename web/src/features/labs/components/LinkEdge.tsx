@@ -15,5 +15,11 @@ export function LinkEdge({ source, target, selected, data }: EdgeProps<Edge<Link
     return null;
   }
   const path = `M ${from.x + nodeSize.width / 2},${from.y + nodeSize.height / 2} L ${to.x + networkSize.width / 2},${to.y + networkSize.height / 2}`;
-  return <BaseEdge path={path} interactionWidth={24} className={`sl-link${data?.isLive ? " sl-link--live" : ""}${selected ? " sl-link--chosen" : ""}`} />;
+  return (
+    <BaseEdge
+      path={path}
+      interactionWidth={24}
+      className={`sl-link${data?.isLive ? " sl-link--live" : ""}${selected ? " sl-link--chosen" : ""}`}
+    />
+  );
 }

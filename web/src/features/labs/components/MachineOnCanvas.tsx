@@ -13,11 +13,19 @@ export interface MachineData extends Record<string, unknown> {
 }
 
 /** A node on the canvas. */
-export function MachineOnCanvas({ data: { node, address }, selected, isConnectable }: NodeProps<FlowNode<MachineData, "machine">>) {
+export function MachineOnCanvas({
+  data: { node, address },
+  selected,
+  isConnectable,
+}: NodeProps<FlowNode<MachineData, "machine">>) {
   const more = node.addresses.length - 1;
   const detail = address === undefined ? (node.image?.name ?? node.osType) : more > 0 ? `${address} +${more}` : address;
   return (
-    <div className={selected ? "sl-machine sl-machine--chosen" : "sl-machine"} data-machine={node.name} data-run={node.state}>
+    <div
+      className={selected ? "sl-machine sl-machine--chosen" : "sl-machine"}
+      data-machine={node.name}
+      data-run={node.state}
+    >
       <span className="sl-machine__icon" aria-hidden>
         <ServerIcon />
       </span>
@@ -33,7 +41,12 @@ export function MachineOnCanvas({ data: { node, address }, selected, isConnectab
           {node.state}
         </span>
       </div>
-      <Link className="sl-machine__console nodrag" to={paths.console(node.id)} aria-label={`Console of ${node.name}`} title="Console">
+      <Link
+        className="sl-machine__console nodrag"
+        to={paths.console(node.id)}
+        aria-label={`Console of ${node.name}`}
+        title="Console"
+      >
         <TerminalIcon />
       </Link>
       <Dot isConnectable={isConnectable} name={node.name} />

@@ -9,7 +9,11 @@ export interface NetworkData extends Record<string, unknown> {
 }
 
 /** An isolated network on the canvas. */
-export function NetworkOnCanvas({ data: { network }, selected, isConnectable }: NodeProps<FlowNode<NetworkData, "network">>) {
+export function NetworkOnCanvas({
+  data: { network },
+  selected,
+  isConnectable,
+}: NodeProps<FlowNode<NetworkData, "network">>) {
   return (
     <div className={selected ? "sl-net sl-net--chosen" : "sl-net"} data-net={network.name}>
       <span className="sl-net__icon" aria-hidden>

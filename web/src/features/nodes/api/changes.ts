@@ -26,7 +26,10 @@ function optionsOf<Variables, Answer>(queries: QueryClient, id: string, change: 
         return nodes && applyToNodes(nodes, node ? { type: "node.changed", node } : { type: "node.removed", id, host });
       });
       if (node) {
-        queries.setQueryData<Node | null>(nodeKey(id), (before) => before && applyToNode(id, before, { type: "node.changed", node }));
+        queries.setQueryData<Node | null>(
+          nodeKey(id),
+          (before) => before && applyToNode(id, before, { type: "node.changed", node }),
+        );
       }
     },
   };
@@ -42,8 +45,16 @@ export function useNodeChange<Variables, Answer>(id: string, change: ChangeOf<Va
 }
 
 /** The same for one of several nodes: the caller reloads the nodes when all are done. */
-export function changeNode<Variables, Answer>(queries: QueryClient, id: string, change: ChangeOf<Variables, Answer>, variables: Variables): Promise<Answer> {
-  return queries.getMutationCache().build(queries, optionsOf(queries, id, change)).execute(variables);
+export function changeNode<Variables, Answer>(
+  queries: QueryClient,
+  id: string,
+  change: ChangeOf<Variables, Answer>,
+  variables: Variables,
+): Promise<Answer> {
+  return queries
+    .getMutationCache()
+    .build(queries, optionsOf(queries, id, change))
+    .execute(variables);
 }
 
 /** The changes of nodes in progress. */

@@ -11,9 +11,7 @@ interface Creation {
 }
 
 export async function createNode({ spec, idempotencyKey }: Creation): Promise<Node> {
-  return bodyOf(
-    api.POST("/api/nodes", { body: spec, params: { header: { "Idempotency-Key": idempotencyKey } } }),
-  );
+  return bodyOf(api.POST("/api/nodes", { body: spec, params: { header: { "Idempotency-Key": idempotencyKey } } }));
 }
 
 export function useCreateNode() {

@@ -12,5 +12,9 @@ export async function editNode(id: string, edit: NodeEdit, read = "*"): Promise<
 /** Changes a node as it was when the dialog opened, so that later changes of other users are not overwritten. */
 export function useEditNode({ id, version }: Node) {
   const [read] = useState(version);
-  return useNodeChange(id, { send: (_id, edit: NodeEdit) => editNode(id, edit, read), foresee: (_id, edit: NodeEdit) => ({ id, edit }), nodeIn: (node) => node });
+  return useNodeChange(id, {
+    send: (_id, edit: NodeEdit) => editNode(id, edit, read),
+    foresee: (_id, edit: NodeEdit) => ({ id, edit }),
+    nodeIn: (node) => node,
+  });
 }

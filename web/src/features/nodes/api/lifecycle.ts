@@ -3,7 +3,18 @@ import type { Node } from "../../../shared/api/types";
 import { type ChangeOf, useNodeChange } from "./changes";
 
 /** The requests that change a node's state, or adopt it. */
-export type Lifecycle = "run" | "stop" | "forceOff" | "reboot" | "reset" | "pause" | "resume" | "suspend" | "discardSavedState" | "wipe" | "adopt";
+export type Lifecycle =
+  | "run"
+  | "stop"
+  | "forceOff"
+  | "reboot"
+  | "reset"
+  | "pause"
+  | "resume"
+  | "suspend"
+  | "discardSavedState"
+  | "wipe"
+  | "adopt";
 
 export async function changeLifecycle(id: string, change: Lifecycle): Promise<Node> {
   const params = { path: { id } };

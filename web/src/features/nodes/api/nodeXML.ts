@@ -6,9 +6,7 @@ import { nodePartsKey } from "./keys";
 
 /** Resolves with the XML of the node's domain, without its secrets. */
 export async function fetchNodeXML(id: string): Promise<string> {
-  const { data } = await answerOf(
-    api.GET("/api/nodes/{id}/xml", { params: { path: { id } }, parseAs: "text" }),
-  );
+  const { data } = await answerOf(api.GET("/api/nodes/{id}/xml", { params: { path: { id } }, parseAs: "text" }));
   return data ?? "";
 }
 

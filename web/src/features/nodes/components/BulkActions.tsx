@@ -52,9 +52,15 @@ export function BulkActions({ selection }: { selection: Selection }) {
       toasts.success(`${texts[action].done} ${plural(good.length, "node")}`);
     }
     if (bad.length > 0) {
-      toasts.failure(`Couldn't ${texts[action].verb.toLowerCase()} ${plural(bad.length, "node")}`, new Error(reasons(bad)));
+      toasts.failure(
+        `Couldn't ${texts[action].verb.toLowerCase()} ${plural(bad.length, "node")}`,
+        new Error(reasons(bad)),
+      );
     }
-    selection.set(good.map(({ node }) => node), false);
+    selection.set(
+      good.map(({ node }) => node),
+      false,
+    );
     await queries.invalidateQueries({ queryKey: nodesKey });
   };
   const button = (action: BulkAction, start: () => void) => {
@@ -135,7 +141,9 @@ function BulkConfirm({ action, targets, pending, onConfirm, onClose }: BulkConfi
       {action === "forceOff"
         ? "Powers off immediately. Unsaved data in the guests will be lost."
         : `This permanently deletes the nodes and their disks.${
-            running > 0 ? ` ${running} of them ${running === 1 ? "is" : "are"} running and will be powered off first.` : ""
+            running > 0
+              ? ` ${running} of them ${running === 1 ? "is" : "are"} running and will be powered off first.`
+              : ""
           }${saved > 0 ? ` ${plural(saved, "saved state")} will be discarded.` : ""}${
             snapshots > 0 ? ` ${plural(snapshots, "snapshot")} will be deleted.` : ""
           } The images are kept.`}

@@ -29,7 +29,8 @@ export function ChainTree({ node }: { node: Node }) {
         </Title>
         {chain.data && (
           <p className="sl-subtle">
-            Files that no other node depends on take {formatBytes(chain.data.allocation)}: about what deleting the node frees.
+            Files that no other node depends on take {formatBytes(chain.data.allocation)}: about what deleting the node
+            frees.
           </p>
         )}
       </div>
@@ -61,7 +62,9 @@ function File({ file, target }: { file: ChainFile; target?: string }) {
           </Label>{" "}
           {imageId ? <Link to={paths.image(imageId)}>{imageId}</Link> : <code title={path}>{volume ?? path}</code>}
           <div className="sl-subtle">
-            {[format, pool && `in ${pool}`, others.length > 0 && `also used by ${others.join(", ")}`].filter(Boolean).join(" · ")}
+            {[format, pool && `in ${pool}`, others.length > 0 && `also used by ${others.join(", ")}`]
+              .filter(Boolean)
+              .join(" · ")}
           </div>
         </div>
         {capacity > 0 && (

@@ -35,7 +35,12 @@ export function FirmwareFields({ chosen, image, onChange }: FirmwareFieldsProps)
       </GridItem>
       <GridItem>
         <Field id="tpm" label="TPM 2.0" problem="" help="Windows 11 requires UEFI and a TPM.">
-          <FormSelect id="tpm" value={chosen.tpm} onChange={(_event, tpm) => onChange({ tpm: tpm as Chosen["tpm"] })} aria-describedby="tpm-help">
+          <FormSelect
+            id="tpm"
+            value={chosen.tpm}
+            onChange={(_event, tpm) => onChange({ tpm: tpm as Chosen["tpm"] })}
+            aria-describedby="tpm-help"
+          >
             <FormSelectOption value="" label={`Default (${image?.tpm ? "yes" : "no"})`} />
             <FormSelectOption value="yes" label="Yes" />
             <FormSelectOption value="no" label="No" />

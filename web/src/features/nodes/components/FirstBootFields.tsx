@@ -24,11 +24,14 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
       onToggle={(_event, expanded) => setOpen(expanded)}
     >
       <Stack hasGutter>
-        <StackItem className="sl-subtle">
-          Applied by cloud-init on first boot and after a wipe.
-        </StackItem>
+        <StackItem className="sl-subtle">Applied by cloud-init on first boot and after a wipe.</StackItem>
         <StackItem>
-          <Field id="hostname" label="Host name" problem={problems.hostname} help="Leave empty to keep the image's host name.">
+          <Field
+            id="hostname"
+            label="Host name"
+            problem={problems.hostname}
+            help="Leave empty to keep the image's host name."
+          >
             <TextInput
               id="hostname"
               value={told.hostname}

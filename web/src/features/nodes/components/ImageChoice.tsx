@@ -57,7 +57,9 @@ export function ImageChoice({ images, chosen, onChoose }: ImageChoiceProps) {
             <CardBody className="sl-subtle">
               {isMedia(image)
                 ? `${formatBytes(image.size)} of media`
-                : [image.osType, image.virtualSize ? `${formatBytes(image.virtualSize)} disk` : ""].filter(Boolean).join(", ")}
+                : [image.osType, image.virtualSize ? `${formatBytes(image.virtualSize)} disk` : ""]
+                    .filter(Boolean)
+                    .join(", ")}
             </CardBody>
           </Card>
         ))}

@@ -61,7 +61,13 @@ export function ImageSource({ images, chosen, onChoose, upload }: ImageSourcePro
       {shown === "upload" ? (
         <>
           {images.length === 0 && (
-            <Alert component="h2" isInline isPlain variant="info" title="No images yet. Upload one, or pull one from the catalogue." />
+            <Alert
+              component="h2"
+              isInline
+              isPlain
+              variant="info"
+              title="No images yet. Upload one, or pull one from the catalogue."
+            />
           )}
           {upload((image) => {
             setPicked(null);
@@ -72,9 +78,7 @@ export function ImageSource({ images, chosen, onChoose, upload }: ImageSourcePro
         <>
           <ImageChoice images={of(shown)} chosen={chosen?.id ?? ""} onChoose={onChoose} />
           {shown === "media" && (
-            <p className="sl-subtle sl-sources__note">
-              The node starts from this ISO with an empty disk.
-            </p>
+            <p className="sl-subtle sl-sources__note">The node starts from this ISO with an empty disk.</p>
           )}
         </>
       )}

@@ -25,12 +25,19 @@ export function NetworkField({ host, chosen, onChoose }: NetworkFieldProps) {
       problem={networks.error ? "Couldn't load networks. The default network will be used." : ""}
       help={helpFor(host, chosen, kind)}
     >
-      <FormSelect id="network" value={chosen} onChange={(_event, network) => onChoose(network)} aria-describedby="network-help">
+      <FormSelect
+        id="network"
+        value={chosen}
+        onChange={(_event, network) => onChoose(network)}
+        aria-describedby="network-help"
+      >
         <FormSelectOption value="" label={`Default (${defaultOf(host)})`} />
         {there.map(({ id, name, kind: one, subnet }) => (
           <FormSelectOption key={id} value={name} label={`${name} (${[one, subnet].filter(Boolean).join(", ")})`} />
         ))}
-        {host?.userNetwork && host.network !== userNetwork && <FormSelectOption value={userNetwork} label="User-mode (outbound only)" />}
+        {host?.userNetwork && host.network !== userNetwork && (
+          <FormSelectOption value={userNetwork} label="User-mode (outbound only)" />
+        )}
         <FormSelectOption value={noNetwork} label="No network" />
       </FormSelect>
     </Field>

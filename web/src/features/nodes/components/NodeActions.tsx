@@ -58,7 +58,9 @@ const menuOrder: readonly (readonly NodeAction[])[] = [
 
 /** Whether an action has its own dialog. */
 function isAsked(action: NodeAction): action is Exclude<NodeAction, Lifecycle> {
-  return action === "edit" || action === "rename" || action === "clone" || action === "makeImage" || action === "delete";
+  return (
+    action === "edit" || action === "rename" || action === "clone" || action === "makeImage" || action === "delete"
+  );
 }
 
 interface NodeActionsProps {
@@ -87,7 +89,9 @@ export function NodeActions({ node, place }: NodeActionsProps) {
     }
     // Promises, here and below: the optimistic update may unmount this component before
     // the response arrives, and callbacks of mutate are not called then.
-    lifecycle.mutateAsync(action).catch((error: unknown) => toasts.failure(`Couldn't ${action === "run" ? "start" : action} ${node.name}`, error));
+    lifecycle
+      .mutateAsync(action)
+      .catch((error: unknown) => toasts.failure(`Couldn't ${action === "run" ? "start" : action} ${node.name}`, error));
   };
   const confirmDelete = async () => {
     close();
@@ -187,7 +191,8 @@ export function NodeActions({ node, place }: NodeActionsProps) {
           onConfirm={() => void confirmDelete()}
           onClose={close}
         >
-          This permanently deletes the node and its disk.{node.state === "stopped" ? "" : " It will be powered off first."}
+          This permanently deletes the node and its disk.
+          {node.state === "stopped" ? "" : " It will be powered off first."}
           {node.savedState && " Its saved state is discarded."}
           {node.snapshots > 0 && ` Its snapshots (${node.snapshots}) are deleted too.`} The image is kept.
         </ConfirmDialog>
@@ -229,7 +234,9 @@ function lossOf(action: Lifecycle, node: Node): string {
     case "discardSavedState":
       return "The saved memory will be lost. The node boots at its next start, as after a power failure.";
     default:
-      return action === "reset" ? "Restarts immediately. Unsaved data in the guest will be lost." : "Powers off immediately. Unsaved data in the guest will be lost.";
+      return action === "reset"
+        ? "Restarts immediately. Unsaved data in the guest will be lost."
+        : "Powers off immediately. Unsaved data in the guest will be lost.";
   }
 }
 

@@ -33,7 +33,12 @@ export function NodeCards({ nodes, metrics, selection }: NodeListProps) {
           >
             <NodeThumbnail node={node} />
           </Link>
-          <CardHeader actions={{ actions: [<NodeProblem key="problem" node={node} />, <NodeStateLabel key="state" node={node} />], hasNoOffset: true }}>
+          <CardHeader
+            actions={{
+              actions: [<NodeProblem key="problem" node={node} />, <NodeStateLabel key="state" node={node} />],
+              hasNoOffset: true,
+            }}
+          >
             <CardTitle component="h2" className="sl-break">
               <span className="sl-node-card__title">
                 <Checkbox

@@ -28,12 +28,14 @@ export function NodeMetrics({ node }: { node: Node }) {
       <CardTitle component="h2">Last hour</CardTitle>
       <CardBody>
         {metrics.error && (
-          <ProblemAlert title="Couldn't load the metrics" error={metrics.error} onRetry={() => void metrics.refetch()} />
+          <ProblemAlert
+            title="Couldn't load the metrics"
+            error={metrics.error}
+            onRetry={() => void metrics.refetch()}
+          />
         )}
         {metrics.isPending && <Skeleton height="10rem" screenreaderText="Loading the metrics" />}
-        {metrics.data && points.length === 0 && (
-          <p className="sl-subtle">No data for the last hour.</p>
-        )}
+        {metrics.data && points.length === 0 && <p className="sl-subtle">No data for the last hour.</p>}
         {points.length > 0 && (
           <div className="sl-charts">
             <TimeChart
@@ -41,7 +43,9 @@ export function NodeMetrics({ node }: { node: Node }) {
               title="CPU"
               top={1}
               format={formatPercent}
-              series={[{ name: "CPU", color: "blue", points: line(({ cpu }) => cpu / Math.max(1, node.resources.cpus)) }]}
+              series={[
+                { name: "CPU", color: "blue", points: line(({ cpu }) => cpu / Math.max(1, node.resources.cpus)) },
+              ]}
             />
             <TimeChart
               {...common}

@@ -83,9 +83,11 @@ export function NodesTable({ nodes, metrics, selection }: NodeListProps) {
               {formatRAM(node.resources.ram)} · {plural(node.resources.cpus, "CPU")}
             </Td>
             <Td dataLabel="Address" modifier="nowrap">
-              {node.addresses.length > 0
-                ? node.addresses.map((address) => <div key={address}>{address}</div>)
-                : <Nothing />}
+              {node.addresses.length > 0 ? (
+                node.addresses.map((address) => <div key={address}>{address}</div>)
+              ) : (
+                <Nothing />
+              )}
             </Td>
             {hasOwners && <Td dataLabel="Owner">{node.owner || <Nothing />}</Td>}
             {hasHosts && <Td dataLabel="Host">{node.host}</Td>}

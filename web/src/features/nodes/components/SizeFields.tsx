@@ -1,8 +1,26 @@
-import { FormGroup, FormHelperText, Grid, GridItem, HelperText, HelperTextItem, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
+import {
+  FormGroup,
+  FormHelperText,
+  Grid,
+  GridItem,
+  HelperText,
+  HelperTextItem,
+  ToggleGroup,
+  ToggleGroupItem,
+} from "@patternfly/react-core";
 
 import type { Image } from "../../../shared/api/types";
 import { formatBytes, formatRAM, plural } from "../../../shared/format";
-import { type Draft, type DraftProblems, type Limits, installDisk, isMedia, leastRAM, presetProblem, presets } from "../spec";
+import {
+  type Draft,
+  type DraftProblems,
+  type Limits,
+  installDisk,
+  isMedia,
+  leastRAM,
+  presetProblem,
+  presets,
+} from "../spec";
 import { NumberField } from "../../../shared/ui/Field";
 
 type Size = Pick<Draft, "ram" | "cpus" | "disk">;
@@ -100,5 +118,7 @@ function diskHelp(image: Image | undefined): string {
   if (isMedia(image)) {
     return `Leave empty for ${formatBytes(installDisk)}`;
   }
-  return image?.virtualSize ? `Leave empty for ${formatBytes(image.virtualSize)}, the image's size` : "Leave empty for the image's size";
+  return image?.virtualSize
+    ? `Leave empty for ${formatBytes(image.virtualSize)}, the image's size`
+    : "Leave empty for the image's size";
 }

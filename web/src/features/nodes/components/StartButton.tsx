@@ -19,7 +19,11 @@ export function StartButton({ node }: { node: Node }) {
       icon={<PlayIcon />}
       isLoading={lifecycle.isPending}
       isDisabled={lifecycle.isPending}
-      onClick={() => void lifecycle.mutateAsync("run").catch((error: unknown) => toasts.failure(`Couldn't start ${node.name}`, error))}
+      onClick={() =>
+        void lifecycle
+          .mutateAsync("run")
+          .catch((error: unknown) => toasts.failure(`Couldn't start ${node.name}`, error))
+      }
     >
       Start {node.name}
     </Button>

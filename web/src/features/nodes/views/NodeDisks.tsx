@@ -72,8 +72,14 @@ export default function NodeDisks({ node, images }: NodeDisksProps) {
                     {disk.size > 0 ? formatBytes(disk.size) : "–"}
                   </Td>
                   <Td dataLabel="File" modifier="breakWord">
-                    {disk.kind === "empty" ? <span className="sl-subtle">empty</span> : <code>{disk.source || disk.kind}</code>}{" "}
-                    {disk.kind !== "empty" && disk.device !== "cdrom" && <span className="sl-subtle">({disk.format})</span>}
+                    {disk.kind === "empty" ? (
+                      <span className="sl-subtle">empty</span>
+                    ) : (
+                      <code>{disk.source || disk.kind}</code>
+                    )}{" "}
+                    {disk.kind !== "empty" && disk.device !== "cdrom" && (
+                      <span className="sl-subtle">({disk.format})</span>
+                    )}
                   </Td>
                   <Td isActionCell>
                     {mayChange && disk.extra && (
@@ -139,7 +145,12 @@ function Media({ node, images, drive }: NodeDisksProps & { drive: Disk | undefin
                 <FormSelectOption key={id} value={id} label={displayName || name} />
               ))}
             </FormSelect>
-            <Button variant="secondary" isLoading={change.isPending} isDisabled={change.isPending} onClick={() => put(wanted)}>
+            <Button
+              variant="secondary"
+              isLoading={change.isPending}
+              isDisabled={change.isPending}
+              onClick={() => put(wanted)}
+            >
               Insert
             </Button>
           </>
@@ -184,7 +195,16 @@ function AddDisk({ node, onClose }: { node: Node; onClose: () => void }) {
       }
       onClose={onClose}
     >
-      <NumberField id="new-disk" label="Size" unit="GiB" value={size} min={0} isFraction problem={problem} onChange={setSize} />
+      <NumberField
+        id="new-disk"
+        label="Size"
+        unit="GiB"
+        value={size}
+        min={0}
+        isFraction
+        problem={problem}
+        onChange={setSize}
+      />
     </FormDialog>
   );
 }

@@ -56,7 +56,9 @@ export default function NodeNetworks({ node, mayListNetworks }: NodeNetworksProp
                     {/* A single element, because on phones each element becomes a separate cell. */}
                     <span>
                       <b>{nameOf(card)}</b>{" "}
-                      <NetworkKind network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)} />
+                      <NetworkKind
+                        network={networks.data?.find(({ name, host }) => name === card.network && host === node.host)}
+                      />
                     </span>
                   </Td>
                   <Td dataLabel="MAC address" modifier="nowrap">

@@ -13,8 +13,8 @@ export default function NodeSharing({ node }: { node: Node }) {
         </Title>
       </div>
       <p className="sl-view__note">
-        {node.owner ? `${node.owner} (owner) and administrators have` : "Administrators have"} full access. Students can use it;
-        viewers can only watch.
+        {node.owner ? `${node.owner} (owner) and administrators have` : "Administrators have"} full access. Students can
+        use it; viewers can only watch.
       </p>
       <SharingPanel kind="nodes" id={node.id} means={{ view: "View only", use: "Use" }} />
     </section>

@@ -46,7 +46,11 @@ export default function NodeSnapshots({ node }: { node: Node }) {
         </ul>
       )}
       {isTaking && (
-        <TakeDialog node={node} taken={(snapshots.data ?? []).map(({ name }) => name)} onClose={() => setTaking(false)} />
+        <TakeDialog
+          node={node}
+          taken={(snapshots.data ?? []).map(({ name }) => name)}
+          onClose={() => setTaking(false)}
+        />
       )}
     </section>
   );
@@ -93,7 +97,13 @@ function SnapshotBranch({ node, branch: { snapshot, children }, mayChange }: Sna
             >
               Revert…
             </Button>
-            <Button size="sm" variant="secondary" isDanger aria-label={`Delete ${name}`} onClick={() => setAsked("delete")}>
+            <Button
+              size="sm"
+              variant="secondary"
+              isDanger
+              aria-label={`Delete ${name}`}
+              onClick={() => setAsked("delete")}
+            >
               Delete…
             </Button>
           </div>
@@ -125,7 +135,9 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
   const running = isActive(node);
   const confirm = async () => {
     try {
-      await change.mutateAsync(action === "revert" ? { do: "revert", name, force: running || node.savedState } : { do: "delete", name });
+      await change.mutateAsync(
+        action === "revert" ? { do: "revert", name, force: running || node.savedState } : { do: "delete", name },
+      );
     } catch {
       return; // the dialog shows why
     }
@@ -144,7 +156,11 @@ function SnapshotConfirm({ node, snapshot: { name, memory }, action, onClose }: 
     >
       {action === "revert"
         ? `Changes since then will be lost${memory ? "" : ", and the memory isn't part of this snapshot"}. ${
-            running ? "The running node will be powered off first. " : node.savedState ? "Its saved state is discarded. " : ""
+            running
+              ? "The running node will be powered off first. "
+              : node.savedState
+                ? "Its saved state is discarded. "
+                : ""
           }Take a snapshot first to keep them.`
         : "You won't be able to revert to this snapshot. The node and other snapshots aren't affected."}
     </ConfirmDialog>
@@ -171,9 +187,7 @@ function TakeDialog({ node, taken, onClose }: { node: Node; taken: readonly stri
     <FormDialog
       title={`Take snapshot of ${node.name}`}
       description={
-        running
-          ? "Saves disks and memory. The guest is paused while the snapshot is taken."
-          : "Saves the disks."
+        running ? "Saves disks and memory. The guest is paused while the snapshot is taken." : "Saves the disks."
       }
       action="Take snapshot"
       failure="Couldn't take the snapshot"

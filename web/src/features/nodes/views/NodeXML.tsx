@@ -109,7 +109,11 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
             Download
           </Button>
           {mayEdit && !edit && (
-            <Button variant="secondary" isDisabled={!node.persistent || definition.isLoading} onClick={() => void begin()}>
+            <Button
+              variant="secondary"
+              isDisabled={!node.persistent || definition.isLoading}
+              onClick={() => void begin()}
+            >
               Edit
             </Button>
           )}
@@ -136,8 +140,15 @@ function Definition({ node, xml, mayEdit }: NodeXMLProps & { xml: string }) {
         </div>
       </div>
       {edit && latest && edit.before.version !== latest.version && (
-        <Alert component="h2" isInline variant="warning" title="Changed while you were editing" className="sl-node-problem">
-          Someone else changed the definition, so yours can't be saved. Copy what you need, then discard your changes to start from the current version.
+        <Alert
+          component="h2"
+          isInline
+          variant="warning"
+          title="Changed while you were editing"
+          className="sl-node-problem"
+        >
+          Someone else changed the definition, so yours can't be saved. Copy what you need, then discard your changes to
+          start from the current version.
         </Alert>
       )}
       {definition.error && !edit && <ProblemAlert title="Couldn't load the definition" error={definition.error} />}

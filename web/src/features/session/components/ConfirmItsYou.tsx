@@ -34,7 +34,10 @@ function PasswordDialog({ onEnd }: { onEnd: (confirmed: boolean) => void }) {
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
   const [isCodeAsked, setCodeAsked] = useState(false);
-  const confirm = useMutation({ mutationFn: (body: Answer) => done(api.POST("/api/auth/confirm", { body })), gcTime: 0 });
+  const confirm = useMutation({
+    mutationFn: (body: Answer) => done(api.POST("/api/auth/confirm", { body })),
+    gcTime: 0,
+  });
   const isFirstAsked = isCodeAsked && confirm.variables?.code === undefined;
   const submit = () =>
     confirm.mutate(
@@ -72,7 +75,12 @@ function PasswordDialog({ onEnd }: { onEnd: (confirmed: boolean) => void }) {
       </FormGroup>
       {isCodeAsked && (
         <FormGroup label="6-digit code or recovery code" fieldId={`${id}-code`} isRequired>
-          <TextInput id={`${id}-code`} autoComplete="one-time-code" value={code} onChange={(_event, value) => setCode(value)} />
+          <TextInput
+            id={`${id}-code`}
+            autoComplete="one-time-code"
+            value={code}
+            onChange={(_event, value) => setCode(value)}
+          />
         </FormGroup>
       )}
     </FormDialog>

@@ -38,9 +38,7 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
       <Title headingLevel="h2" size="lg">
         SSH keys
       </Title>
-      <p className="sl-account__about sl-subtle">
-        Added to your new nodes so you can log in over SSH.
-      </p>
+      <p className="sl-account__about sl-subtle">Added to your new nodes so you can log in over SSH.</p>
       {keys.length > 0 && (
         <ul className="sl-rows" aria-label="SSH keys">
           {keys.map((key) => (
@@ -96,7 +94,12 @@ export function SSHKeys({ keys }: { keys: readonly string[] }) {
           </FormHelperText>
         </FormGroup>
         <ActionGroup>
-          <Button type="submit" variant="secondary" isDisabled={lines.length === 0 || set.isPending} isLoading={set.isPending}>
+          <Button
+            type="submit"
+            variant="secondary"
+            isDisabled={lines.length === 0 || set.isPending}
+            isLoading={set.isPending}
+          >
             Add key
           </Button>
         </ActionGroup>

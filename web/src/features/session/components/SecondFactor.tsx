@@ -1,4 +1,16 @@
-import { Alert, Button, Form, FormGroup, Label, Modal, ModalBody, ModalFooter, ModalHeader, TextInput, Title } from "@patternfly/react-core";
+import {
+  Alert,
+  Button,
+  Form,
+  FormGroup,
+  Label,
+  Modal,
+  ModalBody,
+  ModalFooter,
+  ModalHeader,
+  TextInput,
+  Title,
+} from "@patternfly/react-core";
 import { useId, useState } from "react";
 
 import { ProblemAlert } from "../../../shared/ui/ProblemAlert";
@@ -47,7 +59,12 @@ export function SecondFactor({ isOn, codesLeft }: { isOn: boolean; codesLeft: nu
           Turn off two-factor authentication
         </Button>
       ) : (
-        <Button variant="secondary" isDisabled={begin.isPending} isLoading={begin.isPending} onClick={() => begin.mutate()}>
+        <Button
+          variant="secondary"
+          isDisabled={begin.isPending}
+          isLoading={begin.isPending}
+          onClick={() => begin.mutate()}
+        >
           Set up two-factor authentication
         </Button>
       )}
@@ -74,7 +91,13 @@ function Removal({ onClose }: { onClose: () => void }) {
     });
   };
   return (
-    <Modal isOpen variant="small" aria-labelledby={`${id}-title`} elementToFocus={`[id="${id}-password"]`} onClose={onClose}>
+    <Modal
+      isOpen
+      variant="small"
+      aria-labelledby={`${id}-title`}
+      elementToFocus={`[id="${id}-password"]`}
+      onClose={onClose}
+    >
       <ModalHeader title="Turn off two-factor authentication?" titleIconVariant="warning" labelId={`${id}-title`} />
       <ModalBody>
         <Form
@@ -101,7 +124,12 @@ function Removal({ onClose }: { onClose: () => void }) {
         </Form>
       </ModalBody>
       <ModalFooter>
-        <Button variant="danger" isDisabled={password === "" || remove.isPending} isLoading={remove.isPending} onClick={submit}>
+        <Button
+          variant="danger"
+          isDisabled={password === "" || remove.isPending}
+          isLoading={remove.isPending}
+          onClick={submit}
+        >
           Turn off
         </Button>
         <Button variant="link" onClick={onClose}>

@@ -22,7 +22,11 @@ export function Sessions() {
         Where you're signed in. If you don't recognise one, end it and change your password.
       </p>
       {sessions.error && (
-        <ProblemAlert title="Couldn't load the sessions" error={sessions.error} onRetry={() => void sessions.refetch()} />
+        <ProblemAlert
+          title="Couldn't load the sessions"
+          error={sessions.error}
+          onRetry={() => void sessions.refetch()}
+        />
       )}
       {sessions.isPending && <Skeleton height="4rem" screenreaderText="Loading" />}
       {sessions.data && (
@@ -40,7 +44,8 @@ export function Sessions() {
                 </div>
                 <div className="sl-subtle">
                   {session.address || "unknown address"} · signed in <Ago time={session.created} /> · active{" "}
-                  <Ago time={session.used} /> · expires <time dateTime={session.expires}>{formatTime(session.expires)}</time>
+                  <Ago time={session.used} /> · expires{" "}
+                  <time dateTime={session.expires}>{formatTime(session.expires)}</time>
                 </div>
               </div>
               {!session.current && <End session={session} />}

@@ -105,11 +105,7 @@ export function SetUpSecondFactor({ enrolment, onClose }: { enrolment: Enrolment
           <Button onClick={finish}>I've saved them</Button>
         ) : (
           <>
-            <Button
-              isDisabled={code.trim() === "" || confirm.isPending}
-              isLoading={confirm.isPending}
-              onClick={submit}
-            >
+            <Button isDisabled={code.trim() === "" || confirm.isPending} isLoading={confirm.isPending} onClick={submit}>
               Turn on
             </Button>
             <Button variant="link" onClick={onClose}>

@@ -45,7 +45,13 @@ export function DeleteUserDialog({ name, onDeleted, onClose }: DeleteUserDialogP
       onClose={onClose}
     >
       {owned.isPending && <Skeleton height="4rem" screenreaderText="Loading" />}
-      {owned.error && <ProblemAlert title="Couldn't load what the account owns" error={owned.error} onRetry={() => void owned.refetch()} />}
+      {owned.error && (
+        <ProblemAlert
+          title="Couldn't load what the account owns"
+          error={owned.error}
+          onRetry={() => void owned.refetch()}
+        />
+      )}
       {ownsAny && (
         <>
           <Possessions lines={lines} owned={owned.data} />
