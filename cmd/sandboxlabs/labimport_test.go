@@ -27,7 +27,7 @@ func (l *lab) file(nodes, networks int) request {
 	return request{"sandboxlabs": "lab/1", "name": l.name("drawn"), "networks": nets, "nodes": machines}
 }
 
-// wantImported expects a lab to be whole, and to be all that there is.
+// wantImported expects a complete lab, and nothing else.
 func (l *lab) wantImported(id string, nodes, networks int) api.Lab {
 	l.t.Helper()
 	var v api.Lab

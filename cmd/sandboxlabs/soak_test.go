@@ -95,8 +95,8 @@ func (l *lab) liveAbreast(name string, count, runEvery int) {
 	}
 }
 
-// live creates a node, watches its console, runs it, unless it is not to run, until it says
-// something there, and deletes it.
+// live creates a node, watches its console, starts it if run is set and waits for its first
+// output, and deletes it.
 func (l *lab) live(name string, run bool) {
 	l.t.Helper()
 	var n api.Node

@@ -63,7 +63,7 @@ func TestSubnets(t *testing.T) {
 	taken(s.name("a")).check(t, "a part of one's network", create(owner, "no", mine+"32/29"))
 	taken(s.name("a")).check(t, "a part of another's network, by an administrator", create(admin, "no", mine+"32/29"))
 	taken("default").check(t, "a part of the default network, by an administrator", create(admin, "no", "192.168.122.200/29"))
-	// One that is defined and does not run.
+	// A network that is defined but inactive.
 	s.defineNetwork("off", mine+"65", 26)
 	taken(s.name("off")).check(t, "a network that is off", create(owner, "no", mine+"96/27"))
 	// A route of the host.

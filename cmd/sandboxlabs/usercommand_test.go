@@ -22,8 +22,8 @@ func (l *lab) runWith(input string, args ...string) (out string, code int) {
 	return l.run(args...)
 }
 
-// TestOperatorCommands changes accounts and tokens beside a service that runs, which
-// acts on it at once.
+// TestOperatorCommands changes accounts and tokens while the service is running; the
+// changes take effect immediately.
 func TestOperatorCommands(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

@@ -389,8 +389,8 @@ func TestEditsSurvive(t *testing.T) {
 	l.stop()
 }
 
-// TestUndefinedWhileItRuns takes a node's definition away under its guest: what would
-// be gone when it stops is not stopped to be made afresh.
+// TestUndefinedWhileItRuns undefines a node while its guest runs: a transient node must not
+// be stopped for a wipe, because it would be lost.
 func TestUndefinedWhileItRuns(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

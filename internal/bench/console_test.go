@@ -257,7 +257,7 @@ func (r *rig) flood(l line) time.Duration {
 	return time.Duration(float64(time.Since(begin)) * 1e6 / float64(count))
 }
 
-// crowd has n more watch until the returned function is called.
+// crowd adds n viewers until the returned function is called.
 func (r *rig) crowd(ctx context.Context, id string, n int) (leave func()) {
 	r.t.Helper()
 	var all sync.WaitGroup

@@ -11,8 +11,8 @@ const (
 	catchUpTimeout = time.Second
 	// signBytes of the backlog's end are compared with the log.
 	signBytes = 256
-	// seamReach and seamBytes bound the search for where live output begins in
-	// the log: guests may print what makes it long.
+	// seamReach and seamBytes bound the search for where live output begins in the log:
+	// guests may print output that makes it slow.
 	seamReach = 64 << 10
 	seamBytes = 1 << 10
 	// signMin is the least that is looked for where its place is not known.

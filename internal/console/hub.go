@@ -352,7 +352,7 @@ func (h *hub) release(next State) {
 	if next != "" {
 		h.announce("")
 	}
-	h.dropInput(reconnecting("The console was reconnected while you typed. What the guest did not take is dropped; type it again."))
+	h.dropInput(reconnecting("The console was reconnected while you typed. Input that the guest did not read was dropped. Type it again."))
 }
 
 // errEnded says that an open stream came to its end: the node stopped, someone took the

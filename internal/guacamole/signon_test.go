@@ -413,7 +413,7 @@ func TestPartsHaveTheirStates(t *testing.T) {
 	web.Fail(http.StatusBadGateway)
 	s.checkParts(t.Context())
 	if st := s.Status(); st.Web != Unreachable || !strings.Contains(st.WebProblem, "502") {
-		t.Errorf("behind a proxy that finds none: %+v", st)
+		t.Errorf("behind a proxy without a backend: %+v", st)
 	}
 	web.Close()
 	if err := listener.Close(); err != nil {

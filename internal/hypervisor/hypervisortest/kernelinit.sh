@@ -24,7 +24,7 @@ case $agent in
 "" | silent) while :; do sleep 3600; done ;;
 esac
 while :; do
-	# Where nobody listens a read ends at once.
+	# If no program is listening, a read returns immediately.
 	read -r ask <&3 || {
 		usleep 100000
 		continue

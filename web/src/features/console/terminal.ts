@@ -75,7 +75,7 @@ export class ConsoleTerminal {
         }
         return false;
       }
-      // Left to the browser: paste.
+      // The browser handles pasting.
       return !(event.ctrlKey && event.shiftKey && event.code === "KeyV");
     });
     terminal.onData((text) => session.type(this.encoder.encode(options.takeCtrl() ? withCtrl(text) : text)));

@@ -2,7 +2,7 @@ import { Progress, ProgressMeasureLocation, ProgressVariant } from "@patternfly/
 import { useId } from "react";
 
 import type { Host, Node } from "../../shared/api/types";
-import { formatBytes, plural } from "../../shared/format";
+import { formatBytes } from "../../shared/format";
 import { committedTo, disksOf, forecastOf, savingOf, warnFrom } from "./capacity";
 import "./HostCapacity.css";
 
@@ -26,7 +26,7 @@ export function HostCapacity({ host, nodes, isNamed = false }: HostCapacityProps
         <span className="sl-subtle">
           {host.state === "connected"
             ? [
-                `${plural(on, "node")} on`,
+                `${on} running`,
                 host.accelerator === "qemu" ? "software emulation" : host.accelerator.toUpperCase(),
               ].join(" · ")
             : host.state}

@@ -47,7 +47,7 @@ test("pools of one filesystem are one disk with the smallest reported free space
 
 test("the forecast is that of the pool that is full first", () => {
   const pools = [pool("images", 1000, 500, { roomForImages: 12 }), pool("nodes", 1000, 500, { roomForNodes: 1 })];
-  expect(forecastOf(pools)).toBe("Disk space for about 1 node or 12 images more");
+  expect(forecastOf(pools)).toBe("Disk space for about 1 more node or 12 more images");
   expect(forecastOf([pool("logs", 1000, 500)])).toBe("");
 });
 

@@ -39,7 +39,7 @@ export function disksOf(pools: readonly Pool[]): Disk[] {
   return disks;
 }
 
-/** Returns about how much more fits: "Disk space for about 40 more nodes, 12 more images"; empty if unknown. */
+/** Returns about how much more fits: "Disk space for about 40 more nodes or 12 more images"; empty if unknown. */
 export function forecastOf(pools: readonly Pool[]): string {
   const least = (counts: (number | undefined)[]) => {
     const known = counts.filter((count) => count !== undefined);
@@ -48,10 +48,10 @@ export function forecastOf(pools: readonly Pool[]): string {
   const nodes = least(pools.map(({ roomForNodes }) => roomForNodes));
   const images = least(pools.map(({ roomForImages }) => roomForImages));
   const parts = [
-    ...(nodes === undefined ? [] : [plural(nodes, "node")]),
-    ...(images === undefined ? [] : [plural(images, "image")]),
+    ...(nodes === undefined ? [] : [plural(nodes, "more node")]),
+    ...(images === undefined ? [] : [plural(images, "more image")]),
   ];
-  return parts.length > 0 ? `Disk space for about ${parts.join(" or ")} more` : "";
+  return parts.length > 0 ? `Disk space for about ${parts.join(" or ")}` : "";
 }
 
 /** Returns what overlays save compared to full copies of the disks; null if there are no overlays yet. */
