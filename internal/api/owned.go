@@ -119,9 +119,3 @@ func (s *Server) deleteUser(ctx context.Context, in *struct {
 	}
 	return &Removed{Status: http.StatusAccepted, Location: started.Location, Body: &started.Body}, nil
 }
-
-// removalStep is one thing that is given away or deleted.
-type removalStep struct {
-	what string
-	do   func(ctx context.Context) error
-}

@@ -44,7 +44,7 @@ func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
 	}
 }
 
-// isBusy tells whether libvirt has refused to read a pool's folder for what it does in
+// IsBusy tells whether libvirt has refused to read a pool's folder for what it does in
 // the pool. It knows the pool's volumes then as they were when it last did.
 func IsBusy(err error) bool {
 	var lv libvirt.Error

@@ -226,6 +226,8 @@ func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvir
 	return list, failed
 }
 
+// Describe reads a volume's XML. Of a volume whose XML is not valid, such as one whose name holds
+// a character that XML cannot, it returns the name alone.
 func Describe(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
 	var def libvirtxml.StorageVolume
 	text, err := vol.GetXMLDesc(0)

@@ -260,7 +260,7 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	}
 }
 
-// cleanup returns a context for undoing, which outlives the request.
+// Cleanup returns a context for undoing, which outlives the request.
 func Cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 }

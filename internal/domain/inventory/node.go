@@ -1,10 +1,3 @@
-// Package domain makes nodes of libvirt domains: it builds and defines them,
-// moves them through their life, and keeps an inventory of all domains that
-// libvirt's events keep true.
-//
-// A node is a domain: its id is the domain's UUID, its name the domain's name,
-// and what libvirt has no place for is in the domain's metadata. Nothing about
-// a node is stored elsewhere but the intents of changes that are under way.
 package inventory
 
 import (

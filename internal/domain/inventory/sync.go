@@ -14,7 +14,7 @@ import (
 // syncPatience bounds how long a change waits for the feed: libvirtd may be slow, or hang.
 const syncPatience = 5 * time.Second
 
-// sync reads a domain again and returns when the inventory shows it, so that users
+// Sync reads a domain again and returns when the inventory shows it, so that users
 // see what they changed. A domain that the feed does not read in time is read directly.
 // Errors: libvirt.ERR_NO_DOMAIN, fault.HostUnreachable, that of ctx.
 func (inv *Inventory) Sync(ctx context.Context, host, id string) error {
@@ -24,7 +24,7 @@ func (inv *Inventory) Sync(ctx context.Context, host, id string) error {
 	return inv.ReadDirectly(ctx, host, id)
 }
 
-// await has a feed read a domain again, and returns whether it did so in time.
+// Await has a feed read a domain again, and returns whether it did so in time.
 func (inv *Inventory) Await(ctx context.Context, host, id string) bool {
 	done := make(chan struct{})
 	inv.feeds[host].note(id, done)
@@ -39,7 +39,7 @@ func (inv *Inventory) Await(ctx context.Context, host, id string) bool {
 	return false
 }
 
-// readDirectly reads a domain beside the feed. One whose QEMU is silent is shown with what
+// ReadDirectly reads a domain beside the feed. One whose QEMU is silent is shown with what
 // libvirt says without it.
 func (inv *Inventory) ReadDirectly(ctx context.Context, host, id string) error {
 	inv.countDirect(1)
@@ -125,7 +125,7 @@ func (inv *Inventory) store(n Node) {
 	inv.events.Publish(event.NodeChanged, n)
 }
 
-// republish tells of a node anew, whatever of it is kept elsewhere.
+// Republish tells of a node anew, whatever of it is kept elsewhere.
 func (inv *Inventory) Republish(id string) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
