@@ -23,29 +23,23 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/audit"
-	"github.com/sandboxlabs/sandboxlabs/internal/console"
-	"github.com/sandboxlabs/sandboxlabs/internal/display"
-	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
-	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
-	disks "github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Options configures a Server; all fields but OIDC, Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
 type Options struct {
-	Hosts   *hypervisor.Set
-	Storage *storagepool.Service
-	Disks   *disks.Service
-	Nodes   *domain.Service
+	Hosts   Hosts
+	Storage Storage
+	Disks   Disks
+	Nodes   Nodes
 	Jobs    *job.Service
 	Labs    *lab.Service
-	Console *console.Manager
-	Display *display.Service
+	Console Consoles
+	Display Screens
 	Access  *access.Service
 	Audit   *audit.Service
 	Events  *event.Broker
