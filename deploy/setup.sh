@@ -20,7 +20,7 @@ packages=(
 	# Building the micro image.
 	e2fsprogs fakeroot fdisk grub-common kmod xz-utils zstd
 )
-test_packages=(chromium postgresql bzip2 openssh-client jq python3 genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
+test_packages=(chromium postgresql bzip2 openssh-client jq python3 python3-venv genisoimage dosfstools mtools shellcheck procps iproute2 debian-archive-keyring)
 
 # Reverse proxies that the tests run with deploy/proxy/, each as a process of the test's own.
 proxies=(nginx caddy haproxy)
@@ -287,6 +287,7 @@ open_kvm
 if $with_tests; then
 	install_proxies
 	"$project/deploy/guacd.sh"
+	"$project/deploy/python.sh"
 fi
 start_daemons
 give_tpm_authority

@@ -12,14 +12,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Names of accounts and groups stand in addresses, in the metadata of nodes and in
-// Guacamole: they are plain words, and never change.
-var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]*$`)
+// NamePattern is what names of accounts and groups match, in lower case. They stand in
+// addresses, in the metadata of nodes and in Guacamole: they are plain words, and never change.
+const NamePattern = `^[a-z0-9][a-z0-9._@+-]*$`
+
+var plainName = regexp.MustCompile(NamePattern)
 
 // validName returns fault.Invalid when an account or a group cannot have that name.
 func validName(name string) error {
-	if len(name) > maxNameBytes || !plainName.MatchString(name) || uuid.Validate(name) == nil {
-		return fault.Field("name", "Use 1 to %d letters (a to z), digits, dots, hyphens, underscores, plus and at signs. Start with a letter or digit. UUIDs are not allowed.", maxNameBytes)
+	if len(name) > MaxNameBytes || !plainName.MatchString(name) || uuid.Validate(name) == nil {
+		return fault.Field("name", "Use 1 to %d letters (a to z), digits, dots, hyphens, underscores, plus and at signs. Start with a letter or digit. UUIDs are not allowed.", MaxNameBytes)
 	}
 	return nil
 }
@@ -164,7 +166,7 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 // changeUser runs change in a transaction, which it undoes when no administrator
 // is left.
 func (s *Service) changeUser(ctx context.Context, name string, change func(tx *gorm.DB, u user) error) error {
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return errNoAccount()
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {

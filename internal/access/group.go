@@ -137,7 +137,7 @@ func (s *Service) membership(ctx context.Context, groupName, userName string) (g
 
 func (s *Service) groupNamed(ctx context.Context, name string) (group, error) {
 	unknown := fault.New(fault.NotFound, "Group not found.")
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return group{}, unknown
 	}
 	g, found, err := one[group](s.db.WithContext(ctx).Where("name = ?", name))

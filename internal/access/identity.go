@@ -84,7 +84,7 @@ func (s *Service) LinkIdentity(ctx context.Context, name, issuer, subject string
 	if !storable(subject, maxSubjectBytes) || !storable(issuer, maxSubjectBytes) {
 		return fault.Field("subject", "Issuer and subject must have 1 to %d bytes.", maxSubjectBytes)
 	}
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return errNoAccount()
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -159,8 +159,8 @@ func nameFor(id Identity) string {
 		return '-'
 	}, canonical(id.Name))
 	name = strings.TrimLeft(name, "-._@+")
-	if len(name) > maxNameBytes {
-		name = name[:maxNameBytes]
+	if len(name) > MaxNameBytes {
+		name = name[:MaxNameBytes]
 	}
 	if name == "" {
 		name = "user-" + hashSecret(id.Issuer + "\n" + id.Subject)[:12]

@@ -37,7 +37,7 @@ func (s *Service) Users(ctx context.Context) ([]Account, error) {
 
 // User returns an account by name; fault.NotFound when there is none.
 func (s *Service) User(ctx context.Context, name string) (Account, error) {
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return Account{}, errNoAccount()
 	}
 	u, found, err := s.userByName(ctx, name)

@@ -14,11 +14,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The lengths of a password. The upper one only bounds the work.
-const (
-	minPasswordBytes = 12
-	maxPasswordBytes = 1024
-)
+// minPasswordBytes is the least length of a password.
+const minPasswordBytes = 12
+
+// MaxPasswordBytes only bounds the work that a password makes.
+const MaxPasswordBytes = 1024
 
 // passwordCost is RFC 9106's choice for machines that cannot spare 2 GiB, with two lanes
 // instead of four because small hosts have two cores. It takes some 0.1 s, which a person

@@ -83,7 +83,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, c Credentials
 // it may return the account of the name, whose password was another.
 func (s *Service) verify(ctx context.Context, c Credentials) (user, error) {
 	name := canonical(c.Name)
-	if !storable(name, maxNameBytes) || len(c.Password) > maxPasswordBytes {
+	if !storable(name, MaxNameBytes) || len(c.Password) > MaxPasswordBytes {
 		return user{}, errWrongPassword()
 	}
 	a, err := s.attemptOf(ctx, name, c.Address)

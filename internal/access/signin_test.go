@@ -464,7 +464,7 @@ func TestSSHKeys(t *testing.T) {
 		} {
 			wantCode(t, bad, f.SetSSHKeys(ctx, p, []string{one, bad}), fault.Invalid)
 		}
-		wantCode(t, "too many", f.SetSSHKeys(ctx, p, make([]string, maxSSHKeys+1)), fault.Invalid)
+		wantCode(t, "too many", f.SetSSHKeys(ctx, p, make([]string, MaxSSHKeys+1)), fault.Invalid)
 		wantCode(t, "nobody's", f.SetSSHKeys(ctx, Open(), []string{one}), fault.Unsupported)
 		if err := f.SetSSHKeys(ctx, p, nil); err != nil || len(keys()) != 0 {
 			t.Errorf("none: %q, %v", keys(), err)

@@ -10,11 +10,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Bounds of an account's SSH keys.
-const (
-	maxSSHKeys     = 32
-	maxSSHKeyBytes = 8 << 10
-)
+// MaxSSHKeys is how many SSH keys an account may have.
+const MaxSSHKeys = 32
+
+const maxSSHKeyBytes = 8 << 10
 
 // SSHKeys returns the public keys of p's account, which its new nodes may take.
 func (s *Service) SSHKeys(ctx context.Context, p Principal) ([]string, error) {
@@ -33,8 +32,8 @@ func (s *Service) SetSSHKeys(ctx context.Context, p Principal, keys []string) er
 	if err != nil {
 		return err
 	}
-	if len(keys) > maxSSHKeys {
-		return fault.Field("sshKeys", "Keep at most %d SSH keys.", maxSSHKeys)
+	if len(keys) > MaxSSHKeys {
+		return fault.Field("sshKeys", "Keep at most %d SSH keys.", MaxSSHKeys)
 	}
 	var lines []string
 	seen := map[string]bool{}

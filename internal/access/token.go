@@ -19,8 +19,8 @@ import (
 // tokenPrefix lets people and secret scanners recognise a token.
 const tokenPrefix = "sbx_"
 
-// maxTokenName is the longest name of a token, in bytes.
-const maxTokenName = 100
+// MaxTokenNameBytes is the longest name of a token, in bytes.
+const MaxTokenNameBytes = 100
 
 // maxTokens is the maximum number of tokens per account. Expired ones are deleted if it is
 // reached.
@@ -96,8 +96,8 @@ func (s *Service) CreateToken(ctx context.Context, p Principal, name string, exp
 	switch {
 	case p.UserID == "":
 		return Token{}, "", fault.New(fault.Unsupported, "Sign-in is turned off, so tokens are not needed.")
-	case !storable(name, maxTokenName):
-		return Token{}, "", fault.Field("name", "Enter a name of 1 to %d bytes without control characters.", maxTokenName)
+	case !storable(name, MaxTokenNameBytes):
+		return Token{}, "", fault.Field("name", "Enter a name of 1 to %d bytes without control characters.", MaxTokenNameBytes)
 	case !expires.IsZero() && !expires.After(now):
 		return Token{}, "", fault.Field("expires", "Choose an expiry time in the future, or none.")
 	}

@@ -150,7 +150,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, p Principal, c Credentials) er
 // ResetTOTP removes the second factor of an account whose owner has lost it. It returns
 // fault.NotFound for an unknown account, and for one without a second factor.
 func (s *Service) ResetTOTP(ctx context.Context, name string) error {
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return errNoAccount()
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {

@@ -16,8 +16,8 @@ import (
 // adminName is the account that EnsureAdmin and RecoverAdmin make.
 const adminName = "admin"
 
-// maxNameBytes bounds the name of an account.
-const maxNameBytes = 64
+// MaxNameBytes bounds the name of an account.
+const MaxNameBytes = 64
 
 // user is an account as it is stored.
 type user struct {
@@ -130,7 +130,7 @@ func (s *Service) RecoverAdmin(ctx context.Context, keepTokens bool) (name, pass
 // before anything else. It returns fault.Invalid for another length and for a password that
 // is easy to guess, and fault.NotFound for an unknown account.
 func (s *Service) SetPassword(ctx context.Context, name, password string, mustChange, keepTokens bool) error {
-	if name = canonical(name); !storable(name, maxNameBytes) {
+	if name = canonical(name); !storable(name, MaxNameBytes) {
 		return errNoAccount()
 	}
 	if err := checkPassword(password, name); err != nil {

@@ -46,8 +46,8 @@ func checkPassword(password, name string) error {
 	weak := func(why string) error {
 		return fault.Field("password", "This password is easy to guess: %s. Choose another one.", why)
 	}
-	if len(password) < minPasswordBytes || len(password) > maxPasswordBytes {
-		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, maxPasswordBytes)
+	if len(password) < minPasswordBytes || len(password) > MaxPasswordBytes {
+		return fault.Field("password", "The password must be %d to %d bytes long.", minPasswordBytes, MaxPasswordBytes)
 	}
 	lower := []rune(strings.ToLower(password))
 	switch {

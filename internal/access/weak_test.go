@@ -47,7 +47,7 @@ func TestWeakPasswords(t *testing.T) {
 		}
 	}
 	// A huge text costs little.
-	_ = checkPassword(strings.Repeat("ab", maxPasswordBytes/2-1)+"c", name)
+	_ = checkPassword(strings.Repeat("ab", MaxPasswordBytes/2-1)+"c", name)
 }
 
 // TestWeakPasswordsEverywhere gives weak passwords on every way there is.

@@ -139,7 +139,7 @@ func New(o Options) (*Server, error) {
 	config := huma.DefaultConfig("SandboxLabs", o.Version)
 	config.Info.Description = "Virtual machine labs on libvirt. Sizes are in bytes, RAM is in MiB, times are RFC 3339. Errors are RFC 9457 problems with a stable `code`. " +
 		"Lists come by pages: `nextCursor` of one is `cursor` of the next. What makes something takes an `Idempotency-Key`: the same request with the same key, within a day, makes nothing more and is answered as before."
-	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	config.Components.Schemas = huma.NewMapRegistry(schemasPath, schemaName)
 	config.OpenAPIPath = "/api/openapi"
 	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
@@ -185,6 +185,9 @@ func New(o Options) (*Server, error) {
 	s.registerScreens()
 	s.nameOperations()
 	s.describeErrors()
+	if err := s.documentLimits(); err != nil {
+		return nil, err
+	}
 	if err := s.registerDocs(); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
+// schemasPath is where references find the schemas.
+const schemasPath = "#/components/schemas/"
+
 // schemaName names a schema so that generators of clients can use it: one word, and none that
 // they make of an operation's id themselves, such as ListAuditResponse.
 func schemaName(t reflect.Type, hint string) string {
@@ -39,15 +42,20 @@ var refusals = []struct {
 	code   fault.Code
 	detail string
 }{
+	{http.StatusBadRequest, "BadRequest", "The body is missing, or cannot be parsed.", fault.Invalid, "request body is required"},
 	{http.StatusUnauthorized, "Unauthenticated", "Not signed in, or the token is not valid.", fault.Unauthenticated, "Sign in first (POST /api/auth/login), or send a token: `Authorization: Bearer sbx_…`."},
 	{http.StatusForbidden, "Forbidden", "The role, the token's scope or the quota does not allow it.", fault.Forbidden, `Your role "student" does not allow this; it takes "instructor". Ask an administrator.`},
 	{http.StatusNotFound, "NotFound", "What the path names is not there, or the caller may not see it.", fault.NodeNotFound, `There is no node "3f1c7a9e-6a0b-4c1e-9a52-0d6f5f0f3b11".`},
 	{http.StatusConflict, "Conflict", "The state of what is to be changed does not allow it.", fault.NodeRunning, `Node "web1" is running. Stop it first.`},
 	{http.StatusPreconditionFailed, "ChangedMeanwhile", "Another user changed it since the version in If-Match.", fault.ChangedMeanwhile, "Somebody else changed it since you read it. Read it again, and repeat your change if it still applies."},
+	{http.StatusRequestEntityTooLarge, "TooLarge", "The body is too large.", fault.TooLarge, "request body is too large limit=1048576 bytes"},
+	{http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The body's Content-Type is not one of those of the operation.", fault.Invalid, "unknown content type: text/plain"},
 	{http.StatusUnprocessableEntity, "Invalid", "A member of the request is not valid; errors names it.", fault.Invalid, "RAM must be 64 to 7955 MiB on host \"local\"; 0 was asked for."},
 	{http.StatusTooManyRequests, "TooManyRequests", "Too many requests; Retry-After says when to try again.", fault.TooManyRequests, "Too many sign-ins failed. Try again in 30 s."},
 	{http.StatusInternalServerError, "Internal", "An error inside the service, which its log has.", fault.Internal, "Something went wrong inside the service. Its log says what."},
+	{http.StatusBadGateway, "HypervisorError", "libvirt or another server failed; detail quotes it.", fault.Hypervisor, "libvirt refuses: internal error: unable to execute QEMU command 'cont'."},
 	{http.StatusServiceUnavailable, "Unavailable", "The host, its pool or Guacamole cannot be reached now.", fault.HostUnreachable, `Host "local" cannot be reached now. Its nodes keep running; try again when libvirtd there answers.`},
+	{http.StatusInsufficientStorage, "StorageFull", "The storage pool or the database has no free space.", fault.StorageFull, `Storage pool "sandboxlabs-nodes" is full. Delete nodes or images, or enlarge its file system.`},
 }
 
 // describeErrors lists in the document which errors an operation is refused with, says which
@@ -78,6 +86,12 @@ func (s *Server) describeErrors() {
 					op.Responses[status] = &huma.Response{Ref: "#/components/responses/" + r.name}
 				}
 			}
+			if none := op.Responses["204"]; none != nil {
+				none.Content = nil // huma documents that of the operation's other successes
+			}
+			if op.Responses["default"] == nil { // huma adds it unless several successes are listed
+				op.Responses["default"] = &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}}}
+			}
 		}
 	}
 }
@@ -100,6 +114,12 @@ func operationsOf(item *huma.PathItem) map[string]*huma.Operation {
 func mayRefuse(rule rule, method, path string, op *huma.Operation, status int) bool {
 	changes := method != http.MethodGet && method != http.MethodHead
 	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		return op.RequestBody != nil
+	case http.StatusBadGateway:
+		return !strings.HasPrefix(path, "/api/auth/")
+	case http.StatusInsufficientStorage:
+		return changes
 	case http.StatusUnauthorized:
 		return !rule.open || path == "/api/auth/login"
 	case http.StatusForbidden:

@@ -155,7 +155,7 @@ func (s *Server) registerAuth() {
 		Description: "What is left out stays; the list of SSH keys is replaced as a whole.",
 	}, func(ctx context.Context, in *struct {
 		Body struct {
-			SSHKeys *[]string `json:"sshKeys,omitempty" maxItems:"32" doc:"Public keys, each a line as in authorized_keys, without options."`
+			SSHKeys *[]string `json:"sshKeys,omitempty" limit:"ownKeys" doc:"Public keys, each a line as in authorized_keys, without options."`
 		}
 	}) (*meAnswer, error) {
 		p, _ := principalOf(ctx)
@@ -174,7 +174,7 @@ func (s *Server) registerAuth() {
 		Client
 		Body struct {
 			Current string `json:"current" maxLength:"1024"`
-			New     string `json:"new" maxLength:"1024" doc:"At least 12 characters."`
+			New     string `json:"new" limit:"password" doc:"At least 12 characters."`
 		}
 	}) (*struct {
 		SetCookie []http.Cookie `header:"Set-Cookie"`

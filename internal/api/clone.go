@@ -13,7 +13,7 @@ import (
 
 // CloneRequest asks for a clone of a node.
 type CloneRequest struct {
-	Name string `json:"name" doc:"Name of the new node."`
+	Name string `json:"name" limit:"nodeName" doc:"Name of the new node."`
 	Mode string `json:"mode,omitempty" enum:"linked,full" default:"linked" doc:"linked: instant; its disks share the source's. full: an independent copy, created by a job while the source is stopped."`
 }
 

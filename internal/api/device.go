@@ -70,7 +70,7 @@ func (s *Server) registerDevices() {
 	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Size int64 `json:"size" doc:"Bytes"`
+			Size int64 `json:"size" limit:"emptyDisk" doc:"Bytes"`
 		}
 	}) (*struct{ Body Disk }, error) {
 		release, err := s.o.Quotas.Disk(ctx, in.ID, in.Body.Size)

@@ -113,6 +113,11 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		if isAPI(c.Request().URL.Path) {
 			h.Set("Cache-Control", "no-store")
 		}
+		c.Response().Before(func() {
+			if c.Response().Status == http.StatusNoContent {
+				h.Del(echo.HeaderContentType)
+			}
+		})
 		return next(c)
 	}
 }

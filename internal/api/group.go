@@ -60,7 +60,7 @@ func (s *Server) registerGroups() {
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name string `json:"name" doc:"The rules for account names apply." example:"class-a"`
+			Name string `json:"name" limit:"accountName" doc:"The rules for account names apply." example:"class-a"`
 		}
 	}) (*struct {
 		Location string `header:"Location"`

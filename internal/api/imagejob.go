@@ -47,7 +47,7 @@ func (s *Server) registerImageJobs() {
 	}), func(ctx context.Context, in *struct {
 		ImageID
 		Body struct {
-			VirtualSize int64 `json:"virtualSize" doc:"Bytes; larger than the current size."`
+			VirtualSize int64 `json:"virtualSize" limit:"imageDisk" doc:"Bytes; larger than the current size."`
 		}
 	}) (*Started, error) {
 		w, err := s.o.Storage.CheckGrow(in.ID, in.Body.VirtualSize)
@@ -62,7 +62,7 @@ func (s *Server) registerImageJobs() {
 	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Name string `json:"name" doc:"Name of the image."`
+			Name string `json:"name" limit:"displayName" doc:"Name of the image."`
 		}
 	}) (*Started, error) {
 		host, err := s.o.Nodes.CheckCapture(in.ID)

@@ -19,9 +19,9 @@ import (
 
 // ImageEdit is what shall be otherwise about an image.
 type ImageEdit struct {
-	DisplayName *string   `json:"displayName,omitempty"`
-	Description *string   `json:"description,omitempty"`
-	Tags        *[]string `json:"tags,omitempty" doc:"All tags of the image."`
+	DisplayName *string   `json:"displayName,omitempty" limit:"displayName"`
+	Description *string   `json:"description,omitempty" limit:"description"`
+	Tags        *[]string `json:"tags,omitempty" limit:"tags" doc:"All tags of the image."`
 	Firmware    *string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Default firmware of its nodes."`
 	TPM         *bool     `json:"tpm,omitempty" doc:"Whether its nodes have a TPM 2.0 by default."`
 }
@@ -111,7 +111,11 @@ func (s *Server) registerImageLife() {
 	s.huma.OpenAPI().AddOperation(&op)
 	size := op
 	size.OperationID, size.Method, size.Summary = "measure-image", http.MethodHead, "Tell the size and the version of an image's file"
-	size.Description, size.Responses = "", map[string]*huma.Response{"200": {Description: "Content-Length is the size, ETag the version"}}
+	size.Description, size.Responses = "", map[string]*huma.Response{
+		"200": {Description: "Content-Length is the size, ETag the version"},
+		"206": {Description: "Content-Length is the size of the range"},
+		"416": {Description: "The range is outside the file"},
+	}
 	s.huma.OpenAPI().AddOperation(&size)
 }
 

@@ -41,8 +41,8 @@ type Lab struct {
 // LabNode is where a node stands in a lab.
 type LabNode struct {
 	ID string  `json:"id" doc:"Id of the node."`
-	X  float64 `json:"x" doc:"Pixels from the canvas's origin."`
-	Y  float64 `json:"y"`
+	X  float64 `json:"x" limit:"coordinate" doc:"Pixels from the canvas's origin."`
+	Y  float64 `json:"y" limit:"coordinate"`
 }
 
 // LabNetwork is an isolated network of a lab.
@@ -161,7 +161,7 @@ func (s *Server) registerLabs() {
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name string `json:"name" doc:"1 to 64 characters."`
+			Name string `json:"name" limit:"labName"`
 		}
 	}) (*struct {
 		Location string `header:"Location"`
@@ -191,7 +191,7 @@ func (s *Server) registerLabs() {
 		LabID
 		IfMatch
 		Body struct {
-			Name string `json:"name"`
+			Name string `json:"name" limit:"labName"`
 		}
 	}) (*labAnswer, error) {
 		_, err := s.o.Labs.Rename(ctx, in.ID, in.Body.Name, expect(in.IfMatch, labVersion))
@@ -211,8 +211,8 @@ func (s *Server) registerLabs() {
 // LabPosition is where something is put on a lab's canvas. It is exported because
 // huma looks into no other embedded struct.
 type LabPosition struct {
-	X float64 `json:"x" doc:"Pixels from the canvas's origin."`
-	Y float64 `json:"y"`
+	X float64 `json:"x" limit:"coordinate" doc:"Pixels from the canvas's origin."`
+	Y float64 `json:"y" limit:"coordinate"`
 }
 
 // LabNodeID is the path of a node in a lab; exported as above.

@@ -15,7 +15,7 @@ import (
 // within the file.
 type LabFile struct {
 	Format   string           `json:"sandboxlabs" enum:"lab/1"`
-	Name     string           `json:"name" doc:"1 to 64 characters."`
+	Name     string           `json:"name" limit:"labName"`
 	Networks []LabFileNetwork `json:"networks,omitempty" maxItems:"100"`
 	Nodes    []LabFileNode    `json:"nodes,omitempty" maxItems:"100"`
 }
@@ -24,8 +24,8 @@ type LabFile struct {
 type LabFileNetwork struct {
 	Name      string  `json:"name" minLength:"1" maxLength:"255" doc:"The name in the file. The network that is created is named after the lab."`
 	Addresses *bool   `json:"addresses,omitempty" doc:"Assign addresses by DHCP (the default)."`
-	X         float64 `json:"x,omitempty" minimum:"-100000" maximum:"100000" doc:"Pixels from the canvas's origin."`
-	Y         float64 `json:"y,omitempty" minimum:"-100000" maximum:"100000"`
+	X         float64 `json:"x,omitempty" minimum:"-100000" maximum:"100000" limit:"coordinate" doc:"Pixels from the canvas's origin."`
+	Y         float64 `json:"y,omitempty" minimum:"-100000" maximum:"100000" limit:"coordinate"`
 }
 
 // LabFileNode is a node of a LabFile.
@@ -39,8 +39,8 @@ type LabFileNode struct {
 	Firmware string   `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"Defaults to the image's."`
 	TPM      *bool    `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0. Defaults to the image's setting."`
 	Networks []string `json:"networks,omitempty" maxItems:"100" doc:"Names of networks in the file."`
-	X        float64  `json:"x,omitempty" minimum:"-100000" maximum:"100000"`
-	Y        float64  `json:"y,omitempty" minimum:"-100000" maximum:"100000"`
+	X        float64  `json:"x,omitempty" minimum:"-100000" maximum:"100000" limit:"coordinate"`
+	Y        float64  `json:"y,omitempty" minimum:"-100000" maximum:"100000" limit:"coordinate"`
 }
 
 func (s *Server) registerImport(path string, tags []string) {

@@ -67,7 +67,7 @@ func (s *Server) registerNetworks() {
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name   string `json:"name"`
+			Name   string `json:"name" limit:"networkName"`
 			Host   string `json:"host,omitempty" doc:"Defaults to the first host."`
 			Subnet string `json:"subnet,omitempty" doc:"A private IPv4 subnet that is free on the host. Only administrators may use one outside the blocks that the operator sets (lab-subnets). If left out, a free one is used with dhcp; without dhcp, nodes choose their addresses." example:"10.7.3.0/24"`
 			DHCP   bool   `json:"dhcp,omitempty" doc:"Assign addresses of the subnet by DHCP."`

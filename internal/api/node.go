@@ -121,18 +121,18 @@ func instant(t time.Time) *time.Time {
 
 // NodeRequest asks for a node. All but the name and the image is optional.
 type NodeRequest struct {
-	Name            string `json:"name" doc:"Letters, digits, dots, hyphens and underscores; at most 63." example:"web1"`
+	Name            string `json:"name" limit:"nodeName" doc:"Letters, digits, dots, hyphens and underscores; at most 63." example:"web1"`
 	ImageType       string `json:"imageType,omitempty" enum:"base,custom"`
 	BaseImage       string `json:"baseImage,omitempty" doc:"Id of a base image." example:"micro"`
 	CustomImageName string `json:"customImageName,omitempty" doc:"Id of a custom image."`
 	Image           string `json:"image,omitempty" doc:"Id of an image of either type, instead of the three above."`
-	OSType          string `json:"osType,omitempty"`
+	OSType          string `json:"osType,omitempty" limit:"osType"`
 	Firmware        string `json:"firmware,omitempty" enum:"bios,uefi,uefi-secure" doc:"uefi-secure is UEFI with Secure Boot. Defaults to the image's."`
 	TPM             *bool  `json:"tpm,omitempty" doc:"Whether it has a TPM 2.0; as the image says when left out."`
 	Resources       *struct {
-		RAM  *int64 `json:"ram,omitempty" doc:"MiB. Defaults to 1024." example:"1024"`
-		CPUs *int   `json:"cpus,omitempty" doc:"Defaults to 1." example:"1"`
-		Disk *int64 `json:"disk,omitempty" doc:"Bytes. Defaults to the image's virtual size."`
+		RAM  *int64 `json:"ram,omitempty" limit:"ram" doc:"MiB. Defaults to 1024." example:"1024"`
+		CPUs *int   `json:"cpus,omitempty" limit:"cpus" doc:"Defaults to 1." example:"1"`
+		Disk *int64 `json:"disk,omitempty" limit:"disk" doc:"Bytes. Defaults to the image's virtual size."`
 	} `json:"resources,omitempty"`
 	Host      string     `json:"host,omitempty" doc:"Defaults to the first host."`
 	Network   string     `json:"network,omitempty" doc:"Name of a network of the host; none for a node without a network interface; or user (user-mode networking), if the operator allows it. Defaults to the default network."`
@@ -142,11 +142,11 @@ type NodeRequest struct {
 // CloudInit is what a guest is told at its first boot, and at the first after a
 // wipe.
 type CloudInit struct {
-	Hostname      string   `json:"hostname,omitempty"`
-	SSHKeys       []string `json:"sshKeys,omitempty" doc:"Public keys that may sign in as the image's default user."`
+	Hostname      string   `json:"hostname,omitempty" limit:"hostname"`
+	SSHKeys       []string `json:"sshKeys,omitempty" limit:"guestKeys" doc:"Public keys that may sign in as the image's default user."`
 	UserData      string   `json:"userData,omitempty" doc:"A script (#!), a #cloud-config, or MIME parts; or such packed by gzip, in Base64. 256 KiB at most. Keys that cloud-init's modules don't know are named by the answer's warnings."`
 	VendorData    string   `json:"vendorData,omitempty" doc:"As userData, which comes before it where both say something."`
-	NetworkConfig string   `json:"networkConfig,omitempty" doc:"YAML of version 1 or 2, for guests with cloud-init; with or without the key network around it."`
+	NetworkConfig string   `json:"networkConfig,omitempty" limit:"networkConfig" doc:"YAML of version 1 or 2, for guests with cloud-init; with or without the key network around it."`
 }
 
 func (r NodeRequest) spec() (domain.Spec, error) {

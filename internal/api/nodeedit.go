@@ -12,16 +12,16 @@ import (
 
 // NodeEdit is what shall be otherwise about a node.
 type NodeEdit struct {
-	Name      *string `json:"name,omitempty" doc:"Only while the node is stopped."`
+	Name      *string `json:"name,omitempty" limit:"nodeName" doc:"Only while the node is stopped."`
 	Resources *struct {
-		RAM  *int64 `json:"ram,omitempty" doc:"MiB"`
-		CPUs *int   `json:"cpus,omitempty"`
-		Disk *int64 `json:"disk,omitempty" doc:"Bytes; a disk can't be reduced."`
+		RAM  *int64 `json:"ram,omitempty" limit:"ram" doc:"MiB"`
+		CPUs *int   `json:"cpus,omitempty" limit:"cpus"`
+		Disk *int64 `json:"disk,omitempty" limit:"disk" doc:"Bytes; a disk can't be reduced."`
 	} `json:"resources,omitempty"`
 	Autostart   *bool     `json:"autostart,omitempty" doc:"Start the node when its host boots."`
-	OSType      *string   `json:"osType,omitempty"`
-	Description *string   `json:"description,omitempty"`
-	Tags        *[]string `json:"tags,omitempty" doc:"All tags of the node."`
+	OSType      *string   `json:"osType,omitempty" limit:"osType"`
+	Description *string   `json:"description,omitempty" limit:"description"`
+	Tags        *[]string `json:"tags,omitempty" limit:"tags" doc:"All tags of the node."`
 }
 
 // Resized tells of one size that was changed.

@@ -27,7 +27,15 @@ type OIDC struct {
 // Methods are the ways to sign in.
 type Methods struct {
 	Password bool      `json:"password"`
-	OIDC     *Provider `json:"oidc" required:"false" doc:"null if no provider is configured."`
+	OIDC     *Provider `json:"oidc" required:"false"`
+}
+
+// TransformSchema says in the document that oidc may be null, which a reference cannot.
+func (Methods) TransformSchema(r huma.Registry, schema *huma.Schema) *huma.Schema {
+	provider := *r.SchemaFromRef(schema.Properties["oidc"].Ref)
+	provider.Nullable, provider.Description = true, "null if no provider is configured."
+	schema.Properties["oidc"] = &provider
+	return schema
 }
 
 // Provider is an OpenID Connect provider on the wire.

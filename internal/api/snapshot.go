@@ -72,8 +72,8 @@ func (s *Server) registerSnapshots() {
 	}), func(ctx context.Context, in *struct {
 		NodeID
 		Body struct {
-			Name        string `json:"name,omitempty" doc:"Defaults to the date and time."`
-			Description string `json:"description,omitempty"`
+			Name        string `json:"name,omitempty" limit:"snapshotName" doc:"Defaults to the date and time."`
+			Description string `json:"description,omitempty" limit:"description"`
 		}
 	}) (*struct {
 		Location string `header:"Location"`

@@ -64,7 +64,7 @@ func (s *Server) registerTokens() {
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name    string         `json:"name" maxLength:"128"`
+			Name    string         `json:"name" limit:"tokenName"`
 			Expires time.Time      `json:"expires,omitempty" doc:"Defaults to never."`
 			Scopes  []access.Scope `json:"scopes,omitempty" maxItems:"8" enum:"read,nodes,images,admin" doc:"What the token may do in addition to reading. Defaults to everything that you may do. admin: administration and your own account."`
 		}

@@ -13,14 +13,14 @@ import (
 
 // Quota bounds what an account may have.
 type Quota struct {
-	Nodes    *int64 `json:"nodes,omitempty" doc:"Absent: no limit, here and below."`
-	Running  *int64 `json:"running,omitempty" doc:"Running nodes."`
-	CPUs     *int64 `json:"cpus,omitempty" doc:"CPUs of running nodes."`
-	RAM      *int64 `json:"ram,omitempty" doc:"MiB of RAM of running nodes."`
-	Disk     *int64 `json:"disk,omitempty" doc:"Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress."`
-	Uploads  *int64 `json:"uploads,omitempty" doc:"Concurrent uploads."`
-	Networks *int64 `json:"networks,omitempty" doc:"Isolated networks that the account created, including those of labs."`
-	Labs     *int64 `json:"labs,omitempty"`
+	Nodes    *int64 `json:"nodes,omitempty" limit:"quota" doc:"Absent: no limit, here and below."`
+	Running  *int64 `json:"running,omitempty" limit:"quota" doc:"Running nodes."`
+	CPUs     *int64 `json:"cpus,omitempty" limit:"quota" doc:"CPUs of running nodes."`
+	RAM      *int64 `json:"ram,omitempty" limit:"quota" doc:"MiB of RAM of running nodes."`
+	Disk     *int64 `json:"disk,omitempty" limit:"quota" doc:"Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress."`
+	Uploads  *int64 `json:"uploads,omitempty" limit:"quota" doc:"Concurrent uploads."`
+	Networks *int64 `json:"networks,omitempty" limit:"quota" doc:"Isolated networks that the account created, including those of labs."`
+	Labs     *int64 `json:"labs,omitempty" limit:"quota"`
 }
 
 func quota(q access.Quota) Quota {
@@ -120,9 +120,9 @@ func (s *Server) registerUsers() {
 		DefaultStatus: http.StatusCreated,
 	}), func(ctx context.Context, in *struct {
 		Body struct {
-			Name     string `json:"name" doc:"Letters, digits, dots, hyphens, underscores, plus and at signs; at most 64." example:"alice"`
+			Name     string `json:"name" limit:"accountName" doc:"Letters, digits, dots, hyphens, underscores, plus and at signs; at most 64." example:"alice"`
 			Role     Role   `json:"role"`
-			Password string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters. Generated if left out."`
+			Password string `json:"password,omitempty" limit:"password" doc:"At least 12 characters. Generated if left out."`
 			Quota    *Quota `json:"quota,omitempty"`
 			// Whoever makes an account knows its password.
 			MustChange *bool `json:"mustChangePassword,omitempty" doc:"Whether the password must be changed at the first sign-in. Defaults to true."`
@@ -169,7 +169,7 @@ func (s *Server) registerUsers() {
 			Role       *Role   `json:"role,omitempty"`
 			Disabled   *bool   `json:"disabled,omitempty"`
 			Quota      *Quota  `json:"quota,omitempty"`
-			Password   *string `json:"password,omitempty" maxLength:"1024" doc:"At least 12 characters; ends the account's sessions, and revokes its tokens."`
+			Password   *string `json:"password,omitempty" limit:"password" doc:"At least 12 characters; ends the account's sessions, and revokes its tokens."`
 			MustChange *bool   `json:"mustChangePassword,omitempty" doc:"Whether the new password must be changed at the next sign-in. Defaults to true. Until then, tokens are refused too."`
 			KeepTokens bool    `json:"keepTokens,omitempty" doc:"With a new password: don't revoke the account's API tokens."`
 		}

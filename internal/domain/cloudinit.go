@@ -39,14 +39,19 @@ type CloudInit struct {
 // Limits of CloudInit.
 const (
 	maxUserDataBytes = 256 << 10 // unpacked
-	maxNetworkBytes  = 64 << 10
-	maxSSHKeys       = 64
 	maxSSHKeyBytes   = 16 << 10
 	maxMIMEParts     = 64
+
+	// MaxNetworkConfigBytes bounds NetworkConfig, MaxSSHKeys the number of SSHKeys.
+	MaxNetworkConfigBytes = 64 << 10
+	MaxSSHKeys            = 64
+	// MaxHostnameBytes and HostnamePattern are what Hostname is by RFC 1123, with or without
+	// its domain.
+	MaxHostnameBytes = 253
+	HostnamePattern  = `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`
 )
 
-// hostname is a name by RFC 1123, with or without its domain.
-var hostname = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+var hostname = regexp.MustCompile(HostnamePattern)
 
 func (c CloudInit) empty() bool {
 	return c.Hostname == "" && len(c.SSHKeys) == 0 && c.UserData == "" && c.VendorData == "" && c.NetworkConfig == ""
@@ -56,7 +61,7 @@ func (c CloudInit) empty() bool {
 // they come from, data unpacked, the network without the key around it. It returns
 // fault.Invalid, which names the field, for what cloud-init would refuse or ignore.
 func (c CloudInit) checked() (CloudInit, error) {
-	if c.Hostname != "" && (len(c.Hostname) > 253 || !hostname.MatchString(c.Hostname)) {
+	if c.Hostname != "" && (len(c.Hostname) > MaxHostnameBytes || !hostname.MatchString(c.Hostname)) {
 		return c, fault.Field("cloudInit.hostname", "The host name may have letters, digits and dashes, in parts of at most 63 that dots divide.")
 	}
 	var err error
@@ -89,8 +94,8 @@ func checkedKeys(keys []string) ([]string, error) {
 		}
 		list = append(list, key)
 	}
-	if len(list) > maxSSHKeys {
-		return nil, fault.Field("cloudInit.sshKeys", "There are %d SSH keys; at most %d are allowed.", len(list), maxSSHKeys)
+	if len(list) > MaxSSHKeys {
+		return nil, fault.Field("cloudInit.sshKeys", "There are %d SSH keys; at most %d are allowed.", len(list), MaxSSHKeys)
 	}
 	return list, nil
 }
@@ -238,8 +243,8 @@ func checkedNetwork(text string) (string, error) {
 		return "", nil
 	}
 	const field = "cloudInit.networkConfig"
-	if len(text) > maxNetworkBytes {
-		return "", fault.Field(field, "The network configuration has %d bytes; at most %d are allowed.", len(text), maxNetworkBytes)
+	if len(text) > MaxNetworkConfigBytes {
+		return "", fault.Field(field, "The network configuration has %d bytes; at most %d are allowed.", len(text), MaxNetworkConfigBytes)
 	}
 	if err := checkYAML(field, text, yaml.MappingNode); err != nil {
 		return "", err

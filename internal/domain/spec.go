@@ -15,6 +15,9 @@ const (
 	DefaultCPUs   = 1
 	MaxDiskBytes  = 2 << 40
 	MaxNameLength = 63
+
+	// NamePattern is what names of nodes, networks and snapshots match.
+	NamePattern = `^[A-Za-z0-9][A-Za-z0-9._-]*$`
 )
 
 // GivenZero stands in a Spec for a size of zero that was asked for, which is refused: zero
@@ -66,7 +69,7 @@ func (s Spec) asksFor(n Node) bool {
 		(s.RAMMiB == 0 || s.RAMMiB == n.RAMMiB) && (s.CPUs == 0 || s.CPUs == n.CPUs) && (s.DiskBytes == 0 || s.DiskBytes == n.DiskBytes)
 }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var nodeName = regexp.MustCompile(NamePattern)
 
 // ValidName answers fault.Invalid when a node cannot have that name.
 func ValidName(name string) error {

@@ -39,8 +39,8 @@ const (
 	MaxNameLength = 64
 	// MaxPlaces is how many nodes and networks a lab may have.
 	MaxPlaces = 200
-	// maxCoordinate bounds positions, in pixels from the canvas's origin.
-	maxCoordinate = 100_000
+	// MaxCoordinate bounds positions, in pixels from the canvas's origin.
+	MaxCoordinate = 100_000
 )
 
 // Lab is a lab on record.
@@ -332,8 +332,8 @@ func (s *Service) Move(ctx context.Context, id string, places []Place) (Lab, err
 }
 
 func (p Place) check() error {
-	if math.IsNaN(p.X) || math.IsNaN(p.Y) || math.Abs(p.X) > maxCoordinate || math.Abs(p.Y) > maxCoordinate {
-		return fault.New(fault.Invalid, "Positions must be within %d pixels of the canvas's origin.", maxCoordinate)
+	if math.IsNaN(p.X) || math.IsNaN(p.Y) || math.Abs(p.X) > MaxCoordinate || math.Abs(p.Y) > MaxCoordinate {
+		return fault.New(fault.Invalid, "Positions must be within %d pixels of the canvas's origin.", MaxCoordinate)
 	}
 	return nil
 }

@@ -114,13 +114,14 @@ func (s *Service) CheckGrow(id string, virtualBytes int64) (ImageWork, error) {
 	switch {
 	case virtualBytes > diskimage.MaxVirtualBytes:
 		return w, fault.Field("virtualSize", "The disk can have at most %d bytes.", int64(diskimage.MaxVirtualBytes))
-	case virtualBytes <= img.VirtualBytes || virtualBytes%sectorBytes != 0:
-		return w, fault.Field("virtualSize", "The image's disk has %d bytes and can only be enlarged, to a multiple of %d.", img.VirtualBytes, sectorBytes)
+	case virtualBytes <= img.VirtualBytes || virtualBytes%SectorBytes != 0:
+		return w, fault.Field("virtualSize", "The image's disk has %d bytes and can only be enlarged, to a multiple of %d.", img.VirtualBytes, SectorBytes)
 	}
 	return w, nil
 }
 
-const sectorBytes = 512
+// SectorBytes is what sizes of disks are multiples of.
+const SectorBytes = 512
 
 // Compact writes an image anew, without what its disk does not use any more. Nothing
 // lies on it, or fault.ImageInUse is answered. Other errors: fault.StorageFull,

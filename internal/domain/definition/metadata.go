@@ -109,9 +109,12 @@ func decodeMetadata(d *xml.Decoder) (Metadata, bool) {
 	}
 }
 
+// MaxOSTypeBytes bounds the word for a guest's operating system.
+const MaxOSTypeBytes = 64
+
 // CheckOSType returns fault.Invalid for an osType that is not a short word.
 func CheckOSType(osType string) error {
-	if len(osType) > 64 || !fault.IsPlain(osType, "") {
+	if len(osType) > MaxOSTypeBytes || !fault.IsPlain(osType, "") {
 		return fault.Field("osType", "osType must be a short word such as \"debian\".")
 	}
 	return nil

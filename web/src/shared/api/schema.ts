@@ -2212,7 +2212,6 @@ export interface components {
             name: string;
         };
         CreateLabInput: {
-            /** @description 1 to 64 characters. */
             name: string;
         };
         CreateNetworkInput: {
@@ -2757,7 +2756,6 @@ export interface components {
             version: string;
         };
         LabFile: {
-            /** @description 1 to 64 characters. */
             name: string;
             networks?: components["schemas"]["LabFileNetwork"][];
             nodes?: components["schemas"]["LabFileNode"][];
@@ -2936,7 +2934,10 @@ export interface components {
         };
         Methods: {
             /** @description null if no provider is configured. */
-            oidc?: components["schemas"]["Provider"];
+            oidc?: {
+                /** @description Go to /api/auth/oidc/login?next=… to sign in there. */
+                name: string;
+            } | null;
             password: boolean;
         };
         MoveInLabInput: {
@@ -3579,6 +3580,24 @@ export interface components {
         };
     };
     responses: {
+        /** @description The body is missing, or cannot be parsed. */
+        BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Bad Request",
+                 *       "status": 400,
+                 *       "detail": "request body is required",
+                 *       "code": "invalid_request"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Another user changed it since the version in If-Match. */
         ChangedMeanwhile: {
             headers: {
@@ -3628,6 +3647,24 @@ export interface components {
                  *       "status": 403,
                  *       "detail": "Your role \"student\" does not allow this; it takes \"instructor\". Ask an administrator.",
                  *       "code": "forbidden"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description libvirt or another server failed; detail quotes it. */
+        HypervisorError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Bad Gateway",
+                 *       "status": 502,
+                 *       "detail": "libvirt refuses: internal error: unable to execute QEMU command 'cont'.",
+                 *       "code": "hypervisor_error"
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"];
@@ -3687,6 +3724,42 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The storage pool or the database has no free space. */
+        StorageFull: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Insufficient Storage",
+                 *       "status": 507,
+                 *       "detail": "Storage pool \"sandboxlabs-nodes\" is full. Delete nodes or images, or enlarge its file system.",
+                 *       "code": "storage_full"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is too large. */
+        TooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Request Entity Too Large",
+                 *       "status": 413,
+                 *       "detail": "request body is too large limit=1048576 bytes",
+                 *       "code": "body_too_large"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Too many requests; Retry-After says when to try again. */
         TooManyRequests: {
             headers: {
@@ -3741,6 +3814,24 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The body's Content-Type is not one of those of the operation. */
+        UnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "about:blank",
+                 *       "title": "Unsupported Media Type",
+                 *       "status": 415,
+                 *       "detail": "unknown content type: text/plain",
+                 *       "code": "invalid_request"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: never;
     requestBodies: never;
@@ -3784,6 +3875,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -3830,6 +3922,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -3862,13 +3955,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -3903,12 +4000,16 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -3943,6 +4044,7 @@ export interface operations {
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4008,13 +4110,17 @@ export interface operations {
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4149,13 +4255,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4225,6 +4335,7 @@ export interface operations {
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4260,6 +4371,7 @@ export interface operations {
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4291,13 +4403,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4331,13 +4447,17 @@ export interface operations {
                     "application/json": components["schemas"]["Recovery"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4376,6 +4496,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4413,7 +4534,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4450,7 +4573,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4485,7 +4610,17 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "list-figures": {
@@ -4512,6 +4647,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4551,6 +4687,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4589,12 +4726,17 @@ export interface operations {
                     "application/json": components["schemas"]["Group"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4630,7 +4772,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4668,7 +4812,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4706,7 +4852,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4739,6 +4887,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4773,7 +4922,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4804,6 +4955,7 @@ export interface operations {
                 };
             };
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4843,6 +4995,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4881,7 +5034,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -4919,6 +5074,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4955,6 +5111,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -4995,13 +5152,18 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5053,12 +5215,17 @@ export interface operations {
                     "application/json": components["schemas"]["Uploaded"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5095,6 +5262,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5131,7 +5299,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5171,14 +5341,19 @@ export interface operations {
                     "application/json": components["schemas"]["Image"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5220,7 +5395,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5276,6 +5453,7 @@ export interface operations {
             };
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5309,12 +5487,36 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Content-Length is the size of the range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            /** @description The range is outside the file */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "resize-image": {
@@ -5345,13 +5547,18 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5388,6 +5595,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5425,13 +5633,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5470,7 +5683,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5507,13 +5722,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5552,7 +5772,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5588,6 +5810,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5630,7 +5853,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5669,6 +5894,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5705,6 +5931,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5743,7 +5970,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5781,7 +6010,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5819,6 +6050,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5857,12 +6089,17 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5903,12 +6140,17 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -5945,6 +6187,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -5981,7 +6224,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6021,14 +6266,19 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6068,13 +6318,18 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6117,7 +6372,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6156,13 +6413,18 @@ export interface operations {
                     "application/json": components["schemas"]["LabNetwork"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6203,7 +6465,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6242,13 +6506,18 @@ export interface operations {
                     "application/json": components["schemas"]["Lab"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6289,7 +6558,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6323,13 +6594,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6366,6 +6642,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -6403,13 +6680,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6448,7 +6730,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6485,13 +6769,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6530,7 +6819,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6569,6 +6860,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -6606,12 +6898,17 @@ export interface operations {
                     "application/json": components["schemas"]["Network"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6650,7 +6947,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6690,6 +6989,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -6729,12 +7029,17 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6772,6 +7077,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -6812,7 +7118,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6853,14 +7161,19 @@ export interface operations {
                     "application/json": components["schemas"]["EditedNode"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6900,7 +7213,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -6937,6 +7252,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -6987,13 +7303,27 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "get-console-log": {
@@ -7034,7 +7364,17 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "search-console-log": {
@@ -7071,6 +7411,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -7111,7 +7452,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7148,6 +7491,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -7188,13 +7532,18 @@ export interface operations {
                     "application/json": components["schemas"]["Disk"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7232,7 +7581,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7274,6 +7625,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -7313,7 +7665,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7354,13 +7708,18 @@ export interface operations {
                     "application/json": components["schemas"]["Job"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7397,6 +7756,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -7437,13 +7797,18 @@ export interface operations {
                     "application/json": components["schemas"]["Interface"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7481,7 +7846,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7519,13 +7886,18 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7565,7 +7937,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7605,7 +7979,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7645,7 +8021,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7685,7 +8063,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7725,7 +8105,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7777,7 +8159,17 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "list-node-shares": {
@@ -7805,6 +8197,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -7842,13 +8235,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7887,7 +8285,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7924,13 +8324,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -7969,7 +8374,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8006,6 +8413,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8047,13 +8455,18 @@ export interface operations {
                     "application/json": components["schemas"]["Snapshot"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8091,7 +8504,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8130,13 +8545,18 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8174,13 +8594,18 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8220,7 +8645,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8257,13 +8684,18 @@ export interface operations {
                     "application/json": components["schemas"]["Ticket"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8301,13 +8733,18 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8349,6 +8786,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8390,13 +8828,18 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8429,6 +8872,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8467,6 +8911,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8504,12 +8949,17 @@ export interface operations {
                     "application/json": components["schemas"]["Token"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8545,7 +8995,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8588,12 +9040,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8632,7 +9089,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8667,7 +9126,17 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "continue-upload": {
@@ -8699,13 +9168,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8744,6 +9218,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8782,12 +9257,17 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8825,6 +9305,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8868,9 +9349,7 @@ export interface operations {
                     Location?: string;
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": components["schemas"]["Job"];
-                };
+                content?: never;
             };
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
@@ -8878,7 +9357,18 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "change-user": {
@@ -8909,14 +9399,19 @@ export interface operations {
                     "application/json": components["schemas"]["Account"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -8953,6 +9448,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
             /** @description Error */
             default: {
@@ -8989,7 +9485,9 @@ export interface operations {
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
             /** @description Error */
             default: {
                 headers: {
@@ -9028,7 +9526,17 @@ export interface operations {
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     screen: {
@@ -9057,7 +9565,17 @@ export interface operations {
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            502: components["responses"]["HypervisorError"];
             503: components["responses"]["Unavailable"];
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
 }

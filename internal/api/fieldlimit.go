@@ -1,0 +1,166 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sandboxlabs/sandboxlabs/internal/access"
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain"
+	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/lab"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+)
+
+// fieldLimit adds to the schema of a field what its value may be.
+type fieldLimit func(*huma.Schema)
+
+// fieldLimits are the limits that the tag "limit" of a field names. They consist of what the
+// code that validates these values goes by. Only the API document has them: the validating
+// code refuses a value with a better reason than a schema could give.
+var fieldLimits = map[string]fieldLimit{
+	"nodeName":      textLimit(1, domain.MaxNameLength, domain.NamePattern),
+	"snapshotName":  textLimit(0, domain.MaxNameLength, orEmpty(domain.NamePattern)),
+	"networkName":   textLimit(1, domain.MaxNameLength, domain.NamePattern),
+	"labName":       textLimit(1, lab.MaxNameLength, ""),
+	"accountName":   textLimit(1, access.MaxNameBytes, access.NamePattern),
+	"tokenName":     textLimit(1, access.MaxTokenNameBytes, ""),
+	"password":      textLimit(0, access.MaxPasswordBytes, ""),
+	"displayName":   textLimit(1, storagepool.MaxDisplayNameLength, ""),
+	"description":   textLimit(0, fault.MaxDescriptionBytes, ""),
+	"osType":        textLimit(0, definition.MaxOSTypeBytes, ""),
+	"hostname":      textLimit(0, domain.MaxHostnameBytes, orEmpty(domain.HostnamePattern)),
+	"networkConfig": textLimit(0, domain.MaxNetworkConfigBytes, ""),
+	"tags":          listLimit(fault.MaxTags, textLimit(1, fault.MaxTagLength, "")),
+	"guestKeys":     listLimit(domain.MaxSSHKeys, nil),
+	"ownKeys":       listLimit(access.MaxSSHKeys, nil),
+	"ram":           numberLimit(domain.MinRAMMiB, 0, 0),
+	"cpus":          numberLimit(1, 0, 0),
+	"disk":          numberLimit(1, domain.MaxDiskBytes, 0),
+	"emptyDisk":     numberLimit(domain.MinDiskBytes, domain.MaxDiskBytes, 0),
+	"imageDisk":     numberLimit(storagepool.SectorBytes, diskimage.MaxVirtualBytes, storagepool.SectorBytes),
+	"quota":         func(s *huma.Schema) { s.Minimum = new(float64) },
+	"coordinate":    numberLimit(-lab.MaxCoordinate, lab.MaxCoordinate, 0),
+}
+
+// textLimit is the limit of a text: its length in characters, and a regular expression, none
+// where it is empty.
+func textLimit(least, most int, pattern string) fieldLimit {
+	return func(s *huma.Schema) {
+		if least > 0 {
+			s.MinLength = &least
+		}
+		s.MaxLength, s.Pattern = &most, pattern
+	}
+}
+
+// orEmpty extends a pattern to the empty text, which stands for the default.
+func orEmpty(pattern string) string { return "^$|" + pattern }
+
+// listLimit is the limit of a list: how many there are at most, and of each of them; nil:
+// nothing is said of these.
+func listLimit(most int, item fieldLimit) fieldLimit {
+	return func(s *huma.Schema) {
+		s.MaxItems = &most
+		if item != nil {
+			each := *s.Items
+			item(&each)
+			s.Items = &each
+		}
+	}
+}
+
+// numberLimit is the limit of a number; 0 for most and multiple where there is none.
+func numberLimit(least, most, multiple float64) fieldLimit {
+	return func(s *huma.Schema) {
+		s.Minimum = &least
+		if most != 0 {
+			s.Maximum = &most
+		}
+		if multiple != 0 {
+			s.MultipleOf = &multiple
+		}
+	}
+}
+
+// documented is the schemas of the API document: those that requests are validated by, with
+// the limits of their fields. The references that are followed at a request still lead to the
+// former.
+type documented struct {
+	huma.Registry
+	schemas map[string]*huma.Schema
+}
+
+// Map returns the schemas by name.
+func (d documented) Map() map[string]*huma.Schema { return d.schemas }
+
+// MarshalJSON writes the schemas by name.
+func (d documented) MarshalJSON() ([]byte, error) { return json.Marshal(d.schemas) }
+
+// documentLimits puts the limits of fields into the document. Call it when all operations are
+// registered. It fails on a tag that names no limit.
+func (s *Server) documentLimits() error {
+	components := s.huma.OpenAPI().Components
+	out := documented{components.Schemas, maps.Clone(components.Schemas.Map())}
+	for name, schema := range out.schemas {
+		t := components.Schemas.TypeFromRef(schemasPath + name)
+		if t == nil {
+			continue
+		}
+		limited := *schema
+		limited.Properties = maps.Clone(schema.Properties)
+		if err := limitFields(&limited, t); err != nil {
+			return fmt.Errorf("api: schema %s: %w", name, err)
+		}
+		out.schemas[name] = &limited
+	}
+	components.Schemas = out
+	return nil
+}
+
+// limitFields gives the properties of a schema the limits of a type's fields.
+func limitFields(schema *huma.Schema, t reflect.Type) error {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for _, field := range reflect.VisibleFields(t) {
+		tag := field.Tag.Get("limit")
+		if tag == "" {
+			continue
+		}
+		limit, name := fieldLimits[tag], jsonName(field)
+		property := schema.Properties[name]
+		if limit == nil || property == nil || property.Ref != "" {
+			return fmt.Errorf("no limit %q for field %q", tag, name)
+		}
+		limited := *property
+		limit(&limited)
+		if stricter(property, &limited) {
+			return fmt.Errorf("the tags of field %q are stricter than limit %q", name, tag)
+		}
+		schema.Properties[name] = &limited
+	}
+	return nil
+}
+
+// stricter returns whether a schema that requests are validated by refuses numbers that
+// those of the document allow.
+func stricter(enforced, documented *huma.Schema) bool {
+	return enforced.Minimum != nil && (documented.Minimum == nil || *enforced.Minimum > *documented.Minimum) ||
+		enforced.Maximum != nil && (documented.Maximum == nil || *enforced.Maximum < *documented.Maximum)
+}
+
+// jsonName is the name of a field in JSON.
+func jsonName(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return name
+}
