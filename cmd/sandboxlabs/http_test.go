@@ -318,8 +318,8 @@ func TestMethodOverride(t *testing.T) {
 	l.stop()
 }
 
-// TestIfMatch changes what another user has changed since it was read: with If-Match
-// nothing of theirs is lost, also when both come at once.
+// TestIfMatch changes and deletes what another user has changed since it was read: with
+// If-Match nothing of theirs is lost, also when both come at once.
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	s := openSchool(newLab(t))
@@ -368,6 +368,9 @@ func TestIfMatch(t *testing.T) {
 			now := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...).header.Get("ETag")
 			s.call(http.MethodPatch, path, edits[1], http.StatusOK, nil, append(who, "If-Match", strings.Replace(condition, "%s", now, 1))...)
 		}
+		stale.check(t, "DELETE "+path, s.send(http.MethodDelete, path, nil, append(who, "If-Match", tag)...))
+		now := s.call(http.MethodGet, path, nil, http.StatusOK, nil, who...).header.Get("ETag")
+		s.call(http.MethodDelete, path, nil, http.StatusNoContent, nil, append(who, "If-Match", now)...)
 	}
 	s.stop()
 }

@@ -150,8 +150,14 @@ func (s *Service) ChangeUser(ctx context.Context, name string, c UserChange) (Ac
 // DeleteUser deletes an account with its sessions, tokens, memberships and what was shared
 // with it; its name stays on record for what it owned. It returns fault.NotFound and
 // fault.LastAdmin. What the account owns stays, and belongs to no one: see to that first.
-func (s *Service) DeleteUser(ctx context.Context, name string) error {
+// checks see the account right before; the error of one ends the deletion.
+func (s *Service) DeleteUser(ctx context.Context, name string, checks ...func(Account) error) error {
 	err := s.changeUser(ctx, name, func(tx *gorm.DB, u user) error {
+		for _, check := range checks {
+			if err := check(u.account()); err != nil {
+				return err
+			}
+		}
 		if err := rememberName(tx, u); err != nil {
 			return err
 		}

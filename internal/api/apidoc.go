@@ -130,7 +130,7 @@ func mayRefuse(rule rule, method, path string, op *huma.Operation, status int) b
 		return changes
 	case http.StatusPreconditionFailed:
 		for _, p := range op.Parameters {
-			if p.Name == "If-Match" && method == http.MethodPatch {
+			if p.Name == "If-Match" && (method == http.MethodPatch || method == http.MethodDelete) {
 				return true
 			}
 		}

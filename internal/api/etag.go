@@ -34,6 +34,14 @@ func expect[T any](in IfMatch, version func(T) string) func(T) error {
 	}
 }
 
+// expectAll is expect as a list, empty where any version will do.
+func expectAll[T any](in IfMatch, version func(T) string) []func(T) error {
+	if check := expect(in, version); check != nil {
+		return []func(T) error{check}
+	}
+	return nil
+}
+
 // etag is the header of a version.
 func etag(version string) string { return `"` + version + `"` }
 

@@ -95,8 +95,11 @@ func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "delete-image", Method: http.MethodDelete, Path: "/api/images/{id}", Summary: "Delete an image that is not in use", Tags: []string{"images"},
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *ImageID) (*struct{}, error) {
-		return nil, s.o.Removals.Image(ctx, rightsOf(ctx), in.ID)
+	}, func(ctx context.Context, in *struct {
+		ImageID
+		IfMatch
+	}) (*struct{}, error) {
+		return nil, s.o.Removals.Image(ctx, rightsOf(ctx), in.ID, expectAll(in.IfMatch, imageVersion)...)
 	})
 
 	// The body of an upload is a stream: huma would read all of it first.

@@ -201,8 +201,11 @@ func (s *Server) registerLabs() {
 		OperationID: "delete-lab", Method: http.MethodDelete, Path: path + "/{id}", Summary: "Delete a lab, but not its nodes and networks", Tags: tags,
 		Description:   "To delete its nodes and networks too, delete them first.",
 		DefaultStatus: http.StatusNoContent,
-	}, func(ctx context.Context, in *LabID) (*struct{}, error) {
-		return nil, s.o.Removals.Lab(ctx, in.ID)
+	}, func(ctx context.Context, in *struct {
+		LabID
+		IfMatch
+	}) (*struct{}, error) {
+		return nil, s.o.Removals.Lab(ctx, in.ID, expectAll(in.IfMatch, labVersion)...)
 	})
 	s.registerImport(path, tags)
 	s.registerLabContents(path+"/{id}", tags)

@@ -279,9 +279,10 @@ func (s *Server) registerNodes() {
 		DefaultStatus: http.StatusNoContent,
 	}, func(ctx context.Context, in *struct {
 		NodeID
+		IfMatch
 		Snapshots bool `query:"snapshots" doc:"Delete its snapshots too."`
 	}) (*struct{}, error) {
-		return nil, s.o.Removals.Node(ctx, in.ID, in.Snapshots)
+		return nil, s.o.Removals.Node(ctx, in.ID, in.Snapshots, expectAll(in.IfMatch, nodeVersion)...)
 	})
 	register(s, huma.Operation{
 		OperationID: "get-node-xml", Method: http.MethodGet, Path: "/api/nodes/{id}/xml", Summary: "Read the domain's XML, without secrets", Tags: []string{"nodes"},

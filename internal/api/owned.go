@@ -86,6 +86,7 @@ func (s *Server) registerAccountRemoval() {
 
 func (s *Server) deleteUser(ctx context.Context, in *struct {
 	AccountName
+	IfMatch
 	Owned string `query:"owned" enum:"refuse,transfer,delete" default:"refuse" doc:"refuse: don't delete an account that owns something. transfer: transfer everything to the account in to. delete: delete everything, with all data."`
 	To    string `query:"to" maxLength:"64" doc:"With transfer: the account that everything is transferred to."`
 }) (*Removed, error) {
@@ -104,12 +105,12 @@ func (s *Server) deleteUser(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if empty {
-		err := s.o.Access.DeleteUser(ctx, a.Name)
+		err := s.o.Access.DeleteUser(ctx, a.Name, expectAll(in.IfMatch, accountVersion)...)
 		s.rightsChanged()
 		return &Removed{Status: http.StatusNoContent}, err
 	}
 	off := true
-	if _, err := s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Disabled: &off}); err != nil {
+	if _, err := s.o.Access.ChangeUser(ctx, a.Name, access.UserChange{Disabled: &off, Check: expect(in.IfMatch, accountVersion)}); err != nil {
 		return nil, err
 	}
 	s.rightsChanged()

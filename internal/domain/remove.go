@@ -49,8 +49,9 @@ type wipeData struct {
 // Delete removes a node with its overlay, its saved state and its console log; a running one is
 // cut off first, and one with snapshots is refused unless they may be lost. Disks
 // that were not made here stay. A deletion that a crash
-// cuts off is completed at the next start.
-func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) error {
+// cuts off is completed at the next start. checks see the node
+// right before; the error of one ends the deletion.
+func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool, checks ...func(Node) error) error {
 	release, err := s.claim(ctx, id)
 	if err != nil {
 		return err
@@ -58,6 +59,9 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	defer release()
 	n, err := s.inv.Node(id)
 	if err != nil {
+		return err
+	}
+	if err := s.checkNow(ctx, n, checks); err != nil {
 		return err
 	}
 	if err := mustBeManaged(n, "deleted"); err != nil {
@@ -90,6 +94,24 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool) err
 	done(err == nil)
 	s.inv.Await(work, n.Host, id)
 	return explain(err, "delete", n.Name)
+}
+
+// checkNow calls checks with a claimed node as it is on its host now.
+func (s *Service) checkNow(ctx context.Context, n Node, checks []func(Node) error) error {
+	if len(checks) == 0 {
+		return nil
+	}
+	// Another service or virsh may have changed it just now.
+	if err := s.inv.Sync(ctx, n.Host, n.ID); err != nil && !isGone(err) {
+		return err
+	}
+	n, err := s.inv.Node(n.ID)
+	for _, check := range checks {
+		if err == nil {
+			err = check(n)
+		}
+	}
+	return err
 }
 
 // mustBearNothing refuses to take a disk away from under others that lie on it.

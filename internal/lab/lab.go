@@ -191,15 +191,8 @@ func (s *Service) Rename(ctx context.Context, id, name string, check func(Lab) e
 		return Lab{}, err
 	}
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var now []row
-		// The row is locked where the database has more than one writer at a time.
-		if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Find(&now).Error; err != nil {
+		if err := checkLocked(tx, id, check); err != nil {
 			return err
-		}
-		if check != nil && len(now) > 0 {
-			if err := check(Lab{ID: id, Name: now[0].Name, Owner: now[0].Owner, Created: now[0].Created}); err != nil {
-				return err
-			}
 		}
 		return tx.Model(&row{}).Where("id = ?", id).Update("name", name).Error
 	})
@@ -222,17 +215,43 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) error {
 	return err
 }
 
-// Delete forgets a lab. Its nodes and networks stay.
-func (s *Service) Delete(ctx context.Context, id string) error {
+// Delete forgets a lab. Its nodes and networks stay. checks see the lab without its places right
+// before; the error of one ends the deletion.
+func (s *Service) Delete(ctx context.Context, id string, checks ...func(Lab) error) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := s.o.DB.WithContext(ctx).Where("id = ?", id).Delete(&row{}).Error; err != nil {
+	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, check := range checks {
+			if err := checkLocked(tx, id, check); err != nil {
+				return err
+			}
+		}
+		return tx.Where("id = ?", id).Delete(&row{}).Error
+	})
+	if fault.CodeOf(err) == fault.Internal {
 		return fmt.Errorf("delete lab %s: %w", id, err)
+	}
+	if err != nil {
+		return err
 	}
 	s.o.Events.Publish(event.LabRemoved, Removed{Lab: l})
 	return nil
+}
+
+// checkLocked locks a lab's row until the end of a transaction, and calls check, which may be
+// nil, with the lab without its places.
+func checkLocked(tx *gorm.DB, id string, check func(Lab) error) error {
+	var now []row
+	// The row is locked where the database has more than one writer at a time.
+	if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Find(&now).Error; err != nil {
+		return err
+	}
+	if check == nil || len(now) == 0 {
+		return nil
+	}
+	return check(Lab{ID: id, Name: now[0].Name, Owner: now[0].Owner, Created: now[0].Created})
 }
 
 // Removed is the data of event.LabRemoved.

@@ -36,7 +36,7 @@ type RemovalOptions struct {
 	Nodes  interface {
 		Node(id string) (domain.Node, error)
 		Nodes() []domain.Node
-		Delete(ctx context.Context, id string, withSnapshots bool) error
+		Delete(ctx context.Context, id string, withSnapshots bool, checks ...func(domain.Node) error) error
 		SetOwner(ctx context.Context, id, account string) (domain.Node, error)
 		Networks(ctx context.Context) ([]domain.Network, error)
 		SetNetworkOwner(ctx context.Context, v domain.Network, account string) error
@@ -45,14 +45,14 @@ type RemovalOptions struct {
 	Images interface {
 		Image(host, id string) (storagepool.Image, error)
 		Images() []storagepool.Image
-		DeleteImage(ctx context.Context, id string) error
+		DeleteImage(ctx context.Context, id string, checks ...func(storagepool.Image) error) error
 		SetImageOwner(ctx context.Context, id, account string) error
 		UploadsOf(ctx context.Context, owner string) ([]storagepool.Incoming, error)
 		CancelUpload(ctx context.Context, host, id string) error
 	}
 	Labs interface {
 		List(ctx context.Context) ([]lab.Lab, error)
-		Delete(ctx context.Context, id string) error
+		Delete(ctx context.Context, id string, checks ...func(lab.Lab) error) error
 		SetOwner(ctx context.Context, id, account string) error
 		Forget(ctx context.Context, node string) error
 	}
@@ -61,7 +61,7 @@ type RemovalOptions struct {
 	}
 	Accounts interface {
 		User(ctx context.Context, name string) (access.Account, error)
-		DeleteUser(ctx context.Context, name string) error
+		DeleteUser(ctx context.Context, name string, checks ...func(access.Account) error) error
 		Forget(ctx context.Context, kind access.Kind, id string) error
 	}
 	// RightsChanged is called after a change of what users can view. It must not block.
@@ -76,12 +76,12 @@ type Removals struct{ o RemovalOptions }
 func NewRemovals(o RemovalOptions) *Removals { return &Removals{o} }
 
 // Node deletes a node, its shares and its positions in labs; see domain.Service.Delete.
-func (r *Removals) Node(ctx context.Context, id string, withSnapshots bool) error {
+func (r *Removals) Node(ctx context.Context, id string, withSnapshots bool, checks ...func(domain.Node) error) error {
 	n, err := r.o.Nodes.Node(id)
 	if err != nil {
 		return err
 	}
-	if err := r.o.Nodes.Delete(ctx, id, withSnapshots); err != nil {
+	if err := r.o.Nodes.Delete(ctx, id, withSnapshots, checks...); err != nil {
 		return err
 	}
 	r.o.Quotas.NodeShrank(ctx, n)
@@ -94,8 +94,8 @@ func (r *Removals) NodeTraces(ctx context.Context, id string) error {
 }
 
 // Lab deletes a lab and its shares. Its nodes and networks remain.
-func (r *Removals) Lab(ctx context.Context, id string) error {
-	if err := r.o.Labs.Delete(ctx, id); err != nil {
+func (r *Removals) Lab(ctx context.Context, id string, checks ...func(lab.Lab) error) error {
+	if err := r.o.Labs.Delete(ctx, id, checks...); err != nil {
 		return err
 	}
 	defer r.o.RightsChanged()
@@ -104,7 +104,7 @@ func (r *Removals) Lab(ctx context.Context, id string) error {
 
 // Image deletes an image and its shares. It returns an InUseError, which names what the user can
 // view, if something depends on the image.
-func (r *Removals) Image(ctx context.Context, rights access.Rights, id string) error {
+func (r *Removals) Image(ctx context.Context, rights access.Rights, id string, checks ...func(storagepool.Image) error) error {
 	i, err := r.o.Images.Image("", id)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (r *Removals) Image(ctx context.Context, rights access.Rights, id string) e
 	if err := r.o.Guard.Unused(ctx, rights, i); err != nil { // the pools know no nodes
 		return err
 	}
-	if err := r.o.Images.DeleteImage(ctx, id); err != nil {
+	if err := r.o.Images.DeleteImage(ctx, id, checks...); err != nil {
 		return err
 	}
 	r.o.Quotas.ImageDeleted(ctx, i)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"libvirt.org/go/libvirtxml"
 
@@ -119,8 +120,9 @@ func (s *Service) Usable(host, id string) (Image, error) {
 }
 
 // DeleteImage removes an image. It is refused with fault.ImageInUse while any
-// volume that libvirt knows in a pool, also one that virsh made, lies on it.
-func (s *Service) DeleteImage(ctx context.Context, id string) error {
+// volume that libvirt knows in a pool, also one that virsh made, lies on it. checks see the image
+// right before; the error of one ends the deletion.
+func (s *Service) DeleteImage(ctx context.Context, id string, checks ...func(Image) error) error {
 	img, err := s.Image("", id)
 	if err != nil {
 		return err
@@ -132,6 +134,15 @@ func (s *Service) DeleteImage(ctx context.Context, id string) error {
 		return fault.New(fault.ImageInUse, "Image %q is being verified or converted. Wait until it has finished, or cancel its job.", id)
 	}
 	err = s.alone(ctx, img, func(ctx context.Context) error {
+		for _, check := range checks {
+			err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+				_, err := checkLocked(tx, img, check)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
 		if img.Path != "" {
 			if err := s.ImagesPool(img.Host).Delete(ctx, volumeName(img)); err != nil {
 				return err

@@ -83,20 +83,12 @@ func (s *Service) SetImageOwner(ctx context.Context, id, account string) error {
 func (s *Service) changeRecord(ctx context.Context, img Image, change map[string]any, check func(Image) error) (Image, error) {
 	id := img.ID
 	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var now []record
-		// The row is locked where the database has more than one writer at a time.
-		if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("host = ? AND id = ?", img.Host, id).Find(&now).Error; err != nil {
+		found, err := checkLocked(tx, img, check)
+		if err != nil {
 			return err
 		}
-		if len(now) == 0 {
+		if !found {
 			return fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program. Verify it first.", id)
-		}
-		if check != nil {
-			img.DisplayName, img.Description, img.Tags = now[0].DisplayName, now[0].Description, now[0].Tags
-			img.Firmware, img.TPM = now[0].Firmware, now[0].TPM
-			if err := check(img); err != nil {
-				return err
-			}
 		}
 		return tx.Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change).Error
 	})
@@ -110,6 +102,24 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 		return Image{}, err
 	}
 	return s.Image(img.Host, id)
+}
+
+// checkLocked locks an image's record until the end of a transaction, and calls check, which may
+// be nil, with the image as it is there. It returns whether there is a record.
+func checkLocked(tx *gorm.DB, img Image, check func(Image) error) (found bool, err error) {
+	var now []record
+	// The row is locked where the database has more than one writer at a time.
+	if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("host = ? AND id = ?", img.Host, img.ID).Find(&now).Error; err != nil {
+		return false, err
+	}
+	if len(now) > 0 {
+		img.DisplayName, img.Description, img.Tags = now[0].DisplayName, now[0].Description, now[0].Tags
+		img.Firmware, img.TPM = now[0].Firmware, now[0].TPM
+	}
+	if check == nil {
+		return len(now) > 0, nil
+	}
+	return len(now) > 0, check(img)
 }
 
 // checkDisplayName answers fault.Invalid about a field for a name that is not one.
