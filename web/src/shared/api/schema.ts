@@ -5278,7 +5278,10 @@ export interface operations {
     "delete-image": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -5297,6 +5300,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
             502: components["responses"]["HypervisorError"];
@@ -6203,7 +6207,10 @@ export interface operations {
     "delete-lab": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
+                "If-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -6222,6 +6229,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
             502: components["responses"]["HypervisorError"];
@@ -7096,7 +7104,10 @@ export interface operations {
                 /** @description Delete its snapshots too. */
                 snapshots?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description The node's id: the domain's UUID. */
                 id: string;
@@ -7116,6 +7127,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
             502: components["responses"]["HypervisorError"];
@@ -9326,7 +9338,10 @@ export interface operations {
                 /** @description With transfer: the account that everything is transferred to. */
                 to?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag (or "version") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -9355,6 +9370,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["ChangedMeanwhile"];
             422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
             502: components["responses"]["HypervisorError"];
