@@ -32,6 +32,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/web"
 )
@@ -44,7 +46,9 @@ type app struct {
 	lease   *store.Lease
 	release func() error // of the lease
 	hosts   *hypervisor.Set
-	storage *storagepool.Service
+	pools   *storagepool.Service
+	images  *image.Service
+	uploads *upload.Service
 	disks   *disk.Service
 	// inventory knows the nodes, which nodes changes.
 	inventory *inventory.Inventory
@@ -79,7 +83,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 		}
 	}
 	a = &app{config: c, log: log}
-	migrations := slices.Concat(store.IntentMigrations(), store.RequestMigrations(), storagepool.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations(), guacamole.Migrations())
+	migrations := slices.Concat(store.IntentMigrations(), store.RequestMigrations(), image.Migrations(), upload.Migrations(), access.Migrations(), audit.Migrations(), job.Migrations(), labs.Migrations(), guacamole.Migrations())
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
@@ -115,26 +119,34 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.requests, err = store.NewRequests(store.RequestOptions{DB: a.db, Lease: a.lease, Vault: a.keys, Log: log}); err != nil {
 		return nil, err
 	}
-	a.storage, err = storagepool.New(storagepool.Options{
-		Hosts: a.hosts, DB: a.db, Intents: intents, Lease: a.lease, Events: events,
-		ImagesPool: c.ImagesPool, NodesPool: c.NodesPool, Catalog: catalog, Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes,
+	a.pools, err = storagepool.New(storagepool.Options{
+		Hosts: a.hosts, Events: events, ImagesPool: c.ImagesPool, NodesPool: c.NodesPool,
 		WarningPercent: c.PoolWarning, CriticalPercent: c.PoolCritical, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.disks = disk.New(a.hosts, a.storage, a.storage)
+	if a.images, err = image.New(image.Options{Hosts: a.hosts, Pools: a.pools, DB: a.db, Intents: intents, Events: events, Catalog: catalog, Log: log}); err != nil {
+		return nil, err
+	}
+	if a.uploads, err = upload.New(upload.Options{
+		Hosts: a.hosts, Pools: a.pools, Images: a.images, DB: a.db, Lease: a.lease,
+		Downloads: download.New(download.Options{AllowPrivate: c.PullAllowPrivate}), MaxImageBytes: c.MaxUploadBytes, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	a.disks = disk.New(a.hosts, a.pools, a.images)
 	a.inventory, err = inventory.New(inventory.Options{Hosts: a.hosts, Accounts: a.access, Events: events, UsageInterval: c.FiguresInterval, AskInterval: c.askInterval, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	a.nodes, err = domain.New(domain.Options{
-		Hosts: a.hosts, Inventory: a.inventory, Storage: between(nodeStorage{a.storage, a.disks}), Intents: intents, Lease: a.lease, Accounts: a.access, Networks: c.Networks, Log: log,
+		Hosts: a.hosts, Inventory: a.inventory, Storage: between(nodeStorage{a.pools, a.images, a.disks}), Intents: intents, Lease: a.lease, Accounts: a.access, Networks: c.Networks, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a.storage.RefsBy(a.domainRefs)
+	a.pools.RefsBy(a.domainRefs)
 	if a.jobs, err = job.New(ctx, job.Options{DB: a.db, Lease: a.lease, Events: events, Log: log}); err != nil {
 		return nil, err
 	}
@@ -156,14 +168,14 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.guacamole, err = newGuacamole(a); err != nil {
 		return nil, err
 	}
-	rules := policy.Options{Hosts: a.hosts, Nodes: a.nodes, Networks: a.nodes, Images: a.storage, Uploads: a.storage, Labs: a.labs, Jobs: a.jobs, Accounts: a.access}
+	rules := policy.Options{Hosts: a.hosts, Nodes: a.nodes, Networks: a.nodes, Images: imagesInPools{a.pools, a.images}, Uploads: a.uploads, Labs: a.labs, Jobs: a.jobs, Accounts: a.access}
 	guard, quotas := policy.NewGuard(rules), policy.NewQuotas(rules)
 	a.removals = policy.NewRemovals(policy.RemovalOptions{
-		Guard: guard, Quotas: quotas, Hosts: a.hosts, Nodes: a.nodes, Images: a.storage, Labs: a.labs, Jobs: a.jobs, Accounts: a.access, RightsChanged: a.rightsChanged,
+		Guard: guard, Quotas: quotas, Hosts: a.hosts, Nodes: a.nodes, Images: ownedFiles{a.images, a.uploads}, Labs: a.labs, Jobs: a.jobs, Accounts: a.access, RightsChanged: a.rightsChanged,
 	})
-	a.storage.ReserveBy(quotas.Conversion)
+	a.uploads.ReserveBy(quotas.Conversion)
 	a.handleJobs()
-	a.hosts.Listen(a.storage)
+	a.hosts.Listen(a.pools)
 	a.hosts.Listen(a.inventory)
 	serverTLS, plain, err := c.server(log)
 	if err != nil {
@@ -171,7 +183,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	}
 	a.plain = plain
 	options := api.Options{
-		Hosts: a.hosts, Storage: a.storage, Disks: a.disks, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs,
+		Hosts: a.hosts, Pools: a.pools, Images: a.images, ImageWork: a.images.Jobs(), Uploads: a.uploads, Disks: a.disks, Nodes: a.nodes, Jobs: a.jobs, Labs: a.labs,
 		Console: a.console, Display: a.display, Access: a.access, Audit: a.audit, Events: events, Requests: a.requests,
 		Guard: guard, Quotas: quotas, Removals: a.removals,
 		Database: a.ping, UI: web.Handler(c.base()), Listen: c.Listen, AuthOff: c.AuthOff, PublicURL: c.PublicURL, TLS: serverTLS, Proxies: c.Proxies, MaxConnections: connectionsWithin(c.MaxConnections, log), MaxConnectionsPerAddress: c.MaxPerAddress, Version: version, Commit: currentBuild().commit, CommitDate: currentBuild().date,
@@ -225,7 +237,8 @@ func (a *app) runBackend(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.lease.Run(ctx) })
 	g.Go(func() error { return a.hosts.Run(ctx) })
-	g.Go(func() error { return a.storage.Run(ctx) })
+	g.Go(func() error { return a.pools.Run(ctx) })
+	g.Go(func() error { return a.uploads.Run(ctx) })
 	g.Go(func() error { return a.inventory.Run(ctx) })
 	g.Go(func() error { return a.nodes.Run(ctx) })
 	return g.Wait()
@@ -293,17 +306,35 @@ func (a *app) serve(ctx context.Context, l net.Listener) error {
 
 // nodeStorage is the storage pools as package domain sees them.
 type nodeStorage struct {
-	*storagepool.Service
+	*pools
+	*imageStore
 	*disks
 }
 
-type disks = disk.Service
+// imagesInPools is the images, and the pools that they are in, as package policy sees them.
+type imagesInPools struct {
+	*pools
+	*imageStore
+}
+
+// ownedFiles is the images and uploads of accounts that package policy removes.
+type ownedFiles struct {
+	*imageStore
+	*uploads
+}
+
+type (
+	pools      = storagepool.Service
+	imageStore = image.Service
+	uploads    = upload.Service
+	disks      = disk.Service
+)
 
 var _ domain.Storage = nodeStorage{}
 
 // Usable returns a usable image, or an error that says why it cannot be used.
 func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
-	img, err := s.Service.Usable(host, imageID)
+	img, err := s.imageStore.Usable(host, imageID)
 	if err != nil {
 		return domain.BaseImage{}, err
 	}

@@ -16,7 +16,8 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 func newRootCommand() *cobra.Command {
@@ -108,7 +109,7 @@ func newImageCommand() *cobra.Command {
 				if err := domain.CheckFirmware("firmware", firmware); err != nil {
 					return err
 				}
-				err := addImage(ctx, a, cmd.OutOrStdout(), args[0], storagepool.Upload{Host: host, OSType: osType, BaseID: base, Firmware: firmware, TPM: tpm})
+				err := addImage(ctx, a, cmd.OutOrStdout(), args[0], upload.Upload{Host: host, OSType: osType, BaseID: base, Firmware: firmware, TPM: tpm})
 				return a.recordCommand(ctx, "image add", "images", cmp.Or(base, filepath.Base(args[0])), err)
 			})
 		},
@@ -122,7 +123,7 @@ func newImageCommand() *cobra.Command {
 	return image
 }
 
-func addImage(ctx context.Context, a *app, out io.Writer, path string, u storagepool.Upload) error {
+func addImage(ctx context.Context, a *app, out io.Writer, path string, u upload.Upload) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -140,21 +141,21 @@ func addImage(ctx context.Context, a *app, out io.Writer, path string, u storage
 		if strings.ContainsAny(u.BaseID, "/\\ ") || strings.HasPrefix(u.BaseID, ".") {
 			return fmt.Errorf("--base: %q is not a valid name", u.BaseID)
 		}
-		if img, err := a.storage.Image(u.Host, u.BaseID); err == nil {
+		if img, err := a.images.Image(u.Host, u.BaseID); err == nil {
 			_, err = fmt.Fprintf(out, "Image %s already exists (%s, %s).\n", img.ID, img.State, img.Path)
 			return err
 		}
 	}
-	img, err := a.storage.Receive(ctx, u, f)
+	img, err := a.uploads.Receive(ctx, u, f)
 	if err != nil {
 		return err
 	}
-	if img.State == storagepool.Verifying {
-		c := storagepool.Conversion{ID: img.ID, Host: img.Host}
-		if err := a.storage.Convert(ctx, c, silent{}); err != nil {
-			return errors.Join(err, a.storage.UndoConversion(context.WithoutCancel(ctx), c))
+	if img.State == image.Verifying {
+		c := upload.Conversion{ID: img.ID, Host: img.Host}
+		if err := a.uploads.Convert(ctx, c, silent{}); err != nil {
+			return errors.Join(err, a.uploads.UndoConversion(context.WithoutCancel(ctx), c))
 		}
-		if img, err = a.storage.Usable(img.Host, img.ID); err != nil {
+		if img, err = a.images.Usable(img.Host, img.ID); err != nil {
 			return err
 		}
 	}
@@ -181,7 +182,7 @@ func (a *app) ready(ctx context.Context, host string) error {
 	if st := h.Status(); st.Problem != "" {
 		return fault.New(fault.HostUnreachable, "Host %q (%s) cannot be reached: %s.", st.Name, st.URI, strings.TrimSuffix(st.Problem, "."))
 	}
-	return a.storage.Prepare(ctx, h.Name())
+	return a.pools.Prepare(ctx, h.Name())
 }
 
 func newOpenAPICommand() *cobra.Command {

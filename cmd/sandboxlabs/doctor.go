@@ -106,11 +106,11 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	if problem := h.KVMProblem(); problem != "" {
 		r.warn("kvm", name, problem)
 	}
-	if err := a.storage.Prepare(ctx, name); err != nil {
+	if err := a.pools.Prepare(ctx, name); err != nil {
 		r.fail("pools", name, explain(err))
 		return
 	}
-	for _, p := range a.storage.Pools(name) {
+	for _, p := range a.pools.Pools(name) {
 		text := fmt.Sprintf("%s at %s, %d GiB free", p.Name, p.Path, p.Available>>30)
 		if p.Available < lowSpaceBytes {
 			r.warn("pool "+p.Role, name, text+": little. Images and nodes need some GiB each.")
@@ -118,7 +118,7 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 			r.ok("pool "+p.Role, name, text)
 		}
 	}
-	if err := a.storage.TryWrite(ctx, name); err != nil {
+	if err := a.pools.TryWrite(ctx, name); err != nil {
 		r.fail("pools writable", name, explain(err))
 	} else {
 		r.ok("pools writable", name, "a volume was made and removed in each")
@@ -135,7 +135,7 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 
 // folders checks that other users of a host cannot enter the pools' folders.
 func (r *report) folders(ctx context.Context, a *app, host string) {
-	open, err := a.storage.OpenFolders(ctx, host)
+	open, err := a.pools.OpenFolders(ctx, host)
 	if err != nil {
 		r.fail("pools closed", host, explain(err))
 		return

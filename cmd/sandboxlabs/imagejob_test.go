@@ -18,7 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // TestImageJobs creates an image of a node, grows and compacts it, and verifies what virsh
@@ -203,7 +203,7 @@ func TestCancelAConversionThatWaits(t *testing.T) {
 	}
 	disk := make([]byte, 1<<20)
 	disk[510], disk[511] = 0x55, 0xaa
-	img, err := a.storage.Receive(ctx, storagepool.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
+	img, err := a.uploads.Receive(ctx, upload.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestCancelAConversionThatWaits(t *testing.T) {
 	if n := l.rows("uploads"); n > 0 || len(list()) != 1 {
 		t.Errorf("%d uploads are left, and the jobs %+v", n, list())
 	}
-	if _, err := a.storage.Image("", img.ID); fault.CodeOf(err) != fault.ImageNotFound {
+	if _, err := a.images.Image("", img.ID); fault.CodeOf(err) != fault.ImageNotFound {
 		t.Errorf("the image: %v", err)
 	}
 	l.wantVolumes(l.imagesPool())

@@ -17,24 +17,26 @@ import (
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // handleJobs says how the jobs that the API starts are done.
 func (a *app) handleJobs() {
-	a.jobs.Handle(api.PullJob, heavy("", kindOf(a.storage.Pull, a.storage.UndoPull)))
+	a.jobs.Handle(api.PullJob, heavy("", kindOf(a.uploads.Pull, a.uploads.UndoPull)))
 	a.jobs.Handle(domain.CloneJob, heavy(converting, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
 		return a.nodes.CloneFull(ctx, c, p)
 	}, a.nodes.UndoClone)))
-	a.jobs.Handle(api.VerifyJob, heavy("", kindOf(a.storage.Verify, nil)))
-	a.jobs.Handle(api.CompactJob, heavy(converting, kindOf(a.storage.Compact, a.storage.UndoCompact)))
-	a.jobs.Handle(api.GrowJob, kindOf(a.storage.Grow, nil))
-	a.jobs.Handle(api.CaptureJob, heavy(converting, kindOf(func(ctx context.Context, w storagepool.ImageWork, p storagepool.Progress) error {
-		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.storage.Capture(ctx, w, file, p) })
-	}, a.storage.UndoCapture)))
-	a.jobs.Handle(api.ConvertJob, heavy(converting, kindOf(a.storage.Convert, a.storage.UndoConversion)))
+	a.jobs.Handle(api.VerifyJob, heavy("", kindOf(a.images.Jobs().Verify, nil)))
+	a.jobs.Handle(api.CompactJob, heavy(converting, kindOf(a.images.Jobs().Compact, a.images.Jobs().UndoCompact)))
+	a.jobs.Handle(api.GrowJob, kindOf(a.images.Jobs().Grow, nil))
+	a.jobs.Handle(api.CaptureJob, heavy(converting, kindOf(func(ctx context.Context, w image.Work, p storagepool.Progress) error {
+		return a.nodes.Capture(ctx, w.Host, w.Node, func(file string) error { return a.images.Jobs().Capture(ctx, w, file, p) })
+	}, a.images.Jobs().UndoCapture)))
+	a.jobs.Handle(api.ConvertJob, heavy(converting, kindOf(a.uploads.Convert, a.uploads.UndoConversion)))
 	a.jobs.Handle(labs.ImportJob, heavy("", kindWith(func(ctx context.Context, p labs.Plan, t *job.Task) error { return a.labs.Import(ctx, p, t) }, a.labs.UndoImport)))
 	a.jobs.Handle(policy.RemoveAccountJob, kindWith(a.removals.Account, nil))
-	a.storage.ConvertBy(func(ctx context.Context, c storagepool.Conversion) error {
+	a.uploads.ConvertBy(func(ctx context.Context, c upload.Conversion) error {
 		_, err := a.jobs.Start(ctx, job.Request{
 			Kind: api.ConvertJob, Owner: c.Owner, Target: job.Target{Type: string(access.Image), ID: c.ID, Host: c.Host}, Args: c, Single: true,
 		})
@@ -90,15 +92,15 @@ func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(co
 
 // readCatalog puts the operator's catalogue files before our own: of two entries
 // with one id the first counts. A folder stands for the .yaml and .yml files in it.
-func readCatalog(paths []string) ([]storagepool.CatalogEntry, error) {
-	var list []storagepool.CatalogEntry
+func readCatalog(paths []string) ([]image.CatalogEntry, error) {
+	var list []image.CatalogEntry
 	add := func(name string, text []byte, read func(string) ([]byte, error)) error {
-		entries, err := storagepool.ParseCatalog(text, read)
+		entries, err := image.ParseCatalog(text, read)
 		if err != nil {
 			return fmt.Errorf("catalog: %s: %w", name, err)
 		}
 		for _, e := range entries {
-			if !slices.ContainsFunc(list, func(o storagepool.CatalogEntry) bool { return o.ID == e.ID }) {
+			if !slices.ContainsFunc(list, func(o image.CatalogEntry) bool { return o.ID == e.ID }) {
 				list = append(list, e)
 			}
 		}

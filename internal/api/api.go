@@ -32,17 +32,21 @@ import (
 
 // Options configures a Server; all fields but OIDC, Guacamole, PublicURL, TLS, Proxies, Settings and Log are required.
 type Options struct {
-	Hosts   Hosts
-	Storage Storage
-	Disks   Disks
-	Nodes   Nodes
-	Jobs    *job.Service
-	Labs    *lab.Service
-	Console Consoles
-	Display Screens
-	Access  *access.Service
-	Audit   *audit.Service
-	Events  *event.Broker
+	Hosts  Hosts
+	Pools  Pools
+	Images Images
+	// ImageWork is that of Images.
+	ImageWork ImageWork
+	Uploads   Uploads
+	Disks     Disks
+	Nodes     Nodes
+	Jobs      *job.Service
+	Labs      *lab.Service
+	Console   Consoles
+	Display   Screens
+	Access    *access.Service
+	Audit     *audit.Service
+	Events    *event.Broker
 	// Guard and Quotas are the rules that involve several of these parts.
 	Guard    *policy.Guard
 	Quotas   *policy.Quotas
@@ -117,7 +121,7 @@ const (
 
 // New makes a Server with all its routes. It listens to nothing: Serve does.
 func New(o Options) (*Server, error) {
-	if o.Hosts == nil || o.Storage == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Removals == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
+	if o.Hosts == nil || o.Pools == nil || o.Images == nil || o.ImageWork == nil || o.Uploads == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Removals == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
 	}
 	if o.Log == nil {

@@ -160,7 +160,7 @@ func (s *Server) nameOf(ctx context.Context, kind, id string) string {
 			return n.Name
 		}
 	case "images":
-		if img, err := s.o.Storage.Image("", id); err == nil {
+		if img, err := s.o.Images.Image("", id); err == nil {
 			return img.DisplayName
 		}
 	case "labs":

@@ -9,15 +9,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // PullJob is the kind of the jobs that fetch images of the catalogue; their
-// arguments are a storagepool.Pull.
+// arguments are a upload.Pull.
 const PullJob = "image.pull"
 
 // ConvertJob is the kind of the jobs that unpack and convert what was uploaded;
-// their arguments are a storagepool.Conversion.
+// their arguments are a upload.Conversion.
 const ConvertJob = "image.convert"
 
 // CatalogEntry is an image of the catalogue on the wire.
@@ -73,7 +73,7 @@ func (s *Server) registerCatalog() {
 		if in.Body != nil {
 			host = in.Body.Host
 		}
-		pull, err := s.o.Storage.CheckPull(host, in.ID)
+		pull, err := s.o.Uploads.CheckPull(host, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -109,12 +109,12 @@ func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, erro
 	}
 	rights := rightsOf(ctx)
 	list := []CatalogEntry{}
-	for _, e := range s.o.Storage.Catalog() {
+	for _, e := range s.o.Images.Catalog() {
 		v := CatalogEntry{
 			ID: e.ID, Name: e.Name, Version: e.Version, OSType: e.OSType, Arch: e.Arch, Format: e.Format, DefaultUser: e.DefaultUser, Firmware: e.Firmware, TPM: e.TPM,
 			MinDiskBytes: e.MinDiskBytes, MinRAM: e.MinRAMMiB, Description: e.Description, Source: e.URL, Signed: e.Signed(), State: "absent",
 		}
-		if img, err := s.o.Storage.Image(h.Name(), e.ID); err == nil && img.Type == storagepool.Base {
+		if img, err := s.o.Images.Image(h.Name(), e.ID); err == nil && img.Type == image.Base {
 			v.State = string(img.State)
 		}
 		for _, j := range active {

@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // IfMatch is the condition of a change. It is exported because huma looks into no other
@@ -64,7 +64,7 @@ func nodeVersion(n domain.Node) string {
 	return versionOf(n.Name, size, n.DiskBytes, n.Autostart, n.OSType, n.Description, append([]string{}, n.Tags...))
 }
 
-func imageVersion(i storagepool.Image) string {
+func imageVersion(i image.Image) string {
 	return versionOf(i.DisplayName, i.Description, tagsOf(i.Tags), i.Firmware, i.TPM)
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // fieldLimit adds to the schema of a field what its value may be.
@@ -32,7 +32,7 @@ var fieldLimits = map[string]fieldLimit{
 	"accountName":   textLimit(1, access.MaxNameBytes, access.NamePattern),
 	"tokenName":     textLimit(1, access.MaxTokenNameBytes, ""),
 	"password":      textLimit(0, access.MaxPasswordBytes, ""),
-	"displayName":   textLimit(1, storagepool.MaxDisplayNameLength, ""),
+	"displayName":   textLimit(1, image.MaxDisplayNameLength, ""),
 	"description":   textLimit(0, fault.MaxDescriptionBytes, ""),
 	"osType":        textLimit(0, definition.MaxOSTypeBytes, ""),
 	"hostname":      textLimit(0, domain.MaxHostnameBytes, orEmpty(domain.HostnamePattern)),
@@ -44,7 +44,7 @@ var fieldLimits = map[string]fieldLimit{
 	"cpus":          numberLimit(1, 0, 0),
 	"disk":          numberLimit(1, domain.MaxDiskBytes, 0),
 	"emptyDisk":     numberLimit(domain.MinDiskBytes, domain.MaxDiskBytes, 0),
-	"imageDisk":     numberLimit(storagepool.SectorBytes, diskimage.MaxVirtualBytes, storagepool.SectorBytes),
+	"imageDisk":     numberLimit(image.SectorBytes, diskimage.MaxVirtualBytes, image.SectorBytes),
 	"quota":         func(s *huma.Schema) { s.Minimum = new(float64) },
 	"coordinate":    numberLimit(-lab.MaxCoordinate, lab.MaxCoordinate, 0),
 }

@@ -23,7 +23,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // Image is an image on the wire.
@@ -54,7 +55,7 @@ type Image struct {
 }
 
 // image is an image as somebody sees it.
-func (s *Server) image(rights access.Rights, i storagepool.Image) Image {
+func (s *Server) image(rights access.Rights, i image.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
 		Size: i.FileBytes, VirtualSize: i.VirtualBytes, SHA256: i.SHA256, Path: i.Path, Host: i.Host, OSType: i.OSType, Firmware: i.Firmware, TPM: i.TPM, Owner: policy.OwnerName(s.o.Access, i.Owner, ""),
@@ -68,7 +69,7 @@ type imageAnswer struct {
 }
 
 // imageAnswer shows an image, or the error, to the caller.
-func (s *Server) imageAnswer(ctx context.Context, i storagepool.Image, err error) (*imageAnswer, error) {
+func (s *Server) imageAnswer(ctx context.Context, i image.Image, err error) (*imageAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (s *Server) registerImages() {
 	register(s, huma.Operation{
 		OperationID: "get-image", Method: http.MethodGet, Path: "/api/images/{id}", Summary: "Read an image", Tags: []string{"images"},
 	}, func(ctx context.Context, in *ImageID) (*imageAnswer, error) {
-		i, err := s.o.Storage.Image("", in.ID)
+		i, err := s.o.Images.Image("", in.ID)
 		return s.imageAnswer(ctx, i, err)
 	})
 	register(s, huma.Operation{
@@ -132,10 +133,10 @@ type imageList struct {
 
 // listImages pages through the images that are there for somebody.
 func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, error) {
-	seen := slices.DeleteFunc(s.o.Storage.Images(), func(i storagepool.Image) bool { return rights.On(policy.ImageObject(i)) == access.None })
-	page, next, err := pageOf(paging, "images", seen, func(i storagepool.Image) string {
+	seen := slices.DeleteFunc(s.o.Images.Images(), func(i image.Image) bool { return rights.On(policy.ImageObject(i)) == access.None })
+	page, next, err := pageOf(paging, "images", seen, func(i image.Image) string {
 		kind := "custom"
-		if i.Type == storagepool.Base {
+		if i.Type == image.Base {
 			kind = "base"
 		}
 		return sortKey(kind, i.Host, i.DisplayName, i.ID)
@@ -146,7 +147,7 @@ func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, er
 	out := &imageList{}
 	out.Body.BaseImages, out.Body.CustomImages, out.Body.Next = []Image{}, []Image{}, next
 	for _, i := range page {
-		if i.Type == storagepool.Base {
+		if i.Type == image.Base {
 			out.Body.BaseImages = append(out.Body.BaseImages, s.image(rights, i))
 		} else {
 			out.Body.CustomImages = append(out.Body.CustomImages, s.image(rights, i))
@@ -180,7 +181,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 		return fault.Wrap(err, fault.Invalid, "Upload the image as multipart form data: curl -F \"image=@disk.qcow2\" …/api/images/custom")
 	}
 	rights := rightsOf(r.Context())
-	up := storagepool.Upload{Owner: rights.OwnerID(), SizeBytes: max(r.ContentLength, 0)}
+	up := upload.Upload{Owner: rights.OwnerID(), SizeBytes: max(r.ContentLength, 0)}
 	for range maxFields {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -200,7 +201,7 @@ func (s *Server) uploadImage(c echo.Context) error {
 			}
 			c.Response().Header().Set(echo.HeaderLocation, "/api/images/"+img.ID)
 			status := http.StatusCreated
-			if img.State == storagepool.Verifying { // a job converts it
+			if img.State == image.Verifying { // a job converts it
 				status = http.StatusAccepted
 			}
 			return c.JSON(status, Uploaded{Success: true, Image: s.image(rights, img)})
@@ -257,7 +258,7 @@ func (l *lastPart) rest() error {
 
 // receivePart stores the file of an upload in one request, as one of its sender's and
 // its host's streams, within the sender's quota.
-func (s *Server) receivePart(ctx context.Context, rights access.Rights, up storagepool.Upload, file io.Reader) (img storagepool.Image, err error) {
+func (s *Server) receivePart(ctx context.Context, rights access.Rights, up upload.Upload, file io.Reader) (img image.Image, err error) {
 	host, err := s.o.Hosts.Host(up.Host)
 	if err != nil {
 		return img, err
@@ -267,8 +268,8 @@ func (s *Server) receivePart(ctx context.Context, rights access.Rights, up stora
 		return img, err
 	}
 	defer end()
-	err = s.o.Quotas.Upload(ctx, up, func(up storagepool.Upload) (err error) {
-		img, err = s.o.Storage.Receive(ctx, up, file)
+	err = s.o.Quotas.Upload(ctx, up, func(up upload.Upload) (err error) {
+		img, err = s.o.Uploads.Receive(ctx, up, file)
 		return err
 	})
 	return img, err
@@ -276,7 +277,7 @@ func (s *Server) receivePart(ctx context.Context, rights access.Rights, up stora
 
 // readField takes a small field of the form; fields that are not known are
 // skipped, as browsers and scripts add their own.
-func readField(part *multipart.Part, up *storagepool.Upload) error {
+func readField(part *multipart.Part, up *upload.Upload) error {
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
 		return fault.Wrap(err, fault.UploadIncomplete, "The upload ended before the image began. Upload it again.")
@@ -298,7 +299,7 @@ const imageField = "image"
 var uploadFields = []string{"osType", "sha256", "host"}
 
 // setField takes what a client tells of an image that it sends.
-func setField(up *storagepool.Upload, name, text string) error {
+func setField(up *upload.Upload, name, text string) error {
 	switch name {
 	case "osType":
 		if len(text) > maxWordBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {

@@ -8,11 +8,11 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // The kinds of the jobs that work on images; their arguments are a
-// storagepool.ImageWork.
+// image.Work.
 const (
 	VerifyJob  = "image.verify"
 	CompactJob = "image.compact"
@@ -25,7 +25,7 @@ func (s *Server) registerImageJobs() {
 		OperationID: "verify-image", Method: http.MethodPost, Path: "/api/images/{id}/verify", Summary: "Verify an image that another program put into the pool, or changed there (a job)", Tags: []string{"images", "jobs"},
 		Description: "A valid qcow2 or ISO file becomes ready. Disks in other formats are converted only when uploaded.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
-		w, err := s.o.Storage.CheckVerify(in.ID)
+		w, err := s.o.ImageWork.CheckVerify(in.ID)
 		if err == nil && !w.Changed { // disks may be backed by what was changed: only verifying helps them
 			err = s.checkUnused(ctx, in.ID)
 		}
@@ -35,7 +35,7 @@ func (s *Server) registerImageJobs() {
 		OperationID: "compact-image", Method: http.MethodPost, Path: "/api/images/{id}/compact", Summary: "Reclaim unused space of an image (a job)", Tags: []string{"images", "jobs"},
 		Description: "Refused with image_in_use while disks are backed by it.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
-		w, err := s.o.Storage.CheckChange(in.ID)
+		w, err := s.o.ImageWork.CheckChange(in.ID)
 		if err == nil {
 			err = s.checkUnused(ctx, in.ID)
 		}
@@ -50,7 +50,7 @@ func (s *Server) registerImageJobs() {
 			VirtualSize int64 `json:"virtualSize" limit:"imageDisk" doc:"Bytes; larger than the current size."`
 		}
 	}) (*Started, error) {
-		w, err := s.o.Storage.CheckGrow(in.ID, in.Body.VirtualSize)
+		w, err := s.o.ImageWork.CheckGrow(in.ID, in.Body.VirtualSize)
 		if err == nil {
 			err = s.checkUnused(ctx, in.ID)
 		}
@@ -73,7 +73,7 @@ func (s *Server) registerImageJobs() {
 		if err != nil {
 			return nil, err
 		}
-		w, err := s.o.Storage.NewImage(host, in.Body.Name, rightsOf(ctx).OwnerID())
+		w, err := s.o.ImageWork.NewImage(host, in.Body.Name, rightsOf(ctx).OwnerID())
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +88,7 @@ func (s *Server) registerImageJobs() {
 }
 
 // startWork starts a job on an image, unless a check before has failed.
-func (s *Server) startWork(ctx context.Context, kind string, w storagepool.ImageWork, err error) (*Started, error) {
+func (s *Server) startWork(ctx context.Context, kind string, w image.Work, err error) (*Started, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Server) startWork(ctx context.Context, kind string, w storagepool.Image
 
 // checkUnused returns an error if something depends on an image.
 func (s *Server) checkUnused(ctx context.Context, id string) error {
-	i, err := s.o.Storage.Image("", id)
+	i, err := s.o.Images.Image("", id)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // ImageEdit is what shall be otherwise about an image.
@@ -75,14 +75,14 @@ func (s *Server) registerImageLife() {
 		IfMatch
 		Body ImageEdit
 	}) (*imageAnswer, error) {
-		i, err := s.o.Storage.EditImage(ctx, in.ID, storagepool.ImageEdit(in.Body), expect(in.IfMatch, imageVersion))
+		i, err := s.o.Images.EditImage(ctx, in.ID, image.Edit(in.Body), expect(in.IfMatch, imageVersion))
 		return s.imageAnswer(ctx, i, err)
 	})
 	register(s, huma.Operation{
 		OperationID: "list-image-users", Method: http.MethodGet, Path: "/api/images/{id}/users", Summary: "List what depends on an image", Tags: []string{"images"},
 		Description: "Reads the backing chains of all volumes in all pools that libvirt knows, so it includes overlays that other programs created.",
 	}, func(ctx context.Context, in *ImageID) (*struct{ Body ImageUsers }, error) {
-		i, err := s.o.Storage.Image("", in.ID)
+		i, err := s.o.Images.Image("", in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (s *Server) registerImageLife() {
 // downloadImage streams an image's file, or a part of it.
 func (s *Server) downloadImage(c echo.Context) error {
 	r := c.Request()
-	i, err := s.o.Storage.Image("", c.Param("id"))
+	i, err := s.o.Images.Image("", c.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -130,19 +130,19 @@ func (s *Server) downloadImage(c echo.Context) error {
 		return s.o.Guard.Image(now, i.ID, access.Use)
 	}
 	return s.transfer(r.Context(), c.RealIP(), i.Host, allowed, func(ctx context.Context) error {
-		return s.o.Storage.OpenImage(ctx, i.Host, i.ID, func(f *storagepool.ImageFile) error { return s.sendImage(c, i, f) })
+		return s.o.Images.OpenImage(ctx, i.Host, i.ID, func(f *image.File) error { return s.sendImage(c, i, f) })
 	})
 }
 
 // sendImage answers with an image's file, or a part of it.
-func (s *Server) sendImage(c echo.Context, i storagepool.Image, f *storagepool.ImageFile) error {
+func (s *Server) sendImage(c echo.Context, i image.Image, f *image.File) error {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
 	h.Set(echo.HeaderContentDisposition, `attachment; filename="`+fileName(i.ID)+downloadSuffix(i)+`"`)
 	h.Set("ETag", `"`+f.Version+`"`)
 	w := &downloadWriter{ResponseWriter: c.Response()}
 	w.patient = patientWriter{c.Response(), http.NewResponseController(c.Response())}
-	from := &downloadReader{ImageFile: f}
+	from := &downloadReader{File: f}
 	http.ServeContent(w, c.Request(), "", i.Created, from)
 	if w.outside {
 		return newProblem(http.StatusRequestedRangeNotSatisfiable, fault.Invalid, fmt.Sprintf("The image's file has %d bytes, and none in that range.", f.Bytes))
@@ -157,7 +157,7 @@ func (s *Server) sendImage(c echo.Context, i storagepool.Image, f *storagepool.I
 }
 
 // downloadSuffix completes the name of an image's file.
-func downloadSuffix(i storagepool.Image) string {
+func downloadSuffix(i image.Image) string {
 	if suffix := "." + i.Format; i.Format != "" && !strings.HasSuffix(i.ID, suffix) {
 		return suffix
 	}
@@ -166,12 +166,12 @@ func downloadSuffix(i storagepool.Image) string {
 
 // downloadReader keeps the error that a file was not read whole for.
 type downloadReader struct {
-	*storagepool.ImageFile
+	*image.File
 	failed error
 }
 
 func (r *downloadReader) Read(p []byte) (int, error) {
-	n, err := r.ImageFile.Read(p)
+	n, err := r.File.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.failed = err
 	}

@@ -66,7 +66,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		gauge(nodesMetric, v, k.host, k.a)
 	}
 	clear(count)
-	for _, i := range m.s.o.Storage.Images() {
+	for _, i := range m.s.o.Images.Images() {
 		count[key{i.Host, i.Type, string(i.State)}]++
 	}
 	for k, v := range count {
@@ -75,7 +75,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	for _, h := range m.s.o.Hosts.Hosts() {
 		out <- prometheus.MustNewConstMetric(diffMetric, prometheus.CounterValue, float64(m.s.o.Nodes.Differences(h.Name())), h.Name())
 		gauge(hostMetric, oneIf(h.Status().State == hypervisor.Connected), h.Name())
-		for _, p := range m.s.o.Storage.Pools(h.Name()) {
+		for _, p := range m.s.o.Pools.Pools(h.Name()) {
 			gauge(poolSizeMetric, float64(p.Capacity), h.Name(), p.Role)
 			gauge(poolFreeMetric, float64(p.Available), h.Name(), p.Role)
 			gauge(poolLevelMetric, levelNumbers[p.Level], h.Name(), p.Role)

@@ -104,7 +104,7 @@ func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v.Guacamole = s.guacamoleOf(n.ID)
 	if n.Image.ID != "" {
 		v.Image = &NodeImage{Type: n.Image.Type, ID: n.Image.ID, Name: n.Image.Name, Path: n.BackingPath}
-		if img, err := s.o.Storage.Image(n.Host, n.Image.ID); err == nil {
+		if img, err := s.o.Images.Image(n.Host, n.Image.ID); err == nil {
 			v.Image.Size = img.FileBytes
 		}
 	}

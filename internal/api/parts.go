@@ -14,6 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	disks "github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // The parts of the service that need libvirt, as the API uses them. Parts that need only a database
@@ -124,43 +126,35 @@ type Usage interface {
 	Differences(host string) uint64
 }
 
-// Storage are the images, uploads and pools; *storagepool.Service.
-type Storage interface {
-	Images
-	ImageWork
-	Uploads
-	Pools
-}
-
 // Images reads and describes images.
 type Images interface {
-	Image(host, id string) (storagepool.Image, error)
-	Images() []storagepool.Image
-	Catalog() []storagepool.CatalogEntry
-	EditImage(ctx context.Context, id string, e storagepool.ImageEdit, check func(storagepool.Image) error) (storagepool.Image, error)
-	OpenImage(ctx context.Context, host, id string, f func(*storagepool.ImageFile) error) error
+	Image(host, id string) (image.Image, error)
+	Images() []image.Image
+	Catalog() image.Catalog
+	EditImage(ctx context.Context, id string, e image.Edit, check func(image.Image) error) (image.Image, error)
+	OpenImage(ctx context.Context, host, id string, f func(*image.File) error) error
 }
 
 // ImageWork checks what jobs on images are to do, and returns their arguments.
 type ImageWork interface {
-	CheckChange(id string) (storagepool.ImageWork, error)
-	CheckGrow(id string, virtualBytes int64) (storagepool.ImageWork, error)
-	CheckVerify(id string) (storagepool.ImageWork, error)
-	CheckPull(host, id string) (storagepool.Pull, error)
-	NewImage(host, name, owner string) (storagepool.ImageWork, error)
+	CheckChange(id string) (image.Work, error)
+	CheckGrow(id string, virtualBytes int64) (image.Work, error)
+	CheckVerify(id string) (image.Work, error)
+	NewImage(host, name, owner string) (image.Work, error)
 }
 
 // Uploads receives images.
 type Uploads interface {
 	MaxImageBytes() int64
-	Receive(ctx context.Context, u storagepool.Upload, r io.Reader) (storagepool.Image, error)
-	BeginUpload(ctx context.Context, u storagepool.Upload, metadata map[string]string) (storagepool.Incoming, error)
-	BeginPart(ctx context.Context, u storagepool.Upload, metadata map[string]string) (storagepool.Incoming, error)
-	BeginJoined(ctx context.Context, u storagepool.Upload, parts []string, metadata map[string]string) (storagepool.Incoming, error)
-	Upload(ctx context.Context, host, id string) (storagepool.Incoming, error)
+	Receive(ctx context.Context, u upload.Upload, r io.Reader) (image.Image, error)
+	BeginUpload(ctx context.Context, u upload.Upload, metadata map[string]string) (upload.Incoming, error)
+	BeginPart(ctx context.Context, u upload.Upload, metadata map[string]string) (upload.Incoming, error)
+	BeginJoined(ctx context.Context, u upload.Upload, parts []string, metadata map[string]string) (upload.Incoming, error)
+	Upload(ctx context.Context, host, id string) (upload.Incoming, error)
 	Append(ctx context.Context, host, id string, offset int64, r io.Reader, check func() error) (int64, error)
 	FinishUpload(ctx context.Context, host, id string) error
 	CancelUpload(ctx context.Context, host, id string) error
+	CheckPull(host, id string) (upload.Pull, error)
 }
 
 // Pools are the hosts' storage pools.
@@ -189,7 +183,9 @@ type Screens interface {
 var (
 	_ Hosts    = (*hypervisor.Set)(nil)
 	_ Nodes    = (*domain.Service)(nil)
-	_ Storage  = (*storagepool.Service)(nil)
+	_ Pools    = (*storagepool.Service)(nil)
+	_ Images   = (*image.Service)(nil)
+	_ Uploads  = (*upload.Service)(nil)
 	_ Disks    = (*disks.Service)(nil)
 	_ Consoles = (*console.Manager)(nil)
 	_ Screens  = (*display.Service)(nil)

@@ -69,7 +69,7 @@ func (s *Server) registerPools() {
 	}, func(ctx context.Context, in *struct {
 		Host string `path:"host"`
 	}) (*struct{ Body Host }, error) {
-		if err := s.o.Storage.Refresh(ctx, in.Host); err != nil {
+		if err := s.o.Pools.Refresh(ctx, in.Host); err != nil {
 			return nil, err
 		}
 		hosts := s.hosts()

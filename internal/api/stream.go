@@ -17,7 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // Proxies cut connections that are silent for 20 to 60 seconds.
@@ -108,7 +108,7 @@ func (s *Server) events(c echo.Context) error {
 			if err != nil {
 				return err
 			}
-			for _, e := range view.Change(rights, s.o.Nodes.Nodes(), s.o.Storage.Images(), labs) {
+			for _, e := range view.Change(rights, s.o.Nodes.Nodes(), s.o.Images.Images(), labs) {
 				one, err := s.encode(rights, e)
 				if err != nil {
 					return err
@@ -145,7 +145,7 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 	switch v := data.(type) {
 	case domain.Node:
 		data = s.node(rights, v)
-	case storagepool.Image:
+	case image.Image:
 		data = s.image(rights, v)
 	case job.Job:
 		data = s.jobView(v)

@@ -53,9 +53,9 @@ func (s *Server) hosts() []Host {
 			Warnings: append([]string{}, st.Capabilities.Warnings...),
 		}
 		if v.Error == "" {
-			v.Error = shown(s.o.Storage.Problem(st.Name))
+			v.Error = shown(s.o.Pools.Problem(st.Name))
 		}
-		for _, p := range s.o.Storage.Pools(st.Name) {
+		for _, p := range s.o.Pools.Pools(st.Name) {
 			v.Pools = append(v.Pools, poolView(p))
 		}
 		list = append(list, v)
@@ -117,7 +117,7 @@ func (s *Server) registerSystem() {
 			state := string(h.Status().State)
 			switch {
 			case state != string(hypervisor.Connected):
-			case s.o.Storage.Problem(h.Name()) != nil:
+			case s.o.Pools.Problem(h.Name()) != nil:
 				state = "storage"
 			case !s.o.Nodes.Known(h.Name()):
 				state = string(hypervisor.Connecting)

@@ -21,7 +21,8 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // uploadsPath is where uploads are made; each is below it, by the id of the image
@@ -33,13 +34,13 @@ var checksums = map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.N
 
 func (s *Server) registerUploads() error {
 	composer := tus.NewStoreComposer()
-	store := uploads{s}
+	store := tusStore{s}
 	composer.UseCore(store)
 	composer.UseTerminater(store)
 	composer.UseConcater(store)
 	composer.UseLocker(memorylocker.New())
 	protocol, err := tus.NewHandler(tus.Config{
-		StoreComposer: composer, BasePath: uploadsPath + "/", MaxSize: s.o.Storage.MaxImageBytes(), DisableDownload: true,
+		StoreComposer: composer, BasePath: uploadsPath + "/", MaxSize: s.o.Uploads.MaxImageBytes(), DisableDownload: true,
 		NetworkTimeout: uploadPatience, Cors: &tus.CorsConfig{Disable: true}, // sameOrigin decides
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), // requests are logged by logRequest
 	})
@@ -202,20 +203,20 @@ func problemBody(p *Problem) []byte {
 	return body
 }
 
-// uploads is the storage pools as tusd sees them.
-type uploads struct{ s *Server }
+// tusStore is the uploads as tusd sees them.
+type tusStore struct{ s *Server }
 
 var (
-	_ tus.DataStore           = uploads{}
-	_ tus.TerminaterDataStore = uploads{}
-	_ tus.ConcaterDataStore   = uploads{}
-	_ tus.Upload              = upload{}
-	_ tus.TerminatableUpload  = upload{}
-	_ tus.ConcatableUpload    = upload{}
+	_ tus.DataStore           = tusStore{}
+	_ tus.TerminaterDataStore = tusStore{}
+	_ tus.ConcaterDataStore   = tusStore{}
+	_ tus.Upload              = tusUpload{}
+	_ tus.TerminatableUpload  = tusUpload{}
+	_ tus.ConcatableUpload    = tusUpload{}
 )
 
-// upload is one of them.
-type upload struct {
+// tusUpload is one of them.
+type tusUpload struct {
 	s        *Server
 	host, id string
 }
@@ -235,8 +236,8 @@ func (s *Server) explain(ctx context.Context, err error) error {
 }
 
 // NewUpload begins an upload of the person who asks.
-func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
-	up := storagepool.Upload{Owner: rightsOf(ctx).OwnerID(), SizeBytes: info.Size, FileName: info.MetaData["filename"]}
+func (u tusStore) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
+	up := upload.Upload{Owner: rightsOf(ctx).OwnerID(), SizeBytes: info.Size, FileName: info.MetaData["filename"]}
 	if up.FileName == "" {
 		up.FileName = info.MetaData["name"]
 	}
@@ -248,16 +249,16 @@ func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, 
 			return nil, u.s.explain(ctx, err)
 		}
 	}
-	var in storagepool.Incoming
+	var in upload.Incoming
 	var err error
 	if info.IsFinal { // it takes what its parts took, which count no more
-		in, err = u.s.o.Storage.BeginJoined(ctx, up, info.PartialUploads, info.MetaData)
+		in, err = u.s.o.Uploads.BeginJoined(ctx, up, info.PartialUploads, info.MetaData)
 	} else {
-		begin := u.s.o.Storage.BeginUpload
+		begin := u.s.o.Uploads.BeginUpload
 		if info.IsPartial {
-			begin = u.s.o.Storage.BeginPart
+			begin = u.s.o.Uploads.BeginPart
 		}
-		err = u.s.o.Quotas.Upload(ctx, up, func(up storagepool.Upload) (err error) {
+		err = u.s.o.Quotas.Upload(ctx, up, func(up upload.Upload) (err error) {
 			in, err = begin(ctx, up, info.MetaData)
 			return err
 		})
@@ -265,47 +266,47 @@ func (u uploads) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, 
 	if err != nil {
 		return nil, u.s.explain(ctx, err)
 	}
-	return upload{u.s, in.Host, in.ID}, nil
+	return tusUpload{u.s, in.Host, in.ID}, nil
 }
 
 // GetUpload finds an upload that the person who asks may go on with.
-func (u uploads) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
+func (u tusStore) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
 	in, err := u.s.uploadInfo(ctx, "", id)
 	if err != nil {
 		return nil, u.s.explain(ctx, err)
 	}
-	return upload{u.s, in.Host, in.ID}, nil
+	return tusUpload{u.s, in.Host, in.ID}, nil
 }
 
 // AsTerminatableUpload returns an upload as one that can be cancelled.
-func (u uploads) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { return up.(upload) }
+func (u tusStore) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { return up.(tusUpload) }
 
 // AsConcatableUpload returns an upload as one that is made of parts.
-func (u uploads) AsConcatableUpload(up tus.Upload) tus.ConcatableUpload { return up.(upload) }
+func (u tusStore) AsConcatableUpload(up tus.Upload) tus.ConcatableUpload { return up.(tusUpload) }
 
 // uploadInfo returns an upload, or, when it was verified, its image as one: a
 // client whose last answer was lost asks for it again.
-func (s *Server) uploadInfo(ctx context.Context, host, id string) (storagepool.Incoming, error) {
-	in, err := s.o.Storage.Upload(ctx, host, id)
+func (s *Server) uploadInfo(ctx context.Context, host, id string) (upload.Incoming, error) {
+	in, err := s.o.Uploads.Upload(ctx, host, id)
 	if fault.CodeOf(err) == fault.NotFound {
-		img, notThere := s.o.Storage.Image(host, id)
-		if notThere != nil || img.State == storagepool.Uploading {
+		img, notThere := s.o.Images.Image(host, id)
+		if notThere != nil || img.State == image.Uploading {
 			return in, err
 		}
-		in = storagepool.Incoming{ID: img.ID, Host: img.Host, Owner: img.Owner, SizeBytes: img.FileBytes, OffsetBytes: img.FileBytes, Complete: true}
+		in = upload.Incoming{ID: img.ID, Host: img.Host, Owner: img.Owner, SizeBytes: img.FileBytes, OffsetBytes: img.FileBytes, Complete: true}
 		err = nil
 	}
 	if err != nil {
 		return in, err
 	}
 	if rightsOf(ctx).On(access.Object{Kind: access.Image, ID: in.ID, Owner: in.Owner}) < access.Manage {
-		return in, storagepool.UploadNotFound(id)
+		return in, upload.UploadNotFound(id)
 	}
 	return in, nil
 }
 
 // GetInfo tells how far the upload has come.
-func (u upload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
+func (u tusUpload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 	in, err := u.s.uploadInfo(ctx, u.host, u.id)
 	if err != nil {
 		return tus.FileInfo{}, u.s.explain(ctx, err)
@@ -322,7 +323,7 @@ func (u upload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 }
 
 // WriteChunk appends what a request brings.
-func (u upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+func (u tusUpload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
 	end, err := u.s.transfers.begin(rightsOf(ctx), u.host)
 	if err != nil {
 		return 0, u.s.explain(ctx, err)
@@ -333,26 +334,28 @@ func (u upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (in
 	if call.sum != nil {
 		src, check = io.TeeReader(src, call.sum), call.check
 	}
-	n, err := u.s.o.Storage.Append(ctx, u.host, u.id, offset, src, check)
+	n, err := u.s.o.Uploads.Append(ctx, u.host, u.id, offset, src, check)
 	return n, u.s.explain(ctx, err)
 }
 
 // ConcatUploads has nothing to do: NewUpload was told of the parts, and a job joins
 // them, for which no request waits.
-func (u upload) ConcatUploads(context.Context, []tus.Upload) error { return nil }
+func (u tusUpload) ConcatUploads(context.Context, []tus.Upload) error { return nil }
 
 // FinishUpload has the file verified.
-func (u upload) FinishUpload(ctx context.Context) error {
-	return u.s.explain(ctx, u.s.o.Storage.FinishUpload(ctx, u.host, u.id))
+func (u tusUpload) FinishUpload(ctx context.Context) error {
+	return u.s.explain(ctx, u.s.o.Uploads.FinishUpload(ctx, u.host, u.id))
 }
 
 // Terminate cancels the upload.
-func (u upload) Terminate(ctx context.Context) error {
-	return u.s.explain(ctx, u.s.o.Storage.CancelUpload(ctx, u.host, u.id))
+func (u tusUpload) Terminate(ctx context.Context) error {
+	return u.s.explain(ctx, u.s.o.Uploads.CancelUpload(ctx, u.host, u.id))
 }
 
 // GetReader is not offered: what is not verified is not given out.
-func (u upload) GetReader(context.Context) (io.ReadCloser, error) { return nil, tus.ErrNotImplemented }
+func (u tusUpload) GetReader(context.Context) (io.ReadCloser, error) {
+	return nil, tus.ErrNotImplemented
+}
 
 // describeUploads writes the operations into the API's description.
 func (s *Server) describeUploads() {

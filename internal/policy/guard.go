@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // Guard decides who may do what. Objects that a user cannot view are reported as not found; other
@@ -116,8 +116,8 @@ func (g *Guard) LabNetwork(ctx context.Context, rights access.Rights, labID, net
 	return nil
 }
 
-func needImage(rights access.Rights, i storagepool.Image, level access.Level) error {
-	return need(rights, ImageObject(i), "image", i.ID, level, storagepool.NotFound(i.ID))
+func needImage(rights access.Rights, i image.Image, level access.Level) error {
+	return need(rights, ImageObject(i), "image", i.ID, level, image.NotFound(i.ID))
 }
 
 // need returns notFound if rights do not include viewing o, and fault.Forbidden if they do not include level.

@@ -7,17 +7,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // Holdings is what an account owns.
 type Holdings struct {
 	Nodes    []domain.Node
-	Images   []storagepool.Image
+	Images   []image.Image
 	Labs     []lab.Lab
 	Networks []domain.Network
-	Uploads  []storagepool.Incoming // unfinished
-	Jobs     int                    // that have not ended
+	Uploads  []upload.Incoming // unfinished
+	Jobs     int               // that have not ended
 }
 
 // Holdings returns what the account with an id owns. Of unreachable hosts, it has what was last known.
@@ -28,7 +29,7 @@ func (r *Removals) Holdings(ctx context.Context, id string) (h Holdings, err err
 		}
 	}
 	for _, i := range r.o.Images.Images() {
-		if i.Owner == id && i.State != storagepool.Uploading {
+		if i.Owner == id && i.State != image.Uploading {
 			h.Images = append(h.Images, i)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // Join returns an error if another account owns the network of a host, and it is in no lab that rights
@@ -89,7 +89,7 @@ func (g *Guard) Gain(ctx context.Context, rights access.Rights, n domain.Node, g
 // readFile returns an error if the user cannot insert a file of a host into a drive.
 func (g *Guard) readFile(rights access.Rights, host, file string) error {
 	images := g.o.Images.Images()
-	i := slices.IndexFunc(images, func(v storagepool.Image) bool { return v.Host == host && v.Path == file })
+	i := slices.IndexFunc(images, func(v image.Image) bool { return v.Host == host && v.Path == file })
 	if i < 0 {
 		if rights.Role.AtLeast(access.RoleAdmin) {
 			return nil

@@ -12,6 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // Options are the parts of the service that the rules read; all are required. The rules are as safe
@@ -49,9 +51,9 @@ type Networks interface {
 
 // Images reads images, and what is backed by them.
 type Images interface {
-	Image(host, id string) (storagepool.Image, error)
-	Images() []storagepool.Image
-	Usable(host, id string) (storagepool.Image, error)
+	Image(host, id string) (image.Image, error)
+	Images() []image.Image
+	Usable(host, id string) (image.Image, error)
 	NodeFileBytes(host, file string) (bytes int64, known, inPool bool)
 	Pools(host string) []storagepool.PoolStatus
 	Survey(ctx context.Context, host string) (storagepool.Survey, error)
@@ -59,8 +61,8 @@ type Images interface {
 
 // Uploads reads unfinished uploads.
 type Uploads interface {
-	Uploads(ctx context.Context) ([]storagepool.Incoming, error)
-	UploadsOf(ctx context.Context, owner string) ([]storagepool.Incoming, error)
+	Uploads(ctx context.Context) ([]upload.Incoming, error)
+	UploadsOf(ctx context.Context, owner string) ([]upload.Incoming, error)
 	MaxImageBytes() int64
 }
 
@@ -101,8 +103,8 @@ func NodeObject(n domain.Node) access.Object {
 }
 
 // ImageObject returns an image as an object of rights.
-func ImageObject(i storagepool.Image) access.Object {
-	return access.Object{Kind: access.Image, ID: i.ID, Owner: i.Owner, Common: i.Type == storagepool.Base}
+func ImageObject(i image.Image) access.Object {
+	return access.Object{Kind: access.Image, ID: i.ID, Owner: i.Owner, Common: i.Type == image.Base}
 }
 
 // LabObject returns a lab as an object of rights.

@@ -11,7 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // Quotas reserves parts of accounts' quotas for changes that are about to be made. Each method
@@ -43,7 +44,7 @@ func (q *Quotas) NewNode(ctx context.Context, spec domain.Spec) (release func(),
 	diskBytes := spec.DiskBytes
 	if i, err := q.o.Images.Image(host.Name(), spec.ImageID); err == nil {
 		switch {
-		case i.Format != storagepool.ISO:
+		case i.Format != image.ISO:
 			diskBytes = max(diskBytes, i.VirtualBytes)
 		case diskBytes == 0:
 			diskBytes = domain.DefaultDiskBytes
@@ -88,7 +89,7 @@ func (q *Quotas) NodeShrank(ctx context.Context, n domain.Node) {
 }
 
 // ImageDeleted ends what was reserved for an image.
-func (q *Quotas) ImageDeleted(ctx context.Context, i storagepool.Image) {
+func (q *Quotas) ImageDeleted(ctx context.Context, i image.Image) {
 	q.o.Accounts.Unreserve(ctx, imageThing(i.Host, i.ID))
 }
 
@@ -156,7 +157,7 @@ func (q *Quotas) Image(ctx context.Context, owner, host, id string, bytes int64)
 }
 
 // Upload calls begin with an upload, whose space is reserved until the upload is recorded.
-func (q *Quotas) Upload(ctx context.Context, up storagepool.Upload, begin func(storagepool.Upload) error) error {
+func (q *Quotas) Upload(ctx context.Context, up upload.Upload, begin func(upload.Upload) error) error {
 	release, err := q.reserve(ctx, up.Owner, "upload/"+uuid.NewString(), q.amountOfUpload(up.SizeBytes))
 	if err != nil {
 		return err
@@ -168,8 +169,8 @@ func (q *Quotas) Upload(ctx context.Context, up storagepool.Upload, begin func(s
 }
 
 // Conversion reserves what an upload takes in total, while record stores that it is unpacked or
-// converted, or that a job is to download it. It is a storagepool.ReserveUpload.
-func (q *Quotas) Conversion(ctx context.Context, c storagepool.Conversion, bytes int64, record func() error) error {
+// converted, or that a job is to download it. It is a upload.ReserveUpload.
+func (q *Quotas) Conversion(ctx context.Context, c upload.Conversion, bytes int64, record func() error) error {
 	release, err := q.reserve(ctx, c.Owner, imageThing(c.Host, c.ID), q.amountOfUpload(bytes))
 	if err != nil {
 		return err

@@ -11,7 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // RemoveAccountJob is the kind of the jobs that delete accounts, and transfer or delete what they
@@ -43,11 +44,11 @@ type RemovalOptions struct {
 		DeleteNetwork(ctx context.Context, host, name string, may func(domain.Network) error) error
 	}
 	Images interface {
-		Image(host, id string) (storagepool.Image, error)
-		Images() []storagepool.Image
-		DeleteImage(ctx context.Context, id string, checks ...func(storagepool.Image) error) error
+		Image(host, id string) (image.Image, error)
+		Images() []image.Image
+		DeleteImage(ctx context.Context, id string, checks ...func(image.Image) error) error
 		SetImageOwner(ctx context.Context, id, account string) error
-		UploadsOf(ctx context.Context, owner string) ([]storagepool.Incoming, error)
+		UploadsOf(ctx context.Context, owner string) ([]upload.Incoming, error)
 		CancelUpload(ctx context.Context, host, id string) error
 	}
 	Labs interface {
@@ -104,7 +105,7 @@ func (r *Removals) Lab(ctx context.Context, id string, checks ...func(lab.Lab) e
 
 // Image deletes an image and its shares. It returns an InUseError, which names what the user can
 // view, if something depends on the image.
-func (r *Removals) Image(ctx context.Context, rights access.Rights, id string, checks ...func(storagepool.Image) error) error {
+func (r *Removals) Image(ctx context.Context, rights access.Rights, id string, checks ...func(image.Image) error) error {
 	i, err := r.o.Images.Image("", id)
 	if err != nil {
 		return err

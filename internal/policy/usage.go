@@ -7,7 +7,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // What a node takes besides its disks, at most: its seed, and the log of each console.
@@ -72,7 +73,7 @@ func (q *Quotas) usage(ctx context.Context, account string) (map[string]access.A
 }
 
 // countStored counts nodes, images and uploads.
-func (q *Quotas) countStored(uploads []storagepool.Incoming, count count) {
+func (q *Quotas) countStored(uploads []upload.Incoming, count count) {
 	for _, n := range q.o.Nodes.Nodes() {
 		if !n.Managed {
 			continue
@@ -87,7 +88,7 @@ func (q *Quotas) countStored(uploads []storagepool.Incoming, count count) {
 		}
 	}
 	for _, i := range q.o.Images.Images() {
-		if i.Type == storagepool.Custom && i.State != storagepool.Uploading {
+		if i.Type == image.Custom && i.State != image.Uploading {
 			count(i.Owner, imageThing(i.Host, i.ID), access.Amount{DiskBytes: i.FileBytes})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // FileUsers is what depends on a file of a pool.
@@ -34,7 +35,7 @@ func (e *InUseError) Error() string { return e.Fault.Error() }
 func (e *InUseError) Unwrap() error { return e.Fault }
 
 // ImageUsers returns what depends on an image, as a user can view it.
-func (g *Guard) ImageUsers(ctx context.Context, rights access.Rights, i storagepool.Image) (FileUsers, error) {
+func (g *Guard) ImageUsers(ctx context.Context, rights access.Rights, i image.Image) (FileUsers, error) {
 	if i.Path == "" {
 		return FileUsers{}, nil
 	}
@@ -43,7 +44,7 @@ func (g *Guard) ImageUsers(ctx context.Context, rights access.Rights, i storagep
 }
 
 // Unused returns an InUseError if something depends on the image.
-func (g *Guard) Unused(ctx context.Context, rights access.Rights, i storagepool.Image) error {
+func (g *Guard) Unused(ctx context.Context, rights access.Rights, i image.Image) error {
 	users, err := g.ImageUsers(ctx, rights, i)
 	if err != nil || users.None() {
 		return err

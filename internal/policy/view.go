@@ -8,6 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // View selects the events that one client can receive. It is not safe for concurrent use.
@@ -33,7 +34,7 @@ func (g *Guard) NewView(rights access.Rights) *View {
 // Rights returns the client's rights, as of the last call of Change.
 func (v *View) Rights() access.Rights { return v.rights }
 
-func (v *View) seeAll(nodes []domain.Node, images []storagepool.Image) {
+func (v *View) seeAll(nodes []domain.Node, images []image.Image) {
 	for _, n := range nodes {
 		v.sees(NodeObject(n), n.Host)
 	}
@@ -59,7 +60,7 @@ func (v *View) sees(o access.Object, host string) (now, before bool) {
 
 // Change sets the client's rights, and returns the events that follow from them: objects that it can
 // now view, on which it has another permission, or that it can no longer view.
-func (v *View) Change(rights access.Rights, nodes []domain.Node, images []storagepool.Image, labs []lab.Lab) []event.Event {
+func (v *View) Change(rights access.Rights, nodes []domain.Node, images []image.Image, labs []lab.Lab) []event.Event {
 	before := v.rights
 	v.rights = rights
 	if (before.Role == access.RoleAdmin) != (rights.Role == access.RoleAdmin) {
@@ -102,17 +103,17 @@ func (v *View) Filter(e event.Event) (event.Event, bool) {
 			e.Type, e.Data = event.NodeRemoved, inventory.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
-	case storagepool.Image:
+	case image.Image:
 		now, before := v.sees(ImageObject(data), data.Host)
 		if !now && before {
-			e.Type, e.Data = event.ImageRemoved, storagepool.Removed{ID: data.ID, Host: data.Host}
+			e.Type, e.Data = event.ImageRemoved, image.Removed{ID: data.ID, Host: data.Host}
 		}
 		return e, now || before
 	case inventory.Removed:
 		now, before := v.sees(NodeObject(data.Node), data.Host)
 		delete(v.seen, seenObject{access.Node, data.Host, data.ID})
 		return e, now || before
-	case storagepool.Removed:
+	case image.Removed:
 		now, before := v.sees(ImageObject(data.Image), data.Host)
 		delete(v.seen, seenObject{access.Image, data.Host, data.ID})
 		return e, now || before

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
@@ -20,7 +22,7 @@ import (
 func TestMarkedImagesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +50,7 @@ func TestMarkedImagesAreLeftAlone(t *testing.T) {
 
 	p.stop()
 	database := filepath.Join(t.TempDir(), "crashed.db")
-	db, err := store.Open(t.Context(), database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	db, err := store.Open(t.Context(), database, nil, slices.Concat(store.IntentMigrations(), image.Migrations(), upload.Migrations())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +83,7 @@ func TestLeftoverThatStays(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(inside) })
 	p.stop()
 	database := filepath.Join(t.TempDir(), "crashed.db")
-	db, err := store.Open(t.Context(), database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	db, err := store.Open(t.Context(), database, nil, slices.Concat(store.IntentMigrations(), image.Migrations(), upload.Migrations())...)
 	if err != nil {
 		t.Fatal(err)
 	}

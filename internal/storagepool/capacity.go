@@ -10,6 +10,7 @@ import (
 
 	"libvirt.org/go/libvirt"
 
+	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
@@ -105,7 +106,7 @@ func (s *Service) Refresh(ctx context.Context, host string) error {
 		return err
 	}
 	host = h.Name()
-	if err := s.refresh(ctx, host, true); err != nil {
+	if err := s.read(ctx, host); err != nil {
 		return err
 	}
 	all, err := s.Survey(ctx, host)
@@ -136,9 +137,16 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 		}
 		all = &known
 	}
-	var uploads []incoming
-	if err := s.o.DB.WithContext(ctx).Select("volume", "size", "stored").Where("host = ?", host).Find(&uploads).Error; err != nil {
-		return fmt.Errorf("list the uploads: %w", err)
+	var uploads []Coming
+	for _, f := range s.followers {
+		if f.Coming == nil {
+			continue
+		}
+		more, err := f.Coming(ctx, host)
+		if err != nil {
+			return err
+		}
+		uploads = append(uploads, more...)
 	}
 	var list []PoolStatus
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
@@ -173,17 +181,17 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 }
 
 // share sums up what takes the pool's room.
-func (st *PoolStatus) share(all *Survey, uploads []incoming, kept int64) {
+func (st *PoolStatus) share(all *Survey, uploads []Coming, kept int64) {
 	coming := map[string]bool{}
 	if st.Role == imagesRole {
 		for _, u := range uploads {
-			st.Uploads += max(u.Size, u.Offset)
+			st.Uploads += max(u.SizeBytes, u.StoredBytes)
 			coming[u.Volume] = true
 		}
 	}
 	var count, waiting int64
 	for _, u := range uploads {
-		waiting += max(u.Size-u.Offset, 0)
+		waiting += max(u.SizeBytes-u.StoredBytes, 0)
 	}
 	shared := map[string]bool{}
 	for _, v := range all.files {
@@ -194,7 +202,7 @@ func (st *PoolStatus) share(all *Survey, uploads []incoming, kept int64) {
 			count++
 		case st.Role == nodesRole:
 			st.Overlays += v.AllocatedBytes
-			if v.Format != QCOW2 {
+			if v.Format != diskimage.QCOW2 {
 				continue // a seed
 			}
 			count++
@@ -255,6 +263,18 @@ func (s *Service) level(st PoolStatus) Level {
 		return LevelWarning
 	}
 	return LevelOK
+}
+
+// Left returns how many bytes are free in the pool, and how many of them are kept so.
+func (h *Handle) Left(ctx context.Context) (available, kept int64, err error) {
+	err = h.Anew(ctx, func(lp *libvirt.StoragePool) error {
+		info, err := lp.GetInfo()
+		if err == nil {
+			available, kept = int64(info.Available), h.s.kept(int64(info.Capacity)) //nolint:gosec // bytes of a real disk
+		}
+		return err
+	})
+	return available, kept, err
 }
 
 // CheckRoom refuses to make what would not fit into the pool, or leave less of it

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // small gives a pool a file system of its own, of so many MiB, and returns its folder.
@@ -36,7 +37,7 @@ func (p *pools) small(role, mebibytes string) (folder string) {
 			p.t.Error(err)
 		}
 	})
-	if err := p.Refresh(p.t.Context(), "local"); err != nil {
+	if err := p.Service.Refresh(p.t.Context(), "local"); err != nil {
 		p.t.Fatal(err)
 	}
 	return folder
@@ -139,14 +140,14 @@ func TestUploadLeavesWhatIsKept(t *testing.T) {
 	endless := func() io.Reader { return io.MultiReader(bytes.NewReader(image), &ring{noise, 0}) }
 
 	left := &least{t: t, folder: folder}
-	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "a.qcow2"}, &watched{r: endless(), call: func(int64) { left.look() }})
+	_, err := p.Receive(t.Context(), upload.Upload{FileName: "a.qcow2"}, &watched{r: endless(), call: func(int64) { left.look() }})
 	if fault.CodeOf(err) != fault.StorageFull || left.bytes < keeps {
 		t.Errorf("an upload without end: %v; %d MiB were left", err, left.bytes>>20)
 	}
 
 	// Others fill the pool: what has come stays, and the rest follows when there is room.
 	const size = 240 << 20
-	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "b.qcow2", SizeBytes: size + 1}, nil) // it is never complete, so nothing else works on it
+	in, err := p.BeginUpload(t.Context(), upload.Upload{FileName: "b.qcow2", SizeBytes: size + 1}, nil) // it is never complete, so nothing else works on it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,13 +242,13 @@ func TestUnpackingLeavesWhatIsKept(t *testing.T) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "a.raw.gz"}, &packed)
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "a.raw.gz"}, &packed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	left := &least{t: t, folder: folder}
 	others := sync.OnceFunc(func() { occupy(t, folder, 190) })
-	c := storagepool.Conversion{ID: img.ID, Host: "local"}
+	c := upload.Conversion{ID: img.ID, Host: "local"}
 	err = p.Convert(t.Context(), c, &progress{hook: func(step string, done int64) {
 		if step == "unpacking" && done > 70<<20 {
 			others()

@@ -11,7 +11,8 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // beginning is called at the beginning of each step.
@@ -21,16 +22,16 @@ func (f beginning) Begin(step string) { f(step) }
 func (beginning) Progress(_, _ int64) {}
 
 // described is an image of which all is known that only the database keeps.
-func (p *pools) described(u storagepool.Upload) storagepool.Image {
+func (p *pools) described(u upload.Upload) image.Image {
 	p.t.Helper()
 	u.Owner = "ann"
 	img, err := p.Receive(p.t.Context(), u, bytes.NewReader(qcow2(p.t)))
 	if err == nil {
 		text := "for the first year"
-		_, err = p.EditImage(p.t.Context(), img.ID, storagepool.ImageEdit{Description: &text, Tags: &[]string{"a"}}, nil)
+		_, err = p.EditImage(p.t.Context(), img.ID, image.Edit{Description: &text, Tags: &[]string{"a"}}, nil)
 	}
 	if err == nil {
-		err = p.Refresh(p.t.Context(), "local")
+		err = p.Service.Refresh(p.t.Context(), "local")
 	}
 	if err == nil {
 		img, err = p.Usable("local", img.ID)
@@ -42,9 +43,9 @@ func (p *pools) described(u storagepool.Upload) storagepool.Image {
 }
 
 // wantImage reads the pool and expects an image as it was, but for its place.
-func (p *pools) wantImage(when string, want storagepool.Image, volume string) {
+func (p *pools) wantImage(when string, want image.Image, volume string) {
 	p.t.Helper()
-	if err := p.Refresh(p.t.Context(), "local"); err != nil {
+	if err := p.Service.Refresh(p.t.Context(), "local"); err != nil {
 		p.t.Fatal(err)
 	}
 	want.Path = filepath.Join(filepath.Dir(want.Path), volume)
@@ -61,18 +62,18 @@ func (p *pools) wantImage(when string, want storagepool.Image, volume string) {
 // up, that is what stays.
 func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 	t.Parallel()
-	for name, u := range map[string]storagepool.Upload{"base": {FileName: "x.qcow2", BaseID: "tiny"}, "custom": {FileName: "x.qcow2"}} {
+	for name, u := range map[string]upload.Upload{"base": {FileName: "x.qcow2", BaseID: "tiny"}, "custom": {FileName: "x.qcow2"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := open(t)
 			img := p.described(u)
-			w, err := p.CheckChange(img.ID)
+			w, err := p.Jobs().CheckChange(img.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			err = p.Compact(ctx, w, beginning(func(step string) {
+			err = p.Jobs().Compact(ctx, w, beginning(func(step string) {
 				if step == "verifying" {
 					if volumes := p.volumes("images"); !strings.Contains(volumes, " "+w.Volume) {
 						t.Errorf("the pool has %s; the test missed its moment", volumes)
@@ -84,7 +85,7 @@ func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("it ended with %v", err)
 			}
-			if err := p.UndoCompact(t.Context(), w); err != nil {
+			if err := p.Jobs().UndoCompact(t.Context(), w); err != nil {
 				t.Fatal(err)
 			}
 			p.wantImage("undone", img, w.Old)
@@ -92,14 +93,14 @@ func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 				t.Errorf("undone, the pool has %s", volumes)
 			}
 
-			if err := p.Compact(t.Context(), w, &progress{}); err != nil {
+			if err := p.Jobs().Compact(t.Context(), w, &progress{}); err != nil {
 				t.Fatal(err)
 			}
 			p.wantImage("compacted", img, w.Volume)
 			// As a crash leaves it that comes between the two strokes of the exchange.
 			virsh(t, "vol-clone", "--pool", p.prefix+"-images", w.Volume, w.Old)
 			p.wantImage("beside its old volume", img, w.Volume)
-			if err := p.UndoCompact(t.Context(), w); err != nil {
+			if err := p.Jobs().UndoCompact(t.Context(), w); err != nil {
 				t.Fatal(err)
 			}
 			p.wantImage("without it", img, w.Volume)
@@ -120,26 +121,26 @@ func TestAnotherServiceReadsWhileAnImageIsCompacted(t *testing.T) {
 	p.start(database)
 	other := &pools{t: t, prefix: p.prefix}
 	other.start(database)
-	img := p.described(storagepool.Upload{FileName: "x.qcow2", BaseID: "tiny"})
-	w, err := p.CheckChange(img.ID)
+	img := p.described(upload.Upload{FileName: "x.qcow2", BaseID: "tiny"})
+	w, err := p.Jobs().CheckChange(img.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var began atomic.Bool
 	behind := func(tx *gorm.DB) {
 		if tx.Statement.Table == "images" && began.CompareAndSwap(false, true) {
-			if err := p.Compact(t.Context(), w, &progress{}); err != nil {
+			if err := p.Jobs().Compact(t.Context(), w, &progress{}); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	other.after.Store(&behind)
-	if err := other.Refresh(t.Context(), "local"); err != nil || !began.Load() {
+	if err := other.Service.Refresh(t.Context(), "local"); err != nil || !began.Load() {
 		t.Fatalf("the other service has read the records: %v, %v", began.Load(), err)
 	}
 	p.wantImage("in the one service", img, w.Volume)
 	other.wantImage("in the other", img, w.Volume)
-	if err := p.UndoCompact(t.Context(), w); err != nil {
+	if err := p.Jobs().UndoCompact(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
 	p.wantImage("undone when it is over", img, w.Volume)

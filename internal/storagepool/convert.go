@@ -1,11 +1,9 @@
 package storagepool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"time"
 
@@ -19,8 +17,8 @@ import (
 const (
 	// convertInterval is how often a conversion is looked at.
 	convertInterval = 300 * time.Millisecond
-	// workPause is how long a pool that is still busy is left alone.
-	workPause = 500 * time.Millisecond
+	// WorkPause is how long a pool that is still busy is left alone.
+	WorkPause = 500 * time.Millisecond
 )
 
 // Copy is one volume that libvirt makes of another one, in qcow2 format and
@@ -126,13 +124,13 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) 
 	if seen.Target == nil || seen.Target.Format == nil || seen.Target.Format.Type != libvirtFormat(c.Format) {
 		return diskimage.Unsafe("libvirt does not take it for a %s disk, as its first bytes say", c.Format)
 	}
-	if seen.BackingStore != nil && c.Format != QCOW2 {
+	if seen.BackingStore != nil && c.Format != diskimage.QCOW2 {
 		return diskimage.Unsafe("libvirt finds a disk below it, %q. Convert it with `qemu-img convert -O qcow2 SOURCE image.qcow2`", seen.BackingStore.Path)
 	}
 	def := libvirtxml.StorageVolume{
 		Type: "file", Name: c.To, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
 		Target: &libvirtxml.StorageVolumeTarget{
-			Format: &libvirtxml.StorageVolumeTargetFormat{Type: QCOW2}, Compat: "1.1",
+			Format: &libvirtxml.StorageVolumeTargetFormat{Type: diskimage.QCOW2}, Compat: "1.1",
 		},
 	}
 	if c.pool.role == imagesRole {
@@ -203,7 +201,7 @@ func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, rol
 		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) { // else it has work to do
 			return nil, err
 		}
-		if err := Pause(ctx, workPause); err != nil {
+		if err := Pause(ctx, WorkPause); err != nil {
 			return nil, err
 		}
 	}
@@ -237,83 +235,23 @@ func (s *Service) convertedBytes(ctx context.Context, c Copy) (bytes int64, err 
 	return bytes, err
 }
 
-// fill makes the volume name anew in the images pool, and puts into it what r
-// gives. What is zero becomes holes. r is read on the caller's goroutine.
-func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) error {
-	images := s.ImagesPool(host)
-	return images.Dial(ctx, func(h *Handle) error {
-		if err := h.Drop(ctx, name); err != nil {
-			return err
-		}
-		var info *libvirt.StoragePoolInfo
-		err := h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) {
-			info, err = lp.GetInfo()
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		w := &writing{s: s, pool: images, h: h, limit: int64(info.Available) - s.kept(int64(info.Capacity))} //nolint:gosec // bytes of a real disk
-		if w.vol, err = h.MakeEmpty(name, ImageMode); err != nil {
-			return h.Fault(err)
-		}
-		defer func() { _ = w.vol.Free() }()
-		stream, err := w.open(0)
-		if err != nil {
-			return h.Fault(err)
-		}
-		defer func() { _ = stream.Free() }()
-		if err := w.pour(ctx, stream, r); err != nil {
-			_ = stream.Abort() // its error would only repeat ours
-			return h.Fault(err)
-		}
-		return h.Fault(stream.Finish())
-	})
-}
-
-// pour moves r into a stream, a block at a time, until that has taken limit bytes.
-func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader) error {
-	block := make([]byte, blockBytes)
-	for taken, looked := int64(0), int64(0); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if z, ok := r.(zeroSkipper); ok {
-			if n := z.SkipZeros(); n > 0 {
-				if err := stream.SendHole(n, 0); err != nil {
-					return err
-				}
-			}
-		}
-		n, err := io.ReadFull(r, block)
-		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !ended {
-			return err
-		}
-		if !bytes.Equal(block[:n], zeros[:n]) {
-			if taken += int64(n); taken > w.limit {
-				return fault.New(fault.StorageFull, "Not enough space in storage pool %q for the uncompressed file. Delete unused nodes or images, or enlarge the pool.", w.h.Name)
-			}
-			if taken-looked >= stepBytes {
-				looked = taken
-				if err := w.mayGoOn(ctx, min(stepBytes, w.limit-taken)); err != nil {
-					return err
-				}
-			}
-		}
-		if sent := w.put(stream, w.fresh, block[:n]); sent != nil {
-			return sent
-		}
-		if ended {
-			return nil
-		}
-	}
-}
-
 // libvirtFormat is libvirt's name of a format.
 func libvirtFormat(format string) string {
 	if format == diskimage.VHD {
 		return "vpc"
 	}
 	return format
+}
+
+// ImageMode is that of the files of images: QEMU reads a base image as another user
+// than its owner. The pool's folder keeps other users of the host out.
+const ImageMode = "0644"
+
+// Progress is how long work tells how far it is.
+type Progress interface {
+	// Begin names the step that begins now.
+	Begin(step string)
+	// Progress tells how many of how many bytes of it are done; a total of 0 is not
+	// known.
+	Progress(doneBytes, totalBytes int64)
 }

@@ -25,7 +25,8 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // progress keeps what a job would tell.
@@ -158,7 +159,7 @@ func withSnapshot(t *testing.T, raw string) []byte {
 }
 
 // sameDisk compares the disk in a volume with a raw one.
-func sameDisk(t *testing.T, img storagepool.Image, raw string) {
+func sameDisk(t *testing.T, img image.Image, raw string) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "qemu-img", "compare", "-f", "qcow2", "-F", "raw", img.Path, raw).CombinedOutput(); err != nil {
 		t.Errorf("the disk of %s is another one: %v: %s", img.ID, err, out)
@@ -200,15 +201,15 @@ func TestConvertWhatIsTaken(t *testing.T) {
 	} {
 		t.Run(c.source, func(t *testing.T) {
 			sum := sha256.Sum256(c.content)
-			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: c.name, Owner: "ann", SHA256: hex.EncodeToString(sum[:])}, bytes.NewReader(c.content))
-			if err != nil || img.State != storagepool.Verifying {
+			img, err := p.Receive(t.Context(), upload.Upload{FileName: c.name, Owner: "ann", SHA256: hex.EncodeToString(sum[:])}, bytes.NewReader(c.content))
+			if err != nil || img.State != image.Verifying {
 				t.Fatalf("behind its last byte the image is %+v: %v", img, err)
 			}
 			if _, err := p.Usable("", img.ID); fault.CodeOf(err) != fault.ImageNotReady {
 				t.Errorf("it can be used before it is converted: %v", err)
 			}
 			told := &progress{}
-			if err := p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
+			if err := p.Convert(t.Context(), upload.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(told.steps, " "); got != c.steps || told.done != told.total {
@@ -222,7 +223,7 @@ func TestConvertWhatIsTaken(t *testing.T) {
 				t.Errorf("its description is %q", img.Description)
 			}
 			sameDisk(t, img, raw)
-			if err := p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
+			if err := p.Convert(t.Context(), upload.Conversion{ID: img.ID, Host: "local"}, told); err != nil {
 				t.Errorf("once more: %v", err)
 			}
 			if left := strings.Fields(p.volumes("images")); len(left) != 2 || left[0] != img.ID {
@@ -311,12 +312,12 @@ func TestConvertKeepsOddSizes(t *testing.T) {
 		"vhdx.fixed":    convertTo(t, raw, "-O", "vhdx", "-o", "subformat=fixed"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x"}, bytes.NewReader(content))
+			img, err := p.Receive(t.Context(), upload.Upload{FileName: "x"}, bytes.NewReader(content))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if img.State != storagepool.Ready {
-				if err := convertInTurn(t, p, storagepool.Conversion{ID: img.ID, Host: "local"}); err != nil {
+			if img.State != image.Ready {
+				if err := convertInTurn(t, p, upload.Conversion{ID: img.ID, Host: "local"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -384,14 +385,14 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 		{"a disk that is cut off", packed(t, "gz", disk[:8<<20]), false, "partitions end"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "bad.img"}, bytes.NewReader(c.content))
+			img, err := p.Receive(t.Context(), upload.Upload{FileName: "bad.img"}, bytes.NewReader(c.content))
 			if early := err != nil; early != c.early {
 				t.Errorf("its first bytes: %v", err)
 			}
 			if err == nil {
-				err = p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, &progress{})
+				err = p.Convert(t.Context(), upload.Conversion{ID: img.ID, Host: "local"}, &progress{})
 				now, gone := p.Image("", img.ID)
-				if gone != nil || now.State != storagepool.Rejected || !strings.Contains(now.Reason, c.refused) {
+				if gone != nil || now.State != image.Rejected || !strings.Contains(now.Reason, c.refused) {
 					t.Errorf("the image is %+v: %v", now, gone)
 				}
 				if err := p.DeleteImage(t.Context(), img.ID); err != nil {
@@ -410,7 +411,7 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 
 // convertInTurn does a conversion as a job does: as soon as libvirt has ended what an
 // attempt before has begun.
-func convertInTurn(t *testing.T, p *pools, c storagepool.Conversion) error {
+func convertInTurn(t *testing.T, p *pools, c upload.Conversion) error {
 	t.Helper()
 	for {
 		err := p.Convert(t.Context(), c, &progress{})
@@ -434,14 +435,14 @@ func TestConvertGoesOnOrIsUndone(t *testing.T) {
 	content := packed(t, "gz", convertTo(t, raw, "-O", "vdi"))
 	for _, step := range []string{"unpacking", "converting"} {
 		t.Run(step, func(t *testing.T) {
-			begin := func() storagepool.Conversion {
-				img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.vdi.gz"}, bytes.NewReader(content))
+			begin := func() upload.Conversion {
+				img, err := p.Receive(t.Context(), upload.Upload{FileName: "x.vdi.gz"}, bytes.NewReader(content))
 				if err != nil {
 					t.Fatal(err)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				c := storagepool.Conversion{ID: img.ID, Host: "local"}
+				c := upload.Conversion{ID: img.ID, Host: "local"}
 				err = p.Convert(ctx, c, &progress{hook: func(now string, done int64) {
 					if now == step && (done > 1<<20 || step == "converting") {
 						cancel()
@@ -450,7 +451,7 @@ func TestConvertGoesOnOrIsUndone(t *testing.T) {
 				if !errors.Is(err, context.Canceled) {
 					t.Fatalf("it ended with %v", err)
 				}
-				if img, err := p.Image("", c.ID); err != nil || img.State != storagepool.Verifying {
+				if img, err := p.Image("", c.ID); err != nil || img.State != image.Verifying {
 					t.Errorf("the image is %+v: %v", img, err)
 				}
 				return c
@@ -493,29 +494,29 @@ func TestUndoKeepsWhatIsReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, undo := range map[string]func(storagepool.Conversion) error{
-		"conversion": func(c storagepool.Conversion) error { return p.UndoConversion(t.Context(), c) },
-		"upload":     func(c storagepool.Conversion) error { return p.CancelUpload(t.Context(), c.Host, c.ID) },
+	for name, undo := range map[string]func(upload.Conversion) error{
+		"conversion": func(c upload.Conversion) error { return p.UndoConversion(t.Context(), c) },
+		"upload":     func(c upload.Conversion) error { return p.CancelUpload(t.Context(), c.Host, c.ID) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
+			img, err := p.Receive(t.Context(), upload.Upload{FileName: "x.raw"}, bytes.NewReader(disk))
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			ended := func(tx *gorm.DB) {
-				if change, ok := tx.Statement.Dest.(map[string]any); ok && change["state"] == storagepool.Ready {
+				if change, ok := tx.Statement.Dest.(map[string]any); ok && change["state"] == image.Ready {
 					cancel()
 				}
 			}
 			p.after.Store(&ended)
 			defer p.after.Store(nil)
-			c := storagepool.Conversion{ID: img.ID, Host: "local"}
+			c := upload.Conversion{ID: img.ID, Host: "local"}
 			if err := p.Convert(ctx, c, &progress{}); !errors.Is(err, context.Canceled) {
 				t.Fatalf("it ended with %v", err)
 			}
-			if err := p.Refresh(t.Context(), "local"); err != nil {
+			if err := p.Service.Refresh(t.Context(), "local"); err != nil {
 				t.Fatal(err)
 			}
 			if img, err = p.Usable("", c.ID); err != nil {
@@ -544,11 +545,11 @@ func TestUndoKeepsWhatIsReady(t *testing.T) {
 func TestUndoPullKeepsWhatIsAnothers(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	in, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "x.qcow2", BaseID: "tiny", SizeBytes: 1 << 20}, nil)
+	in, err := p.BeginUpload(t.Context(), upload.Upload{FileName: "x.qcow2", BaseID: "tiny", SizeBytes: 1 << 20}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.UndoPull(t.Context(), storagepool.Pull{ID: "tiny", Host: "local"}); err != nil {
+	if err := p.UndoPull(t.Context(), upload.Pull{ID: "tiny", Host: "local"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := p.Upload(t.Context(), "", in.ID); err != nil {

@@ -128,7 +128,7 @@ func (p Pool) RescanWhenIdle(ctx context.Context, progress Progress) error {
 			told = true
 			progress.Begin("waiting")
 		}
-		if err := Pause(ctx, workPause); err != nil {
+		if err := Pause(ctx, WorkPause); err != nil {
 			return err
 		}
 	}
@@ -283,6 +283,11 @@ func (v *File) Rescan() error {
 	defer func() { _ = lp.Free() }()
 	return rescan(lp)
 }
+
+// BlockBytes goes to libvirt in one piece. It is what a local socket takes at
+// once by default: larger blocks are as fast and take more memory and CPU time,
+// small ones are up to a hundred times slower.
+const BlockBytes = 208 << 10
 
 // StreamReader reads a blocking libvirt stream.
 type StreamReader struct{ Stream *libvirt.Stream }

@@ -15,7 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
 // keepBusy has virsh clone a volume within a pool, and holds the program that copies
@@ -91,7 +92,7 @@ func processOf(program, text string) int {
 func TestBusyPoolIsInUse(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	base, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
+	base, err := p.Receive(t.Context(), upload.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestBusyPoolIsInUse(t *testing.T) {
 	onDisk, onBase := hidden("on-disk.qcow2", disk), hidden("on-base.qcow2", base.Path)
 
 	began := time.Now()
-	if err := p.Refresh(t.Context(), "local"); err != nil {
+	if err := p.Service.Refresh(t.Context(), "local"); err != nil {
 		t.Errorf("Refresh: %v", err)
 	}
 	if on, err := p.OverlaysOnNode(t.Context(), "local", id, []string{id + ".qcow2"}); err != nil || !slices.Equal(on, []string{onDisk}) {
@@ -137,7 +138,7 @@ func TestBusyPoolIsInUse(t *testing.T) {
 		t.Errorf("the host's pools: %v", err)
 	}
 	time.AfterFunc(7*time.Second, release) // later than anybody waits who cannot wait for long
-	if img, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(qcow2(t))); err != nil || img.State != storagepool.Ready || img.VirtualBytes != 64<<20 {
+	if img, err := p.Receive(t.Context(), upload.Upload{BaseID: "tiny"}, bytes.NewReader(qcow2(t))); err != nil || img.State != image.Ready || img.VirtualBytes != 64<<20 {
 		t.Errorf("an upload is %+v, %v", img, err)
 	}
 	if list := virsh(t, "pool-list", "--all", "--name"); strings.Contains(list, p.prefix+"-images-look") || strings.Contains(list, p.prefix+"-nodes-look") {
@@ -150,7 +151,7 @@ func TestConvertIntoABusyPool(t *testing.T) {
 	t.Parallel()
 	p := open(t)
 	raw := rawFile(t, 64<<10)
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "a.vmdk"}, bytes.NewReader(convertTo(t, raw, "-O", "vmdk")))
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "a.vmdk"}, bytes.NewReader(convertTo(t, raw, "-O", "vmdk")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestConvertIntoABusyPool(t *testing.T) {
 	told := &progress{}
 	done := make(chan error, 1)
 	go func() {
-		done <- p.Convert(t.Context(), storagepool.Conversion{ID: img.ID, Host: "local"}, &noting{progress: told, step: "waiting", again: waits})
+		done <- p.Convert(t.Context(), upload.Conversion{ID: img.ID, Host: "local"}, &noting{progress: told, step: "waiting", again: waits})
 	}()
 	select {
 	case <-waits:

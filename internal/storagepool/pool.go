@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 
@@ -49,7 +50,7 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 		for role, name := range s.poolNames() {
 			p, err := preparePool(conn, name, permissions)
 			if err != nil {
-				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q can't be used: %s. See `virsh pool-info %s`.", name, host, libvirtText(err), name)
+				return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q on host %q can't be used: %s. See `virsh pool-info %s`.", name, host, LibvirtText(err), name)
 			}
 			pools[role] = p
 		}
@@ -171,13 +172,13 @@ func poolFault(err error, name string) error {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_POOL):
 		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q was removed. It is recreated within a minute.", name)
 	case errors.Is(err, libvirt.ERR_OPERATION_INVALID):
-		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q can't be used: %s. Start it with `virsh pool-start %s`.", name, libvirtText(err), name)
+		return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q can't be used: %s. Start it with `virsh pool-start %s`.", name, LibvirtText(err), name)
 	}
 	return err
 }
 
-// formatOf is what libvirt takes a volume for; empty where it does not say.
-func formatOf(def libvirtxml.StorageVolume) string {
+// FormatOf is what libvirt takes a volume for; empty where it does not say.
+func FormatOf(def libvirtxml.StorageVolume) string {
 	if def.Target == nil || def.Target.Format == nil {
 		return ""
 	}
@@ -196,14 +197,14 @@ func dropKnown(lp *libvirt.StoragePool, name string) error {
 	return nil
 }
 
-// volumes reads the XML of every volume of a pool. It is all of them or an error:
+// Volumes reads the XML of every volume of a pool. It is all of them or an error:
 // who finds a volume missing forgets its image. One that vanishes in between is
 // left out; one whose XML is odd has its name alone.
-func volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
+func Volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
 	return volumesBut(lp, func(string) bool { return false })
 }
 
-// volumesBut is volumes without those that are to be left out by their name.
+// volumesBut is Volumes without those that are to be left out by their name.
 func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
 	vols, err := lp.ListAllStorageVolumes(0)
 	if err != nil {
@@ -241,8 +242,8 @@ func Describe(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
 	return libvirtxml.StorageVolume{Type: "file", Name: name}, err
 }
 
-// libvirtText is libvirt's own sentence of an error.
-func libvirtText(err error) string {
+// LibvirtText is libvirt's own sentence of an error.
+func LibvirtText(err error) string {
 	var lv libvirt.Error
 	if errors.As(err, &lv) {
 		return lv.Message
@@ -272,7 +273,7 @@ func (s *Service) TryWrite(ctx context.Context, host string) error {
 				return err
 			}
 			def := libvirtxml.StorageVolume{
-				Type: "file", Name: fmt.Sprintf(".sandboxlabs-try-%d", s.uniqueMilli(time.Now())),
+				Type: "file", Name: ".sandboxlabs-try-" + uuid.NewString(),
 				Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 4096},
 				Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
 			}
@@ -282,7 +283,7 @@ func (s *Service) TryWrite(ctx context.Context, host string) error {
 			}
 			vol, err := h.StorageVolCreateXML(text, 0)
 			if err != nil {
-				return fault.Wrap(err, fault.PoolUnavailable, "Can't write to storage pool %q: %s.", h.Name, libvirtText(err))
+				return fault.Wrap(err, fault.PoolUnavailable, "Can't write to storage pool %q: %s.", h.Name, LibvirtText(err))
 			}
 			defer func() { _ = vol.Free() }()
 			return vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)

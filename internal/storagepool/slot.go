@@ -18,8 +18,8 @@ func (e slotTaken) Error() string { return "other work has the slot for " + e.wh
 // Wait is how long to wait before another attempt.
 func (slotTaken) Wait() time.Duration { return slotPause }
 
-// takeSlot takes a slot, or returns slotTaken. release may be called again.
-func takeSlot(slot chan struct{}, what string) (release func(), err error) {
+// TakeSlot takes a slot, or returns slotTaken. release may be called again.
+func TakeSlot(slot chan struct{}, what string) (release func(), err error) {
 	select {
 	case slot <- struct{}{}:
 		return sync.OnceFunc(func() { <-slot }), nil
@@ -34,5 +34,5 @@ func (s *Service) TakeConverting(host string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return takeSlot(lib.converting, "conversions on host "+host)
+	return TakeSlot(lib.converting, "conversions on host "+host)
 }

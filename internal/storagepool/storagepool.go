@@ -1,10 +1,11 @@
-// Package storagepool keeps the images and the nodes' disks in libvirt storage
-// pools: it makes the pools, takes images in, verifies them, and lays
-// copy-on-write overlays on them.
+// Package storagepool makes the libvirt storage pools of images, nodes' disks and console
+// logs ready, and is the one door to what is in them: it looks again where libvirt has not
+// seen a volume yet, waits where libvirt is busy in a pool, and knows what is backed by what,
+// what uses it, and how full the pools are.
 //
-// libvirt does not guard its volumes: it lets a base be deleted under its
-// overlays, two uploads go into one volume and a short upload pass. Those
-// guards are here.
+// libvirt does not guard its volumes: it lets a base be deleted under its overlays, two
+// uploads go into one volume and a short upload pass. Those guards are in the packages
+// below: image, upload and disk.
 package storagepool
 
 import (
@@ -14,18 +15,9 @@ import (
 	"sync"
 	"time"
 
-	"gorm.io/gorm"
-
-	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/event"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
-	"github.com/sandboxlabs/sandboxlabs/internal/store"
-)
-
-// Limits of an image; DefaultMaxImageBytes may be configured.
-const (
-	DefaultMaxImageBytes = 20 << 30
 )
 
 // refreshInterval is how often the pools are read anew for volumes that others
@@ -34,49 +26,54 @@ const refreshInterval = 15 * time.Second
 
 // Options configures a Service.
 type Options struct {
-	Hosts   *hypervisor.Set
-	DB      *gorm.DB
-	Intents *store.Intents
-	Lease   *store.Lease
-	Events  *event.Broker
+	Hosts  *hypervisor.Set
+	Events *event.Broker
 	// ImagesPool and NodesPool name the two pools; the nodes' console logs go to
 	// a third one, NodesPool + "-logs". Dir pools are made when absent.
 	ImagesPool, NodesPool string
-	// Catalog lists the base images: a volume <id>.qcow2 that is found in the
-	// images pool is the base image of that id.
-	Catalog []CatalogEntry
-	// Downloads fetches the catalogue's images.
-	Downloads *download.Client
-	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
-	MaxImageBytes int64
 	// WarningPercent and CriticalPercent of a pool's file system may be in use before
 	// the pool has that level; 0 is the default of each.
 	WarningPercent, CriticalPercent int
 	Log                             *slog.Logger
 }
 
-// Service is the storage of all hosts. Its methods may be called from any
+// Service is the storage pools of all hosts. Its methods may be called from any
 // goroutine. Register it as a listener of the hosts before they run.
 type Service struct {
 	o Options
 
 	mu        sync.RWMutex
 	libraries map[string]*library // by host name
-	inFlight  map[string]bool     // keys of the uploads that this process works on
-	images    keyedLocks          // held to lay an overlay (shared) or to delete (exclusive)
 
-	lastMilli int64 // see uniqueMilli
-
-	unpacking chan struct{} // one slot: who holds it unpacks a file
-
-	startConversion func(context.Context, Conversion) error // see ConvertBy
-	reserveUpload   ReserveUpload                           // see ReserveBy
-	domainRefs      DomainRefs                              // see RefsBy
+	followers  []Follower
+	domainRefs DomainRefs // see RefsBy
 }
+
+// Follower keeps what it has in the pools in step with them. Each of its functions may be
+// nil; they are called from the host's goroutine of Run, and Read also from Refresh.
+type Follower struct {
+	// Recover undoes what a crash left behind in a host's pools.
+	Recover func(ctx context.Context, host string) error
+	// Read reads what libvirt sees in the pools when it looks at their folders again.
+	Read func(ctx context.Context, host string) error
+	// Ready is told that the pools were read, and can be used.
+	Ready func(host string)
+	// Coming returns what is being written to the images pool of a host.
+	Coming func(ctx context.Context, host string) ([]Coming, error)
+}
+
+// Coming is a volume that is being written to the images pool.
+type Coming struct {
+	Volume string // empty until its name is known
+	// SizeBytes is what it will have at least, StoredBytes what it has.
+	SizeBytes, StoredBytes int64
+}
+
+// Follow has a follower called, after those before it. Call it before Run.
+func (s *Service) Follow(f Follower) { s.followers = append(s.followers, f) }
 
 // library is what is known of one host's pools.
 type library struct {
-	turn     chan struct{}    // one slot: who holds it reads the pools and replaces images
 	prepared chan struct{}    // closed when the pools were first made ready
 	problem  error            // why the pools cannot be used; nil when they can
 	pools    map[string]place // by role
@@ -85,21 +82,16 @@ type library struct {
 	surveyed time.Time
 	looked   Survey // the last with a look at the folders, begun at lookedAt
 	lookedAt time.Time
-	images   map[string]Image
 
-	dirty     chan struct{} // one slot: the pools are to be read now
-	completed chan struct{} // one slot: an upload is to be verified now
-
-	admitting  chan struct{} // one slot: held from the look at the room in a pool until an upload is promised some of it
+	dirty      chan struct{} // one slot: the pools are to be read now
 	converting chan struct{} // one slot: who holds it has libvirt convert a volume
-	looking    chan struct{} // one slot: who holds it has a pool beside one of ours; see anew
-
+	looking    chan struct{} // one slot: who holds it has a pool beside one of ours; see Handle.Anew
 }
 
 // New makes a Service. It starts nothing: the hosts' events and Run do.
 func New(o Options) (*Service, error) {
-	if o.Hosts == nil || o.DB == nil || o.Intents == nil || o.Lease == nil || o.Events == nil || o.Downloads == nil {
-		return nil, errors.New("storagepool: hosts, database, intents, events and downloads are required")
+	if o.Hosts == nil || o.Events == nil {
+		return nil, errors.New("storagepool: hosts and events are required")
 	}
 	if o.ImagesPool == "" || o.NodesPool == "" || o.ImagesPool == o.NodesPool {
 		return nil, errors.New("images-pool and nodes-pool must be two different names")
@@ -108,9 +100,6 @@ func New(o Options) (*Service, error) {
 		if !poolName.MatchString(name) {
 			return nil, errors.New("images-pool and nodes-pool: letters, digits, dots, dashes and underscores are allowed")
 		}
-	}
-	if o.MaxImageBytes == 0 {
-		o.MaxImageBytes = DefaultMaxImageBytes
 	}
 	if o.WarningPercent == 0 {
 		o.WarningPercent = DefaultWarningPercent
@@ -121,10 +110,10 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Service{o: o, libraries: map[string]*library{}, inFlight: map[string]bool{}, unpacking: make(chan struct{}, 1)}
+	s := &Service{o: o, libraries: map[string]*library{}}
 	for _, h := range o.Hosts.Hosts() {
 		s.libraries[h.Name()] = &library{
-			turn: make(chan struct{}, 1), dirty: make(chan struct{}, 1), completed: make(chan struct{}, 1), admitting: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}), images: map[string]Image{},
+			dirty: make(chan struct{}, 1), converting: make(chan struct{}, 1), looking: make(chan struct{}, 1), prepared: make(chan struct{}),
 			problem: fault.New(fault.HostUnreachable, "Host %q is not connected yet. Check that libvirtd responds there (`virsh -c %s version`), and try again.", h.Name(), h.Status().URI),
 		}
 	}
@@ -137,7 +126,6 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, h := range s.o.Hosts.Hosts() {
 		wg.Go(func() { s.tend(ctx, h) })
-		wg.Go(func() { s.verifyUploads(ctx, h.Name()) })
 	}
 	wg.Wait()
 	return nil
@@ -223,21 +211,43 @@ func (s *Service) library(host string) (*library, error) {
 	return s.libraries[h.Name()], nil
 }
 
+// read has the followers read what is in the pools of a host.
+func (s *Service) read(ctx context.Context, host string) error {
+	for _, f := range s.followers {
+		if f.Read == nil {
+			continue
+		}
+		if err := f.Read(ctx, host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover undoes what a crash left behind. What cannot be removed yet keeps nobody from
+// the rest.
+func (s *Service) recover(ctx context.Context, host string) {
+	var failed []error
+	for _, f := range s.followers {
+		if f.Recover != nil {
+			failed = append(failed, f.Recover(ctx, host))
+		}
+	}
+	if left := errors.Join(failed...); left != nil && ctx.Err() == nil {
+		s.o.Log.Warn("what was cut off could not be removed yet; it is tried again", "host", host, "error", left)
+	}
+}
+
 // refreshLogged makes the pools ready where they are not, undoes what a crash
 // left behind, and reads them.
 func (s *Service) refreshLogged(ctx context.Context, host string) {
 	err := s.prepare(ctx, host)
 	if err == nil {
-		// What cannot be removed yet keeps nobody from the rest.
-		left := errors.Join(s.recoverUploads(ctx, host), s.recoverMarks(ctx, host))
-		if left != nil && ctx.Err() == nil {
-			s.o.Log.Warn("what was cut off could not be removed yet; it is tried again", "host", host, "error", left)
-		}
-		err = s.refresh(ctx, host, true)
+		s.recover(ctx, host)
+		err = s.read(ctx, host)
 	}
 	if err == nil {
 		err = s.measure(ctx, host, nil)
-		s.wakeVerifier(host)
 	}
 	if ctx.Err() != nil {
 		return
@@ -251,6 +261,11 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	case <-lib.prepared:
 	default:
 		close(lib.prepared) // only the host's goroutine of Run comes here
+	}
+	for _, f := range s.followers {
+		if err == nil && f.Ready != nil {
+			f.Ready(host)
+		}
 	}
 	if news {
 		if err != nil {

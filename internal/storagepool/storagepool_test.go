@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,15 +28,23 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-type disks = disk.Service
+type (
+	images  = image.Service
+	uploads = upload.Service
+	disks   = disk.Service
+)
 
 // pools is a service on the machine's libvirt, with pools of its own.
 type pools struct {
 	*storagepool.Service
+	*images
+	*uploads
 	*disks
 	t      *testing.T
 	prefix string
@@ -80,7 +89,7 @@ func (p *pools) start(database string) {
 func (p *pools) startOn(uri, database string) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(p.t.Context())
-	db, err := store.Open(ctx, database, nil, append(store.IntentMigrations(), storagepool.Migrations()...)...)
+	db, err := store.Open(ctx, database, nil, slices.Concat(store.IntentMigrations(), image.Migrations(), upload.Migrations())...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -96,20 +105,29 @@ func (p *pools) startOn(uri, database string) {
 	if err := errors.Join(db.Callback().Query().After("*").Register("test", behind), db.Callback().Update().After("*").Register("test", behind)); err != nil {
 		p.t.Fatal(err)
 	}
-	lease := store.NewLease(db)
-	p.Service, err = storagepool.New(storagepool.Options{
-		Hosts: hosts, DB: db, Intents: store.NewIntents(db, lease), Lease: lease, Events: &event.Broker{}, Downloads: download.New(download.Options{}),
-		ImagesPool: p.prefix + "-images", NodesPool: p.prefix + "-nodes",
-		Catalog: []storagepool.CatalogEntry{{ID: "tiny", Name: "Tiny"}}, Log: slog.New(slog.DiscardHandler),
+	quiet, lease := slog.New(slog.DiscardHandler), store.NewLease(db)
+	p.Service, err = storagepool.New(storagepool.Options{Hosts: hosts, Events: &event.Broker{}, ImagesPool: p.prefix + "-images", NodesPool: p.prefix + "-nodes", Log: quiet})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.images, err = image.New(image.Options{
+		Hosts: hosts, Pools: p.Service, DB: db, Intents: store.NewIntents(db, lease), Events: &event.Broker{}, Catalog: image.Catalog{{ID: "tiny", Name: "Tiny"}}, Log: quiet,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.disks = disk.New(hosts, p.Service, p.Service)
+	p.uploads, err = upload.New(upload.Options{
+		Hosts: hosts, Pools: p.Service, Images: p.images, DB: db, Lease: lease, Downloads: download.New(download.Options{}), Log: quiet,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.disks = disk.New(hosts, p.Service, p.images)
 	hosts.Listen(p.Service)
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	go func() { ended <- hosts.Run(ctx) }()
-	go func() { ended <- p.Run(ctx) }()
+	go func() { ended <- p.Service.Run(ctx) }()
+	go func() { ended <- p.uploads.Run(ctx) }()
 	stopped := false
 	p.stop = func() {
 		if stopped {
@@ -117,7 +135,7 @@ func (p *pools) startOn(uri, database string) {
 		}
 		stopped = true
 		cancel()
-		if err := errors.Join(<-ended, <-ended, store.Close(db)); err != nil {
+		if err := errors.Join(<-ended, <-ended, <-ended, store.Close(db)); err != nil {
 			p.t.Error(err)
 		}
 	}
@@ -174,11 +192,11 @@ func TestReceiveKeepsWhatCame(t *testing.T) {
 	data := qcow2(t)
 	sum := sha256.Sum256(data)
 	want := hex.EncodeToString(sum[:])
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "../x/My disk.qcow2", Owner: "ann", SHA256: strings.ToUpper(want)}, bytes.NewReader(data))
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "../x/My disk.qcow2", Owner: "ann", SHA256: strings.ToUpper(want)}, bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img.State != storagepool.Ready || img.Type != storagepool.Custom || img.SHA256 != want || img.VirtualBytes != 64<<20 || img.Format != "qcow2" || img.Owner != "ann" {
+	if img.State != image.Ready || img.Type != image.Custom || img.SHA256 != want || img.VirtualBytes != 64<<20 || img.Format != "qcow2" || img.Owner != "ann" {
 		t.Errorf("image %+v", img)
 	}
 	if !strings.HasPrefix(img.ID, "My_disk_") || !strings.HasSuffix(img.ID, ".qcow2") {
@@ -190,7 +208,7 @@ func TestReceiveKeepsWhatCame(t *testing.T) {
 		t.Errorf("what is in the pool differs from what was sent (%v)", err)
 	}
 
-	other, err := p.Receive(t.Context(), storagepool.Upload{FileName: "My disk.qcow2"}, bytes.NewReader(data))
+	other, err := p.Receive(t.Context(), upload.Upload{FileName: "My disk.qcow2"}, bytes.NewReader(data))
 	if err != nil || other.ID == img.ID {
 		t.Errorf("a second upload of the same name: %q, %v", other.ID, err)
 	}
@@ -219,18 +237,18 @@ func TestReceiveThatFailsLeavesNothing(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		ctx  context.Context
-		up   storagepool.Upload
+		up   upload.Upload
 		r    io.Reader
 		code fault.Code
 	}{
-		{"cut off in the header", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 1000}, fault.UploadIncomplete},
-		{"cut off in the first block", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 100_000}, fault.UploadIncomplete},
-		{"cut off between blocks", t.Context(), storagepool.Upload{}, &cut{bytes.NewReader(data), 2 << 20}, fault.UploadIncomplete},
-		{"ends before its tables", t.Context(), storagepool.Upload{}, bytes.NewReader(data[:128<<10]), fault.ImageUnsafe},
-		{"other digest", t.Context(), storagepool.Upload{SHA256: strings.Repeat("0", 64)}, bytes.NewReader(data), fault.Invalid},
-		{"announced too large", t.Context(), storagepool.Upload{SizeBytes: 1 << 50}, bytes.NewReader(data), fault.ImageTooLarge},
-		{"backing file", t.Context(), storagepool.Upload{}, bytes.NewReader(qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")), fault.ImageUnsafe},
-		{"client gone", cancelled, storagepool.Upload{}, io.MultiReader(bytes.NewReader(data[:1<<20]), hook{cancel}, bytes.NewReader(data[1<<20:])), fault.Internal},
+		{"cut off in the header", t.Context(), upload.Upload{}, &cut{bytes.NewReader(data), 1000}, fault.UploadIncomplete},
+		{"cut off in the first block", t.Context(), upload.Upload{}, &cut{bytes.NewReader(data), 100_000}, fault.UploadIncomplete},
+		{"cut off between blocks", t.Context(), upload.Upload{}, &cut{bytes.NewReader(data), 2 << 20}, fault.UploadIncomplete},
+		{"ends before its tables", t.Context(), upload.Upload{}, bytes.NewReader(data[:128<<10]), fault.ImageUnsafe},
+		{"other digest", t.Context(), upload.Upload{SHA256: strings.Repeat("0", 64)}, bytes.NewReader(data), fault.Invalid},
+		{"announced too large", t.Context(), upload.Upload{SizeBytes: 1 << 50}, bytes.NewReader(data), fault.ImageTooLarge},
+		{"backing file", t.Context(), upload.Upload{}, bytes.NewReader(qcow2(t, "-b", "/etc/hostname", "-F", "raw", "-u")), fault.ImageUnsafe},
+		{"client gone", cancelled, upload.Upload{}, io.MultiReader(bytes.NewReader(data[:1<<20]), hook{cancel}, bytes.NewReader(data[1<<20:])), fault.Internal},
 	} {
 		c.up.FileName = "bad.qcow2"
 		_, err := p.Receive(c.ctx, c.up, c.r)
@@ -262,12 +280,12 @@ func TestReceiveHasQEMUCheckTheFile(t *testing.T) {
 	if len(data)%cluster != 0 {
 		t.Fatalf("the file has %d bytes", len(data))
 	}
-	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "corrupt.qcow2"}, bytes.NewReader(counted(bytes.Clone(data), 0)))
+	_, err := p.Receive(t.Context(), upload.Upload{FileName: "corrupt.qcow2"}, bytes.NewReader(counted(bytes.Clone(data), 0)))
 	if fault.CodeOf(err) != fault.ImageUnsafe || !strings.Contains(err.Error(), "qemu-img finds 2 corruptions") {
 		t.Errorf("an image with a cluster that counts as free: %v", err)
 	}
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "leak.qcow2"}, bytes.NewReader(counted(append(data, make([]byte, cluster)...), 1)))
-	if err != nil || img.State != storagepool.Ready {
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "leak.qcow2"}, bytes.NewReader(counted(append(data, make([]byte, cluster)...), 1)))
+	if err != nil || img.State != image.Ready {
 		t.Errorf("an image with a cluster too many is %+v, %v", img, err)
 	}
 }
@@ -283,7 +301,7 @@ func (h hook) Read([]byte) (int, error) {
 func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "base.qcow2"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,31 +356,31 @@ func TestVolumesWithoutRecords(t *testing.T) {
 	t.Parallel()
 	p := open(t)
 	data := qcow2(t)
-	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err != nil {
+	if _, err := p.Receive(t.Context(), upload.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
-	custom, err := p.Receive(t.Context(), storagepool.Upload{FileName: "mine.qcow2"}, bytes.NewReader(data))
+	custom, err := p.Receive(t.Context(), upload.Upload{FileName: "mine.qcow2"}, bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err == nil {
+	if _, err := p.Receive(t.Context(), upload.Upload{BaseID: "tiny"}, bytes.NewReader(data)); err == nil {
 		t.Error("a base image was overwritten")
 	}
 	p.stop()
 	p.start(filepath.Join(t.TempDir(), "empty.db"))
 	base, err := p.Usable("local", "tiny")
-	if err != nil || base.Type != storagepool.Base || base.DisplayName != "Tiny" {
+	if err != nil || base.Type != image.Base || base.DisplayName != "Tiny" {
 		t.Errorf("the base image: %+v, %v", base, err)
 	}
 	// A volume that is there is no upload's to remove, although nothing is known of it.
 	virsh(t, "vol-clone", "--pool", p.prefix+"-images", "tiny.qcow2", "unlisted.qcow2")
-	if _, err := p.Receive(t.Context(), storagepool.Upload{BaseID: "unlisted"}, bytes.NewReader(data)); fault.CodeOf(err) != fault.Unsupported {
+	if _, err := p.Receive(t.Context(), upload.Upload{BaseID: "unlisted"}, bytes.NewReader(data)); fault.CodeOf(err) != fault.Unsupported {
 		t.Errorf("an upload onto a volume that is there: %v", err)
 	}
 	if left := p.volumes("images"); !strings.Contains(left, "unlisted.qcow2") {
 		t.Errorf("an upload that was refused removed the volume; the pool has %s", left)
 	}
-	if img, err := p.Image("local", custom.ID); err != nil || img.State != storagepool.Unverified {
+	if img, err := p.Image("local", custom.ID); err != nil || img.State != image.Unverified {
 		t.Errorf("the custom image: %+v, %v", img, err)
 	}
 	if _, err := p.Usable("local", custom.ID); fault.CodeOf(err) != fault.ImageNotReady {
@@ -374,7 +392,7 @@ func TestVolumesWithoutRecords(t *testing.T) {
 func TestImagesReturnWithTheirVolumes(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "away.qcow2", Owner: "ann"}, bytes.NewReader(qcow2(t)))
+	img, err := p.Receive(t.Context(), upload.Upload{FileName: "away.qcow2", Owner: "ann"}, bytes.NewReader(qcow2(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +416,7 @@ func TestImagesReturnWithTheirVolumes(t *testing.T) {
 		}
 	}
 	move(img.Path, hidden)
-	if err := p.Refresh(t.Context(), "local"); err != nil {
+	if err := p.Service.Refresh(t.Context(), "local"); err != nil {
 		t.Fatal(err)
 	}
 	await("the image is not shown", func() bool { _, err := p.Image("", img.ID); return err != nil })
@@ -436,7 +454,7 @@ func TestConcurrentOverlaysAndDeletionNeverLoseABase(t *testing.T) {
 	p := open(t)
 	data := qcow2(t)
 	for range 3 {
-		img, err := p.Receive(t.Context(), storagepool.Upload{FileName: "race.qcow2"}, bytes.NewReader(data))
+		img, err := p.Receive(t.Context(), upload.Upload{FileName: "race.qcow2"}, bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -469,7 +487,7 @@ func TestPrepareMakesThePools(t *testing.T) {
 		t.Error(err)
 	}
 	virsh(t, "pool-destroy", p.prefix+"-images")
-	_, err := p.Receive(t.Context(), storagepool.Upload{FileName: "x.qcow2"}, bytes.NewReader(qcow2(t)))
+	_, err := p.Receive(t.Context(), upload.Upload{FileName: "x.qcow2"}, bytes.NewReader(qcow2(t)))
 	if fault.CodeOf(err) != fault.PoolUnavailable {
 		t.Errorf("an upload into a stopped pool: %v", err)
 	}
@@ -494,7 +512,7 @@ func TestPrepareOfAHostThatIsAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for what, err := range map[string]error{
-		"Prepare": p.Prepare(ctx, "local"), "Convert": p.Convert(ctx, storagepool.Conversion{ID: "x", Host: "local"}, &progress{}),
+		"Prepare": p.Prepare(ctx, "local"), "Convert": p.Convert(ctx, upload.Conversion{ID: "x", Host: "local"}, &progress{}),
 	} {
 		if fault.CodeOf(err) != fault.HostUnreachable {
 			t.Errorf("%s: %v", what, err)
@@ -508,7 +526,7 @@ func TestUploadsWaitForAdmission(t *testing.T) {
 	p := open(t)
 	admitted, hangs, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		_, err := p.BeginUpload(t.Context(), storagepool.Upload{FileName: "a.qcow2", SizeBytes: 1 << 20, Recorded: func() {
+		_, err := p.BeginUpload(t.Context(), upload.Upload{FileName: "a.qcow2", SizeBytes: 1 << 20, Recorded: func() {
 			close(admitted)
 			<-hangs
 		}}, nil)
@@ -518,7 +536,7 @@ func TestUploadsWaitForAdmission(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	second := make(chan error, 1)
 	go func() {
-		_, err := p.BeginUpload(ctx, storagepool.Upload{FileName: "b.qcow2", SizeBytes: 1 << 20}, nil)
+		_, err := p.BeginUpload(ctx, upload.Upload{FileName: "b.qcow2", SizeBytes: 1 << 20}, nil)
 		second <- err
 	}()
 	cancel()

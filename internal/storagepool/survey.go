@@ -52,7 +52,7 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
 			return h.Anew(ctx, func(look *libvirt.StoragePool) (err error) {
 				if look != h.StoragePool {
-					looks[h.Name], err = volumes(look)
+					looks[h.Name], err = Volumes(look)
 				}
 				return err
 			})
@@ -184,7 +184,7 @@ func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 		if def.Type != "file" || def.Target == nil || def.Target.Path == "" {
 			continue
 		}
-		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path), Format: formatOf(def)}
+		file := Volume{Pool: pool, Name: def.Name, Path: path.Clean(def.Target.Path), Format: FormatOf(def)}
 		if def.Capacity != nil {
 			file.CapacityBytes = int64(def.Capacity.Value) //nolint:gosec // bytes of a real volume
 		}

@@ -72,5 +72,14 @@ func (u Users) Unclear(what string) *fault.Error {
 		return nil
 	}
 	return fault.New(fault.NodeBusy, "%s may be in use: %s, and what that leads to is not known here. Make its folder a storage pool (`virsh pool-create-as NAME dir --target FOLDER`), so that libvirt tells, or take the reference away.",
-		what, strings.Join(firstOf(u.doubtful), "; "))
+		what, strings.Join(FirstOf(u.doubtful), "; "))
+}
+
+// FirstOf shortens a list for an error.
+func FirstOf(names []string) []string {
+	const most = 5
+	if len(names) > most {
+		return append(slices.Clone(names[:most]), "…")
+	}
+	return names
 }

@@ -5,17 +5,18 @@ package disk
 import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 // Service is the nodes' disks of all hosts. Its methods may be called from any goroutine.
 type Service struct {
 	pools  *storagepool.Service
-	images *storagepool.Service
+	images *image.Service
 	logs   map[string]*logFolder // by host name
 }
 
 // New makes a Service on the pools and images of hosts.
-func New(hosts *hypervisor.Set, pools *storagepool.Service, images *storagepool.Service) *Service {
+func New(hosts *hypervisor.Set, pools *storagepool.Service, images *image.Service) *Service {
 	s := &Service{pools: pools, images: images, logs: map[string]*logFolder{}}
 	for _, h := range hosts.Hosts() {
 		s.logs[h.Name()] = &logFolder{turn: make(chan struct{}, 1)}

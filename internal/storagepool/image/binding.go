@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // A ready image is bound to the file that was verified: anybody who may write to its
@@ -44,7 +45,7 @@ func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool
 
 // readFingerprint is fingerprintOf for a volume as it is now. Where libvirt does not know
 // when it was written to, the digest of its first bytes has to do.
-func readFingerprint(v *File) (string, error) {
+func readFingerprint(v *storagepool.File) (string, error) {
 	def, err := v.Describe()
 	if err != nil {
 		return "", err
@@ -73,8 +74,8 @@ func isChanged(fingerprint string, def libvirtxml.StorageVolume) bool {
 
 // bind compares a record with its volume. A record of the time before fingerprints were
 // written down is bound to the volume that is there now.
-func (s *Service) bind(ctx context.Context, r *record, def libvirtxml.StorageVolume) {
-	if ImageState(r.State) != Ready {
+func (s *Service) bind(ctx context.Context, r *Record, def libvirtxml.StorageVolume) {
+	if State(r.State) != Ready {
 		return
 	}
 	if r.Fingerprint != "" {
@@ -87,7 +88,7 @@ func (s *Service) bind(ctx context.Context, r *record, def libvirtxml.StorageVol
 	if !timed {
 		return
 	}
-	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND volume = ? AND fingerprint = ''", r.Host, r.ID, r.Volume).
+	err := s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ? AND volume = ? AND fingerprint = ''", r.Host, r.ID, r.Volume).
 		Update("fingerprint", fingerprint).Error
 	if err != nil {
 		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
@@ -98,7 +99,7 @@ func (s *Service) bind(ctx context.Context, r *record, def libvirtxml.StorageVol
 // one that was verified. It asks libvirt, so that nothing that was written a moment ago
 // is opened. Other errors: fault.ImageNotFound, PoolUnavailable, HostUnreachable.
 func (s *Service) CheckUnchanged(ctx context.Context, host, id string) error {
-	var r record
+	var r Record
 	found := s.o.DB.WithContext(ctx).Where("host = ? AND id = ?", host, id).Limit(1).Find(&r)
 	if found.Error != nil {
 		return fmt.Errorf("read the record of image %s: %w", id, found.Error)
@@ -110,7 +111,7 @@ func (s *Service) CheckUnchanged(ctx context.Context, host, id string) error {
 }
 
 // checkRecord is CheckUnchanged for the image of a record.
-func (s *Service) checkRecord(ctx context.Context, r record) error {
+func (s *Service) checkRecord(ctx context.Context, r Record) error {
 	if r.Fingerprint == "" {
 		return nil // of the time before; the next reading binds it
 	}
@@ -122,21 +123,21 @@ func (s *Service) checkRecord(ctx context.Context, r record) error {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
 		return fault.Wrap(err, fault.ImageNotFound, "The file of image %q no longer exists.", r.ID)
 	case fault.CodeOf(err) == fault.ImageNotReady:
-		return errors.Join(err, s.refresh(ctx, r.Host, false)) // so that everybody sees it
+		return errors.Join(err, s.Refresh(ctx, r.Host, false)) // so that everybody sees it
 	}
 	return err
 }
 
 // fingerprintNow reads the fingerprint of a record's volume.
-func (s *Service) fingerprintNow(ctx context.Context, r record) (fingerprint string, err error) {
+func (s *Service) fingerprintNow(ctx context.Context, r Record) (fingerprint string, err error) {
 	timed := false
-	err = s.ImagesPool(r.Host).Do(ctx, func(h *Handle) error {
+	err = s.o.Pools.ImagesPool(r.Host).Do(ctx, func(h *storagepool.Handle) error {
 		vol, err := h.LookupStorageVolByName(r.Volume)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = vol.Free() }()
-		def, err := Describe(vol)
+		def, err := storagepool.Describe(vol)
 		fingerprint, timed = fingerprintOf(def)
 		return err
 	})
@@ -144,7 +145,7 @@ func (s *Service) fingerprintNow(ctx context.Context, r record) (fingerprint str
 		return fingerprint, err
 	}
 	// Streams are for a connection of its own.
-	err = s.ImagesPool(r.Host).Volume(ctx, r.Volume, func(v *File) (err error) {
+	err = s.o.Pools.ImagesPool(r.Host).Volume(ctx, r.Volume, func(v *storagepool.File) (err error) {
 		fingerprint, err = readFingerprint(v)
 		return err
 	})
@@ -158,16 +159,16 @@ func changedFault(id string) error {
 // CheckChain returns fault.ImageNotReady when one of the files that a disk consists of
 // is an image whose file is not the one that was verified: what reads the disk would
 // follow whatever that names.
-func (s *Service) CheckChain(ctx context.Context, host string, chain []Volume) error {
-	images, err := s.place(host, imagesRole)
+func (s *Service) CheckChain(ctx context.Context, host string, chain []storagepool.Volume) error {
+	images, err := s.o.Pools.ImagesPool(host).Folder()
 	if err != nil {
 		return err
 	}
 	for _, v := range chain {
-		if path.Dir(v.Path) != path.Clean(images.path) {
+		if path.Dir(v.Path) != path.Clean(images) {
 			continue
 		}
-		var list []record
+		var list []Record
 		err := s.o.DB.WithContext(ctx).Where("host = ? AND volume = ? AND state = ?", host, path.Base(v.Path), Ready).Limit(1).Find(&list).Error
 		if err != nil {
 			return fmt.Errorf("read the record of volume %s: %w", v.Path, err)
@@ -181,7 +182,8 @@ func (s *Service) CheckChain(ctx context.Context, host string, chain []Volume) e
 	return nil
 }
 
-// bindTo records that an image is ready, and which file that was found of.
-func bindTo(v verified) map[string]any {
-	return map[string]any{"state": Ready, "reason": "", "format": v.format, "fingerprint": v.fingerprint}
+// Columns are those of a record that say that its image is ready, and which file that was
+// found of.
+func (v Verified) Columns() map[string]any {
+	return map[string]any{"state": Ready, "reason": "", "format": v.Format, "fingerprint": v.Fingerprint}
 }

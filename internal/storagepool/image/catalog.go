@@ -1,9 +1,8 @@
-package storagepool
+package image
 
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -43,6 +42,14 @@ type CatalogEntry struct {
 // Signed tells whether the entry's checksum is believed by a signature alone.
 func (e CatalogEntry) Signed() bool { return e.keys != nil }
 
+// SignedPart returns what of a list with its signature in it is signed by the entry's keys.
+func (e CatalogEntry) SignedPart(list []byte) ([]byte, error) { return e.keys.Signed(list) }
+
+// CheckSignature answers with why a signature is not one of a list by the entry's keys.
+func (e CatalogEntry) CheckSignature(list, signature []byte) error {
+	return e.keys.Check(list, signature)
+}
+
 // check answers with what is wrong with an entry.
 func (e CatalogEntry) check() error {
 	switch e.Firmware {
@@ -74,7 +81,7 @@ func (e CatalogEntry) check() error {
 
 // ParseCatalog reads a catalogue: a YAML list of entries, or one under the key
 // `images`. read reads the files that entries name, from where the catalogue is.
-func ParseCatalog(text []byte, read func(name string) ([]byte, error)) ([]CatalogEntry, error) {
+func ParseCatalog(text []byte, read func(name string) ([]byte, error)) (Catalog, error) {
 	var list []CatalogEntry
 	if yaml.Unmarshal(text, &list) != nil {
 		var doc struct {
@@ -108,15 +115,18 @@ func ParseCatalog(text []byte, read func(name string) ([]byte, error)) ([]Catalo
 	return list, nil
 }
 
-// Catalog returns the entries of the catalogue, in their order.
-func (s *Service) Catalog() []CatalogEntry { return slices.Clone(s.o.Catalog) }
+// Catalog is the base images that an installation may have.
+type Catalog []CatalogEntry
 
-// entry finds a catalogue entry.
-func (s *Service) entry(id string) (CatalogEntry, bool) {
-	for _, e := range s.o.Catalog {
+// Entry finds an entry by its id.
+func (c Catalog) Entry(id string) (CatalogEntry, bool) {
+	for _, e := range c {
 		if e.ID == id {
 			return e, true
 		}
 	}
 	return CatalogEntry{}, false
 }
+
+// Catalog returns the catalogue, for reading.
+func (s *Service) Catalog() Catalog { return s.o.Catalog }

@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ func (s *Service) checkFile(ctx context.Context, host, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, limiter, "--cpu="+checkCPUSeconds, "--as="+checkMemory, "--fsize=0", "--core=0", "--", //nolint:gosec // no shell; the path is libvirt's
-		program, "check", "-f", QCOW2, "--output=json", path)
+		program, "check", "-f", diskimage.QCOW2, "--output=json", path)
 	cmd.Env = []string{"LC_ALL=C"}
 	var out bytes.Buffer
 	cmd.Stdout = &bounded{&out, maxCheckOutput}

@@ -1,4 +1,4 @@
-package storagepool
+package upload
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"time"
@@ -16,12 +15,9 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
-
-// blockBytes goes to libvirt in one piece. It is what a local socket takes at
-// once by default: larger blocks are as fast and take more memory and CPU time,
-// small ones are up to a hundred times slower.
-const blockBytes = 208 << 10
 
 // blocks of an upload are in memory: one that is read, one that is sent, one
 // that is hashed, and one that waits.
@@ -35,41 +31,9 @@ const (
 	stepTime  = 5 * time.Second
 )
 
-// Append puts what r gives behind the first offset bytes of an upload, and
-// returns how many bytes were kept. When r fails, what came of it is kept, and
-// the error is fault.UploadIncomplete. The first bytes are looked at before they
-// are written: a file that is not safe ends the upload with fault.ImageUnsafe.
-//
-// With check, the bytes are kept all or none: check is called when r has ended
-// well, and its error is returned.
-//
-// Other errors: fault.NotFound, UploadBusy, UploadMismatch (offset is not that of
-// the upload), ImageTooLarge (r gives more than was declared), StorageFull,
-// PoolUnavailable, HostUnreachable.
-func (s *Service) Append(ctx context.Context, host, id string, offset int64, r io.Reader, check func() error) (int64, error) {
-	row, release, err := s.hold(ctx, host, id)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	switch {
-	case row.Once || row.Complete || row.Parts != "":
-		return 0, fault.New(fault.UploadBusy, "The upload %q is already complete.", id)
-	case row.Offset != offset:
-		return 0, fault.New(fault.UploadMismatch, "The offset of the upload is %d, not %d. Request its offset (HEAD), and continue there.", row.Offset, offset)
-	}
-	err = s.take(ctx, &row, r, check)
-	if fault.CodeOf(err) == fault.ImageUnsafe {
-		ctx, cancel := Cleanup(ctx)
-		defer cancel()
-		return 0, errors.Join(err, s.discard(ctx, row))
-	}
-	return row.Offset - offset, err
-}
-
 // take moves r into an upload that the caller holds. The row is kept up to date,
 // and so is what the database has of it.
-func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check func() error) error {
+func (s *Service) take(ctx context.Context, row *record, r io.Reader, check func() error) error {
 	r = source{r}
 	var head []byte
 	empty := row.Volume == "" || row.Offset == int64(len(row.Head))
@@ -79,8 +43,8 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 			return err
 		}
 	}
-	images := s.ImagesPool(row.Host)
-	return images.Dial(ctx, func(h *Handle) error {
+	images := s.o.Pools.ImagesPool(row.Host)
+	return images.Dial(ctx, func(h *storagepool.Handle) error {
 		w := &writing{s: s, pool: images, h: h, row: row, check: check, limit: row.Size}
 		var err error
 		if row.Once {
@@ -105,7 +69,7 @@ func (s *Service) take(ctx context.Context, row *incoming, r io.Reader, check fu
 // takeHead gathers the first bytes of an upload, until there are enough of them
 // to be judged, and decides the volume's name. It returns no head when there are
 // too few, which were kept in the database.
-func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, check func() error) ([]byte, error) {
+func (s *Service) takeHead(ctx context.Context, row *record, r io.Reader, check func() error) ([]byte, error) {
 	need := int64(diskimage.HeaderBytes)
 	if !row.Once {
 		need = min(need, row.Size)
@@ -143,32 +107,12 @@ func (s *Service) takeHead(ctx context.Context, row *incoming, r io.Reader, chec
 	return head, nil
 }
 
-// keepHead stores the first bytes of an upload in the database.
-func (s *Service) keepHead(ctx context.Context, row *incoming, head []byte) error {
-	ctx, cancel := Cleanup(ctx)
-	defer cancel()
-	next := *row
-	next.Head, next.Offset, next.Expires = head, int64(len(head)), time.Now().Add(uploadExpiry)
-	if err := s.saveUpload(ctx, next); err != nil {
-		return err
-	}
-	*row = next
-	return nil
-}
-
-func (s *Service) saveUpload(ctx context.Context, row incoming) error {
-	if err := s.o.DB.WithContext(ctx).Save(&row).Error; err != nil {
-		return fmt.Errorf("record how far the upload %s has come: %w", row.ID, err)
-	}
-	return nil
-}
-
 // writing is the way of an upload's bytes into its volume.
 type writing struct {
 	s     *Service
-	pool  Pool
-	h     *Handle // of pool
-	row   *incoming
+	pool  storagepool.Pool
+	h     *storagepool.Handle // of pool
+	row   *record
 	check func() error
 	limit int64 // the offset that may not be passed
 
@@ -189,32 +133,20 @@ func (w *writing) make(ctx context.Context) error {
 			return err
 		}
 	}
-	// Before it is there: what is written down is removed after a crash.
-	w.row.Volume = name
-	if err := w.s.saveUpload(ctx, *w.row); err != nil {
+	err := w.s.name(ctx, w.row, name)
+	if err != nil {
 		return err
 	}
-	var err error
-	if diskimage.UsedAsIs(w.row.Format) {
-		err = w.s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.row.Host, w.row.ID).Update("volume", name).Error
-		if err != nil {
-			return err
-		}
-	}
-	w.vol, err = w.h.MakeEmpty(name, ImageMode)
+	w.vol, err = w.h.MakeEmpty(name, storagepool.ImageMode)
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) && !tried {
 		w.row.Volume = "" // somebody else's: it is not ours to remove
-		return errors.Join(volumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
+		return errors.Join(image.VolumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
 	}
 	if err != nil {
 		return w.h.Fault(err)
 	}
 	return nil
 }
-
-// ImageMode is that of the files of images: QEMU reads a base image as another user
-// than its owner. The pool's folder keeps other users of the host out.
-const ImageMode = "0644"
 
 // find takes up a volume that bytes were written to before.
 func (w *writing) find() error {
@@ -244,7 +176,7 @@ func (w *writing) find() error {
 
 // lost tells that what an upload had stored is gone.
 func (s *Service) lost(id string) error {
-	return fault.New(fault.UploadIncomplete, "The data of upload %q was removed from storage pool %q by another program. Cancel this upload and start a new one.", id, s.o.ImagesPool)
+	return fault.New(fault.UploadIncomplete, "The data of upload %q was removed from storage pool %q by another program. Cancel this upload and start a new one.", id, s.o.Pools.ImagesPool("").Name())
 }
 
 // piece is a block on its way.
@@ -259,7 +191,7 @@ type piece struct {
 func (w *writing) run(ctx context.Context, r io.Reader) error {
 	free := make(chan []byte, blocks)
 	for range blocks {
-		free <- make([]byte, blockBytes)
+		free <- make([]byte, storagepool.BlockBytes)
 	}
 	received, sent := make(chan piece), make(chan piece)
 	// What came is kept when the client has gone.
@@ -378,17 +310,12 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 // beside what is kept free. Others fill it, too, and of what comes in one request
 // nobody knows the end.
 func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
-	return w.pool.Do(ctx, func(h *Handle) error {
-		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
-			info, err := lp.GetInfo()
-			if err != nil {
-				return err
-			}
-			if available, kept := int64(info.Available), w.s.kept(int64(info.Capacity)); available < kept+bytes { //nolint:gosec // bytes of a real disk
-				return fault.New(fault.StorageFull, "Storage pool %q is full: %d MiB are free, of which %d MiB are reserved for growing disks. Delete unused nodes or images, or enlarge the pool.", h.Name, available>>20, kept>>20)
-			}
-			return nil
-		})
+	return w.pool.Do(ctx, func(h *storagepool.Handle) error {
+		available, kept, err := h.Left(ctx)
+		if err == nil && available < kept+bytes {
+			err = fault.New(fault.StorageFull, "Storage pool %q is full: %d MiB are free, of which %d MiB are reserved for growing disks. Delete unused nodes or images, or enlarge the pool.", h.Name, available>>20, kept>>20)
+		}
+		return err
 	})
 }
 
@@ -406,7 +333,7 @@ func (w *writing) open(offset int64) (*libvirt.Stream, error) {
 }
 
 // zeros is what a block is compared with.
-var zeros [blockBytes]byte
+var zeros [storagepool.BlockBytes]byte
 
 // put sends a block; one of zeros becomes a hole where nothing was before.
 func (w *writing) put(stream *libvirt.Stream, offset int64, block []byte) error {
@@ -436,12 +363,9 @@ func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []
 			if err != nil {
 				return err
 			}
-			next := *w.row
-			next.Offset, next.Hash, next.Head, next.Expires = offset, state, nil, time.Now().Add(uploadExpiry)
-			if err := w.s.saveUpload(ctx, next); err != nil {
+			if err := w.s.store(ctx, w.row, offset, state); err != nil {
 				return err
 			}
-			*w.row = next
 		}
 		free <- p.block[:cap(p.block)]
 	}

@@ -1,4 +1,4 @@
-package storagepool
+package upload
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/download"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
 const (
@@ -38,15 +40,6 @@ type Pull struct {
 	Owner string `json:"owner"`
 }
 
-// Progress is how long work tells how far it is.
-type Progress interface {
-	// Begin names the step that begins now.
-	Begin(step string)
-	// Progress tells how many of how many bytes of it are done; a total of 0 is not
-	// known.
-	Progress(doneBytes, totalBytes int64)
-}
-
 // CheckPull tells whether an image of the catalogue can be pulled to a host now,
 // the first for the empty name, and returns it with the host's name. Errors:
 // fault.ImageNotFound, Unsupported (it has no source, or is there already),
@@ -56,14 +49,14 @@ func (s *Service) CheckPull(host, id string) (Pull, error) {
 	if err != nil {
 		return Pull{}, err
 	}
-	e, ok := s.entry(id)
+	e, ok := s.o.Images.Catalog().Entry(id)
 	if !ok {
 		return Pull{}, fault.New(fault.ImageNotFound, "Image %q not found in the catalogue.", id)
 	}
 	if e.URL == "" {
 		return Pull{}, fault.New(fault.Unsupported, "The catalogue does not say where to pull %q from.", id)
 	}
-	if img, err := s.Image(h.Name(), id); err == nil && img.State != Rejected {
+	if img, err := s.o.Images.Image(h.Name(), id); err == nil && img.State != image.Rejected {
 		return Pull{}, fault.New(fault.Unsupported, "Image %q already exists on host %q (%s). Delete it first to pull it again.", id, h.Name(), img.State)
 	}
 	return Pull{ID: id, Host: h.Name()}, nil
@@ -76,11 +69,11 @@ func (s *Service) CheckPull(host, id string) (Pull, error) {
 // Errors that may pass: fault.SourceUnavailable, HostUnreachable,
 // PoolUnavailable. Others: Invalid (the digest), SignatureInvalid, ImageUnsafe,
 // ImageTooLarge, StorageFull, Unsupported.
-func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
-	if err := s.Prepare(ctx, p.Host); err != nil {
+func (s *Service) Pull(ctx context.Context, p Pull, progress storagepool.Progress) error {
+	if err := s.o.Pools.Prepare(ctx, p.Host); err != nil {
 		return err
 	}
-	e, ok := s.entry(p.ID)
+	e, ok := s.o.Images.Catalog().Entry(p.ID)
 	if !ok || e.URL == "" {
 		return fault.New(fault.Unsupported, "The catalogue does not say where to pull %q from any more.", p.ID)
 	}
@@ -89,7 +82,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
 		var err error
 		in, err = s.Upload(ctx, p.Host, p.ID)
 		if fault.CodeOf(err) == fault.NotFound {
-			if img, gone := s.Image(p.Host, p.ID); gone == nil && img.State == Ready {
+			if img, gone := s.o.Images.Image(p.Host, p.ID); gone == nil && img.State == image.Ready {
 				return nil // an attempt before this one came so far
 			}
 			in, err = s.beginPull(ctx, e, p, progress)
@@ -115,7 +108,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress Progress) error {
 			} else {
 				fails = 0
 			}
-			if err := Pause(ctx, cutPause); err != nil {
+			if err := storagepool.Pause(ctx, cutPause); err != nil {
 				return err
 			}
 		}
@@ -133,7 +126,7 @@ func sourceCut(err error) error {
 
 // beginPull finds out what the file's digest must be and how large it is, and
 // records the upload.
-func (s *Service) beginPull(ctx context.Context, e CatalogEntry, p Pull, progress Progress) (Incoming, error) {
+func (s *Service) beginPull(ctx context.Context, e image.CatalogEntry, p Pull, progress storagepool.Progress) (Incoming, error) {
 	progress.Begin("asking")
 	digest, err := s.digestOf(ctx, e)
 	if err != nil {
@@ -163,7 +156,7 @@ func (s *Service) beginPull(ctx context.Context, e CatalogEntry, p Pull, progres
 }
 
 // digestOf is what the catalogue says that a file's digest is.
-func (s *Service) digestOf(ctx context.Context, e CatalogEntry) (download.Digest, error) {
+func (s *Service) digestOf(ctx context.Context, e image.CatalogEntry) (download.Digest, error) {
 	if e.Checksum != "" {
 		return download.ParseDigest(e.Checksum)
 	}
@@ -178,20 +171,20 @@ func (s *Service) digestOf(ctx context.Context, e CatalogEntry) (download.Digest
 }
 
 // signedPart is what of a list of checksums is signed by the catalogue's keys.
-func (s *Service) signedPart(ctx context.Context, e CatalogEntry, list []byte) ([]byte, error) {
+func (s *Service) signedPart(ctx context.Context, e image.CatalogEntry, list []byte) ([]byte, error) {
 	if e.Signature == "" {
-		return e.keys.Signed(list)
+		return e.SignedPart(list)
 	}
 	signature, err := s.o.Downloads.Text(ctx, e.Signature, maxSignatureBytes)
 	if err != nil {
 		return nil, err
 	}
-	return list, e.keys.Check(list, signature)
+	return list, e.CheckSignature(list, signature)
 }
 
 // fetch goes on with a transfer, and tells whether its last byte came. When the
 // source has another file by now, what came is given up.
-func (s *Service) fetch(ctx context.Context, e CatalogEntry, in Incoming, progress Progress) (whole bool, err error) {
+func (s *Service) fetch(ctx context.Context, e image.CatalogEntry, in Incoming, progress storagepool.Progress) (whole bool, err error) {
 	progress.Begin("downloading")
 	progress.Progress(in.OffsetBytes, in.SizeBytes)
 	body, err := s.o.Downloads.Open(ctx, e.URL, in.OffsetBytes, in.Metadata[pullVersion])
@@ -215,8 +208,8 @@ func (s *Service) fetch(ctx context.Context, e CatalogEntry, in Incoming, progre
 	return in.OffsetBytes+came == in.SizeBytes, err
 }
 
-// finishPull has the file verified, and waits for the verdict.
-func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) error {
+// finishPull has the file image.Verified, and waits for the verdict.
+func (s *Service) finishPull(ctx context.Context, p Pull, progress storagepool.Progress) error {
 	progress.Begin("verifying")
 	in, err := s.Upload(ctx, p.Host, p.ID)
 	if err == nil && !in.Complete {
@@ -231,7 +224,7 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) err
 		err = s.Convert(ctx, Conversion{ID: p.ID, Host: p.Host}, progress)
 	}
 	for err == nil || fault.CodeOf(err) == fault.UploadBusy {
-		if err = Pause(ctx, verdictInterval); err == nil {
+		if err = storagepool.Pause(ctx, verdictInterval); err == nil {
 			_, err = s.Upload(ctx, p.Host, p.ID)
 		}
 	}
@@ -239,29 +232,29 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress Progress) err
 		return err
 	}
 	// The verifier is done with it.
-	if err := s.refresh(ctx, p.Host, false); err != nil {
+	if err := s.o.Images.Refresh(ctx, p.Host, false); err != nil {
 		return err
 	}
-	img, err := s.Image(p.Host, p.ID)
+	img, err := s.o.Images.Image(p.Host, p.ID)
 	switch {
 	case err != nil:
 		return err
-	case img.State != Ready:
+	case img.State != image.Ready:
 		return fault.New(fault.ImageUnsafe, "%s", img.Reason)
 	}
 	return nil
 }
 
 // checkSHA512 reads back what came.
-func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, progress Progress) error {
+func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, progress storagepool.Progress) error {
 	row, err := s.upload(ctx, in.Host, in.ID)
 	if err != nil {
 		return err
 	}
 	sum := sha512.New()
-	err = s.ImagesPool(in.Host).Volume(ctx, row.Volume, func(v *File) error {
+	err = s.o.Pools.ImagesPool(in.Host).Volume(ctx, row.Volume, func(v *storagepool.File) error {
 		return v.Read(ctx, 0, in.SizeBytes, func(r io.Reader) error {
-			_, err := io.CopyBuffer(sum, &counting{r: r, total: in.SizeBytes, progress: progress}, make([]byte, blockBytes))
+			_, err := io.CopyBuffer(sum, &counting{r: r, total: in.SizeBytes, progress: progress}, make([]byte, storagepool.BlockBytes))
 			return err
 		})
 	})
@@ -285,36 +278,4 @@ func (s *Service) UndoPull(ctx context.Context, p Pull) error {
 		return nil
 	}
 	return err
-}
-
-// counting tells of what is read.
-type counting struct {
-	r           io.Reader
-	done, total int64
-	progress    Progress
-}
-
-func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.done += int64(n)
-	c.progress.Progress(c.done, c.total)
-	return n, err
-}
-
-// zeroSkipper is a reader that knows of zeros before they are read.
-type zeroSkipper interface {
-	// SkipZeros goes over the zeros that come next, and returns how many they were.
-	SkipZeros() int64
-}
-
-// SkipZeros is that of the reader below, where it has it.
-func (c *counting) SkipZeros() int64 {
-	z, ok := c.r.(zeroSkipper)
-	if !ok {
-		return 0
-	}
-	n := z.SkipZeros()
-	c.done += n
-	c.progress.Progress(c.done, c.total)
-	return n
 }

@@ -1,4 +1,4 @@
-package storagepool
+package upload
 
 import (
 	"context"
@@ -26,11 +26,11 @@ func (s *Service) reserve(ctx context.Context, c Conversion, bytes int64, record
 // budget is what an upload may take while it is unpacked and converted.
 type budget struct {
 	s     *Service
-	row   *incoming
+	row   *record
 	taken int64 // by the file that came, and what was made of it
 }
 
-func (s *Service) budgetOf(row *incoming) *budget {
+func (s *Service) budgetOf(row *record) *budget {
 	return &budget{s: s, row: row, taken: max(row.Size, row.Offset)}
 }
 
@@ -42,7 +42,7 @@ func (b *budget) take(ctx context.Context, bytes int64) error {
 	}
 	c := Conversion{ID: b.row.ID, Host: b.row.Host, Owner: b.row.Owner}
 	err := b.s.reserve(ctx, c, b.taken, func() error {
-		return b.s.o.DB.WithContext(ctx).Model(&incoming{}).Where("id = ? AND host = ?", b.row.ID, b.row.Host).Update("taken", b.taken).Error
+		return b.s.reserveBytes(ctx, *b.row, b.taken)
 	})
 	if err != nil {
 		if fault.CodeOf(err) != fault.Internal {

@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// ImageWork is long work on an image, as its job keeps it.
-type ImageWork struct {
+// Work is long work on an image, as its job keeps it.
+type Work struct {
 	ID    string `json:"id"`
 	Host  string `json:"host"`
 	Owner string `json:"owner,omitempty"`
@@ -31,34 +32,41 @@ type ImageWork struct {
 	Changed bool `json:"changed,omitempty"`
 }
 
+// Jobs is the long work on images. What has Check in its name tells beforehand whether the
+// work can be done, and describes it.
+type Jobs struct{ *Service }
+
+// Jobs returns the long work on images.
+func (s *Service) Jobs() Jobs { return Jobs{s} }
+
 // NewImage begins the description of an image that is to be made under a name, or
 // answers fault.Invalid about that.
-func (s *Service) NewImage(host, name, owner string) (ImageWork, error) {
+func (s Jobs) NewImage(host, name, owner string) (Work, error) {
 	if err := checkDisplayName("name", name); err != nil {
-		return ImageWork{}, err
+		return Work{}, err
 	}
-	id := fmt.Sprintf("%s_%d.%s", safeStem(name), s.uniqueMilli(time.Now()), QCOW2)
-	return ImageWork{ID: id, Host: host, Owner: owner, Volume: id, Name: name}, nil
+	id := fmt.Sprintf("%s_%d.%s", safeStem(name), s.uniqueMilli(time.Now()), diskimage.QCOW2)
+	return Work{ID: id, Host: host, Owner: owner, Volume: id, Name: name}, nil
 }
 
 // CheckVerify tells whether an image is one that Verify has something to do with.
-func (s *Service) CheckVerify(id string) (ImageWork, error) {
+func (s Jobs) CheckVerify(id string) (Work, error) {
 	img, err := s.Image("", id)
 	if err != nil {
-		return ImageWork{}, err
+		return Work{}, err
 	}
 	if img.Path == "" || img.State != Unverified && img.State != Rejected && img.State != Changed {
-		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is %s. Only images that another program added or changed need to be verified.", id, img.State)
+		return Work{}, fault.New(fault.Unsupported, "Image %q is %s. Only images that another program added or changed need to be verified.", id, img.State)
 	}
-	return ImageWork{ID: img.ID, Host: img.Host, Changed: img.State == Changed}, nil
+	return Work{ID: img.ID, Host: img.Host, Changed: img.State == Changed}, nil
 }
 
 // Verify looks into a volume that another program has put into the images pool, or
-// changed there, and makes it ready when it is a qcow2 or ISO file that is safe. A disk in another
+// changed there, and makes it ready when it is a qcow2 or diskimage.ISO file that is safe. A disk in another
 // format is refused: to upload it converts it. Errors: fault.ImageUnsafe,
 // ImageNotFound, HostUnreachable, PoolUnavailable.
-func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) error {
-	if err := s.Prepare(ctx, w.Host); err != nil {
+func (s Jobs) Verify(ctx context.Context, w Work, progress storagepool.Progress) error {
+	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	progress.Begin("verifying")
@@ -67,41 +75,41 @@ func (s *Service) Verify(ctx context.Context, w ImageWork, progress Progress) er
 		return err // of an attempt before this one
 	}
 	volume := volumeName(img)
-	found, err := s.inspect(ctx, w.Host, volume)
-	if reason, refused := verdict(err); refused {
+	found, err := s.Inspect(ctx, w.Host, volume)
+	if reason, refused := Verdict(err); refused {
 		return fault.New(fault.ImageUnsafe, "%s", reason)
 	}
 	if err != nil {
 		return err
 	}
-	r := record{
+	r := Record{
 		Host: w.Host, ID: img.ID, Type: img.Type, Volume: volume, DisplayName: img.DisplayName, OSType: img.OSType, State: string(Ready),
-		Format: found.format, SourceFormat: found.format, Fingerprint: found.fingerprint, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
+		Format: found.Format, SourceFormat: found.Format, Fingerprint: found.Fingerprint, Owner: img.Owner, Created: img.Created, Description: img.Description, Tags: img.Tags,
 		Firmware: img.Firmware, TPM: img.TPM,
 	}
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record that %s is verified: %w", w.ID, err)
 	}
-	return s.refresh(ctx, w.Host, false)
+	return s.Refresh(ctx, w.Host, false)
 }
 
 // CheckChange tells whether an image can be compacted or grown, as far as is known
 // without a look at the pools.
-func (s *Service) CheckChange(id string) (ImageWork, error) {
+func (s Jobs) CheckChange(id string) (Work, error) {
 	img, err := s.Usable("", id)
 	if err != nil {
-		return ImageWork{}, err
+		return Work{}, err
 	}
-	if img.Format != QCOW2 {
-		return ImageWork{}, fault.New(fault.Unsupported, "Image %q is in %s format, which can't be changed.", id, img.Format)
+	if img.Format != diskimage.QCOW2 {
+		return Work{}, fault.New(fault.Unsupported, "Image %q is in %s format, which can't be changed.", id, img.Format)
 	}
 	old := volumeName(img)
 	// A name of its own, by which it is known as this image's; see match.
-	return ImageWork{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stemOf(old), s.uniqueMilli(time.Now()), QCOW2)}, nil
+	return Work{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stemOf(old), s.uniqueMilli(time.Now()), diskimage.QCOW2)}, nil
 }
 
 // CheckGrow is CheckChange for a new virtual size.
-func (s *Service) CheckGrow(id string, virtualBytes int64) (ImageWork, error) {
+func (s Jobs) CheckGrow(id string, virtualBytes int64) (Work, error) {
 	w, err := s.CheckChange(id)
 	if err != nil {
 		return w, err
@@ -126,8 +134,8 @@ const SectorBytes = 512
 // Compact writes an image anew, without what its disk does not use any more. Nothing
 // lies on it, or fault.ImageInUse is answered. Other errors: fault.StorageFull,
 // ImageNotFound, HostUnreachable, PoolUnavailable.
-func (s *Service) Compact(ctx context.Context, w ImageWork, progress Progress) error {
-	if err := s.Prepare(ctx, w.Host); err != nil {
+func (s Jobs) Compact(ctx context.Context, w Work, progress storagepool.Progress) error {
+	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	swapped, err := s.isSwapped(ctx, w)
@@ -146,25 +154,25 @@ func (s *Service) Compact(ctx context.Context, w ImageWork, progress Progress) e
 	return s.UndoCompact(ctx, w) // nothing but the removal of the old volume
 }
 
-func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress Progress) error {
+func (s Jobs) compact(ctx context.Context, w Work, img Image, progress storagepool.Progress) error {
 	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
 		return err
 	}
-	if err := s.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
+	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
 		return err
 	}
-	c := Copy{From: img.Path, Format: QCOW2, To: w.Volume, DataBytes: img.FileBytes}
-	if err := s.ImagesPool(w.Host).Convert(ctx, c, progress); err != nil {
+	c := storagepool.Copy{From: img.Path, Format: diskimage.QCOW2, To: w.Volume, DataBytes: img.FileBytes}
+	if err := s.o.Pools.ImagesPool(w.Host).Convert(ctx, c, progress); err != nil {
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
+	if err := s.o.Pools.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
 	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil { // what was read is what was verified
 		return err
 	}
-	found, err := s.inspect(ctx, w.Host, w.Volume)
+	found, err := s.Inspect(ctx, w.Host, w.Volume)
 	if err != nil {
 		return err
 	}
@@ -173,20 +181,20 @@ func (s *Service) compact(ctx context.Context, w ImageWork, img Image, progress 
 
 // swap gives an image its new volume. Meanwhile nobody reads the pool, who would
 // find a volume in it that is nobody's.
-func (s *Service) swap(ctx context.Context, w ImageWork, found verified) error {
-	lib := s.libraries[w.Host]
+func (s Jobs) swap(ctx context.Context, w Work, found Verified) error {
+	shelf := s.shelves[w.Host]
 	select {
-	case lib.turn <- struct{}{}:
-		defer func() { <-lib.turn }()
+	case shelf.turn <- struct{}{}:
+		defer func() { <-shelf.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).
-		Updates(map[string]any{"volume": w.Volume, "fingerprint": found.fingerprint}).Error
+	err := s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ?", w.Host, w.ID).
+		Updates(map[string]any{"volume": w.Volume, "fingerprint": found.Fingerprint}).Error
 	if err != nil {
 		return fmt.Errorf("record the new volume of %s: %w", w.ID, err)
 	}
-	return s.ImagesPool(w.Host).Delete(ctx, w.Old)
+	return s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Old)
 }
 
 // revision is what the name of a volume has that an image was written to anew.
@@ -194,18 +202,18 @@ var revision = regexp.MustCompile(`\.r\d{13}$`)
 
 // stemOf is what the names of all volumes have in common that an image has had.
 func stemOf(volume string) string {
-	return revision.ReplaceAllString(strings.TrimSuffix(volume, "."+QCOW2), "")
+	return revision.ReplaceAllString(strings.TrimSuffix(volume, "."+diskimage.QCOW2), "")
 }
 
 // isSwapped tells whether an image has the volume that the work makes.
-func (s *Service) isSwapped(ctx context.Context, w ImageWork) (bool, error) {
+func (s Jobs) isSwapped(ctx context.Context, w Work) (bool, error) {
 	var n int64
-	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ? AND volume = ?", w.Host, w.ID, w.Volume).Count(&n).Error
+	err := s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ? AND volume = ?", w.Host, w.ID, w.Volume).Count(&n).Error
 	return n > 0, err
 }
 
 // UndoCompact removes whichever of the two volumes is not the image's.
-func (s *Service) UndoCompact(ctx context.Context, w ImageWork) error {
+func (s Jobs) UndoCompact(ctx context.Context, w Work) error {
 	swapped, err := s.isSwapped(ctx, w)
 	if err != nil {
 		return err
@@ -214,16 +222,16 @@ func (s *Service) UndoCompact(ctx context.Context, w ImageWork) error {
 	if swapped {
 		left = w.Old
 	}
-	if err := s.ImagesPool(w.Host).Delete(ctx, left); err != nil {
+	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, left); err != nil {
 		return err
 	}
-	return s.refresh(ctx, w.Host, true)
+	return s.Refresh(ctx, w.Host, true)
 }
 
 // Grow makes the disk of an image larger. What lies on an image has its own size,
 // and would not see it: nothing may, or fault.ImageInUse is answered.
-func (s *Service) Grow(ctx context.Context, w ImageWork, progress Progress) error {
-	if err := s.Prepare(ctx, w.Host); err != nil {
+func (s Jobs) Grow(ctx context.Context, w Work, progress storagepool.Progress) error {
+	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	progress.Begin("growing")
@@ -237,112 +245,112 @@ func (s *Service) Grow(ctx context.Context, w ImageWork, progress Progress) erro
 	if err := s.alone(ctx, img, func(ctx context.Context) error { return s.grow(ctx, w, volumeName(img), grown) }); err != nil {
 		return err
 	}
-	return s.refresh(ctx, w.Host, true)
+	return s.Refresh(ctx, w.Host, true)
 }
 
 // grow resizes the disk of an image, unless that is done, and binds the image to what
 // that wrote. Meanwhile nobody reads the pool, who would find the image changed.
-func (s *Service) grow(ctx context.Context, w ImageWork, volume string, grown bool) error {
-	lib := s.libraries[w.Host]
+func (s Jobs) grow(ctx context.Context, w Work, volume string, grown bool) error {
+	shelf := s.shelves[w.Host]
 	if !grown {
 		if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
 			return err
 		}
 	}
 	select {
-	case lib.turn <- struct{}{}:
-		defer func() { <-lib.turn }()
+	case shelf.turn <- struct{}{}:
+		defer func() { <-shelf.turn }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	if !grown {
-		err := s.ImagesPool(w.Host).Volume(ctx, volume, func(v *File) error {
+		err := s.o.Pools.ImagesPool(w.Host).Volume(ctx, volume, func(v *storagepool.File) error {
 			return v.Resize(uint64(w.VirtualBytes), 0) //nolint:gosec // more than the disk had
 		})
 		if err != nil {
 			return err
 		}
 	}
-	found, err := s.inspect(ctx, w.Host, volume)
+	found, err := s.Inspect(ctx, w.Host, volume)
 	if err != nil {
 		return err
 	}
-	return s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND id = ?", w.Host, w.ID).Updates(bindTo(found)).Error
+	return s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ?", w.Host, w.ID).Updates(found.Columns()).Error
 }
 
 // Capture makes an image of the disk in the file source, with all that it lies on,
 // as w says. Nothing writes to it meanwhile, and its definition says that it is a
 // qcow2 file. Errors: fault.Unsupported, ImageUnsafe, StorageFull, HostUnreachable,
 // PoolUnavailable.
-func (s *Service) Capture(ctx context.Context, w ImageWork, source string, progress Progress) error {
-	if err := s.Prepare(ctx, w.Host); err != nil {
+func (s Jobs) Capture(ctx context.Context, w Work, source string, progress storagepool.Progress) error {
+	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	if img, err := s.Image(w.Host, w.ID); err == nil && img.State == Ready {
 		return nil // an attempt before this one came so far
 	}
-	all, err := s.Survey(ctx, w.Host)
+	all, err := s.o.Pools.Survey(ctx, w.Host)
 	if err != nil {
 		return err
 	}
 	from, ok := all.File(source)
-	nodes, err := s.place(w.Host, nodesRole)
+	nodes, err := s.o.Pools.NodesPool(w.Host).Folder()
 	if err != nil {
 		return err
 	}
-	if !ok || path.Dir(from.Path) != path.Clean(nodes.path) || from.Format != QCOW2 {
-		return fault.New(fault.Unsupported, "The disk %s is no qcow2 file in storage pool %q. Nothing may guess what is in a disk that a guest has written to.", source, nodes.name)
+	if !ok || path.Dir(from.Path) != path.Clean(nodes) || from.Format != diskimage.QCOW2 {
+		return fault.New(fault.Unsupported, "The disk %s is no qcow2 file in storage pool %q. Nothing may guess what is in a disk that a guest has written to.", source, s.o.Pools.NodesPool(w.Host).Name())
 	}
 	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil {
 		return err
 	}
 	var data int64
 	for _, v := range all.Chain(source) {
-		if v.Pool == "" || v.Format != QCOW2 {
+		if v.Pool == "" || v.Format != diskimage.QCOW2 {
 			return fault.New(fault.Unsupported, "The disk is backed by %s, which is not a qcow2 file in a storage pool.", v.Path)
 		}
 		data += v.AllocatedBytes
 	}
-	if err := s.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
+	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
 		return err
 	}
-	r := record{Host: w.Host, ID: w.ID, Type: Custom, Volume: w.Volume, DisplayName: w.Name, State: string(Verifying), Owner: w.Owner, Created: time.Now()}
+	r := Record{Host: w.Host, ID: w.ID, Type: Custom, Volume: w.Volume, DisplayName: w.Name, State: string(Verifying), Owner: w.Owner, Created: time.Now()}
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record the image %s: %w", w.ID, err)
 	}
-	err = s.refresh(ctx, w.Host, false) // shows it
+	err = s.Refresh(ctx, w.Host, false) // shows it
 	if err == nil {
-		err = s.ImagesPool(w.Host).Convert(ctx, Copy{From: from.Path, Format: QCOW2, To: w.Volume, DataBytes: data}, progress)
+		err = s.o.Pools.ImagesPool(w.Host).Convert(ctx, storagepool.Copy{From: from.Path, Format: diskimage.QCOW2, To: w.Volume, DataBytes: data}, progress)
 	}
 	if err != nil {
 		return err
 	}
 	progress.Begin("verifying")
-	if err := s.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
+	if err := s.o.Pools.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
 	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil { // what was read is what was verified
 		return err
 	}
-	found, err := s.inspect(ctx, w.Host, w.Volume)
+	found, err := s.Inspect(ctx, w.Host, w.Volume)
 	if err != nil {
 		return err
 	}
-	r.State, r.SourceFormat, r.Format, r.Fingerprint = string(Ready), QCOW2, found.format, found.fingerprint
+	r.State, r.SourceFormat, r.Format, r.Fingerprint = string(Ready), diskimage.QCOW2, found.Format, found.Fingerprint
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record that %s is ready: %w", w.ID, err)
 	}
-	return s.refresh(ctx, w.Host, false)
+	return s.Refresh(ctx, w.Host, false)
 }
 
 // UndoCapture removes what Capture has made, unless the image is ready.
-func (s *Service) UndoCapture(ctx context.Context, w ImageWork) error {
-	if ready, err := s.isReady(ctx, incoming{Host: w.Host, ID: w.ID}); err != nil || ready {
+func (s Jobs) UndoCapture(ctx context.Context, w Work) error {
+	if ready, err := s.IsReady(ctx, w.Host, w.ID); err != nil || ready {
 		return err
 	}
-	err := s.ImagesPool(w.Host).Delete(ctx, w.Volume)
+	err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume)
 	if err == nil {
-		err = s.o.DB.WithContext(ctx).Where("state = ?", Verifying).Delete(&record{Host: w.Host, ID: w.ID}).Error
+		err = s.o.DB.WithContext(ctx).Where("state = ?", Verifying).Delete(&Record{Host: w.Host, ID: w.ID}).Error
 	}
-	return errors.Join(err, s.refresh(ctx, w.Host, true))
+	return errors.Join(err, s.Refresh(ctx, w.Host, true))
 }

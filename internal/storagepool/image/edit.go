@@ -1,12 +1,10 @@
-package storagepool
+package image
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -14,11 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// MaxDisplayNameLength is in characters.
-const MaxDisplayNameLength = 100
-
-// ImageEdit is what shall be otherwise about an image; nil stays as it is.
-type ImageEdit struct {
+// Edit is what shall be otherwise about an image; nil stays as it is.
+type Edit struct {
 	DisplayName *string
 	Description *string
 	Tags        *[]string
@@ -31,7 +26,7 @@ type ImageEdit struct {
 // EditImage changes what users wrote about an image. check, which may be nil, sees the image
 // right before; its error ends the change. Errors: fault.Invalid,
 // ImageNotFound, ImageNotReady for one that nothing is recorded of.
-func (s *Service) EditImage(ctx context.Context, id string, e ImageEdit, check func(Image) error) (Image, error) {
+func (s *Service) EditImage(ctx context.Context, id string, e Edit, check func(Image) error) (Image, error) {
 	img, err := s.Image("", id)
 	if err != nil {
 		return Image{}, err
@@ -90,7 +85,7 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 		if !found {
 			return fault.New(fault.ImageNotReady, "Image %q was put into the pool by another program. Verify it first.", id)
 		}
-		return tx.Model(&record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change).Error
+		return tx.Model(&Record{}).Where("host = ? AND id = ?", img.Host, id).Updates(change).Error
 	})
 	if fault.CodeOf(err) == fault.Internal {
 		return Image{}, fmt.Errorf("describe the image %s: %w", id, err)
@@ -98,7 +93,7 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 	if err != nil {
 		return Image{}, err
 	}
-	if err := s.refresh(ctx, img.Host, false); err != nil {
+	if err := s.Refresh(ctx, img.Host, false); err != nil {
 		return Image{}, err
 	}
 	return s.Image(img.Host, id)
@@ -107,7 +102,7 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 // checkLocked locks an image's record until the end of a transaction, and calls check, which may
 // be nil, with the image as it is there. It returns whether there is a record.
 func checkLocked(tx *gorm.DB, img Image, check func(Image) error) (found bool, err error) {
-	var now []record
+	var now []Record
 	// The row is locked where the database has more than one writer at a time.
 	if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("host = ? AND id = ?", img.Host, img.ID).Find(&now).Error; err != nil {
 		return false, err
@@ -120,21 +115,4 @@ func checkLocked(tx *gorm.DB, img Image, check func(Image) error) (found bool, e
 		return len(now) > 0, nil
 	}
 	return len(now) > 0, check(img)
-}
-
-// checkDisplayName answers fault.Invalid about a field for a name that is not one.
-func checkDisplayName(field, name string) error {
-	hidden := func(r rune) bool { return !isShown(r) }
-	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxDisplayNameLength || strings.ContainsFunc(name, hidden) || strings.TrimSpace(name) != name {
-		return fault.Field(field, "The name that is shown has 1 to %d characters, none of them hidden, and no spaces around it.", MaxDisplayNameLength)
-	}
-	return nil
-}
-
-// isShown tells of a character whether people see it, or see what it does to its
-// neighbours alone: those that change the direction of what follows are not among
-// them, nor are those of no width. Some scripts and emoji need the two joiners.
-func isShown(r rune) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	return unicode.IsGraphic(r) || r == nonJoiner || r == joiner
 }

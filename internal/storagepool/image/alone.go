@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // libvirt lets a base go from under its overlays, so who lays an overlay and who
@@ -37,7 +37,7 @@ type markData struct {
 // alone runs f while no volume lies on an image, and none can be laid on it; else
 // it answers fault.ImageInUse. f may remove the image's volume.
 func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) error) error {
-	unlock, err := s.images.lock(ctx, img.Host+"/"+img.ID, true)
+	unlock, err := s.standing.lock(ctx, img.Host+"/"+img.ID, true)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 		return err
 	}
 	defer func() {
-		ctx, cancel := Cleanup(ctx)
+		ctx, cancel := storagepool.Cleanup(ctx)
 		defer cancel()
 		err := s.dropMark(ctx, img.Host, data)
 		if err != nil {
@@ -60,7 +60,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 		}
 		done(err == nil)
 	}()
-	err = s.ImagesPool(img.Host).Do(ctx, func(h *Handle) error {
+	err = s.o.Pools.ImagesPool(img.Host).Do(ctx, func(h *storagepool.Handle) error {
 		vol, err := h.MakeEmpty(data.Mark, "")
 		if err != nil {
 			return h.Fault(err)
@@ -71,19 +71,19 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	if err != nil {
 		return err
 	}
-	all, err := s.Survey(ctx, img.Host)
+	all, err := s.o.Pools.Survey(ctx, img.Host)
 	if err != nil {
 		return err
 	}
 	if users := all.On(img.Path); len(users) > 0 {
 		return fault.New(fault.ImageInUse, "Image %q is used by %d disks (%s). Delete the nodes that use it first.", img.ID, len(users), namesOf(users))
 	}
-	users, err := s.UsersOf(ctx, img.Host, all, "", img.Path)
+	users, err := s.o.Pools.UsersOf(ctx, img.Host, all, "", img.Path)
 	if err != nil {
 		return err
 	}
 	if len(users.Using) > 0 {
-		return fault.New(fault.ImageInUse, "Image %q is used by %s. Delete what uses it first.", img.ID, strings.Join(firstOf(users.Using), ", "))
+		return fault.New(fault.ImageInUse, "Image %q is used by %s. Delete what uses it first.", img.ID, strings.Join(storagepool.FirstOf(users.Using), ", "))
 	}
 	if err := users.Unclear("Image " + strconv.Quote(img.ID)); err != nil {
 		return fault.Wrap(err, fault.ImageInUse, "%s", err.Message)
@@ -93,7 +93,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 
 // mustBeUnmarked answers fault.ImageInUse while somebody has the image in a volume
 // alone. own is the caller's mark, if any.
-func mustBeUnmarked(h *Handle, volume, own string) error {
+func mustBeUnmarked(h *storagepool.Handle, volume, own string) error {
 	names, err := h.ListStorageVolumes()
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func mustBeUnmarked(h *Handle, volume, own string) error {
 // MustStand answers fault.ImageInUse or ImageNotFound when an image is being taken
 // away, or is gone; any other file stands as far as is known here.
 func (s *Service) MustStand(ctx context.Context, host, base string) error {
-	return s.ImagesPool(host).Do(ctx, func(h *Handle) error {
+	return s.o.Pools.ImagesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		if path.Dir(base) != path.Clean(h.Folder) {
 			return nil
 		}
@@ -130,7 +130,7 @@ func (s *Service) MustStand(ctx context.Context, host, base string) error {
 }
 
 func (s *Service) dropMark(ctx context.Context, host string, data markData) error {
-	return s.ImagesPool(host).Delete(ctx, data.Mark)
+	return s.o.Pools.ImagesPool(host).Delete(ctx, data.Mark)
 }
 
 // recoverMarks removes the marks that a crash left.
@@ -160,24 +160,15 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 }
 
 // namesOf lists the first few volumes, those of pools of others by their paths.
-func namesOf(list []Volume) string {
+func namesOf(list []storagepool.Volume) string {
 	var names []string
 	for _, v := range list {
 		names = append(names, v.Path[strings.LastIndexByte(v.Path, '/')+1:]+" in pool "+v.Pool)
 	}
-	return strings.Join(firstOf(names), ", ")
-}
-
-// firstOf shortens a list for an error.
-func firstOf(names []string) []string {
-	const most = 5
-	if len(names) > most {
-		return append(slices.Clone(names[:most]), "…")
-	}
-	return names
+	return strings.Join(storagepool.FirstOf(names), ", ")
 }
 
 // Share keeps an image from being deleted or changed until release.
 func (s *Service) Share(ctx context.Context, host, id string) (release func(), err error) {
-	return s.images.lock(ctx, host+"/"+id, false)
+	return s.standing.lock(ctx, host+"/"+id, false)
 }

@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"time"
@@ -9,41 +9,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// record is what the database knows of an image and libvirt cannot: where it
-// came from and what was found in it. Host and ID are its key.
-type record struct {
-	Host        string `gorm:"primaryKey"`
-	ID          string `gorm:"primaryKey"`
-	Type        string `gorm:"not null"`
-	Volume      string `gorm:"not null"`
-	DisplayName string `gorm:"not null"`
-	OSType      string
-	State       string `gorm:"not null"`
-	Reason      string
-	SHA256      string
-	Owner       string
-	Created     time.Time `gorm:"not null"`
-	// Format is what its first bytes said when it was verified; empty for records
-	// of the time before it was written down, whose images are qcow2.
-	Format      string `gorm:"type:varchar(16)"`
-	Description string `gorm:"type:text"`
-	Tags        string `gorm:"type:text"` // one on each line
-	// SourceFormat is what came: "vmdk", "raw.xz". Empty where it is not known.
-	SourceFormat string `gorm:"type:varchar(64)"`
-	// Firmware is what its nodes boot with, empty for the default; TPM says that they have
-	// a TPM 2.0.
-	Firmware string `gorm:"type:varchar(16);not null;default:''"`
-	TPM      bool   `gorm:"not null;default:false"`
-	// Fingerprint is that of the file that was found good; see fingerprintOf. Empty for
-	// records of the time before it was written down, until the pool is read.
-	Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
-}
-
-func (record) TableName() string { return "images" }
-
 // Migrations returns the steps of this package's tables.
 func Migrations() []*gormigrate.Migration {
-	return append([]*gormigrate.Migration{{
+	return []*gormigrate.Migration{{
 		ID: "2026112302_images",
 		Migrate: func(tx *gorm.DB) error {
 			type images struct {
@@ -109,5 +77,5 @@ func Migrations() []*gormigrate.Migration {
 			}
 			return tx.Exec("ALTER TABLE images ALTER COLUMN source_format TYPE varchar(64)").Error
 		},
-	}}, uploadMigrations()...)
+	}}
 }

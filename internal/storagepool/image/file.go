@@ -1,4 +1,4 @@
-package storagepool
+package image
 
 import (
 	"bufio"
@@ -10,29 +10,30 @@ import (
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// ImageFile is an image's file while OpenImage lends it. It is for one goroutine;
+// File is an image's file while OpenImage lends it. It is for one goroutine;
 // nothing of it is kept in memory but one block.
-type ImageFile struct {
+type File struct {
 	// Bytes is its length.
 	Bytes int64
 	// Version changes whenever the file does.
 	Version string
 
 	ctx    context.Context // it lives as long as one call
-	v      *File
+	v      *storagepool.File
 	stream *libvirt.Stream // nil: nothing was read from here on
 	r      *bufio.Reader   // of stream
 	offset int64
 }
 
-var _ io.ReadSeeker = (*ImageFile)(nil)
+var _ io.ReadSeeker = (*File)(nil)
 
 // OpenImage calls f with the file of an image, over a connection of its own, so f
 // may take its time. Errors: fault.ImageNotFound, ImageNotReady for one whose bytes
 // are not all there, PoolUnavailable, HostUnreachable.
-func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageFile) error) error {
+func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*File) error) error {
 	img, err := s.Image(host, id)
 	if err != nil {
 		return err
@@ -41,9 +42,9 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 		return fault.New(fault.ImageNotReady, "Image %q can't be read: it is %s.", id, img.State)
 	}
 	opened := false
-	err = s.ImagesPool(img.Host).Volume(ctx, volumeName(img), func(v *File) error {
+	err = s.o.Pools.ImagesPool(img.Host).Volume(ctx, volumeName(img), func(v *storagepool.File) error {
 		opened = true
-		file := &ImageFile{ctx: ctx, v: v}
+		file := &File{ctx: ctx, v: v}
 		defer file.close()
 		info, err := v.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
 		if err != nil {
@@ -67,7 +68,7 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*ImageF
 }
 
 // Read reads on where the last Read or Seek ended.
-func (f *ImageFile) Read(p []byte) (int, error) {
+func (f *File) Read(p []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -83,7 +84,7 @@ func (f *ImageFile) Read(p []byte) (int, error) {
 			_ = stream.Free()
 			return 0, err
 		}
-		f.stream, f.r = stream, bufio.NewReaderSize(StreamReader{stream}, blockBytes)
+		f.stream, f.r = stream, bufio.NewReaderSize(storagepool.StreamReader{Stream: stream}, storagepool.BlockBytes)
 	}
 	n, err := f.r.Read(p)
 	f.offset += int64(n)
@@ -94,7 +95,7 @@ func (f *ImageFile) Read(p []byte) (int, error) {
 }
 
 // Seek is that of io.Seeker.
-func (f *ImageFile) Seek(offset int64, whence int) (int64, error) {
+func (f *File) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
 		offset += f.offset
@@ -112,7 +113,7 @@ func (f *ImageFile) Seek(offset int64, whence int) (int64, error) {
 }
 
 // close ends the stream, if there is one: what it still holds is dropped.
-func (f *ImageFile) close() {
+func (f *File) close() {
 	if f.stream != nil {
 		_ = f.stream.Abort()
 		_ = f.stream.Free()

@@ -1,4 +1,4 @@
-package storagepool
+package upload
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
@@ -30,14 +31,14 @@ func TestOldUploads(t *testing.T) {
 			}
 			return db
 		}
-		before := slices.DeleteFunc(Migrations(), func(m *gormigrate.Migration) bool { return m.ID > "2026112411_image_details" })
+		before := slices.DeleteFunc(slices.Concat(image.Migrations(), Migrations()), func(m *gormigrate.Migration) bool { return m.ID > "2026112411_image_details" })
 		if len(before) != 3 {
 			t.Fatalf("%d migrations are that old", len(before))
 		}
 		db := opened(before)
 		now := time.Now().UTC().Truncate(time.Second)
 		old := map[string]any{
-			"id": "old_1.qcow2", "host": "local", "owner": "ann", "volume": "old_1.qcow2", "format": QCOW2, "size": 100, "stored": 60, "hash": []byte{1},
+			"id": "old_1.qcow2", "host": "local", "owner": "ann", "volume": "old_1.qcow2", "format": diskimage.QCOW2, "size": 100, "stored": 60, "hash": []byte{1},
 			"sha256": "", "metadata": `{"filename":"old.qcow2"}`, "once": false, "complete": false, "holder": "", "expires": now.Add(time.Hour),
 		}
 		if err := db.Table("uploads").Create(old).Error; err != nil {
@@ -47,7 +48,7 @@ func TestOldUploads(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		db = opened(Migrations())
+		db = opened(slices.Concat(image.Migrations(), Migrations()))
 		t.Cleanup(func() {
 			if err := store.Close(db); err != nil {
 				t.Error(err)
@@ -62,7 +63,7 @@ func TestOldUploads(t *testing.T) {
 			t.Errorf("the old one is %+v, %v", row, err)
 		}
 
-		add := func(u incoming) incoming {
+		add := func(u record) record {
 			t.Helper()
 			u.Host, u.Owner, u.Metadata, u.Expires = "local", "ann", "null", now
 			if err := db.Create(&u).Error; err != nil {
@@ -70,12 +71,12 @@ func TestOldUploads(t *testing.T) {
 			}
 			return u
 		}
-		parts := []incoming{add(incoming{ID: "a", Size: 10, Part: true}), add(incoming{ID: "b", Size: 20, Part: true})}
-		whole := add(incoming{ID: "whole", Size: 30, Parts: "a b", Pulled: true, Result: "whole.qcow2"})
+		parts := []record{add(record{ID: "a", Size: 10, Part: true}), add(record{ID: "b", Size: 20, Part: true})}
+		whole := add(record{ID: "whole", Size: 30, Parts: "a b", Pulled: true, Result: "whole.qcow2"})
 		if err := claim(db, whole, parts); err != nil {
 			t.Fatal(err)
 		}
-		err = db.Transaction(func(tx *gorm.DB) error { return claim(tx, incoming{ID: "other"}, parts) })
+		err = db.Transaction(func(tx *gorm.DB) error { return claim(tx, record{ID: "other"}, parts) })
 		if fault.CodeOf(err) != fault.UploadBusy {
 			t.Errorf("parts were claimed twice: %v", err)
 		}
@@ -95,26 +96,6 @@ func TestOldUploads(t *testing.T) {
 		}
 		if bytes, err := s.promised(t.Context(), "local"); err != nil || bytes != 40+60 {
 			t.Errorf("%d bytes are still to come, %v", bytes, err)
-		}
-	})
-}
-
-// TestLongSources stores the longest name of what an image came as.
-func TestLongSources(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		db, err := store.Open(t.Context(), url, nil, Migrations()...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := store.Close(db); err != nil {
-				t.Error(err)
-			}
-		})
-		row := record{Host: "local", ID: "a", Type: Base, State: string(Ready), SourceFormat: diskimage.SnapshotsQCOW2 + ".tar.bz2", Created: time.Now().UTC()}
-		if err := db.Create(&row).Error; err != nil {
-			t.Error(err)
 		}
 	})
 }

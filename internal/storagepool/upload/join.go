@@ -1,4 +1,4 @@
-package storagepool
+package upload
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"gorm.io/gorm"
 	"libvirt.org/go/libvirt"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
 // A file may come in parts, side by side: each is an upload of its own, which is no
@@ -85,7 +85,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 		return Incoming{}, err
 	}
 	if _, err := diskimage.RecogniseIncoming(head); err != nil {
-		ctx, cancel := Cleanup(ctx)
+		ctx, cancel := storagepool.Cleanup(ctx)
 		defer cancel()
 		return Incoming{}, errors.Join(err, s.dropParts(ctx, u.parts))
 	}
@@ -98,7 +98,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 
 // joinedAlready returns the upload that a part is joined to, when it is made of the
 // same parts.
-func (s *Service) joinedAlready(ctx context.Context, part incoming, parts []string) (Incoming, error) {
+func (s *Service) joinedAlready(ctx context.Context, part record, parts []string) (Incoming, error) {
 	row, err := s.upload(ctx, part.Host, part.JoinedTo)
 	if err != nil {
 		return Incoming{}, err
@@ -106,35 +106,21 @@ func (s *Service) joinedAlready(ctx context.Context, part incoming, parts []stri
 	if row.Parts != strings.Join(parts, " ") {
 		return Incoming{}, partTaken(part)
 	}
-	return row.incoming()
+	return row.view()
 }
 
-func partTaken(part incoming) error {
+func partTaken(part record) error {
 	return fault.New(fault.UploadBusy, "The part %q is being joined to the image %q.", part.ID, part.JoinedTo)
 }
 
-// claim notes to which upload its parts are joined: nobody else can have them then.
-func claim(tx *gorm.DB, row incoming, parts []incoming) error {
-	for _, part := range parts {
-		taken := tx.Model(&incoming{}).Where("host = ? AND id = ? AND joined_to = ''", part.Host, part.ID).Update("joined_to", row.ID)
-		if taken.Error != nil {
-			return fmt.Errorf("claim the part %s: %w", part.ID, taken.Error)
-		}
-		if taken.RowsAffected != 1 {
-			return uploadBusy(part.ID)
-		}
-	}
-	return nil
-}
-
 // headOf reads the first bytes of what the parts will be.
-func (s *Service) headOf(ctx context.Context, parts []incoming) (head []byte, err error) {
+func (s *Service) headOf(ctx context.Context, parts []record) (head []byte, err error) {
 	for _, part := range parts {
 		need := min(part.Size, int64(diskimage.HeaderBytes-len(head)))
 		if need == 0 {
 			break
 		}
-		err := s.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *File) error {
+		err := s.o.Pools.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *storagepool.File) error {
 			more, err := v.ReadPart(0, need)
 			if err == nil && int64(len(more)) != need {
 				err = s.lost(part.ID)
@@ -155,7 +141,7 @@ func (s *Service) headOf(ctx context.Context, parts []incoming) (head []byte, er
 // join appends the parts of an upload that the caller holds, from where it stands,
 // completes it, and removes them. It does nothing for uploads that have no parts, or
 // had.
-func (s *Service) join(ctx context.Context, row *incoming, progress Progress) error {
+func (s *Service) join(ctx context.Context, row *record, progress storagepool.Progress) error {
 	if row.Parts == "" || row.Complete {
 		return nil
 	}
@@ -170,7 +156,7 @@ func (s *Service) join(ctx context.Context, row *incoming, progress Progress) er
 		if end += part.Size; row.Offset >= end {
 			continue // an attempt before this one came so far
 		}
-		err = s.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *File) error {
+		err = s.o.Pools.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *storagepool.File) error {
 			return v.Read(ctx, row.Offset-start, end-row.Offset, func(r io.Reader) error {
 				in := &failing{r: &counting{r: r, done: row.Offset, total: row.Size, progress: progress}}
 				err := s.take(ctx, row, in, nil)
@@ -190,7 +176,7 @@ func (s *Service) join(ctx context.Context, row *incoming, progress Progress) er
 	if err := s.complete(ctx, row); err != nil {
 		return err
 	}
-	if err := s.refresh(ctx, row.Host, false); err != nil { // shows it as verifying
+	if err := s.o.Images.Refresh(ctx, row.Host, false); err != nil { // shows it as verifying
 		return err
 	}
 	return s.dropPartsOf(ctx, row.Host, row.ID)
@@ -198,7 +184,7 @@ func (s *Service) join(ctx context.Context, row *incoming, progress Progress) er
 
 // dropPartsOf removes the parts that are joined to an upload.
 func (s *Service) dropPartsOf(ctx context.Context, host, id string) error {
-	var parts []incoming
+	var parts []record
 	if err := s.o.DB.WithContext(ctx).Where("host = ? AND joined_to = ?", host, id).Find(&parts).Error; err != nil {
 		return fmt.Errorf("list the parts of %s: %w", id, err)
 	}
@@ -206,13 +192,13 @@ func (s *Service) dropPartsOf(ctx context.Context, host, id string) error {
 }
 
 // dropParts removes parts, volume first: what is on record is removed after a crash.
-func (s *Service) dropParts(ctx context.Context, parts []incoming) error {
+func (s *Service) dropParts(ctx context.Context, parts []record) error {
 	for _, part := range parts {
 		if err := s.deleteVolumes(ctx, part); err != nil {
 			return err
 		}
-		if err := s.o.DB.WithContext(ctx).Delete(&part).Error; err != nil {
-			return fmt.Errorf("forget the part %s: %w", part.ID, err)
+		if err := s.end(ctx, part); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -221,7 +207,7 @@ func (s *Service) dropParts(ctx context.Context, parts []incoming) error {
 // recoverParts removes the parts of images that need them no more, which a crash
 // left.
 func (s *Service) recoverParts(ctx context.Context, host string) error {
-	var parts []incoming
+	var parts []record
 	err := s.o.DB.WithContext(ctx).Where("host = ? AND joined_to <> ''", host).
 		Where("NOT EXISTS (SELECT 1 FROM uploads AS whole WHERE whole.host = uploads.host AND whole.id = uploads.joined_to AND NOT whole.complete)").
 		Find(&parts).Error
