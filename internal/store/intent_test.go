@@ -305,25 +305,35 @@ func TestOngoingIntentsAreNotLeft(t *testing.T) {
 			return list
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		complete, err := intents.Start(ctx, "test", "h", nil)
-		if err != nil {
-			t.Fatal(err)
+		defer cancel()
+		during := func(unsettled error) Change {
+			return Change{Kind: "test", Host: "h", Data: "same", Once: unsettled != nil,
+				Do: func(context.Context) error {
+					cancel() // the client has gone
+					return nil
+				},
+				Settle: func(ctx context.Context, failure error) error {
+					if list := left(); len(list) != 0 {
+						t.Errorf("while it is worked on, these are left: %v", list)
+					}
+					return errors.Join(ctx.Err(), failure, unsettled)
+				}}
 		}
-		givenUp, err := intents.Start(ctx, "test", "h", nil)
-		if err != nil {
-			t.Fatal(err)
+		if failure, unsettled := intents.Apply(ctx, during(nil)); failure != nil || unsettled != nil || len(left()) != 0 {
+			t.Errorf("when it is complete: %v, %v, left: %v", failure, unsettled, left())
 		}
-		cancel() // the client has gone
-		if list := left(); len(list) != 0 {
-			t.Errorf("while they are worked on, these are left: %v", list)
+		cut := errors.New("cut off")
+		if failure, unsettled := intents.Apply(t.Context(), during(cut)); failure != nil || !errors.Is(unsettled, cut) || len(left()) != 1 {
+			t.Errorf("when it is cut off: %v, %v, left: %v", failure, unsettled, left())
 		}
-		complete(true)
-		if list := left(); len(list) != 0 {
-			t.Errorf("when one is complete, these are left: %v", list)
+		again := Change{Kind: "test", Host: "h", Data: "same", Once: true, Settle: func(context.Context, error) error { return nil }}
+		if failure, unsettled := intents.Apply(t.Context(), again); failure != nil || unsettled != nil || len(left()) != 1 {
+			t.Errorf("once more: %v, %v, left: %v", failure, unsettled, left())
 		}
-		givenUp(false)
-		if list := left(); len(list) != 1 {
-			t.Errorf("when one was given up, these are left: %v", list)
+		again.Once = false
+		again.Do = func(context.Context) error { return cut }
+		if failure, unsettled := intents.Apply(t.Context(), again); !errors.Is(failure, cut) || unsettled != nil || len(left()) != 1 {
+			t.Errorf("undone: %v, %v, left: %v", failure, unsettled, left())
 		}
 	})
 }

@@ -233,7 +233,7 @@ func (s *Requests) ended(attempt string) {
 // has ended.
 func (a *Attempt) Keep(ctx context.Context, answer Answer) error {
 	defer a.s.ended(a.row.Attempt)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doneTimeout)
+	ctx, cancel := Outlasting(ctx)
 	defer cancel()
 	body, err := a.s.o.Vault.Seal(a.row.purpose(), string(answer.Body))
 	if err != nil {
@@ -251,7 +251,7 @@ func (a *Attempt) Keep(ctx context.Context, answer Answer) error {
 // ctx has ended.
 func (a *Attempt) Drop(ctx context.Context) error {
 	defer a.s.ended(a.row.Attempt)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doneTimeout)
+	ctx, cancel := Outlasting(ctx)
 	defer cancel()
 	if err := a.mine(ctx).Delete(&requestRow{}).Error; err != nil {
 		return fmt.Errorf("forget a request: %w", err)
