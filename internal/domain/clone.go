@@ -16,6 +16,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // CloneJob is the kind of the jobs that copy nodes; their arguments are a Clone.
@@ -172,23 +173,22 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 			data.Fresh = append(data.Fresh, fresh[disk.target])
 		}
 	}
-	done, err := s.begin(ctx, cloneIntent, n.Host, data)
-	if err != nil {
-		return err
-	}
-	err = s.freeze(ctx, n, d, def, fresh)
-	if err == nil {
-		err = s.layClone(ctx, n, d, disks, bases, c)
-	}
-	if err == nil {
-		done(true)
-		return nil
-	}
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	undo := s.settleClone(work, n.Host, data)
-	done(undo == nil)
-	return errors.Join(err, undo)
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: cloneIntent, Host: n.Host, Data: data,
+		Do: func(ctx context.Context) error {
+			if err := s.freeze(ctx, n, d, def, fresh); err != nil {
+				return err
+			}
+			return s.layClone(ctx, n, d, disks, bases, c)
+		},
+		Settle: func(ctx context.Context, failure error) error {
+			if failure == nil {
+				return nil
+			}
+			return s.settleClone(ctx, n.Host, data)
+		},
+	})
+	return errors.Join(failure, unsettled)
 }
 
 // freshVolume names the file that a node goes on in where file is frozen.

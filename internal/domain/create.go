@@ -15,6 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const createIntent = "node.create"
@@ -192,38 +193,40 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 			return err
 		}
 	}
-	done, err := s.begin(ctx, createIntent, spec.Host, data)
-	if err != nil {
-		return err
-	}
 	if image.Format == ISO {
 		b.mediaPath = image.Path
 	} else {
 		b.basePath, b.baseFormat = image.Path, image.Format
 	}
-	b.overlayPath, err = s.makeDisk(ctx, spec.Host, overlay, image, spec.DiskBytes)
-	if err != nil {
-		done(fault.CodeOf(err) != fault.HostUnreachable) // nothing was made, unless the host went away meanwhile
-		return err
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: createIntent, Host: spec.Host, Data: data,
+		Do: func(ctx context.Context) (err error) {
+			if b.overlayPath, err = s.makeDisk(ctx, spec.Host, overlay, image, spec.DiskBytes); err != nil {
+				return err
+			}
+			if !spec.CloudInit.empty() {
+				if b.seedPath, err = s.putSeed(ctx, spec, id, seed); err != nil {
+					return err
+				}
+			}
+			return s.define(ctx, host, spec.Network, b)
+		},
+		Settle: func(ctx context.Context, failure error) error {
+			switch {
+			case failure == nil:
+				return nil
+			case b.overlayPath == "" && fault.CodeOf(failure) == fault.HostUnreachable:
+				return failure // the disk may have been created before the host went away
+			case b.overlayPath == "":
+				return nil // nothing was created
+			}
+			return s.undoCreate(ctx, spec.Host, data)
+		},
+	})
+	if unsettled != nil {
+		s.o.Log.Error("a half-made node could not be undone yet; it is tried again soon", "node", id, "error", unsettled)
 	}
-	if !spec.CloudInit.empty() {
-		b.seedPath, err = s.putSeed(ctx, spec, id, seed)
-	}
-	if err == nil {
-		err = s.define(ctx, host, spec.Network, b)
-	}
-	if err == nil {
-		done(true)
-		return nil
-	}
-	ctx, cancel := cleanup(ctx)
-	defer cancel()
-	undo := s.undoCreate(ctx, spec.Host, data)
-	done(undo == nil)
-	if undo != nil {
-		s.o.Log.Error("a half-made node could not be undone yet; it is tried again soon", "node", id, "error", undo)
-	}
-	return err
+	return failure
 }
 
 // mustBeFree refuses a creation whose disk is there already, before an intent is

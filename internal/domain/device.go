@@ -3,7 +3,6 @@ package domain
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"path"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const (
@@ -120,23 +120,22 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 			return err
 		}
 		data := diskData{ID: n.ID, Volume: n.ID + definition.ExtraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"}
-		done, err := s.begin(ctx, attachIntent, n.Host, data)
-		if err != nil {
-			return err
-		}
-		file, err := s.o.Storage.CreateDisk(ctx, n.Host, data.Volume, bytes)
-		if err == nil {
-			err = attach(n, d, &libvirtxml.DomainDisk{
-				Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
-				Source: fileSource(file), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: "virtio"},
-			})
-		}
-		work, cancel := cleanup(ctx)
-		defer cancel()
-		settled := s.settleDisk(work, n.Host, data)
-		done(settled == nil)
-		added = Disk{Target: target, Bus: "virtio", Device: "disk", File: file, Kind: FileSource, Source: file, Format: "qcow2", Bytes: bytes, Extra: true}
-		return err
+		failure, _ := s.apply(ctx, store.Change{
+			Kind: attachIntent, Host: n.Host, Data: data,
+			Do: func(ctx context.Context) error {
+				file, err := s.o.Storage.CreateDisk(ctx, n.Host, data.Volume, bytes)
+				if err != nil {
+					return err
+				}
+				added = Disk{Target: target, Bus: "virtio", Device: "disk", File: file, Kind: FileSource, Source: file, Format: "qcow2", Bytes: bytes, Extra: true}
+				return attach(n, d, &libvirtxml.DomainDisk{
+					Device: "disk", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
+					Source: fileSource(file), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: "virtio"},
+				})
+			},
+			Settle: func(ctx context.Context, _ error) error { return s.settleDisk(ctx, n.Host, data) },
+		})
+		return failure
 	})
 	return added, err
 }
@@ -170,37 +169,20 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 		if err := s.mustBearNothing(ctx, n, []string{data.Volume}); err != nil {
 			return err
 		}
-		done, err := s.startDetach(ctx, n, data)
-		if err != nil {
-			return err
-		}
-		err = detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}},
-			func(devices *libvirtxml.DomainDeviceList) bool {
-				return !slices.Contains(definition.DiskFiles(devices.Disks), disks[i].File)
-			})
-		work, cancel := cleanup(ctx)
-		defer cancel()
-		settled := s.settleDetach(work, n.Host, data)
-		done(settled == nil)
-		return err
+		failure, _ := s.apply(ctx, store.Change{
+			// A guest that does not let go of a disk is asked again and again.
+			Kind: detachIntent, Host: n.Host, Data: data, Once: true,
+			Do: func(context.Context) error {
+				return detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}},
+					func(devices *libvirtxml.DomainDeviceList) bool {
+						return !slices.Contains(definition.DiskFiles(devices.Disks), disks[i].File)
+					})
+			},
+			Settle: func(ctx context.Context, _ error) error { return s.settleDetach(ctx, n.Host, data) },
+		})
+		return failure
 	})
 	return err
-}
-
-// startDetach records that a disk is to go, unless that is on record: a guest that
-// does not let go of it is asked again and again.
-func (s *Service) startDetach(ctx context.Context, n Node, data diskData) (done func(complete bool), err error) {
-	left, err := s.o.Intents.Left(ctx, n.Host, detachIntent)
-	if err != nil {
-		return nil, err
-	}
-	for _, in := range left {
-		var other diskData
-		if json.Unmarshal(in.Data, &other) == nil && other == data {
-			return func(bool) {}, nil // recovery closes it
-		}
-	}
-	return s.begin(ctx, detachIntent, n.Host, data)
 }
 
 // errStillUsed tells that the running guest has a disk that its node is to be

@@ -12,6 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Start starts a node; one that runs is left as it is, a paused one is refused.
@@ -89,23 +90,28 @@ const attachPatience = 2 * time.Second
 // startWatched starts the guest paused, and lets it run when its viewers are
 // attached. A crash in between would leave it paused: recovery lets it run.
 func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) error {
-	done, err := s.begin(ctx, startIntent, n.Host, startData{ID: n.ID})
-	if err != nil {
-		return err
-	}
-	s.inv.SetStarting(n.ID, true)
-	defer s.inv.SetStarting(n.ID, false)
-	if err := create(d, libvirt.DOMAIN_START_PAUSED); err != nil {
-		done(true)
-		return err
-	}
-	s.inv.Await(ctx, n.Host, n.ID)
-	wait, cancel := context.WithTimeout(ctx, attachPatience)
-	s.audience.AwaitAttached(wait, n.ID)
-	cancel()
-	err = d.Resume()
-	done(err == nil)
-	return err
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: startIntent, Host: n.Host, Data: startData{ID: n.ID},
+		Do: func(ctx context.Context) error {
+			s.inv.SetStarting(n.ID, true)
+			if err := create(d, libvirt.DOMAIN_START_PAUSED); err != nil {
+				return err
+			}
+			s.inv.Await(ctx, n.Host, n.ID)
+			wait, cancel := context.WithTimeout(ctx, attachPatience)
+			defer cancel()
+			s.audience.AwaitAttached(wait, n.ID)
+			return nil
+		},
+		Settle: func(_ context.Context, failure error) error {
+			if failure != nil {
+				return nil // it does not run
+			}
+			return d.Resume()
+		},
+	})
+	s.inv.SetStarting(n.ID, false)
+	return errors.Join(failure, unsettled)
 }
 
 // Stop asks the guest to shut down (the ACPI power button) and returns at once;

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const (
@@ -142,7 +143,6 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 // subnet, and adds it to those that are refused if it fails.
 func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec NetworkSpec, refused *[]claim) (Network, error) {
 	var made Network
-	var done func(complete bool) // nil: nothing is begun
 	data := networkData{ID: spec.ID}
 	err := host.Do(ctx, "network.create", func(conn *libvirt.Connect) error {
 		if other, lookup := conn.LookupNetworkByName(spec.Name); lookup == nil {
@@ -166,26 +166,25 @@ func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec N
 		if err != nil {
 			return err
 		}
-		if done, err = s.begin(ctx, networkCreateIntent, host.Name(), data); err != nil {
-			return err
+		failure, _ := s.apply(ctx, store.Change{
+			Kind: networkCreateIntent, Host: host.Name(), Data: data,
+			Do: func(context.Context) (err error) {
+				made, err = s.startNetwork(conn, host.Name(), text, spec)
+				return err
+			},
+			Settle: func(ctx context.Context, failure error) error {
+				if failure == nil {
+					return nil
+				}
+				return s.removeNetwork(ctx, host.Name(), data)
+			},
+		})
+		if subnet, parse := parseSubnet(spec.Subnet); failure != nil && refused != nil && parse == nil {
+			*refused = append(*refused, claim{subnet, "libvirt"})
 		}
-		made, err = s.startNetwork(conn, host.Name(), text, spec)
-		return err
+		return failure
 	})
-	if err == nil {
-		done(true)
-		return made, nil
-	}
-	if done == nil {
-		return Network{}, err
-	}
-	if subnet, parse := parseSubnet(spec.Subnet); refused != nil && parse == nil {
-		*refused = append(*refused, claim{subnet, "libvirt"})
-	}
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	done(s.removeNetwork(work, host.Name(), data) == nil)
-	return Network{}, err
+	return made, err
 }
 
 // startNetwork defines a network and starts it. A service with another database may have
@@ -254,15 +253,15 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 	if len(found.Nodes) > 0 {
 		return fault.New(fault.NodeBusy, "%[2]d nodes are connected to network %[1]q. Delete them, or detach their interfaces, first.", name, len(found.Nodes))
 	}
-	done, err := s.begin(ctx, networkDeleteIntent, found.Host, networkData{ID: found.ID})
-	if err != nil {
-		return err
+	data := networkData{ID: found.ID}
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: networkDeleteIntent, Host: found.Host, Data: data,
+		Settle: func(ctx context.Context, _ error) error { return s.removeNetwork(ctx, found.Host, data) },
+	})
+	if failure != nil {
+		return failure
 	}
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	err = s.removeNetwork(work, found.Host, networkData{ID: found.ID})
-	done(err == nil)
-	return explainNetwork(err, "delete", name)
+	return explainNetwork(unsettled, "delete", name)
 }
 
 // removeNetwork ends and undefines a network. It may be repeated.

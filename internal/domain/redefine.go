@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 
 	"libvirt.org/go/libvirt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Redefine replaces a managed domain's definition by another, which libvirt
@@ -81,19 +83,17 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 			return define(conn, text)
 		}
 		data := revertData{ID: n.ID, Metadata: ours}
-		done, err := s.begin(ctx, revertIntent, n.Host, data)
-		if err != nil {
-			return err
-		}
-		if err := define(conn, text); err != nil {
-			done(true)
-			return err
-		}
-		work, cancel := cleanup(ctx)
-		defer cancel()
-		err = s.settleRevert(work, n.Host, data)
-		done(err == nil)
-		return err
+		failure, unsettled := s.apply(ctx, store.Change{
+			Kind: revertIntent, Host: n.Host, Data: data,
+			Do: func(context.Context) error { return define(conn, text) },
+			Settle: func(ctx context.Context, failure error) error {
+				if failure != nil {
+					return nil
+				}
+				return s.settleRevert(ctx, n.Host, data)
+			},
+		})
+		return errors.Join(failure, unsettled)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const (
@@ -83,17 +84,18 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool, che
 	if err := s.mustBearNothing(ctx, n, data.Volumes); err != nil {
 		return explain(err, "delete", n.Name)
 	}
-	done, err := s.begin(ctx, deleteIntent, n.Host, data)
-	if err != nil {
-		return err
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: deleteIntent, Host: n.Host, Data: data,
+		Settle: func(ctx context.Context, _ error) error {
+			err := s.destroy(ctx, n.Host, data)
+			s.inv.Await(ctx, n.Host, id)
+			return err
+		},
+	})
+	if failure != nil {
+		return failure
 	}
-	// From here on it goes to its end, whether or not the client waits.
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	err = s.destroy(work, n.Host, data)
-	done(err == nil)
-	s.inv.Await(work, n.Host, id)
-	return explain(err, "delete", n.Name)
+	return explain(unsettled, "delete", n.Name)
 }
 
 // checkNow calls checks with a claimed node as it is on its host now.
@@ -259,25 +261,27 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	}
 	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
-	done, err := s.begin(ctx, wipeIntent, n.Host, data)
-	if err != nil {
-		return err
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: wipeIntent, Host: n.Host, Data: data,
+		Do: func(ctx context.Context) error {
+			overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
+			if err != nil {
+				return err
+			}
+			return relay(d, definition.FirstDisk, overlay, image.under())
+		},
+		Settle: func(ctx context.Context, failure error) error {
+			err := s.settleWipe(ctx, n.Host, data)
+			if failure == nil && err == nil { // libvirt creates the firmware's variables again at the next start
+				err = s.o.Storage.DeleteNodeVolume(ctx, n.Host, n.ID+variablesSuffix, time.Time{})
+			}
+			return err
+		},
+	})
+	if failure == nil && unsettled != nil {
+		s.o.Log.Error("the old overlay could not be removed yet; it is tried again at the next start", "node", n.ID, "error", unsettled)
 	}
-	overlay, err := s.makeDisk(ctx, n.Host, data.New, image, capacity)
-	if err == nil {
-		err = relay(d, definition.FirstDisk, overlay, image.under())
-	}
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	settled := s.settleWipe(work, n.Host, data)
-	if err == nil && settled == nil { // libvirt makes them anew at the next start
-		settled = s.o.Storage.DeleteNodeVolume(work, n.Host, n.ID+variablesSuffix, time.Time{})
-	}
-	done(settled == nil)
-	if err == nil && settled != nil {
-		s.o.Log.Error("the old overlay could not be removed yet; it is tried again at the next start", "node", n.ID, "error", settled)
-	}
-	return err
+	return failure
 }
 
 // settleWipe removes whichever of the two overlays the domain does not have. Another

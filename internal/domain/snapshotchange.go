@@ -14,6 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 const revertIntent = "snapshot.revert"
@@ -233,27 +234,31 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 		return err
 	}
 	data := revertData{ID: n.ID, Metadata: text, Variables: variablesVolume(n, snapshot), Snapshot: snapshot.Name}
-	done, err := s.begin(ctx, revertIntent, n.Host, data)
-	if err != nil {
-		return err
-	}
-	if err := discardSavedState(d); err != nil { // libvirt would keep it, and start from it
-		done(true)
-		return err
-	}
 	var flags libvirt.DomainSnapshotRevertFlags
 	if force {
-		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be started anew
+		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be started again
 	}
-	err = s.withoutConsoles(ctx, n.ID, d, false, func() error { return h.RevertToSnapshot(flags) })
-	work, cancel := cleanup(ctx)
-	defer cancel()
-	if err != nil {
-		data.Variables = ""
-	}
-	settled := s.settleRevert(work, n.Host, data)
-	done(settled == nil)
-	return errors.Join(err, settled)
+	begun := false
+	failure, unsettled := s.apply(ctx, store.Change{
+		Kind: revertIntent, Host: n.Host, Data: data,
+		Do: func(ctx context.Context) error {
+			if err := discardSavedState(d); err != nil { // libvirt would keep it, and start from it
+				return err
+			}
+			begun = true
+			return s.withoutConsoles(ctx, n.ID, d, false, func() error { return h.RevertToSnapshot(flags) })
+		},
+		Settle: func(ctx context.Context, failure error) error {
+			if !begun {
+				return nil
+			}
+			if failure != nil {
+				data.Variables = ""
+			}
+			return s.settleRevert(ctx, n.Host, data)
+		},
+	})
+	return errors.Join(failure, unsettled)
 }
 
 // settleRevert writes our metadata into a domain, and the variables of then back to where

@@ -274,8 +274,3 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 		s.o.Events.Publish(event.HostChanged, map[string]string{"host": host})
 	}
 }
-
-// Cleanup returns a context for undoing, which outlives the request.
-func Cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-}

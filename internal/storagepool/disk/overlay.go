@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // CreateOverlay makes the volume name in the nodes pool, copy-on-write over the
@@ -44,7 +45,7 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 		return "", err
 	}
 	if err := s.images.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to meanwhile
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return "", errors.Join(err, s.pools.NodesPool(host).Delete(ctx, name))
 	}
@@ -70,7 +71,7 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		}
 		return "", err
 	}
-	ctx, cancel := storagepool.Cleanup(ctx)
+	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()
 	return "", errors.Join(stands, s.pools.NodesPool(host).Delete(ctx, name))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // libvirt lets a base go from under its overlays, so who lays an overlay and who
@@ -45,28 +46,27 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	if img.Path == "" {
 		return f(ctx) // there is no volume
 	}
-	volume := volumeName(img)
-	data := markData{markPrefix + uuid.NewString() + "-" + volume}
-	done, err := s.o.Intents.Start(ctx, markIntent, img.Host, data)
-	if err != nil {
-		return err
+	data := markData{markPrefix + uuid.NewString() + "-" + volumeName(img)}
+	failure, unsettled := s.o.Intents.Apply(ctx, store.Change{
+		Kind: markIntent, Host: img.Host, Data: data,
+		Do:     func(ctx context.Context) error { return s.marked(ctx, img, data, f) },
+		Settle: func(ctx context.Context, _ error) error { return s.dropMark(ctx, img.Host, data) },
+	})
+	if unsettled != nil {
+		s.o.Log.Warn("the mark of an image could not be removed yet; it is tried again soon", "image", img.ID, "error", unsettled)
 	}
-	defer func() {
-		ctx, cancel := storagepool.Cleanup(ctx)
-		defer cancel()
-		err := s.dropMark(ctx, img.Host, data)
-		if err != nil {
-			s.o.Log.Warn("the mark of an image could not be removed yet; it is tried again soon", "image", img.ID, "error", err)
-		}
-		done(err == nil)
-	}()
-	err = s.o.Pools.ImagesPool(img.Host).Do(ctx, func(h *storagepool.Handle) error {
+	return failure
+}
+
+// marked creates the mark of an image and runs f, unless the image is used.
+func (s *Service) marked(ctx context.Context, img Image, data markData, f func(context.Context) error) error {
+	err := s.o.Pools.ImagesPool(img.Host).Do(ctx, func(h *storagepool.Handle) error {
 		vol, err := h.MakeEmpty(data.Mark, "")
 		if err != nil {
 			return h.Fault(err)
 		}
 		_ = vol.Free()
-		return mustBeUnmarked(h, volume, data.Mark)
+		return mustBeUnmarked(h, volumeName(img), data.Mark)
 	})
 	if err != nil {
 		return err

@@ -206,14 +206,14 @@ func (s *Service) DeleteImage(ctx context.Context, id string, checks ...func(Ima
 				return err
 			}
 		}
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return s.o.DB.WithContext(ctx).Delete(&Record{Host: img.Host, ID: id}).Error
 	})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := storagepool.Cleanup(ctx)
+	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()
 	return s.Refresh(ctx, img.Host, false)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // What an upload that is converted has in the images pool beside its result. Names
@@ -110,7 +111,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepoo
 		err = s.convertUpload(ctx, &row, progress)
 	}
 	if reason, refused := image.Verdict(err); refused {
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return errors.Join(fault.New(fault.ImageUnsafe, "%s", reason), s.reject(ctx, row, reason), s.o.Images.Refresh(ctx, row.Host, false))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // A file may come in parts, side by side: each is an upload of its own, which is no
@@ -85,7 +86,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 		return Incoming{}, err
 	}
 	if _, err := diskimage.RecogniseIncoming(head); err != nil {
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return Incoming{}, errors.Join(err, s.dropParts(ctx, u.parts))
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Who works on an upload holds it: within this process by its key, and among the processes
@@ -79,7 +79,7 @@ func (s *Service) hold(ctx context.Context, host, id string) (row record, releas
 
 // letGo lets others work on an upload.
 func (s *Service) letGo(ctx context.Context, row record) {
-	ctx, cancel := storagepool.Cleanup(ctx)
+	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()
 	err := s.o.DB.WithContext(ctx).Model(&record{}).Where("id = ? AND host = ?", row.ID, row.Host).Update("holder", "").Error
 	if err != nil {

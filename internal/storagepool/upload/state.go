@@ -16,8 +16,8 @@ import (
 
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
-	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // uploadExpiry is how long an upload that gets no more bytes is kept.
@@ -178,7 +178,7 @@ func claim(tx *gorm.DB, row record, parts []record) error {
 
 // keepHead stores the first bytes of an upload in the database.
 func (s *Service) keepHead(ctx context.Context, row *record, head []byte) error {
-	ctx, cancel := storagepool.Cleanup(ctx)
+	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()
 	next := *row
 	next.Head, next.Offset, next.Expires = head, int64(len(head)), time.Now().Add(uploadExpiry)

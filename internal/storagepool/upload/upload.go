@@ -16,6 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
 // Upload describes an image that comes in.
@@ -209,7 +210,7 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (image.Ima
 		}
 	}()
 	if err := s.receive(ctx, &row, r); err != nil {
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return image.Image{}, errors.Join(err, s.discard(ctx, row))
 	}
@@ -270,7 +271,7 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 	}
 	err = s.take(ctx, &row, r, check)
 	if fault.CodeOf(err) == fault.ImageUnsafe {
-		ctx, cancel := storagepool.Cleanup(ctx)
+		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return 0, errors.Join(err, s.discard(ctx, row))
 	}
@@ -293,7 +294,7 @@ func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
 	}
 	if err := s.complete(ctx, &row); err != nil {
 		if fault.CodeOf(err) == fault.Invalid {
-			ctx, cancel := storagepool.Cleanup(ctx)
+			ctx, cancel := store.Outlasting(ctx)
 			defer cancel()
 			err = errors.Join(err, s.discard(ctx, row))
 		}

@@ -134,19 +134,14 @@ func (s *Service) nodeChanged(before Node) {
 	}
 }
 
-// begin records the intent of a change; see store.Intents.Start. What the change leaves is
-// settled soon.
-func (s *Service) begin(ctx context.Context, kind, host string, data any) (done func(complete bool), err error) {
-	finish, err := s.o.Intents.Start(ctx, kind, host, data)
-	if err != nil {
-		return nil, err
+// apply records a change, makes it and settles it; see store.Intents.Apply. What is
+// unsettled then is tried again soon.
+func (s *Service) apply(ctx context.Context, c store.Change) (failure, unsettled error) {
+	failure, unsettled = s.o.Intents.Apply(ctx, c)
+	if unsettled != nil {
+		s.left[c.Host].retry()
 	}
-	return func(complete bool) {
-		finish(complete)
-		if !complete {
-			s.left[host].retry()
-		}
-	}, nil
+	return failure, unsettled
 }
 
 // Settle completes or undoes what was cut off on a host, and reads nodes again: work

@@ -75,11 +75,9 @@ func TestRecoveryTakesItsTurn(t *testing.T) {
 		if _, clone := data.(cloneData); clone {
 			kind = cloneIntent
 		}
-		done, err := s.o.Intents.Start(t.Context(), kind, "h", data)
-		if err != nil {
+		if _, err := s.o.Intents.Begin(t.Context(), kind, "h", data); err != nil {
 			t.Fatal(err)
 		}
-		done(false)
 		left := func() int {
 			t.Helper()
 			if err := s.recover(t.Context(), "h"); err != nil {
@@ -139,11 +137,9 @@ func TestRecoveryFollowsWhatItWaitsFor(t *testing.T) {
 	storage := usedStorage{tried: make(chan struct{}, 1), free: make(chan struct{})}
 	s.o.Storage = storage
 	node := uuid.NewString()
-	done, err := s.begin(t.Context(), deleteIntent, "h", deleteData{ID: node, Volumes: []string{node + ".qcow2"}})
-	if err != nil {
+	if _, err := s.o.Intents.Begin(t.Context(), deleteIntent, "h", deleteData{ID: node, Volumes: []string{node + ".qcow2"}}); err != nil {
 		t.Fatal(err)
 	}
-	done(false)
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
