@@ -26,7 +26,7 @@ import { Link, useNavigate, useSearchParams } from "react-router";
 import { serviceURL } from "../../shared/base";
 import { idempotencyKey } from "../../shared/api/client";
 import { RequestError } from "../../shared/api/problem";
-import type { Host, Image } from "../../shared/api/types";
+import type { Host, Image, Node } from "../../shared/api/types";
 import { paths } from "../../shared/paths";
 import { CopyButton } from "../../shared/ui/CopyButton";
 import { PageHeader } from "../../shared/ui/PageHeader";
@@ -114,12 +114,14 @@ export function CreateNodePage({ images, hosts, authOn, sshKeys, upload }: Creat
     if (!isReady || create.isPending || opening) {
       return;
     }
-    let node;
+    let node: Node;
     try {
       node = await create.mutateAsync({ spec, idempotencyKey: idempotencyKey() });
     } catch {
       return; // shown above the buttons
     }
+    // Those about cloud-init are only in this answer, not in the node as it is shown later.
+    node.warnings.forEach((warning) => toasts.warning(`Check node ${node.name}`, warning));
     if (!andOpen) {
       toasts.success(`Created ${node.name}`);
       await navigate(paths.node(node.id));
@@ -261,5 +263,6 @@ function withServerProblems(problems: DraftProblems, error: unknown): DraftProbl
     hostname: problems.hostname || (fields["cloudInit.hostname"] ?? ""),
     sshKeys: problems.sshKeys || (sshKeys ?? ""),
     userData: problems.userData || (fields["cloudInit.userData"] ?? ""),
+    vendorData: problems.vendorData || (fields["cloudInit.vendorData"] ?? ""),
   };
 }

@@ -22,6 +22,10 @@ describe("firstBootProblems", () => {
   test.each(["#cloud-config\n", "#!/bin/sh\n", "MIME-Version: 1.0\n"])("user data %j is valid", (userData) => {
     expect(firstBootProblems({ ...nothingToTell, userData }).userData).toBe("");
   });
+  test("checks vendor data as user data", () => {
+    expect(firstBootProblems({ ...nothingToTell, vendorData: "#cloud-config\n" }).vendorData).toBe("");
+    expect(firstBootProblems({ ...nothingToTell, vendorData: "packages: [git]" }).vendorData).toContain("#cloud-config");
+  });
   test("reports user data that cloud-init would ignore", () => {
     expect(firstBootProblems({ ...nothingToTell, userData: "packages: [git]" }).userData).toContain("#cloud-config");
     expect(firstBootProblems({ ...nothingToTell, userData: "# mine\n#cloud-config\n" }).userData).toContain("comment");
@@ -30,13 +34,14 @@ describe("firstBootProblems", () => {
 
 describe("cloudInitOf", () => {
   test("is undefined if all fields are empty", () => {
-    expect(cloudInitOf({ hostname: " ", sshKeys: "\n", userData: "\n" })).toBeUndefined();
+    expect(cloudInitOf({ hostname: " ", sshKeys: "\n", userData: "\n", vendorData: " " })).toBeUndefined();
   });
   test("has only the filled fields", () => {
     expect(cloudInitOf({ ...nothingToTell, hostname: " web1 " })).toEqual({ hostname: "web1" });
-    expect(cloudInitOf({ hostname: "", sshKeys: ` ${key}\n\n`, userData: "#!/bin/sh\necho\n" })).toEqual({
+    const scripts = { userData: "#!/bin/sh\necho\n", vendorData: "#cloud-config\n" };
+    expect(cloudInitOf({ hostname: "", sshKeys: ` ${key}\n\n`, ...scripts })).toEqual({
       sshKeys: [key],
-      userData: "#!/bin/sh\necho\n",
+      ...scripts,
     });
   });
 });

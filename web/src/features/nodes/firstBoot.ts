@@ -13,14 +13,16 @@ export interface FirstBoot {
   /** One public key per line. */
   sshKeys: string;
   userData: string;
+  /** Applied before the user data. */
+  vendorData: string;
 }
 
 export type FirstBootProblems = Record<keyof FirstBoot, string>;
 
-export const nothingToTell: FirstBoot = { hostname: "", sshKeys: "", userData: "" };
+export const nothingToTell: FirstBoot = { hostname: "", sshKeys: "", userData: "", vendorData: "" };
 
 /** Returns the problem of each field; empty if it is valid. All fields are optional. */
-export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): FirstBootProblems {
+export function firstBootProblems({ hostname, sshKeys, userData, vendorData }: FirstBoot): FirstBootProblems {
   const name = hostname.trim();
   const wrongKey = keysIn(sshKeys).findIndex((key) => !keyPattern.test(key));
   return {
@@ -29,20 +31,25 @@ export function firstBootProblems({ hostname, sshKeys, userData }: FirstBoot): F
         ? ""
         : "Enter a valid host name (letters, digits, hyphens, dots).",
     sshKeys: wrongKey < 0 ? "" : `Key ${wrongKey + 1} is not a valid SSH public key.`,
-    userData:
-      userData.trim() === "" || userDataPattern.test(userData)
-        ? ""
-        : "Must start with #cloud-config, #! or a MIME header, without a comment before it.",
+    userData: dataProblem(userData),
+    vendorData: dataProblem(vendorData),
   };
 }
 
+function dataProblem(data: string): string {
+  return data.trim() === "" || userDataPattern.test(data)
+    ? ""
+    : "Must start with #cloud-config, #! or a MIME header, without a comment before it.";
+}
+
 /** Returns the cloudInit part of a request; undefined if all fields are empty. */
-export function cloudInitOf({ hostname, sshKeys, userData }: FirstBoot): CloudInit | undefined {
+export function cloudInitOf({ hostname, sshKeys, userData, vendorData }: FirstBoot): CloudInit | undefined {
   const keys = keysIn(sshKeys);
   const told: CloudInit = {
     ...(hostname.trim() === "" ? {} : { hostname: hostname.trim() }),
     ...(keys.length === 0 ? {} : { sshKeys: keys }),
     ...(userData.trim() === "" ? {} : { userData }),
+    ...(vendorData.trim() === "" ? {} : { vendorData }),
   };
   return Object.keys(told).length === 0 ? undefined : told;
 }

@@ -5,13 +5,15 @@ import { messageOf } from "../api/problem";
 
 interface Toast {
   id: number;
-  variant: "success" | "danger" | "info";
+  variant: "success" | "danger" | "warning";
   title: string;
   detail?: string;
 }
 
 interface Toasts {
   success: (title: string) => void;
+  /** Shows what may need to be corrected. Stays until closed. */
+  warning: (title: string, detail: string) => void;
   /** Shows what failed and why. Stays until closed. */
   failure: (title: string, error: unknown) => void;
 }
@@ -38,6 +40,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
   const value = useMemo<Toasts>(
     () => ({
       success: (title) => add({ variant: "success", title }),
+      warning: (title, detail) => add({ variant: "warning", title, detail }),
       failure: (title, error) => add({ variant: "danger", title, detail: messageOf(error) }),
     }),
     [add],

@@ -15,7 +15,7 @@ interface FirstBootFieldsProps {
 export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsProps) {
   const [isOpen, setOpen] = useState(false);
   const keys = keysIn(told.sshKeys).length;
-  const isWrong = problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "";
+  const isWrong = problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "" || problems.vendorData !== "";
   return (
     <ExpandableSection
       toggleText={`First boot (cloud-init)${keys === 0 ? "" : `: with ${plural(keys, "SSH key")}`}`}
@@ -81,6 +81,26 @@ export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsPro
               aria-describedby="user-data-help"
               resizeOrientation="vertical"
               rows={8}
+              spellCheck={false}
+            />
+          </Field>
+        </StackItem>
+        <StackItem>
+          <Field
+            id="vendor-data"
+            label="Vendor data"
+            problem={problems.vendorData}
+            help="Defaults in the same formats. Where both set a key, the user data applies."
+          >
+            <TextArea
+              id="vendor-data"
+              className="sl-mono"
+              value={told.vendorData}
+              onChange={(_event, vendorData) => onChange({ vendorData })}
+              validated={problems.vendorData === "" ? "default" : "error"}
+              aria-describedby="vendor-data-help"
+              resizeOrientation="vertical"
+              rows={4}
               spellCheck={false}
             />
           </Field>
