@@ -8,7 +8,7 @@ type Quota struct {
 	Running   *int64 `gorm:"column:running"`    // nodes that run
 	CPUs      *int64 `gorm:"column:cpus"`       // of nodes that run
 	RAMMiB    *int64 `gorm:"column:ram_mib"`    // of nodes that run
-	DiskBytes *int64 `gorm:"column:disk_bytes"` // what the disks of nodes, with their snapshots, seeds and logs, and images may grow to
+	DiskBytes *int64 `gorm:"column:disk_bytes"` // what the disks of nodes, with their snapshots, saved states, seeds and logs, and images may grow to
 	Uploads   *int64 `gorm:"column:uploads"`    // under way at once
 	Networks  *int64 `gorm:"column:networks"`   // that were made here
 	Labs      *int64 `gorm:"column:labs"`

@@ -328,6 +328,21 @@ func (s *Server) stopNode(ctx context.Context, id string, force bool) (domain.No
 	return n, err
 }
 
+// suspendNode suspends a node to disk within the quota of its owner: the state takes disk
+// space, and the node no CPUs and RAM.
+func (s *Server) suspendNode(ctx context.Context, id string) (domain.Node, error) {
+	release, err := s.o.Quotas.Suspend(ctx, id)
+	if err != nil {
+		return domain.Node{}, err
+	}
+	defer release()
+	n, err := s.o.Nodes.Suspend(ctx, id)
+	if err == nil && !n.Active() {
+		s.o.Quotas.NodeShrank(ctx, n)
+	}
+	return n, err
+}
+
 // registerLifecycle adds the operations that move a node through its life.
 func (s *Server) registerLifecycle() {
 	plain := []struct {
@@ -339,7 +354,7 @@ func (s *Server) registerLifecycle() {
 		{"reset", "Hard reset", s.o.Nodes.Reset},
 		{"pause", "Pause the guest's CPUs", s.o.Nodes.Pause},
 		{"resume", "Resume a paused guest", s.o.Nodes.Resume},
-		{"suspend", "Suspend a node to disk: save its memory and stop it", s.o.Nodes.Suspend},
+		{"suspend", "Suspend a node to disk: save its memory and stop it", s.suspendNode},
 		{"adopt", "Adopt a domain that was created outside SandboxLabs", func(ctx context.Context, id string) (domain.Node, error) {
 			who, _ := principalOf(ctx)
 			return s.o.Nodes.Adopt(ctx, id, who.OwnerID())

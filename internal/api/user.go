@@ -17,7 +17,7 @@ type Quota struct {
 	Running  *int64 `json:"running,omitempty" limit:"quota" doc:"Running nodes."`
 	CPUs     *int64 `json:"cpus,omitempty" limit:"quota" doc:"CPUs of running nodes."`
 	RAM      *int64 `json:"ram,omitempty" limit:"quota" doc:"MiB of RAM of running nodes."`
-	Disk     *int64 `json:"disk,omitempty" limit:"quota" doc:"Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress."`
+	Disk     *int64 `json:"disk,omitempty" limit:"quota" doc:"Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, saved states (their RAM), seeds, console logs, custom images and uploads in progress."`
 	Uploads  *int64 `json:"uploads,omitempty" limit:"quota" doc:"Concurrent uploads."`
 	Networks *int64 `json:"networks,omitempty" limit:"quota" doc:"Isolated networks that the account created, including those of labs."`
 	Labs     *int64 `json:"labs,omitempty" limit:"quota"`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"libvirt.org/go/libvirt"
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
@@ -38,7 +39,7 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 				return fault.New(fault.NodeRunning, "Node %q has crashed. Force it off first.", n.Name)
 			}
 		}
-		if err := s.checkStart(n, d); err != nil {
+		if err := s.checkStart(ctx, n, d); err != nil {
 			return err
 		}
 		if s.audience == nil || s.audience.Viewers(id) == 0 {
@@ -55,6 +56,24 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 		}
 		return err
 	})
+}
+
+// checkImages returns fault.ImageNotReady when an image that a domain's guest would read
+// is not the one that was verified. Whatever else is wrong with the files is for libvirt
+// to say: it starts nodes also while the images pool cannot be read.
+func (s *Service) checkImages(ctx context.Context, n Node, def *libvirtxml.Domain) error {
+	files := readFiles(def, n.ID)
+	if def.Devices != nil {
+		files = append(files, definition.FilesBelow(def.Devices.Disks)...)
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	var changed *fault.Error
+	if err := s.o.Storage.CheckFiles(ctx, n.Host, files...); !errors.As(err, &changed) || changed.Code != fault.ImageNotReady {
+		return nil
+	}
+	return fault.Wrap(changed, changed.Code, "Cannot start node %q. %s", n.Name, changed.Message)
 }
 
 // explainStart returns what the node lacks in place of libvirt's error, where that is known.

@@ -149,14 +149,18 @@ func (s *Service) checkCards(host *hypervisor.Host, had, def *libvirtxml.Domain)
 	return s.checkQEMUUser(host, def)
 }
 
-// checkStart refuses to start a domain whose guest would be let in.
-func (s *Service) checkStart(n Node, d *libvirt.Domain) error {
-	if len(s.o.Networks.LetIn) == 0 {
-		return nil
-	}
+// checkStart refuses to start a domain that reads an image that is not what was verified,
+// or whose guest would be let in.
+func (s *Service) checkStart(ctx context.Context, n Node, d *libvirt.Domain) error {
 	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
-	if err != nil || definition.UserCards(def) == 0 {
+	if err != nil {
 		return err
+	}
+	if err := s.checkImages(ctx, n, def); err != nil {
+		return err
+	}
+	if len(s.o.Networks.LetIn) == 0 || definition.UserCards(def) == 0 {
+		return nil
 	}
 	host, err := s.o.Hosts.Host(n.Host)
 	if err != nil {

@@ -203,6 +203,11 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 			if err := s.checkReverted(ctx, n, d, h, may); err != nil {
 				return err
 			}
+			if snapshot.Memory { // it runs then
+				if err := s.checkImages(ctx, n, now); err != nil {
+					return err
+				}
+			}
 			return s.revert(ctx, n, d, h, snapshot, force)
 		})
 	})

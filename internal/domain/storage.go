@@ -55,6 +55,9 @@ type Images interface {
 	Usable(host, imageID string) (BaseImage, error)
 	// CheckUnchanged asks the host whether an image's file is the one that was verified.
 	CheckUnchanged(ctx context.Context, host, imageID string) error
+	// CheckFiles returns fault.ImageNotReady if one of some files is an image whose file is
+	// not the one that was verified.
+	CheckFiles(ctx context.Context, host string, files ...string) error
 }
 
 // Disks creates and reads the disks of nodes.

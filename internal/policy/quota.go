@@ -126,6 +126,18 @@ func (q *Quotas) Snapshot(ctx context.Context, id string) (release func(), err e
 	return q.change(ctx, id, func(n *domain.Node) { n.KeptBytes = max(n.KeptBytes, disks+memory) })
 }
 
+// Suspend reserves the saved state of a running node, which is on the disk before the node has stopped.
+func (q *Quotas) Suspend(ctx context.Context, id string) (release func(), err error) {
+	n, err := q.o.Nodes.Node(id)
+	if err != nil {
+		return nil, err
+	}
+	if !n.Managed || !n.Active() {
+		return func() {}, nil
+	}
+	return q.change(ctx, id, func(n *domain.Node) { n.KeptBytes += savedBytes(*n) })
+}
+
 // Edit reserves what a node takes after an edit. CPUs and RAM of a stopped node count when it starts.
 func (q *Quotas) Edit(ctx context.Context, id string, e domain.Edit) (release func(), err error) {
 	return q.change(ctx, id, func(n *domain.Node) {

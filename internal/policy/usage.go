@@ -171,11 +171,17 @@ func amountOf(n domain.Node, running bool) access.Amount {
 			a.DiskBytes += logBytes
 		}
 	}
+	if n.Saved && !running {
+		a.DiskBytes += savedBytes(n)
+	}
 	if running {
 		a.Running, a.CPUs, a.RAMMiB = 1, int64(n.CPUs), n.RAMMiB
 	}
 	return a
 }
+
+// savedBytes returns what the saved state of a node takes at most: all its RAM.
+func savedBytes(n domain.Node) int64 { return n.RAMMiB << 20 }
 
 // amountOfNew returns what a node takes that is created and not started.
 func amountOfNew(diskBytes int64) access.Amount {

@@ -208,6 +208,15 @@ func (v Survey) isFolder(folder string) bool {
 // maxLinks is how many symbolic links a path may go through, as for Linux.
 const maxLinks = 40
 
+// RealPath returns the path of a file with the symbolic links in it followed as far as this
+// process may see them. For a host that is another machine it is only cleaned.
+func (s *Service) RealPath(host, file string) string {
+	if s.isHere(host) {
+		file, _ = followLinks(file)
+	}
+	return path.Clean(file)
+}
+
 // followLinks returns the path without symbolic links, or as much of it as this process
 // may see, with the rest as it is.
 func followLinks(spelled string) (string, error) {

@@ -160,20 +160,35 @@ func changedFault(id string) error {
 // is an image whose file is not the one that was verified: what reads the disk would
 // follow whatever that names.
 func (s *Service) CheckChain(ctx context.Context, host string, chain []storagepool.Volume) error {
+	files := make([]string, len(chain))
+	for i, v := range chain {
+		files[i] = v.Path
+	}
+	return s.CheckFiles(ctx, host, files...)
+}
+
+// CheckFiles returns fault.ImageNotReady when one of some files of a host is an image
+// whose file is not the one that was verified, or that was rejected since. Files that are
+// not images are ignored. Other errors: as of CheckUnchanged.
+func (s *Service) CheckFiles(ctx context.Context, host string, files ...string) error {
 	images, err := s.o.Pools.ImagesPool(host).Folder()
 	if err != nil {
 		return err
 	}
-	for _, v := range chain {
-		if path.Dir(v.Path) != path.Clean(images) {
+	for _, file := range files {
+		file = s.o.Pools.RealPath(host, file)
+		if path.Dir(file) != path.Clean(images) {
 			continue
 		}
 		var list []Record
-		err := s.o.DB.WithContext(ctx).Where("host = ? AND volume = ? AND state = ?", host, path.Base(v.Path), Ready).Limit(1).Find(&list).Error
+		err := s.o.DB.WithContext(ctx).Where("host = ? AND volume = ? AND state IN ?", host, path.Base(file), []State{Ready, Rejected}).Limit(1).Find(&list).Error
 		if err != nil {
-			return fmt.Errorf("read the record of volume %s: %w", v.Path, err)
+			return fmt.Errorf("read the record of volume %s: %w", file, err)
 		}
 		for _, r := range list {
+			if State(r.State) == Rejected {
+				return fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s: %s", r.ID, Rejected, r.Reason)
+			}
 			if err := s.checkRecord(ctx, r); err != nil {
 				return err
 			}

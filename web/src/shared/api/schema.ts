@@ -3289,7 +3289,7 @@ export interface components {
             cpus?: number;
             /**
              * Format: int64
-             * @description Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, seeds, console logs, custom images and uploads in progress.
+             * @description Bytes: virtual size of the nodes' disks, data kept by snapshots and clones, saved states (their RAM), seeds, console logs, custom images and uploads in progress.
              */
             disk?: number;
             /** Format: int64 */
