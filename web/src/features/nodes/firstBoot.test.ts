@@ -24,7 +24,9 @@ describe("firstBootProblems", () => {
   });
   test("checks vendor data as user data", () => {
     expect(firstBootProblems({ ...nothingToTell, vendorData: "#cloud-config\n" }).vendorData).toBe("");
-    expect(firstBootProblems({ ...nothingToTell, vendorData: "packages: [git]" }).vendorData).toContain("#cloud-config");
+    expect(firstBootProblems({ ...nothingToTell, vendorData: "packages: [git]" }).vendorData).toContain(
+      "#cloud-config",
+    );
   });
   test("reports user data that cloud-init would ignore", () => {
     expect(firstBootProblems({ ...nothingToTell, userData: "packages: [git]" }).userData).toContain("#cloud-config");

@@ -15,7 +15,8 @@ interface FirstBootFieldsProps {
 export function FirstBootFields({ told, problems, onChange }: FirstBootFieldsProps) {
   const [isOpen, setOpen] = useState(false);
   const keys = keysIn(told.sshKeys).length;
-  const isWrong = problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "" || problems.vendorData !== "";
+  const isWrong =
+    problems.hostname !== "" || problems.sshKeys !== "" || problems.userData !== "" || problems.vendorData !== "";
   return (
     <ExpandableSection
       toggleText={`First boot (cloud-init)${keys === 0 ? "" : `: with ${plural(keys, "SSH key")}`}`}
