@@ -61,7 +61,8 @@ func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamolet
 	return c, time.Since(begin)
 }
 
-// The whole way: the tables' rows, given to guacd, bring the guest's screen.
+// The whole way: the tables' rows, given to guacd, bring the guest's screen. It runs by itself, for
+// it stops the database server of all tests.
 func TestGuacamoleShowsTheScreen(t *testing.T) {
 	takeGuest(t)
 	guacd := guacamoletest.Guacd(t)
@@ -255,6 +256,7 @@ func differ(a, b color.Color) bool {
 
 // In Guacamole a screen takes keys: it is for those who may use the node.
 func TestGuacamoleObeysRights(t *testing.T) {
+	t.Parallel()
 	takeGuest(t)
 	g, web := guacamoletest.NewDatabase(t), guacamoletest.NewWeb(t)
 	l := newLab(t)
@@ -319,6 +321,7 @@ func TestGuacamoleObeysRights(t *testing.T) {
 }
 
 func TestGuacamoleIsOffByDefault(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.start()
 	if h := l.health(); h.Guacamole != "off" || h.Status != "ok" {

@@ -47,6 +47,7 @@ type proxied struct {
 // Each configuration in deploy/proxy passes on what browsers do, at the root of the name
 // and below a path.
 func TestReverseProxies(t *testing.T) {
+	t.Parallel()
 	for _, base := range []string{"", "/sandbox"} {
 		t.Run("at "+base+"/", func(t *testing.T) {
 			p := newProxied(t, base)
