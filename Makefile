@@ -27,9 +27,9 @@ REPORT ?=
 quote = '$(subst ','\'',$(value $(1)))'
 
 # Four tests of a package at a time: most wait, for libvirt and for guests, which have slots of
-# their own. Go starts those that wait for each other in the reverse order of their files: tests that
-# take more than a minute are in files whose names come late, so that the others do not wait for one. The
-# report names packages by their folders.
+# their own. Go starts those that wait for each other roughly in the reverse order of their files:
+# tests that take more than a minute are in files whose names come late, so that the others do not
+# wait for one. The report names packages by their folders.
 GO_TEST = go run $(GOTESTSUM) --format=standard-quiet \
 	$(if $(REPORT),--junitfile=$(REPORT) --junitfile-testcase-classname=relative) \
 	-- -race -count=1 -p 2 -parallel 4 -timeout 30m $(if $(value RUN),-run $(call quote,RUN)) $(PKG)

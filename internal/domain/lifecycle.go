@@ -124,7 +124,7 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 		},
 		Settle: func(_ context.Context, failure error) error {
 			if failure != nil {
-				return nil // it does not run
+				return nil //nolint:nilerr // Apply returns it; there is nothing to undo: the node does not run
 			}
 			return d.Resume()
 		},

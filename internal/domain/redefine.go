@@ -88,7 +88,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 			Do: func(context.Context) error { return define(conn, text) },
 			Settle: func(ctx context.Context, failure error) error {
 				if failure != nil {
-					return nil
+					return nil //nolint:nilerr // Apply returns it; the definition is the old one
 				}
 				return s.settleRevert(ctx, n.Host, data)
 			},

@@ -44,6 +44,7 @@ type Record struct {
 	Fingerprint string `gorm:"type:varchar(128);not null;default:''"`
 }
 
+// TableName names the table for GORM.
 func (Record) TableName() string { return "images" }
 
 // Arrival describes an image that is to come.
