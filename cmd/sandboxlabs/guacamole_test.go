@@ -61,8 +61,8 @@ func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamolet
 	return c, time.Since(begin)
 }
 
-// The whole way: the tables' rows, given to guacd, bring the guest's screen. It runs by itself, for
-// it stops the database server of all tests.
+// The whole way: the tables' rows, given to guacd, bring the guest's screen. It does not run beside
+// others, for it stops the database server of all tests.
 func TestGuacamoleShowsTheScreen(t *testing.T) {
 	takeGuest(t)
 	guacd := guacamoletest.Guacd(t)

@@ -19,7 +19,7 @@ import (
 // pullGuest starts a guest that stands still, whose disk is an overlay of the micro image.
 func pullGuest(t *testing.T, conn *libvirt.Connect) (d *libvirt.Domain, id string) {
 	t.Helper()
-	micro, err := os.Open("../../images/build/micro.qcow2")
+	micro, err := os.Open("../../../images/build/micro.qcow2")
 	if err != nil {
 		t.Skip("images/build/micro.qcow2 is not there: run `make setup`")
 	}
