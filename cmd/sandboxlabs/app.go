@@ -38,13 +38,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/web"
 )
 
-// app is the whole service, wired and not running.
+// app holds all services, wired but not started.
 type app struct {
 	config  config
 	log     *slog.Logger
 	db      *gorm.DB
 	lease   *store.Lease
-	release func() error // of the lease
+	release func() error // releases the lease
 	hosts   *hypervisor.Set
 	pools   *storagepool.Service
 	images  *image.Service
@@ -66,16 +66,16 @@ type app struct {
 	guacamole *guacamole.Service
 	removals  *policy.Removals
 	server    *api.Server
-	plain     http.Handler // of the plain listener beside HTTPS; nil without TLS
+	plain     http.Handler // handler of the plain HTTP listener beside HTTPS; nil without TLS
 }
 
-// newApp opens the database and makes all parts. Close it.
+// newApp opens the database and creates all services. The caller must call Close.
 func newApp(ctx context.Context, c config, log *slog.Logger) (*app, error) {
 	return wire(ctx, c, log, func(s domain.Storage) domain.Storage { return s })
 }
 
-// wire is newApp with something between the nodes and their storage: the tests
-// of crashes stand there.
+// wire is newApp with a hook that wraps the storage of nodes. The crash tests use it to
+// kill the process at a given step.
 func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.Storage) domain.Storage) (a *app, err error) {
 	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -87,7 +87,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	if a.db, err = store.Open(ctx, c.Database, log, migrations...); err != nil {
 		return nil, err
 	}
-	defer func(opened *app) { // a is nil by then
+	defer func(opened *app) { // the return statements above have set a to nil
 		if err != nil {
 			opened.Close()
 		}
@@ -201,7 +201,7 @@ func wire(ctx context.Context, c config, log *slog.Logger, between func(domain.S
 	return a, nil
 }
 
-// Close closes the database. Call it when nothing of the app runs any more.
+// Close closes the database. Call it only when no part of the app is running.
 func (a *app) Close() {
 	if a.guacamole != nil {
 		a.guacamole.Close()
@@ -216,7 +216,7 @@ func (a *app) Close() {
 	}
 }
 
-// rightsChanged has Guacamole's users and permissions compared with the accounts.
+// rightsChanged makes Guacamole compare its users and permissions with the accounts.
 func (a *app) rightsChanged() {
 	if a.guacamole != nil {
 		a.guacamole.Wake()
@@ -231,8 +231,8 @@ func (a *app) ping(ctx context.Context) error {
 	return db.PingContext(ctx)
 }
 
-// runBackend connects to the hosts and keeps storage and nodes until ctx ends. Other
-// processes leave what this one works on alone meanwhile.
+// runBackend connects to the hosts and manages storage and nodes until ctx ends. It holds
+// the lease, so that other processes do not touch the work of this one.
 func (a *app) runBackend(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.lease.Run(ctx) })
@@ -251,15 +251,16 @@ const (
 	backendPatience = 3 * time.Second
 )
 
-// Serve answers requests on l until ctx ends. Guests are libvirt's: they continue. The
-// hosts stay connected until the last request and the last job are over, so that what is
-// broken off is undone at once and not at the next start. A call of libvirt that does not
-// return, as one that waits for a QEMU which hangs, is left to the end of the process.
+// Serve answers requests on l until ctx ends. Guests belong to libvirt and keep running.
+// The hosts stay connected until the last request and the last job have ended, so that
+// interrupted changes are undone now rather than at the next start. Serve does not wait
+// for a libvirt call that hangs, such as one that waits for a hung QEMU; the call ends
+// with the process.
 func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	return a.bounded(ctx, servePatience, func(ctx context.Context) error { return a.serve(ctx, l) })
 }
 
-// bounded runs f, and returns some time after ctx has ended whether f has or not.
+// bounded runs f. Once ctx has ended, it waits at most patience for f to return.
 func (a *app) bounded(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f(ctx) }()
@@ -304,20 +305,21 @@ func (a *app) serve(ctx context.Context, l net.Listener) error {
 	return g.Wait()
 }
 
-// nodeStorage is the storage pools as package domain sees them.
+// nodeStorage adapts the storage pools, images and disks to package domain.
 type nodeStorage struct {
 	*pools
 	*imageStore
 	*disks
 }
 
-// imagesInPools is the images, and the pools that they are in, as package policy sees them.
+// imagesInPools adapts the images and their pools to package policy.
 type imagesInPools struct {
 	*pools
 	*imageStore
 }
 
-// ownedFiles is the images and uploads of accounts that package policy removes.
+// ownedFiles adapts the images and uploads that accounts own to package policy, which
+// removes them with the account.
 type ownedFiles struct {
 	*imageStore
 	*uploads
@@ -332,7 +334,7 @@ type (
 
 var _ domain.Storage = nodeStorage{}
 
-// Usable returns a usable image, or an error that says why it cannot be used.
+// Usable returns an image that nodes can use, or an error with the reason why they cannot.
 func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 	img, err := s.imageStore.Usable(host, imageID)
 	if err != nil {
@@ -345,7 +347,8 @@ func (s nodeStorage) Usable(host, imageID string) (domain.BaseImage, error) {
 	}, nil
 }
 
-// domainRefs is what all domains of a host refer to, as package storagepool asks for it.
+// domainRefs returns the volumes and files that each domain of a host refers to, for
+// package storagepool.
 func (a *app) domainRefs(ctx context.Context, host string) ([]storagepool.DomainUse, error) {
 	nodes, err := a.inventory.WithRefs(ctx, host)
 	uses := make([]storagepool.DomainUse, len(nodes))
@@ -355,7 +358,7 @@ func (a *app) domainRefs(ctx context.Context, host string) ([]storagepool.Domain
 	return uses, err
 }
 
-// nodeScreens is the nodes as package display sees them.
+// nodeScreens adapts the nodes to package display.
 type nodeScreens struct {
 	*inventory.Inventory
 	nodes *domain.Service
@@ -363,18 +366,18 @@ type nodeScreens struct {
 
 var _ display.Nodes = nodeScreens{}
 
-// Screen asks the host how a node's screen is reached.
+// Screen asks the host for the address of a node's screen.
 func (s nodeScreens) Screen(ctx context.Context, id string) (display.Screen, error) {
 	screen, err := s.nodes.Screen(ctx, id)
 	return display.Screen(screen), err
 }
 
-// nodeConsoles is the nodes as package console sees them.
+// nodeConsoles adapts the nodes to package console.
 type nodeConsoles struct{ *inventory.Inventory }
 
 var _ console.Nodes = nodeConsoles{}
 
-// Place tells where a node is, from memory.
+// Place returns the host and state of a node from memory, without asking the host.
 func (s nodeConsoles) Place(id string) (p console.Place, ok bool) {
 	n, err := s.Node(id)
 	if err != nil {

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// certificateGrain is how often the files are looked at, at most.
+// certificateGrain is the minimum interval between two checks of the files.
 const certificateGrain = time.Second
 
-// certificate is a certificate in two files, read again when they change. All
-// methods may be called from any goroutine.
+// certificate is a TLS certificate loaded from two files and reloaded when they change.
+// Its methods are safe for concurrent use.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	read    [2]fileStamp // of what current was read from, or was tried last
+	read    [2]fileStamp // stamps of the files at the last attempt to load them
 	looked  time.Time
 }
 
-// fileStamp tells a changed file from an unchanged one.
+// fileStamp identifies a version of a file by its size and modification time.
 type fileStamp struct {
 	size     int64
 	modified time.Time
@@ -43,8 +43,8 @@ func (c *certificate) load() error {
 	return nil
 }
 
-// get returns the certificate. Files that changed and cannot be used leave the
-// one before in place: they may be half written.
+// get returns the current certificate. If changed files cannot be loaded, it keeps the
+// previous certificate, because the files may be half written.
 func (c *certificate) get(now time.Time) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()

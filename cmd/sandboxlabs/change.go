@@ -69,7 +69,7 @@ func printChanges(out io.Writer, list []domain.UnfinishedChange) error {
 	return nil
 }
 
-// describeChange says what a change is about, how old it is and why it is unfinished.
+// describeChange describes a change: its objects, its age and why it is unfinished.
 func describeChange(c domain.UnfinishedChange) string {
 	of := ""
 	if len(c.Objects) > 0 {

@@ -35,8 +35,8 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
-// withApp reads the configuration, makes the app and runs f with it. A command
-// of an operator says itself what it did: by default, it only logs errors.
+// withApp loads the configuration, creates the app and calls f. Commands other than serve
+// print their own results, so they log only errors by default.
 func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
 	c, err := loadConfig(cmd.Flags())
 	if err != nil {
@@ -54,8 +54,8 @@ func withApp(cmd *cobra.Command, f func(ctx context.Context, a *app) error) erro
 	return f(cmd.Context(), a)
 }
 
-// withBackend is withApp for commands that work with the hosts: the hosts are
-// connected while f runs.
+// withBackend is withApp for commands that need the hosts, which stay connected while f
+// runs.
 func withBackend(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
 	return withApp(cmd, func(ctx context.Context, a *app) error {
 		running, stop := context.WithCancel(ctx)
@@ -163,14 +163,14 @@ func addImage(ctx context.Context, a *app, out io.Writer, path string, u upload.
 	return err
 }
 
-// silent tells no one of progress.
+// silent discards progress reports.
 type silent struct{}
 
 func (silent) Begin(string)          {}
 func (silent) Progress(int64, int64) {}
 
-// ready waits until a host's pools can be used. A host that cannot be reached
-// is an error at once: a command does not wait for it.
+// ready waits until a host's pools can be used. It returns an error at once if the host is
+// unreachable, because a command must not wait for it.
 func (a *app) ready(ctx context.Context, host string) error {
 	h, err := a.hosts.Host(host)
 	if err != nil {

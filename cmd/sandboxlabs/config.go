@@ -38,29 +38,30 @@ const (
 	serviceUser       = "sandboxlabs"
 )
 
-// config is what flags, environment and file say, in that order of precedence,
-// by the same names in each.
+// config holds the options from flags, environment and file, in that order of precedence.
+// An option has the same name in all three.
 type config struct {
 	Listen      string
 	DataDir     string
-	Database    string // "sqlite", or a URL of package store
+	Database    string // "sqlite", or a database URL of package store
 	Hosts       []hypervisor.Address
 	ImagesPool  string
 	NodesPool   string
 	Accelerator string
 	AuthOff     bool
-	PublicURL   *url.URL // nil: the listening address
+	PublicURL   *url.URL // nil: the listen address
 	TLS         tlsConfig
-	Proxies     []netip.Prefix // trusted to tell a client's address
+	Proxies     []netip.Prefix // trusted to report a client's address
 	Guacamole   guacamoleConfig
 	OIDC        oidcConfig
-	Sealed      map[string]string // options that are encrypted, as they stand there
-	SessionLife time.Duration     // from sign-in
-	// SessionFresh is how long after it a session may change how its account is entered.
+	Sealed      map[string]string // encrypted options, as they were configured
+	SessionLife time.Duration     // since sign-in
+	// SessionFresh is how long after sign-in a session may change the sign-in methods of its
+	// account.
 	SessionFresh time.Duration
-	SessionIdle  time.Duration // from the last use
+	SessionIdle  time.Duration // since the last use
 	LogLevel     slog.Level
-	AuditDays    int // 0: for ever
+	AuditDays    int // 0: keep forever
 
 	Catalog             []string // files and folders
 	PullAllowPrivate    bool
@@ -71,16 +72,16 @@ type config struct {
 	PoolCritical        int           //
 	ConsoleHistoryBytes int           // 1 KiB to 16 MiB
 	FiguresInterval     time.Duration // 1 s to 1 min
-	askInterval         time.Duration // no option: tests set it; see inventory.Options
+	askInterval         time.Duration // not an option, only set by tests; see inventory.Options
 
-	Networks domain.NetworkPolicy // what nodes may be connected to
+	Networks domain.NetworkPolicy // networks that nodes may use
 
-	Settings []api.Setting // all of this for people, without secrets
-	File     string        // that was read; empty: none
+	Settings []api.Setting // the options as shown to users, without secrets
+	File     string        // path of the file that was read; empty if none
 }
 
-// addConfigFlags declares the options, their defaults and their meaning: the
-// one place that does.
+// addConfigFlags declares all options with their defaults and descriptions. No other
+// function declares any.
 func addConfigFlags(f *pflag.FlagSet) {
 	f.String("config", "", "YAML file with these options (default "+defaultConfigFile+", where it exists)")
 	f.String("listen", "127.0.0.1:3001", "address of UI, API and WebSockets")
@@ -112,7 +113,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("log-level", "info", "debug, info, warn or error")
 }
 
-// loadConfig reads the options and checks them.
+// loadConfig reads and checks the options.
 func loadConfig(flags *pflag.FlagSet) (config, error) {
 	o, err := readOptions(flags)
 	if err != nil {
@@ -135,15 +136,15 @@ func loadConfig(flags *pflag.FlagSet) (config, error) {
 	return c, err
 }
 
-// options are the options as they stand there, and where.
+// options holds the options as configured, and their source.
 type options struct {
 	all    *koanf.Koanf
 	inFile map[string]any
 	inEnv  *koanf.Koanf
-	path   string // of the file; empty: there is none
+	path   string // of the configuration file; empty if there is none
 }
 
-// readOptions reads the options, and checks nothing.
+// readOptions reads the options without checking them.
 func readOptions(flags *pflag.FlagSet) (o options, err error) {
 	o = options{all: koanf.New("."), inEnv: koanf.New(".")}
 	if o.path, err = loadFile(o.all, flags); err != nil {
@@ -162,8 +163,8 @@ func readOptions(flags *pflag.FlagSet) (o options, err error) {
 	return o, o.all.Load(posflag.Provider(flags, ".", o.all), nil)
 }
 
-// loadFile reads the YAML file, if there is one, and returns its path. It rejects options
-// that do not exist: a typing error must not be ignored.
+// loadFile loads the YAML file, if there is one, and returns its path. It rejects unknown
+// options, so that a typo is not silently ignored.
 func loadFile(k *koanf.Koanf, flags *pflag.FlagSet) (path string, err error) {
 	if path, err = flags.GetString("config"); err != nil {
 		return "", err
@@ -240,7 +241,7 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 		return c, fmt.Errorf("log-level: %w", err)
 	}
 	if c.Catalog = catalogPaths(k.Strings("catalog")); len(c.Catalog) == 0 {
-		c.Catalog = catalogPaths([]string{k.String("catalog")}) // in flags and environment it is one text
+		c.Catalog = catalogPaths([]string{k.String("catalog")}) // flags and environment have it as one string
 	}
 	c.PullAllowPrivate = k.Bool("pull-allow-private")
 	c.MaxUploadBytes, err = strconv.ParseInt(k.String("max-upload-bytes"), 10, 64)
@@ -272,7 +273,7 @@ func parseConfig(k *koanf.Koanf) (c config, err error) {
 	return c, nil
 }
 
-// parseSessions reads how long people stay signed in.
+// parseSessions reads the session lifetimes.
 func (c *config) parseSessions(k *koanf.Koanf) (err error) {
 	c.SessionLife, err = time.ParseDuration(k.String("session-life"))
 	if err != nil || c.SessionLife < 5*time.Minute || c.SessionLife > 720*time.Hour {
@@ -289,7 +290,8 @@ func (c *config) parseSessions(k *koanf.Koanf) (err error) {
 	return nil
 }
 
-// mapText takes an option as one text, or in YAML as a map: of hosts to URIs.
+// mapText reads an option that is either a string or, in YAML, a map of host names to
+// URIs, and returns it as a string.
 func mapText(k *koanf.Koanf, name string) string {
 	values := k.StringMap(name)
 	if len(values) == 0 {
@@ -311,8 +313,8 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// defaultDataDir is the system's place for the service, and the user's own for
-// anybody else.
+// defaultDataDir returns the system folder for the service user, and a folder in the
+// user's home for all others.
 func defaultDataDir() string {
 	if u, err := user.Current(); err == nil && (u.Uid == "0" || u.Username == serviceUser) {
 		return "/var/lib/sandboxlabs"
@@ -324,11 +326,10 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local/share/sandboxlabs")
 }
 
-// publicPath is what the path of public-url may be.
+// publicPath matches the valid paths of public-url.
 var publicPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$`)
 
-// base is the folder below its origin where browsers find the service: "/", or one such
-// as "/labs/".
+// base returns the path at which browsers find the service: "/" or, for example, "/labs/".
 func (c config) base() string {
 	if c.PublicURL == nil {
 		return "/"
@@ -336,7 +337,7 @@ func (c config) base() string {
 	return strings.TrimRight(c.PublicURL.Path, "/") + "/"
 }
 
-// url is where a person opens the UI.
+// url returns the URL at which users open the UI.
 func (c config) url() string {
 	if c.PublicURL != nil {
 		return c.PublicURL.String()

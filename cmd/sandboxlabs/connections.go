@@ -5,12 +5,12 @@ import (
 	"syscall"
 )
 
-// filesKept are the files that the service needs beside its clients' connections: the
-// database, libvirt's and the log.
+// filesKept is the number of file descriptors reserved for everything except client
+// connections: the database, libvirt and the log.
 const filesKept = 256
 
-// connectionsWithin is how many connections the service takes: at most as many as the
-// process may open, where each may need another one to libvirt.
+// connectionsWithin limits wanted to the number of connections that the process's file
+// descriptor limit allows. Each connection may need a second one to libvirt.
 func connectionsWithin(wanted int, log *slog.Logger) int {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {

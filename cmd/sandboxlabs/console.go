@@ -15,14 +15,14 @@ import (
 
 const (
 	leaveKey = 0x1d // Ctrl-]
-	takeKey  = 0x14 // Ctrl-T, while another program has the console
+	takeKey  = 0x14 // Ctrl-T takes over the console from another program
 
 	firstReconnect = 200 * time.Millisecond
 	lastReconnect  = 5 * time.Second
 	// returnPatience is how long a service that refuses is tried again after it was
 	// lost: one that starts does not know its nodes at once.
 	returnPatience = time.Minute
-	pendingBytes   = 256 << 10 // typed, and not taken by the service yet
+	pendingBytes   = 256 << 10 // limit of input not yet accepted by the service
 )
 
 func newConsoleCommand() *cobra.Command {
@@ -63,30 +63,30 @@ func newConsoleCommand() *cobra.Command {
 	return cmd
 }
 
-// consoleSession is one run of the console command. Its goroutine, run, owns all
-// but the terminal.
+// consoleSession is one run of the console command. The goroutine of run owns all fields
+// except terminal.
 type consoleSession struct {
 	remote   remote
 	node     remoteNode
 	terminal *localTerminal
 	port     string
 	readOnly bool
-	take     bool // once, when the console turns out to be taken
+	take     bool // take over the console once, if it is in use
 	linger   time.Duration
 
 	interactive bool
-	keys        chan []byte // what is typed; closed at the end of the input
-	ended       bool        // the input has
-	pending     []byte      // typed, and not sent yet
-	resized     bool        // the service does not know the terminal's size
-	state       string      // of the console; empty while it is not known
+	keys        chan []byte // typed input; closed at the end of the input
+	ended       bool        // the input has ended
+	pending     []byte      // typed but not yet sent
+	resized     bool        // the service does not know the current terminal size
+	state       string      // of the console; empty while unknown
 }
 
-// errLeave ends the session as the user wants it.
+// errLeave ends the session at the user's request.
 var errLeave = errors.New("left")
 
-// run works until the user leaves (nil), the node is gone, the service refuses,
-// or a signal comes.
+// run works until the user leaves (it returns nil), the node is deleted, the service
+// refuses the session, or a signal arrives.
 func (s *consoleSession) run(ctx context.Context) error {
 	defer s.terminal.restore()
 	s.interactive = s.terminal.interactive()
@@ -129,14 +129,14 @@ func (s *consoleSession) run(ctx context.Context) error {
 	}
 }
 
-// mayReturn reports whether a service that cannot be reached, or refuses, may let us in
-// soon.
+// mayReturn reports whether a service that is unreachable or refuses the session may
+// accept it soon.
 func mayReturn(err error) bool {
 	var refused *refusedError
 	return !errors.As(err, &refused) || (refused.status != http.StatusUnauthorized && refused.status != http.StatusForbidden)
 }
 
-// pause waits before the next attempt; it returns errLeave when the user leaves.
+// pause waits before the next attempt. It returns errLeave if the user leaves.
 func (s *consoleSession) pause(ctx context.Context, d time.Duration) error {
 	s.state = ""
 	timer := time.NewTimer(d)
@@ -146,7 +146,7 @@ func (s *consoleSession) pause(ctx context.Context, d time.Duration) error {
 		case <-timer.C:
 			return nil
 		case <-ctx.Done():
-			return nil // run sees it
+			return nil // run handles it
 		case keys, ok := <-s.openKeys():
 			if err := s.typed(keys, ok); err != nil {
 				return err
@@ -155,7 +155,7 @@ func (s *consoleSession) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// readKeys reads the input until its end.
+// readKeys reads the input until it ends.
 func (s *consoleSession) readKeys() {
 	defer s.terminal.guard()
 	defer close(s.keys)
@@ -171,8 +171,8 @@ func (s *consoleSession) readKeys() {
 	}
 }
 
-// openKeys is where input comes from. What is not a terminal waits until it can be sent;
-// someone who types is always heard, for the sake of Ctrl-].
+// openKeys returns the channel to read input from. Piped input waits until it can be sent.
+// Terminal input is always read, so that Ctrl-] works at any time.
 func (s *consoleSession) openKeys() <-chan []byte {
 	if s.ended || (!s.interactive && !s.readOnly && (s.state != "connected" || len(s.pending) > 0)) {
 		return nil
@@ -180,12 +180,12 @@ func (s *consoleSession) openKeys() <-chan []byte {
 	return s.keys
 }
 
-// typed takes input; ok is false at its end.
+// typed handles input; ok is false at the end of the input.
 func (s *consoleSession) typed(keys []byte, ok bool) error {
 	if !ok {
 		s.ended = true
 		if s.interactive {
-			return errLeave // the terminal is gone
+			return errLeave // the terminal was closed
 		}
 		return nil
 	}
@@ -207,8 +207,7 @@ func (s *consoleSession) typed(keys []byte, ok bool) error {
 	return nil
 }
 
-// attend joins the terminal and the console until either ends, and closes the
-// link.
+// attend connects the terminal to the console until one of them ends, and closes the link.
 func (s *consoleSession) attend(ctx context.Context, link *consoleLink, resized <-chan os.Signal) (err error) {
 	link.start(s.terminal)
 	defer func() { link.close(s.pending) }()
@@ -250,7 +249,7 @@ func (s *consoleSession) attend(ctx context.Context, link *consoleLink, resized 
 	}
 }
 
-// next is what the service is to be told next.
+// next returns the next frame to send to the service.
 func (s *consoleSession) next() (f frame, ok bool) {
 	if s.take && s.state == "taken" {
 		return controlFrame(consoleControl{Type: "take"}), true
@@ -266,7 +265,7 @@ func (s *consoleSession) next() (f frame, ok bool) {
 	return frame{data: s.pending[:min(len(s.pending), frameBytes)]}, true
 }
 
-// sent notes that the service was told.
+// sent records that the frame was sent to the service.
 func (s *consoleSession) sent(f frame) {
 	switch {
 	case !f.text:
@@ -278,7 +277,7 @@ func (s *consoleSession) sent(f frame) {
 	}
 }
 
-// told shows what the service says beside the console's own output.
+// told prints the service's control messages to the user.
 func (s *consoleSession) told(c consoleControl) {
 	switch c.Type {
 	case "status":

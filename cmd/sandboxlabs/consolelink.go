@@ -16,8 +16,8 @@ import (
 const (
 	dialTimeout  = 15 * time.Second
 	closeTimeout = time.Second
-	frameBytes   = 32 << 10 // the most that is sent at once
-	maxFrame     = 1 << 20  // the most that the service sends at once
+	frameBytes   = 32 << 10 // maximum size of a sent frame
+	maxFrame     = 1 << 20  // maximum size of a received frame
 )
 
 var (
@@ -27,7 +27,7 @@ var (
 	errOutput = errors.New("write the output")
 )
 
-// refusedError is the answer of a service that opens no console.
+// refusedError is the response of a service that refuses to open a console.
 type refusedError struct {
 	status int
 	why    error
@@ -35,7 +35,7 @@ type refusedError struct {
 
 func (e *refusedError) Error() string { return e.why.Error() }
 
-// consoleControl is a text frame of a console, in either direction.
+// consoleControl is a text frame of the console protocol, in either direction.
 type consoleControl struct {
 	Type    string `json:"type"`
 	State   string `json:"state,omitempty"`
@@ -54,26 +54,26 @@ type frame struct {
 }
 
 func controlFrame(c consoleControl) frame {
-	text, _ := json.Marshal(c) // it holds nothing that JSON cannot
+	text, _ := json.Marshal(c) // a consoleControl can always be encoded
 	return frame{text: true, data: text}
 }
 
-// consoleLink is one WebSocket to a console. Two goroutines move its frames
-// between start and close.
+// consoleLink is one WebSocket to a console. Two goroutines transfer its frames between
+// start and close.
 type consoleLink struct {
 	socket   *websocket.Conn
 	outbox   chan frame
 	controls chan consoleControl
 	heard    chan struct{} // capacity 1: the node printed something
-	broken   chan error    // capacity for both goroutines
+	broken   chan error    // capacity 2: one for each goroutine
 
-	ctx  context.Context // that of the goroutines
+	ctx  context.Context // context of the goroutines
 	stop context.CancelFunc
 	work sync.WaitGroup
 }
 
-// dialConsole connects to a node's console. A *refusedError is the service's own
-// answer; any other error says that it was not reached.
+// dialConsole connects to a node's console. It returns a *refusedError if the service
+// refused, and any other error if the service could not be reached.
 func dialConsole(ctx context.Context, r remote, nodeID, port string, readOnly bool) (*consoleLink, error) {
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -98,11 +98,11 @@ func dialConsole(ctx context.Context, r remote, nodeID, port string, readOnly bo
 		socket: socket, outbox: make(chan frame), controls: make(chan consoleControl),
 		heard: make(chan struct{}, 1), broken: make(chan error, 2),
 	}
-	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // close has the last word
+	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // the goroutines run until close
 	return l, nil
 }
 
-// start moves frames: the node's output goes to the terminal.
+// start starts the transfer of frames. The node's output goes to the terminal.
 func (l *consoleLink) start(t *localTerminal) {
 	for _, pump := range []func(*localTerminal) error{l.receive, l.send} {
 		l.work.Go(func() {
@@ -130,7 +130,7 @@ func (l *consoleLink) receive(t *localTerminal) error {
 		}
 		var c consoleControl
 		if json.Unmarshal(data, &c) != nil {
-			continue // from a newer service
+			continue // message type of a newer service
 		}
 		select {
 		case l.controls <- c:
@@ -140,8 +140,8 @@ func (l *consoleLink) receive(t *localTerminal) error {
 	}
 }
 
-// explainEnd tells an end that coming back helps against, which is errBroken, from
-// all others, for which the service has words.
+// explainEnd returns errBroken if reconnecting may help, and otherwise the service's
+// reason for closing the console.
 func explainEnd(err error) error {
 	var end websocket.CloseError
 	if !errors.As(err, &end) {
@@ -173,8 +173,7 @@ func (l *consoleLink) send(*localTerminal) error {
 	}
 }
 
-// close sends what was typed before, and ends the connection, within a few
-// seconds.
+// close sends the remaining input and closes the connection, within a few seconds.
 func (l *consoleLink) close(typed []byte) {
 	patience := time.AfterFunc(closeTimeout, func() { _ = l.socket.CloseNow() })
 	defer patience.Stop()
@@ -206,6 +205,6 @@ func (l *consoleLink) close(typed []byte) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(closeTimeout): // no one takes the output; that must not keep anybody here
+	case <-time.After(closeTimeout): // output may be blocked; do not make the user wait for it
 	}
 }

@@ -45,7 +45,7 @@ func newDoctorCommand() *cobra.Command {
 type report struct {
 	out    io.Writer
 	failed bool
-	err    error // of printing
+	err    error // of writing the output
 }
 
 func (r *report) line(mark, check, host, text string) {
@@ -64,7 +64,7 @@ func (r *report) fail(check, host, text string) {
 	r.failed = true
 }
 
-// changes lists the changes that are unfinished.
+// changes lists the unfinished changes.
 func (r *report) changes(ctx context.Context, a *app) {
 	list, err := a.nodes.UnfinishedChanges(ctx)
 	if err != nil {
@@ -81,7 +81,8 @@ func (r *report) changes(ctx context.Context, a *app) {
 
 const lowSpaceBytes = 5 << 30
 
-// host checks one host, and stops at what makes the rest pointless.
+// host checks one host. It stops at the first failure that makes the remaining checks
+// pointless.
 func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	name := h.Name()
 	if err := h.Settled(ctx); err != nil {
@@ -133,7 +134,7 @@ func (r *report) host(ctx context.Context, a *app, h *hypervisor.Host) {
 	}
 }
 
-// folders checks that other users of a host cannot enter the pools' folders.
+// folders checks that other users of a host cannot access the folders of the pools.
 func (r *report) folders(ctx context.Context, a *app, host string) {
 	open, err := a.pools.OpenFolders(ctx, host)
 	if err != nil {
@@ -152,7 +153,7 @@ func (r *report) folders(ctx context.Context, a *app, host string) {
 	}
 }
 
-// networks checks what nodes of a host are connected to.
+// networks checks the networks that nodes of a host are connected to.
 func (r *report) networks(ctx context.Context, a *app, host string) {
 	err := a.nodes.LookAtNetwork(ctx, host)
 	switch mode := a.nodes.NetworkMode(host); {

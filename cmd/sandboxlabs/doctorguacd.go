@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	guacdPort       = 4822 // where guacd listens unless it is told another port
+	guacdPort       = 4822 // default port of guacd
 	guacdDial       = 300 * time.Millisecond
 	guacdDialsLimit = 10 * time.Second
 )
 
-// guacd checks that nodes cannot reach a guacd of this machine, which connects whoever
-// asks to every screen and every server. It asks from the address of each network's
-// bridge: a firewall that drops those addresses is seen, one that drops by the bridge's
-// name is not, since the question never leaves the machine.
+// guacd checks that nodes cannot reach a guacd on this machine, because guacd connects any
+// client to every screen and server. It connects from the address of each network's
+// bridge. This detects a firewall rule that drops these addresses, but not one that
+// matches the bridge interface, because the packets never leave the machine.
 func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
 	if _, remote := hypervisor.RemoteHost(h.Status().URI); remote {
-		return // its addresses are not this machine's
+		return // a remote host: its addresses are not on this machine
 	}
 	bridges, err := a.nodes.BridgeAddresses(ctx, h.Name())
 	if err != nil {
@@ -61,8 +61,8 @@ func (r *report) guacd(ctx context.Context, a *app, h *hypervisor.Host) {
 	}
 }
 
-// otherAddresses are those of this machine that are neither on its loopback interface nor
-// in a libvirt network.
+// otherAddresses returns this machine's addresses that are neither on the loopback
+// interface nor in a libvirt network.
 func otherAddresses(bridges []domain.BridgeAddress) (list []netip.Addr, err error) {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
@@ -82,8 +82,8 @@ func otherAddresses(bridges []domain.BridgeAddress) (list []netip.Addr, err erro
 	return list, nil
 }
 
-// reachable returns the first address and port at which a connection from one of this
-// machine's addresses is accepted; "" for none.
+// reachable returns the first address and port that accept a connection from the address
+// from, or "" if none does.
 func reachable(ctx context.Context, from netip.Addr, to []netip.Addr, ports []int) string {
 	dialer := net.Dialer{Timeout: guacdDial, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	for _, address := range to {

@@ -25,8 +25,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// guacamoleConfig is what the configuration says about Guacamole; off without a
-// Database.
+// guacamoleConfig holds the options of Guacamole. Without a Database, Guacamole is off.
 type guacamoleConfig struct {
 	Database    string
 	URL         *url.URL
@@ -45,7 +44,7 @@ func addGuacamoleFlags(f *pflag.FlagSet) {
 	f.String("guacamole-stopped", "keep", "keep or remove the connections of stopped nodes; removing them breaks open pages, links and the history of a restarted node")
 }
 
-// parseGuacamole reads the options of Guacamole.
+// parseGuacamole reads and checks the options of Guacamole.
 func (c *config) parseGuacamole(k *koanf.Koanf) error {
 	database, err := c.secretText(k, "guacamole-database")
 	if err != nil {
@@ -91,7 +90,7 @@ func parseGuacamoleConfig(k *koanf.Koanf, database, key string) (c guacamoleConf
 	return c, nil
 }
 
-// parseByHost reads one value for all hosts, or "name=value,…".
+// parseByHost parses one value for all hosts, or a list "name=value,…".
 func parseByHost[T any](text string, parse func(string) (T, error)) (map[string]T, error) {
 	values := map[string]T{}
 	for part := range strings.SplitSeq(text, ",") {
@@ -129,12 +128,12 @@ func parseGuacd(text string) (guacamole.Guacd, error) {
 	return guacamole.Guacd{Host: host, Port: int(port), TLS: tls}, nil
 }
 
-// newGuacamole creates the reconciler, and passes it node events; nil if
+// newGuacamole creates the reconciler and subscribes it to node events. It returns nil if
 // Guacamole is off.
 func newGuacamole(a *app) (*guacamole.Service, error) {
 	c := a.config.Guacamole
 	if c.Database == "" {
-		return nil, nil // off is not an error
+		return nil, nil // Guacamole is off, which is not an error
 	}
 	s, err := guacamole.New(guacamole.Options{
 		Database: c.Database, URL: c.URL, JSONSecret: c.JSONSecret, VNCHosts: c.VNCHosts, Guacds: c.Guacds, KeepStopped: c.KeepStopped,
@@ -150,7 +149,7 @@ func newGuacamole(a *app) (*guacamole.Service, error) {
 	return s, nil
 }
 
-// guacamoleNodes is the nodes as package guacamole sees them.
+// guacamoleNodes adapts the nodes to package guacamole.
 type guacamoleNodes struct {
 	inventory *inventory.Inventory
 	nodes     *domain.Service
@@ -158,7 +157,8 @@ type guacamoleNodes struct {
 
 var _ guacamole.Nodes = guacamoleNodes{}
 
-// Inventory returns all nodes, from memory, and the hosts whose nodes are not all known.
+// Inventory returns all nodes from memory, and the hosts whose nodes are not yet all
+// known.
 func (g guacamoleNodes) Inventory() ([]guacamole.Node, map[string]bool) {
 	nodes, unknown := g.inventory.All()
 	list := make([]guacamole.Node, 0, len(nodes))
@@ -168,7 +168,7 @@ func (g guacamoleNodes) Inventory() ([]guacamole.Node, map[string]bool) {
 	return list, unknown
 }
 
-// Screen returns a running node's screen.
+// Screen returns the screen of a running node.
 func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen, error) {
 	v, err := g.nodes.Screen(ctx, id)
 	switch fault.CodeOf(err) {
@@ -181,7 +181,7 @@ func (g guacamoleNodes) Screen(ctx context.Context, id string) (guacamole.Screen
 	}
 }
 
-// guacamoleViewers is the accounts as package guacamole sees them.
+// guacamoleViewers adapts the accounts to package guacamole.
 type guacamoleViewers struct {
 	access  *access.Service
 	nodes   *inventory.Inventory
@@ -190,8 +190,8 @@ type guacamoleViewers struct {
 
 var _ guacamole.Viewers = guacamoleViewers{}
 
-// Viewers lists the accounts that may come in. A screen in Guacamole takes keys, so
-// that it is for those who may use the node, and not for those who may look on.
+// Viewers lists the accounts that may open screens. Guacamole's screens accept input, so
+// they are for accounts that may use the node, not for those that may only view it.
 func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, error) {
 	all, err := g.access.AllRights(ctx)
 	if err != nil {
@@ -211,7 +211,7 @@ func (g guacamoleViewers) Viewers(ctx context.Context) ([]guacamole.Viewer, erro
 	return list, nil
 }
 
-// hostPatience is how long a command waits for the nodes of a host to be read.
+// hostPatience is how long a command waits for a host's nodes to be loaded.
 const hostPatience = 30 * time.Second
 
 func newGuacamoleCommand() *cobra.Command {
@@ -255,7 +255,8 @@ func newGuacamoleCommand() *cobra.Command {
 	return c
 }
 
-// printRest returns what could not be told or done, and makes it the exit code.
+// printRest prints what failed or is unknown, and returns an error for the exit code if
+// there is any.
 func printRest(cmd *cobra.Command, r guacamole.Report) error {
 	var err error
 	for _, host := range r.UnknownHosts {
@@ -272,7 +273,7 @@ func printRest(cmd *cobra.Command, r guacamole.Report) error {
 	return err
 }
 
-// withGuacamole runs f when the nodes of all hosts that can be reached are known.
+// withGuacamole runs f after the nodes of all reachable hosts are loaded.
 func withGuacamole(cmd *cobra.Command, f func(ctx context.Context, a *app) error) error {
 	return withBackend(cmd, func(ctx context.Context, a *app) error {
 		if a.guacamole == nil {
@@ -287,8 +288,8 @@ func withGuacamole(cmd *cobra.Command, f func(ctx context.Context, a *app) error
 	})
 }
 
-// nodesKnown waits until a host's nodes are known, or until it is clear that the
-// host cannot be reached now.
+// nodesKnown waits until a host's nodes are loaded or the host turns out to be
+// unreachable.
 func (a *app) nodesKnown(ctx context.Context, h *hypervisor.Host) error {
 	if err := h.Settled(ctx); err != nil {
 		return err

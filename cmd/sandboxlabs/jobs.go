@@ -21,7 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// handleJobs says how the jobs that the API starts are done.
+// handleJobs registers the handlers of the jobs that the API starts.
 func (a *app) handleJobs() {
 	a.jobs.Handle(api.PullJob, heavy("", kindOf(a.uploads.Pull, a.uploads.UndoPull)))
 	a.jobs.Handle(domain.CloneJob, heavy(converting, kindOf(func(ctx context.Context, c domain.Clone, p storagepool.Progress) error {
@@ -47,23 +47,24 @@ func (a *app) handleJobs() {
 	})
 }
 
-// converting is the slot of jobs that have libvirt write a whole disk: a host does one
-// at a time.
+// converting is the slot of jobs in which libvirt writes a whole disk. Each host runs one
+// of them at a time.
 const converting = "convert"
 
-// heavy makes a kind's jobs take turns, and wait for a slot where they need one.
+// heavy makes jobs of a kind run fairly in turn, and wait for slot unless it is empty.
 func heavy(slot string, k job.Kind) job.Kind {
 	k.Heavy, k.Slot = true, slot
 	return k
 }
 
-// kindOf makes a kind of job of work that takes arguments of one type, and counts bytes.
-// Undo is nil where there is nothing to undo.
+// kindOf returns a job kind for a function that takes arguments of type A and reports
+// progress in bytes. undo is nil if there is nothing to undo.
 func kindOf[A any](run func(context.Context, A, storagepool.Progress) error, undo func(context.Context, A) error) job.Kind {
 	return kindWith(func(ctx context.Context, args A, t *job.Task) error { return run(ctx, args, t) }, undo)
 }
 
-// kindWith makes a kind of job of work that takes arguments of one type.
+// kindWith returns a job kind for a function that takes arguments of type A and the job's
+// task.
 func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(context.Context, A) error) job.Kind {
 	argsOf := func(j job.Job) (args A, err error) {
 		if err := j.Args(&args); err != nil {
@@ -90,8 +91,9 @@ func kindWith[A any](run func(context.Context, A, *job.Task) error, undo func(co
 	return k
 }
 
-// readCatalog puts the operator's catalogue files before our own: of two entries
-// with one id the first counts. A folder stands for the .yaml and .yml files in it.
+// readCatalog reads the operator's catalog files, followed by the built-in ones. If two
+// entries have the same ID, the first wins. For a folder, it reads the .yaml and .yml
+// files in it.
 func readCatalog(paths []string) ([]image.CatalogEntry, error) {
 	var list []image.CatalogEntry
 	add := func(name string, text []byte, read func(string) ([]byte, error)) error {
@@ -109,7 +111,7 @@ func readCatalog(paths []string) ([]image.CatalogEntry, error) {
 	for _, path := range paths {
 		files := []string{path}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			files, _ = filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is well-formed
+			files, _ = filepath.Glob(filepath.Join(path, "*.y*ml")) // the pattern is valid, so Glob returns no error
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)
@@ -130,7 +132,7 @@ func readCatalog(paths []string) ([]image.CatalogEntry, error) {
 	return list, add("the built-in one", images.Catalog, images.Keys.ReadFile)
 }
 
-// catalogPaths reads the option catalog: a list, or one text with commas.
+// catalogPaths parses the option catalog, which is a list or a comma-separated string.
 func catalogPaths(texts []string) []string {
 	var paths []string
 	for _, text := range texts {
