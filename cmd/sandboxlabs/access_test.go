@@ -12,10 +12,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// printedPassword is the administrator's password in what a command printed.
+// printedPassword matches the administrator's password in a command's output.
 var printedPassword = regexp.MustCompile(`(?m)^ +password: (\S+)$`)
 
-// TestAccess is who may enter, and by what.
+// TestAccess checks who can sign in, and with which credentials.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -38,7 +38,7 @@ func TestAccess(t *testing.T) {
 		}
 		tried++
 		path := strings.ReplaceAll(op.path, "{id}", "00000000-0000-4000-8000-000000000000")
-		if op.method == http.MethodHead { // whose answers have no body to tell more
+		if op.method == http.MethodHead { // responses to HEAD have no body with details
 			for _, header := range [][]string{nil, {"Authorization", "Bearer sbx_wrong"}, {"Cookie", "sandboxlabs_session=wrong"}} {
 				if a := l.send(op.method, path, nil, header...); a.status != http.StatusUnauthorized {
 					t.Errorf("HEAD %s with %q: %d", path, header, a.status)
@@ -65,7 +65,7 @@ func TestAccess(t *testing.T) {
 		l.call(http.MethodGet, path, nil, http.StatusOK, nil)
 	}
 
-	// Session.
+	// Sessions.
 	l.refused(http.MethodPost, "/api/auth/login", request{"username": "admin", "password": "wrong"}, refusal{http.StatusUnauthorized, "unauthenticated", ""})
 	l.refused(http.MethodPost, "/api/auth/login", request{"username": "nobody", "password": password}, refusal{http.StatusUnauthorized, "unauthenticated", ""})
 	var me struct {
@@ -85,7 +85,7 @@ func TestAccess(t *testing.T) {
 		t.Errorf("me is %+v", me)
 	}
 
-	// Token.
+	// Tokens.
 	var token api.Token
 	l.call(http.MethodPost, "/api/tokens", request{"name": "script"}, http.StatusCreated, &token, "Cookie", cookie)
 	if !strings.HasPrefix(token.Secret, "sbx_") {
@@ -99,7 +99,7 @@ func TestAccess(t *testing.T) {
 		t.Errorf("the tokens are listed as %s", list.body)
 	}
 
-	// Ticket: once, for its node, and nothing else.
+	// A ticket is valid once, only for its node and only for the console.
 	n := l.create("ticket")
 	vnc := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC
 	ticket := func() string {
@@ -127,7 +127,7 @@ func TestAccess(t *testing.T) {
 	}
 	l.refused(http.MethodGet, "/api/nodes?ticket="+second, nil, unknown)
 
-	// Other sites.
+	// Requests from other origins.
 	l.token = token.Secret
 	crossed := refusal{http.StatusForbidden, "cross_origin", "Requests from other origins"}
 	body := request{"name": l.name("evil"), "baseImage": "micro"}
@@ -150,7 +150,7 @@ func TestAccess(t *testing.T) {
 	l.call(http.MethodGet, "/api/nodes", nil, http.StatusOK, nil, "Origin", "http://"+l.address, "Sec-Fetch-Site", "same-origin")
 	l.delete(n.ID)
 
-	// Guessing is slowed down.
+	// Password guessing is rate limited.
 	slowed := false
 	for range 20 {
 		if a := l.send(http.MethodPost, "/api/auth/login", request{"username": "admin", "password": "guess"}); a.status == http.StatusTooManyRequests {
@@ -167,10 +167,11 @@ func TestAccess(t *testing.T) {
 	if out := l.service.out.String(); strings.Contains(out, "password") {
 		t.Errorf("the second start printed %q", out)
 	}
-	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me) // the token outlives a restart, though not the recovery below
+	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, &me) // the token survives a restart, but not the recovery below
 	l.stop()
 
-	// Another way in, for the operator, which ends the one before.
+	// The operator recovers the administrator's account, which revokes the previous
+	// credentials.
 	recovered, code := l.run("recover-admin")
 	again := printedPassword.FindStringSubmatch(recovered)
 	if code != 0 || again == nil || again[1] == password {
@@ -196,7 +197,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestOpenServiceStaysLocal refuses to let everyone in from everywhere.
+// TestOpenServiceStaysLocal checks that the service refuses auth=off on a public address.
 func TestOpenServiceStaysLocal(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -208,8 +209,8 @@ func TestOpenServiceStaysLocal(t *testing.T) {
 	}
 }
 
-// TestConfiguration is which of flag, environment and file counts, and what an operator is
-// notified of a wrong one. The command is one that needs no libvirt.
+// TestConfiguration checks the precedence of flag, environment and file, and the errors
+// for invalid values. It uses a command that needs no libvirt.
 func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -226,7 +227,7 @@ func TestConfiguration(t *testing.T) {
 		}
 		return file
 	}
-	// The database is made where data-dir says: so the winner shows.
+	// The database is created in data-dir, which shows whose value was used.
 	file := write("data-dir: " + dir + "/file\nauth: off\nhosts:\n  local: qemu:///system\n  other: test:///default\n")
 	made := func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name, "sandboxlabs.db"))

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// pythonTools is the virtual environment that deploy/python.sh makes.
+// pythonTools is the virtual environment that deploy/python.sh creates.
 const pythonTools = "../../.cache/python/bin"
 
 // pythonTool returns the path of a program in pythonTools.
@@ -29,29 +29,29 @@ func pythonTool(t *testing.T, name string) string {
 }
 
 const (
-	// fuzzSeed and fuzzExamples bound the run and make it the same each time. The coverage
-	// phase, with some 4000 requests, is the larger part of it.
+	// fuzzSeed and fuzzExamples limit the run and make it reproducible. Most of it is the
+	// coverage phase, with some 4000 requests.
 	fuzzSeed     = "1"
 	fuzzExamples = "5"
 	fuzzTimeout  = 5 * time.Minute
 )
 
-// uncheckedByFuzz are the checks of schemathesis that do not hold, and why.
+// uncheckedByFuzz lists the schemathesis checks that do not apply, with the reasons.
 var uncheckedByFuzz = []string{
-	"negative_data_rejection",    // null for an optional member, and an empty query parameter, count as left out
-	"positive_data_acceptance",   // what exists on a host, and the text of a cursor, are not in the document
-	"allow_header_conformance",   // /api/images/catalog fits /api/images/{id}, too
-	"object_level_authorization", // needs a second account; TestRights is about these
+	"negative_data_rejection",    // a null optional member and an empty query parameter count as omitted
+	"positive_data_acceptance",   // the document cannot describe which objects exist on a host, or valid cursors
+	"allow_header_conformance",   // /api/images/catalog also matches /api/images/{id}
+	"object_level_authorization", // needs a second account; covered by TestRights
 }
 
-// unfuzzedOperations are left out of the run, and why.
+// unfuzzedOperations lists the operations that the run skips, with the reasons.
 var unfuzzedOperations = []string{
-	"events",       // has no end
+	"events",       // never ends
 	"pull-image",   // fetches from the Internet
-	"delete-token", // would delete the run's own one
+	"delete-token", // would delete the token of the run
 }
 
-// fuzzHooks teaches schemathesis the content type of tus.
+// fuzzHooks adds support for the content type of tus to schemathesis.
 const fuzzHooks = `import schemathesis
 
 
@@ -60,13 +60,13 @@ def offset_octet_stream(_, value):
     return {"data": value if isinstance(value, (bytes, str)) else str(value)}
 `
 
-// TestAPIFuzz sends made-up requests of every operation in the API document, valid and not, and
-// checks that each is answered as the document says, and none with an internal error. Half of
-// the ids are those of a node and an image that exist.
+// TestAPIFuzz sends generated requests, valid and invalid, to every operation in the API
+// document. Every response must match the document, and none may be an internal error.
+// Half of the IDs are those of an existing node and image.
 func TestAPIFuzz(t *testing.T) {
 	t.Parallel()
 	schemathesis := pythonTool(t, "st")
-	l := newLabApart(t) // so that it may delete what it likes
+	l := newLabApart(t) // its own lab, because the run may delete anything
 	l.addMicro()
 	l.auth = true
 	l.start()
@@ -98,7 +98,7 @@ func TestAPIFuzz(t *testing.T) {
 	if err != nil {
 		t.Errorf("schemathesis: %v\n%s", err, out)
 	}
-	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil) // the run was signed in until its end
+	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil) // the token was valid until the end of the run
 	l.awaitHealth("ok")
 	l.stop()
 }

@@ -50,7 +50,7 @@ type app struct {
 	images  *image.Service
 	uploads *upload.Service
 	disks   *disk.Service
-	// inventory knows the nodes, which nodes changes.
+	// inventory caches the nodes, and the service nodes changes them.
 	inventory *inventory.Inventory
 	nodes     *domain.Service
 	jobs      *job.Service
@@ -60,9 +60,9 @@ type app struct {
 	access    *access.Service
 	keys      *secret.Keys
 	audit     *audit.Service
-	// requests are those with an Idempotency-Key.
+	// requests stores the responses to requests with an Idempotency-Key.
 	requests *store.Requests
-	// guacamole is nil when it is off.
+	// guacamole is nil if Guacamole is off.
 	guacamole *guacamole.Service
 	removals  *policy.Removals
 	server    *api.Server
@@ -245,8 +245,8 @@ func (a *app) runBackend(ctx context.Context) error {
 }
 
 const (
-	// servePatience bounds how long Serve takes to end; and backendPatience that part of
-	// it in which only what keeps the hosts is left.
+	// servePatience is the maximum duration of the shutdown. backendPatience is the part of it
+	// that remains for the host connections after everything else has ended.
 	servePatience   = 15 * time.Second
 	backendPatience = 3 * time.Second
 )

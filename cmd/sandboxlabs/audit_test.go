@@ -16,8 +16,9 @@ type auditPage struct {
 	NextCursor string           `json:"nextCursor"`
 }
 
-// awaitAudit waits until the audit has so many entries, commands aside, and returns them:
-// while the database is slow, an entry is stored some time after its request was answered.
+// awaitAudit waits until the audit has the wanted number of entries, not counting
+// commands, and returns them. On a slow database, an entry is stored some time after the
+// response to its request.
 func (l *lab) awaitAudit(path string, want int) (page auditPage) {
 	l.t.Helper()
 	count := 0
@@ -26,7 +27,7 @@ func (l *lab) awaitAudit(path string, want int) (page auditPage) {
 		l.call(http.MethodGet, path, nil, http.StatusOK, &page)
 		count = 0
 		for _, e := range page.Entries {
-			if e.Via != "command" { // what made the lab
+			if e.Via != "command" { // commands set up the lab
 				count++
 			}
 		}
@@ -35,8 +36,8 @@ func (l *lab) awaitAudit(path string, want int) (page auditPage) {
 	return page
 }
 
-// TestAudit is what the audit says of a sign-in, of changes that succeed and
-// fail, and of an opened console.
+// TestAudit checks the audit entries of a sign-in, of successful and failed changes, and
+// of an opened console.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -90,7 +91,7 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the audit says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
-	// Search, page by page.
+	// Search with paging.
 	var found auditPage
 	l.call(http.MethodGet, "/api/audit?limit=1&user=Admin&target="+n.ID, nil, http.StatusOK, &found)
 	if len(found.Entries) != 1 || found.Entries[0].Action != "delete-node" || found.NextCursor == "" {
@@ -106,13 +107,13 @@ func TestAudit(t *testing.T) {
 	}
 	l.refused(http.MethodGet, "/api/audit?cursor=x", nil, refusal{http.StatusUnprocessableEntity, "invalid_request", "cursor"})
 
-	// Export: no cell is a formula, and nothing secret leaves.
+	// Export: no cell is a formula, and no secrets are included.
 	a := l.call(http.MethodGet, "/api/audit/export?format=csv&action=create-token", nil, http.StatusOK, nil)
 	rows, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
 	if err != nil || len(rows) != 2 || rows[1][8] != "'=cmd|' /C calc'!A0" {
 		t.Errorf("the export as CSV: %q, %v", rows, err)
 	}
-	l.awaitAudit("/api/audit", len(want)+1) // the first export is an entry, too
+	l.awaitAudit("/api/audit", len(want)+1) // the first export has an entry, too
 	a = l.call(http.MethodGet, "/api/audit/export", nil, http.StatusOK, nil)
 	if lines := strings.Count(string(a.body), "\n") - strings.Count(string(a.body), `"via":"command"`); lines != len(want)+1 {
 		t.Errorf("the export has %d lines: %s", lines, a.body)
@@ -123,7 +124,7 @@ func TestAudit(t *testing.T) {
 		}
 	}
 
-	// What is refused unseen fills no table.
+	// Unauthenticated requests that are refused add no entries.
 	l.token = ""
 	tried, refused := 0, 0
 	for ; refused < 20 && tried < 100; tried++ {

@@ -14,11 +14,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// Two users that are neither root nor the service's own; the kernel also reports the
-// second for users that it cannot name.
+// Two users that are neither root nor the service's own. The kernel also reports nobodyUID
+// for users that it cannot map.
 const daemonUID, nobodyUID = 1, 65534
 
-// curlAs sends a request as another user of the machine, and returns status and body.
+// curlAs sends a request as another user of the machine, and returns its status and body.
 func (l *lab) curlAs(uid uint32, args ...string) (status, body string) {
 	l.t.Helper()
 	cmd := exec.CommandContext(l.t.Context(), "curl", append([]string{"-sS", "--max-time", "20", "-w", "\n%{http_code}"}, args...)...)
@@ -31,8 +31,9 @@ func (l *lab) curlAs(uid uint32, args ...string) (status, body string) {
 	return string(out[i+1:]), string(out[:i])
 }
 
-// TestAuthOff lets in who started the service, and refuses other users of the machine,
-// pages of other origins, and who closes the connection before they can be told.
+// TestAuthOff checks that auth=off accepts the user who started the service, and refuses
+// other users of the machine, pages of other origins, and clients that close the
+// connection before the check.
 func TestAuthOff(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -51,7 +52,7 @@ func TestAuthOff(t *testing.T) {
 			if status, body := l.curlAs(0, l.url("/api/nodes")); status != "200" {
 				t.Errorf("root's curl is answered with %s %s", status, body)
 			}
-			// A page of this user in a browser of this user is not this user.
+			// A page of another origin in this user's browser must not act as this user.
 			l.refused(http.MethodPost, "/api/labs", request{"name": "x"}, refusal{http.StatusForbidden, "cross_origin", "other origins"}, "Origin", "https://evil.example.org")
 
 			for _, uid := range []uint32{daemonUID, nobodyUID} {
@@ -67,7 +68,7 @@ func TestAuthOff(t *testing.T) {
 				}
 			}
 			l.sendAndClose()
-			l.stop() // what it has accepted is over then
+			l.stop() // this closes the connections that it has accepted
 			l.start()
 			var list struct{ Labs []api.LabSummary }
 			if l.call(http.MethodGet, "/api/labs", nil, http.StatusOK, &list); len(list.Labs) != 0 {
@@ -78,8 +79,8 @@ func TestAuthOff(t *testing.T) {
 	}
 }
 
-// sendAndClose has another user send requests and close the connections at once: the
-// kernel reports root for a socket that its program has closed.
+// sendAndClose sends requests as another user and closes the connections at once. For a
+// socket that its program has closed, the kernel reports root.
 func (l *lab) sendAndClose() {
 	l.t.Helper()
 	host, port, err := net.SplitHostPort(l.address)

@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// TestCommandsBesideTheService runs commands of an operator while the service
-// takes an upload: each leaves the other's work alone.
+// TestCommandsBesideTheService runs operator commands while the service receives an
+// upload. Neither must touch the other's work.
 func TestCommandsBesideTheService(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -28,7 +28,7 @@ func TestCommandsBesideTheService(t *testing.T) {
 		t.Errorf("the upload was answered with %d %s", a.status, a.body)
 	}
 
-	// The other way round: the service starts while a command takes an image in.
+	// The reverse: the service starts while a command adds an image.
 	l.stop()
 	pipe := filepath.Join(t.TempDir(), "slow.qcow2")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -68,8 +68,9 @@ func TestCommandsBesideTheService(t *testing.T) {
 	l.stop()
 }
 
-// TestCommandsKeepTheirLease has PostgreSQL end the sessions of a command that takes an
-// image in: soon others see again that it lives, and leave its work alone.
+// TestCommandsKeepTheirLease makes PostgreSQL end the sessions of a command that is adding
+// an image. The command must soon hold its lease again, so that other processes do not
+// touch its work.
 func TestCommandsKeepTheirLease(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)

@@ -14,12 +14,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
-// blockJobRounds is how many pulls, commits and copies TestBlockJobs does without
-// SANDBOXLABS_BLOCK_JOBS.
+// blockJobRounds is the default number of pulls, commits and copies in TestBlockJobs.
+// SANDBOXLABS_BLOCK_JOBS overrides it.
 const blockJobRounds = 6
 
-// serveMeasuring is `serve` that reads usage, disks included, at an interval that no
-// option allows.
+// serveMeasuring is `serve` that reads usage, including that of disks, at an interval
+// shorter than the options allow.
 func serveMeasuring(interval string) {
 	serveAs(func(c *config) {
 		every, err := time.ParseDuration(interval)
@@ -30,9 +30,9 @@ func serveMeasuring(interval string) {
 	}, func(s domain.Storage) domain.Storage { return s })
 }
 
-// TestBlockJobs pulls, commits and copies the disk of a running guest again and again,
-// while the service reads its usage 50 times a second: QEMU 7.2 may crash when it is asked
-// about its disks as a job ends. Between the jobs the disks are read.
+// TestBlockJobs repeatedly pulls, commits and copies the disk of a running guest while the
+// service reads its usage 50 times a second. QEMU 7.2 may crash if it is queried about its
+// disks at the moment a job ends. Between the jobs the guest reads its disks.
 func TestBlockJobs(t *testing.T) {
 	t.Parallel()
 	rounds := blockJobRounds
@@ -42,7 +42,7 @@ func TestBlockJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l := newLabApart(t) // so that no one else's guests are asked so often
+	l := newLabApart(t) // its own lab, so that other tests' guests are not queried that often
 	takeGuest(t)
 	id, folder := l.defineOverlay()
 	l.virsh("start", id)
@@ -55,7 +55,7 @@ func TestBlockJobs(t *testing.T) {
 		overlay := fmt.Sprintf("%s/overlay%d.qcow2", folder, round)
 		l.virsh("snapshot-create-as", id, fmt.Sprintf("s%d", round), "--disk-only", "--no-metadata", "--diskspec", "vda,file="+overlay)
 		before := read()
-		l.virsh("reset", id) // so that its firmware reads the disk
+		l.virsh("reset", id) // makes the firmware read the disk
 		until(t, patience, said(fmt.Sprintf("the disk is read before job %d", round)), func() bool { return read() > before })
 		switch round % 3 {
 		case 0:
@@ -73,8 +73,8 @@ func TestBlockJobs(t *testing.T) {
 	l.stop()
 }
 
-// defineOverlay defines a domain on the lab's own host whose disk is an overlay of the
-// micro image.
+// defineOverlay defines a domain on the lab's host whose disk is an overlay of the micro
+// image.
 func (l *lab) defineOverlay() (id, folder string) {
 	l.t.Helper()
 	folder = "/var/lib/libvirt/images/block-jobs"
@@ -103,7 +103,7 @@ func (l *lab) defineOverlay() (id, folder string) {
 	}), folder
 }
 
-// metric is a metric of a node, 0 while there is none.
+// metric returns the value of a node's metric, or 0 if there is none.
 func (l *lab) metric(name, id string) (value float64) {
 	l.t.Helper()
 	for line := range strings.Lines(string(l.send("GET", "/metrics", nil).body)) {

@@ -10,8 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// Viewers of a node that is started miss nothing of its boot, and the guest takes what
-// cloud-init's seed tells it.
+// Viewers of a node see all output of its boot, and the guest applies the cloud-init seed.
 func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -35,7 +34,7 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	c.shell("hostname", "greenhouse")
 	c.shell("while [ ! -e /run/seed.done ]; do usleep 100000; done; cat /root/seeded", "grown")
 
-	// The seed is its own CD: other media come and go beside it.
+	// The seed is a separate CD: inserting and ejecting other media does not affect it.
 	seed := l.disks(n.ID)[2]
 	if seed.Device != "cdrom" || seed.Bus != "scsi" || !seed.ReadOnly || filepath.Base(seed.File) != n.ID+"-seed.iso" || l.drive(n.ID).File != "" {
 		t.Errorf("the node's disks are %+v", l.disks(n.ID))
@@ -50,7 +49,7 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 
 	l.wantLeaseShown(c, n)
 
-	// What virtlogd recorded from the first byte on is what the viewer saw.
+	// The viewer saw exactly what virtlogd recorded, from the first byte on.
 	l.virsh("pool-refresh", l.logsPool())
 	path := filepath.Join(t.TempDir(), "console.log")
 	l.virsh("vol-download", "--pool", l.logsPool(), n.ID+".log", path)
@@ -71,8 +70,8 @@ func TestBootIsSeenWholeAndSeeded(t *testing.T) {
 	}
 }
 
-// wantLeaseShown waits until the guest has an address of libvirt's network, and
-// asserts that it is the one which the node shows.
+// wantLeaseShown waits until the guest has an address from libvirt's network, and checks
+// that the node shows this address.
 func (l *lab) wantLeaseShown(c *terminal, n api.Node) {
 	l.t.Helper()
 	var hosts struct{ Hosts []api.Host }
@@ -81,7 +80,7 @@ func (l *lab) wantLeaseShown(c *terminal, n api.Node) {
 		l.t.Log("the network `default` does not run: no leases to look at")
 		return
 	}
-	events := l.follow() // before the first look, so that no change is missed
+	events := l.follow() // before the first read, so that no change is missed
 	for n = l.node(n.ID); len(n.Addresses) == 0; n = l.node(n.ID) {
 		events.await("a change of the node", patience, func(e serverEvent) bool { return e.node().ID == n.ID })
 	}

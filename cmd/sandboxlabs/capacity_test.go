@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// pool returns one of the pools, read again.
+// pool returns the current state of a pool.
 func (l *lab) pool(role string) api.Pool {
 	l.t.Helper()
 	var host api.Host
@@ -22,8 +22,8 @@ func (l *lab) pool(role string) api.Pool {
 	return api.Pool{}
 }
 
-// The pools report what uses their space, and what sharing images saves; nothing more is
-// created in a critical one.
+// The pools report what uses their space and how much sharing images saves. In a pool that
+// is critically full, nothing can be created.
 func TestCapacityOfThePools(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -38,14 +38,14 @@ func TestCapacityOfThePools(t *testing.T) {
 	if images.Shares.Images < 8<<20 || images.Allocation != images.Shares.Images || images.Shares.Uploads != 0 || images.RoomForImages == nil || *images.RoomForImages < 1 {
 		t.Errorf("the images pool is %+v", images)
 	}
-	// Three copies of 8 MiB where there is one, and three small overlays.
+	// Instead of three copies of 8 MiB there are one image and three small overlays.
 	if nodes.OverlayEfficiency == nil || *nodes.OverlayEfficiency < 2.5 || *nodes.OverlayEfficiency > 3 || nodes.FullCopies < 24<<20 {
 		t.Errorf("the nodes pool is %+v", nodes)
 	}
 	if nodes.Shares.Overlays <= 0 || nodes.RoomForNodes == nil || *nodes.RoomForNodes < 1 || images.Level != "warning" {
 		t.Errorf("the pools are %+v, %+v", images, nodes)
 	}
-	// The space for an upload is reserved before its data arrives.
+	// Space for an upload is reserved before its data arrives.
 	l.call(http.MethodPost, "/api/uploads", nil, http.StatusCreated, nil, "Tus-Resumable", "1.0.0", "Upload-Length", "1073741824", "Upload-Metadata", "filename eC5xY293Mg==")
 	if after := l.pool("images"); after.Shares.Uploads != 1<<30 || *after.RoomForImages >= *images.RoomForImages {
 		t.Errorf("with an upload of 1 GiB under way the images pool is %+v", after)
@@ -79,7 +79,7 @@ func TestCapacityOfThePools(t *testing.T) {
 	if nodes := l.pool("nodes"); nodes.Level != "critical" {
 		t.Errorf("the nodes pool is %+v", nodes)
 	}
-	l.delete(id) // which frees space
+	l.delete(id) // frees space
 	l.stop()
 	if out, code := l.run("doctor", "--pool-warning-percent=90", "--pool-critical-percent=80"); code == 0 || !strings.Contains(out, "pool-critical-percent") {
 		t.Errorf("a critical level below the warning is taken: %s", out)

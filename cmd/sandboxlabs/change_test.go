@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 )
 
-// execute changes the database of a lab.
+// execute runs a statement on the lab's database.
 func (l *lab) execute(statement string, args ...any) {
 	l.t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(l.dataDir, "sandboxlabs.db")+"?_busy_timeout=5000")
@@ -26,15 +26,15 @@ func (l *lab) execute(statement string, args ...any) {
 	}
 }
 
-// TestAdoptedNodes tags adopted domains, also those that an earlier version adopted, and
-// takes them back to a snapshot.
+// TestAdoptedNodes tags adopted domains, including those adopted by an earlier version,
+// and reverts them to a snapshot.
 func TestAdoptedNodes(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
 	made := l.create("adopted")
 	old := l.defineForeign(l.name("old"), nil)
 	adopted := func(id string) string { return l.virsh("metadata", id, definition.Namespace) }
-	// The node becomes a stranger's, and is adopted.
+	// Remove the node's metadata, so that it is a foreign domain, and adopt it.
 	l.virsh("metadata", made.ID, definition.Namespace, "--remove")
 	until(t, promptly, said("the node is a stranger's"), func() bool { return !l.node(made.ID).Managed })
 	if n := l.act(made.ID, "adopt", nil); !n.Managed {
@@ -59,7 +59,7 @@ func TestAdoptedNodes(t *testing.T) {
 		t.Errorf("the revert left %d intents", n)
 	}
 
-	// As an earlier version adopted it: libvirt then refused what it had returned.
+	// Metadata as an earlier version wrote it: libvirt did not accept its own output.
 	l.virsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", `<node xmlns="`+definition.Namespace+`"><owner>local</owner><created>2026-01-02T03:04:05Z</created></node>`)
 	until(t, promptly, said("the domain is managed"), func() bool { return l.node(old).Managed })
 	if _, err := l.tryVirsh("metadata", old, definition.Namespace, "--key", "sandboxlabs", "--set", adopted(old)); err == nil {
@@ -77,8 +77,9 @@ func TestAdoptedNodes(t *testing.T) {
 	l.stop()
 }
 
-// TestUnfinishedChange has a change that can be neither completed nor undone: it is shown
-// everywhere, holds up no import, and an administrator finishes or drops it.
+// TestUnfinishedChange creates changes that can be neither completed nor undone. They must
+// be shown everywhere and must not block imports, and an administrator must be able to
+// finish or drop them.
 func TestUnfinishedChange(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -99,7 +100,7 @@ func TestUnfinishedChange(t *testing.T) {
 	var list struct{ Changes []api.Change }
 	until(t, promptly, said("they are listed"), func() bool {
 		l.call(http.MethodGet, "/api/changes", nil, http.StatusOK, &list)
-		// The name is there when the host's domains have been read.
+		// The name is known once the host's domains have been read.
 		return len(list.Changes) == 3 && len(list.Changes[0].Objects) == 1 && list.Changes[0].Objects[0].Name != ""
 	})
 	if c := list.Changes[0]; c.ID != first || c.Kind != "snapshot.revert" || c.Host != "local" || len(c.Objects) != 1 || c.Objects[0] != (api.ChangeObject{ID: n.ID, Name: n.Name}) ||
@@ -127,7 +128,7 @@ func TestUnfinishedChange(t *testing.T) {
 		t.Errorf("change finish: exit code %d\n%s", code, out)
 	}
 	l.execute("UPDATE intents SET data = replace(data, '<broken', '<node><owner>local</owner></node>') WHERE id = ?", first)
-	if a := l.send(http.MethodPost, "/api/changes/"+first+"/finish", nil); a.status != http.StatusNoContent && a.status != http.StatusNotFound { // the service may have been faster
+	if a := l.send(http.MethodPost, "/api/changes/"+first+"/finish", nil); a.status != http.StatusNoContent && a.status != http.StatusNotFound { // the service may have finished it already
 		t.Errorf("a change whose cause is gone: %d %s", a.status, a.body)
 	}
 	l.call(http.MethodDelete, "/api/changes/"+second, nil, http.StatusNoContent, nil)

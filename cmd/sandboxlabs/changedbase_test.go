@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// A node is not started on an image whose file another program has replaced, until that is
-// verified again.
+// A node does not start on an image whose file was replaced by another program until the
+// image is verified again.
 func TestStartOnChangedBase(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -19,7 +19,7 @@ func TestStartOnChangedBase(t *testing.T) {
 	takeGuest(t)
 	content := l.qemuImage("1M")
 	image := l.uploaded("base.qcow2", content)
-	var n api.Node // whose firmware finds nothing to boot, which is all that it takes
+	var n api.Node // finds nothing to boot, which is enough for this test
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("over"), "customImageName": image.ID, "network": "none", "resources": request{"ram": 64}}, http.StatusCreated, &n)
 	file := filepath.Join(t.TempDir(), "same.qcow2")
 	if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -37,7 +37,7 @@ func TestStartOnChangedBase(t *testing.T) {
 	l.stop()
 }
 
-// The saved state of a node counts against the quota of its owner.
+// The saved state of a node counts against its owner's quota.
 func TestSavedStateCountsInQuota(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

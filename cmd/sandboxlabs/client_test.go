@@ -22,7 +22,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// answer is a whole HTTP answer.
+// answer is a complete HTTP response.
 type answer struct {
 	status int
 	header http.Header
@@ -31,7 +31,7 @@ type answer struct {
 
 func (a answer) decode(into any) error { return json.Unmarshal(a.body, into) }
 
-// try sends a request; body is a reader, or anything that becomes JSON, or nil.
+// try sends a request. body is a reader, a value to encode as JSON, or nil.
 func (l *lab) try(method, path string, body any, header ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -85,8 +85,8 @@ func (l *lab) send(method, path string, body any, header ...string) answer {
 	return a
 }
 
-// call sends a request that must succeed with that status, and decodes the
-// answer into the value, unless that is nil.
+// call sends a request, checks that it returns the given status, and decodes the response
+// into the value unless that is nil.
 func (l *lab) call(method, path string, body any, status int, into any, header ...string) answer {
 	l.t.Helper()
 	a := l.send(method, path, body, header...)
@@ -101,22 +101,21 @@ func (l *lab) call(method, path string, body any, status int, into any, header .
 	return a
 }
 
-// signIn opens a session, whose cookie goes with every request from then on.
+// signIn opens a session. All later requests send its cookie.
 func (l *lab) signIn(name, password string) {
 	l.t.Helper()
 	a := l.call(http.MethodPost, "/api/auth/login", request{"username": name, "password": password}, http.StatusOK, nil)
 	l.cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
 }
 
-// refusal is a problem that a request must be answered with: its status, its
-// code, and a part of what it tells the user.
+// refusal is an expected error response: its status, its code, and a part of its message.
 type refusal struct {
 	status int
 	code   string
 	detail string
 }
 
-// check compares an answer with the refusal.
+// check compares a response with the expected refusal.
 func (r refusal) check(t *testing.T, what string, a answer) {
 	t.Helper()
 	var p api.Problem
@@ -132,16 +131,16 @@ func (r refusal) check(t *testing.T, what string, a answer) {
 	}
 }
 
-// refused sends a request and expects a refusal.
+// refused sends a request and checks that it returns the refusal.
 func (l *lab) refused(method, path string, body any, want refusal, header ...string) {
 	l.t.Helper()
 	want.check(l.t, method+" "+path, l.send(method, path, body, header...))
 }
 
-// request is a node as a client asks for it.
+// request is a JSON request body.
 type request map[string]any
 
-// create creates a node of the micro image, with little memory.
+// create creates a node with little memory from the micro image.
 func (l *lab) create(name string) api.Node {
 	l.t.Helper()
 	var n api.Node
@@ -156,7 +155,7 @@ func (l *lab) node(id string) api.Node {
 	return n
 }
 
-// act asks for an operation on a node: "run", "stop".
+// act performs an action on a node, such as "run" or "stop".
 func (l *lab) act(id, verb string, body any) api.Node {
 	l.t.Helper()
 	var n api.Node
@@ -183,14 +182,14 @@ func (l *lab) images() imageList {
 	return list
 }
 
-// upload sends a file as a browser or curl -F does, streaming it.
+// upload streams a file as a multipart form, like a browser or curl -F.
 func (l *lab) upload(fileName string, content io.Reader, fields ...string) answer {
 	l.t.Helper()
 	body, kind := form(fileName, content, fields...)
 	return l.send(http.MethodPost, "/api/images/custom", body, "Content-Type", kind)
 }
 
-// form is the multipart body of an upload.
+// form returns the multipart body of an upload.
 func form(fileName string, content io.Reader, fields ...string) (body io.Reader, contentType string) {
 	r, w := io.Pipe()
 	m := multipart.NewWriter(w)
@@ -215,14 +214,14 @@ func form(fileName string, content io.Reader, fields ...string) (body io.Reader,
 	return r, m.FormDataContentType()
 }
 
-// serverEvent is one server-sent event, and when it came.
+// serverEvent is a server-sent event and the time it arrived.
 type serverEvent struct {
 	id, kind string
 	data     []byte
 	at       time.Time
 }
 
-// node decodes the data of a node.changed.
+// node decodes the data of a node.changed event.
 func (e serverEvent) node() api.Node {
 	var n api.Node
 	if e.kind == "node.changed" {
@@ -231,12 +230,12 @@ func (e serverEvent) node() api.Node {
 	return n
 }
 
-// events follows GET /api/events until the test ends, or the stream does.
+// events reads GET /api/events until the test or the stream ends.
 type events struct {
 	t     *testing.T
 	mu    sync.Mutex
 	list  []serverEvent
-	next  int // first event that no await has passed
+	next  int // first event not yet consumed by await
 	fresh chan struct{}
 	ended chan struct{}
 }
@@ -246,7 +245,7 @@ func (l *lab) follow() *events {
 	return l.followWith(l.t.Context())
 }
 
-// followWith is follow with further headers, until ctx ends.
+// followWith is follow with additional headers. It ends with ctx.
 func (l *lab) followWith(ctx context.Context, header ...string) *events {
 	l.t.Helper()
 	res := l.eventStream(ctx, header...)
@@ -259,7 +258,7 @@ func (l *lab) followWith(ctx context.Context, header ...string) *events {
 	return e
 }
 
-// eventStream opens the stream of events, whose body is to be closed.
+// eventStream opens the event stream. The caller must close the body.
 func (l *lab) eventStream(ctx context.Context, header ...string) *http.Response {
 	l.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.url("/api/events"), nil)
@@ -312,7 +311,7 @@ func (e *events) read(r io.Reader) {
 	}
 }
 
-// await returns the next event that matches; those before it are passed over.
+// await returns the next matching event and skips those before it.
 func (e *events) await(what string, within time.Duration, match func(serverEvent) bool) serverEvent {
 	e.t.Helper()
 	limit := time.NewTimer(within)
@@ -338,7 +337,7 @@ func (e *events) await(what string, within time.Duration, match func(serverEvent
 	}
 }
 
-// state awaits that a node has come into a state.
+// state waits until a node enters a state.
 func (e *events) state(id, state string) serverEvent {
 	e.t.Helper()
 	return e.await("node is "+state, patience, func(ev serverEvent) bool {
@@ -347,7 +346,7 @@ func (e *events) state(id, state string) serverEvent {
 	})
 }
 
-// removed awaits that a node is gone.
+// removed waits until a node is deleted.
 func (e *events) removed(id string) serverEvent {
 	e.t.Helper()
 	return e.await("node is gone", patience, func(ev serverEvent) bool {
@@ -359,14 +358,14 @@ func (e *events) removed(id string) serverEvent {
 type terminal struct {
 	t      *testing.T
 	socket *websocket.Conn
-	done   chan struct{} // closed when the socket is
+	done   chan struct{} // closed with the socket
 
 	mu       sync.Mutex
 	unread   []byte
 	all      []byte
 	controls []control
-	states   []string // all that it was told, in order
-	err      error    // what ended it
+	states   []string // all received states, in order
+	err      error    // why the connection ended
 	fresh    chan struct{}
 }
 
@@ -381,12 +380,12 @@ type control struct {
 	Paused bool   `json:"paused"`
 }
 
-// dialConsole opens a console's WebSocket, or returns the answer that refused.
+// dialConsole opens the WebSocket of a console, or returns the error response.
 func (l *lab) dialConsole(query url.Values, header http.Header) (*websocket.Conn, answer, error) {
 	return l.dialSocket("/ws/console", query, header)
 }
 
-// dialSocket opens a WebSocket, or returns the answer that refused.
+// dialSocket opens a WebSocket, or returns the error response.
 func (l *lab) dialSocket(path string, query url.Values, header http.Header) (*websocket.Conn, answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), promptly)
 	defer cancel()
@@ -410,13 +409,13 @@ func (l *lab) dialSocket(path string, query url.Values, header http.Header) (*we
 	return socket, answer{status: res.StatusCode}, nil
 }
 
-// console watches a node until the test ends.
+// console watches a node's console until the test ends.
 func (l *lab) console(id string) *terminal {
 	l.t.Helper()
 	return l.consoleAt(url.Values{"nodeId": {id}})
 }
 
-// consoleAt is console for any query.
+// consoleAt is console with a custom query.
 func (l *lab) consoleAt(query url.Values) *terminal {
 	l.t.Helper()
 	socket, a, err := l.dialConsole(query, nil)
@@ -430,7 +429,7 @@ func (l *lab) consoleAt(query url.Values) *terminal {
 		<-c.done
 		if l.t.Failed() {
 			l.t.Logf("the console showed:\n%q\n%+v", tail(string(c.all)), c.controls)
-			// Whether it is the guest that was silent.
+			// Read the log to tell whether the guest was silent or the console failed.
 			if a, err := l.try(http.MethodGet, "/api/nodes/"+query.Get("nodeId")+"/console/log?offset=-2048", nil); err == nil {
 				l.t.Logf("the host's log of it ends with:\n%q", a.body)
 			}
@@ -471,14 +470,14 @@ func (c *terminal) read() {
 	}
 }
 
-// seen is all that the console has shown so far.
+// seen returns all output of the console so far.
 func (c *terminal) seen() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return bytes.Clone(c.all)
 }
 
-// wait runs met, which looks at what has come, until it is true.
+// wait waits until met, which examines the received data, returns true.
 func (c *terminal) wait(what string, within time.Duration, met func() bool) {
 	c.t.Helper()
 	limit := time.NewTimer(within)
@@ -506,10 +505,10 @@ func (c *terminal) wait(what string, within time.Duration, met func() bool) {
 	}
 }
 
-// escapes are what a shell sends to the terminal beside text.
+// escapes matches the escape sequences in a shell's output.
 var escapes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
-// expect waits for a text, and drops everything up to its end.
+// expect waits for a text and discards the output up to its end.
 func (c *terminal) expect(text string) {
 	c.t.Helper()
 	c.wait(fmt.Sprintf("%q", text), patience, func() bool {
@@ -522,7 +521,7 @@ func (c *terminal) expect(text string) {
 	})
 }
 
-// told waits for a control frame, and drops those up to it.
+// told waits for a control frame and discards those before it.
 func (c *terminal) told(want control) {
 	c.t.Helper()
 	c.wait(fmt.Sprintf("%+v", want), patience, func() bool {
@@ -550,8 +549,8 @@ func (c *terminal) typed(text string) {
 	}
 }
 
-// shell runs a command in the guest and waits for the next prompt. The mark is
-// not in what the terminal echoes, so it is the command's own output.
+// shell runs a command in the guest and waits for the next prompt. The terminal's echo
+// does not contain the mark, so a match is the command's own output.
 func (c *terminal) shell(command, want string) {
 	c.t.Helper()
 	c.typed(command + "; echo status=$?=\r")
@@ -562,7 +561,7 @@ func (c *terminal) shell(command, want string) {
 	c.expect("# ")
 }
 
-// login waits for a booted guest and signs in.
+// login waits until the guest has booted and signs in.
 func (c *terminal) login() {
 	c.t.Helper()
 	c.expect("login: ")
@@ -570,7 +569,7 @@ func (c *terminal) login() {
 	c.expect("# ")
 }
 
-// closed waits for the end of the socket and returns the close code.
+// closed waits until the socket is closed and returns the close code.
 func (c *terminal) closed() websocket.StatusCode {
 	c.t.Helper()
 	select {

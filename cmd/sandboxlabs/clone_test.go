@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A disk that someone laid on a node's overlay keeps the overlay from going.
+// A node cannot be deleted while another disk is backed by its overlay.
 func TestClonesKeepTheirOrigin(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -191,7 +191,8 @@ func newOpenAPICommand() *cobra.Command {
 		Short: "Print the OpenAPI 3.1 document of the REST API",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// The document is the same everywhere: no database of anybody's is touched.
+			// The document does not depend on data, so use an empty database instead of the configured
+			// one.
 			dir, err := os.MkdirTemp("", "sandboxlabs-openapi-")
 			if err != nil {
 				return err

@@ -11,8 +11,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestOrdinaryConditions has nodes lack what they need, and changes meet what stands in
-// their way: each has its own code and advice, and a node that cannot start shows why before.
+// TestOrdinaryConditions removes what nodes need and creates conflicts with changes. Each
+// case must have its own error code and advice, and a node that cannot start must show the
+// reason beforehand.
 func TestOrdinaryConditions(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -28,7 +29,7 @@ func TestOrdinaryConditions(t *testing.T) {
 		t.Helper()
 		l.refused(http.MethodPost, "/api/nodes/"+id+"/run", nil, want)
 	}
-	// shown has libvirt send an event of the domain, for none reports what is missing.
+	// shown triggers a libvirt event of the domain, because missing files cause none.
 	shown := func(id, problem string) {
 		t.Helper()
 		n, turn := api.Node{}, "a"

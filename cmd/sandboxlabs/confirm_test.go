@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// inDatabase runs a statement on the database of a service that runs.
+// inDatabase runs a statement on the database of the running service.
 func (l *lab) inDatabase(statement string, args ...any) {
 	l.t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(l.dataDir, "sandboxlabs.db")+"?_busy_timeout=10000")
@@ -23,8 +23,8 @@ func (l *lab) inDatabase(statement string, args ...any) {
 	}
 }
 
-// TestConfirmation is a session that was signed in long ago, and one that was stolen:
-// neither makes anything that outlives it without the password.
+// TestConfirmation checks that neither an old session nor a stolen one can create
+// credentials that outlive it without the password.
 func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -51,7 +51,7 @@ func TestConfirmation(t *testing.T) {
 	var made, further api.Token
 	s.call(http.MethodPost, "/api/tokens", request{"name": "t"}, http.StatusCreated, &made, cookie...)
 
-	// A token makes others that end with it, and no second factor.
+	// A token can create other tokens, which end with it, but cannot set up a second factor.
 	bearer := []string{"Authorization", "Bearer " + made.Secret}
 	s.call(http.MethodPost, "/api/tokens", request{"name": "further"}, http.StatusCreated, &further, bearer...)
 	s.refused(http.MethodPost, "/api/auth/totp", nil, refusal{http.StatusForbidden, "forbidden", "Tokens can't"}, bearer...)
@@ -59,8 +59,8 @@ func TestConfirmation(t *testing.T) {
 	s.refused(http.MethodGet, "/api/auth/me", nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, "Authorization", "Bearer "+further.Secret)
 }
 
-// TestResetEndsTokens resets a password as an administrator does, and keeps the tokens
-// where that is asked for; a change that is forced binds them.
+// TestResetEndsTokens resets a password as an administrator, with and without keeping the
+// tokens. A forced password change must apply to the tokens, too.
 func TestResetEndsTokens(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

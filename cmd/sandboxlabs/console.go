@@ -19,8 +19,8 @@ const (
 
 	firstReconnect = 200 * time.Millisecond
 	lastReconnect  = 5 * time.Second
-	// returnPatience is how long a service that refuses is tried again after it was
-	// lost: one that starts does not know its nodes at once.
+	// returnPatience is how long to retry after a lost connection while the service refuses
+	// the session: a starting service does not know its nodes at once.
 	returnPatience = time.Minute
 	pendingBytes   = 256 << 10 // limit of input not yet accepted by the service
 )
@@ -99,7 +99,7 @@ func (s *consoleSession) run(ctx context.Context) error {
 		signal.Notify(resized, syscall.SIGWINCH)
 		defer signal.Stop(resized)
 	}
-	// A read of standard input cannot be called off: the end of the process ends it.
+	// A read of standard input cannot be canceled. It ends with the process.
 	go s.readKeys()
 	retry, lost := firstReconnect, time.Time{}
 	for {
@@ -196,7 +196,7 @@ func (s *consoleSession) typed(keys []byte, ok bool) error {
 		}
 		s.take = s.take || (s.state == "taken" && bytes.IndexByte(keys, takeKey) >= 0)
 	}
-	// While the service reconnects, it waits with what is typed.
+	// While the service reconnects to the host, it buffers the input.
 	live := s.state == "connected" || s.state == "reconnecting"
 	if !s.readOnly && live && len(s.pending)+len(keys) <= pendingBytes {
 		s.pending = append(s.pending, keys...)

@@ -21,11 +21,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// person is someone who uses the program in a terminal.
+// person is a user of the program in a terminal.
 type person struct {
 	t      *testing.T
-	tty    *os.File // the end of the one who types
-	stdin  *os.File // the program's end
+	tty    *os.File // the user's end of the terminal
+	stdin  *os.File // the program's end of the terminal
 	before *term.State
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -36,7 +36,7 @@ type person struct {
 	fresh chan struct{}
 }
 
-// sits starts a command of the program in a terminal of 100 × 30 characters.
+// sits runs a command of the program in a terminal of 100 × 30 characters.
 func (l *lab) sits(args ...string) *person {
 	l.t.Helper()
 	p := &person{t: l.t, exited: make(chan struct{}), read: make(chan struct{}), fresh: make(chan struct{}, 1)}
@@ -75,7 +75,7 @@ func (l *lab) sits(args ...string) *person {
 	return p
 }
 
-// look reads the screen until no one has the terminal open any more.
+// look reads the terminal's output until no process has it open.
 func (p *person) look() {
 	defer close(p.read)
 	buf := make([]byte, 32<<10)
@@ -94,7 +94,7 @@ func (p *person) look() {
 	}
 }
 
-// sees waits for a text after what was waited for before.
+// sees waits for a text after the previous match.
 func (p *person) sees(text string) {
 	p.t.Helper()
 	limit := time.NewTimer(patience)
@@ -105,7 +105,7 @@ func (p *person) sees(text string) {
 		case <-p.fresh:
 		case <-exited:
 			exited = nil
-			limit.Reset(time.Second) // for its last words
+			limit.Reset(time.Second) // for the last output
 		case <-limit.C:
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (p *person) sees(text string) {
 	}
 }
 
-// has looks for a text after what was seen before, and passes over it.
+// has searches for a text after the previous match, and moves past it.
 func (p *person) has(text string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,7 +132,7 @@ func (p *person) types(text string) {
 	}
 }
 
-// leaves waits for the program's end, and expects the terminal as it was.
+// leaves waits until the program exits, and checks that the terminal is restored.
 func (p *person) leaves(code int) {
 	p.t.Helper()
 	select {
@@ -152,8 +152,8 @@ func (p *person) leaves(code int) {
 	}
 }
 
-// TestConsoleCommand works in a node from a terminal: keys, Ctrl-], other
-// programs that take the console, a service that restarts, pipes.
+// TestConsoleCommand uses a node from a terminal: keys, Ctrl-], other programs that take
+// over the console, a restart of the service, and pipes.
 func TestConsoleCommand(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -183,7 +183,7 @@ func TestConsoleCommand(t *testing.T) {
 	p.types("echo it=$((40+2))\r")
 	p.sees("it=42")
 	p.sees("# ")
-	// Keys that a terminal would act on itself reach the guest.
+	// Keys that a terminal would handle itself reach the guest.
 	p.types("sh -c 'trap \"echo caught=$((2+2)); exit\" INT; echo asleep=$((1+1)); while :; do sleep 1; done'\r")
 	p.sees("asleep=2")
 	p.types("\x03")
@@ -194,7 +194,7 @@ func TestConsoleCommand(t *testing.T) {
 
 	l.sizes(p, n.ID)
 
-	// Another program takes the console, and it is taken back.
+	// Another program takes over the console, and the user takes it back.
 	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", n.ID)
 	virshTTY, err := pty.Start(virsh)
 	if err != nil {
@@ -207,7 +207,7 @@ func TestConsoleCommand(t *testing.T) {
 	p.types("echo back=$((50+5))\r")
 	p.sees("back=55")
 
-	// The service restarts: the recent output is shown again, and work continues.
+	// The service restarts: recent output is shown again, and the session continues.
 	l.stop()
 	p.sees("The connection is lost")
 	l.launch(nil)
@@ -233,8 +233,8 @@ func TestConsoleCommand(t *testing.T) {
 	l.stop()
 }
 
-// sizes has the guest follow the size of the terminal, through the guest agent:
-// also one that was told before the agent was there.
+// sizes checks that the guest agent applies the terminal's size in the guest, including a
+// size that was set before the agent started.
 func (l *lab) sizes(p *person, id string) {
 	l.t.Helper()
 	resize := func(cols, rows uint16) {
@@ -249,7 +249,7 @@ func (l *lab) sizes(p *person, id string) {
 		p.sees("size=14")
 		p.sees("# ")
 	}
-	await("30 100") // it was told before the guest was on
+	await("30 100") // the size was set before the guest started
 	resize(132, 50)
 	await("50 132")
 
@@ -285,7 +285,7 @@ func (l *lab) leavesBySignal(id string) {
 func (l *lab) onlyReads(id string) {
 	l.t.Helper()
 	p := l.sits("console", "--read-only", id)
-	p.sees("back=55") // the history
+	p.sees("back=55") // from the history
 	p.sees("Connected")
 	p.types("echo never=$((1+1))\r")
 	p.types("\x1d")
@@ -330,7 +330,7 @@ func (l *lab) areRefused(id string) {
 	l.token = token
 }
 
-// pipe runs the program with an input that is not a terminal, and returns all it prints.
+// pipe runs the program with an input that is not a terminal, and returns its output.
 func (l *lab) pipe(input string, args ...string) (string, error) {
 	if !strings.Contains(strings.Join(args, " "), "--url=") {
 		args = append(args, "--url=http://"+l.address)

@@ -21,9 +21,9 @@ const (
 )
 
 var (
-	// errBroken says that a connection that was there is lost.
+	// errBroken reports that an established connection was lost.
 	errBroken = errors.New("the connection to the service was lost")
-	// errOutput says that what the node prints cannot be written.
+	// errOutput reports that the node's output could not be written to the terminal.
 	errOutput = errors.New("write the output")
 )
 
@@ -163,7 +163,7 @@ func (l *consoleLink) send(*localTerminal) error {
 				kind = websocket.MessageText
 			}
 			if err := l.socket.Write(l.ctx, kind, f.data); err != nil {
-				// The reader knows why, if anybody does.
+				// The reader may know the reason, so wait for it.
 				<-l.ctx.Done()
 				return l.ctx.Err()
 			}
@@ -183,7 +183,7 @@ func (l *consoleLink) close(typed []byte) {
 		case <-time.After(closeTimeout):
 		}
 	}
-	// The controls of the last moment are not shown any more.
+	// Control frames that arrive from now on are not shown.
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

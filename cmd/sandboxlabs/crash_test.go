@@ -27,24 +27,24 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
-// The moments at which serveUntilCrash dies.
+// The moments at which serveUntilCrash kills the process.
 const (
-	beforeOverlay = "before-overlay" // an overlay is to be made
-	afterDisk     = "after-disk"     // an empty disk was made, and no domain has it
-	afterOverlay  = "after-overlay"  // an overlay was made, and no domain has it
-	beforeVolume  = "before-volume"  // a volume of a node is to be removed
-	beforeLog     = "before-log"     // a console log is to be removed
-	beforeClone   = "before-clone"   // a clone's disk is to be laid, and its source was frozen
-	afterClone    = "after-clone"    // a clone's disk was laid, and no domain has it
+	beforeOverlay = "before-overlay" // before an overlay is created
+	afterDisk     = "after-disk"     // after an empty disk was created, before a domain uses it
+	afterOverlay  = "after-overlay"  // after an overlay was created, before a domain uses it
+	beforeVolume  = "before-volume"  // before a node's volume is deleted
+	beforeLog     = "before-log"     // before a console log is deleted
+	beforeClone   = "before-clone"   // before a clone's disk is created, while its source is frozen
+	afterClone    = "after-clone"    // after a clone's disk was created, before a domain uses it
 )
 
-// serveUntilCrash is `serve` with a storage that kills the process at a moment.
+// serveUntilCrash is `serve` with a storage that kills the process at the given moment.
 func serveUntilCrash(moment string) {
 	serveAs(func(*config) {}, func(s domain.Storage) domain.Storage { return mortal{s, moment} })
 }
 
-// serveAs is `serve` with a configuration that has no options, and with something between
-// the nodes and their storage.
+// serveAs is `serve` with a configuration that no options can set, and a wrapper of the
+// nodes' storage.
 func serveAs(change func(*config), between func(domain.Storage) domain.Storage) {
 	err := func() error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -81,7 +81,7 @@ func serveAs(change func(*config), between func(domain.Storage) domain.Storage) 
 	os.Exit(0)
 }
 
-// mortal is the real storage, until its moment comes.
+// mortal wraps the real storage and kills the process at its moment.
 type mortal struct {
 	domain.Storage
 	moment string
@@ -90,7 +90,7 @@ type mortal struct {
 func (m mortal) dieAt(moment string) {
 	if m.moment == moment {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // the signal comes
+		select {} // wait for the signal
 	}
 }
 
@@ -128,8 +128,8 @@ func (m mortal) DeleteConsoleLog(ctx context.Context, host, nodeID string) error
 	return m.Storage.DeleteConsoleLog(ctx, host, nodeID)
 }
 
-// dieDuring starts the service so that it dies at a moment, sends the request
-// that leads there, and waits for its death.
+// dieDuring starts the service so that it dies at the given moment, sends a request that
+// reaches this moment, and waits until the process has ended.
 func (l *lab) dieDuring(moment, method, path string, body any, header ...string) {
 	l.t.Helper()
 	l.launch([]string{crashVariable + "=" + moment})
@@ -144,7 +144,7 @@ func (l *lab) dieDuring(moment, method, path string, body any, header ...string)
 	l.client.CloseIdleConnections()
 }
 
-// awaitNodes waits until the service shows the domains that virsh does.
+// awaitNodes waits until the service shows the same domains as virsh.
 func (l *lab) awaitNodes() {
 	l.t.Helper()
 	want := l.domains()
@@ -160,7 +160,7 @@ func (l *lab) awaitNodes() {
 	})
 }
 
-// nodes lists the lab's own nodes.
+// nodes returns the lab's own nodes.
 func (l *lab) nodes() []api.Node {
 	l.t.Helper()
 	var list struct {
@@ -172,8 +172,8 @@ func (l *lab) nodes() []api.Node {
 	})
 }
 
-// wantWhole waits until no change is pending, and expects just the disks of the
-// nodes in the pool, and no image that is half there.
+// wantWhole waits until no change is pending, and checks that the pool holds only the
+// nodes' disks and that no image is incomplete.
 func (l *lab) wantWhole() {
 	l.t.Helper()
 	until(l.t, promptly, said("no intent is left"), func() bool { return l.rows("intents") == 0 })
@@ -190,7 +190,7 @@ func (l *lab) wantWhole() {
 	}
 }
 
-// TestCrashInACreation dies with the overlay made and no domain on it.
+// TestCrashInACreation crashes after the overlay is created and before a domain uses it.
 func TestCrashInACreation(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -208,9 +208,9 @@ func TestCrashInACreation(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashBeforeADiskThatWasKept repeats the request for a node that virsh
-// undefined, and would die with the intent recorded: recovery must not take the
-// disk that was kept for one that the request made.
+// TestCrashBeforeADiskThatWasKept repeats the request for a node that was undefined with
+// virsh, and crashes after the intent is recorded. Recovery must not delete the kept disk
+// as if the request had created it.
 func TestCrashBeforeADiskThatWasKept(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -236,8 +236,8 @@ func TestCrashBeforeADiskThatWasKept(t *testing.T) {
 	l.stop()
 }
 
-// TestKeyOfANodeThatIsNotWhollyGone repeats the request for a node whose deletion
-// stopped short of its end: what completes it must not take a new node away.
+// TestKeyOfANodeThatIsNotWhollyGone repeats the request for a node whose deletion did not
+// complete. Completing the deletion must not delete a new node.
 func TestKeyOfANodeThatIsNotWhollyGone(t *testing.T) {
 	t.Parallel()
 	l := newLabApart(t)
@@ -265,8 +265,8 @@ func TestKeyOfANodeThatIsNotWhollyGone(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashInAWipe dies before and after the disk is swapped: the node has one
-// of the two, whole, and the other is gone.
+// TestCrashInAWipe crashes before and after the disk is replaced: the node has one
+// complete disk, and the other is deleted.
 func TestCrashInAWipe(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -298,14 +298,14 @@ func TestCrashInAWipe(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashInADeletion dies with the domain gone and its disk, then its log,
-// still there.
+// TestCrashInADeletion crashes when the domain is deleted and its disk, and then its log,
+// is not.
 func TestCrashInADeletion(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
 	first, second := l.create("first"), l.create("second")
 	takeGuest(t)
-	l.act(second.ID, "run", nil) // so that it has a log
+	l.act(second.ID, "run", nil) // creates a log
 	l.stop()
 
 	l.dieDuring(beforeVolume, http.MethodDelete, "/api/nodes/"+first.ID, nil)
@@ -327,8 +327,8 @@ func TestCrashInADeletion(t *testing.T) {
 	l.stop()
 }
 
-// slowUpload sends the first half of the micro image. The rest is sent by the
-// returned function, which also reads the answer.
+// slowUpload sends the first half of the micro image. The returned function sends the rest
+// and returns the response.
 func (l *lab) slowUpload() (finish func() answer) {
 	l.t.Helper()
 	micro, err := os.ReadFile(microImage)
@@ -363,8 +363,8 @@ func (l *lab) slowUpload() (finish func() answer) {
 	}
 }
 
-// TestEndInAnUpload ends the service in the middle of an upload, by SIGKILL and
-// in order: nothing of it stays.
+// TestEndInAnUpload ends the service during an upload, by SIGKILL and by a clean shutdown.
+// Nothing of the upload remains.
 func TestEndInAnUpload(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -387,8 +387,8 @@ func TestEndInAnUpload(t *testing.T) {
 	}
 }
 
-// TestCrashWithAConsole kills the service while a node runs and is watched: the
-// node does not notice.
+// TestCrashWithAConsole kills the service while a running node's console is watched. The
+// node is not affected.
 func TestCrashWithAConsole(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -429,8 +429,8 @@ func TestCrashWithAConsole(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashesAtAnyMoment kills the service again and again while it makes,
-// wipes and deletes nodes and takes images in.
+// TestCrashesAtAnyMoment repeatedly kills the service while it creates, wipes and deletes
+// nodes and adds images.
 func TestCrashesAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

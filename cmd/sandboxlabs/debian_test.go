@@ -17,14 +17,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// debianVariable names the image of images/debian, which TestDebian boots; without
-// it the test is left out. `make test-debian` sets it.
+// debianVariable names the environment variable with the path of the image from
+// images/debian. TestDebian is skipped if it is not set; `make test-debian` sets it.
 const debianVariable = "SANDBOXLABS_DEBIAN_IMAGE"
 
-// debianPatience is for a whole system that boots in software emulation.
+// debianPatience is the timeout for booting a whole system with software emulation.
 const debianPatience = 15 * time.Minute
 
-// TestDebian has a distribution's own cloud-init take what a node is told.
+// TestDebian checks that a distribution's cloud-init applies a node's settings.
 func TestDebian(t *testing.T) {
 	path := os.Getenv(debianVariable)
 	if path == "" {
@@ -76,12 +76,12 @@ func TestDebian(t *testing.T) {
 	if mib, err := strconv.Atoi(strings.TrimSpace(s.run("df --output=size --block-size=1M / | tail -n 1"))); err != nil || mib < size>>20*9/10 {
 		t.Errorf("the root file system has %d MiB of a disk of %d: %v", mib, size>>20, err)
 	}
-	// Its agent tells the address that no one leased.
+	// The guest agent reports the static address, for which there is no lease.
 	if out := l.virsh("domifaddr", n.ID, "--source", "agent"); !strings.Contains(out, "198.51.100.7") {
 		t.Errorf("the agent reports\n%s", out)
 	}
 
-	// The power button, and another boot of the same instance.
+	// The power button, and a second boot of the same instance.
 	begun = time.Now()
 	l.act(n.ID, "stop", nil)
 	until(t, debianPatience, said("it is off"), func() bool { return l.node(n.ID).State == "stopped" })
@@ -95,13 +95,13 @@ func TestDebian(t *testing.T) {
 	l.stop()
 }
 
-// guest is a guest that is reached by ssh.
+// guest is a guest that is reached by SSH.
 type guest struct {
 	t      *testing.T
 	client *ssh.Client
 }
 
-// sshTo signs in as Debian's usual user, as soon as the guest is there.
+// sshTo signs in as Debian's default user as soon as the guest accepts connections.
 func (l *lab) sshTo(id string, key ssh.Signer) guest {
 	l.t.Helper()
 	g := guest{t: l.t}
@@ -110,7 +110,7 @@ func (l *lab) sshTo(id string, key ssh.Signer) guest {
 		last = fmt.Errorf("no address among %q", l.node(id).Addresses)
 		for _, address := range l.node(id).Addresses {
 			if !strings.HasPrefix(address, "192.168.") {
-				continue // not one that this machine reaches
+				continue // not reachable from this machine
 			}
 			g.client, last = ssh.Dial("tcp", net.JoinHostPort(address, "22"), &ssh.ClientConfig{
 				User: "debian", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, Timeout: promptly,
@@ -123,7 +123,7 @@ func (l *lab) sshTo(id string, key ssh.Signer) guest {
 	return g
 }
 
-// run returns what a command prints.
+// run returns the output of a command.
 func (g guest) run(command string) string {
 	g.t.Helper()
 	session, err := g.client.NewSession()
