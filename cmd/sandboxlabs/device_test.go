@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// disks lists a node's disks.
+// disks returns a node's disks.
 func (l *lab) disks(id string) []api.Disk {
 	l.t.Helper()
 	var list struct{ Disks []api.Disk }
@@ -22,8 +22,8 @@ func (l *lab) disks(id string) []api.Disk {
 	return list.Disks
 }
 
-// uploadISO creates an image of the recipe that cloud-init's seeds have, which is as good
-// an ISO file as any.
+// uploadISO uploads an ISO image. Its content is generated like a cloud-init seed, but any
+// ISO file would do.
 func (l *lab) uploadISO(name string) api.Image {
 	l.t.Helper()
 	n := api.Node{}
@@ -42,8 +42,8 @@ func (l *lab) uploadISO(name string) api.Image {
 	return up.Image
 }
 
-// TestDevices plugs disks, network interfaces and media into nodes, off and running, and
-// creates a lab of two nodes on their own network.
+// TestDevices attaches disks, network interfaces and media to stopped and running nodes,
+// and creates a lab of two nodes on their own network.
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -76,7 +76,7 @@ func TestDevices(t *testing.T) {
 	l.refused(http.MethodDelete, "/api/networks/"+network, nil, refusal{http.StatusConflict, "node_busy", a.Name})
 	l.refused(http.MethodDelete, "/api/networks/default", nil, refusal{http.StatusConflict, "unsupported", "was not created by SandboxLabs"})
 
-	// Into b while it runs: a disk, a card, and media.
+	// Attach a disk, a network interface and media to b while it runs.
 	cb := l.boot(b.ID)
 	var disk api.Disk
 	l.call(http.MethodPost, "/api/nodes/"+b.ID+"/disks", request{"size": 64 << 20}, http.StatusCreated, &disk)
@@ -97,7 +97,8 @@ func TestDevices(t *testing.T) {
 	ca.shell("killall udhcpc; ip link set eth0 up; ip addr flush dev eth0; ip addr add "+isolated+"10/24 dev eth0; echo up", "up")
 	cb.shell("until [ -e /sys/class/net/eth1 ]; do usleep 100000; done; ip link set eth1 up; ip addr add "+isolated+"11/24 dev eth1; ping -c 1 -W 20 "+isolated+"10", "1 packets received")
 
-	// No one leased a its address: its agent tells, and without one the host has seen it.
+	// a has a static address: the guest agent reports it, and without the agent the host's ARP
+	// table shows it.
 	l.wantAddress(a.ID, isolated+"10")
 	ca.shell("killall qemu-ga; ip addr flush dev eth0; ip addr add "+isolated+"12/24 dev eth0; ping -c 1 -W 20 "+isolated+"1", "1 packets received")
 	if _, err := l.tryVirsh("domifaddr", a.ID, "--source", "arp"); err != nil {
@@ -108,7 +109,7 @@ func TestDevices(t *testing.T) {
 
 	l.standsAnAgent(a.ID, ca, b)
 
-	// And out again.
+	// Detach them again.
 	l.call(http.MethodPut, "/api/nodes/"+b.ID+"/media", request{"image": ""}, http.StatusOK, &b)
 	l.call(http.MethodDelete, "/api/nodes/"+b.ID+"/interfaces/"+card.MAC, nil, http.StatusNoContent, nil)
 	l.refused(http.MethodDelete, "/api/nodes/"+b.ID+"/disks/vda", nil, refusal{http.StatusConflict, "unsupported", "was not attached by SandboxLabs"})
@@ -120,7 +121,7 @@ func TestDevices(t *testing.T) {
 	}
 	l.delete(a.ID)
 
-	// A disk that is there when the node goes, goes with it.
+	// An attached disk is deleted with the node.
 	l.act(b.ID, "stop", forced)
 	l.call(http.MethodPost, "/api/nodes/"+b.ID+"/disks", request{"size": 1 << 20}, http.StatusCreated, &disk)
 	l.call(http.MethodDelete, "/api/nodes/"+b.ID, nil, http.StatusNoContent, nil)
@@ -130,7 +131,7 @@ func TestDevices(t *testing.T) {
 		t.Error("the deleted network is still there")
 	}
 
-	// One on which libvirt assigns addresses, of a subnet that is this run's own.
+	// A network with DHCP, on a subnet that no other run uses.
 	network, subnet := network+"-dhcp", testground.Subnet(t)
 	l.call(http.MethodPost, "/api/networks", request{"name": network, "subnet": subnet + "0/24", "dhcp": true}, http.StatusCreated, &made)
 	if !made.Active || !made.DHCP || made.Subnet != subnet+"0/24" || made.Kind != "isolated" {
@@ -141,7 +142,7 @@ func TestDevices(t *testing.T) {
 	}
 	l.call(http.MethodDelete, "/api/networks/"+network, nil, http.StatusNoContent, nil)
 
-	// A node to install on: an empty disk, and the image in its drive.
+	// A node to install a system on: an empty disk, and the image in its drive.
 	var n api.Node
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("install"), "image": iso.ID, "resources": request{"disk": 32 << 20, "ram": 128}}, http.StatusCreated, &n)
 	if n.Resources.Disk != 32<<20 || l.drive(n.ID).File != iso.Path || n.Image == nil || n.Image.ID != iso.ID {
@@ -158,9 +159,9 @@ func TestDevices(t *testing.T) {
 	l.stop()
 }
 
-// standsAnAgent has a guest whose agent does not run be one that says that it listens,
-// and answers nothing else. A service that begins shows the addresses of the other node,
-// which it comes to later, all the same.
+// standsAnAgent replaces the guest agent with one that reports that it is connected but
+// answers nothing. A restarted service must still show the addresses of the other node,
+// which it queries later.
 func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 	l.t.Helper()
 	c.shell(`(port=$(grep -l guest_agent /sys/class/virtio-ports/*/name); port=${port%/name}; exec 3<>/dev/${port##*/}; while :; do `+
@@ -168,7 +169,7 @@ func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 		`else usleep 100000; fi; done) & echo hostile=$((40+2))`, "hostile=42")
 	until(l.t, promptly, said("the agent is there"), func() bool { return l.hasAgent(id) })
 	leased := ""
-	until(l.t, patience, said("the other node is shown with what it leased"), func() bool { // its agent may have told earlier
+	until(l.t, patience, said("the other node is shown with what it leased"), func() bool { // the agent may have reported them before
 		if shown := l.node(other.ID).Addresses; len(shown) > 0 {
 			leased = shown[0]
 		}
@@ -180,7 +181,7 @@ func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 	beside.stop()
 }
 
-// wantAddress waits until a node shows that address.
+// wantAddress waits until a node shows the address.
 func (l *lab) wantAddress(id, address string) {
 	l.t.Helper()
 	var last []string
@@ -190,7 +191,7 @@ func (l *lab) wantAddress(id, address string) {
 	})
 }
 
-// drive is a node's optical drive.
+// drive returns a node's optical drive.
 func (l *lab) drive(id string) api.Disk {
 	l.t.Helper()
 	list := l.disks(id)
@@ -201,19 +202,19 @@ func (l *lab) drive(id string) api.Disk {
 	return list[i]
 }
 
-// TestDiskThatTheGuestKeeps detaches a disk from a guest that does not let go of it:
-// the disk goes when the guest does.
+// TestDiskThatTheGuestKeeps detaches a disk from a guest that does not release it. The
+// disk is removed when the guest stops.
 func TestDiskThatTheGuestKeeps(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
 	n := l.create("keeps")
 	l.act(n.ID, "run", nil)
-	l.act(n.ID, "pause", nil) // so that it answers nothing
+	l.act(n.ID, "pause", nil) // a paused guest does not respond to the unplug request
 	var disk api.Disk
 	path := "/api/nodes/" + n.ID + "/disks"
 	l.call(http.MethodPost, path, request{"size": 1 << 20}, http.StatusCreated, &disk)
 	l.refused(http.MethodDelete, path+"/"+disk.Target, nil, refusal{http.StatusConflict, "node_busy", "is still using the device"})
-	if a := l.send(http.MethodDelete, path+"/"+disk.Target, nil); a.status < 400 { // once more
+	if a := l.send(http.MethodDelete, path+"/"+disk.Target, nil); a.status < 400 { // detach again
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	l.wantVolumes(l.nodesPool(), n.ID+".qcow2", filepath.Base(disk.File))
@@ -230,8 +231,8 @@ func TestDiskThatTheGuestKeeps(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashWithAnExtraDisk dies between the disk and its node, on the way in and
-// on the way out: what no node has is deleted.
+// TestCrashWithAnExtraDisk crashes between creating a disk and attaching it, and between
+// detaching a disk and deleting it. A disk that no node uses is deleted.
 func TestCrashWithAnExtraDisk(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -12,7 +12,7 @@ import (
 
 const nowhere = "--hosts=local=qemu+unix:///system?socket=/nonexistent"
 
-// TestDoctor says that all is well, or what to do.
+// TestDoctor checks that doctor reports no problem, or what to do about one.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -32,7 +32,7 @@ func TestDoctor(t *testing.T) {
 	l.wantVolumes(l.nodesPool())
 	l.wantVolumes(l.logsPool())
 
-	// A pool that cannot be used.
+	// A pool that is not usable.
 	l.virsh("pool-destroy", l.logsPool())
 	l.virsh("pool-undefine", l.logsPool())
 	l.virsh("pool-define-as", l.logsPool(), "dir", "--target", "/dev/null/logs")
@@ -65,7 +65,7 @@ func TestDoctorOnAClosedKVM(t *testing.T) {
 	}
 }
 
-// TestHostOutOfReach has the service answer for a host that is not there.
+// TestHostOutOfReach runs the service and commands with an unreachable host.
 func TestHostOutOfReach(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -89,7 +89,7 @@ func TestHostOutOfReach(t *testing.T) {
 		Hosts []api.Host `json:"hosts"`
 	}
 	l.call(http.MethodGet, "/api/hosts", nil, http.StatusOK, &list)
-	// Each would wait 10 s for a host that is not known to be away.
+	// Each call would wait 10 s for a host that is not known to be unreachable.
 	if took := time.Since(start); took > 40*time.Second {
 		t.Errorf("the answers took %v", took)
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// plugIn creates a network namespace whose only card is in a libvirt network, as a guest's
-// is, and returns its name.
+// plugIn creates a network namespace whose only interface is in a libvirt network, like a
+// guest's, and returns its name.
 func (l *lab) plugIn(network, address string) (namespace string) {
 	l.t.Helper()
 	namespace = l.name("guest")
-	// Interfaces have names of at most 15 bytes.
+	// Interface names have at most 15 bytes.
 	number := strconv.Itoa(os.Getpid() % 1_000_000)
 	outer, inner := "sbo"+number, "sbi"+number
 	ip := func(args ...string) {
@@ -40,8 +40,8 @@ func (l *lab) plugIn(network, address string) (namespace string) {
 	return namespace
 }
 
-// TestDoctorOnGuacd lets a port that guacd could have listen where nodes reach it, and
-// where they do not, and asks in the place of a guest, too.
+// TestDoctorOnGuacd listens on guacd's port at addresses that nodes can and cannot reach,
+// and also connects from the position of a guest.
 func TestDoctorOnGuacd(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -65,11 +65,11 @@ func TestDoctorOnGuacd(t *testing.T) {
 		if code != 0 || found != reached || !reached && strings.Contains(out, ":"+port+",") {
 			t.Errorf("guacd at %s: exit code %d\n%s", listener.Addr(), code, out)
 		}
-		// A refusal comes from the host; the bridge may take a moment to forward.
+		// The host refuses the connection. The bridge may take a moment until it forwards packets.
 		asked := exec.CommandContext(t.Context(), "ip", "netns", "exec", guest, "curl", "-sv", "--max-time", "1", "telnet://"+net.JoinHostPort(bridge, port))
 		seen := ""
 		until(t, promptly, said("the host answers the guest"), func() bool {
-			text, _ := exec.CommandContext(t.Context(), asked.Path, asked.Args[1:]...).CombinedOutput() // it waits for bytes until its time is over
+			text, _ := exec.CommandContext(t.Context(), asked.Path, asked.Args[1:]...).CombinedOutput() // waits for data until the timeout
 			seen = string(text)
 			return strings.Contains(seen, "Connected to") || strings.Contains(seen, "refused")
 		})

@@ -17,7 +17,7 @@ func (l *lab) edit(id string, body request) api.EditedNode {
 	return n
 }
 
-// boot starts a node, and signs in at its console.
+// boot starts a node and signs in at its console.
 func (l *lab) boot(id string) *terminal {
 	l.t.Helper()
 	c := l.console(id)
@@ -27,7 +27,7 @@ func (l *lab) boot(id string) *terminal {
 	return c
 }
 
-// wantResize expects an edit to tell when its sizes hold.
+// wantResize checks when the new sizes of an edit take effect.
 func (l *lab) wantResize(n api.EditedNode, want ...api.Resized) {
 	l.t.Helper()
 	if !slices.Equal(n.Resize, want) {
@@ -35,7 +35,7 @@ func (l *lab) wantResize(n api.EditedNode, want ...api.Resized) {
 	}
 }
 
-// TestEdit resizes and describes a node while it is off and while it runs.
+// TestEdit resizes and describes a node while it is stopped and while it runs.
 func TestEdit(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -66,14 +66,14 @@ func TestEdit(t *testing.T) {
 	bad(request{"osType": strings.Repeat("x", 65)}, "osType must be")
 
 	l.boot(n.ID)
-	// One CPU less, and half of the memory: the CPU was there at the start, so it
-	// stays until the next.
+	// One CPU less and half of the memory. The CPU was present at the start, so it can only be
+	// removed at the next start.
 	e = l.edit(n.ID, request{"resources": request{"ram": 128, "cpus": 1, "disk": size + 2<<30}, "tags": []string{}, "autostart": false})
 	l.wantResize(e, api.Resized{What: "cpus", When: "nextBoot"}, api.Resized{What: "ram", When: "live"}, api.Resized{What: "disk", When: "live"})
 	if e.Resources != (api.Resources{RAM: 128, CPUs: 2, Disk: size + 2<<30}) || e.Next == nil || *e.Next != (api.NextSize{RAM: 128, CPUs: 1}) || len(e.Tags) != 0 || e.Autostart {
 		t.Errorf("the edited node is %+v, next %+v", e, e.Next)
 	}
-	// More than it was started with.
+	// More memory than the guest was started with.
 	e = l.edit(n.ID, request{"resources": request{"ram": 300}})
 	l.wantResize(e, api.Resized{What: "ram", When: "nextBoot"})
 	l.act(n.ID, "stop", forced)
@@ -82,7 +82,7 @@ func TestEdit(t *testing.T) {
 	}
 	l.act(n.ID, "stop", forced)
 
-	// No one's domain is changed before it is adopted, but for its name.
+	// Foreign domains cannot be changed before they are adopted, except for their name.
 	id := l.defineForeign(l.name("theirs"), nil)
 	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
 	l.refused(http.MethodPatch, "/api/nodes/"+id, request{"autostart": true}, refusal{http.StatusConflict, "node_not_managed", "Adopt it first"})
@@ -90,7 +90,7 @@ func TestEdit(t *testing.T) {
 	l.stop()
 }
 
-// TestRedefine replaces a node's definition, as an administrator's editor does.
+// TestRedefine replaces a node's definition, like the administrator's XML editor.
 func TestRedefine(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -128,8 +128,8 @@ func TestRedefine(t *testing.T) {
 		c.want.check(t, name, put(c.text))
 	}
 
-	// While it runs, what it has from its next start only is not lost, nor what others
-	// change meanwhile.
+	// While the node runs, neither changes that apply from its next start nor changes made
+	// meanwhile by others are lost.
 	l.act(n.ID, "run", nil)
 	live := l.call(http.MethodGet, path, nil, http.StatusOK, nil)
 	l.virsh("setmem", n.ID, "128M", "--config")

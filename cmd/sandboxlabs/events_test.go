@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestEventsResume cuts a client's event stream off. When it comes back it is
-// given what it missed, or told that this is not known any more.
+// TestEventsResume disconnects a client's event stream. After reconnecting, the client
+// receives the missed events, or a reset if they are no longer known.
 func TestEventsResume(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -33,7 +33,7 @@ func TestEventsResume(t *testing.T) {
 	before := last.id
 	back.mu.Lock()
 	for _, e := range back.list {
-		if e.id <= before { // they are of one length
+		if e.id <= before { // IDs have the same length, so they compare as strings
 			t.Errorf("event %s came after %s", e.id, before)
 		}
 		before = e.id
@@ -46,7 +46,7 @@ func TestEventsResume(t *testing.T) {
 		t.Errorf("it received %q, and missed %q", told, missed)
 	}
 
-	// An id of long ago, one of the future, and one of an earlier run.
+	// An old ID, a future one, and one from an earlier run of the service.
 	reset := func(e serverEvent) bool { return e.kind == "reset" }
 	l.followWith(t.Context(), "Last-Event-ID", "1").await("a reset", promptly, reset)
 	l.followWith(t.Context(), "Last-Event-ID", "9"+before).await("a reset", promptly, reset)
@@ -56,7 +56,7 @@ func TestEventsResume(t *testing.T) {
 	again.await("a reset", promptly, reset)
 	l.edit(n.ID, request{"description": "after"})
 	again.await("what follows the reset", promptly, func(e serverEvent) bool { return e.node().Description == "after" })
-	// No id, or none that is one, starts with what comes next.
+	// Without a valid ID, the stream starts with the next event.
 	l.edit(n.ID, request{"description": "later"})
 	for _, id := range []string{"", "x", "-1"} {
 		fresh := l.followWith(t.Context(), "Last-Event-ID", id)
@@ -70,12 +70,12 @@ func TestEventsResume(t *testing.T) {
 	l.stop()
 }
 
-// TestEventStreamLives listens to a stream on which nothing happens: proxies cut
-// off what is silent for 20 seconds.
+// TestEventStreamLives reads a stream without events. It needs heartbeats, because proxies
+// close connections that are silent for 20 seconds.
 func TestEventStreamLives(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.launch(nil, nowhere) // so that other tests' nodes make no events
+	l.launch(nil, nowhere) // so that other tests' nodes cause no events
 	l.awaitHealth("degraded")
 	res := l.eventStream(t.Context())
 	defer func() { _ = res.Body.Close() }()

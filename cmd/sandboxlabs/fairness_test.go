@@ -17,13 +17,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// clientAt is a client with its own address, each request on a new connection.
+// clientAt returns a client with its own address that opens a new connection for each
+// request.
 func (l *lab) clientAt(address string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	return &http.Client{Timeout: promptly, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
 }
 
-// healthFrom asks for the health from an address, and returns why there is no answer.
+// healthFrom requests the health from an address, and returns the error if there is no
+// response.
 func (l *lab) healthFrom(address string) error {
 	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.url("/api/health"), nil)
 	if err != nil {
@@ -36,7 +38,7 @@ func (l *lab) healthFrom(address string) error {
 	return res.Body.Close()
 }
 
-// connectFrom opens a connection from an address, and sends a text.
+// connectFrom opens a connection from an address and sends a text.
 func (l *lab) connectFrom(address, text string) net.Conn {
 	l.t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: promptly}
@@ -51,7 +53,7 @@ func (l *lab) connectFrom(address, text string) net.Conn {
 	return conn
 }
 
-// connections counts the connections of clients that the service has.
+// connections returns the number of client connections of the service.
 func (l *lab) connections() (n int) {
 	l.t.Helper()
 	inodes := map[string]bool{}
@@ -78,9 +80,9 @@ func (l *lab) connections() (n int) {
 	return n
 }
 
-// TestManyConnections has one address open thousands of idle connections, and some
-// addresses as many busy ones as they may: others are served, and the service keeps
-// what it needs for itself.
+// TestManyConnections opens thousands of idle connections from one address, and the
+// maximum number of busy ones from some others. Other clients are still served, and the
+// service keeps enough file descriptors for itself.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -128,7 +130,7 @@ func TestManyConnections(t *testing.T) {
 	for _, conn := range open {
 		_ = conn.Close()
 	}
-	// Idle ones of many addresses take all there is: each newcomer is served.
+	// Idle connections from many addresses use up the limit; new clients are still served.
 	for i := range 200 {
 		l.connectFrom(fmt.Sprintf("127.0.1.%d", i/4), "")
 	}
@@ -136,7 +138,7 @@ func TestManyConnections(t *testing.T) {
 		t.Errorf("beside idle connections of many addresses: %v", err)
 	}
 
-	// Streams have their own bound: three quarters.
+	// Streams have a separate limit of three quarters.
 	events := func(address string) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.url("/api/events"), nil)
 		if err != nil {
@@ -164,8 +166,8 @@ func TestManyConnections(t *testing.T) {
 	l.stop()
 }
 
-// TestManyRanges asks for thousands of parts of an image at once: the whole is sent,
-// as to who asks for no part.
+// TestManyRanges requests thousands of ranges of an image at once. The service sends the
+// whole image, as without ranges.
 func TestManyRanges(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -189,9 +191,9 @@ func TestManyRanges(t *testing.T) {
 	l.stop()
 }
 
-// TestManyDownloads has an account take as many downloads as it may, and read none of
-// them: it gets no more, not the console's logs either; others do. One ends when the
-// image is shared no more.
+// TestManyDownloads opens the maximum number of downloads of an account and reads none of
+// them. The account gets no more, including console logs; other accounts do. A download
+// ends when the image is no longer shared.
 func TestManyDownloads(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -235,7 +237,8 @@ func TestManyDownloads(t *testing.T) {
 	s.stop()
 }
 
-// download opens downloads that no one reads: so many, or as many as the account may have.
+// download opens downloads without reading them: at most the given number, or as many as
+// the account may have.
 func (s *school) download(path string, as, most int) (open []*http.Response) {
 	s.t.Helper()
 	for len(open) < most {
@@ -259,8 +262,9 @@ func (s *school) download(path string, as, most int) (open []*http.Response) {
 	return open
 }
 
-// TestRefusalsFillNothing has a viewer be refused a thousand times, with long addresses:
-// audit and log stay small; and their tickets throw out no one's.
+// TestRefusalsFillNothing sends a thousand requests of a viewer that are refused, with
+// long paths. The audit and the log stay small, and the requests do not evict tickets of
+// other accounts.
 func TestRefusalsFillNothing(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -289,7 +293,7 @@ func TestRefusalsFillNothing(t *testing.T) {
 	if grown := len(s.service.log.String()) - logged; grown > 900*1500 {
 		t.Errorf("900 requests are %d bytes of the log", grown)
 	}
-	s.stop() // stores what was counted
+	s.stop() // stores the counted refusals
 	s.launch(nil)
 	s.awaitHealth("ok")
 	var page struct {
@@ -306,7 +310,7 @@ func TestRefusalsFillNothing(t *testing.T) {
 	s.stop()
 }
 
-// TestDocsAreRenderedOnce asks for the documentation again by its ETag.
+// TestDocsAreRenderedOnce requests the documentation again with its ETag.
 func TestDocsAreRenderedOnce(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

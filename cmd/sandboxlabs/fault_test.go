@@ -18,16 +18,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// The variables of TestFaults; `make fault` sets them.
+// The environment variables of TestFaults; `make fault` sets them.
 const (
-	roundsVariable = "SANDBOXLABS_FAULT_ROUNDS" // how many; a few when it is not set
-	seedVariable   = "SANDBOXLABS_FAULT_SEED"   // that an earlier run printed; another one each time when it is not set
+	roundsVariable = "SANDBOXLABS_FAULT_ROUNDS" // number of rounds; a few if not set
+	seedVariable   = "SANDBOXLABS_FAULT_SEED"   // seed printed by an earlier run; random if not set
 )
 
-// TestFaults kills and stops libvirtd and the service at random moments of
-// random work, again and again, and looks each time whether all is sound when
-// they are back. A seed gives the same work and the same faults; what meets what
-// is up to the machine.
+// TestFaults repeatedly kills and stops libvirtd and the service at random moments of a
+// random workload, and checks each time that the state is consistent when they are back. A
+// seed reproduces the workload and the faults, but not their exact timing.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	rounds, seed := numberOf(t, roundsVariable, 10), uint64(numberOf(t, seedVariable, int(rand.Int32())))
@@ -70,21 +69,21 @@ func numberOf(t *testing.T, variable string, otherwise int) int {
 	return n
 }
 
-// faultLab is a lab under work.
+// faultLab is a lab with a workload.
 type faultLab struct {
 	*lab
 	small   []byte // an image
-	foreign []byte // one that is converted
+	foreign []byte // an image that needs conversion
 	rng     *rand.Rand
 
 	mu   sync.Mutex
 	done tally
 }
 
-// tally counts answers by status.
+// tally counts responses by status.
 type tally map[string]int
 
-// randomFaults are what may happen; each leaves everything running again.
+// randomFaults are the possible faults. Each leaves everything running again.
 var randomFaults = map[string]func(*faultLab){
 	"the service was killed": func(f *faultLab) {
 		f.service.kill()
@@ -125,13 +124,13 @@ var randomFaults = map[string]func(*faultLab){
 	},
 }
 
-// wait lets a time of chance pass: between from and to, in milliseconds.
+// wait sleeps for a random duration between from and to, in milliseconds.
 func (f *faultLab) wait(from, to int) {
 	<-time.After(time.Duration(from+f.rng.IntN(to-from)) * time.Millisecond)
 }
 
-// work has some clients make and change things, until the returned function is
-// called, which waits for them.
+// work starts clients that create and change objects. The returned function stops them and
+// waits for them.
 func (f *faultLab) work(seed, round uint64) (end func()) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	nodes := f.nodes()
@@ -154,7 +153,7 @@ func (f *faultLab) work(seed, round uint64) (end func()) {
 	}
 }
 
-// step is one request of a client.
+// step sends one random request.
 func (f *faultLab) step(dice int, n api.Node, name string) {
 	create := request{"name": f.name(name), "baseImage": "micro", "resources": request{"ram": 64}}
 	switch {
@@ -192,7 +191,7 @@ func (f *faultLab) step(dice int, n api.Node, name string) {
 	}
 }
 
-// ask sends a request. It may be refused, but not without a reason.
+// ask sends a request. It may be refused, but only with a reason.
 func (f *faultLab) ask(method, path string, body any, header ...string) {
 	a, err := f.try(method, path, body, header...)
 	what := "cut off"
@@ -207,7 +206,7 @@ func (f *faultLab) ask(method, path string, body any, header ...string) {
 		}
 	}
 	if err != nil || a.status >= http.StatusBadRequest {
-		<-time.After(20 * time.Millisecond) // another try at once would end the same
+		<-time.After(20 * time.Millisecond) // an immediate retry would fail in the same way
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -217,7 +216,7 @@ func (f *faultLab) ask(method, path string, body any, header ...string) {
 	f.done[what]++
 }
 
-// thin deletes what has piled up.
+// thin deletes accumulated nodes and images.
 func (f *faultLab) thin() {
 	const enough = 8
 	nodes := f.nodes()

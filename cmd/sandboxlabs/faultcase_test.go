@@ -13,8 +13,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestFaultsOfAHost takes away, one after the other, what a host's nodes rest on. Each time
-// the reason is told, what does not need it continues, and all is sound when it is back.
+// TestFaultsOfAHost removes, one after the other, what a host's nodes depend on. Each
+// time, the service must report the reason, whatever does not depend on it must keep
+// working, and the state must be consistent after it is restored.
 func TestFaultsOfAHost(t *testing.T) {
 	t.Parallel()
 	l := newLabApart(t)
@@ -28,7 +29,7 @@ func TestFaultsOfAHost(t *testing.T) {
 	l.virsh("net-start", "default")
 	takeGuest(t)
 	l.start()
-	other := l.create("other") // continues through all of it
+	other := l.create("other") // keeps running throughout
 	nodes := filepath.Join(poolsFolder, l.nodesPool())
 	body := request{"name": l.name("new"), "baseImage": "micro", "resources": request{"ram": 64}}
 	when := func(what string, f func()) {
@@ -65,14 +66,14 @@ func TestFaultsOfAHost(t *testing.T) {
 			t.Errorf("delete: %d %s", a.status, a.body)
 		}
 		l.own.in("mount -o remount,rw " + nodes)
-		l.wantSound("a read-only pool") // which completes the deletion
+		l.wantSound("a read-only pool") // this completes the deletion
 		other = l.create("other")
 	})
 	when("the pool is stopped", func() {
 		l.virsh("pool-destroy", l.nodesPool())
 		refusal{http.StatusServiceUnavailable, "pool_unavailable", l.nodesPool()}.check(t, "create", l.send(http.MethodPost, "/api/nodes", body))
 		goesOn()
-		_, _ = l.tryVirsh("pool-start", l.nodesPool()) // unless the service has looked already, and started it
+		_, _ = l.tryVirsh("pool-start", l.nodesPool()) // fails if the service has already started the pool
 		l.delete(l.create("again").ID)
 		l.wantSound("a stopped pool")
 	})
@@ -117,8 +118,8 @@ func TestFaultsOfAHost(t *testing.T) {
 	l.stop()
 }
 
-// launchOnSmallDisk starts the service with a data-dir on a file system of that
-// size, which goes with the service.
+// launchOnSmallDisk starts the service with a data-dir on a file system of the given size,
+// which is removed when the service stops.
 func (l *lab) launchOnSmallDisk(size string) {
 	l.t.Helper()
 	l.within = []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size="$1" tmpfs "$0" && shift && exec "$@"`, l.dataDir, size}
@@ -163,7 +164,7 @@ func TestFaultOfTheDatabase(t *testing.T) {
 	fill()
 	full := refusal{http.StatusInsufficientStorage, "storage_full", "database"}
 	refused := false
-	for i := range 200 { // the database also grows
+	for i := range 200 { // these grow the database
 		a := l.send(http.MethodPost, "/api/nodes", body(fmt.Sprintf("n%d", i)))
 		if refused = a.status != http.StatusCreated; refused {
 			full.check(t, "create", a)

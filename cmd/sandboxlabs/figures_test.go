@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestFigures runs a guest and compares what the service reports with what virsh does.
+// TestFigures runs a guest and compares the reported usage with the output of virsh.
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -37,7 +37,7 @@ func TestFigures(t *testing.T) {
 		}
 		return points
 	}
-	// A guest that boots takes CPU time, reads its disk, and asks for an address.
+	// A booting guest uses CPU time, reads its disk, and requests an address.
 	var seen api.Figures
 	until(t, patience, func() string { return fmt.Sprintf("metrics of a boot: %+v", seen) }, func() bool {
 		for _, p := range mine() {
@@ -90,7 +90,7 @@ func TestFigures(t *testing.T) {
 			theirs /= 1e9
 		}
 	}
-	// It was read up to a second before virsh did; this machine may have been slow.
+	// The service read it up to a second before virsh did, or earlier on a slow machine.
 	if ours := value("sandboxlabs_node_cpu_seconds_total"); ours <= 0 || ours > theirs || theirs-ours > 10 {
 		t.Errorf("CPU time %v s, virsh says %v s", ours, theirs)
 	}

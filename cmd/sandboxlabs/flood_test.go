@@ -22,15 +22,15 @@ import (
 
 const (
 	floodViewers = 50
-	floodStalled = 10 // of them
+	floodStalled = 10 // number of stalled viewers
 	maxPeakKiB   = 100 << 10
-	// floodBytes is what virtlogd begins a new file after, and more than twice what
-	// is kept for a viewer.
+	// floodBytes exceeds the size at which virtlogd rotates the log, and is more than twice
+	// the amount buffered for a viewer.
 	floodBytes = 2304 << 10
 )
 
-// program builds the program as it is released: the race detector's memory says
-// nothing about it.
+// program builds the released program, without the race detector, which would distort its
+// memory usage.
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sandboxlabs")
@@ -41,7 +41,7 @@ func program(t *testing.T) string {
 	return path
 }
 
-// launchProgram starts the service from a file.
+// launchProgram starts the service from an executable.
 func (l *lab) launchProgram(path string, flags ...string) {
 	l.t.Helper()
 	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
@@ -59,7 +59,7 @@ func (l *lab) launchProgram(path string, flags ...string) {
 	}()
 }
 
-// peakKiB is the most memory that the service has had.
+// peakKiB returns the peak memory usage of the service.
 func (l *lab) peakKiB() int {
 	l.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.service.cmd.Process.Pid))
@@ -74,8 +74,8 @@ func (l *lab) peakKiB() int {
 	return kib
 }
 
-// TestConsoleFlood has a guest print without end before many viewers, of whom some
-// read nothing; then it reads the log of all that.
+// TestConsoleFlood makes a guest print endlessly for many viewers, some of which read
+// nothing. Then it reads the log of this output.
 func TestConsoleFlood(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -153,7 +153,7 @@ func TestConsoleFlood(t *testing.T) {
 		t.Errorf("the service took %d KiB, %d are allowed", peak, maxPeakKiB)
 	}
 
-	// The log is what the viewer saw, from the first byte of the boot on.
+	// The log equals what the viewer saw, from the first byte of the boot on.
 	path := "/api/nodes/" + n.ID + "/console/log"
 	var whole answer
 	difference := ""
@@ -217,8 +217,8 @@ func TestConsoleFlood(t *testing.T) {
 		t.Errorf("the search for all found %+v", found)
 	}
 
-	// The log stays when the node is off and the service starts again, and a new viewer
-	// sees its end.
+	// The log is kept when the node is stopped and the service restarts, and a new viewer sees
+	// its end.
 	l.act(n.ID, "stop", forced)
 	first.status("offline")
 	l.stop()
@@ -232,9 +232,10 @@ func TestConsoleFlood(t *testing.T) {
 	l.stop()
 }
 
-// compareLog tells where a log and what was seen differ; empty when they do not. While a
-// console is not read fast enough, QEMU logs a byte again each time that it tries to write
-// it (qemu_chr_write_buffer): repeated bytes do not count as a difference.
+// compareLog describes where a log differs from the viewed output; it returns "" if they
+// are equal. While a console is not read fast enough, QEMU logs a byte again at each
+// attempt to write it (qemu_chr_write_buffer), so repeated bytes do not count as a
+// difference.
 func compareLog(log, seen []byte) string {
 	i := 0
 	for j, b := range log {

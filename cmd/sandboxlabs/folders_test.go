@@ -20,8 +20,8 @@ func (l *lab) asNobody(name string, args ...string) (out string, err error) {
 	return string(text), err
 }
 
-// wantClosed asserts that another user can neither list the pools' folders nor read a
-// file in them, and that doctor finds none open.
+// wantClosed checks that another user can neither list the folders of the pools nor read a
+// file in them, and that doctor reports no open folders.
 func (l *lab) wantClosed(when string) {
 	l.t.Helper()
 	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
@@ -43,8 +43,8 @@ func (l *lab) wantClosed(when string) {
 }
 
 // TestOtherUsersReadNothing boots a node while another user of the machine tries to read
-// its image, overlay, seed and log; then it opens the folders, as earlier versions made
-// them, and closes them beside the running node.
+// its image, overlay, seed and log. Then it opens the folders' permissions, as in earlier
+// versions, and checks that the service closes them while the node runs.
 func TestOtherUsersReadNothing(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -10,9 +10,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestNothingComesBack has an instructor revert and clone their node when it has, or had,
-// what they could not give it now: a card on another's network, another's image in its
-// drive, user-mode networking, and a file of the host as a serial port.
+// TestNothingComesBack makes an instructor revert and clone their node when its state
+// includes, or included, devices that they may not attach now: an interface on another
+// user's network, another user's image in its drive, user-mode networking, and a host file
+// as a serial port.
 func TestNothingComesBack(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -59,7 +60,7 @@ func TestNothingComesBack(t *testing.T) {
 	}
 	s.call(http.MethodDelete, "/api/nodes/"+plain.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	take("bare")
-	// What one could have now comes back.
+	// A device that the instructor may attach now is restored.
 	mac := plug(owner, "mine")
 	take("own")
 	unplug(mac)
@@ -69,7 +70,7 @@ func TestNothingComesBack(t *testing.T) {
 	}
 	allowed("back again", revert(owner, "bare"), http.StatusOK)
 
-	// A card on another's network, which an administrator gave and took away.
+	// An interface on another user's network, which an administrator attached and detached.
 	mac = plug(admin, "theirs")
 	take("card")
 	for _, mode := range []string{"linked", "full"} {
@@ -84,7 +85,7 @@ func TestNothingComesBack(t *testing.T) {
 	allowed("a card that is there already", revert(owner, "card"), http.StatusOK)
 	allowed("back again", revert(owner, "bare"), http.StatusOK)
 
-	// Another's image in the drive.
+	// Another user's image in the drive.
 	s.token = s.bearer[instructor]
 	iso := s.uploadISO("theirs.iso")
 	s.token = ""
@@ -96,7 +97,7 @@ func TestNothingComesBack(t *testing.T) {
 	notTheirs.check(t, "revert to media", revert(owner, "media"))
 	allowed("back again", revert(owner, "bare"), http.StatusOK)
 
-	// What only the domain's XML can give.
+	// Devices that can only be added in the domain XML.
 	for name, give := range map[string]func(d *libvirtxml.Domain){
 		"user": func(d *libvirtxml.Domain) { d.Devices.Interfaces = append(d.Devices.Interfaces, userCard()) },
 		"file": func(d *libvirtxml.Domain) {
@@ -133,7 +134,7 @@ func TestNothingComesBack(t *testing.T) {
 	s.stop()
 }
 
-// nodeAs reads a node as someone.
+// nodeAs reads a node as the given user.
 func (s *school) nodeAs(id string, who int) (n api.Node) {
 	s.t.Helper()
 	s.call(http.MethodGet, "/api/nodes/"+id, nil, http.StatusOK, &n, s.as(who)...)

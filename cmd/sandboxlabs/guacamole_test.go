@@ -23,11 +23,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// withGuacamole are the flags that connect a lab with Guacamole's database and its web
+// withGuacamole returns the flags that connect a lab with Guacamole's database and web
 // application.
 func (l *lab) withGuacamole(g *guacamoletest.Database, web *guacamoletest.Web, more ...string) []string {
 	l.t.Helper()
-	// Secrets do not continue a command line.
+	// Secrets are passed in files, not on the command line.
 	dir := l.t.TempDir()
 	for name, text := range map[string]string{"database": g.URL, "key": guacamoletest.Key} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
@@ -44,8 +44,8 @@ func (l *lab) health() api.Health {
 	return h
 }
 
-// connectionOf waits until Guacamole has a connection of the node at the port
-// where the node's screen is now, and returns it.
+// connectionOf waits until Guacamole has a connection to the current port of the node's
+// screen, and returns it.
 func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamoletest.Connection, took time.Duration) {
 	l.t.Helper()
 	port := strings.TrimPrefix(l.virsh("domdisplay", l.name(name)), "vnc://127.0.0.1:")
@@ -61,8 +61,9 @@ func (l *lab) connectionOf(g *guacamoletest.Database, name string) (c guacamolet
 	return c, time.Since(begin)
 }
 
-// The whole way: the tables' rows, given to guacd, bring the guest's screen. It does not run beside
-// others, for it stops the database server of all tests.
+// End to end: guacd shows the guest's screen with the parameters from the tables. This
+// test cannot run in parallel with others, because it stops the database server of all
+// tests.
 func TestGuacamoleShowsTheScreen(t *testing.T) {
 	takeGuest(t)
 	guacd := guacamoletest.Guacd(t)
@@ -81,7 +82,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	t.Logf("the connection was there %v after the start", took)
 	l.looksTheSame(guacd, first, "seen")
 
-	// Its place in the API, and the way there.
+	// The API shows the node's connection and a link to it.
 	var link *api.NodeGuacamole
 	until(t, promptly, said("the node has its link"), func() bool { link = l.node(n.ID).Guacamole; return link != nil })
 	if link.ConnectionID != first.ID || !strings.HasPrefix(link.URL, web.URL+"/#/client/") {
@@ -96,8 +97,9 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 		t.Errorf("it may be opened by %q", first.Readers)
 	}
 
-	// Off: the row goes. Someone else takes its port: the old parameters do not show their
-	// screen, and the node comes back at another port.
+	// When the node stops, its row is deleted. If another program takes its port, the old
+	// parameters do not show that program's screen, and the node gets another port at its next
+	// start.
 	l.act(n.ID, "stop", forced)
 	until(t, promptly, said("the connection of the stopped node is gone"), func() bool { return g.Connections()[l.name("seen")].ID == 0 })
 	other := l.create("other")
@@ -117,7 +119,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	t.Logf("the connection was there again %v after the start", took)
 	l.looksTheSame(guacd, again, "seen")
 
-	// Guacamole's database is unreachable, and the node gets another port meanwhile.
+	// Guacamole's database is unreachable while the node gets another port.
 	end := storetest.Outage(t)
 	l.act(n.ID, "stop", forced)
 	hold(t, again.Parameters["port"])
@@ -138,8 +140,8 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	l.looksTheSame(guacd, moved, "seen")
 	l.awaitHealth("ok")
 
-	// An operator looks, with the service and without it. Other tests' guests come
-	// and go meanwhile, and are in Guacamole too.
+	// An operator compares the state, with and without the service running. Guests of other
+	// tests start and stop meanwhile, and are in Guacamole, too.
 	inStep := func() bool {
 		out, code := l.run(append([]string{"guacamole", "status"}, l.withGuacamole(g, web, "--guacamole-stopped=remove")...)...)
 		return code == 0 && strings.Contains(out, "It is in sync")
@@ -163,7 +165,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	}
 }
 
-// hold keeps a port from being used again until the test ends.
+// hold keeps a port in use until the test ends.
 func hold(t *testing.T, port string) {
 	t.Helper()
 	var l net.Listener
@@ -175,8 +177,8 @@ func hold(t *testing.T, port string) {
 	t.Cleanup(func() { _ = l.Close() })
 }
 
-// looksTheSame compares what guacd shows with what the hypervisor says is on the
-// screen. The guest stands still meanwhile.
+// looksTheSame compares guacd's picture with the hypervisor's screenshot. The guest is
+// paused meanwhile.
 func (l *lab) looksTheSame(guacd string, c guacamoletest.Connection, name string) {
 	l.t.Helper()
 	until(l.t, patience, said("something is on the screen of "+name), func() bool { return lit(l.picture(name)) > 100 })
@@ -201,13 +203,13 @@ func (l *lab) looksTheSame(guacd string, c guacamoletest.Connection, name string
 		}
 	}
 	all := want.Bounds().Dx() * want.Bounds().Dy()
-	if off > all/1000 || lit(got) < 100 { // a cursor may blink
+	if off > all/1000 || lit(got) < 100 { // the cursor may blink
 		l.t.Errorf("guacd shows %s otherwise: %d of %d pixels, %d lit", name, off, all, lit(got))
 	}
 	l.t.Logf("%s through guacd: %v, %d of %d pixels differ, %d lit", name, got.Bounds().Size(), off, all, lit(got))
 }
 
-// showsNothing expects that guacd brings no picture.
+// showsNothing checks that guacd shows no picture.
 func (l *lab) showsNothing(guacd, what string, parameters map[string]string) {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), promptly)
@@ -217,7 +219,7 @@ func (l *lab) showsNothing(guacd, what string, parameters map[string]string) {
 	}
 }
 
-// picture is the screen as the hypervisor sees it.
+// picture returns the hypervisor's screenshot.
 func (l *lab) picture(name string) image.Image {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "screen.png")
@@ -246,7 +248,7 @@ func lit(p image.Image) (n int) {
 	return n
 }
 
-// differ reports whether two pixels are not alike.
+// differ reports whether two pixels have different colors.
 func differ(a, b color.Color) bool {
 	const much = 8 << 8
 	r1, g1, b1, _ := a.RGBA()
@@ -254,7 +256,7 @@ func differ(a, b color.Color) bool {
 	return max(r1, r2)-min(r1, r2) > much || max(g1, g2)-min(g1, g2) > much || max(b1, b2)-min(b1, b2) > much
 }
 
-// In Guacamole a screen takes keys: it is for those who may use the node.
+// Screens in Guacamole accept input, so only users who may use the node can open them.
 func TestGuacamoleObeysRights(t *testing.T) {
 	t.Parallel()
 	takeGuest(t)
@@ -265,7 +267,7 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	s.bearer[owner], s.bearer[studentUse], s.bearer[studentView] = s.enrol(s.owner(), "instructor"), s.enrol("use", "student"), s.enrol("view", "student")
 	n := s.nodeOf(owner, "screen")
 	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
-	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/pause", nil, http.StatusOK, nil, s.as(owner)...) // its screen stays
+	s.call(http.MethodPost, "/api/nodes/"+n.ID+"/pause", nil, http.StatusOK, nil, s.as(owner)...) // its screen stays the same
 	readers := func(what string, want ...string) {
 		t.Helper()
 		slices.Sort(want)
@@ -281,14 +283,14 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	s.share("nodes", n.ID, "users/view", "view")
 	s.share("nodes", n.ID, "users/use", "use")
 	readers("shared", "admin", s.owner(), "use")
-	tokens := map[string]string{} // in Guacamole, by who has it
+	tokens := map[string]string{} // Guacamole tokens by user
 	for name, who := range map[string]int{"use": studentUse, s.owner(): owner} {
 		var way struct{ URL string }
 		s.call(http.MethodPost, "/api/nodes/"+n.ID+"/guacamole", nil, http.StatusOK, &way, s.as(who)...)
 		_, tokens[name], _ = strings.Cut(way.URL, "?token=")
 		web.Open(tokens[name], g.Connections()[n.Name].ID)
 	}
-	// Another process, as at each upgrade, knows them still.
+	// A new process, as after an upgrade, still recognizes them.
 	l.kill()
 	l.launch(nil, flags...)
 	l.awaitHealth("ok")
@@ -308,8 +310,8 @@ func TestGuacamoleObeysRights(t *testing.T) {
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"disabled": false}, http.StatusOK, nil, s.as(admin)...)
 	readers("enabled", "admin", s.owner())
 
-	// An account that is deleted leaves no user behind, that another user of its name would
-	// be.
+	// Deleting an account also deletes its Guacamole user, which a new account with the same
+	// name would otherwise inherit.
 	users := func() []string {
 		return guacamoletest.One[[]string](g, "SELECT array_agg(name ORDER BY name) FROM guacamole_entity")
 	}

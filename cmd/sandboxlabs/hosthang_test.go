@@ -16,8 +16,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestHostHangs stops a libvirtd under many requests: all are answered, the machine's own
-// host does not wait for it, and all is well when it continues.
+// TestHostHangs stops a libvirtd with SIGSTOP while it handles many requests. All get a
+// response, the machine's own host is not delayed, and everything works after it
+// continues.
 func TestHostHangs(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)
@@ -47,8 +48,8 @@ func TestHostHangs(t *testing.T) {
 			refusal{http.StatusServiceUnavailable, "host_unreachable", "other"}.check(t, "POST /api/nodes", l.send(http.MethodPost, "/api/nodes", body))
 		})
 	}
-	// It is told to those who ask and those who listen: within five seconds on a machine
-	// with nothing else to do, and on any before the calls that wait for it are given up.
+	// Requests and events report the hang: within five seconds on an idle machine, and on any
+	// machine before the calls that wait for the host time out.
 	seen.await("the host hangs", patience, func(e serverEvent) bool {
 		return e.kind == "host.changed" && l.health().Hosts["other"] == "unreachable"
 	})
@@ -57,8 +58,8 @@ func TestHostHangs(t *testing.T) {
 	if told > 15*time.Second {
 		t.Errorf("a host that hangs was shown as unreachable after %v", told)
 	}
-	// A host that hangs is given up after 10 to 20 s: who waits for it takes as long, for
-	// each of some calls.
+	// Calls to a hanging host time out after 10 to 20 s. A request that waits for it takes
+	// that long for each of several calls.
 	if took := createAndDelete(); took > 10*time.Second+5*alone {
 		t.Errorf("a node of the other host took %v, and %v before", took, alone)
 	}
@@ -86,8 +87,8 @@ func TestHostHangs(t *testing.T) {
 	l.stop()
 }
 
-// TestQEMUHangs stops the QEMU of one node. What happens to the others is shown and
-// done, as is what the service itself is told to.
+// TestQEMUHangs stops the QEMU process of one node. The other nodes and the service itself
+// keep working.
 func TestQEMUHangs(t *testing.T) {
 	t.Parallel()
 	l := newLabApart(t)
@@ -95,7 +96,7 @@ func TestQEMUHangs(t *testing.T) {
 	l.launch(nil, "--figures-interval=1s")
 	l.awaitHealth("ok")
 	stuck, other := l.create("stuck"), l.create("other")
-	for _, n := range []api.Node{stuck, other} { // they need not compute
+	for _, n := range []api.Node{stuck, other} { // no need to boot
 		l.act(n.ID, "run", nil)
 		l.act(n.ID, "pause", nil)
 	}
@@ -111,10 +112,10 @@ func TestQEMUHangs(t *testing.T) {
 	}
 	until(t, promptly, said("there are metrics"), func() bool { n, _ := metrics(); return n > 0 })
 	signal := func(name string) { l.own.in("kill -" + name + " $(cat /run/libvirt/qemu/" + stuck.Name + ".pid)") }
-	signal("STOP") // it ends with its host, if not before
+	signal("STOP") // stays stopped until its host ends, at the latest
 	until(t, promptly, said("libvirt waits for the QEMU"), func() bool { return strings.Contains(l.virsh("domcontrol", stuck.ID), "occupied") })
-	l.stop()                               // it waits for no call that waits for the QEMU
-	l.launch(nil, "--figures-interval=1s") // it reads all nodes
+	l.stop()                               // the shutdown does not wait for calls that wait for the QEMU
+	l.launch(nil, "--figures-interval=1s") // reads all nodes
 	l.awaitHealth("ok")
 	until(t, promptly, said("both are shown"), func() bool { return len(l.nodes()) == 2 })
 	if n := l.node(stuck.ID); n.State != "paused" || n.Owner != stuck.Owner || !n.Managed || n.Resources.RAM != stuck.Resources.RAM || n.Resources.CPUs != stuck.Resources.CPUs {
@@ -127,12 +128,12 @@ func TestQEMUHangs(t *testing.T) {
 	for i := range 3 {
 		var n api.Node
 		l.call(http.MethodPatch, "/api/nodes/"+other.ID, request{"description": fmt.Sprint(i)}, http.StatusOK, &n)
-		// One that waited in vain to be read shows what was before.
+		// A node that could not be read shows its previous state.
 		if n.Description != fmt.Sprint(i) {
 			t.Errorf("a change of another node to %d shows %q", i, n.Description)
 		}
 	}
-	// libvirt 11.3 waits for 30 s with each of its texts.
+	// libvirt 11.3 waits 30 s for each of the text fields.
 	var n api.Node
 	until(t, patience, func() string { return fmt.Sprintf("all of the node that hangs is shown: %+v", n) }, func() bool {
 		n = l.node(stuck.ID)
@@ -149,7 +150,7 @@ func TestQEMUHangs(t *testing.T) {
 	l.stop()
 }
 
-// TestBounded has what does not end left after a while.
+// TestBounded checks that bounded returns although its function does not.
 func TestBounded(t *testing.T) {
 	a := &app{log: slog.New(slog.DiscardHandler)}
 	ctx, stop := context.WithCancel(t.Context())
@@ -177,8 +178,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestHostThatComesLater starts the service before its libvirtd: it says so, and
-// works when that is there.
+// TestHostThatComesLater starts the service before its libvirtd. The service reports that
+// the host is unreachable, and works once it is available.
 func TestHostThatComesLater(t *testing.T) {
 	t.Parallel()
 	l := newLabApart(t)

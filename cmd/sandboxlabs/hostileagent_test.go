@@ -9,16 +9,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// hostileAgent is a script for the guest: an agent that answers the question for
-// addresses with what is in /tmp/answer.
+// hostileAgent is a script for the guest. It runs an agent that answers the address query
+// with the content of /tmp/answer.
 const hostileAgent = `killall qemu-ga; port=$(grep -l guest_agent /sys/class/virtio-ports/*/name); port=${port%/name}; ` +
 	`(exec 3<>/dev/${port##*/}; while :; do if read -r ask <&3; then case $ask in ` +
 	`*guest-sync*) id=${ask##*:}; echo "{\"return\":${id%%\}*}}" >&3;; *guest-network*) cat /tmp/answer >&3;; esac; ` +
 	`else usleep 100000; fi; done) & echo hostile=$((40+2))`
 
-// TestHostileAgent has a guest's agent report addresses with markup in their zones, what
-// is not an address, and 1,500 more (libvirt takes 2,048): the API and the events have parsed addresses, and
-// few.
+// TestHostileAgent makes a guest agent report addresses with markup in their zones,
+// invalid addresses, and 1,500 more (libvirt accepts 2,048). The API and the events must
+// contain only valid addresses, and a limited number of them.
 func TestHostileAgent(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestHostileNames puts what climbs, breaks lines and closes elements into every name
-// that a route takes, as an administrator, and asks for every change from another site.
+// TestHostileNames sends names with path traversal, line breaks and XML markup in every
+// path parameter, as an administrator, and requests every change from another origin.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -31,7 +31,7 @@ func TestHostileNames(t *testing.T) {
 			tried++
 			path := placeholder.ReplaceAllLiteralString(op.path, url.PathEscape(name)) + "?text=x"
 			a := s.send(op.method, path, nil)
-			// To take away what is not there is not an error for some.
+			// Some operations return success if the object does not exist.
 			gone := op.method == http.MethodDelete && a.status == http.StatusNoContent
 			if (a.status < 400 || a.status >= 500) && !gone {
 				t.Errorf("%s %s with %.40q: status %d: %.200s", op.method, op.path, name, a.status, a.body)
@@ -45,7 +45,7 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("only %d names were tried", tried)
 	}
 
-	// What is text in the domain's XML stays text there.
+	// Text in the domain XML stays text.
 	n := s.create("text")
 	text := `]]></description><devices><disk type='file'><source file='/etc/shadow'/></disk></devices><!--`
 	before := len(s.definition(n.ID).Devices.Disks)

@@ -16,11 +16,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// otherHost is a libvirtd apart from the machine's, in its own namespaces and folders: it
-// can be restarted without harm to anybody.
+// otherHost is a libvirtd in its own namespaces and folders, separate from the machine's,
+// so that it can be restarted without affecting anything else.
 type otherHost struct {
 	t      *testing.T
-	dir    string // that both sides see
+	dir    string // visible inside and outside of the namespaces
 	holder *exec.Cmd
 }
 
@@ -45,8 +45,8 @@ libvirtd -d -p /run/libvirtd.pid
 while :; do sleep 0.2; done
 `
 
-// startOtherHost needs to be root, and is skipped for anybody else. It shares the
-// machine's network, unless further namespaces are asked for ("--net").
+// startOtherHost starts a separate libvirtd. It needs root, and skips the test otherwise.
+// It shares the machine's network unless further namespaces are requested ("--net").
 func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -59,8 +59,8 @@ func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 	h := &otherHost{t: t, dir: dir}
 	for name, text := range map[string]string{
 		"libvirtd.conf": fmt.Sprintf("unix_sock_dir = %q\nauth_unix_rw = \"none\"\nhost_uuid = \"22222222-2222-4222-8222-222222222222\"\n", dir),
-		// Another libvirtd finds the same ports free at the same time. Control groups would stay
-		// when this one is killed.
+		// Two libvirtds may consider the same port free at the same time, so use a separate port
+		// range. Cgroups would remain after this one is killed.
 		"qemu.conf": fmt.Sprintf("security_driver = \"none\"\ncgroup_controllers = []\nremote_display_port_min = %d\n", testground.Port(t)),
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
@@ -84,7 +84,7 @@ func startOtherHost(t *testing.T, namespaces ...string) *otherHost {
 		close(gone)
 	}()
 	t.Cleanup(func() {
-		// The end of the first process of its namespace ends all others there.
+		// When the first process of the PID namespace ends, the kernel kills all others in it.
 		_ = h.holder.Process.Kill()
 		<-gone
 		if err := os.RemoveAll(dir); err != nil {
@@ -101,7 +101,7 @@ func (h *otherHost) uri() string {
 	return "qemu+unix:///system?socket=" + filepath.Join(h.dir, "libvirt-sock")
 }
 
-// first is the first process inside.
+// first returns the PID of the first process in the namespaces.
 func (h *otherHost) first() string {
 	h.t.Helper()
 	child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.holder.Process.Pid, h.holder.Process.Pid))
@@ -114,12 +114,12 @@ func (h *otherHost) first() string {
 	return strings.TrimSpace(string(child))
 }
 
-// path is where a file of the inside is for those outside.
+// path returns the outside path of a file inside.
 func (h *otherHost) path(inside string) string {
 	return filepath.Join("/proc", h.first(), "root", inside)
 }
 
-// The states of its libvirtd.
+// These methods stop and continue its libvirtd.
 func (h *otherHost) freeze() { h.in("kill -STOP $(cat /run/libvirtd.pid)") }
 func (h *otherHost) thaw()   { h.in("kill -CONT $(cat /run/libvirtd.pid)") }
 func (h *otherHost) kill() {
@@ -137,9 +137,8 @@ func (h *otherHost) in(command string) string {
 	return string(out)
 }
 
-// TestHostRestart ends and starts libvirtd under those who watch a console, and in an
-// upload. The guest continues, and they miss nothing of what it prints; the upload
-// continues where it stood.
+// TestHostRestart restarts libvirtd while a console is watched and during an upload. The
+// guest keeps running, its viewers miss no output, and the upload resumes at its offset.
 func TestHostRestart(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)
