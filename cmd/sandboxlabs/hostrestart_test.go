@@ -119,7 +119,7 @@ func (h *otherHost) path(inside string) string {
 	return filepath.Join("/proc", h.first(), "root", inside)
 }
 
-// These methods stop and continue its libvirtd.
+// The following methods control the state of its libvirtd.
 func (h *otherHost) freeze() { h.in("kill -STOP $(cat /run/libvirtd.pid)") }
 func (h *otherHost) thaw()   { h.in("kill -CONT $(cat /run/libvirtd.pid)") }
 func (h *otherHost) kill() {

@@ -21,7 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestMethods asks for every path by methods that it has and that it does not have.
+// TestMethods requests every path with supported and unsupported methods.
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := openSchool(newLab(t))
@@ -53,7 +53,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("OPTIONS of the nodes: %d %q", a.status, a.header.Get("Allow"))
 	}
 
-	// HEAD is GET without its body.
+	// HEAD returns the headers of GET without a body.
 	for path, kind := range map[string]string{"/api/nodes": "application/json", "/api/health": "application/json", "/api/events": "text/event-stream", "/api/docs": "text/html", "/": "text/html"} {
 		get, head := answer{}, s.send(http.MethodHead, path, nil, who...)
 		if path != "/api/events" {
@@ -84,7 +84,7 @@ func TestMethods(t *testing.T) {
 	s.stop()
 }
 
-// TestDeleteWhatIsNotThere deletes, by every operation that does, what is not there.
+// TestDeleteWhatIsNotThere deletes objects that do not exist, with every delete operation.
 func TestDeleteWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	s := openSchool(newLab(t))
@@ -105,7 +105,7 @@ func TestDeleteWhatIsNotThere(t *testing.T) {
 		"/api/users/ann/totp", "/api/groups/class/members/ann",
 	}
 	for _, op := range s.operations() {
-		if op.method == http.MethodDelete && op.path != "/api/auth/totp" { // one's own, by the password
+		if op.method == http.MethodDelete && op.path != "/api/auth/totp" { // deletes the caller's own second factor, and needs the password
 			paths = append(paths, placeholder.ReplaceAllString(op.path, noID))
 		}
 	}
@@ -119,8 +119,8 @@ func TestDeleteWhatIsNotThere(t *testing.T) {
 	s.stop()
 }
 
-// parts is the body of an upload with all its parts in order: files have a name that ends
-// in .qcow2 for a value.
+// parts returns the multipart body of an upload with its parts in the given order. Values
+// that end in .qcow2 are names of files.
 func parts(t *testing.T, content []byte, pairs ...string) (body *bytes.Buffer, contentType string) {
 	t.Helper()
 	body = &bytes.Buffer{}
@@ -145,8 +145,8 @@ func parts(t *testing.T, content []byte, pairs ...string) (body *bytes.Buffer, c
 	return body, m.FormDataContentType()
 }
 
-// TestFormOfAnUpload sends what a form may hold behind the file: nothing is ignored that
-// would have changed how the file is taken.
+// TestFormOfAnUpload sends form fields after the file. A field that would have changed how
+// the file is handled must not be silently ignored.
 func TestFormOfAnUpload(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -181,8 +181,8 @@ func TestFormOfAnUpload(t *testing.T) {
 	l.stop()
 }
 
-// TestForeignDetails shows what other tools define: disks that are not files, screens on
-// sockets, the system that they noted; and stops a transient domain.
+// TestForeignDetails shows domains defined by other tools, with disks that are not files,
+// screens on sockets and operating system metadata. It also stops a transient domain.
 func TestForeignDetails(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -232,7 +232,7 @@ func TestForeignDetails(t *testing.T) {
 	if n.VNC == nil || n.VNC.Port != 0 || !strings.HasPrefix(n.VNC.Socket, "/") {
 		t.Errorf("the screen on a socket is %+v", n.VNC)
 	}
-	// Clients of websockify ask for a subprotocol, and drop a server that selects none.
+	// websockify clients request a subprotocol, and disconnect if the server selects none.
 	for _, offered := range []string{"binary", ""} {
 		header := http.Header{}
 		if offered != "" {
@@ -248,7 +248,7 @@ func TestForeignDetails(t *testing.T) {
 		_ = socket.Close(websocket.StatusNormalClosure, "")
 	}
 
-	l.virsh("undefine", screen) // it is transient from now on
+	l.virsh("undefine", screen) // the domain is transient from now on
 	until(t, promptly, said("the domain is transient"), func() bool { return !l.node(screen).Persist })
 	if n := l.act(screen, "stop", forced); n.ID != screen || n.State != "stopped" || n.VNC != nil {
 		t.Errorf("the transient domain that was stopped is %+v", n)
@@ -257,8 +257,8 @@ func TestForeignDetails(t *testing.T) {
 	l.stop()
 }
 
-// TestPatchesAtOnce sends the same bytes of an upload by several requests at once, again and
-// again: of each time one of them gets through.
+// TestPatchesAtOnce repeatedly sends the same part of an upload in several concurrent
+// requests. Each time, exactly one of them succeeds.
 func TestPatchesAtOnce(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -271,7 +271,7 @@ func TestPatchesAtOnce(t *testing.T) {
 		for i := range statuses {
 			senders.Go(func() {
 				a, err := l.try(http.MethodPatch, u.path, bytes.NewReader(data), "Tus-Resumable", "1.0.0", "Upload-Offset", "0", "Content-Type", "application/offset+octet-stream")
-				if err == nil { // one that is refused may break off before all of it is sent
+				if err == nil { // the connection of a refused request may close before everything is sent
 					statuses[i] = a.status
 				}
 			})
@@ -292,8 +292,8 @@ func TestPatchesAtOnce(t *testing.T) {
 	l.stop()
 }
 
-// TestMethodOverride uploads and cancels as clients do whose proxy lets only GET and POST
-// through.
+// TestMethodOverride uploads and cancels with X-HTTP-Method-Override, like clients behind
+// a proxy that allows only GET and POST.
 func TestMethodOverride(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -313,13 +313,13 @@ func TestMethodOverride(t *testing.T) {
 	}
 	refusal{http.StatusMethodNotAllowed, "method_not_allowed", "not POST"}.check(t, "a method that uploads do not have", post("PUT", nil))
 	l.refused(http.MethodPost, "/api/uploads", nil, refusal{http.StatusUnprocessableEntity, "invalid_request", "Give Upload-Length"}, "Tus-Resumable", "1.0.0", "Upload-Defer-Length", "1")
-	// Elsewhere the header means nothing.
+	// Other endpoints ignore the header.
 	l.call(http.MethodPost, "/api/nodes/nosuch/run", nil, http.StatusNotFound, nil, "X-HTTP-Method-Override", "DELETE")
 	l.stop()
 }
 
-// TestIfMatch changes and deletes what another user has changed since it was read: with
-// If-Match nothing of theirs is lost, also when both come at once.
+// TestIfMatch changes and deletes objects that another user has changed since they were
+// read. With If-Match, no change is lost, even if both requests arrive at once.
 func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	s := openSchool(newLab(t))
@@ -347,7 +347,7 @@ func TestIfMatch(t *testing.T) {
 		if after != changed.header.Get("ETag") || after == tag {
 			t.Errorf("%s: the ETag was %s, PATCH answered %s, and now it is %s", path, tag, changed.header.Get("ETag"), after)
 		}
-		// Of several who change the same at once, one succeeds.
+		// Of several concurrent changes, only one succeeds.
 		var statuses [4]int
 		var editors sync.WaitGroup
 		for i := range statuses {
@@ -375,8 +375,9 @@ func TestIfMatch(t *testing.T) {
 	s.stop()
 }
 
-// TestCloudInitOfANode sends what people paste: a key with its newline, data packed by gzip,
-// the key network around the network; and a key that is misspelt.
+// TestCloudInitOfANode sends input that users commonly paste: an SSH key with a trailing
+// newline, gzip-compressed user data, and network configuration nested in the key network.
+// It also sends a misspelled key.
 func TestCloudInitOfANode(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -409,7 +410,7 @@ func TestCloudInitOfANode(t *testing.T) {
 	l.stop()
 }
 
-// apiDocument is what TestAPIDocument looks at of the OpenAPI document.
+// apiDocument contains the parts of the OpenAPI document that TestAPIDocument checks.
 type apiDocument struct {
 	Servers []struct{ URL string }
 	Paths   map[string]map[string]struct {
@@ -428,8 +429,9 @@ type apiDocument struct {
 	}
 }
 
-// TestAPIDocument looks whether generators can use the document: names that are words and that
-// no generator makes itself, errors by status with an example, and how to sign in.
+// TestAPIDocument checks that code generators can use the document: operation and schema
+// names are readable and explicit, errors have an example for each status, and
+// authentication is described.
 func TestAPIDocument(t *testing.T) {
 	t.Parallel()
 	text, code := newLab(t).run("openapi")

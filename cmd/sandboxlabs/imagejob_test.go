@@ -21,8 +21,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// TestImageJobs creates an image of a node, grows and compacts it, and verifies what virsh
-// has put into the pool.
+// TestImageJobs creates an image from a node, resizes and compacts it, and verifies files
+// that virsh has added to the pool.
 func TestImageJobs(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -34,7 +34,7 @@ func TestImageJobs(t *testing.T) {
 	base := up.Image
 	var n api.Node
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("source"), "image": base.ID, "resources": request{"disk": 64 << 20}}, http.StatusCreated, &n)
-	// What a guest would write.
+	// Write data as a guest would.
 	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 0x5a 8M 12M", n.OverlayPath).CombinedOutput(); err != nil {
 		t.Fatalf("qemu-io: %v: %s", err, out)
 	}
@@ -64,11 +64,11 @@ func TestImageJobs(t *testing.T) {
 	if grown := l.image(img.ID); grown.VirtualSize != 128<<20 || grown.State != "ready" {
 		t.Errorf("the image that was grown is %+v", grown)
 	}
-	// A file that holds more than its disk.
+	// A file that is larger than the data on its disk.
 	if out, err := exec.CommandContext(t.Context(), "qemu-io", "-f", "qcow2", "-c", "write -P 1 100M 20M", "-c", "write -z 100M 20M", img.Path).CombinedOutput(); err != nil {
 		t.Fatalf("qemu-io: %v: %s", err, out)
 	}
-	// No one has verified what qemu-io wrote.
+	// The change by qemu-io has not been verified.
 	j = l.awaitJob(l.startJob("/api/images/"+img.ID+"/compact", nil).ID, "failed")
 	if changed := l.image(img.ID); j.Error == nil || j.Error.Code != "image_not_ready" || changed.State != "changed" {
 		t.Errorf("the image that another program wrote to is %+v; compacting it ended with %+v", changed, j.Error)
@@ -82,7 +82,7 @@ func TestImageJobs(t *testing.T) {
 	l.wantVolumes(l.imagesPool(), base.ID, filepath.Base(small.Path))
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("from"), "image": img.ID}, http.StatusCreated, nil)
 
-	// What virsh puts into the pool.
+	// Files that virsh adds to the pool.
 	for name, content := range map[string][]byte{"theirs.qcow2": l.qemuImage("1M"), "evil.qcow2": l.qemuImage("1M", "-b", "/etc/passwd", "-F", "raw", "-u")} {
 		file := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -117,8 +117,8 @@ func (l *lab) image(id string) api.Image {
 	return img
 }
 
-// TestCrashInAConversion kills the service while libvirt converts: the next one
-// takes the job up. One that is cancelled leaves nothing.
+// TestCrashInAConversion kills the service while libvirt converts an image. After the
+// restart, the job resumes. A canceled conversion leaves nothing behind.
 func TestCrashInAConversion(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -163,15 +163,15 @@ func TestCrashInAConversion(t *testing.T) {
 	l.call(http.MethodDelete, "/api/jobs/"+j.ID, nil, http.StatusOK, nil)
 	l.awaitJob(j.ID, "cancelled")
 	until(t, patience, said("nothing is left in the pool"), func() bool { return len(l.volumes(l.imagesPool())) == 0 })
-	for _, table := range []string{"images", "uploads", "intents"} { // rows are removed after the files that they describe
+	for _, table := range []string{"images", "uploads", "intents"} { // rows are deleted after the files that they describe
 		until(t, promptly, said("nothing is left in table "+table), func() bool { return l.rows(table) == 0 })
 	}
 	until(t, patience, said("libvirt is done"), func() bool { return !strings.Contains(l.virsh("pool-list", "--name"), l.imagesPool()+"-work") })
 	l.stop()
 }
 
-// TestCancelAConversionThatWaits cancels one before it began: the upload goes with it,
-// of which another one would be made.
+// TestCancelAConversionThatWaits cancels a conversion before it has begun. The upload is
+// deleted, too; otherwise it would be converted again.
 func TestCancelAConversionThatWaits(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -197,7 +197,7 @@ func TestCancelAConversionThatWaits(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	g.Go(func() error { return a.runBackend(ctx) }) // no jobs yet
+	g.Go(func() error { return a.runBackend(ctx) }) // jobs do not run yet
 	if err := a.ready(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestCancelAConversionThatWaits(t *testing.T) {
 	l.wantVolumes(l.imagesPool())
 }
 
-// fileOf puts content into a file.
+// fileOf writes content to a temporary file.
 func (l *lab) fileOf(content []byte) string {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "file")
@@ -243,8 +243,8 @@ func (l *lab) fileOf(content []byte) string {
 	return file
 }
 
-// TestCrashInAnImageJob kills the service in each of the other jobs on images: the
-// next one takes it up, and nothing is left but what the job makes.
+// TestCrashInAnImageJob kills the service during each of the other image jobs. After the
+// restart, the job resumes, and leaves nothing behind but its result.
 func TestCrashInAnImageJob(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -257,7 +257,7 @@ func TestCrashInAnImageJob(t *testing.T) {
 	for _, c := range []struct {
 		path string
 		body any
-		step string // in which it is killed; empty for at once
+		step string // during which it is killed; empty: at once
 	}{
 		{"/api/nodes/" + n.ID + "/image", request{"name": "made"}, "converting"},
 		{"/api/images/theirs.qcow2/verify", nil, ""},
@@ -283,7 +283,7 @@ func TestCrashInAnImageJob(t *testing.T) {
 		if img.State != "ready" {
 			t.Errorf("after %s the image is %+v", c.path, img)
 		}
-		l.qemuImg("compare", "-f", "qcow2", "-F", "raw", img.Path, flat) // zeros behind the end of one count as the same
+		l.qemuImg("compare", "-f", "qcow2", "-F", "raw", img.Path, flat) // compare treats missing data at the end of the shorter image as zeros
 		if intents := l.rows("intents"); intents > 0 {
 			t.Errorf("after %s %d intents are left", c.path, intents)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// uploaded takes a file in as a custom image.
+// uploaded uploads a custom image.
 func (l *lab) uploaded(name string, content []byte) api.Image {
 	l.t.Helper()
 	a := l.upload(name, bytes.NewReader(content))
@@ -30,7 +30,7 @@ func (l *lab) uploaded(name string, content []byte) api.Image {
 	return up.Image
 }
 
-// fullImage is a qcow2 file with so many random bytes in it.
+// fullImage returns a qcow2 image with the given number of random megabytes.
 func (l *lab) fullImage(megabytes int) []byte {
 	l.t.Helper()
 	folder := l.t.TempDir()
@@ -48,8 +48,8 @@ func (l *lab) fullImage(megabytes int) []byte {
 	return out
 }
 
-// What users write about an image is kept, and outlives the service. Until then it has
-// the name that its file had.
+// Users' descriptions of an image survive a restart. Until it gets a name, an image has
+// the name of its file.
 func TestDescribingAnImage(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -87,8 +87,8 @@ func TestDescribingAnImage(t *testing.T) {
 	l.stop()
 }
 
-// An image's file comes back as it was sent: whole, in parts, and from where a cut
-// left it.
+// An image can be downloaded unchanged: as a whole, in ranges, and resumed after an
+// interruption.
 func TestDownloadingAnImage(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -124,7 +124,7 @@ func TestDownloadingAnImage(t *testing.T) {
 	l.refused(http.MethodGet, path, nil, refusal{http.StatusRequestedRangeNotSatisfiable, "invalid_request", "none in that range"}, "Range", "bytes=99999999999-")
 	l.refused(http.MethodGet, "/api/images/nosuch/download", nil, refusal{http.StatusNotFound, "image_not_found", "nosuch"})
 
-	// A client that goes away ends the stream: its connection to libvirt goes.
+	// When a client disconnects, its stream and its connection to libvirt are closed.
 	idle := l.libvirtSockets()
 	ctx, goAway := context.WithCancel(t.Context())
 	defer goAway()
@@ -148,7 +148,8 @@ func TestDownloadingAnImage(t *testing.T) {
 	l.stop()
 }
 
-// libvirtSockets counts the service's connections to a libvirt on this machine: its Unix sockets.
+// libvirtSockets returns the number of the service's connections to libvirt on this
+// machine, which are Unix sockets.
 func (l *lab) libvirtSockets() (n int) {
 	l.t.Helper()
 	proc := "/proc/" + strconv.Itoa(l.service.cmd.Process.Pid)
@@ -158,7 +159,7 @@ func (l *lab) libvirtSockets() (n int) {
 	}
 	unix := map[string]bool{}
 	for line := range strings.Lines(string(table)) {
-		if fields := strings.Fields(line); len(fields) > 6 { // Num RefCount Protocol Flags Type St Inode Path
+		if fields := strings.Fields(line); len(fields) > 6 { // columns: Num RefCount Protocol Flags Type St Inode Path
 			unix["socket:["+fields[6]+"]"] = true
 		}
 	}
@@ -174,7 +175,7 @@ func (l *lab) libvirtSockets() (n int) {
 	return n
 }
 
-// withDisk gives a domain a disk, and says nothing of what is below it.
+// withDisk adds a disk to a domain, without backing files in the XML.
 func withDisk(file string) func(*libvirtxml.Domain) {
 	return func(d *libvirtxml.Domain) {
 		d.Devices = &libvirtxml.DomainDeviceList{Disks: []libvirtxml.DomainDisk{{
@@ -185,8 +186,8 @@ func withDisk(file string) func(*libvirtxml.Domain) {
 	}
 }
 
-// What depends on an image is found through any number of overlays, in any pool
-// that libvirt knows, whoever made them.
+// The service finds everything that depends on an image, through any number of overlays,
+// in any pool that libvirt knows, whoever created it.
 func TestUsersOfAnImage(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -218,7 +219,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	want("a node", []string{n.Name}, nil)
 	l.delete(n.ID)
 
-	// Two levels, in a pool of another user's, by virsh.
+	// Two overlays on top of each other in another user's pool, created with virsh.
 	theirs := l.prefix + "-theirs"
 	folder := filepath.Join(poolsFolder, theirs)
 	l.virsh("pool-define-as", theirs, "dir", "--target", folder)
@@ -236,7 +237,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	l.virsh("vol-create-as", theirs, "low.qcow2", "1M", "--format", "qcow2", "--backing-vol", image.Path, "--backing-vol-format", "qcow2")
 	l.virsh("vol-create-as", theirs, "high.qcow2", "1M", "--format", "qcow2", "--backing-vol", low, "--backing-vol-format", "qcow2")
 	want("two volumes", nil, []string{"low.qcow2", "high.qcow2"})
-	// One of them is the disk of a domain, whose XML says nothing of what is below.
+	// One of them is the disk of a domain whose XML does not contain the backing files.
 	id := l.defineForeign(l.name("theirs"), withDisk(high))
 	until(t, promptly, said("the domain is listed"), func() bool { return l.listed(id).ID == id })
 	want("a domain over two", []string{l.name("theirs")}, nil)
@@ -244,7 +245,7 @@ func TestUsersOfAnImage(t *testing.T) {
 	l.virsh("vol-delete", "high.qcow2", "--pool", theirs)
 	want("one volume", nil, []string{"low.qcow2"})
 
-	// An external snapshot is backed by the node's overlay.
+	// An external snapshot is an overlay of the node's overlay.
 	l.virsh("vol-delete", "low.qcow2", "--pool", theirs)
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("two"), "customImageName": image.ID, "resources": request{"ram": 64}}, http.StatusCreated, &n)
 	top := filepath.Join(poolsFolder, l.nodesPool(), n.ID+".top")
@@ -257,14 +258,14 @@ func TestUsersOfAnImage(t *testing.T) {
 	l.stop()
 }
 
-// A file that is put into the pool is shown after a refresh, at once.
+// A file that is copied into the pool's folder appears as soon as the host is refreshed.
 func TestRefreshingTheHost(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start()
 	content := l.qemuImage("1M")
 	for i, name := range []string{"copied.qcow2", "copied-too.qcow2"} {
-		// libvirt does not hear of a file that is copied into the folder.
+		// libvirt does not notice a file that is copied into the folder.
 		if err := os.WriteFile(filepath.Join(poolsFolder, l.imagesPool(), name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -27,8 +27,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestHostileImages uploads what must not become an image, and what is one
-// under a hostile name. Whatever is refused leaves nothing.
+// TestHostileImages uploads files that must not become images, and a valid image with a
+// hostile name. A refused upload leaves nothing behind.
 func TestHostileImages(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -201,7 +201,7 @@ func (l *lab) raw(text string) net.Conn {
 	return conn
 }
 
-// wantNoImages expects no custom image, volume, record nor intent.
+// wantNoImages checks that there are no custom images, volumes, records or intents.
 func (l *lab) wantNoImages() {
 	l.t.Helper()
 	if list := l.images().CustomImages; len(list) > 0 {
@@ -215,7 +215,7 @@ func (l *lab) wantNoImages() {
 	}
 }
 
-// rows counts the rows of a table of the lab's database.
+// rows returns the number of rows of a table of the lab's database.
 func (l *lab) rows(table string) (n int) {
 	l.t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(l.dataDir, "sandboxlabs.db")+"?mode=ro&_busy_timeout=5000")
@@ -229,7 +229,7 @@ func (l *lab) rows(table string) (n int) {
 	return n
 }
 
-// qemuImage is what qemu-img makes of these options.
+// qemuImage returns an image that qemu-img creates with these options.
 func (l *lab) qemuImage(size string, options ...string) []byte {
 	l.t.Helper()
 	return l.imageOf("qcow2", size, options...)
@@ -254,7 +254,7 @@ func (l *lab) qemuImg(args ...string) {
 	}
 }
 
-// patched is an image with one big-endian number of its header changed.
+// patched returns a copy of an image with one big-endian number in its header changed.
 func patched(image []byte, offset, bytes int, value uint64) []byte {
 	image = slices.Clone(image)
 	if bytes == 4 {
@@ -265,7 +265,7 @@ func patched(image []byte, offset, bytes int, value uint64) []byte {
 	return image
 }
 
-// TestBadRequests asks for what cannot be, in each place where a client can.
+// TestBadRequests sends invalid values wherever clients can send values.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -275,7 +275,7 @@ func TestBadRequests(t *testing.T) {
 
 	for _, c := range []struct {
 		name   string
-		change request // to a request that would do
+		change request // applied to a valid request
 		want   refusal
 	}{
 		{"name taken", request{"name": there.Name}, refusal{http.StatusConflict, "node_name_taken", "already exists"}},
@@ -358,7 +358,7 @@ func TestBadRequests(t *testing.T) {
 		tried := 0
 		for _, id := range []string{"00000000-0000-4000-8000-000000000000", "nope", "..%2f..%2fetc", "%00", there.Name} {
 			for _, op := range l.operations() {
-				// Without Guacamole, its path says that first.
+				// Without Guacamole, these paths return another error first.
 				if !strings.HasPrefix(op.path, "/api/nodes/{id}") || strings.HasSuffix(op.path, "/guacamole") {
 					continue
 				}
@@ -433,10 +433,10 @@ func TestBadRequests(t *testing.T) {
 	l.stop()
 }
 
-// operation is one of the OpenAPI document.
+// operation is an operation of the OpenAPI document.
 type operation struct{ method, path string }
 
-// placeholder is a part of an operation's path that stands for a name.
+// placeholder matches a path parameter.
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
 
 func (l *lab) operations() []operation {
@@ -454,7 +454,7 @@ func (l *lab) operations() []operation {
 	return list
 }
 
-// peakMemory is VmHWM of the service, in bytes.
+// peakMemory returns the service's peak memory usage (VmHWM) in bytes.
 func (l *lab) peakMemory() int64 {
 	l.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.service.cmd.Process.Pid))
@@ -472,7 +472,7 @@ func (l *lab) peakMemory() int64 {
 	return kib << 10
 }
 
-// endless is a reader of n bytes that are all the letter x.
+// endless is a reader of n bytes, all of them the letter x.
 type endless struct{ n int64 }
 
 var xs = bytes.Repeat([]byte{'x'}, 1<<20)
@@ -489,7 +489,8 @@ func (e *endless) Read(p []byte) (int, error) {
 func (l *lab) hugeBody(t *testing.T) {
 	before, start := l.peakMemory(), time.Now()
 	conn := l.raw("POST /api/nodes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000010\r\n\r\n{\"name\":\"")
-	// The service closes its side before it has all of it, so the write may fail.
+	// The service closes the connection before it has received everything, so the write may
+	// fail.
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -542,7 +543,7 @@ func (l *lab) idempotency(t *testing.T) {
 	}
 	l.refused(http.MethodPost, "/api/nodes", body, refusal{http.StatusConflict, "node_name_taken", "already exists"}, "Idempotency-Key", "k2")
 
-	// A repeated request takes no disk away that virsh's user has kept.
+	// A repeated request does not take a disk that the user of virsh has kept.
 	l.virsh("undefine", first.ID)
 	reused.detail = "is still there"
 	reused.check(t, "the disk that was kept", l.send(http.MethodPost, "/api/nodes", body, "Idempotency-Key", "k1"))

@@ -20,8 +20,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// stepping is the real storage. A change that has steps in its context stops at them, at
-// each once.
+// stepping wraps the real storage. A change with steps in its context pauses at each step,
+// once per step.
 type stepping struct{ domain.Storage }
 
 func (s stepping) OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error) {
@@ -50,11 +50,11 @@ func (s stepping) DeleteNodeVolume(ctx context.Context, host, volume string, sin
 	return s.Storage.DeleteNodeVolume(ctx, host, volume, since)
 }
 
-// steps are a change that runs from one call of its storage to the next.
+// steps runs a change from one storage call to the next.
 type steps struct {
-	stopped chan struct{} // it has come to a step, and waits
+	stopped chan struct{} // the change is paused at a step
 	goOn    chan struct{}
-	ended   chan error // one slot
+	ended   chan error // capacity 1
 	seen    []string
 	over    bool
 	err     error
@@ -75,7 +75,7 @@ func (s *steps) stop(at string) {
 	}
 }
 
-// begin starts a change, which runs to its first step.
+// begin starts a change and runs it to its first step.
 func begin(ctx context.Context, change func(context.Context) error) *steps {
 	s := &steps{stopped: make(chan struct{}), goOn: make(chan struct{}), ended: make(chan error, 1)}
 	go func() { s.ended <- change(context.WithValue(ctx, stepsKey{}, s)) }()
@@ -91,8 +91,8 @@ func (s *steps) await() {
 	}
 }
 
-// advance has the change continue to its next step, n times, or to its end where n is
-// negative. It returns false when the end came sooner.
+// advance continues the change by n steps, or to its end if n is negative. It returns
+// false if the change ended sooner.
 func (s *steps) advance(n int) bool {
 	for ; n != 0 && !s.over; n-- {
 		s.goOn <- struct{}{}
@@ -101,8 +101,8 @@ func (s *steps) advance(n int) bool {
 	return n <= 0
 }
 
-// inProcess runs the service's backend in the test's own process, with its own database, on
-// the lab's pools.
+// inProcess runs the service's backend in the test process, with its own database, on the
+// lab's pools.
 func (l *lab) inProcess() *app {
 	l.t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -134,10 +134,10 @@ func (l *lab) inProcess() *app {
 	return a
 }
 
-// TestCloneBesideAnotherChange has a service clone a node while another one deletes or
-// clones it: one of them comes to a step, the other one to its own step, and both continue,
-// for all pairs of steps. Whoever wins: a clone has all that it is backed by, and what no
-// node has is deleted.
+// TestCloneBesideAnotherChange clones a node in one service while another service deletes
+// or clones it. It tests all pairs of steps: each change runs to a step, then both
+// continue. Whichever wins, a clone has all of its backing files, and disks that no node
+// uses are deleted.
 func TestCloneBesideAnotherChange(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"delete", "clone"} {
@@ -146,7 +146,7 @@ func TestCloneBesideAnotherChange(t *testing.T) {
 			r := newRace(t, kind)
 			for _, cloneFirst := range []bool{true, false} {
 				if kind == "clone" && !cloneFirst {
-					continue // that is the same again
+					continue // this repeats an earlier case
 				}
 				for i, longer := 0, true; longer; i++ {
 					for j, more := 0, true; more; j++ {
@@ -163,10 +163,10 @@ func TestCloneBesideAnotherChange(t *testing.T) {
 	}
 }
 
-// race is two services, of which one clones a node.
+// race is two services, one of which clones a node.
 type race struct {
 	*lab
-	kind          string // of the change that the other one makes of it
+	kind          string // kind of the change that the other service makes
 	cloner, other *app
 	round, cloned int
 }
@@ -184,8 +184,9 @@ func newRace(t *testing.T, kind string) *race {
 	return &race{lab: l, kind: kind, cloner: l.inProcess(), other: l.inProcess()}
 }
 
-// run has one of the two changes of a node go i steps, then the other one j steps, then
-// the first to its end, and the other. It returns whether each has so many steps.
+// run advances one of the two changes by i steps, then the other by j steps, then the
+// first to its end, and then the other. It returns whether each change has that many
+// steps.
 func (r *race) run(cloneFirst bool, i, j int) (hasI, hasJ bool) {
 	t, ctx := r.t, r.t.Context()
 	t.Helper()
@@ -245,7 +246,7 @@ func cloneLinked(a *app, c domain.Clone) func(context.Context) error {
 	return func(ctx context.Context) error { _, err := a.nodes.CloneLinked(ctx, c); return err }
 }
 
-// knows waits until a service shows a node, or shows it no more.
+// knows waits until a service shows a node, or no longer shows it.
 func (r *race) knows(a *app, id string, there bool) {
 	r.t.Helper()
 	until(r.t, promptly, said(fmt.Sprintf("that the node %s is there is %v", id, there)), func() bool {
@@ -259,7 +260,7 @@ func (r *race) isDefined(id string) bool {
 	return err == nil
 }
 
-// inspectClone looks at what a request for a clone has left, and deletes it.
+// inspectClone checks the result of a clone request, and deletes it.
 func (r *race) inspectClone(c domain.Clone, failed error) {
 	r.t.Helper()
 	if there := r.isDefined(c.ID); there != (failed == nil) {
@@ -276,7 +277,7 @@ func (r *race) inspectClone(c domain.Clone, failed error) {
 	}
 }
 
-// inspectSource looks at what is left of the node, and deletes it.
+// inspectSource checks what remains of the source node, and deletes it.
 func (r *race) inspectSource(id string) {
 	r.t.Helper()
 	if !r.isDefined(id) {
@@ -288,7 +289,7 @@ func (r *race) inspectSource(id string) {
 	}
 }
 
-// wantDisks waits until the nodes pool holds what a node's disk consists of, and no more.
+// wantDisks waits until the nodes pool contains exactly the files of a node's disk chain.
 func (r *race) wantDisks(id string) {
 	r.t.Helper()
 	var want, got []string
@@ -306,8 +307,9 @@ func (r *race) wantDisks(id string) {
 	})
 }
 
-// chain lists the files that a node's disk consists of, the upper first, as they say
-// themselves. The node's definition must not say anything else: QEMU goes by it.
+// chain returns the files of a node's disk, top first, following the backing files in
+// their headers. The node's definition must not contain anything else, because QEMU would
+// use that.
 func (r *race) chain(id string) (files []string) {
 	r.t.Helper()
 	var chain []struct {

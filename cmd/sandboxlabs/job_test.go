@@ -12,8 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestMainJob is what the service is for, from the upload of an image to the
-// deletion of the node, with virsh looking on.
+// TestMainJob tests the main workflow, from the upload of an image to the deletion of a
+// node, and checks each step with virsh.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -97,7 +97,7 @@ func TestMainJob(t *testing.T) {
 	l.stop()
 }
 
-// uploadMicro uploads the micro image under a name.
+// uploadMicro uploads the micro image with the given name.
 func (l *lab) uploadMicro(name string) api.Image {
 	l.t.Helper()
 	file, err := os.Open(microImage)
@@ -113,7 +113,7 @@ func (l *lab) uploadMicro(name string) api.Image {
 	return got.Image
 }
 
-// wantDefined looks at a node's domain and disk with virsh.
+// wantDefined checks a node's domain and disk with virsh.
 func (l *lab) wantDefined(n api.Node, image api.Image) {
 	l.t.Helper()
 	if list := l.virsh("list", "--all", "--name"); !slices.Contains(strings.Fields(list), n.Name) {
@@ -144,8 +144,8 @@ func (l *lab) wantDefined(n api.Node, image api.Image) {
 	}
 }
 
-// wantSecretScreen expects the screen's password where an operator may see it,
-// and nowhere else.
+// wantSecretScreen checks that the screen's password is visible to operators and to no one
+// else.
 func (l *lab) wantSecretScreen(n api.Node) {
 	l.t.Helper()
 	vnc := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC
