@@ -99,7 +99,7 @@ func TestAccess(t *testing.T) {
 		t.Errorf("the tokens are listed as %s", list.body)
 	}
 
-	// A ticket is valid once, only for its node and only for the console.
+	// A ticket is valid once, only for its node, and not for the rest of the API.
 	n := l.create("ticket")
 	vnc := l.definition(n.ID, "--security-info").Devices.Graphics[0].VNC
 	ticket := func() string {

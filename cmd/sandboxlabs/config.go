@@ -313,8 +313,8 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// defaultDataDir returns the system folder for the service user, and a folder in the
-// user's home for all others.
+// defaultDataDir returns the system folder for root and the service user, and a folder in
+// the user's home for all others.
 func defaultDataDir() string {
 	if u, err := user.Current(); err == nil && (u.Uid == "0" || u.Username == serviceUser) {
 		return "/var/lib/sandboxlabs"

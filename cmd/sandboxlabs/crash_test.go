@@ -209,8 +209,8 @@ func TestCrashInACreation(t *testing.T) {
 }
 
 // TestCrashBeforeADiskThatWasKept repeats the request for a node that was undefined with
-// virsh, and crashes after the intent is recorded. Recovery must not delete the kept disk
-// as if the request had created it.
+// virsh. If the request recorded an intent, the process would crash with it, and recovery
+// would delete the kept disk as if the request had created it.
 func TestCrashBeforeADiskThatWasKept(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

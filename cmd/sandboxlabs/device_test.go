@@ -169,7 +169,7 @@ func (l *lab) standsAnAgent(id string, c *terminal, other api.Node) {
 		`else usleep 100000; fi; done) & echo hostile=$((40+2))`, "hostile=42")
 	until(l.t, promptly, said("the agent is there"), func() bool { return l.hasAgent(id) })
 	leased := ""
-	until(l.t, patience, said("the other node is shown with what it leased"), func() bool { // the agent may have reported them before
+	until(l.t, patience, said("the other node is shown with what it leased"), func() bool { // until then, the node may show addresses from its guest agent
 		if shown := l.node(other.ID).Addresses; len(shown) > 0 {
 			leased = shown[0]
 		}

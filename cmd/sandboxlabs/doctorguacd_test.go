@@ -40,8 +40,8 @@ func (l *lab) plugIn(network, address string) (namespace string) {
 	return namespace
 }
 
-// TestDoctorOnGuacd listens on guacd's port at addresses that nodes can and cannot reach,
-// and also connects from the position of a guest.
+// TestDoctorOnGuacd listens on the configured guacd port at addresses that nodes can and
+// cannot reach, and also connects from the position of a guest.
 func TestDoctorOnGuacd(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

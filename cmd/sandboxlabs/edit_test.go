@@ -27,7 +27,7 @@ func (l *lab) boot(id string) *terminal {
 	return c
 }
 
-// wantResize checks when the new sizes of an edit take effect.
+// wantResize checks what an edit reports about when its new sizes take effect.
 func (l *lab) wantResize(n api.EditedNode, want ...api.Resized) {
 	l.t.Helper()
 	if !slices.Equal(n.Resize, want) {

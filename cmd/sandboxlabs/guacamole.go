@@ -255,8 +255,8 @@ func newGuacamoleCommand() *cobra.Command {
 	return c
 }
 
-// printRest prints what failed or is unknown, and returns an error for the exit code if
-// there is any.
+// printRest prints the unreachable hosts and the problems, and returns errReported if
+// there are any.
 func printRest(cmd *cobra.Command, r guacamole.Report) error {
 	var err error
 	for _, host := range r.UnknownHosts {

@@ -165,7 +165,7 @@ func TestGuacamoleShowsTheScreen(t *testing.T) {
 	}
 }
 
-// hold keeps a port in use until the test ends.
+// hold waits until a port is free and keeps it in use until the test ends.
 func hold(t *testing.T, port string) {
 	t.Helper()
 	var l net.Listener

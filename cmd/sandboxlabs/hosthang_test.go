@@ -96,7 +96,7 @@ func TestQEMUHangs(t *testing.T) {
 	l.launch(nil, "--figures-interval=1s")
 	l.awaitHealth("ok")
 	stuck, other := l.create("stuck"), l.create("other")
-	for _, n := range []api.Node{stuck, other} { // no need to boot
+	for _, n := range []api.Node{stuck, other} { // paused, because they need no CPU time
 		l.act(n.ID, "run", nil)
 		l.act(n.ID, "pause", nil)
 	}

@@ -51,7 +51,8 @@ func (a *app) handleJobs() {
 // of them at a time.
 const converting = "convert"
 
-// heavy makes jobs of a kind run fairly in turn, and wait for slot unless it is empty.
+// heavy marks jobs of a kind as heavy, so that owners take turns, and makes them wait for
+// slot unless it is empty.
 func heavy(slot string, k job.Kind) job.Kind {
 	k.Heavy, k.Slot = true, slot
 	return k
