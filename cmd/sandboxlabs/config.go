@@ -80,8 +80,7 @@ type config struct {
 	File     string        // path of the file that was read; empty if none
 }
 
-// addConfigFlags declares all options with their defaults and descriptions. No other
-// function declares any.
+// addConfigFlags declares all options with their defaults and descriptions.
 func addConfigFlags(f *pflag.FlagSet) {
 	f.String("config", "", "YAML file with these options (default "+defaultConfigFile+", where it exists)")
 	f.String("listen", "127.0.0.1:3001", "address of UI, API and WebSockets")
