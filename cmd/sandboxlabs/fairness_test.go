@@ -262,9 +262,9 @@ func (s *school) download(path string, as, most int) (open []*http.Response) {
 	return open
 }
 
-// TestRefusalsFillNothing sends a thousand requests of a viewer that are refused, with
-// long paths. The audit and the log stay small, and the requests do not evict tickets of
-// other accounts.
+// TestRefusalsFillNothing sends hundreds of a viewer's requests that are refused, with
+// long paths and methods. The audit and the log stay small, and the viewer's tickets do
+// not evict those of other accounts.
 func TestRefusalsFillNothing(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

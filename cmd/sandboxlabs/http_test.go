@@ -429,9 +429,9 @@ type apiDocument struct {
 	}
 }
 
-// TestAPIDocument checks that code generators can use the document: operation and schema
-// names are readable and explicit, errors have an example for each status, and
-// authentication is described.
+// TestAPIDocument checks that code generators can use the document: schema names are valid
+// identifiers and do not collide with names that generators derive from operation IDs,
+// errors have an example for each status, and authentication is described.
 func TestAPIDocument(t *testing.T) {
 	t.Parallel()
 	text, code := newLab(t).run("openapi")
