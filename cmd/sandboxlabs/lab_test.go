@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	// The limit for what a guest or a loaded machine has to do.
+	// The timeout for what a guest or a loaded machine has to do.
 	patience = 2 * time.Minute
-	// promptly is for what the service does on its own.
+	// promptly is the timeout for what the service does without a guest.
 	promptly = 20 * time.Second
 
 	microImage  = "../../images/build/micro.qcow2"
@@ -32,26 +32,26 @@ const (
 	libvirtURI  = "qemu:///system"
 )
 
-// lab is one installation of the service: with its own data-dir, pools and port. All that it
-// makes in libvirt has its prefix, or lies in its pools.
+// lab is an installation of the service with its own data-dir, pools and port. Everything
+// that it creates in libvirt has its prefix or is in its pools.
 type lab struct {
 	t       *testing.T
 	prefix  string
 	dataDir string
 	address string
 	auth    bool
-	tls     bool // the client speaks HTTPS
+	tls     bool // the client uses HTTPS
 	client  *http.Client
-	token   string     // sent with every request when it is set
-	cookie  string     // sent in its place when that is empty
-	own     *otherHost // whose libvirt it works with; nil: the machine's
+	token   string     // sent with every request if set
+	cookie  string     // sent if token is empty
+	own     *otherHost // the host whose libvirt it uses; nil: the machine's
 	within  []string   // a command that starts the program; see launchOnSmallDisk
 	service *process
 	all     []*process
 }
 
-// newLab prepares a lab without starting anything. When the test ends, all that
-// the lab made goes, whatever happened.
+// newLab prepares a lab without starting anything. Everything that the lab created is
+// removed when the test ends, even if it fails.
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "virsh", "-c", libvirtURI, "version").CombinedOutput(); err != nil {
@@ -73,7 +73,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// newRunningLab is newLab with the micro image in the pool and the service up.
+// newRunningLab is newLab with the micro image in the pool and the service running.
 func newRunningLab(t *testing.T) *lab {
 	t.Helper()
 	l := newLab(t)
@@ -82,8 +82,8 @@ func newRunningLab(t *testing.T) *lab {
 	return l
 }
 
-// newLabApart is newLab with its own libvirtd and network, to which anything may be done,
-// and that takes all that it holds with it.
+// newLabApart is newLab with its own libvirtd and network, which the test may change in
+// any way. They are removed with everything in them.
 func newLabApart(t *testing.T) *lab {
 	t.Helper()
 	h := startOtherHost(t, "--net")
@@ -92,7 +92,7 @@ func newLabApart(t *testing.T) *lab {
 	return l
 }
 
-// uri is how virsh reaches the lab's libvirt.
+// uri returns the libvirt URI of the lab for virsh.
 func (l *lab) uri() string {
 	if l.own != nil {
 		return l.own.uri()
@@ -100,10 +100,11 @@ func (l *lab) uri() string {
 	return libvirtURI
 }
 
-// guests are the places for tests whose guests run: emulation takes a CPU each.
+// guests limits how many tests run guests at a time, since emulation uses a CPU for each
+// guest.
 var guests = make(chan struct{}, 2)
 
-// takeGuest waits for a place, which is the test's until it ends.
+// takeGuest waits for a free slot in guests and keeps it until the test ends.
 func takeGuest(t *testing.T) {
 	t.Helper()
 	select {
@@ -118,7 +119,7 @@ func (l *lab) imagesPool() string { return l.prefix + "-images" }
 func (l *lab) nodesPool() string  { return l.prefix + "-nodes" }
 func (l *lab) logsPool() string   { return l.prefix + "-nodes-logs" }
 
-// name creates a node's name that no other lab has.
+// name returns a node name that no other lab uses.
 func (l *lab) name(s string) string { return l.prefix + "-" + s }
 
 func (l *lab) url(path string) string {
@@ -128,7 +129,7 @@ func (l *lab) url(path string) string {
 	return "http://" + l.address + path
 }
 
-// flags are the options of the lab, for any command.
+// flags returns the lab's options, which every command accepts.
 func (l *lab) flags() []string {
 	auth := "off"
 	if l.auth {
@@ -144,7 +145,7 @@ func (l *lab) flags() []string {
 	return flags
 }
 
-// process is the program, running.
+// process is a running instance of the program.
 type process struct {
 	cmd    *exec.Cmd
 	out    *output // standard output
@@ -170,7 +171,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// spawn starts the program. env may override variables, or set more.
+// spawn starts the program. env may override variables or set more.
 func (l *lab) spawn(env []string, args ...string) *process {
 	l.t.Helper()
 	p := &process{out: &output{}, log: &output{}, exited: make(chan struct{})}
@@ -190,7 +191,7 @@ func (l *lab) spawn(env []string, args ...string) *process {
 	return p
 }
 
-// code waits for the end of the process, and returns its exit code.
+// code waits for the process to end and returns its exit code.
 func (p *process) code(t *testing.T, within time.Duration) int {
 	t.Helper()
 	select {
@@ -202,13 +203,13 @@ func (p *process) code(t *testing.T, within time.Duration) int {
 	}
 }
 
-// kill is SIGKILL, and waits.
+// kill sends SIGKILL and waits for the process to end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 }
 
-// run runs a command of the program to its end.
+// run runs a command of the program and waits for it.
 func (l *lab) run(args ...string) (out string, code int) {
 	l.t.Helper()
 	p := l.spawn(nil, append(args, l.flags()...)...)
@@ -216,7 +217,7 @@ func (l *lab) run(args ...string) (out string, code int) {
 	return p.out.String() + p.log.String(), code
 }
 
-// addMicro puts the micro image into the lab's pool, as `make setup` does.
+// addMicro adds the micro image to the lab's pool, as `make setup` does.
 func (l *lab) addMicro() {
 	l.t.Helper()
 	if _, err := os.Stat(microImage); err != nil {
@@ -227,20 +228,20 @@ func (l *lab) addMicro() {
 	}
 }
 
-// start starts the service and waits until it can be used.
+// start starts the service and waits until it is ready.
 func (l *lab) start() {
 	l.t.Helper()
 	l.launch(nil)
 	l.awaitHealth("ok")
 }
 
-// launch starts the service and returns at once.
+// launch starts the service without waiting until it is ready.
 func (l *lab) launch(env []string, flags ...string) {
 	l.t.Helper()
 	l.service = l.spawn(env, append(append([]string{"serve"}, l.flags()...), flags...)...)
 }
 
-// awaitHealth waits until GET /api/health reports that status.
+// awaitHealth waits until GET /api/health reports status.
 func (l *lab) awaitHealth(status string) {
 	l.t.Helper()
 	last := ""
@@ -263,7 +264,7 @@ func (l *lab) awaitHealth(status string) {
 	})
 }
 
-// stop ends the service in order and expects that it ends well.
+// stop shuts the service down and expects a clean exit.
 func (l *lab) stop() {
 	l.t.Helper()
 	_ = l.service.cmd.Process.Signal(syscall.SIGTERM)
@@ -273,13 +274,13 @@ func (l *lab) stop() {
 	l.client.CloseIdleConnections()
 }
 
-// kill ends the service by SIGKILL.
+// kill kills the service with SIGKILL.
 func (l *lab) kill() {
 	l.service.kill()
 	l.client.CloseIdleConnections()
 }
 
-// until polls a condition. what names it in the failure's text.
+// until polls a condition. what returns its description for the failure message.
 func until(t *testing.T, within time.Duration, what func() string, met func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
@@ -295,10 +296,10 @@ func until(t *testing.T, within time.Duration, what func() string, met func() bo
 	}
 }
 
-// said is until's text where nothing else is to be told.
+// said returns a what for until that is only a text.
 func said(text string) func() string { return func() string { return text } }
 
-// virsh runs virsh, which sees what a user's other tools see.
+// virsh runs virsh, which sees the same as a user's other tools.
 func (l *lab) virsh(args ...string) string {
 	l.t.Helper()
 	out, err := l.tryVirsh(args...)
@@ -318,7 +319,7 @@ func (l *lab) tryVirsh(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// volumes lists the names of a pool's volumes, as they are on the disk now.
+// volumes lists the names of a pool's volumes after a refresh from disk.
 func (l *lab) volumes(pool string) []string {
 	l.t.Helper()
 	l.virsh("pool-refresh", pool)
@@ -332,7 +333,7 @@ func (l *lab) volumes(pool string) []string {
 	return names
 }
 
-// wantVolumes expects a pool to hold just these.
+// wantVolumes expects a pool to contain exactly these volumes.
 func (l *lab) wantVolumes(pool string, want ...string) {
 	l.t.Helper()
 	slices.Sort(want)
@@ -341,7 +342,7 @@ func (l *lab) wantVolumes(pool string, want ...string) {
 	}
 }
 
-// definition parses what virsh dumpxml says.
+// definition parses the output of virsh dumpxml.
 func (l *lab) definition(domain string, flags ...string) libvirtxml.Domain {
 	l.t.Helper()
 	var d libvirtxml.Domain
@@ -351,7 +352,7 @@ func (l *lab) definition(domain string, flags ...string) libvirtxml.Domain {
 	return d
 }
 
-// domains lists the domains that are the lab's: by their name, or by their disk.
+// domains lists the domains of the lab, which it recognises by their name or their disk.
 func (l *lab) domains() []string {
 	list, err := l.tryVirsh("list", "--all", "--uuid")
 	if err != nil {
@@ -359,7 +360,7 @@ func (l *lab) domains() []string {
 	}
 	var ours []string
 	for id := range strings.FieldsSeq(list) {
-		// Other tests' domains come and go meanwhile.
+		// Domains of other tests are created and removed meanwhile.
 		if text, err := l.tryVirsh("dumpxml", id); err == nil && strings.Contains(text, l.prefix) {
 			ours = append(ours, id)
 		}
@@ -367,17 +368,17 @@ func (l *lab) domains() []string {
 	return ours
 }
 
-// remove takes everything of the lab out of libvirt.
+// remove removes everything of the lab from libvirt.
 func (l *lab) remove() {
 	if l.own != nil {
-		return // it goes with its host
+		return // removed with its host
 	}
 	for _, id := range l.domains() {
 		_, _ = l.tryVirsh("destroy", id)
 		_, _ = l.tryVirsh("undefine", id, "--nvram", "--managed-save", "--snapshots-metadata")
 	}
 	for _, pool := range []string{l.imagesPool(), l.nodesPool(), l.logsPool()} {
-		_, _ = l.tryVirsh("pool-destroy", pool+"-work") // of a service that was killed
+		_, _ = l.tryVirsh("pool-destroy", pool+"-work") // left by a service that was killed
 		if _, err := l.tryVirsh("pool-refresh", pool); err == nil {
 			list, _ := l.tryVirsh("vol-list", pool)
 			for line := range strings.Lines(list) {
@@ -387,13 +388,13 @@ func (l *lab) remove() {
 			}
 			_, _ = l.tryVirsh("pool-destroy", pool)
 		}
-		// Only the folder: inspect reports what is still in it.
+		// Only the empty folder: inspect reports files that are still in it.
 		_ = os.Remove(filepath.Join(poolsFolder, pool))
 		_, _ = l.tryVirsh("pool-undefine", pool)
 	}
 }
 
-// inspect is the last look: nothing of the lab is left, and no process of its
+// inspect checks at the end that nothing of the lab is left, and that no process of it
 // found a data race.
 func (l *lab) inspect() {
 	if l.own == nil {
@@ -428,7 +429,7 @@ func tail(text string) string {
 	return "…" + text[len(text)-most:]
 }
 
-// defineForeign gives libvirt a domain that the service knows nothing of.
+// defineForeign defines a domain in libvirt that the service did not create.
 func (l *lab) defineForeign(name string, change func(*libvirtxml.Domain)) (id string) {
 	l.t.Helper()
 	d := libvirtxml.Domain{

@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// file is a lab as a file: nodes that are all on each of the networks.
+// file returns a lab file whose nodes are all connected to each of the networks.
 func (l *lab) file(nodes, networks int) request {
 	var nets, machines []request
 	var names []string
@@ -27,7 +27,7 @@ func (l *lab) file(nodes, networks int) request {
 	return request{"sandboxlabs": "lab/1", "name": l.name("drawn"), "networks": nets, "nodes": machines}
 }
 
-// wantImported expects a complete lab, and nothing else.
+// wantImported expects a complete lab and nothing else.
 func (l *lab) wantImported(id string, nodes, networks int) api.Lab {
 	l.t.Helper()
 	var v api.Lab
@@ -60,7 +60,7 @@ func (l *lab) wantImported(id string, nodes, networks int) api.Lab {
 	return v
 }
 
-// deleteLab deletes a lab with all that is in it.
+// deleteLab deletes a lab and everything in it.
 func (l *lab) deleteLab(v api.Lab) {
 	l.t.Helper()
 	for _, n := range v.Nodes {
@@ -72,8 +72,8 @@ func (l *lab) deleteLab(v api.Lab) {
 	l.call(http.MethodDelete, "/api/labs/"+v.ID, nil, http.StatusNoContent, nil)
 }
 
-// An import is one job: whenever the service is killed in it, it continues to its end and
-// makes nothing twice; cancelled, it leaves nothing.
+// An import is one job. If the service is killed during it, the job continues to its end
+// and creates nothing twice. If the job is cancelled, it leaves nothing.
 func TestImportOfALab(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -83,7 +83,7 @@ func TestImportOfALab(t *testing.T) {
 	l.wantNoNetworksLeft()
 	l.addMicro()
 
-	// Killed with a disk made that no domain has.
+	// Killed after a disk was created that no domain has yet.
 	l.launch([]string{crashVariable + "=" + afterOverlay})
 	l.awaitHealth("ok")
 	j := l.startJob("/api/labs/import", l.file(2, 2))
@@ -103,7 +103,7 @@ func TestImportOfALab(t *testing.T) {
 	}
 	l.deleteLab(l.wantImported(j.Target.ID, 2, 2))
 
-	// Killed at whatever moment comes when a part of it is there.
+	// Killed at an arbitrary moment when a part of the lab exists.
 	const many = 8
 	begun := func() api.Job {
 		t.Helper()
@@ -120,7 +120,7 @@ func TestImportOfALab(t *testing.T) {
 	l.awaitJob(j.ID, "succeeded")
 	v := l.wantImported(j.Target.ID, many, 1)
 
-	// Beside itself: names that are taken are not taken twice.
+	// Two imports at once: names that are in use are not used twice.
 	j = l.startJob("/api/labs/import", l.file(1, 0))
 	l.awaitJob(j.ID, "succeeded")
 	var beside api.Lab
@@ -149,8 +149,8 @@ func TestImportOfALab(t *testing.T) {
 	l.stop()
 }
 
-// What a file asks for is held to rights and quotas, and refused as a whole, with the
-// place that is at fault, before anything is made.
+// Rights and quotas apply to a lab file. It is refused as a whole before anything is
+// created, and the error names the position in the file.
 func TestImportOfABadLab(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -202,8 +202,8 @@ func TestImportOfABadLab(t *testing.T) {
 		t.Errorf("what was refused left the domains %q and the labs %+v", domains, labs.Labs)
 	}
 
-	// What is in the making counts, and what is made is not counted twice.
-	// Beside its disk of 1 GiB, each node counts with its seed and its console's log.
+	// Nodes that are being created count, and created nodes do not count twice. In
+	// addition to its disk of 1 GiB, each node counts with its seed and its console log.
 	limit(request{"nodes": 2, "disk": 2<<30 + 64<<20})
 	var j api.Job
 	s.call(http.MethodPost, "/api/labs/import", s.file(2, 0), http.StatusAccepted, &j, s.as(owner)...)

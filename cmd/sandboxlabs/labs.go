@@ -8,7 +8,7 @@ import (
 	labs "github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
 
-// labParts is the hosts' nodes and networks as package lab sees them.
+// labParts gives package lab access to the nodes and networks of the hosts.
 type labParts struct {
 	inventory *inventory.Inventory
 	nodes     *domain.Service
@@ -37,24 +37,24 @@ func labNet(v domain.Network) labs.Net {
 	return net
 }
 
-// CreateNetwork makes an isolated network.
+// CreateNetwork creates an isolated network.
 func (p labParts) CreateNetwork(ctx context.Context, n labs.Net) (labs.Net, error) {
 	made, err := p.nodes.CreateNetwork(ctx, domain.NetworkSpec{ID: n.ID, Name: n.Name, Host: n.Host, DHCP: n.DHCP, Owner: n.Owner})
 	return labNet(made), err
 }
 
-// DeleteNetwork removes a network: who may manage its lab may.
+// DeleteNetwork deletes a network. Users who may manage its lab may delete it.
 func (p labParts) DeleteNetwork(ctx context.Context, n labs.Net) error {
 	return p.nodes.DeleteNetwork(ctx, n.Host, n.Name, func(domain.Network) error { return nil })
 }
 
-// Attach gives a node a card on a network.
+// Attach gives a node a network interface on a network.
 func (p labParts) Attach(ctx context.Context, node, network string) error {
 	_, err := p.nodes.AddInterface(ctx, node, network)
 	return err
 }
 
-// Detach takes a node's cards on a network away.
+// Detach removes a node's interfaces on a network.
 func (p labParts) Detach(ctx context.Context, node, network string) error {
 	cards, err := p.nodes.Interfaces(ctx, node)
 	if err != nil {
@@ -70,13 +70,13 @@ func (p labParts) Detach(ctx context.Context, node, network string) error {
 	return nil
 }
 
-// HostOf tells where a node is.
+// HostOf returns the host of a node.
 func (p labParts) HostOf(node string) (string, error) {
 	n, err := p.inventory.Node(node)
 	return n.Host, err
 }
 
-// CreateNode creates a node by its key, unless it is there.
+// CreateNode creates a node by its key, unless it exists.
 func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.PlannedNode) error {
 	if _, err := p.inventory.Node(n.ID); err == nil {
 		return nil
@@ -89,15 +89,15 @@ func (p labParts) CreateNode(ctx context.Context, host, owner string, n labs.Pla
 	return err
 }
 
-// DeleteNode deletes a node, and all of its snapshots.
+// DeleteNode deletes a node and all of its snapshots.
 func (p labParts) DeleteNode(ctx context.Context, node string) error {
 	return p.nodes.Delete(ctx, node, true)
 }
 
-// NodeID is the id that CreateNode gives.
+// NodeID returns the id of the node that CreateNode creates.
 func (labParts) NodeID(owner, key string) string { return domain.KeyedID(owner, key) }
 
-// Settle completes or undoes what was cut off on a host.
+// Settle completes or undoes the operations that were interrupted on a host.
 func (p labParts) Settle(ctx context.Context, host string, nodes, networks []string) error {
 	return p.nodes.Settle(ctx, host, nodes, networks)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// networks lists the lab's own networks as libvirt has them.
+// networks lists the lab's own networks in libvirt.
 func (l *lab) networks() (names []string) {
 	list, _ := l.tryVirsh("net-list", "--all", "--name")
 	for name := range strings.FieldsSeq(list) {
@@ -20,7 +20,7 @@ func (l *lab) networks() (names []string) {
 	return names
 }
 
-// wantNoNetworksLeft expects the test to leave no network, and removes those that it
+// wantNoNetworksLeft expects the test to leave no networks, and removes those that it
 // leaves.
 func (l *lab) wantNoNetworksLeft() {
 	l.t.Cleanup(func() {
@@ -32,7 +32,7 @@ func (l *lab) wantNoNetworksLeft() {
 	})
 }
 
-// TestLabs draws a lab, and looks at what libvirt has of it and who sees it.
+// TestLabs draws a lab, and checks what exists of it in libvirt and who sees it.
 func TestLabs(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -50,7 +50,7 @@ func TestLabs(t *testing.T) {
 	put(a.ID, 0, 0)
 	put(b.ID, 400, 100)
 
-	// A link between nodes is a network that is made for it, half-way.
+	// A link between two nodes creates a network, placed half-way between them.
 	s.call(http.MethodPost, path+"/links", request{"from": a.ID, "to": b.ID}, http.StatusOK, &v, mine...)
 	if len(v.Networks) != 1 {
 		t.Fatalf("after a link was drawn the lab is %+v", v)
@@ -63,12 +63,12 @@ func TestLabs(t *testing.T) {
 		t.Errorf("libvirt has the network as\n%s", text)
 	}
 	cards := func(node api.Node) int { return strings.Count(s.virsh("domiflist", node.ID), net.Name) }
-	s.call(http.MethodPost, path+"/links", request{"from": b.ID, "to": net.ID}, http.StatusOK, &v, mine...) // it is on it already
+	s.call(http.MethodPost, path+"/links", request{"from": b.ID, "to": net.ID}, http.StatusOK, &v, mine...) // already connected
 	if cards(a) != 1 || cards(b) != 1 {
 		t.Errorf("they have %d and %d cards on it", cards(a), cards(b))
 	}
 
-	// What must not be, with the reason.
+	// What is refused, with the reason.
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -88,14 +88,15 @@ func TestLabs(t *testing.T) {
 		c.want.check(t, c.method+" "+c.path, s.send(c.method, c.path, c.body, mine...))
 	}
 
-	// Positions are everyone's, and nothing else moves.
+	// Everyone sees the same positions, and nothing else moves.
 	s.call(http.MethodPut, path+"/positions", request{"positions": []request{{"id": net.ID, "x": 8, "y": 16.5}, {"id": noID, "x": 1, "y": 1}}}, http.StatusNoContent, nil, mine...)
 	s.call(http.MethodGet, path, nil, http.StatusOK, &v, s.as(admin)...)
 	if v.Networks[0].X != 8 || v.Networks[0].Y != 16.5 || !slices.Contains(v.Nodes, api.LabNode{ID: b.ID, X: 400, Y: 100}) {
 		t.Errorf("after a move the lab is %+v", v)
 	}
 
-	// Shared, it shows its nodes, and what joins it later; taken back, nothing.
+	// A shared lab shows its nodes, also those added later. When the share ends, it shows
+	// none.
 	sees := func(path string, want int) {
 		t.Helper()
 		if got := s.send(http.MethodGet, path, nil, s.as(student)...).status; got != want {
@@ -122,7 +123,8 @@ func TestLabs(t *testing.T) {
 	sees("/api/nodes/"+a.ID, http.StatusNotFound)
 	told.await("the lab is gone for the student", promptly, ofLab("lab.removed"))
 
-	// Its network is for its nodes: no one else puts theirs on it, or learns which are.
+	// Its network is for its nodes: nobody else can connect theirs to it, or learn which
+	// ones are connected.
 	s.bearer[instructor] = s.enrol("colleague", "instructor")
 	theirs := refusal{http.StatusForbidden, "forbidden", "belongs to " + s.owner()}
 	alone := s.nodeOf(instructor, "alone")
@@ -141,7 +143,7 @@ func TestLabs(t *testing.T) {
 	s.call(http.MethodDelete, path+"/links/"+other.ID+"/"+net.ID, nil, http.StatusOK, nil, s.as(admin)...)
 	s.call(http.MethodDelete, path+"/nodes/"+other.ID, nil, http.StatusOK, nil, s.as(admin)...)
 
-	// What goes takes its links along, and no more.
+	// Deleting a node or a network deletes its links, and nothing else.
 	s.call(http.MethodDelete, path+"/links/"+a.ID+"/"+net.ID, nil, http.StatusOK, &v, mine...)
 	if cards(a) != 0 || cards(b) != 1 || len(v.Networks) != 1 {
 		t.Errorf("without its link a has %d cards, and the lab is %+v", cards(a), v)

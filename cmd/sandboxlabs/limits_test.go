@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// TestSlowAndHugeRequests holds connections open by sending little, and sends
-// too much; neither is suffered, and others are served meanwhile.
+// TestSlowAndHugeRequests holds connections open by sending little, and sends too much.
+// The service ends both, and serves others meanwhile.
 func TestSlowAndHugeRequests(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start()
 
-	// Each sends its beginning, then a byte a second, and tells when it is cut
-	// off or answered.
+	// Each sends a beginning, then a byte a second, and returns when it is cut off or
+	// answered.
 	slow := func(beginning, drip string) time.Duration {
 		conn, err := net.Dial("tcp", l.address)
 		if err != nil {

@@ -11,15 +11,16 @@ import (
 
 const (
 	redacted = "[redacted]"
-	// maxAttrBytes bounds each attribute of a line: errors quote what clients send.
+	// maxAttrBytes limits each attribute of a log line, since errors quote what clients
+	// send.
 	maxAttrBytes = 16 << 10
 )
 
-// secretKeys are attributes that are never logged.
+// secretKeys are the attributes that are never logged.
 var secretKeys = []string{"password", "passwd", "secret", "ticket", "cookie", "authorization"}
 
-// secretTexts are what secrets look like within a text: it should not come to that,
-// but errors of other libraries quote what they were given.
+// secretTexts match secrets within a text. No error of ours contains one, but errors of
+// other libraries quote their input.
 var secretTexts = []struct {
 	what *regexp.Regexp
 	with string
@@ -28,16 +29,16 @@ var secretTexts = []struct {
 	{regexp.MustCompile(`(://[^\s:/@"']*:)[^\s@/"']+@`), "${1}" + redacted + "@"},
 	{regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9+/=._~-]{8,}`), "${1} " + redacted},
 	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?(?:ticket|token|password|passwd|secret)=)(?:"[^"]*"|'[^']*'|[^&\s"']+)`), "${1}" + redacted},
-	// The codes of signing in are longer than libvirt's numbers of errors, which are of use.
+	// Sign-in codes are longer than libvirt's error numbers, which are useful in a log.
 	{regexp.MustCompile(`(?i)\b((?:[a-z]+_)?code=)(?:"[^"]*"|'[^']*'|[^&\s"']{4,})`), "${1}" + redacted},
 }
 
-// newLog writes a log of texts, without secrets.
+// newLog returns a logger that writes text without secrets.
 func newLog(out io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
 }
 
-// redact takes the secrets out of an attribute, and cuts it.
+// redact removes secrets from an attribute and truncates it.
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if slices.Contains(secretKeys, strings.ToLower(a.Key)) {
 		return slog.String(a.Key, redacted)

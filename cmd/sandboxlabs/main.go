@@ -1,5 +1,5 @@
-// Command sandboxlabs turns libvirt hosts into labs: it serves the REST API and
-// the browser UI, and has the commands that an operator needs beside them.
+// Command sandboxlabs turns libvirt hosts into labs. It serves the REST API and the
+// browser UI, and has commands for operators.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// version is the release; the build may set another one.
+// version is the release. The build may set another one.
 var version = "0.1.0"
 
 func main() {
@@ -29,11 +29,11 @@ func main() {
 	os.Exit(1)
 }
 
-// errReported ends a command whose output has said everything.
+// errReported ends a command that has already printed what went wrong.
 var errReported = errors.New("reported")
 
-// explain is the text of an error for an operator: the message of a fault, or the error as
-// it is.
+// explain returns the text of an error for an operator: the message of a fault, or the
+// error as it is.
 func explain(err error) string {
 	var f *fault.Error
 	if !errors.As(err, &f) {

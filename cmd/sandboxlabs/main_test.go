@@ -7,12 +7,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// The variables that make the test binary the program. A test starts it as its own process,
-// race detector and all: so it can be killed.
+// Variables that make the test binary run as the program. Tests start it as a separate
+// process, with the race detector, so that they can kill it.
 const (
-	runVariable   = "SANDBOXLABS_TEST_RUN"   // set: be the program
-	crashVariable = "SANDBOXLABS_TEST_CRASH" // a moment of crash_test.go: be a program that dies then
-	usageVariable = "SANDBOXLABS_TEST_USAGE" // a duration: be a program that reads usage as often
+	runVariable   = "SANDBOXLABS_TEST_RUN"   // set: run as the program
+	crashVariable = "SANDBOXLABS_TEST_CRASH" // a moment of crash_test.go: run as a program that dies at that moment
+	usageVariable = "SANDBOXLABS_TEST_USAGE" // a duration: run as a program that reads usage at that interval
 )
 
 func TestMain(m *testing.M) {

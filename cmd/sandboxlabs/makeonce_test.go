@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// openAPI is what tests read of the API's description.
+// openAPI is the part of the OpenAPI document that tests read.
 type openAPI struct {
 	Paths map[string]map[string]struct {
 		Description string `json:"description"`
@@ -27,7 +27,7 @@ type openAPI struct {
 	} `json:"paths"`
 }
 
-// description is the one that the browser UI is made of.
+// description returns the OpenAPI document that the browser UI is generated from.
 func description(t *testing.T) (doc openAPI) {
 	t.Helper()
 	text, err := os.ReadFile("../../web/openapi.json")
@@ -40,16 +40,16 @@ func description(t *testing.T) (doc openAPI) {
 	return doc
 }
 
-// TestEveryMakingTakesAKey has a decision for each POST: it takes an Idempotency-Key,
-// or makes nothing that is left over when it comes twice.
+// TestEveryMakingTakesAKey classifies each POST: either it takes an Idempotency-Key, or
+// repeating it leaves nothing extra.
 func TestEveryMakingTakesAKey(t *testing.T) {
 	t.Parallel()
 	without := []string{
-		// They change what there is, to a state that the second one finds.
+		// They change a state. A second request finds it changed.
 		"/api/nodes/{id}/run", "/api/nodes/{id}/stop", "/api/nodes/{id}/reboot", "/api/nodes/{id}/reset", "/api/nodes/{id}/pause", "/api/nodes/{id}/resume", "/api/nodes/{id}/suspend", "/api/nodes/{id}/discard-saved-state",
 		"/api/nodes/{id}/wipe", "/api/nodes/{id}/adopt", "/api/nodes/{id}/snapshots/{name}/revert", "/api/jobs/{id}/cancel",
 		"/api/hosts/{host}/refresh", "/api/changes/{id}/finish", "/api/guacamole/sync",
-		// What they hand out ends soon, or is replaced by the next.
+		// What they hand out expires soon, or is replaced by the next one.
 		"/api/auth/login", "/api/auth/logout", "/api/auth/password", "/api/auth/totp", "/api/auth/totp/confirm", "/api/auth/confirm", "/api/nodes/{id}/guacamole",
 		// See their descriptions.
 		"/api/nodes/{id}/tickets", "/api/images/custom", "/api/uploads",
@@ -75,7 +75,7 @@ func TestEveryMakingTakesAKey(t *testing.T) {
 	}
 }
 
-// TestMakeOnce repeats requests: at once, later, after a restart, as another user.
+// TestMakeOnce repeats requests: at once, later, after a restart, and as another user.
 func TestMakeOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, database string) {
@@ -89,7 +89,7 @@ func TestMakeOnce(t *testing.T) {
 		inProgress := refusal{http.StatusConflict, "request_in_progress", "Retry in a moment"}
 		reused := refusal{http.StatusUnprocessableEntity, "idempotency_key_reused", "Use a new key"}
 
-		// At once: a made-up password is the same for all.
+		// At once: all receive the same generated password.
 		user := request{"name": "once", "role": "instructor", "mustChangePassword": false}
 		answers := make([]answer, 10)
 		var all sync.WaitGroup
@@ -122,11 +122,11 @@ func TestMakeOnce(t *testing.T) {
 		reused.check(t, "another body", l.send(http.MethodPost, "/api/users", request{"name": "twice", "role": "student"}, key(admin, "k1")...))
 		reused.check(t, "another route", l.send(http.MethodPost, "/api/groups", user, key(admin, "k1")...))
 
-		// What is refused is not kept.
+		// Refused requests are not kept.
 		l.refused(http.MethodPost, "/api/users", user, refusal{http.StatusConflict, "name_taken", ""}, key(admin, "k2")...)
 		l.call(http.MethodPost, "/api/groups", request{"name": "group"}, http.StatusCreated, nil, key(admin, "k2")...)
 
-		// Another account, and another token of one.
+		// Another account, and another token of the same account.
 		s.bearer[instructor] = s.tokenOf("once", account.Password, nil)
 		narrow := s.furtherToken(admin, request{"scopes": []string{"admin"}})
 		var first, own api.Token
@@ -142,7 +142,7 @@ func TestMakeOnce(t *testing.T) {
 		if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 			files, _ := filepath.Glob(path + "*")
 			for _, file := range files {
-				content, _ := os.ReadFile(file) // the holders' are a folder
+				content, _ := os.ReadFile(file) // the holders' keys are in a folder
 				for _, secret := range []string{account.Password, first.Secret, own.Secret} {
 					if bytes.Contains(content, []byte(secret)) {
 						t.Errorf("%s holds a secret in the clear", file)
@@ -150,7 +150,7 @@ func TestMakeOnce(t *testing.T) {
 				}
 			}
 		}
-		for _, verb := range []string{"rotate", "prune"} { // the answers stay readable
+		for _, verb := range []string{"rotate", "prune"} { // the stored answers stay readable
 			if out, code := l.run("secret", verb, "--database="+database); code != 0 {
 				t.Fatalf("secret %s: exit code %d\n%s", verb, code, out)
 			}
@@ -186,8 +186,8 @@ func TestMakeOnce(t *testing.T) {
 	})
 }
 
-// TestMakeOnceAfterKill kills the service while it answers: the same request is done again
-// by the next one, over what was undone of the first.
+// TestMakeOnceAfterKill kills the service while it answers. The next service runs the same
+// request again, after undoing what the first one did.
 func TestMakeOnceAfterKill(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -6,8 +6,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// TestMigrationIsSeen has virsh move a running domain to another host: the node
-// keeps its id, and is where it runs.
+// TestMigrationIsSeen migrates a running domain to another host with virsh. The node keeps
+// its id, and the API shows its new host.
 func TestMigrationIsSeen(t *testing.T) {
 	t.Parallel()
 	h := startOtherHost(t)

@@ -19,10 +19,10 @@ func addNetworkFlags(f *pflag.FlagSet) {
 	f.String("lab-subnets", "10.128.0.0/9", "private IPv4 blocks, separated by commas, from which networks get their subnets; only administrators can choose other subnets")
 }
 
-// minBlockBits and maxBlockBits bound the blocks of lab-subnets.
+// minBlockBits and maxBlockBits are the limits for the prefix lengths in lab-subnets.
 const minBlockBits, maxBlockBits = 8, 29
 
-// parseNetworks reads what nodes may be connected to.
+// parseNetworks reads the networks that nodes may be connected to.
 func (c *config) parseNetworks(k *koanf.Koanf) error {
 	// YAML reads a bare `off` as false.
 	switch mode := k.String("user-network"); mode {
@@ -39,7 +39,7 @@ func (c *config) parseNetworks(k *koanf.Koanf) error {
 		return fmt.Errorf("default-network: %q is not the name of a network; the default is %q", c.Networks.Default, domain.DefaultNetworkName)
 	}
 	blocks := k.Strings("lab-subnets")
-	if len(blocks) == 0 { // in flags and environment it is one text
+	if len(blocks) == 0 { // flags and the environment give the list as one string
 		blocks = strings.Split(k.String("lab-subnets"), ",")
 	}
 	for _, text := range blocks {

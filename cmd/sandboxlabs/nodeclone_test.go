@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// clone makes a linked clone.
+// clone creates a linked clone.
 func (l *lab) clone(id, name string) api.Node {
 	l.t.Helper()
 	var n api.Node
@@ -22,7 +22,8 @@ func (l *lab) clone(id, name string) api.Node {
 	return n
 }
 
-// chainOf lists the kinds and the file names of a node's first disk, the upper first.
+// chainOf lists the kinds and the file names in the backing chain of a node's first disk,
+// the topmost first.
 func (l *lab) chainOf(id string) (kinds, names []string) {
 	l.t.Helper()
 	var chains struct {
@@ -35,8 +36,8 @@ func (l *lab) chainOf(id string) (kinds, names []string) {
 	return kinds, names
 }
 
-// wantChain expects a node's first disk to consist of such files, and the definition of
-// all of its disks to say what they consist of, which is what QEMU goes by.
+// wantChain expects the backing chain of a node's first disk to be want, and the domain
+// XML to contain the backing chains of all of its disks, since QEMU uses those.
 func (l *lab) wantChain(id string, want ...string) {
 	l.t.Helper()
 	if kinds, names := l.chainOf(id); !slices.Equal(kinds, want) {
@@ -63,7 +64,7 @@ func (l *lab) wantChain(id string, want ...string) {
 	}
 }
 
-// write puts bytes of one value into the disk of a node that is off.
+// write writes bytes of one value to the disk of a node that is off.
 func (l *lab) write(n api.Node, value string) {
 	l.t.Helper()
 	l.tool("qemu-io", "-f", "qcow2", "-c", "write -P "+value+" 100M 1M", n.OverlayPath)
@@ -76,8 +77,8 @@ func (l *lab) read(n api.Node, value string) {
 	}
 }
 
-// has reports whether that is what was written to the node's disk. It fails the test where
-// the disk cannot be read: a part of its chain is gone.
+// has reports whether value was written to the node's disk. It fails the test if the disk
+// cannot be read because a part of its chain is missing.
 func (l *lab) has(n api.Node, value string) bool {
 	l.t.Helper()
 	out, err := exec.CommandContext(l.t.Context(), "qemu-io", "-r", "-f", "qcow2", "-c", "read -P "+value+" 100M 1M", n.OverlayPath).CombinedOutput()
@@ -90,8 +91,8 @@ func (l *lab) has(n api.Node, value string) bool {
 	return false
 }
 
-// A linked clone of a running node begins with what the node had, goes its own way,
-// and the node does not notice.
+// A linked clone of a running node starts with the source's data and then diverges. The
+// source is not affected.
 func TestLinkedCloneOfARunningNode(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -126,7 +127,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	}
 	l.wantSeed(c, n)
 
-	// The source runs on where it was, in the new file.
+	// The source continues to run, writing to its new overlay.
 	console.shell("echo $stay; cat /root/mark; echo later >/root/mark; sync", "here")
 	l.act(n.ID, "stop", forced)
 	l.act(c.ID, "run", nil)
@@ -135,7 +136,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	theirs.shell("cat /root/mark; hostname", "kept")
 	l.act(c.ID, "stop", forced)
 
-	// Neither loses what it is backed by.
+	// The backing files of both cannot be deleted.
 	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusConflict, "node_busy", c.Name})
 	l.act(n.ID, "wipe", nil)
 	l.refused(http.MethodDelete, "/api/nodes/"+n.ID, nil, refusal{http.StatusConflict, "node_busy", c.Name})
@@ -148,7 +149,7 @@ func TestLinkedCloneOfARunningNode(t *testing.T) {
 	l.stop()
 }
 
-// wantSeed expects a clone to have its own cloud-init seed, and none of its source's.
+// wantSeed expects a clone to have its own cloud-init seed, not that of its source.
 func (l *lab) wantSeed(c, source api.Node) {
 	l.t.Helper()
 	seed := filepath.Join(l.t.TempDir(), "seed.iso")
@@ -165,8 +166,8 @@ func (l *lab) wantSeed(c, source api.Node) {
 	}
 }
 
-// Clones of a node that is off share what it has written, and add to its chain only
-// when it has written more.
+// Clones of a node that is off share its written data, and make its chain longer only when
+// it has written more.
 func TestLinkedClonesOfOneNode(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -193,7 +194,7 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	l.read(third, "7")
 	l.read(now, "8")
 
-	// Of a clone, and with a further disk.
+	// A clone of a clone, with an additional disk.
 	l.call(http.MethodPost, "/api/nodes/"+second.ID+"/disks", request{"size": 1 << 20}, http.StatusCreated, nil)
 	fourth := l.clone(second.ID, "fourth")
 	for _, id := range []string{second.ID, fourth.ID} {
@@ -211,24 +212,24 @@ func TestLinkedClonesOfOneNode(t *testing.T) {
 	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/clone", request{"name": third.Name}, refusal{http.StatusConflict, "node_name_taken", third.Name})
 	l.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots", request{"name": "s"}, http.StatusCreated, nil)
 	l.refused(http.MethodPost, "/api/nodes/"+third.ID+"/clone", request{"name": l.name("no")}, refusal{http.StatusConflict, "node_has_snapshots", "full clone"})
-	// A snapshot above what is shared can be gone back to.
+	// A snapshot above the shared files can be reverted to.
 	l.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/s/revert", nil, http.StatusOK, nil)
 
 	l.refused(http.MethodDelete, "/api/nodes/"+second.ID+"?snapshots=true", nil, refusal{http.StatusConflict, "node_busy", fourth.Name})
-	l.act(fourth.ID, "wipe", nil) // it is backed by what is second's no more
+	l.act(fourth.ID, "wipe", nil) // no longer backed by the files of second
 	l.wantChain(fourth.ID, "overlay", "image")
 	for _, c := range []api.Node{fourth, second, first} {
 		l.delete(c.ID)
 	}
 	l.call(http.MethodDelete, "/api/nodes/"+third.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
-	l.act(n.ID, "wipe", nil) // with nothing on it, all that it had goes
+	l.act(n.ID, "wipe", nil) // nothing is backed by its files, so all of them are deleted
 	l.wantChain(n.ID, "overlay", "image")
 	l.delete(n.ID)
 	l.wantVolumes(l.nodesPool())
 	l.stop()
 }
 
-// Crashes in a linked clone leave the source with all that it had, and no clone.
+// A crash during a linked clone leaves the source with all of its data, and no clone.
 func TestCrashInALinkedClone(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -259,8 +260,8 @@ func TestCrashInALinkedClone(t *testing.T) {
 	l.stop()
 }
 
-// A full clone stands alone. While it is made its source is left alone, and neither
-// a cancellation nor a crash leaves half of it.
+// A full clone has no backing file. Its source is locked while it is copied, and neither a
+// cancellation nor a crash leaves a partial clone.
 func TestFullClone(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -286,11 +287,11 @@ func TestFullClone(t *testing.T) {
 	if a := l.send(http.MethodPatch, "/api/nodes/"+n.ID, request{"description": "changed"}); a.status != http.StatusConflict && l.job(j.ID).State != "succeeded" {
 		t.Errorf("a change of the source was answered with %d %s", a.status, a.body)
 	}
-	// Others may look at the pool meanwhile. libvirt refuses only for moments.
+	// Others may use the pool meanwhile. libvirt refuses them only for moments.
 	looked, refused := 0, error(nil)
 	until(t, patience, said("the copy is made"), func() bool {
 		_, err := l.tryVirsh("pool-refresh", l.nodesPool())
-		if exec.CommandContext(t.Context(), "pgrep", "-f", "qemu-img convert.*"+l.nodesPool()).Run() == nil { // it is still being made
+		if exec.CommandContext(t.Context(), "pgrep", "-f", "qemu-img convert.*"+l.nodesPool()).Run() == nil { // still being copied
 			if err == nil {
 				looked++
 			} else {
@@ -319,7 +320,7 @@ func TestFullClone(t *testing.T) {
 	l.call(http.MethodPost, "/api/jobs/"+j.ID+"/cancel", nil, http.StatusOK, nil)
 	until(t, patience, said("the job has ended"), func() bool { s := l.job(j.ID).State; return s == "cancelled" || s == "succeeded" })
 	if l.job(j.ID).State == "cancelled" {
-		// The source can be started when libvirt has read it to its end, and not before.
+		// The source can be started once libvirt has read it to its end, and not before.
 		if a := l.send(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil); a.status != http.StatusOK && (a.status != http.StatusConflict || !strings.Contains(string(a.body), "to its end")) {
 			t.Errorf("to start the source was answered with %d %s", a.status, a.body)
 		}
@@ -345,7 +346,7 @@ func TestFullClone(t *testing.T) {
 	l.stop()
 }
 
-// tool runs a program that looks into files, and returns what it prints.
+// tool runs a program that inspects files, and returns its output.
 func (l *lab) tool(name string, args ...string) string {
 	l.t.Helper()
 	out, err := exec.CommandContext(l.t.Context(), name, args...).CombinedOutput()

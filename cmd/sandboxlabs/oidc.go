@@ -19,8 +19,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 )
 
-// oidcConfig is the OpenID Connect provider that people may sign in at; off without
-// an Issuer.
+// oidcConfig is the OpenID Connect provider that users may sign in with. Without an
+// Issuer, it is off.
 type oidcConfig struct {
 	Issuer      string
 	Name        string
@@ -29,8 +29,8 @@ type oidcConfig struct {
 	Scopes      []string
 	GroupsClaim string
 	Roles       map[string]access.Role // by group
-	DefaultRole access.Role            // of those whose groups have none; empty: they stay out
-	Roots       *x509.CertPool         // nil: the system's
+	DefaultRole access.Role            // for users without a group in Roles; empty: they cannot sign in
+	Roots       *x509.CertPool         // nil: the system's roots
 }
 
 func addOIDCFlags(f *pflag.FlagSet) {
@@ -45,7 +45,7 @@ func addOIDCFlags(f *pflag.FlagSet) {
 	f.String("oidc-roots", "", "PEM file of root certificates for the provider's HTTPS (default: those of the system)")
 }
 
-// parseOIDC reads the options of the provider. host is that of listen.
+// parseOIDC reads the options of the provider. host is the host of the listen option.
 func (c *config) parseOIDC(k *koanf.Koanf, host string) error {
 	o := oidcConfig{
 		Issuer: k.String("oidc-issuer"), Name: k.String("oidc-name"), ClientID: k.String("oidc-client-id"),
@@ -92,7 +92,7 @@ func (c *config) parseOIDC(k *koanf.Koanf, host string) error {
 	return nil
 }
 
-// rolesByGroup reads "group=role,…", or in YAML a map, whose groups may hold any
+// rolesByGroup reads "group=role,…", or a YAML map, whose group names may contain any
 // character.
 func rolesByGroup(k *koanf.Koanf) (map[string]access.Role, error) {
 	roles := map[string]access.Role{}
@@ -116,7 +116,7 @@ func rolesByGroup(k *koanf.Koanf) (map[string]access.Role, error) {
 	return roles, nil
 }
 
-// roleOf is the most powerful role that groups have.
+// roleOf returns the most powerful role of the groups.
 func (o oidcConfig) roleOf(groups []string) access.Role {
 	best := o.DefaultRole
 	for _, group := range groups {
@@ -127,7 +127,7 @@ func (o oidcConfig) roleOf(groups []string) access.Role {
 	return best
 }
 
-// newOIDC makes the provider's client; nil when there is no provider.
+// newOIDC returns the provider's client, or nil when there is no provider.
 func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
 	if c.OIDC.Issuer == "" {
 		return nil, nil // off is not an error
@@ -142,7 +142,7 @@ func (c config) newOIDC(keys *secret.Keys) (*api.OIDC, error) {
 	return &api.OIDC{Client: client, Name: c.OIDC.Name, RoleOf: c.OIDC.roleOf}, nil
 }
 
-// origin is url without a path.
+// origin returns url without its path.
 func (c config) origin() string {
 	if c.PublicURL != nil {
 		return c.PublicURL.Scheme + "://" + c.PublicURL.Host
@@ -150,9 +150,9 @@ func (c config) origin() string {
 	return c.url()
 }
 
-// readRoots reads certificates in PEM.
+// readRoots reads certificates from a PEM file.
 func readRoots(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path) // the operator's own choice
+	text, err := os.ReadFile(path) // the operator chooses the path
 	if err != nil {
 		return nil, err
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/openid/openidtest"
 )
 
-// visitor is a browser that signs in at a provider.
+// visitor is a browser that signs in with a provider.
 type visitor struct {
 	s *school
 	*http.Client
 }
 
-// go1 asks for one address, and returns where it sends the browser.
+// go1 requests one address, and returns where it redirects the browser to.
 func (v visitor) go1(address string) (status int, location string, cookies []string) {
 	v.s.t.Helper()
 	req, err := http.NewRequestWithContext(v.s.t.Context(), http.MethodGet, address, nil)
@@ -33,7 +33,7 @@ func (v visitor) go1(address string) (status int, location string, cookies []str
 	return res.StatusCode, res.Header.Get("Location"), res.Header.Values("Set-Cookie")
 }
 
-// me returns who the browser is signed in as; no one when it is not.
+// me returns who the browser is signed in as; the zero value when it is not.
 func (v visitor) me() (m api.SignedIn) {
 	v.s.t.Helper()
 	req, err := http.NewRequestWithContext(v.s.t.Context(), http.MethodGet, v.s.url("/api/auth/me"), nil)
@@ -72,7 +72,8 @@ func TestProvider(t *testing.T) {
 		t.Fatalf("methods: %+v", methods)
 	}
 	var codes []string
-	// enter goes the whole way, as name, and returns where the browser ends.
+	// enter runs the complete sign-in flow as name, and returns the browser's last
+	// address.
 	enter := func(v visitor, next, name, password string) (end string) {
 		t.Helper()
 		status, to, cookies := v.go1(s.url("/api/auth/oidc/login?next=" + url.QueryEscape(next)))
@@ -96,8 +97,8 @@ func TestProvider(t *testing.T) {
 	}
 	newVisitor := func() visitor { return visitor{s, openidtest.Browser()} }
 
-	// An account is made, with the role of its groups; it has a session that was
-	// none before, whatever the browser held.
+	// An account is created with the role of its groups. Its session is a new one,
+	// whatever cookie the browser had.
 	ann := newVisitor()
 	home, _ := url.Parse(s.url("/"))
 	ann.Jar.SetCookies(home, []*http.Cookie{{Name: "sandboxlabs_session", Value: "planted", Path: "/"}})
@@ -114,7 +115,7 @@ func TestProvider(t *testing.T) {
 	}
 	s.refused(http.MethodPost, "/api/auth/login", request{"username": "ann", "password": ""}, refusal{http.StatusUnauthorized, "unauthenticated", ""})
 
-	// Afterwards no one is sent elsewhere.
+	// Nobody is redirected to another site after signing in.
 	for _, next := range []string{"https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "/%09/evil.example/..//x", "http:evil", "javascript:alert(1)", "/api/auth/oidc/login", "/login?problem=x", "/\r\nX-Evil: 1"} {
 		end := enter(newVisitor(), next, "Ann", "pa")
 		u, err := url.Parse(end)
@@ -123,7 +124,7 @@ func TestProvider(t *testing.T) {
 		}
 	}
 
-	// The role follows the groups; without one, no one comes in.
+	// The role follows the groups. Users without a role cannot sign in.
 	p.SetGroups("1", "root")
 	enter(ann, "/", "Ann", "pa")
 	if me := ann.me(); me.User.Role != "admin" {
@@ -138,7 +139,7 @@ func TestProvider(t *testing.T) {
 		t.Errorf("a stranger ends at %q", end)
 	}
 
-	// No account that is there is taken over, nor what someone has left behind.
+	// No existing account can be taken over, nor what a deleted account has left.
 	evil := newVisitor()
 	if end := enter(evil, "/", "admin", "pe"); end != "/login?problem=name_taken" || evil.me().User.Name != "" {
 		t.Errorf("who is called admin ends at %q as %+v", end, evil.me())
@@ -154,7 +155,7 @@ func TestProvider(t *testing.T) {
 	}
 	s.call(http.MethodDelete, "/api/nodes/"+n.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 
-	// What is not the browser's own flow opens nothing.
+	// Only the browser's own flow can sign it in.
 	other := newVisitor()
 	_, to, _ := ann.go1(s.url("/api/auth/oidc/login"))
 	back, err := p.SignIn(t.Context(), openidtest.Browser(), to, "admin", "pe")
@@ -170,7 +171,7 @@ func TestProvider(t *testing.T) {
 		}
 	}
 
-	// On record, and without secrets.
+	// The audit log has the sign-ins, without secrets.
 	audited := string(s.call(http.MethodGet, "/api/audit/export", nil, http.StatusOK, nil, s.as(admin)...).body)
 	for _, want := range []string{`"via":"oidc"`, `"code":"name_taken"`, `"user":"ann"`} {
 		if !strings.Contains(audited, want) {

@@ -9,10 +9,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// possessions are what someone has, one of each kind that can be owned.
+// possessions are the things that someone owns, one of each kind.
 type possessions struct{ node, image, lab, network, job, upload, token string }
 
-// possess makes one of each for someone.
+// possess creates one of each kind for someone.
 func (s *school) possess(who int, name string) (p possessions) {
 	t := s.t
 	t.Helper()
@@ -39,7 +39,7 @@ func (s *school) possess(who int, name string) (p possessions) {
 	return p
 }
 
-// TestOwners asks for each kind of thing as its owner, another instructor, someone that it
+// TestOwners requests each kind of thing as its owner, another instructor, someone that it
 // is shared with, its former owner, and an account with the former owner's name.
 func TestOwners(t *testing.T) {
 	t.Parallel()
@@ -49,7 +49,7 @@ func TestOwners(t *testing.T) {
 	p := s.possess(owner, "owned")
 	tus := func(who int) []string { return append(s.as(who), "Tus-Resumable", "1.0.0") }
 
-	// Another's things and none are answered in the same words.
+	// The error for another user's things is the same as for missing ones.
 	for _, c := range []struct {
 		method, path, id, none string
 		body                   any
@@ -147,8 +147,8 @@ func TestOwners(t *testing.T) {
 		"join": "node_name_taken forbidden forbidden", "delete the network": "node_busy forbidden forbidden",
 	}, all...)
 
-	// Everything goes to the other instructor: its owner is a former one, and so is
-	// whoever gets the name.
+	// The other instructor gets everything. The former owner, and whoever gets that name,
+	// have no access.
 	s.refused(http.MethodDelete, "/api/users/"+s.owner(), nil, refusal{http.StatusConflict, "still_owner", "1 node, 2 images, 1 lab, 1 network, 1 unfinished upload"}, s.as(admin)...)
 	s.refused(http.MethodDelete, "/api/users/"+s.owner()+"?owned=transfer&to=nobody", nil, refusal{http.StatusUnprocessableEntity, "invalid_request", "not found"}, s.as(admin)...)
 	s.refused(http.MethodDelete, "/api/users/"+s.owner()+"?owned=transfer&to="+s.owner(), nil, refusal{http.StatusUnprocessableEntity, "invalid_request", "another account"}, s.as(admin)...)
@@ -174,7 +174,7 @@ func TestOwners(t *testing.T) {
 		t.Errorf("the node's metadata names its former owner:\n%s", text)
 	}
 
-	// Deleted with everything, by the command.
+	// The command deletes an account with everything that it owns.
 	if out, code := s.run("user", "delete", "other"); code != 1 || !strings.Contains(out, "it owns 1 node") {
 		t.Errorf("user delete: %d %s", code, out)
 	}

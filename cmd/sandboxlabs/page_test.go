@@ -13,8 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// listed are the lists that come by pages: by path the members that hold what is
-// listed, and the field that tells them from each other.
+// listed are the paginated lists by path: the fields with the items, and the field that
+// identifies an item.
 var listed = map[string]struct {
 	members []string
 	field   string
@@ -31,7 +31,7 @@ var listed = map[string]struct {
 	"/api/audit":    {[]string{"entries"}, "id"},
 }
 
-// page reads a page of a list, of which those are returned that choose wants.
+// page reads a page of a list, and returns the items that choose selects.
 func (l *lab) page(path string, query url.Values, choose func(string) bool) (names []string, next string) {
 	l.t.Helper()
 	var body map[string]any
@@ -51,7 +51,7 @@ func (l *lab) page(path string, query url.Values, choose func(string) bool) (nam
 	return names, next
 }
 
-// TestPagesOfLists reads each list as a whole, and page by page.
+// TestPagesOfLists reads each list at once, and page by page.
 func TestPagesOfLists(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -80,7 +80,7 @@ func TestPagesOfLists(t *testing.T) {
 		return len(active.Jobs) == 0
 	})
 	for path := range listed {
-		// What others make on this machine meanwhile comes and goes.
+		// Other tests on this machine create and delete nodes meanwhile.
 		ours := func(name string) bool {
 			return path != "/api/networks" && path != "/api/nodes" || strings.HasPrefix(name, s.prefix)
 		}
@@ -122,12 +122,12 @@ func TestPagesOfLists(t *testing.T) {
 	}
 }
 
-// TestEveryListHasPages holds the API's description to what listed says, so that a
-// list which is added is decided about.
+// TestEveryListHasPages compares the OpenAPI document with listed, so that each new list
+// is either paginated or bounded.
 func TestEveryListHasPages(t *testing.T) {
 	t.Parallel()
-	// These do not grow: with the catalogue file, with the sessions and sign-in methods
-	// of one account, with the nodes that run.
+	// The catalogue file, the sessions and sign-in methods of one account, and the running
+	// nodes limit these lists.
 	bounded := []string{"/api/images/catalog", "/api/auth/sessions", "/api/auth/methods", "/api/figures", "/api/settings"}
 	for path, item := range description(t).Paths {
 		get, ok := item["get"]
@@ -135,7 +135,7 @@ func TestEveryListHasPages(t *testing.T) {
 			continue
 		}
 		_, paged := listed[path]
-		paged = paged || path == "/api/changes" // of which TestPagesOfLists leaves none unfinished
+		paged = paged || path == "/api/changes" // TestPagesOfLists reads all of it
 		var named []string
 		for _, p := range get.Parameters {
 			named = append(named, p.Name)

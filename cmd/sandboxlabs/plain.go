@@ -8,12 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// plainWriter makes what commands print plain text: much of it comes from services,
-// hosts, images and guests, and a terminal obeys what it is sent. Lines and tabs stay;
-// what a terminal would act upon, or what changes the order of a text, is spelled out.
+// plainWriter turns what commands print into plain text. Much of it comes from services,
+// hosts, images and guests, and a terminal would act on escape sequences in it. Line
+// breaks and tabs stay; characters that control a terminal or change the order of the text
+// are escaped.
 type plainWriter struct{ to io.Writer }
 
-// Write writes all of p, and reports errors as of the whole.
+// Write writes all of p. An error applies to all of p.
 func (w plainWriter) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(w.to, plainText(string(p))); err != nil {
 		return 0, err
@@ -21,7 +22,7 @@ func (w plainWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// plainText spells out all but text, lines and tabs.
+// plainText escapes everything except text, line breaks and tabs.
 func plainText(text string) string {
 	if strings.IndexFunc(text, isActive) < 0 && utf8.ValidString(text) {
 		return text
@@ -40,13 +41,13 @@ func plainText(text string) string {
 	return b.String()
 }
 
-// plainLine is plainText in one line.
+// plainLine is plainText on one line.
 func plainLine(text string) string {
 	return plainText(strings.NewReplacer("\n", `\n`, "\t", " ").Replace(text))
 }
 
-// isActive returns whether a character does something other than to be shown: control
-// characters of both sets, marks of direction, and others without a shape.
+// isActive returns whether a character has an effect other than being displayed: control
+// characters (C0 and C1), direction marks, and others without a glyph.
 func isActive(r rune) bool {
 	return r != '\n' && r != '\t' && (unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029')
 }

@@ -24,7 +24,8 @@ const (
 	maxAnswerBytes = 16 << 20
 )
 
-// The clients of a service. A console lasts as long as its user likes.
+// The HTTP clients of a service. A console has no timeout: it stays open as long as its
+// user likes.
 var (
 	serviceClient = outbound.NewClient(outbound.Options{Timeout: answerPatience, MaxBytes: maxAnswerBytes})
 	consoleClient = &http.Client{CheckRedirect: outbound.StayAtOrigin}
@@ -33,18 +34,17 @@ var (
 // remote is a service that a command talks to over its API.
 type remote struct {
 	base  *url.URL // http or https, with no path
-	token string   // empty for a service without sign-in
+	token string   // empty for a service that requires no sign-in
 }
 
-// addRemoteFlags declares how a command reaches the service. A token is never an
-// argument: all users of a machine see those.
+// addRemoteFlags declares the flags for reaching the service. There is none for the token,
+// since all users of a machine can see the arguments of a process.
 func addRemoteFlags(cmd *cobra.Command) {
 	cmd.Flags().String("url", "", "address of the service (default: $"+urlVariable+", or where this configuration listens)")
 	cmd.Flags().String("token-file", "", "file with the token (default: the token in $"+tokenVariable+")")
 }
 
-// newRemote reads the flags, the environment, and, where they do not say it, the
-// service's own configuration.
+// newRemote reads the flags, then the environment, then the service's own configuration.
 func newRemote(cmd *cobra.Command) (remote, error) {
 	address, err := cmd.Flags().GetString("url")
 	if err != nil {
@@ -102,7 +102,7 @@ func (r remote) get(ctx context.Context, path string, query url.Values, into any
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-// refusalOf is what the service said was wrong.
+// refusalOf returns the error that the service responded with.
 func refusalOf(res *http.Response) error {
 	var problem struct{ Detail string }
 	if json.NewDecoder(res.Body).Decode(&problem) != nil || problem.Detail == "" {
@@ -114,7 +114,7 @@ func refusalOf(res *http.Response) error {
 	return errors.New(strings.TrimSuffix(plainLine(problem.Detail), "."))
 }
 
-// remoteNode is what a command needs to know of a node.
+// remoteNode is the part of a node that commands need.
 type remoteNode struct{ ID, Name, Host string }
 
 // node finds a node by id or by name.

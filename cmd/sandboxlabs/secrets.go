@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/secret"
 )
 
-// secretOptions are the options that may be given encrypted, or by a file.
+// secretOptions are the options whose values may be encrypted or read from a file.
 var secretOptions = []string{"database", "guacamole-database", "guacamole-json-secret", "oidc-client-secret"}
 
 const maxSecretBytes = 4096
@@ -24,12 +24,12 @@ const maxSecretBytes = 4096
 // configPurpose binds an encrypted value to its option.
 func configPurpose(option string) string { return "config:" + option }
 
-// secretText returns an option that must not be seen: from where the others come
-// from, from a file that it names, or encrypted by a key of the data-dir.
+// secretText returns the value of a secret option: as given like other options, read from
+// the file that it names, or decrypted with a key of the data-dir.
 func (c *config) secretText(k *koanf.Koanf, name string) (string, error) {
 	text := k.String(name)
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
-		content, err := os.ReadFile(path) // the operator's own choice
+		content, err := os.ReadFile(path) // the operator chooses the path
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
@@ -61,7 +61,7 @@ func newSecretCommand() *cobra.Command {
 			if !slices.Contains(secretOptions, args[0]) {
 				return fmt.Errorf("%q is none of %s", args[0], strings.Join(secretOptions, ", "))
 			}
-			o, err := readOptions(cmd.Flags()) // the whole need not be complete yet
+			o, err := readOptions(cmd.Flags()) // the configuration need not be complete yet
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func newSecretCommand() *cobra.Command {
 				if len(old) > 0 {
 					return fmt.Errorf("the configuration's %s would be lost: it is encrypted with an old key. Seal it again (sandboxlabs secret seal OPTION), and retry", strings.Join(old, ", "))
 				}
-				_, err = a.reseal(ctx) // also what was stored by an old key meanwhile
+				_, err = a.reseal(ctx) // also encrypts again what was stored with an old key meanwhile
 				n := 0
 				if err == nil {
 					n, err = a.keys.Prune()
@@ -122,7 +122,8 @@ func newSecretCommand() *cobra.Command {
 	return c
 }
 
-// reseal encrypts what is stored by the newest key, and returns how many secrets that are.
+// reseal encrypts the stored secrets with the newest key, and returns how many it
+// encrypted.
 func (a *app) reseal(ctx context.Context) (n int, err error) {
 	if n, err = a.access.Reseal(ctx); err != nil {
 		return n, err
@@ -134,7 +135,7 @@ func (a *app) reseal(ctx context.Context) (n int, err error) {
 	return n + more, err
 }
 
-// printRest returns which of the configuration's secrets are encrypted by an old key.
+// printRest prints which of the configuration's secrets are encrypted with an old key.
 func (a *app) printRest(cmd *cobra.Command) error {
 	old, err := a.sealedByOld()
 	if err != nil {
@@ -149,7 +150,7 @@ func (a *app) printRest(cmd *cobra.Command) error {
 	return err
 }
 
-// sealedByOld lists the options that are encrypted by an old key.
+// sealedByOld lists the options that are encrypted with an old key.
 func (a *app) sealedByOld() (old []string, err error) {
 	for _, option := range slices.Sorted(maps.Keys(a.config.Sealed)) {
 		newest, err := a.keys.IsNewest(a.config.Sealed[option])
@@ -163,8 +164,8 @@ func (a *app) sealedByOld() (old []string, err error) {
 	return old, nil
 }
 
-// readSecret reads what someone hands over by standard input: not by an argument, which
-// every process of the machine may see.
+// readSecret reads a secret from standard input. An argument would be visible to every
+// process of the machine.
 func readSecret(in io.Reader) (string, error) {
 	content, err := io.ReadAll(io.LimitReader(in, maxSecretBytes+1))
 	if err != nil {

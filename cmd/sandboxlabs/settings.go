@@ -11,8 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// settingsOf lists the options as they are in effect, for people to read: without
-// secrets. source tells where an option's value comes from.
+// settingsOf lists the options in effect for display, without secrets. source returns
+// where an option's value comes from.
 func settingsOf(k *koanf.Koanf, source func(name string) string) []api.Setting {
 	options := pflag.NewFlagSet("", pflag.ContinueOnError)
 	options.SortFlags = false
@@ -30,8 +30,8 @@ func settingsOf(k *koanf.Koanf, source func(name string) string) []api.Setting {
 	return list
 }
 
-// optionText is an option's value as flag and environment spell it. The file may
-// spell some as maps and lists, and on and off as YAML does.
+// optionText returns an option's value as a flag or the environment spells it. The file
+// may spell some as maps and lists, and on and off as YAML booleans.
 func optionText(k *koanf.Koanf, name string) string {
 	switch value := k.Get(name).(type) {
 	case nil:
@@ -50,8 +50,8 @@ func optionText(k *koanf.Koanf, name string) string {
 	}
 }
 
-// withoutSecrets is an option's value as it may be shown, and reports whether it is not
-// shown at all. A file that holds a secret may be named.
+// withoutSecrets returns an option's value as it may be shown, and whether the value is
+// hidden completely. The name of a file that contains a secret may be shown.
 func withoutSecrets(name, value string) (shown string, secret bool) {
 	isSecret := strings.Contains(name, "secret") || strings.Contains(name, "password")
 	u, err := url.Parse(value)
@@ -64,6 +64,6 @@ func withoutSecrets(name, value string) (shown string, secret bool) {
 	case err != nil || u.User == nil && !isDatabase:
 		return value, false
 	}
-	u.RawQuery = "" // it may hold a password too
+	u.RawQuery = "" // may contain a password too
 	return u.Redacted(), false
 }

@@ -9,26 +9,28 @@ import (
 	"golang.org/x/term"
 )
 
-// localTerminal is the user's end of a console: standard input and output, which
-// may be a terminal, a file or a pipe.
+// localTerminal is the user's end of a console: standard input and output, which may be a
+// terminal, a file or a pipe.
 type localTerminal struct {
 	in, out *os.File
-	notes   io.Writer // takes what is not the node's
+	notes   io.Writer // for messages that are not output of the node
 
 	mu     sync.Mutex
-	before *term.State // not nil while the terminal is raw
+	before *term.State // not nil while the terminal is in raw mode
 }
 
-// interactive reports whether someone types.
+// interactive reports whether standard input is a terminal, so that a person may be
+// typing.
 func (t *localTerminal) interactive() bool { return term.IsTerminal(int(t.in.Fd())) }
 
-// size is that of the terminal, in characters; ok is false where there is none.
+// size returns the size of the terminal in characters; ok is false without a terminal.
 func (t *localTerminal) size() (cols, rows int, ok bool) {
 	cols, rows, err := term.GetSize(int(t.out.Fd()))
 	return cols, rows, err == nil && cols > 0 && rows > 0
 }
 
-// makeRaw has every key reach us. Call restore, whatever happens.
+// makeRaw puts the terminal into raw mode, so that every key reaches us. The caller must
+// call restore on every path.
 func (t *localTerminal) makeRaw() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -40,8 +42,8 @@ func (t *localTerminal) makeRaw() error {
 	return nil
 }
 
-// restore makes the terminal what it was. It may be called again, and from any
-// goroutine.
+// restore restores the terminal's previous mode. It may be called more than once, and from
+// any goroutine.
 func (t *localTerminal) restore() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +61,7 @@ func (t *localTerminal) guard() {
 	}
 }
 
-// note prints our line, apart from what the node prints.
+// note prints a message of ours, separate from what the node prints.
 func (t *localTerminal) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,5 +69,5 @@ func (t *localTerminal) note(format string, args ...any) {
 	if t.before != nil {
 		line = "\r\n" + line + "\r"
 	}
-	_, _ = fmt.Fprintln(t.notes, line) // raw: a return is needed where the terminal is
+	_, _ = fmt.Fprintln(t.notes, line) // a terminal in raw mode needs the carriage return
 }

@@ -23,21 +23,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/outbound"
 )
 
-// tlsConfig is how the service gets its certificate; the zero value means without TLS.
+// tlsConfig says how the service gets its certificate. The zero value means no TLS.
 type tlsConfig struct {
-	Cert, Key string // files in PEM
+	Cert, Key string // PEM files
 	ACME      acmeConfig
-	// Redirect is the address of a plain listener that sends browsers to HTTPS
-	// and answers ACME's HTTP challenges; empty for none.
+	// Redirect is the address of an HTTP listener that redirects browsers to HTTPS and
+	// answers ACME's HTTP challenges; empty for none.
 	Redirect string
 }
 
-// acmeConfig is how a certificate is fetched from an authority.
+// acmeConfig says how to obtain a certificate from a certificate authority.
 type acmeConfig struct {
 	Domains   []string
 	Email     string
-	Directory string // the authority's URL; empty is Let's Encrypt
-	Roots     string // file of the roots that the authority's own HTTPS is checked by; empty is the system's
+	Directory string // the authority's URL; empty: Let's Encrypt
+	Roots     string // file with the roots for checking the authority's own HTTPS certificate; empty: the system's
 }
 
 func (c tlsConfig) on() bool { return c.Cert != "" || len(c.ACME.Domains) > 0 }
@@ -53,7 +53,7 @@ func addTLSFlags(f *pflag.FlagSet) {
 	f.String("behind-proxy", "", "addresses or networks of the reverse proxies, separated by commas: they terminate TLS and send the client's address in X-Forwarded-For")
 }
 
-// parseTLS reads the options of TLS and proxies. host is that of listen.
+// parseTLS reads the options for TLS and proxies. host is the host of the listen option.
 func (c *config) parseTLS(k *koanf.Koanf, host string) error {
 	c.TLS = tlsConfig{Cert: k.String("tls-cert"), Key: k.String("tls-key"), Redirect: k.String("http-listen"), ACME: acmeConfig{
 		Domains: words(k, "acme-domains"), Email: k.String("acme-email"), Directory: k.String("acme-directory"), Roots: k.String("acme-roots"),
@@ -90,7 +90,7 @@ func (c *config) parseTLS(k *koanf.Koanf, host string) error {
 	return nil
 }
 
-// words splits an option that is a list, in YAML a real one or one text.
+// words splits an option that is a list. In YAML, it may be a list or one string.
 func words(k *koanf.Koanf, name string) []string {
 	list := k.Strings(name)
 	if len(list) == 0 {
@@ -105,8 +105,8 @@ func words(k *koanf.Koanf, name string) []string {
 	return out
 }
 
-// server returns what the service's HTTPS listener works with, and the handler
-// of its plain one; nil and nil without TLS.
+// server returns the TLS configuration of the service's HTTPS listener and the handler of
+// its HTTP listener; nil and nil without TLS.
 func (c config) server(log *slog.Logger) (*tls.Config, http.Handler, error) {
 	plain := toHTTPS(c.PublicURL, c.Listen)
 	if c.TLS.Cert != "" {
@@ -135,7 +135,7 @@ func (c config) server(log *slog.Logger) (*tls.Config, http.Handler, error) {
 	return config, m.HTTPHandler(plain), nil
 }
 
-// The bounds of an answer of the certificate authority.
+// The limits for a response of the certificate authority.
 const (
 	acmeTimeout     = time.Minute
 	acmeAnswerBytes = 1 << 20
@@ -157,8 +157,8 @@ func (c acmeConfig) client() (*acme.Client, error) {
 	return client, nil
 }
 
-// toHTTPS sends browsers to the same page at the service's HTTPS address, if they ask for
-// our host: no link makes it send them elsewhere.
+// toHTTPS redirects browsers to the same page at the service's HTTPS address if they ask
+// for our host, so that no link can redirect them elsewhere.
 func toHTTPS(public *url.URL, listen string) http.Handler {
 	check := api.OwnHosts(listen, public)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +183,7 @@ func toHTTPS(public *url.URL, listen string) http.Handler {
 	})
 }
 
-// serveRedirects answers on the plain listener until ctx ends.
+// serveRedirects serves the HTTP listener until ctx is done.
 func (a *app) serveRedirects(ctx context.Context) error {
 	const patience = 10 * time.Second
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.TLS.Redirect)

@@ -68,7 +68,7 @@ func newTokenListCommand() *cobra.Command {
 					return err
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(w, "ID\tUSER\tNAME\tSCOPES\tEXPIRES\tLAST USED") // its errors are Flush's
+				_, _ = fmt.Fprintln(w, "ID\tUSER\tNAME\tSCOPES\tEXPIRES\tLAST USED") // Flush returns its errors
 				for _, t := range list {
 					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.UserName, t.Name, cmp.Or(string(t.Scopes), "all"), dayOf(t.Expires), dayOf(t.LastUsed))
 				}
@@ -96,7 +96,7 @@ func newTokenRevokeCommand() *cobra.Command {
 	}
 }
 
-// dayOf is a day, or never.
+// dayOf formats t as a day, or as never if it is zero.
 func dayOf(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -104,8 +104,8 @@ func dayOf(t time.Time) string {
 	return t.Format(time.DateOnly)
 }
 
-// parseExpiry reads a duration from now, a date, or an RFC 3339 time; the empty
-// text is the zero time.
+// parseExpiry reads a duration from now, a date, or an RFC 3339 time. The empty string is
+// the zero time.
 func parseExpiry(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -121,7 +121,8 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("expires: %q is neither a duration such as 720h nor a date such as 2030-01-31", text)
 }
 
-// accountNamed finds an account; the empty name is the first administrator.
+// accountNamed finds an account by name. The empty name stands for the first
+// administrator.
 func accountNamed(ctx context.Context, s *access.Service, name string) (access.Principal, error) {
 	accounts, err := s.Users(ctx)
 	if err != nil {

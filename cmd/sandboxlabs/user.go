@@ -16,8 +16,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// These commands work on the database directly, also beside a service that runs: it looks
-// accounts, sessions and tokens up again, and ends what is open within seconds.
+// These commands change the database directly, also while a service runs: it checks
+// accounts, sessions and tokens regularly, and closes open connections within seconds.
 
 func newUserCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "Manage accounts"}
@@ -44,7 +44,7 @@ func newUserCommand() *cobra.Command {
 	return c
 }
 
-// accountCommand is a command that changes the account of its first argument.
+// accountCommand returns a command that changes the account named by its first argument.
 func accountCommand(use, short string, args int, change func(ctx context.Context, s *access.Service, args []string) (done string, err error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(args),
@@ -78,7 +78,8 @@ func newUserInitCommand() *cobra.Command {
 	}
 }
 
-// ensureAdmin makes the first administrator and prints the password, this once.
+// ensureAdmin creates the first administrator and prints the password, which is not shown
+// again.
 func ensureAdmin(ctx context.Context, a *app, out io.Writer) (created bool, err error) {
 	name, password, created, err := a.access.EnsureAdmin(ctx)
 	if err == nil && created {
@@ -100,7 +101,7 @@ func newUserListCommand() *cobra.Command {
 					return err
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				_, _ = fmt.Fprintln(w, "NAME\tROLE\tCREATED\tSIGN-IN") // its errors are Flush's
+				_, _ = fmt.Fprintln(w, "NAME\tROLE\tCREATED\tSIGN-IN") // Flush returns its errors
 				for _, u := range list {
 					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Name, u.Role, u.Created.Format("2006-01-02"), signInOf(u))
 				}
@@ -110,7 +111,7 @@ func newUserListCommand() *cobra.Command {
 	}
 }
 
-// signInOf tells in words how someone may come in.
+// signInOf describes how someone can sign in.
 func signInOf(u access.Account) string {
 	var words []string
 	switch {
@@ -211,7 +212,7 @@ func passwordFlags(c *cobra.Command, fromInput, final *bool) {
 	c.Flags().BoolVar(final, "final", false, "don't require a new password at the next sign-in")
 }
 
-// printPassword prints a password that was made up; the empty one was not.
+// printPassword prints a generated password. An empty one was not generated.
 func printPassword(out io.Writer, name, password string) error {
 	if password == "" {
 		return nil
@@ -270,8 +271,8 @@ func newRecoverCommand() *cobra.Command {
 	return c
 }
 
-// recordCommand records in the audit what an operator's command did, with its
-// result, and returns that.
+// recordCommand adds an operator's command and its result to the audit log, and returns
+// that result.
 func (a *app) recordCommand(ctx context.Context, action, kind, target string, result error) error {
 	actor := "operator"
 	if u, err := user.Current(); err == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// jobLook is how often a command looks at the job that it waits for.
+// jobLook is how often a command polls the job that it waits for.
 const jobLook = 500 * time.Millisecond
 
 func newUserDeleteCommand() *cobra.Command {
@@ -68,7 +68,7 @@ func (a *app) startRemoval(ctx context.Context, name, heir string, deleteOwned b
 	return a.jobs.Start(ctx, job.Request{Kind: policy.RemoveAccountJob, Owner: "operator", Target: job.Target{Type: "user", ID: account.ID}, Args: r, Single: true})
 }
 
-// awaitJob shows how far a job is until it has ended, and returns its error.
+// awaitJob prints the progress of a job until it has ended, and returns the job's error.
 func (a *app) awaitJob(ctx context.Context, out io.Writer, j job.Job) error {
 	tick := time.NewTicker(jobLook)
 	defer tick.Stop()

@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// build says what a binary was built from. A field that is not known is "unknown".
+// build says what a binary was built from. Unknown fields are "unknown".
 type build struct {
-	commit string // of Git; "-modified" follows where files differed from it
+	commit string // Git commit; with "-modified" if files differed from it
 	date   string // of the commit, in RFC 3339
 }
 
-// currentBuild returns what this binary was built from. Go records it unless it is
-// told not to (-buildvcs=false), or builds outside a Git checkout.
+// currentBuild returns what this binary was built from. Go records it unless the build
+// disables that (-buildvcs=false) or runs outside a Git checkout.
 func currentBuild() build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
