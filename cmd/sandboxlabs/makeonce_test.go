@@ -142,7 +142,7 @@ func TestMakeOnce(t *testing.T) {
 		if path, ok := strings.CutPrefix(database, "sqlite:"); ok {
 			files, _ := filepath.Glob(path + "*")
 			for _, file := range files {
-				content, _ := os.ReadFile(file) // the holders' keys are in a folder
+				content, _ := os.ReadFile(file) // path.holders is a folder, and reads as empty
 				for _, secret := range []string{account.Password, first.Secret, own.Secret} {
 					if bytes.Contains(content, []byte(secret)) {
 						t.Errorf("%s holds a secret in the clear", file)

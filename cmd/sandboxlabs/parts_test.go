@@ -19,7 +19,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// beginPart creates an upload of a part.
+// beginPart creates an upload for a part.
 func (l *lab) beginPart(size int, header ...string) tusUpload {
 	l.t.Helper()
 	a := l.send(http.MethodPost, "/api/uploads", nil, append([]string{"Tus-Resumable", "1.0.0",
@@ -38,7 +38,7 @@ func (l *lab) part(data []byte, header ...string) tusUpload {
 	return u
 }
 
-// join asks for an image of the parts.
+// join requests an image that consists of the parts.
 func (l *lab) join(parts []tusUpload, header ...string) answer {
 	l.t.Helper()
 	var paths []string
@@ -58,13 +58,13 @@ func (l *lab) joined(parts []tusUpload) tusUpload {
 	return tusUpload{l, a.header.Get("Location")}
 }
 
-// wantNoUploads waits until nothing is left of any upload.
+// wantNoUploads waits until all uploads and their files are gone.
 func (l *lab) wantNoUploads() {
 	l.t.Helper()
 	until(l.t, promptly, func() string { return "no upload is left" }, func() bool { return l.rows("uploads") == 0 })
 }
 
-// change writes to the service's database.
+// change runs a statement on the service's database.
 func (l *lab) change(statement string) {
 	l.t.Helper()
 	db, err := sql.Open("sqlite3", "file:"+filepath.Join(l.dataDir, "sandboxlabs.db")+"?_busy_timeout=5000")
@@ -77,7 +77,7 @@ func (l *lab) change(statement string) {
 	}
 }
 
-// TestStockTusClientInParts has tus-js-client upload an image in three parts at once.
+// TestStockTusClientInParts has tus-js-client upload an image in three parallel parts.
 func TestStockTusClientInParts(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("../../web/node_modules/tus-js-client"); err != nil {
@@ -106,8 +106,8 @@ func TestStockTusClientInParts(t *testing.T) {
 	l.stop()
 }
 
-// TestUploadInParts joins parts of any size, also when the service is killed before
-// they are; parts that are not needed go.
+// TestUploadInParts joins parts of any size, also when the service is killed before it has
+// joined them. Parts that are not needed are deleted.
 func TestUploadInParts(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -116,7 +116,7 @@ func TestUploadInParts(t *testing.T) {
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
 
-	// The first three are too small for the file to be judged by any of them.
+	// None of the first three parts is large enough to recognise the file's format.
 	var parts []tusUpload
 	for _, piece := range [][]byte{content[:10], content[10:40_000], content[40_000:60_000], content[60_000 : 32<<20], content[32<<20:]} {
 		parts = append(parts, l.part(piece))
@@ -145,7 +145,7 @@ func TestUploadInParts(t *testing.T) {
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID)
 
-	// A disk that is converted.
+	// A raw disk, which is converted.
 	raw := make([]byte, 1<<20)
 	copy(raw, content[1<<20:])
 	raw[510], raw[511] = 0x55, 0xaa
@@ -157,15 +157,14 @@ func TestUploadInParts(t *testing.T) {
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID, converted.ID)
 
-	// A hostile image, whose header no part has whole.
+	// A malicious image whose header is split across parts.
 	evil := append(l.qemuImage("1M", "-b", "/etc/hostname", "-F", "raw", "-u"), make([]byte, 1<<20)...)
 	parts = []tusUpload{l.part(evil[:50]), l.part(evil[50:100_000]), l.part(evil[100_000:])}
 	refusal{http.StatusUnprocessableEntity, "image_unsafe", "backing file"}.check(t, "a hostile image in parts", l.join(parts))
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID, converted.ID)
 
-	// Parts that are cancelled, and that no one joins; an upload that no one continues
-	// with.
+	// Parts that are cancelled or never joined, and an upload that nobody continues.
 	u = l.part(content[:1000])
 	l.call(http.MethodDelete, u.path, nil, http.StatusNoContent, nil, "Tus-Resumable", "1.0.0")
 	l.part(content[:1000])
@@ -177,14 +176,14 @@ func TestUploadInParts(t *testing.T) {
 	}
 	l.change("UPDATE uploads SET expires = '" + time.Now().Add(-time.Minute).UTC().Format("2006-01-02 15:04:05-07:00") + "'")
 	l.call(http.MethodPost, "/api/hosts/local/refresh", nil, http.StatusOK, nil)
-	l.stop() // what a refresh does not do, the next start does
+	l.stop() // the next start deletes what a refresh does not
 	l.start()
 	l.wantNoUploads()
 	l.wantVolumes(l.imagesPool(), img.ID, converted.ID)
 	l.stop()
 }
 
-// refuseJoin tries what cannot be joined; the parts stay.
+// refuseJoin requests invalid joins and expects the parts to stay.
 func (l *lab) refuseJoin(parts []tusUpload) {
 	t := l.t
 	t.Helper()
@@ -197,7 +196,7 @@ func (l *lab) refuseJoin(parts []tusUpload) {
 	refusal{http.StatusNotFound, "not_found", "not found"}.check(t, "a part that is not there", l.join(append(slices.Clone(parts), nothing)))
 }
 
-// TestPartsOfOthers lets no one have what another has sent.
+// TestPartsOfOthers lets nobody use the parts of another user.
 func TestPartsOfOthers(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)

@@ -15,8 +15,8 @@ import (
 	"nhooyr.io/websocket"
 )
 
-// hostile is what a terminal must not be sent: colours, titles, the clipboard, the
-// cursor, both sets of control characters, reversed text, broken UTF-8.
+// hostile has what must not reach a terminal: colours, titles, the clipboard, cursor
+// movement, C0 and C1 control characters, reversed text, broken UTF-8.
 const hostile = "\x1b[31mred\x1b]0;title\x07\x1b]52;c;cm0=\x07\x1b[2J\r\x08\x7f\u009b31m\u202egnp.exe\u2066\xff\x00end"
 
 // wantPlain fails if a terminal would act on a text.
@@ -49,9 +49,9 @@ func TestPlainText(t *testing.T) {
 	}
 }
 
-// TestHostileService runs the commands that talk to a service against one that answers
-// with escape sequences, wherever an answer has a text. The bytes of the guest's
-// console are for the terminal, and stay what they are.
+// TestHostileService runs the commands that talk to a service against one that responds
+// with escape sequences in every text. Bytes of a guest's console go to the terminal
+// unchanged.
 func TestHostileService(t *testing.T) {
 	t.Parallel()
 	const id = "11111111-1111-4111-8111-111111111111"
@@ -87,7 +87,7 @@ func TestHostileService(t *testing.T) {
 		cmd.Env = append(os.Environ(), runVariable+"=1")
 		var stdout, stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // it fails, and says why
+		_ = cmd.Run() // it fails and prints why
 		wantPlain(t, strings.Join(args, " "), stderr.String())
 		if stderr.Len() == 0 {
 			t.Errorf("%q says nothing", args)

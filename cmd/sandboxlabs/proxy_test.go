@@ -29,23 +29,23 @@ import (
 // proxiedName is the host name in deploy/proxy.
 const proxiedName = "labs.example.org"
 
-// proxyFolder holds the configurations that are tried.
+// proxyFolder contains the configurations under test.
 const proxyFolder = "../../deploy/proxy"
 
-// proxied is a service behind a reverse proxy, for a browser's eyes.
+// proxied is a service behind a reverse proxy, as a browser sees it.
 type proxied struct {
 	*lab
 	origin string // of the proxy
-	base   string // the path of public-url, without a slash at its end
+	base   string // the path of public-url, without a trailing slash
 	client *http.Client
 	cookie string
-	// password is the administrator's.
+	// password is the administrator's password.
 	password string
 	node     string // a node that is off
 }
 
-// Each configuration in deploy/proxy passes on what browsers do, at the root of the name
-// and below a path.
+// Each configuration in deploy/proxy passes on what browsers send, at the root of the host
+// name and below a path.
 func TestReverseProxies(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "/sandbox"} {
@@ -62,8 +62,8 @@ func TestReverseProxies(t *testing.T) {
 	}
 }
 
-// proxyPlaces are what a configuration names: those of the test instead of those of the
-// machine.
+// proxyPlaces are the addresses and files in a configuration that the test replaces with
+// its own.
 type proxyPlaces struct {
 	dir, http, https, guacamole, cert, key, both string // ports, and files
 }
@@ -86,7 +86,7 @@ func newProxied(t *testing.T, base string) *proxied {
 	school := &school{lab: l}
 	l.token = school.tokenOf("admin", p.password, nil)
 	p.node = l.create("seen").ID
-	// A health check of HTTP/1.0 names no host.
+	// An HTTP/1.0 health check sends no Host header.
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.address)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func newProxied(t *testing.T, base string) *proxied {
 	return p
 }
 
-// places makes certificates and Guacamole's stand-in for one proxy.
+// places creates certificates and a stand-in for Guacamole for one proxy.
 func (p *proxied) places(t *testing.T) proxyPlaces {
 	t.Helper()
 	dir := t.TempDir()
@@ -142,8 +142,8 @@ func (p *proxied) places(t *testing.T) proxyPlaces {
 	return w
 }
 
-// configuration writes a file of deploy/proxy with the test's places, and for the path
-// the line that it names for one.
+// configuration writes a file of deploy/proxy with the test's addresses and files. For a
+// path, it uses the line that the file gives for one.
 func (p *proxied) configuration(t *testing.T, name, before, line string, w proxyPlaces, more ...string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(proxyFolder, name))
@@ -195,7 +195,7 @@ func startHAProxy(t *testing.T, p *proxied, w proxyPlaces) {
 	p.run(t, "haproxy", "-db", "-f", p.configuration(t, "haproxy.cfg", line, line, w, "bind :80", "bind 127.0.0.1:"+w.http, "bind :443", "bind 127.0.0.1:"+w.https))
 }
 
-// run runs a proxy until the test ends, and waits until it answers for the service.
+// run runs a proxy until the test ends, and waits until the service answers through it.
 func (p *proxied) run(t *testing.T, program string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -230,7 +230,7 @@ func (p *proxied) run(t *testing.T, program string, args ...string) {
 	})
 }
 
-// ask sends a request as the page of the service would.
+// ask sends a request as the service's page would.
 func (p *proxied) ask(t *testing.T, method, path string, body io.Reader, edit func(*http.Request)) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.origin+path, body)
@@ -253,7 +253,7 @@ func (p *proxied) ask(t *testing.T, method, path string, body io.Reader, edit fu
 	return res
 }
 
-// check does what a browser does.
+// check sends what a browser sends.
 func (p *proxied) check(t *testing.T) {
 	t.Helper()
 	res := p.ask(t, http.MethodGet, p.base+"/nodes/x/console", nil, nil)
@@ -277,7 +277,7 @@ func (p *proxied) check(t *testing.T) {
 	p.checkSocket(t)
 }
 
-// signIn signs in as a browser, and keeps the cookie.
+// signIn signs in like a browser and keeps the cookie.
 func (p *proxied) signIn(t *testing.T) {
 	t.Helper()
 	p.cookie = ""
@@ -294,7 +294,7 @@ func (p *proxied) signIn(t *testing.T) {
 	}
 }
 
-// checkUploads begins an upload, and sends 20 GiB, of which the service sees the first
+// checkUploads starts an upload and sends 20 GiB, of which the service must see the first
 // bytes at once.
 func (p *proxied) checkUploads(t *testing.T) {
 	t.Helper()
@@ -314,8 +314,8 @@ func (p *proxied) checkUploads(t *testing.T) {
 		t.Errorf("end the upload: %d", res.StatusCode)
 	}
 
-	// What is larger than this request may be, the service says by its own answer, and
-	// before the last byte: the proxy neither bounds it nor gathers it.
+	// The service itself rejects a body that is too large for this request, before its
+	// last byte: the proxy neither limits nor buffers it.
 	body, sent := io.Pipe()
 	defer func() { _ = sent.Close() }()
 	go func() { _, _ = sent.Write(make([]byte, 2<<20)) }() // the rest never comes
@@ -330,7 +330,7 @@ func (p *proxied) checkUploads(t *testing.T) {
 	}
 }
 
-// checkEvents expects the first event before any other.
+// checkEvents expects the first event before another one occurs.
 func (p *proxied) checkEvents(t *testing.T) {
 	t.Helper()
 	res := p.ask(t, http.MethodGet, p.base+"/api/events", nil, nil)
@@ -352,12 +352,12 @@ func (p *proxied) checkEvents(t *testing.T) {
 	}
 }
 
-// checkSocket opens the console of a node that is off, which says so.
+// checkSocket opens the console of a node that is off, and expects a message that says so.
 func (p *proxied) checkSocket(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), promptly)
 	defer cancel()
-	// HTTP/1.1: what the client of the tests speaks, and browsers do with most proxies.
+	// HTTP/1.1, which the test client uses, as browsers do with most proxies.
 	transport := p.client.Transport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2, transport.TLSClientConfig.NextProtos = false, []string{"http/1.1"}
 	defer transport.CloseIdleConnections()

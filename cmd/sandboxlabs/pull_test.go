@@ -21,18 +21,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// source is a server that images are pulled from, and that misbehaves.
+// source is a misbehaving server that images are pulled from.
 type source struct {
 	*httptest.Server
 	image []byte
-	// Files that are served as they are, by their path.
+	// Files that are served unchanged, by path.
 	files map[string][]byte
-	// signed are the lists among them.
+	// signed are the signed checksum lists among the files.
 	signed *signedLists
 
 	mu     sync.Mutex
 	ranges []string // the Range headers of requests for /cut.qcow2 and /hang.qcow2
-	hang   bool     // /hang.qcow2 falls silent in its middle
+	hang   bool     // /hang.qcow2 stops sending half-way
 }
 
 func newSource(t *testing.T, image []byte) *source {
@@ -51,13 +51,13 @@ func (s *source) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/good.qcow2", "/wrong.qcow2":
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.image))
-	case "/cut.qcow2": // a third of the image at a time, and then the connection breaks
+	case "/cut.qcow2": // sends a third of the image at a time, then breaks the connection
 		s.note(r)
 		http.ServeContent(&cutting{ResponseWriter: w, left: len(s.image)/3 + 1}, r, "", time.Time{}, bytes.NewReader(s.image))
 	case "/hang.qcow2":
 		s.note(r)
 		s.mu.Lock()
-		hang, again := s.hang, len(s.ranges) > 2 // the first asks for the size, the second is cut
+		hang, again := s.hang, len(s.ranges) > 2 // the first request gets the size, the second is cut
 		s.mu.Unlock()
 		c := &cutting{ResponseWriter: w, left: len(s.image)}
 		if hang {
@@ -67,7 +67,7 @@ func (s *source) serve(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		http.ServeContent(c, r, "", time.Time{}, bytes.NewReader(s.image))
-	case "/long.qcow2": // more is promised than comes
+	case "/long.qcow2": // sends less than it announces
 		w.Header().Set("Content-Length", fmt.Sprint(len(s.image)+100))
 		if r.Header.Get("Range") == "" {
 			_, _ = w.Write(s.image)
@@ -75,7 +75,7 @@ func (s *source) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Del("Content-Length")
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-	case "/short.qcow2": // a part of the image, as if it were all
+	case "/short.qcow2": // sends a part of the image as if it were complete
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.image[:len(s.image)/2]))
 	case "/hostile.qcow2":
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(withBacking(s.image)))
@@ -106,7 +106,7 @@ func (s *source) asked() []string {
 	return append([]string{}, s.ranges...)
 }
 
-// cutting is an answer that ends early, or falls silent.
+// cutting is a response that ends early or stops sending.
 type cutting struct {
 	http.ResponseWriter
 	left int
@@ -125,7 +125,7 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return n, io.ErrShortWrite
 }
 
-// withBacking gives an image a backing file, of the host's own.
+// withBacking gives an image a backing file that belongs to the host.
 func withBacking(image []byte) []byte {
 	const name = "/etc/passwd"
 	evil := append([]byte{}, image...)
@@ -136,7 +136,7 @@ func withBacking(image []byte) []byte {
 	return evil
 }
 
-// dataImage is a qcow2 image full of noise.
+// dataImage returns a qcow2 image full of random data.
 func (l *lab) dataImage(size int) []byte {
 	l.t.Helper()
 	raw, file := filepath.Join(l.t.TempDir(), "raw"), filepath.Join(l.t.TempDir(), "image.qcow2")
@@ -153,7 +153,7 @@ func (l *lab) dataImage(size int) []byte {
 	return content
 }
 
-// catalogFile writes a catalogue of a source's images.
+// catalogFile writes a catalogue with a source's images.
 func (l *lab) catalogFile(s *source) string {
 	l.t.Helper()
 	var text strings.Builder
@@ -198,7 +198,7 @@ func (l *lab) job(id string) api.Job {
 	return j
 }
 
-// startJob sends a request that is answered with a job.
+// startJob sends a request whose response is a job.
 func (l *lab) startJob(path string, body any) api.Job {
 	l.t.Helper()
 	var j api.Job
@@ -223,7 +223,7 @@ func (l *lab) awaitJob(id, state string) api.Job {
 	return j
 }
 
-// TestPull pulls images of a catalogue from a server that misbehaves.
+// TestPull pulls the images of a catalogue from a misbehaving server.
 func TestPull(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -288,7 +288,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("%d uploads are left", n)
 	}
 
-	// Without the option, none of these addresses is asked.
+	// Without the option, the service sends no request to these addresses.
 	l.launch(nil, "--catalog="+catalog)
 	l.awaitHealth("ok")
 	before := len(s.asked())
@@ -318,8 +318,8 @@ func (l *lab) wantCatalog(id, state string) {
 	l.t.Errorf("the catalogue has no %s", id)
 }
 
-// TestCrashInAPull kills the service while a server is silent: the next one continues where
-// the transfer stood. One that is cancelled leaves nothing.
+// TestCrashInAPull kills the service while the server sends nothing. The next service
+// resumes the transfer. A cancelled pull leaves nothing.
 func TestCrashInAPull(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

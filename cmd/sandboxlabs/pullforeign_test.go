@@ -10,7 +10,7 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// foreignFiles are a disk in formats that have to be converted.
+// foreignFiles returns a disk in formats that have to be converted.
 func (l *lab) foreignFiles(image []byte) map[string][]byte {
 	l.t.Helper()
 	folder := l.t.TempDir()
@@ -40,7 +40,7 @@ func (l *lab) foreignFiles(image []byte) map[string][]byte {
 	return files
 }
 
-// pullForeign pulls them, and looks for the same disk in what they became.
+// pullForeign pulls them, and expects each resulting image to contain the same disk.
 func (l *lab) pullForeign(disk []byte) {
 	l.t.Helper()
 	want := filepath.Join(l.t.TempDir(), "want")

@@ -16,13 +16,13 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
-// signedLists are lists of the checksum of /good.qcow2, signed well and badly, by
-// a key that the catalogue knows or by another one.
+// signedLists are lists with the checksum of /good.qcow2, with valid and invalid
+// signatures by a key that the catalogue trusts or by another one.
 type signedLists struct {
 	t            *testing.T
 	known, other *openpgp.Entity
 	files        map[string][]byte
-	entries      []string // of the catalogue: id, and what says where the checksum is
+	entries      []string // of the catalogue: the id, and the fields that give the checksum's location
 }
 
 func newSignedLists(t *testing.T, image []byte, url string) *signedLists {
@@ -54,7 +54,7 @@ func newSignedLists(t *testing.T, image []byte, url string) *signedLists {
 	return s
 }
 
-// entry notes an image of the catalogue whose list the known key must have signed.
+// entry adds an image to the catalogue whose list must be signed by the trusted key.
 func (s *signedLists) entry(id, more string) {
 	s.entries = append(s.entries, fmt.Sprintf("- {id: %s, name: Test %s, format: qcow2, osType: linux, url: 'URL/good.qcow2', keys: known.asc, %s}\n", id, id, more))
 }
@@ -90,7 +90,7 @@ func (s *signedLists) clear(by *openpgp.Entity, text string) string {
 	return out.String()
 }
 
-// writeKeys puts the known key beside a catalogue.
+// writeKeys writes the trusted key next to a catalogue.
 func (s *signedLists) writeKeys(folder string) {
 	s.t.Helper()
 	var out bytes.Buffer
@@ -106,7 +106,7 @@ func (s *signedLists) writeKeys(folder string) {
 	}
 }
 
-// pullSigned pulls what is signed, and is refused what is not.
+// pullSigned pulls images with valid signatures and expects the others to be refused.
 func (l *lab) pullSigned() {
 	l.t.Helper()
 	for _, id := range []string{"signed", "clear-signed"} {

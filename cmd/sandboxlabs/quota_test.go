@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestQuotas bounds what an account may have, also when it asks for much at once.
+// TestQuotas limits what an account may have, also when it sends many requests at once.
 func TestQuotas(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -22,7 +22,7 @@ func TestQuotas(t *testing.T) {
 		t.Helper()
 		s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"quota": quota}, http.StatusOK, nil, s.as(admin)...)
 	}
-	// atOnce sends requests together, and counts how they were answered.
+	// atOnce sends n requests concurrently, and counts the status codes.
 	atOnce := func(n int, send func(i int) answer) map[int]int {
 		var mu sync.Mutex
 		var all sync.WaitGroup
@@ -58,7 +58,8 @@ func TestQuotas(t *testing.T) {
 	var accounts struct{ Users []api.Account }
 	s.call(http.MethodGet, "/api/users", nil, http.StatusOK, &accounts, s.as(admin)...)
 	for _, a := range accounts.Users {
-		// The administrator has what others made with accounts of that name on this machine.
+		// The administrator may own nodes of accounts of that name from other services on
+		// this machine.
 		if want := map[string]int64{s.owner(): 3}[a.Name]; a.Name != "admin" && (a.Used == nil || *a.Used.Nodes != want) {
 			t.Errorf("account %s is told to use %+v, want %d nodes", a.Name, a.Used, want)
 		}
@@ -72,7 +73,7 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("the owner reads the quota %+v and the use %+v", me.Quota, me.Used)
 	}
 
-	// What runs is its owner's, whoever starts it.
+	// A running node counts for its owner, whoever starts it.
 	nodes := []api.Node{list.Nodes[0], list.Nodes[1], third}
 	for _, n := range nodes {
 		s.share("nodes", n.ID, "users/use", "use")
@@ -92,7 +93,7 @@ func TestQuotas(t *testing.T) {
 		var now api.Node
 		if s.call(http.MethodGet, "/api/nodes/"+n.ID, nil, http.StatusOK, &now, s.as(owner)...); now.State == "running" {
 			running++
-			s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...) // it runs already
+			s.call(http.MethodPost, "/api/nodes/"+n.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...) // already running
 		}
 		s.call(http.MethodPost, "/api/nodes/"+n.ID+"/stop", forced, http.StatusOK, nil, s.as(owner)...)
 	}
@@ -104,7 +105,7 @@ func TestQuotas(t *testing.T) {
 	limit(request{"ram": 63})
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, exceeded("this would make it 64"), s.as(owner)...)
 
-	// What grows counts, too.
+	// Growing a node counts, too.
 	patch := func(resources request, want refusal) {
 		t.Helper()
 		s.refused(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": resources}, want, s.as(owner)...)
@@ -112,14 +113,15 @@ func TestQuotas(t *testing.T) {
 	limit(request{"disk": third.Resources.Disk * 3})
 	patch(request{"disk": third.Resources.Disk * 2}, exceeded("bytes of disks and images"))
 	limit(request{"cpus": 1, "ram": 64})
-	s.call(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": request{"ram": 96}}, http.StatusOK, nil, s.as(owner)...) // it is off
+	s.call(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": request{"ram": 96}}, http.StatusOK, nil, s.as(owner)...) // the node is off
 	s.call(http.MethodPatch, "/api/nodes/"+third.ID, request{"resources": request{"ram": 64}}, http.StatusOK, nil, s.as(owner)...)
 	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
 	patch(request{"cpus": 2}, exceeded("CPUs of running nodes"))
 	patch(request{"ram": 65}, exceeded("this would make it 65"))
 	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/stop", forced, http.StatusOK, nil, s.as(owner)...)
 
-	// A snapshot of a node that runs starts it, with what it had then.
+	// Reverting to a snapshot of a running node starts the node with the resources that it
+	// had then.
 	limit(request{})
 	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/run", nil, http.StatusOK, nil, s.as(owner)...)
 	s.call(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots", request{"name": "live"}, http.StatusCreated, nil, s.as(owner)...)
@@ -128,7 +130,8 @@ func TestQuotas(t *testing.T) {
 	s.refused(http.MethodPost, "/api/nodes/"+third.ID+"/snapshots/live/revert", nil, exceeded("this would make it 64"), s.as(owner)...)
 	s.call(http.MethodDelete, "/api/nodes/"+third.ID+"/snapshots/live", nil, http.StatusNoContent, nil, s.as(owner)...)
 
-	// Clones, which are backed by the source or are copies of it, count like any node.
+	// Clones count like any node, whether they are backed by the source or are copies of
+	// it.
 	clone := func(name, mode string) answer {
 		t.Helper()
 		a, err := s.try(http.MethodPost, "/api/nodes/"+third.ID+"/clone", request{"name": s.name(name), "mode": mode}, s.as(owner)...)
@@ -163,7 +166,7 @@ func TestQuotas(t *testing.T) {
 		}
 	}
 
-	// Uploads: one at a time, and together with the disks no more than there is.
+	// Uploads: one at a time, and only as large as the disk quota leaves free.
 	limit(request{"uploads": 1})
 	blank := s.qemuImage("1M")
 	slow, feed := io.Pipe()

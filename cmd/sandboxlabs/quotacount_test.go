@@ -12,13 +12,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// limit gives the owner a quota.
+// limit sets the owner's quota.
 func (s *school) limit(quota request) {
 	s.t.Helper()
 	s.call(http.MethodPatch, "/api/users/"+s.owner(), request{"quota": quota}, http.StatusOK, nil, s.as(admin)...)
 }
 
-// used is what the owner takes of the quota. They and administrators see the same.
+// used returns the owner's usage of the quota. The owner and administrators see the same.
 func (s *school) used() api.Quota {
 	s.t.Helper()
 	var me api.SignedIn
@@ -35,7 +35,7 @@ func (s *school) used() api.Quota {
 	return *me.Used
 }
 
-// gzipped packs a file.
+// gzipped compresses a file.
 func gzipped(t *testing.T, content []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -49,7 +49,7 @@ func gzipped(t *testing.T, content []byte) []byte {
 	return b.Bytes()
 }
 
-// uploadPacked has the owner upload a packed file, and returns how the job ended.
+// uploadPacked has the owner upload a compressed file, and returns how the job ended.
 func (s *school) uploadPacked(content []byte) (ended api.Job) {
 	s.t.Helper()
 	body, kind := form("packed.qcow2.gz", bytes.NewReader(content))
@@ -73,7 +73,7 @@ func (s *school) uploadPacked(content []byte) (ended api.Job) {
 	return ended
 }
 
-// TestQuotaCountsEverything bounds networks and labs, and what uploads are unpacked to.
+// TestQuotaCountsEverything limits networks and labs, and the unpacked size of uploads.
 func TestQuotaCountsEverything(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -133,7 +133,7 @@ func TestQuotaCountsEverything(t *testing.T) {
 		t.Errorf("after all are deleted %d networks are used", *used.Networks)
 	}
 
-	// A small file with much in it, all of it zeros: within the quota and the limit, or not.
+	// A small file that unpacks to many zeros, within the quota and the limit or not.
 	small := gzipped(t, s.qemuImage("40M", "-o", "preallocation=full"))
 	before := *s.used().Disk
 	s.limit(request{"disk": before + 20<<20})
@@ -152,7 +152,8 @@ func TestQuotaCountsEverything(t *testing.T) {
 		t.Errorf("80 MiB in a file where 64 MiB may be uploaded: %s, %+v", j.State, j.Error)
 	}
 
-	// A linked clone freezes the disk of its source, which counts once for the owner.
+	// A linked clone makes the source's disk read-only, and the owner is charged for it
+	// once.
 	s.limit(request{"nodes": 10})
 	before = *s.used().Disk
 	s.call(http.MethodPost, "/api/nodes/"+one.ID+"/clone", request{"name": s.name("linked")}, http.StatusCreated, nil, s.as(owner)...)
@@ -162,7 +163,7 @@ func TestQuotaCountsEverything(t *testing.T) {
 	s.stop()
 }
 
-// TestQuotaCountsSnapshots takes snapshots of a running node: its memory counts.
+// TestQuotaCountsSnapshots takes snapshots of a running node. Their saved memory counts.
 func TestQuotaCountsSnapshots(t *testing.T) {
 	t.Parallel()
 	takeGuest(t)

@@ -10,9 +10,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// TestNothingGuessesAFormat has guests with raw disks into which they have written
-// the header of a qcow2 file over a file of the host's. libvirt's pools take them for
-// qcow2 files then; nothing here does.
+// TestNothingGuessesAFormat has guests with raw disks into which they have written a qcow2
+// header with a file of the host as backing file. libvirt's pools then report them as
+// qcow2; the service does not.
 func TestNothingGuessesAFormat(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -51,7 +51,7 @@ func TestNothingGuessesAFormat(t *testing.T) {
 			t.Errorf("%s ended with %+v", path, j.Error)
 		}
 	}
-	l.act(id, "run", nil) // QEMU reads it as what it is defined to be, or finds no file below it
+	l.act(id, "run", nil) // QEMU reads it in the format of its definition, or finds no backing file
 	l.act(id, "stop", forced)
 
 	other := guest(l.imagesPool(), "template.qcow2")

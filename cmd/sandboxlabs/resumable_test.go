@@ -17,13 +17,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// tusUpload is an upload that a test drives by hand.
+// tusUpload is an upload whose requests a test sends itself.
 type tusUpload struct {
 	l    *lab
 	path string
 }
 
-// beginUpload creates a resumable upload; metadata comes as keys and values.
+// beginUpload creates a resumable upload. metadata alternates keys and values.
 func (l *lab) beginUpload(size int64, metadata ...string) tusUpload {
 	l.t.Helper()
 	a := l.tryUpload(size, metadata...)
@@ -50,7 +50,7 @@ func (u tusUpload) send(offset int64, data []byte, header ...string) answer {
 		"Upload-Offset", strconv.FormatInt(offset, 10), "Content-Type", "application/offset+octet-stream"}, header...)...)
 }
 
-// sent is send, which must succeed.
+// sent is send that must succeed.
 func (u tusUpload) sent(offset int64, data []byte, header ...string) {
 	u.l.t.Helper()
 	a := u.send(offset, data, header...)
@@ -59,7 +59,7 @@ func (u tusUpload) sent(offset int64, data []byte, header ...string) {
 	}
 }
 
-// offset asks the service how much it has; -1 when the upload does not exist.
+// offset requests the current offset; -1 if the upload does not exist.
 func (u tusUpload) offset() int64 {
 	u.l.t.Helper()
 	a := u.l.send(http.MethodHead, u.path, nil, "Tus-Resumable", "1.0.0")
@@ -99,8 +99,8 @@ func checksum(data []byte) []string {
 	return []string{"Upload-Checksum", "sha1 " + base64.StdEncoding.EncodeToString(sum[:])}
 }
 
-// TestResumableUpload speaks tus by hand: pieces of any size, checksums, offsets
-// that are wrong, digests, cancellation, sparse data.
+// TestResumableUpload sends its own tus requests: chunks of any size, checksums, wrong
+// offsets, digests, cancellation, sparse data.
 func TestResumableUpload(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -124,7 +124,7 @@ func TestResumableUpload(t *testing.T) {
 		t.Errorf("the image of a new upload is %+v", img)
 	}
 	l.wantVolumes(l.imagesPool())
-	// Too little to be judged: it is kept, and no volume made.
+	// Too little to recognise the format: it is kept, and no volume is created.
 	u.sent(0, data[:100])
 	u.sent(100, data[100:40_000], checksum(data[100:40_000])...)
 	l.wantVolumes(l.imagesPool())
@@ -140,7 +140,7 @@ func TestResumableUpload(t *testing.T) {
 		t.Errorf("the offset is %d", n)
 	}
 	l.stop()
-	l.start() // in order; the tests of crashes kill it
+	l.start() // after a clean shutdown; the crash tests kill the service
 	if n := u.offset(); n != 1<<20 {
 		t.Errorf("after a restart the offset is %d", n)
 	}
@@ -160,7 +160,7 @@ func TestResumableUpload(t *testing.T) {
 		t.Errorf("of %d bytes with 48 MiB of zeros %d are allocated: %v", len(data), info.Sys().(*syscall.Stat_t).Blocks*512, err)
 	}
 
-	// Cancelled, refused by its digest, too large, too large for the pool.
+	// Cancelled, refused because of its digest, too large, and too large for the pool.
 	u = l.beginUpload(int64(len(data)), "filename", "gone.qcow2")
 	u.sent(0, data[:1<<20])
 	l.call(http.MethodDelete, u.path, nil, http.StatusNoContent, nil, "Tus-Resumable", "1.0.0")
@@ -173,7 +173,7 @@ func TestResumableUpload(t *testing.T) {
 	refusal{http.StatusUnprocessableEntity, "invalid_request", "64 hexadecimal"}.check(t, "no digest", l.tryUpload(1<<20, "sha256", "abc"))
 	l.wantVolumes(l.imagesPool(), img.ID)
 
-	// Refused by its first bytes, long before its last.
+	// Refused because of its first bytes, long before the last one.
 	u = l.beginUpload(1<<30, "filename", "evil.qcow2")
 	evil := append(l.qemuImage("1M", "-b", "/etc/hostname", "-F", "raw", "-u"), make([]byte, 1<<20)...)
 	refusal{http.StatusUnprocessableEntity, "image_unsafe", "backing file"}.check(t, "a hostile image", u.send(0, evil))

@@ -14,16 +14,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// soon bounds the wait for the end of what is open without a right to it.
+// soon is the timeout for closing streams whose user has lost the right to them.
 const soon = patience
 
-// watch opens a node's console with such headers.
+// watch opens a node's console with the given headers.
 func (s *school) watch(id string, header ...string) *terminal {
 	s.t.Helper()
 	return s.watchAt(url.Values{"nodeId": {id}}, header...)
 }
 
-// watchAt is watch for any query.
+// watchAt is watch with a given query.
 func (s *school) watchAt(query url.Values, header ...string) *terminal {
 	s.t.Helper()
 	h := http.Header{}
@@ -43,7 +43,7 @@ func (s *school) watchAt(query url.Values, header ...string) *terminal {
 	return c
 }
 
-// endsWith expects the console to be closed with a code, soon.
+// endsWith expects the console to be closed with a code soon.
 func (c *terminal) endsWith(what string, code websocket.StatusCode) {
 	c.t.Helper()
 	began := time.Now()
@@ -69,8 +69,7 @@ func (e *events) endsSoon(what string) {
 	}
 }
 
-// TestOpenStreamsEnd takes rights away from those who have consoles and event
-// streams open.
+// TestOpenStreamsEnd revokes rights of users who have consoles and event streams open.
 func TestOpenStreamsEnd(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -79,7 +78,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	password := "the password of ann"
 	n, other := s.nodeOf(owner, "shared"), s.nodeOf(owner, "secret")
 
-	// Shares: what is given is seen at once, what is taken back is gone.
+	// Shares: shared nodes appear at once, and disappear when the share ends.
 	seen := s.followWith(t.Context(), s.as(student)...)
 	s.share("nodes", n.ID, "users/ann", "use")
 	seen.await("the node is there", soon, func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Access == "use" })
@@ -105,7 +104,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	s.share("nodes", n.ID, "groups/class", "use")
 	seen.await("the group's node is there", soon, func(e serverEvent) bool { return e.node().ID == n.ID })
 
-	// Sessions and tokens; a ticket lives no longer than what made it.
+	// Sessions and tokens. A ticket ends with the session or token that created it.
 	cookie, second := s.signIn("ann", password), s.signIn("ann", password)
 	token := s.furtherToken(student, nil)
 	bySession, byOther, byToken := s.watch(n.ID, "Cookie", cookie), s.watch(n.ID, "Cookie", second), s.watch(n.ID, "Authorization", "Bearer "+token)
@@ -147,7 +146,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	seen.endsSoon("account disabled")
 	s.refused(http.MethodGet, "/api/nodes", nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, s.as(student)...)
 
-	// Of the other node ann never heard.
+	// ann received no events of the other node.
 	s.call(http.MethodDelete, "/api/nodes/"+other.ID, nil, http.StatusNoContent, nil, s.as(owner)...)
 	for _, e := range seen.list {
 		if strings.Contains(string(e.data), other.ID) {
@@ -156,7 +155,7 @@ func TestOpenStreamsEnd(t *testing.T) {
 	}
 }
 
-// why is what ended the console; nil while it is open.
+// why returns the reason why the console was closed, or nil while it is open.
 func (c *terminal) why() error {
 	select {
 	case <-c.done:
@@ -166,8 +165,8 @@ func (c *terminal) why() error {
 	}
 }
 
-// TestConsoleByLevel is what each may do in a console that is open, and how many
-// may be.
+// TestConsoleByLevel checks what each user may do in an open console, and how many
+// consoles may be open.
 func TestConsoleByLevel(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -193,8 +192,8 @@ func TestConsoleByLevel(t *testing.T) {
 		_ = c.socket.CloseNow()
 	}
 
-	// A ticket is for one node, one kind and whom it was given to: with it, no one gets
-	// more than they had.
+	// A ticket is for one node, one kind of stream and one user. It gives no additional
+	// rights.
 	ticket := func(who int, kind string) string {
 		t.Helper()
 		var made api.Ticket
@@ -220,7 +219,8 @@ func TestConsoleByLevel(t *testing.T) {
 		t.Errorf("a hidden node is reported as %s, one that is not there as %s", hidden.body, gone.body)
 	}
 
-	// Streams are bounded, and those of one person do not shut another out.
+	// The number of streams is limited, and one user's streams do not keep out another
+	// user.
 	var open []io.Closer
 	status := 0
 	for range 300 {

@@ -14,40 +14,40 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// The people of routeTable, in the order of its columns.
+// The users in routeTable, in the order of its columns.
 const (
 	nobody      = iota
-	expired     // a token of the owner that has expired
-	viewer      // strangers of each role …
+	expired     // an expired token of the owner
+	viewer      // users of each role without a share …
 	student     //
 	instructor  //
-	viewerUse   // … and those that the node and the image are shared with
-	studentView // by their group
+	viewerUse   // … and users that the node and the image are shared with
+	studentView // shared with their group
 	studentUse
 	owner
 	admin
-	readToken   // tokens of the owner, for reading …
-	nodesToken  // … and more
+	readToken   // the owner's tokens with scope read …
+	nodesToken  // … and with more scopes
 	imagesToken //
-	adminRead   // a token of the administrator, for reading
+	adminRead   // the administrator's token with scope read
 	people
 )
 
-// routeRow is what a route answers to each of the people: a column's letter is
+// routeRow is the expected response of a route to each user. The letter of a column means:
 //
 //	.  401: sign in
-//	x  403: seen, but not allowed
-//	-  404: not there, for them
-//	+  allowed: the row's own status, which shows that the request got further
+//	x  403: visible, but not allowed
+//	-  404: not visible to them
+//	+  allowed: the row's own status, which shows that the request passed the checks
 type routeRow struct {
 	may    string
-	status int    // of +
+	status int    // for +
 	body   any    // of the request
-	target string // what {id} stands for: "node" (its default), "image", "lab", "fresh node", "fresh image", "fresh lab", or itself
+	target string // what replaces {id}: "node" (the default), "image", "lab", "fresh node", "fresh image", "fresh lab", or an id
 }
 
-// routeTable has a row for every route. Objects of the test are used up by rows with a
-// fresh target.
+// routeTable has a row for every route. Rows with a fresh target change or delete the
+// object, so each gets a new one.
 var routeTable = map[string]routeRow{
 	//                                               nobody, expired
 	//                                               | strangers: viewer, student, instructor
@@ -60,7 +60,7 @@ var routeTable = map[string]routeRow{
 	"GET /api/docs":               {may: "++++++++++++++", status: 200},
 	"POST /api/auth/login":        {may: "++++++++++++++", status: 422, body: request{}},
 	"GET /api/auth/methods":       {may: "++++++++++++++", status: 200},
-	"GET /api/auth/oidc/login":    {may: "++++++++++++++", status: 409}, // there is none
+	"GET /api/auth/oidc/login":    {may: "++++++++++++++", status: 409}, // no provider is configured
 	"GET /api/auth/oidc/callback": {may: "++++++++++++++", status: 409},
 	"GET /metrics":                {may: "..xxxxxxx+xxx+", status: 200},
 
@@ -70,7 +70,7 @@ var routeTable = map[string]routeRow{
 	"POST /api/auth/password":        {may: "..++++++++xxxx", status: 422, body: request{}},
 	"GET /api/auth/sessions":         {may: "..++++++++++++", status: 200},
 	"DELETE /api/auth/sessions/{id}": {may: "..++++++++xxxx", status: 404, target: noID},
-	"POST /api/auth/totp":            {may: "..xxxxxxxxxxxx"}, // tokens never may; see TestConfirmation
+	"POST /api/auth/totp":            {may: "..xxxxxxxxxxxx"}, // never allowed with a token; see TestConfirmation
 	"POST /api/auth/totp/confirm":    {may: "..++++++++xxxx", status: 422, body: request{}},
 	"POST /api/auth/confirm":         {may: "..++++++++++++", status: 409, body: request{"password": "x"}}, // tokens have no session
 	"DELETE /api/auth/totp":          {may: "..++++++++xxxx", status: 422, body: request{}},
@@ -205,13 +205,13 @@ var routeTable = map[string]routeRow{
 	"POST /api/hosts/{host}/refresh": {may: "..xx+xxx++xx+x", status: 404},
 }
 
-// lastRoutes are tried after all others, in this order: they change the node.
+// lastRoutes are called after all others, in this order, since they change the node.
 var lastRoutes = []string{"POST /api/nodes/{id}/wipe", "POST /api/nodes/{id}/run", "POST /api/nodes/{id}/stop"}
 
-// noID is an id that nothing has.
+// noID is an id that does not exist.
 const noID = "00000000-0000-4000-8000-000000000000"
 
-// school is a lab with sign-in, and people.
+// school is a lab with sign-in and users.
 type school struct {
 	*lab
 	bearer [people]string
@@ -223,7 +223,7 @@ func newSchool(t *testing.T) *school {
 	return openSchool(newLab(t))
 }
 
-// openSchool is newSchool for a lab, with further flags of the service.
+// openSchool is newSchool for a lab, with additional flags for the service.
 func openSchool(l *lab, flags ...string) *school {
 	t := l.t
 	t.Helper()
@@ -240,7 +240,7 @@ func openSchool(l *lab, flags ...string) *school {
 	return s
 }
 
-// as are the headers of someone's request.
+// as returns the headers for a request of a user.
 func (s *school) as(who int) []string {
 	if s.bearer[who] == "" {
 		return nil
@@ -248,11 +248,11 @@ func (s *school) as(who int) []string {
 	return []string{"Authorization", "Bearer " + s.bearer[who]}
 }
 
-// owner is the name of the account that has the nodes. No other school has it: the
-// metadata of a node tells its owner to every service of the machine.
+// owner returns the name of the account that owns the nodes. It is unique to this school,
+// since a node's metadata gives its owner to every service of the machine.
 func (s *school) owner() string { return s.name("owner") }
 
-// enrol creates an account and returns a token of it.
+// enrol creates an account and returns a token for it.
 func (s *school) enrol(name, role string) (bearer string) {
 	s.t.Helper()
 	password := "the password of " + name
@@ -268,7 +268,7 @@ func (s *school) signIn(name, password string) (cookie string) {
 	return cookie
 }
 
-// tokenOf signs in and creates a token; fields say more of it.
+// tokenOf signs in and creates a token with the given fields.
 func (s *school) tokenOf(name, password string, fields request) string {
 	s.t.Helper()
 	body := request{"name": "of the test"}
@@ -278,7 +278,7 @@ func (s *school) tokenOf(name, password string, fields request) string {
 	return token.Secret
 }
 
-// furtherToken creates a token with a token.
+// furtherToken creates a token with another token.
 func (s *school) furtherToken(who int, fields request) string {
 	s.t.Helper()
 	body := request{"name": "of the test"}
@@ -288,7 +288,7 @@ func (s *school) furtherToken(who int, fields request) string {
 	return token.Secret
 }
 
-// node creates a node of someone's.
+// nodeOf creates a node for a user.
 func (s *school) nodeOf(who int, name string) api.Node {
 	s.t.Helper()
 	var n api.Node
@@ -296,7 +296,7 @@ func (s *school) nodeOf(who int, name string) api.Node {
 	return n
 }
 
-// labOf creates a lab of someone's and returns its id.
+// labOf creates a lab for a user and returns its id.
 func (s *school) labOf(who int, name string) string {
 	s.t.Helper()
 	var made api.Lab
@@ -304,7 +304,7 @@ func (s *school) labOf(who int, name string) string {
 	return made.ID
 }
 
-// imageOf uploads an image of someone's.
+// imageOf uploads an image as a user.
 func (s *school) imageOf(who int, content []byte) api.Image {
 	s.t.Helper()
 	body, kind := form("mine.qcow2", bytes.NewReader(content))
@@ -313,7 +313,7 @@ func (s *school) imageOf(who int, content []byte) api.Image {
 	return up.Image
 }
 
-// share gives someone ("users/ann", "groups/class") a right.
+// share gives with ("users/ann", "groups/class") a right.
 func (s *school) share(kind, id, with, level string) {
 	s.t.Helper()
 	s.call(http.MethodPut, "/api/"+kind+"/"+id+"/shares/"+with, request{"level": level}, http.StatusNoContent, nil, s.as(owner)...)
@@ -326,7 +326,7 @@ func (s *school) shareWithAll(kind, id string) {
 	s.share(kind, id, "users/student-use", "use")
 }
 
-// TestEveryRoute asks for each route as each of the people.
+// TestEveryRoute requests each route as each user.
 func TestEveryRoute(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -350,7 +350,7 @@ func TestEveryRoute(t *testing.T) {
 	s.shareWithAll("images", image.ID)
 	drawn := s.labOf(owner, "one")
 	s.shareWithAll("labs", drawn)
-	time.Sleep(time.Until(spent)) // a token's end is a time, and nothing reports it
+	time.Sleep(time.Until(spent)) // no event reports that a token has expired
 
 	known := map[string]bool{"GET /metrics": true, "GET /api/openapi.json": true, "GET /api/docs": true}
 	for _, op := range s.operations() {
@@ -404,7 +404,7 @@ func TestEveryRoute(t *testing.T) {
 	}
 }
 
-// ask asks for a route and returns the status.
+// ask requests a route and returns the status.
 func (s *school) ask(route, target string, body any, who int) int {
 	s.t.Helper()
 	method, path, _ := strings.Cut(route, " ")
@@ -429,7 +429,7 @@ func (s *school) ask(route, target string, body any, who int) int {
 	return s.send(method, path, body, s.as(who)...).status
 }
 
-// status is ask for an answer that has no end.
+// status is ask for an endless response.
 func (s *school) status(method, path string, who int) int {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url(path), nil)

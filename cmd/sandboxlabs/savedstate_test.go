@@ -8,15 +8,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// A saved state, whoever saved it, is shown, used by the next start, protected from what
-// it would undo, and discarded only by who says so.
+// A saved state is shown, whoever saved it, and the next start resumes it. Changes that
+// would invalidate it are refused, and it is discarded only on an explicit request.
 func TestSavedState(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start()
 	takeGuest(t)
 	image := l.uploaded("blank.qcow2", l.qemuImage("1M"))
-	var n api.Node // whose firmware finds nothing to boot, which is all that it takes
+	var n api.Node // its firmware finds nothing to boot, which is sufficient here
 	l.call(http.MethodPost, "/api/nodes", request{"name": l.name("saved"), "customImageName": image.ID, "network": "none", "resources": request{"ram": 64}}, http.StatusCreated, &n)
 	path := "/api/nodes/" + n.ID
 	shows := func(state string, saved bool) {
@@ -48,10 +48,10 @@ func TestSavedState(t *testing.T) {
 	l.refused(http.MethodPost, path+"/image", request{"name": "of-it"}, saved)
 	lost := refusal{http.StatusConflict, "node_saved", "saved state is lost"}
 	l.refused(http.MethodPost, path+"/snapshots/before/revert", nil, lost)
-	l.call(http.MethodPatch, path, request{"autostart": true}, http.StatusOK, nil) // is not a part of it
+	l.call(http.MethodPatch, path, request{"autostart": true}, http.StatusOK, nil) // not a part of the saved state
 	l.call(http.MethodPatch, path, request{"autostart": false}, http.StatusOK, nil)
 
-	// The next start continues from it.
+	// The next start resumes the saved state.
 	is(l.act(n.ID, "run", nil), "running", false)
 	if reason := l.virsh("domstate", "--reason", n.ID); !strings.Contains(reason, "restored") {
 		t.Errorf("the node runs, %s", reason)
@@ -77,7 +77,7 @@ func TestSavedState(t *testing.T) {
 	save()
 	l.refused(http.MethodPost, path+"/wipe", nil, lost)
 	is(l.act(n.ID, "wipe", forced), "stopped", false)
-	save() // it boots from the new disk
+	save() // boots from the new disk
 	l.delete(n.ID)
 	if domains := l.virsh("list", "--all", "--name", "--with-managed-save"); strings.Contains(domains, n.Name) {
 		t.Errorf("the deleted node is still there: %s", domains)

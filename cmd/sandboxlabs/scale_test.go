@@ -15,21 +15,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// scaleVariable is how many domains TestScale defines; without it the test is
-// left out. `make bench` sets it.
+// scaleVariable is how many domains TestScale defines. Without it, the test is skipped.
+// `make bench` sets it.
 const scaleVariable = "SANDBOXLABS_SCALE_DOMAINS"
 
 const (
 	scaleClients = 64
-	scaleTime    = 10 * time.Second // of the clients' requests
+	scaleTime    = 10 * time.Second // for the clients' requests
 	scaleRunning = 20
-	scaleSettle  = 15 * time.Second // what a start reads was read by then
-	scaleWatch   = 60 * time.Second // of the figures' cost; all are read again twice in it
+	scaleSettle  = 15 * time.Second // after which everything that the service reads at its start has been read
+	scaleWatch   = 60 * time.Second // for the CPU time of usage readings; all domains are read twice in it
 )
 
-// TestScale measures the service before many domains, on its own libvirtd: its start, its
-// list against virsh's, its memory, and what metrics cost at an interval of a second. It
-// fails for what is wrong, and for nothing that is slow.
+// TestScale measures the service with many domains on its own libvirtd: its start, its
+// list compared with that of virsh, its memory, and the cost of metrics at an interval of
+// a second. It fails for wrong results only, not for slow ones.
 func TestScale(t *testing.T) {
 	count := numberOf(t, scaleVariable, 0)
 	if count == 0 {
@@ -89,7 +89,7 @@ func TestScale(t *testing.T) {
 	t.Logf("the service's memory: %d MiB at most", l.peakKiB()>>10)
 
 	running := nodes[:min(scaleRunning, len(nodes))]
-	for _, n := range running { // they need not compute to be measured
+	for _, n := range running { // they can be measured without using their CPU
 		l.act(n.ID, "run", nil)
 		l.act(n.ID, "pause", nil)
 	}
@@ -117,7 +117,7 @@ func TestScale(t *testing.T) {
 		len(running), percent(extra.service), percent(extra.libvirtd), percent(cost[0].service), percent(cost[0].libvirtd))
 }
 
-// abreast runs f for each number below count, so many at a time.
+// abreast runs f for each number below count, with that many clients at a time.
 func (l *lab) abreast(clients, count int, f func(i int) error) {
 	l.t.Helper()
 	var next atomic.Int64
@@ -135,8 +135,8 @@ func (l *lab) abreast(clients, count int, f func(i int) error) {
 	wg.Wait()
 }
 
-// timeList lists the nodes and returns how long it took. Each is in the answer, which is
-// not decoded: the client's part is small.
+// timeList lists the nodes and returns how long that took. It counts the nodes in the
+// response without decoding it, so that the client adds little time.
 func (l *lab) timeList(t *testing.T, count int) time.Duration {
 	begun := time.Now()
 	a, err := l.try(http.MethodGet, "/api/nodes", nil)
@@ -147,26 +147,26 @@ func (l *lab) timeList(t *testing.T, count int) time.Duration {
 	return took
 }
 
-// at returns the time that a part of all stayed within.
+// at returns the percentile part of all, where part is between 0 and 1.
 func at(all []time.Duration, part float64) time.Duration {
 	slices.Sort(all)
 	return all[min(len(all)-1, int(part*float64(len(all))))].Round(10 * time.Microsecond)
 }
 
-// usedCPU is processor time.
+// usedCPU is CPU time.
 type usedCPU struct{ service, libvirtd time.Duration }
 
 func (u usedCPU) less(v usedCPU) usedCPU {
 	return usedCPU{u.service - v.service, u.libvirtd - v.libvirtd}
 }
 
-// usedCPU reads what the service and the lab's own libvirtd have used.
+// usedCPU reads the CPU time of the service and of the lab's own libvirtd.
 func (l *lab) usedCPU() usedCPU {
 	l.t.Helper()
 	return usedCPU{l.serviceCPU(), l.cpuTime(l.own.in("cat /proc/$(cat /run/libvirtd.pid)/stat"))}
 }
 
-// serviceCPU is what the service has used.
+// serviceCPU reads the CPU time of the service.
 func (l *lab) serviceCPU() time.Duration {
 	l.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", l.service.cmd.Process.Pid))
@@ -176,7 +176,7 @@ func (l *lab) serviceCPU() time.Duration {
 	return l.cpuTime(string(stat))
 }
 
-// cpuTime is that of a process whose /proc/PID/stat this is (proc(5)).
+// cpuTime returns the CPU time of a process from its /proc/PID/stat (proc(5)).
 func (l *lab) cpuTime(stat string) (used time.Duration) {
 	l.t.Helper()
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])

@@ -28,7 +28,7 @@ import (
 
 const screenPassword = "hidden-8"
 
-// defineScreen defines a domain of others that shows its firmware on a screen.
+// defineScreen defines a foreign domain that shows its firmware on a screen.
 func (l *lab) defineScreen(name string, graphics ...libvirtxml.DomainGraphic) (id string) {
 	l.t.Helper()
 	id = l.defineForeign(l.name(name), func(d *libvirtxml.Domain) {
@@ -45,7 +45,8 @@ func vncScreen() libvirtxml.DomainGraphic {
 	return libvirtxml.DomainGraphic{VNC: &libvirtxml.DomainGraphicVNC{Port: -1, AutoPort: "yes", Listen: "127.0.0.1", Passwd: screenPassword}}
 }
 
-// screenSocket is a screen's WebSocket as a stream, which keeps what it is told.
+// screenSocket is a screen's WebSocket as a stream. It keeps the control frames that it
+// receives.
 type screenSocket struct {
 	l      *lab
 	socket *websocket.Conn
@@ -71,7 +72,8 @@ func (l *lab) screen(query url.Values) *screenSocket {
 	return &screenSocket{l: l, socket: socket, net: websocket.NetConn(context.Background(), socket, websocket.MessageBinary)}
 }
 
-// end reads the socket to its end: the control frame that says why, and the code.
+// end reads the socket to its end, and returns the control frame with the reason and the
+// close code.
 func (s *screenSocket) end() (why struct{ Type, Code, Message string }, code websocket.StatusCode) {
 	s.l.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), promptly)
@@ -92,8 +94,7 @@ func (s *screenSocket) end() (why struct{ Type, Code, Message string }, code web
 	}
 }
 
-// TestScreen watches a domain that others defined, from before its start to its
-// end.
+// TestScreen watches the screen of a foreign domain from before its start to its end.
 func TestScreen(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -203,7 +204,7 @@ func pictureSize(t *testing.T, file []byte) [2]int {
 	return [2]int{c.Width, c.Height}
 }
 
-// enter signs in as the administrator that the first start made, with a token.
+// enter signs in with a token as the administrator that the first start created.
 func (l *lab) enter() (token string) {
 	l.t.Helper()
 	match := printedPassword.FindStringSubmatch(l.service.out.String())
@@ -218,7 +219,8 @@ func (l *lab) enter() (token string) {
 	return made.Secret
 }
 
-// TestScreenEntry opens screens by ticket, and sees them end with the service.
+// TestScreenEntry opens screens with tickets, and expects them to close when the service
+// stops.
 func TestScreenEntry(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -266,8 +268,8 @@ func TestScreenEntry(t *testing.T) {
 	}
 }
 
-// TestSocketsCloseOnce reads the end of a socket as a browser does, to whom a
-// frame after the close frame is an error that hides the code.
+// TestSocketsCloseOnce reads a socket to its end as a browser does, which treats a frame
+// after the close frame as an error that hides the code.
 func TestSocketsCloseOnce(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -319,7 +321,7 @@ func TestSocketsCloseOnce(t *testing.T) {
 			continue
 		}
 		codes = append(codes, binary.BigEndian.Uint16(payload))
-		// The answer, masked with zeros.
+		// The close frame in response, masked with zeros.
 		if _, err := conn.Write(append([]byte{0x88, 0x82, 0, 0, 0, 0}, payload[:2]...)); err != nil {
 			t.Fatal(err)
 		}
@@ -329,8 +331,7 @@ func TestSocketsCloseOnce(t *testing.T) {
 	}
 }
 
-// TestScreensThatAreNotVNC has domains whose screen is of another kind, or that
-// have none.
+// TestScreensThatAreNotVNC has domains with another kind of screen, or with none.
 func TestScreensThatAreNotVNC(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -350,7 +351,7 @@ func TestScreensThatAreNotVNC(t *testing.T) {
 		if why, code := l.screen(url.Values{"nodeId": {id}}).end(); code != 4406 || why.Code != "no_screen" || !strings.Contains(why.Message, tt.message) {
 			t.Errorf("%s: %d %+v", tt.name, code, why)
 		}
-		// The picture is the host's affair, whatever the kind.
+		// The host takes the screenshot, whatever the kind of the screen.
 		pictureSize(t, l.call(http.MethodGet, "/api/nodes/"+id+"/screenshot", nil, http.StatusOK, nil).body)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestSerialPorts works on two ports of a domain that others defined.
+// TestSerialPorts uses two serial ports of a foreign domain.
 func TestSerialPorts(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -69,10 +69,10 @@ func TestSerialPorts(t *testing.T) {
 	one.typed("typed-in-one\n")
 	one.expect("got-typed-in-one\n")
 	alias := l.consolePort(id, "serial1")
-	alias.told(control{Type: "viewers", Count: 2}) // the same console as by its place
+	alias.told(control{Type: "viewers", Count: 2}) // the same console as by port number
 	alias.expect("got-typed-in-one\n")
 
-	// Whoever takes one port leaves the other.
+	// Taking over one port does not affect the other.
 	virsh := exec.Command("virsh", "-c", libvirtURI, "console", "--force", "--devname", "serial1", id)
 	tty, err := pty.Start(virsh)
 	if err != nil {
@@ -87,8 +87,8 @@ func TestSerialPorts(t *testing.T) {
 	zero.typed("echo again=$((3+3)) > /dev/ttyS1\r")
 	one.expect("again=6\n")
 
-	// Sizes go nowhere, and harm no one: this domain has no guest agent. Nor do messages of
-	// a newer client.
+	// Sizes are ignored without an error, since this domain has no guest agent. Messages
+	// of a newer client are ignored, too.
 	for _, text := range []string{`{"type":"resize","cols":120,"rows":40}`, `{"type":"resize","cols":80,"rows":24}`, `{"type":"new"}`} {
 		zero.tells(text)
 	}
@@ -106,7 +106,7 @@ func TestSerialPorts(t *testing.T) {
 	l.stop()
 }
 
-// consolePort watches one port of a node until the test ends.
+// consolePort watches a port of a node until the test ends.
 func (l *lab) consolePort(id, port string) *terminal {
 	l.t.Helper()
 	return l.consoleAt(url.Values{"nodeId": {id}, "port": {port}})

@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestSettings shows what is in effect, from where, and no secret.
+// TestSettings expects the options in effect with their sources, and no secrets.
 func TestSettings(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	file := filepath.Join(t.TempDir(), "sandboxlabs.yaml")

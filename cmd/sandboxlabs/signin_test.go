@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// login is what signing in answers.
+// login is the response to signing in.
 type login struct {
 	answer
 	api.SignedIn
@@ -35,8 +35,8 @@ func (l *lab) tryLogin(body request, header ...string) login {
 	return a
 }
 
-// TestForcedChangeAndSessions is the way of an account that an administrator has made: its
-// own password first, and sessions that it sees and ends.
+// TestForcedChangeAndSessions uses an account that an administrator created: it must set
+// its own password first, and can list and end its sessions.
 func TestForcedChangeAndSessions(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -48,8 +48,7 @@ func TestForcedChangeAndSessions(t *testing.T) {
 	}
 	s.call(http.MethodPut, "/api/nodes/"+n.ID+"/shares/users/ann", request{"level": "use"}, http.StatusNoContent, nil, s.as(admin)...)
 
-	// A session that an attacker has put into the browser is not the one that is
-	// signed in.
+	// Signing in replaces a session that an attacker has put into the browser.
 	planted := "sandboxlabs_session=" + strings.Repeat("A", 43)
 	first := s.tryLogin(request{"username": "ann", "password": made.Password}, "Cookie", planted)
 	if first.status != http.StatusOK || first.cookie == planted || !first.MustChangePassword {
@@ -57,7 +56,7 @@ func TestForcedChangeAndSessions(t *testing.T) {
 	}
 	s.refused(http.MethodGet, "/api/auth/me", nil, refusal{http.StatusUnauthorized, "unauthenticated", ""}, "Cookie", planted)
 
-	// Nothing else is to be had before.
+	// Everything else is refused before that.
 	for _, op := range s.operations() {
 		rule := routeTable[op.method+" "+op.path]
 		if op.method == http.MethodHead || strings.HasPrefix(rule.may, "+") || strings.HasPrefix(op.path, "/api/auth/") && (op.path == "/api/auth/logout" || op.path == "/api/auth/password" || op.method == http.MethodGet && op.path == "/api/auth/me") {
@@ -82,7 +81,7 @@ func TestForcedChangeAndSessions(t *testing.T) {
 		t.Errorf("me: %+v", me)
 	}
 
-	// Another session, seen from here and ended with what it has open.
+	// Another session can be listed and ended here, including its open streams.
 	there := s.tryLogin(request{"username": "ann", "password": password}, "User-Agent", "A phone").cookie
 	watching := s.watch(n.ID, "Cookie", there)
 	watching.status("offline")
@@ -118,8 +117,8 @@ func TestForcedChangeAndSessions(t *testing.T) {
 	s.stop()
 }
 
-// TestSecondFactorAtSignIn is a second factor from its set-up to its loss, and that
-// none of its secrets is to be found afterwards.
+// TestSecondFactorAtSignIn uses a second factor from its set-up until it is lost, and
+// expects that none of its secrets is stored in the clear.
 func TestSecondFactorAtSignIn(t *testing.T) {
 	t.Parallel()
 	s := newSchool(t)
@@ -153,7 +152,7 @@ func TestSecondFactorAtSignIn(t *testing.T) {
 	if a := s.tryLogin(request{"username": "ann", "password": password, "code": code}); a.status != http.StatusOK || !a.TOTP || a.RecoveryCodes != 10 {
 		t.Errorf("with a code: %d %s", a.status, a.body)
 	}
-	s.refused(http.MethodPost, "/api/auth/login", request{"username": "ann", "password": password, "code": code}, asked) // replay
+	s.refused(http.MethodPost, "/api/auth/login", request{"username": "ann", "password": password, "code": code}, asked) // replayed code
 	if a := s.tryLogin(request{"username": "ann", "password": password, "code": r.RecoveryCodes[0]}); a.status != http.StatusOK || a.RecoveryCodes != 9 {
 		t.Errorf("with a recovery code: %d %s", a.status, a.body)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor/hypervisortest"
 )
 
-// startKernel starts a guest without a disk. agent is what its agent does; see
+// startKernel starts a guest without a disk. agent is the behaviour of its agent; see
 // hypervisortest.Kernel.
 func (l *lab) startKernel(k hypervisortest.Kernel, name, agent string) (id string) {
 	l.t.Helper()
@@ -29,15 +29,16 @@ func (l *lab) startKernel(k hypervisortest.Kernel, name, agent string) (id strin
 	return id
 }
 
-// hasAgent returns whether a guest's agent is there.
+// hasAgent returns whether a guest's agent is connected.
 func (l *lab) hasAgent(id string) bool {
 	l.t.Helper()
 	return strings.Contains(l.virsh("dumpxml", id), "org.qemu.guest_agent.0' state='connected'")
 }
 
-// TestSilentAgents runs 20 guests whose agents accept everything and never answer beside
-// one whose agent reports its address: a service that starts then shows that address soon,
-// and with another service beside it, too. One after the other would take two minutes.
+// TestSilentAgents runs 20 guests whose agents accept everything and never answer, and one
+// whose agent reports its address. A service that starts then must show that address soon,
+// also next to another service. Asking the agents one after the other would take two
+// minutes.
 func TestSilentAgents(t *testing.T) {
 	t.Parallel()
 	const silent = 20
@@ -50,8 +51,8 @@ func TestSilentAgents(t *testing.T) {
 	takeGuest(t)
 	var ids []string
 	for i := range silent {
-		// The service lists nodes by name: all of these come before the other one. Every
-		// fourth says that it listens.
+		// The service lists nodes by name, so all of these come before the other one.
+		// Every fourth reports that it listens.
 		ids = append(ids, l.startKernel(k, fmt.Sprintf("a%02d", i), []string{"silent", "silent", "silent", "deaf"}[i%4]))
 	}
 	answers := l.startKernel(k, "b", "10.11.12.13")
@@ -67,7 +68,8 @@ func TestSilentAgents(t *testing.T) {
 			return slices.Equal(shown, []string{"10.11.12.13"})
 		})
 		t.Logf("shown %v after the start of a service, that included", time.Since(begun).Round(100*time.Millisecond))
-		// A restart asks them all again at once, beside the next service.
+		// After a restart, the service asks all of them again at once, next to another
+		// service.
 		l.stop()
 	}
 	l.start()

@@ -16,8 +16,8 @@ import (
 )
 
 // TestSlowHost has libvirt take longer to describe a domain than a change waits for the
-// inventory: every operation still returns what it made or changed, and the node is shown
-// so from then on.
+// inventory. Every operation must still return what it created or changed, and the list
+// must show the node in that state from then on.
 func TestSlowHost(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -49,8 +49,8 @@ func TestSlowHost(t *testing.T) {
 		method, path string
 		body         any
 		status       int
-		// shows returns whether a node is what was made or changed; nil where the answer is
-		// not a node.
+		// shows returns whether a node is as it was created or changed; nil where the
+		// response is not a node.
 		shows func(api.Node) bool
 	}{
 		"create": {http.MethodPost, "/api/nodes", request{"name": l.name("created"), "image": "micro"}, http.StatusCreated, named("created")},

@@ -22,8 +22,9 @@ func (l *lab) snapshots(id string) (list snapshotList) {
 	return list
 }
 
-// TestSnapshots takes a node back and forth, off and running, also to what virsh
-// kept, and loses nothing that it was not told to.
+// TestSnapshots reverts a node to its snapshots in both directions, off and running,
+// including snapshots that virsh created. It must lose nothing that it was not told to
+// discard.
 func TestSnapshots(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -61,7 +62,7 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("the node that went back is %+v", back)
 	}
 
-	// What virsh keeps is seen, and can be gone back to.
+	// A snapshot that virsh created is shown and can be reverted to.
 	w := &witness{l: l, events: l.follow()}
 	w.sees("virsh snapshot-create", func() { l.virsh("snapshot-create-as", n.ID, "theirs") },
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().CurrentSnapshot == "theirs" },
@@ -71,7 +72,8 @@ func TestSnapshots(t *testing.T) {
 	l.call(http.MethodDelete, path+"/theirs", nil, http.StatusNoContent, nil)
 	l.refused(http.MethodDelete, path+"/theirs", nil, refusal{http.StatusNotFound, "not_found", "no snapshot \"theirs\""})
 
-	// An external one is backed by the file that a revert to "fresh" would change.
+	// The overlay of an external snapshot is backed by the file that a revert to "fresh"
+	// would change.
 	l.virsh("snapshot-create-as", n.ID, "outside", "--disk-only")
 	got := l.snapshots(n.ID)
 	if len(got.Snapshots) != 2 || got.Snapshots[1].Name != "outside" || got.Snapshots[1].Kind != "external" || got.Snapshots[1].Parent != "fresh" ||
@@ -87,7 +89,7 @@ func TestSnapshots(t *testing.T) {
 	l.call(http.MethodDelete, "/api/nodes/"+n.ID+"?snapshots=true", nil, http.StatusNoContent, nil)
 	l.wantVolumes(l.nodesPool())
 
-	// If there are only external ones, libvirt merges the files.
+	// If all snapshots are external, libvirt merges the files.
 	n = l.create("merged")
 	l.virsh("snapshot-create-as", n.ID, "outside", "--disk-only")
 	until(t, promptly, said("the snapshot is seen"), func() bool { return l.listed(n.ID).Snapshots == 1 })

@@ -18,32 +18,32 @@ import (
 
 // The variables of TestSoak; `make soak` sets them.
 const (
-	cyclesVariable   = "SANDBOXLABS_SOAK_CYCLES"   // lives of nodes
-	connectsVariable = "SANDBOXLABS_SOAK_CONNECTS" // WebSockets
+	cyclesVariable   = "SANDBOXLABS_SOAK_CYCLES"   // how many nodes to create and delete
+	connectsVariable = "SANDBOXLABS_SOAK_CONNECTS" // how many WebSockets to open
 )
 
-// livesAbreast is how many nodes live at a time: much of a life is waiting, for
-// libvirt to end QEMU above all.
+// livesAbreast is how many nodes exist at a time. A node spends most of its time waiting,
+// mainly for libvirt to stop QEMU.
 const livesAbreast = 4
 
-// What the service may have more of at the end than after its first nodes.
+// By how much the service's usage at the end may exceed that after its first nodes.
 const (
 	moreGoroutines = 10
 	moreFiles      = 6
-	moreMemory     = 24 << 20 // bytes; the collector's own pace is in it
+	moreMemory     = 24 << 20 // bytes; includes variation by the garbage collector
 )
 
-// footprint is what the service takes, with nothing under way.
+// footprint is what an idle service uses.
 type footprint struct{ goroutines, files, threads, memory float64 }
 
-// TestSoak lets nodes live and die, and consoles come and go. What the service
-// takes must not grow with their number.
+// TestSoak creates and deletes nodes, and opens and closes consoles. The service's usage
+// must not grow with their number.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	cycles, connects := numberOf(t, cyclesVariable, 16), numberOf(t, connectsVariable, 200)
 	runEvery := 1
 	if os.Getenv(cyclesVariable) == "" {
-		runEvery = 8 // guests take their time
+		runEvery = 8 // booting a guest is slow
 	}
 	path := program(t)
 	l := newLab(t)
@@ -83,7 +83,7 @@ func TestSoak(t *testing.T) {
 	l.stop()
 }
 
-// liveAbreast lets so many nodes live, some at a time; one of runEvery runs.
+// liveAbreast creates and deletes count nodes, some at a time. One in runEvery is started.
 func (l *lab) liveAbreast(name string, count, runEvery int) {
 	l.t.Helper()
 	l.abreast(livesAbreast, count, func(i int) error {
@@ -115,8 +115,8 @@ func (l *lab) live(name string, run bool) {
 	_ = c.socket.CloseNow()
 }
 
-// connect opens and closes WebSockets, of the console and of the screen, some at
-// a time, and waits each time for the first that comes.
+// connect opens and closes WebSockets of the console and the screen, some at a time, and
+// waits for the first message on each.
 func (l *lab) connect(n api.Node, times int) {
 	l.t.Helper()
 	var wg sync.WaitGroup
@@ -148,7 +148,7 @@ func (l *lab) connectOnce(n api.Node, kind string) error {
 	return socket.Close(websocket.StatusNormalClosure, "")
 }
 
-// footprint asks the service what it takes.
+// footprint reads the service's current usage.
 func (l *lab) footprint() footprint {
 	l.t.Helper()
 	l.client.CloseIdleConnections()

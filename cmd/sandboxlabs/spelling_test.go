@@ -12,7 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// inUseBy expects a file's owner to be refused whatever would take it away, naming user.
+// inUseBy expects every operation that would remove an image or a node's disk to be
+// refused, with an error that names user.
 func (l *lab) inUseBy(what, user string, image api.Image, node api.Node) {
 	l.t.Helper()
 	refused := func(method, path string, body any, code string) {
@@ -33,7 +34,7 @@ func (l *lab) inUseBy(what, user string, image api.Image, node api.Node) {
 	l.t.Logf("%s is seen", what)
 }
 
-// Whoever refers to a file by another name than its pool's still uses it.
+// A domain uses a file even if it refers to it by another name than the pool does.
 func TestUsersByAnyName(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -68,7 +69,7 @@ func TestUsersByAnyName(t *testing.T) {
 	volume := func(pool, path string) func(*libvirtxml.Domain) {
 		return source(libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: pool, Volume: filepath.Base(path)}})
 	}
-	// Domains of others, right on the image, and on the node's disk.
+	// Foreign domains that use the image and the node's disk directly.
 	for what, change := range map[string]func(*libvirtxml.Domain){
 		"a volume": volume(l.imagesPool(), image.Path), "a symbolic link": file(filepath.Join(link, filepath.Base(image.Path))),
 		"a path with ..": file(filepath.Join(folder, "x") + "/../../" + l.imagesPool() + "/" + filepath.Base(image.Path)), "a hard link": file(hard),
@@ -89,7 +90,7 @@ func TestUsersByAnyName(t *testing.T) {
 	l.inUseBy("a node's volume", l.name("on-node"), api.Image{}, n)
 	l.virsh("undefine", id)
 
-	// Overlays in no pool, each the disk of a domain that says nothing of what is below.
+	// Overlays outside of pools, each the disk of a domain whose XML has no backing chain.
 	base := filepath.Base(image.Path)
 	for what, backing := range map[string]string{
 		"json": `json:{"driver":"qcow2","file":{"driver":"file","filename":"` + image.Path + `"}}`, "dotted": `json:{"driver":"qcow2","file.filename":"` + image.Path + `"}`,
@@ -105,13 +106,13 @@ func TestUsersByAnyName(t *testing.T) {
 		if what != "json" {
 			continue
 		}
-		// A volume of another pool counts without any domain.
+		// A volume in another pool counts even without a domain.
 		l.virsh("pool-create-as", l.name("theirs"), "dir", "--target", folder)
 		l.inUseBy("a volume of another pool", filepath.Base(top), image, api.Node{})
 		l.virsh("pool-destroy", l.name("theirs"))
 	}
 
-	// A snapshot goes back to a disk that the domain does not have any more.
+	// A snapshot refers to a disk that the domain no longer has.
 	id = l.defineForeign(l.name("kept"), withDisk(hard))
 	snapshot := libvirtxml.DomainSnapshot{Name: "then", CreationTime: "1", State: "shutoff"}
 	def := l.definition(id)

@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// removeNetworks removes networks of the lab when the test ends, whoever made them.
+// removeNetworks removes networks of the lab when the test ends, whoever created them.
 func (l *lab) removeNetworks(names ...string) {
 	l.t.Cleanup(func() {
 		for _, name := range names {
@@ -26,7 +26,7 @@ func (l *lab) removeNetworks(names ...string) {
 	})
 }
 
-// defineNetwork defines a network by virsh, and does not start it.
+// defineNetwork defines a network with virsh without starting it.
 func (l *lab) defineNetwork(name, address string, prefix uint) {
 	l.t.Helper()
 	text, err := xml.Marshal(&libvirtxml.Network{Name: l.name(name), IPs: []libvirtxml.NetworkIP{{Address: address, Prefix: prefix}}})
@@ -40,11 +40,11 @@ func (l *lab) defineNetwork(name, address string, prefix uint) {
 	l.virsh("net-define", file)
 }
 
-// TestSubnets has an instructor name subnets that are not theirs to take: the host's own
-// routes, parts of other networks, and what lies outside of the operator's blocks.
+// TestSubnets has an instructor request subnets that must be refused: those of the host's
+// own routes, parts of other networks, and subnets outside of the operator's blocks.
 func TestSubnets(t *testing.T) {
 	t.Parallel()
-	mine := testground.Subnet(t) // a /24 of this run
+	mine := testground.Subnet(t) // a /24 for this run
 	s := openSchool(newLab(t), "--lab-subnets="+mine+"0/24")
 	s.bearer[owner] = s.enrol(s.owner(), "instructor")
 	s.removeNetworks("a", "b", "c", "d", "outside", "off", "race0", "race1", "race2", "race3")
@@ -73,7 +73,7 @@ func TestSubnets(t *testing.T) {
 		}
 	}
 
-	// At one moment, four ask for overlapping subnets: one gets it.
+	// Four concurrent requests for overlapping subnets: one succeeds.
 	var wg sync.WaitGroup
 	got := [4]answer{}
 	for i := range got {
@@ -102,7 +102,7 @@ func TestSubnets(t *testing.T) {
 		t.Error("nobody got a subnet")
 	}
 
-	// Picked: the block is one /24, of which others have parts.
+	// Chosen by the service: the block is one /24, and others use parts of it.
 	refusal{http.StatusConflict, "subnet_taken", "lab-subnets"}.check(t, "picked", s.send(http.MethodPost, "/api/networks", request{"name": s.name("b"), "dhcp": true}, s.as(owner)...))
 
 	// Reserved names, also for administrators.
@@ -114,7 +114,7 @@ func TestSubnets(t *testing.T) {
 	s.stop()
 }
 
-// hostRoutes reads the machine's routes, from a file that the service does not use.
+// hostRoutes reads the machine's routes from a file that the service does not use.
 func hostRoutes(t *testing.T) (list []netip.Prefix) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/net/route")
@@ -138,7 +138,7 @@ func hostRoutes(t *testing.T) (list []netip.Prefix) {
 	return list
 }
 
-// hexAddress reads an address as the kernel writes it in /proc.
+// hexAddress parses an address in the notation of /proc.
 func hexAddress(t *testing.T, text string) netip.Addr {
 	t.Helper()
 	var b [4]byte
@@ -153,8 +153,8 @@ func hexAddress(t *testing.T, text string) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// TestUsersNetworkIsNoDefault does not connect nodes to a user's network because it has
-// the name of the default one.
+// TestUsersNetworkIsNoDefault expects that nodes are not connected to a user's network
+// just because it has the name of the default one.
 func TestUsersNetworkIsNoDefault(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -171,7 +171,7 @@ func TestUsersNetworkIsNoDefault(t *testing.T) {
 		t.Errorf("new nodes are said to be connected to %q", h.Network)
 	}
 	l.stop()
-	// One that an operator made counts.
+	// A network of that name that an operator created is used.
 	l.virsh("net-destroy", l.name("classroom"))
 	l.virsh("net-undefine", l.name("classroom"))
 	l.defineNetwork("classroom", testground.Subnet(t)+"1", 24)

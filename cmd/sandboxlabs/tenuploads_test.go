@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTenUploads sends ten images at once: what the service takes of memory grows by
-// less than 64 MiB. SANDBOXLABS_UPLOAD_BYTES is the size of each.
+// TestTenUploads uploads ten images at once. The memory of the service must grow by less
+// than 64 MiB. SANDBOXLABS_UPLOAD_BYTES is the size of each.
 func TestTenUploads(t *testing.T) {
 	t.Parallel()
 	size := int64(32 << 20)

@@ -20,8 +20,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// selfSigned writes a certificate for the loopback address and proxiedName, and its key, into
-// files; those that were there are replaced.
+// selfSigned writes a certificate for the loopback address and proxiedName, and its key,
+// to files, replacing existing ones.
 func selfSigned(t *testing.T, dir string, serial int64) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -49,8 +49,8 @@ func selfSigned(t *testing.T, dir string, serial int64) (certFile, keyFile strin
 	return certFile, keyFile
 }
 
-// TestTLS serves HTTPS, takes a new certificate while it runs, and sends
-// browsers there.
+// TestTLS serves HTTPS, reloads a renewed certificate while running, and redirects
+// browsers from HTTP.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -81,8 +81,9 @@ func TestTLS(t *testing.T) {
 	if !strings.HasPrefix(set, "__Host-sandboxlabs_session=") || !strings.Contains(set, "; Path=/;") || strings.Contains(set, "Domain") || !strings.Contains(set, "; Secure") || !strings.Contains(set, "; HttpOnly") {
 		t.Errorf("the cookie is %q", set)
 	}
-	// One of another name, which a sibling host or plain HTTP can set, opens nothing; of
-	// two, nothing says which is ours.
+	// A cookie of another name, which a sibling host or plain HTTP can set, gives no
+	// access. With two cookies of our name, neither does, since nothing shows which one is
+	// ours.
 	cookie, _, _ := strings.Cut(set, ";")
 	unknown := refusal{http.StatusUnauthorized, "unauthenticated", ""}
 	l.call(http.MethodGet, "/api/auth/me", nil, http.StatusOK, nil, "Cookie", cookie)
@@ -98,7 +99,7 @@ func TestTLS(t *testing.T) {
 		t.Error("TLS 1.1 is taken")
 	}
 
-	// The plain listener.
+	// The HTTP listener.
 	res, err = l.client.Get("http://" + plain + "/nodes?a=b")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +129,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 
-	// A new certificate, after one that is half written.
+	// A new certificate, after one that was written only in part.
 	serial := func() int64 {
 		conn, err := tls.Dial("tcp", l.address, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
@@ -151,7 +152,7 @@ func TestTLS(t *testing.T) {
 	l.stop()
 }
 
-// TestProxy is whose word counts for a client's address, and where the service
+// TestProxy checks which proxies are trusted for a client's address, and where the service
 // refuses to listen.
 func TestProxy(t *testing.T) {
 	t.Parallel()

@@ -17,13 +17,13 @@ import (
 	"testing"
 )
 
-// cutter passes connections on to the service, and breaks them all whenever so many
-// bytes have gone through, a number of times.
+// cutter forwards connections to the service, and a number of times breaks all of them
+// after a given number of bytes.
 type cutter struct {
 	net.Listener
 	target string
 	every  int64
-	cut    func(n int) // is called at the nth cut, while nothing goes through
+	cut    func(n int) // called at the nth cut, while nothing is forwarded
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -63,7 +63,7 @@ func (c *cutter) pass(in net.Conn) {
 	c.mu.Unlock()
 }
 
-// counted is the way to the service.
+// counted is the connection to the service, whose bytes are counted.
 type counted struct {
 	io.Writer
 	c *cutter
@@ -71,7 +71,7 @@ type counted struct {
 
 func (w *counted) Write(p []byte) (int, error) {
 	w.c.mu.Lock()
-	defer w.c.mu.Unlock() // while it is cut, nothing else goes through
+	defer w.c.mu.Unlock() // nothing else is forwarded during a cut
 	if w.c.bytes += int64(len(p)); w.c.cuts < w.c.most && w.c.bytes >= w.c.every*int64(w.c.cuts+1) {
 		w.c.cuts++
 		for conn := range w.c.conns {
@@ -82,8 +82,8 @@ func (w *counted) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// TestStockTusClient has tus-js-client upload an image while its connection is cut
-// 20 times and the service killed twice. SANDBOXLABS_TUS_BYTES is the size.
+// TestStockTusClient has tus-js-client upload an image while its connection is cut 20
+// times and the service is killed twice. SANDBOXLABS_TUS_BYTES is the size.
 func TestStockTusClient(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("../../web/node_modules/tus-js-client"); err != nil {

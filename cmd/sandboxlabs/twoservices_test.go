@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// beside is another service on the lab's pools, with the lab's database or a separate one. It
-// ends with the lab.
+// beside starts another service on the lab's pools, with the lab's database or a separate
+// one. It is removed with the lab.
 func (l *lab) beside(dataDir string) *lab {
 	l.t.Helper()
 	other := &lab{t: l.t, prefix: l.prefix, dataDir: dataDir, address: testground.Address(l.t), client: &http.Client{Transport: &http.Transport{}}}
@@ -29,8 +29,8 @@ func (l *lab) beside(dataDir string) *lab {
 	return other
 }
 
-// TestTwoServicesOnOneImage has two services make nodes of an image, and delete it, at
-// once. Whoever wins: no node is left without what its disk is backed by.
+// TestTwoServicesOnOneImage has two services create nodes from an image and delete the
+// image at the same time. Whichever is first, no node may lose its backing file.
 func TestTwoServicesOnOneImage(t *testing.T) {
 	t.Parallel()
 	const rounds = 4
@@ -78,7 +78,7 @@ func TestTwoServicesOnOneImage(t *testing.T) {
 					})
 				}
 				all.Wait()
-				// By virsh, which knows nothing of the services.
+				// With virsh, which knows nothing about the services.
 				images, disks := l.volumes(l.imagesPool()), l.volumes(l.nodesPool())
 				there := slices.Equal(images, []string{"micro.qcow2"})
 				if !there && len(images) > 0 {
@@ -112,7 +112,7 @@ func TestTwoServicesOnOneImage(t *testing.T) {
 }
 
 // TestTwoServicesOnOneSource has a service clone a node while another one deletes or wipes
-// it. Whoever wins: no node is left without what it is backed by.
+// it. Whichever is first, no node may lose its backing file.
 func TestTwoServicesOnOneSource(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -145,7 +145,7 @@ func TestTwoServicesOnOneSource(t *testing.T) {
 		all.Wait()
 		l.awaitNodes()
 		for _, c := range l.nodes() {
-			// libvirt sends no event when another program gives a node another disk.
+			// libvirt sends no event when another program changes a node's disk.
 			until(t, promptly, said("the node's disk is shown"), func() bool {
 				c = l.node(c.ID)
 				disks := l.definition(c.ID, "--inactive").Devices.Disks
@@ -154,7 +154,8 @@ func TestTwoServicesOnOneSource(t *testing.T) {
 			switch {
 			case c.ID != n.ID:
 				cloned[verb]++
-				// Which opens all that is below. A clone of the wiped node has nothing.
+				// Reading it opens the whole backing chain. A clone of the wiped node has
+				// no data.
 				if verb == "deleted" || !l.has(c, "0") {
 					l.read(c, "7")
 				}
@@ -163,13 +164,13 @@ func TestTwoServicesOnOneSource(t *testing.T) {
 			}
 			l.delete(c.ID)
 		}
-		// What waited for the clone to go is deleted within moments.
+		// Files that were only kept for the clone are deleted within moments.
 		until(t, promptly, said("all disks are gone"), func() bool { return len(l.volumes(l.nodesPool())) == 0 })
 	}
 	t.Logf("of %d sources each, so many were cloned: %v", rounds/2, cloned)
 }
 
-// pauseRandomly moves what comes next to a moment that is another one each time.
+// pauseRandomly pauses for a random time of up to most.
 func pauseRandomly(most int) {
 	<-time.After(time.Duration(rand.IntN(most)) * time.Millisecond)
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestTypingThroughChanges types into a node's console right after each change of the node,
-// by the service and by virsh. The input must reach the guest, and no viewer may see that
-// another program uses the console.
+// TestTypingThroughChanges types into a node's console right after each change of the node
+// by the service and by virsh. The input must reach the guest, and no viewer may be told
+// that another program uses the console.
 func TestTypingThroughChanges(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// needsUEFI skips a test where libvirt has no firmware for it.
+// needsUEFI skips a test if libvirt has no UEFI firmware.
 func (l *lab) needsUEFI() {
 	l.t.Helper()
 	if !strings.Contains(l.virsh("domcapabilities", "--machine", "q35", "--virttype", "qemu", "--arch", "x86_64"), "<value>efi</value>") {
@@ -21,11 +21,12 @@ func (l *lab) needsUEFI() {
 	}
 }
 
-// onFolder makes a pool on a folder of the host for as long as f runs.
+// onFolder creates a pool on a folder of the host while f runs.
 func (l *lab) onFolder(folder string, f func(pool string)) {
 	l.t.Helper()
 	pool := l.name("folder")
-	// libvirt refuses two pools on one folder, by the spelling of its path.
+	// libvirt refuses two pools on one folder, but only compares the spelling of the
+	// paths.
 	l.virsh("pool-create-as", pool, "dir", "--target", folder+strings.Repeat("/.", 3+rand.IntN(500)))
 	defer l.virsh("pool-destroy", pool)
 	f(pool)
@@ -48,7 +49,7 @@ func (l *lab) variablesAt(file string) []byte {
 const nvramFolder = "/var/lib/libvirt/qemu/nvram"
 
 // TestRenameKeepsVariables renames and clones a node whose UEFI variables are in a file
-// that libvirt named after it, as virt-install leaves it.
+// that libvirt named after the node, as virt-install leaves it.
 func TestRenameKeepsVariables(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -74,7 +75,7 @@ func TestRenameKeepsVariables(t *testing.T) {
 		l.virsh("vol-create-as", pool, old, "1M", "--format", "raw")
 		l.virsh("vol-upload", "--pool", pool, old, file)
 	})
-	t.Cleanup(func() { // where the test fails, no one else takes it away
+	t.Cleanup(func() { // if the test fails, nothing else removes it
 		if t.Failed() {
 			l.onFolder(nvramFolder, func(pool string) { _, _ = l.tryVirsh("vol-delete", "--pool", pool, old) })
 		}
@@ -107,8 +108,8 @@ func TestRenameKeepsVariables(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfUEFI refuses what libvirt cannot keep before it begins, and keeps what it
-// can.
+// TestSnapshotOfUEFI refuses snapshots that libvirt cannot take before it changes
+// anything, and takes those that it can.
 func TestSnapshotOfUEFI(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -145,8 +146,8 @@ func TestSnapshotOfUEFI(t *testing.T) {
 	}
 }
 
-// TestFirmware makes nodes with UEFI, Secure Boot and a TPM, because they or their image
-// say so.
+// TestFirmware creates nodes with UEFI, Secure Boot and a TPM, requested for the node or
+// by its image.
 func TestFirmware(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A file that libvirt has not seen in its pool's folder yet is found there, whoever has
-// the pool, and by another name too.
+// The service finds a file that libvirt has not seen in its pool's folder yet, whoever
+// owns the pool, and also by another name.
 func TestFileThatNoPoolHasSeen(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -30,7 +30,7 @@ func TestFileThatNoPoolHasSeen(t *testing.T) {
 			as = pool
 		}
 		if pool == folder+"-linked" {
-			l.virsh("pool-refresh", l.name("theirs")) // what was grown before is known now, but not the next
+			l.virsh("pool-refresh", l.name("theirs")) // now libvirt knows the previous overlay, but not the next one
 		}
 		file := filepath.Join(as, filepath.Base(pool)+".qcow2")
 		l.qemuImg("create", "-q", "-f", "qcow2", file, "1M")
@@ -59,7 +59,7 @@ func TestFileThatNoPoolHasSeen(t *testing.T) {
 	}
 	l.virsh("undefine", id)
 
-	// What no pool has is said with what to do.
+	// The error for a file that is in no pool says what to do.
 	lone := filepath.Join(t.TempDir(), "lone.qcow2")
 	l.qemuImg("create", "-q", "-f", "qcow2", lone, "1M")
 	id = l.defineForeign(l.name("lone"), withDisk(lone))

@@ -20,15 +20,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// upgradeState is what is known of a state that an earlier version has left; see
+// upgradeState describes the data that an earlier version has left; see
 // testdata/upgrade/make.py.
 type upgradeState struct {
-	Nodes     map[string]string // ids by short names
-	Image     string            // of ann's, shared with the group of cat to view
-	Captured  string            // of ann's
-	Lab       string            // of ann's, with node "plain", shared with bob to view
-	Job       string            // of ann's, over
-	Upload    string            // of ann's, begun
+	Nodes     map[string]string // ids by short name
+	Image     string            // owned by ann, shared with the group of cat (view)
+	Captured  string            // owned by ann
+	Lab       string            // owned by ann, with node "plain", shared with bob (view)
+	Job       string            // of ann, ended
+	Upload    string            // of ann, incomplete
 	SSHKey    string            // of ann
 	Passwords map[string]string
 	Tokens    map[string]string
@@ -38,8 +38,8 @@ type upgradeState struct {
 
 var xmlUUID = regexp.MustCompile(`<uuid>([^<]+)</uuid>`)
 
-// restore puts what an earlier version has left into a lab that has the micro image:
-// the database, the domains and networks under names and ids of the lab's own, and
+// restore adds the data of an earlier version to a lab that has the micro image: the
+// database, the domains and networks under names and ids that are unique to the lab, and
 // their volumes.
 func (l *lab) restore(folder string) (known upgradeState) {
 	t := l.t
@@ -104,7 +104,7 @@ func (l *lab) restore(folder string) (known upgradeState) {
 	return known
 }
 
-// defineUnique defines a domain or a network, with addresses that nothing else has.
+// defineUnique defines a domain or a network with addresses that nothing else has.
 func (l *lab) defineUnique(text string) {
 	t := l.t
 	t.Helper()
@@ -143,8 +143,8 @@ func (l *lab) defineUnique(text string) {
 	l.virsh("define", file)
 }
 
-// TestUpgrade starts the program on what each earlier version has left: accounts, nodes,
-// images, labs and shares continue as they were.
+// TestUpgrade starts the program with the data of each earlier version. Accounts, nodes,
+// images, labs and shares must work as before.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	states, err := filepath.Glob("testdata/upgrade/*/known.json")
@@ -171,10 +171,10 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// with are the headers of a request with a token of the state.
+// with returns the headers of a request with a token of the state.
 func with(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-// upgraded compares what people have with what they had.
+// upgraded compares what users have with what they had before.
 func (s *school) upgraded(known upgradeState) {
 	t := s.t
 	t.Helper()
@@ -251,7 +251,7 @@ func (s *school) upgraded(known upgradeState) {
 	}
 }
 
-// ownersAreRecorded waits until the ids of owners stand beside their names, and tries
+// ownersAreRecorded waits until the owners' ids are recorded with their names, and tries
 // the second factor.
 func (s *school) ownersAreRecorded(known upgradeState) {
 	t := s.t
@@ -278,7 +278,8 @@ func (s *school) ownersAreRecorded(known upgradeState) {
 	}
 }
 
-// inheritsNothing creates accounts with the names of deleted ones.
+// inheritsNothing creates accounts with the names of deleted ones, which must get none of
+// their things.
 func (s *school) inheritsNothing(known upgradeState) {
 	t := s.t
 	t.Helper()
@@ -302,7 +303,7 @@ func (s *school) inheritsNothing(known upgradeState) {
 	}
 }
 
-// runsAgain boots a node, as someone that it is shared with.
+// runsAgain boots a node as a user that it is shared with.
 func (s *school) runsAgain(known upgradeState) {
 	takeGuest(s.t)
 	s.token = known.Tokens["bob"]
@@ -313,7 +314,7 @@ func (s *school) runsAgain(known upgradeState) {
 	console.shell("echo it is $((6*7))", "it is 42")
 }
 
-// ended waits until a job has ended, and fails if its state is another one.
+// ended waits until a job has ended, and fails if it is in another state than state.
 func (s *school) ended(id, state string, header ...string) api.Job {
 	s.t.Helper()
 	var j api.Job

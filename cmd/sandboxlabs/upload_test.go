@@ -10,16 +10,17 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestLargeUpload streams an image of a quarter of a GiB: what the service takes of
-// memory does not depend on that.
+// TestLargeUpload streams an image of 256 MiB. The memory of the service must not depend
+// on that size.
 func TestLargeUpload(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.start()
-	// Real tables, then clusters that nothing refers to.
+	// Real qcow2 tables, then clusters that nothing refers to.
 	head := l.qemuImage("1G")
 	const size = 256 << 20
-	// A small one first: so that what is measured is the size and not the start.
+	// A small one first, so that the measurement shows the effect of the size and not of
+	// the first upload.
 	if a := l.upload("small.qcow2", bytes.NewReader(head)); a.status != http.StatusCreated {
 		t.Fatalf("%d %s", a.status, a.body)
 	}

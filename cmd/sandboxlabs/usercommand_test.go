@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// runWith runs a command that reads a text from standard input.
+// runWith runs a command with input as its standard input.
 func (l *lab) runWith(input string, args ...string) (out string, code int) {
 	l.t.Helper()
 	file := filepath.Join(l.t.TempDir(), "input")
@@ -22,7 +22,7 @@ func (l *lab) runWith(input string, args ...string) (out string, code int) {
 	return l.run(args...)
 }
 
-// TestOperatorCommands changes accounts and tokens while the service is running; the
+// TestOperatorCommands changes accounts and tokens while the service is running. The
 // changes take effect immediately.
 func TestOperatorCommands(t *testing.T) {
 	t.Parallel()
@@ -62,7 +62,7 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	s.call(http.MethodPut, "/api/nodes/"+n.ID+"/shares/users/ann", request{"level": "use"}, http.StatusNoContent, nil, s.as(admin)...)
 
-	// The role counts at once; a disabled account's console is closed.
+	// A new role takes effect at once, and a disabled account's console is closed.
 	writing := s.watch(n.ID, "Cookie", ann.cookie)
 	writing.status("offline")
 	must("has the role viewer", "user", "role", "ann", "viewer")
@@ -115,14 +115,14 @@ func TestOperatorCommands(t *testing.T) {
 	must("Removed 1 old keys", "secret", "prune")
 	fails("is not in the key file", "user", "list", with)
 
-	// A password that is lost.
+	// A lost password.
 	again := printedPassword.FindStringSubmatch(must("Password changed", "recover-admin", "--keep-tokens"))
 	if again == nil {
 		t.Fatal("no password was printed")
 	}
 	s.call(http.MethodPost, "/api/auth/login", request{"username": "admin", "password": again[1]}, http.StatusOK, nil)
 
-	// All of it is on record, without secrets.
+	// The audit log has all of it, without secrets.
 	audited := string(s.call(http.MethodGet, "/api/audit/export", nil, http.StatusOK, nil, s.as(admin)...).body)
 	for _, action := range []string{"user add", "user password", "user role", "user disable", "user enable", "token create", "token revoke", "secret rotate", "secret prune", "recover-admin"} {
 		if !strings.Contains(audited, `"action":"`+action+`"`) {

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// host is the lab's host as the API shows it.
+// host returns the lab's host as the API shows it.
 func (l *lab) host() api.Host {
 	l.t.Helper()
 	var list struct{ Hosts []api.Host }
@@ -30,7 +30,7 @@ func userCard() libvirtxml.DomainInterface {
 	}
 }
 
-// virshUserCard gives a node a card with user-mode networking by virsh.
+// virshUserCard adds a network interface with user-mode networking to a node with virsh.
 func (l *lab) virshUserCard(id string) {
 	l.t.Helper()
 	d := l.definition(id, "--inactive")
@@ -38,8 +38,8 @@ func (l *lab) virshUserCard(id string) {
 	l.define(d)
 }
 
-// TestUserNetworkOff makes no node with user-mode networking, by any way, where the
-// default network is not available and user-mode networking is off.
+// TestUserNetworkOff expects that no operation creates a node with user-mode networking if
+// the default network is not available and user-mode networking is off.
 func TestUserNetworkOff(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -74,7 +74,7 @@ func TestUserNetworkOff(t *testing.T) {
 	l.call(http.MethodPost, "/api/nodes", node("default", "default"), http.StatusCreated, &other)
 	l.refuseUserCards(n, off)
 
-	// One that was there before is kept, with a warning, and starts.
+	// An existing interface is kept with a warning, and the node starts.
 	l.virshUserCard(n.ID)
 	until(t, promptly, said("the node has a warning"), func() bool { return len(l.node(n.ID).Warnings) == 1 })
 	if w := l.node(n.ID).Warnings[0]; !strings.Contains(w, "loopback address") || !strings.Contains(w, "Detach") {
@@ -83,7 +83,7 @@ func TestUserNetworkOff(t *testing.T) {
 	if out, code := l.run("doctor", "--default-network="+nowhere); code != 0 || !strings.Contains(out, l.name("none")) || !strings.Contains(out, "does not exist") || strings.Contains(out, other.Name) {
 		t.Errorf("doctor: exit code %d\n%s", code, out)
 	}
-	// Its definition may be changed, but not get another one.
+	// The node's XML may be edited, but not to add another such interface.
 	text := l.virsh("dumpxml", "--inactive", n.ID)
 	l.call(http.MethodPut, "/api/nodes/"+n.ID+"/xml", strings.NewReader(text), http.StatusOK, nil, "Content-Type", "application/xml")
 	l.refused(http.MethodPut, "/api/nodes/"+n.ID+"/xml", strings.NewReader(strings.Replace(text, "</devices>", "<interface type='user'/></devices>", 1)), off, "Content-Type", "application/xml")
@@ -93,8 +93,8 @@ func TestUserNetworkOff(t *testing.T) {
 	l.stop()
 }
 
-// refuseUserCards tries to give user-mode networking to a node by its XML, and to adopt
-// a domain that has it.
+// refuseUserCards tries to add user-mode networking to a node by its XML, and to adopt a
+// domain that has it.
 func (l *lab) refuseUserCards(n api.Node, off refusal) {
 	l.t.Helper()
 	text := l.virsh("dumpxml", "--inactive", n.ID)
@@ -114,8 +114,8 @@ func (l *lab) refuseUserCards(n api.Node, off refusal) {
 	l.refused(http.MethodPost, "/api/nodes/"+foreign+"/adopt", nil, off)
 }
 
-// TestGuestOnUserNetwork has a guest with user-mode networking call the service at its
-// host's loopback address: without sign-in it is refused, whatever it asks for.
+// TestGuestOnUserNetwork has a guest with user-mode networking send requests to the
+// service at its host's loopback address. Without sign-in, all of them are refused.
 func TestGuestOnUserNetwork(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -137,7 +137,7 @@ func TestGuestOnUserNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.shell("until ip route | grep -q default; do usleep 100000; done; echo up=$((40+2))", "up=42")
-	// The request is written by hand: nothing of it may matter.
+	// The requests are raw, so that they can contain anything.
 	request := func(line, body string) string {
 		return `printf '` + line + ` HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` + body + `' | nc 10.0.2.2 ` + port + ` | head -c 600 | tr -d '\r'`
 	}
@@ -156,7 +156,8 @@ func TestGuestOnUserNetwork(t *testing.T) {
 		t.Errorf("the guest made the labs %+v", list.Labs)
 	}
 
-	// With a QEMU that would run as a user who is let in, it does not start.
+	// The node does not start if its QEMU would run as a user that may use the service
+	// without sign-in.
 	l.act(n.ID, "stop", forced)
 	d := l.definition(n.ID, "--inactive")
 	d.SecLabel = []libvirtxml.DomainSecLabel{{Type: "static", Model: "dac", Relabel: "no", Label: "+0:+0"}}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestBuild reads the commit and its date, also where the build left them out.
+// TestBuild reads the commit and its date, also if the build omitted them.
 func TestBuild(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -23,7 +23,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestVersionCommand needs neither configuration nor libvirt.
+// TestVersionCommand expects the command to need neither a configuration nor libvirt.
 func TestVersionCommand(t *testing.T) {
 	var out strings.Builder
 	root := newRootCommand()

@@ -8,8 +8,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestViewersStay has two viewers of one console, through stop and start of the
-// node, to the end of the service and of the node.
+// TestViewersStay keeps two viewers on one console through a stop and a start of the node,
+// until the node and the service end.
 func TestViewersStay(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -32,7 +32,7 @@ func TestViewersStay(t *testing.T) {
 	second.expect("only=21") // the history
 	first.told(control{Type: "viewers", Count: 2})
 
-	// What one types, both see.
+	// Both see what one of them types.
 	second.typed("echo both=$((30+3))\r")
 	second.expect("both=33")
 	first.expect("both=33")
@@ -45,7 +45,7 @@ func TestViewersStay(t *testing.T) {
 
 	// The console ends before QEMU does.
 	until(t, patience, said("the guest is off"), func() bool { return l.virsh("domstate", n.ID) == "shut off" })
-	l.virsh("start", n.ID) // by whomever
+	l.virsh("start", n.ID) // whoever starts it
 	first.status("connected")
 	second.status("connected")
 	first.login() // the output of the second boot
@@ -66,7 +66,7 @@ func TestViewersStay(t *testing.T) {
 		t.Error("what was typed while the node was off has reached it")
 	}
 
-	// The service's own reading of the state is right, too.
+	// The service reports the correct state, too.
 	var list struct {
 		Nodes []api.Node `json:"nodes"`
 	}

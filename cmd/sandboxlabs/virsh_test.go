@@ -18,14 +18,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// witness sees what virsh did here. How soon is measured by `make bench`.
+// witness checks how the service shows what virsh did. `make bench` measures the delay.
 type witness struct {
 	l      *lab
 	events *events
 }
 
-// sees has virsh do something, and waits for the event that reports it, and for the list to
-// show it.
+// sees runs act with virsh, and waits for the event that reports the change and for the
+// list to show it.
 func (w *witness) sees(what string, act func(), event func(serverEvent) bool, listed func() bool) {
 	w.l.t.Helper()
 	w.events.drain()
@@ -37,14 +37,14 @@ func (w *witness) sees(what string, act func(), event func(serverEvent) bool, li
 	w.l.t.Logf("%-28s virsh took %4d ms; event %+4d ms after its end", what, returned.Sub(start).Milliseconds(), ev.at.Sub(returned).Milliseconds())
 }
 
-// drain passes over the events so far.
+// drain discards the events so far.
 func (e *events) drain() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.next = len(e.list)
 }
 
-// becomes expects a node in a state, both as an event and in the list.
+// becomes expects a node in a state, both in an event and in the list.
 func (w *witness) becomes(id, state string, args ...string) {
 	w.l.t.Helper()
 	w.sees("virsh "+args[0]+" → "+state, func() { w.l.virsh(args...) },
@@ -52,7 +52,7 @@ func (w *witness) becomes(id, state string, args ...string) {
 		func() bool { return w.l.listed(id).State == state })
 }
 
-// listed is a node as GET /api/nodes shows it, the zero value when it does not.
+// listed returns a node as GET /api/nodes shows it, or the zero value if it does not.
 func (l *lab) listed(id string) api.Node {
 	l.t.Helper()
 	var list struct {
@@ -66,7 +66,7 @@ func (l *lab) listed(id string) api.Node {
 	return list.Nodes[i]
 }
 
-// TestVirshIsSeen does with virsh what users do, and looks how soon it shows.
+// TestVirshIsSeen does with virsh what users do, and expects the service to show it.
 func TestVirshIsSeen(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -97,7 +97,7 @@ func TestVirshIsSeen(t *testing.T) {
 	w.sees("virsh edit", func() { l.virshEdit(n.ID, "s/>327680</>335872</") },
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 328 },
 		func() bool { return l.listed(n.ID).Resources.RAM == 328 })
-	// libvirt tells no one of these: they are seen by looking.
+	// libvirt sends no events for these changes: the service finds them by polling.
 	silently := func(what string, shown func(api.Node) bool, args ...string) {
 		t.Helper()
 		w.sees(what, func() { l.virsh(args...) },
@@ -122,7 +122,7 @@ func TestVirshIsSeen(t *testing.T) {
 	l.boot(n.ID)
 	w.sees("virsh setmem --live", func() {
 		l.virsh("setmem", n.ID, "200M", "--live")
-		// The guest takes its time, and QEMU reports it once in a second.
+		// The guest is slow, and QEMU reports the change at most once a second.
 		until(t, patience, said("libvirt knows"), func() bool { return l.definition(n.ID).CurrentMemory.Value == 200<<10 })
 	},
 		func(e serverEvent) bool { return e.node().ID == n.ID && e.node().Resources.RAM == 200 }, func() bool { return l.listed(n.ID).Resources.RAM == 200 })
@@ -153,7 +153,7 @@ func TestVirshIsSeen(t *testing.T) {
 	l.stop()
 }
 
-// virshEdit edits a domain's XML with virsh, and with sed for an editor.
+// virshEdit edits a domain's XML with virsh edit, using sed as the editor.
 func (l *lab) virshEdit(domain, script string) {
 	l.t.Helper()
 	cmd := exec.CommandContext(l.t.Context(), "virsh", "-q", "-c", l.uri(), "edit", domain)
@@ -163,7 +163,7 @@ func (l *lab) virshEdit(domain, script string) {
 	}
 }
 
-// TestForeignDomains leaves what others defined theirs, until it is adopted.
+// TestForeignDomains leaves foreign domains unchanged until they are adopted.
 func TestForeignDomains(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -198,7 +198,7 @@ func TestForeignDomains(t *testing.T) {
 		t.Error("the deleted domain is still there")
 	}
 
-	// A disk that the service did not make stays where it is.
+	// A disk that the service did not create stays where it is.
 	disk := filepath.Join(poolsFolder, l.nodesPool(), "theirs.qcow2")
 	l.virsh("vol-create-as", l.nodesPool(), "theirs.qcow2", "1M", "--format", "qcow2")
 	id = l.defineForeign(l.name("disk"), func(d *libvirtxml.Domain) {
@@ -216,8 +216,8 @@ func TestForeignDomains(t *testing.T) {
 	l.delete(id)
 	l.wantVolumes(l.nodesPool(), "theirs.qcow2")
 
-	// Odd ones: no disk, no console, a disk that is not there, a name with markup, garbled
-	// our metadata.
+	// Unusual domains: without a disk, without a console, with a missing disk, with markup
+	// in the name, with broken SandboxLabs metadata.
 	odd := []string{
 		l.defineForeign(l.name("<b>&odd"), nil),
 		l.defineForeign(l.name("gone"), func(d *libvirtxml.Domain) {
@@ -252,8 +252,8 @@ func TestForeignDomains(t *testing.T) {
 	}
 	l.refused(http.MethodPost, "/api/nodes/"+odd[1]+"/run", nil, refusal{http.StatusConflict, "disk_missing", "/nonexistent/disk.img"})
 
-	// Names and ids that are used again, by one tool after the other: two domains swap
-	// their names, and a third is defined again under its id.
+	// Names and ids that one tool after the other uses again: two domains swap their
+	// names, and a third is redefined with its id.
 	first, second, third := l.defineForeign(l.name("one"), nil), l.defineForeign(l.name("two"), nil), l.defineForeign(l.name("three"), nil)
 	l.virsh("domrename", first, l.name("between"))
 	l.virsh("domrename", second, l.name("one"))
@@ -275,7 +275,7 @@ func TestForeignDomains(t *testing.T) {
 	l.stop()
 }
 
-// TestForeignVolumes puts volumes into the images pool behind the service's back.
+// TestForeignVolumes creates volumes in the images pool without the service.
 func TestForeignVolumes(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -291,7 +291,7 @@ func TestForeignVolumes(t *testing.T) {
 		t.Errorf("the volume is shown as %+v", i)
 	}
 	l.refused(http.MethodPost, "/api/nodes", request{"name": l.name("no"), "customImageName": "mine.qcow2"}, refusal{http.StatusConflict, "image_not_ready", "it is unverified"})
-	// A disk of someone's machine is not an image to delete.
+	// The disk of a foreign domain cannot be deleted as an image.
 	id := l.defineForeign(l.name("theirs"), func(d *libvirtxml.Domain) {
 		source := func(file string) *libvirtxml.DomainDiskSource {
 			return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: file}}
@@ -308,7 +308,7 @@ func TestForeignVolumes(t *testing.T) {
 	l.call(http.MethodDelete, "/api/images/mine.qcow2", nil, http.StatusNoContent, nil)
 	l.wantVolumes(l.imagesPool())
 
-	// An image that virsh laid an overlay on is not deleted under it.
+	// An image with an overlay that virsh created cannot be deleted.
 	image := l.upload("base.qcow2", strings.NewReader(string(l.qemuImage("1M"))))
 	var got api.Uploaded
 	if err := image.decode(&got); err != nil || image.status != http.StatusCreated {
@@ -317,14 +317,14 @@ func TestForeignVolumes(t *testing.T) {
 	l.virsh("vol-create-as", l.nodesPool(), "over.qcow2", "1M", "--format", "qcow2", "--backing-vol", got.Image.Path, "--backing-vol-format", "qcow2")
 	l.refused(http.MethodDelete, "/api/images/"+got.Image.ID, nil, refusal{http.StatusConflict, "image_in_use", "over.qcow2"})
 	l.virsh("vol-delete", "over.qcow2", "--pool", l.nodesPool())
-	// One that virsh removes is gone here, too.
+	// An image that virsh deletes disappears here, too.
 	l.virsh("vol-delete", got.Image.ID, "--pool", l.imagesPool())
 	until(t, promptly, said("the image is gone"), func() bool { return len(l.images().CustomImages) == 0 })
 	l.stop()
 }
 
-// TestEditsSurvive changes a node's XML as `virsh edit` does; wipe, rename and
-// another start leave it.
+// TestEditsSurvive changes a node's XML as `virsh edit` does. Wipe, rename and another
+// start keep the changes.
 func TestEditsSurvive(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -337,13 +337,13 @@ func TestEditsSurvive(t *testing.T) {
 	d.CPUTune = &libvirtxml.DomainCPUTune{Shares: &libvirtxml.DomainCPUTuneShares{Value: 512}}
 	d.Devices.Disks[0].Serial = "SERIAL42"
 	d.Devices.Disks[0].IOTune = &libvirtxml.DomainDiskIOTune{TotalIopsSec: 500}
-	// What libvirt itself does not look into: arguments and properties for QEMU.
+	// What libvirt itself does not interpret: arguments and properties for QEMU.
 	d.QEMUCommandline = &libvirtxml.DomainQEMUCommandline{Args: []libvirtxml.DomainQEMUCommandlineArg{{Value: "-name"}, {Value: "kept"}}}
 	d.QEMUOverride = &libvirtxml.DomainQEMUOverride{Devices: []libvirtxml.DomainQEMUOverrideDevice{{
 		Alias: "video0", Frontend: libvirtxml.DomainQEMUOverrideFrontend{Properties: []libvirtxml.DomainQEMUOverrideProperty{{Name: "edid", Type: "bool", Value: "false"}}},
 	}}}
 	l.define(d)
-	// What our own types have no place for.
+	// Elements that our own types do not have.
 	l.virshEdit(n.ID, "s|</on_crash>|&<on_lockfailure>ignore</on_lockfailure>|")
 	before := l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
 	for _, part := range []string{"<on_lockfailure>ignore<", "kept by hand", "A title", "kept too", "https://example.org/x", "<shares>512</shares>", "SERIAL42", "<total_iops_sec>500<", "qemu:arg value='kept'", "qemu:property name='edid'"} {
@@ -360,7 +360,7 @@ func TestEditsSurvive(t *testing.T) {
 	if after != want {
 		t.Errorf("more than the disk's file and the name has changed:\n%s", difference(want, after))
 	}
-	// So do all other edits: each changes its own lines.
+	// All other edits keep them, too: each changes only its own lines.
 	l.edit(n.ID, request{
 		"resources": request{"ram": 256, "cpus": 2, "disk": renamed.Resources.Disk + 1<<20}, "autostart": true,
 		"osType": `a<b>&"`, "tags": []string{"x", "<y>"}, "description": "told & shown",
@@ -370,7 +370,7 @@ func TestEditsSurvive(t *testing.T) {
 		"<vcpu placement='static'>1<", "<vcpu placement='static'>2<",
 	).Replace(after)
 	after = l.virsh("dumpxml", n.ID, "--inactive", "--security-info")
-	// Our element may be written otherwise, with the same in it.
+	// Our element may be formatted differently, with the same content.
 	got, ours := cutElement(t, after)
 	if want, _ := cutElement(t, want); got != want {
 		t.Errorf("the edit changed more than it should:\n%s", difference(want, got))
@@ -381,7 +381,7 @@ func TestEditsSurvive(t *testing.T) {
 		}
 	}
 	l.edit(n.ID, request{"autostart": false})
-	// A snapshot is not wiped away with the overlay that holds it.
+	// A wipe must not remove a snapshot with the overlay that contains it.
 	l.act(n.ID, "stop", forced)
 	l.virsh("snapshot-create-as", n.ID, "kept")
 	l.refused(http.MethodPost, "/api/nodes/"+n.ID+"/wipe", nil, refusal{http.StatusConflict, "node_has_snapshots", "has 1 snapshots, which would be lost when it is wiped: kept"})
@@ -389,8 +389,8 @@ func TestEditsSurvive(t *testing.T) {
 	l.stop()
 }
 
-// TestUndefinedWhileItRuns undefines a node while its guest runs: a transient node must not
-// be stopped for a wipe, because it would be lost.
+// TestUndefinedWhileItRuns undefines a node while its guest runs. The node is then
+// transient, so a wipe must not stop it: it would be lost.
 func TestUndefinedWhileItRuns(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -405,8 +405,8 @@ func TestUndefinedWhileItRuns(t *testing.T) {
 	l.stop()
 }
 
-// TestCrashThatIsKept has a guest crash whose domain is to keep it as it was then: it
-// has its QEMU, and its memory, until the plug is pulled.
+// TestCrashThatIsKept has a guest crash whose domain has on_crash set to preserve. It
+// keeps its QEMU and its memory until it is forced off.
 func TestCrashThatIsKept(t *testing.T) {
 	t.Parallel()
 	l := newRunningLab(t)
@@ -414,7 +414,7 @@ func TestCrashThatIsKept(t *testing.T) {
 	n := l.create("crashed")
 	l.virshEdit(n.ID, "s|<on_crash>destroy|<on_crash>preserve|; s|</devices>|<panic model='isa'/>&|")
 	l.act(n.ID, "run", nil)
-	l.virsh("qemu-monitor-command", n.ID, "--hmp", "o /b 0x505 1") // as a guest's kernel does when it panics
+	l.virsh("qemu-monitor-command", n.ID, "--hmp", "o /b 0x505 1") // what a guest's kernel does when it panics
 	until(t, promptly, said("the node is shown as crashed"), func() bool { return l.node(n.ID).State == "crashed" })
 	if l.node(n.ID).VNC == nil {
 		t.Error("the node's screen cannot be looked at")
@@ -432,7 +432,7 @@ func TestCrashThatIsKept(t *testing.T) {
 	l.stop()
 }
 
-// cutElement takes our metadata out of a domain's XML.
+// cutElement removes our metadata from a domain's XML and returns both.
 func cutElement(t *testing.T, text string) (rest, ours string) {
 	t.Helper()
 	m := regexp.MustCompile(`(?s)\s*<(sandboxlabs:)?node xmlns.*</(sandboxlabs:)?node>`).FindStringIndex(text)
@@ -442,7 +442,7 @@ func cutElement(t *testing.T, text string) (rest, ours string) {
 	return text[:m[0]] + text[m[1]:], text[m[0]:m[1]]
 }
 
-// difference lists the lines that one text has and the other has not.
+// difference lists the lines that are in only one of the texts.
 func difference(want, got string) string {
 	var b strings.Builder
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")

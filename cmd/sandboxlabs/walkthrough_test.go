@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// TestWalkThrough types what a user's first hour is, with curl and jq in a
-// shell. Only the port and the prefix of the names are this test's own.
+// TestWalkThrough runs what a new user does in the first hour, with curl and jq in a
+// shell. Only the port and the prefix of the names differ.
 func TestWalkThrough(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"curl", "jq"} {

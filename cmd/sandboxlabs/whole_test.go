@@ -16,10 +16,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/api"
 )
 
-// domainNow is a domain as libvirt itself has it.
+// domainNow is a domain as libvirt reports it.
 type domainNow struct {
 	name, state string
-	chains      [][]string // the files of each disk, the upper before those that they are backed by
+	chains      [][]string // the files of each disk, overlays before their backing files
 	snapshots   int
 }
 
@@ -60,7 +60,7 @@ func (l *lab) domainsNow() (map[string]domainNow, error) {
 			return nil, err
 		}
 		for _, disk := range def.Devices.Disks {
-			if disk.Source == nil || disk.Source.File == nil || disk.Source.File.File == "" { // as an empty drive
+			if disk.Source == nil || disk.Source.File == nil || disk.Source.File.File == "" { // such as an empty drive
 				continue
 			}
 			chain := []string{disk.Source.File.File}
@@ -84,7 +84,7 @@ func (l *lab) files(pool string) ([]string, error) {
 	return names, err
 }
 
-// chainOnDisk is what the files themselves say that a disk consists of.
+// chainOnDisk reads the backing chain from the files themselves.
 func (l *lab) chainOnDisk(file string) (chain []string, err error) {
 	for file != "" {
 		chain = append(chain, file)
@@ -96,7 +96,7 @@ func (l *lab) chainOnDisk(file string) (chain []string, err error) {
 		n, err := io.ReadFull(f, head)
 		_ = f.Close()
 		if n < 20 || string(head[:4]) != "QFI\xfb" {
-			return chain, nil // another format, on nothing
+			return chain, nil // another format, without a backing file
 		}
 		at, size := binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:]))
 		if at+size > uint64(n) {
@@ -107,8 +107,8 @@ func (l *lab) chainOnDisk(file string) (chain []string, err error) {
 	return chain, nil
 }
 
-// wantSound waits until the service, its database, libvirt and the files say the same. It
-// is for a lab with its own host.
+// wantSound waits until the service, its database, libvirt and the files are consistent.
+// The lab must have its own host.
 func (l *lab) wantSound(after string) {
 	l.t.Helper()
 	var faults []string
@@ -120,7 +120,7 @@ func (l *lab) wantSound(after string) {
 	})
 }
 
-// faults is what is not as it has to be.
+// faults lists the inconsistencies.
 func (l *lab) faults() (faults []string) {
 	wrong := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	var health struct{ Status string }
@@ -182,7 +182,7 @@ func (l *lab) faults() (faults []string) {
 		}
 	}
 	slices.Sort(wanted)
-	wanted = slices.Compact(wanted) // clones share what they are backed by
+	wanted = slices.Compact(wanted) // clones share their backing files
 	slices.Sort(overlays)
 	if !slices.Equal(wanted, overlays) {
 		wrong("the domains have the disks %q, the pool has %q", wanted, overlays)
