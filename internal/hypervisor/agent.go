@@ -12,51 +12,51 @@ import (
 )
 
 const (
-	// agentTimeout bounds each command to an agent, in seconds. Before the first one
-	// libvirt waits up to 5 s for the agent to show that it listens.
+	// agentTimeout limits each command to an agent, in seconds. Before the first command,
+	// libvirt waits up to 5 s for the agent to respond to a guest-sync.
 	agentTimeout libvirt.DomainQemuAgentCommandTimeout = 3
-	// silentAfter is how long an agent takes that did not answer: other errors come at
-	// once.
+	// silentAfter is the duration from which a failed command counts as not answered:
+	// other errors are returned at once.
 	silentAfter = time.Second
-	// maxAsks bounds the agents of a host that are asked at a time: each may hold up one
-	// of libvirtd's workers, of which there are 20. maxDoubtfulAsks bounds those among
-	// them that did not answer the last time, so that the others never wait for them.
+	// maxAsks limits how many agents of a host are asked at a time, since each may block
+	// one of libvirtd's 20 workers. maxDoubtfulAsks limits those among them that did not
+	// answer the last time, so that the others never wait for them.
 	maxAsks         = 12
 	maxDoubtfulAsks = 4
-	// An agent that did not answer is left alone for firstAgentPause, and twice as long
-	// each further time, up to lastAgentPause.
+	// An agent that did not answer is not asked for firstAgentPause, and each further time
+	// for twice as long, up to lastAgentPause.
 	firstAgentPause = 15 * time.Second
 	lastAgentPause  = 10 * time.Minute
 )
 
-// ErrAgentSilent is returned for an agent that is left alone for a while, because it did
-// not answer.
+// ErrAgentSilent is returned for an agent that is not asked for a while because it did not
+// answer.
 var ErrAgentSilent = errors.New("the guest's agent did not answer, and is not asked again yet")
 
-// Agents is the only way to the guest agents of a host. An agent belongs to its guest: it
-// may answer late, wrongly or never, and one that accepts everything and never answers
-// must hold up nothing else. So each command is bounded, the agents of a host are asked
-// side by side up to a cap, and those that did not answer are asked ever more seldom, in
-// few of the slots. Its methods may be called from any goroutine.
+// Agents is the only way to the guest agents of a host. The guest controls its agent: it
+// may answer late, wrongly or never, and an agent that accepts everything and never
+// answers must not block anything else. So each command has a timeout, a limited number of
+// agents of a host is asked concurrently, and those that did not answer are asked less and
+// less often, in a few of the slots. Its methods may be called from any goroutine.
 //
-// Commands carry their own time limit. The limit that libvirt keeps for each agent
-// (virDomainAgentSetResponseTimeout) is not used: it holds for all programs that ask that
-// agent, so each of two would take back what the other one relies on.
+// Each command has its own timeout. The timeout that libvirt keeps for each agent
+// (virDomainAgentSetResponseTimeout) is not used, because it applies to all programs that
+// ask that agent: each program would override the timeout of the others.
 type Agents struct {
 	do       func(ctx context.Context, op string, f Call) error
-	slots    chan struct{} // has one for each conversation
-	doubtful chan struct{} // likewise, of agents that did not answer the last time
+	slots    chan struct{} // contains one item per conversation
+	doubtful chan struct{} // the same, for agents that did not answer the last time
 
 	mu     sync.Mutex
 	silent map[string]silence       // by domain UUID
 	asked  map[string]chan struct{} // by domain UUID: closed when the conversation is over
 }
 
-// silence is what is remembered of an agent that did not answer.
+// silence is what is known of an agent that did not answer.
 type silence struct {
 	times int // in a row
 	since time.Time
-	until time.Time // it is not asked before
+	until time.Time // not asked before
 }
 
 func newAgents(do func(ctx context.Context, op string, f Call) error) *Agents {
@@ -73,8 +73,8 @@ type Agent struct {
 	silent   bool // it did not answer the last command
 }
 
-// Command sends a command and decodes what the agent returns into answer, which the guest
-// chose freely. After a command that was not answered all others fail at once.
+// Command sends a command and decodes the agent's response into answer. The guest may send
+// anything. After a command without an answer, all further commands fail at once.
 func (a *Agent) Command(name string, arguments, answer any) error {
 	if a.silent {
 		return ErrAgentSilent
@@ -101,17 +101,17 @@ func (a *Agent) Command(name string, arguments, answer any) error {
 	return nil
 }
 
-// Due returns whether Ask would ask a domain's agent now: false while another
-// conversation with it lasts, and while it is left alone.
+// Due returns whether Ask would ask a domain's agent now. It is false during another
+// conversation with the agent and while the agent is not asked because it did not answer.
 func (a *Agents) Due(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.asked[id] == nil && !time.Now().Before(a.silent[id].until)
 }
 
-// Ask runs f with the agent of a domain, after other conversations with it and when a slot
-// is free. It fails with ErrAgentSilent while the agent is left alone, and as Host.Do does,
-// which op is for.
+// Ask runs f with the agent of a domain, after other conversations with the agent and when
+// a slot is free. It fails with ErrAgentSilent while the agent is not asked because it did
+// not answer, and otherwise like Host.Do, to which it passes op.
 func (a *Agents) Ask(ctx context.Context, id, op string, f func(*Agent) error) error {
 	doubtful, over, err := a.begin(ctx, id)
 	if err != nil {
@@ -136,8 +136,8 @@ func (a *Agents) Ask(ctx context.Context, id, op string, f func(*Agent) error) e
 	})
 }
 
-// begin waits until no one else talks to an agent. doubtful is one that did not answer the
-// last time.
+// begin waits until no other conversation with the agent is in progress. doubtful reports
+// whether the agent did not answer the last time.
 func (a *Agents) begin(ctx context.Context, id string) (doubtful bool, over func(), err error) {
 	for {
 		a.mu.Lock()
@@ -166,7 +166,7 @@ func (a *Agents) begin(ctx context.Context, id string) (doubtful bool, over func
 	}
 }
 
-// slot waits for one that is free.
+// slot waits for a free slot.
 func (a *Agents) slot(ctx context.Context, doubtful bool) (release func(), err error) {
 	needed := []chan struct{}{a.slots}
 	if doubtful {
@@ -190,7 +190,8 @@ func (a *Agents) slot(ctx context.Context, doubtful bool) (release func(), err e
 	return release, nil
 }
 
-// note remembers whether an agent answered. Where it was not there, nothing is learned.
+// note records whether an agent answered. It records nothing if the agent was not
+// connected.
 func (a *Agents) note(id string, agent *Agent) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -209,8 +210,9 @@ func (a *Agents) note(id string, agent *Agent) {
 	a.silent[id] = s
 }
 
-// changed has an agent that came or went asked again soon. It stays among the doubtful: a
-// guest may have its agent come and go as often as it likes.
+// changed makes Ask try an agent that connected or disconnected again soon. The agent
+// remains doubtful, because a guest may connect and disconnect its agent as often as it
+// likes.
 func (a *Agents) changed(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -222,7 +224,7 @@ func (a *Agents) changed(id string) {
 	}
 }
 
-// forget drops what is remembered of a domain that stopped, or of all with an empty id.
+// forget drops the state of a domain that stopped, or of all domains if id is empty.
 func (a *Agents) forget(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -61,7 +61,7 @@ func TestSilentAgentsAreAskedMoreSeldom(t *testing.T) {
 	if last != lastAgentPause {
 		t.Errorf("the last pause is %v", last)
 	}
-	// It comes again: it is asked soon, among the doubtful.
+	// It connects again: it is asked soon, as a doubtful one.
 	a.changed("id")
 	s := a.silent["id"]
 	if s.until.Sub(s.since) != firstAgentPause || s.times != 12 {
@@ -72,7 +72,7 @@ func TestSilentAgentsAreAskedMoreSeldom(t *testing.T) {
 	if doubtful, err := ask(); err != nil || !doubtful {
 		t.Errorf("when it is due: doubtful %v, %v", doubtful, err)
 	}
-	a.note("id", &Agent{}) // it was not there: nothing is known of it
+	a.note("id", &Agent{}) // it was not connected: nothing is known of it
 	if a.silent["id"].times != 12 {
 		t.Error("an agent that is not there counts as one that answers")
 	}
@@ -87,7 +87,7 @@ func TestSilentAgentsAreAskedMoreSeldom(t *testing.T) {
 	}
 }
 
-// Two that ask one agent follow each other.
+// Two conversations with one agent run one after the other.
 func TestOneConversationWithAnAgent(t *testing.T) {
 	a := newAgents(nil)
 	_, over, err := a.begin(t.Context(), "id")

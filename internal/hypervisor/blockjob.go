@@ -15,26 +15,28 @@ import (
 )
 
 const (
-	// blockJobPause is how long after a block job a domain is not asked about its disks.
+	// blockJobPause is for how long after a block job a domain is not asked about its
+	// disks.
 	blockJobPause = 2 * time.Second
-	// blockJobTimeout bounds the wait of a change for the block jobs of others.
+	// blockJobTimeout limits how long a change waits for the block jobs of others.
 	blockJobTimeout = 10 * time.Second
-	// blockJobDoubt is how long a job lasts before libvirt is asked whether it is still
-	// there: the event of its end may be lost.
+	// blockJobDoubt is for how long a job runs before libvirt is asked whether it still
+	// exists, since the event of its end may be lost.
 	blockJobDoubt = 30 * time.Second
-	// maxBlockJobChecks bounds the domains that are checked at a time: each waits for its
-	// QEMU.
+	// maxBlockJobChecks limits how many domains are checked at a time, since each check
+	// waits for a QEMU process.
 	maxBlockJobChecks = 4
 )
 
-// BlockJobs knows the block jobs of a host's domains: pulls, commits, copies and backups,
+// BlockJobs tracks the block jobs of a host's domains: pulls, commits, copies and backups,
 // whoever started them. QEMU 7.2 may crash when it is asked about its block devices while
-// a job ends (`virsh domstats --block`, `domblkinfo`), so nothing here asks a domain about
-// its disks during a job, nor shortly after it.
+// a job ends (`virsh domstats --block`, `domblkinfo`), so the service does not ask a
+// domain about its disks during a job or shortly after it.
 //
-// libvirt reports the end of a job only; QEMU itself reports each step, and libvirt passes
-// that on. Jobs from before the connection are found by asking libvirt for each disk,
-// which asks QEMU only for the job. Its methods may be called from any goroutine.
+// libvirt reports only the end of a job. QEMU itself reports each step, and libvirt passes
+// these events on. Jobs from before the connection are found by asking libvirt for the job
+// of each disk, which queries QEMU for the job only. Its methods may be called from any
+// goroutine.
 type BlockJobs struct {
 	do func(ctx context.Context, op string, f Call) error
 
@@ -43,20 +45,20 @@ type BlockJobs struct {
 	checking bool
 }
 
-// domainJobs is what is known of the jobs of one domain that runs.
+// domainJobs is what is known of the jobs of a running domain.
 type domainJobs struct {
-	known   bool                 // no job can be there that is not in running
-	running map[string]time.Time // since when, by the job's name in QEMU
-	held    int                  // our changes that start jobs
-	quiet   time.Time            // it is not asked before
-	changed chan struct{}        // closed at the next change of the above
+	known   bool                 // no job can exist that is not in running
+	running map[string]time.Time // start time by the job's name in QEMU
+	held    int                  // number of our changes that start jobs
+	quiet   time.Time            // the domain is not asked about its disks before
+	changed chan struct{}        // closed at the next change of the fields above
 }
 
 func newBlockJobs(do func(ctx context.Context, op string, f Call) error) *BlockJobs {
 	return &BlockJobs{do: do, domains: map[string]*domainJobs{}}
 }
 
-// update changes what is known of a domain.
+// update changes the state of a domain.
 func (b *BlockJobs) update(id string, f func(*domainJobs)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +68,7 @@ func (b *BlockJobs) update(id string, f func(*domainJobs)) {
 	d.changed = make(chan struct{})
 }
 
-// get expects mu to be held.
+// get returns the state of a domain; the caller holds mu.
 func (b *BlockJobs) get(id string) *domainJobs {
 	d := b.domains[id]
 	if d == nil {
@@ -76,10 +78,11 @@ func (b *BlockJobs) get(id string) *domainJobs {
 	return d
 }
 
-// end begins the pause after a job.
+// end starts the pause after a job.
 func (d *domainJobs) end() { d.quiet = time.Now().Add(blockJobPause) }
 
-// step takes in what QEMU reports of a job: {"id":"pull-vda-libvirt-3-format","status":"running"}.
+// step handles QEMU's event for a step of a job:
+// {"id":"pull-vda-libvirt-3-format","status":"running"}.
 func (b *BlockJobs) step(id, details string) {
 	var job struct{ ID, Status string }
 	if json.Unmarshal([]byte(details), &job) != nil || job.ID == "" {
@@ -87,7 +90,7 @@ func (b *BlockJobs) step(id, details string) {
 	}
 	b.update(id, func(d *domainJobs) {
 		d.end()
-		if job.Status == "null" { // libvirt has taken note of its end
+		if job.Status == "null" { // libvirt has handled its end
 			delete(d.running, job.ID)
 		} else if _, is := d.running[job.ID]; !is {
 			d.running[job.ID] = time.Now()
@@ -95,10 +98,10 @@ func (b *BlockJobs) step(id, details string) {
 	})
 }
 
-// ended takes in the end of a job as libvirt reports it.
+// ended handles libvirt's event for the end of a job.
 func (b *BlockJobs) ended(id string) { b.update(id, (*domainJobs).end) }
 
-// started notes a new QEMU, which has no jobs yet.
+// started records that a domain has a new QEMU process, which has no jobs yet.
 func (b *BlockJobs) started(id string) {
 	b.update(id, func(d *domainJobs) {
 		d.known, d.quiet = true, time.Time{}
@@ -106,7 +109,7 @@ func (b *BlockJobs) started(id string) {
 	})
 }
 
-// forget drops what is known of a domain that stopped, or of all with an empty id.
+// forget drops the state of a domain that stopped, or of all domains if id is empty.
 func (b *BlockJobs) forget(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +122,7 @@ func (b *BlockJobs) forget(id string) {
 }
 
 // Quiet returns whether a running domain may be asked about its disks: none of its block
-// jobs is in progress, nor ended just now. It is false until that is known; see Check.
+// jobs is in progress or has just ended. It returns false until this is known; see Check.
 func (b *BlockJobs) Quiet(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,7 +134,7 @@ func (d *domainJobs) isQuiet() bool {
 	return d.known && d.held == 0 && len(d.running) == 0 && !time.Now().Before(d.quiet)
 }
 
-// doubtful returns whether libvirt has to be asked for the domain's jobs.
+// doubtful returns whether libvirt must be asked for the domain's jobs.
 func (d *domainJobs) doubtful() bool {
 	if !d.known {
 		return true
@@ -144,9 +147,9 @@ func (d *domainJobs) doubtful() bool {
 	return false
 }
 
-// Check finds out about the jobs of a host's running domains of which nothing is known. It
-// returns at once where another check is in progress: a QEMU that does not answer holds
-// one up.
+// Check asks libvirt for the jobs of those running domains of a host whose jobs are not
+// known. It returns at once while another check is in progress, since a QEMU process that
+// does not answer blocks a check.
 func (b *BlockJobs) Check(ctx context.Context, ids []string) {
 	b.mu.Lock()
 	var doubtful []string
@@ -165,7 +168,7 @@ func (b *BlockJobs) Check(ctx context.Context, ids []string) {
 	g.SetLimit(maxBlockJobChecks)
 	for _, id := range doubtful {
 		g.Go(func() error {
-			_ = b.check(ctx, id) // one that is gone needs no check, and another is checked again
+			_ = b.check(ctx, id) // a domain that is gone needs no check, and others are checked again
 			return nil
 		})
 	}
@@ -205,7 +208,8 @@ func (b *BlockJobs) check(ctx context.Context, id string) error {
 	})
 }
 
-// hasBlockJob asks libvirt, which asks QEMU only for the job, where it knows one.
+// hasBlockJob asks libvirt for the jobs of all disks. libvirt queries QEMU only for the
+// job, and only if it knows one.
 func hasBlockJob(d *libvirt.Domain) (bool, error) {
 	text, err := d.GetXMLDesc(0)
 	if err != nil {
@@ -233,13 +237,13 @@ func hasBlockJob(d *libvirt.Domain) (bool, error) {
 	return false, nil
 }
 
-// errBlockJob is returned for changes that can't run during a block job.
+// errBlockJob is returned for changes that cannot run during a block job.
 var errBlockJob = fault.New(fault.NodeBusy, "A libvirt block job is running on the node's disks. Try again when it has finished (`virsh blockjob DOMAIN DISK` shows it).")
 
-// Hold waits until no block job of a running domain is in progress, and has the domain
-// not asked about its disks until release and for a short pause after it. It is for
-// changes that start block jobs, and for those that have libvirt ask QEMU about its disks.
-// It fails with fault.NodeBusy where a job of others lasts.
+// Hold waits until no block job of a running domain is in progress. Then the domain is not
+// asked about its disks until release is called and for a short pause after it. Changes
+// that start block jobs, or that make libvirt ask QEMU about its disks, must call it. It
+// fails with fault.NodeBusy if a job of another program takes too long.
 func (b *BlockJobs) Hold(ctx context.Context, id string) (release func(), err error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, blockJobTimeout, errBlockJob)
 	defer cancel()
@@ -252,7 +256,7 @@ func (b *BlockJobs) Hold(ctx context.Context, id string) (release func(), err er
 			b.mu.Unlock()
 			return func() {
 				b.update(id, func(d *domainJobs) {
-					d.held = max(0, d.held-1) // its QEMU may be another one now
+					d.held = max(0, d.held-1) // the QEMU process may be another one by now
 					d.end()
 				})
 			}, nil
@@ -264,7 +268,7 @@ func (b *BlockJobs) Hold(ctx context.Context, id string) (release func(), err er
 			}
 			continue
 		}
-		over := time.NewTimer(max(pause, 0)) // of the pause after a job
+		over := time.NewTimer(max(pause, 0)) // when the pause after a job ends
 		if pause <= 0 {
 			over.Stop()
 		}
@@ -279,11 +283,11 @@ func (b *BlockJobs) Hold(ctx context.Context, id string) (release func(), err er
 	}
 }
 
-// watchBlockJobs registers for what QEMU reports of its jobs; drivers that run no QEMU have
-// none. unregister may be nil.
+// watchBlockJobs subscribes to QEMU's events for its jobs. Drivers without QEMU have none.
+// unregister may be nil.
 func (h *Host) watchBlockJobs(conn *libvirt.Connect) (unregister func() error, err error) {
 	callback, err := conn.DomainQemuMonitorEventRegister(nil, "JOB_STATUS_CHANGE", func(_ *libvirt.Connect, d *libvirt.Domain, e *libvirt.DomainQemuMonitorEvent) {
-		if id, err := d.GetUUIDString(); err == nil { // it is in the handle
+		if id, err := d.GetUUIDString(); err == nil { // read from the handle, without a call to libvirtd
 			h.jobs.step(id, e.Details)
 		}
 	}, 0)

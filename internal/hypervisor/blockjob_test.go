@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A domain is quiet when no job is in progress, and some time has passed since the last.
+// A domain is quiet when no job is in progress and the pause after the last one is over.
 func TestBlockJobsMakeADomainBusy(t *testing.T) {
 	b := newBlockJobs(nil)
 	passed := func() { b.update("id", func(d *domainJobs) { d.quiet = time.Time{} }) }
@@ -48,7 +48,7 @@ func TestBlockJobsMakeADomainBusy(t *testing.T) {
 	want("some time after it", true)
 	b.forget("id")
 	want("when it stopped", false)
-	release() // again, of a run before
+	release() // a second call, for an earlier QEMU process
 	b.started("id")
 	want("when it started again", true)
 }

@@ -11,34 +11,37 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// GuestArch is the architecture of the nodes.
+// GuestArch is the architecture of all nodes.
 const GuestArch = "x86_64"
 
 // Capabilities is what a host can do.
 type Capabilities struct {
-	HostUUID string // of the machine, or as its libvirtd is configured
+	HostUUID string // of the machine, or as configured in its libvirtd
 	Arch     string // of the host: "x86_64"
 	CPUs     int    // logical
 	// MemoryMiB is the host's physical memory in MiB.
 	MemoryMiB int64
-	// NUMANodes are the numbers of the host's NUMA nodes; empty if libvirt does not say.
+	// NUMANodes are the numbers of the host's NUMA nodes; empty if libvirt does not report
+	// them.
 	NUMANodes      []int
 	LibvirtVersion string
-	// Warnings are sentences about known faults of what runs there, and what helps.
+	// Warnings are sentences about known faults of the host's software, and how to avoid
+	// them.
 	Warnings          []string
 	HypervisorVersion string
-	// QEMUUser is the ID of the user that QEMU runs as; "" if libvirt does not say.
+	// QEMUUser is the ID of the user that QEMU runs as; "" if libvirt does not report it.
 	QEMUUser string
-	// QEMUGroup is the ID of the group that QEMU runs with; "" if libvirt does not say.
+	// QEMUGroup is the ID of the group that QEMU runs with; "" if libvirt does not report
+	// it.
 	QEMUGroup string
 	// Accelerator is the libvirt domain type that new nodes get: "kvm" or "qemu".
 	Accelerator string
-	// AcceleratorReason says in one sentence why.
+	// AcceleratorReason explains the choice of Accelerator in one sentence.
 	AcceleratorReason string
 }
 
-// UserOfLabel reads the user id of a DAC security label, as libvirt writes it:
-// "+64055:+107". A user's name is not resolved: it is the host's.
+// UserOfLabel parses the user ID of a DAC security label in libvirt's notation:
+// "+64055:+107". It does not resolve user names, since they belong to the host.
 func UserOfLabel(label string) (uid int, known bool) {
 	user, _, _ := strings.Cut(label, ":")
 	uid, err := strconv.Atoi(strings.TrimPrefix(user, "+"))
@@ -63,8 +66,8 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 		return c, fmt.Errorf("read the host's size: %w", err)
 	}
 	c.CPUs = int(node.Cpus)
-	// The first figure is that of the memory which firmware describes; guests of
-	// a hypervisor that adds memory later, as this host may be, have more.
+	// node.Memory is only the memory that the firmware describes. Virtual machines with
+	// hot-plugged memory, which this host may be, have more.
 	kib := node.Memory
 	if stats, err := conn.GetMemoryStats(libvirt.NODE_MEMORY_STATS_ALL_CELLS, 0); err == nil && stats.TotalSet {
 		kib = max(kib, stats.Total)
@@ -88,7 +91,7 @@ func readCapabilities(conn *libvirt.Connect, accelerator string) (Capabilities, 
 	return c, nil
 }
 
-// capabilities returns the host's own report, also as it came.
+// capabilities returns the host's capabilities, parsed and as XML.
 func capabilities(conn *libvirt.Connect) (caps libvirtxml.Caps, text string, err error) {
 	if text, err = conn.GetCapabilities(); err != nil {
 		return caps, "", fmt.Errorf("read the host's capabilities: %w", err)
@@ -99,8 +102,8 @@ func capabilities(conn *libvirt.Connect) (caps libvirtxml.Caps, text string, err
 	return caps, text, nil
 }
 
-// checkHost fails unless a connection leads to the host that the managed one leads
-// to: an address may come to mean another machine.
+// checkHost fails unless conn leads to the same host as the managed connection, since an
+// address may have been reassigned to another machine.
 func (h *Host) checkHost(conn *libvirt.Connect) error {
 	caps, _, err := capabilities(conn)
 	if err != nil {
@@ -126,9 +129,9 @@ func domainTypes(caps libvirtxml.Caps) []string {
 	return types
 }
 
-// cpuFeatures lists every feature of the host's CPU, those that its model implies included:
-// on AMD, `svm` is part of the model and is not listed on its own. It returns nothing when
-// libvirt cannot tell.
+// cpuFeatures lists every feature of the host's CPU, including those that its model
+// implies: on AMD, `svm` is part of the model and not listed separately. It returns
+// nothing if libvirt cannot expand the model.
 func cpuFeatures(conn *libvirt.Connect, capabilities string) []string {
 	var host struct {
 		CPU struct {
@@ -138,7 +141,7 @@ func cpuFeatures(conn *libvirt.Connect, capabilities string) []string {
 	if err := xml.Unmarshal([]byte(capabilities), &host); err != nil {
 		return nil
 	}
-	// libvirt gave this text; it goes back to it as it came.
+	// The text comes from libvirt and goes back to it unchanged.
 	type cpu struct {
 		XMLName xml.Name `xml:"cpu"`
 		Inner   string   `xml:",innerxml"`
@@ -169,9 +172,9 @@ func cpuFeatures(conn *libvirt.Connect, capabilities string) []string {
 	return names
 }
 
-// chooseAccelerator decides between KVM and emulation. A host may advertise KVM
-// although guests hang under it (/dev/kvm opens, libvirt lists it), so on x86
-// "auto" also asks that the CPU says it can virtualise: vmx (Intel) or svm (AMD).
+// chooseAccelerator chooses between KVM and emulation. A host may advertise KVM although
+// guests hang under it (/dev/kvm opens, libvirt lists it), so on x86 "auto" also requires
+// that the CPU has a virtualization feature: vmx (Intel) or svm (AMD).
 func chooseAccelerator(configured, hostArch string, types, features []string) (accelerator, reason string) {
 	kvm := slices.Contains(types, "kvm")
 	switch {
@@ -192,14 +195,15 @@ func version(v uint32) string {
 	return strings.Join([]string{fmt.Sprint(v / 1_000_000), fmt.Sprint(v / 1000 % 1000), fmt.Sprint(v % 1000)}, ".")
 }
 
-// Of the releases that were tried, libvirtd 11.3.0 hangs or crashes when a guest ends
-// while console input waits for it; 9.0.0 and 12.9.0 do not. Those between were not.
+// Of the tested releases, libvirtd 11.3.0 hangs or crashes when a guest ends while console
+// input is queued for it; 9.0.0 and 12.9.0 do not. The releases in between were not
+// tested.
 const (
 	lastBeforeInputFault = 9_000_000
 	firstAfterInputFault = 12_009_000
 )
 
-// knownFaults returns what users must know of a release of libvirt.
+// knownFaults returns warnings for a release of libvirt with known faults.
 func knownFaults(release uint32) []string {
 	if release <= lastBeforeInputFault || release >= firstAfterInputFault {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// Condition is an ordinary condition that an error of libvirt reports.
+// Condition is a common condition that a libvirt error reports.
 type Condition int
 
 // The conditions.
@@ -23,15 +23,15 @@ const (
 	NoMemory           // the host lacks free memory
 	NoNUMANode         // the host does not have a NUMA node that memory is bound to
 	NoHugePages        // the host offers no huge pages
-	ConsoleNotReady    // QEMU is being started: its console is not there yet
+	ConsoleNotReady    // QEMU is starting: its console does not exist yet
 )
 
-// texts are the conditions that libvirt has no code for. This is the only place where the
-// text of an error of libvirt decides anything. The texts are those of libvirt and QEMU in
-// English, which libvirtd writes wherever its unit sets no other language (LANG, LC_ALL);
-// the language of this service does not matter. In another language these conditions are
-// Other: users then see libvirt's own message, and nothing else differs but that a console
-// is shown as taken for the moment in which its QEMU starts.
+// texts match the conditions for which libvirt has no error code. This is the only place
+// where a decision depends on the text of a libvirt error. The texts are those of libvirt
+// and QEMU in English, which libvirtd uses unless its unit sets another language (LANG,
+// LC_ALL); the language of this service does not matter. In another language, these
+// conditions are Other: users then see libvirt's own message, and a console is shown as
+// taken for the moment in which its QEMU starts. Nothing else differs.
 var texts = []struct {
 	says      *regexp.Regexp
 	condition Condition
@@ -48,8 +48,8 @@ var texts = []struct {
 	{regexp.MustCompile(`PTY device is not yet assigned`), ConsoleNotReady},
 }
 
-// ConditionOf returns the condition that an error of libvirt reports: by libvirt's code
-// where it has one, else by the text.
+// ConditionOf returns the condition that a libvirt error reports, by its code or, without
+// one, by its text.
 func ConditionOf(err error) Condition {
 	var lv libvirt.Error
 	switch {

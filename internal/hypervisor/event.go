@@ -9,9 +9,9 @@ import (
 
 var eventLoop sync.Once
 
-// startEventLoop starts libvirt's event loop, which serves all connections of
-// the process and must be registered before the first of them. libvirt has no
-// way to end it, so it lives as long as the process.
+// startEventLoop starts libvirt's event loop, which serves all connections of the process
+// and must be registered before the first of them. libvirt cannot stop it, so it runs as
+// long as the process.
 func startEventLoop() {
 	eventLoop.Do(func() {
 		if err := libvirt.EventRegisterDefaultImpl(); err != nil {
@@ -27,12 +27,13 @@ func startEventLoop() {
 	})
 }
 
-// subscribe registers the callbacks for everything that can change what we
-// know of a domain, and returns what unregisters them, also with an error. They are
-// silent when their connection is gone, and keep its memory until unsubscribe.
+// subscribe registers the callbacks for everything that can change what we know of a
+// domain. It returns their unregister functions, also with an error. After their
+// connection is lost, the callbacks are not called any more, but keep its memory until
+// unsubscribe.
 func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []func() error, err error) {
 	changed := func(d *libvirt.Domain) {
-		// The UUID is in the handle: no call to libvirtd.
+		// The handle contains the UUID: no call to libvirtd.
 		uuid, err := d.GetUUIDString()
 		if err != nil {
 			h.log.Error("an event of a domain without UUID", "error", err)
@@ -92,7 +93,7 @@ func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []func() error, err e
 		callbacks = append(callbacks, func() error { return conn.DomainEventDeregister(id) })
 	}
 	unregister, err := h.watchBlockJobs(conn)
-	if err != nil { // a host whose libvirt does not allow it can be used all the same
+	if err != nil { // the host can be used even if its libvirt does not support this
 		h.log.Warn("block jobs are seen only when they end: libvirt does not pass on QEMU's events", "error", err)
 	}
 	if unregister != nil {
@@ -101,7 +102,7 @@ func (h *Host) subscribe(conn *libvirt.Connect) (callbacks []func() error, err e
 	return callbacks, nil
 }
 
-// noteRun takes in that a domain's QEMU began or ended.
+// noteRun records that a domain's QEMU process started or ended.
 func (h *Host) noteRun(d *libvirt.Domain, what libvirt.DomainEventType) {
 	id, err := d.GetUUIDString()
 	if err != nil {
@@ -116,10 +117,10 @@ func (h *Host) noteRun(d *libvirt.Domain, what libvirt.DomainEventType) {
 	}
 }
 
-// unsubscribe lets go of a connection that is of no use any more.
+// unsubscribe unregisters the callbacks of a connection that is not used any more.
 func unsubscribe(callbacks []func() error) {
 	for _, unregister := range callbacks {
-		// It fails where the connection is gone, and forgets the callback all the same.
+		// Without a connection it fails, but still frees the callback.
 		_ = unregister()
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// State is how a host's connection stands.
+// State is the state of a host's connection.
 type State string
 
 // The states of a host.
@@ -23,11 +23,11 @@ const (
 )
 
 const (
-	// maxIdle bounds the connections that are kept for later calls.
+	// maxIdle limits how many idle connections are kept for later calls.
 	maxIdle = 8
 
-	// maxDials bounds the connections that are being made at a time: each takes a
-	// thread, which a libvirtd that does not answer keeps for as long as it hangs.
+	// maxDials limits how many connections are opened at a time: each takes a thread,
+	// which a hanging libvirtd blocks for as long as it hangs.
 	maxDials = 16
 
 	dialTimeout = 10 * time.Second
@@ -35,29 +35,30 @@ const (
 	lastRetry   = 5 * time.Second
 )
 
-// keepAliveTime is how long a libvirtd may answer nothing before a connection to it is
-// given up: after count pings in intervals of seconds, and one more interval. Calls
-// that wait for it then fail.
+// keepAliveTime is how long a libvirtd may be silent before a connection to it is closed:
+// count pings at intervals in seconds, plus one interval. Calls that wait for it then
+// fail.
 type keepAliveTime struct {
 	seconds int
 	count   uint
 }
 
 var (
-	// Calls may wait for a libvirtd under load, and uploads outlast a short break.
+	// Calls may wait for a libvirtd under load, and uploads survive a short network
+	// failure.
 	longSilence = keepAliveTime{5, 3}
-	// A host that hangs shows within five seconds, on connections that cost little
-	// to make again.
+	// A hanging host is noticed within five seconds, on connections that are cheap to
+	// reopen.
 	shortSilence = keepAliveTime{1, 3}
 )
 
-// Call works with a connection. It must not keep the connection, nor close it,
-// and frees every handle that it gets.
+// Call uses a connection. It must neither keep nor close the connection, and must free
+// every handle that it gets.
 type Call func(*libvirt.Connect) error
 
-// Host is one libvirt host and the managed connection to it, which receives events and
-// notices the loss of the host, and serves no calls. Its methods may be called from any
-// goroutine.
+// Host is a libvirt host and the managed connection to it. The managed connection receives
+// events and detects the loss of the host; no calls use it. Its methods may be called from
+// any goroutine.
 type Host struct {
 	name, uri   string
 	accelerator string // as configured
@@ -67,26 +68,27 @@ type Host struct {
 	agents      *Agents
 	jobs        *BlockJobs
 
-	settled chan struct{} // closed when the first attempt to connect is over
-	dials   chan struct{} // has one for each connection that another makes
+	settled chan struct{} // closed when the first attempt to connect has ended
+	dials   chan struct{} // contains one item per connection that another is opening
 
 	mu     sync.Mutex
-	conn   *libvirt.Connect   // the managed one; nil unless connected
-	events []func() error     // unregister its callbacks
-	idle   []*libvirt.Connect // those that Do uses, while no one does
+	conn   *libvirt.Connect   // the managed connection; nil unless connected
+	events []func() error     // the unregister functions of its callbacks
+	idle   []*libvirt.Connect // connections of Do that are not in use
 	status Status
 }
 
-// Status is what is known of a host.
+// Status describes the connection to a host.
 type Status struct {
 	Name  string
 	URI   string
 	State State
-	// Problem says why the host is not connected and what to do; empty when it is.
+	// Problem says why the host is not connected and what to do; empty when it is
+	// connected.
 	Problem string
-	// Since is when State was entered.
+	// Since is when the host entered State.
 	Since time.Time
-	// Capabilities are those of the last connect; the zero value before it.
+	// Capabilities are those of the last connect; the zero value before the first one.
 	Capabilities Capabilities
 }
 
@@ -102,20 +104,20 @@ func newHost(a Address, accelerator string, calls *callMetrics, log *slog.Logger
 // Name returns the host's name in the configuration.
 func (h *Host) Name() string { return h.name }
 
-// Agents is the way to the agents of the host's guests.
+// Agents gives access to the agents of the host's guests.
 func (h *Host) Agents() *Agents { return h.agents }
 
-// BlockJobs knows when the disks of the host's domains may be asked about.
+// BlockJobs tracks when the host's domains may be asked about their disks.
 func (h *Host) BlockJobs() *BlockJobs { return h.jobs }
 
-// Status returns a snapshot.
+// Status returns a copy of the current status.
 func (h *Host) Status() Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.status
 }
 
-// Settled waits until the first attempt to connect is over, whichever way; see Status.
+// Settled waits until the first attempt to connect has succeeded or failed; see Status.
 func (h *Host) Settled(ctx context.Context) error {
 	select {
 	case <-h.settled:
@@ -125,7 +127,7 @@ func (h *Host) Settled(ctx context.Context) error {
 	}
 }
 
-// settle expects h.mu to be held.
+// settle marks the first attempt as ended; the caller holds h.mu.
 func (h *Host) settle() {
 	select {
 	case <-h.settled:
@@ -134,13 +136,13 @@ func (h *Host) settle() {
 	}
 }
 
-// Do runs f with a connection that no one else uses meanwhile, on the caller's goroutine.
-// (When libvirtd hangs under several calls on one connection, libvirt ends the first of
-// them, and leaves the others waiting without end.) It returns fault.HostUnreachable at
-// once while the host is unreachable. A libvirt call cannot be cancelled: ctx is looked at
-// before f, and a call to a host that hangs ends when keep-alive gives the connection up
-// (about 20 s). f must not block in a stream (see Dial). op names the operation in metrics:
-// the thing and the verb, as in "node.wipe", never with an id.
+// Do runs f on the caller's goroutine with a connection that nothing else uses meanwhile.
+// (When libvirtd hangs during several calls on one connection, libvirt ends the first of
+// them and leaves the others waiting forever.) It returns fault.HostUnreachable at once
+// while the host is unreachable. A libvirt call cannot be cancelled: ctx is checked before
+// f only, and a call to a hanging host ends when keep-alive closes the connection (after
+// about 20 s). f must not block in a stream (see Dial). op names the operation in metrics
+// as object and verb, such as "node.wipe", never with an id.
 func (h *Host) Do(ctx context.Context, op string, f Call) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -155,8 +157,8 @@ func (h *Host) Do(ctx context.Context, op string, f Call) (err error) {
 	return h.translate(f(conn))
 }
 
-// borrow returns an idle connection or a new one, and the managed connection that it goes
-// with. One that broke while no one used it says nothing of the host.
+// borrow returns an idle or new connection, and the managed connection that it belongs to.
+// An idle connection that broke does not mean that the host is unreachable.
 func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err error) {
 	for {
 		if conn, managed = h.takeIdle(); conn == nil {
@@ -170,7 +172,7 @@ func (h *Host) borrow(ctx context.Context) (conn, managed *libvirt.Connect, err 
 	}
 }
 
-// takeIdle returns the connection that was used last; conn is nil where none is idle.
+// takeIdle returns the most recently used idle connection; conn is nil if there is none.
 func (h *Host) takeIdle() (conn, managed *libvirt.Connect) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -181,8 +183,8 @@ func (h *Host) takeIdle() (conn, managed *libvirt.Connect) {
 	return conn, h.conn
 }
 
-// giveBack keeps a connection for the next call, as long as the host is connected
-// as it was.
+// giveBack keeps a connection for the next call if the managed connection is still the
+// same.
 func (h *Host) giveBack(conn, managed *libvirt.Connect) {
 	alive, err := conn.IsAlive()
 	h.mu.Lock()
@@ -196,16 +198,15 @@ func (h *Host) giveBack(conn, managed *libvirt.Connect) {
 	}
 }
 
-// Dial opens a connection beside the managed one and runs f with it: for
-// streams that block in Send or Recv, which would hold up every other call on
-// their connection. A host that does not answer within dialTimeout is
-// fault.HostUnreachable.
+// Dial opens a separate connection and runs f with it: for streams that block in Send or
+// Recv, which would block every other call on their connection. If the host does not
+// answer within dialTimeout, it fails with fault.HostUnreachable.
 func (h *Host) Dial(ctx context.Context, f Call) error {
 	return h.dialFor(ctx, longSilence, f)
 }
 
-// DialBriefly is Dial for a connection that a libvirtd which does not answer is to
-// lose within five seconds.
+// DialBriefly is Dial with a connection that is closed if libvirtd does not answer for
+// five seconds.
 func (h *Host) DialBriefly(ctx context.Context, f Call) error {
 	return h.dialFor(ctx, shortSilence, f)
 }
@@ -222,12 +223,12 @@ func (h *Host) dialFor(ctx context.Context, s keepAliveTime, f Call) error {
 	return h.translate(f(conn))
 }
 
-// another opens a connection beside the managed one.
+// another opens a connection in addition to the managed one.
 func (h *Host) another(ctx context.Context, s keepAliveTime) (*libvirt.Connect, error) {
 	h.mu.Lock()
 	away := h.conn == nil
 	h.mu.Unlock()
-	if away { // known to be so: do not wait for a time-out
+	if away { // known to be unreachable: do not wait for a timeout
 		return nil, h.unreachable(nil)
 	}
 	waiting, giveUp := context.WithTimeout(ctx, dialTimeout)
@@ -256,8 +257,8 @@ func (h *Host) another(ctx context.Context, s keepAliveTime) (*libvirt.Connect, 
 	return conn, nil
 }
 
-// keepAlive has a connection to a daemon that does not answer given up. Drivers
-// within the process have no daemon, and need none.
+// keepAlive configures a connection to close if its daemon does not answer. Drivers within
+// the process have no daemon and need no keep-alive.
 func keepAlive(conn *libvirt.Connect, s keepAliveTime) error {
 	err := conn.SetKeepAlive(s.seconds, s.count)
 	if errors.Is(err, libvirt.ERR_NO_SUPPORT) {
@@ -268,18 +269,18 @@ func keepAlive(conn *libvirt.Connect, s keepAliveTime) error {
 
 // release drops one reference; the last one closes the connection.
 func release(conn *libvirt.Connect) {
-	// The error would say that the connection is gone, which is what we want.
+	// The error would say that the connection is lost, which is the purpose.
 	_, _ = conn.Close()
 }
 
-// unreachable expects nothing of h.mu: it reads only what never changes.
+// unreachable reads only fields that never change, so it does not need h.mu.
 func (h *Host) unreachable(cause error) error {
 	return fault.Wrap(cause, fault.HostUnreachable,
 		"Host %q is unreachable. Its nodes keep running. Check that libvirtd responds there (`virsh -c %s version`), and try again.", h.name, h.uri)
 }
 
-// translate turns the errors of a lost connection into fault.HostUnreachable
-// and leaves every other error as it is.
+// translate turns the errors of a lost connection into fault.HostUnreachable and returns
+// every other error unchanged.
 func (h *Host) translate(err error) error {
 	var lv libvirt.Error
 	if !errors.As(err, &lv) {
@@ -296,7 +297,7 @@ func (h *Host) translate(err error) error {
 	return err
 }
 
-// run keeps the host connected until ctx ends.
+// run keeps the host connected until ctx is done.
 func (h *Host) run(ctx context.Context) {
 	retry := firstRetry
 	for ctx.Err() == nil {
@@ -323,14 +324,15 @@ func (h *Host) run(ctx context.Context) {
 	}
 }
 
-// connect makes the managed connection and returns a channel that receives its end.
+// connect opens the managed connection and returns a channel that receives the reason when
+// it is lost.
 func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 	conn, err := h.dial(ctx, func() { h.fail(errNoAnswer) }, func() {})
 	if err != nil {
 		return nil, err
 	}
 	lost := make(chan string, 1)
-	// What happened while no one listened is not known.
+	// What happened without a connection is not known.
 	h.agents.forget("")
 	h.jobs.forget("")
 	events, err := h.subscribe(conn)
@@ -367,10 +369,10 @@ func (h *Host) connect(ctx context.Context) (<-chan string, error) {
 
 var errNoAnswer = errors.New("libvirtd accepts the connection but does not answer")
 
-// dial opens a connection. A libvirtd that accepts but does not answer makes the C call
-// wait without end: late is called after dialTimeout, and the one attempt continues until
-// it ends. When ctx ends first, that goroutine is left behind and closes what it gets. over
-// is called when the attempt has ended.
+// dial opens a connection. A libvirtd that accepts the connection but does not answer
+// blocks the C call indefinitely: late is called after dialTimeout, and the same attempt
+// continues until it ends. If ctx is done first, the goroutine of the attempt continues
+// and closes the connection that it may get. over is called when the attempt has ended.
 func (h *Host) dial(ctx context.Context, late, over func()) (*libvirt.Connect, error) {
 	type result struct {
 		conn *libvirt.Connect
@@ -409,12 +411,12 @@ func (h *Host) disconnect() {
 	h.status.State, h.status.Since = Unreachable, time.Now()
 	h.status.Problem = "The connection to libvirt was lost; it is being made again."
 	h.mu.Unlock()
-	// A connection that lives is let go because the service stops, which then need
-	// not wait for libvirtd once for each callback.
+	// If the connection is alive, the service is stopping. Unregistering would wait for
+	// libvirtd once for each callback.
 	if alive, err := conn.IsAlive(); err != nil || !alive {
 		unsubscribe(events)
 	}
-	// Where the connection is already dead this fails, and has nothing to do.
+	// If the connection is already closed this fails, and there is nothing to unregister.
 	_ = conn.UnregisterCloseCallback()
 	release(conn)
 	for _, c := range idle {
@@ -425,7 +427,7 @@ func (h *Host) disconnect() {
 	}
 }
 
-// fail records why there is no connection, and logs it once for each reason.
+// fail records why there is no connection, and logs each reason once.
 func (h *Host) fail(err error) {
 	problem := err.Error()
 	var lv libvirt.Error

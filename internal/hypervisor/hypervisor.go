@@ -1,6 +1,6 @@
-// Package hypervisor is the only place that dials libvirt. It keeps one managed
-// connection to each named host — with keep-alive, reconnect and events — and
-// knows what the host can do.
+// Package hypervisor is the only package that connects to libvirt. It keeps one managed
+// connection to each named host, with keep-alive, reconnect and events, and knows what the
+// host can do.
 package hypervisor
 
 import (
@@ -22,7 +22,7 @@ type Address struct {
 	URI  string // a libvirt connection URI: "qemu:///system"
 }
 
-// ParseAddresses reads the notation of the configuration:
+// ParseAddresses parses the notation of the configuration:
 // "local=qemu:///system,lab2=qemu+ssh://lab2/system".
 func ParseAddresses(text string) ([]Address, error) {
 	var list []Address
@@ -39,17 +39,16 @@ func ParseAddresses(text string) ([]Address, error) {
 	return list, nil
 }
 
-// Listener is told what happens on the hosts.
+// Listener is notified of what happens on the hosts.
 type Listener interface {
-	// HostUp follows each successful connect, after the event callbacks were
-	// registered: what the listener reads from now on, or learns by
-	// DomainChanged, is complete. It is called on the host's own goroutine and
-	// may talk to libvirt.
+	// HostUp is called after each successful connect, when the event callbacks are
+	// registered: what the listener reads from now on, together with DomainChanged, is
+	// complete. It is called on the host's own goroutine and may call libvirt.
 	HostUp(ctx context.Context, h *Host)
-	// HostDown follows the loss of a connection. It must not block.
+	// HostDown is called after the loss of a connection. It must not block.
 	HostDown(h *Host)
-	// DomainChanged is called on libvirt's event loop, for every event of a
-	// domain, and must only enqueue: a libvirt call here would dead-lock.
+	// DomainChanged is called on libvirt's event loop for every event of a domain. It must
+	// only enqueue: a libvirt call here would deadlock.
 	DomainChanged(h *Host, uuid string)
 }
 
@@ -60,14 +59,14 @@ type Options struct {
 	Log         *slog.Logger
 }
 
-// Set is the hosts of this installation. Its methods may be called from any
-// goroutine; Listen only before Run.
+// Set is the hosts of this installation. Its methods may be called from any goroutine,
+// except Listen, which must be called before Run.
 type Set struct {
 	hosts []*Host
 	calls *callMetrics
 }
 
-// New creates a Set. It connects to nothing: Run does.
+// New creates a Set. It does not connect to the hosts: Run does.
 func New(o Options) (*Set, error) {
 	if len(o.Addresses) == 0 {
 		return nil, errors.New("hosts: no host is configured; the default is local=qemu:///system")
@@ -95,8 +94,8 @@ func (s *Set) Listen(l Listener) {
 	}
 }
 
-// Run connects to the hosts and keeps them connected until ctx ends. A host that is
-// unreachable does not hold up the others, nor Run.
+// Run connects to the hosts and keeps them connected until ctx is done. An unreachable
+// host delays neither the others nor Run.
 func (s *Set) Run(ctx context.Context) error {
 	startEventLoop()
 	var g errgroup.Group
@@ -112,8 +111,8 @@ func (s *Set) Run(ctx context.Context) error {
 // Hosts returns the hosts in the order of the configuration.
 func (s *Set) Hosts() []*Host { return slices.Clone(s.hosts) }
 
-// Host returns the host of that name, the first one for the empty name, and
-// fault.HostNotFound for any other.
+// Host returns the host with a name, or the first one for the empty name. It fails with
+// fault.HostNotFound for an unknown name.
 func (s *Set) Host(name string) (*Host, error) {
 	if name == "" {
 		return s.hosts[0], nil

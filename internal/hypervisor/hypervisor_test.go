@@ -78,7 +78,7 @@ func (r *recorder) DomainChanged(_ *Host, id string) {
 	}
 }
 
-// libvirt's own test driver serves: no machine needs to run.
+// libvirt's own test driver is sufficient: no real guests are needed.
 func TestConnectsAndHearsOfDomains(t *testing.T) {
 	set, err := New(Options{Addresses: []Address{{"mem", "test:///default"}}})
 	if err != nil {
@@ -149,8 +149,8 @@ func TestUnreachableHostIsSettledAndRefused(t *testing.T) {
 	}
 }
 
-// Another machine may answer at the host's address; a libvirtd that hangs accepts
-// connections and says nothing.
+// Another machine may answer at the host's address. A hanging libvirtd accepts connections
+// without answering.
 func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 	set, err := New(Options{Addresses: []Address{{"mem", "test:///default"}}})
 	if err != nil {
@@ -169,7 +169,7 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := set.Hosts()[0]
-	h.uri = "qemu:///system" // its address has come to mean another machine
+	h.uri = "qemu:///system" // its address now leads to another machine
 	if err := h.Dial(ctx, func(*libvirt.Connect) error { t.Error("another machine was taken for the host"); return nil }); fault.CodeOf(err) != fault.HostUnreachable {
 		t.Errorf("Dial to another machine: %v, want host_unreachable", err)
 	}
@@ -179,7 +179,7 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 	if err := await(t, dialed, "Dial to give up"); fault.CodeOf(err) != fault.HostUnreachable {
 		t.Errorf("Dial: %v, want host_unreachable", err)
 	}
-	if err := l.Close(); err != nil { // the attempt ends with it
+	if err := l.Close(); err != nil { // this ends the attempt
 		t.Error(err)
 	}
 	stop()
@@ -189,7 +189,7 @@ func TestDialGivesUpWhatIsNotTheHost(t *testing.T) {
 	await(t, r.down, "HostDown")
 }
 
-// connectThroughRelay runs a set of one host, whose connections can be cut. stop ends it.
+// connectThroughRelay runs a set with one host whose connections can be cut. stop ends it.
 func connectThroughRelay(t *testing.T) (relay *hypervisortest.Relay, r *recorder, h *Host, stop func()) {
 	t.Helper()
 	relay = hypervisortest.Start(t)
@@ -212,8 +212,7 @@ func connectThroughRelay(t *testing.T) (relay *hypervisortest.Relay, r *recorder
 	}
 }
 
-// A connection that was lost is of no use, and must not stay in memory: libvirtd
-// may be restarted any number of times.
+// A lost connection must be freed, since libvirtd may be restarted any number of times.
 func TestLostConnectionIsFreed(t *testing.T) {
 	relay, r, h, stop := connectThroughRelay(t)
 	h.mu.Lock()
@@ -231,7 +230,7 @@ func TestLostConnectionIsFreed(t *testing.T) {
 	stop()
 }
 
-// A connection that breaks while no one uses it is of no use, and no sign that the host is
+// An idle connection that breaks must be skipped, and does not mean that the host is
 // unreachable.
 func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 	relay, r, h, stop := connectThroughRelay(t)
@@ -263,7 +262,7 @@ func TestDeadIdleConnectionIsPassedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	relay.Cut(1) // all but the managed one
+	relay.Cut(1) // all except the managed one
 	begun := time.Now()
 	for _, c := range idle {
 		for alive := true; alive; runtime.Gosched() {
@@ -300,8 +299,8 @@ func await[T any](t *testing.T, c <-chan T, what string) T {
 	}
 }
 
-// TestKnownFaults warns of the releases of libvirt that console input can take down,
-// and of no others.
+// TestKnownFaults expects warnings for the releases of libvirt that console input can
+// crash, and for no others.
 func TestKnownFaults(t *testing.T) {
 	for release, warns := range map[uint32]bool{8_000_000: false, 9_000_000: false, 9_001_000: true, 11_003_000: true, 12_009_000: false, 13_000_000: false} {
 		faults := knownFaults(release)

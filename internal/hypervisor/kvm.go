@@ -16,8 +16,8 @@ import (
 
 const kvmDevice = "/dev/kvm"
 
-// RemoteHost returns the name of the machine that a libvirt URI leads to, and whether it may be
-// another machine than this one.
+// RemoteHost returns the host name in a libvirt URI, and whether it may be another machine
+// than this one.
 func RemoteHost(uri string) (hostname string, remote bool) {
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -28,8 +28,8 @@ func RemoteHost(uri string) (hostname string, remote bool) {
 }
 
 // KVMProblem returns a sentence that says why QEMU cannot open this machine's /dev/kvm and
-// what to do. It returns "" if QEMU can, if the device does not exist, and if that cannot
-// be known, as on another machine. Access lists of the device are not considered.
+// what to do. It returns "" if QEMU can, if the device does not exist, or if this cannot
+// be determined, as on another machine. It does not consider ACLs of the device.
 func (h *Host) KVMProblem() string {
 	if _, remote := RemoteHost(h.uri); remote {
 		return ""
@@ -41,8 +41,8 @@ func (h *Host) KVMProblem() string {
 	return qemu.problem(kvmDevice)
 }
 
-// qemuIDs returns the IDs of the user and the group that libvirt runs QEMU as; "" if it
-// does not say.
+// qemuIDs returns the IDs of the user and the group that libvirt runs QEMU as; "" if
+// libvirt does not report them.
 func qemuIDs(caps libvirtxml.Caps) (user, group string) {
 	for _, model := range caps.Host.SecModel {
 		for _, label := range model.Labels {
@@ -54,7 +54,7 @@ func qemuIDs(caps libvirtxml.Caps) (user, group string) {
 	return "", ""
 }
 
-// account is a user with the groups that a process gets with it.
+// account is a user with the groups of its processes.
 type account struct {
 	name   string
 	uid    int

@@ -29,7 +29,7 @@ func TestQEMUCannotOpenTheDevice(t *testing.T) {
 		{member, 0o600, false},
 		{member, 0o640, false},
 		{member, 0o660, true},
-		{member, 0o606, false}, // its group's permissions count, not those of others
+		{member, 0o606, false}, // the permissions of its group apply, not those of others
 		{account{name: "owner", uid: me + 1, groups: []int{group}}, 0o660, true},
 		{account{name: "root"}, 0o600, true},
 	} {

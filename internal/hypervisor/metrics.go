@@ -11,8 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// callMetrics counts and times what Host.Do does: each of them is one libvirt
-// call or a few that belong together.
+// callMetrics counts and times calls of Host.Do: each is one libvirt call or a few that
+// belong together.
 type callMetrics struct {
 	took   *prometheus.HistogramVec
 	errors *prometheus.CounterVec
@@ -23,7 +23,8 @@ func newCallMetrics() *callMetrics {
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "sandboxlabs_libvirt_call_duration_seconds",
 			Help: "Time that work with libvirt took, by host and operation, such as node.start.",
-			// A call to a host that hangs ends when keep-alive gives it up, after 20 s.
+			// A call to a hanging host ends after 20 s, when keep-alive closes the
+			// connection.
 			Buckets: []float64{.001, .005, .02, .1, .5, 2, 10, 30},
 		}, []string{"host", "operation"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -33,7 +34,7 @@ func newCallMetrics() *callMetrics {
 	}
 }
 
-// Metrics returns the metrics of the calls to all hosts, for a registry.
+// Metrics returns the metrics of the calls to all hosts, to be registered.
 func (s *Set) Metrics() prometheus.Collector { return s.calls }
 
 // Describe sends the descriptions of all metrics.
@@ -42,7 +43,7 @@ func (m *callMetrics) Describe(out chan<- *prometheus.Desc) {
 	m.errors.Describe(out)
 }
 
-// Collect sends the metrics of this moment.
+// Collect sends the current metrics.
 func (m *callMetrics) Collect(out chan<- prometheus.Metric) {
 	m.took.Collect(out)
 	m.errors.Collect(out)

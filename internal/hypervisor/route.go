@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// minRouteBits is the shortest prefix of a route that is to somewhere: shorter ones
-// stand for the default route (VPNs halve it).
+// minRouteBits is the shortest prefix of a specific route. Shorter ones are parts of the
+// default route, which VPNs split into halves.
 const minRouteBits = 8
 
-// Routes returns the blocks of IPv4 to which the host has routes, its own addresses
-// included, without the default route. known is false for a host on another machine,
-// whose routes cannot be read.
+// Routes returns the IPv4 blocks that the host has routes to, including its own addresses,
+// without the default route. known is false for a host on another machine, whose routes
+// cannot be read.
 func (h *Host) Routes() (blocks []netip.Prefix, known bool, err error) {
 	if !isLocal(h.uri) {
 		return nil, false, nil
@@ -37,11 +37,11 @@ func (h *Host) Routes() (blocks []netip.Prefix, known bool, err error) {
 	return blocks, true, nil
 }
 
-// Local returns whether libvirt is reached by a socket of this machine. The service may
-// still see other files than libvirt does, as in a container.
+// Local returns whether libvirt is reached through a socket on this machine. The service
+// may still see other files than libvirt does, for example in a container.
 func (h *Host) Local() bool { return isLocal(h.uri) }
 
-// isLocal returns whether a libvirt URI leads to this machine by its own socket.
+// isLocal returns whether a libvirt URI leads to a socket on this machine.
 func isLocal(uri string) bool {
 	u, err := url.Parse(uri)
 	if err != nil {
