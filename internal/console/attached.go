@@ -2,10 +2,10 @@ package console
 
 import "context"
 
-// AwaitAttached waits until the viewers of a node see its consoles live, or it turns out
-// that another program holds them; it returns at once when no one watches. Callers that
+// AwaitAttached waits until the viewers of a node see its consoles live, or another
+// program turns out to hold them. It returns at once if there are no viewers. Callers that
 // start a node call it after creating the QEMU process and before running the guest, so
-// that viewers miss nothing of the boot.
+// that viewers miss no boot output.
 func (m *Manager) AwaitAttached(ctx context.Context, id string) {
 	for _, h := range m.of(id) {
 		h.awaitAttached(ctx)

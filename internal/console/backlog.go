@@ -1,17 +1,16 @@
 package console
 
-// backlog keeps the last bytes of a stream. Bytes are addressed by their
-// position since the stream's first byte, which is 0. The memory grows with the
-// stream up to limit bytes, and is a ring from then on. It is not safe for
-// concurrent use.
+// backlog keeps the last bytes of a stream. Bytes are addressed by their position in the
+// stream, whose first byte has position 0. The buffer grows with the stream up to limit
+// bytes, and is a ring buffer from then on. It is not safe for concurrent use.
 type backlog struct {
 	limit int
-	buf   []byte // the byte at position p lies at p % len(buf)
-	start int64  // position of the oldest byte kept
-	end   int64  // position after the newest
+	buf   []byte // the byte at position p is at p % len(buf)
+	start int64  // position of the oldest byte in buf
+	end   int64  // position after the newest byte
 }
 
-// append adds p, whose oldest bytes are lost where it exceeds the limit.
+// append adds p. The oldest bytes are dropped if the limit is exceeded.
 func (b *backlog) append(p []byte) {
 	if skipped := len(p) - b.limit; skipped > 0 {
 		b.end += int64(skipped)
@@ -27,13 +26,13 @@ func (b *backlog) append(p []byte) {
 	b.start = max(b.start, b.end-int64(len(b.buf)))
 }
 
-// skip counts n bytes that were lost: what is kept was before them, and goes.
+// skip accounts for n lost bytes. It drops the bytes in the buffer, which precede the gap.
 func (b *backlog) skip(n int64) {
 	b.end += n
 	b.start = b.end
 }
 
-// reserve grows the buffer to n bytes, or for limit if that is less.
+// reserve grows the buffer for n bytes, up to limit.
 func (b *backlog) reserve(n int) {
 	const first = 4 << 10
 	if n = min(n, b.limit); n <= len(b.buf) {
@@ -49,8 +48,8 @@ func (b *backlog) reserve(n int) {
 	*b = grown
 }
 
-// read returns a copy of at most limit bytes from pos on and before until. Both
-// lie between start and end.
+// read returns a copy of at most limit bytes from pos up to, but excluding, until. Both
+// must be between start and end.
 func (b *backlog) read(pos, until int64, limit int) []byte {
 	until = min(until, pos+int64(limit))
 	p := make([]byte, 0, until-pos)
@@ -62,7 +61,8 @@ func (b *backlog) read(pos, until int64, limit int) []byte {
 	return p
 }
 
-// contiguous returns the bytes from pos on and before until that lie together.
+// contiguous returns the bytes from pos up to until, or those before the ring buffer wraps
+// around.
 func (b *backlog) contiguous(pos, until int64) []byte {
 	at := pos % int64(len(b.buf))
 	return b.buf[at:min(at+until-pos, int64(len(b.buf)))]

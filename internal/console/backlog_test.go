@@ -11,8 +11,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// pattern is a stream in which each byte tells its position, so that a gap or a
-// duplicate shows.
+// pattern returns a part of a stream whose bytes depend on their position, so that gaps
+// and duplicates are found.
 func pattern(pos int64, n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -45,8 +45,8 @@ func TestBacklogKeepsTheNewestBytes(t *testing.T) {
 	}
 }
 
-// A viewer's bytes and its Lagged messages, put together, are the stream from
-// where it joined: nothing is missing, nothing comes twice.
+// A viewer's bytes and its Lagged messages together account for the stream from where it
+// joined: nothing is missing or duplicated.
 func TestViewerSeesEveryByteOnceOrIsToldOfIt(t *testing.T) {
 	const history, queue = 1000, 5000
 	h := newHub(&Manager{history: history, backlog: queue}, "node", Port{})
@@ -140,7 +140,7 @@ func TestViewerIsToldStatesWhereTheyHappened(t *testing.T) {
 	}
 }
 
-// drain returns all that waits for v, in words.
+// drain returns all pending messages of v as text.
 func drain(t *testing.T, v *Viewer) (told []string) {
 	t.Helper()
 	for {

@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	// catchUpTimeout is how long live output waits for what came before it.
+	// catchUpTimeout is how long live output waits for the earlier output from the log.
 	catchUpTimeout = time.Second
-	// signBytes of the backlog's end are compared with the log.
+	// signBytes from the end of the backlog are compared with the log.
 	signBytes = 256
-	// seamReach and seamBytes bound the search for where live output begins in the log:
-	// guests may print output that makes it slow.
+	// seamReach and seamBytes limit the search for where live output begins in the log,
+	// since a guest can print output that makes the search slow.
 	seamReach = 64 << 10
 	seamBytes = 1 << 10
-	// signMin is the least that is looked for where its place is not known.
+	// signMin is the least number of bytes to search for if their position is not known.
 	signMin = 64
 )
 
-// held is live output that waits for what the log has of the time before.
+// held is live output that waits for earlier output from the log.
 type held struct{ output []byte }
 
-// catchUp has the host's log read, and live output held back until what the guest printed
-// while no one here read along is in the backlog. It does not wait.
+// catchUp starts reading the host's log, and holds live output back until the backlog has
+// what the guest printed while the console was not open here. It does not wait.
 func (h *hub) catchUp(ctx context.Context, host string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,8 +45,8 @@ func (h *hub) catchUp(ctx context.Context, host string) {
 	})
 }
 
-// hold keeps live output back while the log is read, and returns whether it did;
-// the caller holds mu.
+// hold holds live output back while the log is read, and returns whether it did; the
+// caller holds mu.
 func (h *hub) hold(p []byte) bool {
 	if h.held == nil || len(h.held.output)+len(p) > h.m.backlog {
 		h.letGo()
@@ -67,9 +67,9 @@ func (h *hub) letGo() {
 	h.tell()
 }
 
-// goOn ends the wait that began with waiting, unless it has ended: it puts the
-// end of the log, of which tail is the newest part and length the whole, between
-// the backlog and the live output. A nil tail is a log that could not be read.
+// goOn ends the wait identified by waiting, unless it has ended. It inserts the missing
+// output between the backlog and the live output. tail is the newest part of the log, and
+// length the size of the whole log. tail is nil if the log could not be read.
 func (h *hub) goOn(waiting *held, tail []byte, length int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +80,7 @@ func (h *hub) goOn(waiting *held, tail []byte, length int64) {
 		h.letGo()
 		return
 	}
-	begin := length - int64(len(tail)) // the place of the tail's first byte
+	begin := length - int64(len(tail)) // position of the tail's first byte
 	until := seam(tail, waiting.output)
 	switch from, lost := h.resumeAt(tail, begin); {
 	case lost > 0:
@@ -95,9 +95,9 @@ func (h *hub) goOn(waiting *held, tail []byte, length int64) {
 	h.tell()
 }
 
-// resumeAt returns where in the log's tail the backlog ends, less than 0 where
-// that is not known; lost is how much lies between the backlog and the tail. The
-// caller holds mu.
+// resumeAt returns where in the log's tail the backlog ends, or a negative number if that
+// is not known. lost is the number of bytes between the backlog and the tail. The caller
+// holds mu.
 func (h *hub) resumeAt(tail []byte, begin int64) (from int, lost int64) {
 	b := &h.backlog
 	if b.end == b.start {
@@ -109,9 +109,8 @@ func (h *hub) resumeAt(tail []byte, begin int64) (from int, lost int64) {
 	case h.logged >= 0 && at < 0:
 		return 0, -at
 	case h.logged >= 0 && at <= int64(len(tail)):
-		// The places in a log move when its oldest part is dropped. And QEMU logs
-		// bytes twice when it cannot write them at once, so that what we had may
-		// end somewhat later.
+		// Positions in a log move when its oldest part is dropped. QEMU also logs bytes
+		// twice when it cannot write them at once, so the backlog may end slightly later.
 		if bytes.HasSuffix(tail[:at], sign[max(0, int64(len(sign))-at):]) {
 			return int(at), 0
 		}
@@ -126,9 +125,9 @@ func (h *hub) resumeAt(tail []byte, begin int64) (from int, lost int64) {
 	return -1, 0
 }
 
-// seam returns where in the log's tail the live output begins: both hold the same
-// bytes from there on. Of several such places it is the one that is nearest to
-// where the lengths put it.
+// seam returns where in the log's tail the live output begins: from there on, both have
+// the same bytes. Of several such positions, it returns the one nearest to the position
+// that follows from the lengths.
 func seam(tail, live []byte) int {
 	guess := max(0, len(tail)-len(live))
 	fits := func(at int) bool {

@@ -30,14 +30,14 @@ func TestSeam(t *testing.T) {
 			}
 		})
 	}
-	// A guest may print what fits almost everywhere.
+	// A guest may print output that matches almost everywhere.
 	long := strings.Repeat("a", 512<<10)
 	if got := seam([]byte(long), []byte(long[:100<<10]+"b")); got < 0 || got > len(long) {
 		t.Errorf("seam of a long text is %d", got)
 	}
 }
 
-// record is a log that a test writes. It gives its tail when it is told to.
+// record is a log that a test writes. It returns its tail when the test tells it to.
 type record struct {
 	text string
 	err  error
@@ -54,7 +54,7 @@ func (r *record) ConsoleLogTail(ctx context.Context, _, _ string, limit int64) (
 	return []byte(r.text[len(r.text)-int(n):]), int64(len(r.text)), r.err
 }
 
-// loggedHub is a hub whose log is a record, and its only viewer.
+// loggedHub returns a hub whose log is a record, and the hub's only viewer.
 func loggedHub(t *testing.T, history int) (*hub, *Viewer, *record) {
 	t.Helper()
 	r := &record{ask: make(chan struct{})}
@@ -66,8 +66,8 @@ func loggedHub(t *testing.T, history int) (*hub, *Viewer, *record) {
 	return h, v, r
 }
 
-// caughtUp lets the log be read after live output has come, and returns what the
-// viewer is shown.
+// caughtUp has the log read after live output has arrived, and returns what the viewer is
+// shown.
 func caughtUp(t *testing.T, h *hub, v *Viewer, r *record, live ...string) string {
 	t.Helper()
 	h.catchUp(t.Context(), "host")
@@ -132,7 +132,7 @@ func TestCatchUpThatTakesTooLong(t *testing.T) {
 	if got := strings.Join(drain(t, v), ""); got != "on\n" {
 		t.Errorf("then the viewer was shown %q", got)
 	}
-	// More live output than is kept does not wait.
+	// Live output in excess of the backlog's limit is not held back.
 	h.catchUp(t.Context(), "host")
 	flood := strings.Repeat("f", 4000)
 	h.output([]byte(flood))

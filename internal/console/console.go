@@ -1,20 +1,19 @@
 // Package console shares the serial consoles of nodes among many viewers.
 //
-// A console has one reader at a time in libvirt, so the package opens it while someone
-// watches and lets it go with the last viewer: `virsh console` works whenever no one
-// watches here. All that the guest prints goes into one bounded backlog; a viewer is a
-// position in it. A viewer that is slow falls behind on its own, needs no memory per viewer,
-// and holds up neither the guest nor other viewers. What the guest printed while no one
-// here read along is put into the backlog from the log that the host keeps of the console,
-// where it keeps one.
+// libvirt allows one reader per console at a time, so the package opens a console while it
+// has viewers and closes it after the last one: `virsh console` works whenever nobody
+// watches here. The output of the guest goes into one bounded backlog, and a viewer is a
+// position in it. A slow viewer falls behind on its own, needs no memory of its own, and
+// blocks neither the guest nor other viewers. If the host keeps a log of the console, the
+// backlog gets from it what the guest printed while the console was not open here.
 //
-// Each open console has its own libvirt connection. A guest that does not read its serial
-// port (paused, crashed, or without a driver for it) would leave what is typed in
-// libvirtd's queue, and after a few messages libvirtd would read nothing more from that
-// connection; and where input waits there when the guest goes, some releases of libvirtd
-// hang or crash. So no more is sent than the kernel's pty takes without a reader (intake),
-// and the connection is closed before this service ends a guest (LetGo), and as soon as
-// libvirt reports that one ends.
+// Each open console has its own libvirt connection. If a guest does not read its serial
+// port (paused, crashed, or without a driver for it), its input would stay in libvirtd's
+// queue. After a few messages, libvirtd would read nothing more from that connection, and
+// some releases of libvirtd hang or crash when a guest ends while input is queued. So the
+// package sends no more than the kernel's pty buffers without a reader (intake), and
+// closes the connection before this service ends a guest (LetGo), and as soon as libvirt
+// reports that a guest ends.
 package console
 
 import (
@@ -35,15 +34,15 @@ type State string
 
 // The states, spelled as on the wire.
 const (
-	// Connected: bytes flow both ways.
+	// Connected: input and output work.
 	Connected State = "connected"
-	// Reconnecting: the console was let go for something that is done with the node, or its
-	// host is out of reach. It is opened again on its own.
+	// Reconnecting: the console was closed for an operation on the node, or its host is
+	// unreachable. It is reopened automatically.
 	Reconnecting State = "reconnecting"
 	// Offline: the node is off. The viewers are attached again when it starts.
 	Offline State = "offline"
-	// Taken: a program that is not ours holds the console. It is ours again when
-	// that program leaves, or at Viewer.Take.
+	// Taken: another program holds the console. It is reopened when that program closes
+	// it, or on Viewer.Take.
 	Taken State = "taken"
 )
 
@@ -56,52 +55,50 @@ var (
 
 // Hosts opens connections to the hosts.
 type Hosts interface {
-	// DialBriefly opens a connection beside the managed one, which only f uses, and
-	// closes it after f. The connection has no close callback, and a libvirtd that
-	// does not answer on it loses it within some seconds. A host that is known to be
-	// away fails with fault.HostUnreachable at once.
+	// DialBriefly opens a connection in addition to the managed one for f only, and closes
+	// it after f. The connection has no close callback, and is closed within some seconds
+	// if libvirtd does not answer. If the host is known to be unreachable, it fails with
+	// fault.HostUnreachable at once.
 	DialBriefly(ctx context.Context, host string, f hypervisor.Call) error
-	// AskAgent runs f with the guest agent of a domain, unless that agent is left alone
-	// because it did not answer; see hypervisor.Agents.
+	// AskAgent runs f with the guest agent of a domain, unless the agent is not asked for
+	// a while because it did not answer; see hypervisor.Agents.
 	AskAgent(ctx context.Context, host, id, op string, f func(*hypervisor.Agent) error) error
 }
 
 var _ Hosts = (*hypervisor.Set)(nil)
 
-// Place is where a node is, and what it does.
+// Place is the host and the state of a node.
 type Place struct {
 	Host, Name string
 	// Active nodes have a QEMU process.
 	Active bool
-	// Starting nodes are paused only until their start is over.
+	// Starting nodes are paused only until their start has finished.
 	Starting bool
-	// Away says that the host is out of reach: no one knows what the node does.
+	// Away says that the host is unreachable, so that the state of the node is not known.
 	Away bool
 }
 
-// Nodes tells where nodes are. Calls come from many goroutines.
+// Nodes finds nodes. Its methods are called from many goroutines.
 type Nodes interface {
-	// Place returns where the node with this domain UUID is; ok is false where the node
-	// does not exist exists. It answers from memory.
+	// Place returns the place of the node with this domain UUID; ok is false if the node
+	// does not exist. It reads from memory.
 	Place(id string) (p Place, ok bool)
 }
 
-// Logs reads what hosts recorded of consoles.
+// Logs reads the console logs of hosts.
 type Logs interface {
-	// ConsoleLogTail returns the newest bytes, at most limit, of the log that
-	// records a console in the file at path on the host, and the length of the
-	// whole log at that moment.
+	// ConsoleLogTail returns the last bytes, at most limit, of the console log at path on
+	// the host, and the length of the whole log at that moment.
 	ConsoleLogTail(ctx context.Context, host, path string, limit int64) (tail []byte, length int64, err error)
 }
 
 // Port is one of a node's serial ports.
 type Port struct {
-	// Alias is libvirt's name for it; empty for the one that libvirt opens when
-	// it is not told which.
+	// Alias is libvirt's name for the port; empty for libvirt's default console.
 	Alias string
-	// Device is the guest's file for it; empty when that is not known.
+	// Device is the device file in the guest; empty when it is not known.
 	Device string
-	// LogPath is the file on the host that records it; empty where nothing does.
+	// LogPath is the file on the host that the port is logged to; empty without a log.
 	LogPath string
 }
 
@@ -109,16 +106,15 @@ type Port struct {
 type Options struct {
 	Hosts Hosts
 	Nodes Nodes
-	// Logs fill the gaps in the history; nil leaves them.
+	// Logs fill the gaps in the history. With nil, gaps remain.
 	Logs Logs
-	// Log takes what no viewer can be told; nil for slog.Default.
+	// Log is for errors that cannot be reported to a viewer; nil for slog.Default.
 	Log *slog.Logger
-	// HistoryBytes of recent output are replayed to a viewer that joins;
-	// 0 means 256 KiB.
+	// HistoryBytes of recent output are replayed to a viewer that joins; 0 means 256 KiB.
 	HistoryBytes int
-	// ViewerQueueBytes is how far a viewer may fall behind before it loses its
-	// oldest bytes; 0 means 1 MiB. The larger of both sizes is what a watched
-	// console may take of memory, however many watch.
+	// ViewerQueueBytes is how far a viewer may fall behind before it loses its oldest
+	// bytes; 0 means 1 MiB. A watched console uses up to the larger of both sizes of
+	// memory, however many viewers it has.
 	ViewerQueueBytes int
 }
 
@@ -126,12 +122,12 @@ const (
 	defaultHistoryBytes     = 256 << 10
 	defaultViewerQueueBytes = 1 << 20
 
-	// stopTimeout bounds how long Run waits for a libvirtd that does not answer.
+	// stopTimeout limits how long Run waits for a libvirtd that does not answer.
 	stopTimeout = 5 * time.Second
 )
 
-// Manager holds the consoles that are being watched. Its methods may be called
-// from any goroutine.
+// Manager manages the consoles that have viewers. Its methods may be called from any
+// goroutine.
 type Manager struct {
 	hosts   Hosts
 	nodes   Nodes
@@ -140,17 +136,17 @@ type Manager struct {
 	history int // bytes replayed to a viewer that joins
 	backlog int // bytes kept for each console
 
-	ctx  context.Context // ends with Run; the hubs work under it
+	ctx  context.Context // done when Run ends; the context of the hubs
 	stop context.CancelFunc
 	work sync.WaitGroup // hubs and their lines
 
 	mu     sync.Mutex
 	hubs   map[string]map[string]*hub // by node and alias of the port
-	away   map[string][]State         // by node: what the viewers see of each LetGo
+	away   map[string][]State         // by node: the state that viewers see during each LetGo
 	closed bool
 }
 
-// New checks the options and returns a manager that has opened nothing.
+// New checks the options and returns a manager without open consoles.
 func New(o Options) (*Manager, error) {
 	if o.Hosts == nil || o.Nodes == nil {
 		return nil, errors.New("console: Hosts and Nodes are required")
@@ -182,10 +178,10 @@ func New(o Options) (*Manager, error) {
 	}, nil
 }
 
-// Run works until ctx is cancelled. It then ends every viewer with ErrShutdown,
-// gives the consoles back, and returns nil when nothing of the manager runs any
-// more, or when a libvirtd did not answer for some seconds: its consoles are free
-// when the process ends. It is called once.
+// Run runs until ctx is cancelled. It then ends every viewer with ErrShutdown and closes
+// the consoles. It returns nil when all goroutines of the manager have ended, or when a
+// libvirtd did not answer for some seconds, whose consoles are closed when the process
+// ends. It must be called once.
 func (m *Manager) Run(ctx context.Context) error {
 	<-ctx.Done()
 	m.mu.Lock()
@@ -207,26 +203,26 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// NodeChanged says that a node started, stopped, moved or vanished. It never blocks, and
-// costs nothing for a node that no one watches.
+// NodeChanged notifies the manager that a node started, stopped, moved or vanished. It
+// never blocks, and does nothing for a node without viewers.
 func (m *Manager) NodeChanged(id string) {
 	for _, h := range m.of(id) {
 		signal(h.wake)
 	}
 }
 
-// of returns the consoles of a node that are being watched.
+// of returns the consoles of a node that have viewers.
 func (m *Manager) of(id string) []*hub {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Collect(maps.Values(m.hubs[id]))
 }
 
-// ViewerOptions say how someone watches.
+// ViewerOptions configure a viewer.
 type ViewerOptions struct {
 	// Port is the port to watch; the zero value is the domain's first console.
 	Port Port
-	// Name says to other viewers who it is that takes the console over.
+	// Name is shown to other viewers when this viewer takes the console over.
 	Name string
 	// ReadOnly viewers can neither type nor take the console over.
 	ReadOnly bool
@@ -234,14 +230,15 @@ type ViewerOptions struct {
 	NoTake bool
 }
 
-// Attach adds a viewer to the node with this domain UUID, whether or not the
-// node is running. It does not wait for the console: the first State that the
-// viewer is given tells. It fails with fault.NodeNotFound, or with ErrShutdown.
+// Attach adds a viewer to the node with this domain UUID, whether or not the node is
+// running. It does not wait for the console: the viewer's first State message reports the
+// outcome. It fails with fault.NodeNotFound or ErrShutdown.
 func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*Viewer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Asked without our lock: the inventory may call NodeChanged under its own.
+	// Called without our lock, since the inventory may call NodeChanged with its own lock
+	// held.
 	if _, ok := m.nodes.Place(id); !ok {
 		return nil, nodeNotFound()
 	}
@@ -262,7 +259,7 @@ func (m *Manager) Attach(ctx context.Context, id string, o ViewerOptions) (*View
 	return h.join(o), nil
 }
 
-// forget takes a hub out; the caller holds mu.
+// forget removes a hub; the caller holds mu.
 func (m *Manager) forget(h *hub) {
 	delete(m.hubs[h.id], h.alias)
 	if len(m.hubs[h.id]) == 0 {
@@ -270,7 +267,7 @@ func (m *Manager) forget(h *hub) {
 	}
 }
 
-// Viewers returns how many watch the node now, on all of its ports.
+// Viewers returns the current number of viewers of a node, on all of its ports.
 func (m *Manager) Viewers(id string) int {
 	n := 0
 	for _, h := range m.of(id) {
@@ -285,7 +282,7 @@ func nodeNotFound() error {
 	return fault.New(fault.NodeNotFound, "Node not found. It may have been deleted.")
 }
 
-// signal wakes the owner of c, a channel with capacity 1.
+// signal wakes the goroutine that receives from c, a channel with capacity 1.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -18,7 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// One guest serves all parts of this test: booting it is what takes time.
+// All parts of this test share one guest, because booting it is slow.
 func TestConsole(t *testing.T) {
 	g := defineMicro(t)
 	l := newLab(t, systemURI, Options{HistoryBytes: 64 << 10, ViewerQueueBytes: 128 << 10})
@@ -68,8 +68,8 @@ func TestConsole(t *testing.T) {
 	})
 
 	t.Run("only stalled viewers lag", func(t *testing.T) {
-		// A part is less than a viewer's queue holds, and the next one begins when every
-		// reader has it: no reader may lag, however slow this process is.
+		// A part is smaller than a viewer's queue, and the next one begins when every
+		// reader has it, so that no reader lags, however slow this process is.
 		const part, last = 10_000, 60_000
 		var stalled []*Viewer
 		for range 10 {
@@ -96,7 +96,7 @@ func TestConsole(t *testing.T) {
 		for _, r := range readers {
 			r.screen.expect(t, "\n25-end", time.Minute)
 		}
-		// What the test itself keeps is the output, once for each reader.
+		// The test itself keeps the output once for each reader.
 		if grown := int64(heap()) - int64(before) - int64(40*3*len(want)); grown > 8<<20 {
 			t.Errorf("memory grew by %d bytes", grown)
 		}
@@ -150,7 +150,7 @@ func TestConsole(t *testing.T) {
 	t.Run("a viewer takes the console from virsh", func(t *testing.T) {
 		first.leave()
 		var virsh *operator
-		// The console is free when the last viewer has left, a moment later.
+		// The console becomes free shortly after the last viewer has left.
 		eventually(t, "virsh gets the console", promptly, func() bool {
 			virsh = g.console()
 			return virsh.granted()
@@ -198,7 +198,7 @@ func TestConsole(t *testing.T) {
 	})
 }
 
-// readRest reads what waits for a viewer.
+// readRest reads the pending messages of a viewer.
 func readRest(t *testing.T, v *Viewer) (lagged int64, data string) {
 	t.Helper()
 	for {
@@ -221,7 +221,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// consoleIsFree opens the console as virsh does, and gives it back.
+// consoleIsFree opens the console as virsh does, and closes it.
 func consoleIsFree(t *testing.T, g *guest) (free bool) {
 	onSystem(t, func(c *libvirt.Connect) {
 		l := newLine()
@@ -283,7 +283,7 @@ func TestShutdown(t *testing.T) {
 	eventually(t, "the console is given back", promptly, func() bool { return consoleIsFree(t, g) })
 }
 
-// wire carries libvirt's protocol to the real libvirtd, and can be cut.
+// wire forwards libvirt's protocol to the real libvirtd, and can be cut.
 type wire struct {
 	path string
 	stop func()

@@ -29,16 +29,16 @@ const (
 	systemURI = "qemu:///system"
 	hostName  = "lab"
 	promptly  = 10 * time.Second // for what takes milliseconds on an idle machine
-	patiently = 3 * time.Minute  // for an emulated boot, or libvirtd's look at its QEMU, on a busy machine
+	patiently = 3 * time.Minute  // for an emulated boot, or libvirtd noticing the end of its QEMU, on a busy machine
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// libvirt's event loop has no end.
+		// libvirt's event loop never ends.
 		goleak.IgnoreAnyFunction("libvirt.org/go/libvirt.EventRunDefaultImpl"))
 }
 
-// lab is a manager running on real hosts.
+// lab is a manager that runs on real hosts.
 type lab struct {
 	t     *testing.T
 	hosts *hypervisor.Set
@@ -51,7 +51,7 @@ type lab struct {
 	changed chan string // UUIDs to look up
 }
 
-// newLab connects to a libvirt URI, and ends with the test.
+// newLab connects to a libvirt URI until the test ends.
 func newLab(t *testing.T, uri string, o Options) *lab {
 	t.Helper()
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: hostName, URI: uri}}})
@@ -122,7 +122,7 @@ func (l *lab) HostDown(*hypervisor.Host) {
 
 func (l *lab) DomainChanged(_ *hypervisor.Host, id string) { l.changed <- id }
 
-// look asks libvirt for one node, and tells the manager.
+// look reads the state of a node from libvirt and notifies the manager.
 func (l *lab) look(id string) {
 	l.mu.Lock()
 	_, ours := l.active[id]
@@ -155,7 +155,7 @@ func (l *lab) look(id string) {
 	l.NodeChanged(id)
 }
 
-// add creates a node of a domain.
+// add adds a domain to the lab's nodes.
 func (l *lab) add(id string) {
 	l.mu.Lock()
 	l.active[id] = false
@@ -163,14 +163,14 @@ func (l *lab) add(id string) {
 	l.look(id)
 }
 
-// guest is a domain of the test's own, undefined at its end.
+// guest is a domain of the test, which is undefined when the test ends.
 type guest struct {
 	t        *testing.T
 	id, name string
 }
 
-// defineGuest defines a domain with a serial console, and with the disk at path
-// unless that is empty.
+// defineGuest defines a domain with a serial console, and with the disk at path disk
+// unless it is empty.
 func defineGuest(t *testing.T, disk string) *guest {
 	t.Helper()
 	g := &guest{t: t, name: testground.Name()}
@@ -216,7 +216,7 @@ func defineMicro(t *testing.T) *guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// QEMU runs as another user, who must get at the folder.
+	// QEMU runs as another user and must be able to access the folder.
 	dir, err := os.MkdirTemp("", "console-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func defineMicro(t *testing.T) *guest {
 	return defineGuest(t, disk)
 }
 
-// virsh does what an operator does with the guest.
+// virsh runs a virsh command on the guest, as an operator would.
 func (g *guest) virsh(command string, args ...string) {
 	g.t.Helper()
 	out, err := exec.Command("virsh", append([]string{"-q", command, g.name}, args...)...).CombinedOutput()
@@ -284,11 +284,11 @@ func (o *operator) expect(text string) {
 	o.out.expect(o.t, text, promptly)
 }
 
-// granted returns whether virsh got the console of a guest that shows a shell.
+// granted returns whether virsh has opened the console of a guest that runs a shell.
 func (o *operator) granted() bool {
 	o.t.Helper()
 	deadline := time.After(promptly)
-	// virsh drops what is typed before it has set its terminal up.
+	// virsh drops what is typed before it has set up its terminal.
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for !o.out.contains("# ") {
@@ -334,7 +334,7 @@ func openPTY(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// onSystem runs f with its own connection, apart from the lab's.
+// onSystem runs f with a connection that is not one of the lab's.
 func onSystem(t *testing.T, f func(*libvirt.Connect)) {
 	t.Helper()
 	c, err := libvirt.NewConnect(systemURI)
@@ -345,12 +345,12 @@ func onSystem(t *testing.T, f func(*libvirt.Connect)) {
 	f(c)
 }
 
-// transcript collects text for someone who waits for some of it.
+// transcript collects text until a part of it is expected.
 type transcript struct {
 	mu      sync.Mutex
 	text    []byte
 	from    int           // expect has consumed the text before
-	changed chan struct{} // closed and replaced when text comes
+	changed chan struct{} // closed and replaced when text arrives
 }
 
 func newTranscript() *transcript { return &transcript{changed: make(chan struct{})} }
@@ -364,7 +364,7 @@ func (s *transcript) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// expect waits for text after what the last expect consumed.
+// expect waits for text after what the previous expect consumed.
 func (s *transcript) expect(t *testing.T, text string, within time.Duration) {
 	t.Helper()
 	deadline := time.After(within)
@@ -404,7 +404,7 @@ type watcher struct {
 	*Viewer
 	t      *testing.T
 	screen *transcript // what the guest printed
-	notes  *transcript // all other messages in words, a line each
+	notes  *transcript // all other messages as text, one per line
 	end    error       // the final error, once ended is closed
 	ended  chan struct{}
 }
@@ -442,7 +442,7 @@ func (w *watcher) leave() {
 	<-w.ended
 }
 
-// state waits for a state that was not waited for before.
+// state waits for a state that was not consumed yet.
 func (w *watcher) state(s State) {
 	w.t.Helper()
 	w.stateWithin(s, promptly)
@@ -465,7 +465,7 @@ func (w *watcher) enter(line string) {
 	}
 }
 
-// login waits for a booting guest, and logs in.
+// login waits until the guest has booted, and logs in.
 func (w *watcher) login() {
 	w.t.Helper()
 	w.screen.expect(w.t, "login:", patiently)
@@ -473,7 +473,7 @@ func (w *watcher) login() {
 	w.expect("# ")
 }
 
-// words says a message in words.
+// words describes a message as text.
 func words(m Message) string {
 	switch {
 	case m.State != "" && m.Paused:
@@ -488,7 +488,7 @@ func words(m Message) string {
 	return string(m.Data)
 }
 
-// eventually waits for a condition that gives no signal.
+// eventually polls a condition.
 func eventually(t *testing.T, what string, within time.Duration, holds func() bool) {
 	t.Helper()
 	deadline := time.After(within)

@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// historyGrace is how long the history outlives the last viewer, so that someone who
-	// reloads a page finds it again.
+	// historyGrace is how long the history is kept after the last viewer leaves, so that a
+	// user who reloads the page sees it again.
 	historyGrace = 2 * time.Minute
-	// takenRetry is how often we look whether another holder has left.
+	// takenRetry is how often we try whether another program has closed the console.
 	takenRetry = 2 * time.Second
-	// retryMin and retryMax bound the pause before a failed open is tried again.
+	// retryMin and retryMax limit the pause before a failed open is retried.
 	retryMin = 100 * time.Millisecond
 	retryMax = 5 * time.Second
-	// steady is how long a stream must have lived for its end to be followed by
-	// an open without a pause.
+	// steady is how long a stream must have lived for it to be reopened at once when it
+	// ends.
 	steady = time.Second
-	// ownEnd is how long libvirtd may take to see that our line has ended: whatever holds
-	// the console until then is taken for that line. A stream that did not end with its
-	// guest has most likely been cut off by another program.
+	// ownEnd is how long libvirtd may take to notice that our line has ended. If the
+	// console is in use until then, we assume that line uses it. A stream that ended while
+	// its guest continued was most likely taken over by another program.
 	ownEnd    = 3 * time.Second
 	ownCutEnd = time.Second
-	// sendBytes is the most that one message to libvirtd holds.
+	// sendBytes is the maximum size of a message to libvirtd.
 	sendBytes = 1 << 10
-	// readBytes is the most that is taken from libvirt at once.
+	// readBytes is the maximum size of a read from libvirt.
 	readBytes = 64 << 10
 )
 
-// hub is one console of one node. Only its goroutine, run, opens and closes the stream; mu
-// guards what it shares with viewers, and is held for moments only.
+// hub is one console of one node. Only its goroutine, run, opens and closes the stream. mu
+// guards what it shares with viewers, and is held only briefly.
 type hub struct {
 	m     *Manager
 	id    string        // of the node
@@ -44,35 +44,35 @@ type hub struct {
 	wake  chan struct{} // capacity 1: viewers, place or force may have changed
 	typed chan struct{} // capacity 1: input may have been queued
 
-	// ours is until when a console that is held is taken for held by our line that has
-	// ended; only run's goroutine uses it.
+	// ours is until when a console in use counts as used by our previous line. Only run's
+	// goroutine uses it.
 	ours time.Time
 
 	mu      sync.Mutex
 	viewers map[*Viewer]struct{}
 	backlog backlog
-	port    Port          // as the last viewer knew it
-	state   State         // empty until it is known
-	force   bool          // the next open takes the console from its holder
-	taker   string        // who asked for that
-	room    chan struct{} // closed, and replaced, when Write, AwaitAttached or LetGo should look again
-	open    bool          // there is a line
-	paused  bool          // the node is, and no one starts it
-	qemu    uint          // libvirt's number of the QEMU process that intake is about
+	port    Port          // as the last viewer specified it
+	state   State         // empty until known
+	force   bool          // the next open takes the console over from another program
+	taker   string        // the viewer that requested it
+	room    chan struct{} // closed and replaced when Write, AwaitAttached or LetGo should check again
+	open    bool          // a line exists
+	paused  bool          // the node is paused, and not because it is starting
+	qemu    uint          // libvirt's id of the QEMU process that intake describes
 	intake  intake
 	err     error // final, set when the hub ends
-	logged  int64 // where the backlog ends in the host's log; less than 0: not known
+	logged  int64 // where the backlog ends in the host's log; negative: not known
 	held    *held // not nil while the log is read
-	size    size  // of the terminal; the zero value until a viewer tells
-	sized   size  // what the guest was told, as far as it can be
-	sizing  bool  // the guest is being told
+	size    size  // of the terminal; the zero value until a viewer sets it
+	sized   size  // what the guest has been told, as far as possible
+	sizing  bool  // setSize is running
 
-	input      []byte // typed, and not yet taken by the writer
-	inputTaken int64  // what the writer ever took
-	inputRound int    // counts how often input was dropped
-	inputWhy   error  // why it was dropped last
+	input      []byte // typed, and not yet read by the writer
+	inputTaken int64  // the number of bytes that the writer has read in total
+	inputRound int    // how often input was dropped
+	inputWhy   error  // why it was last dropped
 
-	shared struct { // the piece that was given to a viewer last
+	shared struct { // the last piece that a viewer received
 		pos  int64
 		data []byte
 	}
@@ -93,7 +93,7 @@ func newHub(m *Manager, id string, port Port) *hub {
 	}
 }
 
-// join adds a viewer, which starts with the history.
+// join adds a viewer that starts with the history.
 func (h *hub) join(o ViewerOptions) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,7 +125,7 @@ func (h *hub) leave(v *Viewer) {
 	v.closed = true
 	close(v.done)
 	delete(h.viewers, v)
-	h.roomChanged() // AwaitAttached looks at the viewers too
+	h.roomChanged() // AwaitAttached depends on the viewers too
 	h.tell()
 	signal(h.wake)
 }
@@ -137,11 +137,11 @@ func (h *hub) tell() {
 	}
 }
 
-// run keeps the stream as the viewers and the node want it, until the node is gone, the
-// manager stops, or no one has watched for a while.
+// run opens and closes the stream as the viewers and the node require, until the node is
+// gone, the manager stops, or there have been no viewers for a while.
 func (h *hub) run(ctx context.Context) {
 	retry := retryMin
-	whole := false // whether the backlog has all that the node printed before it was off
+	whole := false // whether the backlog has all output of the node since it was off
 	for {
 		if ctx.Err() != nil {
 			h.end(ErrShutdown)
@@ -179,7 +179,7 @@ func (h *hub) run(ctx context.Context) {
 				retry = retryMin
 			}
 			if err == nil || errors.Is(err, errEnded) && time.Since(opened) > steady {
-				continue // the next open returns why
+				continue // the next open returns the reason
 			}
 			pause, retry = h.failed(err, place.Host, retry)
 		}
@@ -189,8 +189,8 @@ func (h *hub) run(ctx context.Context) {
 	}
 }
 
-// failed tells the viewers why the console is not open, and returns when to try
-// again, and the pause after that.
+// failed tells the viewers why the console is not open. It returns when to retry, and the
+// pause after that.
 func (h *hub) failed(err error, host string, retry time.Duration) (pause, next time.Duration) {
 	switch {
 	case errors.Is(err, errEnded), errors.Is(err, errGoing):
@@ -209,13 +209,14 @@ func (h *hub) failed(err error, host string, retry time.Duration) (pause, next t
 	return retry, min(2*retry, retryMax)
 }
 
-// stopped returns whether a failed open only says what the inventory will say too.
+// stopped returns whether a failed open means that the node is off or gone, which the
+// inventory will report too.
 func stopped(err error) bool {
 	return errors.Is(err, libvirt.ERR_OPERATION_INVALID) || errors.Is(err, libvirt.ERR_NO_DOMAIN)
 }
 
-// demand returns whether anybody watches, and whether the console is to be taken
-// by force and for whom, which is asked for once and lapses with the node.
+// demand returns whether the console has viewers, whether to take it over by force, and
+// for whom. A request for force applies once, and is dropped when the node stops.
 func (h *hub) demand(active bool) (watched, force bool, taker string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,8 +226,7 @@ func (h *hub) demand(active bool) (watched, force bool, taker string) {
 	return watched, force, h.taker
 }
 
-// sleep waits for a change, or for d where that is not 0; it returns whether d
-// has passed.
+// sleep waits for a change, or for d unless it is 0; it returns whether d has passed.
 func (h *hub) sleep(ctx context.Context, d time.Duration) bool {
 	var elapsed <-chan time.Time
 	if d > 0 {
@@ -243,7 +243,7 @@ func (h *hub) sleep(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// retire takes the hub out of the manager unless someone watches again.
+// retire removes the hub from the manager unless it has viewers again.
 func (h *hub) retire() bool {
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
@@ -256,7 +256,7 @@ func (h *hub) retire() bool {
 	return true
 }
 
-// end takes the hub out of the manager, and its viewers' hope.
+// end removes the hub from the manager and ends its viewers with err.
 func (h *hub) end(err error) {
 	h.m.mu.Lock()
 	h.m.forget(h)
@@ -268,8 +268,8 @@ func (h *hub) end(err error) {
 	h.tell()
 }
 
-// setState tells the viewers of a new state, and who brought it about where that
-// is known. It returns whether the state is new.
+// setState tells the viewers a new state, and who caused it if that is known. It returns
+// whether the state is new.
 func (h *hub) setState(s State, by string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -281,8 +281,8 @@ func (h *hub) setState(s State, by string) bool {
 	return true
 }
 
-// announce tells the viewers of the state, and who brought it about where that is
-// known; the caller holds mu.
+// announce tells the viewers the state, and who caused it if that is known; the caller
+// holds mu.
 func (h *hub) announce(by string) {
 	for v := range h.viewers {
 		v.note(mark{h.backlog.end, h.state, by, h.paused && h.state == Connected})
@@ -291,7 +291,7 @@ func (h *hub) announce(by string) {
 	h.tell()
 }
 
-// setPaused notes whether the node is paused, and tells the viewers when that is new.
+// setPaused records whether the node is paused, and tells the viewers when this changes.
 func (h *hub) setPaused(paused bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -305,7 +305,7 @@ func (h *hub) setPaused(paused bool) {
 	signal(h.typed)
 }
 
-// setOpen notes whether there is a line.
+// setOpen records whether a line exists.
 func (h *hub) setOpen(open bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -313,13 +313,13 @@ func (h *hub) setOpen(open bool) {
 	h.roomChanged()
 }
 
-// roomChanged lets waiting writers look again; the caller holds mu.
+// roomChanged wakes waiting writers; the caller holds mu.
 func (h *hub) roomChanged() {
 	close(h.room)
 	h.room = make(chan struct{})
 }
 
-// output adds what the guest printed, and returns for how many viewers.
+// output adds what the guest printed, and returns the number of viewers.
 func (h *hub) output(p []byte) (viewers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -341,9 +341,8 @@ func (h *hub) append(p []byte) {
 	}
 }
 
-// release forgets the state, which the next open finds out again, and what was
-// typed, which was meant for the stream that is gone. Viewers are told only where
-// next is not empty.
+// release resets the state, which the next open determines again, and drops pending input,
+// which was for the stream that has ended. Viewers are told only if next is not empty.
 func (h *hub) release(next State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -355,20 +354,20 @@ func (h *hub) release(next State) {
 	h.dropInput(reconnecting("The console was reconnected while you typed. Input that the guest did not read was dropped. Type it again."))
 }
 
-// errEnded says that an open stream came to its end: the node stopped, someone took the
+// errEnded says that an open stream ended: the node stopped, another program took the
 // console by force, or the connection broke.
 var errEnded = errors.New("console stream ended")
 
-// errCut is an errEnded that did not come with the guest's end.
+// errCut is an errEnded for a stream that ended although its guest did not.
 var errCut = fmt.Errorf("%w by an error", errEnded)
 
-// errGoing says that the line was given up because the guest is about to go.
+// errGoing says that the line was closed because the guest is about to end.
 var errGoing = errors.New("the guest is going")
 
-// serve opens the console and moves its bytes until it ends or is not wanted any
-// more (nil). Any other error than errEnded is that of the open.
+// serve opens the console and moves its bytes until the stream ends (errEnded) or is not
+// needed any more (nil). Any other error is an error of the open.
 func (h *hub) serve(ctx context.Context, place Place, force bool, taker string) error {
-	h.setOpen(true) // before the last look at what LetGo wants
+	h.setOpen(true) // before checking for a LetGo one last time
 	defer h.setOpen(false)
 	if _, away := h.m.isAway(h.id); away {
 		return nil
@@ -415,14 +414,14 @@ func (h *hub) serve(ctx context.Context, place Place, force bool, taker string) 
 	}
 	close(l.stop)
 	h.release(next)
-	// At most until keep-alive gives the connection up.
+	// At most until keep-alive closes the connection.
 	<-l.done
 	h.ours = time.Now().Add(patience)
 	return err
 }
 
-// overrun notes that the host took nothing any more: either it does not answer, or
-// the guest had stopped reading.
+// overrun records that the host accepts no more input: either it does not answer, or the
+// guest has stopped reading.
 func (h *hub) overrun() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -431,7 +430,7 @@ func (h *hub) overrun() {
 	}
 }
 
-// begin notes which QEMU process a line leads to.
+// begin records the QEMU process that a line is connected to.
 func (h *hub) begin(qemu uint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -441,12 +440,12 @@ func (h *hub) begin(qemu uint) {
 	}
 }
 
-// read moves the guest's output into the backlog. It returns nil when the stream
-// is not wanted any more, errEnded when it is over.
+// read moves the guest's output into the backlog. It returns nil when the stream is not
+// needed any more, errEnded when it has ended.
 //
-// Output that comes without a pause is taken in larger pieces, some milliseconds apart:
-// guests print in pieces of a few bytes, and to wake all viewers for each of them would
-// take the CPU that the guest needs. libvirt's event loop continues reading meanwhile.
+// Continuous output is read in larger pieces, some milliseconds apart: guests print a few
+// bytes at a time, and waking all viewers for each of them would use the CPU that the
+// guest needs. libvirt's event loop continues reading meanwhile.
 func (h *hub) read(ctx context.Context, l *line, host string) error {
 	buf := make([]byte, readBytes)
 	var pace pace
@@ -507,8 +506,8 @@ func (h *hub) read(ctx context.Context, l *line, host string) error {
 	}
 }
 
-// wanted returns whether a line to this host still serves someone, and notes whether the
-// node is paused. A wish to force lapses: the console is ours.
+// wanted returns whether a line to this host is still needed, and records whether the node
+// is paused. It drops a request for force, since the console is already ours.
 func (h *hub) wanted(l *line, host string) bool {
 	place, ok := h.m.nodes.Place(h.id)
 	watched, _, _ := h.demand(place.Active)
@@ -520,7 +519,7 @@ func (h *hub) wanted(l *line, host string) bool {
 	return true
 }
 
-// restarted notes that the guest starts again in the same QEMU process.
+// restarted records that the guest restarts in the same QEMU process.
 func (h *hub) restarted() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	inputBytes   = 64 << 10        // what viewers typed and the guest has not taken yet, for one node
-	inputTimeout = 5 * time.Second // how long Write waits for the guest, or for the console, without progress
+	inputBytes   = 64 << 10        // input that the guest has not taken yet, for one node
+	inputTimeout = 5 * time.Second // how long Write waits without progress for the guest or the console
 )
 
-// Write types p into the guest. It returns when p has been handed to the host,
-// which takes no more than the guest reads; it delays no other viewer's output.
-// While the console is being reconnected it waits for that.
+// Write types p into the guest. It returns when p has been sent to the host, which accepts
+// no more than the guest reads. It delays no other viewer's output. While the console is
+// reconnecting, it waits.
 //
-// n is the number of bytes handed over, less than len(p) only with an error:
+// n is the number of bytes sent. It is less than len(p) only with an error:
 // fault.Forbidden for a read-only viewer, fault.NodeNotRunning while offline,
-// fault.NodeBusy while taken, fault.NodePaused, fault.ConsoleReconnecting when that
-// takes long, fault.GuestNotReading when the guest has not read its input for some
-// seconds, and the final errors of Next. What was not handed over then is dropped.
+// fault.NodeBusy while taken, fault.NodePaused, fault.ConsoleReconnecting when
+// reconnecting takes long, fault.GuestNotReading when the guest has not read its input for
+// some seconds, and the final errors of Next. The remaining bytes are dropped.
 func (v *Viewer) Write(p []byte) (n int, err error) {
 	if v.readOnly {
 		return 0, readOnly()
@@ -47,23 +47,23 @@ func (v *Viewer) Write(p []byte) (n int, err error) {
 	}
 }
 
-// typing is a Write under way.
+// typing is a Write in progress.
 type typing struct {
 	viewer *Viewer
 	rest   []byte // not queued yet
-	queued bool   // some is
-	round  int    // of the hub's input when it was queued
-	start  int64  // where in the hub's input the queued part begins
-	end    int64  // and where it ends
-	taken  int64  // of the hub's input, when it was looked at last
+	queued bool   // some bytes are queued
+	round  int    // of the hub's input when the bytes were queued
+	start  int64  // where the queued part begins in the hub's input
+	end    int64  // where it ends
+	taken  int64  // bytes of the hub's input sent at the last check
 }
 
 func (w *typing) over() bool { return len(w.rest) == 0 && w.taken >= w.end }
 
-// left is how many bytes were not handed over.
+// left returns how many bytes were not sent.
 func (w *typing) left() int { return len(w.rest) + int(w.end-min(w.end, max(w.start, w.taken))) }
 
-// step queues what fits. changed is closed when there may be more to do.
+// step queues what fits. changed is closed when more may fit.
 func (w *typing) step() (progress bool, changed <-chan struct{}, err error) {
 	h := w.viewer.hub
 	h.mu.Lock()
@@ -80,7 +80,7 @@ func (w *typing) step() (progress bool, changed <-chan struct{}, err error) {
 		return progress, nil, err
 	}
 	switch {
-	case h.state != Connected: // it is not known yet, or will be again
+	case h.state != Connected: // not known yet, or about to change
 	case dropped:
 		return progress, nil, h.inputWhy
 	default:
@@ -89,8 +89,8 @@ func (w *typing) step() (progress bool, changed <-chan struct{}, err error) {
 	return progress, h.room, nil
 }
 
-// queue queues what fits, and returns whether that is anything; the caller holds
-// the hub's mu.
+// queue queues what fits, and returns whether it queued anything; the caller holds the
+// hub's mu.
 func (w *typing) queue(h *hub) bool {
 	n := min(len(w.rest), inputBytes-len(h.input))
 	if n <= 0 {
@@ -122,7 +122,8 @@ func (h *hub) refusal(v *Viewer) error {
 	return nil
 }
 
-// giveUp drops all that waits for the guest, and says why it is not taken.
+// giveUp drops all input that waits for the guest, and returns why the guest does not take
+// it.
 func (w *typing) giveUp(h *hub) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,17 +138,17 @@ func (w *typing) giveUp(h *hub) error {
 	return h.inputWhy
 }
 
-// dropInput forgets what was typed and not handed over, and tells those who typed
-// it why; the caller holds mu.
+// dropInput drops the input that was not sent, and tells the viewers who typed it why; the
+// caller holds mu.
 func (h *hub) dropInput(why error) {
 	h.input, h.inputWhy = nil, why
 	h.inputRound++
 	h.roomChanged()
 }
 
-// takeInput moves queued bytes into p, no more than the guest may be sent now.
-// Where it returns 0, there is nothing to do before h.typed, or before again where
-// that is not 0.
+// takeInput moves queued bytes into p, no more than may be sent to the guest now. If it
+// returns 0, the caller should call it again after h.typed is signalled, or after again
+// unless that is 0.
 func (h *hub) takeInput(p []byte) (n int, again time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -165,8 +166,8 @@ func (h *hub) takeInput(p []byte) (n int, again time.Duration) {
 	return n, 0
 }
 
-// write moves input to the guest until the line is to be closed or fails. Send
-// may block while libvirtd takes no more.
+// write moves input to the guest until the line closes or fails. Send may block while
+// libvirtd accepts no more.
 func (h *hub) write(l *line) {
 	buf := make([]byte, sendBytes)
 	for {
@@ -190,7 +191,7 @@ func (h *hub) write(l *line) {
 	}
 }
 
-// send hands bytes to the host. It returns false when the line is to be closed.
+// send sends bytes to the host. It returns false when the line is to be closed.
 func (h *hub) send(l *line, p []byte) bool {
 	for len(p) > 0 {
 		select {
@@ -201,7 +202,7 @@ func (h *hub) send(l *line, p []byte) bool {
 		n, err := l.stream.Send(p)
 		switch {
 		case err != nil:
-			<-l.stop // the reader sees the same end
+			<-l.stop // the reader gets the same error
 			return false
 		case n >= 0:
 			p = p[n:]

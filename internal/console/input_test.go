@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// wantAnswer expects that libvirtd answers, on a new connection and on the managed one.
+// wantAnswer expects libvirtd to answer, on a new connection and on the managed one.
 func (l *lab) wantAnswer() {
 	l.t.Helper()
 	list := func(c *libvirt.Connect) error {
@@ -38,7 +38,7 @@ func (l *lab) wantAnswer() {
 	}
 }
 
-// crash ends the guest's QEMU as its own fault would.
+// crash kills the guest's QEMU as a fault of its own would.
 func (g *guest) crash() {
 	g.t.Helper()
 	text, err := os.ReadFile("/run/libvirt/qemu/" + g.name + ".pid")
@@ -57,9 +57,8 @@ func (g *guest) crash() {
 	}
 }
 
-// A guest that does not read its serial port must neither hold up other work on
-// its host, nor keep the console from being given back, nor take libvirtd with it
-// when it goes.
+// A guest that does not read its serial port must not delay other operations on its host,
+// prevent the console from closing, or crash libvirtd when it ends.
 func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 	g := defineGuest(t, "") // its firmware does not read
 	l := newLab(t, systemURI, Options{})
@@ -129,8 +128,8 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 		again.notes.expect(t, "connected paused\n", promptly)
 	})
 
-	// Another domain than the one that is meant is not opened: it has either the only the
-	// UUID or the name.
+	// A domain that matches only the UUID or only the name is another one, and is not
+	// opened.
 	onSystem(t, func(c *libvirt.Connect) {
 		if err := newLine().open(c, g.id, g.name+"x", "", true); err == nil || !strings.Contains(err.Error(), "was meant") {
 			t.Errorf("a domain of another name: %v", err)
@@ -141,7 +140,7 @@ func TestInputThatTheGuestDoesNotRead(t *testing.T) {
 	})
 }
 
-// TestLetGo has consoles let go for what is done with a node, while someone types.
+// TestLetGo closes consoles for operations on a node while someone types.
 func TestLetGo(t *testing.T) {
 	g := defineMicro(t)
 	g.virsh("start")
@@ -187,7 +186,7 @@ func TestLetGo(t *testing.T) {
 		t.Errorf("the viewer was told: %s", v.notes.tail())
 	}
 
-	// A long paste, echoed and not, is taken whole.
+	// A long paste is read completely, with and without echo.
 	v.enter("cat > /tmp/paste; wc -c /tmp/paste")
 	long := strings.Repeat("0123456789abcdefghijklmnopqrstu\n", 512)
 	if _, err := v.Write([]byte(long)); err != nil {

@@ -3,54 +3,53 @@ package console
 import "time"
 
 const (
-	// intakeWindow bounds the input that the guest has not read yet. It is half of what any
-	// kernel's pty takes without a reader, so that nothing ever waits in libvirtd: some
-	// releases of it hang or crash when the guest goes while input waits there.
+	// intakeWindow limits the input that the guest has not read yet. It is half of what
+	// any kernel's pty buffers without a reader, so that input never queues in libvirtd:
+	// some of its releases hang or crash when a guest ends while input is queued.
 	intakeWindow = 2 << 10
-	// intakePiece is the least that is sent while more is waiting: many small messages
-	// are as many moments at which a guest that goes finds one under way.
+	// intakePiece is the least to send while more is waiting. With many small messages, it
+	// is more likely that one is in transit when the guest ends.
 	intakePiece = 512
-	// echoAhead is how many characters are looked at for an echo that lacks some, of a
-	// guest that proved to read. Until then none may be missing: in all that a guest
-	// prints while it boots, there is soon one of several.
+	// echoAhead is how many characters ahead to look for an echo that omits some, once the
+	// guest has proven that it reads. Until then none may be missing, since the boot
+	// output of a guest soon contains one of several characters.
 	echoAhead = 4
-	// echoProof characters in a row, echoed as they were typed, prove that the guest reads.
+	// echoProof echoed characters in a row, exactly as typed, prove that the guest reads.
 	echoProof = 6
-	// answerRatio bytes of other output count as one byte that was read: programs that
-	// draw a screen echo little. What a guest prints while it boots must not count for much.
+	// answerRatio bytes of other output count as one byte that was read, since full-screen
+	// programs echo little. Boot output must not count for much.
 	answerRatio = 32
-	// quietRate is how many bytes in a second a guest is taken to read that has proved
-	// to read, and neither echoes nor prints.
+	// quietRate is how many bytes per second a guest is assumed to read once it has proven
+	// that it reads, if it neither echoes nor prints.
 	quietRate = 4 << 10
 )
 
-// intake estimates how much of the input the guest has not read. libvirt does not
-// say, so the estimate follows what the guest prints: an echo shows that what was
-// typed before it has been read, for a serial line keeps the order. It is not safe
-// for concurrent use.
+// intake estimates how much of the input the guest has not read. libvirt does not report
+// that, so the estimate uses the guest's output: an echo shows that all earlier input has
+// been read, since a serial line keeps the order. It is not safe for concurrent use.
 type intake struct {
 	unread []byte    // sent, in order, and not known to be read
-	proven bool      // the guest echoed in earnest since it started
+	proven bool      // the guest has echoed echoProof characters since it started
 	run    int       // characters echoed in a row
-	other  int       // bytes printed that echoed nothing, not counted yet
-	since  time.Time // since when the guest is taken to read quietly
+	other  int       // printed bytes that echoed nothing, not counted yet
+	since  time.Time // since when the guest is assumed to read without output
 }
 
-// renew is for a new QEMU process, whose serial port is empty.
+// renew resets i for a new QEMU process, whose serial port is empty.
 func (i *intake) renew() { *i = intake{} }
 
-// doubt is for a guest that restarts, or takes nothing: it has to prove again that
+// doubt is called for a guest that restarts or accepts no input: it must prove again that
 // it reads.
 func (i *intake) doubt() { i.proven, i.run = false, 0 }
 
-// fill is for input that was sent to a guest that turned out not to read.
+// fill is called when a guest turns out not to read the input that was sent.
 func (i *intake) fill() {
 	i.doubt()
 	i.unread = append(i.unread, make([]byte, intakeWindow-len(i.unread))...)
 }
 
-// window returns how many of the waiting bytes may be sent now, and where that is none,
-// after what time to ask again; 0 says when the guest prints something.
+// window returns how many of the waiting bytes may be sent now. If n is 0, it also returns
+// after how long to call it again; 0 means when the guest prints something.
 func (i *intake) window(waiting int, now time.Time) (n int, again time.Duration) {
 	i.rest(now)
 	n = min(waiting, intakeWindow-len(i.unread))
@@ -63,7 +62,7 @@ func (i *intake) window(waiting int, now time.Time) (n int, again time.Duration)
 	return 0, 0
 }
 
-// rest counts what a guest that reads has read since it was looked at last.
+// rest counts what a guest that reads has read since the last call.
 func (i *intake) rest(now time.Time) {
 	if i.proven && !i.since.IsZero() {
 		i.read(int(now.Sub(i.since).Seconds() * quietRate))
@@ -71,15 +70,15 @@ func (i *intake) rest(now time.Time) {
 	i.since = now
 }
 
-// send notes what is sent.
+// send records what is sent.
 func (i *intake) send(p []byte) { i.unread = append(i.unread, p...) }
 
-// read takes the first n bytes for read.
+// read records that the guest has read the first n bytes.
 func (i *intake) read(n int) {
 	i.unread = append(i.unread[:0], i.unread[min(n, len(i.unread)):]...)
 }
 
-// print notes what the guest printed, and returns whether more may be sent now.
+// print records what the guest printed, and returns whether more may be sent now.
 func (i *intake) print(p []byte) (more bool) {
 	before := len(i.unread)
 	for _, c := range p {
@@ -107,9 +106,9 @@ func (i *intake) print(p []byte) (more bool) {
 	return len(i.unread) < before
 }
 
-// echoed returns how many unread bytes the guest has read if c is the echo of one
-// of the next few; exact says that no character is left out. Of what is no
-// character terminals echo other things, or nothing.
+// echoed returns how many unread bytes the guest has read if c is the echo of one of the
+// next few. exact reports that no character is omitted. For control characters, terminals
+// echo something else, or nothing.
 func (i *intake) echoed(c byte) (n int, exact bool) {
 	ahead := 1
 	if i.proven {

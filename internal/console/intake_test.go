@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pour sends as much of p as the guest is taken to have read, and returns how much.
+// pour sends as much of p as the intake allows, and returns how much that was.
 func pour(i *intake, p []byte, now time.Time) (sent int) {
 	for sent < len(p) {
 		n, _ := i.window(len(p)-sent, now)

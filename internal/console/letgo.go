@@ -2,11 +2,10 @@ package console
 
 import "context"
 
-// LetGo closes the consoles of a node, with their connections, before something is
-// done that ends its QEMU process or its serial ports, and keeps them closed until
-// back is called. Viewers see that they are being reconnected or, where stops says
-// that the node is to be off afterwards, that it is. LetGo returns when the
-// consoles are closed, or ctx ends.
+// LetGo closes the consoles of a node, with their connections, before an operation that
+// ends its QEMU process or its serial ports, and keeps them closed until back is called.
+// Viewers see that the console is reconnecting, or that the node is off if stops says that
+// it will be off afterwards. LetGo returns when the consoles are closed or ctx is done.
 func (m *Manager) LetGo(ctx context.Context, id string, stops bool) (back func()) {
 	state := Reconnecting
 	if stops {
@@ -32,8 +31,8 @@ func (m *Manager) LetGo(ctx context.Context, id string, stops bool) (back func()
 	}
 }
 
-// Unstick closes and opens again those consoles of a node in which input may be
-// stuck: before something is done after which the guest may go.
+// Unstick closes and reopens those consoles of a node that may have queued input. It is
+// called before operations after which the guest may end.
 func (m *Manager) Unstick(ctx context.Context, id string) {
 	stuck := false
 	for _, h := range m.of(id) {
@@ -46,8 +45,8 @@ func (m *Manager) Unstick(ctx context.Context, id string) {
 	}
 }
 
-// isAway returns whether the consoles of a node are to stay closed, and what their
-// viewers see until then.
+// isAway returns whether the consoles of a node must stay closed, and the state that their
+// viewers see meanwhile.
 func (m *Manager) isAway(id string) (state State, away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

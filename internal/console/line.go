@@ -7,27 +7,27 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// line is an open console: a non-blocking stream, and its own connection.
+// line is an open console: a non-blocking stream with its own connection.
 type line struct {
 	conn    *libvirt.Connect
 	stream  *libvirt.Stream
-	watches []int // of the domain's events, as libvirt counts callbacks
-	qemu    uint  // libvirt's number of the domain's QEMU process
+	watches []int // libvirt's callback ids for the domain's events
+	qemu    uint  // libvirt's id of the domain's QEMU process
 
 	readable chan struct{} // capacity 1
 	writable chan struct{} // capacity 1
 	lost     chan struct{} // capacity 1: the connection broke
-	going    chan struct{} // capacity 1: the guest ends
-	rebooted chan struct{} // capacity 1: the guest starts again
+	going    chan struct{} // capacity 1: the guest is ending
+	rebooted chan struct{} // capacity 1: the guest restarts
 	changed  chan struct{} // capacity 1: the guest was paused or resumed
-	agent    chan struct{} // capacity 1: the guest's agent may have come
+	agent    chan struct{} // capacity 1: the guest's agent may have connected
 	stop     chan struct{} // closed when the line is to be closed
-	done     chan struct{} // closed when nothing is left of it
+	done     chan struct{} // closed when the line has been closed completely
 
-	mu       sync.Mutex // held for moments, and while events are changed, which is a local call
+	mu       sync.Mutex // held briefly, also while the stream's events are changed, which is a local call
 	events   libvirt.StreamEventType
-	detached bool // the callback must not touch the stream any more
-	paused   bool // the guest is
+	detached bool // the callback must not use the stream any more
+	paused   bool // the guest is paused
 }
 
 func newLine() *line {
@@ -44,10 +44,9 @@ func newLine() *line {
 	}
 }
 
-// open opens a console of the domain with this UUID and this name on a connection
-// that it has for itself; the empty alias is the domain's first one. A domain that
-// has only one of both is another than was meant. Nothing is left behind when it
-// fails.
+// open opens a console of the domain with this UUID and this name. conn is used for
+// nothing else. An empty alias means the domain's first console. A domain that matches
+// only the UUID or only the name is another one. If open fails, it cleans up completely.
 func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (err error) {
 	l.conn = conn
 	dom, err := conn.LookupDomainByUUIDString(id)
@@ -84,7 +83,7 @@ func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (
 	if l.qemu, err = dom.GetID(); err != nil {
 		return fmt.Errorf("domain %s is off: %w", id, libvirt.ERR_OPERATION_INVALID)
 	}
-	// After the events: whatever comes later is told.
+	// After registering for events, so that all later changes are reported.
 	state, _, err := dom.GetState()
 	if err != nil {
 		return fmt.Errorf("read the state of domain %s: %w", id, err)
@@ -114,7 +113,7 @@ func (l *line) open(conn *libvirt.Connect, id, name, alias string, force bool) (
 	return nil
 }
 
-// watch registers the events of the domain that matter to its console.
+// watch registers for the domain's events that affect its console.
 func (l *line) watch(dom *libvirt.Domain) error {
 	register := []func() (int, error){
 		func() (int, error) {
@@ -168,8 +167,8 @@ func (l *line) isPaused() bool {
 	return l.paused
 }
 
-// event runs on the libvirt event loop. It switches off what it reports, so that the loop
-// does not spin until someone reads.
+// event runs on the libvirt event loop. It disables the events that it reports, so that
+// the loop does not spin until someone reads.
 func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	l.mu.Lock()
 	if !l.detached {
@@ -185,8 +184,8 @@ func (l *line) event(stream *libvirt.Stream, events libvirt.StreamEventType) {
 	}
 }
 
-// receive reads what has come until the stream would block or p is full. n may
-// be more than 0 with an error.
+// receive reads available bytes until the stream would block or p is full. n may be
+// greater than 0 with an error.
 func (l *line) receive(p []byte) (n int, err error) {
 	for n < len(p) {
 		got, err := l.stream.Recv(p[n:])
@@ -198,29 +197,29 @@ func (l *line) receive(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// want asks for one report of an event.
+// want enables an event, which is then reported once.
 func (l *line) want(event libvirt.StreamEventType) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events |= event
 	if err := l.stream.EventUpdateCallback(l.events); err != nil {
-		// The stream cannot report any more, so let its user meet the error.
+		// The stream cannot report events any more: wake its user, who will get the error.
 		signal(l.readable)
 		signal(l.writable)
 	}
 }
 
-// alive returns whether the connection works as far as is known.
+// alive returns whether the connection works, as far as is known.
 func (l *line) alive() bool {
 	ok, err := l.conn.IsAlive()
 	return err == nil && ok
 }
 
-// close gives the console back, and leaves the connection ready to be closed. No one uses
-// the stream any more.
+// close closes the console, and leaves the connection ready to be closed. The stream must
+// not be in use any more.
 //
-// The stream is not aborted but left to the end of its connection: libvirtd acts on
-// an abort only after all that was sent before, and input may wait for a guest that
+// It does not abort the stream, which ends with its connection: libvirtd handles an abort
+// only after everything that was sent before, and input may be queued for a guest that
 // does not read.
 func (l *line) close() {
 	l.mu.Lock()

@@ -16,7 +16,7 @@ func TestPace(t *testing.T) {
 	}
 	for _, viewers := range []int{1, 10, 50, 100, 1000} {
 		p, pieces, begun := pace{}, 0, now
-		for now.Sub(begun) < 10*time.Second { // a flood
+		for now.Sub(begun) < 10*time.Second { // continuous output
 			d := p.taken(now, viewers)
 			pieces++
 			if pieces < paceBurst && d != 0 {

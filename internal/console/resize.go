@@ -13,20 +13,20 @@ import (
 
 const (
 	maxSide = 4096 // characters
-	// settle is how long sizes gather, of which the last is set.
+	// settle is how long to wait for further sizes; only the last one is set.
 	settle = 250 * time.Millisecond
-	// sttyLooks and sttyPause bound the wait for the guest's stty.
+	// sttyLooks and sttyPause limit the wait for the guest's stty.
 	sttyLooks = 10
 	sttyPause = 100 * time.Millisecond
 )
 
-// size is a terminal's, in characters.
+// size is the size of a terminal in characters.
 type size struct{ cols, rows int }
 
-// Resize has the guest told how large the viewer's terminal is, through the guest agent: a
-// serial line itself has no size. It returns at once. Without an agent nothing
-// happens until one comes; of several sizes that come together the last is set. A read-only
-// viewer's size is passed over, since it is that of all viewers. It fails with
+// Resize tells the guest the size of the viewer's terminal through the guest agent,
+// because a serial line has no size. It returns at once. Without an agent, nothing happens
+// until one connects. Of several sizes in quick succession, the last one is set. The size
+// of a read-only viewer is ignored, since all viewers share one size. It fails with
 // fault.Invalid, and with the final errors of Next.
 func (v *Viewer) Resize(cols, rows int) error {
 	if cols < 1 || rows < 1 || cols > maxSide || rows > maxSide {
@@ -45,8 +45,8 @@ func (v *Viewer) Resize(cols, rows int) error {
 	return nil
 }
 
-// applySize tells the guest of the size again: it, or its agent, may have been started
-// again.
+// applySize tells the guest the size again, because the guest or its agent may have
+// restarted.
 func (h *hub) applySize() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,7 +54,7 @@ func (h *hub) applySize() {
 	h.startSizing()
 }
 
-// startSizing has the size set in the background; the caller holds mu.
+// startSizing sets the size in the background; the caller holds mu.
 func (h *hub) startSizing() {
 	if h.sizing || h.state != Connected || h.size == (size{}) || h.port.Device == "" {
 		return
@@ -63,7 +63,8 @@ func (h *hub) startSizing() {
 	h.m.work.Go(func() { h.setSize(h.m.ctx) })
 }
 
-// setSize tells the guest of the size until it has the latest, or cannot.
+// setSize tells the guest the size until the guest has the latest one, or setting it
+// fails.
 func (h *hub) setSize(ctx context.Context) {
 	for {
 		select {
@@ -87,8 +88,8 @@ func (h *hub) setSize(ctx context.Context) {
 	}
 }
 
-// tellSize has the guest's stty set the size of a serial line. It takes at most
-// some seconds.
+// tellSize runs stty in the guest to set the size of a serial line. It takes at most some
+// seconds.
 func tellSize(ctx context.Context, agent *hypervisor.Agent, device string, s size) error {
 	var started struct{ PID int64 }
 	err := agent.Command("guest-exec", map[string]any{
@@ -98,7 +99,7 @@ func tellSize(ctx context.Context, agent *hypervisor.Agent, device string, s siz
 	if err != nil {
 		return err
 	}
-	// The agent keeps what it knows of a command until it is asked.
+	// The agent keeps the status of a command until it is asked for.
 	for range sttyLooks {
 		var status struct {
 			Exited   bool

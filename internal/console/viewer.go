@@ -6,32 +6,30 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Message is one thing that a viewer is told. Exactly one member is set, beside By
-// and Paused.
+// Message is a message to a viewer. Exactly one field is set, apart from By and Paused.
 type Message struct {
-	// Data is what the guest printed, in order and with nothing left out but
-	// what a Lagged message owned up to. Other viewers are given the same memory:
-	// it must not be changed.
+	// Data is what the guest printed, in order and complete, except for what Lagged
+	// messages report as lost. Other viewers get the same memory: it must not be changed.
 	Data []byte
 	// State is the state from this point of the stream on.
 	State State
-	// Paused says, with the State Connected, that the node is paused and reads nothing.
+	// Paused says, with the State Connected, that the node is paused and does not read
+	// input.
 	Paused bool
-	// By is the name of the viewer who took the console, with the State that this
-	// brought about.
+	// By is the name of the viewer who took over the console, with the resulting State.
 	By string
-	// Viewers is how many watch the node, this viewer included.
+	// Viewers is the number of viewers of the node, including this one.
 	Viewers int
-	// Lagged is how many bytes the viewer lost here, because it was too slow.
+	// Lagged is how many bytes the viewer lost here because it was too slow.
 	Lagged int64
 }
 
 const (
-	messageBytes = 32 << 10 // the most Data of one message
-	markLimit    = 64       // state changes that wait for one viewer; older ones are dropped
+	messageBytes = 32 << 10 // the maximum size of Data
+	markLimit    = 64       // pending state changes of a viewer; older ones are dropped
 )
 
-// mark is a change of state between two bytes of the stream.
+// mark is a state change at a position of the stream.
 type mark struct {
 	pos    int64
 	state  State
@@ -39,8 +37,8 @@ type mark struct {
 	paused bool
 }
 
-// Viewer is one who watches a node. Next is called by one goroutine at a time;
-// the other methods may be called from any, also while Next waits.
+// Viewer is a viewer of a node's console. Next may be called by one goroutine at a time;
+// the other methods may be called from any goroutine, also while Next waits.
 type Viewer struct {
 	hub      *hub
 	name     string
@@ -49,20 +47,19 @@ type Viewer struct {
 	ready    chan struct{} // capacity 1: there may be something for Next
 	done     chan struct{} // closed by Close
 
-	// Under hub.mu.
+	// Guarded by hub.mu.
 	pos    int64  // position of the next byte for this viewer
-	marks  []mark // states that it has not been told
-	told   int    // number of viewers that it was told last
+	marks  []mark // states that it has not received yet
+	told   int    // number of viewers that it received last
 	closed bool
 }
 
-// Next waits for the next message. The first ones are the history and, once it
-// is known, the state.
+// Next waits for the next message. The first ones are the history and, once it is known,
+// the state.
 //
-// It returns ctx's error when ctx ends; the viewer is not changed. Any other error is
-// final, and comes after all that was still to be delivered: ErrClosed after Close,
-// ErrShutdown, or fault.NodeNotFound when the node is deleted. The viewer must still be
-// closed.
+// It returns ctx's error when ctx is done; the viewer does not change. Any other error is
+// final, and is returned after all pending messages: ErrClosed after Close, ErrShutdown,
+// or fault.NodeNotFound when the node is deleted. The caller must still close the viewer.
 func (v *Viewer) Next(ctx context.Context) (Message, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -112,9 +109,8 @@ func (v *Viewer) poll() (m Message, ok bool, err error) {
 	return Message{}, false, h.err
 }
 
-// piece returns the bytes from pos on and before until, or the first of them.
-// Viewers who keep up are at the same place, and share what one of them has read.
-// The caller holds mu.
+// piece returns the bytes from pos up to until, or the first of them. Viewers who keep up
+// are at the same position, and share what one of them has read. The caller holds mu.
 func (h *hub) piece(pos, until int64) []byte {
 	n := min(until-pos, messageBytes)
 	if h.shared.pos != pos || int64(len(h.shared.data)) != n {
@@ -131,11 +127,10 @@ func (v *Viewer) note(m mark) {
 	v.marks = append(v.marks, m)
 }
 
-// Take asks for the console to be taken from whoever holds it, and returns at
-// once: the outcome comes as a State. Where the console is ours, or is
-// being opened again, it does nothing.
-// It fails with fault.Forbidden for a viewer who must not, fault.NodeNotRunning
-// while offline, and the final errors of Next.
+// Take requests to take the console over from the program that holds it, and returns at
+// once: the outcome is reported as a State. If the console is already ours or is being
+// reopened, it does nothing. It fails with fault.Forbidden for a viewer who may not take
+// it, fault.NodeNotRunning while offline, and the final errors of Next.
 func (v *Viewer) Take() error {
 	if v.readOnly {
 		return readOnly()
@@ -168,8 +163,8 @@ func (v *Viewer) usable() error {
 	return v.hub.err
 }
 
-// Close takes the viewer out. The console is given back soon after the last one
-// left. Closing twice does nothing.
+// Close removes the viewer. The console is closed shortly after the last viewer has left.
+// Further calls do nothing.
 func (v *Viewer) Close() {
 	v.hub.leave(v)
 }

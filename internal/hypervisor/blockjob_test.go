@@ -48,7 +48,7 @@ func TestBlockJobsMakeADomainBusy(t *testing.T) {
 	want("some time after it", true)
 	b.forget("id")
 	want("when it stopped", false)
-	release() // a second call, for an earlier QEMU process
+	release() // a second time, after the domain stopped
 	b.started("id")
 	want("when it started again", true)
 }
