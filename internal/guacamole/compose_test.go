@@ -16,10 +16,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole/guacamoletest"
 )
 
-// composeFolder holds the containers' set-up.
+// composeFolder contains the compose files.
 const composeFolder = "../../deploy/compose"
 
-// composeFile is what the tests read of compose.yaml.
+// composeFile is the part of compose.yaml that the tests read.
 type composeFile struct {
 	Services map[string]struct {
 		Image       string
@@ -35,8 +35,8 @@ type composeFile struct {
 	Volumes map[string]any
 }
 
-// The file names what is there, and only secrets that prepare.sh makes; nothing in
-// it listens to other machines.
+// The file refers only to existing files and to secrets that prepare.sh generates, and
+// nothing in it is reachable from other machines.
 func TestComposeFileIsWhole(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(composeFolder, "compose.yaml"))
 	if err != nil {
@@ -46,7 +46,7 @@ func TestComposeFileIsWhole(t *testing.T) {
 	if err := yaml.Unmarshal(text, &c); err != nil {
 		t.Fatal(err)
 	}
-	// All sign-ons come from one address, which the image's ban extension would keep out.
+	// All sign-ons come from one address, which the image's ban extension would block.
 	if c.Services["guacamole"].Environment["BAN_ENABLED"] != "false" {
 		t.Error("Guacamole bans the service after five failed sign-ons")
 	}
@@ -107,7 +107,8 @@ func TestComposeFileIsWhole(t *testing.T) {
 	}
 }
 
-// tomcatConfig is what Tomcat's own server.xml has of connectors, comments included.
+// tomcatConfig is the part of Tomcat's default server.xml about connectors, with its
+// comments.
 const tomcatConfig = `<?xml version="1.0" encoding="UTF-8"?>
 <Server port="8005" shutdown="SHUTDOWN">
   <Service name="Catalina">
@@ -122,8 +123,8 @@ const tomcatConfig = `<?xml version="1.0" encoding="UTF-8"?>
 </Server>
 `
 
-// The script of the container binds Tomcat to the loopback address, and lets no
-// container start whose configuration it does not understand.
+// The container's script binds Tomcat to the loopback address, and exits if it does not
+// understand the configuration.
 func TestComposeListensOnLoopback(t *testing.T) {
 	const more = `<Connector port="8081" protocol="HTTP/1.1" />`
 	for name, c := range map[string]struct {
@@ -161,7 +162,7 @@ func TestComposeListensOnLoopback(t *testing.T) {
 	}
 }
 
-// preparedSecrets is the .env that prepare.sh makes.
+// preparedSecrets returns the .env file that prepare.sh generates.
 func preparedSecrets(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -199,9 +200,9 @@ func preparedSecrets(t *testing.T) map[string]string {
 	return secrets
 }
 
-// What the containers' PostgreSQL runs at its first start, on a real one: the role
-// that it makes is enough for us, and the known password of Guacamole's first
-// administrator is gone.
+// Runs on a real PostgreSQL what the PostgreSQL container runs at its first start: the
+// role that it creates is sufficient for us, and the default password of Guacamole's first
+// administrator no longer works.
 func TestComposeDatabase(t *testing.T) {
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not installed: apt-get install postgresql-client")
@@ -231,7 +232,7 @@ func TestComposeDatabase(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("role.sh: %v\n%s", err, out)
 	}
-	// As Guacamole checks a password.
+	// The way Guacamole checks a password.
 	isAdmin := func(password string) bool {
 		return guacamoletest.One[bool](g, `SELECT password_hash = sha256(convert_to($1 || upper(encode(password_salt, 'hex')), 'UTF8'))
 			FROM guacamole_user u JOIN guacamole_entity e USING (entity_id) WHERE e.name = 'guacadmin'`, password)

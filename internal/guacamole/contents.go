@@ -6,9 +6,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The attributes that make a row ours. Guacamole keeps attributes that it does not know,
-// and copies them when someone clones a connection or a user: the second attribute holds
-// the row's own id, so that the copy is not ours.
+// The attributes that mark a row as ours. Guacamole keeps unknown attributes, and copies
+// them when someone clones a connection or a user. So a second attribute contains the
+// row's own id, and the copy does not count as ours.
 const (
 	groupMark      = "sandboxlabs-group"      // value: groupMarkValue
 	nodeMark       = "sandboxlabs-node"       // the node's id
@@ -20,19 +20,19 @@ const (
 	groupMarkValue = "nodes"
 )
 
-// connection is our connection as Guacamole has it.
+// connection is a connection of ours in Guacamole's database.
 type connection struct {
 	id         int
 	name       string
-	parent     int // 0: at the top
+	parent     int // 0: at the top level
 	protocol   string
-	guacd      Guacd             // that shows it; the zero value: the web application's own
+	guacd      Guacd             // the guacd that shows it; the zero value: the web application's default
 	host       string            // of the node
-	parameters map[string]string // all of them, those of others included
-	readers    []int             // the entities that may open it, those of others included
+	parameters map[string]string // all parameters, including those that others have set
+	readers    []int             // the entities that may open it, including those of others
 }
 
-// user is our user as Guacamole has it.
+// user is a user of ours in Guacamole's database.
 type user struct {
 	entity    int
 	account   string
@@ -40,14 +40,14 @@ type user struct {
 	seesGroup bool
 }
 
-// contents are our rows in Guacamole.
+// contents are our rows in Guacamole's database.
 type contents struct {
-	group       int // 0: not there
+	group       int // 0: does not exist
 	users       map[string]user
-	connections map[string]connection // by node
-	// surplus has the ids of further connections of a node, which should not be.
+	connections map[string]connection // by node id
+	// surplus has the ids of additional connections of a node, which should not exist.
 	surplus map[string][]int
-	// names has the ids of the group's connections, those of others included.
+	// names has the ids of the group's connections by name, including those of others.
 	names map[string]int
 }
 
@@ -87,7 +87,7 @@ SELECT c.connection_id, c.connection_name, COALESCE(c.parent_id, 0), c.protocol,
  WHERE a.attribute_name = '` + nodeMark + `' AND ($1 = '' OR a.attribute_value = $1)
  ORDER BY c.connection_id`
 
-	// $2 are the names of interest, or NULL for all.
+	// $2 are the names, or NULL for all.
 	selectNames = `
 SELECT connection_name, connection_id FROM guacamole_connection
  WHERE parent_id = $1 AND ($2::text[] IS NULL OR connection_name = ANY ($2))`
@@ -98,7 +98,7 @@ type database interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// readContents reads all our rows in Guacamole.
+// readContents reads all our rows in Guacamole's database.
 func readContents(ctx context.Context, db database) (*contents, error) {
 	c := &contents{users: map[string]user{}}
 	var err error
@@ -115,7 +115,7 @@ func readContents(ctx context.Context, db database) (*contents, error) {
 	return c, err
 }
 
-// readGroup returns the id of our group, 0 when there is none.
+// readGroup returns the id of our group, or 0 if it does not exist.
 func readGroup(ctx context.Context, db database) (id int, err error) {
 	rows, err := db.Query(ctx, selectGroup)
 	if err != nil {
@@ -142,8 +142,8 @@ func readUsers(ctx context.Context, db database, group int) (map[string]user, er
 	return users, err
 }
 
-// readConnections returns our connections by node, and the ids of those that a
-// node has besides its first. node is one node's id, or empty for all.
+// readConnections returns our connections by node id, and the ids of a node's additional
+// ones. node is a node's id, or empty for all.
 func readConnections(ctx context.Context, db database, node string) (byNode map[string]connection, surplus map[string][]int, err error) {
 	rows, err := db.Query(ctx, selectConnections, node)
 	if err != nil {
@@ -166,8 +166,8 @@ func readConnections(ctx context.Context, db database, node string) (byNode map[
 	return byNode, surplus, rows.Err()
 }
 
-// readNames returns the ids of the group's connections of some names, or of all
-// with nil.
+// readNames returns the ids of the group's connections with the given names, or of all if
+// names is nil.
 func readNames(ctx context.Context, db database, group int, some []string) (map[string]int, error) {
 	rows, err := db.Query(ctx, selectNames, group, some)
 	if err != nil {

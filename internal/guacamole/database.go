@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	connections      = 2 // to Guacamole's database: a pass uses one
+	connections      = 2 // to Guacamole's database; a pass uses one
 	connectTimeout   = 3 * time.Second
 	statementTimeout = "5000" // ms
 	workTimeout      = 10 * time.Second
-	// writeLock is the advisory lock under which our rows are written, so that two services
-	// that do so at once end with one row each. The number is arbitrary but must never
+	// writeLock is the advisory lock for writing our rows, so that two services writing at
+	// the same time end up with one row each. The number is arbitrary but must never
 	// change.
 	writeLock int64 = 0x5342_4c47_5541_4301
 )
 
-// newPool prepares connections; it makes none.
+// newPool creates a connection pool without connecting.
 func newPool(url string, sent *statementCount) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The parser's own error may quote the URL, password and all.
+		// The parser's own error may contain the URL with its password.
 		return nil, errors.New("guacamole-database: the URL cannot be read; write postgres://user:password@host:port/name and percent-encode the password's special characters")
 	}
 	c.MaxConns = connections
@@ -36,18 +36,18 @@ func newPool(url string, sent *statementCount) (*pgxpool.Pool, error) {
 	c.ConnConfig.RuntimeParams["application_name"] = "sandboxlabs"
 	c.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
 	c.ConnConfig.Tracer = sent
-	// The pool's context is only for its housekeeping, which Close ends.
+	// The context is only for the pool's background tasks, which Close ends.
 	return pgxpool.NewWithConfig(context.Background(), c)
 }
 
-// inTransaction runs f in its own transaction, exclusively among the services that write
-// our rows. It is over, one way or the other, when it returns.
+// inTransaction runs f in a transaction, one at a time among the services that write our
+// rows. When it returns, the transaction is committed or rolled back.
 func (s *Service) inTransaction(ctx context.Context, f func(tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// What follows sees all that the holder before us committed: each statement has its
-		// own snapshot.
+		// The following statements see everything that the previous lock holder committed:
+		// each statement has its own snapshot.
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", writeLock); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (s *Service) inTransaction(ctx context.Context, f func(tx pgx.Tx) error) er
 	})
 }
 
-// sendAll runs statements that return nothing, in one round trip.
+// sendAll runs statements without results in one round trip.
 func sendAll(ctx context.Context, tx pgx.Tx, b *pgx.Batch) error {
 	if b.Len() == 0 {
 		return nil
@@ -63,7 +63,7 @@ func sendAll(ctx context.Context, tx pgx.Tx, b *pgx.Batch) error {
 	return tx.SendBatch(ctx, b).Close()
 }
 
-// explain says what to do about an error of the database.
+// explain adds to an error of the database what to do about it.
 func (s *Service) explain(err error) error {
 	if err == nil {
 		return nil
@@ -71,7 +71,7 @@ func (s *Service) explain(err error) error {
 	c := s.pool.Config().ConnConfig
 	server := fmt.Sprintf("Guacamole's database %q at %s:%d", c.Database, c.Host, c.Port)
 	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) || strings.HasPrefix(refusal.Code, "57P") { // it goes down or comes up
+	if !errors.As(err, &refusal) || strings.HasPrefix(refusal.Code, "57P") { // the server is shutting down or starting
 		return fmt.Errorf("no connection to %s; check that it runs and that guacamole-database names it: %w", server, err)
 	}
 	switch refusal.Code {
@@ -87,7 +87,7 @@ func (s *Service) explain(err error) error {
 	return fmt.Errorf("%s: %w", server, err)
 }
 
-// statementCount counts what is sent.
+// statementCount counts the statements that are sent.
 type statementCount struct{ n atomic.Int64 }
 
 var (

@@ -1,10 +1,10 @@
-// Package guacamole keeps Guacamole's PostgreSQL database equal to the screens
-// of the running nodes, and takes people from a node straight into its screen.
+// Package guacamole keeps Guacamole's PostgreSQL database in sync with the screens of the
+// running nodes, and opens a node's screen in Guacamole for a user.
 //
 // It owns a connection group, one connection in it for each running node, and one user for
-// each account. Each of these rows has our attributes; rows without them are never changed.
-// Guacamole reads its tables again whenever a connection is opened, so that nothing has to
-// tell it of a change.
+// each account. Each of these rows has our attributes; rows without them are never
+// changed. Guacamole reads its tables whenever a connection is opened, so it needs no
+// notification of changes.
 package guacamole
 
 import (
@@ -21,20 +21,20 @@ import (
 	"gorm.io/gorm"
 )
 
-// Node is what matters here of a node.
+// Node is the part of a node that this package needs.
 type Node struct {
 	ID   string // the domain's UUID
 	Name string
 	Host string
-	// Running reports that it has a QEMU process, so that it may have a screen.
+	// Running reports that the node has a QEMU process, so it may have a screen.
 	Running bool
 }
 
-// Screen is how a running node's VNC server is reached.
+// Screen is the address of a running node's VNC server.
 type Screen struct {
 	Listen   string // address on the node's host
 	Port     int
-	Password string // empty when the server asks for none
+	Password string // empty if the server requires none
 }
 
 // LogValue keeps the password out of logs.
@@ -42,24 +42,23 @@ func (s Screen) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("listen", s.Listen), slog.Int("port", s.Port))
 }
 
-// Nodes is what this package needs of the nodes. Its methods may be called from
-// any goroutine.
+// Nodes gives access to the nodes. Its methods may be called from any goroutine.
 type Nodes interface {
-	// Inventory returns the nodes, from memory, and the hosts whose nodes are not all
-	// known: what Guacamole has of those is not changed. A pass asks once, since a host
-	// that becomes known in the middle of it would seem to have lost all its nodes.
+	// Inventory returns the nodes from memory, and the hosts whose nodes are not all
+	// known: their rows in Guacamole are not changed. A pass calls it once, because a host
+	// that becomes known during a pass would seem to have lost all of its nodes.
 	Inventory() (nodes []Node, unknown map[string]bool)
-	// Screen returns a running node's screen; ErrNoScreen when it has none.
+	// Screen returns a running node's screen, or ErrNoScreen if it has none.
 	Screen(ctx context.Context, id string) (Screen, error)
 }
 
-// ErrNoScreen reports that a node has no VNC screen: because it is off, or because it was
-// defined without one.
+// ErrNoScreen reports that a node has no VNC screen, because it is off or was defined
+// without one.
 var ErrNoScreen = errors.New("the node has no VNC screen")
 
-// Viewer is a person who may see nodes.
+// Viewer is a user who may see nodes.
 type Viewer struct {
-	ID   string // of the account; never changes
+	ID   string // of the account; it never changes
 	Name string
 	Sees func(Node) bool
 }
@@ -74,25 +73,25 @@ type Viewers interface {
 type Options struct {
 	Database string   // PostgreSQL URL of Guacamole's database
 	URL      *url.URL // of Guacamole's web application, as browsers reach it
-	// JSONSecret is the key of Guacamole's JSON sign-on (json-secret-key); without
-	// one, people sign in to Guacamole by what else it offers.
+	// JSONSecret is the key of Guacamole's JSON sign-on (json-secret-key). Without it,
+	// users sign in to Guacamole with its other methods.
 	JSONSecret Secret
-	// VNCHosts are the addresses at which guacd reaches the hosts' screens, by the
-	// host's name; the empty name stands for all others. A host without one is
-	// reached at the address that its VNC servers listen on.
+	// VNCHosts are the addresses at which guacd reaches the hosts' screens, by host name;
+	// the empty name stands for all others. Without an entry, a host is reached at the
+	// address that its VNC servers listen on.
 	VNCHosts map[string]string
-	// Guacds are the guacd of each host, by the host's name; the empty name stands
-	// for all others. The screens of a host without one are shown by the guacd that
-	// Guacamole's web application is set up with.
+	// Guacds are the guacd of each host, by host name; the empty name stands for all
+	// others. Without an entry, the default guacd of Guacamole's web application shows the
+	// host's screens.
 	Guacds map[string]Guacd
-	// KeepStopped keeps the connection of a node that is off, marked and without a
-	// port, until the node is deleted.
+	// KeepStopped keeps the connection of a node that is off until the node is deleted,
+	// with a mark in its name and without a port.
 	KeepStopped bool
 	Nodes       Nodes
 	Viewers     Viewers
-	DB          *gorm.DB // of the service, for the sessions in Guacamole; opened with Migrations
-	Vault       Vault    // encrypts them
-	// Ended reports whether what a Person's Entry names has ended.
+	DB          *gorm.DB // the service's database, for sessions in Guacamole; opened with Migrations
+	Vault       Vault    // encrypts the sessions
+	// Ended reports whether the session or token that a Person's Entry names has ended.
 	Ended func(ctx context.Context, entry string) (bool, error)
 	// Changed is called with the id of each node whose Link changed. It must not
 	// block. May be nil.
@@ -100,7 +99,7 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Guacd is where Guacamole's web application reaches a guacd.
+// Guacd is the address at which Guacamole's web application reaches a guacd.
 type Guacd struct {
 	Host string
 	Port int
@@ -112,28 +111,28 @@ type State string
 
 // The states of Guacamole's database, of its web application and of a guacd.
 const (
-	Unknown     State = "unknown" // nothing was tried yet
+	Unknown     State = "unknown" // not tried yet
 	OK          State = "ok"
 	Unreachable State = "unreachable"
 )
 
-// Status is how the last passes went.
+// Status describes the last passes.
 type Status struct {
 	State State
-	// Problem says why the state is not OK, for an operator.
+	// Problem tells an operator why the state is not OK.
 	Problem     string
 	Connections int       // managed by SandboxLabs
 	Users       int       // managed by SandboxLabs
-	Passed      time.Time // end of the last pass that went well
+	Passed      time.Time // end of the last successful pass
 	Failures    int       // since then
-	// Web is the state of Guacamole's web application, and WebProblem says why it is not OK.
+	// Web is the state of Guacamole's web application. WebProblem says why it is not OK.
 	Web        State
 	WebProblem string
-	// Guacds are the states of the guacd that Options.Guacds names, by the same names.
+	// Guacds are the states of the guacds in Options.Guacds, by the same names.
 	Guacds map[string]State
 }
 
-// Link is a node's place in Guacamole.
+// Link is a node's connection in Guacamole.
 type Link struct {
 	ConnectionID int
 	URL          string
@@ -146,28 +145,28 @@ type Service struct {
 	pool     *pgxpool.Pool
 	sent     *statementCount
 	web      *webApp
-	wake     chan struct{} // one slot
-	turn     chan struct{} // one slot: whoever fills it makes a pass
+	wake     chan struct{} // capacity 1
+	turn     chan struct{} // capacity 1: whoever fills it runs a pass
 
 	mu      sync.Mutex
-	dirty   map[string]bool   // nodes whose screen must be read again
-	screens map[string]screen // what was read, by node; only the pass writes it
-	links   map[string]Link   // by node
-	names   map[string]string // Guacamole's user by account
+	dirty   map[string]bool   // nodes whose screens must be read again
+	screens map[string]screen // known screens by node id; only the pass writes it
+	links   map[string]Link   // by node id
+	names   map[string]string // Guacamole's user name by account
 	status  Status
 }
 
 const (
-	// interval is the time between comparisons that no event asks for.
+	// interval is the time between passes without an event.
 	interval = 10 * time.Second
-	// firstRetry and lastRetry bound the pauses after a failure.
+	// firstRetry and lastRetry limit the pauses after a failure.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 2 * time.Second
-	// unfinishedPause follows a pass that left something as it was.
+	// unfinishedPause is the pause after a pass that could not change everything.
 	unfinishedPause = time.Second
 )
 
-// New creates a Service. It connects to nothing: Run and Sync do. Close it.
+// New creates a Service. It does not connect: Run and Sync do. The caller must call Close.
 func New(o Options) (*Service, error) {
 	if o.Nodes == nil || o.Viewers == nil || o.URL == nil || o.DB == nil || o.Vault == nil || o.Ended == nil {
 		return nil, errors.New("guacamole: a required option is missing")
@@ -191,13 +190,13 @@ func New(o Options) (*Service, error) {
 	}, nil
 }
 
-// Close closes the connections to Guacamole. Call it when Run has returned.
+// Close closes the connections to Guacamole's database. Call it after Run has returned.
 func (s *Service) Close() {
 	s.pool.Close()
 	s.web.client.CloseIdleConnections()
 }
 
-// NodeChanged has a node compared at once. It never blocks.
+// NodeChanged starts a pass because a node has changed. It never blocks.
 func (s *Service) NodeChanged(id string) {
 	s.mu.Lock()
 	s.dirty[id] = true
@@ -205,8 +204,7 @@ func (s *Service) NodeChanged(id string) {
 	s.Wake()
 }
 
-// Wake has all compared at once: who may see what may have changed. It never
-// blocks.
+// Wake starts a pass because the rights of users may have changed. It never blocks.
 func (s *Service) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -214,9 +212,9 @@ func (s *Service) Wake() {
 	}
 }
 
-// Run keeps Guacamole's database equal to the nodes until ctx ends. While the database is
-// unreachable it tries again and again; what was missed meanwhile is made up for by the
-// first pass that goes well.
+// Run keeps Guacamole's database in sync with the nodes until ctx is done. While the
+// database is unreachable it retries, and the first successful pass applies all changes
+// since then.
 func (s *Service) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -236,7 +234,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		wake := s.wake
 		if err != nil {
-			wake = nil // events do not shorten the pause: the pass after it is a whole one
+			wake = nil // events do not shorten the pause: the next pass is a complete one
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -249,7 +247,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Link returns where a node is in Guacamole; false while it is not there.
+// Link returns a node's connection in Guacamole; false while there is none.
 func (s *Service) Link(nodeID string) (Link, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +255,7 @@ func (s *Service) Link(nodeID string) (Link, bool) {
 	return l, ok
 }
 
-// Status returns how the last passes and checks went, from memory.
+// Status returns the result of the last passes and checks from memory.
 func (s *Service) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +264,7 @@ func (s *Service) Status() Status {
 	return st
 }
 
-// passed notes the end of a pass, and logs when the state changes.
+// passed records the end of a pass, and logs changes of the state.
 func (s *Service) passed(ctx context.Context, err error, have *contents) {
 	s.mu.Lock()
 	before := s.status.State
@@ -288,26 +286,26 @@ func (s *Service) passed(ctx context.Context, err error, have *contents) {
 	}
 }
 
-// Report is what a pass found and did.
+// Report is the result of a pass.
 type Report struct {
 	Nodes      int // running, with a screen
-	Made       int // connections
+	Made       int // connections created
 	Updated    int
 	Removed    int
-	Users      int // made, renamed or removed
+	Users      int // created, renamed or removed
 	Duration   time.Duration
-	Statements int64 // sent to Guacamole's database, those of transactions included
-	// UnknownHosts are hosts whose nodes are not known now: what Guacamole has of them was
+	Statements int64 // sent to Guacamole's database, including those of transactions
+	// UnknownHosts are hosts whose nodes are not known now: their rows in Guacamole were
 	// not changed.
 	UnknownHosts []string
-	// Problems are what could not be brought in sync, for an operator.
+	// Problems tell an operator what could not be brought in sync.
 	Problems []string
 
-	dry        bool  // count, and write nothing
-	webProblem error // of closing screens by the web application
+	dry        bool  // count changes without writing
+	webProblem error // of closing screens through the web application
 }
 
-// String tells it in a line.
+// String formats the report in one line.
 func (r Report) String() string {
 	return fmt.Sprintf("%d running nodes with a screen: %d connections made, %d updated, %d removed, %d users changed, by %d statements in %d ms",
 		r.Nodes, r.Made, r.Updated, r.Removed, r.Users, r.Statements, r.Duration.Milliseconds())

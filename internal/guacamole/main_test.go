@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 const patience = 30 * time.Second
 
-// lab is nodes and people without machines behind them.
+// lab is nodes and users without real hosts.
 type lab struct {
 	mu      sync.Mutex
 	nodes   map[string]Node
@@ -32,7 +32,7 @@ type lab struct {
 	viewers []Viewer
 	failure error // of listing the viewers
 	reads   int   // of screens
-	// asked is called after each answer of Inventory, with mu held; may be nil.
+	// asked is called after each call of Inventory, with mu held; may be nil.
 	asked func()
 }
 
@@ -44,10 +44,10 @@ func newLab(people ...string) *lab {
 	return l
 }
 
-// nodeID makes an id of the form of a UUID.
+// nodeID returns an id in the format of a UUID.
 func nodeID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-// run starts a node, or moves its screen.
+// run starts a node, or changes its screen's port.
 func (l *lab) run(n int, name string, port int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +68,7 @@ func (l *lab) halt(n int) string {
 	return node.ID
 }
 
-// change edits the lab.
+// change runs f with the lab locked.
 func (l *lab) change(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +101,7 @@ func (l *lab) Viewers(context.Context) ([]Viewer, error) {
 	return slices.Clone(l.viewers), l.failure
 }
 
-// newService creates a reconciler of the lab for the gateway.
+// newService creates a reconciler for the lab and a Guacamole database.
 func newService(t *testing.T, g *guacamoletest.Database, l *lab, edit func(*Options)) *Service {
 	t.Helper()
 	address, err := url.Parse("https://labs.example.org/guacamole/")
@@ -123,7 +123,7 @@ func newService(t *testing.T, g *guacamoletest.Database, l *lab, edit func(*Opti
 	return s
 }
 
-// newStore opens a database of the service's own, and its keys.
+// newStore opens a database for the service and creates its keys.
 func newStore(t *testing.T) (*gorm.DB, Vault) {
 	t.Helper()
 	db, err := store.Open(t.Context(), storetest.SQLite(t), nil, Migrations()...)
@@ -154,7 +154,7 @@ func start(t *testing.T, s *Service) (stop func()) {
 	return stop
 }
 
-// sync makes one pass, which must go well and leave nothing undone.
+// mustSync runs one pass that must succeed and leave nothing unfinished.
 func (s *Service) mustSync(t *testing.T) Report {
 	t.Helper()
 	r, err := s.Sync(t.Context())

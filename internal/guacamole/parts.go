@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// partsInterval is the time between two looks at the web application and at guacd.
+	// partsInterval is the time between two checks of the web application and of the
+	// guacds.
 	partsInterval = 15 * time.Second
-	// guacdTimeout bounds connecting to a guacd.
+	// guacdTimeout is the timeout for connecting to a guacd.
 	guacdTimeout = 3 * time.Second
 )
 
@@ -25,7 +26,7 @@ func unknownGuacds(guacds map[string]Guacd) map[string]State {
 	return states
 }
 
-// watchParts looks at what the database says nothing of, until ctx ends.
+// watchParts checks the components that the database says nothing about until ctx is done.
 func (s *Service) watchParts(ctx context.Context) {
 	ticker := time.NewTicker(partsInterval)
 	defer ticker.Stop()
@@ -39,8 +40,8 @@ func (s *Service) watchParts(ctx context.Context) {
 	}
 }
 
-// checkParts looks at the web application, and at the guacd that the options name: where
-// Guacamole's own is, its web application does not tell.
+// checkParts checks the web application and the guacds in the options. The address of
+// Guacamole's default guacd is not known, since the web application does not report it.
 func (s *Service) checkParts(ctx context.Context) {
 	problem := s.web.check(ctx)
 	guacds := make(map[string]State, len(s.o.Guacds))
@@ -79,7 +80,7 @@ func (s *Service) logState(ctx context.Context, what string, state State, err er
 	s.o.Log.WarnContext(ctx, what+" does not answer as it should; nodes and their other consoles are not affected", "error", err)
 }
 
-// webProblem is what an operator reads of an error of the web application.
+// webProblem describes an error of the web application for an operator.
 func webProblem(err error) string {
 	var f *fault.Error
 	if errors.As(err, &f) {
@@ -90,7 +91,8 @@ func webProblem(err error) string {
 
 func (g Guacd) address() string { return net.JoinHostPort(g.Host, strconv.Itoa(g.Port)) }
 
-// check connects to guacd, and asks it nothing: it would log a failed handshake each time.
+// check connects to guacd without sending anything, because guacd would log a failed
+// handshake each time.
 func (g Guacd) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, guacdTimeout)
 	defer cancel()

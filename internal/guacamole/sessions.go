@@ -13,15 +13,15 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// Vault encrypts the tokens of Guacamole's sessions. Open wants the purpose that Seal was
-// given.
+// Vault encrypts the tokens of Guacamole's sessions. Open needs the purpose that was
+// passed to Seal.
 type Vault interface {
 	Seal(purpose, text string) (string, error)
 	Open(purpose, sealed string) (string, error)
 }
 
-// Migrations returns the migrations of the package's table, for store.Open. It is in the
-// service's own database.
+// Migrations returns the migrations of the package's table, for store.Open. The table is
+// in the service's own database.
 func Migrations() []*gormigrate.Migration {
 	return []*gormigrate.Migration{{
 		ID: "2026113001_guacamole_sessions",
@@ -40,15 +40,16 @@ func Migrations() []*gormigrate.Migration {
 	}}
 }
 
-// session is a session of Guacamole's that the service opened for someone. It is kept until
-// it is known to have ended: by another replica, or after a restart, too.
+// session is a session in Guacamole that the service opened for a user. It is stored until
+// it is known to have ended, so that another replica, or the service after a restart, can
+// end it.
 type session struct {
 	ID       string `gorm:"primaryKey"`
-	Account  string // of the service
-	Entry    string // by what they came in; see Person
+	Account  string // account id in the service
+	Entry    string // what they signed in with; see Person
 	Username string // in Guacamole
 	Token    string // encrypted
-	Ending   bool   // it must end, and could not be ended yet
+	Ending   bool   // it must be ended, which has not succeeded yet
 	Opened   time.Time
 }
 
@@ -63,14 +64,14 @@ func (p Person) id() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sessions keeps rows. Its methods may be called from any goroutine.
+// sessions stores sessions. Its methods may be called from any goroutine.
 type sessions struct {
 	db    *gorm.DB
 	vault Vault
 }
 
-// find returns a person's session with its token, which is empty where it cannot be
-// decrypted any more; false without a session.
+// find returns a person's session and its token, which is empty if it cannot be decrypted
+// any more; false without a session.
 func (s sessions) find(ctx context.Context, p Person) (row session, token string, found bool, err error) {
 	err = s.db.WithContext(ctx).Where("id = ?", p.id()).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -93,8 +94,8 @@ func (s sessions) token(row session) (string, error) {
 	return token, nil
 }
 
-// put stores a session in the place of old, which is the zero session where there was
-// none. It returns false when another request was faster.
+// put replaces old, which is the zero value if there was no session, by a new session. It
+// returns false if another request was faster.
 func (s sessions) put(ctx context.Context, p Person, user, token string, old session) (bool, error) {
 	row := session{ID: p.id(), Account: p.AccountID, Entry: p.Entry, Username: user, Opened: time.Now().UTC().Truncate(time.Microsecond)}
 	var err error
@@ -113,7 +114,7 @@ func (s sessions) put(ctx context.Context, p Person, user, token string, old ses
 	return result.RowsAffected > 0, nil
 }
 
-// all returns the sessions of some accounts, or all with nil.
+// all returns the sessions of the given accounts, or all if accounts is nil.
 func (s sessions) all(ctx context.Context, accounts []string) (rows []session, err error) {
 	query := s.db.WithContext(ctx)
 	if accounts != nil {
@@ -125,7 +126,7 @@ func (s sessions) all(ctx context.Context, accounts []string) (rows []session, e
 	return rows, nil
 }
 
-// markEnding has a session ended, by a later pass if not at once.
+// markEnding marks a session to be ended, by a later pass if not at once.
 func (s sessions) markEnding(ctx context.Context, row session) error {
 	err := s.db.WithContext(ctx).Model(&session{}).Where("id = ? AND token = ?", row.ID, row.Token).Update("ending", true).Error
 	if err != nil {
@@ -142,8 +143,9 @@ func (s sessions) forget(ctx context.Context, row session) error {
 	return nil
 }
 
-// Reseal encrypts all stored sessions by the vault's newest key, and returns how many there
-// are; those that cannot be read are not changed. It may be broken off, and done again.
+// Reseal encrypts all stored sessions with the vault's newest key, and returns how many
+// there are. Sessions that cannot be decrypted are not changed. It may be interrupted and
+// repeated.
 func (s *Service) Reseal(ctx context.Context) (int, error) {
 	rows, err := s.sessions.all(ctx, nil)
 	if err != nil {

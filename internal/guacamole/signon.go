@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// dataSource is the name under which Guacamole knows its PostgreSQL database.
+	// dataSource is Guacamole's name for its PostgreSQL database.
 	dataSource = "postgresql"
-	// identityLife is how long an identity that no one used is good for. Clocks of two
-	// machines may differ by some of it.
+	// identityLife is how long an unused identity is valid. It allows for some difference
+	// between the clocks of two machines.
 	identityLife = time.Minute
 )
 
 // Secret is the key of Guacamole's JSON sign-on. It is never printed.
 type Secret struct{ key []byte }
 
-// ParseSecret reads the 32 hexadecimal digits of Guacamole's json-secret-key. An empty text
-// is not a key.
+// ParseSecret parses the 32 hexadecimal digits of Guacamole's json-secret-key. It rejects
+// an empty text.
 func ParseSecret(text string) (Secret, error) {
 	if text == "" {
 		return Secret{}, nil
@@ -51,8 +51,8 @@ func (s Secret) GoString() string { return s.String() }
 
 func (s Secret) empty() bool { return len(s.key) == 0 }
 
-// identity tells Guacamole who someone is. It holds no connections: what a person may open
-// is in the database.
+// identity tells Guacamole who a user is. It contains no connections: the database has
+// what the user may open.
 type identity struct {
 	Username    string   `json:"username"`
 	Expires     int64    `json:"expires"` // ms since 1970
@@ -60,8 +60,8 @@ type identity struct {
 	Connections struct{} `json:"connections"`
 }
 
-// seal signs and encrypts a text in the way of Guacamole's JSON sign-on: HMAC and
-// text, AES-128-CBC with one key for both and no IV, in base64.
+// seal signs and encrypts a text for Guacamole's JSON sign-on: HMAC and text, AES-128-CBC
+// with the same key for both and a zero IV, in base64.
 func (s Secret) seal(text []byte) (string, error) {
 	block, err := aes.NewCipher(s.key)
 	if err != nil {
@@ -76,32 +76,31 @@ func (s Secret) seal(text []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(plain), nil
 }
 
-// clientURL is the address of a connection's screen. It grants nothing: Guacamole
-// asks whether the person may open the connection.
+// clientURL returns the address of a connection's screen. It grants no access: Guacamole
+// checks whether the user may open the connection.
 func (s *Service) clientURL(connectionID int) string {
 	id := base64.RawURLEncoding.EncodeToString([]byte(strconv.Itoa(connectionID) + "\x00c\x00" + dataSource))
 	return s.web.base + "/#/client/" + id
 }
 
-// Person is who wants to see a screen.
+// Person is a user who wants to see a screen.
 type Person struct {
 	AccountID string
-	// Entry names what they signed in with; SignOut ends what was opened by it, and so
-	// does a pass once Options.Ended reports that it has ended.
+	// Entry names the session or token that they signed in with. SignOut ends what was
+	// opened with it, as does a pass once Options.Ended reports that it has ended.
 	Entry string
 }
 
-// SignOn returns an address that takes a person straight to a node's screen.
+// SignOn returns an address that opens a node's screen directly.
 //
-// It signs the person in to Guacamole and hands the session over, so that the browser shows
-// what this person may see, whoever used Guacamole in it before. The session is one for all
-// screens that the person opens, by whatever replica: a new one would cut off the screens
-// of the old. Where Guacamole cannot be reached by the service, the browser signs in on its
-// own: the address carries an identity that is good once, for a minute, but has no effect
-// on someone who is signed in to Guacamole.
+// It signs the person in to Guacamole and passes the session to the browser, which then
+// shows what this person may see, whoever used Guacamole in it before. All screens that
+// the person opens share one session, across all replicas, since a new session would
+// disconnect the screens of the old one. If the service cannot reach Guacamole, the
+// browser signs in itself: the address contains an identity that can be used once, within
+// a minute, but has no effect for someone who is already signed in to Guacamole.
 //
-// It returns fault.GuacamoleAway, and fault.Unsupported for a node
-// without a screen.
+// It fails with fault.GuacamoleAway, or fault.Unsupported for a node without a screen.
 func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, error) {
 	link, user, err := s.find(ctx, p, nodeID)
 	if err != nil {
@@ -137,8 +136,8 @@ func (s *Service) identify(user string) (string, error) {
 	return s.o.JSONSecret.seal(text)
 }
 
-// find returns a node's link and a person's user. What is not there yet, or may be out of
-// date, is brought in sync first.
+// find returns a node's link and a person's user. If one is missing or may be out of date,
+// it runs a pass first.
 func (s *Service) find(ctx context.Context, p Person, nodeID string) (Link, string, error) {
 	link, user, ok := s.known(p, nodeID)
 	if !ok {
@@ -156,7 +155,8 @@ func (s *Service) find(ctx context.Context, p Person, nodeID string) (Link, stri
 	return link, user, nil
 }
 
-// known is find from memory; ok reports that both are there and up to date.
+// known returns the same as find from memory; ok reports that both exist and are up to
+// date.
 func (s *Service) known(p Person, nodeID string) (link Link, user string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,8 +164,8 @@ func (s *Service) known(p Person, nodeID string) (link Link, user string, ok boo
 	return link, user, link.ConnectionID != 0 && user != "" && !s.dirty[nodeID]
 }
 
-// session returns the token of the person's session in Guacamole, which it opens where
-// there is none that lives. It returns errUnreachable when Guacamole cannot be reached.
+// session returns the token of the person's session in Guacamole. It opens a session if
+// there is no live one. It returns errUnreachable when Guacamole cannot be reached.
 func (s *Service) session(ctx context.Context, p Person, user, data string) (string, error) {
 	old, token, found, err := s.sessions.find(ctx, p)
 	if err != nil {
@@ -187,12 +187,12 @@ func (s *Service) session(ctx context.Context, p Person, user, data string) (str
 	}
 	won, err := s.sessions.put(ctx, p, user, fresh, old)
 	if won && err == nil {
-		if token != "" { // a renamed account's, if it lives at all
+		if token != "" { // of a renamed account, if it is live at all
 			s.endQuietly(ctx, token)
 		}
 		return fresh, nil
 	}
-	// What is not on record could not be ended later.
+	// A session that is not stored could not be ended later.
 	s.endQuietly(ctx, fresh)
 	if err != nil {
 		return "", err
@@ -204,16 +204,16 @@ func (s *Service) session(ctx context.Context, p Person, user, data string) (str
 	return token, err
 }
 
-// endQuietly ends a session that is not on record.
+// endQuietly ends a session that is not stored.
 func (s *Service) endQuietly(ctx context.Context, token string) {
 	if err := s.web.end(context.WithoutCancel(ctx), token); err != nil {
 		s.o.Log.WarnContext(ctx, "a session in Guacamole could not be ended; it ends by Guacamole's own time limit", "error", err)
 	}
 }
 
-// endOver ends what was opened by sessions that are over: by signing out, a changed
-// password, an account that is disabled, or a token that is revoked. What could not be
-// ended is tried again by the next pass.
+// endOver ends what was opened with sessions or tokens that have ended: because of signing
+// out, a changed password, a disabled account or a revoked token. The next pass retries
+// what could not be ended.
 func (s *Service) endOver(ctx context.Context) {
 	rows, err := s.sessions.all(ctx, nil)
 	if err != nil {
@@ -234,7 +234,7 @@ func (s *Service) endOver(ctx context.Context) {
 	}
 }
 
-// end ends a session that is on record, and forgets it once it has ended.
+// end ends a stored session, and deletes its row once it has ended.
 func (s *Service) end(ctx context.Context, row session) {
 	token, err := s.sessions.token(row)
 	if err != nil {
@@ -250,8 +250,8 @@ func (s *Service) end(ctx context.Context, row session) {
 	}
 }
 
-// SignOut ends what a person opened in Guacamole by this session, open screens
-// included. While Guacamole does not answer, each pass tries again.
+// SignOut ends what a person opened in Guacamole with this session, including open
+// screens. While Guacamole does not answer, each pass retries.
 func (s *Service) SignOut(ctx context.Context, p Person) {
 	row, _, found, err := s.sessions.find(ctx, p)
 	if err == nil && found {
@@ -266,9 +266,9 @@ func (s *Service) SignOut(ctx context.Context, p Person) {
 	}
 }
 
-// closeScreens closes the screens of a connection that some accounts have open. It comes
-// before their right is revoked, since Guacamole shows no one the screens of connections
-// that they must not open. Where it fails the whole session is ended.
+// closeScreens closes the screens of a connection that some accounts have open. It must be
+// called before their right is revoked, because Guacamole does not list the screens of
+// connections that a user may not open. If it fails, the whole session is ended.
 func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts []string, report *Report) error {
 	if s.o.JSONSecret.empty() || len(accounts) == 0 {
 		return nil
@@ -278,7 +278,7 @@ func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts [
 		return err
 	}
 	for _, row := range rows {
-		err := report.webProblem // asked once in a pass: rights must not wait for it
+		err := report.webProblem // tried once per pass, so that revoking rights does not wait for it
 		if err == nil {
 			var token string
 			if token, err = s.sessions.token(row); err == nil {

@@ -31,7 +31,7 @@ func TestSeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// This is what openssl makes of it (dgst -mac HMAC, then enc -aes-128-cbc).
+	// This is the result of openssl (dgst -mac HMAC, then enc -aes-128-cbc).
 	const want = "wmnnBkohRwAw3D3EF16KXzA0bFr+7LFcs9gdbAO9riDsWWbB7GWntMHsQ2KMHRNvbZBsFd7CQsp7n9muOgq7cnCzlUo8E1+2vq+x7L+B0zjTHzwLndon5QSqtfMxZig/" +
 		"TK5vIfjo2w/hr/Z5Kw6PABWBmyy0lKrZ3AehTwPFg2eHVaRnlgEWr/k7Mbot+9GLefHioMt9HXtuZjsJ8s0aFRK/IcFugBUKnGgjJGmuRwW3mjfcBxZ4+3QtbbR94VkV"
 	if got != want {
@@ -134,7 +134,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// newSignOn creates a reconciler of the lab that signs people in to web.
+// newSignOn creates a reconciler for the lab that signs users in to web.
 func newSignOn(t *testing.T, g *guacamoletest.Database, l *lab, web string, edit func(*Options)) *Service {
 	t.Helper()
 	secret, err := ParseSecret(testKey)
@@ -162,7 +162,7 @@ func TestSignOn(t *testing.T) {
 	one, two := l.run(1, "web1", 5901), l.run(2, "web2", 5902)
 	ann, bob := Person{AccountID: "id-of-ann", Entry: "s1"}, Person{AccountID: "id-of-bob", Entry: "s2"}
 
-	// Nothing was synced yet: the sign-on sees to it.
+	// No pass has run yet: the sign-on runs one.
 	first, err := s.SignOn(t.Context(), ann, one)
 	if err != nil {
 		t.Fatal(err)
@@ -171,12 +171,12 @@ func TestSignOn(t *testing.T) {
 	if first != link.URL+"?token=TOKEN1" || web.Live()["TOKEN1"] != "ann" {
 		t.Errorf("first: %s, %v", first, web.Live())
 	}
-	// A second screen goes by the same session: the first one stays open. No identity is
-	// sent for it, which Guacamole could count as a failed sign-on.
+	// A second screen uses the same session, so the first one stays open. It sends no
+	// identity, which Guacamole could count as a failed sign-on.
 	if second, err := s.SignOn(t.Context(), ann, two); err != nil || !strings.HasSuffix(second, "?token=TOKEN1") || web.Posts() != 1 {
 		t.Errorf("second: %s, %v, %d identities sent", second, err, web.Posts())
 	}
-	// Another person is another one, in the same browser too.
+	// Another person gets another session, also in the same browser.
 	if other, err := s.SignOn(t.Context(), bob, one); err != nil || !strings.HasSuffix(other, "?token=TOKEN2") || web.Live()["TOKEN2"] != "bob" {
 		t.Errorf("bob: %s, %v", other, err)
 	}
@@ -188,7 +188,8 @@ func TestSignOn(t *testing.T) {
 	if live := web.Live(); len(live) != 0 {
 		t.Errorf("after signing out: %v", live)
 	}
-	// Whose session ends without a word, by another password say, is signed out too.
+	// A person whose session ends without SignOut, for example by a new password, is
+	// signed out too.
 	carl := Person{AccountID: "id-of-ann", Entry: "s3"}
 	if _, err := s.SignOn(t.Context(), carl, one); err != nil {
 		t.Fatal(err)
@@ -208,7 +209,7 @@ func TestSignOn(t *testing.T) {
 		t.Errorf("no user: %v", err)
 	}
 
-	// Guacamole cannot be reached from here: the browser takes the identity along.
+	// The service cannot reach Guacamole: the browser gets the identity.
 	web.Close()
 	alone, err := s.SignOn(t.Context(), ann, one)
 	if err != nil {
@@ -230,8 +231,8 @@ func TestSignOn(t *testing.T) {
 	}
 }
 
-// What a process opened in Guacamole is known to another one: a replica, or the same
-// service after a restart. The database on its own opens nothing.
+// Sessions in Guacamole are known to other processes: to a replica, and to the same
+// service after a restart. The database without the keys gives no access.
 func TestSessionsOutliveTheProcess(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
@@ -258,8 +259,8 @@ func TestSessionsOutliveTheProcess(t *testing.T) {
 	if n, err := after.Reseal(t.Context()); err != nil || n != 1 {
 		t.Errorf("encrypted again: %d, %v", n, err)
 	}
-	// A disabled account's screens end, though this process did not open them. While
-	// Guacamole fails, it is tried again.
+	// A disabled account's screens are closed even though this process did not open them.
+	// While Guacamole fails, the service retries.
 	over = true
 	web.Fail(http.StatusInternalServerError)
 	after.endOver(t.Context())
@@ -273,7 +274,7 @@ func TestSessionsOutliveTheProcess(t *testing.T) {
 	if rows, err := after.sessions.all(t.Context(), nil); err != nil || len(rows) != 0 {
 		t.Errorf("still on record: %v, %v", rows, err)
 	}
-	// Signing out while Guacamole is unreachable is made up for.
+	// Signing out while Guacamole is unreachable takes effect later.
 	over = false
 	if _, err := after.SignOn(t.Context(), ann, node); err != nil {
 		t.Fatal(err)
@@ -286,7 +287,7 @@ func TestSessionsOutliveTheProcess(t *testing.T) {
 	}
 }
 
-// Two requests at once leave one session, and no other open.
+// Two concurrent requests leave one session open.
 func TestSignOnAtOnce(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
@@ -308,7 +309,7 @@ func TestSignOnAtOnce(t *testing.T) {
 	}
 }
 
-// A right that is withdrawn closes the screens that it was needed for, and no others.
+// Revoking a right closes the screens that needed it, and no others.
 func TestRevokedRightClosesTheScreen(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
@@ -339,7 +340,7 @@ func TestRevokedRightClosesTheScreen(t *testing.T) {
 	if c := g.Connections()["web1"]; !slices.Equal(c.Readers, []string{"bob"}) {
 		t.Errorf("readers: %v", c.Readers)
 	}
-	// Where that cannot be done, the whole session goes with the next pass.
+	// If this fails, the next pass ends the whole session.
 	web.Fail(http.StatusInternalServerError)
 	sees("neither")
 	s.mustSync(t)
@@ -378,7 +379,7 @@ func TestSignOnFailures(t *testing.T) {
 		refused(fmt.Sprint(status), says)
 	}
 	web.Fail(0)
-	// Slower than it takes to find that no one is there.
+	// Slower than the timeout for connecting.
 	web.Delay(reachTimeout + time.Second/2)
 	if address, err := s.SignOn(t.Context(), ann, node); err != nil || !strings.HasSuffix(address, "?token=TOKEN1") {
 		t.Errorf("a slow answer: %s, %v", address, err)
@@ -387,7 +388,8 @@ func TestSignOnFailures(t *testing.T) {
 	refused("no answer", "in time")
 }
 
-// The web application and guacd have their own state: the database tells nothing of them.
+// The web application and guacd have their own states, which do not depend on the
+// database.
 func TestPartsHaveTheirStates(t *testing.T) {
 	web := guacamoletest.NewWeb(t)
 	g, l := guacamoletest.NewDatabase(t), newLab()

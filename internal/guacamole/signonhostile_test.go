@@ -11,10 +11,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/outbound/outboundtest"
 )
 
-// TestSignOnAtHostileServer signs a person on at what is not Guacamole: no one gets an
-// address, little is read, and another origin never gets the signed identity.
+// TestSignOnAtHostileServer signs a person on to a server that is not Guacamole: nobody
+// gets an address, little of the response is read, and another origin never gets the
+// signed identity.
 func TestSignOnAtHostileServer(t *testing.T) {
-	const most = maxAnswerBytes + 64<<20 // what the sockets on the way may hold besides
+	const most = maxAnswerBytes + 64<<20 // including what socket buffers may contain
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	node := l.run(1, "web1", 5901)
 	for _, kind := range outboundtest.Kinds() {

@@ -14,17 +14,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// groupName is what our group is called at first; it may be renamed and moved.
+// groupName is the initial name of our group, which may be renamed and moved.
 const groupName = "SandboxLabs"
 
-// Sync compares Guacamole's database with the nodes once, and writes what
-// differs: each node and each user in one transaction. It may run in several
-// processes at once. Its error says what to do about it.
+// Sync compares Guacamole's database with the nodes once, and writes the differences: each
+// node and each user in one transaction. It may run in several processes at once. Its
+// error says what to do about it.
 func (s *Service) Sync(ctx context.Context) (Report, error) {
 	return s.inTurn(ctx, Report{})
 }
 
-// Compare returns what Sync would do, and writes nothing.
+// Compare returns what Sync would do, without writing.
 func (s *Service) Compare(ctx context.Context) (Report, error) {
 	return s.inTurn(ctx, Report{dry: true})
 }
@@ -50,12 +50,12 @@ func (s *Service) inTurn(ctx context.Context, report Report) (Report, error) {
 	return report, err
 }
 
-// pass is Sync for one holder of the turn.
+// pass runs Sync; the caller holds the turn.
 func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 	viewers, err := s.o.Viewers.Viewers(ctx)
 	peopleKnown := err == nil
 	if !peopleKnown {
-		// Screens come first: a connection must not outlive its node.
+		// Removing connections comes first: a connection must not outlive its node.
 		report.Problems = append(report.Problems, "who may see the nodes cannot be read: "+err.Error())
 	}
 	p, err := s.collect(ctx, viewers, report)
@@ -71,7 +71,7 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 			return nil, err
 		}
 	}
-	// What must go goes first.
+	// Removals come first.
 	err = s.removeConnections(ctx, p, have, report)
 	users := have.users
 	if !peopleKnown {
@@ -88,14 +88,14 @@ func (s *Service) pass(ctx context.Context, report *Report) (*contents, error) {
 	return have, err
 }
 
-// read is readContents within the time for it.
+// read is readContents with a timeout.
 func (s *Service) read(ctx context.Context) (*contents, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	return readContents(ctx, s.pool)
 }
 
-// makeGroup makes our group, unless another service has done so meanwhile.
+// makeGroup creates our group, unless another service has created it meanwhile.
 func (s *Service) makeGroup(ctx context.Context) (id int, err error) {
 	err = s.inTransaction(ctx, func(tx pgx.Tx) error {
 		if id, err = readGroup(ctx, tx); err != nil || id != 0 {
@@ -112,11 +112,11 @@ func (s *Service) makeGroup(ctx context.Context) (id int, err error) {
 	return id, err
 }
 
-// tolerate notes an error that concerns one row, and returns any other: one row
-// that the database refuses must not hold up the rest.
+// tolerate records an error that concerns one row, and returns any other: a row that the
+// database refuses must not block the others.
 func tolerate(err error, what string, report *Report) error {
 	var refusal *pgconn.PgError
-	if errors.As(err, &refusal) && refusal.Code != "42501" && !strings.HasPrefix(refusal.Code, "57") { // missing rights; the server goes down
+	if errors.As(err, &refusal) && refusal.Code != "42501" && !strings.HasPrefix(refusal.Code, "57") { // insufficient rights; the server is shutting down
 		report.Problems = append(report.Problems, what+": "+err.Error())
 		return nil
 	}
@@ -159,7 +159,7 @@ func (s *Service) removeConnections(ctx context.Context, p plan, have *contents,
 	return nil
 }
 
-// putConnections makes connections and brings them in sync.
+// putConnections creates and updates connections.
 func (s *Service) putConnections(ctx context.Context, want map[string]wanted, have *contents, users map[string]user, report *Report) error {
 	for _, node := range slices.Sorted(maps.Keys(want)) {
 		w := want[node]
@@ -193,7 +193,7 @@ func (s *Service) putConnections(ctx context.Context, want map[string]wanted, ha
 		switch {
 		case err != nil:
 			continue
-		case now.id == 0: // it is off, and another service removed it
+		case now.id == 0: // the node is off, and another service removed it
 			delete(have.connections, node)
 			continue
 		case there:
@@ -216,9 +216,8 @@ func accountsOf(users map[string]user, entities []int) (accounts []string) {
 	return accounts
 }
 
-// putConnection makes one connection as it should be, and returns the id and
-// name that it has then. What is there is read again: another service may have
-// written since.
+// putConnection creates or updates one connection, and returns its resulting id and name.
+// It reads the row again, because another service may have written it since.
 func putConnection(ctx context.Context, tx pgx.Tx, w wanted, group int, users map[string]user) (connection, error) {
 	node := w.node.ID
 	byNode, surplus, err := readConnections(ctx, tx, node)
@@ -291,7 +290,7 @@ func (g Guacd) columns() []any {
 	}
 }
 
-// syncUsers makes, renames and removes users, and lets them see the group.
+// syncUsers creates, renames and removes users, and lets them see the group.
 func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *contents, report *Report) error {
 	seen := map[string]bool{}
 	for _, v := range viewers {
@@ -329,8 +328,8 @@ func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *content
 			if err != nil {
 				return err
 			}
-			// The entity, not the user: a user's entity would stay behind and keep
-			// the name from ever being used again.
+			// Delete the entity, not the user: the entity of a deleted user would remain,
+			// and its name could never be used again.
 			_, err = tx.Exec(ctx, `DELETE FROM guacamole_entity WHERE entity_id = $1`, users[account].entity)
 			return err
 		})
@@ -345,14 +344,14 @@ func (s *Service) syncUsers(ctx context.Context, viewers []Viewer, have *content
 	return nil
 }
 
-// userNames are the names that an account's user may have, the best first: a user whom
-// another user made is never taken over.
+// userNames returns the possible names for an account's user, the preferred one first: a
+// user that others created is never taken over.
 func userNames(v Viewer) []string {
 	name := clean(v.Name)
 	return []string{fit(name, ""), fit(name, " ("+groupName+")"), fit(name, " ("+v.ID+")")}
 }
 
-// putUser makes one user as it should be.
+// putUser creates or updates one user.
 func putUser(ctx context.Context, tx pgx.Tx, v Viewer, group int) (user, error) {
 	users, err := readUsers(ctx, tx, group)
 	if err != nil {
@@ -361,7 +360,7 @@ func putUser(ctx context.Context, tx pgx.Tx, v Viewer, group int) (user, error) 
 	u, there := users[v.ID]
 	names := userNames(v)
 	if !slices.Contains(names, u.name) {
-		// Guacamole can be set up to take no notice of case.
+		// Guacamole can be configured to ignore case.
 		rows, err := tx.Query(ctx, `SELECT lower(name) FROM guacamole_entity WHERE type = 'USER' AND lower(name) = ANY ($1) AND entity_id <> $2`, lowered(names), u.entity)
 		if err != nil {
 			return user{}, err
@@ -394,8 +393,7 @@ func putUser(ctx context.Context, tx pgx.Tx, v Viewer, group int) (user, error) 
 	return u, err
 }
 
-// insertUser creates a user with whose password no one can sign in: there is none that has
-// this hash.
+// insertUser creates a user whose password nobody can know: its hash is random.
 func insertUser(ctx context.Context, tx pgx.Tx, u user) (entity int, err error) {
 	if err := tx.QueryRow(ctx, `INSERT INTO guacamole_entity (name, type) VALUES ($1, 'USER') RETURNING entity_id`, u.name).Scan(&entity); err != nil {
 		return 0, err
@@ -421,7 +419,8 @@ func lowered(names []string) []string {
 	return list
 }
 
-// publish updates the links and the status, and reports the nodes whose link changed.
+// publish updates the links and the status, and calls Changed for the nodes whose link
+// changed.
 func (s *Service) publish(have *contents, peopleKnown bool) {
 	links := make(map[string]Link, len(have.connections))
 	for node, c := range have.connections {

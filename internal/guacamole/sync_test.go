@@ -48,7 +48,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 
-	// The same again changes nothing.
+	// Another pass changes nothing.
 	before := g.Snapshot()
 	if r := s.mustSync(t); r.Made+r.Updated+r.Removed+r.Users != 0 || r.Statements > 4 {
 		t.Errorf("a pass without differences: %v", r)
@@ -57,7 +57,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 		t.Errorf("a pass without differences changed\n%s\nto\n%s", before, after)
 	}
 
-	// Another port, in place.
+	// Another port updates the row.
 	l.run(1, "web1", 5999)
 	s.NodeChanged(id)
 	if r := s.mustSync(t); r.Updated != 1 || r.Made != 0 {
@@ -67,7 +67,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 		t.Errorf("another port: %+v", moved)
 	}
 
-	// A rename, in place.
+	// A rename updates the row.
 	l.run(1, "web2", 5999)
 	s.NodeChanged(id)
 	s.mustSync(t)
@@ -75,7 +75,7 @@ func TestConnectionOfARunningNode(t *testing.T) {
 		t.Errorf("renamed: %+v", g.Connections())
 	}
 
-	// Off: the row goes, and the history stays.
+	// Off: the row is removed, and the history stays.
 	g.Exec(`INSERT INTO guacamole_connection_history (username, connection_id, connection_name, start_date) VALUES ('ann', $1, 'web2', now())`, got.ID)
 	l.halt(1)
 	if r := s.mustSync(t); r.Removed != 1 {
@@ -130,8 +130,8 @@ func TestRowsOfOthersStay(t *testing.T) {
 	l.run(1, "web1", 5901)
 	s.mustSync(t)
 	ours := g.Connections()["web1"].ID
-	// An administrator's own: beside our group, in it, copies of our rows, and
-	// things added to our rows.
+	// An administrator's own rows: next to our group, in it, copies of our rows, and
+	// additions to our rows.
 	g.Exec(`
 		INSERT INTO guacamole_connection_group (connection_group_name) VALUES ('SandboxLabs');
 		INSERT INTO guacamole_connection (connection_name, protocol) VALUES ('foreign top', 'ssh');
@@ -151,7 +151,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 		t.Errorf("rows of others were touched: %v", r)
 	}
 
-	// A node and an account of names that are taken get others.
+	// A node and an account whose names are in use get other names.
 	l.run(2, "web2", 5902)
 	l.change(func() {
 		l.viewers = append(l.viewers, Viewer{ID: "7", Name: "bob", Sees: func(n Node) bool { return n.Name == "web2" }})
@@ -164,7 +164,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 	if r := rows["web1"]; r.ID != ours || r.Parameters["color-depth"] != "16" || !slices.Equal(r.Readers, []string{"Bob", "ann"}) {
 		t.Errorf("web1: %+v", r)
 	}
-	// When all our rows are gone, all of theirs is as it was.
+	// When all our rows are removed, all of the administrator's are unchanged.
 	l.change(func() { clear(l.nodes); l.viewers = nil })
 	s.mustSync(t)
 	for line := range strings.Lines(foreign) {
@@ -203,7 +203,7 @@ func TestDriftIsCorrected(t *testing.T) {
 			t.Errorf("after %s, the pass after the next: %v", damage, r)
 		}
 	}
-	// What is deleted comes back, with its own id.
+	// Deleted rows are created again with new ids.
 	for _, damage := range []string{`DELETE FROM guacamole_connection`, `DELETE FROM guacamole_connection_group`, `DELETE FROM guacamole_entity WHERE name = 'ann'`} {
 		g.Exec(damage)
 		s.mustSync(t)
@@ -214,14 +214,14 @@ func TestDriftIsCorrected(t *testing.T) {
 			t.Errorf("after %s:\n%+v, want\n%+v", damage, got, want)
 		}
 	}
-	// An account that is renamed keeps its user.
+	// A renamed account keeps its user.
 	before := guacamoletest.One[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'ann'`)
 	l.change(func() { l.viewers[0].Name = "anna" })
 	s.mustSync(t)
 	if after := guacamoletest.One[int](g, `SELECT entity_id FROM guacamole_entity WHERE name = 'anna'`); after != before {
 		t.Error("a renamed account has a new user")
 	}
-	// What they may see changes.
+	// The rights of a user change.
 	l.change(func() { l.viewers[0].Sees = func(Node) bool { return false } })
 	s.mustSync(t)
 	if r := g.Connections()["web1"]; len(r.Readers) != 0 {
@@ -229,7 +229,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	}
 }
 
-// What cannot be known now is not changed.
+// Rows whose desired state is not known are not changed.
 func TestUnknownIsLeft(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, nil)
@@ -241,7 +241,7 @@ func TestUnknownIsLeft(t *testing.T) {
 	if r := s.mustSync(t); !slices.Equal(r.UnknownHosts, []string{"local"}) || g.Snapshot() != before {
 		t.Errorf("the host is unreachable: %v", r)
 	}
-	// A fresh process, whose host has not answered yet.
+	// A new process whose host has not answered yet.
 	empty := newLab("ann")
 	empty.unknown["local"] = true
 	fresh := newService(t, g, empty, nil)
@@ -251,7 +251,7 @@ func TestUnknownIsLeft(t *testing.T) {
 	if link, ok := fresh.Link(nodeID(1)); !ok || link.ConnectionID == 0 {
 		t.Error("a fresh process does not know the link")
 	}
-	// Our own database is unreachable: the rights stay, and screens are followed.
+	// Our own database is unreachable: rights stay, and changes of screens are applied.
 	l.change(func() { l.unknown["local"] = false; l.failure = errors.New("no accounts now") })
 	l.run(1, "web1", 5907)
 	s.NodeChanged(nodeID(1))
@@ -263,8 +263,8 @@ func TestUnknownIsLeft(t *testing.T) {
 	}
 }
 
-// A host that becomes known in the middle of a pass, as at each start of the service,
-// still has the connections of its nodes afterwards.
+// If a host becomes known during a pass, as at each start of the service, the connections
+// of its nodes remain.
 func TestHostBecomesKnownDuringAPass(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	l.run(1, "web1", 5901)
@@ -286,7 +286,7 @@ func TestHostBecomesKnownDuringAPass(t *testing.T) {
 	}
 }
 
-// A node that libvirt moves is on two hosts for a while.
+// A node that libvirt migrates is on two hosts for a while.
 func TestMigration(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann")
 	s := newService(t, g, l, func(o *Options) {
@@ -315,7 +315,7 @@ func TestTwoReconcilersAtOnce(t *testing.T) {
 	g, l := guacamoletest.NewDatabase(t), newLab("ann", "bob")
 	const nodes = 30
 	for i := range nodes {
-		l.run(i, fmt.Sprintf("node%d", i/2), 5900+i) // two nodes of each name
+		l.run(i, fmt.Sprintf("node%d", i/2), 5900+i) // two nodes with each name
 	}
 	services := []*Service{newService(t, g, l, nil), newService(t, g, l, nil), newService(t, g, l, nil)}
 	for round := range 3 {

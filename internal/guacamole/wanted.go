@@ -16,49 +16,49 @@ import (
 
 const (
 	protocol = "vnc"
-	// maxNameRunes is what Guacamole's tables hold of a name.
+	// maxNameRunes is the maximum length of a name in Guacamole's tables.
 	maxNameRunes = 128
-	// offMark ends the name of a kept connection whose node is off.
+	// offMark is the suffix for the name of a kept connection whose node is off.
 	offMark = " (off)"
-	// screenAge is how long a screen is trusted that no event spoke of: a VNC
-	// password that virsh changes while the guest runs raises none.
+	// screenAge is how long a screen is trusted without an event. If virsh changes a VNC
+	// password while the guest runs, libvirt sends none.
 	screenAge = time.Minute
 )
 
-// parameters are those that we set. Others that someone adds stay.
+// parameters are those that we set. Parameters that others add stay.
 var parameters = []string{"hostname", "port", "password", "autoretry"}
 
-// screen is a Screen that was read, or that the node has none.
+// screen is a known Screen, or the fact that the node has none.
 type screen struct {
 	Screen
 	absent bool
 	read   time.Time
 }
 
-// wanted is how a node's connection should be.
+// wanted is the desired state of a node's connection.
 type wanted struct {
 	node    Node
-	names   []string          // the best first
-	set     map[string]string // of parameters; our other ones should be absent
+	names   []string          // the preferred one first
+	set     map[string]string // parameters to set; our other ones must be absent
 	guacd   Guacd
-	off     bool     // kept though the node is off: not made again
+	off     bool     // kept although the node is off; not created again
 	viewers []Viewer // who may open it
 }
 
-// plan is what Guacamole should have, decided at the start of a pass.
+// plan is the desired state of Guacamole's database, determined at the start of a pass.
 type plan struct {
-	want  map[string]wanted // by node
+	want  map[string]wanted // by node id
 	leave map[string]bool   // nodes whose screen could not be read
 	// unknown are the hosts whose nodes are not all known: their connections stay.
 	unknown map[string]bool
 }
 
-// collect finds out what Guacamole should have.
+// collect determines the desired state of Guacamole's database.
 func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report) (plan, error) {
 	list, unknown := s.o.Nodes.Inventory()
 	nodes := map[string]Node{}
 	for _, n := range list {
-		// While a node migrates two hosts have it: the one where it runs is meant.
+		// During a migration, two hosts have the node: use the one where it runs.
 		if other, known := nodes[n.ID]; !known || !other.Running {
 			nodes[n.ID] = n
 		}
@@ -112,7 +112,7 @@ func (s *Service) collect(ctx context.Context, viewers []Viewer, report *Report)
 	return p, nil
 }
 
-// screen returns a node's screen, from memory where that is recent enough.
+// screen returns a node's screen, from memory if that is recent enough.
 func (s *Service) screen(ctx context.Context, n Node, old screen) (screen, error) {
 	if !n.Running {
 		return screen{absent: true}, nil
@@ -127,9 +127,9 @@ func (s *Service) screen(ctx context.Context, n Node, old screen) (screen, error
 	return screen{Screen: v, absent: v.Port == 0, read: time.Now()}, err
 }
 
-// parameters are those of a node's connection. One that is off has no port and
-// so reaches nothing; its address stays, for guacd takes an empty one to be its
-// own machine.
+// parameters returns the parameters of a node's connection. For a node that is off it has
+// no port, so that it connects to nothing. Its address stays, because guacd takes an empty
+// one for its own machine.
 func (s *Service) parameters(n Node, screen screen) map[string]string {
 	if screen.absent {
 		return map[string]string{"hostname": s.address(n.Host, "")}
@@ -137,7 +137,7 @@ func (s *Service) parameters(n Node, screen screen) map[string]string {
 	set := map[string]string{
 		"hostname": s.address(n.Host, screen.Listen),
 		"port":     strconv.Itoa(screen.Port),
-		// A guest's VNC server may take a moment: two more tries, a second apart.
+		// A guest's VNC server may need a moment: retry twice, a second apart.
 		"autoretry": "2",
 	}
 	if screen.Password != "" {
@@ -146,7 +146,7 @@ func (s *Service) parameters(n Node, screen screen) map[string]string {
 	return set
 }
 
-// guacd shows the screens of a host.
+// guacd returns the guacd that shows the screens of a host.
 func (s *Service) guacd(host string) Guacd {
 	if g, ok := s.o.Guacds[host]; ok {
 		return g
@@ -154,7 +154,8 @@ func (s *Service) guacd(host string) Guacd {
 	return s.o.Guacds[""]
 }
 
-// address is where guacd reaches the screens of a host; never empty.
+// address returns the address at which guacd reaches the screens of a host. It is never
+// empty.
 func (s *Service) address(host, listen string) string {
 	if a := cmp.Or(s.o.VNCHosts[host], s.o.VNCHosts[""]); a != "" {
 		return a
@@ -165,14 +166,14 @@ func (s *Service) address(host, listen string) string {
 	return listen
 }
 
-// tokenPattern is what Guacamole replaces in the value of a parameter.
+// tokenPattern matches what Guacamole substitutes in the value of a parameter.
 var tokenPattern = regexp.MustCompile(`\$\{[A-Za-z0-9_]*(:[^}]*)?\}`)
 
-// escapeTokens keeps Guacamole from replacing anything in a value.
+// escapeTokens keeps Guacamole from substituting tokens in a value.
 func escapeTokens(value string) string { return tokenPattern.ReplaceAllString(value, `$$${0}`) }
 
-// connectionNames are the names that a node's connection may have, the best
-// first: two nodes of one name are told apart by their hosts, or by their ids.
+// connectionNames returns the possible names for a node's connection, the preferred one
+// first: nodes with the same name are distinguished by their hosts or their ids.
 func connectionNames(n Node, off bool) []string {
 	mark := ""
 	if off {
@@ -186,7 +187,8 @@ func connectionNames(n Node, off bool) []string {
 	}
 }
 
-// clean drops what Guacamole's tables do not take, or what no one can read.
+// clean removes characters that Guacamole's tables do not accept or that are not
+// printable.
 func clean(name string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -196,7 +198,7 @@ func clean(name string) string {
 	}, strings.ToValidUTF8(name, "")))
 }
 
-// fit joins a name and its end, cutting the name where both are too long.
+// fit appends a suffix to a name, and truncates the name if both are too long together.
 func fit(name, end string) string {
 	keep := max(maxNameRunes-len([]rune(end)), 0)
 	if runes := []rune(name); len(runes) > keep {
@@ -206,9 +208,9 @@ func fit(name, end string) string {
 	return string(whole[:min(len(whole), maxNameRunes)])
 }
 
-// change is what it takes to make a connection as it should be.
+// change is the difference between a connection and its desired state.
 type change struct {
-	name   string // the name it should have
+	name   string // the desired name
 	row    bool   // name, parent, protocol or guacd differ
 	set    map[string]string
 	drop   []string
@@ -221,9 +223,9 @@ func (c change) none() bool {
 	return !c.row && len(c.set) == 0 && len(c.drop) == 0 && !c.host && len(c.grant) == 0 && len(c.revoke) == 0
 }
 
-// compare returns what has to change in a connection; the zero connection is one that has
-// to be made. names are the ids of the group's connections. users are ours by account, nil
-// when who may see what is not known now: then nothing is granted or revoked.
+// compare returns the changes that a connection needs. The zero connection is one to be
+// created. names are the ids of the group's connections. users are ours by account, or nil
+// when the rights are not known now: then nothing is granted or revoked.
 func compare(have connection, w wanted, group int, names map[string]int, users map[string]user) change {
 	c := change{name: w.names[len(w.names)-1], set: map[string]string{}, host: have.host != w.node.Host}
 	for _, name := range w.names {

@@ -19,25 +19,27 @@ import (
 )
 
 const (
-	// reachTimeout bounds connecting to Guacamole's web application, TLS included.
+	// reachTimeout is the timeout for connecting to Guacamole's web application, including
+	// TLS.
 	reachTimeout = 3 * time.Second
-	// answerTimeout bounds a whole exchange with it. It asks its database before it
-	// answers, so that a busy one takes seconds.
+	// answerTimeout is the timeout for a complete exchange. The web application queries
+	// its database before it responds, so a busy one takes seconds.
 	answerTimeout = 12 * time.Second
-	// maxAnswerBytes bounds what is read of an answer.
+	// maxAnswerBytes limits how much of a response is read.
 	maxAnswerBytes = 256 << 10
-	// banTime is how long Guacamole's ban extension refuses an address by default.
+	// banTime is how long Guacamole's ban extension blocks an address by default.
 	banTime = 5 * time.Minute
 
 	tokenHeader = "Guacamole-Token"
 )
 
-// errUnreachable is returned when no connection to the web application could be made.
+// errUnreachable is returned when the service cannot connect to the web application.
 var errUnreachable = errors.New("no connection to Guacamole's web application")
 
-// webApp asks Guacamole's web application. Its methods may be called from any goroutine.
+// webApp is a client of Guacamole's web application. Its methods may be called from any
+// goroutine.
 type webApp struct {
-	base   string // without a slash at its end
+	base   string // without a trailing slash
 	client *http.Client
 	answer time.Duration // answerTimeout, except in tests
 }
@@ -45,7 +47,7 @@ type webApp struct {
 func newWebApp(base string) *webApp {
 	return &webApp{
 		base:   strings.TrimRight(base, "/"),
-		client: outbound.NewClient(outbound.Options{MaxBytes: maxAnswerBytes}), // each request has its timeout
+		client: outbound.NewClient(outbound.Options{MaxBytes: maxAnswerBytes}), // each request has its own timeout
 		answer: answerTimeout,
 	}
 }
@@ -53,15 +55,15 @@ func newWebApp(base string) *webApp {
 // question is a request to the web application.
 type question struct {
 	method string
-	path   string // below the base
+	path   string // relative to the base
 	token  string // of a session; "" without one
 	form   url.Values
-	body   any // as JSON; nil for none
+	body   any // sent as JSON; nil for none
 }
 
-// send asks, and returns status and body. It returns errUnreachable when there was not a
-// connection, and a fault for everything else that is not an answer. No error holds the
-// address asked, which may hold a token.
+// send sends a request, and returns the status and the body. It returns errUnreachable
+// without a connection, and a fault for every other failure. No error contains the
+// requested address, which may contain a token.
 func (w *webApp) send(ctx context.Context, q question) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, w.answer)
 	defer cancel()
@@ -73,7 +75,7 @@ func (w *webApp) send(ctx context.Context, q question) (status int, answer []byt
 	})
 	defer late.Stop()
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { reached.Store(false) }, // again after a kept connection was found broken
+		GetConn: func(string) { reached.Store(false) }, // called again after a kept connection turned out to be broken
 		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
 	})
 	r, err := q.request(traced, w.base)
@@ -112,8 +114,8 @@ func (q question) request(ctx context.Context, base string) (*http.Request, erro
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
-	// Not sent: it has net/http ask again on a new connection when the one that was kept from
-	// before has ended, as all do when Guacamole is restarted.
+	// Not sent, but makes net/http retry on a new connection when a kept one has been
+	// closed, which happens whenever Guacamole restarts.
 	r.Header["Idempotency-Key"] = nil
 	if q.token != "" {
 		r.Header.Set(tokenHeader, q.token)
@@ -121,7 +123,7 @@ func (q question) request(ctx context.Context, base string) (*http.Request, erro
 	return r, nil
 }
 
-// explainExchange says what to do about an exchange that brought no answer.
+// explainExchange adds what to do to an error of an exchange without a response.
 func explainExchange(err error, reached bool) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -141,7 +143,7 @@ func explainExchange(err error, reached bool) error {
 	}
 }
 
-// explainStatus says what to do about an answer that is a refusal.
+// explainStatus returns an error for a response with an error status that says what to do.
 func explainStatus(what string, status int) error {
 	cause := fmt.Errorf("Guacamole answered %d to %s", status, what) //nolint:staticcheck // a name
 	switch {
@@ -180,8 +182,8 @@ func (w *webApp) signIn(ctx context.Context, user, data string) (string, error) 
 	return opened.Token, nil
 }
 
-// alive reports whether a token is that of a live session of the user. It counts as a use
-// of the session, and unlike signing in again cannot be taken for a failed sign-on.
+// alive reports whether token belongs to a live session of the user. The check counts as a
+// use of the session and, unlike signing in again, cannot be counted as a failed sign-on.
 func (w *webApp) alive(ctx context.Context, user, token string) (bool, error) {
 	status, answer, err := w.send(ctx, question{method: http.MethodGet, path: "/api/session/data/" + dataSource + "/self", token: token})
 	switch {
@@ -198,7 +200,7 @@ func (w *webApp) alive(ctx context.Context, user, token string) (bool, error) {
 	return json.Unmarshal(answer, &self) == nil && self.User == user, nil
 }
 
-// end ends a session with its open screens. It is not an error when it has ended already.
+// end ends a session and its open screens. It succeeds if the session has already ended.
 func (w *webApp) end(ctx context.Context, token string) error {
 	status, _, err := w.send(ctx, question{method: http.MethodDelete, path: "/api/tokens/" + url.PathEscape(token)})
 	switch {
@@ -212,7 +214,7 @@ func (w *webApp) end(ctx context.Context, token string) error {
 }
 
 // closeScreens closes the screens of one connection that a session's user has open. The
-// user must still have the right to it: Guacamole lists no others.
+// user must still have the right to it, since Guacamole lists no others.
 func (w *webApp) closeScreens(ctx context.Context, user, token string, connectionID int) error {
 	const path = "/api/session/data/" + dataSource + "/activeConnections"
 	status, answer, err := w.send(ctx, question{method: http.MethodGet, path: path, token: token})
@@ -221,7 +223,7 @@ func (w *webApp) closeScreens(ctx context.Context, user, token string, connectio
 	}
 	var open map[string]struct {
 		Connection string `json:"connectionIdentifier"`
-		User       string `json:"username"` // null for those of others
+		User       string `json:"username"` // null for those of other users
 	}
 	if status != http.StatusOK {
 		return explainStatus("GET …/activeConnections", status)
@@ -249,7 +251,7 @@ func (w *webApp) closeScreens(ctx context.Context, user, token string, connectio
 	return err
 }
 
-// check asks for the web application's page.
+// check requests the web application's page.
 func (w *webApp) check(ctx context.Context) error {
 	status, _, err := w.send(ctx, question{method: http.MethodGet, path: "/"})
 	switch {
