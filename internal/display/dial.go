@@ -16,8 +16,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// dial connects to a node's screen and plays the client's part of the handshake,
-// up to the choice of sharing.
+// dial connects to a node's screen and performs the client's part of the handshake, up to
+// but excluding ClientInit.
 func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
 	screen, err := s.o.Nodes.Screen(ctx, id)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	err = greetScreen(conn, screen.Password)
 	if err == nil && remote {
-		// The port may have become another node's meanwhile.
+		// The port may belong to another node by now.
 		var now Screen
 		if now, err = s.o.Nodes.Screen(ctx, id); err == nil && now != screen {
 			err = errors.New("the screen moved while it was opened")
@@ -46,9 +46,8 @@ func (s *Service) dial(ctx context.Context, id string) (net.Conn, error) {
 	return conn, nil
 }
 
-// connect reaches the screen: through libvirt on a host of this machine, where
-// QEMU asks for no password then; else on the network, or through ssh where libvirt
-// goes that way.
+// connect connects to the screen. On this machine it uses libvirt, in which case QEMU
+// requires no password; otherwise the network, or ssh if libvirt uses ssh.
 func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, remote bool, err error) {
 	var address string
 	var tunnel *url.URL
@@ -57,10 +56,10 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 		if err != nil {
 			return err
 		}
-		// libvirt passes an open screen only to a program on the same machine.
+		// libvirt passes the socket of a screen only to a program on the same machine.
 		if hostname, isRemote := hypervisor.RemoteHost(uri); isRemote {
 			if tunnel = sshHost(uri); tunnel != nil {
-				hostname = "localhost" // from there
+				hostname = "localhost" // as seen from the host
 			}
 			address, err = screen.address(hostname)
 			return err
@@ -94,8 +93,8 @@ func (s *Service) connect(ctx context.Context, screen Screen) (conn net.Conn, re
 	return conn, true, err
 }
 
-// sshHost returns the address of a host that libvirt reaches by the ssh program;
-// nil for any other.
+// sshHost returns the address of a host that libvirt reaches with the ssh program; nil for
+// any other.
 func sshHost(uri string) *url.URL {
 	u, err := url.Parse(uri)
 	if err != nil || !strings.HasSuffix(u.Scheme, "+ssh") {
@@ -104,7 +103,7 @@ func sshHost(uri string) *url.URL {
 	return u
 }
 
-// address is where the screen of a node on the machine of that name is reached.
+// address returns the address of the screen of a node on the machine hostname.
 func (s Screen) address(hostname string) (string, error) {
 	const advice = "Let it listen where this service can reach it (`virsh edit`: <graphics type='vnc' listen='…'>), and restart the node."
 	if s.Port == 0 {
@@ -128,8 +127,8 @@ func isLoopback(hostname string) bool {
 	return hostname == "localhost" || (err == nil && ip.IsLoopback())
 }
 
-// explain turns an error of opening a screen into one that users see. A node
-// that stopped meanwhile is told as such.
+// explain turns an error of opening a screen into one for users. If the node stopped
+// meanwhile, the error says so.
 func (s *Service) explain(ctx context.Context, screen Screen, err error) error {
 	switch fault.CodeOf(err) {
 	case fault.Internal:

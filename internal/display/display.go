@@ -1,9 +1,9 @@
-// Package display shows the screens of nodes: as an RFB stream (RFC 6143) that a
-// VNC client speaks, and as a picture.
+// Package display shows the screens of nodes: as an RFB stream (RFC 6143) for VNC clients,
+// and as a picture.
 //
-// The service stands between the two ends of a stream. To the screen it is a client that
-// knows the password; to the viewer it is a server that asks for none. So no password
-// leaves the service, and a viewer cannot see how the screen is reached.
+// The service is between the two ends of a stream. To the screen it is a client that knows
+// the password; to the viewer it is a server that requires none. So no password leaves the
+// service, and a viewer does not see how the screen is reached.
 package display
 
 import (
@@ -22,15 +22,15 @@ import (
 // ErrShutdown is returned once Run has been cancelled.
 var ErrShutdown = errors.New("display: service is shutting down")
 
-// Screen is how a running node's VNC screen is reached.
+// Screen is the address of a running node's VNC screen.
 type Screen struct {
 	NodeID   string // the domain's UUID
 	NodeName string
 	Host     string
-	Index    uint   // among the domain's graphics, as libvirt counts
+	Index    uint   // index among the domain's graphics, in libvirt's order
 	Listen   string // address on the host; empty when it has none
 	Port     int    // TCP; 0 when it has none
-	Password string // VNC password; empty when there is none
+	Password string // VNC password; empty for none
 }
 
 // LogValue keeps the password out of logs.
@@ -38,20 +38,20 @@ func (s Screen) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("node", s.NodeID), slog.String("host", s.Host), slog.Int("port", s.Port))
 }
 
-// Hosts gives connections to the hosts; see hypervisor.Set.
+// Hosts opens connections to the hosts; see hypervisor.Set.
 type Hosts interface {
 	Do(ctx context.Context, host, op string, f hypervisor.Call) error
 	Dial(ctx context.Context, host string, f hypervisor.Call) error
 }
 
-// Nodes tells where nodes are. Calls come from many goroutines.
+// Nodes finds nodes. Its methods are called from many goroutines.
 type Nodes interface {
-	// Place returns the host of the node with this domain UUID; ok is false where the node
-	// does not exist exists. It answers from memory.
+	// Place returns the host of the node with this domain UUID; ok is false if the node
+	// does not exist. It reads from memory.
 	Place(id string) (host, name string, active, ok bool)
-	// Screen asks the host how the node's screen is reached. It fails with
-	// fault.NodeNotFound, NodeNotRunning, HostUnreachable, or Unsupported where
-	// there is no VNC screen.
+	// Screen reads from the host how to reach the node's screen. It fails with
+	// fault.NodeNotFound, NodeNotRunning, HostUnreachable, or Unsupported if there is no
+	// VNC screen.
 	Screen(ctx context.Context, id string) (Screen, error)
 }
 
@@ -62,35 +62,34 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// Service is the screens of all nodes. Its methods may be called from any
-// goroutine.
+// Service shows the screens of all nodes. Its methods may be called from any goroutine.
 type Service struct {
 	o       Options
-	ctx     context.Context // ends with Run
+	ctx     context.Context // done when Run ends
 	stop    context.CancelFunc
-	work    sync.WaitGroup // captures, which no client waits for any more
+	work    sync.WaitGroup // captures, including those that no client waits for any more
 	flight  singleflight.Group
-	drawing chan struct{} // a slot for each picture that may be read and decoded at a time
+	drawing chan struct{} // one slot for each picture that may be read and decoded at a time
 
 	mu     sync.Mutex
 	closed bool
-	taking map[string]bool               // nodes whose screen is captured; true: for longer than captureTimeout
+	taking map[string]bool               // nodes whose screens are being captured; true: for longer than captureTimeout
 	views  map[string]map[*View]struct{} // by node
-	shots  map[string]*shot              // by node: at most shotLifetime old
+	shots  map[string]*shot              // by node; each is at most shotLifetime old
 }
 
 const (
-	// maxViews bounds the viewers of one node's screen, each of whom costs QEMU
-	// a copy of the screen.
+	// maxViews limits the viewers of a node's screen. QEMU keeps a copy of the screen for
+	// each.
 	maxViews = 32
-	// maxDrawing bounds how many pictures are read and scaled at a time: each may
-	// take some hundred MiB.
+	// maxDrawing limits how many pictures are read and scaled at a time: each may need
+	// some hundred MiB.
 	maxDrawing = 2
-	// stopTimeout bounds how long Run waits for captures at its end.
+	// stopTimeout limits how long Run waits for captures when it ends.
 	stopTimeout = 3 * time.Second
 )
 
-// New checks the options and returns a Service that has opened nothing.
+// New checks the options and returns a Service without open views.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Nodes == nil {
 		return nil, errors.New("display: hosts and nodes are required")
@@ -106,9 +105,9 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run works until ctx is cancelled. It then ends every view with ErrShutdown, and returns
-// nil when no capture is under way any more, or after some seconds: one of a QEMU that does
-// not answer continues until that does. It is called once.
+// Run runs until ctx is cancelled. It then ends every view with ErrShutdown, and returns
+// nil when all captures have ended, or after some seconds: a capture continues for as long
+// as its QEMU does not answer. It must be called once.
 func (s *Service) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.mu.Lock()
@@ -130,8 +129,8 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// NodeChanged says that a node started, stopped, moved or vanished. It never
-// blocks.
+// NodeChanged notifies the service that a node started, stopped, moved or vanished. It
+// never blocks.
 func (s *Service) NodeChanged(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +143,7 @@ func (s *Service) NodeChanged(id string) {
 	}
 }
 
-// enter adds a view, or says why there may be no more.
+// enter adds a view, or returns why no more are allowed.
 func (s *Service) enter(v *View) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

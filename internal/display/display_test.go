@@ -18,7 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// viewer is an RFB client joined to a view by a pipe.
+// viewer is an RFB client connected to a view by a pipe.
 type viewer struct {
 	*rfbtest.Client
 	t    *testing.T
@@ -26,7 +26,7 @@ type viewer struct {
 	end  chan error // what CopyTo returned
 }
 
-// recorder keeps all that a viewer is told.
+// recorder keeps everything that a viewer receives.
 type recorder struct {
 	net.Conn
 	all bytes.Buffer
@@ -38,7 +38,7 @@ func (r *recorder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// view opens a screen for an RFB client; both end with the test.
+// view opens a screen for an RFB client. Both are closed when the test ends.
 func (l *lab) view(id string, o ViewOptions) *viewer {
 	l.t.Helper()
 	view, err := l.Open(l.t.Context(), id, o)
@@ -72,7 +72,7 @@ func (l *lab) view(id string, o ViewOptions) *viewer {
 	return v
 }
 
-// look reads the screen again.
+// look requests the screen again.
 func (v *viewer) look() *image.RGBA {
 	v.t.Helper()
 	if err := v.Update(); err != nil {
@@ -81,14 +81,14 @@ func (v *viewer) look() *image.RGBA {
 	return &image.RGBA{Pix: bytes.Clone(v.Screen.Pix), Stride: v.Screen.Stride, Rect: v.Screen.Rect}
 }
 
-// cursorPixels is more than a text cursor has, which blinks.
+// cursorPixels is more than the size of a text cursor, which blinks.
 const cursorPixels = 9 * 16
 
-// promptRows are the rows of text once the firmware says how to come to its menu: its version,
-// the machine's UUID, and that. A key that is typed before is lost.
+// promptRows is the number of text rows once the firmware shows how to open its menu: its
+// version, the machine's UUID, and the prompt. A key that is typed before is lost.
 const promptRows = 3
 
-// settle waits until the firmware has said all it has to say.
+// settle waits until the firmware has printed everything.
 func (v *viewer) settle() *image.RGBA {
 	v.t.Helper()
 	last, since := v.look(), time.Now()
@@ -102,7 +102,7 @@ func (v *viewer) settle() *image.RGBA {
 	return last
 }
 
-// ended waits for why CopyTo returned.
+// ended waits for the result of CopyTo.
 func (v *viewer) ended() error {
 	v.t.Helper()
 	if _, err := io.Copy(io.Discard, v.seen); err != nil && !errors.Is(err, io.ErrClosedPipe) {
@@ -135,7 +135,8 @@ func TestViewOfLocalAndRemoteHosts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// A key that gets through opens the menu within a fraction of this.
+			// If the key reached the firmware, the menu would open within a fraction of
+			// this.
 			for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 				if n := rfbtest.Differ(prompt, watcher.look()); n > cursorPixels {
 					t.Fatalf("%d pixels changed after a read-only viewer typed", n)
@@ -202,7 +203,7 @@ func TestViewEndsWithTheNode(t *testing.T) {
 	g.virsh("start")
 	v = l.view(g.id, ViewOptions{})
 	v.look()
-	g.virsh("undefine") // it runs on, as a transient domain
+	g.virsh("undefine") // it continues as a transient domain
 	v.look()
 	g.virsh("destroy")
 	if err := v.ended(); fault.CodeOf(err) != fault.NodeNotFound {
@@ -310,8 +311,9 @@ func TestScreenshot(t *testing.T) {
 	}
 }
 
-// TestQEMUThatHangs asks for pictures of more screens than are drawn at a time, whose
-// QEMUs do not answer: another node's comes, and the service ends.
+// TestQEMUThatHangs requests pictures of more screens than are drawn at a time, whose
+// QEMUs do not answer. The picture of another node must still be taken, and the service
+// must stop.
 func TestQEMUThatHangs(t *testing.T) {
 	l, well := newLab(t, systemURI), runGuest(t)
 	var wg sync.WaitGroup
@@ -329,8 +331,8 @@ func TestQEMUThatHangs(t *testing.T) {
 	if _, err := l.Screenshot(t.Context(), well.id, 0); err != nil {
 		t.Errorf("a screen beside those that hang: %v after %v", err, time.Since(begun))
 	}
-	// libvirt gives a QEMU that does not answer up after 30 s; who waits for those here takes
-	// as long.
+	// libvirt gives up on a QEMU that does not answer after 30 s, so waiting for these
+	// takes as long.
 	begun = time.Now()
 	l.end()
 	if took := time.Since(begun); took > stopTimeout+20*time.Second {

@@ -8,8 +8,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The messages of a client: RFC 6143, 7.5, and the extensions that QEMU and
-// noVNC know (rfbproto).
+// The messages of a client: RFC 6143, 7.5, and the extensions of QEMU and noVNC
+// (rfbproto).
 const (
 	setPixelFormat    = 0
 	setEncodings      = 2
@@ -25,19 +25,19 @@ const (
 
 	qemuKeyEvent = 0
 	qemuAudio    = 1
-	qemuSetAudio = 2 // an audio message with a format
+	qemuSetAudio = 2 // an audio message that sets a format
 
 	maxEncodings = 1024
-	maxCutText   = 64 << 20 // left out without being held
+	maxCutText   = 64 << 20 // skipped without being buffered
 	maxFence     = 64
 )
 
-// copyHarmless copies the messages that only ask to be shown something, and
-// leaves out all that reaches the node: keys, pointer, clipboard, power and the
-// size of its screen. A message that it does not know ends it with
-// fault.Invalid, since where the next one begins cannot be known then.
+// copyHarmless copies the messages that only request updates, and drops those that affect
+// the node: keys, pointer, clipboard, power, and the size of its screen. An unknown
+// message ends it with fault.Invalid, because the start of the next message is not known
+// then.
 func copyHarmless(screen io.Writer, viewer io.Reader) error {
-	r := bufio.NewReaderSize(viewer, maxEncodings*4+4) // the longest message that is copied
+	r := bufio.NewReaderSize(viewer, maxEncodings*4+4) // the size of the longest message that is copied
 	for {
 		head, err := r.Peek(1)
 		if err != nil {
@@ -90,8 +90,8 @@ func copyHarmless(screen io.Writer, viewer io.Reader) error {
 	}
 }
 
-// sizeOfHarmful returns the length of the message at the front of r, which is
-// left out.
+// sizeOfHarmful returns the length of the message at the front of r, which is to be
+// dropped.
 func sizeOfHarmful(r *bufio.Reader, kind byte) (int64, error) {
 	switch kind {
 	case keyEvent:

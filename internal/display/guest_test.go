@@ -28,8 +28,8 @@ const (
 	hostName  = "lab"
 	patience  = time.Minute // for an emulated firmware, on a busy machine
 
-	// relayVariable makes the test binary a program that passes its standard
-	// input and output on to libvirtd.
+	// relayVariable makes the test binary a program that connects its standard input and
+	// output to libvirtd.
 	relayVariable = "SANDBOXLABS_TEST_RELAY"
 )
 
@@ -39,11 +39,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	goleak.VerifyTestMain(m,
-		// libvirt's event loop has no end.
+		// libvirt's event loop never ends.
 		goleak.IgnoreAnyFunction("libvirt.org/go/libvirt.EventRunDefaultImpl"))
 }
 
-// relay is what `ssh host nc -U …` is on a remote host.
+// relay does what `ssh host nc -U …` does on a remote host.
 func relay() {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
@@ -74,7 +74,8 @@ func relay() {
 	copyFD(fd, 1)
 }
 
-// remoteURI leads to this machine's libvirtd as to a remote one, by a program.
+// remoteURI returns a URI that reaches this machine's libvirtd through a program, as if it
+// were remote.
 func remoteURI(t *testing.T) string {
 	t.Helper()
 	program, err := os.Executable()
@@ -89,14 +90,14 @@ func remoteURI(t *testing.T) string {
 	return "qemu+ext://127.0.0.1/system?command=" + script
 }
 
-// lab is a Service running on a real host.
+// lab is a Service that runs on a real host.
 type lab struct {
 	t     *testing.T
 	hosts *hypervisor.Set
 	*Service
 	dials atomic.Int32 // connections that were opened
 	end   func()       // cancels Run and waits for it
-	// screen changes what libvirt says of a screen, where it is set.
+	// screen changes what libvirt reports of a screen; may be nil.
 	screen func(*Screen)
 }
 
@@ -124,7 +125,7 @@ func newLab(t *testing.T, uri string) *lab {
 	return l
 }
 
-// start runs f until the test ends, or stop is called.
+// start runs f until the test ends or stop is called.
 func start(t *testing.T, f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -158,7 +159,7 @@ func (l *lab) DomainChanged(_ *hypervisor.Host, id string) { l.NodeChanged(id) }
 
 func (l *lab) Place(string) (host, name string, active, ok bool) { return hostName, "", true, true }
 
-// Screen asks libvirt, as package domain does.
+// Screen reads from libvirt, as package domain does.
 func (l *lab) Screen(ctx context.Context, id string) (Screen, error) {
 	screen := Screen{NodeID: id, Host: hostName}
 	err := l.hosts.Do(ctx, hostName, "test", func(c *libvirt.Connect) error {
@@ -193,17 +194,16 @@ func (l *lab) Screen(ctx context.Context, id string) (Screen, error) {
 	return screen, err
 }
 
-// guest is a domain of the test's own, without a disk: its firmware has a
-// screen.
+// guest is a domain of the test without a disk, whose firmware shows a screen.
 type guest struct {
 	t        *testing.T
 	id, name string
 }
 
-const password = "s3cret-8" // eight characters, which VNC uses all of
+const password = "s3cret-8" // eight characters, the maximum for VNC
 
-// runGuest starts a guest that says on its screen how to come to a menu, and
-// waits a minute for that.
+// runGuest starts a guest that shows on its screen how to open a menu, and waits a minute
+// for a key.
 func runGuest(t *testing.T) *guest {
 	t.Helper()
 	g := &guest{t: t, name: testground.Name()}
@@ -239,7 +239,7 @@ func runGuest(t *testing.T) *guest {
 	return g
 }
 
-// virsh does what an operator does with the guest.
+// virsh runs a virsh command on the guest, as an operator would.
 func (g *guest) virsh(command string, args ...string) {
 	g.t.Helper()
 	out, err := exec.CommandContext(g.t.Context(), "virsh", append([]string{"-q", command, g.name}, args...)...).CombinedOutput()
@@ -248,7 +248,7 @@ func (g *guest) virsh(command string, args ...string) {
 	}
 }
 
-// freeze stops the guest's QEMU until the test ends.
+// freeze suspends the guest's QEMU process until the test ends.
 func (g *guest) freeze() {
 	g.t.Helper()
 	text, err := os.ReadFile("/run/libvirt/qemu/" + g.name + ".pid")
@@ -265,7 +265,7 @@ func (g *guest) freeze() {
 	g.t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGCONT) })
 }
 
-// isAsked reports whether libvirt waits for the guest's QEMU.
+// isAsked reports whether libvirt is waiting for the guest's QEMU.
 func (g *guest) isAsked() bool {
 	out, err := exec.CommandContext(g.t.Context(), "virsh", "-q", "domcontrol", g.name).CombinedOutput()
 	if err != nil {
@@ -274,7 +274,7 @@ func (g *guest) isAsked() bool {
 	return strings.Contains(string(out), "occupied")
 }
 
-// eventually waits for a condition that gives no signal.
+// eventually polls a condition.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(patience)

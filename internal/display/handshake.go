@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Of RFC 6143, 7.1.
+// From RFC 6143, 7.1.
 const (
 	rfbVersion = "RFB 003.008\n"
 
@@ -23,8 +23,8 @@ const (
 	maxReason      = 4 << 10
 )
 
-// greetScreen signs in to a VNC server, as a client of RFB 3.8. The server
-// expects ClientInit next. The caller bounds the time.
+// greetScreen signs in to a VNC server as an RFB 3.8 client. The server expects ClientInit
+// next. The caller must set a deadline.
 func greetScreen(screen io.ReadWriter, password string) error {
 	version := make([]byte, len(rfbVersion))
 	if _, err := io.ReadFull(screen, version); err != nil {
@@ -69,7 +69,7 @@ func greetScreen(screen io.ReadWriter, password string) error {
 	return nil
 }
 
-// answerChallenge is VNC authentication (RFC 6143, 7.2.2).
+// answerChallenge performs VNC authentication (RFC 6143, 7.2.2).
 func answerChallenge(screen io.ReadWriter, password string) error {
 	if _, err := screen.Write([]byte{securityVNC}); err != nil {
 		return err
@@ -86,8 +86,8 @@ func answerChallenge(screen io.ReadWriter, password string) error {
 	return err
 }
 
-// vncAnswer encrypts a challenge with DES. The key is the password's first eight
-// bytes, each with its bits in reverse.
+// vncAnswer encrypts a challenge with DES. The key is the first eight bytes of the
+// password, each with its bits reversed.
 func vncAnswer(challenge [challengeBytes]byte, password string) (answer [challengeBytes]byte, err error) {
 	var key [des.BlockSize]byte
 	copy(key[:], password)
@@ -104,7 +104,7 @@ func vncAnswer(challenge [challengeBytes]byte, password string) (answer [challen
 	return answer, nil
 }
 
-// readReason reads the text that follows a refusal, as far as it comes.
+// readReason reads the text that follows a refusal, as much of it as arrives.
 func readReason(r io.Reader) string {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -114,8 +114,8 @@ func readReason(r io.Reader) string {
 	return string(text)
 }
 
-// greetViewer is the server's side: RFB 3.8, with None as the one kind of
-// sign-in. It ends with the viewer's ClientInit.
+// greetViewer performs the server's part of the handshake: RFB 3.8, with None as the only
+// security type. It ends with the viewer's ClientInit.
 func greetViewer(viewer io.ReadWriter) error {
 	if _, err := io.WriteString(viewer, rfbVersion); err != nil {
 		return err

@@ -11,19 +11,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// maxPixels bounds a picture before memory is taken for it: the guest chooses
-// the size of its screen. 5120 × 3200 fits.
+// maxPixels limits the size of a picture before memory is allocated for it, since the
+// guest chooses the size of its screen. 5120 × 3200 fits.
 const maxPixels = 16 << 20
 
 func tooLarge() error {
 	return fault.New(fault.Unsupported, "The node's screen is too large for a screenshot. The limit is %d million pixels.", maxPixels>>20)
 }
 
-// encoder compresses for speed: a picture is seen for a second.
+// encoder is fast rather than effective, since a picture is shown for a second only.
 var encoder = png.Encoder{CompressionLevel: png.BestSpeed}
 
-// asPNG returns a picture as a PNG file, and its width. A file that is one already is not
-// changed.
+// asPNG returns a picture as a PNG file, and its width. A PNG file is returned unchanged.
 func asPNG(data []byte) (file []byte, width int, err error) {
 	if bytes.HasPrefix(data, []byte("P6")) {
 		img, err := decodePPM(data)
@@ -53,8 +52,8 @@ func checkSize(width, height int) error {
 	return nil
 }
 
-// scalePNG makes a PNG file that is smaller, with the same proportions. Its size
-// has been checked.
+// scalePNG returns a smaller PNG file with the same proportions. The caller has checked
+// the size.
 func scalePNG(file []byte, width int) ([]byte, error) {
 	from, err := png.Decode(bytes.NewReader(file))
 	if err != nil {
@@ -77,7 +76,7 @@ func encode(img image.Image) ([]byte, error) {
 // decodePPM reads a binary PPM file with 8 bits per sample (netpbm's ppm(5)).
 func decodePPM(data []byte) (*image.RGBA, error) {
 	rest := data[2:]
-	var header [3]int // width, height, largest sample
+	var header [3]int // width, height, maximum sample value
 	for i := range header {
 		var err error
 		if header[i], rest, err = numberOf(rest); err != nil {
@@ -91,7 +90,7 @@ func decodePPM(data []byte) (*image.RGBA, error) {
 	if header[2] != 255 || len(rest) < 1+3*width*height {
 		return nil, fmt.Errorf("the PPM of %d x %d has %d bytes of samples up to %d", width, height, len(rest), header[2])
 	}
-	rest = rest[1:] // the one blank after the header
+	rest = rest[1:] // the single whitespace character after the header
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	for i := range width * height {
 		copy(img.Pix[4*i:], rest[3*i:3*i+3])
@@ -100,7 +99,7 @@ func decodePPM(data []byte) (*image.RGBA, error) {
 	return img, nil
 }
 
-// numberOf reads a number of a PPM's header, after blanks and comments.
+// numberOf parses a number in a PPM header, after whitespace and comments.
 func numberOf(text []byte) (n int, rest []byte, err error) {
 	i := 0
 	for i < len(text) && (bytes.IndexByte([]byte(" \t\r\n\v\f"), text[i]) >= 0 || text[i] == '#') {

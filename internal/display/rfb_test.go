@@ -31,7 +31,7 @@ func TestReadOnlyViewersReachNothing(t *testing.T) {
 		name string
 		in   []byte
 		out  []byte
-		code fault.Code // of the error; empty for the viewer's end
+		code fault.Code // of the error; empty if the viewer's end is the cause
 	}{
 		{name: "harmless", in: harmless, out: harmless},
 		{name: "key", in: join([]byte{4, 1, 0, 0}, fill(4), request), out: request},
@@ -69,7 +69,7 @@ func TestReadOnlyViewersReachNothing(t *testing.T) {
 	}
 }
 
-// peer says a text, and takes whatever it is told.
+// peer sends a text, and accepts everything that it receives.
 type peer struct {
 	io.Reader
 	bytes.Buffer
@@ -80,7 +80,7 @@ func (p *peer) Read(b []byte) (int, error) { return p.Reader.Read(b) }
 func TestScreensThatCannotBeEntered(t *testing.T) {
 	for _, tt := range []struct {
 		name, says string
-		want       string // in the error
+		want       string // part of the error
 	}{
 		{"another version", "RFB 003.003\n", "003.003"},
 		{"no RFB", "SSH-2.0-OpenSSH_9.2", "SSH"},
@@ -130,7 +130,7 @@ func TestPPM(t *testing.T) {
 }
 
 func TestHugeScreensTakeNoMemory(t *testing.T) {
-	// Only headers: allocating the picture first would fail here.
+	// Headers only: allocating the picture first would fail here.
 	chunk := []byte("IHDR\x7f\xff\xff\xff\x00\x01\x00\x00\x08\x02\x00\x00\x00")
 	header := append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\r"), chunk...)
 	header = binary.BigEndian.AppendUint32(header, crc32.ChecksumIEEE(chunk))

@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Widths that a screenshot may be scaled to, in pixels.
+// The widths that a screenshot may be scaled to, in pixels.
 const (
 	MinWidth = 16
 	MaxWidth = 1920
@@ -25,30 +25,30 @@ const (
 const (
 	// shotLifetime is how old a screenshot may be.
 	shotLifetime = time.Second
-	// maxShotBytes bounds what a host may send for one: an uncompressed picture
-	// of maxPixels, and some.
+	// maxShotBytes limits what a host may send for a screenshot: an uncompressed picture
+	// of maxPixels, and a header.
 	maxShotBytes = maxPixels*3 + 1<<10
-	// maxScaled bounds the widths that are kept of one.
+	// maxScaled limits how many widths of a screenshot are kept.
 	maxScaled = 8
-	// captureTimeout bounds how long a request waits for one: libvirt waits without end
-	// for a QEMU that does not answer.
+	// captureTimeout limits how long a request waits for a screenshot, because libvirt
+	// waits indefinitely for a QEMU that does not answer.
 	captureTimeout = 10 * time.Second
 )
 
 // Picture is a screenshot as a PNG file.
 type Picture struct {
 	PNG []byte // must not be changed
-	Tag string // differs when PNG does
+	Tag string // changes when PNG does
 }
 
-// Screenshot takes a picture of the node's screen, as of at most a second ago.
-// width scales it down to so many pixels; 0, or more than the screen has, leaves
-// it as it is. One capture of a node runs at a time, and serves all who wait.
+// Screenshot returns a picture of the node's screen that is at most a second old. width
+// scales it down to that many pixels; with 0, or more than the screen's width, it is not
+// scaled. One capture of a node runs at a time, and all waiting callers get its result.
 //
 // Errors: fault.NodeNotFound, NodeNotRunning, HostUnreachable, Unsupported for a screen
-// that is too large or not there, Hypervisor, also for a QEMU that does not answer, Invalid
-// for a width out of bounds, and ErrShutdown. When ctx ends, the capture continues for the
-// others.
+// that is missing or too large, Hypervisor, also for a QEMU that does not answer, Invalid
+// for a width out of range, and ErrShutdown. When ctx is done, the capture continues for
+// the others.
 func (s *Service) Screenshot(ctx context.Context, id string, width int) (Picture, error) {
 	if width != 0 && (width < MinWidth || width > MaxWidth) {
 		return Picture{}, fault.New(fault.Invalid, "The width must be %d to %d pixels.", MinWidth, MaxWidth)
@@ -67,7 +67,7 @@ func (s *Service) Screenshot(ctx context.Context, id string, width int) (Picture
 	return shot.scale(width)
 }
 
-// draw waits for one of the few slots in which pictures are decoded.
+// draw waits for a free slot for decoding pictures.
 func (s *Service) draw(ctx context.Context) error {
 	select {
 	case s.drawing <- struct{}{}:
@@ -89,7 +89,7 @@ func (s *Service) recent(ctx context.Context, id string) (*shot, error) {
 		s.mu.Unlock()
 		return nil, noAnswer()
 	}
-	// Under the lock, so that no shot is kept between the look and this.
+	// With the lock held, so that no shot is stored between the check and this call.
 	done := s.flight.DoChan(id, func() (any, error) { return s.take(id) })
 	s.mu.Unlock()
 	patience := time.NewTimer(captureTimeout)
@@ -114,7 +114,7 @@ func noAnswer() error {
 	return fault.New(fault.Hypervisor, "Couldn't take a screenshot: the node's QEMU doesn't respond. If this persists, force the node off.")
 }
 
-// begin notes that a capture is under way; Run waits for its end.
+// begin records that a capture is in progress; Run waits for it to end.
 func (s *Service) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *Service) begin() error {
 	return nil
 }
 
-// setTaking notes that a node's screen is being captured, or is not any more.
+// setTaking records whether a node's screen is being captured.
 func (s *Service) setTaking(id string, begins bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +136,7 @@ func (s *Service) setTaking(id string, begins bool) {
 	}
 }
 
-// keep holds a shot for as long as it may be shown.
+// keep stores a shot for as long as it may be shown.
 func (s *Service) keep(id string, taken *shot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *Service) keep(id string, taken *shot) {
 	})
 }
 
-// take captures a screen, and keeps it.
+// take captures a screen and stores the shot.
 func (s *Service) take(id string) (*shot, error) {
 	if err := s.begin(); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (s *Service) take(id string) (*shot, error) {
 	s.setTaking(id, true)
 	defer s.setTaking(id, false)
 	var taken *shot
-	// On its own connection: Recv blocks, and with it all other calls.
+	// On a separate connection, since Recv blocks all other calls on its connection.
 	err := s.o.Hosts.Dial(s.ctx, host, func(c *libvirt.Connect) (err error) {
 		taken, err = s.capture(c, id)
 		return err
@@ -175,7 +175,7 @@ func (s *Service) take(id string) (*shot, error) {
 	return taken, nil
 }
 
-// capture takes a screenshot as the host makes it: PNG, or PPM of older QEMUs.
+// capture takes a screenshot in the host's format: PNG, or PPM with older QEMU releases.
 func (s *Service) capture(c *libvirt.Connect, id string) (*shot, error) {
 	d, err := c.LookupDomainByUUIDString(id)
 	if err != nil {
@@ -192,11 +192,12 @@ func (s *Service) capture(c *libvirt.Connect, id string) (*shot, error) {
 		return nil, err
 	}
 	defer func() { _ = stream.Free() }()
-	// QEMU writes the picture to a file meanwhile, from which libvirtd sends it then.
+	// During this call, QEMU writes the picture to a file, from which libvirtd then sends
+	// it.
 	if _, err := d.Screenshot(stream, 0, 0); err != nil {
 		return nil, err
 	}
-	// Aborting a stream that was read to its end does nothing.
+	// Aborting a completely read stream does nothing.
 	defer func() { _ = stream.Abort() }()
 	if err := s.draw(s.ctx); err != nil {
 		return nil, ErrShutdown
@@ -229,7 +230,7 @@ func receive(stream *libvirt.Stream) ([]byte, error) {
 	}
 }
 
-// explainCapture turns libvirt's errors into those that users see.
+// explainCapture turns libvirt's errors into errors for users.
 func explainCapture(err error) error {
 	var lv libvirt.Error
 	switch {
@@ -240,7 +241,8 @@ func explainCapture(err error) error {
 	case errors.Is(err, libvirt.ERR_CONFIG_UNSUPPORTED), errors.Is(err, libvirt.ERR_NO_SUPPORT), errors.Is(err, libvirt.ERR_INVALID_ARG):
 		return fault.Wrap(err, fault.Unsupported, "Couldn't take a screenshot: %s.", messageOf(err))
 	case errors.Is(err, libvirt.ERR_OPERATION_INVALID):
-		// libvirt has no other reason that lasts: the node was running when it was asked.
+		// libvirt has no other permanent reason, since the node was running when the
+		// capture started.
 		return fault.Wrap(err, fault.NoScreen, "The node has no screen to take a picture of, or has just stopped. Add a screen with `virsh edit`: <video/> and <graphics type='vnc' listen='127.0.0.1'/>.")
 	case errors.As(err, &lv):
 		return fault.Wrap(err, fault.Hypervisor, "Couldn't take a screenshot: %s.", lv.Message)
@@ -256,12 +258,12 @@ func messageOf(err error) string {
 	return err.Error()
 }
 
-// shot is one captured screen, and what was scaled from it.
+// shot is a captured screen with the sizes it was scaled to.
 type shot struct {
 	picture Picture
 	width   int
 
-	mu     sync.Mutex // held while a width is scaled
+	mu     sync.Mutex // held while scaling
 	scaled map[int]Picture
 }
 
@@ -278,7 +280,7 @@ func newPicture(file []byte) Picture {
 	return Picture{PNG: file, Tag: hex.EncodeToString(sum[:16])}
 }
 
-// scale returns the shot at a smaller width, made once for each.
+// scale returns the shot at a smaller width. It scales to each width only once.
 func (s *shot) scale(width int) (Picture, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

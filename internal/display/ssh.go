@@ -16,29 +16,29 @@ import (
 )
 
 const (
-	// sshComplaintBytes is the most that is kept of what ssh prints.
+	// sshComplaintBytes limits how much of ssh's error output is kept.
 	sshComplaintBytes = 4 << 10
-	// sshEndTimeout is how long ssh may take to end after its connection did.
+	// sshEndTimeout is how long ssh may take to end after its connection was closed.
 	sshEndTimeout = 5 * time.Second
 )
 
-// sshError is what the ssh program said when it ended.
+// sshError is the error output of an ssh process that ended.
 type sshError struct{ text string }
 
-// Error returns it.
+// Error returns the error output.
 func (e *sshError) Error() string { return "ssh: " + e.text }
 
-// sshConn is a connection through a process of ssh.
+// sshConn is a connection through an ssh process.
 type sshConn struct {
 	net.Conn
 	process *os.Process
-	ended   chan struct{} // closed when the process is gone
-	failed  error         // of its end; for those who have seen that
+	ended   chan struct{} // closed when the process has ended
+	failed  error         // the error of its exit; may be read once ended is closed
 }
 
-// dialSSH connects to an address that is reached from a host, by way of the ssh
-// program, as libvirt reaches that host: so with the same keys and known hosts. It
-// does not wait for ssh, whose failure is the *sshError of a Read.
+// dialSSH connects to an address as seen from a host, through the ssh program that libvirt
+// uses to reach that host, and so with the same keys and known hosts. It does not wait for
+// ssh; if ssh fails, Read returns its *sshError.
 func dialSSH(host *url.URL, address string) (net.Conn, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -68,8 +68,8 @@ func dialSSH(host *url.URL, address string) (net.Conn, error) {
 	return c, nil
 }
 
-// sshCommand is how libvirt calls ssh for the host at a libvirt address, but for a
-// connection to another address that is reached from there.
+// sshCommand returns the ssh command that libvirt uses for the host of a libvirt URI,
+// changed to connect to another address as seen from that host.
 func sshCommand(host *url.URL, address string) (program string, arguments []string) {
 	options := host.Query()
 	arguments = []string{"-W", address, "-o", "BatchMode=yes"}
@@ -84,7 +84,7 @@ func sshCommand(host *url.URL, address string) (program string, arguments []stri
 	return cmp.Or(options.Get("command"), "ssh"), append(arguments, "--", host.Hostname())
 }
 
-// Read returns why ssh has ended, where it failed.
+// Read returns the error of ssh if it has failed.
 func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
@@ -99,10 +99,10 @@ func (c *sshConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the process, too.
+// Close also kills the process.
 func (c *sshConn) Close() error {
 	err := c.Conn.Close()
-	_ = c.process.Kill() // fails where it has ended
+	_ = c.process.Kill() // fails if it has already ended
 	<-c.ended
 	return err
 }
@@ -121,7 +121,7 @@ func (b *firstBytes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns it without the line's end.
+// String returns the text without trailing whitespace.
 func (b *firstBytes) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,19 +23,19 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// sshServer is this machine as a host that is only reachable by ssh.
+// sshServer makes this machine a host that is only reachable with ssh.
 type sshServer struct {
 	t       *testing.T
 	config  *ssh.ServerConfig
-	refuses atomic.Bool // to connect to screens
+	refuses atomic.Bool // connections to screens
 	work    sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// sshURI starts a server for its own key, and returns the address at which libvirt reaches
-// this machine through it with the machine's ssh program.
+// sshURI starts a server with a new key, and returns the URI with which libvirt reaches
+// this machine through it, using the machine's ssh program.
 func sshURI(t *testing.T) (uri string, s *sshServer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -150,7 +150,7 @@ func (s *sshServer) session(c ssh.NewChannel) {
 	}
 }
 
-// forward connects to where the client wants, as sshd does for `ssh -W`.
+// forward connects to the address that the client requests, as sshd does for `ssh -W`.
 func (s *sshServer) forward(c ssh.NewChannel) {
 	var to struct {
 		Host       string
@@ -178,8 +178,8 @@ func (s *sshServer) forward(c ssh.NewChannel) {
 	_ = channel.Close()
 }
 
-// TestViewThroughSSH sees a screen that listens on the loopback address of a host
-// which libvirt reaches by ssh.
+// TestViewThroughSSH opens a screen that listens on the loopback address of a host that
+// libvirt reaches with ssh.
 func TestViewThroughSSH(t *testing.T) {
 	uri, server := sshURI(t)
 	l, g := newLab(t, uri), runGuest(t)

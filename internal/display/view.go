@@ -12,36 +12,36 @@ import (
 )
 
 const (
-	// openTimeout is how long a screen may take to answer, and a viewer to greet.
+	// openTimeout is how long a screen may take to answer, and a viewer for its handshake.
 	openTimeout = 10 * time.Second
-	// endTimeout is how long libvirt may take to report that a node is off, after its
-	// screen went away.
+	// endTimeout is how long libvirt may take to report that a node is off after its
+	// screen has closed.
 	endTimeout = 3 * time.Second
-	// copyBytes is the most that a view holds of either direction.
+	// copyBytes limits what a view buffers in each direction.
 	copyBytes = 64 << 10
 )
 
-// View is one viewer's stream from a screen. Greet comes first; CopyTo and
-// CopyFrom then run at the same time, once each, and Close ends both.
+// View is a viewer's stream from a screen. Call Greet first. CopyTo and CopyFrom then run
+// concurrently, once each, and Close ends both.
 type View struct {
 	s        *Service
 	id       string
 	readOnly bool
 	conn     net.Conn
 	changed  chan struct{} // capacity 1
-	cut      func() bool   // stops watching for the end of the service
+	cut      func() bool   // stops waiting for the service to shut down
 	once     sync.Once
 }
 
-// ViewOptions say how someone watches.
+// ViewOptions configure a view.
 type ViewOptions struct {
-	// ReadOnly viewers see the screen, and reach the node in no way.
+	// ReadOnly viewers see the screen, but cannot affect the node in any way.
 	ReadOnly bool
 }
 
-// Open connects to the screen of the node with this domain UUID. It answers the
-// errors of Nodes.Screen, fault.HostUnreachable, Unsupported, Hypervisor or
-// TooManyRequests, and ErrShutdown. The view must be closed.
+// Open connects to the screen of the node with this domain UUID. It fails with the errors
+// of Nodes.Screen, fault.HostUnreachable, Unsupported, Hypervisor or TooManyRequests, or
+// ErrShutdown. The caller must close the view.
 func (s *Service) Open(ctx context.Context, id string, o ViewOptions) (*View, error) {
 	v := &View{s: s, id: id, readOnly: o.ReadOnly, changed: make(chan struct{}, 1)}
 	if err := s.enter(v); err != nil {
@@ -59,23 +59,22 @@ func (s *Service) Open(ctx context.Context, id string, o ViewOptions) (*View, er
 	return v, nil
 }
 
-// Greet plays the server's part of the RFB handshake for a viewer, who needs no
-// password. It returns fault.Invalid when the viewer does not speak RFB 3.8, and
-// the viewer's own errors.
+// Greet performs the server's part of the RFB handshake with a viewer, which needs no
+// password. It returns fault.Invalid if the viewer does not speak RFB 3.8, and the
+// viewer's own errors.
 func (v *View) Greet(viewer io.ReadWriter) error {
 	if err := greetViewer(viewer); err != nil {
 		return err
 	}
-	// Whatever the viewer asked for, the screen is shared: an exclusive session would
-	// disconnect all others.
+	// The screen is always shared, whatever the viewer requested: an exclusive session
+	// would disconnect all others.
 	_, err := v.conn.Write([]byte{1})
 	return err
 }
 
-// CopyTo hands what the screen says to w until either ends. It returns w's
-// error, net.ErrClosed after Close, or why the screen ended: an error of
-// Nodes.Screen, ErrShutdown, or any other where the node runs on and can be
-// viewed again.
+// CopyTo copies the screen's output to w until either ends. It returns w's error,
+// net.ErrClosed after Close, or why the screen ended: an error of Nodes.Screen,
+// ErrShutdown, or any other error if the node still runs and can be viewed again.
 func (v *View) CopyTo(w io.Writer) error {
 	buf := make([]byte, copyBytes)
 	for {
@@ -91,13 +90,13 @@ func (v *View) CopyTo(w io.Writer) error {
 	}
 }
 
-// CopyFrom hands what the viewer says to the screen until the viewer ends, and returns the
-// viewer's error. Messages that a read-only viewer must not send are dropped; invalid RFB
-// ends the view with fault.Invalid. After the screen's end, which CopyTo explains, what the
-// viewer says goes nowhere.
+// CopyFrom copies the viewer's messages to the screen until the viewer ends, and returns
+// the viewer's error. Messages that a read-only viewer may not send are dropped; invalid
+// RFB ends the view with fault.Invalid. After the screen has ended, for which CopyTo
+// returns the reason, the viewer's messages are discarded.
 //
-// Only read-only viewers' messages are taken apart: all others may send what they like,
-// extensions that no one here knows included.
+// Only the messages of read-only viewers are parsed: others may send anything, including
+// extensions that are unknown here.
 func (v *View) CopyFrom(viewer io.Reader) error {
 	var err error
 	if v.readOnly {
@@ -128,7 +127,7 @@ func copyAll(screen io.Writer, viewer io.Reader) error {
 
 var errScreenGone = errors.New("display: the screen takes nothing any more")
 
-// screenWriter tells the screen's errors from the viewer's.
+// screenWriter distinguishes the screen's errors from the viewer's.
 type screenWriter struct{ conn net.Conn }
 
 func (w screenWriter) Write(p []byte) (int, error) {
@@ -139,7 +138,7 @@ func (w screenWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the view. Closing twice does nothing.
+// Close ends the view. Further calls do nothing.
 func (v *View) Close() {
 	v.once.Do(func() {
 		v.cut()
@@ -148,8 +147,8 @@ func (v *View) Close() {
 	})
 }
 
-// why finds out what ended the screen. QEMU's end shows on the screen before
-// libvirt knows of it.
+// why determines why the screen ended. When QEMU exits, its screen closes before libvirt
+// reports that the node is off.
 func (v *View) why(cause error) error {
 	if errors.Is(cause, net.ErrClosed) && v.s.ctx.Err() == nil {
 		return cause
