@@ -14,9 +14,9 @@ import (
 // ImportJob is the kind of the jobs that create labs from files; their arguments are a Plan.
 const ImportJob = "lab.import"
 
-// Plan is a lab that is to be made of what a file describes, with all that is in it.
+// Plan is a lab to be created from a file, with everything in it.
 type Plan struct {
-	ID       string           `json:"id"` // NewPlan chooses it
+	ID       string           `json:"id"` // chosen by NewPlan
 	Name     string           `json:"name"`
 	Owner    string           `json:"owner"`
 	Host     string           `json:"host"`
@@ -24,19 +24,19 @@ type Plan struct {
 	Nodes    []PlannedNode    `json:"nodes"`
 }
 
-// PlannedNetwork is a network of a plan. It is named again, after the lab.
+// PlannedNetwork is a network of a plan. It is named after the new lab.
 type PlannedNetwork struct {
-	ID        string  `json:"id"` // NewPlan chooses it
+	ID        string  `json:"id"` // chosen by NewPlan
 	Name      string  `json:"name"`
-	Addresses bool    `json:"addresses"` // are handed out
+	Addresses bool    `json:"addresses"` // whether DHCP assigns addresses
 	X         float64 `json:"x"`
 	Y         float64 `json:"y"`
 }
 
 // PlannedNode is a node of a plan.
 type PlannedNode struct {
-	ID        string   `json:"id"`  // NewPlan chooses it, by the key
-	Key       string   `json:"key"` // that it is made with, however often that is tried
+	ID        string   `json:"id"`  // derived from the key by NewPlan
+	Key       string   `json:"key"` // the idempotency key for creating it, also when that is retried
 	Name      string   `json:"name"`
 	Image     string   `json:"image"`
 	OSType    string   `json:"osType"`
@@ -50,8 +50,8 @@ type PlannedNode struct {
 	Y         float64  `json:"y"`
 }
 
-// NewPlan checks what a file describes, and chooses ids. Nodes whose names are taken
-// get others. Errors: fault.Invalid, with the place in the file.
+// NewPlan checks the contents of a file and chooses ids. Nodes whose names are taken get
+// other names. Errors: fault.Invalid, with the position in the file.
 func (s *Service) NewPlan(p Plan, taken []string) (Plan, error) {
 	name, err := checkName(p.Name)
 	if err != nil {
@@ -102,7 +102,7 @@ func twice(list string, i int, name string) error {
 
 var trailingNumber = regexp.MustCompile(`-\d+$`)
 
-// freeNodeName is the name itself when nothing has it; else one with a number behind.
+// freeNodeName returns name if it is free, and otherwise name with a number appended.
 func freeNodeName(name string, taken []string) string {
 	if !slices.Contains(taken, name) {
 		return name
@@ -116,15 +116,15 @@ func freeNodeName(name string, taken []string) string {
 	}
 }
 
-// Progress is how an import reports its progress: what it makes, and how many of all
-// nodes, networks and links are made; see job.Task.
+// Progress receives the progress of an import: what it is creating, and how many of all
+// nodes, networks and links exist; see job.Task.
 type Progress interface {
 	At(step string, done, total int64)
 }
 
-// Import makes what a plan says. It may be repeated after it was cut off, and is undone by
-// UndoImport. The lab shows what is made so far. Errors: those of making nodes, networks
-// and links; fault.NotFound when someone deletes the lab meanwhile.
+// Import creates what a plan describes. It may be repeated after an interruption, and
+// UndoImport undoes it. The lab shows what has been created so far. Errors: those of
+// creating nodes, networks and links; fault.NotFound if the lab is deleted meanwhile.
 func (s *Service) Import(ctx context.Context, p Plan, progress Progress) error {
 	if err := s.settle(ctx, p); err != nil {
 		return err
@@ -170,7 +170,7 @@ func (s *Service) Import(ctx context.Context, p Plan, progress Progress) error {
 	return nil
 }
 
-// settle has what an attempt before this one left half-made go, or become whole.
+// settle completes or removes what an earlier attempt left incomplete.
 func (s *Service) settle(ctx context.Context, p Plan) error {
 	nodes := make([]string, len(p.Nodes))
 	for i, n := range p.Nodes {
@@ -199,14 +199,14 @@ func (s *Service) importNode(ctx context.Context, p Plan, n PlannedNode) error {
 	return err
 }
 
-// UndoImport removes what an import has made. What others depend on by now stays, and
-// the lab with it. It may be repeated.
+// UndoImport deletes what an import has created. What others depend on by now stays, and
+// so does the lab. It may be repeated.
 func (s *Service) UndoImport(ctx context.Context, p Plan) error {
 	if err := s.settle(ctx, p); err != nil {
 		return err
 	}
 	kept := false
-	// off takes what was deleted out of the lab, by forget.
+	// off removes a deleted node or network from the lab with forget.
 	off := func(deleted error, missing fault.Code, forget func() error) error {
 		switch code := fault.CodeOf(deleted); {
 		case deleted == nil, code == missing:
@@ -245,7 +245,7 @@ func (s *Service) UndoImport(ctx context.Context, p Plan) error {
 	return unlessGone(s.Delete(ctx, p.ID))
 }
 
-// unlessGone is an error, but for the one that something is there no longer.
+// unlessGone returns err, or nil if err says that the object no longer exists.
 func unlessGone(err error) error {
 	if fault.CodeOf(err) == fault.NotFound {
 		return nil

@@ -1,10 +1,10 @@
-// Package lab keeps labs: nodes and the isolated networks between them, as people
-// draw them.
+// Package lab keeps labs: nodes and the isolated networks between them, as users draw
+// them.
 //
-// libvirt stays right about nodes, networks and network interfaces. The tables of this
-// package hold what libvirt has no place for: a lab's name and owner, which nodes and
-// networks it is made of, and where they stand on its canvas. What no longer exists in
-// libvirt is skipped when a lab is shown; its row does no harm.
+// libvirt is authoritative for nodes, networks and network interfaces. The tables of this
+// package have what libvirt cannot store: a lab's name and owner, its nodes and networks,
+// and their positions on the canvas. If something no longer exists in libvirt, a lab is
+// shown without it; its row does no harm.
 package lab
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Kind is what a lab is made of. Kinds are stored.
+// Kind is the kind of an object in a lab. It is stored in the database.
 type Kind string
 
 // The kinds.
@@ -35,25 +35,26 @@ const (
 )
 
 const (
-	// MaxNameLength bounds a lab's name, in characters.
+	// MaxNameLength is the maximum length of a lab's name in characters.
 	MaxNameLength = 64
-	// MaxPlaces is how many nodes and networks a lab may have.
+	// MaxPlaces is the maximum number of nodes and networks in a lab.
 	MaxPlaces = 200
-	// MaxCoordinate bounds positions, in pixels from the canvas's origin.
+	// MaxCoordinate is the maximum distance from the canvas's origin on each axis, in
+	// pixels.
 	MaxCoordinate = 100_000
 )
 
-// Lab is a lab on record.
+// Lab is a stored lab.
 type Lab struct {
 	ID      string
 	Name    string
 	Owner   string // an account's id
 	Created time.Time
-	// Places are its nodes and networks.
+	// Places are the lab's nodes and networks.
 	Places []Place
 }
 
-// Place is where a node or a network stands in a lab. X and Y are pixels of the
+// Place is the position of a node or a network in a lab. X and Y are in pixels of the
 // canvas at its natural size.
 type Place struct {
 	Kind Kind
@@ -61,7 +62,7 @@ type Place struct {
 	X, Y float64
 }
 
-// Of returns the places of one kind.
+// Of returns the places of a kind.
 func (l Lab) Of(kind Kind) []Place {
 	var list []Place
 	for _, p := range l.Places {
@@ -82,7 +83,7 @@ func (l Lab) Has(kind Kind, id string) bool {
 	return false
 }
 
-// row is a lab as it is stored.
+// row is the database row of a lab.
 type row struct {
 	ID      string `gorm:"primaryKey"`
 	Name    string
@@ -114,7 +115,7 @@ func (r row) lab() Lab {
 
 // Options configures a Service; all fields are required.
 type Options struct {
-	// DB was opened with this package's Migrations.
+	// DB must be opened with this package's Migrations.
 	DB      *gorm.DB
 	Libvirt Libvirt
 	Events  *event.Broker
@@ -123,7 +124,7 @@ type Options struct {
 // Service keeps the labs. Its methods may be called from any goroutine.
 type Service struct{ o Options }
 
-// New creates a Service. It starts nothing.
+// New creates a Service. It starts no goroutines.
 func New(o Options) (*Service, error) {
 	if o.DB == nil || o.Libvirt == nil || o.Events == nil {
 		return nil, errors.New("lab: database, libvirt and events are required")
@@ -131,12 +132,12 @@ func New(o Options) (*Service, error) {
 	return &Service{o}, nil
 }
 
-// NotFound is the error of a lab that is not there.
+// NotFound returns the error for a lab that does not exist.
 func NotFound(id string) error {
 	return fault.New(fault.NotFound, "Lab %q not found.", id)
 }
 
-// List returns all labs by name.
+// List returns all labs, sorted by name.
 func (s *Service) List(ctx context.Context) ([]Lab, error) {
 	var rows []row
 	if err := s.o.DB.WithContext(ctx).Preload("Places").Order("name, id").Find(&rows).Error; err != nil {
@@ -149,7 +150,7 @@ func (s *Service) List(ctx context.Context) ([]Lab, error) {
 	return list, nil
 }
 
-// Lab returns one lab; fault.NotFound when there is none.
+// Lab returns a lab, or fault.NotFound if it does not exist.
 func (s *Service) Lab(ctx context.Context, id string) (Lab, error) {
 	if uuid.Validate(id) != nil {
 		return Lab{}, NotFound(id)
@@ -165,7 +166,7 @@ func (s *Service) Lab(ctx context.Context, id string) (Lab, error) {
 	return r.lab(), nil
 }
 
-// Create puts an empty lab on record.
+// Create stores an empty lab.
 func (s *Service) Create(ctx context.Context, name, owner string) (Lab, error) {
 	name, err := checkName(name)
 	if err != nil {
@@ -174,7 +175,7 @@ func (s *Service) Create(ctx context.Context, name, owner string) (Lab, error) {
 	return s.create(ctx, uuid.NewString(), name, owner)
 }
 
-// create puts a lab on record, unless it is.
+// create stores a lab, unless it exists.
 func (s *Service) create(ctx context.Context, id, name, owner string) (Lab, error) {
 	r := row{ID: id, Name: name, Owner: owner, Created: time.Now().UTC().Truncate(time.Microsecond)}
 	if err := s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&r).Error; err != nil {
@@ -183,8 +184,8 @@ func (s *Service) create(ctx context.Context, id, name, owner string) (Lab, erro
 	return s.changed(ctx, id)
 }
 
-// Rename gives a lab another name. check, which may be nil, sees the lab without its places
-// right before; its error ends the change.
+// Rename changes a lab's name. check, which may be nil, is called before with the lab
+// without its places; if it returns an error, the lab is not changed.
 func (s *Service) Rename(ctx context.Context, id, name string, check func(Lab) error) (Lab, error) {
 	name, err := checkName(name)
 	if err != nil {
@@ -205,8 +206,8 @@ func (s *Service) Rename(ctx context.Context, id, name string, check func(Lab) e
 	return s.changed(ctx, id)
 }
 
-// SetOwner gives a lab to another account, by its id. Its nodes and networks stay whose
-// they are.
+// SetOwner changes the owner of a lab to the account with this id. The owners of its nodes
+// and networks do not change.
 func (s *Service) SetOwner(ctx context.Context, id, account string) error {
 	if err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ?", id).Update("owner", account).Error; err != nil {
 		return fmt.Errorf("give lab %s away: %w", id, err)
@@ -215,8 +216,8 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) error {
 	return err
 }
 
-// Delete forgets a lab. Its nodes and networks stay. checks see the lab without its places right
-// before; the error of one ends the deletion.
+// Delete deletes a lab but not its nodes and networks. checks are called before with the
+// lab without its places; if one returns an error, the lab is not deleted.
 func (s *Service) Delete(ctx context.Context, id string, checks ...func(Lab) error) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -244,7 +245,7 @@ func (s *Service) Delete(ctx context.Context, id string, checks ...func(Lab) err
 // nil, with the lab without its places.
 func checkLocked(tx *gorm.DB, id string, check func(Lab) error) error {
 	var now []row
-	// The row is locked where the database has more than one writer at a time.
+	// The row is locked in databases that allow more than one writer at a time.
 	if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Find(&now).Error; err != nil {
 		return err
 	}
@@ -256,7 +257,7 @@ func checkLocked(tx *gorm.DB, id string, check func(Lab) error) error {
 
 // Removed is the data of event.LabRemoved.
 type Removed struct {
-	Lab Lab // as it was
+	Lab Lab // before it was removed
 }
 
 func checkName(name string) (string, error) {
@@ -267,8 +268,8 @@ func checkName(name string) (string, error) {
 	return name, nil
 }
 
-// Add takes a node into a lab, or moves it there. One that is in another lab is
-// refused with fault.NodeBusy.
+// Add adds a node or a network to a lab, or moves it there. If it is in another lab, it
+// fails with fault.NodeBusy.
 func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -294,8 +295,8 @@ func (s *Service) Add(ctx context.Context, id string, p Place) (Lab, error) {
 	return s.changed(ctx, id)
 }
 
-// Remove takes a node or a network out of a lab; the thing itself stays. It returns
-// fault.NotFound when the lab does not have it.
+// Remove removes a node or a network from a lab without deleting it. It returns
+// fault.NotFound if it is not in the lab.
 func (s *Service) Remove(ctx context.Context, id string, kind Kind, object string) (Lab, error) {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -307,7 +308,7 @@ func (s *Service) Remove(ctx context.Context, id string, kind Kind, object strin
 	return s.remove(ctx, id, kind, object)
 }
 
-// remove is Remove for what may be gone already.
+// remove is Remove for objects that may already have been removed.
 func (s *Service) remove(ctx context.Context, id string, kind Kind, object string) (Lab, error) {
 	if err := s.o.DB.WithContext(ctx).Where("lab_id = ? AND kind = ? AND object_id = ?", id, kind, object).Delete(&placeRow{}).Error; err != nil {
 		return Lab{}, fmt.Errorf("take %s %s out of lab %s: %w", kind, object, id, err)
@@ -315,7 +316,7 @@ func (s *Service) remove(ctx context.Context, id string, kind Kind, object strin
 	return s.changed(ctx, id)
 }
 
-// Forget takes a node out of whichever lab has it: its id may be used again.
+// Forget removes a node from the lab that has it, since its id may be used again.
 func (s *Service) Forget(ctx context.Context, node string) error {
 	var p placeRow
 	found := s.o.DB.WithContext(ctx).Where("kind = ? AND object_id = ?", Node, node).Limit(1).Find(&p)
@@ -329,7 +330,7 @@ func (s *Service) Forget(ctx context.Context, node string) error {
 	return err
 }
 
-// Move moves what is in a lab; places of what is not are passed over.
+// Move changes positions in a lab. Places of objects that are not in the lab are ignored.
 func (s *Service) Move(ctx context.Context, id string, places []Place) (Lab, error) {
 	for _, p := range places {
 		if err := p.check(); err != nil {
@@ -357,7 +358,7 @@ func (p Place) check() error {
 	return nil
 }
 
-// Nodes returns the ids of the nodes of each lab, by the lab's id.
+// Nodes returns the ids of the nodes of each lab, by lab id.
 func (s *Service) Nodes(ctx context.Context) (map[string][]string, error) {
 	var rows []placeRow
 	if err := s.o.DB.WithContext(ctx).Where("kind = ?", Node).Order("object_id").Find(&rows).Error; err != nil {
@@ -370,7 +371,7 @@ func (s *Service) Nodes(ctx context.Context) (map[string][]string, error) {
 	return nodes, nil
 }
 
-// changed reloads a lab and publishes its event.
+// changed reads a lab again and publishes its event.
 func (s *Service) changed(ctx context.Context, id string) (Lab, error) {
 	l, err := s.Lab(ctx, id)
 	if err == nil {

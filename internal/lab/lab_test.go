@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// noLibvirt is for tests that only need the database: any call fails.
+// noLibvirt is for tests that only need the database: any call panics.
 type noLibvirt struct{ Libvirt }
 
 func open(t *testing.T, url string) (*Service, *event.Subscription) {
@@ -59,14 +59,14 @@ func TestPlaces(t *testing.T) {
 			return l
 		}
 		must(s.Add(ctx, one.ID, Place{Kind: Node, ID: "a", X: 1, Y: 2}))
-		must(s.Add(ctx, one.ID, Place{Kind: Network, ID: "a", X: 3, Y: 4})) // another kind of thing may have the same id
+		must(s.Add(ctx, one.ID, Place{Kind: Network, ID: "a", X: 3, Y: 4})) // the same id, but another kind
 		if _, err := s.Add(ctx, two.ID, Place{Kind: Node, ID: "a"}); fault.CodeOf(err) != fault.NodeBusy {
 			t.Errorf("a node of another lab is taken: %v", err)
 		}
 		if l := must(s.Add(ctx, one.ID, Place{Kind: Node, ID: "a", X: 5.5, Y: -6})); !slices.Contains(l.Places, Place{Node, "a", 5.5, -6}) || len(l.Places) != 2 {
 			t.Errorf("added again, it is at %+v", l.Places)
 		}
-		must(s.Move(ctx, two.ID, []Place{{ID: "a", X: 9, Y: 9}})) // not its own
+		must(s.Move(ctx, two.ID, []Place{{ID: "a", X: 9, Y: 9}})) // not in this lab
 		if l := must(s.Lab(ctx, one.ID)); slices.Contains(l.Places, Place{Node, "a", 9, 9}) {
 			t.Error("another lab moved it")
 		}
@@ -74,7 +74,7 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("the nodes of the labs are %v, %v", nodes, err)
 		}
 
-		// What is forgotten or deleted is free for others.
+		// What has been forgotten or deleted is free for others.
 		if err := s.Forget(ctx, "a"); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestNamesAndSubnetsAreFree(t *testing.T) {
 	}
 }
 
-// fussy is a host that takes no network until its third.
+// fussy is a host that refuses networks until the third one.
 type fussy struct {
 	Libvirt
 	asked []Net
@@ -137,7 +137,7 @@ func TestANetworkIsTriedAgainByAnotherName(t *testing.T) {
 	if err != nil || len(host.asked) != 3 || host.asked[0].ID != net.ID {
 		t.Fatalf("%+v, %v, after %+v", net, err, host.asked)
 	}
-	// What will not do any better is not tried again, and leaves no place behind.
+	// If a retry cannot help, there is none, and no place remains.
 	s.o.Libvirt = &fussy{err: fault.New(fault.HostUnreachable, "away")}
 	if _, err := s.AddNetwork(t.Context(), l.ID, "", "ann", true, 0, 0); fault.CodeOf(err) != fault.HostUnreachable {
 		t.Errorf("on an unreachable host: %v", err)

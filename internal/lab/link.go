@@ -11,48 +11,49 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Libvirt is where networks and network interfaces are. Nodes and networks are named by
-// libvirt's UUIDs, and errors are fault's.
+// Libvirt gives access to nodes, networks and network interfaces. Nodes and networks are
+// identified by libvirt's UUIDs, and errors are faults.
 type Libvirt interface {
 	// Networks returns the networks of the hosts that answer.
 	Networks(ctx context.Context) ([]Net, error)
-	// CreateNetwork makes an isolated network and starts it; fault.Invalid when
-	// its name is taken. With DHCP it gets a free subnet, whose addresses are handed
-	// out.
+	// CreateNetwork creates an isolated network and starts it; fault.Invalid if its name
+	// is taken. With DHCP it gets a free subnet for its addresses.
 	CreateNetwork(ctx context.Context, n Net) (Net, error)
-	// DeleteNetwork removes a network that no node is on.
+	// DeleteNetwork deletes a network that no node is connected to.
 	DeleteNetwork(ctx context.Context, n Net) error
-	// Attach gives a node a network interface; Detach takes those on the network away.
+	// Attach gives a node an interface on a network. Detach removes the node's interfaces
+	// on the network.
 	Attach(ctx context.Context, node, network string) error
 	Detach(ctx context.Context, node, network string) error
-	// HostOf tells where a node is; fault.NodeNotFound when it is nowhere.
+	// HostOf returns the host of a node; fault.NodeNotFound if the node does not exist.
 	HostOf(node string) (string, error)
-	// CreateNode creates a node, and leaves it where it is there.
+	// CreateNode creates a node. If it exists, it is not changed.
 	CreateNode(ctx context.Context, host, owner string, n PlannedNode) error
-	// DeleteNode deletes a node; fault.NodeNotFound when it is nowhere.
+	// DeleteNode deletes a node; fault.NodeNotFound if it does not exist.
 	DeleteNode(ctx context.Context, node string) error
-	// NodeID is the id of the node that CreateNode makes with a key.
+	// NodeID returns the id of the node that CreateNode creates for a key.
 	NodeID(owner, key string) string
-	// Settle completes or undoes what was cut off on a host, and looks at the nodes. It
-	// fails where a change of one of these nodes or networks cannot be settled.
+	// Settle completes or undoes interrupted operations on a host, and reads the nodes
+	// again. It fails if an operation on one of these nodes or networks can be neither
+	// completed nor undone.
 	Settle(ctx context.Context, host string, nodes, networks []string) error
 }
 
 // Net is a network of a host.
 type Net struct {
 	ID, Name, Host string
-	Subnet         string // "10.7.3.0/24"; empty when libvirt gives it no address
+	Subnet         string // "10.7.3.0/24"; empty if libvirt gives it no address
 	Active, DHCP   bool
 	Managed        bool
 	Owner          string
-	Nodes          []string // the ids of those that have a card on it
+	Nodes          []string // the ids of nodes with an interface on it
 }
 
-// tries bounds how many names are tried for a new network: another request, or another
-// program, may take one at the same moment.
+// tries limits how many names are tried for a new network, since another request or
+// program may use one at the same moment.
 const tries = 8
 
-// Nets returns a lab's networks that are there.
+// Nets returns those networks of a lab that exist.
 func (s *Service) Nets(ctx context.Context, l Lab) ([]Net, error) {
 	all, err := s.o.Libvirt.Networks(ctx)
 	if err != nil {
@@ -61,8 +62,8 @@ func (s *Service) Nets(ctx context.Context, l Lab) ([]Net, error) {
 	return slices.DeleteFunc(all, func(n Net) bool { return !l.Has(Network, n.ID) }), nil
 }
 
-// AddNetwork makes an isolated network in a lab, on the first host for the empty
-// name. With addresses, libvirt hands out those of a subnet that no network has.
+// AddNetwork creates an isolated network in a lab. An empty host means the first one. With
+// addresses, DHCP assigns those of a free subnet.
 func (s *Service) AddNetwork(ctx context.Context, id, host, owner string, addresses bool, x, y float64) (Net, error) {
 	return s.addNetwork(ctx, id, Net{ID: uuid.NewString(), Host: host, Owner: owner, DHCP: addresses}, x, y)
 }
@@ -72,7 +73,7 @@ func (s *Service) addNetwork(ctx context.Context, id string, net Net, x, y float
 	if err != nil {
 		return Net{}, err
 	}
-	// First on record, so that no crash leaves a network that no lab shows.
+	// Stored first, so that no crash leaves a network that no lab shows.
 	if _, err := s.Add(ctx, id, Place{Kind: Network, ID: net.ID, X: x, Y: y}); err != nil {
 		return Net{}, err
 	}
@@ -100,13 +101,13 @@ func (s *Service) makeNetwork(ctx context.Context, l Lab, net *Net) error {
 			return nil
 		}
 		if fault.CodeOf(err) != fault.Invalid {
-			return err // the name is not to blame
+			return err // another name would not help
 		}
 	}
 	return err
 }
 
-// freeName makes of a lab's name one for a network that none of the hosts has.
+// freeName returns a network name based on a lab's name that none of the hosts uses.
 func freeName(lab string, taken []Net) string {
 	base := strings.Trim(strings.Map(func(r rune) rune {
 		switch {
@@ -130,10 +131,10 @@ func freeName(lab string, taken []Net) string {
 	}
 }
 
-// Connect draws a link from a node of a lab to another one, or to a network of it. Between
-// two nodes it makes an isolated network, half-way between them; each node gets a network
-// interface, at once where it runs. A node that is on the network already keeps its card.
-// What fails half-way leaves what is drawn then.
+// Connect draws a link from a node of a lab to another node or a network of it. Between
+// two nodes it creates an isolated network, placed half-way between them. Each node gets a
+// network interface, at once if it runs. A node that is already on the network keeps its
+// interface. If Connect fails half-way, what has been created stays.
 func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -179,7 +180,7 @@ func (s *Service) Connect(ctx context.Context, id, from, to, owner string) error
 	return nil
 }
 
-// Disconnect takes a node's cards on a network of the lab away. The network stays.
+// Disconnect removes a node's interfaces on a network of the lab. The network stays.
 func (s *Service) Disconnect(ctx context.Context, id, node, network string) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -201,8 +202,8 @@ func (s *Service) Disconnect(ctx context.Context, id, node, network string) erro
 	return s.o.Libvirt.Detach(ctx, node, net.Name)
 }
 
-// DeleteNetwork removes a network of the lab, and the cards that the lab's nodes
-// have on it. It may be repeated. One with other nodes on it is refused.
+// DeleteNetwork deletes a network of the lab, and the interfaces that the lab's nodes have
+// on it. It may be repeated. It fails if other nodes are connected to the network.
 func (s *Service) DeleteNetwork(ctx context.Context, id, network string) error {
 	l, err := s.Lab(ctx, id)
 	if err != nil {
@@ -229,7 +230,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, id, network string) error {
 	return err
 }
 
-// mustHave returns fault.NotFound when something is not in the lab.
+// mustHave returns fault.NotFound if an object is not in the lab.
 func (l Lab) mustHave(kind Kind, id string) error {
 	if l.Has(kind, id) {
 		return nil
@@ -237,7 +238,7 @@ func (l Lab) mustHave(kind Kind, id string) error {
 	return fault.New(fault.NotFound, "Lab %q has no %s %q.", l.Name, kind, id)
 }
 
-// hostIn tells on which host a node of the lab is.
+// hostIn returns the host of a node of the lab.
 func (s *Service) hostIn(l Lab, field, node string) (string, error) {
 	if !l.Has(Node, node) {
 		return "", fault.Field(field, "Node %q is not in the lab. Add it first.", node)
@@ -257,7 +258,7 @@ func (s *Service) netIn(ctx context.Context, l Lab, field, id string) (Net, erro
 	return nets[i], nil
 }
 
-// between is the middle of two places.
+// between returns the midpoint of two places.
 func (l Lab) between(a, b string) (x, y float64) {
 	for _, p := range l.Places {
 		if p.Kind == Node && (p.ID == a || p.ID == b) {

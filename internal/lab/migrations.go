@@ -20,7 +20,7 @@ func Migrations() []*gormigrate.Migration {
 				Owner   string    `gorm:"type:varchar(255);not null;index:idx_labs_owner"`
 				Created time.Time `gorm:"not null"`
 			}
-			// A node or a network is in one lab at most.
+			// A node or a network can be in only one lab.
 			type LabPlace struct {
 				Kind     string  `gorm:"primaryKey;type:varchar(16)"`
 				ObjectID string  `gorm:"primaryKey;type:varchar(36)"`
