@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// cleanupTime is kept back from the test's time, so that a bench that takes too
-// long still removes what it made.
+// cleanupTime is reserved from the test's time, so that a bench that takes too long can
+// still remove what it created.
 const cleanupTime = 2 * time.Minute
 
 func TestBench(t *testing.T) {
@@ -75,14 +75,15 @@ Speed ratios above 1 mean that SandboxLabs is faster. Memory ratios above 1 mean
 - Medians on a machine that does other things as well: see the load.
 `
 
-// table collects what was measured.
+// table collects the results.
 type table struct{ rows [][]string }
 
 func (tb *table) add(what, ours, other, theirs, ratio, goal string) {
 	tb.rows = append(tb.rows, []string{what, ours, other, theirs, ratio, goal})
 }
 
-// markdown aligns the columns, so that the source reads as a table too.
+// markdown formats the table as Markdown with aligned columns, so that its source is
+// readable too.
 func (tb *table) markdown() string {
 	rows := append([][]string{{"what", "SandboxLabs", "against", "its figure", "ratio", "goal"}}, tb.rows...)
 	widths := make([]int, len(rows[0]))
@@ -107,7 +108,7 @@ func (tb *table) markdown() string {
 	return b.String()
 }
 
-// machine says what this was measured on.
+// machine describes the machine of the measurement.
 func machine(ctx context.Context, t *testing.T, loadBefore string) string {
 	model := "unknown CPU"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -128,7 +129,7 @@ func machine(ctx context.Context, t *testing.T, loadBefore string) string {
 		runtime.NumCPU(), model, strings.Join(versions, ", "), runtime.Version(), loadBefore, load(), time.Now().UTC().Format(time.DateOnly))
 }
 
-// load is the machine's load average of the last minute.
+// load returns the machine's load average of the last minute.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

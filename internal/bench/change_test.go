@@ -15,8 +15,8 @@ const (
 	changePoll  = 2 * time.Millisecond
 )
 
-// benchChanges has virsh change a node, and measures how long after virsh's end the API
-// shows the change: one that libvirt sends an event for, and one that it does not.
+// benchChanges changes a node with virsh, and measures how long after virsh has ended the
+// API shows the change: for a change with a libvirt event, and for one without.
 func (r *rig) benchChanges(ctx context.Context, report *table, base image) {
 	r.t.Helper()
 	id, _ := r.createNode(ctx, base, 0)

@@ -23,7 +23,7 @@ import (
 const (
 	microImage = "../../images/build/micro.qcow2"
 
-	echoRounds = 4   // for each way, in turn
+	echoRounds = 4   // for each kind of line, alternating
 	echoes     = 150 // in each round
 	echoPause  = 20 * time.Millisecond
 
@@ -34,12 +34,12 @@ const (
 	bootPatience = 3 * time.Minute
 )
 
-// line is one way to a serial console.
+// line is a connection to a serial console.
 type line interface {
 	io.ReadWriteCloser
 }
 
-// socketLine is the service's way.
+// socketLine is a line through the service.
 type socketLine struct {
 	ctx    context.Context
 	socket *websocket.Conn
@@ -109,7 +109,7 @@ func (l *virshLine) Close() error {
 	return l.File.Close()
 }
 
-// benchConsole measures the serial console of one guest both ways.
+// benchConsole measures the serial console of one guest with both kinds of line.
 func (r *rig) benchConsole(ctx context.Context, report *table) {
 	r.t.Helper()
 	micro := r.upload(ctx, microImage)
@@ -120,7 +120,7 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	r.until(c, "login: ")
 	r.types(c, "root\r")
 	r.until(c, "# ")
-	r.types(c, "cat > /dev/null\r") // the guest's terminal echoes, and no one else
+	r.types(c, "cat > /dev/null\r") // only the guest's terminal echoes
 	r.until(c, "null")
 	r.close(c)
 
@@ -154,7 +154,7 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	r.until(c, "y\r\ny\r\n")
 	r.close(c)
 	viewers := []int{1, 10, 100}
-	rates := make([]times, len(viewers)) // how long 1 MB took
+	rates := make([]times, len(viewers)) // time for 1 MB
 	var virshRates times
 	for range floodRounds {
 		virshRates = append(virshRates, r.flood(r.virshConsole(ctx, node.ID)))
@@ -174,7 +174,7 @@ func (r *rig) benchConsole(ctx context.Context, report *table) {
 	r.removeImage(ctx, micro)
 }
 
-// cpuTime is what the service has used (proc(5)), in hundredths of a second.
+// cpuTime returns the CPU time of the service (proc(5)), with a resolution of 10 ms.
 func (r *rig) cpuTime() (used time.Duration) {
 	r.t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.service.Process.Pid))
@@ -196,8 +196,8 @@ func rate(perMB time.Duration) string {
 	return fmt.Sprintf("%.0f kB/s", 1000/perMB.Seconds())
 }
 
-// connected types until the guest's echo shows that the line works both ways:
-// virsh drops what is typed before it has set its terminal up.
+// connected types until the guest's echo shows that input and output work, since virsh
+// drops what is typed before it has set up its terminal.
 func (r *rig) connected(l line, mark string) {
 	r.t.Helper()
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -221,11 +221,11 @@ func (r *rig) connected(l line, mark string) {
 	r.until(l, "-end-\r\n")
 }
 
-// echo types a key and returns how soon it is back.
+// echo types a key and returns how long its echo takes.
 func (r *rig) echo(ctx context.Context, l line) time.Duration {
 	r.t.Helper()
 	select {
-	case <-time.After(echoPause): // no one types without a pause
+	case <-time.After(echoPause): // people pause between keys
 	case <-ctx.Done():
 		r.t.Fatal(ctx.Err())
 	}
@@ -235,7 +235,7 @@ func (r *rig) echo(ctx context.Context, l line) time.Duration {
 	return time.Since(begin)
 }
 
-// flood returns how long a megabyte takes, and closes the line.
+// flood returns how long a megabyte of output takes, and closes the line.
 func (r *rig) flood(l line) time.Duration {
 	r.t.Helper()
 	defer r.close(l)
@@ -284,7 +284,7 @@ func (r *rig) types(l line, text string) {
 	}
 }
 
-// until reads until the text has come.
+// until reads until text has arrived.
 func (r *rig) until(l line, text string) {
 	r.t.Helper()
 	late := time.AfterFunc(bootPatience, func() { _ = l.Close() })

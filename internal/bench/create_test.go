@@ -17,8 +17,8 @@ import (
 
 const creations = 30
 
-// benchCreate makes nodes and, in turn, the same with virsh. It returns the
-// nodes' ids; what virsh made is removed.
+// benchCreate creates nodes with the service and, alternating, with virsh. It returns the
+// ids of the service's nodes; those of virsh are removed.
 func (r *rig) benchCreate(ctx context.Context, report *table, base image) (ids []string) {
 	r.t.Helper()
 	first, _ := r.createNode(ctx, base, 0)
@@ -40,7 +40,7 @@ func (r *rig) benchCreate(ctx context.Context, report *table, base image) (ids [
 	return ids
 }
 
-// createNode makes node number i, and returns how long the request took.
+// createNode creates node number i, and returns how long the request took.
 func (r *rig) createNode(ctx context.Context, base image, i int) (id string, took time.Duration) {
 	r.t.Helper()
 	var node struct{ ID, State string }
@@ -55,8 +55,8 @@ func (r *rig) createNode(ctx context.Context, base image, i int) (id string, too
 	return node.ID, took
 }
 
-// createWithVirsh makes an overlay and a domain like those of createNode, returns how long
-// the two commands took, and removes them again.
+// createWithVirsh creates an overlay and a domain like those of createNode, returns how
+// long the two commands took, and removes them.
 func (r *rig) createWithVirsh(ctx context.Context, base image, model *libvirtxml.Domain, i int) time.Duration {
 	r.t.Helper()
 	id := uuid.NewString()
@@ -71,12 +71,12 @@ func (r *rig) createWithVirsh(ctx context.Context, base image, model *libvirtxml
 		r.t.Fatal(err)
 	}
 	path := filepath.Join(r.files, "domain.xml")
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, model.UUID, id)), 0o600); err != nil { // the console's log too
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, model.UUID, id)), 0o600); err != nil { // also in the path of the console's log
 		r.t.Fatal(err)
 	}
 	volume := virsh(ctx, r.t, "vol-create-as", r.nodesPool(), id+".qcow2", "64M", "--format", "qcow2", "--backing-vol", base.Path, "--backing-vol-format", "qcow2")
 	domain := virsh(ctx, r.t, "define", "--validate", path)
-	// The service sees it and reads it: that must not fall into its next turn.
+	// The service reads the new domain: wait, so that this does not affect its next turn.
 	if !eventually(ctx, func() bool { return r.try(ctx, http.MethodGet, "/api/nodes/"+id, nil, http.StatusOK, nil) == nil }) {
 		r.t.Fatalf("the service does not see the domain %s that virsh defined", name)
 	}

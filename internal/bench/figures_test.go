@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// times are what one thing took, again and again.
+// times are the durations of repeated runs of one operation.
 type times []time.Duration
 
-// at returns the time that the part p of all stayed within.
+// at returns the percentile p, which is between 0 and 1.
 func (ts times) at(p float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(ts))
 	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
@@ -26,7 +26,7 @@ func (ts times) at(p float64) time.Duration {
 
 func (ts times) median() time.Duration { return ts.at(0.5) }
 
-// inMilliseconds tells the median and one more part.
+// inMilliseconds formats the median and the percentile p.
 func (ts times) inMilliseconds(p float64) string {
 	return fmt.Sprintf("p50 %s, p%.0f %s (n=%d)", milliseconds(ts.median()), 100*p, milliseconds(ts.at(p)), len(ts))
 }
@@ -35,7 +35,7 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + " ms"
 }
 
-// inSeconds tells the median and each of them.
+// inSeconds formats the median and all durations.
 func (ts times) inSeconds() string {
 	var all []string
 	for _, d := range ts {
@@ -44,32 +44,32 @@ func (ts times) inSeconds() string {
 	return fmt.Sprintf("%.2f s (%s)", ts.median().Seconds(), strings.Join(all, ", "))
 }
 
-// faster returns how many times as fast ours is.
+// faster formats how many times as fast ours is.
 func faster(ours, theirs time.Duration) string {
 	return fmt.Sprintf("%.2f×", float64(theirs)/float64(ours))
 }
 
 func mebibytes(kib int64) string { return fmt.Sprintf("%.1f MiB", float64(kib)/1024) }
 
-// ran is a command that is over.
+// ran is a command that has ended.
 type ran struct {
 	out     []byte
 	took    time.Duration
 	peakKiB int64
 }
 
-// samplePause is how often a command's memory is looked at. The kernel's own
-// count of a child's peak (ru_maxrss) would not do: it begins with that of the
-// process that started it.
+// samplePause is the interval for reading a command's memory usage. The kernel's own peak
+// of a child (ru_maxrss) is not suitable: it starts with the memory of the process that
+// started the child.
 const samplePause = time.Millisecond
 
-// command runs a command that has to succeed.
+// command runs a command that must succeed.
 func command(ctx context.Context, t *testing.T, name string, args ...string) ran {
 	t.Helper()
 	return runCommand(ctx, t, 0, name, args...)
 }
 
-// sampled is command, and looks at the memory, which takes some of the CPU.
+// sampled is command with its memory usage sampled, which uses some CPU.
 func sampled(ctx context.Context, t *testing.T, name string, args ...string) ran {
 	t.Helper()
 	return runCommand(ctx, t, samplePause, name, args...)
@@ -106,7 +106,7 @@ func runCommand(ctx context.Context, t *testing.T, pause time.Duration, name str
 	return r
 }
 
-// watchPeak returns the last peak that a process had while it was looked at.
+// watchPeak returns the last peak of a process's memory that it could read.
 func watchPeak(pid int, pause time.Duration, stop <-chan struct{}) (kib int64) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
@@ -122,7 +122,7 @@ func watchPeak(pid int, pause time.Duration, stop <-chan struct{}) (kib int64) {
 	}
 }
 
-// peakKiB reads a process's peak of resident memory.
+// peakKiB reads the peak of a process's resident memory.
 func peakKiB(pid int) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -133,11 +133,11 @@ func peakKiB(pid int) (int64, error) {
 			return strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("process %d shows no peak of its memory", pid) // it is over
+	return 0, fmt.Errorf("process %d shows no peak of its memory", pid) // it has ended
 }
 
-// resetPeak has the peak begin again at what the process takes now; where that is not
-// permitted, it stays that of its life so far.
+// resetPeak resets the peak to the current usage of the process. If that is not permitted,
+// the peak remains that of its lifetime.
 func resetPeak(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }

@@ -16,8 +16,8 @@ const (
 	virshLists  = 20
 )
 
-// benchList makes the nodes up to listedNodes, lists them, and returns the ids
-// of all.
+// benchList creates nodes up to a total of listedNodes, lists them, and returns the ids of
+// all.
 func (r *rig) benchList(ctx context.Context, report *table, base image, ids []string) []string {
 	r.t.Helper()
 	for len(ids) < listedNodes {
@@ -63,7 +63,7 @@ func (r *rig) benchList(ctx context.Context, report *table, base image, ids []st
 	return ids
 }
 
-// more returns how many times as much memory ours is.
+// more formats how many times as much memory ours uses.
 func more(ours, theirs int64) string {
 	return fmt.Sprintf("%.1f× memory", float64(ours)/float64(theirs))
 }

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 )
 
-// overlays are made on each image.
+// overlays is the number of overlays to create on each image.
 const overlays = 15
 
-// benchOverlays makes nodes of images of several sizes, in turn: an overlay takes as long
-// whatever it is backed by.
+// benchOverlays creates nodes from images of several sizes, alternating: creating an
+// overlay must take the same time whatever the size of its backing file.
 func (r *rig) benchOverlays(ctx context.Context, report *table) {
 	r.t.Helper()
 	sizes := []string{"0.1", "1", "10"} // GiB
@@ -21,7 +21,7 @@ func (r *rig) benchOverlays(ctx context.Context, report *table) {
 	for _, size := range sizes {
 		path := filepath.Join(r.files, "image-"+size+".qcow2")
 		mebibytes := map[string]string{"0.1": "102M", "1": "1G", "10": "10G"}[size]
-		// All of its clusters are there, so the file is as long as the disk.
+		// All of its clusters are allocated, so the file is as large as the disk.
 		command(ctx, r.t, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", path, mebibytes)
 		images = append(images, r.upload(ctx, path))
 		if err := os.Remove(path); err != nil {

@@ -24,27 +24,27 @@ import (
 
 const (
 	libvirtURI = "qemu:///system"
-	folder     = "/var/lib/libvirt/images" // where the service makes its pools
+	folder     = "/var/lib/libvirt/images" // where the service creates its pools
 
 	prefixes = "sandboxlabs-bench-"
 
-	// promptly is how long the service may take to start, to stop, or to see what
-	// virsh did.
+	// promptly is how long the service may take to start, to stop, or to show what virsh
+	// did.
 	promptly = 30 * time.Second
 )
 
-// rig is the program running, with all that the bench makes.
+// rig is the running program, with everything that the bench creates.
 type rig struct {
 	t       *testing.T
 	prefix  string
-	files   string // our folder beside the pools' own
+	files   string // our folder, next to those of the pools
 	address string
 	client  *http.Client
 	service *exec.Cmd
 }
 
-// newRig builds the program and starts it. When the test ends, all that was made
-// goes, whatever happened.
+// newRig builds the program and starts it. Everything that was created is removed when the
+// test ends, even if it fails.
 func newRig(ctx context.Context, t *testing.T) *rig {
 	t.Helper()
 	removeDead(ctx, t)
@@ -71,7 +71,7 @@ func newRig(ctx context.Context, t *testing.T) *rig {
 	return r
 }
 
-// lockFolder holds the folder for as long as this process lives.
+// lockFolder locks a folder until this process ends.
 func lockFolder(path string) (*os.File, error) {
 	f, err := os.Open(path) //nolint:gosec // our folder
 	if err != nil {
@@ -83,7 +83,7 @@ func lockFolder(path string) (*os.File, error) {
 	return f, nil
 }
 
-// removeDead removes what runs left behind that were killed: no one holds their folders.
+// removeDead removes what killed runs left: nothing locks their folders.
 func removeDead(ctx context.Context, t *testing.T) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(folder, prefixes+"*"))
@@ -93,11 +93,11 @@ func removeDead(ctx context.Context, t *testing.T) {
 	for _, path := range folders {
 		prefix := filepath.Base(path)
 		if strings.Contains(strings.TrimPrefix(prefix, prefixes), "-") {
-			continue // a pool's folder: it goes with its run
+			continue // a pool's folder, which is removed with its run
 		}
 		lock, err := lockFolder(path)
 		if err != nil {
-			continue // that run is alive
+			continue // that run is still alive
 		}
 		t.Logf("removing what the run %s left behind", prefix)
 		sweep(ctx, t, prefix)
@@ -131,7 +131,7 @@ func sweep(ctx context.Context, t *testing.T, prefix string) {
 	}
 }
 
-// named picks the lines that begin with the prefix of one run.
+// named returns the lines that begin with the prefix of one run.
 func named(r ran, prefix string) (names []string) {
 	for line := range strings.Lines(string(r.out)) {
 		if name := strings.TrimSpace(line); strings.HasPrefix(name, prefix+"-") {
@@ -151,7 +151,7 @@ func virshArgs(args []string) []string { return append([]string{"-q", "-c", libv
 func (r *rig) imagesPool() string { return r.prefix + "-images" }
 func (r *rig) nodesPool() string  { return r.prefix + "-nodes" }
 
-// start runs the service and waits until it and its pools are ready.
+// start starts the service and waits until it and its pools are ready.
 func (r *rig) start(ctx context.Context, program string) {
 	r.t.Helper()
 	r.address = testground.Address(r.t)
@@ -160,12 +160,12 @@ func (r *rig) start(ctx context.Context, program string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer func() { _ = log.Close() }()                                                               // the service has its own
+	defer func() { _ = log.Close() }()                                                               // the service has its own descriptor
 	cmd := exec.Command(program, "serve", "--config=/dev/null", "--auth=off", "--listen="+r.address, //nolint:noctx // stop ends it, in order
 		"--data-dir="+filepath.Join(r.files, "data"), "--hosts=local="+libvirtURI,
 		"--images-pool="+r.imagesPool(), "--nodes-pool="+r.nodesPool())
 	cmd.Stdout, cmd.Stderr = log, log
-	// It must not outlive a bench that is killed.
+	// It must not outlive a killed bench.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -182,7 +182,7 @@ func (r *rig) start(ctx context.Context, program string) {
 	}
 }
 
-// eventually asks until the answer is yes, or promptly is over.
+// eventually polls yes until it returns true or promptly has passed.
 func eventually(ctx context.Context, yes func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, promptly)
 	defer cancel()
@@ -198,7 +198,7 @@ func eventually(ctx context.Context, yes func() bool) bool {
 	return true
 }
 
-// stop ends the service as an operator would.
+// stop stops the service as an operator would.
 func (r *rig) stop() {
 	if r.service == nil {
 		return
@@ -217,7 +217,7 @@ func (r *rig) stop() {
 	}
 }
 
-// do sends a request that has to succeed.
+// do sends a request that must succeed.
 func (r *rig) do(ctx context.Context, method, path string, body any, status int, answer any) {
 	r.t.Helper()
 	if err := r.try(ctx, method, path, body, status, answer); err != nil {
@@ -244,7 +244,7 @@ func (r *rig) try(ctx context.Context, method, path string, body any, status int
 	return r.send(req, status, answer)
 }
 
-// send reads all of an answer, and decodes it into answer unless that is nil.
+// send reads the complete response, and decodes it into answer unless that is nil.
 func (r *rig) send(req *http.Request, status int, answer any) error {
 	res, err := r.client.Do(req)
 	if err != nil {
@@ -264,7 +264,7 @@ func (r *rig) send(req *http.Request, status int, answer any) error {
 	return json.Unmarshal(text, answer)
 }
 
-// image is what the bench looks at in an image.
+// image is the part of an image that the bench needs.
 type image struct{ ID, Path, SHA256 string }
 
 // upload sends a file in one multipart request.
@@ -303,7 +303,7 @@ func (r *rig) upload(ctx context.Context, path string) image {
 	return answer.Image
 }
 
-// uploadBlank makes the image that the nodes are backed by. Nothing boots from it.
+// uploadBlank creates the image that the nodes are backed by. Nothing boots from it.
 func (r *rig) uploadBlank(ctx context.Context) image {
 	r.t.Helper()
 	path := filepath.Join(r.files, "blank.qcow2")

@@ -19,10 +19,10 @@ import (
 const (
 	uploadBytes  = 1 << 30
 	uploadRounds = 3
-	neededBytes  = 4 * uploadBytes // the source, what it is made of, and a copy; and some more
+	neededBytes  = 4 * uploadBytes // the source, the raw file that it is made from, a copy, and a reserve
 )
 
-// benchUpload sends an image to the service, to virsh and to cp in turn.
+// benchUpload sends an image to the service, to virsh and to cp, alternating.
 func (r *rig) benchUpload(ctx context.Context, report *table) {
 	r.t.Helper()
 	source, digest := r.makeSource(ctx)
@@ -41,7 +41,7 @@ func (r *rig) benchUpload(ctx context.Context, report *table) {
 		begin := time.Now()
 		img := r.upload(ctx, source)
 		ours = append(ours, time.Since(begin))
-		// Where there are few CPUs, these seconds are what it takes longer than virsh.
+		// On a machine with few CPUs, the service takes these seconds longer than virsh.
 		r.t.Logf("upload: %v, for which the service takes %v of a CPU", ours[len(ours)-1].Round(time.Millisecond), r.cpuTime()-before)
 		peak, err := peakKiB(pid)
 		if err != nil {
@@ -78,8 +78,8 @@ func (r *rig) benchUpload(ctx context.Context, report *table) {
 	report.add("upload 1 GiB: peak memory", mebibytes(memory), "cp", mebibytes(cpMemory), more(memory, cpMemory), "")
 }
 
-// makeSource makes a qcow2 image that is full of noise, and returns its path and
-// its SHA-256.
+// makeSource creates a qcow2 image full of random data, and returns its path and its
+// SHA-256.
 func (r *rig) makeSource(ctx context.Context) (path, digest string) {
 	r.t.Helper()
 	var fs unix.Statfs_t
@@ -115,7 +115,7 @@ func (r *rig) makeSource(ctx context.Context) (path, digest string) {
 	return path, hex.EncodeToString(sum.Sum(nil))
 }
 
-// settle has nothing left to be written back, and the source in memory.
+// settle writes all dirty pages to disk and reads the source into the page cache.
 func (r *rig) settle(source string) {
 	r.t.Helper()
 	f, err := os.Open(r.files)
