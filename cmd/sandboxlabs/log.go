@@ -19,7 +19,7 @@ const (
 // secretKeys are the attributes that are never logged.
 var secretKeys = []string{"password", "passwd", "secret", "ticket", "cookie", "authorization"}
 
-// secretTexts match secrets within a text. No error of ours contains one, but errors of
+// secretTexts match secrets within a text. Errors should not contain any, but those of
 // other libraries quote their input.
 var secretTexts = []struct {
 	what *regexp.Regexp

@@ -294,8 +294,8 @@ func (p *proxied) signIn(t *testing.T) {
 	}
 }
 
-// checkUploads starts an upload and sends 20 GiB, of which the service must see the first
-// bytes at once.
+// checkUploads starts an upload, and sends a body of 20 GiB, of which the service must see
+// the first bytes at once.
 func (p *proxied) checkUploads(t *testing.T) {
 	t.Helper()
 	tus := func(r *http.Request) {

@@ -152,8 +152,8 @@ func TestQuotaCountsEverything(t *testing.T) {
 		t.Errorf("80 MiB in a file where 64 MiB may be uploaded: %s, %+v", j.State, j.Error)
 	}
 
-	// A linked clone makes the source's disk read-only, and the owner is charged for it
-	// once.
+	// The source's disk becomes a read-only backing file of the linked clone. It counts
+	// once for the owner.
 	s.limit(request{"nodes": 10})
 	before = *s.used().Disk
 	s.call(http.MethodPost, "/api/nodes/"+one.ID+"/clone", request{"name": s.name("linked")}, http.StatusCreated, nil, s.as(owner)...)

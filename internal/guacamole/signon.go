@@ -126,8 +126,8 @@ func (s *Service) SignOn(ctx context.Context, p Person, nodeID string) (string, 
 
 // identify returns the sealed identity of a user.
 func (s *Service) identify(user string) (string, error) {
-	// Guacamole takes each identity once, and those that two replicas make in the same millisecond
-	// would be one.
+	// Guacamole accepts each identity once, and identities that two replicas create in the
+	// same millisecond would be equal.
 	life := identityLife - rand.N(identityLife/6) //nolint:gosec // it has to differ, and is not a secret
 	text, err := json.Marshal(identity{Username: user, Expires: time.Now().Add(life).UnixMilli(), SingleUse: true})
 	if err != nil {

@@ -24,7 +24,7 @@ type Plan struct {
 	Nodes    []PlannedNode    `json:"nodes"`
 }
 
-// PlannedNetwork is a network of a plan. It is named after the new lab.
+// PlannedNetwork is a network of a plan. It is renamed after the new lab.
 type PlannedNetwork struct {
 	ID        string  `json:"id"` // chosen by NewPlan
 	Name      string  `json:"name"`
