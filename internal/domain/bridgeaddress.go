@@ -11,8 +11,8 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// BridgeAddress is an address that a host has in one of its libvirt networks: nodes there
-// reach the host by it.
+// BridgeAddress is the address of a host on one of its libvirt networks. Nodes on that
+// network reach the host at it.
 type BridgeAddress struct {
 	Network string
 	Address netip.Addr
@@ -29,7 +29,7 @@ func (s *Service) BridgeAddresses(ctx context.Context, host string) (list []Brid
 		defer definition.FreeAll(networks)
 		for i := range networks {
 			text, err := networks[i].GetXMLDesc(0)
-			if errors.Is(err, libvirt.ERR_NO_NETWORK) { // it has ended
+			if errors.Is(err, libvirt.ERR_NO_NETWORK) { // undefined or stopped since it was listed
 				continue
 			}
 			if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// CheckCapture tells whether a node's disk can be read now, and which host it is
-// on. Errors: fault.NodeNotFound, NodeNotManaged, NodeRunning.
+// CheckCapture returns an error if a node's disk cannot be read now; otherwise it returns the
+// node's host. Errors: fault.NodeNotFound, NodeNotManaged, NodeRunning.
 func (s *Service) CheckCapture(id string) (host string, err error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -27,15 +27,14 @@ func (s *Service) CheckCapture(id string) (host string, err error) {
 	return n.Host, nil
 }
 
-// Capture runs f with the file of a node's first disk, which is a qcow2 file by the
-// node's definition. The node is off, and nobody changes it through this service
-// meanwhile. Errors: those of CheckCapture, fault.Unsupported, NodeBusy,
-// HostUnreachable, and those of f.
+// Capture calls f with the file of a node's first disk, which the node's definition declares
+// as qcow2. The node is off, and this service does not change it while f runs. Errors: those
+// of CheckCapture, fault.Unsupported, NodeBusy, HostUnreachable, and those of f.
 func (s *Service) Capture(ctx context.Context, host, id string, f func(file string) error) error {
 	if err := s.o.Storage.Prepare(ctx, host); err != nil {
 		return err
 	}
-	if err := s.inv.Sync(ctx, host, id); err != nil && !isGone(err) { // it may not have been read yet
+	if err := s.inv.Sync(ctx, host, id); err != nil && !isGone(err) { // the inventory may not have read it yet
 		return explain(err, "read", id)
 	}
 	n, err := s.inv.Node(id)

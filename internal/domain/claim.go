@@ -6,20 +6,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// claim waits for its turn to change a node.
+// claim waits until no other change of the node is running, and reserves the node until
+// release is called.
 func (s *Service) claim(ctx context.Context, id string) (release func(), err error) {
 	return s.claimFor(ctx, id, "")
 }
 
-// turn is a change of a node that is under way.
+// turn is a change of a node in progress.
 type turn struct {
-	over chan struct{} // closed when it is
-	// reason is what others are refused with, because it takes long; they wait where it
-	// is empty.
+	over chan struct{} // closed when the change has ended
+	// reason is the error message for other callers when the change takes long. If it is
+	// empty, they wait instead.
 	reason string
 }
 
-// claimFor is claim for a change that others are not to wait for.
+// claimFor is claim for a long change: other callers fail with reason instead of waiting.
 func (s *Service) claimFor(ctx context.Context, id, reason string) (release func(), err error) {
 	for {
 		release, other := s.take(id, reason)
@@ -37,8 +38,8 @@ func (s *Service) claimFor(ctx context.Context, id, reason string) (release func
 	}
 }
 
-// claimNow is claim for several nodes at once that does not wait: ok is false while
-// another change of one of them is under way.
+// claimNow claims several nodes at once without waiting: ok is false if another change of one
+// of them is running.
 func (s *Service) claimNow(ids ...string) (release func(), ok bool) {
 	var taken []func()
 	release = func() {
@@ -57,7 +58,8 @@ func (s *Service) claimNow(ids ...string) (release func(), ok bool) {
 	return release, true
 }
 
-// take begins a change of a node; release is nil while another one is under way.
+// take starts a change of a node. release is nil if another one is running, which is returned
+// as other.
 func (s *Service) take(id, reason string) (release func(), other turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

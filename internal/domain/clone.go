@@ -29,31 +29,32 @@ type cloneData struct {
 	Source  string   `json:"source"`
 	ID      string   `json:"id"`
 	Volumes []string `json:"volumes"` // of the clone
-	Fresh   []string `json:"fresh"`   // that the source goes on in
+	Fresh   []string `json:"fresh"`   // the source's new overlays
 }
 
-// Clone is a node that is to be made of another one.
+// Clone describes a clone to be created.
 type Clone struct {
 	Source string `json:"source"`
-	ID     string `json:"id"` // NewClone chooses it
+	ID     string `json:"id"` // chosen by NewClone
 	Name   string `json:"name"`
 	Host   string `json:"host"`
 	Owner  string `json:"owner"`
-	// DiskBytes is what its disks may grow to.
+	// DiskBytes is the total virtual size of its disks.
 	DiskBytes int64 `json:"diskBytes"`
-	// Granted is what it may have of the source's cards, media and devices: see CloneGain.
+	// Granted is what the caller may copy of the source's network cards, media and devices:
+	// see CloneGain.
 	Granted Gain `json:"granted"`
 }
 
-// Progress is how long work tells how far it is; see job.Task.
+// Progress reports how far a long task has come; see job.Task.
 type Progress interface {
 	Begin(step string)
 	Progress(doneBytes, totalBytes int64)
 }
 
-// NewClone checks that a node can be cloned under that name, as far as is known
-// without a look at its disks; full is for a copy of them. Errors: fault.Invalid,
-// NodeNotFound, NodeNotManaged, NodeNameTaken, NodeRunning (full), Unsupported.
+// NewClone checks whether a node can be cloned under that name, without reading its disks.
+// full selects a full copy. Errors: fault.Invalid, NodeNotFound, NodeNotManaged,
+// NodeNameTaken, NodeRunning (full), Unsupported.
 func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error) {
 	n, err := s.inv.Node(source)
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *Service) NewClone(source, name, owner string, full bool) (Clone, error)
 	return Clone{Source: n.ID, ID: uuid.NewString(), Name: name, Host: n.Host, Owner: owner, DiskBytes: n.DiskBytes + n.ExtraBytes}, nil
 }
 
-// cloneDisk is one of the disks that a clone gets of its own.
+// cloneDisk is a disk that the clone does not share with its source.
 type cloneDisk struct {
 	target string
 	file   string // the source's
@@ -89,17 +90,17 @@ type cloneDisk struct {
 	seed   bool
 }
 
-// CloneLinked makes a node whose disks lie on those of another one. What the
-// source has written so far is shared from then on, and no longer written to: the
-// source goes on in new files over it, at once where it runs; the clone is as if
-// the source's power had failed at that moment. Where the source has written
-// nothing since it was made or cloned, both go on from what is below.
+// CloneLinked creates a node whose disks are overlays of another node's disks. The source's
+// current files become shared, read-only backing files, and the source continues in new
+// overlays, without a restart if it runs. The clone sees the disks as if the source had lost
+// power at that moment. If the source has written nothing since it was created or cloned,
+// both use its backing file instead.
 //
-// The clone has MAC addresses, a UUID and a cloud-init instance of its own. A crash
-// leaves it whole or not at all; the source never loses anything.
+// The clone has its own MAC addresses, UUID and cloud-init instance id. A crash leaves either
+// a complete clone or none, and the source never loses data.
 //
-// Errors: those of NewClone, fault.NodeHasSnapshots, NodeBusy, StorageFull,
-// HostUnreachable, Hypervisor.
+// Errors: those of NewClone, fault.NodeHasSnapshots, NodeBusy, StorageFull, HostUnreachable,
+// Hypervisor.
 func (s *Service) CloneLinked(ctx context.Context, c Clone) (Node, error) {
 	freeName, err := s.reserveName(c.Host, c.Name)
 	if err != nil {
@@ -150,7 +151,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 		data.Volumes = append(data.Volumes, c.ID+variablesSuffix)
 	}
 	fresh := map[string]string{} // by target
-	bases := map[string]string{} // that are below already
+	bases := map[string]string{} // existing backing files of disks without data
 	for _, disk := range disks {
 		data.Volumes = append(data.Volumes, disk.volume)
 		if disk.seed {
@@ -191,7 +192,7 @@ func (s *Service) cloneLinked(ctx context.Context, n Node, d *libvirt.Domain, c 
 	return errors.Join(failure, unsettled)
 }
 
-// freshVolume names the file that a node goes on in where file is frozen.
+// freshVolume returns the name of the overlay that replaces file as a node's disk.
 func freshVolume(id, file string) string {
 	if strings.HasPrefix(path.Base(file), id+definition.ExtraInfix) {
 		return id + definition.ExtraInfix + strings.ToLower(rand.Text()[:8]) + ".qcow2"
@@ -199,8 +200,9 @@ func freshVolume(id, file string) string {
 	return id + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"
 }
 
-// mustBeDefined refuses a running node whose disks are not those that it is defined
-// with: what is frozen would not be what the clone is made of.
+// mustBeDefined returns an error if the disks of a running node differ from those in its
+// persistent definition: the clone is built from the definition, but the running disks would
+// be frozen.
 func mustBeDefined(d *libvirt.Domain, n Node, def *libvirtxml.Domain) error {
 	live, err := definition.Of(d, 0)
 	if err != nil {
@@ -212,8 +214,8 @@ func mustBeDefined(d *libvirt.Domain, n Node, def *libvirtxml.Domain) error {
 	return nil
 }
 
-// cloneDisks decides which disks the clone gets of its own: those that are written
-// to, and the seed. All else, such as media in a drive, is shared.
+// cloneDisks selects the disks that the clone does not share: the writable ones and the seed.
+// Everything else, such as media in a drive, is shared.
 func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]cloneDisk, error) {
 	var list []cloneDisk
 	if def.Devices == nil {
@@ -249,8 +251,7 @@ func (s *Service) cloneDisks(n Node, def *libvirtxml.Domain, id string) ([]clone
 	return list, nil
 }
 
-// freeze has a node go on in new files, by target, over the files that it has now,
-// all in one moment.
+// freeze switches a node's disks to new overlays, by target, in one atomic operation.
 func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *libvirtxml.Domain, fresh map[string]string) error {
 	if len(fresh) == 0 {
 		return nil
@@ -282,7 +283,7 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 		return err
 	}
 	defer release()
-	// Without metadata: it is no state to go back to.
+	// No metadata, because nobody can revert to this snapshot.
 	h, err := d.CreateSnapshotXML(text, libvirt.DOMAIN_SNAPSHOT_CREATE_DISK_ONLY|libvirt.DOMAIN_SNAPSHOT_CREATE_NO_METADATA|libvirt.DOMAIN_SNAPSHOT_CREATE_ATOMIC)
 	if err != nil {
 		return err
@@ -296,15 +297,15 @@ func (s *Service) freeze(ctx context.Context, n Node, d *libvirt.Domain, def *li
 	return nil
 }
 
-// layClone makes the clone's disks over what the source's disks lie on, and defines
-// it.
+// layClone creates the clone's disks as overlays of the source's backing files, and defines
+// the clone.
 func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks []cloneDisk, bases map[string]string, c Clone) error {
 	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE|libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
 		return err
 	}
 	files := map[string]string{} // of the clone, by target
-	under := map[string]string{} // what they lie on
+	under := map[string]string{} // their backing files
 	for _, disk := range disks {
 		if disk.seed {
 			if files[disk.target], err = s.cloneSeed(ctx, n, c); err != nil {
@@ -314,9 +315,9 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 		}
 		base := bases[disk.target]
 		if base == "" {
-			base = disk.file // frozen
+			base = disk.file // it is frozen now
 		}
-		// Not of the domain, which may be running: see hypervisor.BlockJobs.
+		// Read from the file, because the domain may be running: see hypervisor.BlockJobs.
 		bytes, err := s.o.Storage.DiskBytes(ctx, n.Host, disk.file)
 		if err != nil {
 			return err
@@ -326,9 +327,9 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 		}
 		under[disk.target] = base
 	}
-	tops := definition.Written(def) // before it becomes the clone's
+	tops := definition.Written(def) // before def becomes the clone's definition
 	for i := range def.Devices.Disks {
-		// libvirt does not write down of every disk what is below it.
+		// libvirt does not record the backing chain of every disk.
 		disk := &def.Devices.Disks[i]
 		if disk.Target == nil || under[disk.Target.Dev] == "" {
 			continue
@@ -337,14 +338,14 @@ func (s *Service) layClone(ctx context.Context, n Node, d *libvirt.Domain, disks
 			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: "qcow2"}, Source: fileSource(under[disk.Target.Dev])}
 		}
 		if file, _ := definition.BackingFile(disk); file != under[disk.Target.Dev] {
-			return changedMeanwhile(n) // another process has frozen it, too
+			return changedMeanwhile(n) // another process has frozen it too
 		}
 	}
 	if err := s.defineClone(ctx, n, def, files, c); err != nil {
 		return err
 	}
-	// Another process may have deleted or wiped the source: see DeleteNodeVolume. It
-	// waits with its disks while the clone's are there.
+	// Another process may have deleted or wiped the source: see DeleteNodeVolume. It does not
+	// delete the disks while the clone's exist.
 	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err == nil && !slices.Equal(definition.Written(now), tops) {
 		err = changedMeanwhile(n)

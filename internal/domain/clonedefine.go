@@ -13,15 +13,15 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// dropClone takes the domain of a clone away that is not to be.
+// dropClone undefines the domain of a clone that failed.
 func (s *Service) dropClone(ctx context.Context, host, id string) error {
 	ctx, cancel := cleanup(ctx)
 	defer cancel()
 	return s.withDomain(ctx, "node.undo-clone", Node{ID: id, Host: host}, func(d *libvirt.Domain) error { return d.Undefine() })
 }
 
-// cloneSeed makes the clone's cloud-init seed: what the source was told, for
-// another instance.
+// cloneSeed creates the clone's cloud-init seed: the source's content with a new instance id
+// and hostname.
 func (s *Service) cloneSeed(ctx context.Context, n Node, c Clone) (file string, err error) {
 	content, err := s.o.Storage.ReadNodeFile(ctx, n.Host, n.ID+seedSuffix)
 	if err == nil {
@@ -33,7 +33,8 @@ func (s *Service) cloneSeed(ctx context.Context, n Node, c Clone) (file string, 
 	return s.o.Storage.PutNodeVolume(ctx, n.Host, c.ID+seedSuffix, content)
 }
 
-// defineClone defines the clone: the source's definition with what must be its own.
+// defineClone defines the clone: the source's definition with its own name, ids, disks and
+// addresses.
 func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domain, files map[string]string, c Clone) error {
 	log, err := s.o.Storage.ConsoleLog(n.Host, c.ID)
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	def.Metadata = &libvirtxml.DomainMetadata{XML: string(text)}
 	def.UUID, def.Name, def.ID = c.ID, c.Name, nil
 	if def.GenID != nil {
-		def.GenID = &libvirtxml.DomainGenID{} // libvirt makes another
+		def.GenID = &libvirtxml.DomainGenID{} // libvirt generates a new one
 	}
 	for i := range def.Devices.Disks {
 		disk := &def.Devices.Disks[i]
@@ -95,7 +96,7 @@ func (s *Service) defineClone(ctx context.Context, n Node, def *libvirtxml.Domai
 	})
 }
 
-// cloneLog is where a clone's console is recorded: two must not share a file.
+// cloneLog returns the console log of a clone: two nodes must not share a file.
 func cloneLog(log *libvirtxml.DomainChardevLog, source, file string) *libvirtxml.DomainChardevLog {
 	if log == nil || path.Base(log.File) != source+".log" {
 		return nil
@@ -103,8 +104,8 @@ func cloneLog(log *libvirtxml.DomainChardevLog, source, file string) *libvirtxml
 	return &libvirtxml.DomainChardevLog{File: file, Append: log.Append}
 }
 
-// settleClone removes what a linked clone has made when the clone is not there, and
-// the files that its source has not come to go on in. It may be repeated.
+// settleClone removes the files of a linked clone that was not defined, and the overlays that
+// the source did not switch to. It is idempotent.
 func (s *Service) settleClone(ctx context.Context, host string, data cloneData) error {
 	if err := s.undoCreate(ctx, host, createData{ID: data.ID, Volumes: data.Volumes}); err != nil {
 		return err

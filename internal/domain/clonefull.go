@@ -11,21 +11,21 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// CloneFull makes a node with a copy of another one's disks, which has to be off,
-// and stays so: changes of it are refused with fault.NodeBusy meanwhile. It may be
-// repeated after it was cut off, and is undone by UndoClone.
+// CloneFull creates a node with a full copy of another node's disks. The source must be off,
+// and changes of it fail with fault.NodeBusy until the copy ends. It can be repeated after an
+// interruption, and UndoClone undoes it.
 func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) error {
 	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {
 		return err
 	}
-	// After a restart the job may come before the host's domains have been read.
+	// After a restart the job may run before the inventory has read the host's domains.
 	for _, id := range []string{c.ID, c.Source} {
 		if err := s.inv.Sync(ctx, c.Host, id); err != nil && !isGone(err) {
 			return explain(err, "read", c.Name)
 		}
 	}
 	if _, err := s.inv.Node(c.ID); err == nil {
-		return nil // an attempt before this one came so far
+		return nil // an earlier attempt defined it
 	}
 	n, err := s.inv.Node(c.Source)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	files := map[string]string{}
 	for _, disk := range disks {
 		if disk.seed {
-			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume, time.Time{}); err != nil { // of an attempt before
+			if err := s.o.Storage.DeleteNodeVolume(ctx, c.Host, disk.volume, time.Time{}); err != nil { // left by an earlier attempt
 				return err
 			}
 			files[disk.target], err = s.cloneSeed(ctx, n, c)
@@ -67,7 +67,7 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 			return explain(err, "clone", n.Name)
 		}
 	}
-	// What the copies lay on is no longer below them.
+	// A full copy has no backing file.
 	for i := range def.Devices.Disks {
 		if disk := &def.Devices.Disks[i]; disk.Target != nil && files[disk.Target.Dev] != "" && disk.ReadOnly == nil {
 			disk.BackingStore = &libvirtxml.DomainDiskBackingStore{}
@@ -80,8 +80,8 @@ func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) err
 	return err
 }
 
-// definitionOff reads a node that is off. done is what would be done to it, for the
-// refusal of one that is not.
+// definitionOff reads the definition of a node that is off. done completes the error message
+// for a node that is not off.
 func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags libvirt.DomainXMLFlags) (def *libvirtxml.Domain, err error) {
 	err = s.withDomain(ctx, "node.definition", n, func(d *libvirt.Domain) (err error) {
 		if err := mustBeOff(d, n, done); err != nil {
@@ -96,7 +96,7 @@ func (s *Service) definitionOff(ctx context.Context, n Node, done string, flags 
 	return def, err
 }
 
-// UndoClone removes what a copy has made that did not come to its end.
+// UndoClone removes what an unfinished full clone has created.
 func (s *Service) UndoClone(ctx context.Context, c Clone) error {
 	volumes, err := s.o.Storage.NodeVolumes(ctx, c.Host, c.ID)
 	if err != nil {

@@ -20,33 +20,33 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// CloudInit is what a guest is told at its first boot, by cloud-init's NoCloud
-// data source (docs.cloud-init.io). All of it is optional.
+// CloudInit is the configuration of a guest's first boot, which cloud-init reads from the
+// NoCloud data source (docs.cloud-init.io). All fields are optional.
 type CloudInit struct {
 	Hostname string
 	SSHKeys  []string // lines of an authorized_keys file, for the image's default user
-	// UserData is a script (#!), a cloud-config (#cloud-config), another kind that
-	// cloud-init knows by its first line, or MIME parts; or any of them packed by gzip, in
-	// Base64.
+	// UserData is a script (#!), a cloud-config (#cloud-config), another format that
+	// cloud-init recognizes by its first line, or a MIME message. It may be compressed with
+	// gzip and encoded in Base64.
 	UserData string
-	// VendorData is as UserData, which comes before it where both say something.
+	// VendorData has the formats of UserData, which overrides it.
 	VendorData string
-	// NetworkConfig is in cloud-init's format of version 1 or 2, YAML; with or without
-	// the key `network` around it.
+	// NetworkConfig is a cloud-init network configuration, version 1 or 2, as YAML, with or
+	// without the top-level key `network`.
 	NetworkConfig string
 }
 
 // Limits of CloudInit.
 const (
-	maxUserDataBytes = 256 << 10 // unpacked
+	maxUserDataBytes = 256 << 10 // decompressed
 	maxSSHKeyBytes   = 16 << 10
 	maxMIMEParts     = 64
 
-	// MaxNetworkConfigBytes bounds NetworkConfig, MaxSSHKeys the number of SSHKeys.
+	// MaxNetworkConfigBytes limits NetworkConfig, and MaxSSHKeys the number of SSHKeys.
 	MaxNetworkConfigBytes = 64 << 10
 	MaxSSHKeys            = 64
-	// MaxHostnameBytes and HostnamePattern are what Hostname is by RFC 1123, with or without
-	// its domain.
+	// MaxHostnameBytes and HostnamePattern limit Hostname to what RFC 1123 allows, with or
+	// without a domain.
 	MaxHostnameBytes = 253
 	HostnamePattern  = `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`
 )
@@ -57,9 +57,9 @@ func (c CloudInit) empty() bool {
 	return c.Hostname == "" && len(c.SSHKeys) == 0 && c.UserData == "" && c.VendorData == "" && c.NetworkConfig == ""
 }
 
-// checked returns c as it is put into the seed: keys without the line end of the file that
-// they come from, data unpacked, the network without the key around it. It returns
-// fault.Invalid, which names the field, for what cloud-init would refuse or ignore.
+// checked returns c in the form that the seed contains: SSH keys without line ends, data
+// decompressed, and the network configuration without the top-level key. It returns
+// fault.Invalid with the field's name if cloud-init would reject or ignore a value.
 func (c CloudInit) checked() (CloudInit, error) {
 	if c.Hostname != "" && (len(c.Hostname) > MaxHostnameBytes || !hostname.MatchString(c.Hostname)) {
 		return c, fault.Field("cloudInit.hostname", "The host name may have letters, digits and dashes, in parts of at most 63 that dots divide.")
@@ -100,8 +100,8 @@ func checkedKeys(keys []string) ([]string, error) {
 	return list, nil
 }
 
-// The kinds of user data that cloud-init tells by how they begin, whatever the case of
-// the letters; what is in YAML is looked at further.
+// The formats of user data that cloud-init recognizes by their first line, regardless of
+// case. YAML formats are validated further.
 const (
 	cloudConfig  = "#cloud-config"
 	cloudArchive = "#cloud-config-archive"
@@ -110,7 +110,7 @@ const (
 
 var dataKinds = []string{cloudConfig, "#!", "#include", "#part-handler", "#cloud-boothook", "#upstart-job", "## template: jinja"}
 
-// checkedData checks user data or vendor data, and unpacks it.
+// checkedData checks user data or vendor data, and decompresses it.
 func checkedData(field, data string) (string, error) {
 	unpacked, packed, err := unpack(data)
 	switch {
@@ -128,14 +128,15 @@ func checkedData(field, data string) (string, error) {
 	return data, checkData(field, data, 0)
 }
 
-// checkData checks data of any kind; depth counts the messages around it.
+// checkData checks decompressed data of any format; depth is the number of MIME messages
+// around it.
 func checkData(field, data string, depth int) error {
 	lower := strings.ToLower(strings.TrimLeft(data, " \t\r\n"))
 	switch {
 	case strings.HasPrefix(lower, cloudArchive):
 		return checkYAML(field, data, yaml.SequenceNode)
 	case strings.HasPrefix(lower, cloudJSON):
-		return nil // a patch, which means something only beside what it changes
+		return nil // a patch, which is only valid together with the data that it changes
 	case strings.HasPrefix(lower, cloudConfig):
 		return checkYAML(field, data, yaml.MappingNode)
 	case slices.ContainsFunc(dataKinds, func(kind string) bool { return strings.HasPrefix(lower, kind) }):
@@ -146,7 +147,8 @@ func checkData(field, data string, depth int) error {
 	return fault.Field(field, "The data must begin with #cloud-config, #! (a script) or MIME headers, without a comment before it; cloud-init ignores all else.")
 }
 
-// checkYAML checks that data is one YAML document whose root is of a kind, or empty.
+// checkYAML checks that data is one YAML document that is empty or has a root of the given
+// kind.
 func checkYAML(field, data string, kind yaml.Kind) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(data), &doc); err != nil {
@@ -161,7 +163,7 @@ func checkYAML(field, data string, kind yaml.Kind) error {
 	return fault.Field(field, "The YAML of #cloud-config must be a mapping, such as `packages: [vim]`.")
 }
 
-// checkMessage checks a MIME message: its structure, and the YAML of its parts.
+// checkMessage checks the structure of a MIME message, and the YAML in its parts.
 func checkMessage(field, data string, depth int) error {
 	malformed := fault.Field(field, "The MIME message is malformed. `cloud-init devel make-mime` makes one.")
 	m, err := mail.ReadMessage(strings.NewReader(data))
@@ -195,7 +197,8 @@ func checkMessage(field, data string, depth int) error {
 	return fault.Field(field, "The MIME message has more than %d parts.", maxMIMEParts)
 }
 
-// checkPart checks a part by its type; of a plain one cloud-init goes by how it begins.
+// checkPart checks a MIME part by its content type. Like cloud-init, it recognizes plain text
+// by its first line.
 func checkPart(field, kind, encoding string, body io.Reader, depth int) error {
 	if strings.EqualFold(encoding, "base64") {
 		body = base64.NewDecoder(base64.StdEncoding, body)
@@ -215,10 +218,10 @@ func checkPart(field, kind, encoding string, body io.Reader, depth int) error {
 	return nil // scripts and the like
 }
 
-// unpack returns data that was packed by gzip, which is in Base64 where text is sent.
+// unpack decompresses gzip data, which is in Base64 because the API carries text.
 func unpack(data string) (unpacked string, packed bool, err error) {
 	text := strings.TrimSpace(data)
-	if !strings.HasPrefix(text, "H4sI") { // the magic number of gzip
+	if !strings.HasPrefix(text, "H4sI") { // the magic number of gzip, in Base64
 		return "", false, nil
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
@@ -236,8 +239,8 @@ func unpack(data string) (unpacked string, packed bool, err error) {
 	return string(plain), true, err
 }
 
-// checkedNetwork checks a network configuration. The key `network` around it, as in
-// cloud-init's own files, is taken off: not every release of NoCloud takes it.
+// checkedNetwork checks a network configuration. It removes the top-level key `network` of
+// cloud-init's own files, because not every release of NoCloud accepts it.
 func checkedNetwork(text string) (string, error) {
 	if strings.TrimSpace(text) == "" {
 		return "", nil
@@ -269,8 +272,8 @@ func checkedNetwork(text string) (string, error) {
 	return text, nil
 }
 
-// Warnings says, in sentences, what cloud-init is likely to ignore of c. It is not an
-// error: another release, or a module of the image, may know it.
+// Warnings lists, in sentences, what cloud-init is likely to ignore in c. They are not
+// errors: another release of cloud-init, or a module in the image, may support it.
 func (c CloudInit) Warnings() []string {
 	var list []string
 	for _, part := range []struct{ name, data string }{{"user data", c.UserData}, {"vendor data", c.VendorData}} {
@@ -297,7 +300,7 @@ func (c CloudInit) Warnings() []string {
 	return list
 }
 
-// cutList joins some of the words of a list that a client chose.
+// cutList joins the first words of a list that a client sent.
 func cutList(words []string) string {
 	const most, longest = 8, 64
 	var shown []string
@@ -313,8 +316,8 @@ func cutList(words []string) string {
 	return strings.Join(shown, ", ")
 }
 
-// cloudConfigKeys are the top-level keys of cloud-init's schema (schema-cloud-config-v1),
-// those of releases from 20 to 25.
+// cloudConfigKeys are the top-level keys in cloud-init's schema (schema-cloud-config-v1) of
+// releases 20 to 25.
 var cloudConfigKeys = strings.Fields(`
 allow_public_ssh_keys ansible apk_repos apt apt_pipelining apt_reboot_if_required apt_update apt_upgrade
 apt_mirror apt_mirror_search apt_mirror_search_dns apt_preserve_sources_list apt_custom_sources_list apt_sources

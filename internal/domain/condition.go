@@ -9,10 +9,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// conditions are what users see of the ordinary conditions that libvirt reports.
+// conditions are the error codes and messages for expected conditions that libvirt reports.
 var conditions = map[hypervisor.Condition]struct {
 	code fault.Code
-	text string // what it means and what to do, after "Cannot VERB node NAME: "
+	text string // the meaning and what to do, after "Cannot VERB node NAME: "
 }{
 	hypervisor.NetworkMissing:     {fault.NetworkUnavailable, "a network of one of its interfaces is not there. Create the network, or detach the interface."},
 	hypervisor.NetworkInactive:    {fault.NetworkUnavailable, "a network of one of its interfaces is not active. Start it with `virsh net-start`, or detach the interface."},
@@ -25,7 +25,7 @@ var conditions = map[hypervisor.Condition]struct {
 	hypervisor.NoHugePages:        {fault.MemoryUnavailable, "its memory is to be in huge pages, which the host does not offer. Reserve huge pages there, or remove <memoryBacking> with `virsh edit`."},
 }
 
-// explain turns libvirt's errors into those that users see.
+// explain converts libvirt's errors into errors for users.
 func explain(err error, verb, name string) error {
 	var lv libvirt.Error
 	switch {
@@ -38,7 +38,7 @@ func explain(err error, verb, name string) error {
 	}
 	condition := hypervisor.ConditionOf(err)
 	if condition == hypervisor.DiskLocked {
-		// The cause on the side of this service: libvirt continues a copy that was cancelled.
+		// One cause is in this service: libvirt does not stop a copy when it is cancelled.
 		return fault.Wrap(err, fault.NodeBusy, "libvirt could not %s node %q: another program has its disk open. After a copy or an image of the disk was cancelled, libvirt reads it to its end: try again in some minutes.", verb, name)
 	}
 	if c, ok := conditions[condition]; ok {

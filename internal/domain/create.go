@@ -26,18 +26,17 @@ type createData struct {
 	Volumes []string `json:"volumes"`
 }
 
-// keyspace makes node ids of idempotency keys (RFC 9562, version 5): a repeated
-// request finds the node by its id, also after a crash and without a database.
+// keyspace is the namespace for node ids derived from idempotency keys (RFC 9562, version 5):
+// a repeated request finds the node by its id, even after a crash and without a database.
 var keyspace = uuid.MustParse("0f0d7c1e-6f1d-5b5e-9f0a-6d1f6f6e6f64")
 
-// Create makes a node: an overlay on the image, and a domain on the overlay. It
-// fails as a whole: no error leaves either of them behind, and a crash is undone
-// at the next start. existed is true when IdempotencyKey found the node of an
-// earlier request.
+// Create creates a node: an overlay of the image, and a domain that uses it. If it fails,
+// neither remains; after a crash, the next start of the service undoes it. existed is true if
+// IdempotencyKey matches the node of an earlier request.
 //
-// Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, NodeBusy while an earlier
-// node of the key is not wholly gone, those of Storage.Usable and
-// Storage.CreateOverlay, HostUnreachable, Hypervisor.
+// Errors: fault.Invalid, NodeNameTaken, IdempotencyReused, NodeBusy while an earlier node of
+// the key is being removed, those of Storage.Usable and Storage.CreateOverlay,
+// HostUnreachable, Hypervisor.
 func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, err error) {
 	host, err := s.reach(ctx, &spec)
 	if err != nil {
@@ -46,8 +45,8 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
 		id = cmp.Or(spec.ID, KeyedID(spec.Owner, spec.IdempotencyKey))
-		// What was cut off of an earlier node of this id would be completed or undone on
-		// the new one. What fails may be another node's; see below.
+		// Finish interrupted changes of an earlier node with this id, which would otherwise
+		// be applied to the new one. The error may be about another node; see below.
 		_ = s.recover(ctx, spec.Host)
 	}
 	release, err := s.claim(ctx, id)
@@ -57,7 +56,8 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	defer release()
 	var unsettled []string
 	if spec.IdempotencyKey != "" {
-		// The node may be there, and not be read yet: after a start of the service.
+		// After a start of the service, the node may exist without being in the inventory
+		// yet.
 		if err := s.inv.Sync(ctx, spec.Host, id); err != nil && !isGone(err) {
 			return Node{}, false, explain(err, "read", spec.Name)
 		}
@@ -94,14 +94,14 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	return n, false, err
 }
 
-// KeyedID is the id of the node that an account makes with an IdempotencyKey.
+// KeyedID returns the id of the node that an account creates with an IdempotencyKey.
 func KeyedID(owner, key string) string {
 	return uuid.NewSHA1(keyspace, []byte(owner+"\x00"+key)).String()
 }
 
-// Check tells why a node cannot be made, as far as that is known without making it,
-// and returns what is asked for with the defaults filled in. Errors: those of Create
-// but IdempotencyReused.
+// Check returns an error if a node cannot be created, as far as this can be checked in
+// advance; otherwise it returns the spec with the defaults filled in. Errors: those of Create
+// except IdempotencyReused.
 func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
 	host, err := s.reach(ctx, &spec)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Service) Check(ctx context.Context, spec Spec) (Spec, error) {
 	return spec, nil
 }
 
-// reach returns the host that a node is to be made on, and names it in the spec.
+// reach returns the host for a new node, and sets its name in the spec.
 func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, error) {
 	if err := ValidName(spec.Name); err != nil {
 		return nil, err
@@ -134,14 +134,14 @@ func (s *Service) reach(ctx context.Context, spec *Spec) (*hypervisor.Host, erro
 		return nil, err
 	}
 	spec.Host = host.Name()
-	// Of a host that was never reached nothing is known, not even its images.
+	// Nothing is known about a host that was never connected, not even its images.
 	if err := host.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return nil, err
 	}
 	return host, nil
 }
 
-// fill checks a spec against its image and its host, and fills in what it leaves open.
+// fill checks a spec against its image and its host, and fills in the defaults.
 func (s *Service) fill(ctx context.Context, host *hypervisor.Host, spec *Spec) (BaseImage, error) {
 	image, err := s.o.Storage.Usable(spec.Host, spec.ImageID)
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *Service) fill(ctx context.Context, host *hypervisor.Host, spec *Spec) (
 	return image, checkFirmware(ctx, host, *spec)
 }
 
-// make lays the overlay and defines the domain, or leaves neither.
+// make creates the overlay and defines the domain, or leaves neither.
 func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id string, image BaseImage) error {
 	logPath, err := s.o.Storage.ConsoleLog(spec.Host, id)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 		id:            id, name: spec.Name, accelerator: host.Status().Capabilities.Accelerator, ramMiB: spec.RAMMiB, cpus: spec.CPUs,
 		logPath:  logPath,
 		firmware: spec.Firmware, tpm: *spec.TPM,
-		vncPassword: rand.Text()[:8], // VNC uses eight characters and no more
+		vncPassword: rand.Text()[:8], // VNC uses at most eight characters
 		metadata:    definition.NewMetadata(s.ownerElement(spec.Owner), spec.OSType, image.ImageRef, time.Now()),
 	}
 	overlay, seed := id+".qcow2", id+seedSuffix
@@ -188,7 +188,7 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 	if !spec.CloudInit.empty() {
 		data.Volumes = append(data.Volumes, seed)
 	}
-	if spec.IdempotencyKey != "" { // the id is not new each time
+	if spec.IdempotencyKey != "" { // the id may have been used before
 		if err := s.mustBeFree(ctx, spec.Host, data.Volumes); err != nil {
 			return err
 		}
@@ -229,9 +229,9 @@ func (s *Service) make(ctx context.Context, host *hypervisor.Host, spec Spec, id
 	return failure
 }
 
-// mustBeFree refuses a creation whose disk is there already, before an intent is
-// recorded by which recovery would remove it: somebody undefined the node of an
-// earlier request and kept its disk.
+// mustBeFree returns an error if a disk of the new node exists already: someone undefined the
+// node of an earlier request and kept its disk. The check precedes the intent, because
+// recovery would delete the disk.
 func (s *Service) mustBeFree(ctx context.Context, host string, volumes []string) error {
 	for _, v := range volumes {
 		there, err := s.o.Storage.HasNodeVolume(ctx, host, v)
@@ -245,7 +245,7 @@ func (s *Service) mustBeFree(ctx context.Context, host string, volumes []string)
 	return nil
 }
 
-// seedSuffix follows a node's id in the name of its cloud-init seed.
+// seedSuffix follows a node's id in the volume name of its cloud-init seed.
 const seedSuffix = "-seed.iso"
 
 func (s *Service) putSeed(ctx context.Context, spec Spec, id, volume string) (string, error) {
@@ -256,8 +256,8 @@ func (s *Service) putSeed(ctx context.Context, spec Spec, id, volume string) (st
 	return s.o.Storage.PutNodeVolume(ctx, spec.Host, volume, content)
 }
 
-// makeDisk makes a node's first disk: over the image, or an empty one to install
-// on where the image is installation media.
+// makeDisk creates a node's first disk: an overlay of the image, or an empty disk if the
+// image is installation media.
 func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseImage, bytes int64) (path string, err error) {
 	if image.Format == ISO {
 		if err := s.o.Storage.CheckUnchanged(ctx, host, image.ID); err != nil {
@@ -268,7 +268,7 @@ func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseI
 	return s.o.Storage.CreateOverlay(ctx, host, volume, image.ID, bytes)
 }
 
-// define gives libvirt the domain, with a card on that network (see newCard).
+// define defines the domain in libvirt, with a network card on network (see newCard).
 func (s *Service) define(ctx context.Context, host *hypervisor.Host, network string, b build) error {
 	return host.Do(ctx, "node.define", func(conn *libvirt.Connect) (err error) {
 		if b.card, err = s.newCard(conn, host, network); err != nil {
@@ -290,8 +290,8 @@ func (s *Service) define(ctx context.Context, host *hypervisor.Host, network str
 	})
 }
 
-// reserveName keeps two requests from making two nodes of one name; libvirt
-// itself refuses a name that a domain has.
+// reserveName prevents two concurrent requests from creating nodes with the same name.
+// libvirt itself rejects the name of an existing domain.
 func (s *Service) reserveName(host, name string) (free func(), err error) {
 	for _, n := range s.inv.Nodes() {
 		if n.Host == host && n.Name == name {
@@ -318,7 +318,7 @@ func nameTaken(host, name string) error {
 	return err
 }
 
-// isGone tells whether an error says that the domain is not there.
+// isGone returns whether err means that the domain does not exist.
 func isGone(err error) bool {
 	return errors.Is(err, libvirt.ERR_NO_DOMAIN) || fault.CodeOf(err) == fault.NodeNotFound
 }

@@ -21,9 +21,9 @@ const (
 	attachIntent = "disk.attach"
 	detachIntent = "disk.detach"
 
-	// MinDiskBytes is the least size of an empty disk.
+	// MinDiskBytes is the minimum size of an empty disk.
 	MinDiskBytes = 1 << 20
-	// maxExtraDisks and maxInterfaces bound what is attached here.
+	// maxExtraDisks and maxInterfaces limit the devices that users can attach.
 	maxExtraDisks = 16
 	maxInterfaces = 16
 )
@@ -34,22 +34,23 @@ type diskData struct {
 	Volume string `json:"volume"`
 }
 
-// Disk is one disk or drive of a node.
+// Disk is a disk or drive of a node.
 type Disk struct {
 	Target string // "vda"
 	Bus    string
 	Device string // "disk", "cdrom" or "floppy"
-	File   string // on the host; empty for an empty drive, and for what is not a file
-	// Kind says what is behind it (EmptySource, FileSource, …), and Source names it.
+	File   string // path on the host; empty for an empty drive or a source that is not a file
+	// Kind is the type of the disk's source (EmptySource, FileSource, …), and Source its
+	// name.
 	Kind, Source string
 	Format       string
 	ReadOnly     bool
 	Bytes        int64 // virtual size; 0 when it cannot be read
-	// Extra tells that it was attached here, and goes when it is detached.
+	// Extra is true if SandboxLabs attached the disk, which is deleted when it is detached.
 	Extra bool
 }
 
-// Disks returns a node's disks and drives, as libvirt has them now.
+// Disks returns a node's disks and drives, read from libvirt.
 func (s *Service) Disks(ctx context.Context, id string) ([]Disk, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -94,8 +95,8 @@ func (s *Service) disksOf(d *libvirt.Domain, n Node) ([]Disk, error) {
 	return list, nil
 }
 
-// AddDisk gives a node an empty disk in the nodes pool, at once where it runs. A
-// crash leaves the disk with the node, or nothing.
+// AddDisk attaches a new, empty disk in the nodes pool to a node, without a restart if it
+// runs. A crash leaves either the attached disk or nothing.
 func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, error) {
 	if bytes < MinDiskBytes || bytes > MaxDiskBytes {
 		return Disk{}, fault.Field("size", "The size must be %d to %d bytes, not %d.", MinDiskBytes, int64(MaxDiskBytes), bytes)
@@ -140,9 +141,9 @@ func (s *Service) AddDisk(ctx context.Context, id string, bytes int64) (Disk, er
 	return added, err
 }
 
-// RemoveDisk detaches an extra disk and deletes it with what is on it. While a
-// guest does not let go of it that is fault.NodeBusy, and the disk is deleted when it
-// does, or is off.
+// RemoveDisk detaches an extra disk and deletes it with its data. If the guest does not
+// release the disk, it returns fault.NodeBusy, and the disk is deleted once the guest
+// releases it or is off.
 func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 	_, err := s.change(ctx, id, "disk.detach", "detach a disk of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
@@ -170,7 +171,7 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 			return err
 		}
 		failure, _ := s.apply(ctx, store.Change{
-			// A guest that does not let go of a disk is asked again and again.
+			// If a guest does not release a disk, the request is repeated.
 			Kind: detachIntent, Host: n.Host, Data: data, Once: true,
 			Do: func(context.Context) error {
 				return detach(n, d, &libvirtxml.DomainDisk{Device: "disk", Source: fileSource(disks[i].File), Target: &libvirtxml.DomainDiskTarget{Dev: target, Bus: disks[i].Bus}},
@@ -185,12 +186,11 @@ func (s *Service) RemoveDisk(ctx context.Context, id, target string) error {
 	return err
 }
 
-// errStillUsed tells that the running guest has a disk that its node is to be
-// without.
+// errStillUsed means that the running guest has not released a disk that is being detached.
 var errStillUsed = errors.New("the guest has not let go of the disk yet")
 
-// settleDetach deletes an extra disk that its node does not have, or answers
-// errStillUsed. It may be repeated.
+// settleDetach deletes an extra disk that its node no longer has, or returns errStillUsed. It
+// is idempotent.
 func (s *Service) settleDetach(ctx context.Context, host string, data diskData) error {
 	var live, defined *libvirtxml.Domain
 	err := s.withDomain(ctx, "disk.recover", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
@@ -209,7 +209,7 @@ func (s *Service) settleDetach(ctx context.Context, host string, data diskData) 
 	if err != nil {
 		live, defined = nil, nil
 	}
-	if lineage(nil).used(defined)[data.Volume] { // it was not taken away
+	if lineage(nil).used(defined)[data.Volume] { // it was not detached
 		return nil
 	}
 	volumes, err := s.o.Storage.NodeVolumes(ctx, host, data.ID)
@@ -226,8 +226,8 @@ func (s *Service) settleDetach(ctx context.Context, host string, data diskData) 
 	return s.dropUnused(ctx, host, l, data.Volume, time.Time{}, live, defined)
 }
 
-// settleDisk deletes an extra disk that its node does not have, running or defined.
-// It may be repeated.
+// settleDisk deletes an extra disk that neither the running nor the defined node has. It is
+// idempotent.
 func (s *Service) settleDisk(ctx context.Context, host string, data diskData) error {
 	if err := s.settleDetach(ctx, host, data); !errors.Is(err, errStillUsed) {
 		return err
@@ -235,8 +235,7 @@ func (s *Service) settleDisk(ctx context.Context, host string, data diskData) er
 	return nil
 }
 
-// freeTarget finds a name for a disk that no disk of the domain has, running or
-// defined.
+// freeTarget returns a target name that no disk of the domain uses, running or defined.
 func freeTarget(d *libvirt.Domain, prefix string) (string, error) {
 	taken := map[string]bool{}
 	for _, flags := range []libvirt.DomainXMLFlags{0, libvirt.DOMAIN_XML_INACTIVE} {
@@ -261,10 +260,10 @@ func freeTarget(d *libvirt.Domain, prefix string) (string, error) {
 	return "", fault.New(fault.Unsupported, "The node has no free slot for another disk.")
 }
 
-// device is what can be attached to a domain.
+// device is anything that can be attached to a domain.
 type device interface{ Marshal() (string, error) }
 
-// attach gives a domain a device, in its definition and in the running guest.
+// attach adds a device to a domain, in its definition and in the running guest.
 func attach(n Node, d *libvirt.Domain, v device) error {
 	text, err := v.Marshal()
 	if err != nil {
@@ -273,9 +272,9 @@ func attach(n Node, d *libvirt.Domain, v device) error {
 	return d.AttachDeviceFlags(text, deviceFlags(n))
 }
 
-// detach takes a device away, from either copy of the definition that has it. A
-// running guest has to let go of it, for which libvirt waits some seconds; gone
-// tells whether it did.
+// detach removes a device from those of the two definitions, persistent and live, that have
+// it. A running guest has to release it, for which libvirt waits some seconds; gone reports
+// whether it did.
 func detach(n Node, d *libvirt.Domain, v device, gone func(*libvirtxml.DomainDeviceList) bool) error {
 	text, err := v.Marshal()
 	if err != nil {
@@ -283,7 +282,7 @@ func detach(n Node, d *libvirt.Domain, v device, gone func(*libvirtxml.DomainDev
 	}
 	if n.Persistent {
 		err := d.DetachDeviceFlags(text, libvirt.DOMAIN_DEVICE_MODIFY_CONFIG)
-		if err != nil && !errors.Is(err, libvirt.ERR_DEVICE_MISSING) { // taken away before, when the guest did not let go
+		if err != nil && !errors.Is(err, libvirt.ERR_DEVICE_MISSING) { // removed by an earlier attempt, when the guest did not release it
 			return err
 		}
 	}

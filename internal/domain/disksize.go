@@ -6,13 +6,13 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// libvirt tells the size of a running domain's disk by asking QEMU, and waits for as
-// long as that does not answer. So it is read from the file, through the pool that has
-// it; the sizes of what no pool has come with the figures (usage.go).
+// libvirt asks QEMU for the disk size of a running domain, and blocks while QEMU does not
+// answer. So the size is read from the file through its storage pool. The sizes of files
+// outside all pools come with the usage (usage.go).
 
-// holdBlockJobs has a domain's QEMU not asked about its disks until release, and waits
-// before that for the end of other block jobs: for changes that are block jobs, or before
-// which libvirt asks QEMU about its disks.
+// holdBlockJobs stops this service from asking a domain's QEMU about its disks until release
+// is called, and first waits for other block jobs to end. It is for changes that run block
+// jobs, or before which libvirt asks QEMU about its disks.
 func (s *Service) holdBlockJobs(ctx context.Context, n Node, d *libvirt.Domain) (release func(), err error) {
 	active, err := d.IsActive()
 	if err != nil || !active {

@@ -6,7 +6,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// The kinds of what is behind a disk, as libvirt's type attribute names them.
+// The types of a disk's source, as in libvirt's type attribute.
 const (
 	EmptySource   = "empty" // a drive without a medium
 	FileSource    = "file"
@@ -17,7 +17,7 @@ const (
 	OtherSource   = "other"
 )
 
-// sourceOf names what is behind a disk: its kind, and a text such as "/dev/sdb",
+// sourceOf describes the source of a disk: its type, and a text such as "/dev/sdb",
 // "rbd:pool/image", "iscsi://server:3260/iqn.2026-01.org.example:disk/1" or "pool/volume".
 func sourceOf(src *libvirtxml.DomainDiskSource) (kind, text string) {
 	switch {
@@ -47,10 +47,10 @@ func named(kind, text string) (string, string) {
 	return kind, text
 }
 
-// networkSource names a disk that a server has. What follows a question mark, where some
-// protocols keep passwords, is left out.
+// networkSource describes a disk on a server. It omits what follows a question mark, where
+// some protocols have passwords.
 func networkSource(n *libvirtxml.DomainDiskSourceNetwork) string {
-	if len(n.Hosts) == 0 || n.Protocol == "rbd" || n.Protocol == "gluster" { // several servers, one name
+	if len(n.Hosts) == 0 || n.Protocol == "rbd" || n.Protocol == "gluster" { // several servers share one name
 		return n.Protocol + ":" + n.Name
 	}
 	h := n.Hosts[0]

@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Edit is what shall be otherwise about a node; nil stays as it is.
+// Edit is the set of changes to a node; nil fields keep their value.
 type Edit struct {
 	Name        *string
 	RAMMiB      *int64
@@ -24,16 +24,16 @@ type Edit struct {
 	Tags        *[]string
 }
 
-// Edit changes a node, by calls of libvirt that each touch one thing: whatever
-// else is in the domain's XML stays. The domain must be managed, unless the name
-// alone is changed. The steps follow each other, the name first; when one fails,
-// those before it hold, and the error says what failed.
+// Edit changes a node with libvirt calls that each change one setting, so the rest of the
+// domain's XML is preserved. The domain must be managed, unless only the name changes. The
+// steps run in order, the name first. If one fails, the earlier ones remain in effect, and
+// the error says which step failed.
 //
-// check, which may be nil, sees the node right before, while no other change made here runs;
-// its error ends the change.
+// check, which may be nil, gets the node immediately before the change, while this service
+// makes no other change to it; its error aborts the edit.
 //
-// Resized tells of each size that was changed when the guest has it. Errors:
-// fault.Invalid, NodeRunning (to rename), NodeNotManaged, NodeNameTaken, Hypervisor.
+// Resized says for each changed size when it takes effect. Errors: fault.Invalid, NodeRunning
+// (to rename), NodeNotManaged, NodeNameTaken, Hypervisor.
 func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) error) (Node, []Resized, error) {
 	if err := e.check(); err != nil {
 		return Node{}, nil, err
@@ -41,7 +41,7 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) 
 	var resized []Resized
 	n, err := s.change(ctx, id, "node.edit", "change", func(ctx context.Context, n Node, d *libvirt.Domain) (err error) {
 		if check != nil {
-			// Another service or virsh may have changed it just now.
+			// Another service or virsh may have just changed it.
 			if err := s.inv.Sync(ctx, n.Host, id); err != nil && !isGone(err) {
 				return err
 			}
@@ -78,20 +78,20 @@ func (s *Service) Edit(ctx context.Context, id string, e Edit, check func(Node) 
 	return n, resized, err
 }
 
-// defines returns whether anything of the domain's definition is changed: that a domain
-// starts with its host is kept beside it.
+// defines returns whether the edit changes the domain's definition. Autostart is not part of
+// it.
 func (e Edit) defines() bool {
 	e.Autostart = nil
 	return e != Edit{}
 }
 
-// more tells whether anything but the name is changed.
+// more returns whether the edit changes anything besides the name.
 func (e Edit) more() bool {
 	e.Name = nil
 	return e != Edit{}
 }
 
-// check answers fault.Invalid with what is wrong whatever the node is.
+// check returns fault.Invalid for values that no node can have.
 func (e Edit) check() error {
 	if e.Name != nil {
 		if err := ValidName(*e.Name); err != nil {
@@ -114,7 +114,7 @@ func (e Edit) check() error {
 	return nil
 }
 
-// describeAs writes what is no size and no name.
+// describeAs applies all changes except the sizes and the name.
 func describeAs(n Node, d *libvirt.Domain, e Edit) error {
 	if e.Autostart != nil {
 		if err := d.SetAutostart(*e.Autostart); err != nil {
@@ -137,7 +137,7 @@ func describeAs(n Node, d *libvirt.Domain, e Edit) error {
 	return nil
 }
 
-// children changes those of our element that the edit is about.
+// children applies the edit to the child elements of the SandboxLabs metadata.
 func (e Edit) children(text string) (string, error) {
 	var err error
 	if e.OSType != nil {
@@ -159,8 +159,8 @@ func (e Edit) children(text string) (string, error) {
 	return text, nil
 }
 
-// impacts are the copies of a domain's definition: the one that it is started
-// with, and that of the running guest.
+// impacts lists the copies of a domain's definition: the persistent one and, if the domain
+// runs, the live one.
 func impacts(n Node) []libvirt.DomainModificationImpact {
 	var list []libvirt.DomainModificationImpact
 	if n.Persistent {
@@ -172,12 +172,12 @@ func impacts(n Node) []libvirt.DomainModificationImpact {
 	return list
 }
 
-// editMetadata changes our element in one copy of the definition, and leaves what
-// others put into it.
+// editMetadata changes the SandboxLabs metadata in one copy of the definition, and preserves
+// what others added to it.
 func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, edit func(text string) (string, error)) error {
 	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, impact)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN_METADATA) {
-		return nil // this copy was written by others, without it
+		return nil // another program wrote this copy without the element
 	}
 	if err != nil {
 		return err
@@ -191,8 +191,7 @@ func editMetadata(d *libvirt.Domain, impact libvirt.DomainModificationImpact, ed
 	return setMetadata(d, text, impact)
 }
 
-// rename gives a stopped node another name; its id, its disk and the variables of its
-// firmware stay.
+// rename renames a stopped node. Its id, its disk and its firmware variables stay the same.
 func (s *Service) rename(ctx context.Context, d *libvirt.Domain, n Node, name string) error {
 	if n.Name == name {
 		return nil

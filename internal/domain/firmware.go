@@ -14,11 +14,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// Firmwares are all of them.
+// Firmwares lists all supported firmware types.
 var Firmwares = []string{definition.BIOS, definition.UEFI, definition.SecureBoot}
 
-// CheckFirmware returns fault.Invalid about a field for firmware that there is not; the
-// empty text stands for the default.
+// CheckFirmware returns fault.Invalid for the given field if firmware is not supported. An
+// empty string selects the default.
 func CheckFirmware(field, firmware string) error {
 	if firmware != "" && !slices.Contains(Firmwares, firmware) {
 		return fault.Field(field, "The firmware must be %s, %s or %s.", definition.BIOS, definition.UEFI, definition.SecureBoot)
@@ -26,16 +26,17 @@ func CheckFirmware(field, firmware string) error {
 	return nil
 }
 
-// os is what a node boots with.
+// os returns the boot configuration of a node.
 func (b build) os() *libvirtxml.DomainOS {
 	os := &libvirtxml.DomainOS{
 		Type:        &libvirtxml.DomainOSType{Arch: hypervisor.GuestArch, Machine: guestMachine, Type: "hvm"},
-		BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}, // a disk that nothing was installed on boots nothing
+		BootDevices: []libvirtxml.DomainBootDevice{{Dev: "hd"}, {Dev: "cdrom"}}, // an empty disk does not boot, so the firmware continues with the drive
 	}
 	if b.firmware != definition.UEFI && b.firmware != definition.SecureBoot {
 		return os
 	}
-	// libvirt chooses the host's files for it, and makes the variables at the first start.
+	// libvirt selects the host's firmware files, and creates the variables at the first
+	// start.
 	features := []libvirtxml.DomainOSFirmwareFeature{{Enabled: "no", Name: "secure-boot"}}
 	if b.firmware == definition.SecureBoot {
 		features = []libvirtxml.DomainOSFirmwareFeature{{Enabled: "yes", Name: "enrolled-keys"}, {Enabled: "yes", Name: "secure-boot"}}
@@ -48,7 +49,8 @@ func (b build) os() *libvirtxml.DomainOS {
 // guestMachine is the machine type of new nodes.
 const guestMachine = "q35"
 
-// tpms is the TPM 2.0 of a node that has one. Its state is libvirt's, by the node's id.
+// tpms returns the TPM 2.0 of a node that has one. libvirt stores its state by the node's
+// UUID.
 func (b build) tpms() []libvirtxml.DomainTPM {
 	if !b.tpm {
 		return nil
@@ -61,8 +63,8 @@ func (b build) tpms() []libvirtxml.DomainTPM {
 
 const tpmVersion = "2.0"
 
-// checkFirmware returns fault.Unsupported when a host has not what a node is to boot with:
-// libvirt would say so at the first start only.
+// checkFirmware returns fault.Unsupported if a host does not support the firmware or TPM of a
+// node: libvirt would report that only at the first start.
 func checkFirmware(ctx context.Context, host *hypervisor.Host, spec Spec) error {
 	if spec.Firmware == definition.BIOS && !*spec.TPM {
 		return nil
@@ -99,8 +101,9 @@ func unsupportedField(field, format string, args ...any) error {
 	return err
 }
 
-// offers returns whether one of the lists of a host's report has a value; a list that is
-// not there, as older releases have some not, is no reason to refuse.
+// offers returns whether an enum in the host's domain capabilities contains a value. It
+// returns true for an enum that is missing, because older releases of libvirt do not report
+// all of them.
 func offers(enums []libvirtxml.DomainCapsEnum, name, value string) bool {
 	for _, e := range enums {
 		if e.Name == name {
@@ -110,7 +113,7 @@ func offers(enums []libvirtxml.DomainCapsEnum, name, value string) bool {
 	return true
 }
 
-// variablesOf is where a new node on a host keeps the variables of its firmware.
+// variablesOf returns the path of the firmware variables of a new node on a host.
 func (s *Service) variablesOf(host, id string) (string, error) {
 	folder, err := s.o.Storage.NodesFolder(host)
 	return path.Join(folder, id+variablesSuffix), err

@@ -14,25 +14,25 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Gain is what a change of a definition brings to a node that it does not have now.
+// Gain is the access that a new definition gives a node and that it does not have now.
 type Gain struct {
-	Networks []string `json:"networks"` // libvirt networks that it gets a card on
-	Files    []string `json:"files"`    // of media and of disks that are only read, on the host
-	// Devices are those that reach the host by other ways, described for a comparison.
+	Networks []string `json:"networks"` // libvirt networks that it gets a network card on
+	Files    []string `json:"files"`    // media and read-only disks: paths on the host
+	// Devices are other devices with access to the host, as text that can be compared.
 	Devices []string `json:"devices"`
 }
 
-// May returns why whoever asks for a change of a node may not have what it brings.
+// May returns an error if the caller may not give a node what g contains.
 type May func(ctx context.Context, n Node, g Gain) error
 
-// within returns whether all of a gain is part of another one.
+// within returns whether g is a subset of other.
 func (g Gain) within(other Gain) bool {
 	return len(more(other.Networks, g.Networks)) == 0 && len(more(other.Files, g.Files)) == 0 && len(more(other.Devices, g.Devices)) == 0
 }
 
-// gainOf compares two definitions; had is nil for a node that is new. The disks that are
-// written to are left out: a revert is refused where they differ, and a clone gets its
-// own. So is the seed of the node with that id.
+// gainOf compares two definitions; had is nil for a new node. It omits writable disks,
+// because a revert with different disks is refused and a clone gets its own, and the seed of
+// the node with that id.
 func gainOf(had, def *libvirtxml.Domain, id string) Gain {
 	if had == nil {
 		had = &libvirtxml.Domain{}
@@ -44,7 +44,7 @@ func gainOf(had, def *libvirtxml.Domain, id string) Gain {
 	}
 }
 
-// more lists what a list has that another one has not, or has less often.
+// more lists the elements of has that had does not contain, or contains fewer times.
 func more(had, has []string) (list []string) {
 	left := slices.Clone(had)
 	for _, v := range has {
@@ -69,7 +69,7 @@ func networksOf(def *libvirtxml.Domain) (list []string) {
 	return list
 }
 
-// readFiles lists the files that a guest reads and does not write to.
+// readFiles lists the files that a guest can read but not write.
 func readFiles(def *libvirtxml.Domain, id string) (list []string) {
 	if def.Devices == nil {
 		return nil
@@ -86,9 +86,9 @@ func readFiles(def *libvirtxml.Domain, id string) (list []string) {
 	return list
 }
 
-// hostDevices describes what else of a definition reaches the host or its network:
-// only administrators can give it to a node, by the domain's XML. What every node has,
-// such as its console's log and a screen on the loopback address, is not among it.
+// hostDevices describes the other parts of a definition with access to the host or its
+// network, which only administrators can add, through the domain's XML. It omits what every
+// node has, such as its console log and a screen on the loopback address.
 func hostDevices(def *libvirtxml.Domain, id string) (list []string) {
 	add := func(kind string, parts ...string) {
 		if text := strings.Join(parts, " "); text != "" {
@@ -177,7 +177,7 @@ func chardevs(devices *libvirtxml.DomainDeviceList) (list []chardev) {
 		list = append(list, chardev{v.Source, v.Log})
 	}
 	for i, v := range devices.Consoles {
-		if i > 0 || len(devices.Serials) == 0 { // the first is the first serial port again
+		if i > 0 || len(devices.Serials) == 0 { // the first console repeats the first serial port
 			list = append(list, chardev{v.Source, v.Log})
 		}
 	}
@@ -190,8 +190,9 @@ func chardevs(devices *libvirtxml.DomainDeviceList) (list []chardev) {
 	return list
 }
 
-// chardevTarget is where on the host a port leads; empty for a terminal and for a socket
-// in libvirt's own folders, which libvirt chooses at each start.
+// chardevTarget returns the host resource that a character device is connected to. It is
+// empty for a pseudo-terminal, and for a socket in libvirt's own directories, whose path
+// libvirt chooses at each start.
 func chardevTarget(source *libvirtxml.DomainChardevSource) string {
 	switch {
 	case source == nil, source.Pty != nil, source.Null != nil, source.SpiceVMC != nil:
@@ -204,7 +205,7 @@ func chardevTarget(source *libvirtxml.DomainChardevSource) string {
 	return marshalled(&libvirtxml.DomainSerial{Source: source})
 }
 
-// marshalled is a device as text; one that cannot be written is like no other.
+// marshalled returns a device as text. A device that cannot be marshalled equals no other.
 func marshalled(v any) string {
 	text, err := xml.Marshal(v)
 	if err != nil {
@@ -213,8 +214,8 @@ func marshalled(v any) string {
 	return string(text)
 }
 
-// checkReverted refuses a revert to a snapshot that would bring back what its node may
-// not have now, or what whoever asks may not give it.
+// checkReverted returns an error if reverting to a snapshot would restore access that the
+// node may not have now, or that the caller may not give it.
 func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, may May) error {
 	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
@@ -246,8 +247,8 @@ func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, 
 	return nil
 }
 
-// CloneGain is what a clone of a node would have. User-mode networking is refused where
-// it is off.
+// CloneGain returns the access that a clone of a node would have. It returns an error for
+// user-mode networking if that is disabled.
 func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -268,8 +269,8 @@ func (s *Service) CloneGain(ctx context.Context, id string) (g Gain, err error) 
 	return g, explain(err, "clone", n.Name)
 }
 
-// checkCloned refuses a clone that would have more than was granted when it was asked
-// for, or user-mode networking where that is off.
+// checkCloned returns an error if a clone would have more access than was granted when it was
+// requested, or user-mode networking although that is disabled.
 func (s *Service) checkCloned(n Node, def *libvirtxml.Domain, c Clone) error {
 	host, err := s.o.Hosts.Host(n.Host)
 	if err != nil {

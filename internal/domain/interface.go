@@ -14,7 +14,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Interfaces returns a node's network cards, as libvirt has them now.
+// Interfaces returns a node's network cards, read from libvirt.
 func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error
 	return list, explain(err, "read the interfaces of", n.Name)
 }
 
-// AddInterface connects a node to a network of its host, at once where it runs.
+// AddInterface connects a node to a network of its host, without a restart if it runs.
 func (s *Service) AddInterface(ctx context.Context, id, network string) (Interface, error) {
 	var added Interface
 	_, err := s.change(ctx, id, "interface.attach", "attach an interface to", func(_ context.Context, n Node, d *libvirt.Domain) error {
@@ -67,7 +67,7 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 	return added, err
 }
 
-// RemoveInterface takes the network card with that address from a node.
+// RemoveInterface removes the network card with the given MAC address from a node.
 func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	address, err := net.ParseMAC(mac)
 	if err != nil {
@@ -100,8 +100,8 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	return err
 }
 
-// nicOn is a network card on a libvirt network, or on user-mode networking for
-// an empty name.
+// nicOn returns a network card on a libvirt network, or with user-mode networking if network
+// is empty.
 func nicOn(network string) libvirtxml.DomainInterface {
 	nic := libvirtxml.DomainInterface{
 		Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
@@ -113,7 +113,7 @@ func nicOn(network string) libvirtxml.DomainInterface {
 	return nic
 }
 
-// newMAC makes an address of the range that QEMU's guests have.
+// newMAC returns a random MAC address in QEMU's range.
 func newMAC() string {
 	b := make([]byte, 3)
 	_, _ = rand.Read(b) // never fails

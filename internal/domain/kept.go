@@ -7,13 +7,13 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// Snapshots are inside of the disks' own files, the memory of a running node too, and
-// nothing says how much of a file is whose. What they keep is no more than what the files
-// had when the last was taken; what the guest writes since then is counted by the
-// size of its disks.
+// Snapshots, including the memory of a running node, are stored inside the disk files, and
+// libvirt does not report their size. A snapshot cannot use more space than the files had
+// when it was taken. What the guest writes later counts towards the virtual size of its
+// disks.
 
-// Written is what the files take that a node writes to, and what its memory takes while
-// it runs: its snapshots will keep no more when another one is taken now.
+// Written returns the disk space of a node's writable files, and the memory it uses while it
+// runs. A snapshot taken now uses at most their sum.
 func (s *Service) Written(ctx context.Context, id string) (diskBytes, memoryBytes int64, err error) {
 	n, err := s.inv.Node(id)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Start starts a node; one that runs is left as it is, a paused one is refused.
-// While somebody watches its console, the guest runs only when they are
-// attached: they miss nothing of the boot.
+// Start starts a node. It does nothing if the node runs, and returns an error if it is
+// paused. If users have its console open, the guest runs only after their consoles are
+// attached, so that they see the whole boot output.
 func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 	return s.change(ctx, id, "node.start", "start", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		state, err := inventory.StateOf(d)
@@ -58,9 +58,9 @@ func (s *Service) Start(ctx context.Context, id string) (Node, error) {
 	})
 }
 
-// checkImages returns fault.ImageNotReady when an image that a domain's guest would read
-// is not the one that was verified. Whatever else is wrong with the files is for libvirt
-// to say: it starts nodes also while the images pool cannot be read.
+// checkImages returns fault.ImageNotReady if an image that the domain uses is not the one
+// that was verified. It ignores other problems with the files and leaves them to libvirt, so
+// that nodes start even while the images pool cannot be read.
 func (s *Service) checkImages(ctx context.Context, n Node, def *libvirtxml.Domain) error {
 	files := readFiles(def, n.ID)
 	if def.Devices != nil {
@@ -76,7 +76,7 @@ func (s *Service) checkImages(ctx context.Context, n Node, def *libvirtxml.Domai
 	return fault.Wrap(changed, changed.Code, "Cannot start node %q. %s", n.Name, changed.Message)
 }
 
-// explainStart returns what the node lacks in place of libvirt's error, where that is known.
+// explainStart replaces libvirt's error by what the node lacks, if that is known.
 func (s *Service) explainStart(n Node, d *libvirt.Domain, err error) error {
 	if !errors.As(err, &libvirt.Error{}) {
 		return err
@@ -92,9 +92,8 @@ func (s *Service) explainStart(n Node, d *libvirt.Domain, err error) error {
 	return fault.Wrap(err, lack.Code, "Cannot start node %q. %s", n.Name, lack.Message)
 }
 
-// create starts a domain, and tries once more when QEMU itself gave up: between
-// libvirt's choice of a screen's port and QEMU's use of it another program may
-// have taken the port.
+// create starts a domain. It retries once if QEMU itself failed: another program may have
+// taken the VNC port between libvirt's choice and QEMU's use of it.
 func create(d *libvirt.Domain, flags libvirt.DomainCreateFlags) error {
 	err := d.CreateWithFlags(flags)
 	if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) {
@@ -103,11 +102,11 @@ func create(d *libvirt.Domain, flags libvirt.DomainCreateFlags) error {
 	return d.CreateWithFlags(flags)
 }
 
-// attachPatience bounds how long a start waits for the console.
+// attachPatience is how long a start waits for the consoles.
 const attachPatience = 2 * time.Second
 
-// startWatched starts the guest paused, and lets it run when its viewers are
-// attached. A crash in between would leave it paused: recovery lets it run.
+// startWatched starts the guest paused, and resumes it when its viewers are attached. If a
+// crash leaves it paused, recovery resumes it.
 func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) error {
 	failure, unsettled := s.apply(ctx, store.Change{
 		Kind: startIntent, Host: n.Host, Data: startData{ID: n.ID},
@@ -133,14 +132,14 @@ func (s *Service) startWatched(ctx context.Context, n Node, d *libvirt.Domain) e
 	return errors.Join(failure, unsettled)
 }
 
-// Stop asks the guest to shut down (the ACPI power button) and returns at once;
-// with force it pulls the plug. A node that is off is left as it is. A transient domain,
-// which is gone when it is off, is returned as it was, but stopped.
+// Stop asks the guest to shut down (the ACPI power button) and returns immediately; force
+// powers it off. It does nothing if the node is off. A transient domain, which no longer
+// exists once it is off, is returned in its last known form with state stopped.
 func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error) {
 	var was Node
 	n, err := s.change(ctx, id, "node.stop", "stop", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		was = n
-		active, err := d.IsActive() // a crashed one may be
+		active, err := d.IsActive() // a crashed domain may be active
 		if err != nil || !active {
 			return err
 		}
@@ -157,7 +156,7 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 			return fault.New(fault.NodeNotRunning, "Node %q is paused. Resume it first, or force it off.", n.Name)
 		}
 		s.unstick(ctx, id)
-		// Without the flag libvirt would wait for a guest agent that may not be there.
+		// Without the flag, libvirt would wait for a guest agent, which may not exist.
 		return d.ShutdownFlags(libvirt.DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 	})
 	if fault.CodeOf(err) == fault.NodeNotFound && was.ID != "" && !was.Persistent {
@@ -167,7 +166,7 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 	return n, err
 }
 
-// Reboot has the guest reboot itself (ACPI).
+// Reboot asks the guest to reboot (ACPI).
 func (s *Service) Reboot(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "reboot", func(d *libvirt.Domain) error {
 		s.unstick(ctx, id)
@@ -175,7 +174,7 @@ func (s *Service) Reboot(ctx context.Context, id string) (Node, error) {
 	})
 }
 
-// Reset presses the reset button: the guest is not asked.
+// Reset resets the guest without asking it, like a reset button.
 func (s *Service) Reset(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "reset", func(d *libvirt.Domain) error {
 		s.unstick(ctx, id)
@@ -183,7 +182,7 @@ func (s *Service) Reset(ctx context.Context, id string) (Node, error) {
 	})
 }
 
-// Pause stops the guest's CPUs; one that is paused stays so.
+// Pause stops the guest's CPUs. It does nothing if the node is paused.
 func (s *Service) Pause(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "pause", func(d *libvirt.Domain) error {
 		if state, err := inventory.StateOf(d); err != nil || state == Paused {
@@ -193,7 +192,7 @@ func (s *Service) Pause(ctx context.Context, id string) (Node, error) {
 	})
 }
 
-// Resume lets a paused guest go on; one that runs does.
+// Resume continues a paused guest. It does nothing if the node runs.
 func (s *Service) Resume(ctx context.Context, id string) (Node, error) {
 	return s.whileRunning(ctx, id, "resume", func(d *libvirt.Domain) error {
 		if state, err := inventory.StateOf(d); err != nil || state == Running {
@@ -217,8 +216,8 @@ func (s *Service) whileRunning(ctx context.Context, id, verb string, f func(d *l
 	})
 }
 
-// Adopt makes a domain that others defined one of ours, by writing our metadata
-// into it. Nothing else of it changes.
+// Adopt makes a domain managed by writing the SandboxLabs metadata into it. Nothing else in
+// the domain changes.
 func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 	return s.change(ctx, id, "node.adopt", "adopt", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		switch {
@@ -247,8 +246,8 @@ func (s *Service) Adopt(ctx context.Context, id, owner string) (Node, error) {
 	})
 }
 
-// XML returns the domain's XML as libvirt gives it, without its secrets: as it is
-// now, or as it will be at its next start. A transient domain has none, but is.
+// XML returns the domain's XML from libvirt, without secrets: the current one, or with next
+// the one for the next start. A transient domain has only the current one.
 func (s *Service) XML(ctx context.Context, id string, next bool) (string, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -275,7 +274,7 @@ func (s *Service) XML(ctx context.Context, id string, next bool) (string, error)
 	return text, nil
 }
 
-// mustBeOff refuses what a running node does not allow.
+// mustBeOff returns an error if the node is not off. done completes the message.
 func mustBeOff(d *libvirt.Domain, n Node, done string) error {
 	active, err := d.IsActive()
 	if err != nil {
@@ -287,7 +286,7 @@ func mustBeOff(d *libvirt.Domain, n Node, done string) error {
 	return nil
 }
 
-// mustBeManaged refuses to destroy what is not ours.
+// mustBeManaged returns an error if the node is not managed by SandboxLabs.
 func mustBeManaged(n Node, verb string) error {
 	if n.Managed {
 		return nil
@@ -295,7 +294,7 @@ func mustBeManaged(n Node, verb string) error {
 	return fault.New(fault.NodeNotManaged, "Node %q is unmanaged and can't be %s. Adopt it first (POST /api/nodes/%s/adopt).", n.Name, verb, n.ID)
 }
 
-// forceOff pulls the plug of a domain that runs.
+// forceOff powers a running domain off.
 func (s *Service) forceOff(ctx context.Context, id string, d *libvirt.Domain) error {
 	active, err := d.IsActive()
 	if err != nil || !active {
@@ -307,18 +306,18 @@ func (s *Service) forceOff(ctx context.Context, id string, d *libvirt.Domain) er
 			return nil
 		}
 		if active, again := d.IsActive(); again == nil && !active {
-			return nil // it went off by itself
+			return nil // it stopped by itself
 		}
 		return fmt.Errorf("pull the plug: %w", err)
 	})
 }
 
-// letGoPatience bounds how long consoles may take to close.
+// letGoPatience is how long consoles may take to close.
 const letGoPatience = 5 * time.Second
 
-// withoutConsoles does what ends a domain's QEMU process, or its serial ports, while
-// none of our connections has its console: some releases of libvirtd hang or crash
-// where input waits for a guest that goes. stops says that the node is off then.
+// withoutConsoles calls f, which ends a domain's QEMU process or its serial ports, while none
+// of this service's connections has its console open: some releases of libvirtd hang or crash
+// if input is pending for a guest that stops. stops is true if the node is off afterwards.
 func (s *Service) withoutConsoles(ctx context.Context, id string, d *libvirt.Domain, stops bool, f func() error) error {
 	if s.audience == nil {
 		return f()
@@ -327,12 +326,12 @@ func (s *Service) withoutConsoles(ctx context.Context, id string, d *libvirt.Dom
 	back := s.audience.LetGo(wait, id, stops)
 	cancel()
 	defer back()
-	// libvirtd answers this after it has seen the end of the connections.
+	// libvirtd replies to this only after it has noticed that the connections were closed.
 	_, _ = d.IsActive()
 	return f()
 }
 
-// unstick has what the guest did not read dropped before it may go.
+// unstick drops pending console input that would keep the guest from stopping.
 func (s *Service) unstick(ctx context.Context, id string) {
 	if s.audience == nil {
 		return

@@ -11,14 +11,13 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// lineage is what the volumes of a node are backed by: by the name of each, the path of
-// the file below it, empty where there is none. The files themselves say so: another
-// process may be about to say it in the domain's definition. Read it after the
-// definition: what is put on top of a disk in between leaves the disk in use.
+// lineage maps the volumes of a node to the paths of their backing files, empty for none. It
+// comes from the files themselves, because another process may be about to update the
+// domain's definition. Read it after the definition: an overlay that is added in between
+// keeps the disk in use.
 type lineage map[string]string
 
-// used names the volumes that are in a disk of some definitions of the node's domain, or
-// anywhere below one.
+// used returns the volumes that are in a backing chain of a disk in one of the definitions.
 func (l lineage) used(defs ...*libvirtxml.Domain) map[string]bool {
 	used := map[string]bool{}
 	for _, def := range defs {
@@ -34,8 +33,7 @@ func (l lineage) used(defs ...*libvirtxml.Domain) map[string]bool {
 	return used
 }
 
-// unused names a volume and those above it, the uppermost first, without those that are
-// used.
+// unused returns a volume and its overlays, the topmost first, without those in used.
 func (l lineage) unused(volume string, used map[string]bool) []string {
 	list := []string{volume}
 	for i := 0; i < len(list); i++ {
@@ -49,7 +47,8 @@ func (l lineage) unused(volume string, used map[string]bool) []string {
 	return slices.DeleteFunc(list, func(v string) bool { return used[v] })
 }
 
-// under is what the disk in a volume is backed by, down to what is not the node's.
+// under returns the backing chain of the disk in a volume, down to the first file that is not
+// the node's.
 func (l lineage) under(volume string) *libvirtxml.DomainDiskBackingStore {
 	file, own := l[volume]
 	switch {
@@ -59,13 +58,13 @@ func (l lineage) under(volume string) *libvirtxml.DomainDiskBackingStore {
 		return below("", "")
 	}
 	on := below(file, "qcow2")
-	delete(l, volume) // a chain that somebody bent into a ring has an end too
+	delete(l, volume) // terminates on a chain that was made cyclic
 	on.BackingStore = l.under(path.Base(file))
 	return on
 }
 
-// dropUnused deletes a volume of a node, and what other processes have put on top of it,
-// but for what some definitions of its domain have. since is as in DeleteNodeVolume.
+// dropUnused deletes a volume of a node and the overlays that other processes have created on
+// it, except those that the given definitions use. since is as in DeleteNodeVolume.
 func (s *Service) dropUnused(ctx context.Context, host string, l lineage, volume string, since time.Time, defs ...*libvirtxml.Domain) error {
 	for _, v := range l.unused(volume, l.used(defs...)) {
 		if err := s.o.Storage.DeleteNodeVolume(ctx, host, v, since); err != nil {
@@ -75,9 +74,8 @@ func (s *Service) dropUnused(ctx context.Context, host string, l lineage, volume
 	return nil
 }
 
-// writeDown has a domain's definition say what the disk in a volume of its node is backed
-// by, where it does not. libvirt leaves that out of a disk that goes on in a new file and
-// lay on nothing before.
+// writeDown adds the backing chain of a volume's disk to the domain's definition if it is
+// missing. libvirt omits it for a disk that had no backing file and got an overlay.
 func (s *Service) writeDown(ctx context.Context, d *libvirt.Domain, n Node, volume string) error {
 	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {

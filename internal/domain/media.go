@@ -17,8 +17,8 @@ const ISO = "iso"
 // DefaultDiskBytes is the size of the empty disk of a node that boots from an ISO.
 const DefaultDiskBytes = 10 << 30
 
-// cdrom is an optical drive on SATA, which every operating system installs from;
-// an empty one for an empty path.
+// cdrom returns an optical drive on SATA, which every operating system can install from. The
+// drive is empty if the path is.
 func cdrom(target, file string) libvirtxml.DomainDisk {
 	disk := libvirtxml.DomainDisk{
 		Device: "cdrom", Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
@@ -30,14 +30,15 @@ func cdrom(target, file string) libvirtxml.DomainDisk {
 	return disk
 }
 
-// isSeed tells whether a drive holds what cloud-init reads of that node.
+// isSeed returns whether a drive contains the cloud-init seed of the node with that id.
 func isSeed(disk libvirtxml.DomainDisk, id string) bool {
 	return disk.Source != nil && disk.Source.File != nil && path.Base(disk.Source.File.File) == id+seedSuffix
 }
 
-// SetMedia puts an ISO image into a node's first optical drive that holds no seed
-// of cloud-init, or takes out what is in it for an empty id; at once where it runs.
-// A node without such a drive gets one while it is off. Errors: those of Storage.Usable, fault.Unsupported, NodeRunning.
+// SetMedia inserts an ISO image into a node's first optical drive that has no cloud-init
+// seed, or ejects the medium if imageID is empty; without a restart if it runs. A node
+// without such a drive gets one if it is off. Errors: those of Storage.Usable,
+// fault.Unsupported, NodeRunning.
 func (s *Service) SetMedia(ctx context.Context, id, imageID string) (Node, error) {
 	return s.change(ctx, id, "node.set-media", "change the media of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {

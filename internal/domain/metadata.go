@@ -9,9 +9,9 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// setMetadata writes our element into one copy of a domain's definition. libvirt
-// declares the namespace itself, and refuses an element that already declares its
-// prefix: so does that which GetMetadata returns where it was once written with a namespace.
+// setMetadata writes the SandboxLabs element into one copy of a domain's definition. libvirt
+// adds the namespace declaration, and rejects an element that already declares its prefix.
+// GetMetadata returns such an element if it was once written with a namespace.
 func setMetadata(d *libvirt.Domain, element string, impact libvirt.DomainModificationImpact) error {
 	bare, err := withoutNamespace(element)
 	if err != nil {
@@ -20,8 +20,8 @@ func setMetadata(d *libvirt.Domain, element string, impact libvirt.DomainModific
 	return d.SetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, bare, definition.Prefix, definition.Namespace, impact)
 }
 
-// withoutNamespace is our element without the declarations of its namespace that libvirt
-// would add, or refuse.
+// withoutNamespace returns the SandboxLabs element without the namespace declarations that
+// libvirt adds or rejects.
 func withoutNamespace(text string) (string, error) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	for {
@@ -41,7 +41,7 @@ func withoutNamespace(text string) (string, error) {
 				continue
 			}
 			if start.Name.Space == definition.Prefix && name.Space != "" {
-				continue // the names in the element need it
+				continue // prefixed names in the element need this declaration
 			}
 			written := name.Local
 			if name.Space != "" {

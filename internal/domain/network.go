@@ -26,22 +26,22 @@ type networkData struct {
 	ID string `json:"id"`
 }
 
-// Network is one libvirt network of a host.
+// Network is a libvirt network of a host.
 type Network struct {
 	ID, Name, Host string
 	Active         bool
-	Kind           string // "isolated", or libvirt's mode of forwarding ("nat", "bridge", …)
-	Subnet         string // "10.7.3.0/24"; empty when libvirt gives the network no address
+	Kind           string // "isolated", or libvirt's forward mode ("nat", "bridge", …)
+	Subnet         string // "10.7.3.0/24"; empty if libvirt assigns no address
 	DHCP           bool
-	Managed        bool // made here
-	// Owner is the id of the account that it belongs to; empty: nobody's. OwnerName is
-	// what the account was called when this was written.
+	Managed        bool // created by SandboxLabs
+	// Owner is the account id of the network's owner, empty for none. OwnerName is the
+	// account's name when the owner was recorded.
 	Owner, OwnerName string
-	ownerByName      bool   // its metadata has no id
-	Nodes            []Node // those that have an interface on it
+	ownerByName      bool   // its metadata has only the owner's name
+	Nodes            []Node // nodes with an interface on it
 }
 
-// Networks returns the networks of all connected hosts, by host and name.
+// Networks returns the networks of all connected hosts, sorted by host and name.
 func (s *Service) Networks(ctx context.Context) ([]Network, error) {
 	var list []Network
 	for _, h := range s.o.Hosts.Hosts() {
@@ -105,9 +105,9 @@ func (s *Service) readNetwork(network *libvirt.Network, host string) (Network, e
 	return v, nil
 }
 
-// CreateNetwork makes an isolated network, which starts with its host. With DHCP and
-// without a subnet, it gets a free one of NetworkPolicy.Subnets. It fails as a whole, and
-// a crash is undone. Errors: fault.Invalid, SubnetTaken, HostUnreachable, Hypervisor.
+// CreateNetwork creates an isolated network with autostart. With DHCP and without a subnet,
+// it selects a free one from NetworkPolicy.Subnets. If it fails, nothing remains; a crash is
+// undone. Errors: fault.Invalid, SubnetTaken, HostUnreachable, Hypervisor.
 func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network, error) {
 	if err := s.checkNetwork(spec); err != nil {
 		return Network{}, err
@@ -126,7 +126,7 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 		made, err := s.makeNetwork(ctx, host, spec, nil)
 		return made, explainNetwork(err, "make", spec.Name)
 	}
-	var refused []claim // subnets that libvirt took for taken
+	var refused []claim // subnets that libvirt rejected as in use
 	for range picks {
 		var made Network
 		if made, err = s.makeNetwork(ctx, host, spec, &refused); err == nil {
@@ -139,8 +139,8 @@ func (s *Service) CreateNetwork(ctx context.Context, spec NetworkSpec) (Network,
 	return Network{}, explainNetwork(err, "make", spec.Name)
 }
 
-// makeNetwork makes one network, or leaves nothing. Where refused is given it picks the
-// subnet, and adds it to those that are refused if it fails.
+// makeNetwork creates a network, or leaves nothing. If refused is not nil, it selects the
+// subnet, and adds that to refused if libvirt rejects it.
 func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec NetworkSpec, refused *[]claim) (Network, error) {
 	var made Network
 	data := networkData{ID: spec.ID}
@@ -187,8 +187,8 @@ func (s *Service) makeNetwork(ctx context.Context, host *hypervisor.Host, spec N
 	return made, err
 }
 
-// startNetwork defines a network and starts it. A service with another database may have
-// defined one with the same subnet at the same time: then it is refused.
+// startNetwork defines and starts a network. It returns an error if a service with another
+// database has concurrently defined one with the same subnet.
 func (s *Service) startNetwork(conn *libvirt.Connect, host, text string, spec NetworkSpec) (Network, error) {
 	network, err := conn.NetworkDefineXMLFlags(text, libvirt.NETWORK_DEFINE_VALIDATE)
 	if err != nil {
@@ -217,8 +217,7 @@ func (s *Service) startNetwork(conn *libvirt.Connect, host, text string, spec Ne
 	return s.readNetwork(network, host)
 }
 
-// Network reads one network, on the first host for the empty name. It answers
-// fault.NotFound.
+// Network reads one network; an empty host is the first host. Errors: fault.NotFound.
 func (s *Service) Network(ctx context.Context, host, name string) (Network, error) {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -237,8 +236,8 @@ func (s *Service) Network(ctx context.Context, host, name string) (Network, erro
 	return found, explainNetwork(err, "find", name)
 }
 
-// DeleteNetwork removes a network that was made here and that no node is on. may
-// tells why whoever asks may not.
+// DeleteNetwork deletes a network that SandboxLabs created and that no node is connected to.
+// may returns an error if the caller may not delete it.
 func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func(Network) error) error {
 	found, err := s.Network(ctx, host, name)
 	if err != nil {
@@ -264,7 +263,7 @@ func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func
 	return explainNetwork(unsettled, "delete", name)
 }
 
-// removeNetwork ends and undefines a network. It may be repeated.
+// removeNetwork stops and undefines a network. It is idempotent.
 func (s *Service) removeNetwork(ctx context.Context, host string, data networkData) error {
 	return s.o.Hosts.Do(ctx, host, "network.delete", func(conn *libvirt.Connect) error {
 		network, err := conn.LookupNetworkByUUIDString(data.ID)
@@ -289,7 +288,7 @@ func (s *Service) removeNetwork(ctx context.Context, host string, data networkDa
 	})
 }
 
-// mustBeNetwork refuses a network that is not there, or does not run.
+// mustBeNetwork returns an error if a network does not exist or is not active.
 func mustBeNetwork(conn *libvirt.Connect, host, name string) error {
 	network, err := conn.LookupNetworkByName(name)
 	if errors.Is(err, libvirt.ERR_NO_NETWORK) {

@@ -12,18 +12,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// networkNamespace is the XML namespace of our element in a network's <metadata>.
+// networkNamespace is the XML namespace of the SandboxLabs element in a network's <metadata>.
 const networkNamespace = "https://sandboxlabs.dev/ns/network/1"
 
-// networkMetadata is our element in a network's <metadata>.
+// networkMetadata is the SandboxLabs element in a network's <metadata>.
 type networkMetadata struct {
 	XMLName xml.Name         `xml:"https://sandboxlabs.dev/ns/network/1 network"`
 	Owner   definition.Owner `xml:"owner"`
 }
 
-// readNetworkMetadata returns our element of a network; false when it has none. The
-// definition that a network is started with decides: libvirt changes no metadata of
-// one that is active.
+// readNetworkMetadata returns the SandboxLabs element of a network, false if there is none.
+// It reads the persistent definition, because libvirt does not change the metadata of an
+// active network.
 func readNetworkMetadata(network *libvirt.Network, active bool, def *libvirtxml.Network) (m networkMetadata, ok bool, err error) {
 	if def.Metadata == nil {
 		return m, false, nil
@@ -42,8 +42,8 @@ func readNetworkMetadata(network *libvirt.Network, active bool, def *libvirtxml.
 	return m, ok, nil
 }
 
-// findNetworkMetadata looks for our element among the content of <metadata>, and
-// returns where in it the element is.
+// findNetworkMetadata finds the SandboxLabs element in the content of <metadata>, and returns
+// its offsets.
 func findNetworkMetadata(inner string) (start, end int64, m networkMetadata, ok bool) {
 	d := xml.NewDecoder(strings.NewReader(inner))
 	for {
@@ -57,7 +57,8 @@ func findNetworkMetadata(inner string) (start, end int64, m networkMetadata, ok 
 			continue
 		}
 		if element.Name.Space == networkNamespace && element.Name.Local == "network" {
-			// A part that another program garbled does not make the network a stranger's.
+			// The network stays managed even if another program damaged a part of the
+			// element.
 			_ = d.DecodeElement(&m, &element)
 			return start, d.InputOffset(), m, true
 		}
@@ -67,8 +68,8 @@ func findNetworkMetadata(inner string) (start, end int64, m networkMetadata, ok 
 	}
 }
 
-// SetNetworkOwner gives a network that was made here to another account, by its id.
-// What nodes do on it is not touched.
+// SetNetworkOwner assigns a network that SandboxLabs created to another account, by id. Nodes
+// on the network are not affected.
 func (s *Service) SetNetworkOwner(ctx context.Context, v Network, account string) error {
 	err := s.o.Hosts.Do(ctx, v.Host, "network.set-owner", func(conn *libvirt.Connect) error {
 		network, err := conn.LookupNetworkByUUIDString(v.ID)

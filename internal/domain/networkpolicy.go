@@ -16,47 +16,49 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// Words that a node's network may be besides the name of a libvirt network.
+// Values for a node's network besides the name of a libvirt network.
 const (
-	// UserNetwork asks for user-mode networking.
+	// UserNetwork requests user-mode networking.
 	UserNetwork = "user"
-	// NoNetwork asks for a node without a network card.
+	// NoNetwork requests a node without a network card.
 	NoNetwork = "none"
 )
 
-// DefaultNetworkName is the name of libvirt's own network. No user's network may have it.
+// DefaultNetworkName is the name of libvirt's default network. Users cannot create a network
+// with it.
 const DefaultNetworkName = "default"
 
-// NetworkPolicy is what nodes may be connected to, and where networks get their subnets.
+// NetworkPolicy configures which networks nodes can use, and the subnets of new networks.
 type NetworkPolicy struct {
-	// Default is the libvirt network of new nodes. It counts only where no user made it.
+	// Default is the libvirt network for new nodes. It is ignored if a user created that
+	// network.
 	Default string
-	// UserMode allows user-mode networking, through which a guest reaches every service
-	// on its host's loopback address, as QEMU's user.
+	// UserMode allows user-mode networking, through which a guest can reach every service on
+	// its host's loopback address, as QEMU's user.
 	UserMode bool
-	// LetIn are the users of the service's machine that it lets in without sign-in;
-	// empty where everybody signs in. User-mode networking of a QEMU that runs as one of
-	// them would let its guest in.
+	// LetIn are the UIDs on the service's machine that need no sign-in; empty if everyone has
+	// to sign in. With user-mode networking, a QEMU that runs as one of them would give its
+	// guest access to the service.
 	LetIn []int
-	// Subnets are where networks get their subnets.
+	// Subnets are the blocks that new networks get their subnets from.
 	Subnets []netip.Prefix
 }
 
-// isReserved returns whether no user's network may have a name.
+// isReserved returns whether users cannot create a network with that name.
 func (p NetworkPolicy) isReserved(name string) bool {
 	return slices.ContainsFunc([]string{UserNetwork, NoNetwork, DefaultNetworkName, p.Default}, func(reserved string) bool {
 		return strings.EqualFold(name, reserved)
 	})
 }
 
-// newCard is the first network card of a new node, nil for none. network is what was
-// asked for: a libvirt network, UserNetwork, NoNetwork, or empty for the default. What is
-// not available is refused.
+// newCard returns the first network card of a new node, nil for none. network is the
+// requested one: a libvirt network, UserNetwork, NoNetwork, or empty for the default. It
+// returns an error if that is not available.
 func (s *Service) newCard(conn *libvirt.Connect, host *hypervisor.Host, network string) (*libvirtxml.DomainInterface, error) {
 	card := nicOn(network)
 	switch network {
 	case NoNetwork:
-		return nil, nil // that is what was asked for
+		return nil, nil // NoNetwork was requested
 	case UserNetwork:
 		card = nicOn("")
 		return &card, s.checkUserMode(host)
@@ -72,8 +74,8 @@ func (s *Service) newCard(conn *libvirt.Connect, host *hypervisor.Host, network 
 	}
 }
 
-// checkDefaultNetwork returns fault.NetworkUnavailable where the default network is not
-// there, does not run, or is a user's.
+// checkDefaultNetwork returns fault.NetworkUnavailable if the default network does not exist,
+// is not active, or was created by a user.
 func (s *Service) checkDefaultNetwork(conn *libvirt.Connect, host string) error {
 	name := s.o.Networks.Default
 	unavailable := func(why, instead string) error {
@@ -101,7 +103,8 @@ func (s *Service) checkDefaultNetwork(conn *libvirt.Connect, host string) error 
 	return nil
 }
 
-// checkUserMode refuses user-mode networking where it is off, or would let a guest in.
+// checkUserMode returns an error if user-mode networking is disabled, or would give a guest
+// access to the service.
 func (s *Service) checkUserMode(host *hypervisor.Host) error {
 	if !s.o.Networks.UserMode {
 		err := fault.New(fault.UserNetworkOff, "User-mode networking is off. With it, a guest could reach every service on its host's loopback address. Choose a network, create the node without one (\"network\": %q), or ask the operator to set user-network to on.", NoNetwork)
@@ -111,8 +114,8 @@ func (s *Service) checkUserMode(host *hypervisor.Host) error {
 	return s.checkQEMUUser(host, nil)
 }
 
-// checkQEMUUser refuses to run QEMU with user-mode networking as a user that is let in
-// without sign-in, or as one that is not known. def may be nil.
+// checkQEMUUser returns an error if QEMU with user-mode networking would run as a user who
+// needs no sign-in, or as an unknown user. def may be nil.
 func (s *Service) checkQEMUUser(host *hypervisor.Host, def *libvirtxml.Domain) error {
 	if len(s.o.Networks.LetIn) == 0 {
 		return nil
@@ -133,8 +136,8 @@ func (s *Service) checkQEMUUser(host *hypervisor.Host, def *libvirtxml.Domain) e
 	return err
 }
 
-// checkCards refuses to give a domain more cards with user-mode networking than it had.
-// had is what it is now; nil for a domain that is new here.
+// checkCards returns an error if a domain would get more network cards with user-mode
+// networking than it has. had is its current definition, nil for a new domain.
 func (s *Service) checkCards(host *hypervisor.Host, had, def *libvirtxml.Domain) error {
 	before := 0
 	if had != nil {
@@ -149,8 +152,8 @@ func (s *Service) checkCards(host *hypervisor.Host, had, def *libvirtxml.Domain)
 	return s.checkQEMUUser(host, def)
 }
 
-// checkStart refuses to start a domain that reads an image that is not what was verified,
-// or whose guest would be let in.
+// checkStart returns an error if a domain uses an image that is not the one that was
+// verified, or if its guest would have access to the service without sign-in.
 func (s *Service) checkStart(ctx context.Context, n Node, d *libvirt.Domain) error {
 	def, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
@@ -169,7 +172,7 @@ func (s *Service) checkStart(ctx context.Context, n Node, d *libvirt.Domain) err
 	return s.checkQEMUUser(host, def)
 }
 
-// Warnings are what is risky about a node, in sentences for its users.
+// Warnings lists the risks of a node's configuration, in sentences for users.
 func (s *Service) Warnings(n Node) []string {
 	if !n.UserMode || s.o.Networks.UserMode {
 		return nil
@@ -177,8 +180,8 @@ func (s *Service) Warnings(n Node) []string {
 	return []string{fmt.Sprintf("This node has a network card with user-mode networking, which is off here: its guest reaches every service on the loopback address of host %q. Detach the card and connect the node to a network.", n.Host)}
 }
 
-// UserModeNodes names the domains of a host, managed or not, that have a card with
-// user-mode networking, now or at their next start.
+// UserModeNodes returns the names of the domains of a host, managed or not, that have a
+// network card with user-mode networking, now or after their next start.
 func (s *Service) UserModeNodes(ctx context.Context, host string) (names []string, err error) {
 	err = s.o.Hosts.Do(ctx, host, "network.user-mode-nodes", func(conn *libvirt.Connect) error {
 		domains, err := conn.ListAllDomains(0)
@@ -204,9 +207,9 @@ func (s *Service) UserModeNodes(ctx context.Context, host string) (names []strin
 	return names, err
 }
 
-// NetworkMode is what a node that is made now is connected to on a host: the default
-// network's name, UserNetwork, or NoNetwork where it would be refused. It is answered
-// from memory, at most some seconds old.
+// NetworkMode returns the network that a new node on a host gets: the default network's name,
+// UserNetwork, or NoNetwork if neither is available. It is read from memory and at most some
+// seconds old.
 func (s *Service) NetworkMode(host string) string {
 	s.mu.Lock()
 	available := s.networks[host]
@@ -220,14 +223,14 @@ func (s *Service) NetworkMode(host string) string {
 	return NoNetwork
 }
 
-// UserModeAllowed returns whether nodes of a host may have user-mode networking.
+// UserModeAllowed returns whether nodes on a host may use user-mode networking.
 func (s *Service) UserModeAllowed(host string) bool {
 	h, err := s.o.Hosts.Host(host)
 	return err == nil && s.checkUserMode(h) == nil
 }
 
-// LookAtNetwork refreshes what NetworkMode returns. The error is why the default network
-// is not available.
+// LookAtNetwork refreshes what NetworkMode returns. Its error says why the default network is
+// not available.
 func (s *Service) LookAtNetwork(ctx context.Context, host string) error {
 	return s.o.Hosts.Do(ctx, host, "network.look-at-default", func(conn *libvirt.Connect) error {
 		err := s.checkDefaultNetwork(conn, host)
@@ -238,7 +241,7 @@ func (s *Service) LookAtNetwork(ctx context.Context, host string) error {
 	})
 }
 
-// checkAdopted refuses to manage a domain with user-mode networking where that is off.
+// checkAdopted returns an error for a domain with user-mode networking if that is disabled.
 func (s *Service) checkAdopted(n Node, d *libvirt.Domain) error {
 	host, err := s.o.Hosts.Host(n.Host)
 	if err != nil {

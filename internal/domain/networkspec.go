@@ -9,20 +9,20 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// NetworkSpec is what a user asks for: a network that reaches nothing but the
-// nodes on it and, with a subnet, the host.
+// NetworkSpec describes a network to be created. Its nodes can only reach each other and, if
+// there is a subnet, the host.
 type NetworkSpec struct {
-	ID         string // a UUID that nothing has; empty: a new one
+	ID         string // an unused UUID; empty for a new one
 	Name, Host string
-	// Subnet may be empty: then a free one is picked with DHCP, and without, the nodes
-	// choose their addresses themselves.
+	// Subnet may be empty: with DHCP, a free one is selected; without DHCP, the nodes choose
+	// their own addresses.
 	Subnet    string
-	AnySubnet bool   // it may be outside of NetworkPolicy.Subnets
-	DHCP      bool   // libvirt hands out the subnet's addresses
-	Owner     string // an account's id
+	AnySubnet bool   // allows a subnet outside of NetworkPolicy.Subnets
+	DHCP      bool   // libvirt assigns the subnet's addresses
+	Owner     string // account id
 }
 
-// checkNetwork refuses what no network can be, before anything is asked of a host.
+// checkNetwork validates a spec without asking the host.
 func (s *Service) checkNetwork(spec NetworkSpec) error {
 	if len(spec.Name) > MaxNameLength || !nodeName.MatchString(spec.Name) {
 		return fault.Field("name", "Use at most %d letters, digits, dots, hyphens and underscores. Start with a letter or digit.", MaxNameLength)
@@ -37,7 +37,7 @@ func (s *Service) checkNetwork(spec NetworkSpec) error {
 	return err
 }
 
-// definition renders a network whose subnet is chosen.
+// definition returns the XML of a network whose subnet has been selected.
 func (spec NetworkSpec) definition(by definition.Owner) (string, error) {
 	ours, err := xml.Marshal(networkMetadata{Owner: by})
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package domain changes nodes: it defines them, moves them through their life, and undoes
-// or completes what was cut off. What there is, package inventory knows.
+// Package domain changes nodes: it creates, starts, stops and deletes them, and completes or
+// undoes interrupted changes. Package inventory knows their current state.
 //
-// A node is a domain: its id is the domain's UUID, its name the domain's name,
-// and what libvirt has no place for is in the domain's metadata. Nothing about
-// a node is stored elsewhere but the intents of changes that are under way.
+// A node is a libvirt domain: its id is the domain's UUID, its name the domain's name, and
+// the domain's metadata holds what libvirt has no element for. Nothing else about a node is
+// stored, except the intents of changes in progress.
 package domain
 
 import (
@@ -11,15 +11,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/inventory"
 )
 
-// What the inventory shows, by the names that callers of this package know.
+// Types of package inventory, for callers of this package.
 type (
 	// Node is a snapshot of one domain.
 	Node = inventory.Node
-	// State is what a node does.
+	// State is the state of a node, such as running.
 	State = inventory.State
-	// ImageRef says which image a node was made from.
+	// ImageRef is a reference to the image that a node was created from.
 	ImageRef = definition.ImageRef
-	// Interface is one network card of a node.
+	// Interface is a network card of a node.
 	Interface = definition.Interface
 )
 

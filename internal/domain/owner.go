@@ -11,18 +11,18 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// Accounts knows who owns nodes and networks.
+// Accounts resolves the owners of nodes and networks.
 type Accounts interface {
-	// OwnerName returns what an account is called, by its id; an id that is unknown is
-	// returned as it is.
+	// OwnerName returns the name of the account with an id. It returns an unknown id
+	// unchanged.
 	OwnerName(id string) string
-	// FormerOwner returns the id of the account that a name alone stood for, in what
-	// was written before owners were recorded by their ids; empty: nobody.
+	// FormerOwner returns the id of the account that a name referred to before owners were
+	// recorded by id; empty for none.
 	FormerOwner(name string) (id string)
 }
 
-// ownerElement returns how an account is written as an owner, by its id. Without
-// sign-in there are no accounts, and the name alone is written.
+// ownerElement returns the metadata for an owner with that account id. Without sign-in there
+// are no accounts, and only the name is written.
 func (s *Service) ownerElement(id string) definition.Owner {
 	if uuid.Validate(id) != nil {
 		return definition.Owner{Name: id}
@@ -30,7 +30,7 @@ func (s *Service) ownerElement(id string) definition.Owner {
 	return definition.Owner{ID: id, Name: s.o.Accounts.OwnerName(id)}
 }
 
-// SetOwner gives a node to another account, by its id. Errors: fault.NodeNotManaged,
+// SetOwner assigns a node to another account, by id. Errors: fault.NodeNotManaged,
 // HostUnreachable, Hypervisor.
 func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error) {
 	return s.change(ctx, id, "node.set-owner", "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
@@ -53,8 +53,9 @@ func (s *Service) SetOwner(ctx context.Context, id, account string) (Node, error
 	})
 }
 
-// rewriteMetadata writes a node's metadata as libvirt writes it now: earlier versions
-// adopted domains with an element that libvirt returns and then refuses, from everybody.
+// rewriteMetadata rewrites a node's metadata in the form that libvirt accepts. Earlier
+// versions adopted domains with an element that libvirt returns but rejects when it is
+// written back, by any client.
 func (s *Service) rewriteMetadata(ctx context.Context, id string) error {
 	_, err := s.change(ctx, id, "node.rewrite-metadata", "change", func(_ context.Context, n Node, d *libvirt.Domain) error {
 		for _, impact := range impacts(n) {
@@ -67,8 +68,9 @@ func (s *Service) rewriteMetadata(ctx context.Context, id string) error {
 	return err
 }
 
-// recordOwners rewrites metadata that libvirt would refuse, and writes the ids of owners beside names that stand alone, in what was
-// made before owners were recorded by their ids. It returns whether all were written.
+// recordOwners rewrites metadata that libvirt would reject, and adds owner ids to metadata
+// with only a name, from before owners were recorded by id. It returns whether it updated all
+// of them.
 func (s *Service) recordOwners(ctx context.Context, host string) bool {
 	failed := func(err error) bool {
 		if err != nil && ctx.Err() == nil {

@@ -8,9 +8,8 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// Probe starts a guest without a disk, paused, for a moment: so it finds out
-// whether QEMU runs under the chosen accelerator and whether virtlogd records
-// consoles. Nothing of it stays.
+// Probe briefly starts a paused guest without a disk, to check whether QEMU runs with the
+// configured accelerator and whether virtlogd records consoles. It leaves nothing behind.
 func (s *Service) Probe(ctx context.Context, host string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -34,7 +33,7 @@ func (s *Service) Probe(ctx context.Context, host string) error {
 		if err != nil {
 			return err
 		}
-		// A transient domain that libvirt ends with our connection, if we do not.
+		// A transient domain, which libvirt destroys with the connection if Probe does not.
 		d, err := conn.DomainCreateXML(text, libvirt.DOMAIN_START_PAUSED|libvirt.DOMAIN_START_AUTODESTROY)
 		if err != nil {
 			return err
