@@ -20,24 +20,24 @@ import (
 )
 
 const (
-	// tendInterval is how soon a recovery that failed is tried again.
+	// tendInterval is the time between two recoveries.
 	tendInterval = 10 * time.Second
-	// retryPause is how soon what is left is tried again when something has changed that it
-	// may have waited for; each further pause is twice as long.
+	// retryPause is how soon recovery retries after a change that it may have waited for. The
+	// pause doubles with each retry.
 	retryPause = 100 * time.Millisecond
-	// defineTime is how long libvirtd may be at a definition that a process has asked for
-	// which was killed. Nothing tells of it; to take the disk away meanwhile would leave a
-	// node without one.
+	// defineTime is how long libvirtd may take to process the definition that a killed
+	// process sent. libvirt does not report it, and deleting the disk meanwhile would leave a
+	// domain without its disk.
 	defineTime = 2 * time.Second
-	// rereadTicks of it pass between two readings of all domains: neither events nor
-	// looks (see compareLoop) tell of a disk that is gone or resized.
+	// rereadTicks is the number of ticks between two full readings of all domains: neither
+	// events nor polls (see compareLoop) report that a disk was deleted or resized.
 	rereadTicks = 3
 )
 
-// tend completes or undoes what was cut off on a host, again and again until
-// ctx ends: a change can be cut off by a crash, and by a host that goes away.
+// tend completes or undoes interrupted changes on a host repeatedly until ctx ends: both a
+// crash and a lost host can interrupt a change.
 func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time.Time) {
-	old := true // owners may be recorded by their names alone
+	old := true // some owners may be recorded only by name
 	for n := 0; ; n++ {
 		if h.Status().State == hypervisor.Connected {
 			if s.o.Storage.Prepare(ctx, h.Name()) != nil && ctx.Err() != nil {
@@ -65,9 +65,9 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host, tick <-chan time
 	}
 }
 
-// awaitTick returns when the host was connected or its tick has come; ok is false when ctx
-// has ended. Until then it tries what is left again whenever that may succeed: libvirt
-// sends no event for a disk that is deleted, so it tries several times, ever more seldom.
+// awaitTick returns when the host is connected or at the next tick; ok is false when ctx has
+// ended. Until then it retries unfinished changes whenever they may succeed. libvirt sends no
+// event for the deletion of a disk, so it retries several times, with increasing pauses.
 func (s *Service) awaitTick(ctx context.Context, h *hypervisor.Host, tick <-chan time.Time) (connected, ok bool) {
 	pause, again := retryPause, make(<-chan time.Time)
 	for {
@@ -84,7 +84,7 @@ func (s *Service) awaitTick(ctx context.Context, h *hypervisor.Host, tick <-chan
 			if h.Status().State != hypervisor.Connected {
 				continue
 			}
-			_ = s.recover(ctx, h.Name()) // the next tick reports what fails then
+			_ = s.recover(ctx, h.Name()) // the next tick reports failures
 			if s.left[h.Name()].any() {
 				pause *= 2
 				again = time.After(pause)
@@ -93,12 +93,12 @@ func (s *Service) awaitTick(ctx context.Context, h *hypervisor.Host, tick <-chan
 	}
 }
 
-// leftover is what changes have left on a host that is not settled yet.
+// leftover tracks the unfinished changes on a host.
 type leftover struct {
-	wake chan struct{} // one slot: try again soon
+	wake chan struct{} // one slot: retry soon
 
 	mu    sync.Mutex
-	nodes []string // the ids of the nodes that it is about
+	nodes []string // ids of the affected nodes
 }
 
 func (l *leftover) set(nodes []string) {
@@ -120,8 +120,8 @@ func (l *leftover) retry() {
 	}
 }
 
-// nodeChanged has what is left of a change tried again when a node has changed or gone that
-// may have stood in its way: the node itself, or one whose disk is backed by its disk.
+// nodeChanged retries unfinished changes if they may have waited for a node that changed or
+// was removed: the node itself, or one whose disk is an overlay of the node's disk.
 func (s *Service) nodeChanged(before Node) {
 	l := s.left[before.Host]
 	l.mu.Lock()
@@ -134,8 +134,8 @@ func (s *Service) nodeChanged(before Node) {
 	}
 }
 
-// apply records a change, makes it and settles it; see store.Intents.Apply. What is
-// unsettled then is tried again soon.
+// apply records a change, makes it and finishes it; see store.Intents.Apply. A change that
+// remains unfinished is retried soon.
 func (s *Service) apply(ctx context.Context, c store.Change) (failure, unsettled error) {
 	failure, unsettled = s.o.Intents.Apply(ctx, c)
 	if unsettled != nil {
@@ -144,9 +144,9 @@ func (s *Service) apply(ctx context.Context, c store.Change) (failure, unsettled
 	return failure, unsettled
 }
 
-// Settle completes or undoes what was cut off on a host, and reads nodes again: work
-// that is resumed finds them as they are, and nothing that is undone later. It fails only
-// where a change of one of these nodes or networks, by their ids, is not settled.
+// Settle completes or undoes interrupted changes on a host, and reloads the given nodes, so
+// that a resumed job sees their current state and recovery does not undo its work later. It
+// fails only if a change of one of these nodes or networks, given by id, remains unfinished.
 func (s *Service) Settle(ctx context.Context, host string, nodes, networks []string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -176,8 +176,8 @@ func (s *Service) Settle(ctx context.Context, host string, nodes, networks []str
 	return ctx.Err()
 }
 
-// recover completes or undoes what a crash cut off on a host, by the intents
-// that were recorded. Those of a node that is being changed wait for the next time.
+// recover completes or undoes the changes that a crash interrupted on a host, from the
+// recorded intents. Intents of nodes with a running change wait for the next recovery.
 func (s *Service) recover(ctx context.Context, host string) error {
 	failed, err := s.recoverEach(ctx, host)
 	list := []error{err}
@@ -187,13 +187,14 @@ func (s *Service) recover(ctx context.Context, host string) error {
 	return errors.Join(list...)
 }
 
-// failure is an intent that could not be settled.
+// failure is an intent that could not be finished.
 type failure struct {
 	intent store.Intent
 	err    error
 }
 
-// recoverEach is recover that returns what failed one by one: no intent holds up another.
+// recoverEach is recover, but returns each failure separately: one intent does not block the
+// others.
 func (s *Service) recoverEach(ctx context.Context, host string) (failed []failure, err error) {
 	release, err := s.holdRecovery(ctx, host)
 	if err != nil {
@@ -227,8 +228,8 @@ func (s *Service) recoverEach(ctx context.Context, host string) (failed []failur
 	return failed, nil
 }
 
-// holdRecovery waits until nobody else in this process settles what is left on a host: what
-// is undone may be made again as soon as it is.
+// holdRecovery waits until no other goroutine runs a recovery of the host, and locks it: what
+// recovery undoes may be created again immediately afterwards.
 func (s *Service) holdRecovery(ctx context.Context, host string) (release func(), err error) {
 	select {
 	case s.recovering[host] <- struct{}{}:
@@ -238,7 +239,7 @@ func (s *Service) holdRecovery(ctx context.Context, host string) (release func()
 	}
 }
 
-// settlers are what completes or undoes a change, by the kinds of intents.
+// settlers maps the kinds of intents to the functions that complete or undo the change.
 func (s *Service) settlers() map[string]func(context.Context, string, json.RawMessage) error {
 	return map[string]func(context.Context, string, json.RawMessage) error{
 		createIntent: settler(s.undoCreate),
@@ -255,8 +256,8 @@ func (s *Service) settlers() map[string]func(context.Context, string, json.RawMe
 	}
 }
 
-// settle completes or undoes one change, and records why it cannot. It returns
-// fault.NodeBusy while another change of its nodes runs.
+// settle completes or undoes one change, or records why it cannot. It returns fault.NodeBusy
+// while another change of its nodes is running.
 func (s *Service) settle(ctx context.Context, in store.Intent) error {
 	release, ok := s.claimNow(nodesOf(in)...)
 	if !ok {
@@ -275,19 +276,19 @@ func (s *Service) settle(ctx context.Context, in store.Intent) error {
 	return err
 }
 
-// waits returns whether a change only waits for a guest or another change: it is tried
-// again without a report.
+// waits returns whether a change only waits for a guest or another change. It is retried
+// without being reported as failed.
 func waits(err error) bool {
 	return errors.Is(err, errStillUsed) || fault.CodeOf(err) == fault.NodeBusy
 }
 
-// nodesOf are the ids of the nodes that an intent is about.
+// nodesOf returns the ids of the nodes or the network that an intent is about.
 func nodesOf(in store.Intent) (ids []string) {
 	var of struct {
 		ID     string `json:"id"`
 		Source string `json:"source"`
 	}
-	_ = json.Unmarshal(in.Data, &of) // who settles it says what is wrong with it
+	_ = json.Unmarshal(in.Data, &of) // the function that settles the intent reports invalid data
 	for _, id := range []string{of.ID, of.Source} {
 		if id != "" {
 			ids = append(ids, id)
@@ -296,8 +297,7 @@ func nodesOf(in store.Intent) (ids []string) {
 	return ids
 }
 
-// unsettled are the kinds of the changes of a node that were begun, by whatever
-// process, and are neither completed nor undone.
+// unsettled returns the kinds of a node's unfinished changes, whichever process started them.
 func (s *Service) unsettled(ctx context.Context, host, id string) (kinds []string, err error) {
 	all, err := s.o.Intents.All(ctx, host)
 	for _, in := range all {
@@ -308,7 +308,7 @@ func (s *Service) unsettled(ctx context.Context, host, id string) (kinds []strin
 	return kinds, err
 }
 
-// settler has f settle an intent whose data is a T.
+// settler adapts f, which takes the intent's data as a T.
 func settler[T any](f func(context.Context, string, T) error) func(context.Context, string, json.RawMessage) error {
 	return func(ctx context.Context, host string, text json.RawMessage) error {
 		var data T

@@ -15,13 +15,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Redefine replaces a managed domain's definition by another, which libvirt
-// validates; a running guest gets it at its next start. The UUID and the name must
-// be those that it has. What GET leaves out is kept: the screen's password; so is
-// our metadata, where the new definition has none.
+// Redefine replaces a managed domain's definition by another one, which libvirt validates. A
+// running guest uses it after its next start. The UUID and the name must not change. The VNC
+// password, which GET omits, is kept, and so is the SandboxLabs metadata if the new
+// definition has none.
 //
-// Where versions are given, the definition that is replaced must be one of them, by
-// VersionOf what XML tells of the next start; otherwise fault.NodeBusy.
+// If versions are given, one of them must be the version (see VersionOf) of the current
+// definition, which is what XML returns for the next start; otherwise the error is
+// fault.NodeBusy.
 func (s *Service) Redefine(ctx context.Context, id, text string, versions ...string) (Node, error) {
 	var def libvirtxml.Domain
 	if err := def.Unmarshal(text); err != nil {
@@ -97,7 +98,7 @@ func (s *Service) Redefine(ctx context.Context, id, text string, versions ...str
 	})
 }
 
-// VersionOf tells one XML from another.
+// VersionOf returns a version that identifies an XML text.
 func VersionOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
@@ -111,8 +112,8 @@ func define(conn *libvirt.Connect, text string) error {
 	return d.Free()
 }
 
-// withPasswords puts the VNC passwords of now into a definition, where it has a
-// screen at the same place without one.
+// withPasswords copies the current VNC passwords into a definition, for each screen at the
+// same index that has none.
 func withPasswords(d *libvirt.Domain, text string, def *libvirtxml.Domain) (string, error) {
 	old, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
@@ -126,7 +127,7 @@ func withPasswords(d *libvirt.Domain, text string, def *libvirtxml.Domain) (stri
 	if err != nil || def.Devices == nil || now.Devices == nil {
 		return text, err
 	}
-	for i := len(screens) - 1; i >= 0; i-- { // from the last: what is written moves what follows
+	for i := len(screens) - 1; i >= 0; i-- { // from the last one, because an insertion moves the text after it
 		if i >= len(now.Devices.Graphics) || i >= len(def.Devices.Graphics) {
 			continue
 		}

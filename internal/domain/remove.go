@@ -34,7 +34,7 @@ type startData struct {
 type deleteData struct {
 	ID      string    `json:"id"`
 	Volumes []string  `json:"volumes"`
-	since   time.Time // see Storage.DeleteNodeVolume; recovery does not know it
+	since   time.Time // see Storage.DeleteNodeVolume; unknown to recovery
 }
 
 // wipeData is what recovery needs to complete or undo a wipe.
@@ -42,16 +42,16 @@ type wipeData struct {
 	ID  string `json:"id"`
 	Old string `json:"old"` // volume names
 	New string `json:"new"`
-	// Below are the node's own volumes that Old lies on, the upper before the lower.
+	// Below are the node's own volumes in the backing chain of Old, the topmost first.
 	Below []string  `json:"below,omitempty"`
-	since time.Time // as in deleteData
+	since time.Time // see deleteData
 }
 
-// Delete removes a node with its overlay, its saved state and its console log; a running one is
-// cut off first, and one with snapshots is refused unless they may be lost. Disks
-// that were not made here stay. A deletion that a crash
-// cuts off is completed at the next start. checks see the node
-// right before; the error of one ends the deletion.
+// Delete removes a node with its overlay, its saved state and its console log. It powers a
+// running node off first, and returns an error if there are snapshots, unless withSnapshots
+// is set. Disks that SandboxLabs did not create are kept. A deletion that a crash interrupts
+// is completed at the next start of the service. checks get the node immediately before; an
+// error of one aborts the deletion.
 func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool, checks ...func(Node) error) error {
 	release, err := s.claim(ctx, id)
 	if err != nil {
@@ -98,12 +98,12 @@ func (s *Service) Delete(ctx context.Context, id string, withSnapshots bool, che
 	return explain(unsettled, "delete", n.Name)
 }
 
-// checkNow calls checks with a claimed node as it is on its host now.
+// checkNow reloads a claimed node from its host and calls checks with it.
 func (s *Service) checkNow(ctx context.Context, n Node, checks []func(Node) error) error {
 	if len(checks) == 0 {
 		return nil
 	}
-	// Another service or virsh may have changed it just now.
+	// Another service or virsh may have just changed it.
 	if err := s.inv.Sync(ctx, n.Host, n.ID); err != nil && !isGone(err) {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Service) checkNow(ctx context.Context, n Node, checks []func(Node) erro
 	return err
 }
 
-// mustBearNothing refuses to take a disk away from under others that lie on it.
+// mustBearNothing returns an error if other disks are overlays of the given volumes.
 func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string) error {
 	disks, err := s.o.Storage.OverlaysOnNode(ctx, n.Host, n.ID, volumes)
 	if err != nil || len(disks) == 0 {
@@ -132,7 +132,7 @@ func (s *Service) mustBearNothing(ctx context.Context, n Node, volumes []string)
 	return fault.New(fault.NodeBusy, "Other disks are backed by the disk of node %q: %s. Delete those nodes first, or flatten their disks with `virsh blockpull` while they run.", n.Name, strings.Join(names, ", "))
 }
 
-// destroy removes the domain, then its volumes and its log. It may be repeated.
+// destroy removes the domain, then its volumes and its log. It is idempotent.
 func (s *Service) destroy(ctx context.Context, host string, data deleteData) error {
 	err := s.withDomain(ctx, "node.destroy", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		if err := s.forceOff(ctx, data.ID, d); err != nil {
@@ -147,8 +147,8 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 	if err != nil && !isGone(err) {
 		return err
 	}
-	// Another process may have given the node more of them until now; from here on, none does:
-	// the domain is gone.
+	// Another process may have created more volumes for the node. Now that the domain is
+	// gone, no process does.
 	more, err := s.o.Storage.NodeVolumes(ctx, host, data.ID)
 	if err != nil {
 		return err
@@ -161,9 +161,9 @@ func (s *Service) destroy(ctx context.Context, host string, data deleteData) err
 	return s.o.Storage.DeleteConsoleLog(ctx, host, data.ID)
 }
 
-// ownVolumes names the volumes of the nodes pool that were made for this node,
-// all of which begin with its id: those that libvirt knows there, whether or not a
-// disk has them now, and those down the chains of the domain's disks.
+// ownVolumes returns the volumes in the nodes pool that belong to this node and whose names
+// begin with its id: those in the pool, attached or not, and those in the backing chains of
+// the domain's disks.
 func (s *Service) ownVolumes(ctx context.Context, d *libvirt.Domain, n Node) ([]string, error) {
 	volumes, err := s.o.Storage.NodeVolumes(ctx, n.Host, n.ID)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Service) ownVolumes(ctx context.Context, d *libvirt.Domain, n Node) ([]
 	return slices.Compact(names), err
 }
 
-// ownAmong names those of some files that are volumes made for this node.
+// ownAmong returns the names of the files that are volumes of this node.
 func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 	folder, err := s.o.Storage.NodesFolder(n.Host)
 	if err != nil {
@@ -196,10 +196,11 @@ func (s *Service) ownAmong(n Node, files []string) ([]string, error) {
 	return names, nil
 }
 
-// Wipe replaces a node's overlay by a fresh one: the disk is as the image is. A
-// running node is refused, or with force cut off first, and so is a saved state, which
-// force discards; one that would be gone then is refused in any case. The old overlay goes only when the domain has the new one,
-// so no crash loses both.
+// Wipe replaces a node's overlay by a new one, so that the disk equals the image again. It
+// returns an error for a running node or one with a saved state, unless force is set, which
+// powers the node off and discards the state. It always returns an error for a running
+// transient domain, which would no longer exist when powered off. The old overlay is deleted
+// only after the domain uses the new one, so that a crash never loses both.
 func (s *Service) Wipe(ctx context.Context, id string, force bool) (Node, error) {
 	return s.change(ctx, id, "node.wipe", "wipe", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "wiped"); err != nil {
@@ -246,7 +247,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	below := own[1:]
 	if s.mustBearNothing(ctx, n, below) != nil {
-		below = nil // linked clones lie on them: they stay until the node is deleted
+		below = nil // they are backing files of linked clones, and are kept until the node is deleted
 	}
 	image, err := s.o.Storage.Usable(n.Host, n.Image.ID)
 	if err != nil {
@@ -254,10 +255,10 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	}
 	least, usual := image.diskBytes()
 	capacity := max(cmp.Or(n.DiskBytes, usual), least) // 0 bytes: the overlay cannot be read
-	if err := s.forceOff(ctx, n.ID, d); err != nil {   // when nothing is refused any more
+	if err := s.forceOff(ctx, n.ID, d); err != nil {   // only after all checks have passed
 		return err
 	}
-	if err := discardSavedState(d); err != nil { // it goes with the disk that it was made on
+	if err := discardSavedState(d); err != nil { // it is only valid with the old disk
 		return err
 	}
 	data := wipeData{ID: n.ID, since: since, Old: own[0], Below: below, New: n.ID + "-" + strconv.FormatInt(time.Now().UnixMilli(), 36) + ".qcow2"}
@@ -272,7 +273,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		},
 		Settle: func(ctx context.Context, failure error) error {
 			err := s.settleWipe(ctx, n.Host, data)
-			if failure == nil && err == nil { // libvirt creates the firmware's variables again at the next start
+			if failure == nil && err == nil { // libvirt recreates the firmware variables at the next start
 				err = s.o.Storage.DeleteNodeVolume(ctx, n.Host, n.ID+variablesSuffix, time.Time{})
 			}
 			return err
@@ -284,9 +285,9 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 	return failure
 }
 
-// settleWipe removes whichever of the two overlays the domain does not have. Another
-// process may have frozen one of them, so that the domain has it below another file. When
-// the domain is gone, only what the wipe made goes. It may be repeated.
+// settleWipe removes the overlay, old or new, that the domain does not use. Another process
+// may have created an overlay on top of either, so the whole backing chain counts as used. If
+// the domain no longer exists, it removes only what the wipe created. It is idempotent.
 func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) error {
 	var def *libvirtxml.Domain
 	err := s.withDomain(ctx, "node.recover-wipe", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) (err error) {
@@ -316,7 +317,7 @@ func (s *Service) settleWipe(ctx context.Context, host string, data wipeData) er
 func (s *Service) undoCreate(ctx context.Context, host string, data createData) error {
 	err := s.withDomain(ctx, "node.recover-create", Node{ID: data.ID, Host: host}, func(*libvirt.Domain) error { return nil })
 	if err == nil {
-		return nil // it was complete but for the last stroke
+		return nil // it was complete, and only the intent remained
 	}
 	if !isGone(err) {
 		return err
@@ -329,7 +330,7 @@ func (s *Service) undoCreate(ctx context.Context, host string, data createData) 
 	return nil
 }
 
-// finishStart lets a guest run that was left paused in its start.
+// finishStart resumes a guest that an interrupted start left paused.
 func (s *Service) finishStart(ctx context.Context, host string, data startData) error {
 	err := s.withDomain(ctx, "node.recover-start", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		if state, err := inventory.StateOf(d); err != nil || state != Paused {

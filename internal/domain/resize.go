@@ -10,25 +10,26 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// When tells when a guest has what was changed.
+// When says when a change takes effect.
 type When string
 
 // The values of When.
 const (
-	Live     When = "live"     // now
-	NextBoot When = "nextBoot" // when the node is started the next time
+	Live     When = "live"     // immediately
+	NextBoot When = "nextBoot" // at the next start of the node
 )
 
-// Resized tells of one size of a node that was changed.
+// Resized describes a size of a node that was changed.
 type Resized struct {
 	What string // "ram", "cpus" or "disk"
 	When When
 }
 
-// balloonPatience bounds the wait for a guest to give or take memory.
+// balloonPatience is how long a resize waits for the guest's memory balloon.
 const balloonPatience = 3 * time.Second
 
-// checkSize refuses sizes that the host has not, and disks that would shrink.
+// checkSize returns an error for sizes that exceed the host's, and for disks that would
+// shrink.
 func (s *Service) checkSize(n Node, e Edit) error {
 	host, err := s.o.Hosts.Host(n.Host)
 	if err != nil {
@@ -52,7 +53,7 @@ func (s *Service) checkSize(n Node, e Edit) error {
 	return nil
 }
 
-// resize changes the sizes in the definition and, where libvirt can, those of the
+// resize changes the sizes in the persistent definition and, if libvirt supports it, in the
 // running guest.
 func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit) ([]Resized, error) {
 	var done []Resized
@@ -61,7 +62,7 @@ func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit)
 		ask  bool
 		do   func() (When, error)
 	}{
-		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},              // checked: positive
+		{"cpus", e.CPUs != nil, func() (When, error) { return resizeCPUs(n, d, uint(*e.CPUs)) }},              // validated: positive
 		{"ram", e.RAMMiB != nil, func() (When, error) { return resizeRAM(ctx, n, d, uint64(*e.RAMMiB)<<10) }}, //nolint:gosec // checked: positive
 		{"disk", e.DiskBytes != nil && *e.DiskBytes > n.DiskBytes, func() (When, error) { return s.growDisk(ctx, n, d, *e.DiskBytes) }},
 	} {
@@ -77,8 +78,8 @@ func (s *Service) resize(ctx context.Context, n Node, d *libvirt.Domain, e Edit)
 	return done, nil
 }
 
-// resizeCPUs sets the CPUs of the definition. Where its maximum was what it had,
-// it stays so; a maximum that leaves room stays, as far as it suffices.
+// resizeCPUs sets the number of CPUs in the persistent definition. A maximum equal to the
+// current number follows it. A higher maximum is kept, or raised if it is too low.
 func resizeCPUs(n Node, d *libvirt.Domain, want uint) (When, error) {
 	when := NextBoot
 	if n.Persistent {
@@ -103,16 +104,16 @@ func resizeCPUs(n Node, d *libvirt.Domain, want uint) (When, error) {
 			}
 		}
 	}
-	// A guest takes CPUs up to the maximum that it was started with, and gives back
-	// those that it got while it ran; all else waits for its next start.
+	// A running guest can get CPUs up to the maximum at its start, and return those that were
+	// added since. Other changes need a restart.
 	if n.Active() && d.SetVcpusFlags(want, libvirt.DOMAIN_VCPU_LIVE) == nil {
 		when = Live
 	}
 	return when, nil
 }
 
-// resizeRAM sets the memory of the definition, in KiB, and that of the running
-// guest by its balloon.
+// resizeRAM sets the memory in the persistent definition, in KiB, and resizes the running
+// guest with its memory balloon.
 func resizeRAM(ctx context.Context, n Node, d *libvirt.Domain, want uint64) (When, error) {
 	if n.Persistent {
 		most, now, err := memoryOf(d, libvirt.DOMAIN_XML_INACTIVE)
@@ -139,7 +140,7 @@ func resizeRAM(ctx context.Context, n Node, d *libvirt.Domain, want uint64) (Whe
 	if err != nil || want > most || d.SetMemoryFlags(want, libvirt.DOMAIN_MEM_LIVE) != nil {
 		return NextBoot, err
 	}
-	// libvirt asks the guest's balloon driver, which may not be there.
+	// libvirt needs the guest's balloon driver, which may be missing.
 	wait, cancel := context.WithTimeout(ctx, balloonPatience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -157,7 +158,7 @@ func resizeRAM(ctx context.Context, n Node, d *libvirt.Domain, want uint64) (Whe
 	}
 }
 
-// memoryOf reads the most memory that a domain can have and what it has, in KiB.
+// memoryOf returns a domain's maximum and current memory, in KiB.
 func memoryOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (most, now uint64, err error) {
 	text, err := d.GetXMLDesc(flags)
 	if err != nil {
@@ -167,7 +168,7 @@ func memoryOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (most, now uint64
 	if err := def.Unmarshal(text); err != nil {
 		return 0, 0, err
 	}
-	if def.Memory == nil { // libvirt always tells
+	if def.Memory == nil { // libvirt always includes it
 		return 0, 0, nil
 	}
 	most = uint64(def.Memory.Value)
@@ -178,8 +179,8 @@ func memoryOf(d *libvirt.Domain, flags libvirt.DomainXMLFlags) (most, now uint64
 	return most, now, nil
 }
 
-// growDisk gives the first disk more room. The guest's partitions and file
-// systems are the guest's to grow.
+// growDisk enlarges the first disk. The guest has to grow its partitions and file systems
+// itself.
 func (s *Service) growDisk(ctx context.Context, n Node, d *libvirt.Domain, bytes int64) (When, error) {
 	if n.Active() {
 		return Live, d.BlockResize(n.DiskTarget, uint64(bytes), libvirt.DOMAIN_BLOCK_RESIZE_BYTES) //nolint:gosec // checked: positive

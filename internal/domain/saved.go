@@ -10,17 +10,17 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// A node that is suspended to disk is off, and libvirt keeps its memory beside a copy of
-// its definition (virsh managedsave). Its next start continues from there, with the devices
-// and on the disks of then. So whatever changes those has no effect, or destroys the
-// guest's file systems, and is refused until the saved state is used or discarded.
+// A node that is suspended to disk is off, and libvirt keeps its memory together with a copy
+// of its definition (virsh managedsave). The next start resumes from there, with the devices
+// and disks of that definition. Changes of these have no effect, or corrupt the guest's file
+// systems. They are refused until the saved state is used or discarded.
 
-// Suspend writes the memory of a running or paused node to its host's disk and turns the
-// node off; its next start continues from there. It returns when that is done, which
-// takes seconds for each GiB that the guest uses. A node that is suspended stays so.
+// Suspend saves the memory of a running or paused node to its host's disk and turns the node
+// off; its next start resumes from there. It returns when the state is saved, which takes
+// some seconds per GiB that the guest uses. It does nothing if the node is suspended.
 //
-// Errors: fault.NodeNotRunning, NodeBusy, Unsupported for a transient domain, Hypervisor
-// for what libvirt cannot save, such as a node with a device of its host.
+// Errors: fault.NodeNotRunning, NodeBusy, Unsupported for a transient domain, Hypervisor if
+// libvirt cannot save it, such as a node with a host device.
 func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
 	return s.change(ctx, id, "node.suspend", "suspend", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if saved, err := definition.HasSavedState(d); err != nil || saved {
@@ -44,8 +44,8 @@ func (s *Service) Suspend(ctx context.Context, id string) (Node, error) {
 	})
 }
 
-// DiscardSavedState removes the saved state of a managed node, so that its next start boots
-// it as after a power failure. Without a saved state it does nothing.
+// DiscardSavedState removes the saved state of a managed node: its next start boots as after
+// a power failure. Without a saved state it does nothing.
 //
 // Errors: fault.NodeNotManaged, Hypervisor.
 func (s *Service) DiscardSavedState(ctx context.Context, id string) (Node, error) {
@@ -66,8 +66,8 @@ func discardSavedState(d *libvirt.Domain) error {
 	return d.ManagedSaveRemove(0)
 }
 
-// checkNotSaved refuses what the start from a saved state would undo, or what would
-// change disks under it. done says what would be done to the node.
+// checkNotSaved returns an error if the node has a saved state, for changes that its next
+// start would revert, or that would change its disks. done completes the message.
 func checkNotSaved(d *libvirt.Domain, n Node, done string) error {
 	saved, err := definition.HasSavedState(d)
 	if err != nil || !saved {
@@ -80,7 +80,8 @@ func savedFault(n Node, done string) error {
 	return fault.New(fault.NodeSaved, "Node %q is suspended to disk, so it cannot be %s: its saved state continues with the devices and disks that it had. Run the node and shut it down, or discard the saved state (POST /api/nodes/%s/discard-saved-state) first.", n.Name, done, n.ID)
 }
 
-// checkDiscard refuses to lose a saved state unless force says that this is meant.
+// checkDiscard returns an error if the node has a saved state that would be lost, unless
+// force is set.
 func checkDiscard(d *libvirt.Domain, n Node, done string, force bool) error {
 	if force {
 		return nil

@@ -10,19 +10,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Screen is how a running node's VNC screen is reached.
+// Screen describes how to connect to a running node's VNC screen.
 type Screen struct {
 	NodeID   string
 	NodeName string
 	Host     string
-	// Index is the place of the screen among the domain's graphics, as
-	// virDomainOpenGraphicsFD counts.
+	// Index is the index of the screen in the domain's graphics devices, for
+	// virDomainOpenGraphicsFD.
 	Index uint
-	// Listen is the address on the host, empty when it has none (a socket alone).
+	// Listen is the address on the host, empty if the screen has only a socket.
 	Listen string
-	Port   int // TCP; 0 when it has none
-	// Password is the VNC password, empty when there is none. It never goes to a
-	// client or a log.
+	Port   int // TCP port; 0 for none
+	// Password is the VNC password, empty for none. It must never reach a client or a log.
 	Password string
 }
 
@@ -31,9 +30,8 @@ func (s Screen) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("node", s.NodeID), slog.String("host", s.Host), slog.Int("port", s.Port))
 }
 
-// Screen returns the node's VNC screen, read from libvirt. It answers
-// fault.NodeNotRunning while the node is off, and fault.NoScreen when it has
-// no VNC screen.
+// Screen returns the node's VNC screen, read from libvirt. Errors: fault.NodeNotRunning while
+// the node is off, fault.NoScreen if it has no VNC screen.
 func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -68,8 +66,7 @@ func (s *Service) Screen(ctx context.Context, id string) (Screen, error) {
 	return *screen, nil
 }
 
-// findScreen returns the first VNC screen of a domain, or else the kind of one
-// that is there.
+// findScreen returns the first VNC screen of a domain, or else the type of another screen.
 func findScreen(def *libvirtxml.Domain) (screen *Screen, other string) {
 	if def.Devices == nil {
 		return nil, ""
@@ -77,7 +74,7 @@ func findScreen(def *libvirtxml.Domain) (screen *Screen, other string) {
 	for i, g := range def.Devices.Graphics {
 		switch {
 		case g.VNC != nil:
-			v := &Screen{Index: uint(i), Port: max(g.VNC.Port, 0), Listen: g.VNC.Listen, Password: g.VNC.Passwd} // a place in a list
+			v := &Screen{Index: uint(i), Port: max(g.VNC.Port, 0), Listen: g.VNC.Listen, Password: g.VNC.Passwd} // a list index
 			for _, l := range g.VNC.Listeners {
 				if l.Address != nil && v.Listen == "" {
 					v.Listen = l.Address.Address

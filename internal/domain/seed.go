@@ -10,12 +10,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// minSeedBytes is the least size of a seed: see seedImage.
+// minSeedBytes is the minimum size of a seed: see seedImage.
 const minSeedBytes = 512 << 10
 
-// iso returns the seed: an ISO 9660 image labelled `cidata` with the files that
-// NoCloud reads. The instance id is the node's, so a wiped node is new to its
-// guest, and a restarted one is not.
+// iso returns the seed: an ISO 9660 image labelled `cidata` with the files that NoCloud
+// reads. The instance id is the node's id, so cloud-init does not take a restart for a first
+// boot. On a wiped disk it has no record of the id, and configures the guest again.
 func (c CloudInit) iso(nodeID string) ([]byte, error) {
 	meta := map[string]any{"instance-id": nodeID}
 	if c.Hostname != "" {
@@ -42,8 +42,8 @@ func (c CloudInit) iso(nodeID string) ([]byte, error) {
 	return seedImage(files)
 }
 
-// reseed is a seed that tells the same as another one, to another node: cloud-init
-// takes it for a machine at its first boot.
+// reseed returns a seed with the same content for another node. For cloud-init, that is a new
+// machine at its first boot.
 func reseed(content []byte, nodeID, name string) ([]byte, error) {
 	files, err := seedFiles(content)
 	if err != nil {
@@ -65,9 +65,9 @@ func reseed(content []byte, nodeID, name string) ([]byte, error) {
 	return seedImage(files)
 }
 
-// seedFiles reads the files of a seed that was made here.
+// seedFiles reads the files in a seed that SandboxLabs created.
 func seedFiles(content []byte) (map[string]string, error) {
-	f, err := os.CreateTemp("", "sandboxlabs-seed-") // which none but us may read
+	f, err := os.CreateTemp("", "sandboxlabs-seed-") // only readable by this service's user
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func seedFiles(content []byte) (map[string]string, error) {
 	for _, name := range []string{"meta-data", "user-data", "network-config", "vendor-data"} {
 		text, err := image.ReadFile(name)
 		if err != nil && (name == "network-config" || name == "vendor-data") {
-			continue // not every seed has one
+			continue // optional in a seed
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -93,10 +93,10 @@ func seedFiles(content []byte) (map[string]string, error) {
 	return files, nil
 }
 
-// seedImage makes a seed of files.
+// seedImage creates a seed with the given files.
 func seedImage(files map[string]string) (_ []byte, err error) {
-	// The library builds in a folder, which none but us may read: user data may
-	// hold secrets.
+	// The library builds the image in a directory that only this service's user can read:
+	// user data may contain secrets.
 	dir, err := os.MkdirTemp("", "sandboxlabs-seed-")
 	if err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func seedImage(files map[string]string) (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Programs that look for file systems by their labels read further than the
-	// few KiB of a seed, and give a shorter disk up; other tools pad theirs, too.
+	// Programs that probe for file system labels read more than the few KiB of a seed, and
+	// fail on a shorter disk. Other tools pad seeds too.
 	if short := minSeedBytes - len(content); short > 0 {
 		content = append(content, make([]byte, short)...)
 	}

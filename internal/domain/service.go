@@ -15,57 +15,56 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Audience is who watches the nodes' consoles.
+// Audience knows which users have a node's console open.
 type Audience interface {
-	// Viewers is how many watch a node.
+	// Viewers returns how many viewers a node's console has.
 	Viewers(id string) int
-	// AwaitAttached waits until they see its console, or cannot.
+	// AwaitAttached waits until the viewers' consoles are attached, or cannot be.
 	AwaitAttached(ctx context.Context, id string)
-	// LetGo closes a node's consoles, which stay closed until back is called; stops
-	// says that the node is to be off then.
+	// LetGo closes a node's consoles and keeps them closed until back is called. stops is
+	// true if the node is off afterwards.
 	LetGo(ctx context.Context, id string, stops bool) (back func())
-	// Unstick drops what the guest has not read of what they typed.
+	// Unstick drops console input that the guest has not read.
 	Unstick(ctx context.Context, id string)
 }
 
 // Options configures a Service; all fields but Networks and Log are required.
 type Options struct {
 	Hosts *hypervisor.Set
-	// Inventory has all domains of the hosts.
+	// Inventory contains all domains of the hosts.
 	Inventory *inventory.Inventory
 	Storage   Storage
 	Intents   *store.Intents
 	Lease     *store.Lease
-	// Accounts knows who owns nodes and networks.
+	// Accounts resolves the owners of nodes and networks.
 	Accounts Accounts
-	// Networks is what nodes may be connected to.
+	// Networks configures which networks nodes can use.
 	Networks NetworkPolicy
 	Log      *slog.Logger
 }
 
-// Service is the nodes of all hosts. Its methods may be called from any
-// goroutine; changes of one node follow each other.
+// Service manages the nodes of all hosts. Its methods may be called from any goroutine;
+// changes of one node run one after another.
 type Service struct {
 	*inventory.Inventory
 
 	o        Options
 	inv      *inventory.Inventory
-	up       map[string]chan struct{} // by host, one slot: it was connected; never changes
-	audience Audience                 // nil: nobody ever watches
+	up       map[string]chan struct{} // by host, one slot: it was connected; the map never changes
+	audience Audience                 // nil: there are no viewers
 
-	left map[string]*leftover // by host; never changes
+	left map[string]*leftover // by host; the map never changes
 
-	// recovering is held by who completes or undoes what was cut off on a host; by
-	// host, one slot, never changes.
+	// recovering is a lock for recovery, by host: one slot each; the map never changes.
 	recovering map[string]chan struct{}
 
 	mu       sync.Mutex
 	busy     map[string]turn // by node id
-	names    map[string]bool // host/name of nodes that are being made
-	networks map[string]bool // by host: the default network is available
+	names    map[string]bool // host/name of nodes that are being created
+	networks map[string]bool // by host: whether the default network is available
 }
 
-// New makes a Service. It starts nothing: Run does.
+// New creates a Service. Call Run to start it.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Inventory == nil || o.Storage == nil || o.Intents == nil || o.Accounts == nil {
 		return nil, errors.New("domain: hosts, inventory, storage, intents and accounts are required")
@@ -90,10 +89,10 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// SetAudience has starts wait for those who watch. Call it before Run.
+// SetAudience makes starts wait for console viewers. Call it before Run.
 func (s *Service) SetAudience(a Audience) { s.audience = a }
 
-// Run completes or undoes what was cut off, on each host, until ctx ends.
+// Run completes or undoes interrupted changes on each host until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, h := range s.o.Hosts.Hosts() {
@@ -107,7 +106,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// hostConnected has what was cut off on a host completed or undone.
+// hostConnected triggers the recovery of a host.
 func (s *Service) hostConnected(host string) {
 	select {
 	case s.up[host] <- struct{}{}:
@@ -115,8 +114,8 @@ func (s *Service) hostConnected(host string) {
 	}
 }
 
-// change runs f with a node's domain while no other change of the node runs,
-// and returns the node as it is afterwards. op is for hypervisor.Host.Do, verb for the error text.
+// change calls f with a node's domain while no other change of the node is running, and
+// returns the updated node. op is for hypervisor.Host.Do, verb for the error message.
 func (s *Service) change(ctx context.Context, id, op, verb string, f func(ctx context.Context, n Node, d *libvirt.Domain) error) (Node, error) {
 	release, err := s.claim(ctx, id)
 	if err != nil {
@@ -133,16 +132,16 @@ func (s *Service) change(ctx context.Context, id, op, verb string, f func(ctx co
 	}
 	if err != nil {
 		if fault.CodeOf(err) != fault.HostUnreachable {
-			s.inv.Await(ctx, n.Host, id) // it may be changed in part
+			s.inv.Await(ctx, n.Host, id) // it may be partly changed
 		}
 		return Node{}, err
 	}
 	return s.shown(ctx, n.Host, id)
 }
 
-// shown returns a node that was made or changed as it is now. Of one that cannot be read,
-// because its host has just been lost, it returns what was known before. Errors:
-// fault.NodeNotFound when it is gone, HostUnreachable when nothing is known of it.
+// shown returns the current state of a node that was created or changed. If the node cannot
+// be read, because its host was just lost, it returns the last known state. Errors:
+// fault.NodeNotFound if the node is gone, HostUnreachable if nothing is known about it.
 func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
 	err := s.inv.Sync(ctx, host, id)
 	if isGone(err) {
@@ -152,7 +151,7 @@ func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
 	if unknown == nil {
 		return n, nil
 	}
-	if err == nil { // the feed could not read it
+	if err == nil { // the feed could not read the domain
 		err = s.inv.ReadDirectly(ctx, host, id)
 	}
 	if err == nil || isGone(err) {
@@ -161,7 +160,7 @@ func (s *Service) shown(ctx context.Context, host, id string) (Node, error) {
 	return Node{}, fault.Wrap(err, fault.HostUnreachable, "Node %[2]s was created, but host %[1]q became unreachable. `GET /api/nodes/%[3]s` returns it when the host is reachable again.", host, id, id)
 }
 
-// withDomain looks the domain up by UUID on the node's host. op is for hypervisor.Host.Do.
+// withDomain looks up the domain by UUID on the node's host. op is for hypervisor.Host.Do.
 func (s *Service) withDomain(ctx context.Context, op string, n Node, f func(d *libvirt.Domain) error) error {
 	return s.o.Hosts.Do(ctx, n.Host, op, func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(n.ID)
@@ -173,7 +172,7 @@ func (s *Service) withDomain(ctx context.Context, op string, n Node, f func(d *l
 	})
 }
 
-// cleanup returns a context for undoing, which outlives the request.
+// cleanup returns a context for undoing changes, which is not cancelled with the request's.
 func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 }

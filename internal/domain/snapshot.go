@@ -16,42 +16,42 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The kinds of a snapshot. An internal one is inside of the disks' own qcow2
-// files; an external one froze the files, and the node goes on in new files over
-// them.
+// The kinds of snapshots. An internal snapshot is stored inside the disks' qcow2 files. An
+// external one froze the files, and the node continues in new overlays.
 const (
 	Internal = "internal"
 	External = "external"
 )
 
-// mergeHint says how an external snapshot is taken away beside internal ones,
-// where libvirt does not do it by itself.
+// mergeHint explains how to remove an external snapshot of a node that also has internal
+// ones, which libvirt does not do by itself.
 const mergeHint = "Merge it into the file below while the node runs (`virsh blockcommit NODE DISK --active --shallow --pivot`), then forget it (`virsh snapshot-delete NODE NAME --metadata`)."
 
-// Snapshot is a state of a node that was kept.
+// Snapshot is a saved state of a node.
 type Snapshot struct {
 	Name, Description string
-	Parent            string // empty: it has none
+	Parent            string // empty for none
 	Created           time.Time
-	State             State // what the node did then
-	Memory            bool  // its memory was kept too
+	State             State // of the node when the snapshot was taken
+	Memory            bool  // with the node's memory
 	Kind              string
-	Size              definition.Size // that the node had then
-	Current           bool            // the node goes on from it
-	// Files are those that an external snapshot had made, by the disk's target.
+	Size              definition.Size // of the node when the snapshot was taken
+	Current           bool            // the node's state descends from it
+	// Files are the overlays that an external snapshot created, by the disk's target.
 	Files map[string]string
-	// Locked says why the node cannot go back to it; empty when it can.
+	// Locked says why the node cannot be reverted to it; empty if it can.
 	Locked string
 }
 
-// Chain is the files that a disk consists of, the one that is written to first.
+// Chain is the backing chain of a disk, the active file first.
 type Chain struct {
 	Target string // "vda"
 	Files  []string
 }
 
-// Snapshots returns a node's snapshots, whoever took them, each after its parent
-// and brothers by age, and the chains of its disks as far as libvirt tells.
+// Snapshots returns a node's snapshots, whoever took them, and the backing chains of its
+// disks as far as libvirt reports them. Snapshots follow their parents, and siblings are
+// sorted by age.
 func (s *Service) Snapshots(ctx context.Context, id string) ([]Snapshot, []Chain, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -109,7 +109,7 @@ func listSnapshots(d *libvirt.Domain) ([]Snapshot, error) {
 	return tree, nil
 }
 
-// lockedBy tells why a node cannot go back to a snapshot.
+// lockedBy returns why a node cannot be reverted to a snapshot, empty if it can.
 func lockedBy(v Snapshot, external string) string {
 	switch {
 	case v.Kind == External:
@@ -132,7 +132,7 @@ func describeSnapshot(def libvirtxml.DomainSnapshot) Snapshot {
 		v.Parent = def.Parent.Name
 	}
 	switch def.State {
-	case "running", "disk-snapshot": // the second was taken without the memory
+	case "running", "disk-snapshot": // disk-snapshot: taken while the node ran, without its memory
 		v.State = Running
 	case "paused":
 		v.State = Paused
@@ -159,7 +159,7 @@ func describeSnapshot(def libvirtxml.DomainSnapshot) Snapshot {
 	return v
 }
 
-// chainsOf reads the chains of a domain's disks.
+// chainsOf reads the backing chains of a domain's disks.
 func chainsOf(d *libvirt.Domain) ([]Chain, error) {
 	def, err := definition.Of(d, 0)
 	if err != nil || def.Devices == nil {
@@ -175,7 +175,7 @@ func chainsOf(d *libvirt.Domain) ([]Chain, error) {
 	return chains, nil
 }
 
-// withSnapshot looks a snapshot up.
+// withSnapshot looks up a snapshot by name and calls f with it.
 func withSnapshot(d *libvirt.Domain, n Node, name string, f func(*libvirt.DomainSnapshot) error) error {
 	h, err := d.SnapshotLookupByName(name, 0)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN_SNAPSHOT) {
@@ -188,7 +188,7 @@ func withSnapshot(d *libvirt.Domain, n Node, name string, f func(*libvirt.Domain
 	return f(h)
 }
 
-// findSnapshot is withSnapshot for what is known of it.
+// findSnapshot looks up a snapshot by name and returns its description.
 func findSnapshot(d *libvirt.Domain, n Node, name string) (Snapshot, error) {
 	list, err := listSnapshots(d)
 	if err != nil {
@@ -201,7 +201,8 @@ func findSnapshot(d *libvirt.Domain, n Node, name string) (Snapshot, error) {
 	return list[i], nil
 }
 
-// mustLoseNoSnapshot refuses what would destroy snapshots.
+// mustLoseNoSnapshot returns an error if the node has snapshots, which the change would
+// destroy.
 func mustLoseNoSnapshot(d *libvirt.Domain, n Node, done, instead string) error {
 	names, _, err := definition.SnapshotNames(d)
 	if err != nil || len(names) == 0 {

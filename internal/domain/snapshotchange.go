@@ -19,21 +19,22 @@ import (
 
 const revertIntent = "snapshot.revert"
 
-// revertData is what recovery needs to complete a revert: our metadata, which is
-// that of the node and not of its state then.
+// revertData is what recovery needs to complete a revert: the SandboxLabs metadata, which
+// belongs to the node and is not reverted.
 type revertData struct {
 	ID       string `json:"id"`
 	Metadata string `json:"metadata"`
-	// Variables is the volume with those that the firmware had then; empty: none were kept.
+	// Variables is the volume with the firmware variables of the snapshot; empty if there are
+	// none.
 	Variables string `json:"variables,omitempty"`
-	Snapshot  string `json:"snapshot,omitempty"` // that the variables are of
+	Snapshot  string `json:"snapshot,omitempty"` // the one that the variables belong to
 }
 
-// TakeSnapshot keeps the state of a node's disks, and of its memory when it runs.
-// The name may be empty. A running guest stands still meanwhile.
+// TakeSnapshot saves the state of a node's disks, and of its memory if it runs. The name may
+// be empty. A running guest is paused meanwhile.
 //
-// Errors: fault.Invalid, NodeNotManaged, Unsupported where it could not be gone
-// back to, StorageFull, Hypervisor.
+// Errors: fault.Invalid, NodeNotManaged, Unsupported if the node could not be reverted to the
+// snapshot, StorageFull, Hypervisor.
 func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string) (Snapshot, error) {
 	if name == "" {
 		name = "snapshot-" + time.Now().UTC().Format("20060102-150405.000")
@@ -86,7 +87,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 		if err != nil {
 			return err
 		}
-		var bytes int64 // that it may take at once; later, what the guest writes
+		var bytes int64 // space for the snapshot itself; the guest's later writes need more
 		if memory {
 			bytes = n.RAMMiB << 20
 		}
@@ -118,7 +119,7 @@ func (s *Service) TakeSnapshot(ctx context.Context, id, name, description string
 	return taken, err
 }
 
-// snapshotFault explains why libvirt does not take a snapshot.
+// snapshotFault explains why libvirt failed to take a snapshot.
 func snapshotFault(n Node, err error) error {
 	var lv libvirt.Error
 	if errors.As(err, &lv) && (lv.Code == libvirt.ERR_OPERATION_UNSUPPORTED || lv.Code == libvirt.ERR_CONFIG_UNSUPPORTED) {
@@ -127,8 +128,8 @@ func snapshotFault(n Node, err error) error {
 	return err
 }
 
-// snapshotOrder says what libvirt shall keep: every disk that the guest writes to,
-// inside of its own file.
+// snapshotOrder describes the snapshot for libvirt: an internal one of every disk that the
+// guest writes to.
 func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, memory bool) (*libvirtxml.DomainSnapshot, error) {
 	order := &libvirtxml.DomainSnapshot{Name: name, Description: description, Disks: &libvirtxml.DomainSnapshotDisks{}}
 	if memory {
@@ -158,13 +159,13 @@ func snapshotOrder(n Node, def *libvirtxml.Domain, name, description string, mem
 	return order, nil
 }
 
-// RevertSnapshot takes a node back to a snapshot: its disks, its definition, and
-// its memory where that was kept. What the guest did since is lost; so a node that
-// runs or has a saved state is refused, unless force says that this is meant. may decides about what comes
-// back that the node does not have now.
+// RevertSnapshot reverts a node to a snapshot: its disks, its definition, and its memory if
+// the snapshot has it. Later changes in the guest are lost, so it returns an error for a node
+// that runs or has a saved state, unless force is set. may decides about access that the
+// snapshot's definition has and the current one does not.
 //
-// Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy when clones lie on
-// the node's disk, Unsupported where it would lose more than the node's state.
+// Errors: fault.NotFound, NodeRunning, NodeNotManaged, NodeBusy if the node's disk is the
+// backing file of clones, Unsupported if more than the node's state would be lost.
 func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force bool, may May) (Node, error) {
 	return s.change(ctx, id, "snapshot.revert", "revert", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "reverted"); err != nil {
@@ -189,7 +190,7 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 		if err != nil {
 			return err
 		}
-		own, err := s.ownAmong(n, definition.Written(now)) // what is below stays as it is
+		own, err := s.ownAmong(n, definition.Written(now)) // backing files stay unchanged
 		if err != nil {
 			return err
 		}
@@ -203,7 +204,7 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 			if err := s.checkReverted(ctx, n, d, h, may); err != nil {
 				return err
 			}
-			if snapshot.Memory { // it runs then
+			if snapshot.Memory { // the node runs afterwards
 				if err := s.checkImages(ctx, n, now); err != nil {
 					return err
 				}
@@ -213,8 +214,8 @@ func (s *Service) RevertSnapshot(ctx context.Context, id, name string, force boo
 	})
 }
 
-// mustHaveSameDisks refuses a revert that would take disks away, or bring back
-// some that are gone: the definition of then would come back with the state.
+// mustHaveSameDisks returns an error if a revert would remove disks, or restore deleted ones:
+// libvirt restores the snapshot's definition together with the state.
 func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) error {
 	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {
@@ -231,8 +232,8 @@ func mustHaveSameDisks(n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot) err
 	return nil
 }
 
-// revert has libvirt go back, and writes our metadata of now into the definition
-// of then.
+// revert reverts the domain, and writes the current SandboxLabs metadata into the restored
+// definition.
 func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, snapshot Snapshot, force bool) error {
 	text, err := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, libvirt.DOMAIN_AFFECT_CONFIG)
 	if err != nil {
@@ -241,13 +242,13 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	data := revertData{ID: n.ID, Metadata: text, Variables: variablesVolume(n, snapshot), Snapshot: snapshot.Name}
 	var flags libvirt.DomainSnapshotRevertFlags
 	if force {
-		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be started again
+		flags |= libvirt.DOMAIN_SNAPSHOT_REVERT_FORCE // QEMU may have to be restarted
 	}
 	begun := false
 	failure, unsettled := s.apply(ctx, store.Change{
 		Kind: revertIntent, Host: n.Host, Data: data,
 		Do: func(ctx context.Context) error {
-			if err := discardSavedState(d); err != nil { // libvirt would keep it, and start from it
+			if err := discardSavedState(d); err != nil { // libvirt would keep it and resume from it
 				return err
 			}
 			begun = true
@@ -266,8 +267,8 @@ func (s *Service) revert(ctx context.Context, n Node, d *libvirt.Domain, h *libv
 	return errors.Join(failure, unsettled)
 }
 
-// settleRevert writes our metadata into a domain, and the variables of then back to where
-// its firmware finds them. It may be repeated.
+// settleRevert writes the SandboxLabs metadata into a domain, and restores the snapshot's
+// firmware variables. It is idempotent.
 func (s *Service) settleRevert(ctx context.Context, host string, data revertData) error {
 	err := s.withDomain(ctx, "snapshot.recover", Node{ID: data.ID, Host: host}, func(d *libvirt.Domain) error {
 		active, err := d.IsActive()
@@ -282,7 +283,7 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 			return err
 		}
 		_, current, err := definition.SnapshotNames(d)
-		if err != nil || current != data.Snapshot { // cut off before libvirt went back
+		if err != nil || current != data.Snapshot { // interrupted before libvirt reverted the domain
 			return err
 		}
 		return s.restoreVariables(ctx, host, data)
@@ -293,15 +294,14 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 	return err
 }
 
-// DeleteSnapshot forgets a kept state; the node stays as it is, and the snapshots
-// that were taken after it stay. Where libvirt cannot without losing some, it
-// says so.
+// DeleteSnapshot deletes a snapshot. The node and later snapshots stay as they are. It
+// returns an error if libvirt cannot delete it without losing others.
 func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
 	_, err := s.change(ctx, id, "snapshot.delete", "delete a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {
 		if err := mustBeManaged(n, "changed"); err != nil {
 			return err
 		}
-		release, err := s.holdBlockJobs(ctx, n, d) // where the snapshot is external, libvirt commits files
+		release, err := s.holdBlockJobs(ctx, n, d) // for an external snapshot, libvirt runs a block commit
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
 	return err
 }
 
-// deleteSnapshot has libvirt forget a snapshot.
+// deleteSnapshot deletes a snapshot through libvirt.
 func deleteSnapshot(d *libvirt.Domain, n Node, name string) error {
 	return withSnapshot(d, n, name, func(h *libvirt.DomainSnapshot) error {
 		err := h.Delete(0)

@@ -16,15 +16,15 @@ const (
 	MaxDiskBytes  = 2 << 40
 	MaxNameLength = 63
 
-	// NamePattern is what names of nodes, networks and snapshots match.
+	// NamePattern is the pattern for names of nodes, networks and snapshots.
 	NamePattern = `^[A-Za-z0-9][A-Za-z0-9._-]*$`
 )
 
-// GivenZero stands in a Spec for a size of zero that was asked for, which is refused: zero
-// values take the defaults.
+// GivenZero represents an explicit size of zero in a Spec, which is invalid: zero values
+// select the defaults.
 const GivenZero = math.MinInt32
 
-// Given returns a size of a Spec as a user gave it: GivenZero for 0.
+// Given converts a size from a user for a Spec: 0 becomes GivenZero.
 func Given[T int | int64](size T) T {
 	if size == 0 {
 		return GivenZero
@@ -32,7 +32,7 @@ func Given[T int | int64](size T) T {
 	return size
 }
 
-// shown is a size as it was asked for.
+// shown converts a size of a Spec back to the user's value.
 func shown[T int | int64](asked T) T {
 	if asked == GivenZero {
 		return 0
@@ -40,30 +40,30 @@ func shown[T int | int64](asked T) T {
 	return asked
 }
 
-// Spec is what a user asks for. Zero values take the defaults.
+// Spec describes a node to be created. Zero values select the defaults.
 type Spec struct {
 	Name    string
 	Host    string // empty: the first host
 	ImageID string
-	// ImageType is "base", "custom", or empty where the id alone decides.
+	// ImageType is "base", "custom", or empty if the image id is sufficient.
 	ImageType string
 	OSType    string // empty: the image's
 	RAMMiB    int64
 	CPUs      int
-	DiskBytes int64  // empty: the image's virtual size
-	Network   string // empty: the default one; UserNetwork, NoNetwork
+	DiskBytes int64  // zero: the image's virtual size
+	Network   string // empty: the default; UserNetwork, NoNetwork
 	Firmware  string // BIOS, UEFI, SecureBoot; empty: the image's
-	TPM       *bool  // whether it has a TPM 2.0; nil: the image's
+	TPM       *bool  // adds a TPM 2.0; nil: the image's setting
 	CloudInit CloudInit
-	Owner     string // an account's id
-	// ID is that of the new node where IdempotencyKey is set; empty: KeyedID's.
+	Owner     string // account id
+	// ID is the id of the new node if IdempotencyKey is set; empty: the id from KeyedID.
 	ID string
-	// IdempotencyKey makes a repeated request find the node of the first one.
+	// IdempotencyKey identifies a repeated request, which returns the node of the first one.
 	IdempotencyKey string
 }
 
-// asksFor tells whether a repeated request could have made the node: nothing
-// that it says is otherwise.
+// asksFor returns whether a request with this spec could have created the node: all values
+// that it sets match.
 func (s Spec) asksFor(n Node) bool {
 	return n.Name == s.Name && n.Image.ID == s.ImageID && (s.Firmware == "" || s.Firmware == n.Firmware) && (s.TPM == nil || *s.TPM == n.TPM) &&
 		(s.RAMMiB == 0 || s.RAMMiB == n.RAMMiB) && (s.CPUs == 0 || s.CPUs == n.CPUs) && (s.DiskBytes == 0 || s.DiskBytes == n.DiskBytes)
@@ -71,7 +71,7 @@ func (s Spec) asksFor(n Node) bool {
 
 var nodeName = regexp.MustCompile(NamePattern)
 
-// ValidName answers fault.Invalid when a node cannot have that name.
+// ValidName returns fault.Invalid if name is not valid for a node.
 func ValidName(name string) error {
 	switch {
 	case name == "":
@@ -84,16 +84,16 @@ func ValidName(name string) error {
 	return nil
 }
 
-// limits is what the host and the image allow.
+// limits are the limits of the host and the image.
 type limits struct {
 	host       string
 	maxRAMMiB  int64
 	maxCPUs    int
 	imageID    string
-	imageBytes int64 // virtual
+	imageBytes int64 // virtual size
 }
 
-// complete checks the resources and fills in the defaults.
+// complete checks the sizes and fills in the defaults.
 func (s Spec) complete(l limits) (Spec, error) {
 	if s.RAMMiB == 0 {
 		s.RAMMiB = min(DefaultRAMMiB, l.maxRAMMiB)

@@ -7,21 +7,20 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// BaseImage is an image that a node can be made from.
+// BaseImage is an image that nodes can be created from.
 type BaseImage struct {
 	ImageRef
 	OSType       string
 	Path         string // on the host
 	Format       string
 	VirtualBytes int64
-	// Firmware is what its nodes boot with, empty for the default; TPM says that they have
+	// Firmware is the firmware of its nodes, empty for the default. TPM is true if they have
 	// a TPM 2.0.
 	Firmware string
 	TPM      bool
 }
 
-// diskBytes is the least size of a disk that is made of the image, and the size
-// that it has unless another is asked for.
+// diskBytes returns the minimum and the default size of a disk created from the image.
 func (i BaseImage) diskBytes() (least, usual int64) {
 	if i.Format == ISO {
 		return MinDiskBytes, DefaultDiskBytes
@@ -29,7 +28,7 @@ func (i BaseImage) diskBytes() (least, usual int64) {
 	return i.VirtualBytes, i.VirtualBytes
 }
 
-// under is what a disk lies on that was made of the image; see makeDisk.
+// under returns the backing chain of a disk created from the image; see makeDisk.
 func (i BaseImage) under() *libvirtxml.DomainDiskBackingStore {
 	if i.Format == ISO {
 		return below("", "")
@@ -37,10 +36,9 @@ func (i BaseImage) under() *libvirtxml.DomainDiskBackingStore {
 	return below(i.Path, i.Format)
 }
 
-// Storage is the storage pools as package domain needs them. Each part names what one kind
-// of work needs.
+// Storage is the part of the storage pools that package domain uses, split by purpose.
 type Storage interface {
-	// Prepare waits until the host's pools can be used, or says why they cannot.
+	// Prepare waits until the host's pools are usable, or returns why they are not.
 	Prepare(ctx context.Context, host string) error
 	Images
 	Disks
@@ -49,14 +47,15 @@ type Storage interface {
 	ConsoleLogs
 }
 
-// Images are the images that nodes are created from.
+// Images checks the images that nodes are created from.
 type Images interface {
-	// Usable returns an image that may be used, or says why it may not.
+	// Usable returns an image, or why it cannot be used.
 	Usable(host, imageID string) (BaseImage, error)
-	// CheckUnchanged asks the host whether an image's file is the one that was verified.
+	// CheckUnchanged returns an error if an image's file on the host is not the one that was
+	// verified.
 	CheckUnchanged(ctx context.Context, host, imageID string) error
-	// CheckFiles returns fault.ImageNotReady if one of some files is an image whose file is
-	// not the one that was verified.
+	// CheckFiles returns fault.ImageNotReady if one of files belongs to an image and is not
+	// the file that was verified.
 	CheckFiles(ctx context.Context, host string, files ...string) error
 }
 
@@ -68,53 +67,57 @@ type Disks interface {
 	CreateDisk(ctx context.Context, host, volume string, capacityBytes int64) (path string, err error)
 	// LayDisk creates an overlay of a qcow2 file and returns its path.
 	LayDisk(ctx context.Context, host, volume, base string, capacityBytes int64) (path string, err error)
-	// CopyDisk creates a volume with all data of the disk in a file, and returns its path.
+	// CopyDisk copies all data of the disk in a file to a new volume, and returns the
+	// volume's path.
 	CopyDisk(ctx context.Context, host, file, volume string, progress func(doneBytes, totalBytes int64)) (path string, err error)
-	// BlankOver returns the backing file of a file without data of its own.
+	// BlankOver returns the backing file of a file that has no data of its own.
 	BlankOver(ctx context.Context, host, file string) (base string, err error)
-	// DiskBytes is the virtual size of the qcow2 disk in a file, which may be in use.
+	// DiskBytes returns the virtual size of the qcow2 disk in a file, which may be in use.
 	DiskBytes(ctx context.Context, host, file string) (int64, error)
-	// GrowVolume enlarges the disk in a file, which nothing uses.
+	// GrowVolume enlarges the disk in a file, which must not be in use.
 	GrowVolume(ctx context.Context, host, path string, bytes int64) error
-	// RoomForDisk returns fault.StorageFull if another disk, or so many bytes more in those
-	// that are there, do not fit.
+	// RoomForDisk returns fault.StorageFull if there is not enough space for a new disk of
+	// that size, or for existing ones to grow by it.
 	RoomForDisk(ctx context.Context, host string, bytes int64) error
 }
 
 // Volumes lists and deletes the volumes of nodes.
 type Volumes interface {
-	// HasNodeVolume returns whether there is a volume of that name.
+	// HasNodeVolume returns whether a volume with that name exists.
 	HasNodeVolume(ctx context.Context, host, volume string) (bool, error)
-	// NodeVolumes returns the volumes whose names begin with a node's id, whoever made them,
-	// by name, each with the path of the file that it is backed by, or with an empty one.
+	// NodeVolumes returns the volumes whose names begin with a node's id, whoever created
+	// them: their names mapped to the paths of their backing files, empty for none.
 	NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error)
-	// OverlaysOnNode names the volumes of others that are overlays of a node's volumes, and
-	// other domains that have one; or says what may.
+	// OverlaysOnNode returns the names of other nodes' volumes that are overlays of a node's
+	// volumes, and of other domains that use one. If it cannot rule out further ones, it
+	// returns an error.
 	OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error)
-	// DeleteNodeVolume removes a volume; no error when it is not there. since is when the
-	// caller began that has called OverlaysOnNode for it, else the zero time.
+	// DeleteNodeVolume removes a volume. It returns no error if the volume does not exist.
+	// since is when the caller began the operation in which it called OverlaysOnNode for the
+	// volume, zero if it did not.
 	DeleteNodeVolume(ctx context.Context, host, volume string, since time.Time) error
-	// NodesFolder is where the overlays are, on the host.
+	// NodesFolder returns the directory of the overlays on the host.
 	NodesFolder(host string) (string, error)
 }
 
-// Files reads and writes small files of nodes: seeds, and the variables of UEFI firmware.
+// Files reads and writes small files of nodes: seeds and UEFI variables.
 type Files interface {
 	// PutNodeVolume writes a small file into a volume and returns its path.
 	PutNodeVolume(ctx context.Context, host, volume string, content []byte) (path string, err error)
-	// ReadNodeFile returns what is in a small volume.
+	// ReadNodeFile returns the content of a small volume.
 	ReadNodeFile(ctx context.Context, host, volume string) ([]byte, error)
-	// ReadVariables returns what is in a file with the variables of UEFI firmware, if it is there.
+	// ReadVariables returns the content of a file with UEFI variables, and whether it exists.
 	ReadVariables(ctx context.Context, host, file string) (content []byte, found bool, err error)
-	// DeleteVariables removes such a file; no error when it is not there.
+	// DeleteVariables removes a file with UEFI variables. It returns no error if the file
+	// does not exist.
 	DeleteVariables(ctx context.Context, host, file string) error
 }
 
-// ConsoleLogs names and deletes the logs of serial consoles.
+// ConsoleLogs locates and deletes the logs of serial consoles.
 type ConsoleLogs interface {
-	// ConsoleLog is the file on the host that records a node's serial console.
+	// ConsoleLog returns the path on the host of a node's serial console log.
 	ConsoleLog(host, nodeID string) (string, error)
-	// DeleteConsoleLog removes the log with all parts that virtlogd rotated; no error when it is
-	// not there.
+	// DeleteConsoleLog removes the log and its rotated parts. It returns no error if they do
+	// not exist.
 	DeleteConsoleLog(ctx context.Context, host, nodeID string) error
 }

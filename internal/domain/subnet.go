@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	// pickedBits is the size of the subnets that are picked.
+	// pickedBits is the prefix length of selected subnets.
 	pickedBits = 24
-	// picks bounds how many subnets are tried for a network: libvirt may refuse one for
-	// a reason that cannot be seen here.
+	// picks is how many subnets are tried for a network: libvirt may reject one for a reason
+	// that this service cannot see.
 	picks = 8
 )
 
-// claim is a block of addresses that a host has a use for.
+// claim is an address block that is in use on a host.
 type claim struct {
 	block netip.Prefix
-	by    string // who has it, for a sentence
+	by    string // the user of the block, as part of a sentence
 }
 
-// claims lists the blocks of a host that no new network may overlap: those of all of its
-// libvirt networks but one, active and not, and those that it has routes to, as far as
-// they can be read.
+// claims returns the blocks on a host that a new network must not overlap: those of all
+// libvirt networks, active or not, except the one with the UUID but, and those of the host's
+// routes, as far as they can be read.
 func (s *Service) claims(conn *libvirt.Connect, host *hypervisor.Host, but string) ([]claim, error) {
 	list, err := networkClaims(conn, but)
 	if err != nil {
@@ -50,8 +50,8 @@ func (s *Service) claims(conn *libvirt.Connect, host *hypervisor.Host, but strin
 	return list, nil
 }
 
-// networkClaims lists the blocks of a host's libvirt networks, as they run and as they
-// are defined, without those of the network with that UUID.
+// networkClaims returns the blocks of a host's libvirt networks, from their live and
+// persistent definitions, except those of the network with the UUID but.
 func networkClaims(conn *libvirt.Connect, but string) (list []claim, err error) {
 	networks, err := conn.ListAllNetworks(0)
 	if err != nil {
@@ -61,7 +61,7 @@ func networkClaims(conn *libvirt.Connect, but string) (list []claim, err error) 
 	for i := range networks {
 		for _, flags := range []libvirt.NetworkXMLFlags{0, libvirt.NETWORK_XML_INACTIVE} {
 			text, err := networks[i].GetXMLDesc(flags)
-			if errors.Is(err, libvirt.ERR_NO_NETWORK) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) { // gone, or transient
+			if errors.Is(err, libvirt.ERR_NO_NETWORK) || errors.Is(err, libvirt.ERR_OPERATION_INVALID) { // deleted, or transient
 				continue
 			}
 			if err != nil {
@@ -82,7 +82,7 @@ func networkClaims(conn *libvirt.Connect, but string) (list []claim, err error) 
 	return list, nil
 }
 
-// blocksOf lists the blocks that a network's bridge and its routes have.
+// blocksOf returns the blocks of a network's bridge and routes.
 func blocksOf(def libvirtxml.Network) (blocks []netip.Prefix) {
 	ips := def.IPs
 	for _, r := range def.Routes {
@@ -96,7 +96,7 @@ func blocksOf(def libvirtxml.Network) (blocks []netip.Prefix) {
 	return blocks
 }
 
-// checkSubnet refuses a subnet that others may not name, or that something has.
+// checkSubnet returns an error if the user may not choose a subnet, or if it is in use.
 func (s *Service) checkSubnet(spec NetworkSpec, taken []claim) error {
 	subnet, err := parseSubnet(spec.Subnet)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *Service) checkSubnet(spec NetworkSpec, taken []claim) error {
 	return overlap(subnet, taken)
 }
 
-// overlap refuses a subnet that something has.
+// overlap returns an error if a subnet is in use.
 func overlap(subnet netip.Prefix, taken []claim) error {
 	i := slices.IndexFunc(taken, func(c claim) bool { return c.block.Overlaps(subnet) })
 	if i < 0 {
@@ -122,8 +122,8 @@ func overlap(subnet netip.Prefix, taken []claim) error {
 	return err
 }
 
-// pickSubnet finds a subnet that nothing has. Where it looks first is drawn, so that two
-// services that do not know each other rarely pick the same.
+// pickSubnet returns an unused subnet. The search starts at a random one, so that two
+// independent services rarely select the same.
 func (s *Service) pickSubnet(taken []claim) (string, error) {
 	for _, block := range s.o.Networks.Subnets {
 		bits := max(block.Bits(), pickedBits)
@@ -139,7 +139,7 @@ func (s *Service) pickSubnet(taken []claim) (string, error) {
 	return "", fault.New(fault.SubnetTaken, "No free subnet is left in %s. Create the network without addresses, delete unused networks, or ask the operator to extend lab-subnets.", s.subnetBlocks())
 }
 
-// nthSubnet is one of the equal parts of a block of IPv4.
+// nthSubnet returns the nth subnet with the given prefix length in an IPv4 block.
 func nthSubnet(block netip.Prefix, bits, n int) netip.Prefix {
 	a := block.Addr().As4()
 	at := binary.BigEndian.Uint32(a[:]) + uint32(n)<<(32-bits) //nolint:gosec // n parts fit into the block
@@ -147,7 +147,7 @@ func nthSubnet(block netip.Prefix, bits, n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
 }
 
-// subnetBlocks names the blocks that subnets are picked from.
+// subnetBlocks returns the blocks that subnets are selected from, as text.
 func (s *Service) subnetBlocks() string {
 	var names []string
 	for _, block := range s.o.Networks.Subnets {
@@ -156,7 +156,7 @@ func (s *Service) subnetBlocks() string {
 	return strings.Join(names, ", ")
 }
 
-// parseSubnet reads a subnet as a user names it.
+// parseSubnet parses a subnet from a user.
 func parseSubnet(text string) (netip.Prefix, error) {
 	subnet, err := netip.ParsePrefix(text)
 	if err != nil || !subnet.Addr().Is4() || !subnet.Addr().IsPrivate() || subnet.Masked() != subnet || subnet.Bits() < 16 || subnet.Bits() > 29 {
@@ -165,10 +165,10 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	return subnet, nil
 }
 
-// lockNetworks keeps other requests, processes and replicas from making networks on a
-// host, however they name it.
+// lockNetworks prevents other requests, processes and replicas from creating networks on a
+// host, whatever name they have for it.
 func (s *Service) lockNetworks(ctx context.Context, host *hypervisor.Host) (unlock func(), err error) {
-	// Until the host answers, its UUID is not known.
+	// The host's UUID is unknown until it has answered once.
 	if err := host.Do(ctx, "host.reach", func(*libvirt.Connect) error { return nil }); err != nil {
 		return nil, err
 	}

@@ -8,11 +8,11 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// QEMU opens a disk with what the definition says that it lies on, whatever the file
-// itself says. So whoever puts another file under a disk says what is below it.
+// QEMU opens a disk with the backing chain in the definition, regardless of what the file
+// itself contains. So a change of a disk's file must also update its backing chain.
 
-// below is what a disk lies on, nothing with an empty path. The empty element ends
-// the chain: libvirt looks no further.
+// below returns a backing chain with one file, or an empty one if base is empty. The empty
+// element ends the chain, so that libvirt does not probe further.
 func below(base, format string) *libvirtxml.DomainDiskBackingStore {
 	end := &libvirtxml.DomainDiskBackingStore{}
 	if base == "" {
@@ -21,9 +21,9 @@ func below(base, format string) *libvirtxml.DomainDiskBackingStore {
 	return &libvirtxml.DomainDiskBackingStore{Format: &libvirtxml.DomainDiskFormat{Type: format}, Source: fileSource(base), BackingStore: end}
 }
 
-// relay puts a file under a disk of the domain's definition, and says what it lies
-// on. libvirt changes that one device, and of it nothing else is otherwise: what more
-// is in the XML stays. which picks the disk, and gives nil where there is none.
+// relay replaces the file and the backing chain of a disk in the domain's persistent
+// definition. It updates only that device, so everything else in the XML is preserved. which
+// selects the disk, and returns nil if there is none.
 func relay(d *libvirt.Domain, which func(*libvirtxml.Domain) *libvirtxml.DomainDisk, file string, on *libvirtxml.DomainDiskBackingStore) error {
 	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
 	if err != nil {

@@ -11,19 +11,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// UnfinishedChange is a change of several steps that was cut off, and that could neither
-// be completed nor undone when that was tried. It is tried again every few seconds.
+// UnfinishedChange is a change of several steps that was interrupted, and that could not be
+// completed or undone yet. The service retries every few seconds.
 type UnfinishedChange struct {
 	ID   string // of the change
 	Kind string // "node.wipe"
 	Host string
-	// Objects are the ids of the nodes, or of the network, that it is about; empty where
-	// that cannot be told.
+	// Objects are the ids of the affected nodes, or of the network; empty if unknown.
 	Objects  []string
 	Begun    time.Time
-	Attempts int       // so many times it was tried in vain
-	Tried    time.Time // the last time
-	Reason   string    // why it failed then, for people
+	Attempts int       // failed attempts to finish it
+	Tried    time.Time // the last attempt
+	Reason   string    // why the last attempt failed, for users
 }
 
 // UnfinishedChanges returns the unfinished changes of all hosts, oldest first.
@@ -36,7 +35,7 @@ func (s *Service) UnfinishedChanges(ctx context.Context) ([]UnfinishedChange, er
 	return list, err
 }
 
-// CountUnfinished returns how many unfinished changes the hosts have, by their names.
+// CountUnfinished returns the number of unfinished changes by host name.
 func (s *Service) CountUnfinished(ctx context.Context) (map[string]int, error) {
 	return s.o.Intents.CountUnsettled(ctx)
 }
@@ -67,7 +66,7 @@ func (s *Service) FinishChange(ctx context.Context, id string) error {
 	err = s.settle(ctx, in)
 	switch code := fault.CodeOf(err); {
 	case err == nil:
-		s.left[host.Name()].retry() // that counts what is left
+		s.left[host.Name()].retry() // updates the list of unfinished changes
 		return nil
 	case waits(err):
 		return fault.Wrap(err, fault.NodeBusy, "The change cannot be finished yet: %s", reasonOf(err))
@@ -77,8 +76,8 @@ func (s *Service) FinishChange(ctx context.Context, id string) error {
 	return fault.Wrap(err, fault.Hypervisor, "The change cannot be finished: %s Remove the cause and try again, or drop the change.", reasonOf(err))
 }
 
-// DropChange has the service forget an unfinished change: what it has made so far stays on
-// the host as it is. Errors: fault.NotFound.
+// DropChange discards an unfinished change. What it has created so far stays on the host.
+// Errors: fault.NotFound.
 func (s *Service) DropChange(ctx context.Context, id string) error {
 	in, err := s.unfinished(ctx, id)
 	if err != nil {
@@ -102,7 +101,7 @@ func (s *Service) unfinished(ctx context.Context, id string) (store.Intent, erro
 	return in, err
 }
 
-// reasonOf is an error in words for people.
+// reasonOf returns the message of an error for users.
 func reasonOf(err error) string {
 	var f *fault.Error
 	var lv libvirt.Error

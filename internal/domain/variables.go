@@ -16,21 +16,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// UEFI firmware keeps its variables, boot entries and keys among them, in a file beside
-// the disks (NVRAM). libvirt names that after the domain and leaves it behind when the
-// domain is renamed: the node would start without its boot entries, and the next domain
-// of the old name would get them. Nodes have it as a volume that is named after their id.
+// UEFI firmware keeps its variables, including boot entries and keys, in a file (NVRAM).
+// libvirt names that file after the domain and does not move it when the domain is renamed:
+// the node would start without its boot entries, and the next domain with the old name would
+// get them. So nodes store it in a volume named after their id.
 
 const (
-	// variablesSuffix follows a node's id in the name of the volume with its variables.
+	// variablesSuffix follows a node's id in the volume name of its variables.
 	variablesSuffix = "-vars.fd"
-	// variablesFolder is where libvirt puts the variables of domains that say nothing of
-	// them, as it is built everywhere.
+	// variablesFolder is where libvirt puts the variables of domains that do not specify a
+	// path, in the builds of all distributions.
 	variablesFolder = "/var/lib/libvirt/qemu/nvram"
 )
 
-// variablesFile is the file with the variables of a domain of a name; empty where they
-// are in no file of the host.
+// variablesFile returns the path of the variables of a domain with that name; empty if they
+// are not in a file on the host.
 func variablesFile(def *libvirtxml.Domain, name string) string {
 	if nvram := def.OS.NVRam; nvram != nil {
 		switch {
@@ -45,13 +45,14 @@ func variablesFile(def *libvirtxml.Domain, name string) string {
 	return path.Join(variablesFolder, name+"_VARS.fd")
 }
 
-// isNamedAfter returns whether a file of variables is libvirt's own for a domain of a name.
+// isNamedAfter returns whether a file is libvirt's default file for the variables of a domain
+// with that name.
 func isNamedAfter(file, name string) bool {
 	return path.Dir(file) == variablesFolder && strings.HasPrefix(path.Base(file), name+"_VARS.")
 }
 
-// keepVariables copies the variables of a node that is off into a volume of its own, when
-// they are in a file that is named after it: before it gets another name.
+// keepVariables copies the variables of a node that is off into the node's volume if they are
+// in a file named after it. It is called before a rename.
 func (s *Service) keepVariables(ctx context.Context, n Node, d *libvirt.Domain) error {
 	text, err := d.GetXMLDesc(libvirt.DOMAIN_XML_INACTIVE | libvirt.DOMAIN_XML_SECURE)
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Service) keepVariables(ctx context.Context, n Node, d *libvirt.Domain) 
 		return nil
 	}
 	content, found, err := s.o.Storage.ReadVariables(ctx, n.Host, file)
-	if err != nil || !found { // not found: it was never started
+	if err != nil || !found { // not found: the node was never started
 		return err
 	}
 	own, err := s.putVariables(ctx, n.Host, n.ID, content)
@@ -87,20 +88,20 @@ func (s *Service) keepVariables(ctx context.Context, n Node, d *libvirt.Domain) 
 	if err := define(conn, text); err != nil {
 		return err
 	}
-	// The next domain of that name must not find it.
+	// The next domain with that name must not use it.
 	return s.o.Storage.DeleteVariables(ctx, n.Host, file)
 }
 
-// putVariables writes a node's variables into its volume, and returns the path of that.
+// putVariables writes a node's variables into its volume, and returns the volume's path.
 func (s *Service) putVariables(ctx context.Context, host, id string, content []byte) (file string, err error) {
 	volume := id + variablesSuffix
-	if err := s.o.Storage.DeleteNodeVolume(ctx, host, volume, time.Time{}); err != nil { // of an attempt before
+	if err := s.o.Storage.DeleteNodeVolume(ctx, host, volume, time.Time{}); err != nil { // left by an earlier attempt
 		return "", err
 	}
 	return s.o.Storage.PutNodeVolume(ctx, host, volume, content)
 }
 
-// withVariables changes where a domain's XML has the variables of its firmware.
+// withVariables changes the path of the firmware variables in a domain's XML.
 func withVariables(text string, def *libvirtxml.Domain, file string) (string, error) {
 	nvram := libvirtxml.DomainNVRam{NVRam: file}
 	if old := def.OS.NVRam; old != nil {
@@ -124,8 +125,8 @@ func withVariables(text string, def *libvirtxml.Domain, file string) (string, er
 	return text[:at] + string(markup) + text[at:], nil
 }
 
-// cloneVariables gives a clone's definition, which is its source's still, variables of its
-// own: those that the source has now, or such as every new node gets.
+// cloneVariables sets the clone's own variables in its definition, which still has the
+// source's: a copy of the source's current ones, or the defaults for new nodes.
 func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Domain, c Clone) error {
 	if !definition.HasVariables(def) {
 		return nil
@@ -136,7 +137,7 @@ func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Do
 	}
 	own := path.Join(folder, c.ID+variablesSuffix)
 	source := variablesFile(def, n.Name)
-	// Those elsewhere were put there by an operator, and may be any file of the host.
+	// Files elsewhere were configured by an operator, and may be any file on the host.
 	if isNamedAfter(source, n.Name) || path.Dir(source) == path.Clean(folder) && strings.HasPrefix(path.Base(source), n.ID) {
 		content, found, err := s.o.Storage.ReadVariables(ctx, n.Host, source)
 		if err == nil && found {
@@ -153,15 +154,15 @@ func (s *Service) cloneVariables(ctx context.Context, n Node, def *libvirtxml.Do
 	return nil
 }
 
-// variablesVolume names the volume with the variables that a node's firmware had at a
-// snapshot: libvirt keeps those with the snapshot in no release of today. The time tells
-// it from one of the same name that virsh takes later.
+// variablesVolume returns the name of the volume with the firmware variables of a snapshot,
+// because no current release of libvirt saves them with it. The time distinguishes it from a
+// later snapshot with the same name that virsh takes.
 func variablesVolume(n Node, v Snapshot) string {
 	return fmt.Sprintf("%s-vars.%s.%d.fd", n.ID, v.Name, v.Created.Unix())
 }
 
-// copyVariables copies a node's variables into a volume, when they are in one of its own
-// and there are some.
+// copyVariables copies a node's variables into a volume, if they exist and are in the node's
+// own volume.
 func (s *Service) copyVariables(ctx context.Context, n Node, def *libvirtxml.Domain, volume string) error {
 	folder, err := s.o.Storage.NodesFolder(n.Host)
 	if err != nil || !definition.HasVariables(def) {
@@ -178,7 +179,8 @@ func (s *Service) copyVariables(ctx context.Context, n Node, def *libvirtxml.Dom
 	return err
 }
 
-// restoreVariables gives a node that went back to a snapshot the variables of then.
+// restoreVariables restores the firmware variables of the snapshot that a node was reverted
+// to.
 func (s *Service) restoreVariables(ctx context.Context, host string, data revertData) error {
 	folder, err := s.o.Storage.NodesFolder(host)
 	if err != nil {
@@ -191,11 +193,13 @@ func (s *Service) restoreVariables(ctx context.Context, host string, data revert
 	return err
 }
 
-// The first release of libvirt that keeps the memory of guests with UEFI firmware.
+// memoryWithUEFI is the first release of libvirt that can snapshot the memory of guests with
+// UEFI firmware.
 const memoryWithUEFI = 10_010_000
 
-// checkMemoryKept returns fault.Unsupported when libvirt cannot keep the memory of a
-// running node: before anything is begun, for libvirt says so in the middle at times.
+// checkMemoryKept returns fault.Unsupported if libvirt cannot snapshot the memory of a
+// running node. It is checked in advance, because libvirt sometimes reports it only in the
+// middle of the snapshot.
 func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) error {
 	const instead = "Stop it first: what is on its disks is kept then."
 	if definition.HasVariables(def) {
@@ -220,7 +224,7 @@ func checkMemoryKept(n Node, def *libvirtxml.Domain, libvirtVersion string) erro
 	return nil
 }
 
-// versionNumber is a version as libvirt counts it: "10.10.0" is 10,010,000.
+// versionNumber converts a version to libvirt's number: "10.10.0" is 10,010,000.
 func versionNumber(version string) (number int) {
 	for part := range strings.SplitSeq(version, ".") {
 		n, err := strconv.Atoi(part)

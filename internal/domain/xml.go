@@ -7,23 +7,23 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// build is all that goes into a new domain's XML.
+// build is the input for a new domain's XML.
 type build struct {
 	id, name    string
 	accelerator string // the libvirt domain type
 	ramMiB      int64
 	cpus        int
 	overlayPath string // empty: no disk
-	seedPath    string // empty: no cloud-init
+	seedPath    string // empty: no cloud-init seed
 	mediaPath   string // an ISO file in the optical drive; empty: none
-	basePath    string // empty: the disk lies on nothing
+	basePath    string // empty: no backing file
 	baseFormat  string
 	logPath     string
 	vncPassword string
 	card        *libvirtxml.DomainInterface // nil: none
 	metadata    definition.Metadata
-	firmware    string // BIOS (also the empty one), UEFI, SecureBoot
-	// variablesPath is where UEFI firmware keeps its variables.
+	firmware    string // BIOS (also if empty), UEFI, SecureBoot
+	// variablesPath is the file for the UEFI variables.
 	variablesPath string
 	tpm           bool
 }
@@ -43,7 +43,7 @@ func (b build) xml() (string, error) {
 	zero := uint(0)
 	cpu := &libvirtxml.DomainCPU{Mode: "host-passthrough"}
 	if b.accelerator == "qemu" {
-		cpu.Mode = "maximum" // all that emulation can do; distributions ask for ever newer levels
+		cpu.Mode = "maximum" // everything that emulation supports; distributions require ever newer CPU levels
 	}
 	d := libvirtxml.Domain{
 		Type:       b.accelerator,
@@ -105,11 +105,11 @@ func (b build) disks() []libvirtxml.DomainDisk {
 		BackingStore: below(b.basePath, b.baseFormat),
 		Target:       &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
 	}}
-	// Drives of SATA cannot be plugged in while the guest runs, so there always is
-	// one. It comes before the seed's: firmware boots from the first.
+	// SATA drives cannot be hot-plugged, so every node has one. It comes before the seed's
+	// drive, because firmware boots from the first.
 	disks = append(disks, cdrom("sda", b.mediaPath))
 	if b.seedPath != "" {
-		// On virtio: kernels of cloud images have no driver for SATA.
+		// On virtio, because kernels of cloud images have no SATA driver.
 		seed := cdrom("sdb", b.seedPath)
 		seed.Target.Bus = "scsi"
 		disks = append(disks, seed)
@@ -117,7 +117,8 @@ func (b build) disks() []libvirtxml.DomainDisk {
 	return disks
 }
 
-// controllers are the places for devices, and what the drive of cloud-init hangs on.
+// controllers returns the PCI and USB controllers, and the SCSI controller of the seed's
+// drive.
 func (b build) controllers() []libvirtxml.DomainController {
 	list := append(slots(), libvirtxml.DomainController{Type: "usb", Model: "qemu-xhci"})
 	if b.seedPath != "" {
@@ -126,11 +127,11 @@ func (b build) controllers() []libvirtxml.DomainController {
 	return list
 }
 
-// pciSlots is how many devices a node has places for while it runs: four or five more
-// than it has at first. One that is off gets as many as it needs.
+// pciSlots is the number of PCI slots of a running node: four or five more than it initially
+// needs. libvirt adds slots to a node that is off as needed.
 const pciSlots = 12
 
-// slots are the PCI controllers of a node, each of which takes one device.
+// slots returns the PCIe root and its root ports, each for one device.
 func slots() []libvirtxml.DomainController {
 	root := uint(0)
 	list := []libvirtxml.DomainController{{Type: "pci", Index: &root, Model: "pcie-root"}}

@@ -11,18 +11,18 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// An edit of XML that others may have written changes the bytes that it means and
-// no others: what our types do not model would be lost on the way through them.
+// An edit of XML that other programs may have written changes only the affected bytes:
+// marshalling through libvirtxml would lose what its types do not model.
 
-// element is where an element stands in a text: its start tag from start to
-// tagEnd, and its end tag, which an empty element shares with it, up to end.
+// element is the position of an element in a text: its start tag from start to tagEnd, and
+// its content and end tag up to end. For an empty element, tagEnd is end.
 type element struct {
 	start, tagEnd, end int
-	name               string // as it is written, with its prefix
+	name               string // as written, with its prefix
 }
 
-// elements finds the elements without a namespace that a path of names from the
-// root leads to, in their order.
+// elements finds the elements without a namespace at a path of names from the root, in
+// document order.
 func elements(text string, path ...string) ([]element, error) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	var list []element
@@ -40,7 +40,7 @@ func elements(text string, path ...string) ([]element, error) {
 		case xml.StartElement:
 			name := t.Name.Local
 			if t.Name.Space != "" {
-				name = "\x00" + name // is on no path
+				name = "\x00" + name // does not match any path
 			}
 			stack = append(stack, name)
 			if slices.Equal(stack, path) {
@@ -55,7 +55,7 @@ func elements(text string, path ...string) ([]element, error) {
 	}
 }
 
-// deviceText is the index-th device of a kind, as it is written in a domain's XML.
+// deviceText returns the XML of the index-th device of a kind, as written in a domain's XML.
 func deviceText(text, kind string, index int) (string, error) {
 	list, err := elements(text, "domain", "devices", kind)
 	if err != nil {
@@ -67,7 +67,7 @@ func deviceText(text, kind string, index int) (string, error) {
 	return text[list[index].start:list[index].end], nil
 }
 
-// withFile is a disk with another file in it, that lies on another one than before.
+// withFile returns a disk's XML with another file and another backing chain.
 func withFile(disk, file string, on *libvirtxml.DomainDiskBackingStore) (string, error) {
 	disk, err := withoutChildren(disk, "disk", "backingStore")
 	if err != nil {
@@ -90,7 +90,7 @@ func withFile(disk, file string, on *libvirtxml.DomainDiskBackingStore) (string,
 	return "", errors.New("the disk's XML names no file")
 }
 
-// withoutChildren takes the children of one name out of the root.
+// withoutChildren removes the root's children with a name.
 func withoutChildren(text, root, child string) (string, error) {
 	old, err := elements(text, root, child)
 	if err != nil {
@@ -102,7 +102,7 @@ func withoutChildren(text, root, child string) (string, error) {
 	return text, nil
 }
 
-// withMedia is an optical drive with another file in it, or with none.
+// withMedia returns an optical drive's XML with another file, or without one.
 func withMedia(drive, file string) (string, error) {
 	var err error
 	for _, child := range []string{"source", "backingStore"} {
@@ -122,7 +122,7 @@ func withMedia(drive, file string) (string, error) {
 	return drive, nil
 }
 
-// writtenName reads the name that a start tag begins with.
+// writtenName returns the name at the beginning of a start tag.
 func writtenName(tag string) string {
 	tag = strings.TrimPrefix(tag, "<")
 	if i := strings.IndexAny(tag, " \t\r\n/>"); i >= 0 {
@@ -131,8 +131,8 @@ func writtenName(tag string) string {
 	return tag
 }
 
-// replaceChildren removes the children of one name from our metadata element, and
-// puts markup after what is left in it.
+// replaceChildren removes the children with a name from the SandboxLabs metadata element, and
+// appends markup to the remaining content.
 func replaceChildren(text, child, markup string) (string, error) {
 	const root = "node"
 	old, err := elements(text, root, child)
@@ -155,8 +155,8 @@ func replaceChildren(text, child, markup string) (string, error) {
 	return text[:end] + markup + text[end:], nil
 }
 
-// setAttribute gives an element's attribute, which it must have and which must
-// have no prefix, another value.
+// setAttribute changes the value of an element's attribute. It returns false if there is no
+// such attribute without a prefix.
 func setAttribute(text string, e element, name, value string) (string, bool) {
 	a, ok := findAttribute(text, e, name)
 	if !ok {
@@ -165,7 +165,7 @@ func setAttribute(text string, e element, name, value string) (string, bool) {
 	return text[:a.open] + `"` + escaped(value) + `"` + text[a.end:], true
 }
 
-// withoutAttribute takes an attribute out of an element, by the name that is written.
+// withoutAttribute removes an attribute, given by its name as written, from an element.
 func withoutAttribute(text string, e element, name string) string {
 	a, ok := findAttribute(text, e, name)
 	if !ok {
@@ -174,8 +174,8 @@ func withoutAttribute(text string, e element, name string) string {
 	return strings.TrimRight(text[:a.start], " \t\r\n") + text[a.end:]
 }
 
-// attribute is where an attribute stands in a text: its name from start, and its value
-// with the quotes from open to end.
+// attribute is the position of an attribute in a text: its name from start, and its quoted
+// value from open to end.
 type attribute struct{ start, open, end int }
 
 func findAttribute(text string, e element, name string) (attribute, bool) {
@@ -197,9 +197,9 @@ func findAttribute(text string, e element, name string) (attribute, bool) {
 	return attribute{}, false
 }
 
-// escaped is a text as it stands in XML, between tags or quotes.
+// escaped returns a text escaped for XML content or attributes.
 func escaped(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder never fails
 	return b.String()
 }
