@@ -7,15 +7,15 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Interface is one network card of a node.
+// Interface is a network card of a node.
 type Interface struct {
 	MAC     string
 	Model   string
-	Network string // a libvirt network; empty for another kind
+	Network string // a libvirt network; empty for other kinds
 	Kind    string // "network", "user", "bridge" or "other"
 }
 
-// InterfaceOf describes a network card.
+// InterfaceOf returns the description of a network card.
 func InterfaceOf(i *libvirtxml.DomainInterface) Interface {
 	v := Interface{Kind: "other"}
 	if i.MAC != nil {
@@ -36,8 +36,8 @@ func InterfaceOf(i *libvirtxml.DomainInterface) Interface {
 	return v
 }
 
-// UserCards counts the network cards of a domain that have user-mode networking:
-// QEMU's own, passt's, and those that are in arguments for QEMU.
+// UserCards counts a domain's network cards with user-mode networking: QEMU's own (slirp),
+// passt, and those in additional QEMU arguments.
 func UserCards(def *libvirtxml.Domain) (count int) {
 	if def.Devices != nil {
 		for _, nic := range def.Devices.Interfaces {

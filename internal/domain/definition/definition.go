@@ -1,5 +1,6 @@
-// Package definition understands what libvirt says of a domain: its XML, what SandboxLabs
-// wrote into its metadata, and what its handle knows. It changes nothing, and asks no QEMU.
+// Package definition reads what libvirt knows about a domain: its XML, the SandboxLabs
+// metadata in it, and its state in the handle. It never changes a domain, and never waits for
+// QEMU.
 package definition
 
 import (
@@ -36,8 +37,8 @@ func OfSnapshot(h *libvirt.DomainSnapshot) (libvirtxml.DomainSnapshot, error) {
 	return def, nil
 }
 
-// SnapshotNames returns the names of a domain's snapshots, and of the current one; empty
-// when there is none.
+// SnapshotNames returns the names of a domain's snapshots, and the name of the current one,
+// empty if there is none.
 func SnapshotNames(d *libvirt.Domain) (names []string, current string, err error) {
 	if names, err = d.SnapshotListNames(0); err != nil || len(names) == 0 {
 		return nil, "", err
@@ -54,29 +55,31 @@ func SnapshotNames(d *libvirt.Domain) (names []string, current string, err error
 	return names, current, err
 }
 
-// HasQEMU returns whether the domain ran when it was looked up: the handle knows.
+// HasQEMU returns whether the domain was running when it was looked up. It makes no call to
+// libvirtd, because the handle contains the answer.
 func HasQEMU(d *libvirt.Domain) bool {
 	id, err := d.GetID()
 	return err == nil && int32(id) > 0 //nolint:gosec // -1 when it is off
 }
 
-// HasSavedState returns whether libvirt keeps a domain's memory for its next start.
+// HasSavedState returns whether a domain has a managed save image, from which its next start
+// resumes.
 func HasSavedState(d *libvirt.Domain) (bool, error) {
 	saved, err := d.HasManagedSaveImage(0)
-	if errors.Is(err, libvirt.ERR_NO_SUPPORT) { // by libvirt's driver for tests
+	if errors.Is(err, libvirt.ERR_NO_SUPPORT) { // libvirt's test driver
 		return false, nil
 	}
 	return saved, err
 }
 
-// handle is a pointer to what libvirt gave, which has to be freed.
+// handle is a pointer to a libvirt object that must be freed.
 type handle[T any] interface {
 	*T
 	Free() error
 }
 
-// FreeAll frees the handles of a list. A handle that cannot be freed has no connection
-// left, and nothing to free.
+// FreeAll frees a list of handles. It ignores errors: a handle that cannot be freed has lost
+// its connection, and needs no freeing.
 func FreeAll[T any, P handle[T]](handles []T) {
 	for i := range handles {
 		_ = P(&handles[i]).Free()

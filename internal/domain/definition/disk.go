@@ -8,11 +8,11 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// ExtraInfix is between a node's id and what is its own in the name of the volume of an
-// attached disk.
+// ExtraInfix separates the node's id from the unique part in the volume name of an attached
+// disk.
 const ExtraInfix = "-disk-"
 
-// FirstDisk returns the first disk that is a file, nil when there is none.
+// FirstDisk returns the first disk whose source is a file, nil if there is none.
 func FirstDisk(d *libvirtxml.Domain) *libvirtxml.DomainDisk {
 	if d.Devices == nil {
 		return nil
@@ -26,7 +26,7 @@ func FirstDisk(d *libvirtxml.Domain) *libvirtxml.DomainDisk {
 	return nil
 }
 
-// sources are those of disks and of their backing chains.
+// sources iterates over the sources of disks and of their backing chains.
 func sources(disks []libvirtxml.DomainDisk) iter.Seq[*libvirtxml.DomainDiskSource] {
 	return func(yield func(*libvirtxml.DomainDiskSource) bool) {
 		for _, disk := range disks {
@@ -42,7 +42,7 @@ func sources(disks []libvirtxml.DomainDisk) iter.Seq[*libvirtxml.DomainDiskSourc
 	}
 }
 
-// DiskFiles lists the files of disks and of their backing chains.
+// DiskFiles returns the files of disks and of their backing chains.
 func DiskFiles(disks []libvirtxml.DomainDisk) (files []string) {
 	for source := range sources(disks) {
 		if source.File != nil && source.File.File != "" {
@@ -52,8 +52,8 @@ func DiskFiles(disks []libvirtxml.DomainDisk) (files []string) {
 	return files
 }
 
-// DiskVolumes lists the names of the volumes that disks and their backing chains name by
-// their pools.
+// DiskVolumes returns the names of the volumes that disks and their backing chains refer to
+// by pool and volume.
 func DiskVolumes(disks []libvirtxml.DomainDisk) (names []string) {
 	for source := range sources(disks) {
 		if source.Volume != nil && source.Volume.Volume != "" {
@@ -63,7 +63,7 @@ func DiskVolumes(disks []libvirtxml.DomainDisk) (names []string) {
 	return names
 }
 
-// FilesBelow returns the files that disks are overlays of.
+// FilesBelow returns the files in the backing chains of disks, without the disks' own.
 func FilesBelow(disks []libvirtxml.DomainDisk) (files []string) {
 	for _, disk := range disks {
 		for b := disk.BackingStore; b != nil; b = b.BackingStore {
@@ -75,7 +75,7 @@ func FilesBelow(disks []libvirtxml.DomainDisk) (files []string) {
 	return files
 }
 
-// BackingFile returns the backing file of a disk, and its format; empty when it has none.
+// BackingFile returns the backing file of a disk and its format, empty if there is none.
 func BackingFile(disk *libvirtxml.DomainDisk) (path, format string) {
 	b := disk.BackingStore
 	if b == nil || b.Source == nil || b.Source.File == nil {
@@ -87,7 +87,7 @@ func BackingFile(disk *libvirtxml.DomainDisk) (path, format string) {
 	return b.Source.File.File, format
 }
 
-// Written lists the files that a domain's disks are written to.
+// Written returns the files of a domain's writable disks, sorted.
 func Written(def *libvirtxml.Domain) (files []string) {
 	if def.Devices == nil {
 		return nil
@@ -101,8 +101,8 @@ func Written(def *libvirtxml.Domain) (files []string) {
 	return files
 }
 
-// AllocatedBytes is the disk space of the files that a domain writes to. It fails for files
-// that are in no pool.
+// AllocatedBytes returns the allocated size of a domain's writable files. It fails if a file
+// is not in a storage pool.
 func AllocatedBytes(d *libvirt.Domain, def *libvirtxml.Domain) (bytes int64, err error) {
 	conn, err := d.DomainGetConnect()
 	if err != nil {

@@ -6,15 +6,16 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// The firmware of a node.
+// The firmware types of a node.
 const (
 	BIOS = "bios"
 	UEFI = "uefi"
-	// SecureBoot is UEFI that boots only what is signed, by the keys of Microsoft among others.
+	// SecureBoot is UEFI that boots only signed software, with Microsoft's keys among the
+	// trusted ones.
 	SecureBoot = "uefi-secure"
 )
 
-// HasVariables returns whether a domain has firmware that keeps variables.
+// HasVariables returns whether a domain's firmware stores variables.
 func HasVariables(def *libvirtxml.Domain) bool {
 	switch os := def.OS; {
 	case os == nil || os.Loader != nil && os.Loader.Stateless == "yes":
@@ -24,7 +25,7 @@ func HasVariables(def *libvirtxml.Domain) bool {
 	}
 }
 
-// Firmware is what a domain boots with: BIOS, UEFI or SecureBoot.
+// Firmware returns the firmware type of a domain: BIOS, UEFI or SecureBoot.
 func Firmware(def *libvirtxml.Domain) string {
 	firmware := BIOS
 	if HasVariables(def) || def.OS != nil && def.OS.Loader != nil && def.OS.Loader.Stateless == "yes" {

@@ -11,14 +11,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Namespace is the XML namespace of our element in a domain's <metadata>.
+// Namespace is the XML namespace of the SandboxLabs element in a domain's <metadata>.
 const Namespace = "https://sandboxlabs.dev/ns/node/1"
 
-// Prefix is the prefix that libvirt gives the element.
+// Prefix is the namespace prefix of the element in libvirt's XML.
 const Prefix = "sandboxlabs"
 
-// Metadata is the element of SandboxLabs. It is written when a node is made, adopted or edited;
-// what others add to it, or beside it, is never touched.
+// Metadata is the SandboxLabs element. It is written when a node is created, adopted or
+// edited. What other programs add inside or next to it is preserved.
 type Metadata struct {
 	XMLName xml.Name  `xml:"https://sandboxlabs.dev/ns/node/1 node"`
 	Owner   Owner     `xml:"owner"`
@@ -31,18 +31,18 @@ type Metadata struct {
 		Name string `xml:"name,attr,omitempty"`
 	} `xml:"image"`
 
-	// Twice says that the element declares its namespace with and without our prefix,
-	// as libvirt writes what was given to it with a namespace.
+	// Twice is true if the element declares its namespace both with and without the prefix,
+	// as libvirt returns an element that was written with a namespace.
 	Twice bool `xml:"-"`
 }
 
-// TagList is the part of the metadata that holds a node's tags.
+// TagList is the element with a node's tags.
 type TagList struct {
 	XMLName xml.Name `xml:"tags"`
 	Tags    []string `xml:"tag"`
 }
 
-// Sorted are the tags as they are shown: in order, each once.
+// Sorted returns the tags sorted and without duplicates.
 func (l *TagList) Sorted() []string {
 	if l == nil {
 		return nil
@@ -52,14 +52,14 @@ func (l *TagList) Sorted() []string {
 	return slices.Compact(tags)
 }
 
-// ImageRef says which image a node was made from.
+// ImageRef is a reference to the image that a node was created from.
 type ImageRef struct {
 	Type string // "base" or "custom"
 	ID   string
 	Name string
 }
 
-// NewMetadata is the metadata of a node that is created or adopted.
+// NewMetadata returns the metadata for a node that is created or adopted.
 func NewMetadata(by Owner, osType string, image ImageRef, created time.Time) Metadata {
 	m := Metadata{Owner: by, OSType: osType, Created: created.UTC().Truncate(time.Second)}
 	if image.ID != "" {
@@ -72,12 +72,12 @@ func NewMetadata(by Owner, osType string, image ImageRef, created time.Time) Met
 	return m
 }
 
-// FindMetadata looks for our element among the content of <metadata>.
+// FindMetadata finds the SandboxLabs element in the content of <metadata>.
 func FindMetadata(inner string) (Metadata, bool) {
 	return decodeMetadata(xml.NewDecoder(strings.NewReader(inner)))
 }
 
-// ParseMetadata reads the element as libvirt returns it by itself: without its namespace.
+// ParseMetadata parses the element as libvirt returns it separately, without its namespace.
 func ParseMetadata(element string) (Metadata, bool) {
 	d := xml.NewDecoder(strings.NewReader(element))
 	d.DefaultSpace = Namespace
@@ -100,7 +100,7 @@ func decodeMetadata(d *xml.Decoder) (Metadata, bool) {
 			}
 			continue
 		}
-		// A part that another program garbled does not make the node a stranger's.
+		// The node stays managed even if another program damaged a part of the element.
 		var m Metadata
 		_ = d.DecodeElement(&m, &start)
 		declared := func(name xml.Name) bool { return slices.Contains(start.Attr, xml.Attr{Name: name, Value: Namespace}) }
@@ -109,7 +109,7 @@ func decodeMetadata(d *xml.Decoder) (Metadata, bool) {
 	}
 }
 
-// MaxOSTypeBytes bounds the word for a guest's operating system.
+// MaxOSTypeBytes limits the length of an osType.
 const MaxOSTypeBytes = 64
 
 // CheckOSType returns fault.Invalid for an osType that is not a short word.

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// libosinfoSpace is the namespace in which virt-install and virt-manager note which
-// operating system a domain is for.
+// libosinfoSpace is the namespace of the element in which virt-install and virt-manager
+// record a domain's operating system.
 const libosinfoSpace = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 
-// OSInfoType returns the osType of a domain that virt-install or virt-manager made, of the
-// content of its <metadata>; empty where they noted none. "http://debian.org/debian/12" is
-// "debian", and "http://microsoft.com/win/11" is "windows".
+// OSInfoType returns the osType for a domain that virt-install or virt-manager created, from
+// the content of its <metadata>; empty if they recorded none. "http://debian.org/debian/12"
+// becomes "debian", and "http://microsoft.com/win/11" becomes "windows".
 func OSInfoType(inner string) string {
 	d := xml.NewDecoder(strings.NewReader(inner))
 	for {
@@ -32,7 +32,7 @@ func OSInfoType(inner string) string {
 	}
 }
 
-// osTypeOf is the word that an identifier of libosinfo's database has for a system.
+// osTypeOf converts an identifier in libosinfo's database to an osType.
 func osTypeOf(id string) string {
 	u, err := url.Parse(id)
 	if err != nil {

@@ -6,20 +6,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// Owner is who a node or a network belongs to, in the metadata: the name is for
-// people who read the XML, the id decides.
+// Owner is the owner of a node or a network in the metadata. Only the id is significant; the
+// name is for people who read the XML.
 type Owner struct {
 	ID   string
 	Name string
 }
 
-// ownerXML is an owner as it is written.
+// ownerXML is the XML form of an owner.
 type ownerXML struct {
 	ID   string `xml:"id,attr,omitempty"`
 	Name string `xml:",chardata"`
 }
 
-// MarshalXML writes the element, or nothing where nobody owns.
+// MarshalXML writes the element, or nothing if there is no owner.
 func (o Owner) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	if o == (Owner{}) {
 		return nil
@@ -27,7 +27,7 @@ func (o Owner) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(ownerXML(o), start)
 }
 
-// UnmarshalXML reads the element. An id that is not one counts as none.
+// UnmarshalXML reads the element. It drops an id that is not a UUID.
 func (o *Owner) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
 	var read ownerXML
 	if err := d.DecodeElement(&read, &start); err != nil {

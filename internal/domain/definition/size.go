@@ -2,13 +2,13 @@ package definition
 
 import "libvirt.org/go/libvirtxml"
 
-// Size is what a node has of its host. RAM is in MiB.
+// Size is the number of CPUs and the memory of a node. RAM is in MiB.
 type Size struct {
 	RAMMiB int64
 	CPUs   int
 }
 
-// SizeOf reads what a domain has, which may be less than the most that it can have.
+// SizeOf returns a domain's current size, which may be less than its maximum.
 func SizeOf(def *libvirtxml.Domain) (s Size) {
 	if def.Memory != nil {
 		s.RAMMiB = mebibytes(def.Memory.Value, def.Memory.Unit)
@@ -17,15 +17,15 @@ func SizeOf(def *libvirtxml.Domain) (s Size) {
 		s.RAMMiB = mebibytes(def.CurrentMemory.Value, def.CurrentMemory.Unit)
 	}
 	if def.VCPU != nil {
-		s.CPUs = int(def.VCPU.Value) // libvirt's own limit is far below
+		s.CPUs = int(def.VCPU.Value) // libvirt limits it to far less
 		if def.VCPU.Current > 0 {
-			s.CPUs = int(def.VCPU.Current) // likewise
+			s.CPUs = int(def.VCPU.Current) // as above
 		}
 	}
 	return s
 }
 
-// mebibytes converts libvirt's memory units; the XML that libvirt gives out has
+// mebibytes converts a value in one of libvirt's memory units to MiB. libvirt itself writes
 // KiB.
 func mebibytes(value uint, unit string) int64 {
 	v := int64(value) //nolint:gosec // KiB of real memory fit

@@ -14,31 +14,30 @@ import (
 )
 
 const (
-	// addressInterval is how often the addresses of running nodes are read: libvirt
-	// sends no event for them.
+	// addressInterval is how often the addresses of running nodes are read. libvirt sends no
+	// event for them.
 	addressInterval = 5 * time.Second
-	// knownInterval is how often a host is polled for its nodes to be known.
+	// knownInterval is how often to check whether a host's nodes have been read.
 	knownInterval = 200 * time.Millisecond
-	// arpPause is how long a host is not asked for its ARP table after it could not read
-	// it: libvirtd logs each failure, and those of some versions, on some kernels, always
-	// fail.
+	// arpPause is how long a host's ARP table is not read after a failure. libvirtd logs each
+	// failure, and with some versions and kernels it always fails.
 	arpPause = 10 * time.Minute
 )
 
-// addressScan reads the addresses of a host's running nodes. What libvirt itself knows is
-// read at once, node by node; the agents of guests, which may take their time, are asked
-// beside that, and hold up nobody else's addresses.
+// addressScan reads the addresses of a host's running nodes. It reads what libvirt knows node
+// by node, and asks guest agents, which may be slow, in separate goroutines, so that they do
+// not delay the addresses of other nodes.
 type addressScan struct {
 	inv  *Inventory
 	host *hypervisor.Host
 
 	mu      sync.Mutex
-	arpFrom time.Time       // the ARP table is not read before
+	arpFrom time.Time       // the ARP table is not read before this time
 	asking  map[string]bool // nodes whose agent is being asked
 }
 
-// lookAtAddresses keeps the addresses of a host's running nodes, until ctx ends. It leaves
-// agents behind that have not answered yet.
+// lookAtAddresses updates the addresses of a host's running nodes until ctx ends. It does not
+// wait for agents that have not replied yet.
 func (inv *Inventory) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 	scan := &addressScan{inv: inv, host: h, asking: map[string]bool{}}
 	for {
@@ -55,8 +54,8 @@ func (inv *Inventory) lookAtAddresses(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-// read reads the addresses of all running nodes once, by the first source that has any:
-// libvirt's own DHCP servers, the guest's agent, the host's ARP table.
+// read reads the addresses of all running nodes once, each from the first source that has
+// any: libvirt's DHCP servers, the guest agent, the host's ARP table.
 func (a *addressScan) read(ctx context.Context) {
 	for _, n := range a.inv.Nodes() {
 		if n.Host != a.host.Name() || n.State != Running {
@@ -64,7 +63,7 @@ func (a *addressScan) read(ctx context.Context) {
 		}
 		addresses, err := a.fromLibvirt(ctx, n, libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
 		switch {
-		case err != nil: // it went off, or the host is away
+		case err != nil: // it stopped, or the host is unreachable
 		case len(addresses) > 0 || !n.agent:
 			a.show(ctx, n, addresses)
 		case a.beginAsking(n.ID):
@@ -72,14 +71,14 @@ func (a *addressScan) read(ctx context.Context) {
 				defer a.endAsking(n.ID)
 				a.show(ctx, n, a.fromAgent(ctx, n))
 			}()
-		case !a.isAsked(n.ID): // its agent is left alone
+		case !a.isAsked(n.ID): // only if its agent is not asked
 			a.show(ctx, n, nil)
 		}
 	}
 }
 
-// show has the inventory show the addresses of a node, where there are none those of the
-// host's ARP table.
+// show sets the addresses of a node in the inventory. If there are none, it uses the host's
+// ARP table.
 func (a *addressScan) show(ctx context.Context, n Node, addresses []string) {
 	if len(addresses) == 0 && a.readsARP() {
 		var err error
@@ -96,8 +95,8 @@ func (a *addressScan) readsARP() bool {
 	return time.Now().After(a.arpFrom)
 }
 
-// fromLibvirt returns the addresses that libvirt knows without asking the guest. It fails
-// when the node does not run any more.
+// fromLibvirt returns the addresses that libvirt knows without asking the guest. It fails if
+// the node no longer runs.
 func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.DomainInterfaceAddressesSource) (addresses []string, err error) {
 	err = a.inv.withDomain(ctx, "node.addresses", n, func(d *libvirt.Domain) error {
 		interfaces, err := d.ListAllInterfaceAddresses(source)
@@ -108,7 +107,7 @@ func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.Do
 	case err == nil, ctx.Err() != nil, errors.Is(err, libvirt.ERR_NO_DOMAIN), errors.Is(err, libvirt.ERR_OPERATION_INVALID), fault.CodeOf(err) == fault.HostUnreachable:
 		return addresses, err
 	}
-	// The node has no network of libvirt's, or the source cannot be read.
+	// The node is on no libvirt network, or the source cannot be read.
 	if source == libvirt.DOMAIN_INTERFACE_ADDRESSES_SRC_ARP {
 		a.mu.Lock()
 		a.arpFrom = time.Now().Add(arpPause)
@@ -117,7 +116,7 @@ func (a *addressScan) fromLibvirt(ctx context.Context, n Node, source libvirt.Do
 	return nil, nil
 }
 
-// beginAsking returns whether a node's agent is to be asked now.
+// beginAsking returns whether to ask a node's agent now.
 func (a *addressScan) beginAsking(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -140,7 +139,7 @@ func (a *addressScan) isAsked(id string) bool {
 	return a.asking[id]
 }
 
-// fromAgent asks a node's guest.
+// fromAgent reads the addresses from a node's guest agent.
 func (a *addressScan) fromAgent(ctx context.Context, n Node) (addresses []string) {
 	_ = a.host.Agents().Ask(ctx, n.ID, "node.agent-addresses", func(agent *hypervisor.Agent) error {
 		var answer []struct {
@@ -165,7 +164,7 @@ func (a *addressScan) fromAgent(ctx context.Context, n Node) (addresses []string
 	return addresses
 }
 
-// setAddresses notes the addresses of a node that still runs.
+// setAddresses stores the addresses of a node if it still runs.
 func (inv *Inventory) setAddresses(n Node, addresses []string) {
 	inv.mu.Lock()
 	now, ok := inv.nodes[n.Host][n.ID]

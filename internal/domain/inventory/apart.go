@@ -9,40 +9,40 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// While a QEMU does not answer, libvirt's call that waits for it holds the domain's job.
-// libvirt 11.3 returns the domain's XML only after it waited 30 s for that job (9.0 does
-// not wait). So each domain that runs is read by a goroutine with its own connection, and
-// the feed continues without those that take long.
+// While QEMU does not respond, the libvirt call that waits for it holds the domain's job
+// lock. libvirt 11.3 waits up to 30 s for that lock before it returns the domain's XML (9.0
+// does not wait). So a goroutine with its own connection reads each running domain, and the
+// feed continues without slow ones.
 const (
-	// readLimit is how long a feed waits for the reading of one domain.
+	// readLimit is how long a feed waits while one domain is read.
 	readLimit = time.Second
-	// silentAtOnce bounds the readings of domains whose QEMU is known not to answer: each
-	// may keep one of libvirtd's few workers waiting.
+	// silentAtOnce limits the concurrent readings of domains whose QEMU does not respond:
+	// each may block one of libvirtd's few workers.
 	silentAtOnce = 4
 )
 
 const silentProblem = "Its QEMU does not answer libvirt; what is not known of it yet follows when libvirt tells."
 
-// apart is the reading of one domain that runs.
+// apart is the state of reading one running domain in its own goroutine.
 type apart struct {
-	silent chan struct{} // closed when its QEMU is known not to answer
-	done   chan struct{} // closed when the reading has ended
-	// Of a reading that has ended:
+	silent chan struct{} // closed when its QEMU does not respond
+	done   chan struct{} // closed when the reading has finished
+	// The results, valid after done is closed.
 	changed bool
 	err     error
 
-	// The feed's mu guards these.
-	left    bool            // the feed does not wait for it
-	waiting []chan struct{} // closed when it has ended
-	again   bool            // the domain is to be read again after it
-	next    []chan struct{} // closed when it was read again
+	// Guarded by the feed's mu.
+	left    bool            // the feed no longer waits for it
+	waiting []chan struct{} // closed when it has finished
+	again   bool            // read the domain again afterwards
+	next    []chan struct{} // closed when the domain was read again
 
-	mu   sync.Mutex // held while the inventory is written
-	read bool       // the inventory shows what was read
+	mu   sync.Mutex // locked while the inventory is updated
+	read bool       // the inventory contains the result
 }
 
-// join returns whether a domain is being read, and has it read again after that: what is
-// read may be older than what asks for it.
+// join returns whether a domain is being read, and if so schedules another reading, because
+// the current one may miss the latest change.
 func (f *feed) join(id string, waiting []chan struct{}) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,9 +55,9 @@ func (f *feed) join(id string, waiting []chan struct{}) bool {
 	return true
 }
 
-// readDomain reads a domain, and returns whether the inventory changed. It closes waiting
-// when the domain was read, which is later for one that takes long; with an error it
-// leaves them to the caller.
+// readDomain reads a domain, and returns whether the inventory changed. It closes the
+// channels in waiting when the domain has been read, which is after it returns for a slow
+// domain. On an error, the caller has to close them.
 func (inv *Inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain, id string, waiting []chan struct{}) (changed bool, err error) {
 	if f.join(id, waiting) {
 		return false, nil
@@ -94,7 +94,8 @@ func (inv *Inventory) readDomain(ctx context.Context, f *feed, d *libvirt.Domain
 	return r.changed, r.err
 }
 
-// leave has a reading end by itself, and returns false when it has ended.
+// leave stops waiting for a reading, which continues in the background. It returns false if
+// the reading has finished.
 func (f *feed) leave(id string, r *apart, waiting []chan struct{}) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,7 +106,7 @@ func (f *feed) leave(id string, r *apart, waiting []chan struct{}) bool {
 	return true
 }
 
-// readApart is a reading.
+// readApart reads a running domain.
 func (inv *Inventory) readApart(ctx context.Context, f *feed, id string, r *apart) {
 	r.err = f.host.Do(ctx, "inventory.read", func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(id)
@@ -136,14 +137,14 @@ func (inv *Inventory) readApart(ctx context.Context, f *feed, id string, r *apar
 	close(r.done)
 }
 
-// isSilent returns whether libvirt has waited for long for an answer of a domain's QEMU.
+// isSilent returns whether libvirt has waited too long for a reply from a domain's QEMU.
 func isSilent(d *libvirt.Domain) bool {
 	info, err := d.GetControlInfo(0)
 	return err == nil && info.State == libvirt.DOMAIN_CONTROL_OCCUPIED && info.StateTime >= uint64(readLimit.Milliseconds()) //nolint:gosec // a positive constant
 }
 
-// end is called when a reading has ended. One that the feed left and that failed is
-// repeated, since nobody else learns of it.
+// end finishes a reading. If it failed after the feed stopped waiting for it, end repeats it,
+// because no caller sees the error.
 func (f *feed) end(ctx context.Context, id string, r *apart) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,12 +165,12 @@ func (f *feed) end(ctx context.Context, id string, r *apart) {
 	}
 }
 
-// showOutline shows what libvirt says of a domain without its QEMU, unless the reading
-// has ended meanwhile. It returns whether the inventory changed.
+// showOutline stores what libvirt knows about a domain without asking QEMU, unless the
+// reading has finished meanwhile. It returns whether the inventory changed.
 func (inv *Inventory) showOutline(d *libvirt.Domain, host string, r *apart) (changed bool) {
 	since := inv.now()
 	n, err := inv.outline(d, host)
-	if err != nil { // the reading reports it
+	if err != nil { // the reading reports the error
 		return false
 	}
 	r.mu.Lock()
@@ -177,7 +178,7 @@ func (inv *Inventory) showOutline(d *libvirt.Domain, host string, r *apart) (cha
 	return !r.read && inv.putOutline(n, since)
 }
 
-// outline is what is known of a node while libvirt does not return its XML.
+// outline returns the parts of a node that are known while libvirt does not return its XML.
 func (inv *Inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	n, err := inv.readState(d, host)
 	if err != nil {
@@ -194,8 +195,8 @@ func (inv *Inventory) outline(d *libvirt.Domain, host string) (Node, error) {
 	if err != nil {
 		return Node{}, err
 	}
-	n.RAMMiB, n.CPUs = int64(info.Memory>>10), int(info.NrVirtCpu) // KiB of real memory fit
-	// Either fails where there is none.
+	n.RAMMiB, n.CPUs = int64(info.Memory>>10), int(info.NrVirtCpu) // KiB of physical memory fit
+	// Each call fails if the domain has none.
 	n.Description, _ = d.GetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, "", libvirt.DOMAIN_AFFECT_CURRENT)
 	element, _ := d.GetMetadata(libvirt.DOMAIN_METADATA_ELEMENT, definition.Namespace, libvirt.DOMAIN_AFFECT_CURRENT)
 	if m, ok := definition.ParseMetadata(element); ok {

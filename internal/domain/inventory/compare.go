@@ -14,58 +14,58 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// libvirt sends no event for what changes the definition alone (`virsh setvcpus
-// --config`, `attach-disk --config`, `autostart`), nor for a snapshot of a domain
-// that is off. So the domains are looked at from time to time, without being
-// understood, and those that look otherwise than before are read.
+// libvirt sends no event for changes of only the persistent definition (`virsh setvcpus
+// --config`, `attach-disk --config`, `autostart`), nor for a snapshot of a domain that is
+// off. So the inventory polls the domains, compares hashes of their XML and flags, and
+// reloads those that changed.
 const (
-	// A look waits for a domain that is being started, and so do all others of the
-	// same look: each is at a part of the domains.
+	// A poll blocks on a domain that is being started, which delays the rest of that poll. So
+	// concurrent polls each read a part of the domains.
 	lookParts = 3
-	// The looks at the lists, and those at the XML, cost a host at most this part of a
-	// processor's time each.
+	// The polls of the lists, and those of the XML, each use at most this fraction of one CPU
+	// of the host.
 	lookShare   = 20
 	minLookWait = 600 * time.Millisecond
 	maxLookWait = 10 * time.Second
-	// What a domain's XML costs libvirtd and the service together, and what a domain does
-	// in the lists. Processor time, as it was measured; the time that a look takes depends
-	// on what else the machine does.
+	// The CPU time, in libvirtd and this service together, to read a domain's XML, and to
+	// list a domain. Measured as CPU time, because the duration of a poll depends on the
+	// other load of the machine.
 	xmlCost  = 280 * time.Microsecond
 	flagCost = 15 * time.Microsecond
-	// Of so many looks the fastest tells how long one takes: others wait for domains that
-	// are being started.
+	// The fastest of this many polls is the estimate of a poll's duration. The others may
+	// have waited for domains that were being started.
 	looksKept = 5
-	// eventPatience is how late an event may come after what it tells of.
+	// eventPatience is how long after a change its event may arrive.
 	eventPatience = 400 * time.Millisecond
 )
 
-// glimpse is how a domain looks: two that are equal show the same domain.
+// glimpse is a hash of a domain's state: equal values mean that the domain did not change.
 type glimpse uint64
 
 var glimpseSeed = maphash.MakeSeed()
 
-// look takes glimpses of some of a host's domains, or of all, and tells what
-// processor time that costs. Before each call it may give way to what is urgent.
+// look polls some or all domains of a host, and returns their hashes and the CPU time that
+// this cost. Before each call to libvirt, it calls giveWay to let urgent readings go first.
 type look func(conn *libvirt.Connect, giveWay func()) (seen map[string]glimpse, cost time.Duration, err error)
 
-// looks are those that are at a host's domains beside each other.
+// looks returns the polls of a host's domains that run concurrently.
 func looks() []look {
 	list := []look{flagsOfAll}
 	for part := range uint64(lookParts) {
 		list = append(list, func(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time.Duration, error) {
 			seen, texts, err := glimpses(conn, part, giveWay)
-			return seen, lookParts * time.Duration(texts) * xmlCost, err // the others cost as much
+			return seen, lookParts * time.Duration(texts) * xmlCost, err // the other parts cost as much
 		})
 	}
 	return list
 }
 
-// compareLoop looks at a host's domains again and again until ctx ends.
+// compareLoop polls a host's domains until ctx ends.
 func (inv *Inventory) compareLoop(ctx context.Context, h *hypervisor.Host, take look) {
 	f := inv.feeds[h.Name()]
 	wait := minLookWait
 	var took []time.Duration
-	var seen map[string]glimpse // of the last look
+	var seen map[string]glimpse // the previous result
 	for {
 		select {
 		case <-ctx.Done():
@@ -94,20 +94,18 @@ func (inv *Inventory) compareLoop(ctx context.Context, h *hypervisor.Host, take 
 		took = took[max(0, len(took)-looksKept):]
 		wait = max(minLookWait, lookShare*cost)
 		if len(took) == looksKept {
-			// Where each call takes its time, as to a host that is far, looks pause as long as
-			// they last.
+			// If calls are slow, as to a distant host, pause for as long as a poll takes.
 			wait = max(wait, slices.Min(took))
 		}
 		wait = min(wait, maxLookWait)
-		// All of them the first time: they may have changed since they were read.
+		// The first time, all of them: they may have changed since they were read.
 		f.noteOdd(differing(seen, now))
 		seen = now
 	}
 }
 
-// Differences counts the nodes of a host that were found to be otherwise than the
-// inventory showed, without an event of libvirt that told so, since the service
-// was started.
+// Differences returns how many times a node on a host differed from the inventory without an
+// event from libvirt, since the service started.
 func (inv *Inventory) Differences(host string) uint64 {
 	f, ok := inv.feeds[host]
 	if !ok {
@@ -118,7 +116,7 @@ func (inv *Inventory) Differences(host string) uint64 {
 	return f.differences
 }
 
-// noteOdd asks for nodes to be read that look otherwise than before.
+// noteOdd schedules a reading of nodes that changed.
 func (f *feed) noteOdd(ids []string) {
 	if len(ids) == 0 {
 		return
@@ -131,8 +129,7 @@ func (f *feed) noteOdd(ids []string) {
 	f.wakeUp()
 }
 
-// suspect notes that a node was found to be otherwise; an event that tells of it
-// may be under way.
+// suspect records that a node differed from the inventory. Its event may still arrive.
 func (f *feed) suspect(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,7 +138,7 @@ func (f *feed) suspect(id string) {
 	}
 }
 
-// settleSuspects counts the differences that no event came for.
+// settleSuspects counts the differences for which no event arrived.
 func (f *feed) settleSuspects() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -153,7 +150,7 @@ func (f *feed) settleSuspects() {
 	}
 }
 
-// differing lists the domains that look otherwise than before, came or went.
+// differing returns the ids of the domains that changed, were added or were removed.
 func differing(before, now map[string]glimpse) []string {
 	var ids []string
 	for id, g := range now {
@@ -169,10 +166,10 @@ func differing(before, now map[string]glimpse) []string {
 	return ids
 }
 
-// flagsOfAll takes in what lists alone tell of the domains, which costs little.
+// flagsOfAll reads the state that only lists of domains return, which is cheap.
 func flagsOfAll(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time.Duration, error) {
 	all := map[string]glimpse{}
-	// The first lists all, and the others few of them, mostly.
+	// The first list contains all domains, the others usually only a few.
 	for bit, group := range []libvirt.ConnectListAllDomainsFlags{
 		0, libvirt.CONNECT_LIST_DOMAINS_AUTOSTART, libvirt.CONNECT_LIST_DOMAINS_RUNNING, libvirt.CONNECT_LIST_DOMAINS_PAUSED,
 		libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, libvirt.CONNECT_LIST_DOMAINS_TRANSIENT, libvirt.CONNECT_LIST_DOMAINS_MANAGEDSAVE,
@@ -190,7 +187,7 @@ func flagsOfAll(conn *libvirt.Connect, giveWay func()) (map[string]glimpse, time
 	return all, time.Duration(len(all)) * flagCost, nil
 }
 
-// listed are the ids of the domains that are in a group.
+// listed returns the ids of the domains in a group.
 func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]string, error) {
 	domains, err := conn.ListAllDomains(group)
 	if err != nil {
@@ -198,7 +195,7 @@ func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]
 	}
 	var ids []string
 	for i := range domains {
-		if id, err := domains[i].GetUUIDString(); err == nil { // it is in the handle
+		if id, err := domains[i].GetUUIDString(); err == nil { // stored in the handle
 			ids = append(ids, id)
 		}
 		_ = domains[i].Free()
@@ -206,8 +203,8 @@ func listed(conn *libvirt.Connect, group libvirt.ConnectListAllDomainsFlags) ([]
 	return ids, nil
 }
 
-// glimpses takes one of each domain of a part, and counts the texts that it read. A
-// domain that vanishes meanwhile has none, nor has one whose QEMU does not answer.
+// glimpses hashes each domain in a part, and counts the XML texts that it read. It skips a
+// domain that is removed meanwhile, or whose QEMU does not respond.
 func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[string]glimpse, texts int, err error) {
 	withSnapshots, err := listed(conn, libvirt.CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
 	if err != nil {
@@ -238,8 +235,8 @@ func glimpses(conn *libvirt.Connect, part uint64, giveWay func()) (seen map[stri
 	return all, texts, failed
 }
 
-// textsOf are a domain's descriptions: at its next start, and now where it runs. There are
-// none while its QEMU does not answer, for which libvirt may wait.
+// textsOf returns the flags to read a domain's XML: for its next start and, if it runs, the
+// live one. It returns none while QEMU does not respond, because libvirt may wait for it.
 func textsOf(d *libvirt.Domain) []libvirt.DomainXMLFlags {
 	if definition.HasQEMU(d) {
 		if isSilent(d) {

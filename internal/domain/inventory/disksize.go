@@ -12,7 +12,7 @@ import (
 
 var errAskQEMU = errors.New("only QEMU tells the size of the disk")
 
-// diskBytes is the virtual size of a disk that is a file. It never waits for QEMU.
+// diskBytes returns the virtual size of a disk that is a file. It never waits for QEMU.
 func diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk) (int64, error) {
 	if !definition.HasQEMU(d) {
 		info, err := d.GetBlockInfo(disk.Target.Dev, 0)
@@ -34,7 +34,8 @@ func diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk) (int64, error) {
 		return 0, err
 	}
 	defer v.Free()
-	// libvirt's pools guess what is in a file; the guest of a raw disk wrote that.
+	// libvirt's pools probe the format of a file, but the guest controls the content of a raw
+	// disk.
 	switch disk.Driver.Type {
 	case "qcow2":
 		info, err := v.GetInfo()
@@ -52,8 +53,8 @@ func diskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk) (int64, error) {
 	return 0, errAskQEMU
 }
 
-// DiskBytes is the virtual size of a node's disk that is a file, 0 while nothing tells
-// that of one that runs. The error is that of one that is off.
+// DiskBytes returns the virtual size of a node's disk that is a file. For a running node
+// whose size is not known yet it returns 0; for a node that is off it returns an error.
 func (inv *Inventory) DiskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk, n Node) (int64, error) {
 	bytes, err := diskBytes(d, disk)
 	if err == nil || !definition.HasQEMU(d) {
@@ -71,7 +72,7 @@ func (inv *Inventory) DiskBytes(d *libvirt.Domain, disk *libvirtxml.DomainDisk, 
 	return 0, nil
 }
 
-// extraBytes is the virtual size of a domain's extra disks, as far as they can be
+// extraBytes returns the total virtual size of a domain's extra disks, as far as they can be
 // read.
 func (inv *Inventory) extraBytes(d *libvirt.Domain, def *libvirtxml.Domain, n Node) (sum int64) {
 	if def.Devices == nil {

@@ -9,38 +9,38 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// feed collects what is to be read on one host.
+// feed schedules the readings of one host.
 type feed struct {
 	host *hypervisor.Host
 	wake chan struct{} // one slot
 
 	mu     sync.Mutex
-	known  bool          // all domains were read since the host was connected last
-	batch                // what is to be read next
-	urgent chan struct{} // not nil while a domain of which an event told is not read yet; closed then
+	known  bool          // all domains were read since the host was last connected
+	batch                // the next readings
+	urgent chan struct{} // not nil while a domain with an event is waiting to be read; closed afterwards
 
-	apart map[string]*apart // by id: readings that have not ended
-	slots chan struct{}     // has one for each reading of a domain that libvirt is silent about
+	apart map[string]*apart // by id: readings in progress
+	slots chan struct{}     // one for each reading of a domain whose QEMU does not respond
 
 	sightings   sightings            // see lack
 	suspects    map[string]time.Time // see suspect
 	differences uint64
 }
 
-// batch is what is read at a time. A domain of which an event told is read before the
-// next one of all others.
+// batch is a set of domains to read. Domains with an event are read first, also while all
+// domains are read.
 type batch struct {
 	all     bool
-	dirty   map[string]bool            // an event, or a change of ours, told of them
-	odd     map[string]bool            // those that look otherwise, though no event may have told
-	waiting map[string][]chan struct{} // by id, of those in dirty; closed when that was read
+	dirty   map[string]bool            // ids with an event, or changed by this service
+	odd     map[string]bool            // ids that changed, maybe without an event
+	waiting map[string][]chan struct{} // by id, for dirty domains; closed when the domain was read
 }
 
 func newBatch() batch {
 	return batch{dirty: map[string]bool{}, odd: map[string]bool{}, waiting: map[string][]chan struct{}{}}
 }
 
-// await adds channels that are to be closed when a domain was read.
+// await adds channels to close when their domain has been read.
 func (b *batch) await(waiting map[string][]chan struct{}) {
 	for id, list := range waiting {
 		b.waiting[id] = append(b.waiting[id], list...)
@@ -51,7 +51,7 @@ func newFeed(h *hypervisor.Host) *feed {
 	return &feed{host: h, wake: make(chan struct{}, 1), batch: newBatch(), apart: map[string]*apart{}, slots: make(chan struct{}, silentAtOnce), suspects: map[string]time.Time{}, sightings: sightings{}}
 }
 
-// note asks for a domain to be read, or for all of them with an empty id.
+// note schedules a reading of a domain, or of all domains if id is empty.
 func (f *feed) note(id string, done chan struct{}) {
 	f.mu.Lock()
 	if id == "" {
@@ -65,13 +65,13 @@ func (f *feed) note(id string, done chan struct{}) {
 	if done != nil {
 		f.waiting[id] = append(f.waiting[id], done)
 	} else {
-		delete(f.suspects, id) // libvirt tells of it
+		delete(f.suspects, id) // libvirt sent an event
 	}
 	f.mu.Unlock()
 	f.wakeUp()
 }
 
-// take returns what is to be read.
+// take returns the scheduled batch and starts a new one.
 func (f *feed) take() batch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,7 +80,7 @@ func (f *feed) take() batch {
 	return b
 }
 
-// takeDirty adds the domains to a batch of which events told since it was taken.
+// takeDirty moves the domains with events since b was taken into b.
 func (f *feed) takeDirty(b *batch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,7 +89,7 @@ func (f *feed) takeDirty(b *batch) {
 	f.dirty, f.waiting = map[string]bool{}, map[string][]chan struct{}{}
 }
 
-// calm lets go on who gives way, unless events told of more.
+// calm releases the callers of giveWay, unless there are new events.
 func (f *feed) calm() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,11 +99,11 @@ func (f *feed) calm() {
 	}
 }
 
-// giveWayLimit bounds each wait of giveWay: events may come without end.
+// giveWayLimit limits each wait in giveWay, because events may never stop.
 const giveWayLimit = time.Second
 
-// giveWay waits while a domain is read of which an event told: for polls, which are not
-// urgent, and share libvirtd and the processors with that.
+// giveWay waits while domains with an event are read. Polls call it, because they are not
+// urgent, and compete for libvirtd and CPU time.
 func (f *feed) giveWay(ctx context.Context) {
 	f.mu.Lock()
 	urgent := f.urgent
@@ -120,12 +120,12 @@ func (f *feed) giveWay(ctx context.Context) {
 	}
 }
 
-// readPause is how long a reading that failed waits for the next one.
+// readPause is the pause before a failed reading is repeated.
 const readPause = 500 * time.Millisecond
 
-// tryAgain puts back what could not be read. On a host that is connected, as when one
-// connection broke, it is read again soon; else it returns false, and all is read
-// when the host is back.
+// tryAgain reschedules a batch that could not be read. If the host is connected, because only
+// one connection broke, it is read again soon. Otherwise tryAgain returns false, and all
+// domains are read when the host is connected again.
 func (f *feed) tryAgain(b batch) bool {
 	again := f.host.Status().State == hypervisor.Connected
 	f.mu.Lock()

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// maxAddresses bounds the addresses that a node is shown with: a guest's agent may
-	// report any number.
+	// maxAddresses limits the addresses of a node, because a guest agent may report any
+	// number.
 	maxAddresses = 32
-	// maxAddressLength is that of the longest IPv6 address with a generous zone.
+	// maxAddressLength is the length of the longest IPv6 address plus a long zone.
 	maxAddressLength = 128
 )
 
-// guestAddresses returns the addresses of a guest's interfaces in their parsed form,
-// sorted, each once, at most maxAddresses. What a guest reports is untrusted: what is
-// not an address is left out, and so are loopback, link-local, multicast and
-// unspecified addresses. A zone, which netip takes in any spelling, is dropped.
+// guestAddresses returns the addresses of a guest's interfaces in canonical form, sorted and
+// without duplicates, at most maxAddresses. Reports of guests are untrusted: it skips
+// invalid, loopback, link-local, multicast and unspecified addresses, and drops the zone,
+// which netip does not validate.
 func guestAddresses(interfaces []libvirt.DomainInterface) []string {
 	var parsed []netip.Addr
 	for _, i := range interfaces {

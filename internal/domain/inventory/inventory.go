@@ -1,6 +1,7 @@
-// Package inventory knows the domains of all hosts. It reads libvirt, by its events and by
-// polls for what has no event, keeps the result in memory and publishes each change. It
-// changes no domain: package domain does, and then has the inventory read it.
+// Package inventory maintains the current state of the domains of all hosts. It reads
+// libvirt, triggered by events and by polls for changes without events, keeps the result in
+// memory and publishes each change. It never changes a domain: package domain does, and then
+// has the inventory reload it.
 package inventory
 
 import (
@@ -16,10 +17,10 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// Accounts knows who owned nodes before owners were recorded by their ids.
+// Accounts resolves owners that were recorded only by name.
 type Accounts interface {
-	// FormerOwner returns the id of the account that a name alone stood for, in what
-	// was written before owners were recorded by their ids; empty: nobody.
+	// FormerOwner returns the id of the account that a name referred to before owners were
+	// recorded by id; empty for none.
 	FormerOwner(name string) (id string)
 }
 
@@ -28,40 +29,41 @@ type Options struct {
 	Hosts    *hypervisor.Set
 	Accounts Accounts
 	Events   *event.Broker
-	// UsageInterval is how often the use of running nodes is read; zero is
+	// UsageInterval is how often the usage of running nodes is read; zero is
 	// DefaultUsageInterval.
 	UsageInterval time.Duration
-	// AskInterval is how often, at most, each QEMU is asked for its memory and its disks;
-	// zero is DefaultAskInterval.
+	// AskInterval is the minimum interval at which each QEMU is asked for its memory and disk
+	// usage; zero is DefaultAskInterval.
 	AskInterval time.Duration
 	Log         *slog.Logger
 }
 
-// Inventory is what all domains of all hosts look like, kept true by events. Its methods may
-// be called from any goroutine. Register it as a listener of the hosts before they run.
+// Inventory is the state of all domains of all hosts, updated by events. Its methods may be
+// called from any goroutine. Register it as a listener of the hosts before they run.
 //
-// Each host has one feed, whose goroutine has domains read one after another. A domain
-// that runs is read apart (apart.go), so that one that libvirt is silent about holds up no
-// other. A feed reads no domain twice at a time; a request that the feed keeps waiting
-// reads beside it (see Sync). An older reading never overwrites a newer one (see now).
+// Each host has one feed, whose goroutine reads domains one after another. A running domain
+// is read in its own goroutine (apart.go), so that one whose QEMU does not respond does not
+// block others. A feed never reads a domain twice concurrently; a request that waits too long
+// for the feed reads the domain directly (see Sync). An older reading never overwrites a
+// newer one (see now).
 type Inventory struct {
 	hosts    *hypervisor.Set
 	accounts Accounts
 	events   *event.Broker
 	meter    *meter
 	log      *slog.Logger
-	feeds    map[string]*feed // by host name; never changes
-	order    []string         // of the hosts, as they are configured; never changes
+	feeds    map[string]*feed // by host name; the map never changes
+	order    []string         // of the hosts, as configured; never changes
 
 	mu       sync.RWMutex
 	nodes    map[string]map[string]Node // by host name and id
-	asOf     map[place]uint64           // the time (see now) at which the nodes were read
-	direct   int                        // readings of ReadDirectly that have not ended
-	gone     map[place]uint64           // when nodes were removed while direct is not 0
+	asOf     map[place]uint64           // the time (see now) of each node's reading
+	direct   int                        // direct readings in progress
+	gone     map[place]uint64           // when nodes were removed, recorded while direct is not 0
 	away     map[string]bool            // hosts whose connection was lost
-	starting map[string]bool            // ids of nodes that are paused because we start them
+	starting map[string]bool            // ids of nodes that are paused because the service is starting them
 
-	// None of these changes once the feeds run.
+	// Not changed once the feeds run.
 	watchers  []func(id string)
 	followers []func(before Node)
 	connected []func(host string)
@@ -72,11 +74,11 @@ type Inventory struct {
 // place is a domain on a host.
 type place struct{ host, id string }
 
-// now orders readings: what was read of a domain since an earlier time never overwrites
-// what was read since a later one.
+// now returns a logical time that orders readings: the result of a reading that began earlier
+// never overwrites that of one that began later.
 func (inv *Inventory) now() uint64 { return inv.clock.Add(1) }
 
-// New makes an Inventory. It starts nothing: Run does.
+// New creates an Inventory. Call Run to start it.
 func New(o Options) (*Inventory, error) {
 	if o.Hosts == nil || o.Accounts == nil || o.Events == nil {
 		return nil, errors.New("inventory: hosts, accounts and events are required")
@@ -96,19 +98,19 @@ func New(o Options) (*Inventory, error) {
 	return inv, nil
 }
 
-// Watch has f called with the id of every node that changed or vanished, after the
-// inventory shows it. f must not block. Call Watch before Run.
+// Watch registers f, which is called with the id of each node that changed or was removed,
+// after the inventory was updated. f must not block. Call Watch before Run.
 func (inv *Inventory) Watch(f func(id string)) { inv.watchers = append(inv.watchers, f) }
 
-// Follow has f called with what a node was, after it changed or vanished. f must not block.
-// Call Follow before Run.
+// Follow registers f, which is called with the previous state of a node after the node
+// changed or was removed. f must not block. Call Follow before Run.
 func (inv *Inventory) Follow(f func(before Node)) { inv.followers = append(inv.followers, f) }
 
-// Connected has f called after a host was connected and the reading of all its domains was
-// asked for. f must not block. Call Connected before Run.
+// Connected registers f, which is called after a host was connected and a reading of all its
+// domains was scheduled. f must not block. Call Connected before Run.
 func (inv *Inventory) Connected(f func(host string)) { inv.connected = append(inv.connected, f) }
 
-// Run keeps the inventory until ctx ends.
+// Run updates the inventory until ctx ends.
 func (inv *Inventory) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, f := range inv.feeds {
@@ -123,7 +125,7 @@ func (inv *Inventory) Run(ctx context.Context) error {
 	return nil
 }
 
-// withDomain looks a node's domain up on its host. op is for hypervisor.Host.Do.
+// withDomain looks up a node's domain on its host. op is for hypervisor.Host.Do.
 func (inv *Inventory) withDomain(ctx context.Context, op string, n Node, f func(*libvirt.Domain) error) error {
 	return inv.hosts.Do(ctx, n.Host, op, func(conn *libvirt.Connect) error {
 		d, err := conn.LookupDomainByUUIDString(n.ID)

@@ -6,13 +6,13 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// measureKept sets what the snapshots of a domain keep at most.
+// measureKept sets the maximum size of a domain's snapshots.
 func (inv *Inventory) measureKept(d *libvirt.Domain, def *libvirtxml.Domain, n *Node) {
 	if n.Snapshots == 0 {
 		return
 	}
 	now, err := definition.AllocatedBytes(d, def)
-	if err != nil { // no pool has the files: as much as they may have
+	if err != nil { // the files are in no pool: use their maximum size
 		now = n.DiskBytes + n.ExtraBytes
 	}
 	inv.mu.RLock()
@@ -21,10 +21,11 @@ func (inv *Inventory) measureKept(d *libvirt.Domain, def *libvirtxml.Domain, n *
 	n.keep(now, old)
 }
 
-// keep sets what the snapshots of a node keep, whose files take so many bytes now.
+// keep sets the maximum size of a node's snapshots; now is the current size of its files in
+// bytes.
 //
-// libvirt lists a snapshot before its memory is in the file, and makes it the current one after
-// that: what was measured in between is measured again.
+// libvirt lists a snapshot before its memory is in the file, and makes it current afterwards.
+// A size that was measured in between is measured again.
 func (n *Node) keep(now int64, old Node) {
 	n.KeptBytes, n.measured = now, n.Snapshots
 	switch {

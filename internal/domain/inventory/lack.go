@@ -16,22 +16,23 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// lookLife is how long it counts whether a network or a file is there: many nodes share
-// them, and all nodes are read at a time.
+// lookLife is how long the result of checking a network or a file is cached: many nodes share
+// them, and all nodes are read together.
 const lookLife = 2 * time.Second
 
-// rescanLife is how long a pool is not refreshed again for a file that is not in it.
+// rescanLife is the minimum time between two refreshes of a pool for a file that it does not
+// contain.
 const rescanLife = 15 * time.Second
 
-// sightings remembers what was there on a host, by "network NAME" or "file PATH".
+// sightings caches the results of checks on a host, by "network NAME" or "file PATH".
 type sightings map[string]sighting
 
 type sighting struct {
-	lack error // nil: it is there
+	lack error // nil: it exists
 	at   time.Time
 }
 
-// recall returns what is known of a thing and not older than age.
+// recall returns the cached result for what, if it is not older than age.
 func (f *feed) recall(what string, age time.Duration) (sighting, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,15 +51,15 @@ func (f *feed) remember(what string, lack error) {
 	f.sightings[what] = sighting{lack, time.Now()}
 }
 
-// Lack returns what a domain that is off needs for its next start and its host does not
-// have now, nil where nothing is known to be missing. Errors: fault.DiskMissing,
-// BaseMissing, NetworkUnavailable, MemoryUnavailable.
+// Lack returns an error if the host currently lacks something that a domain needs for its
+// next start. It returns nil if the domain runs or nothing is known to be missing. Errors:
+// fault.DiskMissing, BaseMissing, NetworkUnavailable, MemoryUnavailable.
 func (inv *Inventory) Lack(d *libvirt.Domain, def *libvirtxml.Domain, host string) error {
 	return inv.lack(d, def, host, "", 0)
 }
 
-// lack is Lack where the disk in the file read was read just now; of what nodes share, what
-// was seen within age counts.
+// lack is Lack, but skips the disk file read, which the caller has just read, and uses cached
+// results up to age for resources that nodes share.
 func (inv *Inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read string, age time.Duration) error {
 	f := inv.feeds[host]
 	if f == nil || definition.HasQEMU(d) {
@@ -66,7 +67,7 @@ func (inv *Inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read
 	}
 	conn, err := d.DomainGetConnect()
 	if err != nil {
-		return nil // nothing is known
+		return nil // unknown
 	}
 	defer func() { _, _ = conn.Close() }()
 	if def.Devices != nil {
@@ -93,7 +94,7 @@ func (inv *Inventory) lack(d *libvirt.Domain, def *libvirtxml.Domain, host, read
 	return f.lackOfMemory(def)
 }
 
-// see returns what look returns, or returned before within age.
+// see returns the cached result for what if it is not older than age, otherwise that of look.
 func (f *feed) see(what string, age time.Duration, look func() error) error {
 	if s, ok := f.recall(what, age); ok {
 		return s.lack
@@ -116,11 +117,11 @@ func lackOfDisk(d *libvirt.Domain, disk *libvirtxml.DomainDisk, read string) err
 	return fault.New(fault.DiskMissing, "The file %s of disk %s is missing or cannot be read. Restore the file, or detach or wipe the disk.", disk.Source.File.File, disk.Target.Dev)
 }
 
-// lackOfBase looks for a file that disks are overlays of. A file that is in no pool's
-// folder may be there.
+// lackOfBase checks whether a backing file exists. It assumes that a file outside of all
+// pools does.
 func (f *feed) lackOfBase(conn *libvirt.Connect, file string) error {
 	if v, err := conn.LookupStorageVolByPath(file); err == nil {
-		_, err = v.GetInfo() // that opens the file
+		_, err = v.GetInfo() // this opens the file
 		_ = v.Free()
 		if err == nil {
 			return nil
@@ -130,13 +131,13 @@ func (f *feed) lackOfBase(conn *libvirt.Connect, file string) error {
 	}
 	pool, err := conn.LookupStoragePoolByTargetPath(path.Dir(file))
 	if err != nil {
-		return nil // nobody knows of it
+		return nil // in no pool
 	}
 	defer func() { _ = pool.Free() }()
 	name, _ := pool.GetName()
 	if _, ok := f.recall("pool "+name, rescanLife); !ok {
 		f.remember("pool "+name, nil)
-		_ = pool.Refresh(0) // what cannot be refreshed is as it was
+		_ = pool.Refresh(0) // on an error the pool keeps its last state
 	}
 	v, err := conn.LookupStorageVolByPath(file)
 	if err == nil {
@@ -155,7 +156,7 @@ func lackOfNetwork(conn *libvirt.Connect, host, name string) error {
 		return fault.New(fault.NetworkUnavailable, "Network %q of an interface is not there on host %q. Create the network, or detach the interface.", name, host)
 	}
 	if err != nil {
-		return nil // nothing is known
+		return nil // unknown
 	}
 	defer func() { _ = network.Free() }()
 	if active, err := network.IsActive(); err == nil && !active {
@@ -164,7 +165,7 @@ func lackOfNetwork(conn *libvirt.Connect, host, name string) error {
 	return nil
 }
 
-// lackOfMemory compares what a domain is bound to with the host's NUMA nodes.
+// lackOfMemory checks that the NUMA nodes a domain is bound to exist on the host.
 func (f *feed) lackOfMemory(def *libvirtxml.Domain) error {
 	nodes := f.host.Status().Capabilities.NUMANodes
 	if def.NUMATune == nil || len(nodes) == 0 {
@@ -187,7 +188,7 @@ func (f *feed) lackOfMemory(def *libvirtxml.Domain) error {
 			}
 			a, errA := strconv.Atoi(first)
 			b, errB := strconv.Atoi(last)
-			if errA != nil || errB != nil { // "^3" takes one out
+			if errA != nil || errB != nil { // "^3" excludes a node
 				continue
 			}
 			for _, n := range []int{a, b} {

@@ -7,7 +7,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// HostUp has all domains of a host read again; see hypervisor.Listener.
+// HostUp schedules a reading of all domains of a host; see hypervisor.Listener.
 func (inv *Inventory) HostUp(_ context.Context, h *hypervisor.Host) {
 	inv.mu.Lock()
 	delete(inv.away, h.Name())
@@ -19,7 +19,7 @@ func (inv *Inventory) HostUp(_ context.Context, h *hypervisor.Host) {
 	inv.events.Publish(event.HostChanged, map[string]string{"host": h.Name()})
 }
 
-// HostDown shows the host's nodes as unreachable; see hypervisor.Listener.
+// HostDown marks the host's nodes as unreachable; see hypervisor.Listener.
 func (inv *Inventory) HostDown(h *hypervisor.Host) {
 	host := h.Name()
 	inv.feeds[host].setKnown(false)
@@ -40,15 +40,15 @@ func (inv *Inventory) HostDown(h *hypervisor.Host) {
 	inv.events.Publish(event.HostChanged, map[string]string{"host": host})
 }
 
-// DomainChanged has one domain read again; see hypervisor.Listener.
+// DomainChanged schedules a reading of one domain; see hypervisor.Listener.
 func (inv *Inventory) DomainChanged(h *hypervisor.Host, id string) {
 	inv.feeds[h.Name()].note(id, nil)
 }
 
-// Reread has all domains of a host read again.
+// Reread schedules a reading of all domains of a host.
 func (inv *Inventory) Reread(host string) { inv.feeds[host].note("", nil) }
 
-// SetStarting has a node that is paused shown as starting, or not any more.
+// SetStarting sets whether a paused node is shown as starting.
 func (inv *Inventory) SetStarting(id string, is bool) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()

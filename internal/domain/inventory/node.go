@@ -7,7 +7,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
 )
 
-// State is what a node does.
+// State is the state of a node, such as running.
 type State string
 
 // The states of a node.
@@ -18,95 +18,93 @@ const (
 	Starting    State = "starting"
 	Stopping    State = "stopping"
 	Crashed     State = "crashed"
-	Unreachable State = "unreachable" // its host is away; the node itself may well run
+	Unreachable State = "unreachable" // its host is not connected; the node itself may be running
 )
 
-// Node is a snapshot of one domain. RAM is in MiB, sizes are in bytes.
+// Node is an immutable copy of a domain's state. RAM is in MiB, sizes are in bytes.
 type Node struct {
 	ID      string // the domain's UUID
 	Name    string
 	Host    string
 	State   State
-	Managed bool // it carries our metadata: made or adopted here
+	Managed bool // it has SandboxLabs metadata: created or adopted
 	OSType  string
 	Image   ImageRef
-	// OverlayPath is the file of the first disk, on the host.
+	// OverlayPath is the file of the first disk on the host.
 	OverlayPath string
 	// DiskTarget is the target of the first disk ("vda").
 	DiskTarget string
-	// BackingPath is the file that OverlayPath lies on; empty when it stands alone.
+	// BackingPath is the backing file of OverlayPath; empty for none.
 	BackingPath string
-	// Files are the files of all disks, down their chains as far as libvirt tells. A
-	// snapshot's list is never changed.
+	// Files are the files of all disks and of their backing chains, as far as libvirt reports
+	// them. The list is never modified.
 	Files     []string
 	RAMMiB    int64
 	CPUs      int
 	DiskBytes int64 // virtual size of the first disk; 0 when it cannot be read
-	// Next is what it will have at its next start; nil unless that is otherwise than
-	// what it has while it runs.
+	// Next is the size after its next start; nil unless that differs from its current size.
 	Next *Size
-	// ExtraBytes is the virtual size of the disks that were attached here.
+	// ExtraBytes is the total virtual size of the disks that SandboxLabs attached.
 	ExtraBytes int64
-	// KeptBytes is what the snapshots keep at most.
+	// KeptBytes is the maximum size of the snapshots.
 	KeptBytes int64
-	// Below are the files that its disks are overlays of, down their chains. A snapshot's
-	// list is never changed.
+	// Below are the files in the backing chains of its disks. The list is never modified.
 	Below []string
-	// Refs are all files that the domain refers to, as they are written down in its
-	// definitions, snapshots, checkpoints and saved state; nil until they were read. A
-	// snapshot's list is never changed.
+	// Refs are all files that the domain refers to in its definitions, snapshots, checkpoints
+	// and saved state, as written there; nil until they have been read. The list is never
+	// modified.
 	Refs []diskref.Ref `json:"-"`
-	// Saved says that the domain is off and libvirt keeps its memory: its next start goes on
-	// from there.
+	// Saved is true if the domain is off and has a saved state, from which its next start
+	// resumes.
 	Saved       bool
 	Accelerator string
 	Firmware    string // BIOS, UEFI, SecureBoot
 	TPM         bool
-	// Ports are the serial ports, the one that `virsh console` opens first. A
-	// snapshot's list is never changed.
+	// Ports are the serial ports, with the one that `virsh console` opens first. The list is
+	// never modified.
 	Ports      []SerialPort
-	VNCPort    int    // of the host; 0 while there is none
-	VNCSocket  string // of the host, where its screen has a socket and no port
-	Persistent bool   // defined; a transient domain is gone when it stops
+	VNCPort    int    // on the host; 0 for none
+	VNCSocket  string // on the host, if its screen has a socket instead of a port
+	Persistent bool   // it has a persistent definition; a transient domain no longer exists when it stops
 	Autostart  bool
-	// Owner is the id of the account that it belongs to; empty: nobody's. OwnerName is
-	// what the account was called when this was written.
+	// Owner is the account id of its owner; empty for none. OwnerName is the account's name
+	// when the owner was recorded.
 	Owner, OwnerName string
-	// OwnerByName says that the metadata has no id of its owner; DeclaredTwice is
+	// OwnerByName is true if the metadata has no owner id. DeclaredTwice is
 	// definition.Metadata.Twice.
 	OwnerByName, DeclaredTwice bool
-	// Description is the domain's, as `virsh desc` shows it.
+	// Description is the domain's description, as `virsh desc` prints it.
 	Description string
-	Tags        []string // in order; a snapshot's list is never changed
-	// Networks are the libvirt networks that it has an interface on; a snapshot's list
-	// is never changed.
+	Tags        []string // sorted; the list is never modified
+	// Networks are the libvirt networks that it has an interface on. The list is never
+	// modified.
 	Networks []string
-	// UserMode says that it has a card with user-mode networking.
+	// UserMode is true if it has a network card with user-mode networking.
 	UserMode bool
-	// Snapshots counts the domain's snapshots, whoever took them.
+	// Snapshots is the number of the domain's snapshots, whoever took them.
 	Snapshots int
-	// CurrentSnapshot is the one that the node goes on from; empty when there is none.
+	// CurrentSnapshot is the snapshot that the node's state descends from; empty for none.
 	CurrentSnapshot string
-	Created         time.Time // zero when not known
-	Started         time.Time // zero while it is off, or when it was started before the service
-	// Addresses are its IP addresses while it runs, as libvirt's DHCP, the guest's
-	// agent or the host's ARP table tells; a snapshot's list is never changed.
+	Created         time.Time // zero if unknown
+	Started         time.Time // zero while it is off, or if it was started before the service
+	// Addresses are its IP addresses while it runs, from libvirt's DHCP, the guest agent or
+	// the host's ARP table. The list is never modified.
 	Addresses []string
-	// Problem says what is wrong with the domain's definition, if anything.
+	// Problem describes an error in the domain's definition; empty for none.
 	Problem string
 
-	agent    bool // the guest's agent is there
-	measured int  // so many snapshots KeptBytes is for
-	kept     bool // it has crashed, and its QEMU is there still (on_crash preserve)
+	agent    bool // the guest agent is connected
+	measured int  // number of snapshots when KeptBytes was measured
+	kept     bool // it has crashed, and on_crash preserve keeps its QEMU process
 }
 
-// What a domain's definition says of a node.
+// Types of package definition that describe a node.
 type (
-	// ImageRef says which image a node was made from.
+	// ImageRef is a reference to the image that a node was created from.
 	ImageRef = definition.ImageRef
-	// Interface is one network card of a node.
+	// Interface is a network card of a node.
 	Interface = definition.Interface
-	// Size is what a node has of its host.
+	// Size is the number of CPUs and the memory of a node.
 	Size = definition.Size
 )
 
@@ -114,11 +112,11 @@ type (
 type Removed struct {
 	ID   string `json:"id"`
 	Host string `json:"host"`
-	// Node is what it was last, for those who decide who is told.
+	// Node is its last state, which decides who receives the event.
 	Node Node `json:"-"`
 }
 
-// Active tells whether the domain has a QEMU process, as far as is known.
+// Active returns whether the domain has a QEMU process, as far as is known.
 func (n Node) Active() bool {
 	switch n.State {
 	case Running, Paused, Starting, Stopping:

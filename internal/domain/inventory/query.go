@@ -7,7 +7,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Nodes returns all nodes, by name and id, from memory.
+// Nodes returns all nodes from memory, sorted by name and id.
 func (inv *Inventory) Nodes() []Node {
 	inv.mu.RLock()
 	var list []Node
@@ -25,9 +25,9 @@ func byName(a, b Node) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Host, b.Host))
 }
 
-// All returns all nodes by name, and the hosts of which they may not be all, as of
-// one moment: asking Known after Nodes would take a host that was read in between for
-// one without nodes.
+// All returns all nodes sorted by name, and the hosts whose nodes may be incomplete, both at
+// the same moment. Calling Nodes and then Known instead would show a host that is read in
+// between as having no nodes.
 func (inv *Inventory) All() (nodes []Node, unknown map[string]bool) {
 	unknown = map[string]bool{}
 	note := func() {
@@ -39,13 +39,13 @@ func (inv *Inventory) All() (nodes []Node, unknown map[string]bool) {
 	}
 	note()
 	nodes = inv.Nodes()
-	note() // a host that went away meanwhile shows its nodes as unreachable
+	note() // the nodes of a host that was lost meanwhile are marked as unreachable
 	return nodes, unknown
 }
 
-// Node finds a node, from memory; fault.NodeNotFound when there is none. Two hosts may have
-// it, while it migrates or from then on: the one where it runs is meant, else one where it
-// may run, else the first that is configured.
+// Node returns a node from memory, or fault.NodeNotFound. Two hosts may have the node, during
+// or after a migration. Then it returns the one that runs, otherwise one that may be running,
+// otherwise the one on the host that is configured first.
 func (inv *Inventory) Node(id string) (Node, error) {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
@@ -56,7 +56,7 @@ func (inv *Inventory) Node(id string) (Node, error) {
 	return n, nil
 }
 
-// find is get for who holds mu.
+// find is Node for callers that hold mu.
 func (inv *Inventory) find(id string) (found Node, ok bool) {
 	best := 0
 	for _, host := range inv.order {
@@ -68,7 +68,7 @@ func (inv *Inventory) find(id string) (found Node, ok bool) {
 	return found, best > 0
 }
 
-// rankOf is higher the more likely it is that a host's copy of a node is the one in use.
+// rankOf is the higher, the more likely a host's copy of a node is the one in use.
 func rankOf(n Node) int {
 	switch {
 	case n.Active():
@@ -80,28 +80,27 @@ func rankOf(n Node) int {
 	}
 }
 
-// NotFound is the error for a node that does not exist.
+// NotFound returns the error for a node that does not exist.
 func NotFound(id string) error {
 	return fault.New(fault.NodeNotFound, "Node %q not found. It may have been deleted.", id)
 }
 
-// Known returns whether Nodes shows all domains of a host. It is false before they
-// were first read and while the host is away, and true for a host that is not
-// configured: it has none.
+// Known returns whether Nodes contains all domains of a host. It is false until they have
+// been read and while the host is not connected. It is true for a host that is not
+// configured, because that has no nodes.
 func (inv *Inventory) Known(host string) bool {
 	f, ok := inv.feeds[host]
 	return !ok || f.isKnown()
 }
 
-// Place returns where a node is, its name, and whether it has a QEMU
-// process, from memory.
+// Place returns a node's host and name, and whether it has a QEMU process, from memory.
 func (inv *Inventory) Place(id string) (host, name string, active, ok bool) {
 	n, err := inv.Node(id)
 	return n.Host, n.Name, n.Active(), err == nil
 }
 
-// UsersOf returns the nodes of a host that have one of some files for a disk, or
-// under one, by name, as their definitions spell them.
+// UsersOf returns the nodes of a host that have one of files as a disk or in a backing chain,
+// sorted by name. It compares paths as written in the definitions.
 func (inv *Inventory) UsersOf(host string, files ...string) []Node {
 	return slices.DeleteFunc(inv.Nodes(), func(n Node) bool {
 		return n.Host != host || !slices.ContainsFunc(n.Files, func(file string) bool { return slices.Contains(files, file) })

@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// readState returns what libvirt says of a domain without a wait for its QEMU.
+// readState returns what libvirt knows about a domain without waiting for QEMU.
 func (inv *Inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	id, err := d.GetUUIDString()
 	if err != nil {
@@ -47,8 +47,8 @@ func (inv *Inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	return n, nil
 }
 
-// read takes a snapshot of a domain. A domain whose XML cannot be understood is
-// shown with what is known.
+// read reads a domain. If its XML cannot be parsed, the node has only what is known
+// otherwise.
 func (inv *Inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	n, err := inv.readState(d, host)
 	if err != nil {
@@ -72,7 +72,7 @@ func (inv *Inventory) read(d *libvirt.Domain, host string) (Node, error) {
 		return Node{}, err
 	}
 	n.Snapshots, n.CurrentSnapshot = len(snapshots), current
-	var next *libvirtxml.Domain // at its next start, of one that runs
+	var next *libvirtxml.Domain // for the next start of a running domain
 	if n.Persistent && n.Active() {
 		if next, err = definition.Of(d, libvirt.DOMAIN_XML_INACTIVE); err != nil {
 			return Node{}, err
@@ -102,14 +102,14 @@ func (inv *Inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	return n, nil
 }
 
-// nameOwner looks up the owner of a node whose metadata has only a name.
+// nameOwner resolves the owner of a node whose metadata has only a name.
 func (inv *Inventory) nameOwner(n *Node) {
 	if n.Owner == "" && n.OwnerName != "" {
 		n.Owner, n.OwnerByName = inv.accounts.FormerOwner(n.OwnerName), true
 	}
 }
 
-// describeMetadata fills in what our metadata says.
+// describeMetadata sets the fields that come from the SandboxLabs metadata.
 func (n *Node) describeMetadata(m definition.Metadata) {
 	n.Managed, n.Owner, n.OwnerName, n.OSType, n.Created, n.Tags = true, m.Owner.ID, m.Owner.Name, m.OSType, m.Created.UTC(), m.Tags.Sorted()
 	n.DeclaredTwice = m.Twice
@@ -118,7 +118,7 @@ func (n *Node) describeMetadata(m definition.Metadata) {
 	}
 }
 
-// Describe fills in what the XML says.
+// Describe sets the fields that come from the XML.
 func (n *Node) Describe(def *libvirtxml.Domain) {
 	n.Accelerator = def.Type
 	n.Firmware, n.TPM = definition.Firmware(def), def.Devices != nil && len(def.Devices.TPMs) > 0
@@ -160,7 +160,7 @@ func (n *Node) Describe(def *libvirtxml.Domain) {
 	}
 }
 
-// vncSocket is the socket that a screen listens on; empty where it has none.
+// vncSocket returns the socket that a screen listens on; empty for none.
 func vncSocket(g *libvirtxml.DomainGraphicVNC) string {
 	for _, l := range g.Listeners {
 		if l.Socket != nil && l.Socket.Socket != "" {
@@ -170,8 +170,8 @@ func vncSocket(g *libvirtxml.DomainGraphicVNC) string {
 	return g.Socket
 }
 
-// nextSize returns what a running domain will have at its next start, nil when
-// that is what it has.
+// nextSize returns the size of a running domain after its next start, nil if that is its
+// current size.
 func nextSize(def *libvirtxml.Domain, n Node) *Size {
 	next := definition.SizeOf(def)
 	if next == (Size{RAMMiB: n.RAMMiB, CPUs: n.CPUs}) {
@@ -206,7 +206,7 @@ func nodeState(state libvirt.DomainState, reason int) State {
 	}
 }
 
-// StateOf asks libvirt for the state of a domain.
+// StateOf reads the state of a domain from libvirt.
 func StateOf(d *libvirt.Domain) (State, error) {
 	state, reason, err := d.GetState()
 	return nodeState(state, reason), err

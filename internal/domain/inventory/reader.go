@@ -11,7 +11,7 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// run serves one feed until ctx ends.
+// run processes a feed until ctx ends.
 func (inv *Inventory) run(ctx context.Context, f *feed) {
 	for {
 		select {
@@ -39,7 +39,7 @@ func closeAll(waiting []chan struct{}) {
 	}
 }
 
-// readBatch reads what a batch has, and removes from it what was read.
+// readBatch reads the domains in a batch, and removes those that were read from it.
 func (inv *Inventory) readBatch(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) error {
 	if _, err := inv.readDirty(ctx, conn, f, b); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (inv *Inventory) readBatch(ctx context.Context, conn *libvirt.Connect, f *f
 	return nil
 }
 
-// readDirty reads the domains of which events have told so far, and returns them.
+// readDirty reads the domains with events so far, and returns their ids.
 func (inv *Inventory) readDirty(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) (read map[string]bool, err error) {
 	f.takeDirty(b)
 	if len(b.dirty) == 0 {
@@ -90,8 +90,7 @@ func (inv *Inventory) readDirty(ctx context.Context, conn *libvirt.Connect, f *f
 	return read, nil
 }
 
-// readAll reads all domains. What it finds changed since the first reading is
-// what no event told of.
+// readAll reads all domains. Changes that it finds after the first time had no event.
 func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *feed, b *batch) error {
 	host, again, since := f.host.Name(), f.isKnown(), inv.now()
 	domains, err := conn.ListAllDomains(0)
@@ -99,7 +98,7 @@ func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 		return err
 	}
 	defer definition.FreeAll(domains)
-	seen := map[string]bool{} // or read since they were listed
+	seen := map[string]bool{} // or read since the list was made
 	var failed error
 	for i := range domains {
 		read, err := inv.readDirty(ctx, conn, f, b)
@@ -107,7 +106,7 @@ func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 			return err
 		}
 		maps.Copy(seen, read)
-		id, err := domains[i].GetUUIDString() // it is in the handle
+		id, err := domains[i].GetUUIDString() // stored in the handle
 		if err != nil {
 			return err
 		}
@@ -124,7 +123,7 @@ func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 				f.suspect(id)
 			}
 		case !errors.Is(err, libvirt.ERR_NO_DOMAIN):
-			// It is not gone only because it could not be read.
+			// A failed reading does not mean that it is gone.
 			seen[id] = true
 			failed = err
 		}
@@ -144,7 +143,7 @@ func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 	}
 	inv.mu.RUnlock()
 	for _, id := range gone {
-		if f.join(id, nil) { // that tells whether it is gone
+		if f.join(id, nil) { // that reading finds out whether it is gone
 			continue
 		}
 		if inv.remove(host, id, since) && again {
@@ -154,9 +153,9 @@ func (inv *Inventory) readAll(ctx context.Context, conn *libvirt.Connect, f *fee
 	return nil
 }
 
-// readOne reads one domain, and returns whether the inventory changed. Those that wait for
-// the reading are told of its end, which may come later (see readDomain). It fails when
-// the connection is gone.
+// readOne reads one domain, and returns whether the inventory changed. The channels in
+// waiting are closed when it has been read, which may be later (see readDomain). It fails if
+// the connection is lost.
 func (inv *Inventory) readOne(ctx context.Context, conn *libvirt.Connect, f *feed, id string, waiting []chan struct{}) (changed bool, err error) {
 	if f.join(id, waiting) {
 		return false, nil

@@ -15,11 +15,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// syncAtOnce bounds the domains that syncAll reads at a time: each may take a connection.
+// syncAtOnce limits the domains that syncAll reads concurrently: each may use a connection.
 const syncAtOnce = 8
 
-// refsOf returns what a domain, read as n so far, refers to: by its definitions, and by what it
-// could be taken back to. What of that cannot be understood is among them as unknown.
+// refsOf returns the files that a domain refers to in its definitions and in the states that
+// it could be reverted to; n is what was read of it so far. Parts that cannot be parsed are
+// included as unknown.
 func refsOf(d *libvirt.Domain, n Node, defs ...*libvirtxml.Domain) ([]diskref.Ref, error) {
 	refs := []diskref.Ref{}
 	for _, def := range defs {
@@ -28,7 +29,7 @@ func refsOf(d *libvirt.Domain, n Node, defs ...*libvirtxml.Domain) ([]diskref.Re
 		}
 	}
 	kept := []func(*libvirt.Domain) ([]diskref.Ref, error){checkpointRefs}
-	if n.Snapshots > 0 { // else there is no need to ask again
+	if n.Snapshots > 0 { // otherwise n already shows that there are none
 		kept = append(kept, snapshotRefs)
 	}
 	for _, refsOfKept := range kept {
@@ -50,7 +51,7 @@ func savedRefs(d *libvirt.Domain) []diskref.Ref {
 	if err == nil {
 		err = def.Unmarshal(text)
 	}
-	if err != nil { // where it is gone, that is seen soon
+	if err != nil { // if the domain is gone, the next reading shows it
 		return []diskref.Ref{{Unknown: "disks of its saved state, which cannot be read"}}
 	}
 	return diskref.OfDomain(&def)
@@ -99,9 +100,9 @@ func checkpointRefs(d *libvirt.Domain) (refs []diskref.Ref, err error) {
 	return refs, nil
 }
 
-// WithRefs returns the nodes of a host, each with what it refers to, those included that
-// were defined a moment ago. A node that libvirt does not let be read refers to what is
-// unknown. Errors: fault.HostNotFound, HostUnreachable.
+// WithRefs returns the nodes of a host with their Refs, including domains that were defined a
+// moment ago. The Refs of a node that libvirt cannot read contain an unknown one. Errors:
+// fault.HostNotFound, HostUnreachable.
 func (inv *Inventory) WithRefs(ctx context.Context, host string) ([]Node, error) {
 	h, err := inv.hosts.Host(host)
 	if err != nil {
@@ -116,8 +117,9 @@ func (inv *Inventory) WithRefs(ctx context.Context, host string) ([]Node, error)
 	if err := inv.hosts.Do(ctx, host, "node.list", list); err != nil {
 		return nil, err
 	}
-	inv.feeds[host].giveWay(ctx) // events tell of changes
-	// Until no domain is there that was not read: others are defined meanwhile, and some go.
+	inv.feeds[host].giveWay(ctx) // wait for domains with events
+	// Repeat until all domains have been read, because domains are defined and undefined
+	// meanwhile.
 	read := map[string]bool{}
 	for {
 		var late []string
@@ -154,7 +156,7 @@ func (inv *Inventory) WithRefs(ctx context.Context, host string) ([]Node, error)
 	return nodes, nil
 }
 
-// syncAll is sync for several domains at once. One that cannot be read is no error. Errors:
+// syncAll is Sync for several domains. A domain that cannot be read is not an error. Errors:
 // fault.HostUnreachable, that of ctx.
 func (inv *Inventory) syncAll(ctx context.Context, host string, ids []string) error {
 	var all errgroup.Group
@@ -170,7 +172,7 @@ func (inv *Inventory) syncAll(ctx context.Context, host string, ids []string) er
 	return cmp.Or(all.Wait(), ctx.Err())
 }
 
-// refs is what a node refers to, nil when it was not read.
+// refs returns the Refs of a node, nil if they were not read.
 func (inv *Inventory) refs(host, id string) []diskref.Ref {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()

@@ -10,23 +10,22 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// SerialPort is a serial port of a domain, or a console of another kind.
+// SerialPort is a serial port of a domain, or a console of another type.
 type SerialPort struct {
-	// Alias is libvirt's name for it: "serial0", "console1".
+	// Alias is its name in libvirt: "serial0", "console1".
 	Alias string
-	// Device is the guest's file for it where the guest is a Linux: "/dev/ttyS0".
-	// It is empty where that is not known.
+	// Device is its device file in a Linux guest: "/dev/ttyS0". It is empty if unknown.
 	Device string
-	// Usable tells that it can be opened: it is a pseudo-terminal of the host, not
-	// a file or a network socket.
+	// Usable is true if it can be opened, which means that it is a pseudo-terminal on the
+	// host and not a file or a network socket.
 	Usable bool
-	// LogPath is the file on the host that records it; empty where nothing does.
+	// LogPath is its log file on the host; empty for none.
 	LogPath string
 }
 
-// Port finds one of the node's serial ports by its alias or by its place in
-// Ports; the empty name is the first one. It answers fault.NotFound, with the
-// names of those that are there, and fault.Unsupported when the node has none.
+// Port returns the node's serial port with the given alias or index in Ports; an empty name
+// selects the first one. Errors: fault.NotFound, which lists the existing ports, and
+// fault.Unsupported if the node has none.
 func (n Node) Port(name string) (SerialPort, error) {
 	if len(n.Ports) == 0 {
 		return SerialPort{}, fault.New(fault.Unsupported, "Node %q has no serial console. Add <serial type='pty'/> to it with `virsh edit`.", n.Name)
@@ -41,7 +40,7 @@ func (n Node) Port(name string) (SerialPort, error) {
 	return SerialPort{}, fault.New(fault.NotFound, "Serial port %[2]q of node %[1]q not found. Its ports are: %[3]s.", n.Name, name, strings.Join(aliases, ", "))
 }
 
-// UsablePort is Port, and fault.Unsupported for a port that cannot be opened.
+// UsablePort is Port, but returns fault.Unsupported for a port that cannot be opened.
 func (n Node) UsablePort(name string) (SerialPort, error) {
 	p, err := n.Port(name)
 	if err == nil && !p.Usable {
@@ -50,13 +49,13 @@ func (n Node) UsablePort(name string) (SerialPort, error) {
 	return p, err
 }
 
-// serialPorts lists a domain's ports, the one that `virsh console` opens first.
-// A domain that is off has no aliases yet: they are those that libvirt will give.
+// serialPorts returns a domain's ports, with the one that `virsh console` opens first. A
+// domain that is off has no aliases yet, so they are the ones that libvirt will assign.
 func serialPorts(devices *libvirtxml.DomainDeviceList) []SerialPort {
 	var ports []SerialPort
 	for i, s := range devices.Serials {
 		p := newPort("serial", i, s.Alias, s.Source, s.Log)
-		kind, line := "", uint(i) // a place in a list
+		kind, line := "", uint(i) // a list index
 		if s.Target != nil {
 			kind = s.Target.Type
 			if s.Target.Port != nil {
@@ -73,7 +72,7 @@ func serialPorts(devices *libvirtxml.DomainDeviceList) []SerialPort {
 	}
 	virtio := 0
 	for i, c := range devices.Consoles {
-		// libvirt shows the first serial port as a console, too.
+		// libvirt lists the first serial port as a console too.
 		if c.Target == nil || c.Target.Type == "serial" || c.Target.Type == "" {
 			continue
 		}

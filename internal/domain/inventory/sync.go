@@ -11,11 +11,11 @@ import (
 	"libvirt.org/go/libvirt"
 )
 
-// syncPatience bounds how long a change waits for the feed: libvirtd may be slow, or hang.
+// syncPatience is how long a change waits for the feed, because libvirtd may be slow or hang.
 const syncPatience = 5 * time.Second
 
-// Sync reads a domain again and returns when the inventory shows it, so that users
-// see what they changed. A domain that the feed does not read in time is read directly.
+// Sync reloads a domain and returns when the inventory contains the result, so that users see
+// their changes. If the feed does not read the domain in time, Sync reads it directly.
 // Errors: libvirt.ERR_NO_DOMAIN, fault.HostUnreachable, that of ctx.
 func (inv *Inventory) Sync(ctx context.Context, host, id string) error {
 	if inv.Await(ctx, host, id) {
@@ -24,7 +24,7 @@ func (inv *Inventory) Sync(ctx context.Context, host, id string) error {
 	return inv.ReadDirectly(ctx, host, id)
 }
 
-// Await has a feed read a domain again, and returns whether it did so in time.
+// Await has the feed reload a domain, and returns whether it finished in time.
 func (inv *Inventory) Await(ctx context.Context, host, id string) bool {
 	done := make(chan struct{})
 	inv.feeds[host].note(id, done)
@@ -39,8 +39,8 @@ func (inv *Inventory) Await(ctx context.Context, host, id string) bool {
 	return false
 }
 
-// ReadDirectly reads a domain beside the feed. One whose QEMU is silent is shown with what
-// libvirt says without it.
+// ReadDirectly reads a domain independently of the feed. If its QEMU does not respond, it
+// stores what libvirt knows without it.
 func (inv *Inventory) ReadDirectly(ctx context.Context, host, id string) error {
 	inv.countDirect(1)
 	defer inv.countDirect(-1)
@@ -63,8 +63,8 @@ func (inv *Inventory) ReadDirectly(ctx context.Context, host, id string) error {
 	})
 }
 
-// countDirect keeps when nodes were removed while something is read directly: what was
-// read of them before is not put back.
+// countDirect changes the number of direct readings in progress. Until there are none, it
+// keeps the times at which nodes were removed, so that an older reading does not restore one.
 func (inv *Inventory) countDirect(more int) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
@@ -73,14 +73,14 @@ func (inv *Inventory) countDirect(more int) {
 	}
 }
 
-// put stores a node that was read since a time (see now), and notifies the watchers if
-// anything changed, which it returns. What was read later stays.
+// put stores a node from a reading that began at since (see now), and notifies the watchers
+// if it changed, which it returns. It keeps the result of a later reading.
 func (inv *Inventory) put(n Node, since uint64) (changed bool) {
 	return inv.putAs(n, since, since)
 }
 
-// putOutline is put for an outline. A reading of the whole domain that began earlier, and that
-// libvirt is only slow to answer, still replaces it.
+// putOutline is put for an outline. A full reading that began earlier, and for which libvirt
+// is only slow to reply, still replaces it.
 func (inv *Inventory) putOutline(n Node, since uint64) (changed bool) {
 	return inv.putAs(n, since, 0)
 }
@@ -118,14 +118,14 @@ func (inv *Inventory) putAs(n Node, since, asOf uint64) (changed bool) {
 	return changed
 }
 
-// store keeps a node and publishes it; the caller holds mu, so that events come
-// in the order of what they tell.
+// store stores a node and publishes its event. The caller holds mu, so that events are in the
+// order of the changes.
 func (inv *Inventory) store(n Node) {
 	inv.nodes[n.Host][n.ID] = n
 	inv.events.Publish(event.NodeChanged, n)
 }
 
-// Republish tells of a node anew, whatever of it is kept elsewhere.
+// Republish publishes a node again, after a change of data about it that is stored elsewhere.
 func (inv *Inventory) Republish(id string) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
@@ -134,8 +134,8 @@ func (inv *Inventory) Republish(id string) {
 	}
 }
 
-// remove forgets a node that a host did not have at a time (see now), and notifies the
-// watchers if it was known, which it returns. One that was read later stays.
+// remove removes a node that did not exist on a host at since (see now). If the inventory had
+// it, remove notifies the watchers and returns true. It keeps a node that was read later.
 func (inv *Inventory) remove(host, id string, since uint64) bool {
 	at := place{host, id}
 	inv.mu.Lock()
@@ -157,14 +157,14 @@ func (inv *Inventory) remove(host, id string, since uint64) bool {
 	return known
 }
 
-// tell calls the watchers, who look at the inventory: mu must not be held.
+// tell calls the watchers, which read the inventory: mu must not be held.
 func (inv *Inventory) tell(id string) {
 	for _, w := range inv.watchers {
 		w(id)
 	}
 }
 
-// notifyFollowers calls those that follow changes; mu must not be held.
+// notifyFollowers calls the followers; mu must not be held.
 func (inv *Inventory) notifyFollowers(before Node) {
 	for _, f := range inv.followers {
 		f(before)

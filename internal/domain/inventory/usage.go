@@ -14,50 +14,49 @@ import (
 )
 
 const (
-	// DefaultUsageInterval is how often the use of running nodes is read.
+	// DefaultUsageInterval is how often the usage of running nodes is read.
 	DefaultUsageInterval = 5 * time.Second
-	// UsageKept is how long a point of it is kept.
+	// UsageKept is how long a data point is kept.
 	UsageKept = time.Hour
-	// DefaultAskInterval is how often, at most, memory and disks are read: libvirt has to
-	// ask each QEMU for them, which costs five times as much as all else. Points between two
-	// readings have the memory of the one before, and the rates of disks that it showed.
+	// DefaultAskInterval is the minimum interval at which memory and disk usage are read.
+	// libvirt has to ask each QEMU for them, which costs five times as much as everything
+	// else. Data points in between repeat the last memory usage and disk rates.
 	DefaultAskInterval = 5 * time.Second
-	// readPatience is how long the figures of a host wait for its QEMUs, each of which
-	// libvirt may ask something even for the time of its processors. One that does not
-	// answer holds up a reading, and no other: libvirt has it as busy then. maxReadings of
-	// a host may be held up so.
+	// readPatience is how long a reading of a host's usage waits for QEMU processes, which
+	// libvirt may query even for the CPU time. A QEMU that does not respond blocks only one
+	// reading, because libvirt skips the domain as busy afterwards. maxReadings limits the
+	// blocked readings of a host.
 	readPatience = 3 * time.Second
 	maxReadings  = 8
 )
 
-// Usage is what a node used on average since the point before.
+// Usage is a node's average usage since the previous data point.
 type Usage struct {
 	Time time.Time
-	// CPUs is the processor time per time: 1 is one processor of the host, all of it.
+	// CPUs is the CPU time per time: 1 is one fully used CPU of the host.
 	CPUs float64
-	// MemoryBytes is what the node's QEMU takes of the host's memory.
+	// MemoryBytes is the host memory that the node's QEMU uses.
 	MemoryBytes int64
-	// GuestBytes is what the guest itself says that it uses; 0 while it says nothing,
-	// as one without a balloon driver does.
+	// GuestBytes is the memory usage that the guest reports; 0 if it does not, for example
+	// without a balloon driver.
 	GuestBytes int64
 	// Bytes per second, over all disks and all network interfaces.
 	DiskRead, DiskWritten, NetReceived, NetSent float64
 }
 
-// Totals is what a running node used since it was started.
+// Totals is the usage of a running node since it was started.
 type Totals struct {
 	ID, Name, Host string
 	CPUSeconds     float64
 	MemoryBytes    int64
-	GuestBytes     int64 // as in Usage
+	GuestBytes     int64 // see Usage
 	// Bytes, over all disks and all network interfaces.
 	DiskRead, DiskWritten, NetReceived, NetSent uint64
 }
 
-// point is a Usage as it is kept: 40 bytes, so that an hour of a node at an
-// interval of 5 s takes 29 KB.
+// point is a compact Usage of 40 bytes: an hour of a node at an interval of 5 s takes 29 KB.
 type point struct {
-	at                     int64 // Unix, in milliseconds
+	at                     int64 // Unix time in milliseconds
 	cpus                   float32
 	memory, guest          uint32 // KiB
 	read, written, in, out float32
@@ -70,28 +69,28 @@ func (p point) usage() Usage {
 	}
 }
 
-// reading is what libvirt tells of a running domain at one time.
+// reading is what libvirt reported about a running domain at one time.
 type reading struct {
-	run    uint // the domain's number, another one after each start
+	run    uint // the domain's libvirt id, different after each start
 	at     time.Time
-	memory bool // its QEMU was asked for it: otherwise it is missing
-	asked  bool // likewise for the disks
+	memory bool // QEMU was asked for the memory; otherwise it is missing
+	asked  bool // the same for the disks
 	totals Totals
 	disks  map[string]int64 // virtual sizes, by file
 }
 
-// series is what is kept of a domain on one host.
+// series is the history of a domain on one host.
 type series struct {
 	points []point // oldest first
-	last   reading // what it lacks is that of the readings before
-	asked  reading // the last one of the same run that has the disks
-	// The rates of disks between the last two of those.
+	last   reading // missing values are taken from earlier readings
+	asked  reading // the last one of the same run with disk statistics
+	// The disk rates between the last two readings with disk statistics.
 	read, written float32
 	runs          bool // it was in the last reading of its host
 }
 
-// add takes in a reading. It makes a point with the one before, unless the domain was
-// started anew between them.
+// add adds a reading. It creates a data point from the difference to the previous one, unless
+// the domain was restarted in between.
 func (s *series) add(r reading) {
 	if r.run != s.last.run {
 		s.asked, s.read, s.written = reading{}, 0, 0
@@ -122,7 +121,7 @@ func (s *series) add(r reading) {
 	s.last = r
 }
 
-// rate is how fast a count grew. A device that was taken out takes its count with it.
+// rate is how fast a counter grew. A removed device makes it decrease.
 func rate(then, now uint64, seconds float64) float32 {
 	if now < then || seconds <= 0 {
 		return 0
@@ -132,14 +131,13 @@ func rate(then, now uint64, seconds float64) float32 {
 
 func kibibytes(bytes int64) uint32 { return uint32(bytes >> 10) } //nolint:gosec // real memory: up to 4 TiB
 
-// meter reads what the running nodes of all hosts use, and keeps it for
-// UsageKept.
+// meter reads the usage of the running nodes of all hosts, and keeps it for UsageKept.
 type meter struct {
 	interval    time.Duration
 	askInterval time.Duration // see DefaultAskInterval
 
 	mu    sync.RWMutex
-	hosts map[string]map[string]*series // by host's name and domain's UUID
+	hosts map[string]map[string]*series // by host name and domain UUID
 }
 
 func newMeter(interval, askInterval time.Duration) *meter {
@@ -152,16 +150,16 @@ func newMeter(interval, askInterval time.Duration) *meter {
 	return &meter{interval: interval, askInterval: askInterval, hosts: map[string]map[string]*series{}}
 }
 
-// UsageInterval is the time between two points.
+// UsageInterval returns the time between two data points.
 func (inv *Inventory) UsageInterval() time.Duration { return inv.meter.interval }
 
-// measure reads a host's running domains, in one call each time, until ctx ends. It
-// leaves readings behind that QEMUs hold up.
+// measure reads the usage of a host's running domains periodically, in one call each time,
+// until ctx ends. It does not wait for readings that a QEMU blocks.
 func (inv *Inventory) measure(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(inv.meter.interval)
 	defer tick.Stop()
 	var asked time.Time
-	underWay := make(chan struct{}, maxReadings) // has one for each reading that has not ended
+	underWay := make(chan struct{}, maxReadings) // one for each reading in progress
 	for {
 		select {
 		case <-ctx.Done():
@@ -177,14 +175,14 @@ func (inv *Inventory) measure(ctx context.Context, h *hypervisor.Host) {
 			}
 			read := func() (readings map[string]reading) {
 				r := usageReader{at: now, ask: ask, jobs: h.BlockJobs(), readings: map[string]reading{}}
-				// The inventory reports a host that is away.
+				// The inventory reports an unreachable host.
 				if h.Do(ctx, "node.usage", func(conn *libvirt.Connect) error { return r.read(ctx, conn) }) != nil {
 					return nil
 				}
 				return r.readings
 			}
 			late := true
-			for tries := 0; tries < 2 && late; tries++ { // the second passes over whom the first waits for
+			for tries := 0; tries < 2 && late; tries++ { // the second one skips the domain that blocks the first
 				readings, late = inTime(ctx, underWay, read)
 			}
 		}
@@ -193,7 +191,7 @@ func (inv *Inventory) measure(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-// inTime is a reading, unless that is late or too many are under way.
+// inTime returns a reading, unless it is late or too many are in progress.
 func inTime(ctx context.Context, underWay chan struct{}, read func() map[string]reading) (readings map[string]reading, late bool) {
 	select {
 	case underWay <- struct{}{}:
@@ -217,8 +215,8 @@ func inTime(ctx context.Context, underWay chan struct{}, read func() map[string]
 	}
 }
 
-// diskBytes is what a domain's QEMU said last of the size of the disk in a file, 0
-// where it did not.
+// diskBytes returns the size of the disk in a file that the domain's QEMU last reported, 0 if
+// it did not.
 func (m *meter) diskBytes(host, id, file string) int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -228,8 +226,8 @@ func (m *meter) diskBytes(host, id, file string) int64 {
 	return 0
 }
 
-// mustAsk returns whether a running domain was read whose QEMU was not asked so far, and
-// may be.
+// mustAsk returns whether there is a running domain whose QEMU has not been asked yet and may
+// be.
 func (m *meter) mustAsk(host string, mayAsk func(id string) bool) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -241,9 +239,8 @@ func (m *meter) mustAsk(host string, mayAsk func(id string) bool) bool {
 	return false
 }
 
-// add takes in one reading of a host, and forgets what is older than UsageKept,
-// and the domains that are not present any more. resized are those whose disks have
-// other sizes than before.
+// add adds a reading of a host. It removes data older than UsageKept, and domains that no
+// longer exist. resized are the domains whose disk sizes changed.
 func (m *meter) add(host string, present func(id string) bool, readings map[string]reading, now time.Time) (resized []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -257,7 +254,7 @@ func (m *meter) add(host string, present func(id string) bool, readings map[stri
 			nodes[id] = &series{}
 		}
 		if last := nodes[id].last; r.run == last.run && r.at.Sub(last.at) < m.interval/2 {
-			continue // the one before came late: rates over a moment say nothing
+			continue // the previous one was late, and rates over a short time are meaningless
 		}
 		if r.asked && !maps.Equal(r.disks, nodes[id].asked.disks) {
 			resized = append(resized, id)
@@ -275,20 +272,20 @@ func (m *meter) add(host string, present func(id string) bool, readings map[stri
 	return resized
 }
 
-// after cuts off the points up to a time. (append moves what is left to a new
-// array from time to time, and lets go of the old one.)
+// after returns the points after a time. The older ones are freed when append moves the slice
+// to a new array.
 func after(points []point, unixMilli int64) []point {
 	first, _ := slices.BinarySearchFunc(points, unixMilli+1, func(p point, at int64) int { return cmp.Compare(p.at, at) })
 	return points[first:]
 }
 
-// Usage returns what is kept of a node after a time, oldest first, averaged over
-// steps when they are longer than the interval. While the node was off there are
-// no points. Points of a step bear the time of its end.
+// Usage returns a node's data points after a time, oldest first, averaged over step if that
+// is longer than the interval. There are none for times when the node was off. The time of an
+// averaged point is the end of its step.
 func (inv *Inventory) Usage(id string, since time.Time, step time.Duration) []Usage {
 	inv.meter.mu.RLock()
 	var points []point
-	for _, nodes := range inv.meter.hosts { // several hosts: it has migrated
+	for _, nodes := range inv.meter.hosts { // several hosts, if it has migrated
 		if n := nodes[id]; n != nil {
 			points = append(points, after(n.points, since.UnixMilli())...)
 		}
@@ -305,8 +302,8 @@ func (inv *Inventory) Usage(id string, since time.Time, step time.Duration) []Us
 	return list
 }
 
-// average makes one point of those in each step. Steps begin at whole multiples
-// of their length, so that they do not move from one request to the next.
+// average combines the points in each step into one. Steps begin at multiples of their
+// length, so that they do not shift between requests.
 func average(points []point, step int64) []point {
 	var list []point
 	for len(points) > 0 {
@@ -333,8 +330,8 @@ func average(points []point, step int64) []point {
 	return list
 }
 
-// RecentUsage returns the last points of every node that was running when its
-// host was read last, at most that many of each, oldest first.
+// RecentUsage returns the last data points, at most most of them and oldest first, of each
+// node that was running when its host was last read.
 func (inv *Inventory) RecentUsage(most int) map[string][]Usage {
 	inv.meter.mu.RLock()
 	defer inv.meter.mu.RUnlock()
@@ -355,8 +352,8 @@ func (inv *Inventory) RecentUsage(most int) map[string][]Usage {
 	return all
 }
 
-// Totals returns what the running nodes used since their start, as it was read
-// last, in no order.
+// Totals returns the usage of the running nodes since their start, from the last reading, in
+// no particular order.
 func (inv *Inventory) Totals() []Totals {
 	inv.meter.mu.RLock()
 	var list []Totals

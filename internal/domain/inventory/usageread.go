@@ -11,21 +11,20 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// askedAtOnce bounds the domains that one call asks about their disks: a block job may
+// askedAtOnce limits the domains whose disks are queried in one call, because a block job may
 // begin meanwhile.
 const askedAtOnce = 32
 
-// usageReader reads what the running domains of a host used, and waits for none that is
-// busy.
+// usageReader reads the usage of a host's running domains, without waiting for busy ones.
 type usageReader struct {
 	at   time.Time
-	ask  bool // each QEMU for its memory and, where it may be, for its disks
+	ask  bool // ask each QEMU for its memory and, unless a block job runs, for its disks
 	jobs *hypervisor.BlockJobs
 
-	readings map[string]reading // by the domain's UUID
+	readings map[string]reading // by domain UUID
 }
 
-// read reads all running domains, in one call unless QEMUs are asked.
+// read reads all running domains, in one call unless the QEMUs are asked.
 func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	const groups = libvirt.DOMAIN_STATS_CPU_TOTAL | libvirt.DOMAIN_STATS_INTERFACE
 	if !r.ask {
@@ -38,7 +37,7 @@ func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	defer definition.FreeAll(domains)
 	ids := make([]string, len(domains))
 	for i := range domains {
-		if ids[i], err = domains[i].GetUUIDString(); err != nil { // it is in the handle
+		if ids[i], err = domains[i].GetUUIDString(); err != nil { // stored in the handle
 			return err
 		}
 	}
@@ -65,7 +64,7 @@ func (r *usageReader) read(ctx context.Context, conn *libvirt.Connect) error {
 	return nil
 }
 
-// stats reads some domains, or all.
+// stats reads the given domains, or all if which is nil.
 func (r *usageReader) stats(conn *libvirt.Connect, which []*libvirt.Domain, groups libvirt.DomainStatsTypes, flags libvirt.ConnectGetAllDomainStatsFlags) error {
 	stats, err := conn.GetAllDomainStats(which, groups, flags|libvirt.CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
 	if err != nil {
@@ -73,11 +72,11 @@ func (r *usageReader) stats(conn *libvirt.Connect, which []*libvirt.Domain, grou
 	}
 	for i := range stats {
 		s := &stats[i]
-		// Both are in the handle: no call to libvirtd.
+		// Both are stored in the handle: no call to libvirtd.
 		id, err := s.Domain.GetUUIDString()
 		run, numbered := s.Domain.GetID()
 		_ = s.Domain.Free()
-		// Of a domain that is busy there is no CPU time: its next reading tells.
+		// libvirt returns no CPU time for a busy domain, which the next reading may include.
 		if err == nil && numbered == nil && s.Cpu != nil && s.Cpu.TimeSet {
 			r.readings[id] = reading{
 				run: run, at: r.at, totals: totals(s), disks: disks(s),
@@ -94,7 +93,7 @@ func totals(s *libvirt.DomainStats) Totals {
 		t.MemoryBytes = int64(b.Rss) << 10 //nolint:gosec // KiB of real memory fit
 		if b.AvailableSet && b.UnusedSet && b.Available > b.Unused {
 			free := b.Unused
-			if b.UsableSet { // what caches hold counts as free
+			if b.UsableSet { // caches count as free memory
 				free = min(b.Usable, b.Available)
 			}
 			t.GuestBytes = int64(b.Available-free) << 10 //nolint:gosec // as above
@@ -111,13 +110,13 @@ func totals(s *libvirt.DomainStats) Totals {
 	return t
 }
 
-// answered returns whether QEMU said what its disks did; it is not asked while another
-// asks it.
+// answered returns whether QEMU reported its disk statistics. libvirt does not ask it while
+// another call does.
 func answered(s *libvirt.DomainStats) bool {
 	return !slices.ContainsFunc(s.Block, func(d libvirt.DomainStatsBlock) bool { return d.PathSet && !d.RdBytesSet })
 }
 
-// disks are the virtual sizes of those that are files.
+// disks returns the virtual sizes of the disks that are files.
 func disks(s *libvirt.DomainStats) map[string]int64 {
 	sizes := make(map[string]int64, len(s.Block))
 	for _, d := range s.Block {
