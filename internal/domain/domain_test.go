@@ -56,7 +56,7 @@ func TestXML(t *testing.T) {
 	}
 }
 
-// libvirt itself checks the XML against its schema.
+// libvirt validates the XML against its schema.
 func TestLibvirtAcceptsTheXML(t *testing.T) {
 	conn, err := libvirt.NewConnect("qemu:///system")
 	if err != nil {
@@ -128,7 +128,7 @@ func TestComplete(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		spec  Spec
-		field string // empty: allowed
+		field string // empty: valid
 		says  string
 	}{
 		"the least":          {Spec{RAMMiB: 64, CPUs: 1, DiskBytes: 1 << 30}, "", ""},

@@ -12,9 +12,9 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// libvirt refuses from everybody what it returns of an element that was written with its
-// namespace, as earlier versions wrote it when they adopted a domain. All that is written
-// here is accepted, however often, and content of others stays.
+// libvirt rejects its own output for an element that was written with its namespace, as
+// earlier versions did when they adopted a domain. The current form must be accepted any
+// number of times, and preserve what other programs wrote.
 func TestMetadataThatLibvirtReturns(t *testing.T) {
 	conn, err := libvirt.NewConnect("test:///default")
 	if err != nil {

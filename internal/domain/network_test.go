@@ -57,7 +57,7 @@ func TestNetworkSpec(t *testing.T) {
 	}
 }
 
-// rendered is a network's definition, where classroom is the default network.
+// rendered returns the definition of a network, with classroom as the default network.
 func rendered(spec NetworkSpec) (*libvirtxml.Network, error) {
 	s := &Service{o: Options{Networks: NetworkPolicy{Default: "classroom"}}}
 	if err := s.checkNetwork(spec); err != nil {

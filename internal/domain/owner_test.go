@@ -4,13 +4,13 @@ import (
 	"testing"
 )
 
-// noAccounts is a service without accounts.
+// noAccounts implements Accounts without any account.
 type noAccounts struct{}
 
 func (noAccounts) OwnerName(id string) string     { return id }
 func (noAccounts) FormerOwner(string) (id string) { return "" }
 
-// TestNetworkMetadata finds our element among what others wrote.
+// TestNetworkMetadata finds the SandboxLabs element among those of other programs.
 func TestNetworkMetadata(t *testing.T) {
 	ours := `<s:network xmlns:s="` + networkNamespace + `"><s:owner>ann</s:owner></s:network>`
 	for _, text := range []string{ours, `<x xmlns="urn:x"><network/></x>` + ours, " \n" + ours + `<y xmlns="urn:y"/>`} {

@@ -17,11 +17,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// noStorage is for what needs none.
+// noStorage is a Storage for tests that do not use it.
 type noStorage struct{ Storage }
 
-// serviceOn is a Service on hosts of libvirt's built-in driver, connected, that does
-// nothing by itself.
+// serviceOn returns a Service on connected hosts of libvirt's test driver. It is not running.
 func serviceOn(t *testing.T, hosts ...string) *Service {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
@@ -66,7 +65,8 @@ func serviceOn(t *testing.T, hosts ...string) *Service {
 	return s
 }
 
-// What is left of a node's change is settled only while nothing else changes the node.
+// An unfinished change of a node is recovered only while no other change of the node is
+// running.
 func TestRecoveryTakesItsTurn(t *testing.T) {
 	s := serviceOn(t, "h")
 	node, other := uuid.NewString(), uuid.NewString()
@@ -103,7 +103,7 @@ func TestRecoveryTakesItsTurn(t *testing.T) {
 	}
 }
 
-// usedStorage has a volume that something uses until it is free.
+// usedStorage has a volume that is in use until it is free.
 type usedStorage struct {
 	noStorage
 	tried, free chan struct{}
@@ -130,8 +130,8 @@ func (u usedStorage) DeleteNodeVolume(context.Context, string, string, time.Time
 	return fault.New(fault.NodeBusy, "A clone is backed by it.")
 }
 
-// A deletion that waits for a disk of another node ends soon after that node has gone,
-// though no tick comes.
+// A deletion that waits for another node's disk ends soon after that node was removed,
+// without a tick.
 func TestRecoveryFollowsWhatItWaitsFor(t *testing.T) {
 	s := serviceOn(t, "h")
 	storage := usedStorage{tried: make(chan struct{}, 1), free: make(chan struct{})}

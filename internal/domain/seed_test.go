@@ -58,12 +58,12 @@ func TestSeedHoldsWhatNoCloudReads(t *testing.T) {
 	}
 }
 
-// message is a MIME message with one part.
+// message returns a MIME message with one part.
 func message(kind, text string) string {
 	return "Content-Type: multipart/mixed; boundary=\"x\"\nMIME-Version: 1.0\n\n--x\nContent-Type: " + kind + "; charset=\"us-ascii\"\n\n" + text + "\n--x--\n"
 }
 
-// packed is user data packed by gzip, in Base64.
+// packed returns user data compressed with gzip, in Base64.
 func packed(t *testing.T, text string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -77,7 +77,7 @@ func packed(t *testing.T, text string) string {
 	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
-// TestCloudInitIsNormalised shows what the seed gets of what clients send.
+// TestCloudInitIsNormalised checks how values from clients are written to the seed.
 func TestCloudInitIsNormalised(t *testing.T) {
 	got, err := CloudInit{
 		SSHKeys: []string{publicKey + "\n", ""}, UserData: packed(t, "#!/bin/sh\n"), NetworkConfig: "network:\n  version: 2\n  renderer: networkd\n",
@@ -103,7 +103,7 @@ func TestCloudInitWarnings(t *testing.T) {
 func TestCloudInitIsChecked(t *testing.T) {
 	for name, c := range map[string]struct {
 		ci    CloudInit
-		field string // empty: allowed
+		field string // empty: valid
 	}{
 		"nothing":              {CloudInit{}, ""},
 		"all":                  {CloudInit{"a.example.org", []string{publicKey}, "#cloud-config\n{}\n", "#!/bin/sh\n", "version: 2\nethernets: {eth0: {dhcp4: true}}\n"}, ""},

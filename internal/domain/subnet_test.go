@@ -42,7 +42,7 @@ func TestSubnetsMayNotOverlap(t *testing.T) {
 		}
 	}
 
-	// All but one are taken; then that too.
+	// All blocks but one are in use; then that one too.
 	s.o.Networks.Subnets = []netip.Prefix{netip.MustParsePrefix("10.128.0.0/16"), netip.MustParsePrefix("10.5.5.0/28")}
 	taken := claimsOf("10.128.0.0/17", "10.128.128.0/18", "10.128.192.0/19", "10.128.224.0/20", "10.128.240.0/21", "10.128.248.0/22", "10.128.252.0/23", "10.128.255.0/24")
 	for _, want := range []string{"10.128.254.0/24", "10.5.5.0/28"} {

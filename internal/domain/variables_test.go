@@ -9,7 +9,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Whether a running node's memory can be kept depends on its devices and on libvirt.
+// Whether a running node's memory can be saved depends on its devices and on libvirt's
+// version.
 func TestCheckMemoryKept(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -40,7 +41,7 @@ func TestCheckMemoryKept(t *testing.T) {
 	}
 }
 
-// What is written into a definition changes the place of the variables and nothing else.
+// The edit changes only the path of the variables.
 func TestWithVariables(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{

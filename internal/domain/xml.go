@@ -30,11 +30,12 @@ type build struct {
 
 // xml renders the domain. Choices that are not obvious:
 //
-//   - Disks are files with absolute paths and explicit formats down the chain:
-//     AppArmor's helper does not resolve volumes, and nothing may probe a format.
-//   - There is no keymap on the screen: it would break AltGr.
-//   - VGA and not virtio video: every firmware, boot loader and kernel has it.
-//   - The pointer is a USB tablet, which follows the viewer's pointer exactly.
+//   - Disks are files with absolute paths, and the whole backing chain has explicit
+//     formats: AppArmor's helper does not resolve volumes, and format probing is unsafe.
+//   - The screen has no keymap, because that would break AltGr.
+//   - The video device is VGA instead of virtio, because every firmware, boot loader and
+//     kernel supports it.
+//   - The pointer is a USB tablet, whose position matches the viewer's pointer exactly.
 func (b build) xml() (string, error) {
 	md, err := xml.Marshal(b.metadata)
 	if err != nil {

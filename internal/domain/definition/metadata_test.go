@@ -34,7 +34,8 @@ func TestFindMetadata(t *testing.T) {
 	}
 }
 
-// TestOwnersInMetadata writes owners and reads them, those of earlier versions too.
+// TestOwnersInMetadata writes and reads owners, including those in the format of earlier
+// versions.
 func TestOwnersInMetadata(t *testing.T) {
 	const id = "0199aaaa-0000-7000-8000-000000000001"
 	written, err := xml.Marshal(NewMetadata(Owner{ID: id, Name: "ann"}, "", ImageRef{}, time.Unix(0, 0)))
@@ -51,7 +52,7 @@ func TestOwnersInMetadata(t *testing.T) {
 	for text, want := range map[string]Owner{
 		`<owner id="` + id + `">ann</owner>`: {ID: id, Name: "ann"},
 		`<owner>ann</owner>`:                 {Name: "ann"},
-		`<owner id="ann">ann</owner>`:        {Name: "ann"}, // a name is not an id
+		`<owner id="ann">ann</owner>`:        {Name: "ann"}, // a name is not a valid id
 		`<owner id="">ann</owner>`:           {Name: "ann"},
 		`<owner/>`:                           {},
 		``:                                   {},

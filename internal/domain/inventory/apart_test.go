@@ -20,7 +20,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// runningInventory is one of the domains of this process.
+// runningInventory returns a running inventory of the domains at uri.
 func runningInventory(t *testing.T, uri string) (*Inventory, *feed) {
 	t.Helper()
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: uri}}})
@@ -38,10 +38,10 @@ func runningInventory(t *testing.T, uri string) (*Inventory, *feed) {
 	return inv, inv.feeds["h"]
 }
 
-// What changes while a domain is read is read after that, and who waits for it waits for
-// that reading. Other domains do not wait.
+// A change during a reading triggers another one, and callers that wait for the change wait
+// for that one. Other domains are not delayed.
 func TestReadingApart(t *testing.T) {
-	conn, err := libvirt.NewConnect("test:///default") // all connections of a process share what it has
+	conn, err := libvirt.NewConnect("test:///default") // all connections in a process share the test driver's domains
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestReadingApart(t *testing.T) {
 		if got := shown(otherID); got != "after" {
 			t.Errorf("another domain shows %q", got)
 		}
-		f.note("", nil) // of all domains, this one is left out
+		f.note("", nil) // a reading of all domains skips this one
 		inv.Await(t.Context(), "h", otherID)
 		select {
 		case <-first:
@@ -112,8 +112,8 @@ func TestReadingApart(t *testing.T) {
 	}
 }
 
-// A domain whose QEMU does not answer holds up no other, and is shown with what libvirt
-// says of it.
+// A domain whose QEMU does not respond does not block others, and is shown with what libvirt
+// knows about it.
 func TestSilentQEMU(t *testing.T) {
 	conn, err := libvirt.NewConnect("qemu:///system")
 	if err != nil {
@@ -176,7 +176,7 @@ func TestSilentQEMU(t *testing.T) {
 	awaited(t, "all of the domain", func() bool { n, err := inv.Node(id); return err == nil && n.Accelerator == "qemu" && n.Problem == "" })
 }
 
-// qemuOf is the process of a domain.
+// qemuOf returns the process id of a domain's QEMU.
 func qemuOf(t *testing.T, id string) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")

@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// pullGuest starts a guest that stands still, whose disk is an overlay of the micro image.
+// pullGuest starts a paused guest whose disk is an overlay of the micro image.
 func pullGuest(t *testing.T, conn *libvirt.Connect) (d *libvirt.Domain, id string) {
 	t.Helper()
 	micro, err := os.Open("../../../images/build/micro.qcow2")
@@ -60,7 +60,7 @@ func pullGuest(t *testing.T, conn *libvirt.Connect) (d *libvirt.Domain, id strin
 	return d, id
 }
 
-// runHosts connects to the machine's libvirt until the test ends.
+// runHosts connects to the local libvirt until the test ends.
 func runHosts(t *testing.T) *hypervisor.Host {
 	t.Helper()
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: "qemu:///system"}}})
@@ -76,8 +76,8 @@ func runHosts(t *testing.T) *hypervisor.Host {
 	return h
 }
 
-// What a domain's disks did is not asked while another program pulls one of them; its
-// memory is. A service that starts meanwhile finds out about the job.
+// While another program runs a block pull on a disk, the domain's disk statistics are not
+// read, but its memory usage is. A service that starts during the job detects it.
 func TestNoDiskIsReadDuringABlockJob(t *testing.T) {
 	conn, err := libvirt.NewConnect("qemu:///system")
 	if err != nil {
@@ -99,7 +99,7 @@ func TestNoDiskIsReadDuringABlockJob(t *testing.T) {
 	if err := d.BlockPull("vda", 1, libvirt.DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES); err != nil {
 		t.Fatal(err)
 	}
-	later := runHosts(t) // it has not seen the begin of the job
+	later := runHosts(t) // connected after the job began
 	awaited(t, "the job", func() bool { return !h.BlockJobs().Quiet(id) })
 	later.BlockJobs().Check(t.Context(), []string{id})
 	for _, host := range []*hypervisor.Host{h, later} {

@@ -22,7 +22,7 @@ const (
 	// A poll blocks on a domain that is being started, which delays the rest of that poll. So
 	// concurrent polls each read a part of the domains.
 	lookParts = 3
-	// The polls of the lists, and those of the XML, each use at most this fraction of one CPU
+	// The polls of the lists, and those of the XML, each use at most 1/lookShare of one CPU
 	// of the host.
 	lookShare   = 20
 	minLookWait = 600 * time.Millisecond

@@ -8,7 +8,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// Of a node that several hosts have, the same copy is meant each time.
+// If several hosts have a node, the same copy is returned each time.
 func TestWhichCopyOfANode(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	hosts, err := hypervisor.New(hypervisor.Options{Log: quiet, Addresses: []hypervisor.Address{{Name: "z", URI: "test:///default"}, {Name: "a", URI: "test:///default"}, {Name: "m", URI: "test:///default"}}})

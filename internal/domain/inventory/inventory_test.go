@@ -18,7 +18,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/testground"
 )
 
-// noAccounts is a service without accounts.
+// noAccounts implements Accounts without any account.
 type noAccounts struct{}
 
 func (noAccounts) FormerOwner(string) (id string) { return "" }
@@ -32,14 +32,14 @@ func newInventory(t *testing.T, hosts *hypervisor.Set, events *event.Broker, log
 	return inv
 }
 
-// listener has an inventory told of its host, and of no domain.
+// listener forwards host events to an inventory, but no domain events.
 type listener struct{ inv *Inventory }
 
 func (l listener) HostUp(ctx context.Context, h *hypervisor.Host) { l.inv.HostUp(ctx, h) }
 func (l listener) HostDown(h *hypervisor.Host)                    { l.inv.HostDown(h) }
 func (l listener) DomainChanged(*hypervisor.Host, string)         {}
 
-// warnings are what is logged at that level.
+// warnings receives the messages that are logged as warnings.
 type warnings chan string
 
 func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level == slog.LevelWarn }
@@ -53,7 +53,7 @@ func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// awaited polls what an inventory shows.
+// awaited polls until the inventory has the expected state.
 func awaited(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	for begun := time.Now(); !met(); time.Sleep(5 * time.Millisecond) {
@@ -63,7 +63,7 @@ func awaited(t *testing.T, what string, met func() bool) {
 	}
 }
 
-// What an event told of is read, also where the connection broke that was to read it.
+// A domain with an event is read even if the connection breaks during the reading.
 func TestFailedReadingIsRepeated(t *testing.T) {
 	conn, err := libvirt.NewConnect("qemu:///system")
 	if err != nil {
@@ -100,7 +100,7 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 		"all": func() { f.setKnown(false); f.note("", nil) },
 	} {
 		relay.Refuse(true)
-		relay.Cut(1) // all but the one that tells of events
+		relay.Cut(1) // all but the event connection
 		if err := d.SetMetadata(libvirt.DOMAIN_METADATA_DESCRIPTION, name, "", "", libvirt.DOMAIN_AFFECT_CONFIG); err != nil {
 			t.Fatal(err)
 		}
@@ -115,14 +115,15 @@ func TestFailedReadingIsRepeated(t *testing.T) {
 			n, err := inv.Node(id)
 			return err == nil && n.Description == name && f.isKnown()
 		})
-		select { // of a second reading that failed
+		select { // from a second failed reading
 		case <-warned:
 		default:
 		}
 	}
 }
 
-// A node is told of in the order of what it was, whoever has it told of.
+// Events of a node are published in the order of its states, also with concurrent calls of
+// Republish.
 func TestRepublishKeepsTheOrder(t *testing.T) {
 	hosts, err := hypervisor.New(hypervisor.Options{Addresses: []hypervisor.Address{{Name: "h", URI: "test:///default"}}})
 	if err != nil {
@@ -155,11 +156,11 @@ func TestRepublishKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// An event that comes while all domains are read, or those that look changed, is acted on
-// next: its domain is read before the others, and stays although the list did not have it.
+// A domain whose event arrives while all domains or changed ones are read is read next,
+// before the others, and is not removed although it was not in the list.
 func TestEventsGoFirst(t *testing.T) {
 	const count = 40
-	conn, err := libvirt.NewConnect("test:///default") // all connections of a process share what it has
+	conn, err := libvirt.NewConnect("test:///default") // all connections in a process share the test driver's domains
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestEventsGoFirst(t *testing.T) {
 	}
 	inv := newInventory(t, hosts, &event.Broker{}, slog.New(slog.DiscardHandler))
 	f := inv.feeds["h"]
-	var onChange func(id string) // called by the goroutine that reads
+	var onChange func(id string) // called in the reading goroutine
 	var mu sync.Mutex
 	inv.watchers = append(inv.watchers, func(id string) {
 		mu.Lock()
@@ -231,7 +232,7 @@ func TestEventsGoFirst(t *testing.T) {
 			defer mu.Unlock()
 			return len(told) > count
 		})
-		inv.Await(ctx, "h", ids[0]) // what follows the last domain is over
+		inv.Await(ctx, "h", ids[0]) // everything after the last domain has finished
 		mu.Lock()
 		if told[1] != fresh {
 			t.Errorf("%s: the domain of the event came after %d others", what, slices.Index(told, fresh))
@@ -243,7 +244,7 @@ func TestEventsGoFirst(t *testing.T) {
 	}
 }
 
-// Polls give way to events until these are acted on, and not for ever.
+// Polls wait until events have been processed, but not forever.
 func TestPollsGiveWay(t *testing.T) {
 	f := newFeed(nil)
 	f.giveWay(t.Context()) // nothing is urgent
@@ -252,7 +253,7 @@ func TestPollsGiveWay(t *testing.T) {
 	passed := make(chan struct{})
 	go func() { defer close(passed); f.giveWay(t.Context()) }()
 	f.note("other", nil)
-	f.calm() // there is another one
+	f.calm() // another one is pending
 	f.mu.Lock()
 	urgent := f.urgent
 	f.mu.Unlock()

@@ -2,8 +2,8 @@ package inventory
 
 import "testing"
 
-// TestKeptBytes follows a node through two snapshots. Each is read while it is taken, too, when
-// libvirt lists it and the file does not have its memory yet.
+// TestKeptBytes takes two snapshots of a node. The node is also read while each is being
+// taken, when libvirt lists the snapshot but its memory is not in the file yet.
 func TestKeptBytes(t *testing.T) {
 	var n Node
 	for i, step := range []struct {
@@ -12,10 +12,10 @@ func TestKeptBytes(t *testing.T) {
 		now, want int64
 	}{
 		{1, "", 10, 10},       // the first is being taken
-		{1, "first", 20, 20},  // it is there
+		{1, "first", 20, 20},  // it is complete
 		{1, "first", 25, 20},  // the guest writes
 		{2, "first", 25, 25},  // the second is being taken
-		{2, "second", 40, 40}, // it is there
+		{2, "second", 40, 40}, // it is complete
 		{2, "first", 45, 40},  // reverted
 		{1, "first", 30, 30},  // the second is deleted
 		{1, "first", 50, 30},  // the guest writes

@@ -7,7 +7,7 @@ import (
 
 func there(string) bool { return true }
 
-// feedMeter reads a node once a second: half a processor, 1 kB/s from the disk.
+// feedMeter adds one reading of a node per second: half a CPU, 1 kB/s of disk reads.
 func feedMeter(m *meter, begin time.Time, from, to int, run uint) {
 	for i := from; i < to; i++ {
 		at := begin.Add(time.Duration(i) * time.Second)
@@ -32,7 +32,8 @@ func TestMeter(t *testing.T) {
 	if got := inv.Usage("id", begin.Add(8*time.Second), 0); len(got) != 2 || got[0].Time != begin.Add(9*time.Second) {
 		t.Errorf("after the eighth second: %+v", got)
 	}
-	// Steps begin at whole multiples: 0–5 has the points 1–4, 5–10 those of 5–9.
+	// Steps begin at multiples of their length: 0–5 contains the points 1–4, 5–10 the points
+	// 5–9.
 	if got := inv.Usage("id", time.Time{}, 5*time.Second); len(got) != 3 || got[0].Time != begin.Add(5*time.Second) || got[1].CPUs != 0.5 || got[1].DiskRead != 1000 {
 		t.Errorf("steps of 5 s: %+v", got)
 	}
@@ -40,12 +41,12 @@ func TestMeter(t *testing.T) {
 		t.Errorf("recent: %+v", got)
 	}
 
-	// Started anew: its counts begin at zero, and no rate spans the two.
+	// Restarted: its counters begin at zero, and no rate is computed across the restart.
 	feedMeter(inv.meter, begin, 11, 14, 2)
 	if got := inv.Usage("id", begin.Add(10*time.Second), 0); len(got) != 2 || got[0].CPUs != 0.5 {
 		t.Errorf("after the second start: %+v", got)
 	}
-	// Off: nothing now, and the past is kept; then deleted.
+	// Off: no recent usage, but the history is kept. Then deleted.
 	now := begin.Add(15 * time.Second)
 	inv.meter.add("h", there, nil, now)
 	if len(inv.RecentUsage(1)) != 0 || len(inv.Usage("id", time.Time{}, 0)) != 12 {
@@ -57,7 +58,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestMeterForgets reads a node for a day: what is kept is an hour's.
+// TestMeterForgets reads a node for a day and checks that only the last hour is kept.
 func TestMeterForgets(t *testing.T) {
 	inv := &Inventory{meter: newMeter(time.Second, 0)}
 	feedMeter(inv.meter, time.UnixMilli(1_800_000_000_000), 0, 24*3600, 1)
@@ -67,7 +68,7 @@ func TestMeterForgets(t *testing.T) {
 	}
 }
 
-// TestMeterAsksSeldom reads memory and disks at some of the times alone.
+// TestMeterAsksSeldom reads memory and disks only in some readings.
 func TestMeterAsksSeldom(t *testing.T) {
 	inv := &Inventory{meter: newMeter(time.Second, 0)}
 	begin := time.UnixMilli(1_800_000_000_000).UTC()
@@ -105,14 +106,14 @@ func TestMeterAsksSeldom(t *testing.T) {
 	if total := inv.meter.hosts["h"]["id"].last.totals; total.DiskRead != 6000 || total.CPUSeconds != 9 {
 		t.Errorf("the totals are %+v", total)
 	}
-	feed(10, 2, false) // started anew
+	feed(10, 2, false) // restarted
 	if !inv.meter.mustAsk("h", there) || inv.meter.hosts["h"]["id"].last.totals.DiskRead != 0 {
 		t.Error("what the run before had is taken for the new one's")
 	}
 }
 
-// Sizes of disks that the figures bring have a node read anew when they change; a
-// reading that QEMU did not answer says nothing of them.
+// A node is read again when its disk sizes in the usage change. A reading that QEMU did not
+// answer has no sizes, and does not count as a change.
 func TestFiguresTellOfResizedDisks(t *testing.T) {
 	m, begin := newMeter(time.Second, 0), time.Now()
 	for i, c := range []struct {
@@ -132,7 +133,7 @@ func TestFiguresTellOfResizedDisks(t *testing.T) {
 	}
 }
 
-// A reading that lasts holds up nobody for long, and there are not ever more of them.
+// A slow reading does not block others for long, and the number of slow readings is limited.
 func TestLateReadingsAreBounded(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
