@@ -6,13 +6,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// claim waits until no other change of the node is running, and reserves the node until
+// claim waits until no other change to the node is running, and reserves the node until
 // release is called.
 func (s *Service) claim(ctx context.Context, id string) (release func(), err error) {
 	return s.claimFor(ctx, id, "")
 }
 
-// turn is a change of a node in progress.
+// turn is a change to a node in progress.
 type turn struct {
 	over chan struct{} // closed when the change has ended
 	// reason is the error message for other callers when the change takes long. If it is
@@ -38,7 +38,7 @@ func (s *Service) claimFor(ctx context.Context, id, reason string) (release func
 	}
 }
 
-// claimNow claims several nodes at once without waiting: ok is false if another change of one
+// claimNow claims several nodes at once without waiting: ok is false if another change to one
 // of them is running.
 func (s *Service) claimNow(ids ...string) (release func(), ok bool) {
 	var taken []func()
@@ -58,7 +58,7 @@ func (s *Service) claimNow(ids ...string) (release func(), ok bool) {
 	return release, true
 }
 
-// take starts a change of a node. release is nil if another one is running, which is returned
+// take starts a change to a node. release is nil if another one is running, which is returned
 // as other.
 func (s *Service) take(id, reason string) (release func(), other turn) {
 	s.mu.Lock()

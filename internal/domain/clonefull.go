@@ -12,7 +12,7 @@ import (
 )
 
 // CloneFull creates a node with a full copy of another node's disks. The source must be off,
-// and changes of it fail with fault.NodeBusy until the copy ends. It can be repeated after an
+// and changes to it fail with fault.NodeBusy until the copy ends. It can be repeated after an
 // interruption, and UndoClone undoes it.
 func (s *Service) CloneFull(ctx context.Context, c Clone, progress Progress) error {
 	if err := s.o.Storage.Prepare(ctx, c.Host); err != nil {

@@ -45,7 +45,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (n Node, existed bool, 
 	id := uuid.NewString()
 	if spec.IdempotencyKey != "" {
 		id = cmp.Or(spec.ID, KeyedID(spec.Owner, spec.IdempotencyKey))
-		// Finish interrupted changes of an earlier node with this id, which would otherwise
+		// Finish interrupted changes to an earlier node with this id, which would otherwise
 		// be applied to the new one. The error may be about another node; see below.
 		_ = s.recover(ctx, spec.Host)
 	}

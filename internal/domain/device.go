@@ -28,7 +28,7 @@ const (
 	maxInterfaces = 16
 )
 
-// diskData is what recovery needs to complete or undo a change of extra disks.
+// diskData is what recovery needs to complete or undo a change to extra disks.
 type diskData struct {
 	ID     string `json:"id"`
 	Volume string `json:"volume"`

@@ -13,7 +13,7 @@ import (
 
 // Types of package inventory, for callers of this package.
 type (
-	// Node is a snapshot of one domain.
+	// Node is a copy of a domain's state.
 	Node = inventory.Node
 	// State is the state of a node, such as running.
 	State = inventory.State

@@ -146,7 +146,7 @@ func (s *Service) apply(ctx context.Context, c store.Change) (failure, unsettled
 
 // Settle completes or undoes interrupted changes on a host, and reloads the given nodes, so
 // that a resumed job sees their current state and recovery does not undo its work later. It
-// fails only if a change of one of these nodes or networks, given by id, remains unfinished.
+// fails only if a change to one of these nodes or networks, given by id, remains unfinished.
 func (s *Service) Settle(ctx context.Context, host string, nodes, networks []string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -257,7 +257,7 @@ func (s *Service) settlers() map[string]func(context.Context, string, json.RawMe
 }
 
 // settle completes or undoes one change, or records why it cannot. It returns fault.NodeBusy
-// while another change of its nodes is running.
+// while another change to its nodes is running.
 func (s *Service) settle(ctx context.Context, in store.Intent) error {
 	release, ok := s.claimNow(nodesOf(in)...)
 	if !ok {

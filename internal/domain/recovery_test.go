@@ -65,7 +65,7 @@ func serviceOn(t *testing.T, hosts ...string) *Service {
 	return s
 }
 
-// An unfinished change of a node is recovered only while no other change of the node is
+// An unfinished change to a node is recovered only while no other change to the node is
 // running.
 func TestRecoveryTakesItsTurn(t *testing.T) {
 	s := serviceOn(t, "h")

@@ -254,7 +254,7 @@ func (s *Service) wipe(ctx context.Context, n Node, d *libvirt.Domain) error {
 		return err
 	}
 	least, usual := image.diskBytes()
-	capacity := max(cmp.Or(n.DiskBytes, usual), least) // 0 bytes: the overlay cannot be read
+	capacity := max(cmp.Or(n.DiskBytes, usual), least) // DiskBytes is 0 if the overlay cannot be read
 	if err := s.forceOff(ctx, n.ID, d); err != nil {   // only after all checks have passed
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 
 // A node that is suspended to disk is off, and libvirt keeps its memory together with a copy
 // of its definition (virsh managedsave). The next start resumes from there, with the devices
-// and disks of that definition. Changes of these have no effect, or corrupt the guest's file
-// systems. They are refused until the saved state is used or discarded.
+// and disks of that definition. Changes to them would have no effect, or corrupt the guest's
+// file systems, so they are refused until the saved state is used or discarded.
 
 // Suspend saves the memory of a running or paused node to its host's disk and turns the node
 // off; its next start resumes from there. It returns when the state is saved, which takes

@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // Service manages the nodes of all hosts. Its methods may be called from any goroutine;
-// changes of one node run one after another.
+// changes to one node run one after another.
 type Service struct {
 	*inventory.Inventory
 
@@ -114,7 +114,7 @@ func (s *Service) hostConnected(host string) {
 	}
 }
 
-// change calls f with a node's domain while no other change of the node is running, and
+// change calls f with a node's domain while no other change to the node is running, and
 // returns the updated node. op is for hypervisor.Host.Do, verb for the error message.
 func (s *Service) change(ctx context.Context, id, op, verb string, f func(ctx context.Context, n Node, d *libvirt.Domain) error) (Node, error) {
 	release, err := s.claim(ctx, id)

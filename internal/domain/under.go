@@ -9,7 +9,7 @@ import (
 )
 
 // QEMU opens a disk with the backing chain in the definition, regardless of what the file
-// itself contains. So a change of a disk's file must also update its backing chain.
+// itself contains. So a change to a disk's file must also update its backing chain.
 
 // below returns a backing chain with one file, or an empty one if base is empty. The empty
 // element ends the chain, so that libvirt does not probe further.

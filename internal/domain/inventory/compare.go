@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// libvirt sends no event for changes of only the persistent definition (`virsh setvcpus
+// libvirt sends no event for changes to only the persistent definition (`virsh setvcpus
 // --config`, `attach-disk --config`, `autostart`), nor for a snapshot of a domain that is
 // off. So the inventory polls the domains, compares hashes of their XML and flags, and
 // reloads those that changed.

@@ -47,8 +47,8 @@ func (inv *Inventory) readState(d *libvirt.Domain, host string) (Node, error) {
 	return n, nil
 }
 
-// read reads a domain. If its XML cannot be parsed, the node has only what is known
-// otherwise.
+// read reads a domain. If its XML cannot be parsed, the node contains only what libvirt
+// reports outside of the XML.
 func (inv *Inventory) read(d *libvirt.Domain, host string) (Node, error) {
 	n, err := inv.readState(d, host)
 	if err != nil {

@@ -125,7 +125,7 @@ func (inv *Inventory) store(n Node) {
 	inv.events.Publish(event.NodeChanged, n)
 }
 
-// Republish publishes a node again, after a change of data about it that is stored elsewhere.
+// Republish publishes a node again, after a change to data about it that is stored elsewhere.
 func (inv *Inventory) Republish(id string) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()

@@ -121,7 +121,7 @@ func (s *series) add(r reading) {
 	s.last = r
 }
 
-// rate is how fast a counter grew. A removed device makes it decrease.
+// rate returns how fast a counter grew, 0 if it decreased because a device was removed.
 func rate(then, now uint64, seconds float64) float32 {
 	if now < then || seconds <= 0 {
 		return 0
