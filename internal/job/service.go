@@ -22,48 +22,50 @@ import (
 
 // Options configures a Service; all fields but Pause and Log are required.
 type Options struct {
-	// DB was opened with this package's Migrations.
+	// DB is a database that was opened with this package's Migrations.
 	DB *gorm.DB
-	// Lease is held, and runs while the service does: jobs of a process that ended are
-	// known by it.
+	// Lease identifies this process; it must be held as long as the service runs. Other processes
+	// use it to detect that this one has ended.
 	Lease  *store.Lease
 	Events *event.Broker
-	// Pause is the one before a second attempt, and doubles for each further one;
-	// 0 is two seconds.
+	// Pause is the delay before the second attempt; it doubles for each further attempt. 0 means two
+	// seconds.
 	Pause time.Duration
 	Log   *slog.Logger
 }
 
-// Kind is how jobs of one kind are done.
+// Kind defines how jobs of one kind run.
 type Kind struct {
-	// Run does the work. It may run again after it failed for a passing reason,
-	// and after a crash at any moment: it resumes from what is there, or starts again.
-	// It returns soon after ctx ends. An error whose fault.Code is not one of
-	// waiting (host or pool away, source away, internal) ends the job. With an error that
-	// has a method Wait() time.Duration the job waits for so long, without a worker, and the attempt is not counted.
+	// Run executes the job. It may be called again after a transient failure, and after a crash at
+	// any moment; it then resumes from the state it finds, or starts again. It must return soon
+	// after ctx ends. An error ends the job, unless its fault.Code is one of waiting (host or pool
+	// unreachable, source unreachable, internal error). If the error has a method Wait()
+	// time.Duration, the job waits for that long without occupying a worker, and the attempt does
+	// not count.
 	Run func(ctx context.Context, t *Task) error
-	// Undo removes what Run has made, or what it was to work on, when the job fails for
-	// good or is cancelled, whether or not Run was called; it is tried again until it
-	// returns nil. Nil: there is nothing to undo.
+	// Undo removes what Run has created, or its input, when the job fails permanently or is
+	// cancelled, whether or not Run was called. It is repeated until it returns nil. Nil if there is
+	// nothing to undo.
 	Undo func(ctx context.Context, j Job) error
-	// Attempts bounds how often Run begins; 0 is DefaultAttempts.
+	// Attempts limits how often Run is called; 0 means DefaultAttempts.
 	Attempts int
-	// Heavy jobs take turns: at most heavyOfOwner of an owner's run at once, and when more
-	// wait than may run, their owners come one after the other.
+	// Heavy jobs are scheduled fairly: at most heavyOfOwner of one owner run at once, and if more
+	// jobs are waiting than may run, their owners take turns.
 	Heavy bool
-	// Slot names what one job has at a time, in all processes, on the host of its target;
-	// empty: nothing. Kinds may share it. It is for heavy ones.
+	// Slot names a resource that only one job uses at a time, across all processes, on the host of
+	// its target. Empty if there is none. Several kinds may share a slot. Only heavy jobs use it.
 	Slot string
 }
 
-// DefaultAttempts is how often a job is tried, crashes of the service included.
+// DefaultAttempts is how often a job is attempted, including attempts that a crash of the service
+// ended.
 const DefaultAttempts = 6
 
-// workers is how many jobs a process does at once.
+// workers is how many jobs a process runs at once.
 const workers = 8
 
-// Service is the jobs of this process. Its methods may be called from any
-// goroutine, but Handle only before Run.
+// Service runs the jobs of this process. Its methods are safe for concurrent use, but Handle must
+// be called before Run.
 type Service struct {
 	o      Options
 	kinds  map[string]Kind
@@ -74,8 +76,8 @@ type Service struct {
 	running map[string]*Task // by job id
 }
 
-// New makes a Service, and River's tables where they are absent. Jobs may be
-// started at once; they are done by Run.
+// New returns a Service, and creates River's tables if they do not exist. Jobs can be started at
+// once, but run only after Run is called.
 func New(ctx context.Context, o Options) (*Service, error) {
 	if o.DB == nil || o.Lease == nil || o.Events == nil {
 		return nil, errors.New("job: database, lease and events are required")
@@ -103,7 +105,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Handle has jobs of a kind done by k.
+// Handle registers k as the implementation of the jobs of a kind.
 func (s *Service) Handle(kind string, k Kind) {
 	if k.Attempts == 0 {
 		k.Attempts = DefaultAttempts
@@ -111,18 +113,18 @@ func (s *Service) Handle(kind string, k Kind) {
 	s.kinds[kind] = k
 }
 
-// Request is a job to be started.
+// Request describes a job to start.
 type Request struct {
 	Kind   string
 	Owner  string
 	Target Target
-	Args   any // becomes JSON; no secret belongs in it
-	// Single refuses the job while another of its kind and target has not ended.
+	Args   any // stored as JSON; must not contain secrets
+	// Single rejects the job if another job of the same kind and target has not ended.
 	Single bool
 }
 
-// Start puts a job on record and returns it. It is done soon, by this process or
-// another one. Errors: fault.JobExists.
+// Start records a job and returns it. This process or another one runs it soon. Errors:
+// fault.JobExists.
 func (s *Service) Start(ctx context.Context, r Request) (Job, error) {
 	kind, ok := s.kinds[r.Kind]
 	if !ok {
@@ -166,12 +168,12 @@ func (s *Service) Start(ctx context.Context, r Request) (Job, error) {
 	return rec.job(), nil
 }
 
-// Cancel asks a job to end and to undo what it began, and returns it as it is
-// then: Cancelled when it waited and its kind has nothing to undo. Of one that has
-// ended nothing changes. Errors: fault.JobNotFound.
+// Cancel requests that a job ends and that its changes are undone. It returns the job's current
+// state: Cancelled if the job was waiting and its kind has nothing to undo. It does not change a
+// job that has ended. Errors: fault.JobNotFound.
 func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
-	// What waits for its first attempt may have something to undo, too: a stop of the
-	// service counts no attempt, and what a job is to work on may be there before it.
+	// A job that waits for its first attempt may have something to undo, too: an attempt that a stop
+	// of the service interrupted does not count, and a job's input may exist before the job runs.
 	var free []string
 	for kind, k := range s.kinds {
 		if k.Undo == nil {
@@ -204,18 +206,18 @@ func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
 	return j, nil
 }
 
-// hurry has the queue take a job now that waits for another attempt.
+// hurry schedules a job that waits for another attempt to run now.
 func (s *Service) hurry(ctx context.Context, id string) {
 	r, err := s.row(ctx, id)
 	if err == nil {
 		_, err = s.queue.JobRetry(ctx, r.QueueID)
 	}
-	if err != nil { // it comes at its time
+	if err != nil { // the job still runs at its scheduled time
 		s.o.Log.Warn("a cancelled job cannot be taken up at once", "job", id, "error", err)
 	}
 }
 
-// Job returns one job; fault.JobNotFound when there is none.
+// Job returns a job. Errors: fault.JobNotFound.
 func (s *Service) Job(ctx context.Context, id string) (Job, error) {
 	r, err := s.row(ctx, id)
 	if err != nil {
@@ -236,12 +238,12 @@ func (s *Service) row(ctx context.Context, id string) (row, error) {
 	return r, nil
 }
 
-// NotFound is the error of a job that is not there.
+// NotFound returns the error for a job that does not exist.
 func NotFound(id string) error {
 	return fault.New(fault.JobNotFound, "Job %q not found.", id)
 }
 
-// fresh is a job with the progress that this process knows.
+// fresh returns a job with its latest progress, if it runs in this process.
 func (s *Service) fresh(r row) Job {
 	s.mu.Lock()
 	t := s.running[r.ID]
@@ -252,21 +254,21 @@ func (s *Service) fresh(r row) Job {
 	return t.now()
 }
 
-// Filter chooses jobs. Empty fields choose all.
+// Filter selects jobs. Empty fields match all jobs.
 type Filter struct {
 	Kind   string
 	States []State
 	Owner  string
-	// After is the cursor that the page before ended with.
+	// After is the cursor that List returned with the previous page.
 	After string
 	Limit int // 1 to MaxPage; 0 is MaxPage
 }
 
-// MaxPage is the most jobs that List returns at once.
+// MaxPage is the maximum number of jobs that List returns at once.
 const MaxPage = 200
 
-// List returns jobs, the newest first, and the cursor of the next page, empty on
-// the last one.
+// List returns jobs, newest first, and the cursor of the next page, which is empty on the last
+// page.
 func (s *Service) List(ctx context.Context, f Filter) (jobs []Job, next string, err error) {
 	if f.Limit <= 0 || f.Limit > MaxPage {
 		f.Limit = MaxPage

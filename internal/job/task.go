@@ -12,22 +12,21 @@ import (
 const (
 	// tellInterval is how often clients are notified of a job's progress.
 	tellInterval = 500 * time.Millisecond
-	// saveTicks of it pass between two looks at the job's record.
+	// saveTicks is how many tellIntervals pass between two updates of the job's record.
 	saveTicks = 4
-	// rateWeight is how much of the rate is the latest interval's.
+	// rateWeight is the weight of the latest interval in the moving average of the rate.
 	rateWeight = 0.3
 )
 
-// The causes for which a job's context ends.
+// These are the causes for which a job's context is cancelled.
 var (
 	errCancelled = errors.New("the job was cancelled")
 	errLost      = errors.New("another process took the job over")
 )
 
-// Task is a job that runs: what its Kind's Run is given. Its methods may be
-// called from any goroutine.
+// Task is a running job, as its Kind's Run gets it. Its methods are safe for concurrent use.
 type Task struct {
-	Job // as it was when the attempt began
+	Job // its state when the attempt began
 
 	s      *Service
 	cancel context.CancelCauseFunc
@@ -39,14 +38,14 @@ type Task struct {
 	cancelling  bool
 }
 
-// Progress notes that done of total bytes are done; a total of 0 is not known.
+// Progress records that done of total bytes are processed; a total of 0 means unknown.
 func (t *Task) Progress(done, total int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.done, t.total = done, total
 }
 
-// Begin notes the step that the job is at, and sets its progress back.
+// Begin records that the job has begun a step, and resets its progress.
 func (t *Task) Begin(step string) {
 	t.mu.Lock()
 	t.step, t.done, t.total, t.rate = step, 0, 0, 0
@@ -54,8 +53,7 @@ func (t *Task) Begin(step string) {
 	t.s.tell(t.now())
 }
 
-// At notes that the job is at a step, and how much of the whole is done; in what,
-// the kind of job says.
+// At records the job's step and its progress; the unit depends on the kind of job.
 func (t *Task) At(step string, done, total int64) {
 	t.mu.Lock()
 	t.step, t.done, t.total = step, done, total
@@ -63,7 +61,7 @@ func (t *Task) At(step string, done, total int64) {
 	t.s.tell(t.now())
 }
 
-// now is the job as clients see it.
+// now returns the job as clients see it.
 func (t *Task) now() Job {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -75,7 +73,7 @@ func (t *Task) now() Job {
 	return j
 }
 
-// stop ends the job's context because the job was cancelled.
+// stop cancels the job's context because the job was cancelled.
 func (t *Task) stop() {
 	t.mu.Lock()
 	t.cancelling = true
@@ -83,7 +81,7 @@ func (t *Task) stop() {
 	t.cancel(errCancelled)
 }
 
-// report tells clients of the progress, and keeps it, until ctx ends.
+// report publishes and saves the progress regularly until ctx ends.
 func (t *Task) report(ctx context.Context) {
 	tick := time.NewTicker(tellInterval)
 	defer tick.Stop()
@@ -96,7 +94,7 @@ func (t *Task) report(ctx context.Context) {
 		case <-tick.C:
 		}
 		t.mu.Lock()
-		moved := max(t.done-before, 0) // a new step begins at 0
+		moved := max(t.done-before, 0) // a new step resets done to 0
 		before = t.done
 		if recent := float64(moved) / tellInterval.Seconds(); t.rate == 0 {
 			t.rate = recent
@@ -115,8 +113,7 @@ func (t *Task) report(ctx context.Context) {
 	}
 }
 
-// keep writes the progress down, and notices a cancellation that was asked of
-// another process.
+// keep saves the progress, and detects that the job was cancelled through another process.
 func (t *Task) keep(ctx context.Context, now Job) {
 	err := t.update(ctx, map[string]any{"step": now.Step, "done_bytes": now.DoneBytes, "total_bytes": now.TotalBytes})
 	switch {
@@ -134,7 +131,7 @@ func (t *Task) keep(ctx context.Context, now Job) {
 	}
 }
 
-// update changes the job's record, unless the job is another's by now: errLost.
+// update changes the job's record. It returns errLost if another process has taken over the job.
 func (t *Task) update(ctx context.Context, values map[string]any) error {
 	changed := t.s.o.DB.WithContext(ctx).Model(&row{}).
 		Where("id = ? AND holder = ? AND attempt = ? AND finished IS NULL", t.ID, t.s.o.Lease.Holder(), t.Attempt).Updates(values)
@@ -144,5 +141,5 @@ func (t *Task) update(ctx context.Context, values map[string]any) error {
 	return changed.Error
 }
 
-// tell publishes a job as it is now.
+// tell publishes the current state of a job.
 func (s *Service) tell(j Job) { s.o.Events.Publish(event.JobChanged, j) }

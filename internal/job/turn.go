@@ -12,30 +12,30 @@ import (
 )
 
 const (
-	// heavyOfOwner is how many heavy jobs of one owner run at once, in all processes, and
-	// heavyAtOnce how many a process does: it keeps workers for the others.
+	// heavyOfOwner is how many heavy jobs of one owner run at once, in all processes. heavyAtOnce is
+	// how many a process runs at once, so that workers remain for other jobs.
 	heavyOfOwner = 2
 	heavyAtOnce  = workers - 2
 	// turnPause is how long a job waits for its turn unless it is woken.
 	turnPause = 30 * time.Second
-	// turnMemory is how long ago an owner's last heavy job counts.
+	// turnMemory is for how long an owner's last heavy job affects the order.
 	turnMemory = 24 * time.Hour
 )
 
-// turnLock is the PostgreSQL advisory lock of those who decide whose turn it is.
+// turnLock is the PostgreSQL advisory lock that serializes decisions about which job runs next.
 const turnLock int64 = 0x53424c4a4f425302
 
-// errNotItsTurn is take's error for a heavy job that waits for others.
+// errNotItsTurn is the error of take for a heavy job that has to wait for others.
 var errNotItsTurn = errors.New("other jobs come first")
 
-// checkTurn returns errNotItsTurn for a queued heavy job while others come first. What
-// it decides holds until the end of the transaction.
+// checkTurn returns errNotItsTurn if a queued heavy job has to wait for others. The decision is
+// valid until the transaction ends.
 func (s *Service) checkTurn(tx *gorm.DB, id string) error {
 	heavy := s.heavyKinds()
 	if len(heavy) == 0 {
 		return nil
 	}
-	if tx.Name() == "postgres" { // a transaction of SQLite begins as the only writer
+	if tx.Name() == "postgres" { // SQLite transactions take the write lock when they begin
 		if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", turnLock).Error; err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (s *Service) checkTurn(tx *gorm.DB, id string) error {
 	return nil
 }
 
-// wake has the queue take the heavy jobs now whose turn it is.
+// wake schedules the heavy jobs whose turn it is to run now.
 func (s *Service) wake(ctx context.Context) {
 	if len(s.heavyKinds()) == 0 || ctx.Err() != nil {
 		return
@@ -65,7 +65,7 @@ func (s *Service) wake(ctx context.Context) {
 			_, err = s.queue.JobRetry(ctx, r.QueueID)
 		}
 	}
-	if err != nil && ctx.Err() == nil { // they are queued later, without this
+	if err != nil && ctx.Err() == nil { // they run later without this
 		s.o.Log.Warn("jobs whose turn it is cannot be woken", "error", err)
 	}
 }
@@ -79,9 +79,9 @@ func (s *Service) heavyKinds() (names []string) {
 	return names
 }
 
-// next returns the heavy jobs that may begin in this process now, the first first: of
-// the owner with the fewest that run, then of the one who had none for the longest time,
-// the oldest. The job named asked is due whatever its record says.
+// next returns the heavy jobs that may begin in this process now, in order: jobs of the owner with
+// the fewest running jobs first, then of the owner whose last job began the longest time ago, then
+// the oldest job. It considers the job with the id asked as queued, whatever its record says.
 func (s *Service) next(db *gorm.DB, asked string) ([]row, error) {
 	heavy := s.heavyKinds()
 	var rows []row
@@ -118,20 +118,20 @@ func (s *Service) next(db *gorm.DB, asked string) ([]row, error) {
 	return t.order(), nil
 }
 
-// justNow sorts after every time.
+// justNow sorts after all times.
 const justNow = "~"
 
-// turns is what decides whose turn it is.
+// turns is the state that determines which job runs next.
 type turns struct {
 	kinds   map[string]Kind
-	waiting []row             // the oldest first
+	waiting []row             // oldest first
 	running map[string]int    // by owner
-	last    map[string]string // by owner: when the latest began, as a text that sorts
-	slots   map[string]bool   // that are taken
-	free    int               // jobs that the process may begin
+	last    map[string]string // by owner: when the latest job began, as sortable text
+	slots   map[string]bool   // in use
+	free    int               // how many more jobs the process may begin
 }
 
-// slotOf names the slot that a job takes; empty: none.
+// slotOf returns the name of the slot that a job uses; empty if it uses none.
 func (t *turns) slotOf(r row) string {
 	if slot := t.kinds[r.Kind].Slot; slot != "" {
 		return slot + " " + r.TargetHost
@@ -139,7 +139,7 @@ func (t *turns) slotOf(r row) string {
 	return ""
 }
 
-// note counts a job that runs.
+// note counts a running job.
 func (t *turns) note(r row) {
 	t.running[r.Owner]++
 	if slot := t.slotOf(r); slot != "" {
@@ -147,7 +147,7 @@ func (t *turns) note(r row) {
 	}
 }
 
-// order returns those that may begin, one after the other.
+// order returns the jobs that may begin, in order.
 func (t *turns) order() (next []row) {
 	for ; t.free > 0; t.free-- {
 		best := -1
@@ -171,7 +171,7 @@ func (t *turns) order() (next []row) {
 	return next
 }
 
-// compare orders two that wait.
+// compare orders two waiting jobs.
 func (t *turns) compare(a, b row) int {
 	return cmp.Or(
 		cmp.Compare(t.running[a.Owner], t.running[b.Owner]),

@@ -11,12 +11,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// heavyWork is work that begins when it may, and ends when it is told to.
+// heavyWork is a job that blocks until the test ends it.
 type heavyWork struct {
 	mu      sync.Mutex
-	running map[string]chan struct{} // by job
-	began   []string                 // owners, in their order
-	most    map[string]int           // of each owner at once
+	running map[string]chan struct{} // by job id
+	began   []string                 // owners, in the order in which their jobs began
+	most    map[string]int           // by owner: the most jobs at once
 	owners  map[string]string
 }
 
@@ -50,7 +50,7 @@ func (w *heavyWork) run(ctx context.Context, t *Task) error {
 	}
 }
 
-// started waits until so many have begun, and returns their owners.
+// started waits until n jobs have begun, and returns their owners.
 func (w *heavyWork) started(t *testing.T, n int) []string {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -68,7 +68,7 @@ func (w *heavyWork) started(t *testing.T, n int) []string {
 	}
 }
 
-// finish ends one job of an owner.
+// finish ends a job of an owner.
 func (w *heavyWork) finish(t *testing.T, owner string) {
 	t.Helper()
 	w.mu.Lock()
@@ -83,8 +83,8 @@ func (w *heavyWork) finish(t *testing.T, owner string) {
 	t.Fatalf("no job of %s runs", owner)
 }
 
-// TestHeavyJobsTakeTurns has one owner start nine heavy jobs at once: two run, the others
-// hold no worker, and whoever comes later begins at once; so do jobs that are not heavy.
+// TestHeavyJobsTakeTurns has one owner start nine heavy jobs at once: two run, and the others
+// occupy no worker. Jobs of another owner, and jobs that are not heavy, begin at once.
 func TestHeavyJobsTakeTurns(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)
@@ -101,7 +101,7 @@ func TestHeavyJobsTakeTurns(t *testing.T) {
 		p.await(t, late.ID, Running)
 		light := p.mustStart(t, Request{Kind: "light", Owner: "greedy"})
 		p.await(t, light.ID, Succeeded)
-		for i := range 9 { // each end lets the next begin
+		for i := range 9 { // each job that ends lets the next one begin
 			w.finish(t, "greedy")
 			w.started(t, min(heavyOfOwner+1+i+1, 10))
 		}
@@ -115,7 +115,7 @@ func TestHeavyJobsTakeTurns(t *testing.T) {
 			t.Errorf("%d jobs of one owner ran at once", w.most["greedy"])
 		}
 
-		// One that waits can be cancelled.
+		// A waiting job can be cancelled.
 		running := []Job{p.mustStart(t, Request{Kind: "heavy", Owner: "x"}), p.mustStart(t, Request{Kind: "heavy", Owner: "x"})}
 		w.started(t, 12)
 		waits := p.mustStart(t, Request{Kind: "heavy", Owner: "x"})
@@ -129,8 +129,8 @@ func TestHeavyJobsTakeTurns(t *testing.T) {
 	})
 }
 
-// TestSlotIsShared has two processes whose jobs need one slot: one at a time runs, and
-// the owners come one after the other, however many jobs one of them has.
+// TestSlotIsShared has two processes whose jobs need the same slot: only one job runs at a time,
+// and the owners take turns, however many jobs one of them has.
 func TestSlotIsShared(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		here, there := newProcess(t, url), newProcess(t, url)
@@ -171,8 +171,8 @@ type waitError struct{}
 func (waitError) Error() string       { return "a slot is taken" }
 func (waitError) Wait() time.Duration { return 20 * time.Millisecond }
 
-// TestWaitingHoldsNoWorker has more jobs than workers wait for what they need: another
-// job gets a worker, and none of the looks is an attempt.
+// TestWaitingHoldsNoWorker has more jobs than workers wait for a resource: another job still gets a
+// worker, and retries while waiting do not count as attempts.
 func TestWaitingHoldsNoWorker(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)
