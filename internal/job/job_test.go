@@ -151,8 +151,8 @@ func TestJobs(t *testing.T) {
 	})
 }
 
-// TestStop has the service end in order: its jobs resume in the next one, and it does not
-// count as an attempt.
+// TestStop stops the service gracefully: its jobs resume in the next one, and the interruption does
+// not count as an attempt.
 func TestStop(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)
@@ -179,8 +179,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestCancelWhatWaits cancels jobs that wait for their first attempt: one that has not
-// begun, and one that was stopped. What there is to undo is undone.
+// TestCancelWhatWaits cancels jobs that wait for their first attempt: one that has not begun, and
+// one that was stopped. Their changes are undone.
 func TestCancelWhatWaits(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)
@@ -218,8 +218,8 @@ func TestCancelWhatWaits(t *testing.T) {
 	})
 }
 
-// TestKill kills the process that does a job: another one takes it up within
-// seconds; while that one lived, it did not.
+// TestKill kills the process that runs a job: another process resumes the job within seconds, but
+// not while the first one lives.
 func TestKill(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		p := newProcess(t, url)
@@ -260,7 +260,7 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// TestCancelElsewhere cancels a job that another process runs.
+// TestCancelElsewhere cancels a job that runs in another process.
 func TestCancelElsewhere(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		here, there := newProcess(t, url), newProcess(t, url)

@@ -12,8 +12,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// asChild in the environment makes the test binary a process that does jobs on
-// the database it names, for tests that kill it.
+// asChild is an environment variable that makes the test binary a process that runs jobs on the
+// database it names, for tests that kill the process.
 const asChild = "SANDBOXLABS_TEST_JOBS"
 
 func TestMain(m *testing.M) {
@@ -23,14 +23,13 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(m))
 }
 
-// process is a service of jobs with all that it needs, as a separate process
-// would have.
+// process is a job service with its own dependencies, as a separate process has.
 type process struct {
 	*Service
 	events *event.Broker
 }
 
-// newProcess reopens a database. What it opened is closed by the test's end.
+// newProcess opens the database again. The test's cleanup closes what it opened.
 func newProcess(t *testing.T, url string) *process {
 	t.Helper()
 	p, closing, err := openProcess(t.Context(), url)
@@ -62,7 +61,7 @@ func openProcess(ctx context.Context, url string) (*process, func(), error) {
 	}, nil
 }
 
-// start runs the service, and returns what ends it in order.
+// start runs the service, and returns a function that stops it gracefully.
 func (p *process) start(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -83,7 +82,7 @@ func (p *process) start(t *testing.T) (stop func()) {
 	return stop
 }
 
-// workUntilKilled does jobs that never end.
+// workUntilKilled runs jobs that never end.
 func workUntilKilled(url string) {
 	ctx := context.Background()
 	p, _, err := openProcess(ctx, url)
@@ -99,7 +98,7 @@ func workUntilKilled(url string) {
 	os.Exit(1)
 }
 
-// await polls a job until it is in a state.
+// await polls a job until it is in the given state.
 func (p *process) await(t *testing.T, id string, want State) Job {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {

@@ -19,7 +19,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// row is a Job as it is stored.
+// row is a stored Job.
 type row struct {
 	ID         string `gorm:"primaryKey"`
 	Kind       string
@@ -27,8 +27,8 @@ type row struct {
 	TargetType string
 	TargetID   string
 	TargetHost string
-	// ActiveKey is kind and target of a job that has not ended, for it to be the
-	// only one; nil when it has, or need not be.
+	// ActiveKey combines the kind and target of a job that has not ended, if it must be the only
+	// one; nil otherwise.
 	ActiveKey   *string
 	Args        string
 	State       State
@@ -38,12 +38,12 @@ type row struct {
 	Attempt     int
 	MaxAttempts int
 	NextAttempt *time.Time
-	// Outcome is the state that it ends in when what it began is undone.
+	// Outcome is the state that the job enters after its changes are undone.
 	Outcome   State
 	ErrorCode fault.Code
 	Error     string
 	Holder    string // the process that runs it; see store.Lease
-	QueueID   int64  // of River's row
+	QueueID   int64  // id of River's row
 	Created   time.Time
 	Started   *time.Time
 	Finished  *time.Time
@@ -69,7 +69,7 @@ func timeOf(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// Migrations returns the steps of the package's table.
+// Migrations returns the migrations of the package's table.
 func Migrations() []*gormigrate.Migration {
 	return []*gormigrate.Migration{{
 		ID: "2026112410_jobs",
@@ -116,8 +116,8 @@ func Migrations() []*gormigrate.Migration {
 	}}
 }
 
-// ownersInArgs puts the accounts' ids instead of their names in what jobs that have
-// not ended make things for.
+// ownersInArgs replaces owners' names with account ids in the arguments of jobs that have not
+// ended.
 func ownersInArgs(tx *gorm.DB) error {
 	ids, err := store.AccountIDs(tx)
 	if err != nil {
@@ -131,7 +131,7 @@ func ownersInArgs(tx *gorm.DB) error {
 		args := map[string]json.RawMessage{}
 		var name string
 		if json.Unmarshal([]byte(r.Args), &args) != nil || json.Unmarshal(args["owner"], &name) != nil || ids[name] == "" {
-			continue // it has no owner
+			continue // no owner
 		}
 		if args["owner"], err = json.Marshal(ids[name]); err != nil {
 			return err
@@ -147,18 +147,18 @@ func ownersInArgs(tx *gorm.DB) error {
 	return nil
 }
 
-// queueLock keeps processes apart that bring River's tables up to date.
+// queueLock is the PostgreSQL advisory lock that serializes the migration of River's tables.
 const queueLock int64 = 0x53424c4a4f425301
 
-// migrateQueue brings River's own tables up to date. PostgreSQL refuses to do
-// all of its steps in one transaction, so they are none of Migrations.
+// migrateQueue migrates River's own tables. PostgreSQL cannot run all of River's migrations in one
+// transaction, so they are not part of Migrations.
 func migrateQueue(ctx context.Context, db *gorm.DB, d riverdriver.Driver[*sql.Tx]) error {
 	migrator, err := rivermigrate.New(d, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
 	if db.Name() != "postgres" {
-		return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { // it begins as a writer
+		return db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { // takes the write lock at the beginning
 			sqlTx, err := transaction(tx)
 			if err != nil {
 				return err
@@ -176,7 +176,7 @@ func migrateQueue(ctx context.Context, db *gorm.DB, d riverdriver.Driver[*sql.Tx
 	})
 }
 
-// driver is River's way into the service's database.
+// driver returns River's driver for the service's database.
 func driver(db *gorm.DB, conns *sql.DB) riverdriver.Driver[*sql.Tx] {
 	if db.Name() == "postgres" {
 		return riverdatabasesql.New(conns)
@@ -184,7 +184,7 @@ func driver(db *gorm.DB, conns *sql.DB) riverdriver.Driver[*sql.Tx] {
 	return riversqlite.New(conns)
 }
 
-// transaction is the database/sql transaction of a gorm one.
+// transaction returns the database/sql transaction of a GORM transaction.
 func transaction(tx *gorm.DB) (*sql.Tx, error) {
 	sqlTx, ok := tx.Statement.ConnPool.(*sql.Tx)
 	if !ok {

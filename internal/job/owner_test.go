@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// TestOwnersOfJobsBecomeIDs upgrades jobs that have not ended, and one that has: what
-// they make from then on belongs to the account's id.
+// TestOwnersOfJobsBecomeIDs migrates jobs that have not ended, and one that has: what they create
+// afterwards belongs to the account's id.
 func TestOwnersOfJobsBecomeIDs(t *testing.T) {
 	const ann = "0199aaaa-0000-7000-8000-000000000001"
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -19,43 +19,44 @@ import (
 )
 
 const (
-	// lookInterval is how often jobs of processes that ended are looked for.
+	// lookInterval is how often the service checks for jobs of processes that have ended.
 	lookInterval = 2 * time.Second
-	// stopTimeout is how long jobs have to return when the service stops.
+	// stopTimeout is how long jobs may take to return when the service stops.
 	stopTimeout = 15 * time.Second
-	// undoTimeout bounds one attempt to undo, which continues while the service stops.
+	// undoTimeout limits one attempt to undo, which continues while the service stops.
 	undoTimeout = time.Minute
 	undoPause   = 10 * time.Second
 
 	defaultPause = 2 * time.Second
 	maxPause     = 5 * time.Minute
-	// awayDoublings of the first pause are between two looks whether a host is back.
+	// awayDoublings is how often the first pause is doubled for the interval between two checks
+	// whether a host is reachable again.
 	awayDoublings = 3
 
-	// retention is how long a job that has ended is on record.
+	// retention is how long the record of a job is kept after the job has ended.
 	retention     = 30 * 24 * time.Hour
 	cleanInterval = time.Hour
 )
 
-// queueArgs is all that River knows of a job.
+// queueArgs is all that River stores about a job.
 type queueArgs struct {
 	ID string `json:"id"`
 }
 
-// Kind names the jobs in River's table.
+// Kind returns the kind of all jobs in River's table.
 func (queueArgs) Kind() string { return "job" }
 
-// worker does what River hands out.
+// worker runs the jobs that River dispatches.
 type worker struct {
 	river.WorkerDefaults[queueArgs]
 	s *Service
 }
 
-// Timeout is none: a large image takes as long as it takes. River's own search
-// for stuck jobs leaves those without one alone; look finds them by their lease.
+// Timeout returns -1 for no timeout, because large images take long. River's own detection of stuck
+// jobs ignores jobs without a timeout; look detects them by their lease instead.
 func (worker) Timeout(*river.Job[queueArgs]) time.Duration { return -1 }
 
-// Work does one attempt of a job.
+// Work runs one attempt of a job.
 func (w worker) Work(ctx context.Context, j *river.Job[queueArgs]) error {
 	return w.s.work(ctx, j.Args.ID)
 }
@@ -68,15 +69,14 @@ func (s *Service) newQueue() (err error) {
 		FetchPollInterval: time.Second / 2,
 		JobTimeout:        -1,
 		Logger:            slog.New(quiet{s.o.Log.Handler()}),
-		MaxAttempts:       1 << 14, // the record counts them
+		MaxAttempts:       1 << 14, // not used as a limit: the job's record counts attempts
 		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
 		Workers:           workersOf,
 	})
 	return err
 }
 
-// Run does jobs until ctx ends. Those that run then are stopped, and resume at
-// the next start.
+// Run runs jobs until ctx ends. It then stops the running jobs, which resume at the next start.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.queue.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the job queue: %w", err)
@@ -100,17 +100,17 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// stop ends the jobs that run.
+// stop stops the running jobs.
 func (s *Service) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := s.queue.StopAndCancel(ctx); err != nil {
-		// Their record says that they ran here: the next start takes them up.
+		// The records name this process as the holder, so that the next start resumes the jobs.
 		s.o.Log.Warn("jobs that do not end are left", "error", err)
 	}
 }
 
-// look takes up the jobs of processes that have ended.
+// look resumes the jobs of processes that have ended.
 func (s *Service) look(ctx context.Context) {
 	if err := s.rescue(ctx); err != nil && ctx.Err() == nil {
 		s.o.Log.Error("jobs that were cut off cannot be taken up yet", "error", err)
@@ -167,7 +167,7 @@ func (s *Service) takeUp(ctx context.Context, queued *rivertype.JobRow, holder s
 	return err
 }
 
-// clean forgets jobs that ended long ago.
+// clean deletes the records of jobs that ended more than retention ago.
 func (s *Service) clean(ctx context.Context) {
 	err := s.o.DB.WithContext(ctx).Where("finished < ?", now().Add(-retention)).Delete(&row{}).Error
 	if err != nil && ctx.Err() == nil {
@@ -175,12 +175,12 @@ func (s *Service) clean(ctx context.Context) {
 	}
 }
 
-// work does one attempt of a job. What it returns is for River: nil ends the
-// job there, a snooze brings it back.
+// work runs one attempt of a job. Its result is for River: nil completes River's job, a snooze
+// schedules it again.
 func (s *Service) work(ctx context.Context, id string) error {
 	r, err := s.take(ctx, id)
 	if fault.CodeOf(err) == fault.JobNotFound {
-		return nil // forgotten
+		return nil // deleted
 	}
 	if errors.Is(err, errNotItsTurn) {
 		s.wake(ctx)
@@ -210,8 +210,8 @@ func (s *Service) work(ctx context.Context, id string) error {
 	return err
 }
 
-// take notes that this process is at a job now. It returns errNotItsTurn for one that
-// has to wait for others.
+// take records that this process runs the job now. It returns errNotItsTurn if the job has to wait
+// for others.
 func (s *Service) take(ctx context.Context, id string) (r row, err error) {
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := s.checkTurn(tx, id); err != nil {
@@ -257,7 +257,7 @@ func (s *Service) attempt(ctx context.Context, r row, kind Kind) (err error) {
 		s.mu.Lock()
 		delete(s.running, r.ID)
 		s.mu.Unlock()
-		// The last of the progress; how the job ended is written next.
+		// Save the last progress; settle records the result afterwards.
 		work, cancel := undo(ctx)
 		defer cancel()
 		last := t.now()
@@ -267,7 +267,7 @@ func (s *Service) attempt(ctx context.Context, r row, kind Kind) (err error) {
 	}()
 	s.tell(t.now())
 	if err := kind.Run(ctx, t); err != nil {
-		// What the work makes of its end counts less than why it was ended.
+		// The cause of the cancellation matters more than the error that Run returned because of it.
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
@@ -276,7 +276,7 @@ func (s *Service) attempt(ctx context.Context, r row, kind Kind) (err error) {
 	return nil
 }
 
-// settle decides what comes after an attempt.
+// settle records the result of an attempt, and decides what happens next.
 func (s *Service) settle(ctx context.Context, r row, failure error) error {
 	work, cancel := undo(ctx)
 	defer cancel()
@@ -284,7 +284,7 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 	case failure == nil:
 		return s.finish(work, r, Succeeded)
 	case errors.Is(failure, errLost):
-		return nil // River's row is the other process's, too
+		return nil // River's row belongs to the other process, too
 	case errors.Is(failure, errCancelled):
 		return s.end(work, r, Cancelled, nil)
 	case ctx.Err() != nil: // the service stops; this does not count as an attempt
@@ -301,8 +301,8 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 	}
 	switch code := fault.CodeOf(failure); {
 	case code == fault.HostUnreachable:
-		// It does not count as an attempt: a host may be unreachable for longer than all of them take, and what
-		// the job is to work on would be thrown away.
+		// The attempt does not count: a host may be unreachable for longer than all attempts take,
+		// and the job's input would be deleted.
 		r.Attempt--
 		return s.tryAgain(work, r, failure, s.o.Pause<<awayDoublings)
 	case passing[code] && r.Attempt < r.MaxAttempts:
@@ -311,7 +311,7 @@ func (s *Service) settle(ctx context.Context, r row, failure error) error {
 	return s.end(work, r, Failed, failure)
 }
 
-// tryAgain puts a job off that failed for a passing reason.
+// tryAgain schedules another attempt after a transient failure.
 func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time.Duration) error {
 	pause += rand.N(pause/4 + 1) //nolint:gosec // no secret: so that many that failed together do not come back together
 	code, text := s.explain(r, failure)
@@ -325,7 +325,8 @@ func (s *Service) tryAgain(ctx context.Context, r row, failure error, pause time
 	return river.JobSnooze(pause)
 }
 
-// putOff lets a job wait for what other work has. It does not count as an attempt.
+// putOff schedules the job again because it waits for a resource that others use. The attempt does
+// not count.
 func (s *Service) putOff(ctx context.Context, r row, pause time.Duration) error {
 	err := s.o.DB.WithContext(ctx).Model(&row{}).Where("id = ? AND state = ?", r.ID, Running).
 		Updates(map[string]any{"state": Queued, "holder": "", "attempt": r.Attempt - 1, "next_attempt": now().Add(pause), "step": "waiting"}).Error
@@ -336,7 +337,7 @@ func (s *Service) putOff(ctx context.Context, r row, pause time.Duration) error 
 	return river.JobSnooze(pause)
 }
 
-// end decides how a job ends; it ends so when what it began is undone.
+// end records how a job is to end, and ends it once its changes are undone.
 func (s *Service) end(ctx context.Context, r row, outcome State, failure error) error {
 	r.Outcome = outcome
 	values := map[string]any{"outcome": outcome}
@@ -350,7 +351,7 @@ func (s *Service) end(ctx context.Context, r row, outcome State, failure error) 
 	return s.conclude(ctx, r)
 }
 
-// conclude undoes what a job began and ends it, or has that tried again.
+// conclude undoes a job's changes and ends the job; if that fails, it schedules a retry.
 func (s *Service) conclude(ctx context.Context, r row) error {
 	ctx, cancel := undo(ctx)
 	defer cancel()
@@ -363,7 +364,7 @@ func (s *Service) conclude(ctx context.Context, r row) error {
 	return s.finish(ctx, r, r.Outcome)
 }
 
-// finish writes down how a job ended.
+// finish records how a job ended.
 func (s *Service) finish(ctx context.Context, r row, state State) error {
 	values := map[string]any{"state": state, "finished": now(), "active_key": nil, "holder": "", "next_attempt": nil}
 	if state == Succeeded {
@@ -376,14 +377,14 @@ func (s *Service) finish(ctx context.Context, r row, state State) error {
 	return nil
 }
 
-// later has River bring a job back whose record could not be written.
+// later has River schedule a job again whose record could not be written.
 func (s *Service) later(r row, err error) error {
 	s.o.Log.Error("a job's record cannot be written; it is tried again", "job", r.ID, "error", err)
 	return river.JobSnooze(undoPause)
 }
 
-// explain returns the failure as users see it. What is not written for them is
-// logged.
+// explain returns the failure in the form that users see. It logs errors that are not written for
+// users.
 func (s *Service) explain(r row, failure error) (fault.Code, string) {
 	var f *fault.Error
 	if errors.As(failure, &f) {
@@ -396,22 +397,22 @@ func (s *Service) explain(r row, failure error) (fault.Code, string) {
 	return fault.Internal, "Something went wrong inside the service. Its log says what."
 }
 
-// tellOf publishes a job as its record is now.
+// tellOf publishes the current record of a job.
 func (s *Service) tellOf(ctx context.Context, id string) {
 	if r, err := s.row(ctx, id); err == nil {
 		s.tell(r.job())
 	}
 }
 
-// undo returns a context for undoing, which outlives what ends.
+// undo returns a context for undoing changes, which remains valid after ctx ends.
 func undo(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 }
 
-// quiet passes on only River's warnings and errors.
+// quiet forwards only River's warnings and errors.
 type quiet struct{ slog.Handler }
 
-// Enabled returns whether a level is passed on.
+// Enabled reports whether records of a level are forwarded.
 func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
 }

@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-// settleTimeout bounds how long a change may take to be settled, and its end to be recorded.
+// settleTimeout limits how long it may take to settle a change and to record its end.
 const settleTimeout = 30 * time.Second
 
-// Outlasting returns a context for finishing or undoing what was begun: it outlasts the
-// request, by 30 seconds at most.
+// Outlasting returns a context for finishing or undoing a change: it remains valid after the
+// request has ended, for at most 30 seconds.
 func Outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 }
 
 // Change is a change of several steps, for Intents.Apply.
 type Change struct {
-	Kind string // "node.create"; recovery knows by it what to do
-	Host string // the libvirt host that it is on
+	Kind string // tells recovery what to do: "node.create"
+	Host string // libvirt host that the change affects
 	Data any    // what recovery needs; stored as JSON
-	// Do makes the change. Nil where Settle makes all of it.
+	// Do makes the change. Nil if Settle makes all of it.
 	Do func(ctx context.Context) error
-	// Settle runs after Do, also when the request has ended: it completes the change, or
-	// removes what is left of it when failure, the error of Do, is not nil. When it returns
-	// an error the intent stays, and recovery does the same again.
+	// Settle runs after Do, even if the request has ended. It completes the change or, if failure
+	// (the error of Do) is not nil, removes its remains. If it returns an error, the intent is kept,
+	// and recovery repeats Settle.
 	Settle func(ctx context.Context, failure error) error
-	// Once has no second intent recorded when an equal one is left for recovery already.
+	// Once prevents a second intent if an equal one is already waiting for recovery.
 	Once bool
 }
 
-// Apply records a change, makes it, settles it and forgets the record. While it does so,
-// Left does not return the intent. failure is why the change was not made, unsettled why
-// it is left to recovery; each is nil without the other.
+// Apply records a change, makes it, settles it and deletes the record. Meanwhile Left does not
+// return the intent. failure is why the change was not made; unsettled is why it was left to
+// recovery. Each may be nil without the other.
 func (s *Intents) Apply(ctx context.Context, c Change) (failure, unsettled error) {
 	id, err := s.start(ctx, c)
 	if err != nil {
@@ -52,14 +52,14 @@ func (s *Intents) Apply(ctx context.Context, c Change) (failure, unsettled error
 	}
 	record, cancel := Outlasting(ctx)
 	defer cancel()
-	if err := s.Done(record, id); err != nil { // recovery settles it once more, which does no harm
+	if err := s.Done(record, id); err != nil { // recovery settles it again, which is harmless
 		s.db.Logger.Warn(ctx, fmt.Sprintf("the intent %s cannot be closed: %v", id, err))
 	}
 	return failure, nil
 }
 
-// start records the intent of a change that this process makes now; its id is empty where
-// the change says Once, and an equal intent is there.
+// start records the intent of a change that this process is about to make. The id is empty if the
+// change has Once set and an equal intent exists.
 func (s *Intents) start(ctx context.Context, c Change) (id string, err error) {
 	if c.Once {
 		if there, err := s.isLeft(ctx, c); err != nil || there {
@@ -76,7 +76,7 @@ func (s *Intents) start(ctx context.Context, c Change) (id string, err error) {
 	return in.ID, nil
 }
 
-// isLeft returns whether an equal change is left for recovery.
+// isLeft returns whether an equal change is waiting for recovery.
 func (s *Intents) isLeft(ctx context.Context, c Change) (bool, error) {
 	text, err := json.Marshal(c.Data)
 	if err != nil {
@@ -86,9 +86,9 @@ func (s *Intents) isLeft(ctx context.Context, c Change) (bool, error) {
 	return slices.ContainsFunc(left, func(in Intent) bool { return string(in.Data) == string(text) }), err
 }
 
-// ongoing are the intents of the changes that this process makes now.
+// ongoing contains the intents of the changes that this process is making.
 type ongoing struct {
-	// beginning is held, shared, from the record of an intent until ids has it.
+	// beginning is held, shared, from recording an intent until ids contains it.
 	beginning sync.RWMutex
 
 	mu  sync.Mutex

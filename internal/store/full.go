@@ -9,7 +9,7 @@ import (
 
 const postgresDiskFull = "53100"
 
-// IsFull tells whether an error says that the database has no room to write.
+// IsFull returns whether err means that the database has no space to write.
 func IsFull(err error) bool {
 	var embedded sqlite3.Error
 	var server *pgconn.PgError

@@ -11,22 +11,21 @@ import (
 	"gorm.io/gorm"
 )
 
-// Intent is the record of a change of several steps, written before the first
-// of them. Whoever finds it after a crash completes the change or undoes it.
+// Intent is the record of a change of several steps, written before the first step. After a crash,
+// recovery uses it to complete or undo the change.
 type Intent struct {
 	ID      string          // time-ordered UUID
 	Kind    string          // chosen by the package that makes the change ("node.create")
 	Host    string          // the libvirt host that the change is on; may be empty
-	Data    json.RawMessage // what the owner of Kind needs to finish or undo
+	Data    json.RawMessage // what recovery needs to finish or undo the change
 	Created time.Time       // UTC
-	// Attempts is how often settling it failed; Tried is when it failed last (UTC) and
-	// Reason why.
+	// Attempts is how often settling failed, Tried when it last failed (UTC), and Reason why.
 	Attempts int
 	Tried    time.Time
 	Reason   string
 }
 
-// intentRow is an Intent as it is stored.
+// intentRow is a stored Intent.
 type intentRow struct {
 	ID      string    `gorm:"primaryKey;type:varchar(36)"`
 	Kind    string    `gorm:"type:varchar(64);not null"`
@@ -36,11 +35,11 @@ type intentRow struct {
 	Holder  string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Lease
 
 	Attempts int        `gorm:"not null;default:0"` // see Failed
-	Tried    *time.Time // nil before Attempts is 1
+	Tried    *time.Time // nil while Attempts is 0
 	Reason   string     `gorm:"type:text;not null;default:''"`
 }
 
-// TableName names the table.
+// TableName returns the table's name.
 func (intentRow) TableName() string { return "intents" }
 
 // IntentMigrations returns the migrations of the intents' table, for Open.
@@ -61,7 +60,7 @@ func IntentMigrations() []*gormigrate.Migration {
 	}, reasonMigration()}
 }
 
-// reasonMigration adds to the intents what became of the attempts to settle them.
+// reasonMigration adds the columns for failed attempts to settle an intent.
 func reasonMigration() *gormigrate.Migration {
 	return &gormigrate.Migration{
 		ID: "2026113001_intents_attempts",
@@ -71,23 +70,22 @@ func reasonMigration() *gormigrate.Migration {
 	}
 }
 
-// Intents keeps the intents. All methods may be called from any goroutine.
+// Intents stores intents. Its methods are safe for concurrent use.
 type Intents struct {
 	db      *gorm.DB
 	lease   *Lease
 	ongoing ongoing
 }
 
-// NewIntents returns the intents of a database opened with IntentMigrations. They are
-// begun for the holder of lease; other processes leave them alone while it lives.
+// NewIntents returns the intents of a database that was opened with IntentMigrations. Begun intents
+// belong to the holder of lease; other processes ignore them while that process lives.
 func NewIntents(db *gorm.DB, lease *Lease) *Intents {
 	return &Intents{db: db, lease: lease, ongoing: ongoing{ids: map[string]bool{}}}
 }
 
-// Begin records an intent; data is stored as JSON. When Begin returns without
-// an error the record is on the disk and survives a crash of the service and
-// of the machine. (On PostgreSQL as far as the server's synchronous_commit,
-// on by default, promises it.)
+// Begin records an intent; data is stored as JSON. When Begin returns without an error, the record
+// is on disk and survives a crash of the service and of the machine. (On PostgreSQL this depends on
+// the server's synchronous_commit, which is on by default.)
 func (s *Intents) Begin(ctx context.Context, kind, host string, data any) (Intent, error) {
 	encoded, err := json.Marshal(data)
 	if err != nil {
@@ -107,8 +105,8 @@ func (s *Intents) Begin(ctx context.Context, kind, host string, data any) (Inten
 	return row.intent(), nil
 }
 
-// Done forgets an intent, once its change is complete or undone. It is no error
-// when the intent is already gone.
+// Done deletes an intent after its change is complete or undone. It returns no error if the intent
+// is already gone.
 func (s *Intents) Done(ctx context.Context, id string) error {
 	if err := s.db.WithContext(ctx).Where("id = ?", id).Delete(&intentRow{}).Error; err != nil {
 		return fmt.Errorf("end intent %s: %w", id, err)

@@ -75,7 +75,7 @@ func TestIntentSurvivesKill(t *testing.T) {
 		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = append(os.Environ(), asChild+"="+url)
 		child.Stderr = os.Stderr
-		if _, err := child.StdinPipe(); err != nil { // held open: the child waits on it
+		if _, err := child.StdinPipe(); err != nil { // kept open: the child waits for it to close
 			t.Fatal(err)
 		}
 		output, err := child.StdoutPipe()
@@ -95,7 +95,7 @@ func TestIntentSurvivesKill(t *testing.T) {
 		}
 		left := openIntents(t, url)
 		intents, err := left.Pending(t.Context(), "h")
-		// PostgreSQL takes a moment to see that the process has gone.
+		// PostgreSQL notices the end of the process with a delay.
 		for deadline := time.Now().Add(10 * time.Second); err == nil && len(intents) == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			intents, err = left.Pending(t.Context(), "h")
 		}
@@ -121,10 +121,10 @@ func beginAndWait(url string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test has gone
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test process has ended
 }
 
-// What a living process works on is not shown to others; what it left is.
+// Intents of a living process are not returned to others; intents of an ended process are.
 func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		ctx := t.Context()
@@ -141,7 +141,7 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // looking does not take it away
+		for range 2 { // reading does not claim it
 			if list, err := mine.Pending(ctx, "h"); err != nil || len(list) != 0 {
 				t.Errorf("while its holder lives: %v, %v", list, err)
 			}
@@ -164,15 +164,15 @@ func TestIntentsOfTheLivingAreTheirs(t *testing.T) {
 	})
 }
 
-// openIntents opens a database by itself, as another process does.
+// openIntents opens a database with its own connections, like another process.
 func openIntents(t *testing.T, url string) *Intents {
 	t.Helper()
 	db := open(t, url, IntentMigrations()...)
 	return NewIntents(db, NewLease(db))
 }
 
-// awaitLeft polls until one intent on the host "h" is left. PostgreSQL takes a moment
-// to see that a process has gone, and is asked twice.
+// awaitLeft polls until one intent on the host "h" is left. PostgreSQL notices the end of a process
+// with a delay, and it takes two checks.
 func (s *Intents) awaitLeft(t *testing.T) []Intent {
 	t.Helper()
 	for deadline := time.Now().Add(lookAgain + 10*time.Second); ; {
@@ -187,8 +187,9 @@ func (s *Intents) awaitLeft(t *testing.T) []Intent {
 	}
 }
 
-// TestRestartEndsNobody restarts PostgreSQL, which ends the leases of all: who looks
-// before their holders have them again finds nobody ended, however often it restarts.
+// TestRestartEndsNobody restarts PostgreSQL, which ends the leases of all processes. A process that
+// checks before the others have acquired theirs again finds none of them ended, however often
+// PostgreSQL restarts.
 func TestRestartEndsNobody(t *testing.T) {
 	url := storetest.Postgres(t)
 	ctx := t.Context()
@@ -209,7 +210,7 @@ func TestRestartEndsNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conns.SetMaxIdleConns(-1) // statements on what the server has ended fail
+		conns.SetMaxIdleConns(-1) // statements on sessions that the server has ended fail
 	}
 	noneLeft := func(when string) {
 		t.Helper()
@@ -255,7 +256,7 @@ func TestRestartEndsNobody(t *testing.T) {
 	}
 }
 
-// TestRunKeepsTheLease has the server end the session that a lease is of.
+// TestRunKeepsTheLease has the server end the session that holds a lease.
 func TestRunKeepsTheLease(t *testing.T) {
 	url := storetest.Postgres(t)
 	db := open(t, url, IntentMigrations()...)
@@ -273,7 +274,7 @@ func TestRunKeepsTheLease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return session // 0 without one
+		return session // 0 if there is none
 	}
 	before := lease()
 	if err := db.Exec("SELECT pg_terminate_backend(?)", before).Error; err != nil {
@@ -292,7 +293,7 @@ func TestRunKeepsTheLease(t *testing.T) {
 	}
 }
 
-// What this process works on is not left; what it gave up is.
+// Intents that this process is working on are not left; those that it gave up are.
 func TestOngoingIntentsAreNotLeft(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		intents := openIntents(t, url)
@@ -309,7 +310,7 @@ func TestOngoingIntentsAreNotLeft(t *testing.T) {
 		during := func(unsettled error) Change {
 			return Change{Kind: "test", Host: "h", Data: "same", Once: unsettled != nil,
 				Do: func(context.Context) error {
-					cancel() // the client has gone
+					cancel() // the client has disconnected
 					return nil
 				},
 				Settle: func(ctx context.Context, failure error) error {

@@ -10,10 +10,9 @@ import (
 	"gorm.io/gorm"
 )
 
-// Lease is the sign by which processes that share a database see each other alive, and the
-// locks that they share. What a process works on names it by its Holder, so that others
-// leave it alone until the process has ended. All methods but Hold may be called from any
-// goroutine.
+// Lease shows other processes on the same database that this one is alive, and provides locks that
+// they share. A process marks its work with its Holder, so that others ignore that work until the
+// process has ended. All methods but Hold are safe for concurrent use.
 type Lease struct {
 	db     *gorm.DB
 	holder string // empty until Hold
@@ -21,16 +20,16 @@ type Lease struct {
 	locks  named
 
 	looking sync.Mutex
-	known   leases // nil until they are needed; held, if that is not nil
+	known   leases // nil until needed; same as held if that is not nil
 }
 
-// NewLease returns the lease of this process on a database. It is not held yet: see Hold.
+// NewLease returns the lease of this process on a database. Call Hold to acquire it.
 func NewLease(db *gorm.DB) *Lease { return &Lease{db: db} }
 
-// Hold has other processes see this one alive, and names it in what it works on from now
-// on. A command may then run beside the service, and a replica beside another. Call it
-// once, before anything uses the lease. The system frees the lease when the process ends,
-// however it ends; release frees it before that, and comes before the database's Close.
+// Hold acquires the lease, so that others see this process alive, and sets the Holder for its work.
+// A command may then run beside the service, and several replicas beside each other. Call it once,
+// before anything uses the lease. The system frees the lease when the process ends, even after a
+// crash; release frees it earlier. Call release before the database's Close.
 func (l *Lease) Hold(ctx context.Context) (release func() error, err error) {
 	leases, err := l.leases(ctx)
 	if err != nil {
@@ -45,18 +44,18 @@ func (l *Lease) Hold(ctx context.Context) (release func() error, err error) {
 	return leases.release, nil
 }
 
-// Holder names this process in what it works on; empty before Hold.
+// Holder returns the id that marks the work of this process; empty before Hold.
 func (l *Lease) Holder() string { return l.holder }
 
 const (
-	// keepInterval is how often a process makes sure that others see it alive.
+	// keepInterval is how often a process renews its lease.
 	keepInterval = 2 * time.Second
-	// lookAgain is the least time between the two looks after which a process counts as ended.
+	// lookAgain is the minimum time between the two checks after which a process counts as ended.
 	lookAgain = 2 * keepInterval
 )
 
-// Run has others see this process alive until ctx ends: a PostgreSQL server that ends
-// a session ends the lease with it. Call it after Hold, for as long as changes run.
+// Run renews the lease until ctx ends: if a PostgreSQL server ends a session, the lease ends with
+// it. Call it after Hold, and keep it running as long as changes run.
 func (l *Lease) Run(ctx context.Context) error {
 	tick := time.NewTicker(keepInterval)
 	defer tick.Stop()
@@ -74,7 +73,7 @@ func (l *Lease) Run(ctx context.Context) error {
 	}
 }
 
-// keep makes sure that the lease is still held, if it was.
+// keep renews the lease if it was held.
 func (l *Lease) keep(ctx context.Context) error {
 	if l.held == nil {
 		return nil
@@ -82,8 +81,8 @@ func (l *Lease) keep(ctx context.Context) error {
 	return l.held.keep(ctx)
 }
 
-// Ended returns whether the process with that Holder has ended. On PostgreSQL the first
-// calls return false for some seconds: see sessionLeases.
+// Ended returns whether the process with that Holder has ended. On PostgreSQL it returns false for
+// the first few seconds: see sessionLeases.
 func (l *Lease) Ended(ctx context.Context, holder string) (bool, error) {
 	id, err := uuid.Parse(holder)
 	if err != nil {
@@ -100,11 +99,11 @@ func (l *Lease) Ended(ctx context.Context, holder string) (bool, error) {
 	return ended, nil
 }
 
-// leases are what shows the processes on one database to each other.
+// leases is the mechanism by which processes on a database detect each other.
 type leases interface {
 	// take acquires the lease of this process.
 	take(ctx context.Context, holder uuid.UUID) error
-	// keep makes sure that it is still held.
+	// keep checks that the lease is still held, and acquires it again if not.
 	keep(ctx context.Context) error
 	// expired returns whether another holder has ended.
 	expired(ctx context.Context, holder uuid.UUID) (bool, error)

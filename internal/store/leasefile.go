@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// fileLeases are locked files beside a SQLite database (flock(2)).
+// fileLeases are locked files next to a SQLite database (flock(2)).
 type fileLeases struct {
 	folder string
 	mine   *os.File
@@ -32,7 +32,7 @@ func (l *fileLeases) take(ctx context.Context, holder uuid.UUID) error {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	// Another process may have swept it away before it was locked.
+	// Another process may have deleted the file before it was locked.
 	if _, err := os.Lstat(path); err != nil {
 		_ = file.Close()
 		return l.take(ctx, holder)
@@ -41,7 +41,7 @@ func (l *fileLeases) take(ctx context.Context, holder uuid.UUID) error {
 	return nil
 }
 
-// sweep removes what processes that were killed have left.
+// sweep removes the files of processes that were killed.
 func (l *fileLeases) sweep(ctx context.Context) error {
 	entries, err := os.ReadDir(l.folder)
 	if err != nil {
@@ -59,7 +59,7 @@ func (l *fileLeases) sweep(ctx context.Context) error {
 	return nil
 }
 
-// keep has nothing to do: the lock goes with the process.
+// keep does nothing: the lock lasts as long as the process.
 func (l *fileLeases) keep(context.Context) error { return nil }
 
 func (l *fileLeases) expired(_ context.Context, holder uuid.UUID) (bool, error) {

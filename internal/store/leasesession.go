@@ -12,10 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// sessionLeases are advisory locks of PostgreSQL, which end with the session
-// that took them. A server that restarts ends everybody's, and who lives takes its own
-// again within keepInterval: a holder has ended whose lock was free at two looks with
-// lookAgain between them, in which the server did not restart.
+// sessionLeases are PostgreSQL advisory locks, which end with the session that acquired them. A
+// restart of the server ends all of them, and living processes acquire theirs again within
+// keepInterval. A holder therefore counts as ended only if its lock was free in two checks at least
+// lookAgain apart, without a restart of the server between them.
 type sessionLeases struct {
 	db *sql.DB
 
@@ -24,15 +24,15 @@ type sessionLeases struct {
 	session *sql.Conn // nil before take
 
 	looks sync.Mutex
-	// free is since when locks were seen free; since the zero time those of holders
-	// that have ended.
+	// free has, by holder, the time since which its lock has been free; the zero time if the holder
+	// has ended.
 	free map[uuid.UUID]time.Time
 }
 
-// keepPatience bounds how long a server may take to answer.
+// keepPatience is the timeout for the server's response.
 const keepPatience = 10 * time.Second
 
-// lockNumber is the advisory lock of a holder.
+// lockNumber returns the number of a holder's advisory lock.
 func lockNumber(holder uuid.UUID) int64 {
 	return int64(binary.BigEndian.Uint64(holder[8:])) //nolint:gosec // any 64 bits will do
 }
@@ -42,7 +42,7 @@ func (l *sessionLeases) take(ctx context.Context, holder uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	// Another process may be looking at this very lock: wait for it.
+	// Another process may be checking this lock: wait for it.
 	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockNumber(holder)); err != nil {
 		return errors.Join(err, session.Close())
 	}
@@ -50,9 +50,9 @@ func (l *sessionLeases) take(ctx context.Context, holder uuid.UUID) error {
 	return nil
 }
 
-// keep takes the lease anew when the server ended the session. A caller that goes
-// away must not end it: the driver closes a session whose statement is cut off,
-// and others would take the changes under way for left.
+// keep acquires the lease again if the server ended the session. Cancelling the caller must not end
+// the session: the driver closes a session whose statement is interrupted, and other processes
+// would then recover changes that are still in progress.
 func (l *sessionLeases) keep(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (l *sessionLeases) keep(ctx context.Context) error {
 	if l.session == nil || l.session.PingContext(ctx) == nil {
 		return nil
 	}
-	_ = l.session.Close() // it is broken: the error would say so again
+	_ = l.session.Close() // already broken: its error adds nothing
 	l.looks.Lock()
 	maps.DeleteFunc(l.free, func(_ uuid.UUID, since time.Time) bool { return !since.IsZero() })
 	l.looks.Unlock()
@@ -76,7 +76,7 @@ func (l *sessionLeases) expired(ctx context.Context, holder uuid.UUID) (bool, er
 	if err != nil || !l.note(holder, free) {
 		return false, err
 	}
-	// If the server has restarted since the first look, that was not the first.
+	// If the server has restarted since the first check, that check does not count.
 	if err := l.keep(ctx); err != nil || !l.note(holder, true) {
 		return false, err
 	}
@@ -86,7 +86,7 @@ func (l *sessionLeases) expired(ctx context.Context, holder uuid.UUID) (bool, er
 	return true, nil
 }
 
-// note keeps since when a lock is seen free, and tells whether that is long enough.
+// note records since when a lock has been free, and returns whether that is long enough.
 func (l *sessionLeases) note(holder uuid.UUID, free bool) bool {
 	l.looks.Lock()
 	defer l.looks.Unlock()
@@ -102,7 +102,7 @@ func (l *sessionLeases) note(holder uuid.UUID, free bool) bool {
 	return time.Since(since) >= lookAgain
 }
 
-// isFree tells whether nobody has a holder's lock now. Others may look at it at once.
+// isFree returns whether nobody holds a holder's lock. Several processes can check at once.
 func (l *sessionLeases) isFree(ctx context.Context, holder uuid.UUID) (bool, error) {
 	session, err := l.db.Conn(ctx)
 	if err != nil {

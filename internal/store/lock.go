@@ -15,11 +15,11 @@ import (
 	"syscall"
 )
 
-// lockClass keeps the advisory locks of names apart from those of holders (see
-// lockNumber), which have no class.
+// lockClass separates the advisory locks of names from those of holders (see lockNumber), which
+// have no class.
 const lockClass = 0x5b1a
 
-// named are this process's locks by name: each is a channel with one slot.
+// named has this process's locks by name: each is a channel with one slot.
 type named struct {
 	mu    sync.Mutex
 	slots map[string]chan struct{}
@@ -37,8 +37,8 @@ func (n *named) slot(name string) chan struct{} {
 	return n.slots[name]
 }
 
-// Lock waits until nobody else has the lock of that name: no goroutine of this process,
-// and no other process on the database. It ends with unlock, or with the process.
+// Lock waits until no other goroutine of this process, and no other process on the database, holds
+// the lock with that name. unlock, or the end of the process, releases it.
 func (l *Lease) Lock(ctx context.Context, name string) (unlock func(), err error) {
 	slot := l.locks.slot(name)
 	select {
@@ -61,7 +61,7 @@ func (l *Lease) Lock(ctx context.Context, name string) (unlock func(), err error
 	}, nil
 }
 
-// lockSession takes an advisory lock of PostgreSQL.
+// lockSession acquires a PostgreSQL advisory lock.
 func (l *Lease) lockSession(ctx context.Context, name string) (release func(), err error) {
 	db, err := l.db.DB()
 	if err != nil {
@@ -87,7 +87,7 @@ func (l *Lease) lockSession(ctx context.Context, name string) (release func(), e
 	}, nil
 }
 
-// drop ends a session, so that its locks end, in place of giving it back to the pool.
+// drop closes a session instead of returning it to the pool, so that its locks are released.
 func drop(session *sql.Conn) error {
 	err := session.Raw(func(any) error { return driver.ErrBadConn })
 	if errors.Is(err, driver.ErrBadConn) {
@@ -96,7 +96,7 @@ func drop(session *sql.Conn) error {
 	return errors.Join(err, session.Close())
 }
 
-// lockFile locks a file beside a SQLite database (flock(2)).
+// lockFile locks a file next to a SQLite database (flock(2)).
 func (l *Lease) lockFile(ctx context.Context, name string) (release func(), err error) {
 	path, err := l.databaseFile(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ func (l *Lease) lockFile(ctx context.Context, name string) (release func(), err 
 		}
 		return func() { _ = file.Close() }, nil
 	case <-ctx.Done():
-		go func() { // it cannot be interrupted
+		go func() { // flock cannot be interrupted
 			<-locked
 			_ = file.Close()
 		}()

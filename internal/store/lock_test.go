@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// TestLock has two services on one database exclude each other by name.
+// TestLock checks that two services on one database exclude each other by name.
 func TestLock(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		var services []*Lease

@@ -8,13 +8,12 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// slowStatement is the time from which a statement is worth a warning.
+// slowStatement is the duration from which a statement is logged as slow.
 const slowStatement = time.Second
 
-// statementLog is GORM's logger. It writes slow statements and GORM's own
-// complaints, both as warnings. Errors are left to the callers, who get them
-// anyway. The values of a statement are never written: passwords' hashes,
-// tokens' hashes and users' data are among them.
+// statementLog is GORM's logger. It logs slow statements and GORM's own warnings and errors, all as
+// warnings. It does not log statement errors, which the callers get anyway. It never logs the
+// values of a statement, which include password hashes, token hashes and users' data.
 type statementLog struct {
 	log  *slog.Logger
 	slow time.Duration
@@ -27,23 +26,23 @@ var (
 	} = statementLog{}
 )
 
-// LogMode returns the logger unchanged: what is written does not vary.
+// LogMode returns the logger unchanged: the level is fixed.
 func (l statementLog) LogMode(logger.LogLevel) logger.Interface { return l }
 
-// Info writes nothing.
+// Info logs nothing.
 func (l statementLog) Info(context.Context, string, ...any) {}
 
-// Warn writes GORM's complaint without the values it is about.
+// Warn logs GORM's message without its values.
 func (l statementLog) Warn(ctx context.Context, text string, _ ...any) {
 	l.log.WarnContext(ctx, "database layer", "complaint", text)
 }
 
-// Error writes GORM's complaint without the values it is about.
+// Error logs GORM's message without its values.
 func (l statementLog) Error(ctx context.Context, text string, values ...any) {
 	l.Warn(ctx, text, values...)
 }
 
-// Trace writes a statement that took long.
+// Trace logs slow statements.
 func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func() (sql string, rows int64), _ error) {
 	took := time.Since(begin)
 	if took < l.slow {
@@ -53,7 +52,7 @@ func (l statementLog) Trace(ctx context.Context, begin time.Time, statement func
 	l.log.WarnContext(ctx, "slow database statement", "sql", sql, "rows", rows, "took", took)
 }
 
-// ParamsFilter keeps a statement's values from being written into its text.
+// ParamsFilter keeps the values out of a statement's logged text.
 func (l statementLog) ParamsFilter(_ context.Context, sql string, _ ...any) (string, []any) {
 	return sql, nil
 }

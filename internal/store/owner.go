@@ -8,8 +8,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// OwnersByID is for migrations: in the column owner of a table it puts the accounts'
-// ids in place of their names. Names that no account has stay, and are nobody's.
+// OwnersByID is for migrations: it replaces account names with account ids in the column owner of a
+// table. Names without an account are kept, and belong to nobody.
 func OwnersByID(tx *gorm.DB, table string) error {
 	ids, err := AccountIDs(tx)
 	if err != nil || len(ids) == 0 {
@@ -19,7 +19,7 @@ func OwnersByID(tx *gorm.DB, table string) error {
 	if err := tx.Table(table).Distinct("owner").Where("owner IS NOT NULL").Pluck("owner", &owners).Error; err != nil {
 		return err
 	}
-	// Names that look like ids go first: they must not become somebody's.
+	// Names that look like ids are changed first, so that they cannot match another account's id.
 	slices.SortFunc(owners, func(a, b string) int { return cmp.Compare(looksLikeName(a), looksLikeName(b)) })
 	for _, name := range owners {
 		id, known := ids[name]
@@ -41,8 +41,8 @@ func looksLikeName(text string) int {
 	return 1
 }
 
-// AccountIDs is for migrations: it returns the accounts' ids by their names. There are
-// none where a package opens a database with its own tables only.
+// AccountIDs is for migrations: it returns the accounts' ids by name. The result is empty if a
+// package opens a database with only its own tables.
 func AccountIDs(tx *gorm.DB) (map[string]string, error) {
 	ids := map[string]string{}
 	if !tx.Migrator().HasTable("users") {

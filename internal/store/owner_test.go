@@ -11,8 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// TestOwnersByID puts ids in place of names, and makes nobody the owner of what is not
-// theirs.
+// TestOwnersByID replaces names with ids, and gives nobody an object that is not theirs.
 func TestOwnersByID(t *testing.T) {
 	const ann, bob = "0199aaaa-0000-7000-8000-000000000001", "0199aaaa-0000-7000-8000-000000000002"
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	postgresConns    = 16 // per process; a server allows 100 unless told otherwise
+	postgresConns    = 16 // per process; a server allows 100 by default
 	postgresIdle     = 5 * time.Minute
-	postgresLifetime = 30 * time.Minute // so that a moved server is found again
+	postgresLifetime = 30 * time.Minute // so that connections follow a server that has moved
 )
 
 func openPostgres(ctx context.Context, url string, log *slog.Logger, migrations []*gormigrate.Migration) (*gorm.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		// The parser's own error may quote the URL, password and all.
+		// The parser's own error may quote the URL with the password.
 		return nil, errors.New("open the database: the PostgreSQL URL cannot be read; write postgres://user:password@host:port/name and percent-encode the password's special characters")
 	}
 	conns := stdlib.OpenDB(*config)
@@ -38,7 +38,7 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger, migrations 
 	return finish(ctx, postgres.New(postgres.Config{Conn: conns}), conns, log, migrations)
 }
 
-// postgresError says what to do about a server that does not let us in.
+// postgresError explains what to do if a server refuses the connection.
 func postgresError(config *pgx.ConnConfig, err error) error {
 	server := fmt.Sprintf("PostgreSQL at %s:%d", config.Host, config.Port)
 	var refusal *pgconn.PgError

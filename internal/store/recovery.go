@@ -11,25 +11,24 @@ import (
 	"gorm.io/gorm"
 )
 
-// This file is what recovery needs: which changes were cut off, and what became of the
+// This file has what recovery needs: which changes were interrupted, and the results of the
 // attempts to complete or undo them.
 
-// Left returns the intents on a host, of these kinds, that nobody works on.
+// Left returns the intents on a host, of these kinds, that nobody is working on.
 func (s *Intents) Left(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	s.ongoing.beginning.Lock()
 	defer s.ongoing.beginning.Unlock()
 	s.ongoing.mu.Lock()
-	ours := maps.Clone(s.ongoing.ids) // before the list: what ends meanwhile is no one's to complete
+	ours := maps.Clone(s.ongoing.ids) // before the list: changes that end meanwhile need no recovery
 	s.ongoing.mu.Unlock()
 	pending, err := s.Pending(ctx, host, kinds...)
 	return slices.DeleteFunc(pending, func(in Intent) bool { return ours[in.ID] }), err
 }
 
-// Pending returns the intents on one host (the empty name is that of intents
-// without a host), oldest first: those of the kinds given, or of every kind.
-// Those that another living process holds (see Hold) are left out, and so are, for
-// some seconds, those of one that has just ended (see Ended); this process's own are
-// among them: see Left.
+// Pending returns the intents on one host (the empty name selects intents without a host), oldest
+// first: those of the given kinds, or of all kinds if none is given. It leaves out those that
+// another living process holds (see Hold) and, for some seconds, those of a process that has just
+// ended (see Ended). It includes this process's own intents: see Left.
 func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	rows, err := s.rows(ctx, host, kinds)
 	if err != nil {
@@ -49,7 +48,7 @@ func (s *Intents) Pending(ctx context.Context, host string, kinds ...string) ([]
 	return intents, nil
 }
 
-// All is Pending with those that other living processes hold.
+// All is Pending including the intents that other living processes hold.
 func (s *Intents) All(ctx context.Context, host string, kinds ...string) ([]Intent, error) {
 	rows, err := s.rows(ctx, host, kinds)
 	var intents []Intent
@@ -71,11 +70,11 @@ func (s *Intents) rows(ctx context.Context, host string, kinds []string) ([]inte
 	return rows, nil
 }
 
-// left returns whether no other process works on an intent: its holder has ended, or it
-// never had one.
+// left returns whether no other process works on an intent: its holder has ended, or it never had
+// one.
 func (s *Intents) left(ctx context.Context, holders map[string]bool, row intentRow) (bool, error) {
 	if row.Holder == s.lease.Holder() {
-		return true, nil // the caller knows its own
+		return true, nil // the caller knows which are its own
 	}
 	if known, ok := holders[row.Holder]; ok {
 		return known, nil
@@ -88,11 +87,11 @@ func (s *Intents) left(ctx context.Context, holders map[string]bool, row intentR
 	return ended, err
 }
 
-// maxReasonBytes bounds the reason that is kept.
+// maxReasonBytes limits the stored reason.
 const maxReasonBytes = 2048
 
-// Failed records that an attempt to settle an intent failed, and why. It is no error when
-// the intent is already gone.
+// Failed records that an attempt to settle an intent failed, and why. It returns no error if the
+// intent is already gone.
 func (s *Intents) Failed(ctx context.Context, id, reason string) error {
 	err := s.db.WithContext(ctx).Model(&intentRow{}).Where("id = ?", id).Updates(map[string]any{
 		"attempts": gorm.Expr("attempts + 1"), "tried": time.Now().UTC().Truncate(time.Microsecond), "reason": reason[:min(len(reason), maxReasonBytes)],
@@ -103,8 +102,8 @@ func (s *Intents) Failed(ctx context.Context, id, reason string) error {
 	return nil
 }
 
-// Unsettled returns the intents of all hosts that could not be settled when that was
-// tried, oldest first, whichever process tried.
+// Unsettled returns the intents of all hosts that some process tried to settle without success,
+// oldest first.
 func (s *Intents) Unsettled(ctx context.Context) ([]Intent, error) {
 	var rows []intentRow
 	if err := s.db.WithContext(ctx).Where("attempts > 0").Order("created, id").Find(&rows).Error; err != nil {
@@ -117,7 +116,7 @@ func (s *Intents) Unsettled(ctx context.Context) ([]Intent, error) {
 	return intents, nil
 }
 
-// CountUnsettled returns how many intents Unsettled has for each host.
+// CountUnsettled returns the number of Unsettled intents by host.
 func (s *Intents) CountUnsettled(ctx context.Context) (map[string]int, error) {
 	var counts []struct {
 		Host   string
@@ -134,7 +133,7 @@ func (s *Intents) CountUnsettled(ctx context.Context) (map[string]int, error) {
 	return byHost, nil
 }
 
-// Find returns one of those that Unsettled returns; ok is false when it is not among them.
+// Find returns one of the intents that Unsettled returns; ok is false if there is no such intent.
 func (s *Intents) Find(ctx context.Context, id string) (in Intent, ok bool, err error) {
 	var row intentRow
 	err = s.db.WithContext(ctx).Where("id = ? AND attempts > 0", id).Take(&row).Error

@@ -20,19 +20,19 @@ const (
 	// requestLife is how long an answer is kept.
 	requestLife  = 24 * time.Hour
 	requestSweep = time.Hour
-	// requestRetry is how long a client should wait for an answer that is being made.
+	// requestRetry is how long a client should wait before it asks again for an answer in progress.
 	requestRetry = time.Second
 )
 
-// Request is a request that carries an Idempotency-Key.
+// Request is a request that has an Idempotency-Key.
 type Request struct {
-	Account string // id of who makes it; keys of different accounts differ
+	Account string // id of the account that sends it; keys are per account
 	Key     string // ASCII, at most 255 characters
-	Route   string // "POST /api/labs", for who looks into the table
-	Digest  string // of all that makes it the same request; at most 64 characters
+	Route   string // "POST /api/labs", for people who inspect the table
+	Digest  string // of everything that identifies the same request; at most 64 characters
 }
 
-// Answer is what a request was answered with.
+// Answer is the response to a request.
 type Answer struct {
 	Status      int
 	Location    string
@@ -40,19 +40,19 @@ type Answer struct {
 	Body        []byte // may hold secrets
 }
 
-// Vault encrypts answers. Open wants the purpose that Seal was given.
+// Vault encrypts answers. Open needs the purpose that was passed to Seal.
 type Vault interface {
 	Seal(purpose, text string) (string, error)
 	Open(purpose, sealed string) (string, error)
 }
 
-// requestRow is a Request as it is stored: under way while its status is 0.
+// requestRow is a stored Request; it is in progress while its status is 0.
 type requestRow struct {
 	Account        string    `gorm:"primaryKey;type:varchar(36)"`
 	IdempotencyKey string    `gorm:"primaryKey;type:varchar(255)"`
 	Route          string    `gorm:"type:varchar(255);not null"`
 	Digest         string    `gorm:"type:varchar(64);not null"`
-	Attempt        string    `gorm:"type:varchar(36);not null"` // who may write the answer
+	Attempt        string    `gorm:"type:varchar(36);not null"` // the attempt that may write the answer
 	Holder         string    `gorm:"type:varchar(36);not null"` // the process that works on it; see Hold
 	Status         int       `gorm:"not null"`
 	Location       string    `gorm:"type:text;not null"`
@@ -61,15 +61,15 @@ type requestRow struct {
 	Created        time.Time `gorm:"not null"`
 }
 
-// TableName names the table.
+// TableName returns the table's name.
 func (requestRow) TableName() string { return "idempotency_keys" }
 
-// purpose binds a body to the request that it answers.
+// purpose binds an encrypted body to its request.
 func (r requestRow) purpose() string {
 	return "idempotency:" + r.Account + ":" + r.Digest + ":" + r.IdempotencyKey
 }
 
-// RequestMigrations returns the migrations of the table of the Requests, for Open.
+// RequestMigrations returns the migrations of the requests' table, for Open.
 func RequestMigrations() []*gormigrate.Migration {
 	return []*gormigrate.Migration{{
 		ID: "2026112901_idempotency_keys",
@@ -92,17 +92,17 @@ func RequestMigrations() []*gormigrate.Migration {
 	}}
 }
 
-// RequestOptions are what Requests work with.
+// RequestOptions configures Requests.
 type RequestOptions struct {
 	DB    *gorm.DB         // required; opened with RequestMigrations
-	Lease *Lease           // required, and held: it tells whose requests are under way
+	Lease *Lease           // required, and held: it identifies the process of a request in progress
 	Vault Vault            // required
 	Log   *slog.Logger     // nil discards
 	Now   func() time.Time // nil is time.Now
 }
 
-// Requests keep how requests with an Idempotency-Key were answered, for a day. All
-// methods may be called from any goroutine.
+// Requests stores the answers to requests with an Idempotency-Key for a day. Its methods are safe
+// for concurrent use.
 type Requests struct {
 	o RequestOptions
 
@@ -110,7 +110,7 @@ type Requests struct {
 	ongoing map[string]bool // the attempts that this process works on
 }
 
-// NewRequests returns the Requests of a database. Run removes the old ones.
+// NewRequests returns the Requests of a database. Run deletes old ones.
 func NewRequests(o RequestOptions) (*Requests, error) {
 	if o.DB == nil || o.Lease == nil || o.Vault == nil || o.Lease.Holder() == "" {
 		return nil, errors.New("store: an option of the requests is missing, or the intents are not held")
@@ -124,24 +124,23 @@ func NewRequests(o RequestOptions) (*Requests, error) {
 	return &Requests{o: o, ongoing: map[string]bool{}}, nil
 }
 
-// Attempt is a request that its caller answers now. End it by Keep or by Drop.
+// Attempt is a request that its caller is processing. End it with Keep or Drop.
 type Attempt struct {
 	s   *Requests
 	row requestRow
 }
 
-// Begin puts a request on record before anything is done for it. It returns the
-// attempt that the caller is to answer, or else what the same request was answered
-// before. It answers fault.IdempotencyReused for a key of another request, and
-// fault.RequestInProgress while an earlier attempt is under way. One whose process
-// ended, or could not write down its answer, is under way no more: the request is
-// begun anew then, for nobody knows how far the first one came.
+// Begin records a request before it is processed. It returns either the attempt that the caller
+// must answer, or the earlier answer to the same request. It returns fault.IdempotencyReused if the
+// key belongs to another request, and fault.RequestInProgress if an earlier attempt is in progress.
+// An attempt whose process ended, or could not store its answer, is no longer in progress: the
+// request then begins again, because nobody knows how far the earlier attempt came.
 func (s *Requests) Begin(ctx context.Context, r Request) (*Attempt, *Answer, error) {
 	row := requestRow{
 		Account: r.Account, IdempotencyKey: r.Key, Route: r.Route, Digest: r.Digest,
 		Attempt: uuid.NewString(), Holder: s.o.Lease.Holder(), Created: s.o.Now().UTC().Truncate(time.Microsecond),
 	}
-	s.begun(row.Attempt) // before anybody can read it
+	s.begun(row.Attempt) // before others can read the row
 	won, earlier, err := s.claim(ctx, row)
 	if !won {
 		s.ended(row.Attempt)
@@ -150,8 +149,8 @@ func (s *Requests) Begin(ctx context.Context, r Request) (*Attempt, *Answer, err
 	return &Attempt{s, row}, nil, nil
 }
 
-// claim writes a row, in the place of one that stands for nothing any more. It tells
-// whether it did; if not, how the request was answered.
+// claim writes a row, replacing one that is no longer valid. It returns whether it did; if not, it
+// returns the stored answer.
 func (s *Requests) claim(ctx context.Context, row requestRow) (won bool, earlier *Answer, err error) {
 	db := s.o.DB.WithContext(ctx)
 	result := db.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
@@ -163,7 +162,7 @@ func (s *Requests) claim(ctx context.Context, row requestRow) (won bool, earlier
 	}
 	var there requestRow
 	err = db.Where("account = ? AND idempotency_key = ?", row.Account, row.IdempotencyKey).Take(&there).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) { // it has just failed
+	if errors.Is(err, gorm.ErrRecordNotFound) { // the earlier attempt has just failed
 		return false, nil, inProgress()
 	}
 	if err != nil {
@@ -189,7 +188,7 @@ func (s *Requests) claim(ctx context.Context, row requestRow) (won bool, earlier
 		}
 		s.o.Log.WarnContext(ctx, "a request that was cut off is made anew", "route", row.Route, "begun", there.Created)
 	}
-	// Of several that find it so, one takes it.
+	// If several find the row invalid, only one may replace it.
 	result = db.Model(&requestRow{}).Where("account = ? AND idempotency_key = ? AND attempt = ?", there.Account, there.IdempotencyKey, there.Attempt).
 		Select("*").Updates(row)
 	switch {
@@ -207,7 +206,7 @@ func inProgress() error {
 	return err
 }
 
-// left tells whether nobody works on a request that is under way.
+// left returns whether nobody is working on a request in progress.
 func (s *Requests) left(ctx context.Context, row requestRow) (bool, error) {
 	if row.Holder != s.o.Lease.Holder() {
 		return s.o.Lease.Ended(ctx, row.Holder)
@@ -229,8 +228,7 @@ func (s *Requests) ended(attempt string) {
 	delete(s.ongoing, attempt)
 }
 
-// Keep stores the answer of the attempt, for who repeats the request; also when ctx
-// has ended.
+// Keep stores the answer of the attempt for repeated requests, even if ctx has ended.
 func (a *Attempt) Keep(ctx context.Context, answer Answer) error {
 	defer a.s.ended(a.row.Attempt)
 	ctx, cancel := Outlasting(ctx)
@@ -247,7 +245,7 @@ func (a *Attempt) Keep(ctx context.Context, answer Answer) error {
 	return nil
 }
 
-// Drop forgets a request that made nothing, so that it can be repeated; also when
+// Drop deletes the record of a request that changed nothing, so that it can be repeated, even if
 // ctx has ended.
 func (a *Attempt) Drop(ctx context.Context) error {
 	defer a.s.ended(a.row.Attempt)
@@ -259,13 +257,13 @@ func (a *Attempt) Drop(ctx context.Context) error {
 	return nil
 }
 
-// mine chooses the attempt's row, while it is its own.
+// mine selects the attempt's row if it still belongs to the attempt.
 func (a *Attempt) mine(ctx context.Context) *gorm.DB {
 	return a.s.o.DB.WithContext(ctx).Model(&requestRow{}).
 		Where("account = ? AND idempotency_key = ? AND attempt = ?", a.row.Account, a.row.IdempotencyKey, a.row.Attempt)
 }
 
-// Run removes what is older than a day, every hour, until ctx ends.
+// Run deletes answers older than a day, every hour, until ctx ends.
 func (s *Requests) Run(ctx context.Context) error {
 	tick := time.NewTicker(requestSweep)
 	defer tick.Stop()
@@ -285,8 +283,8 @@ func (s *Requests) sweep(ctx context.Context) error {
 	return s.o.DB.WithContext(ctx).Where("created < ?", s.o.Now().UTC().Add(-requestLife)).Delete(&requestRow{}).Error
 }
 
-// Reseal encrypts all answers by the vault's newest key; those that cannot be read
-// stay as they are. It may be broken off, and done again.
+// Reseal encrypts all answers with the vault's newest key; it leaves those that it cannot decrypt
+// unchanged. It may be interrupted and repeated.
 func (s *Requests) Reseal(ctx context.Context) error {
 	var rows []requestRow
 	if err := s.o.DB.WithContext(ctx).Where("status <> 0").Find(&rows).Error; err != nil {

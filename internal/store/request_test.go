@@ -16,10 +16,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// replica is a process of the service, as far as requests go.
+// replica is a process of the service, reduced to its requests.
 type replica struct {
 	*Requests
-	end func() error // gives up its lease, as the end of the process does
+	end func() error // releases its lease, like the end of the process
 	now time.Time
 }
 
@@ -39,7 +39,7 @@ func newReplica(t *testing.T, url string, keys Vault) *replica {
 	return r
 }
 
-// begins expects that a request is to be answered now.
+// begins expects that the request has to be processed.
 func (r *replica) begins(t *testing.T, request Request) *Attempt {
 	t.Helper()
 	attempt, earlier, err := r.Begin(t.Context(), request)
@@ -49,7 +49,7 @@ func (r *replica) begins(t *testing.T, request Request) *Attempt {
 	return attempt
 }
 
-// refuses expects that a request is neither begun nor answered.
+// refuses expects that the request is neither begun nor answered.
 func (r *replica) refuses(t *testing.T, request Request, code fault.Code) {
 	t.Helper()
 	attempt, earlier, err := r.Begin(t.Context(), request)
@@ -62,7 +62,7 @@ func (r *replica) refuses(t *testing.T, request Request, code fault.Code) {
 	}
 }
 
-// repeats expects an answer that was given before.
+// repeats expects an earlier answer.
 func (r *replica) repeats(t *testing.T, request Request, want Answer) {
 	t.Helper()
 	attempt, earlier, err := r.Begin(t.Context(), request)
@@ -81,14 +81,14 @@ var (
 func keep(t *testing.T, a *Attempt) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the client went away, and comes again
+	cancel() // the client disconnects, and sends the request again
 	if err := a.Keep(ctx, answer); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestRequestIsAnsweredOnce has one request come many times, at once and one after
-// the other, to two processes.
+// TestRequestIsAnsweredOnce sends one request many times, concurrently and sequentially, to two
+// processes.
 func TestRequestIsAnsweredOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		keys := secret.In(t.TempDir())
@@ -115,7 +115,7 @@ func TestRequestIsAnsweredOnce(t *testing.T) {
 		}
 		replicas[0].refuses(t, once, fault.RequestInProgress)
 		replicas[1].refuses(t, other, fault.IdempotencyReused)
-		keep(t, replicas[1].begins(t, bobs)) // who has the same key, and not the same request
+		keep(t, replicas[1].begins(t, bobs)) // another account's request with the same key
 		keep(t, won[0])
 		for _, r := range replicas {
 			r.repeats(t, once, answer)
@@ -123,7 +123,7 @@ func TestRequestIsAnsweredOnce(t *testing.T) {
 			r.refuses(t, other, fault.IdempotencyReused)
 		}
 
-		// The next process reads it as well, also by a key that came later.
+		// The next process can read it as well, even with a newer key.
 		if err := keys.Rotate(); err != nil {
 			t.Fatal(err)
 		}
@@ -160,26 +160,26 @@ func TestRequestIsAnsweredOnce(t *testing.T) {
 	})
 }
 
-// TestRequestIsBegunAnew is what a request that has no answer stands for.
+// TestRequestIsBegunAnew covers requests that have no answer.
 func TestRequestIsBegunAnew(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		keys := secret.In(t.TempDir())
 		first, second := newReplica(t, url, keys), newReplica(t, url, keys)
 
-		// It failed.
+		// The attempt failed.
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := first.begins(t, once).Drop(ctx); err != nil {
 			t.Fatal(err)
 		}
-		// Its process has ended; until then it is under way.
+		// Its process has ended; until then the request is in progress.
 		late := second.begins(t, once)
 		first.refuses(t, once, fault.RequestInProgress)
 		if err := second.end(); err != nil {
 			t.Fatal(err)
 		}
 		first.refuses(t, other, fault.IdempotencyReused)
-		// PostgreSQL tells a few seconds late that a process has ended.
+		// PostgreSQL reports the end of a process some seconds late.
 		var all sync.WaitGroup
 		begun := make(chan *Attempt, 5)
 		deadline := time.Now().Add(lookAgain + 10*time.Second)
@@ -205,7 +205,7 @@ func TestRequestIsBegunAnew(t *testing.T) {
 			t.Fatalf("%d took it up", len(begun))
 		}
 		again := <-begun
-		// What comes too late neither answers it nor ends it.
+		// A late attempt neither answers the request nor ends it.
 		if err := errors.Join(late.Keep(t.Context(), Answer{Status: 202}), late.Drop(t.Context())); err != nil {
 			t.Error(err)
 		}
@@ -225,7 +225,7 @@ func TestRequestIsBegunAnew(t *testing.T) {
 	})
 }
 
-// TestRequestsAreForgotten has a day go by.
+// TestRequestsAreForgotten lets a day pass.
 func TestRequestsAreForgotten(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		r := newReplica(t, url, secret.In(t.TempDir()))

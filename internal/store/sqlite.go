@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	sqliteConns = 8 // connections; readers run side by side, writers one at a time
-	// lockRetry is the pause between two attempts on the opening lock, which
-	// offers no wait that a context can end.
+	sqliteConns = 8 // connections: readers run concurrently, writers one at a time
+	// lockRetry is the pause between two attempts to acquire the opening lock, because a blocking
+	// flock cannot be cancelled by a context.
 	lockRetry = 20 * time.Millisecond
 )
 
@@ -61,8 +61,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger, migrations [
 	}
 	conns.SetMaxOpenConns(sqliteConns)
 	conns.SetMaxIdleConns(sqliteConns)
-	// The mode is a property of the file. Two processes that switch a new file
-	// at once would refuse each other, hence the lock.
+	// The journal mode is a property of the file. Two processes that switch a new file at once would
+	// fail, hence the lock.
 	var mode string
 	if err := conns.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
 		return nil, errors.Join(sqliteError(path, err), conns.Close())
@@ -73,9 +73,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger, migrations [
 	return finish(ctx, sqlite.New(sqlite.Config{Conn: conns}), conns, log, migrations)
 }
 
-// lockOpening lets one process at a time make the file, switch its journal and
-// migrate it. The lock file stays behind: removing it would let two processes
-// lock two different files.
+// lockOpening lets one process at a time create the file, switch its journal mode and migrate it.
+// The lock file is kept: if it were removed, two processes could lock two different files.
 func lockOpening(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -99,11 +98,11 @@ func lockOpening(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// keepPrivate makes the file when it is absent and takes it away from group and
+// keepPrivate creates the file if it does not exist, and removes the permissions of group and
 // others. SQLite gives its -wal and -shm files the same mode.
 //
-// An existing file is never opened here: closing it again would drop the locks
-// that another handle of this process holds on it.
+// It never opens an existing file: closing it again would release the locks that another handle of
+// this process holds on it.
 func keepPrivate(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +126,7 @@ func keepPrivate(path string) error {
 	return nil
 }
 
-// sqliteError says what to do about the failures that an operator can mend.
+// sqliteError explains what to do about failures that an operator can fix.
 func sqliteError(path string, err error) error {
 	var failure sqlite3.Error
 	if errors.As(err, &failure) {

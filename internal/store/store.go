@@ -1,10 +1,8 @@
-// Package store opens the service's database — an embedded SQLite file, or a
-// PostgreSQL server that several replicas share — brings its schema up to date,
-// and keeps the tables that belong to no single feature: the intents, and the
-// requests that carried an Idempotency-Key.
+// Package store opens the service's database (an embedded SQLite file, or a PostgreSQL server that
+// several replicas share), migrates its schema, and manages the tables that belong to no single
+// feature: the intents, and the requests with an Idempotency-Key.
 //
-// Every other table belongs to the package that uses it, which hands its
-// migrations to Open.
+// All other tables belong to the packages that use them, which pass their migrations to Open.
 package store
 
 import (
@@ -24,26 +22,24 @@ import (
 	"gorm.io/gorm"
 )
 
-// migrationLock is the PostgreSQL advisory lock that one process holds while it
-// migrates. The number is arbitrary but must never change.
+// migrationLock is the PostgreSQL advisory lock that a process holds while it migrates. The number
+// is arbitrary but must never change.
 const migrationLock int64 = 0x53424c4d49475201
 
-// Open opens the database and brings its schema up to date. url is a SQLite
-// file ("sqlite:/path/to/file.db", or the bare absolute path) or a PostgreSQL
-// URL ("postgres://user:password@host:port/name"); the SQLite file and its
-// folder are made when absent, readable by their owner alone.
+// Open opens the database and migrates its schema. url is a SQLite file ("sqlite:/path/to/file.db",
+// or the bare absolute path) or a PostgreSQL URL ("postgres://user:password@host:port/name"). If
+// the SQLite file and its folder do not exist, Open creates them with permissions for their owner
+// only.
 //
-// Migrations run in the order of their ids, whatever the order of the
-// arguments, all of them in one transaction. Several processes may open one
-// database at once: one migrates while the others wait. A database that holds
-// a migration which is not among those given was written by a newer version
-// and is refused.
+// Migrations run in the order of their ids, whatever the order of the arguments, in one
+// transaction. Several processes may open one database at once: one migrates while the others wait.
+// Open refuses a database with a migration that is not among the arguments, because a newer version
+// wrote it.
 //
-// ctx bounds the opening, not the use. Errors are written for the operator: they
-// say what to do, and never hold the database's password. The caller closes the
-// handle with Close; it may be used from any goroutine. Errors of its statements
-// are GORM's own where it has one (gorm.ErrDuplicatedKey,
-// gorm.ErrForeignKeyViolated).
+// ctx applies to opening the database, not to its use. Errors are written for operators: they say
+// what to do, and never contain the database's password. The caller closes the handle with Close.
+// The handle is safe for concurrent use. Errors of its statements are GORM's own if there is one
+// (gorm.ErrDuplicatedKey, gorm.ErrForeignKeyViolated).
 func Open(ctx context.Context, url string, log *slog.Logger, migrations ...*gormigrate.Migration) (*gorm.DB, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -58,7 +54,7 @@ func Open(ctx context.Context, url string, log *slog.Logger, migrations ...*gorm
 	return openPostgres(ctx, url, log, migrations)
 }
 
-// Close closes the database's connections. It waits for statements that run.
+// Close closes the database's connections. It waits for running statements.
 func Close(db *gorm.DB) error {
 	conns, err := db.DB()
 	if err != nil {
@@ -70,8 +66,8 @@ func Close(db *gorm.DB) error {
 	return nil
 }
 
-// parse tells a SQLite path from a PostgreSQL URL. Its error names the scheme
-// alone, because the rest may hold a password.
+// parse distinguishes a SQLite path from a PostgreSQL URL. Its errors contain only the scheme,
+// because the rest may contain a password.
 func parse(raw string) (path string, isSQLite bool, err error) {
 	scheme, rest, found := strings.Cut(raw, ":")
 	switch {
@@ -95,7 +91,7 @@ func parse(raw string) (path string, isSQLite bool, err error) {
 	}
 }
 
-// connect wraps an open pool in GORM.
+// connect opens GORM on a connection pool.
 func connect(dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
 	return gorm.Open(dialector, &gorm.Config{
 		Logger:               statementLog{log: log, slow: slowStatement},
@@ -105,9 +101,8 @@ func connect(dialector gorm.Dialector, log *slog.Logger) (*gorm.DB, error) {
 	})
 }
 
-// migrate runs the migrations that the database lacks. The transaction keeps
-// other processes out: on SQLite because it begins as a writer (_txlock), on
-// PostgreSQL by an advisory lock.
+// migrate runs the missing migrations. The transaction excludes other processes: on SQLite because
+// it takes the write lock when it begins (_txlock), on PostgreSQL by an advisory lock.
 func migrate(ctx context.Context, db *gorm.DB, migrations []*gormigrate.Migration) error {
 	ordered := slices.Clone(migrations)
 	slices.SortStableFunc(ordered, func(a, b *gormigrate.Migration) int { return cmp.Compare(a.ID, b.ID) })
@@ -137,7 +132,7 @@ func migrate(ctx context.Context, db *gorm.DB, migrations []*gormigrate.Migratio
 	return nil
 }
 
-// finish migrates a freshly opened pool and closes it when that fails.
+// finish migrates a newly opened database, and closes it if that fails.
 func finish(ctx context.Context, dialector gorm.Dialector, conns *sql.DB, log *slog.Logger, migrations []*gormigrate.Migration) (*gorm.DB, error) {
 	db, err := connect(dialector, log)
 	if err == nil {
@@ -149,8 +144,8 @@ func finish(ctx context.Context, dialector gorm.Dialector, conns *sql.DB, log *s
 	return db, nil
 }
 
-// fileURL returns path as the file: URL that SQLite parses, so that no
-// character of it is taken for an option.
+// fileURL returns path as the file: URL that SQLite parses, with all characters escaped that could
+// be read as an option.
 func fileURL(path string, options url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}).String()
 }

@@ -22,8 +22,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store/storetest"
 )
 
-// asChild names the environment variable that makes this binary a process of
-// TestIntentSurvivesKill's.
+// asChild is the environment variable that makes this binary a process of TestIntentSurvivesKill.
 const asChild = "STORE_TEST_URL"
 
 func TestMain(m *testing.M) {
@@ -47,7 +46,7 @@ func open(t *testing.T, url string, migrations ...*gormigrate.Migration) *gorm.D
 	return db
 }
 
-// table is a migration that makes a table of unique names.
+// table is a migration that creates a table of unique names.
 func table(id, name string, ran *atomic.Int64) *gormigrate.Migration {
 	return &gormigrate.Migration{ID: id, Migrate: func(tx *gorm.DB) error {
 		if ran != nil {
@@ -186,8 +185,8 @@ func TestSQLiteTakesAnyFileName(t *testing.T) {
 	}
 }
 
-// TestSQLiteWritersWaitForEachOther also reads before it writes: a transaction
-// that began as a reader would fail when another has written in between.
+// TestSQLiteWritersWaitForEachOther also reads before it writes: a transaction that began as a
+// reader would fail if another one has written in between.
 func TestSQLiteWritersWaitForEachOther(t *testing.T) {
 	url := storetest.SQLite(t)
 	var group sync.WaitGroup
