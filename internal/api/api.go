@@ -1,6 +1,6 @@
-// Package api is the service's HTTP side: REST operations, uploads, WebSockets
-// and the event stream. It decodes, calls one method of a service, and encodes;
-// it decides nothing of its own beyond who may enter.
+// Package api is the service's HTTP interface: REST operations, uploads, WebSockets and the event
+// stream. Handlers decode a request, call a method of a service, and encode the result; the package
+// itself only decides who has access.
 package api
 
 import (
@@ -35,7 +35,7 @@ type Options struct {
 	Hosts  Hosts
 	Pools  Pools
 	Images Images
-	// ImageWork is that of Images.
+	// ImageWork uses the same images as Images.
 	ImageWork ImageWork
 	Uploads   Uploads
 	Disks     Disks
@@ -47,62 +47,60 @@ type Options struct {
 	Access    *access.Service
 	Audit     *audit.Service
 	Events    *event.Broker
-	// Guard and Quotas are the rules that involve several of these parts.
+	// Guard and Quotas are the rules that involve several of these services.
 	Guard    *policy.Guard
 	Quotas   *policy.Quotas
 	Removals *policy.Removals
-	// Requests keep the answers to requests with an Idempotency-Key.
+	// Requests stores the answers to requests with an Idempotency-Key.
 	Requests *store.Requests
-	// OIDC is nil where people sign in by password alone.
+	// OIDC is nil if people sign in only with passwords.
 	OIDC *OIDC
-	// Guacamole is nil when it is off.
+	// Guacamole is nil if it is disabled.
 	Guacamole Guacamole
-	// Database answers whether the database does; for the health report.
+	// Database checks that the database responds, for the health report.
 	Database func(ctx context.Context) error
-	// UI serves the browser's files.
+	// UI serves the web UI.
 	UI http.Handler
 	// Listen is the address that the service listens on, for the Host check.
 	Listen string
-	// AuthOff lets programs of root and of the service's own user in as an
-	// administrator, and nobody else (see ownPeers); the caller has made sure that
-	// Listen is a loopback address.
+	// AuthOff admits programs of root and of the service's own user as an administrator, and nobody
+	// else (see ownPeers). The caller must check that Listen is a loopback address.
 	AuthOff bool
-	// PublicURL is the address that browsers come by, with a path where the service is
-	// not at the root of its origin; nil when it is Listen.
+	// PublicURL is the address that browsers use, with a path if the service is not at the root of
+	// its origin; nil if it is Listen.
 	PublicURL *url.URL
-	// TLS serves HTTPS; nil serves HTTP.
+	// TLS enables HTTPS; nil means HTTP.
 	TLS *tls.Config
-	// Proxies are trusted to tell a client's address; with some of them and
-	// without TLS, nobody else may connect from other machines, and PublicURL
-	// is required.
+	// Proxies are trusted to report a client's address. If there are any and TLS is nil, only they
+	// may connect from other machines, and PublicURL is required.
 	Proxies []netip.Prefix
-	// MaxConnections and MaxConnectionsPerAddress bound the connections, and three
-	// quarters of each the streams; 0 is the default of each.
+	// MaxConnections and MaxConnectionsPerAddress limit the connections; streams may use three
+	// quarters of each. 0 means the default.
 	MaxConnections, MaxConnectionsPerAddress int
 	Version                                  string
-	// Commit and CommitDate are what the binary was built from; "unknown" where it does not say.
+	// Commit and CommitDate identify the source of the binary; "unknown" if the binary does not
+	// contain them.
 	Commit, CommitDate string
-	// Settings are told to administrators, with the file that they were read from.
+	// Settings are shown to administrators, with the file that they were read from.
 	Settings     []Setting
 	SettingsFile string
 	Log          *slog.Logger
 }
 
-// Server is the HTTP side. Make it with New and run it with Serve.
+// Server is the HTTP server. Create it with New and run it with Serve.
 type Server struct {
 	o    Options
 	echo *echo.Echo
 	huma huma.API
-	// operationIDs names the operations by method and route.
+	// operationIDs has the operations' ids by method and route.
 	operationIDs map[string]string
-	// making are the operations that take an Idempotency-Key, by method and path.
+	// making has the operations that accept an Idempotency-Key, by method and path.
 	making map[string]bool
-	// closing ends when the service stops: streams that have no end by
-	// themselves end then.
+	// closing ends when the service stops, which ends endless streams.
 	closing context.Context
 	close   context.CancelFunc
-	// requests are those under way: the HTTP server forgets WebSockets, and
-	// after its Close all others.
+	// requests counts the requests in progress: the HTTP server does not track WebSockets and, after
+	// its Close, no other request either.
 	requests  sync.WaitGroup
 	streams   openStreams
 	transfers *transfers
@@ -119,7 +117,7 @@ const (
 	undoTimeout     = 10 * time.Second
 )
 
-// New makes a Server with all its routes. It listens to nothing: Serve does.
+// New returns a Server with all its routes. It does not listen: Serve does.
 func New(o Options) (*Server, error) {
 	if o.Hosts == nil || o.Pools == nil || o.Images == nil || o.ImageWork == nil || o.Uploads == nil || o.Disks == nil || o.Nodes == nil || o.Jobs == nil || o.Labs == nil || o.Console == nil || o.Display == nil || o.Access == nil || o.Audit == nil || o.Events == nil || o.Guard == nil || o.Quotas == nil || o.Removals == nil || o.Requests == nil || o.Database == nil || o.UI == nil {
 		return nil, errors.New("api: an option is missing")
@@ -209,7 +207,7 @@ func New(o Options) (*Server, error) {
 // OpenAPI returns the OpenAPI 3.1 document as JSON.
 func (s *Server) OpenAPI() ([]byte, error) { return s.huma.OpenAPI().MarshalJSON() }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
 	defer s.requests.Done()
@@ -220,9 +218,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.echo.ServeHTTP(w, overridden(s.withoutBase(r)))
 }
 
-// Serve answers requests on l until ctx ends; then streams end with a hint to
-// come back, requests under way have shutdownTimeout to finish, and those that
-// are cut off have undoTimeout to undo what they began.
+// Serve handles requests on l until ctx ends. Then streams end with a hint to reconnect, requests
+// in progress have shutdownTimeout to finish, and those that are cut off have undoTimeout to undo
+// their changes.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ConnContext: s.notePeer, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -250,7 +248,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	err := srv.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = srv.Close() // an upload that would take longer is cut off, and undone
+		err = srv.Close() // cut off uploads that would take longer; they are undone
 	}
 	<-failed
 	gone := make(chan struct{})

@@ -13,11 +13,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// schemasPath is where references find the schemas.
+// schemasPath is the path of the schemas in references.
 const schemasPath = "#/components/schemas/"
 
-// schemaName names a schema so that generators of clients can use it: one word, and none that
-// they make of an operation's id themselves, such as ListAuditResponse.
+// schemaName returns a name for a schema that client generators can use: one word that does not
+// conflict with names they derive from operation ids, such as ListAuditResponse.
 func schemaName(t reflect.Type, hint string) string {
 	var name strings.Builder
 	for _, word := range strings.FieldsFunc(huma.DefaultSchemaNamer(t, hint), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
@@ -33,8 +33,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return text
 }
 
-// refusals are the problems that operations are refused with, by status: a name for the
-// document, when it comes, and an example.
+// refusals are the problems with which operations reject requests, by status: a name for the
+// document, when the problem occurs, and an example.
 var refusals = []struct {
 	status int
 	name   string
@@ -58,9 +58,8 @@ var refusals = []struct {
 	{http.StatusInsufficientStorage, "StorageFull", "The storage pool or the database has no free space.", fault.StorageFull, `Storage pool "sandboxlabs-nodes" is full. Delete nodes or images, or enlarge its file system.`},
 }
 
-// describeErrors lists in the document which errors an operation is refused with, says which
-// operations take no credentials, and where the service is. Call it when all operations are
-// registered.
+// describeErrors documents the errors of each operation, the operations that need no credentials,
+// and the service's address. Call it after all operations are registered.
 func (s *Server) describeErrors() {
 	doc := s.huma.OpenAPI()
 	doc.Servers = []*huma.Server{{URL: "/", Description: "The service that has this document."}}
@@ -96,7 +95,7 @@ func (s *Server) describeErrors() {
 	}
 }
 
-// operationsOf are the operations of a path by their methods.
+// operationsOf returns the operations of a path by method.
 func operationsOf(item *huma.PathItem) map[string]*huma.Operation {
 	list := map[string]*huma.Operation{
 		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put,
@@ -110,7 +109,7 @@ func operationsOf(item *huma.PathItem) map[string]*huma.Operation {
 	return list
 }
 
-// mayRefuse returns whether an operation may be refused with a status.
+// mayRefuse returns whether an operation can fail with a status.
 func mayRefuse(rule rule, method, path string, op *huma.Operation, status int) bool {
 	changes := method != http.MethodGet && method != http.MethodHead
 	switch status {

@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The actions that are recorded although they change nothing.
+// Actions that are recorded although they change nothing.
 const (
 	actionConsole = "open-console"
 	actionScreen  = "open-screen"
@@ -23,21 +23,21 @@ const (
 // socketActions are the actions of the WebSockets, by path.
 var socketActions = map[string]string{"/ws/console": actionConsole, "/ws/vnc": actionScreen}
 
-// note gathers, while a request is answered, what its audit entry says. It is
-// the request's own: one goroutine at a time writes to it.
+// note collects the data for a request's audit entry while the request is handled. It belongs to
+// that request: only one goroutine at a time writes to it.
 type note struct {
-	who      access.Principal // where the handler found out itself
+	who      access.Principal // set if the handler itself authenticates the user
 	via      string
 	code     fault.Code
-	targetID string // where the path does not name it
+	targetID string // if the path does not contain it
 	name     string
-	replayed bool // it was answered as before, and changed nothing
+	replayed bool // the stored answer was repeated; nothing changed
 	recorded bool
 }
 
 type noteKey struct{}
 
-// noteOf returns the note of a request; where none is kept, one that nobody reads.
+// noteOf returns the note of a request, or an unused one if the request has none.
 func noteOf(ctx context.Context) *note {
 	if n, ok := ctx.Value(noteKey{}).(*note); ok {
 		return n
@@ -45,10 +45,9 @@ func noteOf(ctx context.Context) *note {
 	return &note{}
 }
 
-// recordChanges writes an audit entry for each change and each opened console
-// and screen that a known person asked for, and for each sign-in. What nobody
-// asked for, such as a request without credentials, is in the log alone:
-// otherwise anybody could fill the table.
+// recordChanges writes an audit entry for each change, each opened console or screen, and each
+// sign-in of a known user. Requests without valid credentials appear only in the log: otherwise
+// anybody could fill the table.
 func (s *Server) recordChanges(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -62,7 +61,7 @@ func (s *Server) recordChanges(next echo.HandlerFunc) echo.HandlerFunc {
 		if e.TargetID != "" {
 			e.TargetName = s.nameOf(c.Request().Context(), e.TargetKind, e.TargetID) // as it was before
 		}
-		defer func() { // also when the answer is cut off, which is a panic
+		defer func() { // also if the response is aborted, which panics
 			if !n.recorded {
 				s.record(c, n, e, c.Response().Status)
 			}
@@ -74,13 +73,13 @@ func (s *Server) recordChanges(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// action returns what a request is called in the audit, "" when it is not in it.
+// action returns the name of a request in the audit; "" if it is not recorded.
 func (s *Server) action(method, route string) string {
 	if name := socketActions[route]; name != "" {
 		return name
 	}
 	if method == http.MethodPatch && route == uploadsPath+"/:id" {
-		return "" // one of hundreds of pieces; the beginning is recorded
+		return "" // one of hundreds of chunks; the creation is recorded
 	}
 	name, known := s.operationIDs[method+" "+route]
 	if name == actionOIDC {
@@ -92,7 +91,7 @@ func (s *Server) action(method, route string) string {
 	return name
 }
 
-// entry begins the audit entry of a request with what its address says.
+// entry returns the audit entry of a request, with the data from its address.
 func (s *Server) entry(c echo.Context, action string) audit.Entry {
 	e := audit.Entry{Action: action, Address: c.RealIP()}
 	if id := c.QueryParam("nodeId"); strings.HasPrefix(c.Path(), "/ws/") {
@@ -113,7 +112,7 @@ func (s *Server) entry(c echo.Context, action string) audit.Entry {
 	return e
 }
 
-// record completes an entry and hands it over, if somebody is known who did it.
+// record completes an entry and stores it, if the user is known.
 func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
 	n.recorded = true
 	who, known := principalOf(c.Request().Context())
@@ -145,14 +144,13 @@ func (s *Server) record(c echo.Context, n *note, e audit.Entry, status int) {
 	s.o.Audit.Record(e)
 }
 
-// recordOpening records that a console or screen is open now, and not when it is
-// closed.
+// recordOpening records an opened console or screen at once, instead of when it is closed.
 func (s *Server) recordOpening(c echo.Context) {
 	e := s.entry(c, socketActions[c.Path()])
 	s.record(c, noteOf(c.Request().Context()), e, http.StatusSwitchingProtocols)
 }
 
-// nameOf is how people call what has that id.
+// nameOf returns the name of the object with an id.
 func (s *Server) nameOf(ctx context.Context, kind, id string) string {
 	switch kind {
 	case "nodes":
@@ -171,7 +169,7 @@ func (s *Server) nameOf(ctx context.Context, kind, id string) string {
 	return ""
 }
 
-// nameOperations learns the routes of the operations, after all are registered.
+// nameOperations collects the routes of the operations. Call it after all are registered.
 func (s *Server) nameOperations() {
 	s.operationIDs = map[string]string{}
 	braces := strings.NewReplacer("{", ":", "}", "")
@@ -182,7 +180,7 @@ func (s *Server) nameOperations() {
 	}
 }
 
-// viaOf is how a request came in, for the audit.
+// viaOf returns how a request was authenticated, for the audit.
 func viaOf(r *http.Request, p access.Principal) string {
 	switch {
 	case p.UserID == "":

@@ -15,7 +15,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/audit"
 )
 
-// AuditEntry is an audit entry on the wire.
+// AuditEntry is an audit entry in the API.
 type AuditEntry struct {
 	ID         int64     `json:"id"`
 	Time       time.Time `json:"time"`
@@ -39,7 +39,7 @@ func auditEntry(e audit.Entry) AuditEntry {
 	}
 }
 
-// AuditFilter chooses audit entries.
+// AuditFilter selects audit entries.
 type AuditFilter struct {
 	User   string    `query:"user" maxLength:"255" doc:"Name of the account."`
 	Action string    `query:"action" maxLength:"255"`
@@ -113,8 +113,8 @@ func (s *Server) registerAudit() {
 	})
 }
 
-// exportAudit streams the chosen entries. An error in the middle cuts the
-// connection: what came must not be taken for all.
+// exportAudit streams the selected entries. It aborts the connection on an error, so that the
+// client does not take a partial export for a complete one.
 func (s *Server) exportAudit(c huma.Context, filter audit.Filter, format string) {
 	w := bufio.NewWriterSize(c.BodyWriter(), 64<<10)
 	table := csv.NewWriter(w)
@@ -141,7 +141,7 @@ func (s *Server) exportAudit(c huma.Context, filter audit.Filter, format string)
 	}
 }
 
-// cell is a text that no spreadsheet takes for a formula.
+// cell returns a text that spreadsheets do not interpret as a formula.
 func cell(text string) string {
 	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
 		return "'" + text

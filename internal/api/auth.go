@@ -12,28 +12,28 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// User is who is signed in.
+// User is a user who is signed in.
 type User struct {
 	Name string `json:"name"`
 	Role string `json:"role"`
 }
 
-// SignedIn tells who is signed in.
+// SignedIn describes the user who is signed in.
 type SignedIn struct {
 	User User   `json:"user"`
 	Auth string `json:"auth" enum:"on,off" doc:"off: sign-in is turned off."`
-	// What follows is told of the account itself; nobody has one where auth is off.
+	// The following fields describe the account; there is none if authentication is off.
 	MustChangePassword bool     `json:"mustChangePassword" doc:"Until POST /api/auth/password, the session can't be used for anything else."`
 	External           bool     `json:"external" doc:"A provider lets the account in: it has no password here."`
 	TOTP               bool     `json:"totp" doc:"Signing in takes a second factor."`
 	RecoveryCodes      int      `json:"recoveryCodes,omitempty" doc:"Those that were not used."`
 	SSHKeys            []string `json:"sshKeys" doc:"Public keys of the account, for new nodes."`
-	// Quota and Used are told where the account has bounds.
+	// Quota and Used are set if the account has a quota.
 	Quota *Quota `json:"quota,omitempty" doc:"Absent: no limits; so are its members."`
 	Used  *Quota `json:"used,omitempty" doc:"What your nodes, images, uploads, networks and labs take of it."`
 }
 
-// signedIn tells of somebody as they are now.
+// signedIn returns the current description of a user.
 func (s *Server) signedIn(ctx context.Context, p access.Principal) (SignedIn, error) {
 	v := SignedIn{User: User{p.Name, string(p.Role)}, Auth: "on", SSHKeys: []string{}}
 	if s.o.AuthOff {
@@ -65,13 +65,13 @@ func (s *Server) signedIn(ctx context.Context, p access.Principal) (SignedIn, er
 	return v, err
 }
 
-// Client is where a request comes from, for operations that ask.
+// Client is the origin of a request, for operations that need it.
 type Client struct {
 	Address string `hidden:"true" json:"-"` // without a port
-	Agent   string `hidden:"true" json:"-"` // what it calls itself
+	Agent   string `hidden:"true" json:"-"` // from the User-Agent header
 }
 
-// Resolve reads it; huma calls it.
+// Resolve reads the client from the request; huma calls it.
 func (c *Client) Resolve(ctx huma.Context) []error {
 	c.Address, c.Agent = humaecho.Unwrap(ctx).RealIP(), ctx.Header("User-Agent")
 	return nil
@@ -111,8 +111,8 @@ func (s *Server) registerAuth() {
 			return nil, fault.New(fault.Unsupported, "Sign-in is switched off (auth: off): everything is open already.")
 		}
 		opened, err := s.o.Access.SignIn(ctx, access.Credentials{Name: in.Body.Username, Password: in.Body.Password, Code: in.Body.Code, Visit: in.visit()})
-		// What is refused unseen is in the log alone: it costs whoever asks nothing, and
-		// they could fill the audit with it.
+		// Requests that are rejected without a check appear only in the log: they cost the client
+		// nothing, and could fill the audit.
 		if n := noteOf(ctx); fault.CodeOf(err) != fault.TooManyRequests {
 			n.who, n.via = opened.Principal, "password"
 		}
@@ -194,8 +194,8 @@ func (s *Server) registerAuth() {
 	})
 }
 
-// cookie carries the session. Lax, so that a link from elsewhere opens the UI;
-// changes from elsewhere are refused by their origin.
+// cookie returns the session cookie. SameSite is Lax, so that links from other sites open the UI;
+// changes from other sites are rejected by their origin.
 func (s *Server) cookie(session string, expires time.Time) http.Cookie {
 	return http.Cookie{ //nolint:gosec // Secure wherever the service is reached by HTTPS
 		Name: s.cookieNamed(cookieName), Value: session, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteLaxMode,

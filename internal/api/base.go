@@ -8,9 +8,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// base is the path of public-url, without a slash at its end: "" at the root of the
-// origin. Requests come with it, or without where a proxy takes it away, and from this
-// machine's own tools.
+// base returns the path of public-url without a trailing slash: "" at the root of the origin.
+// Requests have this prefix, unless a proxy strips it or a tool on this machine sends them.
 func (s *Server) base() string {
 	if s.o.PublicURL == nil {
 		return ""
@@ -18,7 +17,7 @@ func (s *Server) base() string {
 	return strings.TrimRight(s.o.PublicURL.Path, "/")
 }
 
-// withoutBase is a request as the routes know it.
+// withoutBase returns the request with the base removed, as the routes expect it.
 func (s *Server) withoutBase(r *http.Request) *http.Request {
 	base := s.base()
 	if base == "" || !strings.HasPrefix(r.URL.Path, base+"/") {
@@ -29,11 +28,11 @@ func (s *Server) withoutBase(r *http.Request) *http.Request {
 	inner.URL = new(url.URL)
 	*inner.URL = *r.URL
 	inner.URL.Path = strings.TrimPrefix(r.URL.Path, base)
-	inner.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, base) // the base has nothing to escape
+	inner.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, base) // the base contains no characters to escape
 	return inner
 }
 
-// completeLocation puts the base before the path that an answer sends its client to.
+// completeLocation adds the base to the path in a Location header.
 func (s *Server) completeLocation(next echo.HandlerFunc) echo.HandlerFunc {
 	base := s.base()
 	if base == "" {

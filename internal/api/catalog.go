@@ -12,15 +12,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// PullJob is the kind of the jobs that fetch images of the catalogue; their
-// arguments are a upload.Pull.
+// PullJob is the kind of the jobs that download catalog images; their arguments are an upload.Pull.
 const PullJob = "image.pull"
 
-// ConvertJob is the kind of the jobs that unpack and convert what was uploaded;
-// their arguments are a upload.Conversion.
+// ConvertJob is the kind of the jobs that unpack and convert uploads; their arguments are an
+// upload.Conversion.
 const ConvertJob = "image.convert"
 
-// CatalogEntry is an image of the catalogue on the wire.
+// CatalogEntry is an image of the catalog in the API.
 type CatalogEntry struct {
 	ID           string `json:"id" doc:"Also the id of the base image."`
 	Name         string `json:"name"`
@@ -82,13 +81,13 @@ func (s *Server) registerCatalog() {
 	})
 }
 
-// Started answers the request that started a job: 202, and where to follow it.
+// Started is the response of a request that started a job: 202, and the job's address.
 type Started struct {
 	Location string `header:"Location"`
 	Body     Job
 }
 
-// start starts the only job of its kind at a target, for who makes the request.
+// start starts a job for the caller, unless one of its kind and target has not ended.
 func (s *Server) start(ctx context.Context, kind string, target job.Target, args any) (*Started, error) {
 	j, err := s.o.Jobs.Start(ctx, job.Request{Kind: kind, Owner: rightsOf(ctx).OwnerID(), Target: target, Args: args, Single: true})
 	if err != nil {
@@ -97,7 +96,7 @@ func (s *Server) start(ctx context.Context, kind string, target job.Target, args
 	return &Started{Location: "/api/jobs/" + j.ID, Body: s.jobView(j)}, nil
 }
 
-// catalog shows the catalogue as it stands on a host.
+// catalog returns the catalog with the state of its images on a host.
 func (s *Server) catalog(ctx context.Context, host string) ([]CatalogEntry, error) {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {

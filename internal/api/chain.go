@@ -9,14 +9,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// DiskChain is one disk of a node, with all that it consists of.
+// DiskChain is a disk of a node with its backing chain.
 type DiskChain struct {
 	Target string    `json:"target" example:"vda"`
 	Device string    `json:"device" enum:"disk,cdrom,floppy,lun"`
 	File   ChainFile `json:"file" doc:"The active file."`
 }
 
-// ChainFile is one file of a disk, and what it lies on. Sizes are in bytes.
+// ChainFile is a file of a disk and its backing file. Sizes are in bytes.
 type ChainFile struct {
 	Path       string     `json:"path" doc:"On the host."`
 	Kind       string     `json:"kind" enum:"overlay,disk,snapshot,image,seed,media,missing,outside" doc:"overlay: active file with a backing file. disk: active file without one. snapshot: read-only, for an external snapshot or clones. missing: no longer in its pool. outside: not in a pool."`
@@ -72,7 +72,7 @@ func (s *Server) registerChains() {
 	})
 }
 
-// chainOf returns a backing chain on the wire; nil at its end.
+// chainOf converts a backing chain for the API; nil at its end.
 func chainOf(files []policy.ChainFile) *ChainFile {
 	if len(files) == 0 {
 		return nil

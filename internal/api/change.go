@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
-// Change is an unfinished change on the wire.
+// Change is an unfinished change in the API.
 type Change struct {
 	ID       string         `json:"id"`
 	Kind     string         `json:"kind" example:"node.wipe" doc:"Kind of change."`
@@ -22,7 +22,7 @@ type Change struct {
 	Reason   string         `json:"reason" doc:"Why the last attempt failed."`
 }
 
-// ChangeObject is something that a change is about.
+// ChangeObject is an object that a change affects.
 type ChangeObject struct {
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty" doc:"Name of the node, if it exists."`
@@ -35,7 +35,7 @@ type changeList struct {
 	}
 }
 
-// ChangeID is the path of one unfinished change. It is exported for the same reason as NodeID.
+// ChangeID is the path of an unfinished change. It is exported for the same reason as NodeID.
 type ChangeID struct {
 	ID string `path:"id" doc:"Id of the change."`
 }

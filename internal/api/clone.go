@@ -11,14 +11,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/job"
 )
 
-// CloneRequest asks for a clone of a node.
+// CloneRequest is the request to clone a node.
 type CloneRequest struct {
 	Name string `json:"name" limit:"nodeName" doc:"Name of the new node."`
 	Mode string `json:"mode,omitempty" enum:"linked,full" default:"linked" doc:"linked: instant; its disks share the source's. full: an independent copy, created by a job while the source is stopped."`
 }
 
-// Cloned answers a request for a clone: 201 with the node, or 202 with the job that
-// makes it.
+// Cloned is the response to it: 201 with the node, or 202 with the job that creates the node.
 type Cloned struct {
 	Status   int
 	Location string `header:"Location"`

@@ -12,21 +12,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// How many connections there may be, where the options do not say.
+// Default limits for connections.
 const (
 	DefaultMaxConnections           = 4096
 	DefaultMaxConnectionsPerAddress = 512
 )
 
-// ConnectionLimits bounds the connections of a listener, so that nobody can take all
-// that the service may have. When there are too many, one that waits for a request is
-// closed for the newcomer: of the same network where that has too many, else of the
-// network that has the most. Where none waits, the newcomer is closed.
+// ConnectionLimits limits the connections of a listener, so that no client can use up all of them.
+// When a limit is reached, the listener closes an idle connection in favor of the new one: one of
+// the same network if that is at its limit, otherwise one of the network with the most connections.
+// If none is idle, it closes the new one.
 type ConnectionLimits struct {
-	// Total and PerAddress bound them in all, and of one network (an IPv4 address, or
-	// an IPv6 /64).
+	// Total limits all connections; PerAddress those of one network (an IPv4 address, or an IPv6
+	// /64).
 	Total, PerAddress int
-	// Proxies may have any number of the total: they speak for many.
+	// Proxies may have any number up to Total, because they connect for many clients.
 	Proxies []netip.Prefix
 
 	mu    sync.Mutex
@@ -34,20 +34,20 @@ type ConnectionLimits struct {
 	of    map[string]map[*boundConn]struct{}
 }
 
-// boundConn is a connection that counts.
+// boundConn is a connection that counts against the limits.
 type boundConn struct {
 	net.Conn
 	limits  *ConnectionLimits
 	network string
-	idle    time.Time // since when it waits for a request; zero while it does not
+	idle    time.Time // since when it has been idle; zero while a request is handled
 	closed  sync.Once
 }
 
-// Listen returns l with the limits.
+// Listen returns l with the limits applied.
 func (b *ConnectionLimits) Listen(l net.Listener) net.Listener { return boundListener{l, b} }
 
-// Track follows what the connections of srv do. Call it before srv serves what
-// Listen returned.
+// Track follows the state of the connections of srv. Call it before srv serves what Listen
+// returned.
 func (b *ConnectionLimits) Track(srv *http.Server) {
 	srv.ConnState = func(conn net.Conn, state http.ConnState) {
 		if secure, ok := conn.(*tls.Conn); ok {
@@ -76,7 +76,7 @@ type boundListener struct {
 	limits *ConnectionLimits
 }
 
-// Accept returns the next connection that may stay.
+// Accept returns the next connection within the limits.
 func (l boundListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -90,7 +90,7 @@ func (l boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the connection, and counts it no more.
+// Close closes the connection and stops counting it.
 func (c *boundConn) Close() error {
 	c.closed.Do(func() {
 		c.limits.mu.Lock()
@@ -100,7 +100,7 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// forget takes a connection out of the count. The caller holds mu.
+// forget stops counting a connection. The caller holds mu.
 func (b *ConnectionLimits) forget(c *boundConn) {
 	if _, there := b.of[c.network][c]; !there {
 		return
@@ -111,7 +111,7 @@ func (b *ConnectionLimits) forget(c *boundConn) {
 	}
 }
 
-// admit counts a connection; nil when it may not stay.
+// admit counts a connection; it returns nil if the limits do not allow it.
 func (b *ConnectionLimits) admit(conn net.Conn) *boundConn {
 	c := &boundConn{Conn: conn, limits: b, idle: time.Now()}
 	proxy := false
@@ -139,9 +139,8 @@ func (b *ConnectionLimits) admit(conn net.Conn) *boundConn {
 	return c
 }
 
-// dropIdle closes a connection that waits for a request: of those of the network, or
-// of the networks that have the most, the one that has waited the longest. It returns false
-// when none waits. The caller holds mu.
+// dropIdle closes the connection that has been idle the longest, of the given network or of the
+// networks with the most connections. It returns false if none is idle. The caller holds mu.
 func (b *ConnectionLimits) dropIdle(network string, own bool) bool {
 	var oldest *boundConn
 	for name, list := range b.of {
@@ -161,6 +160,6 @@ func (b *ConnectionLimits) dropIdle(network string, own bool) bool {
 		return false
 	}
 	b.forget(oldest)
-	_ = oldest.Conn.Close() // the server notices by its read
+	_ = oldest.Conn.Close() // the server's read fails and reports it
 	return true
 }

@@ -20,7 +20,7 @@ import (
 	disks "github.com/sandboxlabs/sandboxlabs/internal/storagepool/disk"
 )
 
-// SerialPort is one port of a node's serial console.
+// SerialPort is a port of a node's serial console.
 type SerialPort struct {
 	Name      string `json:"name" doc:"libvirt's alias; use it as ?port=." example:"serial0"`
 	Available bool   `json:"available" doc:"Whether it can be opened (only type pty can)."`
@@ -36,8 +36,8 @@ func serialPorts(n domain.Node) []SerialPort {
 }
 
 const (
-	pageBytes    = 256 << 10 // of the log, when no limit is given
-	maxLineBytes = 4 << 10   // a longer line is searched and shown in pieces
+	pageBytes    = 256 << 10 // default limit for a part of the log
+	maxLineBytes = 4 << 10   // longer lines are searched and returned in parts
 )
 
 // LogMatch is a line of a console log.
@@ -109,7 +109,7 @@ func (s *Server) registerConsoleLogs() {
 	})
 }
 
-// openLog opens the log of one of a node's ports.
+// openLog opens the log of a port of a node.
 func (s *Server) openLog(ctx context.Context, address, id, port string, f func(domain.Node, *disks.ConsoleLog) error) error {
 	n, err := s.o.Nodes.Node(id)
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Server) openLog(ctx context.Context, address, id, port string, f func(d
 	})
 }
 
-// consoleLog answers with a part of a console's log.
+// consoleLog returns a part of a console's log.
 func (s *Server) consoleLog(c echo.Context) error {
 	query := c.QueryParams()
 	download := query.Get("download") == "1" || query.Get("download") == "true"
@@ -164,8 +164,7 @@ func (s *Server) consoleLog(c echo.Context) error {
 		c.Response().WriteHeader(http.StatusOK)
 		err := l.Copy(patientWriter{c.Response(), http.NewResponseController(c.Response())}, from, length)
 		if err != nil {
-			// The answer has begun: cut it off, so that the client sees that it is
-			// not whole.
+			// The response has begun: abort it, so that the client notices that it is incomplete.
 			s.o.Log.Info("a console log was not sent whole", "node", n.ID, "error", err)
 			panic(http.ErrAbortHandler)
 		}
@@ -182,12 +181,12 @@ func number(text string, absent int64) (int64, error) {
 
 var unsafeInFileName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
-// fileName makes any text the beginning of a file's name that needs no quoting.
+// fileName converts any text into the beginning of a file name that needs no quoting.
 func fileName(text string) string {
 	return strings.TrimLeft(unsafeInFileName.ReplaceAllString(text, "_"), ".")
 }
 
-// patientWriter gives up on a client that takes nothing for writePatience.
+// patientWriter fails if a client reads nothing for writePatience.
 type patientWriter struct {
 	io.Writer
 	controller *http.ResponseController
@@ -200,19 +199,19 @@ func (w patientWriter) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// errEnough ends a search that has found as many lines as it may.
+// errEnough ends a search that has reached its limit.
 var errEnough = errors.New("enough lines were found")
 
-// lineSearch is a writer that looks for a text in the lines that are written.
+// lineSearch is a writer that searches the written lines for a text.
 type lineSearch struct {
 	text  []byte // in lower case
 	limit int
-	begin int64 // place of the line's first byte
+	begin int64 // offset of the line's first byte
 	part  []byte
 	found []LogMatch
 }
 
-// Write takes any part of the log; it returns errEnough.
+// Write searches the next part of the log; it returns errEnough when it has found enough lines.
 func (f *lineSearch) Write(p []byte) (int, error) {
 	taken := 0
 	for len(p) > 0 {
@@ -232,7 +231,7 @@ func (f *lineSearch) Write(p []byte) (int, error) {
 	return taken, nil
 }
 
-// line looks at the line that is complete, and begins the next.
+// line checks the completed line and begins the next one.
 func (f *lineSearch) line() error {
 	if bytes.Contains(bytes.ToLower(f.part), f.text) {
 		if len(f.found) == f.limit {

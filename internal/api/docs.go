@@ -20,8 +20,7 @@ var docsSource string
 
 var docsPage = template.Must(template.New("docs").Parse(docsSource))
 
-// The documentation as the page shows it, made of the OpenAPI document: no file
-// comes from elsewhere.
+// The documentation is rendered from the OpenAPI document, without external files.
 type (
 	docsGroup struct {
 		Name       string
@@ -44,7 +43,7 @@ type (
 	}
 )
 
-// registerDocs renders the documentation once: all operations are registered.
+// registerDocs renders the documentation once. Call it after all operations are registered.
 func (s *Server) registerDocs() error {
 	var page bytes.Buffer
 	err := docsPage.Execute(&page, struct {
@@ -58,7 +57,7 @@ func (s *Server) registerDocs() error {
 	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 	s.echo.GET("/api/docs", func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Cache-Control", "no-cache") // asked for again by its ETag
+		h.Set("Cache-Control", "no-cache") // revalidate by ETag
 		h.Set("ETag", tag)
 		h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(page.Bytes()))
@@ -104,7 +103,7 @@ func (s *Server) docsOperation(method, path string, op *huma.Operation) docsOper
 	}
 	for status, r := range op.Responses {
 		if r.Ref != "" {
-			continue // the refusals are the same everywhere
+			continue // the common errors are the same for all operations
 		}
 		a := docsAnswer{Status: status, Description: r.Description}
 		for _, media := range r.Content {

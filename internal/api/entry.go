@@ -17,15 +17,15 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// The cookies of sign-in. Over HTTPS they have hostPrefix: browsers take such a cookie
-// from this host alone, never from a sibling or over plain HTTP.
+// Cookies of sign-in. Over HTTPS their names have hostPrefix: browsers accept such a cookie only
+// from this host, not from a sibling domain or over plain HTTP.
 const (
 	cookieName = "sandboxlabs_session"
 	oidcCookie = "sandboxlabs_oidc"
 	hostPrefix = "__Host-"
 )
 
-// cookieNamed returns how a cookie is called here.
+// cookieNamed returns a cookie's full name.
 func (s *Server) cookieNamed(name string) string {
 	if s.overTLS() {
 		return hostPrefix + name
@@ -33,8 +33,8 @@ func (s *Server) cookieNamed(name string) string {
 	return name
 }
 
-// readCookie returns the value of a cookie; empty when there is none. Of two with the
-// same name one was planted, and nothing says which: both are refused.
+// readCookie returns the value of a cookie; empty if there is none. If two cookies have the same
+// name, one may have been planted and nothing identifies it: both are rejected.
 func (s *Server) readCookie(r *http.Request, name string) (string, error) {
 	switch found := r.CookiesNamed(s.cookieNamed(name)); len(found) {
 	case 0:
@@ -46,7 +46,7 @@ func (s *Server) readCookie(r *http.Request, name string) (string, error) {
 	}
 }
 
-// recoverPanic keeps one request's panic from ending the service.
+// recoverPanic keeps a panic in one request from ending the service.
 func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -61,8 +61,7 @@ func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// logRequest logs changes and failures, without the query, which may hold a
-// ticket.
+// logRequest logs changes and failures, without the query, which may contain a ticket.
 func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
@@ -81,10 +80,10 @@ func (s *Server) logRequest(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// maxLoggedBytes bounds what is logged of each part of a request that a client chooses.
+// maxLoggedBytes limits the logged size of each part of a request that a client chooses.
 const maxLoggedBytes = 256
 
-// cut is the beginning of a text that a client chose, for the log and for messages.
+// cut shortens a text that a client chose, for the log and for messages.
 func cut(text string) string {
 	if len(text) <= maxLoggedBytes {
 		return text
@@ -92,11 +91,11 @@ func cut(text string) string {
 	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxLoggedBytes], ""), len(text))
 }
 
-// requestName is how logs and messages call a request: its method and path.
+// requestName returns the name of a request in logs and messages: its method and path.
 func requestName(r *http.Request) string { return cut(r.Method) + " " + cut(r.URL.Path) }
 
-// secureHeaders sets what every answer carries. Styles may be inline, since the
-// terminal makes its own; scripts never are.
+// secureHeaders sets the security headers of all responses. Inline styles are allowed because the
+// terminal creates them; inline scripts are not.
 func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -122,7 +121,7 @@ func (s *Server) secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// overTLS tells whether browsers reach the service by HTTPS: its own, or a proxy's.
+// overTLS returns whether browsers reach the service by HTTPS, directly or through a proxy.
 func (s *Server) overTLS() bool {
 	return s.o.TLS != nil || (s.o.PublicURL != nil && s.o.PublicURL.Scheme == "https")
 }
@@ -131,8 +130,8 @@ func isAPI(path string) bool {
 	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/ws/") || path == "/metrics"
 }
 
-// OwnHosts returns whether the Host of a request is ours, or else the error that says
-// so: addresses, localhost, the listening name and the public one are.
+// OwnHosts returns an error if the Host of a request is not one of the service's: an IP address,
+// localhost, the name in Listen, or the public name.
 func OwnHosts(listen string, public *url.URL) func(host string) error {
 	allowed := map[string]bool{"localhost": true}
 	if host, _, err := net.SplitHostPort(listen); err == nil {
@@ -142,7 +141,7 @@ func OwnHosts(listen string, public *url.URL) func(host string) error {
 		allowed[strings.ToLower(public.Hostname())] = true
 	}
 	return func(host string) error {
-		if host == "" { // HTTP/1.0, as of a proxy's health check; every browser names one
+		if host == "" { // HTTP/1.0, for example a proxy's health check; all browsers send a Host
 			return nil
 		}
 		name := strings.ToLower((&url.URL{Host: host}).Hostname())
@@ -153,7 +152,7 @@ func OwnHosts(listen string, public *url.URL) func(host string) error {
 	}
 }
 
-// allowedHost refuses names that are not ours, which is how DNS rebinding comes in.
+// allowedHost rejects requests with foreign host names, to prevent DNS rebinding.
 func (s *Server) allowedHost(next echo.HandlerFunc) echo.HandlerFunc {
 	check := OwnHosts(s.o.Listen, s.o.PublicURL)
 	return func(c echo.Context) error {
@@ -164,8 +163,8 @@ func (s *Server) allowedHost(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// sameOrigin refuses changes that a page of another origin asks for. Programs
-// that are no browser send neither Origin nor Sec-Fetch-Site, and pass.
+// sameOrigin rejects changes that pages of other origins request. Clients that are not browsers
+// send neither Origin nor Sec-Fetch-Site, and are allowed.
 func (s *Server) sameOrigin() (echo.MiddlewareFunc, error) {
 	guard := http.NewCrossOriginProtection()
 	if u := s.o.PublicURL; u != nil {
@@ -183,8 +182,8 @@ func (s *Server) sameOrigin() (echo.MiddlewareFunc, error) {
 	}, nil
 }
 
-// identify reads the bearer token, the session cookie, or — on a WebSocket, where
-// a script cannot always set headers — the ticket.
+// identify reads the bearer token, the session cookie or, on a WebSocket, where scripts cannot
+// always set headers, the ticket.
 func (s *Server) identify(r *http.Request) (access.Principal, error) {
 	if s.o.AuthOff {
 		return access.Open(), nil
@@ -198,7 +197,7 @@ func (s *Server) identify(r *http.Request) (access.Principal, error) {
 			if err != nil {
 				return access.Principal{}, err
 			}
-			return s.o.Access.Refresh(r.Context(), p) // the session that asked for it may have ended
+			return s.o.Access.Refresh(r.Context(), p) // the session that requested it may have ended
 		}
 	}
 	if session, err := s.readCookie(r, cookieName); err != nil || session != "" {
@@ -210,9 +209,8 @@ func (s *Server) identify(r *http.Request) (access.Principal, error) {
 	return access.Principal{}, fault.New(fault.Unauthenticated, "Sign in first, or send a token: `Authorization: Bearer sbx_…`.")
 }
 
-// jsonByDefault lets `curl -d '{…}'` work as it is: a body without a type, or
-// with the one that curl claims, is JSON. Forms of other origins were refused
-// before (see sameOrigin).
+// jsonByDefault accepts `curl -d '{…}'`: a body without a type, or with curl's default type, is
+// treated as JSON. Forms of other origins have already been rejected (see sameOrigin).
 func jsonByDefault(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Request().Header

@@ -13,14 +13,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// IfMatch is the condition of a change. It is exported because huma looks into no other
-// embedded struct.
+// IfMatch is the condition of a change. It is exported because huma only reads exported embedded
+// structs.
 type IfMatch struct {
 	IfMatch string `header:"If-Match" doc:"The ETag (or \"version\") that you read. If the object was changed since, the request is refused with 412, and nothing is changed. Without it, the change is always made."`
 }
 
-// expect returns a check of what is there right before a change, nil where any will do.
-// version names a state of it.
+// expect returns a check of the current version right before a change; nil if any version is
+// accepted. version returns the version of an object.
 func expect[T any](in IfMatch, version func(T) string) func(T) error {
 	versions := versionsIn(in.IfMatch)
 	if versions == nil {
@@ -34,7 +34,7 @@ func expect[T any](in IfMatch, version func(T) string) func(T) error {
 	}
 }
 
-// expectAll is expect as a list, empty where any version will do.
+// expectAll is expect as a list, empty if any version is accepted.
 func expectAll[T any](in IfMatch, version func(T) string) []func(T) error {
 	if check := expect(in, version); check != nil {
 		return []func(T) error{check}
@@ -42,14 +42,14 @@ func expectAll[T any](in IfMatch, version func(T) string) []func(T) error {
 	return nil
 }
 
-// etag is the header of a version.
+// etag returns the ETag header of a version.
 func etag(version string) string { return `"` + version + `"` }
 
-// versionOf names the state of those parts of something that PATCH changes. What changes by
-// itself, such as whether a node runs, is not among them.
+// versionOf returns the version of the properties that PATCH can change. It ignores what changes
+// without a request, such as whether a node runs.
 func versionOf(parts ...any) string {
 	text, err := json.Marshal(parts)
-	if err != nil { // they are texts, numbers and lists of them
+	if err != nil { // cannot happen: they are texts, numbers and lists
 		return ""
 	}
 	sum := sha256.Sum256(text)

@@ -18,12 +18,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// fieldLimit adds to the schema of a field what its value may be.
+// fieldLimit adds limits to the schema of a field.
 type fieldLimit func(*huma.Schema)
 
-// fieldLimits are the limits that the tag "limit" of a field names. They consist of what the
-// code that validates these values goes by. Only the API document has them: the validating
-// code refuses a value with a better reason than a schema could give.
+// fieldLimits are the limits that the tag "limit" of a field can name. They come from the code that
+// validates the values. They only appear in the API document: the validating code returns a better
+// error than a schema could.
 var fieldLimits = map[string]fieldLimit{
 	"nodeName":      textLimit(1, domain.MaxNameLength, domain.NamePattern),
 	"snapshotName":  textLimit(0, domain.MaxNameLength, orEmpty(domain.NamePattern)),
@@ -49,8 +49,7 @@ var fieldLimits = map[string]fieldLimit{
 	"coordinate":    numberLimit(-lab.MaxCoordinate, lab.MaxCoordinate, 0),
 }
 
-// textLimit is the limit of a text: its length in characters, and a regular expression, none
-// where it is empty.
+// textLimit limits a text: its length in characters, and a regular expression, none if it is empty.
 func textLimit(least, most int, pattern string) fieldLimit {
 	return func(s *huma.Schema) {
 		if least > 0 {
@@ -60,11 +59,10 @@ func textLimit(least, most int, pattern string) fieldLimit {
 	}
 }
 
-// orEmpty extends a pattern to the empty text, which stands for the default.
+// orEmpty extends a pattern to the empty text, which means the default.
 func orEmpty(pattern string) string { return "^$|" + pattern }
 
-// listLimit is the limit of a list: how many there are at most, and of each of them; nil:
-// nothing is said of these.
+// listLimit limits a list: its length, and each of its items; nil if items have no limit.
 func listLimit(most int, item fieldLimit) fieldLimit {
 	return func(s *huma.Schema) {
 		s.MaxItems = &most
@@ -76,7 +74,7 @@ func listLimit(most int, item fieldLimit) fieldLimit {
 	}
 }
 
-// numberLimit is the limit of a number; 0 for most and multiple where there is none.
+// numberLimit limits a number; 0 for most or multiple means none.
 func numberLimit(least, most, multiple float64) fieldLimit {
 	return func(s *huma.Schema) {
 		s.Minimum = &least
@@ -89,9 +87,8 @@ func numberLimit(least, most, multiple float64) fieldLimit {
 	}
 }
 
-// documented is the schemas of the API document: those that requests are validated by, with
-// the limits of their fields. The references that are followed at a request still lead to the
-// former.
+// documented has the schemas of the API document: those that validate requests, plus the limits of
+// their fields. References that are resolved while a request is handled still lead to the former.
 type documented struct {
 	huma.Registry
 	schemas map[string]*huma.Schema
@@ -103,8 +100,8 @@ func (d documented) Map() map[string]*huma.Schema { return d.schemas }
 // MarshalJSON writes the schemas by name.
 func (d documented) MarshalJSON() ([]byte, error) { return json.Marshal(d.schemas) }
 
-// documentLimits puts the limits of fields into the document. Call it when all operations are
-// registered. It fails on a tag that names no limit.
+// documentLimits adds the limits of fields to the document. Call it after all operations are
+// registered. It returns an error for a tag with an unknown limit.
 func (s *Server) documentLimits() error {
 	components := s.huma.OpenAPI().Components
 	out := documented{components.Schemas, maps.Clone(components.Schemas.Map())}
@@ -124,7 +121,7 @@ func (s *Server) documentLimits() error {
 	return nil
 }
 
-// limitFields gives the properties of a schema the limits of a type's fields.
+// limitFields adds the limits of a type's fields to the properties of a schema.
 func limitFields(schema *huma.Schema, t reflect.Type) error {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -152,14 +149,14 @@ func limitFields(schema *huma.Schema, t reflect.Type) error {
 	return nil
 }
 
-// stricter returns whether a schema that requests are validated by refuses numbers that
-// those of the document allow.
+// stricter returns whether a schema that validates requests rejects numbers that the document's
+// schema allows.
 func stricter(enforced, documented *huma.Schema) bool {
 	return enforced.Minimum != nil && (documented.Minimum == nil || *enforced.Minimum > *documented.Minimum) ||
 		enforced.Maximum != nil && (documented.Maximum == nil || *enforced.Maximum < *documented.Maximum)
 }
 
-// jsonName is the name of a field in JSON.
+// jsonName returns the JSON name of a field.
 func jsonName(field reflect.StructField) string {
 	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 	return name

@@ -35,7 +35,8 @@ func TestFieldLimits(t *testing.T) {
 		} {
 			result := &huma.ValidateResult{}
 			huma.Validate(nil, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, text, result)
-			// A document cannot say all: it may allow more, but must not refuse what is taken.
+			// Schemas cannot express all rules: the document may allow more, but must not reject valid
+			// values.
 			documented, accepted := len(result.Errors) == 0, check(text) == nil
 			if accepted && !documented {
 				t.Errorf("%s: %.20q is accepted, but not by the document: %v", name, text, result.Errors)
@@ -47,7 +48,7 @@ func TestFieldLimits(t *testing.T) {
 	}
 }
 
-// TestLimitFields is about tags that say something else than the limits.
+// TestLimitFields covers tags that contradict the limits.
 func TestLimitFields(t *testing.T) {
 	registry := huma.NewMapRegistry(schemasPath, schemaName)
 	type unknown struct {

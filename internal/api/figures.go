@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// Figures is what a node used on average since the point before.
+// Figures are the average usage of a node since the previous sample.
 type Figures struct {
 	Time        time.Time `json:"time"`
 	CPU         float64   `json:"cpu" doc:"CPU usage: 1 is one fully used CPU of the host."`
@@ -36,7 +36,7 @@ func figures(list []inventory.Usage) []Figures {
 	return points
 }
 
-// NodeFigures are the last figures of one node.
+// NodeFigures are the latest usage samples of a node.
 type NodeFigures struct {
 	ID     string    `json:"id" doc:"The node's id."`
 	Points []Figures `json:"points" doc:"Oldest first."`
@@ -69,7 +69,7 @@ func (s *Server) registerFigures() {
 		for _, n := range s.o.Nodes.Nodes() {
 			if points, ok := recent[n.ID]; ok && rights.On(policy.NodeObject(n)) >= access.View {
 				out.Body.Nodes = append(out.Body.Nodes, NodeFigures{ID: n.ID, Points: figures(points)})
-				delete(recent, n.ID) // while it migrates, two hosts have it
+				delete(recent, n.ID) // two hosts have a node while it migrates
 			}
 		}
 		return out, nil

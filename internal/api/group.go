@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Group is accounts that things are shared with together, on the wire.
+// Group is a group of accounts that objects can be shared with, in the API.
 type Group struct {
 	Name    string    `json:"name"`
 	Members []string  `json:"members" doc:"Names of accounts."`
@@ -22,8 +22,8 @@ func groupOf(g access.Group) Group {
 	return Group{Name: g.Name, Members: append([]string{}, g.Members...), Created: g.Created.UTC()}
 }
 
-// GroupMember is the path of a membership. It is exported because huma looks into
-// no other embedded struct.
+// GroupMember is the path of a membership. It is exported because huma only reads exported embedded
+// structs.
 type GroupMember struct {
 	Name string `path:"name" maxLength:"64"`
 	User string `path:"user" maxLength:"64" doc:"Name of an account."`

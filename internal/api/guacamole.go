@@ -12,25 +12,25 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 )
 
-// Guacamole is what the API needs of Guacamole's reconciler.
+// Guacamole is the part of Guacamole's reconciler that the API uses.
 type Guacamole interface {
-	// Link returns where a node is in Guacamole, from memory.
+	// Link returns the address of a node in Guacamole, from memory.
 	Link(nodeID string) (guacamole.Link, bool)
-	// Wake has all compared at once. It never blocks.
+	// Wake starts a full comparison. It never blocks.
 	Wake()
-	// Sync has all compared now, and tells what was written.
+	// Sync runs a full comparison now, and returns what it wrote.
 	Sync(ctx context.Context) (guacamole.Report, error)
-	// Status tells how the last passes went, from memory.
+	// Status returns the results of the last passes, from memory.
 	Status() guacamole.Status
-	// SignOn returns an address that takes a person straight to a node's screen.
+	// SignOn returns an address that opens a node's screen without another sign-in.
 	SignOn(ctx context.Context, p guacamole.Person, nodeID string) (string, error)
-	// SignOut ends what a person opened.
+	// SignOut ends the Guacamole sessions that a user opened.
 	SignOut(ctx context.Context, p guacamole.Person)
 }
 
 var _ Guacamole = (*guacamole.Service)(nil)
 
-// NodeGuacamole is a node's place in Guacamole on the wire.
+// NodeGuacamole is a node's connection in Guacamole, in the API.
 type NodeGuacamole struct {
 	ConnectionID int    `json:"connectionId"`
 	URL          string `json:"url" doc:"URL of the node's screen in Guacamole; it grants no access."`
@@ -47,8 +47,8 @@ func (s *Server) guacamoleOf(nodeID string) *NodeGuacamole {
 	return &NodeGuacamole{l.ConnectionID, l.URL}
 }
 
-// addGuacamole adds Guacamole's parts to the health report. A database whose state is
-// not known yet is ok: the first pass is under way.
+// addGuacamole adds Guacamole to the health report. A database whose state is still unknown is
+// reported as ok: the first pass is in progress.
 func (s *Server) addGuacamole(h *Health) {
 	h.Guacamole, h.GuacamoleWeb = "off", "off"
 	if s.o.Guacamole == nil {
@@ -68,7 +68,7 @@ func (s *Server) addGuacamole(h *Health) {
 	}
 }
 
-// guacdStates are the states of the guacd, on the wire.
+// guacdStates are the states of a guacd in the API.
 func guacdStates(st guacamole.Status) map[string]string {
 	states := make(map[string]string, len(st.Guacds))
 	for name, state := range st.Guacds {
@@ -77,14 +77,14 @@ func guacdStates(st guacamole.Status) map[string]string {
 	return states
 }
 
-// visitor is a principal as Guacamole's reconciler knows people.
+// visitor converts a principal for Guacamole's reconciler.
 func visitor(p access.Principal) (guacamole.Person, error) {
 	entry, err := p.Entry()
 	return guacamole.Person{AccountID: AccountOf(p), Entry: entry}, err
 }
 
-// AccountOf returns the account that a principal's user in Guacamole belongs to.
-// While sign-in is off, everybody is the one that Open stands for.
+// AccountOf returns the account of a principal's user in Guacamole. If authentication is off, it is
+// the account that Open stands for.
 func AccountOf(p access.Principal) string {
 	if p.UserID == "" {
 		return p.Name
@@ -92,7 +92,7 @@ func AccountOf(p access.Principal) string {
 	return p.UserID
 }
 
-// leaveGuacamole ends what the session that makes the request has opened.
+// leaveGuacamole ends the Guacamole sessions that the caller's session has opened.
 func (s *Server) leaveGuacamole(ctx context.Context) {
 	p, ok := principalOf(ctx)
 	if !ok || s.o.Guacamole == nil {

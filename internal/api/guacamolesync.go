@@ -11,10 +11,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/guacamole"
 )
 
-// syncPatience bounds the wait for a Guacamole database that hangs.
+// syncPatience is the timeout for a Guacamole database that does not respond.
 const syncPatience = 10 * time.Second
 
-// GuacamoleState is how Guacamole's database is kept in step, on the wire.
+// GuacamoleState is the state of the synchronization with Guacamole's database, in the API.
 type GuacamoleState struct {
 	Enabled     bool       `json:"enabled"`
 	State       string     `json:"state" enum:"off,unknown,ok,unreachable" doc:"State of its database; unknown until the first sync has finished."`
@@ -25,11 +25,11 @@ type GuacamoleState struct {
 	Failures    int        `json:"failures" doc:"Failed syncs since then."`
 	Web         string     `json:"web" enum:"off,unknown,ok,unreachable" doc:"State of its web application."`
 	WebError    string     `json:"webError,omitempty" doc:"Why the web application is unreachable, and what to do."`
-	// Guacds are those that the options name.
+	// Guacds are the guacds in the options.
 	Guacds map[string]string `json:"guacds,omitempty" doc:"State of each guacd that guacamole-guacd names, by host (default: for all others)."`
 }
 
-// GuacamoleSync is what a comparison found and wrote, on the wire.
+// GuacamoleSync is the result of a synchronization, in the API.
 type GuacamoleSync struct {
 	Nodes        int      `json:"nodes" doc:"Running nodes with a screen."`
 	Made         int      `json:"made" doc:"Connections created; updated and removed count connections too."`
