@@ -27,7 +27,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// Image is an image on the wire.
+// Image is an image in the API.
 type Image struct {
 	ID           string    `json:"id"`
 	Name         string    `json:"name" doc:"The same as id; use it in customImageName and baseImage."`
@@ -54,7 +54,7 @@ type Image struct {
 	Version      string    `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 }
 
-// image is an image as somebody sees it.
+// image returns an image as a user can view it.
 func (s *Server) image(rights access.Rights, i image.Image) Image {
 	return Image{
 		ID: i.ID, Name: i.ID, DisplayName: i.DisplayName, Description: i.Description, Tags: tagsOf(i.Tags), Type: i.Type, Format: i.Format, SourceFormat: i.SourceFormat, State: string(i.State), Reason: i.Reason,
@@ -68,7 +68,7 @@ type imageAnswer struct {
 	Body Image
 }
 
-// imageAnswer shows an image, or the error, to the caller.
+// imageAnswer returns an image, or the error, to the caller.
 func (s *Server) imageAnswer(ctx context.Context, i image.Image, err error) (*imageAnswer, error) {
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (s *Server) imageAnswer(ctx context.Context, i image.Image, err error) (*im
 	return &imageAnswer{etag(imageVersion(i)), s.image(rightsOf(ctx), i)}, nil
 }
 
-// Uploaded answers a finished upload.
+// Uploaded is the response to a finished upload.
 type Uploaded struct {
 	Success bool  `json:"success"`
 	Image   Image `json:"image"`
@@ -131,7 +131,7 @@ type imageList struct {
 	}
 }
 
-// listImages pages through the images that are there for somebody.
+// listImages returns a page of the images that the caller can view.
 func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, error) {
 	seen := slices.DeleteFunc(s.o.Images.Images(), func(i image.Image) bool { return rights.On(policy.ImageObject(i)) == access.None })
 	page, next, err := pageOf(paging, "images", seen, func(i image.Image) string {
@@ -156,14 +156,14 @@ func (s *Server) listImages(rights access.Rights, paging Paging) (*imageList, er
 	return out, nil
 }
 
-// ImageID is the path of one image. It is exported because huma looks into no other
-// embedded struct.
+// ImageID is the path of an image. It is exported because huma only reads exported embedded
+// structs.
 type ImageID struct {
 	ID string `path:"id"`
 }
 
 const (
-	// uploadPatience is how long an upload may send nothing before it is given up.
+	// uploadPatience is the idle timeout of an upload.
 	uploadPatience  = 60 * time.Second
 	bodyBufferBytes = 256 << 10
 	maxFieldBytes   = 4 << 10
@@ -173,8 +173,8 @@ const (
 
 func (s *Server) uploadImage(c echo.Context) error {
 	r := c.Request()
-	// The multipart reader and the connection's own buffer would take 4 KiB at a
-	// time: a system call and a new deadline for each.
+	// The multipart reader and the connection's own buffer would read 4 KiB at a time, each with a
+	// system call and a new deadline.
 	r.Body = bodyReader{bufio.NewReaderSize(patientReader{r.Body, http.NewResponseController(c.Response())}, bodyBufferBytes), r.Body}
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -213,12 +213,12 @@ func (s *Server) uploadImage(c echo.Context) error {
 	return fault.New(fault.Invalid, "The form has no file named \"image\": curl -F \"image=@disk.qcow2\" …/api/images/custom")
 }
 
-// lastPart is the file of a form as a stream. Instead of its end it returns an error where
-// something follows that would have changed how the file is taken, so that nothing is kept.
+// lastPart streams the file of a form. At the end of the file it returns an error if a field
+// follows that would have changed how the file is processed, so that nothing is stored.
 type lastPart struct {
 	file  io.Reader
 	parts *multipart.Reader
-	end   error // set behind the last byte
+	end   error // set after the last byte
 }
 
 // Read reads the file.
@@ -234,7 +234,7 @@ func (l *lastPart) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// rest reads what follows the file, and returns io.EOF where all of it can be passed over.
+// rest reads what follows the file, and returns io.EOF if all of it can be ignored.
 func (l *lastPart) rest() error {
 	for range maxFields {
 		part, err := l.parts.NextPart()
@@ -256,8 +256,8 @@ func (l *lastPart) rest() error {
 	return fault.New(fault.Invalid, "The form has too many fields.")
 }
 
-// receivePart stores the file of an upload in one request, as one of its sender's and
-// its host's streams, within the sender's quota.
+// receivePart stores the file of an upload in one request. The upload counts as a stream of its
+// sender and its host, and against the sender's quota.
 func (s *Server) receivePart(ctx context.Context, rights access.Rights, up upload.Upload, file io.Reader) (img image.Image, err error) {
 	host, err := s.o.Hosts.Host(up.Host)
 	if err != nil {
@@ -275,8 +275,8 @@ func (s *Server) receivePart(ctx context.Context, rights access.Rights, up uploa
 	return img, err
 }
 
-// readField takes a small field of the form; fields that are not known are
-// skipped, as browsers and scripts add their own.
+// readField reads a small field of the form. It ignores unknown fields, because browsers and
+// scripts add their own.
 func readField(part *multipart.Part, up *upload.Upload) error {
 	value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes+1))
 	if err != nil {
@@ -292,13 +292,13 @@ func fieldTooLarge(part *multipart.Part) *fault.Error {
 	return fault.New(fault.TooLarge, "The form field %q is larger than %d bytes. Only the field %q takes a file.", cut(part.FormName()), maxFieldBytes, imageField)
 }
 
-// imageField is the name of the file in the form of an upload, and uploadFields are those
-// that setField takes.
+// imageField is the name of the file in the upload form; uploadFields are the fields that setField
+// accepts.
 const imageField = "image"
 
 var uploadFields = []string{"osType", "sha256", "host"}
 
-// setField takes what a client tells of an image that it sends.
+// setField stores a property of an image that a client sends.
 func setField(up *upload.Upload, name, text string) error {
 	switch name {
 	case "osType":
@@ -323,7 +323,7 @@ type bodyReader struct {
 	io.Closer
 }
 
-// patientReader moves a request's read deadline on while data comes in.
+// patientReader extends a request's read deadline while data arrives.
 type patientReader struct {
 	r          io.Reader
 	controller *http.ResponseController

@@ -26,7 +26,7 @@ func (s *Server) registerImageJobs() {
 		Description: "A valid qcow2 or ISO file becomes ready. Disks in other formats are converted only when uploaded.", DefaultStatus: http.StatusAccepted,
 	}), func(ctx context.Context, in *ImageID) (*Started, error) {
 		w, err := s.o.ImageWork.CheckVerify(in.ID)
-		if err == nil && !w.Changed { // disks may be backed by what was changed: only verifying helps them
+		if err == nil && !w.Changed { // disks may be backed by a changed image: they need verification
 			err = s.checkUnused(ctx, in.ID)
 		}
 		return s.startWork(ctx, VerifyJob, w, err)
@@ -87,7 +87,7 @@ func (s *Server) registerImageJobs() {
 	})
 }
 
-// startWork starts a job on an image, unless a check before has failed.
+// startWork starts a job on an image, unless the preceding check failed.
 func (s *Server) startWork(ctx context.Context, kind string, w image.Work, err error) (*Started, error) {
 	if err != nil {
 		return nil, err

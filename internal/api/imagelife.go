@@ -17,7 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// ImageEdit is what shall be otherwise about an image.
+// ImageEdit has the properties of an image to change.
 type ImageEdit struct {
 	DisplayName *string   `json:"displayName,omitempty" limit:"displayName"`
 	Description *string   `json:"description,omitempty" limit:"description"`
@@ -26,7 +26,7 @@ type ImageEdit struct {
 	TPM         *bool     `json:"tpm,omitempty" doc:"Whether its nodes have a TPM 2.0 by default."`
 }
 
-// ImageUsers are those that an image cannot be taken away from.
+// ImageUsers is what prevents the deletion of an image.
 type ImageUsers struct {
 	Nodes   []NodeName   `json:"nodes" doc:"Nodes that you can view."`
 	Others  int          `json:"others" doc:"Number of other nodes."`
@@ -47,7 +47,7 @@ type VolumeName struct {
 	Path string `json:"path" doc:"On the host."`
 }
 
-// usersOf returns what depends on a file on the wire.
+// usersOf converts what depends on a file for the API.
 func usersOf(u policy.FileUsers) ImageUsers {
 	v := ImageUsers{Nodes: []NodeName{}, Others: u.Others, Volumes: []VolumeName{}}
 	for _, n := range u.Nodes {
@@ -119,7 +119,7 @@ func (s *Server) registerImageLife() {
 	s.huma.OpenAPI().AddOperation(&size)
 }
 
-// downloadImage streams an image's file, or a part of it.
+// downloadImage streams an image's file, or a range of it.
 func (s *Server) downloadImage(c echo.Context) error {
 	r := c.Request()
 	i, err := s.o.Images.Image("", c.Param("id"))
@@ -134,7 +134,7 @@ func (s *Server) downloadImage(c echo.Context) error {
 	})
 }
 
-// sendImage answers with an image's file, or a part of it.
+// sendImage sends an image's file, or a range of it.
 func (s *Server) sendImage(c echo.Context, i image.Image, f *image.File) error {
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
@@ -148,15 +148,14 @@ func (s *Server) sendImage(c echo.Context, i image.Image, f *image.File) error {
 		return newProblem(http.StatusRequestedRangeNotSatisfiable, fault.Invalid, fmt.Sprintf("The image's file has %d bytes, and none in that range.", f.Bytes))
 	}
 	if from.failed != nil && w.failed == nil {
-		// The answer has begun: cut it off, so that the client sees that it is
-		// not whole.
+		// The response has begun: abort it, so that the client notices that it is incomplete.
 		s.o.Log.Info("an image was not sent whole", "image", i.ID, "error", from.failed)
 		panic(http.ErrAbortHandler)
 	}
 	return nil
 }
 
-// downloadSuffix completes the name of an image's file.
+// downloadSuffix returns the file name extension of an image.
 func downloadSuffix(i image.Image) string {
 	if suffix := "." + i.Format; i.Format != "" && !strings.HasSuffix(i.ID, suffix) {
 		return suffix
@@ -164,7 +163,7 @@ func downloadSuffix(i image.Image) string {
 	return ""
 }
 
-// downloadReader keeps the error that a file was not read whole for.
+// downloadReader keeps the error because of which a file was not read completely.
 type downloadReader struct {
 	*image.File
 	failed error
@@ -178,8 +177,8 @@ func (r *downloadReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// downloadWriter gives up on a client that takes nothing. It keeps back what
-// net/http says of a range that is not in the file: that is told as a problem.
+// downloadWriter fails if a client reads nothing. It holds back net/http's error for a range
+// outside the file, which is sent as a problem instead.
 type downloadWriter struct {
 	http.ResponseWriter
 	patient patientWriter

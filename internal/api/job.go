@@ -14,7 +14,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// Job is a job on the wire.
+// Job is a job in the API.
 type Job struct {
 	ID          string     `json:"id"`
 	Kind        string     `json:"kind" doc:"Kind of job, such as image.pull."`
@@ -36,14 +36,14 @@ type Job struct {
 	Finished    *time.Time `json:"finished,omitempty"`
 }
 
-// JobTarget is what a job makes or changes.
+// JobTarget is the object that a job creates or changes.
 type JobTarget struct {
 	Type string `json:"type" enum:"image,node,lab,user"`
 	ID   string `json:"id" doc:"It may exist only after the job has succeeded."`
 	Host string `json:"host,omitempty"`
 }
 
-// JobError is a failure of a job.
+// JobError is the failure of a job.
 type JobError struct {
 	Code   string `json:"code" doc:"As in an error."`
 	Detail string `json:"detail"`

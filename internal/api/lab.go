@@ -26,7 +26,7 @@ type LabSummary struct {
 	Networks int       `json:"networks"`
 }
 
-// Lab is a lab with all that is in it.
+// Lab is a lab with its contents.
 type Lab struct {
 	ID       string       `json:"id"`
 	Name     string       `json:"name"`
@@ -38,7 +38,7 @@ type Lab struct {
 	Version  string       `json:"version" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 }
 
-// LabNode is where a node stands in a lab.
+// LabNode is a node's position in a lab.
 type LabNode struct {
 	ID string  `json:"id" doc:"Id of the node."`
 	X  float64 `json:"x" limit:"coordinate" doc:"Pixels from the canvas's origin."`
@@ -58,8 +58,7 @@ type LabNetwork struct {
 	Y      float64  `json:"y"`
 }
 
-// LabID is the path of a lab. It is exported because huma looks into no other
-// embedded struct.
+// LabID is the path of a lab. It is exported because huma only reads exported embedded structs.
 type LabID struct {
 	ID string `path:"id"`
 }
@@ -69,7 +68,7 @@ type labAnswer struct {
 	Body Lab
 }
 
-// visibleNodes are the nodes of a lab that are there for somebody.
+// visibleNodes returns the nodes of a lab that a user can view.
 func (s *Server) visibleNodes(rights access.Rights, l lab.Lab) (list []LabNode, running int) {
 	list = []LabNode{}
 	for _, p := range l.Of(lab.Node) {
@@ -83,7 +82,7 @@ func (s *Server) visibleNodes(rights access.Rights, l lab.Lab) (list []LabNode, 
 	return list, running
 }
 
-// showLab is a lab as somebody sees it, with what libvirt says of it now.
+// showLab returns a lab as a user can view it, with the current state from libvirt.
 func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 	rights := rightsOf(ctx)
 	l, err := s.o.Labs.Lab(ctx, id)
@@ -110,7 +109,7 @@ func (s *Server) showLab(ctx context.Context, id string) (*labAnswer, error) {
 	return &labAnswer{etag(v.Version), v}, nil
 }
 
-// shownAfter shows a lab after a change of it, or the change's error.
+// shownAfter returns a lab after a change, or the change's error.
 func (s *Server) shownAfter(ctx context.Context, id string, err error) (*labAnswer, error) {
 	if err != nil {
 		return nil, err
@@ -125,7 +124,7 @@ type labList struct {
 	}
 }
 
-// listLabs pages through the labs that are there for who makes the request, by name.
+// listLabs returns a page of the labs that the caller can view, by name.
 func (s *Server) listLabs(ctx context.Context, paging Paging) (*labList, error) {
 	list, err := s.o.Labs.List(ctx)
 	if err != nil {
@@ -211,8 +210,8 @@ func (s *Server) registerLabs() {
 	s.registerLabContents(path+"/{id}", tags)
 }
 
-// LabPosition is where something is put on a lab's canvas. It is exported because
-// huma looks into no other embedded struct.
+// LabPosition is a position on a lab's canvas. It is exported because huma only reads exported
+// embedded structs.
 type LabPosition struct {
 	X float64 `json:"x" limit:"coordinate" doc:"Pixels from the canvas's origin."`
 	Y float64 `json:"y" limit:"coordinate"`
@@ -230,7 +229,7 @@ type LabNetworkID struct {
 	Network string `path:"network" doc:"The network's id."`
 }
 
-// registerLabContents adds what changes a lab's nodes, networks and links.
+// registerLabContents registers the operations on a lab's nodes, networks and links.
 func (s *Server) registerLabContents(path string, tags []string) {
 	register(s, huma.Operation{
 		OperationID: "add-lab-node", Method: http.MethodPut, Path: path + "/nodes/{node}", Summary: "Add a node to a lab, or move it there", Tags: tags,
@@ -303,7 +302,7 @@ func (s *Server) registerLabContents(path string, tags []string) {
 		if err != nil {
 			return nil, err
 		}
-		if l.Has(lab.Node, in.Body.To) { // a network is made between them
+		if l.Has(lab.Node, in.Body.To) { // creates a network between the two nodes
 			release, err := s.o.Quotas.Network(ctx, rights.OwnerID(), "")
 			if err != nil {
 				return nil, err

@@ -11,8 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/lab"
 )
 
-// LabFile is what a lab is in a file. Networks and nodes have names in it that hold
-// within the file.
+// LabFile is an exported lab. Networks and nodes have names that are unique in the file.
 type LabFile struct {
 	Format   string           `json:"sandboxlabs" enum:"lab/1"`
 	Name     string           `json:"name" limit:"labName"`
@@ -72,7 +71,7 @@ func (s *Server) registerImport(path string, tags []string) {
 	})
 }
 
-// draft returns the plan of a file, as it describes the lab, without ids.
+// draft returns the plan of a file as the file describes the lab, without ids.
 func (f LabFile) draft(host, owner string) lab.Plan {
 	p := lab.Plan{Name: f.Name, Owner: owner, Host: host}
 	for _, n := range f.Networks {

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// The parts of a WebSocket frame's header that matter here (RFC 6455, 5.2).
+// Fields of a WebSocket frame's header (RFC 6455, 5.2).
 const (
 	frameOpcode    = 0x0f
 	frameOpClose   = 0x08
@@ -17,17 +17,16 @@ const (
 	frameLength64  = 127
 	maxFrameHeader = 10 // a server does not mask
 
-	// writeBufferBytes hold most frames whole, so that they go out at once.
+	// writeBufferBytes is large enough for most frames, so that they are sent at once.
 	writeBufferBytes = 16 << 10
 )
 
-// lastFrameWriter hands over a connection on which a close frame is the last
-// one. Nothing may follow a close frame (RFC 6455, 5.5.1), and the WebSocket
-// library answers the answer to its own: browsers then report a connection that
-// broke (1006) in place of the code that tells them what to do.
+// lastFrameWriter returns a connection that sends nothing after a close frame. Nothing may follow
+// one (RFC 6455, 5.5.1), but the WebSocket library responds to the reply to its own: browsers then
+// report a broken connection (1006) instead of the code that tells them what to do.
 type lastFrameWriter struct{ http.ResponseWriter }
 
-// Hijack takes the connection over, for the library.
+// Hijack takes over the connection, for the library.
 func (w lastFrameWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
@@ -37,23 +36,22 @@ func (w lastFrameWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return guarded, bufio.NewReadWriter(buffered.Reader, bufio.NewWriterSize(guarded, writeBufferBytes)), nil
 }
 
-// Unwrap returns the writer below, for http.ResponseController.
+// Unwrap returns the underlying writer, for http.ResponseController.
 func (w lastFrameWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// lastFrameConn follows the frames that are written, and drops what comes after
-// a close frame.
+// lastFrameConn tracks the written frames, and drops everything after a close frame.
 type lastFrameConn struct {
 	net.Conn
 
 	mu      sync.Mutex
-	header  []byte // of the next frame, as far as it was written
-	payload uint64 // bytes of the present frame's payload that are to come
-	closing bool   // the present frame is a close frame
-	closed  bool   // it was written whole
+	header  []byte // of the next frame, as far as it has been written
+	payload uint64 // remaining bytes of the current frame's payload
+	closing bool   // the current frame is a close frame
+	closed  bool   // the close frame has been written
 }
 
-// Write passes p on up to the end of a close frame, and says that all of it was
-// written: to the library the rest is on its way like any other.
+// Write writes p up to the end of a close frame, and reports all of it as written, so that the
+// library sees no error.
 func (c *lastFrameConn) Write(p []byte) (int, error) {
 	n := c.follow(p)
 	if n == 0 {
@@ -65,7 +63,7 @@ func (c *lastFrameConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// follow reads p as frames, and returns how much of it may be sent.
+// follow parses p as frames, and returns how many bytes may be sent.
 func (c *lastFrameConn) follow(p []byte) (allowed int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -88,7 +86,7 @@ func (c *lastFrameConn) follow(p []byte) (allowed int) {
 	return allowed
 }
 
-// headerLength returns the payload's length once the header is whole.
+// headerLength returns the payload's length once the header is complete.
 func headerLength(header []byte) (length uint64, whole bool) {
 	if len(header) < 2 {
 		return 0, false

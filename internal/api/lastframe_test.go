@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// recorder is a connection that keeps what is written to it.
+// recorder is a connection that records what is written to it.
 type recorder struct {
 	net.Conn
 	sent bytes.Buffer
@@ -18,7 +18,7 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	frame := func(opcode byte, length []byte, payload []byte) []byte {
 		return append(append([]byte{0x80 | opcode}, length...), payload...)
 	}
-	// Payloads look like close frames, which they must not be taken for.
+	// Payloads that look like close frames must not be treated as such.
 	text := frame(1, []byte{3}, []byte{0x88, 0x00, 0x88})
 	medium := frame(2, []byte{126, 1, 0}, bytes.Repeat([]byte{0x88}, 256))
 	large := frame(2, []byte{127, 0, 0, 0, 0, 0, 1, 0, 0}, bytes.Repeat([]byte{0x88}, 1<<16))

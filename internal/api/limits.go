@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// bodyTimeout is how long a request's body may take. Uploads move it on.
+	// bodyTimeout is how long a request's body may take. Uploads extend it.
 	bodyTimeout = 10 * time.Second
-	// writeTimeout is how long a client may take none of what is sent to it.
+	// writeTimeout is how long a client may read nothing.
 	writeTimeout = time.Minute
 )
 
-// boundBody gives a request's body a deadline, also one that no handler reads. It
-// ends with the body, since from then on the server reads to notice that the
-// client goes away: a deadline that passes then would cancel the request. So does that
-// which huma sets before it reads a body, also where there is none.
+// boundBody sets a deadline for a request's body, even if no handler reads it. The deadline is
+// removed at the end of the body: afterwards the server reads only to detect that the client
+// disconnects, and an expired deadline would cancel the request. The same applies to the deadline
+// that huma sets before it reads a body, even if there is none.
 func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -40,7 +40,7 @@ func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// timedBody is a body whose end ends the read deadline.
+// timedBody is a body that removes the read deadline at its end.
 type timedBody struct {
 	io.ReadCloser
 	controller *http.ResponseController
@@ -49,13 +49,13 @@ type timedBody struct {
 func (b timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF { // io.Reader has it so
-		_ = b.controller.SetReadDeadline(time.Time{}) // it fails on a connection that is gone
+		_ = b.controller.SetReadDeadline(time.Time{}) // fails if the connection is closed
 	}
 	return n, err
 }
 
-// patientListener makes connections that give up a client that takes nothing:
-// otherwise it would keep a request, and what the request holds, for ever.
+// patientListener returns connections that time out when a client reads nothing: otherwise such a
+// client would hold a request and its resources forever.
 type patientListener struct{ net.Listener }
 
 func (l patientListener) Accept() (net.Conn, error) {
@@ -75,9 +75,9 @@ func (c patientConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// oneRange leaves out a Range of several parts, so that the whole is sent: each part
-// of an image costs a stream of libvirt's. RFC 9110, 14.2, lets a server ignore any Range;
-// 416 is for ranges that are not there.
+// oneRange removes a Range header with several ranges, so that the whole file is sent: each range
+// of an image costs a libvirt stream. RFC 9110, 14.2, allows a server to ignore any Range; 416 is
+// for ranges outside the file.
 func oneRange(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Request().Header
@@ -88,9 +88,8 @@ func oneRange(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// clientAddress returns how a client's address is found: from X-Forwarded-For
-// where a trusted proxy says it, else the connection's. Other headers that claim
-// an address are anybody's.
+// clientAddress determines a client's address: from X-Forwarded-For if a trusted proxy set it,
+// otherwise from the connection. Clients can forge all other headers.
 func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
 	if len(proxies) == 0 {
 		return echo.ExtractIPDirect()
@@ -104,8 +103,8 @@ func clientAddress(proxies []netip.Prefix) echo.IPExtractor {
 	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
-// throughProxy refuses those who come past the proxy: they would send passwords
-// in the clear, and could claim any address. This machine's own tools may.
+// throughProxy rejects clients that bypass the proxy: they would send passwords unencrypted, and
+// could claim any address. Tools on this machine are allowed.
 func (s *Server) throughProxy(next echo.HandlerFunc) echo.HandlerFunc {
 	if len(s.o.Proxies) == 0 || s.o.TLS != nil {
 		return next

@@ -23,9 +23,9 @@ const (
 	maxKeyBytes         = 255
 )
 
-// makes has an operation take an Idempotency-Key: the same request with the same key
-// is done once, by makeOnce. POST /api/nodes has a way of its own, whose keys hold as
-// long as the node is there.
+// makes has an operation accept an Idempotency-Key: makeOnce processes the same request with the
+// same key only once. POST /api/nodes has its own mechanism, whose keys remain valid as long as the
+// node exists.
 func (s *Server) makes(op huma.Operation) huma.Operation {
 	s.making[op.Method+" "+op.Path] = true
 	longest := maxKeyBytes
@@ -38,9 +38,9 @@ func (s *Server) makes(op huma.Operation) huma.Operation {
 	return op
 }
 
-// makeOnce answers a request that was answered before with what it was answered
-// then. An answer is on record before the client gets any of it; that of a request
-// that failed is not kept, since nothing was made.
+// makeOnce repeats the stored answer to a request that was already answered. It stores an answer
+// before the client gets any of it. It does not store answers of failed requests, which created
+// nothing.
 func (s *Server) makeOnce(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -71,8 +71,8 @@ func (s *Server) makeOnce(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// digest tells requests from each other. What a token was answered, another one of
-// the account does not get: the answer may hold more rights than it has.
+// digest identifies a request. It includes the token: an answer may reveal more than another token
+// of the account may read.
 func digest(r *http.Request, tokenID string, body []byte) string {
 	h := sha256.New()
 	for _, part := range []string{r.Method, r.URL.EscapedPath(), r.URL.Query().Encode(), tokenID} {
@@ -82,7 +82,7 @@ func digest(r *http.Request, tokenID string, body []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// replay gives an answer again.
+// replay sends a stored answer again.
 func replay(c echo.Context, a store.Answer) error {
 	noteOf(c.Request().Context()).replayed = true
 	h := c.Response().Header()
@@ -96,7 +96,7 @@ func replay(c echo.Context, a store.Answer) error {
 	return c.Blob(a.Status, a.ContentType, a.Body)
 }
 
-// attempt answers a request, and keeps the answer.
+// attempt processes a request, and stores the answer.
 func (s *Server) attempt(c echo.Context, next echo.HandlerFunc, attempt *store.Attempt) error {
 	ctx, answer := c.Request().Context(), c.Response()
 	held := &heldAnswer{ResponseWriter: answer.Writer}
@@ -107,7 +107,7 @@ func (s *Server) attempt(c echo.Context, next echo.HandlerFunc, attempt *store.A
 		if ended {
 			return
 		}
-		// It panics: what was held is not sent, and the answer will be another one.
+		// The handler panics: the held answer is not sent, and is replaced by an error.
 		s.drop(ctx, attempt)
 		answer.Committed, answer.Status, answer.Size = false, http.StatusOK, 0
 		answer.Header().Del(echo.HeaderLocation)
@@ -128,17 +128,17 @@ func (s *Server) attempt(c echo.Context, next echo.HandlerFunc, attempt *store.A
 	return err
 }
 
-// drop forgets a request that made nothing.
+// drop deletes the record of a request that created nothing.
 func (s *Server) drop(ctx context.Context, attempt *store.Attempt) {
 	if err := attempt.Drop(ctx); err != nil {
 		s.o.Log.WarnContext(ctx, "a request that failed is still on record; it can be repeated", "error", err)
 	}
 }
 
-// heldAnswer holds an answer back until it is sent.
+// heldAnswer buffers an answer until it is sent.
 type heldAnswer struct {
 	http.ResponseWriter
-	status int // 0: there is none
+	status int // 0 if there is none
 	body   bytes.Buffer
 }
 

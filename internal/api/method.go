@@ -10,12 +10,12 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// methodOverride is the header by which tus clients behind proxies that only let GET and
-// POST through name the method that they mean.
+// methodOverride is the header with which tus clients send the actual method through proxies that
+// only allow GET and POST.
 const methodOverride = "X-HTTP-Method-Override"
 
-// overridden returns a request to an upload with the method that methodOverride names. It is
-// read before the request is routed: rights and the audit go by the method that is meant.
+// overridden returns a request to an upload with the method in methodOverride. It runs before
+// routing, because rights and the audit depend on the actual method.
 func overridden(r *http.Request) *http.Request {
 	meant := strings.ToUpper(r.Header.Get(methodOverride))
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, uploadsPath+"/") ||
@@ -44,7 +44,7 @@ func (s *Server) answerHead() {
 	}
 }
 
-// allowed lists the methods of the routes that a path has; none where it has no route.
+// allowed lists the methods of a path's routes; empty if the path has no route.
 func (s *Server) allowed(path string) (methods []string) {
 	parts := strings.Split(path, "/")
 	for _, r := range s.echo.Routes() {
@@ -59,15 +59,14 @@ func (s *Server) allowed(path string) (methods []string) {
 	return methods
 }
 
-// samePath returns whether the parts of a path fit those of a route, whose parameters
-// begin with a colon.
+// samePath returns whether a path matches a route, whose parameters begin with a colon.
 func samePath(route, path []string) bool {
 	return slices.EqualFunc(route, path, func(want, got string) bool {
 		return want == got || strings.HasPrefix(want, ":") && got != ""
 	})
 }
 
-// noRoute answers what no route takes: 405 with the methods of the path, or 404.
+// noRoute handles requests without a route: 405 with the methods of the path, or 404.
 func (s *Server) noRoute(c echo.Context) error {
 	r := c.Request()
 	methods := s.allowed(r.URL.Path)

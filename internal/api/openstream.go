@@ -10,20 +10,19 @@ import (
 )
 
 const (
-	// recheckInterval is how often it is asked whether those who have a stream open
-	// still may.
+	// recheckInterval is how often the rights of open streams are checked.
 	recheckInterval = time.Second
-	// maxStreams is how many consoles, screens, event streams and downloads one account
-	// may have open at once.
+	// maxStreams is how many consoles, screens, event streams and downloads an account may have open
+	// at once.
 	maxStreams = 256
 	// streamsOf and streamsIn of the connections may be streams: the others are for
 	// requests that end.
 	streamsOf, streamsIn = 3, 4
 )
 
-// openStreams are the WebSockets and event streams that are open. An entry was
-// allowed once; a stream stays, so that its right is looked at again and again:
-// in the database, which another replica or a command may have changed.
+// openStreams are the open WebSockets and event streams. Rights are checked when a stream opens,
+// and repeatedly while it is open: in the database, which another replica or a command may have
+// changed.
 type openStreams struct {
 	mu        sync.Mutex
 	all       map[*openStream]struct{}
@@ -31,21 +30,21 @@ type openStreams struct {
 	byNetwork map[string]int // by the client's; see access.NetworkOf
 }
 
-// openStream is one of them.
+// openStream is an open stream.
 type openStream struct {
-	// allowed tells why the stream must end with such rights; nil when it may stay.
+	// allowed returns why the stream must end with the given rights; nil if it may stay open.
 	allowed func(access.Rights) error
-	// changed gets the rights when they are others than before; the latest alone.
+	// changed receives the rights after a change; only the latest.
 	changed chan access.Rights
-	// ended is closed when the stream must end; cause tells why.
+	// ended is closed when the stream must end; cause is the reason.
 	ended chan struct{}
 	cause error
 
 	rights access.Rights // as of the last look; the watcher's own
 }
 
-// openStream notes that a stream is opened; the caller closes it. It is refused
-// with fault.TooManyRequests when the account, the client's network or all have too many.
+// openStream registers a stream; the caller closes it. It returns fault.TooManyRequests if the
+// account, the client's network or the service has too many.
 func (s *Server) openStream(rights access.Rights, address string, allowed func(access.Rights) error) (st *openStream, closed func(), err error) {
 	o, network := &s.streams, access.NetworkOf(address)
 	o.mu.Lock()
@@ -85,7 +84,7 @@ func tooManyStreams(text string) error {
 	return &fault.Error{Code: fault.TooManyRequests, RetryAfter: 10 * time.Second, Message: text}
 }
 
-// why returns the error that ended the stream; nil while it may stay.
+// why returns the error that ended the stream; nil while it may stay open.
 func (st *openStream) why() error {
 	select {
 	case <-st.ended:
@@ -95,9 +94,8 @@ func (st *openStream) why() error {
 	}
 }
 
-// watchStreams ends the streams of those who may not have them any more, until
-// the service stops. While the database is away nobody is cut off: what was
-// allowed stays so.
+// watchStreams ends streams that are no longer allowed, until the service stops. While the database
+// is unavailable, it ends no streams.
 func (s *Server) watchStreams() {
 	tick := time.NewTicker(recheckInterval)
 	defer tick.Stop()
@@ -128,7 +126,7 @@ func (s *Server) watchStreams() {
 	}
 }
 
-// refreshed returns a principal's rights as they are now.
+// refreshed returns a principal's current rights.
 func (s *Server) refreshed(ctx context.Context, p access.Principal) (access.Rights, error) {
 	p, err := s.o.Access.Refresh(ctx, p)
 	if err != nil {
@@ -137,7 +135,7 @@ func (s *Server) refreshed(ctx context.Context, p access.Principal) (access.Righ
 	return s.o.Access.Rights(ctx, p)
 }
 
-// look ends the stream, or hands it its new rights. The watcher alone calls it.
+// look ends the stream, or passes its new rights to it. Only the watcher calls it.
 func (st *openStream) look(rights access.Rights, err error) {
 	if err == nil && st.allowed != nil {
 		err = st.allowed(rights) // also with the same rights: the node may be another's now

@@ -15,8 +15,7 @@ import (
 // peerKey is where a connection's context holds the reason why its peer is refused.
 type peerKey struct{}
 
-// notePeer decides, once for each connection, whether its peer may enter where nobody
-// signs in.
+// notePeer decides once per connection whether its peer has access while authentication is off.
 func (s *Server) notePeer(ctx context.Context, conn net.Conn) context.Context {
 	if !s.o.AuthOff {
 		return ctx
@@ -24,12 +23,12 @@ func (s *Server) notePeer(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, checkPeer(conn))
 }
 
-// peerCheck is what notePeer found; without an error the peer may enter.
+// peerCheck is the result of notePeer; without an error the peer has access.
 type peerCheck struct{ err error }
 
-// checkPeer lets in the programs of root and of the service's own user. They are told
-// by the socket at the connection's other end, asked of the kernel: an address does not
-// identify anybody. What cannot be told is refused.
+// checkPeer admits programs of root and of the service's own user. It identifies them by the socket
+// at the other end of the connection, which the kernel reports, because an address identifies
+// nobody. It rejects peers that it cannot identify.
 func checkPeer(conn net.Conn) peerCheck {
 	uid, err := peer.UID(conn)
 	if err == nil && uid != 0 && uid != os.Getuid() {
@@ -38,9 +37,9 @@ func checkPeer(conn net.Conn) peerCheck {
 	return peerCheck{err}
 }
 
-// ownPeers refuses every request on a connection whose peer may not enter, where nobody
-// signs in: a guest with user-mode networking and other users of this machine reach the
-// loopback address too.
+// ownPeers rejects all requests on a connection whose peer has no access while authentication is
+// off: guests with user-mode networking and other users of this machine can reach the loopback
+// address, too.
 func (s *Server) ownPeers(next echo.HandlerFunc) echo.HandlerFunc {
 	if !s.o.AuthOff {
 		return next

@@ -9,23 +9,22 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Paging is what a list that comes by pages is asked for. It is exported because
-// huma looks into no other embedded struct.
+// Paging has the parameters of a paged list. It is exported because huma only reads exported
+// embedded structs.
 type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"Maximum number of entries."`
 	Cursor string `query:"cursor" doc:"nextCursor of the previous page; leave it out for the first page."`
 }
 
-// Next is where a list goes on. It is exported because huma looks into no other
-// embedded struct.
+// Next has the cursor of the next page. It is exported because huma only reads exported embedded
+// structs.
 type Next struct {
 	NextCursor string `json:"nextCursor,omitempty" doc:"Use it as cursor to read the next page; absent on the last page."`
 }
 
-// pageOf returns a page of a list, in the order of what key makes of its members, of
-// which no two are the same. The cursor names the last member that was given: what
-// comes and goes meanwhile does not shift the pages. It is good for the list of that
-// name alone. The list itself is put into order.
+// pageOf returns a page of a list, sorted by key, which must be unique. The cursor names the last
+// returned item, so that items that are added or removed meanwhile do not shift the pages. A cursor
+// is valid only for the list with that name. pageOf sorts the list in place.
 func pageOf[T any](p Paging, name string, list []T, key func(T) string) ([]T, Next, error) {
 	after, err := afterCursor(name, p.Cursor)
 	if err != nil {
@@ -46,12 +45,12 @@ func pageOf[T any](p Paging, name string, list []T, key func(T) string) ([]T, Ne
 	return list, Next{cursorAt(name, key(list[p.Limit-1]))}, nil
 }
 
-// cursorAt is where a list goes on behind a key.
+// cursorAt returns the cursor that continues a list after a key.
 func cursorAt(name, key string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(sortKey(name, key)))
 }
 
-// afterCursor is the key behind which a list goes on; empty without a cursor.
+// afterCursor returns the key after which a list continues; empty without a cursor.
 func afterCursor(name, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -71,6 +70,6 @@ func errCursor() error {
 // byTime is a time in a sort key, exact to a microsecond, as the databases keep it.
 func byTime(t time.Time) string { return t.UTC().Format("20060102150405.000000") }
 
-// sortKey makes one key of what a list is in the order of. What stands before
-// another part of it holds no NUL.
+// sortKey combines the parts that a list is sorted by into one key. All parts but the last must not
+// contain NUL.
 func sortKey(parts ...string) string { return strings.Join(parts, "\x00") }
