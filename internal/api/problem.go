@@ -17,7 +17,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// statuses maps codes to HTTP statuses: the one place that does.
+// statuses maps fault codes to HTTP statuses. No other code does.
 var statuses = map[fault.Code]int{
 	fault.Invalid:                http.StatusUnprocessableEntity,
 	fault.Unauthenticated:        http.StatusUnauthorized,
@@ -83,12 +83,11 @@ var statuses = map[fault.Code]int{
 	fault.Internal:               http.StatusInternalServerError,
 }
 
-// statusChecksumMismatch is tus's own: the bytes of a piece are not those that
-// its checksum was made of.
+// statusChecksumMismatch is a status of tus: a chunk does not match its checksum.
 const statusChecksumMismatch = 460
 
-// Problem is an error on the wire (RFC 9457). Code is stable, Detail says what
-// is wrong and what to do.
+// Problem is an error in the API (RFC 9457). Code is stable; Detail says what is wrong and what to
+// do.
 type Problem struct {
 	Type   string              `json:"type" doc:"Always about:blank; code has the kind of error."`
 	Title  string              `json:"title"`
@@ -122,8 +121,8 @@ func (p *Problem) GetHeaders() http.Header {
 // ContentType names the media type of RFC 9457, for huma.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// useProblems makes huma answer its own errors — of decoding and validating —
-// as our problems too. huma has one global function for that, and one for lists.
+// useProblems makes huma return its own decoding and validation errors as problems. huma has one
+// global function for single errors, and one for lists.
 func useProblems() {
 	huma.DefaultArrayNullable = false // lists are always lists here, never null
 	huma.NewError = func(status int, message string, details ...error) huma.StatusError {
@@ -134,7 +133,7 @@ func useProblems() {
 			}
 			var detail huma.ErrorDetailer
 			if errors.As(d, &detail) {
-				// Without the value: it may be a password, or a megabyte.
+				// Omit the value: it may be a password, or very large.
 				p.Errors = append(p.Errors, &huma.ErrorDetail{Location: detail.ErrorDetail().Location, Message: brief(detail.ErrorDetail().Message)})
 			} else {
 				p.Errors = append(p.Errors, &huma.ErrorDetail{Message: brief(d.Error())})
@@ -151,7 +150,7 @@ func useProblems() {
 	}
 }
 
-// brief cuts a message that quotes what was sent.
+// brief shortens a message that quotes the request.
 func brief(text string) string {
 	const most = 1000 // bytes
 	if len(text) <= most {
@@ -164,7 +163,7 @@ func newProblem(status int, code fault.Code, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: cmp.Or(http.StatusText(status), "Checksum Mismatch"), Status: status, Detail: detail, Code: string(code)}
 }
 
-// codeOfStatus names the errors that huma and echo raise themselves.
+// codeOfStatus returns the code of errors that huma and echo return themselves.
 func codeOfStatus(status int) fault.Code {
 	switch status {
 	case http.StatusNotFound:
@@ -180,8 +179,8 @@ func codeOfStatus(status int) fault.Code {
 	return fault.Invalid
 }
 
-// problem turns the error of a request ("GET /api/nodes") into what is shown. What is not written for users is
-// logged, and shown as one sentence.
+// problem converts the error of a request ("GET /api/nodes") into the problem that users see. It
+// logs errors that are not written for users, and replaces them with a general sentence.
 func (s *Server) problem(ctx context.Context, request string, err error) (p *Problem) {
 	defer func() { noteOf(ctx).code = fault.Code(p.Code) }()
 	if errors.As(err, &p) {
@@ -196,7 +195,7 @@ func (s *Server) problem(ctx context.Context, request string, err error) (p *Pro
 		f = fault.Wrap(err, fault.StorageFull, "The service's database is full, so nothing was changed. Free disk space in its data-dir, or on its PostgreSQL server.")
 	}
 	if f == nil && !errors.As(err, &f) {
-		if ctx.Err() == nil { // a client that went away needs no answer
+		if ctx.Err() == nil { // a client that disconnected needs no answer
 			s.o.Log.Error("request failed", "request", request, "error", err)
 		}
 		return newProblem(http.StatusInternalServerError, fault.Internal, "Something went wrong inside the service. Its log says what.")

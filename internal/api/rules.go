@@ -13,42 +13,39 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// rule says who may use a route.
+// rule defines who may use a route.
 type rule struct {
-	open  bool         // nobody has to sign in
-	early bool         // also for those who have to change their password first
-	role  access.Role  // the least that is needed; empty: any
-	scope access.Scope // what a token has to be good for; empty: reading
-	on    access.Kind  // the route is about one node, image or lab; empty: it is not
-	level access.Level // what is needed on it
+	open  bool         // no sign-in needed
+	early bool         // also for users who must change their password first
+	role  access.Role  // minimum role; empty: any
+	scope access.Scope // scope that a token needs; empty: reading
+	on    access.Kind  // kind of object that the route is about; empty: none
+	level access.Level // level needed on the object
 }
 
 var (
 	public   = rule{open: true}
 	signedIn = rule{}
-	// entering is for those who are signed in, but may not go further yet.
+	// entering is for users who are signed in, but have no further access yet.
 	entering = rule{early: true}
-	// ownAccount is for changes of one's own account.
+	// ownAccount is for changes of the user's own account.
 	ownAccount = rule{scope: access.ScopeAdmin}
 	admins     = rule{role: access.RoleAdmin, scope: access.ScopeAdmin}
 )
 
 func atLeast(role access.Role, scope access.Scope) rule { return rule{role: role, scope: scope} }
 
-// onNode is about the node that {id} or ?nodeId= names. Whether a token is good
-// for it is part of the level.
+// onNode is for routes about the node in {id} or ?nodeId=. The level includes the token's scope.
 func onNode(level access.Level) rule { return rule{on: access.Node, level: level} }
 
-// onImage is about the image that {id} names.
+// onImage is for routes about the image in {id}.
 func onImage(level access.Level) rule { return rule{on: access.Image, level: level} }
 
-// onLab is about the lab that {id} names. What it asks of the lab's nodes, the
-// handler looks at.
+// onLab is for routes about the lab in {id}. The handler checks the rights on the lab's nodes.
 func onLab(level access.Level) rule { return rule{on: access.Lab, level: level} }
 
-// rules are those of all routes. A route that is not here is for administrators.
-// What a person may not see is answered as if it were not there; lists and events
-// leave it out.
+// rules has the rules of all routes. Routes without a rule are for administrators. Objects that a
+// user cannot view are reported as not found; lists and events omit them.
 var rules = map[string]rule{
 	"GET /api/health":       public,
 	"GET /api/openapi.json": public,
@@ -165,8 +162,8 @@ var rules = map[string]rule{
 	"GET /api/images":         signedIn, // those that one sees
 	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),
 	"GET /api/images/{id}":    onImage(access.View),
-	// Whose an upload is, the handler asks the database: the replica that is asked
-	// may not have heard of it.
+	// The handler reads the owner of an upload from the database, because this replica may not know
+	// the upload yet.
 	"POST /api/uploads":         atLeast(access.RoleInstructor, access.ScopeImages),
 	"POST /api/uploads/":        atLeast(access.RoleInstructor, access.ScopeImages),
 	"OPTIONS /api/uploads":      signedIn,
@@ -212,7 +209,7 @@ var rules = map[string]rule{
 	"POST /api/hosts/{host}/refresh": atLeast(access.RoleInstructor, access.ScopeImages),
 }
 
-// ruleName is what the rule of a route is called, whose path is as echo spells it.
+// ruleName returns the key of a route's rule; the path is in echo's syntax.
 func ruleName(method, path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -223,7 +220,7 @@ func ruleName(method, path string) string {
 	return method + " " + strings.Join(parts, "/")
 }
 
-// ruleOf returns the rule of a route, whose path is as echo spells it.
+// ruleOf returns the rule of a route; the path is in echo's syntax.
 func ruleOf(method, path string) rule {
 	r, ok := rules[ruleName(method, path)]
 	if !ok && method == http.MethodHead { // see answerHead
@@ -239,7 +236,7 @@ func ruleOf(method, path string) rule {
 	}
 }
 
-// isOpen returns whether anybody may use a path by some method.
+// isOpen returns whether a path is public for some method.
 func (s *Server) isOpen(path string) bool {
 	for _, method := range s.allowed(path) {
 		if ruleOf(method, path).open {
@@ -249,8 +246,8 @@ func (s *Server) isOpen(path string) bool {
 	return false
 }
 
-// staleRules names the rules of routes that are not there: one that is misspelt
-// would leave its route to administrators.
+// staleRules lists the rules without a route: a misspelled rule would restrict its route to
+// administrators.
 func (s *Server) staleRules() []string {
 	stale := maps.Clone(rules)
 	for _, r := range s.echo.Routes() {
@@ -259,8 +256,7 @@ func (s *Server) staleRules() []string {
 	return slices.Sorted(maps.Keys(stale))
 }
 
-// authorize finds out who makes a request, and holds them to the route's rule.
-// The UI's own files are public.
+// authorize authenticates a request, and applies the route's rule. The UI's own files are public.
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -291,7 +287,7 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// check refuses what a rule does not allow.
+// check returns an error if a rule does not allow a request.
 func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 	if rights.MustChange && !rule.early {
 		return fault.New(fault.PasswordChangeRequired, "Change your initial password first.")
@@ -321,14 +317,13 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 
 type rightsKey struct{}
 
-// rightsOf returns who makes the request and what they may do; nobody, who may
-// do nothing, on public routes.
+// rightsOf returns the caller and their rights; on public routes nobody, without rights.
 func rightsOf(ctx context.Context) access.Rights {
 	r, _ := ctx.Value(rightsKey{}).(access.Rights)
 	return r
 }
 
-// principalOf returns who makes the request.
+// principalOf returns the caller of a request.
 func principalOf(ctx context.Context) (access.Principal, bool) {
 	r, ok := ctx.Value(rightsKey{}).(access.Rights)
 	return r.Principal, ok

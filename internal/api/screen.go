@@ -62,7 +62,7 @@ func (s *Server) registerScreens() {
 	})
 }
 
-// screenSocket joins a WebSocket and a node's screen.
+// screenSocket connects a WebSocket to a node's screen.
 func (s *Server) screenSocket(c echo.Context) error {
 	return s.nodeSocket(c, func(ctx context.Context, socket *websocket.Conn, id string, readOnly bool) (traffic, error) {
 		view, err := s.o.Display.Open(ctx, id, display.ViewOptions{ReadOnly: readOnly})
@@ -83,7 +83,7 @@ func (s *Server) screenSocket(c echo.Context) error {
 	}, "binary") // what clients of websockify ask for
 }
 
-// frames is a socket's binary frames as a stream of bytes, until ctx ends.
+// frames reads and writes a socket's binary frames as a byte stream, until ctx ends.
 type frames struct {
 	ctx    context.Context // io.Reader has no place for it
 	socket *websocket.Conn

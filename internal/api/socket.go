@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// maxFrameBytes bounds what a client sends in one frame: a large paste.
+	// maxFrameBytes limits a client's frame; it allows a large paste.
 	maxFrameBytes = 256 << 10
 	// The close codes when the session has ended, a right has changed, the node is
 	// deleted, has no screen to show, and is off.
@@ -31,11 +31,11 @@ const (
 	statusNodeOff   websocket.StatusCode = 4409
 )
 
-// control is a text frame of a console. The members in use depend on Type.
+// control is a text frame of a console. Which fields are set depends on Type.
 type control struct {
 	Type  string `json:"type"`
 	State string `json:"state,omitempty"`
-	// Paused says, with the state connected, that the node reads nothing.
+	// Paused means, in the state connected, that the node does not read its input.
 	Paused bool   `json:"paused,omitempty"`
 	Count  int    `json:"count,omitempty"`
 	Bytes  int64  `json:"bytes,omitempty"`
@@ -46,20 +46,19 @@ type control struct {
 	Rows   int    `json:"rows,omitempty"`
 }
 
-// traffic is what flows over a socket once it is joined to a node. send and
-// receive run at the same time; the first to end ends the socket.
+// traffic is the data flow of a socket that is connected to a node. send and receive run
+// concurrently; the socket ends when one of them ends.
 type traffic struct {
 	send    func(ctx context.Context) error // to the client
 	receive func(ctx context.Context) error // from the client
 	close   func()                          // also ends a send that waits for the node
 }
 
-// join connects a WebSocket to a node. It may use the socket, which nobody else
-// does yet.
+// join connects a WebSocket to a node. Until it returns, only join uses the socket.
 type join func(ctx context.Context, socket *websocket.Conn, nodeID string, readOnly bool) (traffic, error)
 
-// nodeSocket accepts a WebSocket and keeps it joined to the node that the query
-// names. Of the subprotocols that the client offers it selects the first that it is given.
+// nodeSocket accepts a WebSocket and connects it to the node in the query. It selects the client's
+// first subprotocol that is among the given ones.
 func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) error {
 	r := c.Request()
 	id := r.URL.Query().Get("nodeId")
@@ -97,7 +96,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	if s.o.PublicURL != nil {
 		options.OriginPatterns = []string{s.o.PublicURL.Host}
 	}
-	// The body of the answer to a refused handshake is the library's own.
+	// The library writes the response to a rejected handshake itself.
 	socket, err := websocket.Accept(lastFrameWriter{c.Response()}, r, options)
 	if err != nil {
 		s.o.Log.Debug("a WebSocket was refused", "error", err)
@@ -153,9 +152,9 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	return nil
 }
 
-// closeWith ends a socket with the code that tells the client what to do: come
-// back, wait for the node, or stay away. What the user has to know goes before
-// it, since the reason of a close has no room for it.
+// closeWith closes a socket with the code that tells the client what to do: reconnect, wait for the
+// node, or stop. It sends the message for the user before that, because the reason of a close frame
+// is too short for it.
 func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id string, err error) {
 	if errors.Is(err, console.ErrShutdown) || errors.Is(err, display.ErrShutdown) {
 		_ = socket.Close(websocket.StatusGoingAway, "The service restarts. Connect again.")
@@ -189,7 +188,7 @@ func (s *Server) closeWith(ctx context.Context, socket *websocket.Conn, id strin
 	_ = socket.Close(status, reason)
 }
 
-// consoleSocket joins a WebSocket and a node's serial console.
+// consoleSocket connects a WebSocket to a node's serial console.
 func (s *Server) consoleSocket(c echo.Context) error {
 	var port console.Port
 	// Without a node's id nodeSocket says what is missing.
@@ -220,14 +219,14 @@ func (s *Server) consoleSocket(c echo.Context) error {
 	})
 }
 
-// mayTake tells who may cut off another program that holds a node's console:
-// students share a console, and do not throw their teacher out.
+// mayTake returns whether a user may disconnect another program from a node's console: students
+// share a console, but cannot disconnect their instructor.
 func (s *Server) mayTake(rights access.Rights, id string) bool {
 	n, err := s.o.Guard.Node(rights, id, access.Use)
 	return err == nil && (rights.Role.AtLeast(access.RoleInstructor) || rights.On(policy.NodeObject(n)) == access.Manage)
 }
 
-// toSocket sends what the console says.
+// toSocket sends the console's output.
 func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewer) error {
 	for {
 		m, err := viewer.Next(ctx)
@@ -250,7 +249,7 @@ func toSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewe
 	}
 }
 
-// fromSocket takes what the client types and asks for.
+// fromSocket handles the client's input and control frames.
 func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Viewer) error {
 	for {
 		kind, data, err := socket.Read(ctx)
@@ -284,7 +283,7 @@ func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Vie
 	}
 }
 
-// keepAlive pings, so that proxies keep the socket and a dead peer is noticed.
+// keepAlive sends pings, so that proxies keep the connection open and a dead peer is detected.
 func keepAlive(ctx context.Context, socket *websocket.Conn) error {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()

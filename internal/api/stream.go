@@ -23,7 +23,7 @@ import (
 // Proxies cut connections that are silent for 20 to 60 seconds.
 const heartbeat = 15 * time.Second
 
-// writePatience is how long a client may take nothing before it is cut off.
+// writePatience is how long a client may read nothing before it is disconnected.
 const writePatience = 30 * time.Second
 
 func (s *Server) registerStreams() {

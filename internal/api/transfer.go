@@ -7,14 +7,13 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Each transfer — a download, a console's log, the bytes of an upload — has a
-// connection to libvirt of its own.
+// Each transfer (a download, a console log, the data of an upload) has its own libvirt connection.
 const (
 	maxTransfersOfUser = 16  // at once, of one account to one host
 	maxTransfersOfHost = 128 // at once, to one host
 )
 
-// transfers are those under way.
+// transfers counts the running transfers.
 type transfers struct {
 	mu     sync.Mutex
 	byHost map[string]int
@@ -25,8 +24,8 @@ func newTransfers() *transfers {
 	return &transfers{byHost: map[string]int{}, byUser: map[[2]string]int{}}
 }
 
-// begin counts a transfer of an account to a host, until end is called. It returns
-// fault.TooManyRequests when the account, or the host, has too many.
+// begin counts a transfer of an account to a host until end is called. It returns
+// fault.TooManyRequests if the account or the host has too many.
 func (t *transfers) begin(rights access.Rights, host string) (end func(), err error) {
 	user := [2]string{host, rights.UserID}
 	t.mu.Lock()
@@ -47,8 +46,8 @@ func (t *transfers) begin(rights access.Rights, host string) (end func(), err er
 	}, nil
 }
 
-// transfer runs f, which reads from a host for as long as its client takes. It counts
-// as a stream, and ctx ends when what the client may do does not allow it any more.
+// transfer runs f, which reads from a host for as long as its client reads. It counts as a stream;
+// ctx ends when the client's rights no longer allow it.
 func (s *Server) transfer(ctx context.Context, address, host string, allowed func(access.Rights) error, f func(ctx context.Context) error) error {
 	rights := rightsOf(ctx)
 	end, err := s.transfers.begin(rights, host)

@@ -6,16 +6,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// turns let one request at a time send bytes of an upload. tusd has a later request end an
-// earlier one, which lets a client resume after its connection was lost; of several that
-// send at the same time, none would get through.
+// turns lets only one request at a time send data of an upload. tusd lets a later request end an
+// earlier one, so that a client can resume after a lost connection; if several sent at once, none
+// would succeed.
 type turns struct {
 	mu      sync.Mutex
 	sending map[string]bool // by upload
 }
 
-// enter lets a request send bytes of an upload, until end. It returns fault.UploadBusy while
-// another one does.
+// enter lets a request send data of an upload until end is called. It returns fault.UploadBusy if
+// another request is sending.
 func (t *turns) enter(upload string) (end func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -25,8 +25,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// uploadsPath is where uploads are made; each is below it, by the id of the image
-// that it becomes.
+// uploadsPath is the path of the uploads; each has the id of the image that it becomes.
 const uploadsPath = "/api/uploads"
 
 // checksums are the algorithms of tus's checksum extension.
@@ -60,8 +59,7 @@ func (s *Server) registerUploads() error {
 	return nil
 }
 
-// uploadCall is what one request to an upload brings and learns beside what tusd
-// knows of it.
+// uploadCall is the state of one request to an upload that tusd does not handle.
 type uploadCall struct {
 	sum     hash.Hash // nil: the client gave no checksum
 	want    []byte
@@ -78,9 +76,9 @@ func callOf(ctx context.Context) *uploadCall {
 	return &uploadCall{}
 }
 
-// resumable adds to tusd what it lacks of tus 1.0: the extensions checksum and
-// expiration. Errors become problems, and the address of a new upload is told
-// without a host, which a proxy may have changed.
+// resumable adds the tus 1.0 extensions that tusd lacks: checksum and expiration. It converts
+// errors to problems, and removes the host from the address of a new upload, because a proxy may
+// have changed it.
 func (s *Server) resumable(protocol http.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -106,12 +104,12 @@ func (s *Server) resumable(protocol http.Handler) echo.HandlerFunc {
 		defer stop()
 		w := c.Response()
 		protocol.ServeHTTP(&uploadAnswer{ResponseWriter: w, s: s, call: call, request: requestName(r)}, r.WithContext(ctx))
-		// tusd's deadline is not the next request's on this connection.
+		// tusd's deadline must not apply to the next request on this connection.
 		return http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	}
 }
 
-// expect takes the header Upload-Checksum: an algorithm and a digest in Base64.
+// expect parses the header Upload-Checksum: an algorithm and a Base64 digest.
 func (c *uploadCall) expect(text string) error {
 	name, digest, _ := strings.Cut(text, " ")
 	algorithm, known := checksums[name]
@@ -133,7 +131,7 @@ func (c *uploadCall) check() error {
 	return fault.New(fault.ChecksumMismatch, "The data doesn't match its checksum: it was damaged on the way. It was discarded; send it again.")
 }
 
-// uploadAnswer is tusd's way to the client.
+// uploadAnswer is the ResponseWriter that tusd writes to.
 type uploadAnswer struct {
 	http.ResponseWriter
 	s       *Server
@@ -145,7 +143,7 @@ type uploadAnswer struct {
 // Unwrap gives http.ResponseController the connection.
 func (w *uploadAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader completes the header. Of an error the text is awaited.
+// WriteHeader completes the header. For an error, it waits for the text.
 func (w *uploadAnswer) WriteHeader(status int) {
 	h := w.Header()
 	if at := strings.Index(h.Get("Location"), uploadsPath+"/"); at > 0 {
@@ -168,7 +166,7 @@ func (w *uploadAnswer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write writes a body; that of tusd's own errors as a problem.
+// Write writes a body, and converts tusd's own errors to problems.
 func (w *uploadAnswer) Write(text []byte) (int, error) {
 	if w.status == 0 {
 		return w.ResponseWriter.Write(text)
@@ -203,7 +201,7 @@ func problemBody(p *Problem) []byte {
 	return body
 }
 
-// tusStore is the uploads as tusd sees them.
+// tusStore gives tusd access to the uploads.
 type tusStore struct{ s *Server }
 
 var (
@@ -215,13 +213,13 @@ var (
 	_ tus.ConcatableUpload    = tusUpload{}
 )
 
-// tusUpload is one of them.
+// tusUpload is an upload in tusd.
 type tusUpload struct {
 	s        *Server
 	host, id string
 }
 
-// explain turns an error into what tusd sends: a problem.
+// explain converts an error to a problem that tusd sends.
 func (s *Server) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -235,7 +233,7 @@ func (s *Server) explain(ctx context.Context, err error) error {
 	return tus.Error{ErrorCode: p.Code, Message: p.Detail, HTTPResponse: tus.HTTPResponse{StatusCode: p.Status, Body: string(problemBody(p)), Header: header}}
 }
 
-// NewUpload begins an upload of the person who asks.
+// NewUpload begins an upload of the caller.
 func (u tusStore) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
 	up := upload.Upload{Owner: rightsOf(ctx).OwnerID(), SizeBytes: info.Size, FileName: info.MetaData["filename"]}
 	if up.FileName == "" {
@@ -269,7 +267,7 @@ func (u tusStore) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload,
 	return tusUpload{u.s, in.Host, in.ID}, nil
 }
 
-// GetUpload finds an upload that the person who asks may go on with.
+// GetUpload returns an upload that the caller may continue.
 func (u tusStore) GetUpload(ctx context.Context, id string) (tus.Upload, error) {
 	in, err := u.s.uploadInfo(ctx, "", id)
 	if err != nil {
@@ -284,8 +282,8 @@ func (u tusStore) AsTerminatableUpload(up tus.Upload) tus.TerminatableUpload { r
 // AsConcatableUpload returns an upload as one that is made of parts.
 func (u tusStore) AsConcatableUpload(up tus.Upload) tus.ConcatableUpload { return up.(tusUpload) }
 
-// uploadInfo returns an upload, or, when it was verified, its image as one: a
-// client whose last answer was lost asks for it again.
+// uploadInfo returns an upload or, if it was already verified, its image in that form: a client
+// that lost the last response asks again.
 func (s *Server) uploadInfo(ctx context.Context, host, id string) (upload.Incoming, error) {
 	in, err := s.o.Uploads.Upload(ctx, host, id)
 	if fault.CodeOf(err) == fault.NotFound {
@@ -305,7 +303,7 @@ func (s *Server) uploadInfo(ctx context.Context, host, id string) (upload.Incomi
 	return in, nil
 }
 
-// GetInfo tells how far the upload has come.
+// GetInfo returns the progress of the upload.
 func (u tusUpload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 	in, err := u.s.uploadInfo(ctx, u.host, u.id)
 	if err != nil {
@@ -322,7 +320,7 @@ func (u tusUpload) GetInfo(ctx context.Context) (tus.FileInfo, error) {
 	}, nil
 }
 
-// WriteChunk appends what a request brings.
+// WriteChunk appends the data of a request.
 func (u tusUpload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
 	end, err := u.s.transfers.begin(rightsOf(ctx), u.host)
 	if err != nil {
@@ -338,11 +336,10 @@ func (u tusUpload) WriteChunk(ctx context.Context, offset int64, src io.Reader) 
 	return n, u.s.explain(ctx, err)
 }
 
-// ConcatUploads has nothing to do: NewUpload was told of the parts, and a job joins
-// them, for which no request waits.
+// ConcatUploads does nothing: NewUpload received the parts, and a job joins them in the background.
 func (u tusUpload) ConcatUploads(context.Context, []tus.Upload) error { return nil }
 
-// FinishUpload has the file verified.
+// FinishUpload starts the verification of the file.
 func (u tusUpload) FinishUpload(ctx context.Context) error {
 	return u.s.explain(ctx, u.s.o.Uploads.FinishUpload(ctx, u.host, u.id))
 }
@@ -352,12 +349,12 @@ func (u tusUpload) Terminate(ctx context.Context) error {
 	return u.s.explain(ctx, u.s.o.Uploads.CancelUpload(ctx, u.host, u.id))
 }
 
-// GetReader is not offered: what is not verified is not given out.
+// GetReader is not supported: unverified data cannot be downloaded.
 func (u tusUpload) GetReader(context.Context) (io.ReadCloser, error) {
 	return nil, tus.ErrNotImplemented
 }
 
-// describeUploads writes the operations into the API's description.
+// describeUploads adds the uploads to the API document.
 func (s *Server) describeUploads() {
 	header := func(name, text string) *huma.Param {
 		return &huma.Param{Name: name, In: "header", Description: text, Schema: &huma.Schema{Type: "string"}}
