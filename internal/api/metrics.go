@@ -52,7 +52,7 @@ type metrics struct{ s *Server }
 // Describe sends nothing: which series there are depends on the hosts.
 func (m metrics) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends the figures of this moment.
+// Collect sends the current metrics.
 func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)

@@ -23,13 +23,13 @@ type Resources struct {
 	Disk int64 `json:"disk" doc:"Virtual size of the first disk in bytes."`
 }
 
-// NextSize is what a node will have of its host at its next start.
+// NextSize is the size of a node after its next start.
 type NextSize struct {
 	RAM  int64 `json:"ram" doc:"MiB"`
 	CPUs int   `json:"cpus"`
 }
 
-// NodeImage is the image that a node was made from.
+// NodeImage is the image that a node was created from.
 type NodeImage struct {
 	Type string `json:"type" enum:"base,custom"`
 	ID   string `json:"id"`
@@ -38,13 +38,13 @@ type NodeImage struct {
 	Size int64  `json:"size" doc:"Size of the image's file in bytes; 0 if the image no longer exists."`
 }
 
-// NodeVNC is where the host has a node's screen: one of the two is set.
+// NodeVNC is the address of a node's screen on the host: one of the two is set.
 type NodeVNC struct {
 	Port   int    `json:"port,omitempty" minimum:"1" maximum:"65535" doc:"A TCP port of the host."`
 	Socket string `json:"socket,omitempty" doc:"A Unix socket of the host, if the screen has no port."`
 }
 
-// Node is a node on the wire.
+// Node is a node in the API.
 type Node struct {
 	ID          string     `json:"id" doc:"The domain's UUID."`
 	Name        string     `json:"name"`
@@ -83,7 +83,7 @@ type Node struct {
 	Warnings        []string       `json:"warnings" doc:"Risks of the node, in sentences."`
 }
 
-// node is a node as somebody sees it.
+// node returns a node as a user can view it.
 func (s *Server) node(rights access.Rights, n domain.Node) Node {
 	v := Node{
 		ID: n.ID, Name: n.Name, State: string(n.State), Managed: n.Managed, Host: n.Host, OSType: n.OSType,
@@ -119,7 +119,7 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// NodeRequest asks for a node. All but the name and the image is optional.
+// NodeRequest is the request to create a node. All fields but the name and the image are optional.
 type NodeRequest struct {
 	Name            string `json:"name" limit:"nodeName" doc:"Letters, digits, dots, hyphens and underscores; at most 63." example:"web1"`
 	ImageType       string `json:"imageType,omitempty" enum:"base,custom"`
@@ -139,8 +139,7 @@ type NodeRequest struct {
 	CloudInit *CloudInit `json:"cloudInit,omitempty" doc:"For guests with cloud-init (NoCloud), and for micro."`
 }
 
-// CloudInit is what a guest is told at its first boot, and at the first after a
-// wipe.
+// CloudInit is the configuration for a guest's first boot, and for the first one after a wipe.
 type CloudInit struct {
 	Hostname      string   `json:"hostname,omitempty" limit:"hostname"`
 	SSHKeys       []string `json:"sshKeys,omitempty" limit:"guestKeys" doc:"Public keys that may sign in as the image's default user."`
@@ -189,8 +188,7 @@ func (r NodeRequest) spec() (domain.Spec, error) {
 	return spec, nil
 }
 
-// NodeID is the path of one node. It is exported because huma looks into no other
-// embedded struct.
+// NodeID is the path of a node. It is exported because huma only reads exported embedded structs.
 type NodeID struct {
 	ID string `path:"id" doc:"The node's id: the domain's UUID."`
 }
@@ -319,7 +317,7 @@ func (s *Server) startNode(ctx context.Context, id string) (domain.Node, error) 
 	return s.o.Nodes.Start(ctx, id)
 }
 
-// stopNode stops a node, which then takes less of its owner's quota.
+// stopNode stops a node, which frees a part of its owner's quota.
 func (s *Server) stopNode(ctx context.Context, id string, force bool) (domain.Node, error) {
 	n, err := s.o.Nodes.Stop(ctx, id, force)
 	if err == nil && !n.Active() {
@@ -328,8 +326,8 @@ func (s *Server) stopNode(ctx context.Context, id string, force bool) (domain.No
 	return n, err
 }
 
-// suspendNode suspends a node to disk within the quota of its owner: the state takes disk
-// space, and the node no CPUs and RAM.
+// suspendNode suspends a node to disk within its owner's quota: the saved state needs disk space,
+// but the node no CPUs and RAM.
 func (s *Server) suspendNode(ctx context.Context, id string) (domain.Node, error) {
 	release, err := s.o.Quotas.Suspend(ctx, id)
 	if err != nil {
@@ -343,7 +341,7 @@ func (s *Server) suspendNode(ctx context.Context, id string) (domain.Node, error
 	return n, err
 }
 
-// registerLifecycle adds the operations that move a node through its life.
+// registerLifecycle registers the operations that start, stop and suspend nodes.
 func (s *Server) registerLifecycle() {
 	plain := []struct {
 		verb, summary string
@@ -394,7 +392,7 @@ func lifecycleOperation(verb, summary string) huma.Operation {
 	}
 }
 
-// answer shows a node, or the error, to who makes the request.
+// answer returns a node, or the error, to the caller.
 func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnswer, error) {
 	return func(n domain.Node, err error) (*nodeAnswer, error) {
 		if err != nil {
@@ -404,12 +402,12 @@ func (s *Server) answer(ctx context.Context) func(domain.Node, error) (*nodeAnsw
 	}
 }
 
-// listNodes pages through the nodes that are there for somebody, by name.
+// listNodes returns a page of the nodes that the caller can view, by name.
 func (s *Server) listNodes(rights access.Rights, paging Paging, state string) (*nodeList, error) {
 	seen := slices.DeleteFunc(s.o.Nodes.Nodes(), func(n domain.Node) bool {
 		return (state != "" && state != string(n.State)) || rights.On(policy.NodeObject(n)) == access.None
 	})
-	// While it migrates, two hosts have a node.
+	// Two hosts have a node while it migrates.
 	page, next, err := pageOf(paging, "nodes", seen, func(n domain.Node) string { return sortKey(n.Name, n.ID, n.Host) })
 	if err != nil {
 		return nil, err

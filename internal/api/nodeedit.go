@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
-// NodeEdit is what shall be otherwise about a node.
+// NodeEdit has the properties of a node to change.
 type NodeEdit struct {
 	Name      *string `json:"name,omitempty" limit:"nodeName" doc:"Only while the node is stopped."`
 	Resources *struct {
@@ -24,7 +24,7 @@ type NodeEdit struct {
 	Tags        *[]string `json:"tags,omitempty" limit:"tags" doc:"All tags of the node."`
 }
 
-// Resized tells of one size that was changed.
+// Resized describes a changed size.
 type Resized struct {
 	What string `json:"what" enum:"ram,cpus,disk"`
 	When string `json:"when" enum:"live,nextBoot" doc:"Whether it takes effect now or at the next start."`
@@ -87,8 +87,8 @@ func (s *Server) registerEdit() {
 	})
 }
 
-// versionsIn lists the versions that an If-Match names; none where any will do. What
-// compresses answers on their way may have made weak ones of them.
+// versionsIn lists the versions in an If-Match header; empty if any version is accepted. Proxies
+// that compress responses may have made the versions weak.
 func versionsIn(ifMatch string) (list []string) {
 	if ifMatch == "" || strings.TrimSpace(ifMatch) == "*" {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/openid"
 )
 
-// OIDC is the provider that people may sign in at.
+// OIDC is the provider for single sign-on.
 type OIDC struct {
 	Client *openid.Client
 	Name   string // as the button calls it
@@ -24,7 +24,7 @@ type OIDC struct {
 	RoleOf func(groups []string) access.Role
 }
 
-// Methods are the ways to sign in.
+// Methods are the available ways to sign in.
 type Methods struct {
 	Password bool      `json:"password"`
 	OIDC     *Provider `json:"oidc" required:"false"`
@@ -49,7 +49,7 @@ const (
 	actionSignIn = "sign-in"
 )
 
-// redirect sends a browser elsewhere.
+// redirect sends a browser to another address.
 type redirect struct {
 	Location  string        `header:"Location"`
 	SetCookie []http.Cookie `header:"Set-Cookie"`
@@ -108,7 +108,7 @@ func (s *Server) registerOIDC() {
 	})
 }
 
-// backToSignIn sends a browser to the sign-in page, which tells why by the code.
+// backToSignIn sends a browser to the sign-in page, with the code of the error.
 func (s *Server) backToSignIn(ctx context.Context, next string, err error) *redirect {
 	p := s.problem(ctx, "GET "+oidcPath, err)
 	q := url.Values{"problem": {p.Code}}
@@ -118,7 +118,7 @@ func (s *Server) backToSignIn(ctx context.Context, next string, err error) *redi
 	return &redirect{"/login?" + q.Encode(), []http.Cookie{s.flowCookie("", time.Unix(1, 0))}}
 }
 
-// Flow is the request that comes back from the provider, with its cookies.
+// Flow is the provider's redirect back to the service, with its cookies.
 type Flow struct {
 	request *http.Request
 }
@@ -141,8 +141,7 @@ func errNoProvider() error {
 	return fault.New(fault.Unsupported, "No sign-in provider is configured. Sign in with user name and password (POST /api/auth/login).")
 }
 
-// safeNext is a page of ours to go to after signing in: never another site, and none
-// of the API.
+// safeNext returns the page to open after sign-in: never another site, and never an API path.
 func safeNext(next string) string {
 	const most = 2000 // bytes
 	u, err := url.Parse(next)

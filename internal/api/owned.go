@@ -52,8 +52,7 @@ func ownedOf(h policy.Holdings) Owned {
 	return v
 }
 
-// Removed answers the request to delete an account: 204 when it is done, or 202 and the
-// job that does it.
+// Removed is the response to the deletion of an account: 204, or 202 with the job that deletes it.
 type Removed struct {
 	Status   int
 	Location string `header:"Location"`

@@ -29,7 +29,7 @@ type Pool struct {
 	FullCopies        int64    `json:"fullCopies,omitempty" doc:"Bytes that full copies of the nodes' disks would use."`
 }
 
-// PoolShares is what takes a pool's room, in bytes.
+// PoolShares is the disk usage of a pool by purpose, in bytes.
 type PoolShares struct {
 	Images   int64 `json:"images"`
 	Overlays int64 `json:"overlays"`

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/domain"
 )
 
-// Snapshot is a state of a node that was kept.
+// Snapshot is a saved state of a node.
 type Snapshot struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`

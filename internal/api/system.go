@@ -63,7 +63,7 @@ func (s *Server) hosts() []Host {
 	return list
 }
 
-// shown is the sentence of an error that users may see.
+// shown returns the message of an error that users may see.
 func shown(err error) string {
 	var f *fault.Error
 	switch {
@@ -76,7 +76,7 @@ func shown(err error) string {
 	}
 }
 
-// Health is the service's state, and that of what it rests on.
+// Health is the state of the service and its dependencies.
 type Health struct {
 	Status    string `json:"status" enum:"ok,degraded"`
 	Version   string `json:"version"`
@@ -90,7 +90,7 @@ type Health struct {
 	UnfinishedChanges int `json:"unfinishedChanges" doc:"Number of changes that the service could neither complete nor undo: see GET /api/changes. While it is not 0, the status is degraded."`
 }
 
-// databasePatience bounds the wait for a database that hangs: the service lives.
+// databasePatience is the timeout for a database that does not respond.
 const databasePatience = 3 * time.Second
 
 func (s *Server) registerSystem() {
