@@ -248,7 +248,7 @@ test("two nodes that are connected on the canvas ping each other, and only users
     // On a node's page it is connected to another network.
     await page.goto(`/nodes/${ping}/networks`);
     await page.getByLabel("Network", { exact: true }).selectOption("ping-pong-net1");
-    await page.getByRole("button", { name: "Connect" }).click();
+    await page.getByRole("button", { name: "Connect", exact: true }).click();
     await expect(page.locator("[data-card=ping-pong-net1]")).toBeVisible();
     expect(await lab.virsh("domiflist", ping)).toContain("ping-pong-net1");
     await page.goto(`/labs/${copy.id}`);
