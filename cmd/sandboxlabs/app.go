@@ -260,7 +260,7 @@ func (a *app) Serve(ctx context.Context, l net.Listener) error {
 	return a.bounded(ctx, servePatience, func(ctx context.Context) error { return a.serve(ctx, l) })
 }
 
-// bounded runs f. Once ctx has ended, it waits at most patience for f to return.
+// bounded runs f. After ctx has ended, f has a grace period to return.
 func (a *app) bounded(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f(ctx) }()

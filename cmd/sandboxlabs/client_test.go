@@ -429,7 +429,7 @@ func (l *lab) consoleAt(query url.Values) *terminal {
 		<-c.done
 		if l.t.Failed() {
 			l.t.Logf("the console showed:\n%q\n%+v", tail(string(c.all)), c.controls)
-			// Read the log to tell whether the guest was silent or the console failed.
+			// Read the log to find out whether the guest was silent or the console failed.
 			if a, err := l.try(http.MethodGet, "/api/nodes/"+query.Get("nodeId")+"/console/log?offset=-2048", nil); err == nil {
 				l.t.Logf("the host's log of it ends with:\n%q", a.body)
 			}

@@ -11,7 +11,7 @@ import (
 )
 
 // TestNothingComesBack makes an instructor revert and clone their node when its state
-// includes, or included, devices that they may not attach now: an interface on another
+// includes, or included, devices that they are not allowed to attach now: an interface on another
 // user's network, another user's image in its drive, user-mode networking, and a host file
 // as a serial port.
 func TestNothingComesBack(t *testing.T) {

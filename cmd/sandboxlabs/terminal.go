@@ -61,7 +61,7 @@ func (t *localTerminal) guard() {
 	}
 }
 
-// note prints a message of ours, separate from what the node prints.
+// note prints a message of this program, separate from what the node prints.
 func (t *localTerminal) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -23,7 +23,7 @@ type Disk struct {
 	Extra    bool   `json:"extra" doc:"Whether it was attached in SandboxLabs, and is deleted when detached."`
 }
 
-// Interface is a network card of a node.
+// Interface is a network interface of a node.
 type Interface struct {
 	MAC     string `json:"mac"`
 	Model   string `json:"model"`

@@ -13,7 +13,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/policy"
 )
 
-// Figures are the average usage of a node since the previous sample.
+// Figures holds the average usage of a node since the previous sample.
 type Figures struct {
 	Time        time.Time `json:"time"`
 	CPU         float64   `json:"cpu" doc:"CPU usage: 1 is one fully used CPU of the host."`

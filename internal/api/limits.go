@@ -33,7 +33,7 @@ func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
 				return err
 			}
 		}
-		r = r.WithContext(r.Context()) // net/http looks at the body of its own one
+		r = r.WithContext(r.Context()) // net/http looks at the body of its copy
 		r.Body = timedBody{r.Body, controller}
 		c.SetRequest(r)
 		return next(c)

@@ -162,7 +162,7 @@ var rules = map[string]rule{
 	"GET /api/images":         signedIn, // those that one sees
 	"POST /api/images/custom": atLeast(access.RoleInstructor, access.ScopeImages),
 	"GET /api/images/{id}":    onImage(access.View),
-	// The handler reads the owner of an upload from the database, because this replica may not know
+	// The handler reads the owner of an upload from the database, because this replica might not know
 	// the upload yet.
 	"POST /api/uploads":         atLeast(access.RoleInstructor, access.ScopeImages),
 	"POST /api/uploads/":        atLeast(access.RoleInstructor, access.ScopeImages),
@@ -179,7 +179,7 @@ var rules = map[string]rule{
 	"PATCH /api/images/{id}":         onImage(access.Manage),
 	"DELETE /api/images/{id}":        onImage(access.Manage),
 	"GET /api/images/{id}/users":     onImage(access.View),
-	"GET /api/images/{id}/download":  onImage(access.Use), // who makes a node of it reads it too
+	"GET /api/images/{id}/download":  onImage(access.Use), // whoever creates a node from it can read it too
 	"HEAD /api/images/{id}/download": onImage(access.Use),
 
 	"GET /api/images/catalog":            signedIn,
@@ -303,7 +303,7 @@ func (s *Server) check(rule rule, rights access.Rights, c echo.Context) error {
 		id = c.QueryParam("nodeId")
 	}
 	switch {
-	case rule.on == access.Node && id != "": // without one, the handler tells what is missing
+	case rule.on == access.Node && id != "": // without one, the handler reports what is missing
 		_, err := s.o.Guard.Node(rights, id, rule.level)
 		return err
 	case rule.on == access.Image:

@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Session is one of somebody's sessions.
+// Session is a session of an account.
 type Session struct {
 	ID      string    `json:"id" doc:"Identifies the session; grants no access."`
 	Created time.Time `json:"created"`
@@ -27,7 +27,7 @@ type Enrolment struct {
 	URI    string `json:"uri" doc:"otpauth://…, to show as a QR code."`
 }
 
-// Recovery is what lets somebody in who has lost the second factor.
+// Recovery is the set of codes that replace a lost second factor.
 type Recovery struct {
 	RecoveryCodes []string `json:"recoveryCodes" doc:"Each works once. They are not shown again."`
 }

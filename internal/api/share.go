@@ -10,7 +10,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/access"
 )
 
-// Share is a right on a node, an image or a lab that was given to somebody.
+// Share is a right on a node, an image or a lab granted to another account.
 type Share struct {
 	User    string    `json:"user,omitempty" doc:"Name of an account, or:"`
 	Group   string    `json:"group,omitempty" doc:"Name of a group."`

@@ -106,7 +106,7 @@ func (s *Server) nodeSocket(c echo.Context, join join, subprotocols ...string) e
 	socket.SetReadLimit(maxFrameBytes)
 	s.recordOpening(c)
 
-	// Neither the request's context, which does not tell of the end after the
+	// Neither the request's context, which does not report the end after the
 	// upgrade, nor the service's: cancelling a read cuts the connection without
 	// a word. Console and display end their viewers when the service stops.
 	g, ctx := errgroup.WithContext(context.Background())

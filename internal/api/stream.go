@@ -159,7 +159,7 @@ func (s *Server) encode(rights access.Rights, e event.Event) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if e.ID > 0 { // else it was made for this client alone
+	if e.ID > 0 { // otherwise it is for this client only
 		fmt.Fprintf(&b, "id: %d\n", e.ID)
 	}
 	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", e.Type, text)

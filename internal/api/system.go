@@ -105,7 +105,7 @@ func (s *Server) registerSystem() {
 			out.Body.Status, out.Body.Database = "degraded", "unreachable"
 		}
 		s.addGuacamole(&out.Body)
-		if counts, err := s.o.Nodes.CountUnfinished(asked); err == nil { // else the database is away
+		if counts, err := s.o.Nodes.CountUnfinished(asked); err == nil { // otherwise the database is unreachable
 			for _, n := range counts {
 				out.Body.UnfinishedChanges += n
 			}

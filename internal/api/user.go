@@ -49,13 +49,13 @@ type Account struct {
 	Used     *Quota     `json:"used,omitempty" doc:"Usage of the quota. Present when accounts are read."`
 	TOTP     bool       `json:"totp,omitempty" doc:"Two-factor authentication is on."`
 	External bool       `json:"external,omitempty" doc:"The account signs in through a provider and has no password."`
-	// MustChange is told of an account whose owner has not signed in since.
+	// MustChange is set for an account whose owner has not signed in since.
 	MustChange bool   `json:"mustChangePassword,omitempty" doc:"The password must be changed at the next sign-in."`
 	Version    string `json:"version,omitempty" doc:"Changes with each PATCH. Send it as If-Match to refuse the change if another user made one meanwhile."`
 	Password   string `json:"password,omitempty" doc:"Only in the response that generated it."`
 }
 
-// account is an account as somebody sees it.
+// account is an account as the caller sees it.
 func account(rights access.Rights, a access.Account) Account {
 	v := Account{Name: a.Name, Role: Role(a.Role)}
 	if rights.Role == access.RoleAdmin {
@@ -124,7 +124,7 @@ func (s *Server) registerUsers() {
 			Role     Role   `json:"role"`
 			Password string `json:"password,omitempty" limit:"password" doc:"At least 12 characters. Generated if left out."`
 			Quota    *Quota `json:"quota,omitempty"`
-			// Whoever makes an account knows its password.
+			// Whoever creates an account knows its password.
 			MustChange *bool `json:"mustChangePassword,omitempty" doc:"Whether the password must be changed at the first sign-in. Defaults to true."`
 		}
 	}) (*struct {

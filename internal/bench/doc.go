@@ -13,7 +13,7 @@
 // libvirtd.
 //
 // Results are ratios, because the times of one machine say little about another. Slow
-// results are no failure: the bench fails when something does not work, or when something
+// results are not failures: the bench fails when something does not work, or when something
 // is left over. Everything that it creates has one prefix and is removed at the end. The
 // next run removes what a killed run left.
 //

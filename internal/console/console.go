@@ -3,7 +3,7 @@
 // libvirt allows one reader per console at a time, so the package opens a console while it
 // has viewers and closes it after the last one: `virsh console` works whenever nobody
 // watches here. The output of the guest goes into one bounded backlog, and a viewer is a
-// position in it. A slow viewer falls behind on its own, needs no memory of its own, and
+// position in it. A slow viewer falls behind on its own, needs no extra memory, and
 // blocks neither the guest nor other viewers. If the host keeps a log of the console, the
 // backlog gets from it what the guest printed while the console was not open here.
 //

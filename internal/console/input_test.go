@@ -38,7 +38,7 @@ func (l *lab) wantAnswer() {
 	}
 }
 
-// crash kills the guest's QEMU as a fault of its own would.
+// crash kills the guest's QEMU as an internal fault would.
 func (g *guest) crash() {
 	g.t.Helper()
 	text, err := os.ReadFile("/run/libvirt/qemu/" + g.name + ".pid")

@@ -129,7 +129,7 @@ func (v *Viewer) note(m mark) {
 
 // Take requests to take the console over from the program that holds it, and returns at
 // once: the outcome is reported as a State. If the console is already ours or is being
-// reopened, it does nothing. It fails with fault.Forbidden for a viewer who may not take
+// reopened, it does nothing. It fails with fault.Forbidden for a viewer who must not take
 // it, fault.NodeNotRunning while offline, and the final errors of Next.
 func (v *Viewer) Take() error {
 	if v.readOnly {

@@ -91,7 +91,7 @@ func (v *View) CopyTo(w io.Writer) error {
 }
 
 // CopyFrom copies the viewer's messages to the screen until the viewer ends, and returns
-// the viewer's error. Messages that a read-only viewer may not send are dropped; invalid
+// the viewer's error. Messages that a read-only viewer must not send are dropped; invalid
 // RFB ends the view with fault.Invalid. After the screen has ended, for which CopyTo
 // returns the reason, the viewer's messages are discarded.
 //

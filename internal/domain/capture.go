@@ -34,7 +34,7 @@ func (s *Service) Capture(ctx context.Context, host, id string, f func(file stri
 	if err := s.o.Storage.Prepare(ctx, host); err != nil {
 		return err
 	}
-	if err := s.inv.Sync(ctx, host, id); err != nil && !isGone(err) { // the inventory may not have read it yet
+	if err := s.inv.Sync(ctx, host, id); err != nil && !isGone(err) { // the inventory might not have read it yet
 		return explain(err, "read", id)
 	}
 	n, err := s.inv.Node(id)

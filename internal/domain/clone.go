@@ -41,7 +41,7 @@ type Clone struct {
 	Owner  string `json:"owner"`
 	// DiskBytes is the total virtual size of its disks.
 	DiskBytes int64 `json:"diskBytes"`
-	// Granted is what the caller may copy of the source's network cards, media and devices:
+	// Granted is what the caller may copy of the source's network interfaces, media and devices:
 	// see CloneGain.
 	Granted Gain `json:"granted"`
 }

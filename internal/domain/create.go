@@ -268,7 +268,7 @@ func (s *Service) makeDisk(ctx context.Context, host, volume string, image BaseI
 	return s.o.Storage.CreateOverlay(ctx, host, volume, image.ID, bytes)
 }
 
-// define defines the domain in libvirt, with a network card on network (see newCard).
+// define defines the domain in libvirt, with a network interface on network (see newCard).
 func (s *Service) define(ctx context.Context, host *hypervisor.Host, network string, b build) error {
 	return host.Do(ctx, "node.define", func(conn *libvirt.Connect) (err error) {
 		if b.card, err = s.newCard(conn, host, network); err != nil {

@@ -16,13 +16,13 @@ import (
 
 // Gain is the access that a new definition gives a node and that it does not have now.
 type Gain struct {
-	Networks []string `json:"networks"` // libvirt networks that it gets a network card on
+	Networks []string `json:"networks"` // libvirt networks that it gets a network interface on
 	Files    []string `json:"files"`    // media and read-only disks: paths on the host
 	// Devices are other devices with access to the host, as text that can be compared.
 	Devices []string `json:"devices"`
 }
 
-// May returns an error if the caller may not give a node what g contains.
+// May returns an error if the caller must not give a node what g contains.
 type May func(ctx context.Context, n Node, g Gain) error
 
 // within returns whether g is a subset of other.
@@ -215,7 +215,7 @@ func marshalled(v any) string {
 }
 
 // checkReverted returns an error if reverting to a snapshot would restore access that the
-// node may not have now, or that the caller may not give it.
+// node must not have now, or that the caller must not give it.
 func (s *Service) checkReverted(ctx context.Context, n Node, d *libvirt.Domain, h *libvirt.DomainSnapshot, may May) error {
 	now, err := definition.Of(d, libvirt.DOMAIN_XML_INACTIVE)
 	if err != nil {

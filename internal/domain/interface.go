@@ -14,7 +14,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Interfaces returns a node's network cards, read from libvirt.
+// Interfaces returns a node's network interfaces, read from libvirt.
 func (s *Service) Interfaces(ctx context.Context, id string) ([]Interface, error) {
 	n, err := s.inv.Node(id)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) AddInterface(ctx context.Context, id, network string) (Interfa
 	return added, err
 }
 
-// RemoveInterface removes the network card with the given MAC address from a node.
+// RemoveInterface removes the network interface with the given MAC address from a node.
 func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	address, err := net.ParseMAC(mac)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Service) RemoveInterface(ctx context.Context, id, mac string) error {
 	return err
 }
 
-// nicOn returns a network card on a libvirt network, or with user-mode networking if network
+// nicOn returns a network interface on a libvirt network, or with user-mode networking if network
 // is empty.
 func nicOn(network string) libvirtxml.DomainInterface {
 	nic := libvirtxml.DomainInterface{

@@ -156,7 +156,7 @@ func (s *Service) Stop(ctx context.Context, id string, force bool) (Node, error)
 			return fault.New(fault.NodeNotRunning, "Node %q is paused. Resume it first, or force it off.", n.Name)
 		}
 		s.unstick(ctx, id)
-		// Without the flag, libvirt would wait for a guest agent, which may not exist.
+		// Without the flag, libvirt would wait for a guest agent, which might not exist.
 		return d.ShutdownFlags(libvirt.DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
 	})
 	if fault.CodeOf(err) == fault.NodeNotFound && was.ID != "" && !was.Persistent {
@@ -306,7 +306,7 @@ func (s *Service) forceOff(ctx context.Context, id string, d *libvirt.Domain) er
 			return nil
 		}
 		if active, again := d.IsActive(); again == nil && !active {
-			return nil // it stopped by itself
+			return nil // it stopped on its own
 		}
 		return fmt.Errorf("pull the plug: %w", err)
 	})

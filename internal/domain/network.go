@@ -237,7 +237,7 @@ func (s *Service) Network(ctx context.Context, host, name string) (Network, erro
 }
 
 // DeleteNetwork deletes a network that SandboxLabs created and that no node is connected to.
-// may returns an error if the caller may not delete it.
+// may returns an error if the caller must not delete it.
 func (s *Service) DeleteNetwork(ctx context.Context, host, name string, may func(Network) error) error {
 	found, err := s.Network(ctx, host, name)
 	if err != nil {

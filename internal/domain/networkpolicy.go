@@ -20,7 +20,7 @@ import (
 const (
 	// UserNetwork requests user-mode networking.
 	UserNetwork = "user"
-	// NoNetwork requests a node without a network card.
+	// NoNetwork requests a node without a network interface.
 	NoNetwork = "none"
 )
 
@@ -51,7 +51,7 @@ func (p NetworkPolicy) isReserved(name string) bool {
 	})
 }
 
-// newCard returns the first network card of a new node, nil for none. network is the
+// newCard returns the first network interface of a new node, nil for none. network is the
 // requested one: a libvirt network, UserNetwork, NoNetwork, or empty for the default. It
 // returns an error if that is not available.
 func (s *Service) newCard(conn *libvirt.Connect, host *hypervisor.Host, network string) (*libvirtxml.DomainInterface, error) {
@@ -136,7 +136,7 @@ func (s *Service) checkQEMUUser(host *hypervisor.Host, def *libvirtxml.Domain) e
 	return err
 }
 
-// checkCards returns an error if a domain would get more network cards with user-mode
+// checkCards returns an error if a domain would get more network interfaces with user-mode
 // networking than it has. had is its current definition, nil for a new domain.
 func (s *Service) checkCards(host *hypervisor.Host, had, def *libvirtxml.Domain) error {
 	before := 0
@@ -181,7 +181,7 @@ func (s *Service) Warnings(n Node) []string {
 }
 
 // UserModeNodes returns the names of the domains of a host, managed or not, that have a
-// network card with user-mode networking, now or after their next start.
+// network interface with user-mode networking, now or after their next start.
 func (s *Service) UserModeNodes(ctx context.Context, host string) (names []string, err error) {
 	err = s.o.Hosts.Do(ctx, host, "network.user-mode-nodes", func(conn *libvirt.Connect) error {
 		domains, err := conn.ListAllDomains(0)

@@ -19,7 +19,7 @@ type (
 	State = inventory.State
 	// ImageRef is a reference to the image that a node was created from.
 	ImageRef = definition.ImageRef
-	// Interface is a network card of a node.
+	// Interface is a network interface of a node.
 	Interface = definition.Interface
 )
 

@@ -21,8 +21,8 @@ type Accounts interface {
 	FormerOwner(name string) (id string)
 }
 
-// ownerElement returns the metadata for an owner with that account id. Without sign-in there
-// are no accounts, and only the name is written.
+// ownerElement returns the metadata for an owner with that account id. If sign-in is off, it
+// contains only the name, because accounts do not exist.
 func (s *Service) ownerElement(id string) definition.Owner {
 	if uuid.Validate(id) != nil {
 		return definition.Owner{Name: id}

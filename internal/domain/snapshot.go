@@ -24,7 +24,7 @@ const (
 )
 
 // mergeHint explains how to remove an external snapshot of a node that also has internal
-// ones, which libvirt does not do by itself.
+// ones, which libvirt does not do on its own.
 const mergeHint = "Merge it into the file below while the node runs (`virsh blockcommit NODE DISK --active --shallow --pivot`), then forget it (`virsh snapshot-delete NODE NAME --metadata`)."
 
 // Snapshot is a saved state of a node.

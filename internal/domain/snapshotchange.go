@@ -294,7 +294,7 @@ func (s *Service) settleRevert(ctx context.Context, host string, data revertData
 	return err
 }
 
-// DeleteSnapshot deletes a snapshot. The node and later snapshots stay as they are. It
+// DeleteSnapshot deletes a snapshot. The node and later snapshots are not changed. It
 // returns an error if libvirt cannot delete it without losing others.
 func (s *Service) DeleteSnapshot(ctx context.Context, id, name string) error {
 	_, err := s.change(ctx, id, "snapshot.delete", "delete a snapshot of", func(ctx context.Context, n Node, d *libvirt.Domain) error {

@@ -70,7 +70,7 @@ type Disks interface {
 	// CopyDisk copies all data of the disk in a file to a new volume, and returns the
 	// volume's path.
 	CopyDisk(ctx context.Context, host, file, volume string, progress func(doneBytes, totalBytes int64)) (path string, err error)
-	// BlankOver returns the backing file of a file that has no data of its own.
+	// BlankOver returns the backing file of a file that has no data in it.
 	BlankOver(ctx context.Context, host, file string) (base string, err error)
 	// DiskBytes returns the virtual size of the qcow2 disk in a file, which may be in use.
 	DiskBytes(ctx context.Context, host, file string) (int64, error)

@@ -96,7 +96,7 @@ func blocksOf(def libvirtxml.Network) (blocks []netip.Prefix) {
 	return blocks
 }
 
-// checkSubnet returns an error if the user may not choose a subnet, or if it is in use.
+// checkSubnet returns an error if the user must not choose a subnet, or if it is in use.
 func (s *Service) checkSubnet(spec NetworkSpec, taken []claim) error {
 	subnet, err := parseSubnet(spec.Subnet)
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	groupMarkValue = "nodes"
 )
 
-// connection is a connection of ours in Guacamole's database.
+// connection is a connection that SandboxLabs created in Guacamole's database.
 type connection struct {
 	id         int
 	name       string
@@ -32,7 +32,7 @@ type connection struct {
 	readers    []int             // the entities that may open it, including those of others
 }
 
-// user is a user of ours in Guacamole's database.
+// user is a user that SandboxLabs created in Guacamole's database.
 type user struct {
 	entity    int
 	account   string

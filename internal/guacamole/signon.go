@@ -268,7 +268,7 @@ func (s *Service) SignOut(ctx context.Context, p Person) {
 
 // closeScreens closes the screens of a connection that some accounts have open. It must be
 // called before their right is revoked, because Guacamole does not list the screens of
-// connections that a user may not open. If it fails, the whole session is ended.
+// connections that a user must not open. If it fails, the whole session is ended.
 func (s *Service) closeScreens(ctx context.Context, connectionID int, accounts []string, report *Report) error {
 	if s.o.JSONSecret.empty() || len(accounts) == 0 {
 		return nil

@@ -133,7 +133,7 @@ func (s *Intents) CountUnsettled(ctx context.Context) (map[string]int, error) {
 	return byHost, nil
 }
 
-// Find returns one of the intents that Unsettled returns; ok is false if there is no such intent.
+// Find returns one of the intents that Unsettled returns; ok is false otherwise.
 func (s *Intents) Find(ctx context.Context, id string) (in Intent, ok bool, err error) {
 	var row intentRow
 	err = s.db.WithContext(ctx).Where("id = ? AND attempts > 0", id).Take(&row).Error

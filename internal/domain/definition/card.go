@@ -7,7 +7,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Interface is a network card of a node.
+// Interface is a network interface of a node.
 type Interface struct {
 	MAC     string
 	Model   string
@@ -15,7 +15,7 @@ type Interface struct {
 	Kind    string // "network", "user", "bridge" or "other"
 }
 
-// InterfaceOf returns the description of a network card.
+// InterfaceOf returns the description of a network interface.
 func InterfaceOf(i *libvirtxml.DomainInterface) Interface {
 	v := Interface{Kind: "other"}
 	if i.MAC != nil {
@@ -36,7 +36,7 @@ func InterfaceOf(i *libvirtxml.DomainInterface) Interface {
 	return v
 }
 
-// UserCards counts a domain's network cards with user-mode networking: QEMU's own (slirp),
+// UserCards counts a domain's network interfaces with user-mode networking: QEMU's own (slirp),
 // passt, and those in additional QEMU arguments.
 func UserCards(def *libvirtxml.Domain) (count int) {
 	if def.Devices != nil {

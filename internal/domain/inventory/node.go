@@ -79,7 +79,7 @@ type Node struct {
 	// Networks are the libvirt networks that it has an interface on. The list is never
 	// modified.
 	Networks []string
-	// UserMode is true if it has a network card with user-mode networking.
+	// UserMode is true if it has a network interface with user-mode networking.
 	UserMode bool
 	// Snapshots is the number of the domain's snapshots, whoever took them.
 	Snapshots int
@@ -102,7 +102,7 @@ type Node struct {
 type (
 	// ImageRef is a reference to the image that a node was created from.
 	ImageRef = definition.ImageRef
-	// Interface is a network card of a node.
+	// Interface is a network interface of a node.
 	Interface = definition.Interface
 	// Size is the number of CPUs and the memory of a node.
 	Size = definition.Size
