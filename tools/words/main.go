@@ -4,7 +4,8 @@
 //	go run ./tools/words [-all]
 //
 // For each place with wording that makes native readers stop, it prints file and line,
-// what it found and what to write, and fails. Folders that are not rewritten yet are in
+// what it found and what to write, and fails. So it does for each file that the
+// documentation names and that does not exist. Folders that are not rewritten yet are in
 // later.txt; -all checks them too.
 package main
 
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -51,6 +53,12 @@ func run(all bool) (failed bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if strings.HasSuffix(name, ".md") {
+			for _, absent := range absentFiles(string(content)) {
+				failed = true
+				fmt.Printf("%s: %s does not exist\n", name, absent)
+			}
+		}
 		texts, err := extract(name, content)
 		if err != nil {
 			return false, err
@@ -72,6 +80,19 @@ func run(all bool) (failed bool, err error) {
 		}
 	}
 	return failed, nil
+}
+
+var sourceFile = regexp.MustCompile(`\b(?:cmd|internal|web|deploy|tools|images)/[\w./-]+\.(?:go|tsx?|sh)\b`)
+
+// absentFiles returns the source files that a document names, by their paths from the root of the
+// project, and that do not exist.
+func absentFiles(document string) (absent []string) {
+	for _, name := range sourceFile.FindAllString(document, -1) {
+		if _, err := os.Stat(name); err != nil {
+			absent = append(absent, name)
+		}
+	}
+	return absent
 }
 
 // listFiles returns the files that Git knows or would add, from the root of the project.

@@ -63,3 +63,11 @@ func TestLater(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsentFiles finds a file that a document names and that was renamed.
+func TestAbsentFiles(t *testing.T) {
+	got := absentFiles("See `internal/store/renamed.go`, docs/x.go and https://example.org/a.sh.")
+	if !reflect.DeepEqual(got, []string{"internal/store/renamed.go"}) {
+		t.Errorf("absent are %q", got)
+	}
+}
