@@ -15,56 +15,58 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// Pool is one of our pools on one host. It is a name: whether the pool can be used
-// shows when it is.
+// Pool names one of the service's pools on one host. It does no I/O: errors show up when
+// it is used.
 type Pool struct {
 	s    *Service
 	host string
 	role string
 }
 
-// ImagesPool is the pool of the images of a host.
+// ImagesPool returns the pool that holds a host's images.
 func (s *Service) ImagesPool(host string) Pool { return Pool{s, host, imagesRole} }
 
-// NodesPool is the pool of the nodes' disks on a host.
+// NodesPool returns the pool that holds the disks of a host's nodes.
 func (s *Service) NodesPool(host string) Pool { return Pool{s, host, nodesRole} }
 
-// LogsPool is the pool of the nodes' console logs on a host.
+// LogsPool returns the pool that holds the console logs of a host's nodes.
 func (s *Service) LogsPool(host string) Pool { return Pool{s, host, logsRole} }
 
-// Handle is a pool while Do or Dial lends it.
+// Handle is an open pool. It is valid only until the function that Do or Dial calls
+// returns.
 type Handle struct {
 	*libvirt.StoragePool
 
-	// Conn is the connection that the pool is used by.
+	// Conn is the connection through which the pool was opened.
 	Conn *libvirt.Connect
-	// Name is the pool's, Folder is where it is on the host.
+	// Name is the pool's name, Folder its path on the host.
 	Name, Folder string
 
 	s    *Service
 	host string
 }
 
-// File is a volume while Volume lends it, on a connection of its own. One stream at a
-// time reads or writes it.
+// File is an open volume on a dedicated connection. It is valid only until the function
+// that Volume calls returns. Only one stream at a time may read or write it.
 type File struct {
 	*libvirt.StorageVol
 
-	// Conn is the connection that the volume is used by.
+	// Conn is the connection through which the volume was opened.
 	Conn *libvirt.Connect
 }
 
-// Name is the pool's name.
+// Name returns the pool's name.
 func (p Pool) Name() string { return p.s.poolNames()[p.role] }
 
-// Folder is where the pool is on the host. Errors: fault.PoolUnavailable, HostUnreachable.
+// Folder returns the pool's path on the host. Errors: fault.PoolUnavailable,
+// HostUnreachable.
 func (p Pool) Folder() (string, error) {
 	at, err := p.s.place(p.host, p.role)
 	return at.path, err
 }
 
-// Do calls f with the pool, by hypervisor.Set.Do: f opens no streams. Errors are those of
-// Folder and of f.
+// Do calls f with the open pool through hypervisor.Set.Do, so f must not open streams. It
+// returns the errors of Folder and of f.
 func (p Pool) Do(ctx context.Context, f func(*Handle) error) error {
 	do := func(ctx context.Context, host string, call hypervisor.Call) error {
 		return p.s.o.Hosts.Do(ctx, host, "pool."+p.role, call)
@@ -72,7 +74,7 @@ func (p Pool) Do(ctx context.Context, f func(*Handle) error) error {
 	return p.with(ctx, do, func(h *Handle) error { return poolFault(f(h), h.Name) })
 }
 
-// Dial is Do on a connection of its own: f may take its time, and open streams.
+// Dial is Do on a dedicated connection: f may run for a long time and open streams.
 func (p Pool) Dial(ctx context.Context, f func(*Handle) error) error {
 	return p.with(ctx, p.s.o.Hosts.Dial, f)
 }
@@ -92,8 +94,9 @@ func (p Pool) with(ctx context.Context, connect func(context.Context, string, hy
 	})
 }
 
-// Volume calls f with a volume of the pool, which libvirt looks for once more where it
-// does not know it. Errors: libvirt.ERR_NO_STORAGE_VOL, and those of Do.
+// Volume calls f with a volume of the pool. If libvirt does not know the volume, it
+// refreshes the pool and looks it up again. Errors: libvirt.ERR_NO_STORAGE_VOL, and those
+// of Do.
 func (p Pool) Volume(ctx context.Context, name string, f func(*File) error) error {
 	return p.Dial(ctx, func(h *Handle) error {
 		vol, err := h.Find(name)
@@ -105,19 +108,19 @@ func (p Pool) Volume(ctx context.Context, name string, f func(*File) error) erro
 	})
 }
 
-// Delete removes a volume; one that is not there is no error.
+// Delete removes a volume. It returns nil if the volume does not exist.
 func (p Pool) Delete(ctx context.Context, name string) error {
 	return p.Do(ctx, func(h *Handle) error { return h.Drop(ctx, name) })
 }
 
-// Rescan has libvirt look at the pool's folder again. It waits while libvirt refuses,
-// and answers fault.PoolUnavailable when that takes long; see IsBusy.
+// Rescan refreshes the pool. It retries while libvirt is busy in the pool, and returns
+// fault.PoolUnavailable after a timeout; see IsBusy.
 func (p Pool) Rescan(ctx context.Context) error {
 	return p.Do(ctx, func(h *Handle) error { return h.Rescan() })
 }
 
-// RescanWhenIdle is Rescan for work that takes its time: it waits as long as libvirt
-// refuses, and until ctx ends.
+// RescanWhenIdle is Rescan for long-running tasks: it retries until libvirt is no longer
+// busy or ctx ends.
 func (p Pool) RescanWhenIdle(ctx context.Context, progress Progress) error {
 	for told := false; ; {
 		err := p.Rescan(ctx)
@@ -134,15 +137,16 @@ func (p Pool) RescanWhenIdle(ctx context.Context, progress Progress) error {
 	}
 }
 
-// CheckRoom answers fault.StorageFull when nothing more is made in the pool, or so many
-// bytes are not.
+// CheckRoom returns fault.StorageFull if the pool is critically full, or would be after
+// allocating the given number of bytes.
 func (p Pool) CheckRoom(ctx context.Context, bytes int64) error {
 	return p.Do(ctx, func(h *Handle) error { return h.CheckRoom(bytes) })
 }
 
-// Find returns a volume, for the caller to free. libvirt does not see a file that another
-// program puts into a pool's folder until the pool is refreshed, so one that is missing is
-// looked for once more after that. Errors: libvirt.ERR_NO_STORAGE_VOL, and those of Rescan.
+// Find returns a volume, which the caller must free. libvirt does not notice files that
+// other programs put into a pool's folder until the pool is refreshed, so Find refreshes
+// the pool if the volume is missing. Errors: libvirt.ERR_NO_STORAGE_VOL, and those of
+// Rescan.
 func (h *Handle) Find(name string) (*libvirt.StorageVol, error) {
 	vol, err := h.LookupStorageVolByName(name)
 	if !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
@@ -157,23 +161,23 @@ func (h *Handle) Find(name string) (*libvirt.StorageVol, error) {
 // Rescan is Pool.Rescan.
 func (h *Handle) Rescan() error { return rescan(h.StoragePool) }
 
-// Unavailable is fault.PoolUnavailable for an error that says that the pool is gone or
-// stopped; others stay as they are.
+// Unavailable converts an error which says that the pool was removed or stopped to
+// fault.PoolUnavailable. It returns other errors unchanged.
 func (h *Handle) Unavailable(err error) error { return poolFault(err, h.Name) }
 
-// Anew calls f with a pool that knows what is in the folder now: this one or, where
-// libvirt does not read that, one that lives meanwhile. f makes nothing in it, and cleans
-// the paths of its volumes.
+// Anew calls f with a pool that is in sync with the folder: this pool or, if libvirt
+// cannot refresh it now, a temporary pool on the same folder. f must not create volumes in
+// it, and must clean the paths of its volumes.
 func (h *Handle) Anew(ctx context.Context, f func(*libvirt.StoragePool) error) error {
 	return h.s.anew(ctx, h.Conn, h.host, h.StoragePool, place{h.Name, h.Folder}, f)
 }
 
-// Drop removes a volume; one that is not there is no error.
+// Drop removes a volume. It returns nil if the volume does not exist.
 func (h *Handle) Drop(ctx context.Context, name string) error {
 	err := dropKnown(h.StoragePool, name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		// libvirt may not have seen it yet: it was made by another program, or
-		// just before libvirtd was killed.
+		// libvirt may not know it yet: another program created it, or libvirtd was killed
+		// right after creating it.
 		err = h.Anew(ctx, func(lp *libvirt.StoragePool) error { return dropKnown(lp, name) })
 	}
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
@@ -182,7 +186,7 @@ func (h *Handle) Drop(ctx context.Context, name string) error {
 	return err
 }
 
-// Has tells whether a pool has a volume, as far as libvirt has seen.
+// Has returns whether libvirt knows a volume in the pool. It does not refresh the pool.
 func Has(lp *libvirt.StoragePool, name string) (bool, error) {
 	vol, err := lp.LookupStorageVolByName(name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
@@ -194,9 +198,9 @@ func Has(lp *libvirt.StoragePool, name string) (bool, error) {
 	return true, vol.Free()
 }
 
-// MakeEmpty makes an empty volume. It is declared as raw, so that libvirt makes a
-// file that grows with what comes. mode is that of the file, empty for libvirt's
-// own choice. The caller frees it.
+// MakeEmpty creates an empty volume. It is declared as raw, so that libvirt creates a file
+// that grows as data is written. mode is the file's mode; empty means libvirt's default.
+// The caller must free the volume.
 func (h *Handle) MakeEmpty(name, mode string) (*libvirt.StorageVol, error) {
 	def := libvirtxml.StorageVolume{
 		Type: "file", Name: name, Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes"},
@@ -212,8 +216,9 @@ func (h *Handle) MakeEmpty(name, mode string) (*libvirt.StorageVol, error) {
 	return h.StorageVolCreateXML(text, 0)
 }
 
-// Fault explains why a volume could not be made or written. libvirt tells of a full disk
-// in words alone, so the pool is asked. Errors that are already explained stay as they are.
+// Fault explains why a volume could not be created or written. libvirt reports a full disk
+// only in the error text, so Fault checks the pool's free space. It returns errors that
+// already have an explanation unchanged.
 func (h *Handle) Fault(err error) error {
 	var lv libvirt.Error
 	if !errors.As(err, &lv) || errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) {
@@ -225,10 +230,10 @@ func (h *Handle) Fault(err error) error {
 	return err
 }
 
-// Describe is libvirt's description of the volume as it is now.
+// Describe returns libvirt's current description of the volume.
 func (v *File) Describe() (libvirtxml.StorageVolume, error) { return Describe(v.StorageVol) }
 
-// Bytes is the length of the volume's file.
+// Bytes returns the length of the volume's file.
 func (v *File) Bytes() (int64, error) {
 	info, err := v.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
 	if err != nil {
@@ -237,7 +242,7 @@ func (v *File) Bytes() (int64, error) {
 	return int64(info.Allocation), nil //nolint:gosec // bytes of a real file
 }
 
-// ReadPart reads a part of the volume, or what there is of it.
+// ReadPart reads length bytes at offset, or fewer if the volume ends before.
 func (v *File) ReadPart(offset, length int64) (part []byte, err error) {
 	err = v.Read(context.Background(), offset, length, func(r io.Reader) (err error) {
 		part, err = io.ReadAll(io.LimitReader(r, length))
@@ -246,7 +251,7 @@ func (v *File) ReadPart(offset, length int64) (part []byte, err error) {
 	return part, err
 }
 
-// Parts reads parts of the volume until ctx ends.
+// Parts returns a function that reads parts of the volume. It fails once ctx has ended.
 func (v *File) Parts(ctx context.Context) diskimage.Reading {
 	return func(offset, length int64) ([]byte, error) {
 		if err := ctx.Err(); err != nil {
@@ -256,8 +261,8 @@ func (v *File) Parts(ctx context.Context) diskimage.Reading {
 	}
 }
 
-// Read gives f length bytes of the volume, from an offset on, as a stream that fails when
-// ctx ends.
+// Read calls f with a stream of length bytes of the volume, starting at offset. The stream
+// fails once ctx has ended.
 func (v *File) Read(ctx context.Context, offset, length int64, f func(io.Reader) error) error {
 	stream, err := v.Conn.NewStream(0)
 	if err != nil {
@@ -268,13 +273,13 @@ func (v *File) Read(ctx context.Context, offset, length int64, f func(io.Reader)
 		return err
 	}
 	if err := f(untilDone{ctx, StreamReader{stream}}); err != nil {
-		_ = stream.Abort() // its error would only repeat ours
+		_ = stream.Abort() // its error would only repeat the first one
 		return err
 	}
 	return stream.Finish()
 }
 
-// Rescan has libvirt look again at the folder of the pool that the volume is in.
+// Rescan refreshes the pool that contains the volume.
 func (v *File) Rescan() error {
 	lp, err := v.LookupPoolByVolume()
 	if err != nil {
@@ -284,15 +289,15 @@ func (v *File) Rescan() error {
 	return rescan(lp)
 }
 
-// BlockBytes goes to libvirt in one piece. It is what a local socket takes at
-// once by default: larger blocks are as fast and take more memory and CPU time,
-// small ones are up to a hundred times slower.
+// BlockBytes is how much data goes to libvirt in one call. It is what a local socket
+// accepts at once by default: larger blocks are no faster and take more memory and CPU
+// time, small ones are up to a hundred times slower.
 const BlockBytes = 208 << 10
 
 // StreamReader reads a blocking libvirt stream.
 type StreamReader struct{ Stream *libvirt.Stream }
 
-// Read is that of io.Reader.
+// Read implements io.Reader.
 func (r StreamReader) Read(p []byte) (int, error) {
 	n, err := r.Stream.Recv(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -304,7 +309,7 @@ func (r StreamReader) Read(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// untilDone ends reading with its context.
+// untilDone is a reader that fails once its context has ended.
 type untilDone struct {
 	ctx context.Context //nolint:containedctx // it lives as long as one call
 	r   io.Reader
@@ -317,7 +322,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// Pause waits for a time, or until ctx ends.
+// Pause waits for d, or returns ctx.Err() if ctx ends first.
 func Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -329,8 +334,9 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// VolumeAt calls f with the file at a path of the host, however it is spelled, as a volume
-// of any pool. It answers fault.Unsupported when no pool has the file.
+// VolumeAt calls f with the volume at a path on the host, in any pool. The path may
+// contain symbolic links and "..". It returns fault.Unsupported if the file is not in a
+// pool.
 func (s *Service) VolumeAt(ctx context.Context, host, file string, f func(*File) error) error {
 	return s.o.Hosts.Dial(ctx, host, func(conn *libvirt.Connect) error {
 		vol, err := s.findVolumeAt(ctx, conn, host, file)
@@ -342,8 +348,9 @@ func (s *Service) VolumeAt(ctx context.Context, host, file string, f func(*File)
 	})
 }
 
-// FileAt calls f with a file of a host as a volume: by a pool that lives meanwhile, where
-// it is not in the nodes pool. It does not call f when there is no such file.
+// FileAt calls f with a file on the host, opened as a volume. If the file is not in the
+// nodes pool, FileAt opens it through a temporary pool. It does not call f if the file
+// does not exist.
 func (s *Service) FileAt(ctx context.Context, host, file string, f func(*File) error) error {
 	nodes, err := s.place(host, nodesRole)
 	if err != nil {
@@ -372,6 +379,6 @@ func (s *Service) FileAt(ctx context.Context, host, file string, f func(*File) e
 	})
 }
 
-// filesSuffix follows the name of the nodes pool in that of the pool by which files in
-// folders of others are read.
+// filesSuffix is appended to the name of the nodes pool to name the temporary pool through
+// which files outside the service's pools are read.
 const filesSuffix = "-files"

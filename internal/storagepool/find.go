@@ -10,11 +10,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// libvirt does not see a file that another program puts into a pool's folder until the
-// pool is refreshed. So a volume that is missing is looked for once more after that.
+// libvirt does not notice files that other programs put into a pool's folder until the
+// pool is refreshed, so a missing volume is looked up again after a refresh.
 
-// findVolumeAt is findVolume for the file at a path of the host, however it is spelled, in
-// any pool. It answers fault.Unsupported when no pool has the file.
+// findVolumeAt returns the volume at a path on the host, in any pool. The path may contain
+// symbolic links and "..". It returns fault.Unsupported if the file is not in a pool.
 func (s *Service) findVolumeAt(ctx context.Context, conn *libvirt.Connect, host, file string) (*libvirt.StorageVol, error) {
 	files := []string{path.Clean(file)}
 	if s.isHere(host) {
@@ -40,7 +40,7 @@ func (s *Service) findVolumeAt(ctx context.Context, conn *libvirt.Connect, host,
 	return nil, fault.New(fault.Unsupported, "The disk %s is not in an active storage pool of host %q. Create a pool for its folder (`virsh pool-create-as NAME dir --target %s`) and try again.", file, host, path.Dir(file))
 }
 
-// rescanFolder has libvirt look again at a folder, in each of the active pools on it; there may be none.
+// rescanFolder refreshes all active pools on a folder, if any.
 func (s *Service) rescanFolder(ctx context.Context, conn *libvirt.Connect, folder string) error {
 	folders, err := poolFolders(conn)
 	if err != nil {
@@ -57,12 +57,13 @@ func (s *Service) rescanFolder(ctx context.Context, conn *libvirt.Connect, folde
 	return nil
 }
 
-// rescanPool is rescan for a pool by its name, when that is active. libvirt stops a pool
-// whose folder it cannot read, so one of others is tried first by one of our own.
+// rescanPool refreshes a pool by its name if it is active. libvirt stops a pool whose
+// folder it cannot read, so for a pool that the service did not create, a temporary pool
+// tries the folder first.
 func (s *Service) rescanPool(ctx context.Context, conn *libvirt.Connect, p place) error {
 	lp, err := conn.LookupStoragePoolByName(p.name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
-		return nil // it has just gone
+		return nil // removed in the meantime
 	}
 	if err != nil {
 		return err
@@ -74,14 +75,14 @@ func (s *Service) rescanPool(ctx context.Context, conn *libvirt.Connect, p place
 	if !s.isOurs(p.name) {
 		look, err := openLook(ctx, conn, p)
 		if err != nil {
-			return nil // the folder cannot be read: there is nothing to be found
+			return nil // the folder cannot be read, so the volume cannot be found
 		}
 		closeWork(look)
 	}
 	return rescan(lp)
 }
 
-// isOurs returns whether a pool is one of those that this service uses.
+// isOurs returns whether a pool is one of the service's pools.
 func (s *Service) isOurs(name string) bool {
 	for _, ours := range s.poolNames() {
 		if ours == name {

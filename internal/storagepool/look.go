@@ -13,22 +13,23 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// libvirt refuses to read a pool's folder anew while it makes a volume in the pool, or
-// of one in it: for moments mostly, and for minutes while somebody clones a large one
-// (`virsh vol-clone`). All else goes on meanwhile. What libvirt has not seen in the
-// folder by then, another pool on the same folder shows.
+// libvirt refuses to refresh a pool while it creates a volume in it or copies one from it:
+// usually for moments, but for minutes while someone clones a large volume (`virsh
+// vol-clone`). Other operations continue. A temporary pool on the same folder shows what
+// libvirt has not seen in the folder by then.
 
 const (
 	rescanPatience = 5 * time.Second
-	// lookPatience is that of those who can look otherwise.
+	// lookPatience is the timeout of callers that can use a temporary pool instead.
 	lookPatience = 300 * time.Millisecond
 	rescanPause  = 20 * time.Millisecond
-	// leftPatience is how long a pool that others look by may live. They take moments.
+	// leftPatience is how long a temporary pool of another process may exist. They
+	// normally exist for moments.
 	leftPatience = 2 * time.Second
 )
 
-// rescan has libvirt look at the pool's folder again. It waits while libvirt refuses,
-// and answers fault.PoolUnavailable when that takes long; see isBusy.
+// rescan refreshes the pool. It retries while libvirt is busy, and returns
+// fault.PoolUnavailable after a timeout; see IsBusy.
 func rescan(lp *libvirt.StoragePool) error { return rescanFor(lp, rescanPatience) }
 
 func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
@@ -38,22 +39,22 @@ func rescanFor(lp *libvirt.StoragePool, patience time.Duration) error {
 			return err
 		}
 		if time.Now().After(end) {
-			name, _ := lp.GetName() // it is in the handle
+			name, _ := lp.GetName() // cached in the handle
 			return fault.Wrap(err, fault.PoolUnavailable, "Storage pool %q can't be read now, because a large volume is being created in it (for example by `virsh vol-clone`). Try again when that has finished.", name)
 		}
 	}
 }
 
-// IsBusy tells whether libvirt has refused to read a pool's folder for what it does in
-// the pool. It knows the pool's volumes then as they were when it last did.
+// IsBusy returns whether libvirt refused to refresh a pool because of another operation in
+// the pool. libvirt still knows the volumes of the last refresh.
 func IsBusy(err error) bool {
 	var lv libvirt.Error
 	return errors.As(err, &lv) && lv.Code == libvirt.ERR_INTERNAL_ERROR && lv.Domain == libvirt.FROM_STORAGE
 }
 
-// anew runs f with a pool that knows what is in the folder of ours now: with ours or,
-// where libvirt does not read that, one that lives meanwhile. f makes nothing in it,
-// and cleans the paths of its volumes.
+// anew calls f with a pool that is in sync with the folder: lp or, if libvirt cannot
+// refresh it now, a temporary pool on the same folder. f must not create volumes in it,
+// and must clean the paths of its volumes.
 func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, lp *libvirt.StoragePool, p place, f func(*libvirt.StoragePool) error) error {
 	if err := rescanFor(lp, lookPatience); !IsBusy(err) {
 		if err == nil {
@@ -64,7 +65,8 @@ func (s *Service) anew(ctx context.Context, conn *libvirt.Connect, host string, 
 	return s.withLook(ctx, conn, host, p, f)
 }
 
-// withLook runs f with a pool that lives meanwhile on the folder of p, one at a time on a host.
+// withLook calls f with a temporary pool on the folder of p. Only one such pool exists on
+// a host at a time.
 func (s *Service) withLook(ctx context.Context, conn *libvirt.Connect, host string, p place, f func(*libvirt.StoragePool) error) error {
 	lib := s.libraries[host]
 	select {
@@ -81,12 +83,13 @@ func (s *Service) withLook(ctx context.Context, conn *libvirt.Connect, host stri
 	return f(look)
 }
 
-// lookName names the pool by which one of ours is looked into.
+// lookName returns the name of the temporary pool on another pool's folder.
 func lookName(pool string) string { return pool + "-look" }
 
-// openLook makes a pool that lives until closeWork, on the folder of one of ours, by a
-// spelling of the path that openWork has not. Another process may have one for a
-// moment; one that stays was left by a crash.
+// openLook creates a temporary pool on the folder of p; closeWork removes it. libvirt
+// identifies folders by the spelling of the path, so openLook uses one that differs from
+// that of openWork. Another process may have such a pool for a moment; one that remains
+// was left by a crash, and is removed.
 func openLook(ctx context.Context, conn *libvirt.Connect, p place) (*libvirt.StoragePool, error) {
 	def := libvirtxml.StoragePool{Type: "dir", Name: lookName(p.name), Target: &libvirtxml.StoragePoolTarget{Path: path.Clean(p.path) + "/./."}}
 	text, err := def.Marshal()
@@ -95,7 +98,7 @@ func openLook(ctx context.Context, conn *libvirt.Connect, p place) (*libvirt.Sto
 	}
 	for end := time.Now().Add(leftPatience); ; {
 		look, err := conn.StoragePoolCreateXML(text, 0)
-		if err == nil || !errors.Is(err, libvirt.ERR_OPERATION_FAILED) { // else there is one already
+		if err == nil || !errors.Is(err, libvirt.ERR_OPERATION_FAILED) { // otherwise there is one already
 			return look, err
 		}
 		if time.Now().After(end) {

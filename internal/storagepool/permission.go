@@ -8,12 +8,12 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// othersBits are what users of the host who are neither owner nor in the group may do.
+// othersBits are the permission bits for users who are neither the owner nor in the group.
 const othersBits = 0o007
 
-// folderPermissions are those of the folders that we make. QEMU opens a node's disks by
-// their paths, as a user that may only pass through; libvirt itself is root. Without a
-// group, libvirt runs QEMU as its own user.
+// folderPermissions returns the permissions of the folders that the service creates. QEMU
+// opens a node's disks by path, as a user that only needs to traverse the folder; libvirt
+// itself runs as root. Without a group, libvirt runs QEMU as its own user.
 func folderPermissions(qemuGroup string) *libvirtxml.StoragePoolTargetPermissions {
 	if qemuGroup == "" {
 		return &libvirtxml.StoragePoolTargetPermissions{Mode: "0700"}
@@ -21,14 +21,14 @@ func folderPermissions(qemuGroup string) *libvirtxml.StoragePoolTargetPermission
 	return &libvirtxml.StoragePoolTargetPermissions{Mode: "0710", Owner: "0", Group: qemuGroup}
 }
 
-// OpenFolder is the folder of a pool that every user of the host can enter.
+// OpenFolder is a pool's folder that all users of the host can enter.
 type OpenFolder struct {
 	Pool, Path, Mode string
-	QEMUGroup        string // that the folder should have; empty when libvirt does not say
+	QEMUGroup        string // the group that the folder should have; empty if libvirt does not report it
 }
 
-// OpenFolders returns the folders of our pools on a host that every user of the host can
-// enter, as libvirt has seen them last. The folders above them are not considered.
+// OpenFolders returns the folders of the service's pools on a host that all users of the
+// host can enter, as of the last refresh. It does not check their parent folders.
 func (s *Service) OpenFolders(ctx context.Context, host string) ([]OpenFolder, error) {
 	on, err := s.o.Hosts.Host(host)
 	if err != nil {

@@ -27,18 +27,17 @@ const (
 	logsRole   = "logs"
 )
 
-// place is where one of our pools is on one host.
+// place is the name and path of one of the service's pools on one host.
 type place struct {
 	name string
-	path string // the folder, on the host
+	path string // of the folder on the host
 }
 
 func (s *Service) poolNames() map[string]string {
 	return map[string]string{imagesRole: s.o.ImagesPool, nodesRole: s.o.NodesPool, logsRole: s.o.NodesPool + "-logs"}
 }
 
-// prepare makes the pools that are absent, starts those that are not running,
-// and notes where they are.
+// prepare creates missing pools, starts inactive ones, and records their paths.
 func (s *Service) prepare(ctx context.Context, host string) error {
 	pools := map[string]place{}
 	h, err := s.o.Hosts.Host(host)
@@ -65,8 +64,8 @@ func (s *Service) prepare(ctx context.Context, host string) error {
 	return nil
 }
 
-// preparePool starts a pool, and defines it first if it is absent, with permissions for
-// its folder.
+// preparePool starts a pool. If it does not exist, preparePool defines it, with
+// permissions for its folder.
 func preparePool(conn *libvirt.Connect, name string, permissions *libvirtxml.StoragePoolTargetPermissions) (place, error) {
 	p, err := conn.LookupStoragePoolByName(name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_POOL) {
@@ -81,12 +80,12 @@ func preparePool(conn *libvirt.Connect, name string, permissions *libvirtxml.Sto
 		return place{}, err
 	}
 	if !active {
-		// Build makes the folder when it is not there, and is harmless when it is.
+		// Build creates the folder if it does not exist, and is harmless otherwise.
 		if err := p.Build(0); err != nil {
 			return place{}, err
 		}
 		if err := p.Create(0); err != nil {
-			// Somebody else may have been faster.
+			// Another process may have started it in the meantime.
 			if active, again := p.IsActive(); again != nil || !active {
 				return place{}, err
 			}
@@ -121,7 +120,7 @@ func definePool(conn *libvirt.Connect, name string, permissions *libvirtxml.Stor
 	}
 	p, err := conn.StoragePoolDefineXML(text, 0)
 	if err != nil {
-		// Two services that start at once both find it absent.
+		// Two services that start at the same time both find it missing.
 		if other, again := conn.LookupStoragePoolByName(name); again == nil {
 			return other, nil
 		}
@@ -134,8 +133,8 @@ func definePool(conn *libvirt.Connect, name string, permissions *libvirtxml.Stor
 	return p, nil
 }
 
-// imagesFolder is where libvirt keeps disks by its own convention: a folder
-// that QEMU may traverse.
+// imagesFolder returns libvirt's conventional folder for disk images, which QEMU can
+// access.
 func imagesFolder(conn *libvirt.Connect) (string, error) {
 	uri, err := conn.GetURI()
 	if err != nil {
@@ -151,7 +150,7 @@ func imagesFolder(conn *libvirt.Connect) (string, error) {
 	return "/var/lib/libvirt/images", nil
 }
 
-// place returns where a pool is, or why it cannot be used.
+// place returns a pool's name and path, or the reason why the pool cannot be used.
 func (s *Service) place(host, role string) (place, error) {
 	lib, err := s.library(host)
 	if err != nil {
@@ -166,7 +165,8 @@ func (s *Service) place(host, role string) (place, error) {
 	return p, nil
 }
 
-// poolFault names the pool in the errors that say that it is gone or stopped.
+// poolFault converts errors which say that the pool was removed or stopped to
+// fault.PoolUnavailable.
 func poolFault(err error, name string) error {
 	switch {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_POOL):
@@ -177,7 +177,8 @@ func poolFault(err error, name string) error {
 	return err
 }
 
-// FormatOf is what libvirt takes a volume for; empty where it does not say.
+// FormatOf returns the format that libvirt detected in a volume; empty if libvirt does not
+// report one.
 func FormatOf(def libvirtxml.StorageVolume) string {
 	if def.Target == nil || def.Target.Format == nil {
 		return ""
@@ -197,14 +198,14 @@ func dropKnown(lp *libvirt.StoragePool, name string) error {
 	return nil
 }
 
-// Volumes reads the XML of every volume of a pool. It is all of them or an error:
-// who finds a volume missing forgets its image. One that vanishes in between is
-// left out; one whose XML is odd has its name alone.
+// Volumes reads the XML of every volume of a pool. It returns an error rather than an
+// incomplete list, because callers forget images whose volumes are missing. It skips
+// volumes that are deleted while it runs; a volume with invalid XML has only its name.
 func Volumes(lp *libvirt.StoragePool) ([]libvirtxml.StorageVolume, error) {
 	return volumesBut(lp, func(string) bool { return false })
 }
 
-// volumesBut is Volumes without those that are to be left out by their name.
+// volumesBut is Volumes without the volumes for whose names leave returns true.
 func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
 	vols, err := lp.ListAllStorageVolumes(0)
 	if err != nil {
@@ -213,7 +214,7 @@ func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvir
 	var list []libvirtxml.StorageVolume
 	var failed error
 	for i := range vols {
-		if name, err := vols[i].GetName(); err != nil || !leave(name) { // it is in the handle
+		if name, err := vols[i].GetName(); err != nil || !leave(name) { // cached in the handle
 			def, err := Describe(&vols[i])
 			switch {
 			case err == nil:
@@ -227,8 +228,8 @@ func volumesBut(lp *libvirt.StoragePool, leave func(name string) bool) ([]libvir
 	return list, failed
 }
 
-// Describe reads a volume's XML. Of a volume whose XML is not valid, such as one whose name holds
-// a character that XML cannot, it returns the name alone.
+// Describe reads a volume's XML. If the XML is invalid, for example because the name
+// contains a character that XML does not allow, it returns only the name.
 func Describe(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
 	var def libvirtxml.StorageVolume
 	text, err := vol.GetXMLDesc(0)
@@ -242,7 +243,7 @@ func Describe(vol *libvirt.StorageVol) (libvirtxml.StorageVolume, error) {
 	return libvirtxml.StorageVolume{Type: "file", Name: name}, err
 }
 
-// LibvirtText is libvirt's own sentence of an error.
+// LibvirtText returns libvirt's message of an error.
 func LibvirtText(err error) string {
 	var lv libvirt.Error
 	if errors.As(err, &lv) {
@@ -251,8 +252,8 @@ func LibvirtText(err error) string {
 	return err.Error()
 }
 
-// StableVolumes is volumesBut. It waits for a volume that is being made, which cannot be
-// read for a moment.
+// StableVolumes is volumesBut, but retries if a volume cannot be read because libvirt is
+// still creating it.
 func StableVolumes(ctx context.Context, lp *libvirt.StoragePool, leave func(name string) bool) ([]libvirtxml.StorageVolume, error) {
 	for end := time.Now().Add(rescanPatience); ; {
 		list, err := volumesBut(lp, leave)
@@ -265,7 +266,8 @@ func StableVolumes(ctx context.Context, lp *libvirt.StoragePool, leave func(name
 	}
 }
 
-// TryWrite makes and removes a small volume in each of the host's pools.
+// TryWrite checks that the host's pools are writable by creating and deleting a small
+// volume in each of them.
 func (s *Service) TryWrite(ctx context.Context, host string) error {
 	for _, role := range []string{imagesRole, nodesRole, logsRole} {
 		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// slotPause is how long work waits until it looks again for a slot.
+// slotPause is how long a task waits before it tries again to get a slot.
 const slotPause = 2 * time.Second
 
-// slotTaken is the error of work that needs a slot which other work has. A job that
-// returns it gives its worker back, and is done again from its beginning.
+// slotTaken is the error of a task that needs a slot which another task holds. A job that
+// returns it releases its worker and is restarted later.
 type slotTaken struct{ what string }
 
-// Error says which slot it is.
+// Error names the slot.
 func (e slotTaken) Error() string { return "other work has the slot for " + e.what }
 
-// Wait is how long to wait before another attempt.
+// Wait returns how long to wait before the next attempt.
 func (slotTaken) Wait() time.Duration { return slotPause }
 
-// TakeSlot takes a slot, or returns slotTaken. release may be called again.
+// TakeSlot acquires a slot, or returns slotTaken. release may be called more than once.
 func TakeSlot(slot chan struct{}, what string) (release func(), err error) {
 	select {
 	case slot <- struct{}{}:
@@ -28,7 +28,7 @@ func TakeSlot(slot chan struct{}, what string) (release func(), err error) {
 	}
 }
 
-// TakeConverting takes the slot for conversions on a host.
+// TakeConverting acquires a host's slot for conversions.
 func (s *Service) TakeConverting(host string) (release func(), err error) {
 	lib, err := s.library(host)
 	if err != nil {

@@ -1,11 +1,11 @@
-// Package storagepool makes the libvirt storage pools of images, nodes' disks and console
-// logs ready, and is the one door to what is in them: it looks again where libvirt has not
-// seen a volume yet, waits where libvirt is busy in a pool, and knows what is backed by what,
-// what uses it, and how full the pools are.
+// Package storagepool prepares the libvirt storage pools for images, node disks and
+// console logs, and is the only way to access them. It refreshes a pool if libvirt does
+// not know a volume yet, retries while libvirt is busy in a pool, and keeps track of
+// backing files, of what uses a volume, and of free space.
 //
-// libvirt does not guard its volumes: it lets a base be deleted under its overlays, two
-// uploads go into one volume and a short upload pass. Those guards are in the packages
-// below: image, upload and disk.
+// libvirt does not protect its volumes: it deletes a backing file that has overlays, lets
+// two uploads write to one volume, and accepts a truncated upload. The packages image,
+// upload and disk guard against this.
 package storagepool
 
 import (
@@ -20,25 +20,25 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/hypervisor"
 )
 
-// refreshInterval is how often the pools are read anew for volumes that others
-// made: libvirt sends no event for those.
+// refreshInterval is how often the pools are refreshed to find volumes that other programs
+// created: libvirt sends no event for them.
 const refreshInterval = 15 * time.Second
 
 // Options configures a Service.
 type Options struct {
 	Hosts  *hypervisor.Set
 	Events *event.Broker
-	// ImagesPool and NodesPool name the two pools; the nodes' console logs go to
-	// a third one, NodesPool + "-logs". Dir pools are made when absent.
+	// ImagesPool and NodesPool are the names of the two pools. Console logs go to a third
+	// pool, NodesPool + "-logs". Pools that do not exist are created as dir pools.
 	ImagesPool, NodesPool string
-	// WarningPercent and CriticalPercent of a pool's file system may be in use before
-	// the pool has that level; 0 is the default of each.
+	// WarningPercent and CriticalPercent are how much of a pool's file system may be used
+	// before the pool gets that level; 0 selects the default.
 	WarningPercent, CriticalPercent int
 	Log                             *slog.Logger
 }
 
-// Service is the storage pools of all hosts. Its methods may be called from any
-// goroutine. Register it as a listener of the hosts before they run.
+// Service manages the storage pools of all hosts. Its methods are safe for concurrent use.
+// Register it as a listener of the hosts before they run.
 type Service struct {
 	o Options
 
@@ -49,46 +49,47 @@ type Service struct {
 	domainRefs DomainRefs // see RefsBy
 }
 
-// Follower keeps what it has in the pools in step with them. Each of its functions may be
-// nil; they are called from the host's goroutine of Run, and Read also from Refresh.
+// Follower keeps its own state in sync with the pools. Each of its functions may be nil.
+// They are called from the host's goroutine of Run, and Read also from Refresh.
 type Follower struct {
-	// Recover undoes what a crash left behind in a host's pools.
+	// Recover cleans up what a crash left in a host's pools.
 	Recover func(ctx context.Context, host string) error
-	// Read reads what libvirt sees in the pools when it looks at their folders again.
+	// Read refreshes the pools and reads their contents.
 	Read func(ctx context.Context, host string) error
-	// Ready is told that the pools were read, and can be used.
+	// Ready is called when the pools were read and can be used.
 	Ready func(host string)
-	// Coming returns what is being written to the images pool of a host.
+	// Coming returns the volumes that are being written to the images pool of a host.
 	Coming func(ctx context.Context, host string) ([]Coming, error)
 }
 
 // Coming is a volume that is being written to the images pool.
 type Coming struct {
 	Volume string // empty until its name is known
-	// SizeBytes is what it will have at least, StoredBytes what it has.
+	// SizeBytes is its minimum final size, StoredBytes what is written so far.
 	SizeBytes, StoredBytes int64
 }
 
-// Follow has a follower called, after those before it. Call it before Run.
+// Follow registers a follower. Followers are called in the order of registration. Call it
+// before Run.
 func (s *Service) Follow(f Follower) { s.followers = append(s.followers, f) }
 
-// library is what is known of one host's pools.
+// library is the state of one host's pools.
 type library struct {
-	prepared chan struct{}    // closed when the pools were first made ready
+	prepared chan struct{}    // closed after the first attempt to prepare the pools
 	problem  error            // why the pools cannot be used; nil when they can
 	pools    map[string]place // by role
 	status   []PoolStatus
-	survey   Survey // of surveyed; see measure
+	survey   Survey // taken at surveyed; see measure
 	surveyed time.Time
-	looked   Survey // the last with a look at the folders, begun at lookedAt
+	looked   Survey // the last one that refreshed the pools, started at lookedAt
 	lookedAt time.Time
 
-	dirty      chan struct{} // one slot: the pools are to be read now
-	converting chan struct{} // one slot: who holds it has libvirt convert a volume
-	looking    chan struct{} // one slot: who holds it has a pool beside one of ours; see Handle.Anew
+	dirty      chan struct{} // capacity 1: signals that the pools must be read now
+	converting chan struct{} // capacity 1: held while libvirt converts a volume
+	looking    chan struct{} // capacity 1: held while a temporary pool exists; see Handle.Anew
 }
 
-// New makes a Service. It starts nothing: the hosts' events and Run do.
+// New returns a Service. It starts nothing: host events and Run do.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Events == nil {
 		return nil, errors.New("storagepool: hosts and events are required")
@@ -120,8 +121,8 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run reads the pools anew from time to time, until ctx ends. No host waits for
-// another.
+// Run refreshes the pools periodically until ctx ends. Hosts are handled independently of
+// each other.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, h := range s.o.Hosts.Hosts() {
@@ -131,7 +132,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// tend keeps what is known of one host's pools.
+// tend keeps the state of one host's pools up to date.
 func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	tick := time.NewTicker(refreshInterval)
 	defer tick.Stop()
@@ -149,7 +150,7 @@ func (s *Service) tend(ctx context.Context, h *hypervisor.Host) {
 	}
 }
 
-// HostUp has the host's pools made ready and read, in Run.
+// HostUp makes Run prepare and read the host's pools now.
 func (s *Service) HostUp(_ context.Context, h *hypervisor.Host) {
 	select {
 	case s.libraries[h.Name()].dirty <- struct{}{}:
@@ -157,15 +158,15 @@ func (s *Service) HostUp(_ context.Context, h *hypervisor.Host) {
 	}
 }
 
-// HostDown does nothing: what was read stays, and use of it fails by itself.
+// HostDown does nothing: the last state remains visible, and operations on the host fail.
 func (s *Service) HostDown(*hypervisor.Host) {}
 
 // DomainChanged does nothing.
 func (s *Service) DomainChanged(*hypervisor.Host, string) {}
 
-// Prepare waits until the host's pools were first made ready, or tried to be,
-// and returns why they cannot be used, if so. It does not wait for a host that is
-// away: that is fault.HostUnreachable.
+// Prepare waits until the first attempt to prepare the host's pools has finished, and
+// returns the reason if they cannot be used. It does not wait for a disconnected host, but
+// returns fault.HostUnreachable.
 func (s *Service) Prepare(ctx context.Context, host string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *Service) Prepare(ctx context.Context, host string) error {
 	if h.Status().State != hypervisor.Connected {
 		select {
 		case <-lib.prepared:
-		default: // nobody makes them ready before it is back
+		default: // they are not prepared before the host is connected again
 			return s.Problem(host)
 		}
 	}
@@ -192,7 +193,7 @@ func (s *Service) Prepare(ctx context.Context, host string) error {
 	return lib.problem
 }
 
-// Problem returns why a host's pools cannot be used, nil when they can.
+// Problem returns why a host's pools cannot be used, or nil if they can.
 func (s *Service) Problem(host string) error {
 	lib, err := s.library(host)
 	if err != nil {
@@ -211,7 +212,7 @@ func (s *Service) library(host string) (*library, error) {
 	return s.libraries[h.Name()], nil
 }
 
-// read has the followers read what is in the pools of a host.
+// read lets the followers read a host's pools.
 func (s *Service) read(ctx context.Context, host string) error {
 	for _, f := range s.followers {
 		if f.Read == nil {
@@ -224,8 +225,8 @@ func (s *Service) read(ctx context.Context, host string) error {
 	return nil
 }
 
-// recover undoes what a crash left behind. What cannot be removed yet keeps nobody from
-// the rest.
+// recover lets the followers clean up after a crash. A failure of one does not stop the
+// others.
 func (s *Service) recover(ctx context.Context, host string) {
 	var failed []error
 	for _, f := range s.followers {
@@ -238,8 +239,8 @@ func (s *Service) recover(ctx context.Context, host string) {
 	}
 }
 
-// refreshLogged makes the pools ready where they are not, undoes what a crash
-// left behind, and reads them.
+// refreshLogged prepares the pools if necessary, cleans up after a crash, and reads the
+// pools. It logs errors.
 func (s *Service) refreshLogged(ctx context.Context, host string) {
 	err := s.prepare(ctx, host)
 	if err == nil {
@@ -260,7 +261,7 @@ func (s *Service) refreshLogged(ctx context.Context, host string) {
 	select {
 	case <-lib.prepared:
 	default:
-		close(lib.prepared) // only the host's goroutine of Run comes here
+		close(lib.prepared) // only the host's goroutine of Run gets here
 	}
 	for _, f := range s.followers {
 		if err == nil && f.Ready != nil {

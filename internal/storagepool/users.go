@@ -10,31 +10,31 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// DomainUse is what a domain refers to: running, as it is defined, in its snapshots and
-// checkpoints, and in its saved state.
+// DomainUse lists the files that a domain refers to: in its live and persistent
+// definitions, its snapshots and checkpoints, and its saved state.
 type DomainUse struct {
 	ID, Name string
 	Refs     []diskref.Ref
 }
 
-// DomainRefs returns what all domains of a host refer to, those included that have just
-// been defined. It may be called from any goroutine.
+// DomainRefs returns what all domains of a host refer to, including domains that were just
+// defined. It must be safe for concurrent use.
 type DomainRefs func(ctx context.Context, host string) ([]DomainUse, error)
 
-// RefsBy has refs tell what domains refer to. Call it before Run; without it, only
-// volumes use volumes.
+// RefsBy sets the function that returns the domains' references. Call it before Run.
+// Without it, only volumes count as users of volumes.
 func (s *Service) RefsBy(refs DomainRefs) { s.domainRefs = refs }
 
-// Users is what uses some files, or may use them.
+// Users lists what uses, or may use, a set of files.
 type Users struct {
-	Using []string // domains, in words
-	// doubtful are domains and volumes, in words, whose references lead nowhere that is
-	// known.
+	Using []string // descriptions of domains
+	// doubtful describes the domains and volumes with references that cannot be resolved.
 	doubtful []string
 }
 
-// UsersOf finds the domains of a host, but for the one whose id is without, that have one of some
-// files for a disk, or anywhere below one; and what may have one, volumes included.
+// UsersOf returns the domains of a host that use one of files as a disk or anywhere in a
+// backing chain, and the domains and volumes that may use one because a reference cannot
+// be resolved. The domain with the id without is ignored.
 func (s *Service) UsersOf(ctx context.Context, host string, all Survey, without string, files ...string) (Users, error) {
 	var u Users
 	for _, v := range all.files {
@@ -66,7 +66,8 @@ func (s *Service) UsersOf(ctx context.Context, host string, all Survey, without 
 	return u, nil
 }
 
-// Unclear answers fault.NodeBusy while something may use what, in words; nil else.
+// Unclear returns fault.NodeBusy if something may use what, a description for the error;
+// otherwise nil.
 func (u Users) Unclear(what string) *fault.Error {
 	if len(u.doubtful) == 0 {
 		return nil
