@@ -15,38 +15,38 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// How full a pool may be, in percent of its file system, before it is worth a
-// warning, and before nothing more is made in it.
+// How much of a pool's file system may be used, in percent, before it gets the level
+// warning, and before the service stops creating volumes in it.
 const (
 	DefaultWarningPercent  = 85
 	DefaultCriticalPercent = 95
 )
 
-// Level tells how full a pool is.
+// Level describes how full a pool is.
 type Level string
 
-// The levels. In a critical pool nothing more is made.
+// The levels. The service does not create volumes in a critical pool.
 const (
 	LevelOK       Level = "ok"
 	LevelWarning  Level = "warning"
 	LevelCritical Level = "critical"
 )
 
-// PoolStatus is how full a pool is. All sizes are in bytes.
+// PoolStatus describes how full a pool is. All sizes are in bytes.
 type PoolStatus struct {
 	Role, Name, Path string
-	// Capacity, Used and Available are those of the file system that the pool is in.
+	// Capacity, Used and Available are those of the pool's file system.
 	Capacity, Used, Available int64
 	Level                     Level
 
-	// Images and Overlays are what those take, Uploads is what the uploads under way
-	// were promised, come or not.
+	// Images and Overlays are the space that these use. Uploads is the space reserved for
+	// the uploads in progress, whether or not the data has arrived.
 	Images, Overlays, Uploads int64
-	// Room is how many more images, or nodes, of the usual size fit; -1 where the
-	// pool is for neither.
+	// Room is how many more images, or nodes, of average size fit into the pool; -1 if the
+	// pool holds neither.
 	Room int64
-	// FullCopies is what the nodes' disks would take without sharing their images,
-	// and Shared what they and their images do take.
+	// FullCopies is how much space the nodes' disks would use if they did not share their
+	// images, and Shared how much the disks and their images use.
 	FullCopies, Shared int64
 }
 
@@ -61,16 +61,15 @@ type PoolLevelChanged struct {
 }
 
 const (
-	// surveyInterval is how often the files of all pools are summed up.
+	// surveyInterval is how often the files of all pools are added up.
 	surveyInterval = time.Minute
-	// usualBytes is taken for an image's or a disk's size while there is none, and
-	// leastBytes for one that is smaller: it grows.
+	// usualBytes is the assumed average size of an image or a disk while there is none,
+	// and leastBytes the minimum average: a small disk grows.
 	usualBytes = 1 << 30
 	leastBytes = 64 << 20
 )
 
-// Pools returns how full the host's pools were when they were last read, from
-// memory.
+// Pools returns the cached status of the host's pools.
 func (s *Service) Pools(host string) []PoolStatus {
 	lib, err := s.library(host)
 	if err != nil {
@@ -81,9 +80,9 @@ func (s *Service) Pools(host string) []PoolStatus {
 	return slices.Clone(lib.status)
 }
 
-// NodeFileBytes is what a file in the host's nodes pool takes, as of the last look at all
-// pools, a minute ago at most. inPool is false for files elsewhere, known for those that
-// were not there yet.
+// NodeFileBytes returns how much space a file in the host's nodes pool uses, as of the
+// last survey, at most a minute ago. inPool is false for files elsewhere. known is false
+// for files that did not exist at the time of the survey.
 func (s *Service) NodeFileBytes(host, file string) (bytes int64, known, inPool bool) {
 	lib, err := s.library(host)
 	if err != nil {
@@ -98,8 +97,8 @@ func (s *Service) NodeFileBytes(host, file string) (bytes int64, known, inPool b
 	return v.AllocatedBytes, known, true
 }
 
-// Refresh has libvirt look at the folders of the host's pools, and reads all of
-// them. Errors: fault.HostNotFound, HostUnreachable, PoolUnavailable.
+// Refresh refreshes the host's pools and reads all of them. Errors: fault.HostNotFound,
+// HostUnreachable, PoolUnavailable.
 func (s *Service) Refresh(ctx context.Context, host string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -116,9 +115,9 @@ func (s *Service) Refresh(ctx context.Context, host string) error {
 	return s.measure(ctx, host, &all)
 }
 
-// measure reads how full the host's pools are. libvirt knows that of when it last read
-// their folders, so it reads them anew: with 1,000 overlays in one that takes 50 ms.
-// Without a survey, the last one is used while it is young enough.
+// measure reads how full the host's pools are. libvirt updates these numbers only when it
+// refreshes a pool, so measure refreshes the pools: with 1,000 overlays in one this takes
+// 50 ms. If all is nil, measure uses the last survey unless it is too old.
 func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 	lib := s.libraries[host]
 	s.mu.RLock()
@@ -180,7 +179,7 @@ func (s *Service) measure(ctx context.Context, host string, all *Survey) error {
 	return nil
 }
 
-// share sums up what takes the pool's room.
+// share adds up what uses the pool's space.
 func (st *PoolStatus) share(all *Survey, uploads []Coming, kept int64) {
 	coming := map[string]bool{}
 	if st.Role == imagesRole {
@@ -196,7 +195,7 @@ func (st *PoolStatus) share(all *Survey, uploads []Coming, kept int64) {
 	shared := map[string]bool{}
 	for _, v := range all.files {
 		switch {
-		case v.Pool != st.Name || coming[v.Name] || strings.HasPrefix(v.Name, "."): // of uploads, too
+		case v.Pool != st.Name || coming[v.Name] || strings.HasPrefix(v.Name, "."): // temporary volumes, also of uploads
 		case st.Role == imagesRole:
 			st.Images += v.AllocatedBytes
 			count++
@@ -230,7 +229,7 @@ func usual(sum, count int64) int64 {
 	return max(sum/count, leastBytes)
 }
 
-// tellLevels tells of pools that have become fuller, or less full, by a level.
+// tellLevels logs and publishes the pools whose level has changed.
 func (s *Service) tellLevels(host string, before, now []PoolStatus) {
 	for _, st := range now {
 		was := LevelOK
@@ -246,11 +245,11 @@ func (s *Service) tellLevels(host string, before, now []PoolStatus) {
 	}
 }
 
-// reserveBytes of a pool are kept free, at least.
+// reserveBytes is the minimum free space of a pool.
 const reserveBytes = 64 << 20
 
-// kept is how much of a pool stays free: an overlay is small when it is made, and
-// a node whose disk cannot grow is paused by QEMU.
+// kept returns how much of a pool must stay free: an overlay is small when it is created,
+// and QEMU pauses a node whose disk cannot grow.
 func (s *Service) kept(capacity int64) int64 {
 	return max(reserveBytes, capacity/100*int64(100-s.o.CriticalPercent))
 }
@@ -265,7 +264,7 @@ func (s *Service) level(st PoolStatus) Level {
 	return LevelOK
 }
 
-// Left returns how many bytes are free in the pool, and how many of them are kept so.
+// Left returns how many bytes of the pool are free, and how many of them must stay free.
 func (h *Handle) Left(ctx context.Context) (available, kept int64, err error) {
 	err = h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 		info, err := lp.GetInfo()
@@ -277,8 +276,8 @@ func (h *Handle) Left(ctx context.Context) (available, kept int64, err error) {
 	return available, kept, err
 }
 
-// CheckRoom refuses to make what would not fit into the pool, or leave less of it
-// free than is kept.
+// CheckRoom returns fault.StorageFull if a new volume of the given size does not fit into
+// the pool, or would leave less free space than must stay free.
 func (h *Handle) CheckRoom(bytes int64) error {
 	info, err := h.GetInfo()
 	if err != nil {
@@ -295,9 +294,9 @@ func (h *Handle) CheckRoom(bytes int64) error {
 	return fault.New(fault.StorageFull, "%s. Delete unused nodes or images, or enlarge the pool.", text)
 }
 
-// isFull tells that nothing can be written to the pool.
+// isFull returns fault.StorageFull if nothing can be written to the pool.
 func isFull(lp *libvirt.StoragePool, name string) error {
-	if err := lp.Refresh(0); err != nil && !IsBusy(err) { // else what it knows of before counts
+	if err := lp.Refresh(0); err != nil && !IsBusy(err) { // if it is busy, the numbers of the last refresh are used
 		return err
 	}
 	info, err := lp.GetInfo()

@@ -15,33 +15,34 @@ import (
 )
 
 const (
-	// convertInterval is how often a conversion is looked at.
+	// convertInterval is how often the progress of a conversion is read.
 	convertInterval = 300 * time.Millisecond
-	// WorkPause is how long a pool that is still busy is left alone.
+	// WorkPause is how long to wait before retrying when a pool is busy.
 	WorkPause = 500 * time.Millisecond
 )
 
-// Copy is one volume that libvirt makes of another one, in qcow2 format and
-// without what that one lies on.
+// Copy describes a volume that libvirt creates as a copy of another one, in qcow2 format
+// and without a backing file.
 type Copy struct {
-	From string // the volume's file, in one of our pools or in one of others
-	// Format is what the volume was found to be. libvirt must see the same in it:
-	// it is told to QEMU, which guesses nothing.
+	From string // the source volume's file, in any pool
+	// Format is the detected format of the source. libvirt must detect the same format: it
+	// passes it to QEMU, which then does not probe.
 	Format string
-	To     string // the name of the new volume, which is not there
-	// DataBytes is about how much the new volume will hold, for the progress.
+	To     string // the name of the new volume, which must not exist
+	// DataBytes is the approximate amount of data in the new volume, for the progress.
 	DataBytes int64
-	// Release gives the host's slot for conversions back, which Convert does; nil: Convert
-	// takes the slot first.
+	// Release releases the host's slot for conversions; Convert calls it. If it is nil,
+	// Convert acquires the slot itself.
 	Release func()
 
 	pool Pool
 }
 
-// Convert has libvirt make a volume of the pool. libvirt cannot be told to stop: when ctx
-// ends, Convert returns as soon as the new volume can be seen; it is removed when
-// libvirt is done with it, unless it was removed before. One host does one
-// conversion at a time. Errors: slotTaken, fault.StorageFull, PoolUnavailable, HostUnreachable.
+// Convert makes libvirt create a volume of the pool as a copy. libvirt cannot be told to
+// stop: when ctx ends, Convert returns as soon as the new volume is visible; the volume is
+// deleted when libvirt has finished, unless it was deleted before. A host runs one
+// conversion at a time. Errors: slotTaken, fault.StorageFull, PoolUnavailable,
+// HostUnreachable.
 func (p Pool) Convert(ctx context.Context, c Copy, progress Progress) error {
 	s := p.s
 	c.pool = p
@@ -59,8 +60,8 @@ func (p Pool) Convert(ctx context.Context, c Copy, progress Progress) error {
 		return err
 	}
 	done := make(chan error, 1)
-	// It ends when libvirt's call does. The process may end before: libvirt goes on
-	// alone, and the next attempt waits for that.
+	// It ends when libvirt's call returns. The process may end before: libvirt then
+	// continues without it, and the next attempt waits until libvirt has finished.
 	go func() {
 		defer c.Release()
 		done <- s.o.Hosts.Dial(context.WithoutCancel(ctx), c.pool.host, func(conn *libvirt.Connect) error {
@@ -88,9 +89,9 @@ func (p Pool) Convert(ctx context.Context, c Copy, progress Progress) error {
 	}
 }
 
-// convertOn does a conversion, in pools for this alone: while libvirt makes a
-// volume out of another one, it reads neither's pool anew, and would not see what
-// others make and remove there meanwhile.
+// convertOn runs a conversion in dedicated pools: while libvirt creates a volume from
+// another one, it does not refresh the pools of either, and would not notice what other
+// programs create and delete there.
 func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) error {
 	target, err := s.openWork(ctx, conn, c.pool.host, c.pool.role)
 	if err != nil {
@@ -111,7 +112,7 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) 
 	if role != "" {
 		from, err = source.LookupStorageVolByName(path.Base(c.From))
 	} else {
-		from, err = s.findVolumeAt(ctx, conn, c.pool.host, c.From) // in a pool of others
+		from, err = s.findVolumeAt(ctx, conn, c.pool.host, c.From) // not in one of the service's pools
 	}
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) 
 		return (&Handle{StoragePool: target, Name: s.poolNames()[c.pool.role]}).Fault(fmt.Errorf("convert %s to %s: %w", c.From, c.To, err))
 	}
 	defer func() { _ = vol.Free() }()
-	if ctx.Err() != nil { // nobody waits for it
+	if ctx.Err() != nil { // the caller has given up
 		if err := vol.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 			s.o.Log.Info("a volume that nobody waits for was not there to be removed", "host", c.pool.host, "volume", c.To, "error", err)
 		}
@@ -156,7 +157,8 @@ func (s *Service) convertOn(ctx context.Context, conn *libvirt.Connect, c Copy) 
 	return ctx.Err()
 }
 
-// roleOf tells which of our pools for disks a file is in; none is empty.
+// roleOf returns the role of the images or nodes pool that contains a file; empty if
+// neither does.
 func (s *Service) roleOf(host, file string) (string, error) {
 	for _, role := range []string{imagesRole, nodesRole} {
 		p, err := s.place(host, role)
@@ -170,12 +172,13 @@ func (s *Service) roleOf(host, file string) (string, error) {
 	return "", nil
 }
 
-// workName names the pool in which libvirt makes volumes beside one of ours.
+// workName returns the name of the temporary pool in which libvirt converts volumes.
 func (s *Service) workName(role string) string { return s.poolNames()[role] + "-work" }
 
-// openWork makes a pool that lives until closeWork, on the folder of one of ours.
-// libvirt refuses two pools on one folder, by the path's spelling. It waits for
-// what a process that ended has had libvirt do there.
+// openWork creates a temporary pool for conversions on the folder of a pool; closeWork
+// removes it. libvirt refuses two pools whose paths are spelled the same, so this one is
+// spelled differently. openWork waits for operations in the temporary pool that a process
+// which has ended left running.
 func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, role string) (*libvirt.StoragePool, error) {
 	p, err := s.place(host, role)
 	if err != nil {
@@ -198,7 +201,7 @@ func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, rol
 		if err == nil {
 			return conn.StoragePoolCreateXML(text, 0)
 		}
-		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) { // else it has work to do
+		if !errors.Is(err, libvirt.ERR_INTERNAL_ERROR) { // otherwise it is busy
 			return nil, err
 		}
 		if err := Pause(ctx, WorkPause); err != nil {
@@ -207,13 +210,13 @@ func (s *Service) openWork(ctx context.Context, conn *libvirt.Connect, host, rol
 	}
 }
 
-// closeWork lets a pool of openWork go. What is in it is in ours.
+// closeWork removes a temporary pool. Its volumes stay in the folder.
 func closeWork(p *libvirt.StoragePool) {
-	_ = p.Destroy() // another process may have taken it over
+	_ = p.Destroy() // another process may be using it
 	_ = p.Free()
 }
 
-// convertedBytes is how much there is of a conversion's new volume.
+// convertedBytes returns how much of a conversion's new volume is written.
 func (s *Service) convertedBytes(ctx context.Context, c Copy) (bytes int64, err error) {
 	err = s.o.Hosts.Do(ctx, c.pool.host, "disk.converted-bytes", func(conn *libvirt.Connect) error {
 		work, err := conn.LookupStoragePoolByName(s.workName(c.pool.role))
@@ -235,7 +238,7 @@ func (s *Service) convertedBytes(ctx context.Context, c Copy) (bytes int64, err 
 	return bytes, err
 }
 
-// libvirtFormat is libvirt's name of a format.
+// libvirtFormat returns libvirt's name of a format.
 func libvirtFormat(format string) string {
 	if format == diskimage.VHD {
 		return "vpc"
@@ -243,15 +246,15 @@ func libvirtFormat(format string) string {
 	return format
 }
 
-// ImageMode is that of the files of images: QEMU reads a base image as another user
-// than its owner. The pool's folder keeps other users of the host out.
+// ImageMode is the mode of image files: QEMU reads a base image as a user other than the
+// owner. The pool's folder denies access to other users of the host.
 const ImageMode = "0644"
 
-// Progress is how long work tells how far it is.
+// Progress receives the progress of a long-running task.
 type Progress interface {
-	// Begin names the step that begins now.
+	// Begin starts a step.
 	Begin(step string)
-	// Progress tells how many of how many bytes of it are done; a total of 0 is not
-	// known.
+	// Progress reports how many bytes of the current step are done; a total of 0 means
+	// unknown.
 	Progress(doneBytes, totalBytes int64)
 }

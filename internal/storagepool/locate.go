@@ -15,38 +15,37 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 )
 
-// One file has many names: symbolic and hard links, paths with `..`, volumes of several
-// pools on one folder, and the forms in which QEMU writes down a backing file. Before a
-// volume is deleted or changed, all that is written down on the host is led back to the
-// paths that the pools have. On this machine the kernel tells what a path leads to; on
-// others only libvirt's pools do.
+// A file can have many names: symbolic and hard links, paths with "..", volumes of several
+// pools on one folder, and the forms in which QEMU records a backing file. Before a volume
+// is deleted or changed, every reference on the host is resolved to a path that a pool
+// has. On this machine the kernel resolves paths; on other hosts only libvirt's pools can.
 
-// places is what leads from a path to a volume.
+// places resolves paths to volumes.
 type places struct {
-	here bool              // the host's files are this machine's
-	ids  map[fileID]string // of the volumes that this process can see
-	same map[string]string // paths of volumes that are names of one file, by all but the first
+	here bool              // whether the host's files are on this machine
+	ids  map[fileID]string // paths of the volumes that this process can see
+	same map[string]string // maps the other paths of a file to its first one
 }
 
-// fileID is equal for two names of one file on this machine.
+// fileID identifies a file on this machine: it is equal for two names of one file.
 type fileID struct{ device, inode uint64 }
 
-// whereabouts is what is known of a path.
+// whereabouts is the result of resolving a path.
 type whereabouts int
 
 const (
 	inPool  whereabouts = iota // a volume
-	outside                    // a file that is no volume
-	nowhere                    // there is no such file
-	unclear                    // it may be any file, a volume also
+	outside                    // a file that is not a volume
+	nowhere                    // the file does not exist
+	unclear                    // it may be any file, also a volume
 )
 
-// settle completes a survey: what its volumes are backed by is led back to the volumes.
+// settle completes a survey: it resolves the backing files of its volumes to volumes.
 func (s *Service) settle(host string, v *Survey) {
 	v.places = places{here: s.isHere(host), ids: map[fileID]string{}, same: map[string]string{}}
-	images, _ := s.place(host, imagesRole) // without one there are no images
+	images, _ := s.place(host, imagesRole) // without the pool there are no images
 	nodes, _ := s.place(host, nodesRole)
-	ours := func(file string) int { // the names in our own pools first
+	ours := func(file string) int { // paths in the service's pools first
 		return slices.Index([]string{path.Clean(nodes.path), path.Clean(images.path)}, path.Dir(file))
 	}
 	prints := map[string]string{}
@@ -58,7 +57,8 @@ func (s *Service) settle(host string, v *Survey) {
 			prints[p] = file
 		}
 	}
-	// Where no inode can be had, an image has the same times, to the nanosecond, by any name.
+	// Where inodes are not available: an image has the same timestamps, to the nanosecond,
+	// under each of its names.
 	for file, volume := range v.files {
 		if first, ok := prints[volume.print]; ok && first != file {
 			v.same[file] = first
@@ -80,17 +80,18 @@ func (s *Service) settle(host string, v *Survey) {
 		if len(volume.backings) > 0 {
 			volume.Backing = volume.backings[0]
 		} else if known && volume.backingName != "" {
-			volume.Backing = volume.backingName // of the network
+			volume.Backing = volume.backingName // a network disk
 		}
 		v.files[file] = volume
 	}
 }
 
-// note keeps the first name of a file; see places.
+// note records the first name of a file; see places.
 func (p places) note(id fileID, file string) {
 	first, known := p.ids[id]
 	if known {
-		// A file that is deleted meanwhile leaves its inode to the next one that is made.
+		// The inode of a file that was deleted in the meantime may be reused for a new
+		// file.
 		if now, err := idOf(first); err == nil && now == id {
 			p.same[file] = first
 			return
@@ -99,7 +100,7 @@ func (p places) note(id fileID, file string) {
 	p.ids[id] = file
 }
 
-// isHere returns whether a host's pools are folders of this machine: a libvirt that is
+// isHere returns whether a host's pools are folders on this machine: a libvirt that is
 // reached by a local socket may see other file systems than a service in a container.
 func (s *Service) isHere(host string) bool {
 	h, err := s.o.Hosts.Host(host)
@@ -118,7 +119,7 @@ func (s *Service) isHere(host string) bool {
 	return true
 }
 
-// idOf identifies a file of this machine.
+// idOf returns the identity of a file on this machine.
 func idOf(file string) (fileID, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -131,7 +132,7 @@ func idOf(file string) (fileID, error) {
 	return fileID{stat.Dev, stat.Ino}, nil
 }
 
-// one is the path by which a file is known that has several.
+// one returns the path under which a file with several names is recorded.
 func (p places) one(file string) string {
 	if first, ok := p.same[file]; ok {
 		return first
@@ -139,7 +140,7 @@ func (p places) one(file string) string {
 	return file
 }
 
-// Paths leads paths back to those by which Uses returns them.
+// Paths resolves paths to those that Uses returns.
 func (v Survey) Paths(files ...string) map[string]bool {
 	paths := map[string]bool{}
 	for _, file := range files {
@@ -149,8 +150,8 @@ func (v Survey) Paths(files ...string) map[string]bool {
 	return paths
 }
 
-// locate leads a path, however it is spelled, to that of a volume, or tells what else is
-// known of it. What it returns is cleaned.
+// locate resolves a path, which may contain symbolic links and "..", to the path of a
+// volume, or reports what else is known about it. The path that it returns is clean.
 func (v Survey) locate(spelled string) (string, whereabouts) {
 	clean := path.Clean(spelled)
 	if _, is := v.files[clean]; is && !strings.Contains(spelled, "..") {
@@ -166,7 +167,7 @@ func (v Survey) locate(spelled string) (string, whereabouts) {
 		return v.one(clean), inPool
 	}
 	switch {
-	case v.isFolder(path.Dir(clean)): // libvirt has seen what is in it
+	case v.isFolder(path.Dir(clean)): // libvirt knows what is in it
 		return clean, nowhere
 	case strings.HasPrefix(clean, "/dev/"):
 		return clean, outside
@@ -174,7 +175,7 @@ func (v Survey) locate(spelled string) (string, whereabouts) {
 	return clean, unclear
 }
 
-// locateHere is locate for this machine.
+// locateHere is locate for files on this machine.
 func (v Survey) locateHere(spelled string) (string, whereabouts) {
 	real, err := followLinks(spelled)
 	if _, is := v.files[real]; is {
@@ -184,7 +185,7 @@ func (v Survey) locateHere(spelled string) (string, whereabouts) {
 	case err == nil:
 		id, err := idOf(real)
 		if err != nil {
-			return real, nowhere // it has just gone
+			return real, nowhere // deleted in the meantime
 		}
 		if volume, is := v.ids[id]; is {
 			return volume, inPool
@@ -205,11 +206,11 @@ func (v Survey) isFolder(folder string) bool {
 	return false
 }
 
-// maxLinks is how many symbolic links a path may go through, as for Linux.
+// maxLinks is how many symbolic links a path may contain, as in Linux.
 const maxLinks = 40
 
-// RealPath returns the path of a file with the symbolic links in it followed as far as this
-// process may see them. For a host that is another machine it is only cleaned.
+// RealPath resolves the symbolic links of a path as far as this process can read them. For
+// a host on another machine it only cleans the path.
 func (s *Service) RealPath(host, file string) string {
 	if s.isHere(host) {
 		file, _ = followLinks(file)
@@ -217,8 +218,8 @@ func (s *Service) RealPath(host, file string) string {
 	return path.Clean(file)
 }
 
-// followLinks returns the path without symbolic links, or as much of it as this process
-// may see, with the rest as it is.
+// followLinks resolves the symbolic links of a path. With an error, the part of the path
+// that could not be resolved is appended unchanged.
 func followLinks(spelled string) (string, error) {
 	at, rest := "/", strings.Split(spelled, "/")
 	for links := 0; len(rest) > 0; {
@@ -255,8 +256,8 @@ func followLinks(spelled string) (string, error) {
 	return at, nil
 }
 
-// Uses returns the paths of all files that references lead to, down the backing chains,
-// and those references that lead nowhere that is known: they may be any file.
+// Uses returns the paths of all files that references lead to, including their backing
+// chains, and the references that cannot be resolved: these may be any file.
 func (v Survey) Uses(refs []diskref.Ref) (files, unresolved []string) {
 	seen := map[string]bool{}
 	var follow func(spelled string, probed, aside bool)
@@ -284,15 +285,15 @@ func (v Survey) Uses(refs []diskref.Ref) (files, unresolved []string) {
 			unresolved = append(unresolved, r.Unknown)
 		case r.Path != "":
 			follow(r.Path, r.Probed, r.Aside)
-		case known: // libvirt finds no volume in any other pool that is a file
+		case known: // libvirt resolves volumes only in pools whose volumes are files
 			follow(path.Join(folder, r.Volume), r.Probed, r.Aside)
 		}
 	}
 	return files, unresolved
 }
 
-// below returns what a file is backed by, as it says itself, and what of that cannot be
-// understood.
+// below returns the backing files that a file's header names, and the reference in it that
+// cannot be resolved, if any.
 func (v Survey) below(file string, where whereabouts, probed bool) (bases []string, unresolved string) {
 	switch {
 	case where == inPool:
@@ -309,7 +310,7 @@ func (v Survey) below(file string, where whereabouts, probed bool) (bases []stri
 	}
 	name, ok := diskref.Qcow2Backing(head)
 	if !ok {
-		for _, magic := range []string{"QFI\xfb", "QED\x00", "KDMV", "COWD", "# Disk D"} { // those that QEMU follows
+		for _, magic := range []string{"QFI\xfb", "QED\x00", "KDMV", "COWD", "# Disk D"} { // formats whose backing files QEMU opens
 			if strings.HasPrefix(string(head), magic) {
 				return nil, file
 			}
@@ -322,12 +323,13 @@ func (v Survey) below(file string, where whereabouts, probed bool) (bases []stri
 	return bases, ""
 }
 
-// headBytes is at least the first cluster of a usual qcow2 file, which has its header.
+// headBytes covers at least the first cluster of a common qcow2 file, which contains the
+// header.
 const headBytes = 64 << 10
 
-// headOf returns the first bytes of a file of this machine. It waits for no pipe.
+// headOf returns the first bytes of a file on this machine. It does not block on pipes.
 func headOf(file string) ([]byte, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a domain's disk: nothing of it is shown
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a domain's disk: its contents are not shown to anyone
 	if err != nil {
 		return nil, err
 	}

@@ -12,29 +12,29 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Volume is a file in a storage pool of a host, in ours or in one of others.
-// Sizes are in bytes.
+// Volume is a file in a storage pool of a host, one of the service's or any other. Sizes
+// are in bytes.
 type Volume struct {
 	Pool, Name, Path string
-	Format           string // as libvirt sees it
-	CapacityBytes    int64  // what a guest sees
-	AllocatedBytes   int64  // what it takes of the pool
-	// Backing is the file that it lies on, with the format that is written down for
-	// it; both are empty where it stands alone. It is the path that the pool of that file
-	// has for it, however the volume spells it.
+	Format           string // as libvirt detects it
+	CapacityBytes    int64  // the virtual size
+	AllocatedBytes   int64  // the space that it uses in the pool
+	// Backing is the path of the backing file, and BackingFormat the format recorded for
+	// it. Both are empty if there is none. Backing is the path that the pool of the
+	// backing file has for it, however the volume's header spells it.
 	Backing, BackingFormat string
 
-	backingName string   // as it is written down in the volume
-	backings    []string // Backing, and what more there is where it consists of several files
-	unclear     string   // what of backingName leads nowhere that is known
-	print       string   // equal for two names of one file
+	backingName string   // as recorded in the volume's header
+	backings    []string // Backing, and further files if the backing disk consists of several
+	unclear     string   // the part of backingName that cannot be resolved
+	print       string   // fingerprint: equal for two names of one file
 }
 
-// Survey is what libvirt knew of the files in a host's pools at one moment. It is
-// never changed.
+// Survey is a snapshot of what libvirt knew about the files in a host's pools. It is
+// immutable.
 type Survey struct {
 	files   map[string]Volume // by path
-	folders map[string]string // of the pools whose volumes are files, active or not; by name
+	folders map[string]string // folders of the pools whose volumes are files, active or not; by pool name
 	places
 }
 
@@ -42,12 +42,12 @@ type Survey struct {
 const filePools = libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE | libvirt.CONNECT_LIST_STORAGE_POOLS_DIR |
 	libvirt.CONNECT_LIST_STORAGE_POOLS_FS | libvirt.CONNECT_LIST_STORAGE_POOLS_NETFS
 
-// Survey reads all files of the host's pools. libvirt looks at the folders of our
-// own pools anew; of pools of others it tells what it knows: a look at their
-// folders could stop them. What libvirt does in a pool holds nothing up.
+// Survey reads all files in the host's pools. It refreshes the service's pools. For other
+// pools it uses what libvirt knows, because refreshing them could stop them. It does not
+// wait for other operations of libvirt in a pool.
 func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 	begun := time.Now()
-	looks := map[string][]libvirtxml.StorageVolume{} // by pool, of those that libvirt does not read anew
+	looks := map[string][]libvirtxml.StorageVolume{} // volumes by pool, for pools that libvirt could not refresh
 	for _, role := range []string{imagesRole, nodesRole} {
 		err := Pool{s, host, role}.Do(ctx, func(h *Handle) error {
 			return h.Anew(ctx, func(look *libvirt.StoragePool) (err error) {
@@ -69,7 +69,7 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 		seen := Survey{files: map[string]Volume{}}
 		seen.add(name, list)
 		for file, v := range seen.files {
-			// An overlay that is being made may have no header yet.
+			// An overlay that is being created may have no header yet.
 			if v.Backing != "" || all.files[file].Backing == "" {
 				all.files[file] = v
 			}
@@ -86,8 +86,8 @@ func (s *Service) Survey(ctx context.Context, host string) (Survey, error) {
 	return all, nil
 }
 
-// KnownSince is known, but reads no volume again that a Survey saw which was begun
-// after a time. The zero time has all of them read.
+// KnownSince is known, but does not read volumes again that a Survey started after since
+// has seen. The zero time makes it read all volumes.
 func (s *Service) KnownSince(ctx context.Context, host string, since time.Time) (Survey, error) {
 	lib, err := s.library(host)
 	if err != nil {
@@ -102,8 +102,8 @@ func (s *Service) KnownSince(ctx context.Context, host string, since time.Time) 
 	return s.known(ctx, host, before)
 }
 
-// known is Survey without a new look at any folder: what was made by libvirt's own
-// calls is in it. Of volumes that were there before, that is taken to be true still.
+// known is Survey without refreshing any pool: it includes what libvirt's own calls
+// created. Volumes that are in before are assumed to be unchanged.
 func (s *Service) known(ctx context.Context, host string, before Survey) (Survey, error) {
 	ours := s.poolNames()
 	for end := time.Now().Add(rescanPatience); ; {
@@ -131,7 +131,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 						return is
 					})
 					if name == ours[imagesRole] || name == ours[nodesRole] {
-						err = listErr // of the others, what can be read counts
+						err = listErr // errors of other pools are ignored
 					}
 					v.add(name, list)
 				}
@@ -139,7 +139,7 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 			}
 			return err
 		})
-		// A volume that is being made cannot be read for a moment.
+		// A volume that is being created cannot be read for a moment.
 		if err == nil || time.Now().After(end) {
 			s.settle(host, &v)
 			return v, err
@@ -150,7 +150,8 @@ func (s *Service) known(ctx context.Context, host string, before Survey) (Survey
 	}
 }
 
-// poolFolders returns the folders of all pools of a host whose volumes are files, by name.
+// poolFolders returns the folders of all pools of a host whose volumes are files, by pool
+// name.
 func poolFolders(conn *libvirt.Connect) (map[string]string, error) {
 	pools, err := conn.ListAllStoragePools(filePools &^ libvirt.CONNECT_LIST_STORAGE_POOLS_ACTIVE)
 	if err != nil {
@@ -159,7 +160,7 @@ func poolFolders(conn *libvirt.Connect) (map[string]string, error) {
 	folders := map[string]string{}
 	for i := range pools {
 		var def libvirtxml.StoragePool
-		text, err := pools[i].GetXMLDesc(0) // one that is gone meanwhile has none
+		text, err := pools[i].GetXMLDesc(0) // fails if the pool was removed in the meantime
 		if err == nil && def.Unmarshal(text) == nil && def.Target != nil && def.Target.Path != "" {
 			folders[def.Name] = path.Clean(def.Target.Path)
 		}
@@ -168,8 +169,8 @@ func poolFolders(conn *libvirt.Connect) (map[string]string, error) {
 	return folders, nil
 }
 
-// onOurs tells whether a pool is one that we have made on the folder of another of
-// ours, so that its volumes are that one's.
+// onOurs returns whether a pool is one that the service creates on the folder of another
+// of its pools. Its volumes are those of the other pool.
 func (s *Service) onOurs(name string) bool {
 	for role, pool := range s.poolNames() {
 		if name == s.workName(role) || name == lookName(pool) || name == lookName(pool+filesSuffix) {
@@ -204,7 +205,7 @@ func (v Survey) add(pool string, list []libvirtxml.StorageVolume) {
 	}
 }
 
-// in are the volumes of a pool, by name.
+// in returns the volumes of a pool, by name.
 func (v Survey) in(pool string) map[string]Volume {
 	list := map[string]Volume{}
 	for _, file := range v.files {
@@ -215,19 +216,20 @@ func (v Survey) in(pool string) map[string]Volume {
 	return list
 }
 
-// File returns what is at a path, false when no pool has it.
+// File returns the volume at a path, or false if no pool has it.
 func (v Survey) File(file string) (Volume, bool) {
 	at, _ := v.locate(file)
 	found, ok := v.files[at]
 	return found, ok
 }
 
-// On returns the volumes that lie right on one of some files, by pool and name.
+// On returns the volumes that are directly backed by one of files, sorted by pool and
+// name.
 func (v Survey) On(files ...string) []Volume {
 	bases := v.Paths(files...)
 	var list []Volume
 	for _, file := range v.files {
-		if v.one(file.Path) != file.Path { // it is there by its other name
+		if v.one(file.Path) != file.Path { // listed under its other name
 			continue
 		}
 		if slices.ContainsFunc(file.backings, func(base string) bool { return bases[v.one(base)] }) {
@@ -238,7 +240,7 @@ func (v Survey) On(files ...string) []Volume {
 	return list
 }
 
-// Above returns the volumes that have one of some files anywhere below them.
+// Above returns the volumes that have one of files anywhere in their backing chains.
 func (v Survey) Above(files ...string) []Volume {
 	var all []Volume
 	seen := map[string]bool{}
@@ -246,7 +248,7 @@ func (v Survey) Above(files ...string) []Volume {
 		list := v.On(next...)
 		next = nil
 		for _, file := range list {
-			if !seen[file.Path] { // a chain that somebody bent into a ring has an end too
+			if !seen[file.Path] { // ends also if a chain contains a cycle
 				seen[file.Path] = true
 				all, next = append(all, file), append(next, file.Path)
 			}
@@ -255,8 +257,8 @@ func (v Survey) Above(files ...string) []Volume {
 	return all
 }
 
-// Chain returns a file and those below it, the lowest last. One that no pool has
-// is there with its path alone, and ends the chain: libvirt tells no more of it.
+// Chain returns a file and its backing chain, the base last. A file that is in no pool has
+// only its path, and ends the list: libvirt knows nothing else about it.
 func (v Survey) Chain(file string) []Volume {
 	var chain []Volume
 	for at, _ := v.locate(file); ; {
