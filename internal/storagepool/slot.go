@@ -9,7 +9,7 @@ import (
 const slotPause = 2 * time.Second
 
 // slotTaken is the error of a task that needs a slot which another task holds. A job that
-// returns it releases its worker and is restarted later.
+// returns it releases its worker and is later restarted from the beginning.
 type slotTaken struct{ what string }
 
 // Error names the slot.

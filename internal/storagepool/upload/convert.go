@@ -16,28 +16,28 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// What an upload that is converted has in the images pool beside its result. Names
-// that begin with a dot are never images.
+// Prefixes of the temporary volumes of an upload that is converted. Names that begin with
+// a dot are never images.
 const (
-	sourcePrefix   = ".source-"   // the file as it came
-	unpackedPrefix = ".unpacked-" // what was packed in it
-	flatPrefix     = ".flat-"     // the disk that was in that, of a format that libvirt does not know
+	sourcePrefix   = ".source-"   // the uploaded file
+	unpackedPrefix = ".unpacked-" // its unpacked content
+	flatPrefix     = ".flat-"     // the raw disk of a format that libvirt does not support
 )
 
-// Conversion is an upload whose file is to be unpacked, or converted to qcow2.
+// Conversion identifies an upload whose file must be unpacked or converted to qcow2.
 type Conversion struct {
 	ID    string `json:"id"`
 	Host  string `json:"host"`
 	Owner string `json:"owner"`
 }
 
-// ConvertBy has start begin the conversions that uploads turn out to need, as
-// Convert and UndoConversion do them. It is called with the same one again and
-// again until that has ended. Call it before Run.
+// ConvertBy sets the function that starts conversions when uploads need one, using Convert
+// and UndoConversion. It is called repeatedly with the same conversion until that has
+// ended. Call it before Run.
 func (s *Service) ConvertBy(start func(context.Context, Conversion) error) { s.startConversion = start }
 
-// convertLater has an upload converted that is complete, unless that is for others
-// to do.
+// convertLater starts the conversion of a complete upload, unless the job that pulled it
+// does that.
 func (s *Service) convertLater(ctx context.Context, row record) error {
 	if row.Pulled || s.startConversion == nil {
 		return nil
@@ -45,7 +45,7 @@ func (s *Service) convertLater(ctx context.Context, row record) error {
 	return s.startConversion(ctx, Conversion{ID: row.ID, Host: row.Host, Owner: row.Owner})
 }
 
-// firstVolume names the volume that takes what comes.
+// firstVolume returns the name of the volume that receives the data.
 func (u record) firstVolume() string {
 	switch {
 	case u.Part:
@@ -56,7 +56,7 @@ func (u record) firstVolume() string {
 	return sourcePrefix + u.ID
 }
 
-// deleteVolumes removes all that an upload has in the pool.
+// deleteVolumes removes all volumes of an upload, including those of its parts.
 func (s *Service) deleteVolumes(ctx context.Context, row record) error {
 	volumes := []string{row.Volume, row.Result}
 	if !row.Part && !diskimage.UsedAsIs(row.Format) {
@@ -76,16 +76,16 @@ func (s *Service) deleteVolumes(ctx context.Context, row record) error {
 	return nil
 }
 
-// Convert joins the parts of an upload that comes in parts. Then it makes an image of
-// a complete upload whose file cannot be used as it is:
-// it looks at all of the file's own tables, unpacks it, has libvirt convert it to
-// qcow2, and verifies the result like any image. Only then is the image ready, and
-// what came is removed. Another call goes on after a crash. Uploads that need none
-// of this are left alone.
+// Convert joins the parts of an upload that came in parts. If the file of the complete
+// upload cannot be used as it is, it then creates an image from it: it checks all metadata
+// tables of the file, unpacks it, makes libvirt convert it to qcow2, and verifies the
+// result like any image. Only then is the image ready and the uploaded file removed. After
+// a crash, another call continues. Convert does nothing else for uploads that need no
+// conversion.
 //
-// Errors that may pass: fault.HostUnreachable, PoolUnavailable, and one with a method
-// Wait where other work has the slot for it. Others: ImageUnsafe (the image is rejected),
-// ImageTooLarge, QuotaExceeded, StorageFull, NotFound.
+// Temporary errors: fault.HostUnreachable, PoolUnavailable, and one with a method Wait if
+// another task holds the slot. Others: ImageUnsafe (the image is rejected), ImageTooLarge,
+// QuotaExceeded, StorageFull, NotFound.
 func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, c.Host); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepoo
 	row, release, err := s.holdInTurn(ctx, c)
 	if err != nil {
 		if img, gone := s.o.Images.Image(c.Host, c.ID); fault.CodeOf(err) == fault.NotFound && gone == nil && img.State == image.Ready {
-			return nil // an attempt before this one came so far
+			return nil // finished by an earlier attempt
 		}
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepoo
 	defer release()
 	err = s.join(ctx, &row, progress)
 	if err == nil && row.state() != converting {
-		return nil // it is verified as any other
+		return nil // it is verified like any other upload
 	}
 	var ready bool
 	if err == nil {
@@ -118,7 +118,7 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepoo
 	if err != nil {
 		return err
 	}
-	// From here on the image is ready, whatever happens to what is left of the file.
+	// From here on the image is ready, even if the uploaded file cannot be removed.
 	row.Result = ""
 	if err := s.deleteVolumes(ctx, row); err != nil {
 		return err
@@ -129,8 +129,8 @@ func (s *Service) Convert(ctx context.Context, c Conversion, progress storagepoo
 	return s.o.Images.Refresh(ctx, row.Host, true)
 }
 
-// holdInTurn is hold for who converts or undoes: it waits for whoever looks whether the
-// upload is to be converted, until ctx ends.
+// holdInTurn is hold for conversions and their undo: it waits until the verifier releases
+// the upload or ctx ends.
 func (s *Service) holdInTurn(ctx context.Context, c Conversion) (row record, release func(), err error) {
 	row, release, err = s.hold(ctx, c.Host, c.ID)
 	for fault.CodeOf(err) == fault.UploadBusy {
@@ -142,12 +142,11 @@ func (s *Service) holdInTurn(ctx context.Context, c Conversion) (row record, rel
 	return row, release, err
 }
 
-// undoPatience is how long UndoConversion waits for others who look at the upload.
+// undoPatience is how long UndoConversion waits for others to release the upload.
 const undoPatience = 10 * time.Second
 
-// UndoConversion gives up an upload that was to be converted, with its image unless
-// that is ready. When others hold the upload for ten seconds it fails, and may be
-// called again.
+// UndoConversion removes an upload that was to be converted, and its image unless that is
+// ready. It fails if others hold the upload for ten seconds, and may be called again.
 func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
 	waiting, cancel := context.WithTimeout(ctx, undoPatience)
 	defer cancel()
@@ -162,9 +161,10 @@ func (s *Service) UndoConversion(ctx context.Context, c Conversion) error {
 	return s.discard(ctx, row)
 }
 
-// convertUpload makes the image's volume and notes that it is ready.
+// convertUpload creates the image's volume and records that the image is ready.
 func (s *Service) convertUpload(ctx context.Context, row *record, progress storagepool.Progress) error {
-	// Both slots before anything is done: what was unpacked would be unpacked again.
+	// Acquire both slots before any work: otherwise the file would have to be unpacked
+	// again.
 	release, err := s.o.Pools.TakeConverting(row.Host)
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *Service) convertUpload(ctx context.Context, row *record, progress stora
 	in := inner{volume: row.Volume, format: row.Format}
 	budget := s.budgetOf(row)
 	if diskimage.IsPacking(row.Format) {
-		done, err := storagepool.TakeSlot(s.unpacking, "unpacking") // what a packing keeps in memory is large
+		done, err := storagepool.TakeSlot(s.unpacking, "unpacking") // unpacking needs a lot of memory
 		if err != nil {
 			return err
 		}
@@ -228,18 +228,17 @@ func (s *Service) convertUpload(ctx context.Context, row *record, progress stora
 	return s.finishConversion(ctx, *row, in, progress)
 }
 
-// inner is what came, after all packings were undone.
+// inner describes the file that remains after unpacking.
 type inner struct {
 	volume, format string
-	packing        string // all that was undone ("tar.gz"); empty: nothing
-	// machine is what an archive says of the machine that the disk was in.
+	packing        string // all packings that were undone ("tar.gz"); empty if none
+	// machine is what an archive says about the virtual machine of the disk.
 	machine diskimage.Machine
 }
 
-// finishConversion verifies the volume that was made, and says that its image is
-// ready.
+// finishConversion verifies the new volume and records that its image is ready.
 func (s *Service) finishConversion(ctx context.Context, row record, in inner, progress storagepool.Progress) error {
-	// libvirt made it in another pool: see openWork.
+	// libvirt created it through another pool: see storagepool's openWork.
 	if err := s.o.Pools.ImagesPool(row.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
@@ -262,10 +261,9 @@ func (s *Service) finishConversion(ctx context.Context, row record, in inner, pr
 	return image.Change(s.o.DB.WithContext(ctx), row.Host, row.ID, columns)
 }
 
-// inspectSource looks at all of the tables of a disk that is to be converted. It
-// returns at most how many bytes of data are in it, its format, for a raw one may turn
-// out to be a VHD disk of fixed size, and whether it has to be flattened. Nothing else
-// has opened it before.
+// inspectSource checks all metadata tables of a disk that must be converted. It returns
+// the maximum amount of data in it, its format (a raw disk may turn out to be a fixed-size
+// VHD), and whether it must be flattened. Nothing else may have opened the disk before.
 func (s *Service) inspectSource(ctx context.Context, host, volume, format string) (dataBytes int64, source string, flat bool, err error) {
 	err = s.o.Pools.ImagesPool(host).Volume(ctx, volume, func(v *storagepool.File) error {
 		head, err := v.ReadPart(0, diskimage.HeaderBytes)
@@ -304,7 +302,7 @@ func (s *Service) inspectSource(ctx context.Context, host, volume, format string
 		if d.Format() != diskimage.Raw {
 			return nil
 		}
-		info, err := v.GetInfo() // what holes leave of it
+		info, err := v.GetInfo() // without holes
 		if err == nil {
 			dataBytes = min(dataBytes, int64(info.Allocation)) //nolint:gosec // bytes of a real file
 		}
@@ -313,8 +311,8 @@ func (s *Service) inspectSource(ctx context.Context, host, volume, format string
 	return dataBytes, source, flat, err
 }
 
-// flatten makes a raw disk of one that libvirt would take for a raw one as it is, or
-// for one of another size.
+// flatten creates a raw disk from a disk that libvirt would otherwise treat as raw or open
+// with another size.
 func (s *Service) flatten(ctx context.Context, row *record, from string, progress storagepool.Progress) (volume string, err error) {
 	volume = flatPrefix + row.ID
 	progress.Begin("unpacking")
@@ -342,7 +340,7 @@ func (s *Service) flatten(ctx context.Context, row *record, from string, progres
 			}
 			return s.fill(ctx, row.Host, volume, &counting{r: disk, total: disk.VirtualBytes(), progress: progress})
 		}
-		size -= diskimage.VHDFooterBytes // FixedVHD has found it
+		size -= diskimage.VHDFooterBytes // FixedVHD has detected it
 		return v.Read(ctx, 0, size, func(r io.Reader) error {
 			return s.fill(ctx, row.Host, volume, &counting{r: r, total: size, progress: progress})
 		})

@@ -20,28 +20,29 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// uploadExpiry is how long an upload that gets no more bytes is kept.
+// uploadExpiry is how long an upload is kept that receives no more data.
 const uploadExpiry = 24 * time.Hour
 
-// An upload goes from one state to the next, and this file has all that writes its record:
+// This file contains all code that writes the record of an upload. An upload passes
+// through these states:
 //
 //	receiving → received → converting → verifying → ready | rejected
 //
-// Before any state but the last two, it can be discarded. What is used as it is, an ISO or
-// a qcow2 file, is never converting. When an upload is ready or rejected, its record is
-// gone, and the image's tells.
+// It can be discarded in any state except the last two. A file that is used as it is, an
+// ISO or qcow2 file, skips converting. When an upload is ready or rejected, its record is
+// deleted and the image's record holds the result.
 
-// state is how far an upload has come.
+// state is the progress of an upload.
 type state string
 
 const (
-	receiving  state = "receiving"  // more bytes come
-	received   state = "received"   // its bytes are there: in the volume, or in parts to be joined
-	converting state = "converting" // its digest is right; an image is to be made of the file
-	verifying  state = "verifying"  // its digest is right; the file is the image, to be looked into
+	receiving  state = "receiving"  // expects more data
+	received   state = "received"   // all data is stored: in the volume, or in parts to be joined
+	converting state = "converting" // the digest is correct; the file must be converted to an image
+	verifying  state = "verifying"  // the digest is correct; the file is the image, and must be inspected
 )
 
-// state is that of an upload whose record is there.
+// state returns the state of an upload that has a record.
 func (u record) state() state {
 	switch {
 	case !u.Complete && u.Parts == "" && (u.Once || u.Offset < u.Size):
@@ -54,55 +55,56 @@ func (u record) state() state {
 	return verifying
 }
 
-// Incoming is an upload that is not complete, or complete and not yet verified.
+// Incoming is an upload that is incomplete, or complete but not yet verified.
 type Incoming struct {
-	// ID is that of the image which it becomes.
+	// ID is the id of the image that it becomes.
 	ID    string
 	Host  string
 	Owner string
-	// SizeBytes is the declared size. OffsetBytes of them are stored: it is never
-	// more than what is in the volume or, of the first bytes, in the database.
+	// SizeBytes is the declared size. OffsetBytes is how much is stored: it never exceeds
+	// what is in the volume or, for the first bytes, in the database.
 	SizeBytes, OffsetBytes int64
-	// TakenBytes is what it may take in all while it is unpacked and converted; 0 before.
+	// TakenBytes is the maximum total space that it may use while it is unpacked and
+	// converted; 0 before that.
 	TakenBytes int64
-	// Metadata is what the client gave at the beginning; it is not interpreted.
+	// Metadata is what the client sent when it created the upload; it is not interpreted.
 	Metadata map[string]string
-	// Complete uploads take no more bytes.
+	// Complete uploads accept no more data.
 	Complete bool
-	// Part tells that it is a part of a file, and no image.
+	// Part is true for a part of a file, which is not an image itself.
 	Part bool
-	// Parts are the ids of those that it is made of, in their order.
+	// Parts are the ids of the parts that it consists of, in order.
 	Parts []string
-	// Expires is when it is given up unless more bytes come.
+	// Expires is when it is removed unless it receives more data.
 	Expires time.Time
 }
 
-// record is an Incoming as it is stored.
+// record is the database row of an Incoming.
 type record struct {
-	ID       string `gorm:"primaryKey;type:varchar(255)"` // the image record's, too
+	ID       string `gorm:"primaryKey;type:varchar(255)"` // same as the image record's
 	Host     string `gorm:"primaryKey;type:varchar(255)"`
 	Owner    string `gorm:"type:varchar(255);not null"`
-	Volume   string `gorm:"type:varchar(255);not null"` // empty until its name is decided: when the first bytes told the format
-	Format   string `gorm:"type:varchar(16);not null"`  // of the file as it comes; of one that is packed, how
+	Volume   string `gorm:"type:varchar(255);not null"` // empty until the first bytes show the format, which decides the name
+	Format   string `gorm:"type:varchar(16);not null"`  // of the file as uploaded; for a packed file, the packing
 	Size     int64  `gorm:"not null"`
 	Offset   int64  `gorm:"column:stored;not null"`
-	Head     []byte // the first bytes, as long as they are too few to be judged
-	Hash     []byte // SHA-256 of the Offset bytes, to be continued
+	Head     []byte // the first bytes, while there are too few to detect the format
+	Hash     []byte // state of the SHA-256 of the first Offset bytes
 	SHA256   string `gorm:"column:sha256;type:varchar(64);not null"` // expected, or empty
 	Metadata string `gorm:"type:text;not null"`
-	// Once is set where the bytes come in one request, whose end is theirs and
-	// Size only what was announced. Nobody can resume it.
+	// Once is set if all data comes in one request: the end of the request is the end of
+	// the file, and Size only what was announced. It cannot be resumed.
 	Once     bool      `gorm:"not null"`
 	Complete bool      `gorm:"not null"`
-	Holder   string    `gorm:"type:varchar(36);not null"` // the process that works on it; see store.Lease
+	Holder   string    `gorm:"type:varchar(36);not null"` // the process that has locked it; see store.Lease
 	Expires  time.Time `gorm:"not null"`
-	// Result is the volume that is made of what came, from when it may be there;
-	// empty where what came is the image.
+	// Result is the volume that is created from the uploaded file, set before it may
+	// exist; empty if the uploaded file is the image.
 	Result string `gorm:"type:varchar(255);not null;default:''"`
-	// Pulled is set where a job fetches the file: the same job converts it.
+	// Pulled is set if a job downloads the file: the same job converts it.
 	Pulled bool `gorm:"not null;default:false"`
-	// Part is set where it becomes no image itself, and JoinedTo is the upload that
-	// it is joined to, if any. Parts of that one names them, with spaces between.
+	// Part is set if it does not become an image itself, and JoinedTo is the upload that
+	// it is joined to, if any. Parts of that upload lists the ids, separated by spaces.
 	Part     bool   `gorm:"not null;default:false"`
 	JoinedTo string `gorm:"type:varchar(255);not null;default:''"`
 	Parts    string `gorm:"type:text;not null;default:''"`
@@ -121,7 +123,7 @@ func (u record) view() (Incoming, error) {
 	return in, nil
 }
 
-// digest is the SHA-256 of what is stored, which goes on where it stood.
+// digest returns the SHA-256 of the stored data, ready to be continued.
 func (u record) digest() (hash.Hash, error) {
 	sum := sha256.New()
 	if len(u.Hash) == 0 {
@@ -146,7 +148,8 @@ func (s *Service) saveUpload(ctx context.Context, row record) error {
 	return nil
 }
 
-// begin writes down an upload that the caller holds, with the image that it is to become.
+// begin writes the records of an upload that the caller has locked and of the image that
+// it becomes.
 func (s *Service) begin(ctx context.Context, row record, img image.Record, parts []record) error {
 	return s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if row.Part {
@@ -162,7 +165,8 @@ func (s *Service) begin(ctx context.Context, row record, img image.Record, parts
 	})
 }
 
-// claim notes to which upload its parts are joined: nobody else can have them then.
+// claim records to which upload the parts are joined, so that no other upload can use
+// them.
 func claim(tx *gorm.DB, row record, parts []record) error {
 	for _, part := range parts {
 		taken := tx.Model(&record{}).Where("host = ? AND id = ? AND joined_to = ''", part.Host, part.ID).Update("joined_to", row.ID)
@@ -189,8 +193,8 @@ func (s *Service) keepHead(ctx context.Context, row *record, head []byte) error 
 	return nil
 }
 
-// name decides the volume that takes what comes, before it is there: what is written down
-// is removed after a crash.
+// name records the name of the volume that receives the data before it is created, so that
+// it can be removed after a crash.
 func (s *Service) name(ctx context.Context, row *record, volume string) error {
 	row.Volume = volume
 	if err := s.saveUpload(ctx, *row); err != nil || !diskimage.UsedAsIs(row.Format) {
@@ -199,7 +203,8 @@ func (s *Service) name(ctx context.Context, row *record, volume string) error {
 	return image.Change(s.o.DB.WithContext(ctx), row.Host, row.ID, map[string]any{"volume": volume})
 }
 
-// store notes that the first offset bytes are in the volume, and what their digest is.
+// store records that the first offset bytes are in the volume, and the state of their
+// digest.
 func (s *Service) store(ctx context.Context, row *record, offset int64, digest []byte) error {
 	next := *row
 	next.Offset, next.Hash, next.Head, next.Expires = offset, digest, nil, time.Now().Add(uploadExpiry)
@@ -210,8 +215,8 @@ func (s *Service) store(ctx context.Context, row *record, offset int64, digest [
 	return nil
 }
 
-// complete takes an upload that the caller holds from received to converting or verifying:
-// its digest is known now.
+// complete moves an upload that the caller has locked from received to converting or
+// verifying, after checking its digest.
 func (s *Service) complete(ctx context.Context, row *record) error {
 	if !row.Once && row.Offset != row.Size {
 		return fault.New(fault.UploadIncomplete, "The upload has %d bytes, of which %d were received. Continue it.", row.Size, row.Offset)
@@ -230,7 +235,7 @@ func (s *Service) complete(ctx context.Context, row *record) error {
 	if diskimage.UsedAsIs(row.Format) {
 		values["format"], values["source_format"] = row.Format, row.Format
 	} else {
-		next.Once, next.Size = false, row.Offset // a job takes it from here
+		next.Once, next.Size = false, row.Offset // a job continues from here
 	}
 	err = s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := image.Change(tx, row.Host, row.ID, values); err != nil {
@@ -245,14 +250,14 @@ func (s *Service) complete(ctx context.Context, row *record) error {
 	return nil
 }
 
-// beginResult notes what the volume of the image will be, and removes what an
-// attempt before this one has made of it.
+// beginResult records the name of the image's volume, and removes the volume of an earlier
+// attempt.
 func (s *Service) beginResult(ctx context.Context, row *record, format string) error {
 	name := image.VolumeOf(row.ID, format)
 	if row.Result != name {
 		next := *row
 		next.Result = name
-		rec := image.Record{Host: row.Host, Type: image.Base, Volume: name} // whose names others may have used, too
+		rec := image.Record{Host: row.Host, Type: image.Base, Volume: name} // other programs may have used the name of a base image
 		if err := s.o.Images.MustBeFree(ctx, rec); err != nil {
 			return err
 		}
@@ -267,12 +272,12 @@ func (s *Service) beginResult(ctx context.Context, row *record, format string) e
 	return s.o.Pools.ImagesPool(row.Host).Delete(ctx, name)
 }
 
-// reserveBytes notes what an upload may take in all while it is converted.
+// reserveBytes records how much space an upload may use in total while it is converted.
 func (s *Service) reserveBytes(ctx context.Context, row record, bytes int64) error {
 	return s.o.DB.WithContext(ctx).Model(&record{}).Where("id = ? AND host = ?", row.ID, row.Host).Update("taken", bytes).Error
 }
 
-// end removes the record of an upload of which nothing is left, or its image alone.
+// end removes the record of an upload of which nothing, or only its image, is left.
 func (s *Service) end(ctx context.Context, row record) error {
 	if err := s.o.DB.WithContext(ctx).Delete(&row).Error; err != nil {
 		return fmt.Errorf("end the upload %s: %w", row.ID, err)
@@ -280,13 +285,13 @@ func (s *Service) end(ctx context.Context, row record) error {
 	return nil
 }
 
-// accept takes an upload from verifying to ready.
+// accept moves an upload from verifying to ready.
 func (s *Service) accept(ctx context.Context, row record, found image.Verified) error {
 	return s.conclude(ctx, row, found.Columns())
 }
 
-// reject takes an upload to rejected: its image is not to be used. The file goes at once;
-// what was wrong with it stays to be read.
+// reject moves an upload to rejected: its image must not be used. It deletes the file
+// immediately and keeps the reason.
 func (s *Service) reject(ctx context.Context, row record, reason string) error {
 	err := image.Change(s.o.DB.WithContext(ctx), row.Host, row.ID, map[string]any{"state": image.Rejected, "reason": reason})
 	if err != nil {
@@ -298,7 +303,7 @@ func (s *Service) reject(ctx context.Context, row record, reason string) error {
 	return s.conclude(ctx, row, map[string]any{"state": image.Rejected})
 }
 
-// conclude writes down what has become of the image, and ends the upload.
+// conclude writes the result to the image's record and ends the upload.
 func (s *Service) conclude(ctx context.Context, row record, columns map[string]any) error {
 	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := image.Change(tx, row.Host, row.ID, columns); err != nil {
@@ -312,16 +317,16 @@ func (s *Service) conclude(ctx context.Context, row record, columns map[string]a
 	return nil
 }
 
-// discard removes an upload with all that came of it, volume first: while the
-// record is there, the volume is not taken for somebody else's. An image that is
-// ready stays, and what it was made of goes.
+// discard removes an upload and its data, the volume first: while the record exists, the
+// volume is not mistaken for another program's. An image that is ready is kept, and only
+// the files that it was made from are removed.
 func (s *Service) discard(ctx context.Context, row record) error {
 	ready, err := s.o.Images.IsReady(ctx, row.Host, row.ID)
 	if err != nil {
 		return fmt.Errorf("look whether the image %s is ready: %w", row.ID, err)
 	}
 	if ready {
-		row.Result = "" // the image's: disks may lie on it by now
+		row.Result = "" // it belongs to the image: disks may already be backed by it
 	}
 	if err := s.deleteVolumes(ctx, row); err != nil {
 		return err

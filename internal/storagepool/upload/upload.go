@@ -19,43 +19,42 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Upload describes an image that comes in.
+// Upload describes an image to upload.
 type Upload struct {
-	Host     string // empty: the first host
-	FileName string // as the client gave it: hostile
+	Host     string // empty means the first host
+	FileName string // as the client sent it: untrusted
 	OSType   string
 	// Firmware and TPM are those of Image.
 	Firmware string
 	TPM      bool
 	Owner    string
-	// SizeBytes is what the client announced, 0 when it did not; it is checked
-	// against the free space before a byte is taken.
+	// SizeBytes is the size that the client announced, 0 if unknown. It is checked against
+	// the free space before any data is read.
 	SizeBytes int64
-	// SHA256 is what the client expects the file's digest to be, in hex; empty
-	// when it does not say.
+	// SHA256 is the digest that the client expects, in hex; empty if it sent none.
 	SHA256 string
-	// BaseID makes it the base image of that id; empty makes it a custom image.
+	// BaseID makes the upload the base image with this id; empty makes it a custom image.
 	BaseID string
-	// Recorded is called when the upload is on record: UploadsOf shows it then. It
-	// may be nil.
+	// Recorded, which may be nil, is called when the upload is in the database, so that
+	// UploadsOf returns it.
 	Recorded func()
 
-	pulled bool     // it is sent by a job of our own; see Pull
+	pulled bool     // sent by a job of this service; see Pull
 	part   bool     // see BeginPart
 	parts  []record // see BeginJoined
 }
 
-// MaxImageBytes is the largest file that is taken.
+// MaxImageBytes returns the maximum size of an uploaded file.
 func (s *Service) MaxImageBytes() int64 { return s.o.MaxImageBytes }
 
 func (s *Service) tooLarge() error {
 	return fault.New(fault.ImageTooLarge, "The image is larger than the limit of %d bytes. Shrink it (`qemu-img convert -c -O qcow2`), or ask the operator to raise max-upload-bytes.", s.o.MaxImageBytes)
 }
 
-// BeginUpload records an image that is to come in pieces: see Append. Its size
-// must be known, and is checked against the limit and the room in the pool.
-// Errors: fault.Invalid, ImageTooLarge, StorageFull, PoolUnavailable,
-// HostUnreachable, Unsupported (a base image that is there).
+// BeginUpload records an image that is sent in several requests; see Append. The size must
+// be known, and is checked against the limit and the pool's free space. Errors:
+// fault.Invalid, ImageTooLarge, StorageFull, PoolUnavailable, HostUnreachable, Unsupported
+// (the base image exists).
 func (s *Service) BeginUpload(ctx context.Context, u Upload, metadata map[string]string) (Incoming, error) {
 	if u.SizeBytes <= 0 {
 		return Incoming{}, fault.Field("size", "The size of the upload must be known and more than 0 bytes.")
@@ -70,8 +69,8 @@ func (s *Service) BeginUpload(ctx context.Context, u Upload, metadata map[string
 	return row.view()
 }
 
-// admit records an upload and its image, if it is to be one, when there is room for it. The room
-// that other uploads were promised is taken.
+// admit records an upload, and its image unless it is a part, if the pool has enough
+// space. Space that is reserved for other uploads counts as used.
 func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]string, once bool) (record, error) {
 	h, err := s.o.Hosts.Host(u.Host)
 	if err != nil {
@@ -114,7 +113,7 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 		return record{}, err
 	}
 	if once {
-		s.busy.take(row.key()) // before others see it: they undo what nobody works on
+		s.busy.take(row.key()) // before others see the record: they remove uploads that no process works on
 	}
 	err = s.begin(ctx, row, rec, u.parts)
 	if err != nil && once {
@@ -126,8 +125,8 @@ func (s *Service) admit(ctx context.Context, u Upload, metadata map[string]strin
 	return row, err
 }
 
-// checkUploadRoom refuses an upload that does not fit into the images pool beside
-// those that are under way.
+// checkUploadRoom returns fault.StorageFull if an upload does not fit into the images pool
+// in addition to the uploads in progress.
 func (s *Service) checkUploadRoom(ctx context.Context, host string, bytes int64) error {
 	promised, err := s.promised(ctx, host)
 	if err != nil {
@@ -136,7 +135,7 @@ func (s *Service) checkUploadRoom(ctx context.Context, host string, bytes int64)
 	return s.o.Pools.ImagesPool(host).CheckRoom(ctx, bytes+promised)
 }
 
-// promised is how many bytes the uploads under way to a host are still to bring.
+// promised returns how many bytes the uploads to a host have still to send.
 func (s *Service) promised(ctx context.Context, host string) (bytes int64, err error) {
 	err = s.o.DB.WithContext(ctx).Model(&record{}).Where("host = ? AND size > stored AND NOT complete", host).
 		Select("COALESCE(SUM(size - stored), 0)").Scan(&bytes).Error
@@ -146,13 +145,13 @@ func (s *Service) promised(ctx context.Context, host string) (bytes int64, err e
 	return bytes, nil
 }
 
-// UploadsOf returns the uploads of an owner that are under way, to all hosts. Parts
-// that are being joined are not among them: what they are joined to is.
+// UploadsOf returns an owner's uploads in progress, on all hosts. It leaves out parts that
+// are being joined: the upload that they are joined to is listed instead.
 func (s *Service) UploadsOf(ctx context.Context, owner string) ([]Incoming, error) {
 	return readUploads(s.o.DB.WithContext(ctx).Where("owner = ?", owner))
 }
 
-// Uploads is UploadsOf for everybody.
+// Uploads is UploadsOf for all owners.
 func (s *Service) Uploads(ctx context.Context) ([]Incoming, error) {
 	return readUploads(s.o.DB.WithContext(ctx))
 }
@@ -173,8 +172,8 @@ func readUploads(chosen *gorm.DB) ([]Incoming, error) {
 	return list, nil
 }
 
-// Upload returns an upload that is under way to a host, to any for the empty
-// name; fault.NotFound when there is none.
+// Upload returns an upload in progress on a host, or on any host if host is empty;
+// fault.NotFound if there is none.
 func (s *Service) Upload(ctx context.Context, host, id string) (Incoming, error) {
 	row, err := s.upload(ctx, host, id)
 	if err != nil {
@@ -183,19 +182,19 @@ func (s *Service) Upload(ctx context.Context, host, id string) (Incoming, error)
 	return row.view()
 }
 
-// UploadNotFound is the error of an upload that is not there.
+// UploadNotFound returns the error for an upload that does not exist.
 func UploadNotFound(id string) error {
 	return fault.New(fault.NotFound, "Upload %q not found. It was completed, cancelled, or has expired. Start a new one.", id)
 }
 
-// Receive streams an image from r, to its end, into a volume of the images pool.
-// Nothing is written before the first bytes were found safe; memory use does not
-// depend on the image's size. An upload that fails, or is cut off, leaves nothing
-// behind; neither does a crash of the service. An image that is to be unpacked or
-// converted is returned as Verifying: see Convert.
+// Receive streams an image from r, until EOF, into a volume of the images pool. It writes
+// nothing before it has checked the first bytes. Memory use does not depend on the image's
+// size. An upload that fails or is interrupted is removed completely, also if the service
+// crashes. An image that must be unpacked or converted is returned in the state Verifying:
+// see Convert.
 //
-// Errors: fault.ImageUnsafe, ImageTooLarge, StorageFull, UploadIncomplete (r
-// failed), Invalid (digest), PoolUnavailable, HostUnreachable.
+// Errors: fault.ImageUnsafe, ImageTooLarge, StorageFull, UploadIncomplete (r failed),
+// Invalid (digest), PoolUnavailable, HostUnreachable.
 func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (image.Image, error) {
 	row, err := s.admit(ctx, u, nil, true)
 	if err != nil {
@@ -204,7 +203,7 @@ func (s *Service) Receive(ctx context.Context, u Upload, r io.Reader) (image.Ima
 	defer func() {
 		if row.Once {
 			s.busy.drop(row.key())
-		} else { // it is converted by whoever takes it up
+		} else { // the conversion job continues from here
 			s.letGo(ctx, row)
 			s.wakeVerifier(row.Host)
 		}
@@ -234,7 +233,7 @@ func (s *Service) receive(ctx context.Context, row *record, r io.Reader) error {
 		return nil
 	}
 	found, err := s.inspectUpload(ctx, *row)
-	for storagepool.IsBusy(err) { // what has come is not thrown away for that
+	for storagepool.IsBusy(err) { // a busy pool is no reason to discard the data
 		if err := storagepool.Pause(ctx, storagepool.WorkPause); err != nil {
 			return err
 		}
@@ -246,17 +245,17 @@ func (s *Service) receive(ctx context.Context, row *record, r io.Reader) error {
 	return s.accept(ctx, *row, found)
 }
 
-// Append puts what r gives behind the first offset bytes of an upload, and
-// returns how many bytes were kept. When r fails, what came of it is kept, and
-// the error is fault.UploadIncomplete. The first bytes are looked at before they
-// are written: a file that is not safe ends the upload with fault.ImageUnsafe.
+// Append appends the data from r to an upload that has offset bytes, and returns how many
+// bytes it stored. If r fails, the data read so far is kept and the error is
+// fault.UploadIncomplete. The first bytes of an upload are checked before they are
+// written: an unsafe file ends the upload with fault.ImageUnsafe.
 //
-// With check, the bytes are kept all or none: check is called when r has ended
-// well, and its error is returned.
+// With check, either all bytes are kept or none: check is called when r has ended without
+// an error, and its error is returned.
 //
-// Other errors: fault.NotFound, UploadBusy, UploadMismatch (offset is not that of
-// the upload), ImageTooLarge (r gives more than was declared), StorageFull,
-// PoolUnavailable, HostUnreachable.
+// Other errors: fault.NotFound, UploadBusy, UploadMismatch (offset is not the upload's
+// offset), ImageTooLarge (r returns more than was declared), StorageFull, PoolUnavailable,
+// HostUnreachable.
 func (s *Service) Append(ctx context.Context, host, id string, offset int64, r io.Reader, check func() error) (int64, error) {
 	row, release, err := s.hold(ctx, host, id)
 	if err != nil {
@@ -278,10 +277,10 @@ func (s *Service) Append(ctx context.Context, host, id string, offset int64, r i
 	return row.Offset - offset, err
 }
 
-// FinishUpload has an upload verified whose last byte has come; until then its
-// image is shown as verifying. It answers fault.UploadIncomplete when bytes are
-// missing, and fault.Invalid when the file's digest is not the expected one:
-// then the upload is gone.
+// FinishUpload starts the verification of an upload that has received its last byte; the
+// image has the state verifying until it ends. It returns fault.UploadIncomplete if bytes
+// are missing. It returns fault.Invalid, and removes the upload, if the digest is not the
+// expected one.
 func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
 	row, release, err := s.hold(ctx, host, id)
 	if err != nil {
@@ -303,15 +302,15 @@ func (s *Service) FinishUpload(ctx context.Context, host, id string) error {
 	return s.o.Images.Refresh(ctx, row.Host, false)
 }
 
-// CancelUpload gives an upload up and removes what came of it. It answers
-// fault.NotFound, and fault.UploadBusy while bytes come in or it is being joined.
+// CancelUpload removes an upload and its data. It returns fault.NotFound, or
+// fault.UploadBusy while data is being received or the upload is being joined.
 func (s *Service) CancelUpload(ctx context.Context, host, id string) error {
 	row, release, err := s.hold(ctx, host, id)
 	if err != nil {
 		return err
 	}
 	defer release()
-	// Again: another process may have joined it before it was held.
+	// Read again: another process may have joined it before this one locked it.
 	if row, err = s.upload(ctx, row.Host, id); err != nil {
 		return err
 	}

@@ -19,20 +19,20 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// blocks of an upload are in memory: one that is read, one that is sent, one
-// that is hashed, and one that waits.
+// blocks is how many blocks of an upload are in memory: one each for reading, sending and
+// hashing, and one that waits.
 const blocks = 4
 
-// The offset of an upload is written down when so much came since the last time,
-// or after so long; a killed service or libvirtd loses what came after it. What
-// came is known to be in the volume when its stream was finished.
+// The offset of an upload is saved after this much data, or this much time, since the last
+// save. If the service or libvirtd is killed, the data after the saved offset is lost.
+// Data is known to be in the volume only when its stream has finished.
 const (
 	stepBytes = 64 << 20
 	stepTime  = 5 * time.Second
 )
 
-// take moves r into an upload that the caller holds. The row is kept up to date,
-// and so is what the database has of it.
+// take copies r into an upload that the caller has locked, and keeps row and the database
+// up to date.
 func (s *Service) take(ctx context.Context, row *record, r io.Reader, check func() error) error {
 	r = source{r}
 	var head []byte
@@ -51,7 +51,7 @@ func (s *Service) take(ctx context.Context, row *record, r io.Reader, check func
 			w.limit = s.o.MaxImageBytes
 		}
 		if empty {
-			// What the database has of the head is not in the volume.
+			// The head is in the database, but not in the volume.
 			r = io.MultiReader(bytes.NewReader(head), r)
 			w.sum = sha256.New()
 			err = w.make(ctx)
@@ -66,9 +66,9 @@ func (s *Service) take(ctx context.Context, row *record, r io.Reader, check func
 	})
 }
 
-// takeHead gathers the first bytes of an upload, until there are enough of them
-// to be judged, and decides the volume's name. It returns no head when there are
-// too few, which were kept in the database.
+// takeHead reads the first bytes of an upload until there are enough to detect the format,
+// which it records in row. It returns a nil head if there are too few, after saving them
+// in the database.
 func (s *Service) takeHead(ctx context.Context, row *record, r io.Reader, check func() error) ([]byte, error) {
 	need := int64(diskimage.HeaderBytes)
 	if !row.Once {
@@ -81,7 +81,7 @@ func (s *Service) takeHead(ctx context.Context, row *record, r io.Reader, check 
 	ended := errors.Is(readErr, io.EOF) || errors.Is(readErr, io.ErrUnexpectedEOF)
 	if readErr != nil && (!ended || !row.Once) {
 		if ended {
-			readErr = nil // the client is free to send little at a time
+			readErr = nil // the client may send little at a time
 		}
 		if readErr == nil && check != nil {
 			readErr = check()
@@ -93,7 +93,7 @@ func (s *Service) takeHead(ctx context.Context, row *record, r io.Reader, check 
 	}
 	format, err := diskimage.RecogniseIncoming(head)
 	if err != nil {
-		if check != nil { // the bytes may be damaged: then the client sends them again
+		if check != nil { // the bytes may be damaged: then the client should send them again
 			if _, copyErr := io.Copy(io.Discard, r); copyErr != nil {
 				return nil, copyErr
 			}
@@ -107,24 +107,24 @@ func (s *Service) takeHead(ctx context.Context, row *record, r io.Reader, check 
 	return head, nil
 }
 
-// writing is the way of an upload's bytes into its volume.
+// writing is the transfer of an upload's data into its volume.
 type writing struct {
 	s     *Service
 	pool  storagepool.Pool
-	h     *storagepool.Handle // of pool
+	h     *storagepool.Handle // an open handle of pool
 	row   *record
 	check func() error
-	limit int64 // the offset that may not be passed
+	limit int64 // the maximum offset
 
 	vol   *libvirt.StorageVol
-	start int64     // where this begins
-	sum   hash.Hash // of what is before it
-	// fresh is where the file ended when this began: behind it there are zeros
-	// already.
+	start int64     // the offset where this transfer begins
+	sum   hash.Hash // of the data before start
+	// fresh is where the file ended when this transfer began: data behind it reads as
+	// zeros already.
 	fresh int64
 }
 
-// make makes the volume, which must not be there unless an earlier attempt made it.
+// make creates the volume, which must not exist unless an earlier attempt created it.
 func (w *writing) make(ctx context.Context) error {
 	name := w.row.firstVolume()
 	tried := w.row.Volume != ""
@@ -139,7 +139,7 @@ func (w *writing) make(ctx context.Context) error {
 	}
 	w.vol, err = w.h.MakeEmpty(name, storagepool.ImageMode)
 	if errors.Is(err, libvirt.ERR_STORAGE_VOL_EXIST) && !tried {
-		w.row.Volume = "" // somebody else's: it is not ours to remove
+		w.row.Volume = "" // created by another program: never remove it
 		return errors.Join(image.VolumeExists(w.row.Host, name), w.s.saveUpload(ctx, *w.row))
 	}
 	if err != nil {
@@ -148,10 +148,10 @@ func (w *writing) make(ctx context.Context) error {
 	return nil
 }
 
-// find takes up a volume that bytes were written to before.
+// find opens a volume that an earlier request has written to.
 func (w *writing) find() error {
 	var err error
-	// libvirt may not have seen it since libvirtd was killed.
+	// libvirt may not know it after libvirtd was killed.
 	if w.vol, err = w.h.Find(w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		return w.s.lost(w.row.ID)
 	}
@@ -174,27 +174,27 @@ func (w *writing) find() error {
 	return err
 }
 
-// lost tells that what an upload had stored is gone.
+// lost returns the error for an upload whose stored data is gone.
 func (s *Service) lost(id string) error {
 	return fault.New(fault.UploadIncomplete, "The data of upload %q was removed from storage pool %q by another program. Cancel this upload and start a new one.", id, s.o.Pools.ImagesPool("").Name())
 }
 
-// piece is a block on its way.
+// piece is a block on its way to the volume.
 type piece struct {
 	block []byte
-	step  bool // the offset is to be written down behind it
+	step  bool // save the offset after it
 }
 
-// run moves r into the volume. Reading, sending and hashing overlap, each at
-// another block; the blocks go round. r is read by the caller's goroutine, and no
-// more when run returns.
+// run copies r into the volume. Reading, sending and hashing overlap, each with another
+// block; the blocks are reused. Only the caller's goroutine reads r, and not after run
+// returns.
 func (w *writing) run(ctx context.Context, r io.Reader) error {
 	free := make(chan []byte, blocks)
 	for range blocks {
 		free <- make([]byte, storagepool.BlockBytes)
 	}
 	received, sent := make(chan piece), make(chan piece)
-	// What came is kept when the client has gone.
+	// The received data is saved even if the client disconnects.
 	g, stopped := errgroup.WithContext(context.WithoutCancel(ctx))
 	g.Go(func() error {
 		defer close(sent)
@@ -209,7 +209,7 @@ func (w *writing) run(ctx context.Context, r io.Reader) error {
 	return readErr
 }
 
-// read fills the free blocks from r, until r ends or the others have failed.
+// read fills free blocks from r, until r ends or another stage fails.
 func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []byte, received chan<- piece) error {
 	total, since, last := w.start, int64(0), time.Now()
 	for {
@@ -217,10 +217,10 @@ func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []
 		select {
 		case block = <-free:
 		case <-stopped.Done():
-			return nil // their error is told
+			return nil // run returns their error
 		}
 		n, err := io.ReadFull(r, block)
-		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // the end, or the end within this block
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) // EOF, possibly within this block
 		if ended {
 			err = nil
 		}
@@ -235,7 +235,7 @@ func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []
 		}
 		over := ended || err != nil
 		if over && since == 0 {
-			return err // there is nothing to keep
+			return err // nothing to save
 		}
 		p := piece{block[:n], over || since >= stepBytes || time.Since(last) >= stepTime}
 		if w.check != nil {
@@ -245,7 +245,7 @@ func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []
 			since, last = 0, time.Now()
 		}
 		if total > w.limit || (w.check != nil && err != nil) {
-			return err // nothing of it is kept
+			return err // nothing is kept
 		}
 		select {
 		case received <- p:
@@ -258,20 +258,20 @@ func (w *writing) read(ctx, stopped context.Context, r io.Reader, free <-chan []
 	}
 }
 
-// send writes the blocks into the volume. Before a step goes on, all that came
-// before it is in the volume.
+// send writes the blocks to the volume. It passes a step on only when all data before it
+// is in the volume.
 func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- piece) error {
 	var stream *libvirt.Stream
 	defer func() {
 		if stream != nil {
-			_ = stream.Abort() // its error would only repeat ours
+			_ = stream.Abort() // its error would only repeat the first one
 			_ = stream.Free()
 		}
 	}()
 	offset, looked, step := w.start, w.start, false
 	for p := range received {
-		// Where nothing is written down in between, all is kept or nothing; else what came
-		// before is on record by now.
+		// If no offset is saved in between, all data is kept or none; otherwise the data
+		// before offset is already recorded.
 		if step || offset-looked >= stepBytes {
 			looked = offset
 			if err := w.mayGoOn(ctx, min(stepBytes, w.limit-offset)); err != nil {
@@ -289,7 +289,7 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 		}
 		offset += int64(len(p.block))
 		if p.step {
-			// libvirt reports late: a full disk may show up here alone.
+			// libvirt reports errors late: a full disk may show up only here.
 			err := stream.Finish()
 			_ = stream.Free()
 			if stream = nil; err != nil {
@@ -306,9 +306,9 @@ func (w *writing) send(ctx context.Context, received <-chan piece, sent chan<- p
 	return nil
 }
 
-// mayGoOn answers fault.StorageFull when the pool has no room for so many more bytes
-// beside what is kept free. Others fill it, too, and of what comes in one request
-// nobody knows the end.
+// mayGoOn returns fault.StorageFull if the pool does not have the given number of free
+// bytes in addition to those that must stay free. Others fill the pool too, and the size
+// of an upload in one request is not known.
 func (w *writing) mayGoOn(ctx context.Context, bytes int64) error {
 	return w.pool.Do(ctx, func(h *storagepool.Handle) error {
 		available, kept, err := h.Left(ctx)
@@ -332,10 +332,10 @@ func (w *writing) open(offset int64) (*libvirt.Stream, error) {
 	return stream, nil
 }
 
-// zeros is what a block is compared with.
+// zeros is compared with blocks to find those that contain only zeros.
 var zeros [storagepool.BlockBytes]byte
 
-// put sends a block; one of zeros becomes a hole where nothing was before.
+// put sends a block. A block of zeros becomes a hole if nothing was written there before.
 func (w *writing) put(stream *libvirt.Stream, offset int64, block []byte) error {
 	if len(block) > 0 && offset >= w.fresh && bytes.Equal(block, zeros[:len(block)]) {
 		return stream.SendHole(int64(len(block)), 0)
@@ -350,8 +350,8 @@ func (w *writing) put(stream *libvirt.Stream, offset int64, block []byte) error 
 	return nil
 }
 
-// account hashes the blocks, and writes the steps down, also when what follows could not be
-// sent.
+// account hashes the blocks and saves the offset after each step, even if later blocks
+// could not be sent.
 func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []byte) error {
 	ctx = context.WithoutCancel(ctx)
 	offset := w.start
@@ -372,9 +372,9 @@ func (w *writing) account(ctx context.Context, sent <-chan piece, free chan<- []
 	return nil
 }
 
-// source is what a client sends. A connection that breaks off reads as
-// io.ErrUnexpectedEOF, which must not pass for the end of a block: every
-// failure becomes fault.UploadIncomplete.
+// source reads what a client sends. A broken connection returns io.ErrUnexpectedEOF, which
+// must not be mistaken for the end of a block, so source turns every error into
+// fault.UploadIncomplete.
 type source struct{ r io.Reader }
 
 func (s source) Read(p []byte) (int, error) {
@@ -385,8 +385,8 @@ func (s source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// noted keeps an error for the log, and ends its chain there: io.ErrUnexpectedEOF
-// below must not be found by errors.Is.
+// noted keeps an error for the log, but hides its chain, so that errors.Is does not find
+// io.ErrUnexpectedEOF in it.
 type noted struct{ err error }
 
 func (n noted) Error() string { return n.err.Error() }
