@@ -13,22 +13,22 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// LayDisk makes the volume name in the nodes pool, copy-on-write over the qcow2
-// file base, and returns its path on the host. What is at base must not be written
-// to from then on. Errors are those of CreateOverlay.
+// LayDisk creates the volume name in the nodes pool as an overlay of the qcow2 file base,
+// and returns its path on the host. base must not be written to from then on. Errors are
+// those of CreateOverlay.
 func (s *Service) LayDisk(ctx context.Context, host, name, base string, capacityBytes int64) (string, error) {
 	return s.layOverlay(ctx, host, name, base, diskimage.QCOW2, capacityBytes)
 }
 
-// CopyDisk makes the volume name in the nodes pool, a qcow2 file with all that the
-// disk in the file source has, whatever that lies on, and returns its path on the
-// host. Nothing may write to source meanwhile. What an attempt before this one left
-// is replaced. libvirt does not stop a copy before its end: when ctx ends, CopyDisk
-// returns soon, and libvirt reads source until it is done; see convert.
+// CopyDisk creates the volume name in the nodes pool, a qcow2 file with the full contents
+// of the disk in the file source, including its backing chain, and returns its path on the
+// host. Nothing may write to source in the meantime. It replaces the volume of an earlier
+// attempt. libvirt cannot stop a copy: when ctx ends, CopyDisk returns soon, but libvirt
+// reads source until it has finished; see storagepool.Pool.Convert.
 //
-// Errors: fault.Unsupported for a file that is in no pool or is no qcow2 file,
-// ImageNotReady when it lies on an image that was changed,
-// StorageFull, PoolUnavailable, HostUnreachable.
+// Errors: fault.Unsupported for a file that is not in a pool or not a qcow2 file,
+// ImageNotReady if it is backed by an image that was changed, StorageFull,
+// PoolUnavailable, HostUnreachable.
 func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progress func(doneBytes, totalBytes int64)) (file string, err error) {
 	if err := s.pools.VolumeAt(ctx, host, source, func(*storagepool.File) error { return nil }); err != nil {
 		return "", err
@@ -39,7 +39,7 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	}
 	found, ok := all.File(source)
 	switch {
-	case !ok: // it has just gone
+	case !ok: // removed in the meantime
 		return "", fault.New(fault.Unsupported, "The disk %s is no longer in a storage pool.", source)
 	case found.Format != diskimage.QCOW2:
 		return "", fault.New(fault.Unsupported, "The disk %s is a %s file to libvirt. Nothing may guess what is in a disk that a guest has written to, so only qcow2 is copied.", source, found.Format)
@@ -55,7 +55,7 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	if err != nil {
 		return "", err
 	}
-	if err := s.pools.NodesPool(host).Delete(ctx, name); err != nil { // of an attempt before
+	if err := s.pools.NodesPool(host).Delete(ctx, name); err != nil { // of an earlier attempt
 		return "", err
 	}
 	if err := s.pools.NodesPool(host).Convert(ctx, c, copying(progress)); err != nil {
@@ -64,18 +64,18 @@ func (s *Service) CopyDisk(ctx context.Context, host, source, name string, progr
 	return path.Join(folder, name), s.pools.NodesPool(host).RescanWhenIdle(ctx, copying(progress))
 }
 
-// copying is Progress for a copy, whose step has its name already.
+// copying is the storagepool.Progress of a copy, whose step already has a name.
 type copying func(doneBytes, totalBytes int64)
 
 func (copying) Begin(string) {}
 
 func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes) }
 
-// BlankOver returns the file that a qcow2 file lies on when that has nothing of its
-// own: both are the same disk then. It returns an empty path when the file has
-// something, lies on nothing, or cannot be judged. Nothing may have it open.
+// BlankOver returns the backing file of a qcow2 file that contains no data of its own:
+// both are then the same disk. It returns an empty path if the file contains data, has no
+// backing file, or cannot be checked. Nothing may have the file open.
 func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {
-	// libvirt makes the files that a node goes on in beside the pool.
+	// libvirt creates the overlays of a node's snapshots without using the pool.
 	if err := s.pools.NodesPool(host).Rescan(ctx); err != nil && !storagepool.IsBusy(err) {
 		return "", err
 	}
@@ -101,7 +101,7 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 		}
 		for _, b := range table {
 			if b != 0 {
-				return nil // it has a table of clusters
+				return nil // an L2 table is allocated
 			}
 		}
 		base = path.Clean(def.BackingStore.Path)
@@ -113,8 +113,8 @@ func (s *Service) BlankOver(ctx context.Context, host, file string) (base string
 	return base, err
 }
 
-// DiskBytes returns the virtual size of the qcow2 disk in a file of the nodes pool, which
-// may be in use.
+// DiskBytes returns the virtual size of the qcow2 disk in a file of the nodes pool. The
+// disk may be in use.
 func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64, err error) {
 	size := func(lp *libvirt.StoragePool) error {
 		vol, err := lp.LookupStorageVolByName(path.Base(file))
@@ -130,7 +130,7 @@ func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64
 	}
 	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		err := size(h.StoragePool)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt makes the files that a node goes on in beside the pool
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt creates the overlays of a node's snapshots without using the pool
 			err = h.Anew(ctx, size)
 		}
 		return err
@@ -138,9 +138,9 @@ func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64
 	return bytes, err
 }
 
-// GrowVolume gives the disk in the file at path, of any pool of the host, more
-// room: bytes is its new virtual size. Nothing may use the disk meanwhile.
-// Errors: fault.Unsupported for a file that is in no pool, fault.HostUnreachable.
+// GrowVolume enlarges the disk in the file at path, in any pool of the host: bytes is its
+// new virtual size. Nothing may use the disk in the meantime. Errors: fault.Unsupported
+// for a file that is not in a pool, fault.HostUnreachable.
 func (s *Service) GrowVolume(ctx context.Context, host, path string, bytes int64) error {
 	return s.pools.VolumeAt(ctx, host, path, func(v *storagepool.File) error {
 		return v.Resize(uint64(bytes), 0) //nolint:gosec // positive: it is more than the disk had

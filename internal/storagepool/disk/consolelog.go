@@ -16,36 +16,36 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// maxLogParts bounds how many rotated files are looked for; virtlogd keeps three
-// unless it is told otherwise.
+// maxLogParts is the maximum number of rotated files to look for; virtlogd keeps three by
+// default.
 const maxLogParts = 64
 
-// ConsoleLog is the record of a serial console while OpenConsoleLog lends it: the
-// file that virtlogd writes, and before it those that it rotated away. It is for
-// one goroutine.
+// ConsoleLog is the log of a serial console: the file that virtlogd writes, preceded by
+// its rotated files. It is valid only until the function that OpenConsoleLog calls
+// returns, and not safe for concurrent use.
 //
-// Bytes are addressed by their place among those that are still there, the
-// oldest being 0. When virtlogd drops its oldest file, all places move: who reads
-// page by page sees that Bytes has become less. While a console is read more
-// slowly than the guest prints, QEMU may log a byte more than once.
+// Offsets count from the beginning of the oldest file that still exists. When virtlogd
+// deletes its oldest file, all offsets move: a caller that reads page by page notices that
+// Bytes has become smaller. While a console is read more slowly than the guest prints,
+// QEMU may log a byte more than once.
 type ConsoleLog struct {
 	// Bytes is the length of the whole log when it was opened.
 	Bytes int64
 
 	pool   *storagepool.Handle
-	look   func() error // has libvirt see what virtlogd made
-	volume string       // the newest part's
-	parts  []int64      // lengths when it was opened, the newest part first
+	look   func() error // refreshes the pool, to find virtlogd's files
+	volume string       // name of the newest part
+	parts  []int64      // lengths at open, the newest part first
 
-	newest    int64 // length of the newest part when it was last looked at
-	rotations int   // seen since it was opened
+	newest    int64 // last known length of the newest part
+	rotations int   // since open
 }
 
-// OpenConsoleLog calls f with the log that records a console in the file at
-// path on the host, which ConsoleLog or a domain's XML has told. One that was
-// never written is empty. Reading has a connection of its own, so f may take its
-// time. It answers fault.Unsupported when the file is not in the logs pool, and
-// fault.PoolUnavailable or fault.HostUnreachable.
+// OpenConsoleLog calls f with the console log in the file at a path on the host, which
+// comes from the method ConsoleLog or from a domain's XML. A log that does not exist is
+// empty. It uses a dedicated connection, so f may run for a long time. It returns
+// fault.Unsupported if the file is not in the logs pool, and fault.PoolUnavailable or
+// HostUnreachable.
 func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(*ConsoleLog) error) error {
 	logs := s.pools.LogsPool(host)
 	folder, err := logs.Folder()
@@ -64,9 +64,9 @@ func (s *Service) OpenConsoleLog(ctx context.Context, host, file string, f func(
 	})
 }
 
-// ConsoleLogTail returns the newest bytes, at most limit, of the log that records
-// a console in the file at path on the host, and the length of the whole log at
-// that moment. Errors are those of OpenConsoleLog.
+// ConsoleLogTail returns the last bytes, at most limit, of the console log in the file at
+// a path on the host, and the length of the whole log at that moment. Errors are those of
+// OpenConsoleLog.
 func (s *Service) ConsoleLogTail(ctx context.Context, host, path string, limit int64) (tail []byte, length int64, err error) {
 	b := bytes.NewBuffer([]byte{})
 	err = s.OpenConsoleLog(ctx, host, path, func(l *ConsoleLog) error {
@@ -81,14 +81,13 @@ func (s *Service) ConsoleLogTail(ctx context.Context, host, path string, limit i
 	return b.Bytes(), length, nil
 }
 
-// logFolder is the folder of a host's logs, as libvirt has read it.
+// logFolder synchronizes the refreshes of a host's logs pool.
 type logFolder struct {
-	turn chan struct{} // one slot: who holds it has libvirt read the folder
-	read time.Time     // when the last such reading began
+	turn chan struct{} // capacity 1: held while libvirt refreshes the pool
+	read time.Time     // start of the last refresh
 }
 
-// look has libvirt read the folder. Those who come while it is being read share the
-// next reading.
+// look refreshes the logs pool. Callers that arrive during a refresh share the next one.
 func (f *logFolder) look(ctx context.Context, h *storagepool.Handle) error {
 	asked := time.Now()
 	select {
@@ -108,7 +107,8 @@ func (f *logFolder) look(ctx context.Context, h *storagepool.Handle) error {
 	return nil
 }
 
-// open measures the parts. It begins anew when virtlogd rotates them meanwhile.
+// open reads the lengths of the parts. It starts over if virtlogd rotates them in the
+// meantime.
 func (l *ConsoleLog) open() error {
 	if err := l.look(); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (l *ConsoleLog) open() error {
 	}
 }
 
-// logPart is the volume of a part of a log: 0 is the one that is being written.
+// logPart returns the volume name of a part of a log: 0 is the file that is being written.
 func logPart(log string, part int) string {
 	if part == 0 {
 		return log
@@ -156,7 +156,7 @@ func (l *ConsoleLog) length(part int) (int64, error) {
 		return 0, err
 	}
 	defer func() { _ = vol.Free() }()
-	// Not the capacity: a guest may print what looks like the header of a disk.
+	// Not the capacity: a guest may print text that looks like the header of a disk image.
 	info, err := vol.GetInfoFlags(libvirt.STORAGE_VOL_GET_PHYSICAL)
 	if err != nil {
 		return 0, err
@@ -164,9 +164,9 @@ func (l *ConsoleLog) length(part int) (int64, error) {
 	return int64(info.Allocation), nil //nolint:gosec // bytes of a real file
 }
 
-// Copy writes at most limit bytes from offset on to w, and nothing that came
-// after the log was opened. It returns w's error, or io.ErrUnexpectedEOF when a
-// part was dropped before it was read.
+// Copy writes at most limit bytes, starting at offset, to w. It does not include data that
+// was logged after the log was opened. It returns w's error, or io.ErrUnexpectedEOF if a
+// part was deleted before it was read.
 func (l *ConsoleLog) Copy(w io.Writer, offset, limit int64) error {
 	begin := int64(0)
 	for part := len(l.parts) - 1; part >= 0 && limit > 0; part-- {
@@ -202,8 +202,8 @@ func (l *ConsoleLog) copyPart(w io.Writer, part int, offset, n int64) error {
 	return stream.Finish()
 }
 
-// openPart opens a part, which bears another name after a rotation. An open
-// stream is not touched by a later one.
+// openPart opens a part, whose name changes with each rotation. A rotation does not affect
+// streams that are already open.
 func (l *ConsoleLog) openPart(part int, offset, n int64) (*libvirt.Stream, error) {
 	for {
 		stream, err := l.download(logPart(l.volume, part+l.rotations), offset, n)

@@ -1,5 +1,5 @@
-// Package disk makes the nodes' disks: overlays on images, clones and copies, and keeps what
-// else a node has in storage pools, such as its console log.
+// Package disk creates the nodes' disks: overlays on images, clones and copies. It also
+// manages other files of nodes in storage pools, such as console logs.
 package disk
 
 import (
@@ -8,14 +8,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// Service is the nodes' disks of all hosts. Its methods may be called from any goroutine.
+// Service manages the nodes' disks on all hosts. Its methods are safe for concurrent use.
 type Service struct {
 	pools  *storagepool.Service
 	images *image.Service
 	logs   map[string]*logFolder // by host name
 }
 
-// New makes a Service on the pools and images of hosts.
+// New returns a Service for the pools and images of hosts.
 func New(hosts *hypervisor.Set, pools *storagepool.Service, images *image.Service) *Service {
 	s := &Service{pools: pools, images: images, logs: map[string]*logFolder{}}
 	for _, h := range hosts.Hosts() {

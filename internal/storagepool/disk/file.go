@@ -10,11 +10,11 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// maxReadBytes bounds a file that is read into memory.
+// maxReadBytes is the maximum size of a file that is read into memory.
 const maxReadBytes = 4 << 20
 
-// PutNodeVolume writes a small file into a new volume of the nodes pool and
-// returns its path on the host. A node's volumes begin with its id.
+// PutNodeVolume writes a small file to a new volume of the nodes pool and returns its path
+// on the host. The names of a node's volumes must begin with its id.
 func (s *Service) PutNodeVolume(ctx context.Context, host, name string, content []byte) (path string, err error) {
 	err = s.pools.NodesPool(host).Dial(ctx, func(h *storagepool.Handle) error {
 		vol, err := h.MakeEmpty(name, "")
@@ -47,9 +47,9 @@ func (s *Service) PutNodeVolume(ctx context.Context, host, name string, content 
 	return path, err
 }
 
-// ReadVariables returns what is in a host's file with the variables of a domain's
-// firmware; found is false where there is none. The file is in the nodes pool, or in
-// libvirt's own folder for such. Errors: fault.Unsupported for one that is too large,
+// ReadVariables returns the contents of a host's file with a domain's firmware variables
+// (NVRAM); found is false if the file does not exist. The file is in the nodes pool or in
+// libvirt's default NVRAM folder. Errors: fault.Unsupported for a file that is too large,
 // HostUnreachable.
 func (s *Service) ReadVariables(ctx context.Context, host, file string) (content []byte, found bool, err error) {
 	err = s.pools.FileAt(ctx, host, file, func(v *storagepool.File) error {
@@ -63,7 +63,8 @@ func (s *Service) ReadVariables(ctx context.Context, host, file string) (content
 	return content, found, err
 }
 
-// DeleteVariables removes a file as ReadVariables reads; one that is not there is no error.
+// DeleteVariables removes a file that ReadVariables reads. It returns nil if the file does
+// not exist.
 func (s *Service) DeleteVariables(ctx context.Context, host, file string) error {
 	return s.pools.FileAt(ctx, host, file, func(v *storagepool.File) error {
 		err := v.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL)
@@ -74,9 +75,9 @@ func (s *Service) DeleteVariables(ctx context.Context, host, file string) error 
 	})
 }
 
-// ReadNodeFile returns what is in a small file of the nodes pool. It answers
-// fault.Unsupported for one that is too large, and an error of libvirt for one that
-// is not there.
+// ReadNodeFile returns the contents of a small file in the nodes pool. It returns
+// fault.Unsupported for a file that is too large, and a libvirt error for a file that does
+// not exist.
 func (s *Service) ReadNodeFile(ctx context.Context, host, name string) (content []byte, err error) {
 	err = s.pools.NodesPool(host).Volume(ctx, name, func(v *storagepool.File) (err error) {
 		content, err = v.ReadPart(0, maxReadBytes+1)

@@ -19,11 +19,10 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// CreateOverlay makes the volume name in the nodes pool, copy-on-write over the
-// image, and returns its path on the host. The image cannot be deleted
-// meanwhile. capacityBytes is the disk's virtual size and at least the image's.
-// Errors: those of Image, fault.StorageFull, fault.PoolUnavailable,
-// fault.HostUnreachable.
+// CreateOverlay creates the volume name in the nodes pool as an overlay of an image, and
+// returns its path on the host. The image cannot be deleted in the meantime. capacityBytes
+// is the disk's virtual size, which must be at least the image's. Errors: those of Image,
+// fault.StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string, capacityBytes int64) (string, error) {
 	unlock, err := s.images.Share(ctx, host, imageID)
 	if err != nil {
@@ -44,7 +43,7 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 	if err != nil {
 		return "", err
 	}
-	if err := s.images.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to meanwhile
+	if err := s.images.CheckUnchanged(ctx, host, imageID); err != nil { // it may have been written to in the meantime
 		ctx, cancel := store.Outlasting(ctx)
 		defer cancel()
 		return "", errors.Join(err, s.pools.NodesPool(host).Delete(ctx, name))
@@ -52,13 +51,13 @@ func (s *Service) CreateOverlay(ctx context.Context, host, name, imageID string,
 	return file, nil
 }
 
-// layOverlay makes the volume name in the nodes pool over a file of format, which
-// may be an image: then it answers fault.ImageInUse, and leaves nothing, when
-// somebody is about to take that away.
+// layOverlay creates the volume name in the nodes pool as an overlay of a file with the
+// given format. If the file is an image that is being deleted or changed, it returns
+// fault.ImageInUse and removes the overlay.
 func (s *Service) layOverlay(ctx context.Context, host, name, base, format string, capacityBytes int64) (string, error) {
 	file, err := s.createDisk(ctx, host, name, capacityBytes, &libvirtxml.StorageVolumeBackingStore{
 		Path: base,
-		// Without the format libvirt would write `raw` into the overlay.
+		// Without the format, libvirt would record `raw` in the overlay.
 		Format: &libvirtxml.StorageVolumeTargetFormat{Type: format},
 	})
 	stands := s.images.MustStand(ctx, host, base)
@@ -67,7 +66,7 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 		return file, nil
 	case err != nil:
 		if stands != nil {
-			err = errors.Join(stands, err) // that is why
+			err = errors.Join(stands, err) // stands is the cause
 		}
 		return "", err
 	}
@@ -76,14 +75,13 @@ func (s *Service) layOverlay(ctx context.Context, host, name, base, format strin
 	return "", errors.Join(stands, s.pools.NodesPool(host).Delete(ctx, name))
 }
 
-// CreateDisk makes the volume name in the nodes pool, an empty disk in qcow2
-// format, and returns its path on the host. Errors: fault.StorageFull,
-// fault.PoolUnavailable, fault.HostUnreachable.
+// CreateDisk creates the volume name in the nodes pool, an empty qcow2 disk, and returns
+// its path on the host. Errors: fault.StorageFull, PoolUnavailable, HostUnreachable.
 func (s *Service) CreateDisk(ctx context.Context, host, name string, capacityBytes int64) (string, error) {
 	return s.createDisk(ctx, host, name, capacityBytes, nil)
 }
 
-// createDisk makes a disk over what base names, or an empty one.
+// createDisk creates an overlay of base, or an empty disk if base is nil.
 func (s *Service) createDisk(ctx context.Context, host, name string, capacityBytes int64, base *libvirtxml.StorageVolumeBackingStore) (path string, err error) {
 	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		if err := h.CheckRoom(0); err != nil {
@@ -114,10 +112,10 @@ func (s *Service) createDisk(ctx context.Context, host, name string, capacityByt
 	return path, err
 }
 
-// HasNodeVolume tells whether the nodes pool has a volume.
+// HasNodeVolume returns whether a volume exists in the nodes pool.
 func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has bool, err error) {
 	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
-		return h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) { // others may have made it
+		return h.Anew(ctx, func(lp *libvirt.StoragePool) (err error) { // another program may have created it
 			has, err = storagepool.Has(lp, name)
 			return err
 		})
@@ -125,12 +123,13 @@ func (s *Service) HasNodeVolume(ctx context.Context, host, name string) (has boo
 	return has, err
 }
 
-// DeleteNodeVolume removes a volume of the nodes pool; one that is not there is
-// no error. It answers fault.NodeBusy while a disk of another node lies on it: who
-// lays one looks for the domain afterwards, and who deletes a domain's disks looks
-// for such a one when the domain has them no longer. So one of the two steps back.
-// since is when the caller began, if it has called OverlaysOnNode for the volume: what
-// that saw is not read again. The zero time has all volumes read.
+// DeleteNodeVolume removes a volume of the nodes pool. It returns nil if the volume does
+// not exist, and fault.NodeBusy if a disk of another node is backed by it. Whoever creates
+// such an overlay checks afterwards that the domain still exists, and whoever deletes a
+// domain's disks checks for overlays after removing the domain, so that one of the two
+// aborts. since is when the caller started, if it has called OverlaysOnNode for the
+// volume: volumes that this has read are not read again. The zero time makes it read all
+// volumes.
 func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string, since time.Time) error {
 	folder, err := s.pools.NodesPool(host).Folder()
 	if err != nil {
@@ -150,17 +149,17 @@ func (s *Service) DeleteNodeVolume(ctx context.Context, host, name string, since
 	return s.pools.NodesPool(host).Delete(ctx, name)
 }
 
-// sameNode tells whether two volumes were made for one node, with whose id their
-// names begin.
+// sameNode returns whether two volumes belong to the same node: their names begin with its
+// id.
 func sameNode(a, b string) bool {
 	n := len(uuid.Nil.String())
 	return len(a) >= n && len(b) >= n && a[:n] == b[:n]
 }
 
-// OverlaysOnNode names the volumes that lie on some of a node's volumes without
-// being of the node, such as clones, and the domains of others that have one for a disk. It answers
-// fault.NodeBusy while something refers to what cannot be resolved: that may be one of
-// them too.
+// OverlaysOnNode returns the paths of volumes that are backed by one of a node's volumes
+// but do not belong to the node, such as clones; if there are none, it returns
+// descriptions of other domains that use one as a disk. It returns fault.NodeBusy if a
+// reference cannot be resolved: it may refer to one of the volumes.
 func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volumes []string) ([]string, error) {
 	if len(volumes) == 0 {
 		return nil, nil
@@ -193,13 +192,12 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 	return users.Using, nil
 }
 
-// NodeVolumes returns the volumes in the folder of the nodes pool whose names begin with a
-// node's id, for they were made for it: by name, each with the path of the file that it is
-// backed by, or with an empty one.
+// NodeVolumes returns the volumes of a node in the nodes pool, whose names begin with its
+// id. It maps each name to the path of the backing file, which is empty if there is none.
 func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error) {
 	backing := map[string]string{}
 	err := s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
-		// libvirt makes the files that a node goes on in beside the pool.
+		// libvirt creates the overlays of a node's snapshots without using the pool.
 		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 			list, err := storagepool.StableVolumes(ctx, lp, func(name string) bool { return !strings.HasPrefix(name, nodeID) })
 			for _, v := range list {
@@ -222,8 +220,8 @@ func (s *Service) NodesFolder(host string) (string, error) {
 	return s.pools.NodesPool(host).Folder()
 }
 
-// ConsoleLog returns the path on the host of the file that records a node's
-// serial console. libvirt's virtlogd makes and rotates it.
+// ConsoleLog returns the path on the host of the log file of a node's serial console.
+// libvirt's virtlogd creates and rotates it.
 func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
 	folder, err := s.pools.LogsPool(host).Folder()
 	if err != nil {
@@ -232,10 +230,10 @@ func (s *Service) ConsoleLog(host, nodeID string) (string, error) {
 	return path.Join(folder, nodeID+".log"), nil
 }
 
-// DeleteConsoleLog removes a node's console log and what virtlogd rotated away.
+// DeleteConsoleLog removes a node's console log and its rotated files.
 func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) error {
 	return s.pools.LogsPool(host).Do(ctx, func(h *storagepool.Handle) error {
-		// virtlogd made these files: libvirt sees them after a refresh alone.
+		// virtlogd created these files: libvirt does not know them before a refresh.
 		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 			var parts []*libvirt.StorageVol
 			defer func() {
@@ -250,7 +248,7 @@ func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) err
 				}
 				parts = append(parts, vol)
 			}
-			// The oldest first: those that are left after a crash are found again.
+			// The oldest first: after a crash, the remaining ones are still found.
 			for _, part := range slices.Backward(parts) {
 				if err := part.Delete(libvirt.STORAGE_VOL_DELETE_NORMAL); err != nil && !errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 					return err
@@ -261,8 +259,8 @@ func (s *Service) DeleteConsoleLog(ctx context.Context, host, nodeID string) err
 	})
 }
 
-// RoomForDisk answers fault.StorageFull when nothing more is made in the nodes pool,
-// or so many bytes are not.
+// RoomForDisk returns fault.StorageFull if the nodes pool is critically full, or would be
+// after allocating the given number of bytes.
 func (s *Service) RoomForDisk(ctx context.Context, host string, bytes int64) error {
 	return s.pools.NodesPool(host).CheckRoom(ctx, bytes)
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// ReserveUpload is asked before an upload takes bytes in all, more than it did: it calls
-// record, which notes that, while that much of its owner's quota is held, or returns
-// fault.QuotaExceeded.
+// ReserveUpload is called before an upload uses more space, bytes in total. It calls
+// record, which saves that number, while it holds that much of the owner's quota, or
+// returns fault.QuotaExceeded.
 type ReserveUpload func(ctx context.Context, c Conversion, bytes int64, record func() error) error
 
-// ReserveBy has reserve asked for what conversions and pulls take. Call it before Run.
+// ReserveBy sets the function that reserves quota for conversions and pulls. Call it
+// before Run.
 func (s *Service) ReserveBy(reserve ReserveUpload) { s.reserveUpload = reserve }
 
-// reserve runs record with bytes held of the owner's quota.
+// reserve calls record while bytes of the owner's quota are reserved.
 func (s *Service) reserve(ctx context.Context, c Conversion, bytes int64, record func() error) error {
 	if s.reserveUpload == nil {
 		return record()
@@ -23,22 +24,22 @@ func (s *Service) reserve(ctx context.Context, c Conversion, bytes int64, record
 	return s.reserveUpload(ctx, c, bytes, record)
 }
 
-// budget is what an upload may take while it is unpacked and converted.
+// budget tracks the space that an upload uses while it is unpacked and converted.
 type budget struct {
 	s     *Service
 	row   *record
-	taken int64 // by the file that came, and what was made of it
+	taken int64 // by the uploaded file and what was created from it
 }
 
 func (s *Service) budgetOf(row *record) *budget {
 	return &budget{s: s, row: row, taken: max(row.Size, row.Offset)}
 }
 
-// take reserves bytes more, before they are written.
+// take reserves more bytes before they are written.
 func (b *budget) take(ctx context.Context, bytes int64) error {
 	b.taken += bytes
 	if b.taken <= b.row.Taken {
-		return nil // an attempt before this one came so far
+		return nil // reserved by an earlier attempt
 	}
 	c := Conversion{ID: b.row.ID, Host: b.row.Host, Owner: b.row.Owner}
 	err := b.s.reserve(ctx, c, b.taken, func() error {
@@ -54,7 +55,7 @@ func (b *budget) take(ctx context.Context, bytes int64) error {
 	return nil
 }
 
-// unpackedTooLarge is the error of a file with more in it than the limit.
+// unpackedTooLarge returns the error for a file whose content exceeds the limit.
 func (s *Service) unpackedTooLarge() error {
 	return fault.New(fault.ImageTooLarge, "The uncompressed file is larger than the limit of %d bytes, including zeros. Upload the disk as qcow2 (`qemu-img convert -c -O qcow2`), or ask the operator to raise max-upload-bytes.", s.o.MaxImageBytes)
 }

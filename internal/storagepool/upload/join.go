@@ -16,31 +16,31 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// A file may come in parts, side by side: each is an upload of its own, which is no
-// image, and nothing looks into its volume. When all are there, they are joined:
-// appended one after another to an upload that becomes an image like any other.
+// A file can be uploaded in parallel parts. Each part is an upload of its own, which is
+// not an image, and whose volume is not inspected. When all parts are complete, they are
+// joined: appended in order to an upload that becomes an image like any other.
 
-// partPrefix begins the names of the volumes of parts.
+// partPrefix is the prefix of the names of part volumes.
 const partPrefix = ".part-"
 
-// maxParts bounds of how many parts a file may be.
+// maxParts is the maximum number of parts of a file.
 const maxParts = 100
 
-// BeginPart is BeginUpload for a part of a file: see BeginJoined. It expires unless
-// it is joined.
+// BeginPart is BeginUpload for a part of a file: see BeginJoined. A part expires unless it
+// is joined.
 func (s *Service) BeginPart(ctx context.Context, u Upload, metadata map[string]string) (Incoming, error) {
 	u.part = true
 	return s.BeginUpload(ctx, u, metadata)
 }
 
-// BeginJoined records an image that is made of complete parts of u.Owner's, in their
-// order. Only the first bytes are looked at here: a file that is not safe is refused,
-// and its parts go. The rest is the work of the job that ConvertBy has started, which
-// removes the parts. Who asks again while it works is told of the same upload.
+// BeginJoined records an image that consists of complete parts of u.Owner, in the given
+// order. It checks only the first bytes: if the file is unsafe, it returns an error and
+// removes the parts. The job that the function of ConvertBy starts does the rest and
+// removes the parts. A repeated call in the meantime returns the same upload.
 //
-// Errors: those of BeginUpload, and fault.NotFound (a part is not there, or is
-// another's), UploadIncomplete, UploadBusy (a part is joined to another image, or
-// worked on), ImageUnsafe.
+// Errors: those of BeginUpload, and fault.NotFound (a part does not exist, or belongs to
+// another owner), UploadIncomplete, UploadBusy (a part is joined to another image, or in
+// use), ImageUnsafe.
 func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, metadata map[string]string) (Incoming, error) {
 	if len(parts) > maxParts {
 		return Incoming{}, fault.New(fault.Invalid, "A file can have at most %d parts, not %d.", maxParts, len(parts))
@@ -73,7 +73,7 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 		if row.Host != u.Host {
 			return Incoming{}, fault.New(fault.Invalid, "The part %q is on host %q, not on host %q. All parts must be on the image's host.", id, row.Host, u.Host)
 		}
-		if !row.Complete { // the service was killed behind the last byte, if that has come
+		if !row.Complete { // the service may have been killed after the last byte
 			if err := s.complete(ctx, &row); err != nil {
 				return Incoming{}, err
 			}
@@ -97,8 +97,8 @@ func (s *Service) BeginJoined(ctx context.Context, u Upload, parts []string, met
 	return in, err
 }
 
-// joinedAlready returns the upload that a part is joined to, when it is made of the
-// same parts.
+// joinedAlready returns the upload that a part is joined to, if it consists of the same
+// parts.
 func (s *Service) joinedAlready(ctx context.Context, part record, parts []string) (Incoming, error) {
 	row, err := s.upload(ctx, part.Host, part.JoinedTo)
 	if err != nil {
@@ -114,7 +114,7 @@ func partTaken(part record) error {
 	return fault.New(fault.UploadBusy, "The part %q is being joined to the image %q.", part.ID, part.JoinedTo)
 }
 
-// headOf reads the first bytes of what the parts will be.
+// headOf reads the first bytes of the file that the parts will become.
 func (s *Service) headOf(ctx context.Context, parts []record) (head []byte, err error) {
 	for _, part := range parts {
 		need := min(part.Size, int64(diskimage.HeaderBytes-len(head)))
@@ -139,9 +139,9 @@ func (s *Service) headOf(ctx context.Context, parts []record) (head []byte, err 
 	return head, nil
 }
 
-// join appends the parts of an upload that the caller holds, from where it stands,
-// completes it, and removes them. It does nothing for uploads that have no parts, or
-// had.
+// join appends the parts of an upload that the caller has locked, starting at its offset,
+// completes the upload, and removes the parts. It does nothing for uploads that have no
+// parts or are complete.
 func (s *Service) join(ctx context.Context, row *record, progress storagepool.Progress) error {
 	if row.Parts == "" || row.Complete {
 		return nil
@@ -155,13 +155,13 @@ func (s *Service) join(ctx context.Context, row *record, progress storagepool.Pr
 		}
 		start := end
 		if end += part.Size; row.Offset >= end {
-			continue // an attempt before this one came so far
+			continue // done by an earlier attempt
 		}
 		err = s.o.Pools.ImagesPool(part.Host).Volume(ctx, part.Volume, func(v *storagepool.File) error {
 			return v.Read(ctx, row.Offset-start, end-row.Offset, func(r io.Reader) error {
 				in := &failing{r: &counting{r: r, done: row.Offset, total: row.Size, progress: progress}}
 				err := s.take(ctx, row, in, nil)
-				if in.err != nil { // else it would be told as the client's
+				if in.err != nil { // otherwise it would be reported as the client's error
 					return in.err
 				}
 				return err
@@ -192,7 +192,8 @@ func (s *Service) dropPartsOf(ctx context.Context, host, id string) error {
 	return s.dropParts(ctx, parts)
 }
 
-// dropParts removes parts, volume first: what is on record is removed after a crash.
+// dropParts removes parts, the volume first: what still has a record is removed after a
+// crash.
 func (s *Service) dropParts(ctx context.Context, parts []record) error {
 	for _, part := range parts {
 		if err := s.deleteVolumes(ctx, part); err != nil {
@@ -205,8 +206,7 @@ func (s *Service) dropParts(ctx context.Context, parts []record) error {
 	return nil
 }
 
-// recoverParts removes the parts of images that need them no more, which a crash
-// left.
+// recoverParts removes parts that a crash left and that no image needs any more.
 func (s *Service) recoverParts(ctx context.Context, host string) error {
 	var parts []record
 	err := s.o.DB.WithContext(ctx).Where("host = ? AND joined_to <> ''", host).

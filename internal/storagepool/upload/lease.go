@@ -8,16 +8,16 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Who works on an upload holds it: within this process by its key, and among the processes
-// that share the database by the name of the holder on record.
+// Whoever works on an upload locks it: within this process by its key, and among the
+// processes that share the database by the holder in the record.
 
-// keys are the uploads that this process works on.
+// keys are the uploads that this process has locked.
 type keys struct {
 	mu    sync.Mutex
 	taken map[string]bool
 }
 
-// take notes that this process works on an upload; false when it does so already.
+// take locks an upload within this process; it returns false if it is locked already.
 func (k *keys) take(key string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -37,8 +37,8 @@ func (k *keys) drop(key string) {
 	delete(k.taken, key)
 }
 
-// hold keeps an upload for the caller alone, until release. It answers
-// fault.UploadBusy while another one works on it, in whatever process.
+// hold locks an upload until release is called. It returns fault.UploadBusy if this or
+// another process has locked it.
 func (s *Service) hold(ctx context.Context, host, id string) (row record, release func(), err error) {
 	if row, err = s.upload(ctx, host, id); err != nil {
 		return row, nil, err
@@ -52,7 +52,7 @@ func (s *Service) hold(ctx context.Context, host, id string) (row record, releas
 			s.busy.drop(key)
 		}
 	}()
-	// Again: whoever held it before has changed it.
+	// Read again: the previous holder may have changed it.
 	if row, err = s.upload(ctx, row.Host, id); err != nil {
 		return row, nil, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) hold(ctx context.Context, host, id string) (row record, releas
 	return row, func() { s.letGo(ctx, row) }, nil
 }
 
-// letGo lets others work on an upload.
+// letGo unlocks an upload.
 func (s *Service) letGo(ctx context.Context, row record) {
 	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()

@@ -9,7 +9,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Migrations returns the steps of this package's table.
+// Migrations returns the migrations of this package's table.
 func Migrations() []*gormigrate.Migration {
 	return []*gormigrate.Migration{{
 		ID: "2026112410_uploads",

@@ -16,34 +16,35 @@ import (
 )
 
 const (
-	// maxChecksumBytes bounds a list of checksums.
+	// maxChecksumBytes is the maximum size of a list of checksums.
 	maxChecksumBytes = 1 << 20
-	// maxSignatureBytes bounds the signature of one: a few, by large keys.
+	// maxSignatureBytes is the maximum size of its signature: enough for several
+	// signatures with large keys.
 	maxSignatureBytes = 16 << 10
-	// cuts in a row without a byte between them end an attempt.
+	// cuts is how many interruptions in a row, without new data in between, end an
+	// attempt.
 	cuts     = 3
 	cutPause = time.Second
-	// verdictInterval is how often a pull looks whether its image was verified.
+	// verdictInterval is how often a pull checks whether its image was verified.
 	verdictInterval = 200 * time.Millisecond
 )
 
-// The keys of what a pull keeps with its upload.
+// Metadata keys that a pull stores with its upload.
 const (
 	pullVersion = "version" // of the file at the source
-	pullSHA512  = "sha512"  // that it must have, where its SHA-256 is not known
+	pullSHA512  = "sha512"  // the expected digest if its SHA-256 is not known
 )
 
-// Pull is an image of the catalogue that is to be fetched.
+// Pull identifies an image of the catalogue to download.
 type Pull struct {
 	ID    string `json:"id"`
 	Host  string `json:"host"`
 	Owner string `json:"owner"`
 }
 
-// CheckPull tells whether an image of the catalogue can be pulled to a host now,
-// the first for the empty name, and returns it with the host's name. Errors:
-// fault.ImageNotFound, Unsupported (it has no source, or is there already),
-// HostNotFound.
+// CheckPull checks whether an image of the catalogue can be pulled to a host now, and
+// returns the pull with the host's name. An empty host means the first one. Errors:
+// fault.ImageNotFound, Unsupported (it has no source, or already exists), HostNotFound.
 func (s *Service) CheckPull(host, id string) (Pull, error) {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -62,13 +63,13 @@ func (s *Service) CheckPull(host, id string) (Pull, error) {
 	return Pull{ID: id, Host: h.Name()}, nil
 }
 
-// Pull fetches an image of the catalogue into the images pool, as an upload that
-// the service sends itself: what came is kept, and the next call goes on there.
-// The file must have the catalogue's checksum, and is verified like any upload.
+// Pull downloads an image of the catalogue into the images pool. It uses an upload that
+// the service sends to itself: after an interruption, the next call resumes it. The file
+// must have the catalogue's checksum, and is verified like any upload.
 //
-// Errors that may pass: fault.SourceUnavailable, HostUnreachable,
-// PoolUnavailable. Others: Invalid (the digest), SignatureInvalid, ImageUnsafe,
-// ImageTooLarge, StorageFull, Unsupported.
+// Temporary errors: fault.SourceUnavailable, HostUnreachable, PoolUnavailable. Others:
+// Invalid (the digest), SignatureInvalid, ImageUnsafe, ImageTooLarge, StorageFull,
+// Unsupported.
 func (s *Service) Pull(ctx context.Context, p Pull, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, p.Host); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress storagepool.Progres
 		in, err = s.Upload(ctx, p.Host, p.ID)
 		if fault.CodeOf(err) == fault.NotFound {
 			if img, gone := s.o.Images.Image(p.Host, p.ID); gone == nil && img.State == image.Ready {
-				return nil // an attempt before this one came so far
+				return nil // finished by an earlier attempt
 			}
 			in, err = s.beginPull(ctx, e, p, progress)
 		}
@@ -116,7 +117,7 @@ func (s *Service) Pull(ctx context.Context, p Pull, progress storagepool.Progres
 	return s.finishPull(ctx, p, progress)
 }
 
-// sourceCut is the error of a source that cannot be read to its end now.
+// sourceCut returns the error for a source that cannot be read to its end.
 func sourceCut(err error) error {
 	if fault.CodeOf(err) == fault.SourceUnavailable {
 		return err
@@ -124,8 +125,7 @@ func sourceCut(err error) error {
 	return fault.Wrap(err, fault.SourceUnavailable, "The server repeatedly closed the connection before the file was complete.")
 }
 
-// beginPull finds out what the file's digest must be and how large it is, and
-// records the upload.
+// beginPull gets the file's expected digest and size, and creates the upload.
 func (s *Service) beginPull(ctx context.Context, e image.CatalogEntry, p Pull, progress storagepool.Progress) (Incoming, error) {
 	progress.Begin("asking")
 	digest, err := s.digestOf(ctx, e)
@@ -136,7 +136,7 @@ func (s *Service) beginPull(ctx context.Context, e image.CatalogEntry, p Pull, p
 	if err != nil {
 		return Incoming{}, err
 	}
-	// The bytes come by the next request: here only the size is wanted.
+	// A later request downloads the data: this one only gets the size.
 	if err := body.Close(); err != nil && ctx.Err() != nil {
 		return Incoming{}, ctx.Err()
 	}
@@ -155,7 +155,7 @@ func (s *Service) beginPull(ctx context.Context, e image.CatalogEntry, p Pull, p
 	return in, err
 }
 
-// digestOf is what the catalogue says that a file's digest is.
+// digestOf returns the digest of an entry's file according to the catalogue.
 func (s *Service) digestOf(ctx context.Context, e image.CatalogEntry) (download.Digest, error) {
 	if e.Checksum != "" {
 		return download.ParseDigest(e.Checksum)
@@ -170,7 +170,7 @@ func (s *Service) digestOf(ctx context.Context, e image.CatalogEntry) (download.
 	return download.FindDigest(list, path.Base(e.URL))
 }
 
-// signedPart is what of a list of checksums is signed by the catalogue's keys.
+// signedPart returns the part of a list of checksums that is signed with the entry's keys.
 func (s *Service) signedPart(ctx context.Context, e image.CatalogEntry, list []byte) ([]byte, error) {
 	if e.Signature == "" {
 		return e.SignedPart(list)
@@ -182,8 +182,8 @@ func (s *Service) signedPart(ctx context.Context, e image.CatalogEntry, list []b
 	return list, e.CheckSignature(list, signature)
 }
 
-// fetch goes on with a transfer, and tells whether its last byte came. When the
-// source has another file by now, what came is given up.
+// fetch continues a download, and returns whether the last byte has arrived. If the source
+// has a different file by now, it cancels the upload.
 func (s *Service) fetch(ctx context.Context, e image.CatalogEntry, in Incoming, progress storagepool.Progress) (whole bool, err error) {
 	progress.Begin("downloading")
 	progress.Progress(in.OffsetBytes, in.SizeBytes)
@@ -199,7 +199,7 @@ func (s *Service) fetch(ctx context.Context, e image.CatalogEntry, in Incoming, 
 			return false, err
 		}
 		return false, fault.New(fault.SourceUnavailable, "The file at the source was changed while it was pulled.")
-	case body.Offset < in.OffsetBytes: // the same file; the server begins at its beginning alone
+	case body.Offset < in.OffsetBytes: // the same file, but the server does not support ranges
 		if _, err := io.CopyN(io.Discard, source{r}, in.OffsetBytes); err != nil {
 			return false, err
 		}
@@ -208,7 +208,7 @@ func (s *Service) fetch(ctx context.Context, e image.CatalogEntry, in Incoming, 
 	return in.OffsetBytes+came == in.SizeBytes, err
 }
 
-// finishPull has the file image.Verified, and waits for the verdict.
+// finishPull starts the verification of the file and waits for its result.
 func (s *Service) finishPull(ctx context.Context, p Pull, progress storagepool.Progress) error {
 	progress.Begin("verifying")
 	in, err := s.Upload(ctx, p.Host, p.ID)
@@ -231,7 +231,7 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress storagepool.P
 	if fault.CodeOf(err) != fault.NotFound {
 		return err
 	}
-	// The verifier is done with it.
+	// The verifier has finished.
 	if err := s.o.Images.Refresh(ctx, p.Host, false); err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (s *Service) finishPull(ctx context.Context, p Pull, progress storagepool.P
 	return nil
 }
 
-// checkSHA512 reads back what came.
+// checkSHA512 reads the stored file back and compares its SHA-512.
 func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, progress storagepool.Progress) error {
 	row, err := s.upload(ctx, in.Host, in.ID)
 	if err != nil {
@@ -267,8 +267,8 @@ func (s *Service) checkSHA512(ctx context.Context, in Incoming, want string, pro
 	return nil
 }
 
-// UndoPull gives up what a pull has fetched. An image that is ready stays, and so does
-// an upload of somebody else's that came before it.
+// UndoPull removes what a pull has downloaded. It keeps an image that is ready, and an
+// upload of another user that existed before.
 func (s *Service) UndoPull(ctx context.Context, p Pull) error {
 	row, err := s.upload(ctx, p.Host, p.ID)
 	if err == nil && row.Pulled {

@@ -1,6 +1,7 @@
-// Package upload takes files in that become images: from clients, in one request or many,
-// in parts side by side, and from the sources of the catalogue. It unpacks and converts
-// what cannot be used as it is, and has image look into the result.
+// Package upload receives files that become images: from clients, in one or several
+// requests or in parallel parts, and from the sources of the catalogue. It unpacks and
+// converts files that cannot be used as they are, and lets package image inspect the
+// result.
 package upload
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// DefaultMaxImageBytes is the largest file that is taken unless Options says otherwise.
+// DefaultMaxImageBytes is the default maximum size of an uploaded file.
 const DefaultMaxImageBytes = 20 << 30
 
 // Options configures a Service.
@@ -31,33 +32,33 @@ type Options struct {
 	Images *image.Service
 	DB     *gorm.DB
 	Lease  *store.Lease
-	// Downloads fetches the catalogue's images.
+	// Downloads downloads the images of the catalogue.
 	Downloads *download.Client
-	// MaxImageBytes bounds an upload; 0 is DefaultMaxImageBytes.
+	// MaxImageBytes is the maximum size of an uploaded file; 0 means DefaultMaxImageBytes.
 	MaxImageBytes int64
 	Log           *slog.Logger
 }
 
-// Service is the uploads to all hosts. Its methods may be called from any goroutine.
+// Service manages the uploads to all hosts. Its methods are safe for concurrent use.
 type Service struct {
 	o Options
 
 	desks map[string]*desk // by host name
 	busy  keys
 
-	unpacking chan struct{} // one slot: who holds it unpacks a file
+	unpacking chan struct{} // capacity 1: held while a file is unpacked
 
 	startConversion func(context.Context, Conversion) error // see ConvertBy
 	reserveUpload   ReserveUpload                           // see ReserveBy
 }
 
-// desk is where the uploads to one host take turns.
+// desk synchronizes the uploads to one host.
 type desk struct {
-	admitting chan struct{} // one slot: held from the look at the room in a pool until an upload is promised some of it
-	completed chan struct{} // one slot: an upload is to be verified now
+	admitting chan struct{} // capacity 1: held from checking a pool's free space until space is reserved for the upload
+	completed chan struct{} // capacity 1: signals that an upload must be verified now
 }
 
-// New makes a Service, which follows the pools.
+// New returns a Service that follows the pools.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Pools == nil || o.Images == nil || o.DB == nil || o.Lease == nil || o.Downloads == nil {
 		return nil, errors.New("upload: hosts, pools, images, database, lease and downloads are required")
@@ -76,7 +77,8 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run verifies the uploads that are complete, until ctx ends. No host waits for another.
+// Run verifies complete uploads until ctx ends. Hosts are handled independently of each
+// other.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, h := range s.o.Hosts.Hosts() {
@@ -86,7 +88,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// coming is what the uploads to a host write to the images pool.
+// coming returns the volumes that uploads are writing to the images pool of a host.
 func (s *Service) coming(ctx context.Context, host string) ([]storagepool.Coming, error) {
 	var rows []record
 	if err := s.o.DB.WithContext(ctx).Select("volume", "size", "stored").Where("host = ?", host).Find(&rows).Error; err != nil {
@@ -99,9 +101,9 @@ func (s *Service) coming(ctx context.Context, host string) ([]storagepool.Coming
 	return list, nil
 }
 
-// recoverUploads gives up the uploads that nobody can go on with: those that a
-// crash of the service cut off in their one request, whatever had come by then,
-// and those that expired. Parts that are needed no more go, too.
+// recoverUploads removes the uploads that cannot be continued: single-request uploads that
+// a crash of the service interrupted, and expired ones. It also removes parts that are no
+// longer needed.
 func (s *Service) recoverUploads(ctx context.Context, host string) error {
 	var rows []record
 	over := "host = ? AND (once OR joined_to = '' AND (part OR NOT complete) AND expires < ?)"
@@ -115,7 +117,7 @@ func (s *Service) recoverUploads(ctx context.Context, host string) error {
 		case fault.UploadBusy, fault.NotFound:
 		case "":
 			s.o.Log.Info("gave up an upload that was cut off", "host", host, "image", row.ID)
-		default: // it holds up none of the others
+		default: // it does not stop the others
 			failed = append(failed, err)
 		}
 	}

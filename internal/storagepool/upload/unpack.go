@@ -13,8 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// unpack makes a volume of what is packed in an upload's file: the image's own
-// where that can be used as it is.
+// unpack creates a volume with the unpacked content of an upload's file. It is the image's
+// volume if the content can be used as it is.
 func (s *Service) unpack(ctx context.Context, row *record, budget *budget, progress storagepool.Progress) (found inner, err error) {
 	progress.Begin("unpacking")
 	err = s.o.Pools.ImagesPool(row.Host).Volume(ctx, row.Volume, func(v *storagepool.File) error {
@@ -25,7 +25,7 @@ func (s *Service) unpack(ctx context.Context, row *record, budget *budget, progr
 		return v.Read(ctx, 0, size, func(r io.Reader) error {
 			in := &failing{r: &counting{r: r, total: size, progress: progress}}
 			found, err = s.unpackFrom(ctx, row, budget, in)
-			if in.err != nil { // the packing's reader may say that the file is damaged
+			if in.err != nil { // without this, the unpacker's error would say that the file is damaged
 				return in.err
 			}
 			return err
@@ -34,7 +34,8 @@ func (s *Service) unpack(ctx context.Context, row *record, budget *budget, progr
 	return found, err
 }
 
-// unpackFrom reads a packed file, or the disk in an archive, which may be packed.
+// unpackFrom unpacks a compressed file, or the disk in an archive, which may be
+// compressed.
 func (s *Service) unpackFrom(ctx context.Context, row *record, budget *budget, r io.Reader) (found inner, err error) {
 	packing := row.Format
 	d, err := diskimage.NewUnpacker(packing, r)
@@ -83,8 +84,8 @@ func (s *Service) unpackFrom(ctx context.Context, row *record, budget *budget, r
 	return found, err
 }
 
-// readHead reads the first bytes of what is within a packed file. The end of what is
-// within, and a file that was cut off, read the same here; the next read tells them apart.
+// readHead reads the first bytes of the unpacked content. The end of the content and a
+// truncated file look the same here; the next read distinguishes them.
 func readHead(r io.Reader, packing string) ([]byte, error) {
 	head := make([]byte, diskimage.HeaderBytes)
 	n, err := io.ReadFull(r, head)
@@ -94,7 +95,8 @@ func readHead(r io.Reader, packing string) ([]byte, error) {
 	return head[:n], nil
 }
 
-// unpackingError is the error of what is read of a packed file: a verdict stays as it is.
+// unpackingError converts an error of reading a packed file. Errors that already have a
+// fault code stay as they are.
 func unpackingError(packing string, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err
@@ -102,7 +104,8 @@ func unpackingError(packing string, err error) error {
 	return diskimage.UnpackError(packing, err)
 }
 
-// unpacking bounds what is read of an archive: files beside its disk take time, too.
+// unpacking limits how much of an archive is read: skipping the files around its disk
+// takes time too.
 type unpacking struct {
 	d        io.Reader
 	packing  string
@@ -110,8 +113,8 @@ type unpacking struct {
 	tooLarge func() error
 }
 
-// Read returns fault.ImageUnsafe for a packed archive that is damaged, and
-// fault.ImageTooLarge for one that holds more than it may.
+// Read returns fault.ImageUnsafe for a compressed archive that is damaged, and
+// fault.ImageTooLarge for one that contains too much data.
 func (u *unpacking) Read(p []byte) (int, error) {
 	n, err := u.d.Read(p)
 	if u.left -= int64(n); u.left < 0 {
@@ -123,19 +126,20 @@ func (u *unpacking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unpacked is what is within a packed file, from its first byte.
+// unpacked reads the content of a packed file from its beginning.
 type unpacked struct {
 	ctx     context.Context // it lives as long as one call
 	d       io.Reader
-	head    []byte // that was read of it
+	head    []byte // already read from d
 	packing string
 	budget  *budget
 	given   int64
-	held    int64 // of what is to be given, is reserved
+	held    int64 // bytes reserved in the budget
 }
 
 // Read returns fault.ImageUnsafe for a file that is damaged, and fault.ImageTooLarge or
-// QuotaExceeded for one that holds more than it may. Zeros count: they take time.
+// QuotaExceeded for one that contains too much data. Zeros count, because unpacking them
+// takes time.
 func (u *unpacked) Read(p []byte) (n int, err error) {
 	if len(u.head) > 0 {
 		n = copy(p, u.head)
@@ -156,7 +160,7 @@ func (u *unpacked) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// failing keeps the error of what it reads.
+// failing records the error of its reader.
 type failing struct {
 	r   io.Reader
 	err error
@@ -170,8 +174,8 @@ func (f *failing) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fill makes the volume name anew in the images pool, and puts into it what r
-// gives. What is zero becomes holes. r is read on the caller's goroutine.
+// fill recreates the volume name in the images pool and writes the data from r to it.
+// Zeros become holes. It reads r on the caller's goroutine.
 func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) error {
 	images := s.o.Pools.ImagesPool(host)
 	return images.Dial(ctx, func(h *storagepool.Handle) error {
@@ -193,14 +197,15 @@ func (s *Service) fill(ctx context.Context, host, name string, r io.Reader) erro
 		}
 		defer func() { _ = stream.Free() }()
 		if err := w.pour(ctx, stream, r); err != nil {
-			_ = stream.Abort() // its error would only repeat ours
+			_ = stream.Abort() // its error would only repeat the first one
 			return h.Fault(err)
 		}
 		return h.Fault(stream.Finish())
 	})
 }
 
-// pour moves r into a stream, a block at a time, until that has taken limit bytes.
+// pour copies r into a stream, one block at a time, and fails if it would write more than
+// limit bytes.
 func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader) error {
 	block := make([]byte, storagepool.BlockBytes)
 	for taken, looked := int64(0), int64(0); ; {
@@ -239,7 +244,7 @@ func (w *writing) pour(ctx context.Context, stream *libvirt.Stream, r io.Reader)
 	}
 }
 
-// counting tells of what is read.
+// counting reports the progress of reading.
 type counting struct {
 	r           io.Reader
 	done, total int64
@@ -253,13 +258,13 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// zeroSkipper is a reader that knows of zeros before they are read.
+// zeroSkipper is a reader that can skip zeros without reading them.
 type zeroSkipper interface {
-	// SkipZeros goes over the zeros that come next, and returns how many they were.
+	// SkipZeros skips the zeros that come next, and returns their number.
 	SkipZeros() int64
 }
 
-// SkipZeros is that of the reader below, where it has it.
+// SkipZeros calls that of the underlying reader, if it has one.
 func (c *counting) SkipZeros() int64 {
 	z, ok := c.r.(zeroSkipper)
 	if !ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/image"
 )
 
-// wakeVerifier has the uploads of a host looked at now.
+// wakeVerifier makes the verifier check the uploads of a host now.
 func (s *Service) wakeVerifier(host string) {
 	select {
 	case s.desks[host].completed <- struct{}{}:
@@ -17,9 +17,8 @@ func (s *Service) wakeVerifier(host string) {
 	}
 }
 
-// verifyUploads verifies the complete uploads of a host, one after another, as
-// they come and until ctx ends. What a crash interrupted is begun again when the
-// pools are read.
+// verifyUploads verifies the complete uploads of a host, one at a time, until ctx ends. A
+// verification that a crash interrupted is restarted when the pools are read.
 func (s *Service) verifyUploads(ctx context.Context, host string) {
 	for {
 		select {
@@ -45,7 +44,7 @@ func (s *Service) verifyCompleted(ctx context.Context, host string) error {
 	for _, id := range ids {
 		err := s.verifyUpload(ctx, host, id)
 		if code := fault.CodeOf(err); code == fault.UploadBusy || code == fault.NotFound {
-			continue // somebody else is at it, or was
+			continue // another process is verifying it, or has done so
 		}
 		if err != nil {
 			return fmt.Errorf("verify %s: %w", id, err)
@@ -63,7 +62,7 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 		return err
 	}
 	defer func() { release() }()
-	if !row.Complete && row.Parts == "" { // the service was killed behind the last byte
+	if !row.Complete && row.Parts == "" { // the service was killed after the last byte
 		err = s.complete(ctx, &row)
 	}
 	if err == nil && row.state() != verifying {
@@ -84,8 +83,8 @@ func (s *Service) verifyUpload(ctx context.Context, host, id string) error {
 	return s.accept(ctx, row, found)
 }
 
-// inspectUpload looks into the volume of a complete upload. What is stored is what
-// counts: its first bytes are read back.
+// inspectUpload inspects the volume of a complete upload. It reads the first bytes back,
+// because only the stored data matters.
 func (s *Service) inspectUpload(ctx context.Context, row record) (image.Verified, error) {
 	found, err := s.o.Images.Inspect(ctx, row.Host, row.Volume)
 	if err == nil && found.Format != row.Format {
