@@ -17,14 +17,14 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// libvirt lets a base go from under its overlays, so who lays an overlay and who
-// takes a base away have to see each other, in whatever process they are and
-// whatever database they have. They meet in libvirt itself: who wants an image
-// alone first makes a mark, a volume in the images pool, and then looks for
-// overlays; who wants an overlay first makes it, and then looks for marks. One of
-// them, at least, sees the other, and steps back.
+// libvirt deletes a backing file even if it has overlays, so whoever creates an overlay
+// and whoever deletes an image must notice each other, even in different processes with
+// different databases. They use libvirt itself: whoever needs exclusive access to an image
+// first creates a mark, a volume in the images pool, and then looks for overlays; whoever
+// creates an overlay creates it first and then looks for marks. At least one of them
+// notices the other and aborts.
 
-// markPrefix begins the name of a mark. What follows is an id of the mark's own, a
+// markPrefix is the prefix of the name of a mark. It is followed by the mark's own id, a
 // dash, and the name of the image's volume.
 const markPrefix = ".held-"
 
@@ -35,8 +35,8 @@ type markData struct {
 	Mark string `json:"mark"`
 }
 
-// alone runs f while no volume lies on an image, and none can be laid on it; else
-// it answers fault.ImageInUse. f may remove the image's volume.
+// alone calls f while no volume is backed by an image, and none can be created; otherwise
+// it returns fault.ImageInUse. f may delete the image's volume.
 func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) error) error {
 	unlock, err := s.standing.lock(ctx, img.Host+"/"+img.ID, true)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	}
 	defer unlock()
 	if img.Path == "" {
-		return f(ctx) // there is no volume
+		return f(ctx) // the volume does not exist
 	}
 	data := markData{markPrefix + uuid.NewString() + "-" + volumeName(img)}
 	failure, unsettled := s.o.Intents.Apply(ctx, store.Change{
@@ -58,7 +58,7 @@ func (s *Service) alone(ctx context.Context, img Image, f func(context.Context) 
 	return failure
 }
 
-// marked creates the mark of an image and runs f, unless the image is used.
+// marked creates the mark of an image and calls f, unless the image is in use.
 func (s *Service) marked(ctx context.Context, img Image, data markData, f func(context.Context) error) error {
 	err := s.o.Pools.ImagesPool(img.Host).Do(ctx, func(h *storagepool.Handle) error {
 		vol, err := h.MakeEmpty(data.Mark, "")
@@ -91,8 +91,8 @@ func (s *Service) marked(ctx context.Context, img Image, data markData, f func(c
 	return f(ctx)
 }
 
-// mustBeUnmarked answers fault.ImageInUse while somebody has the image in a volume
-// alone. own is the caller's mark, if any.
+// mustBeUnmarked returns fault.ImageInUse while someone else has exclusive access to the
+// image in a volume. own is the caller's mark, if any.
 func mustBeUnmarked(h *storagepool.Handle, volume, own string) error {
 	names, err := h.ListStorageVolumes()
 	if err != nil {
@@ -107,8 +107,9 @@ func mustBeUnmarked(h *storagepool.Handle, volume, own string) error {
 	return nil
 }
 
-// MustStand answers fault.ImageInUse or ImageNotFound when an image is being taken
-// away, or is gone; any other file stands as far as is known here.
+// MustStand returns fault.ImageInUse if an image is being deleted or changed, and
+// fault.ImageNotFound if it was deleted. It returns nil for files that are not in the
+// images pool.
 func (s *Service) MustStand(ctx context.Context, host, base string) error {
 	return s.o.Pools.ImagesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		if path.Dir(base) != path.Clean(h.Folder) {
@@ -149,7 +150,7 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 		if err == nil {
 			err = s.o.Intents.Done(ctx, in.ID)
 		}
-		if err != nil { // it holds up none of the others
+		if err != nil { // it does not stop the others
 			if fault.CodeOf(err) != fault.HostUnreachable && ctx.Err() == nil {
 				err = errors.Join(err, s.o.Intents.Failed(ctx, in.ID, "The mark "+data.Mark+" of an image cannot be removed; the service's log says why."))
 			}
@@ -159,7 +160,7 @@ func (s *Service) recoverMarks(ctx context.Context, host string) error {
 	return errors.Join(failed...)
 }
 
-// namesOf lists the first few volumes, those of pools of others by their paths.
+// namesOf lists the names and pools of the first few volumes.
 func namesOf(list []storagepool.Volume) string {
 	var names []string
 	for _, v := range list {
@@ -168,7 +169,7 @@ func namesOf(list []storagepool.Volume) string {
 	return strings.Join(storagepool.FirstOf(names), ", ")
 }
 
-// Share keeps an image from being deleted or changed until release.
+// Share prevents an image from being deleted or changed until release is called.
 func (s *Service) Share(ctx context.Context, host, id string) (release func(), err error) {
 	return s.standing.lock(ctx, host+"/"+id, false)
 }

@@ -17,20 +17,21 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// A ready image is bound to the file that was verified: anybody who may write to its
-// volume (`virsh vol-upload`, `vol-wipe`, an editor in the pool's folder) may put a file
-// there that nobody has looked into. Its fingerprint is recorded with the verdict, is
-// compared whenever the pool is read, and again right before anything opens the image.
+// A ready image is bound to the file that was verified: anyone who may write to its volume
+// (`virsh vol-upload`, `vol-wipe`, an editor in the pool's folder) can put a file there
+// that was never inspected. The fingerprint of the file is recorded when it is verified.
+// It is compared whenever the pool is read, and again right before anything opens the
+// image.
 
-// changedReason is why a changed image cannot be used.
+// changedReason explains why a changed image cannot be used.
 const changedReason = "Its file is not the one that was verified: another program has replaced it or written to it. Verify it again."
 
-// fingerprintOf returns what tells the content of a volume from another, from libvirt's
-// description of it: the size of its file, and when that was last written to. The time of
-// the last change of the file's attributes is left out, for libvirt gives images to other
-// users whenever a guest starts; so is what the file occupies, which a file system may
-// change by itself, and the size of the disk, which is another one until libvirt has seen
-// the format. timed is false where libvirt does not know the time.
+// fingerprintOf returns a fingerprint of a volume's content, from libvirt's description of
+// it: the file's size and modification time. It does not include the time of the last
+// attribute change, because libvirt changes the owner of image files whenever a guest
+// starts. Nor does it include the allocated size, which a file system may change on its
+// own, and the virtual size, which changes when libvirt detects the format. timed is false
+// if libvirt does not know the modification time.
 func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool) {
 	var physical uint64
 	if def.Physical != nil {
@@ -43,8 +44,8 @@ func fingerprintOf(def libvirtxml.StorageVolume) (fingerprint string, timed bool
 	return fingerprint + def.Target.Timestamps.Mtime, true
 }
 
-// readFingerprint is fingerprintOf for a volume as it is now. Where libvirt does not know
-// when it was written to, the digest of its first bytes has to do.
+// readFingerprint is fingerprintOf for a volume's current content. If libvirt does not
+// know the modification time, it uses the digest of the first bytes instead.
 func readFingerprint(v *storagepool.File) (string, error) {
 	def, err := v.Describe()
 	if err != nil {
@@ -62,7 +63,7 @@ func readFingerprint(v *storagepool.File) (string, error) {
 	return fingerprint + hex.EncodeToString(sum[:]), nil
 }
 
-// isChanged returns whether a volume, by libvirt's description, is not the one of a
+// isChanged returns whether a volume, according to libvirt's description, differs from a
 // fingerprint.
 func isChanged(fingerprint string, def libvirtxml.StorageVolume) bool {
 	now, timed := fingerprintOf(def)
@@ -72,8 +73,8 @@ func isChanged(fingerprint string, def libvirtxml.StorageVolume) bool {
 	return fingerprint != now
 }
 
-// bind compares a record with its volume. A record of the time before fingerprints were
-// written down is bound to the volume that is there now.
+// bind compares a record with its volume. A record from before fingerprints were
+// introduced is bound to the current file.
 func (s *Service) bind(ctx context.Context, r *Record, def libvirtxml.StorageVolume) {
 	if State(r.State) != Ready {
 		return
@@ -95,9 +96,9 @@ func (s *Service) bind(ctx context.Context, r *Record, def libvirtxml.StorageVol
 	}
 }
 
-// CheckUnchanged returns fault.ImageNotReady when the file of a ready image is not the
-// one that was verified. It asks libvirt, so that nothing that was written a moment ago
-// is opened. Other errors: fault.ImageNotFound, PoolUnavailable, HostUnreachable.
+// CheckUnchanged returns fault.ImageNotReady if the file of a ready image is not the one
+// that was verified. It asks libvirt, so that it detects a file that was written a moment
+// ago. Other errors: fault.ImageNotFound, PoolUnavailable, HostUnreachable.
 func (s *Service) CheckUnchanged(ctx context.Context, host, id string) error {
 	var r Record
 	found := s.o.DB.WithContext(ctx).Where("host = ? AND id = ?", host, id).Limit(1).Find(&r)
@@ -113,7 +114,7 @@ func (s *Service) CheckUnchanged(ctx context.Context, host, id string) error {
 // checkRecord is CheckUnchanged for the image of a record.
 func (s *Service) checkRecord(ctx context.Context, r Record) error {
 	if r.Fingerprint == "" {
-		return nil // of the time before; the next reading binds it
+		return nil // from before fingerprints; the next refresh binds it
 	}
 	now, err := s.fingerprintNow(ctx, r)
 	if err == nil && now != r.Fingerprint {
@@ -123,7 +124,7 @@ func (s *Service) checkRecord(ctx context.Context, r Record) error {
 	case errors.Is(err, libvirt.ERR_NO_STORAGE_VOL):
 		return fault.Wrap(err, fault.ImageNotFound, "The file of image %q no longer exists.", r.ID)
 	case fault.CodeOf(err) == fault.ImageNotReady:
-		return errors.Join(err, s.Refresh(ctx, r.Host, false)) // so that everybody sees it
+		return errors.Join(err, s.Refresh(ctx, r.Host, false)) // so that the new state is visible
 	}
 	return err
 }
@@ -144,7 +145,7 @@ func (s *Service) fingerprintNow(ctx context.Context, r Record) (fingerprint str
 	if err != nil || timed {
 		return fingerprint, err
 	}
-	// Streams are for a connection of its own.
+	// Streams need a dedicated connection.
 	err = s.o.Pools.ImagesPool(r.Host).Volume(ctx, r.Volume, func(v *storagepool.File) (err error) {
 		fingerprint, err = readFingerprint(v)
 		return err
@@ -156,9 +157,9 @@ func changedFault(id string) error {
 	return fault.New(fault.ImageNotReady, "Image %q cannot be used, it is %s. %s", id, Changed, changedReason)
 }
 
-// CheckChain returns fault.ImageNotReady when one of the files that a disk consists of
-// is an image whose file is not the one that was verified: what reads the disk would
-// follow whatever that names.
+// CheckChain returns fault.ImageNotReady if a file of a disk's backing chain is an image
+// whose file is not the one that was verified: whatever reads the disk would open the
+// files that the changed image names.
 func (s *Service) CheckChain(ctx context.Context, host string, chain []storagepool.Volume) error {
 	files := make([]string, len(chain))
 	for i, v := range chain {
@@ -167,9 +168,9 @@ func (s *Service) CheckChain(ctx context.Context, host string, chain []storagepo
 	return s.CheckFiles(ctx, host, files...)
 }
 
-// CheckFiles returns fault.ImageNotReady when one of some files of a host is an image
-// whose file is not the one that was verified, or that was rejected since. Files that are
-// not images are ignored. Other errors: as of CheckUnchanged.
+// CheckFiles returns fault.ImageNotReady if one of files on a host is an image whose file
+// is not the one that was verified, or that was rejected since. It ignores files that are
+// not images. Other errors: those of CheckUnchanged.
 func (s *Service) CheckFiles(ctx context.Context, host string, files ...string) error {
 	images, err := s.o.Pools.ImagesPool(host).Folder()
 	if err != nil {
@@ -197,8 +198,8 @@ func (s *Service) CheckFiles(ctx context.Context, host string, files ...string) 
 	return nil
 }
 
-// Columns are those of a record that say that its image is ready, and which file that was
-// found of.
+// Columns returns the columns of a record that make its image ready and bind it to the
+// verified file.
 func (v Verified) Columns() map[string]any {
 	return map[string]any{"state": Ready, "reason": "", "format": v.Format, "fingerprint": v.Fingerprint}
 }

@@ -21,36 +21,39 @@ type CatalogEntry struct {
 	MinDiskBytes int64  `yaml:"minDiskBytes"`
 	MinRAMMiB    int64  `yaml:"minRamMiB"`
 	Description  string `yaml:"description"`
-	// Firmware is what its nodes boot with, where that is not the default; TPM says that
-	// they have a TPM 2.0.
+	// Firmware is the default firmware of its nodes, if not the service's default; TPM is
+	// whether they have a TPM 2.0.
 	Firmware string `yaml:"firmware"`
 	TPM      bool   `yaml:"tpm"`
-	// URL is where it is pulled from; empty when it is not.
+	// URL is where it is pulled from; empty if it cannot be pulled.
 	URL string `yaml:"url"`
-	// Checksum is the file's SHA-256 or SHA-512 in hex; where it is empty, Checksums
-	// is the address of a list that has it.
+	// Checksum is the file's SHA-256 or SHA-512 in hex. If it is empty, Checksums is the
+	// URL of a list that contains it.
 	Checksum  string `yaml:"checksum"`
 	Checksums string `yaml:"checksums"`
-	// Keys names a file with the public keys of which one must have signed the list.
-	// Its signature is at the address Signature, or else in the list itself.
+	// Keys is the name of a file with public keys, one of which must have signed the list.
+	// Signature is the URL of the signature; if it is empty, the list contains its
+	// signature.
 	Keys      string `yaml:"keys"`
 	Signature string `yaml:"signature"`
 
-	keys *download.Keys // what the file Keys holds
+	keys *download.Keys // the contents of the file Keys
 }
 
-// Signed tells whether the entry's checksum is believed by a signature alone.
+// Signed returns whether the entry's checksum must be signed.
 func (e CatalogEntry) Signed() bool { return e.keys != nil }
 
-// SignedPart returns what of a list with its signature in it is signed by the entry's keys.
+// SignedPart returns the part of a list with an embedded signature that is signed with the
+// entry's keys.
 func (e CatalogEntry) SignedPart(list []byte) ([]byte, error) { return e.keys.Signed(list) }
 
-// CheckSignature answers with why a signature is not one of a list by the entry's keys.
+// CheckSignature returns an error unless the signature of a list was made with the entry's
+// keys.
 func (e CatalogEntry) CheckSignature(list, signature []byte) error {
 	return e.keys.Check(list, signature)
 }
 
-// check answers with what is wrong with an entry.
+// check returns an error if the entry is invalid.
 func (e CatalogEntry) check() error {
 	switch e.Firmware {
 	case "", "bios", "uefi", "uefi-secure":
@@ -79,8 +82,8 @@ func (e CatalogEntry) check() error {
 	return errors.New("it has a url, and neither checksum nor checksums")
 }
 
-// ParseCatalog reads a catalogue: a YAML list of entries, or one under the key
-// `images`. read reads the files that entries name, from where the catalogue is.
+// ParseCatalog parses a catalogue: a YAML list of entries, or such a list under the key
+// `images`. read reads the files that entries name, relative to the catalogue.
 func ParseCatalog(text []byte, read func(name string) ([]byte, error)) (Catalog, error) {
 	var list []CatalogEntry
 	if yaml.Unmarshal(text, &list) != nil {
@@ -115,10 +118,10 @@ func ParseCatalog(text []byte, read func(name string) ([]byte, error)) (Catalog,
 	return list, nil
 }
 
-// Catalog is the base images that an installation may have.
+// Catalog is the list of base images that an installation may have.
 type Catalog []CatalogEntry
 
-// Entry finds an entry by its id.
+// Entry returns the entry with an id.
 func (c Catalog) Entry(id string) (CatalogEntry, bool) {
 	for _, e := range c {
 		if e.ID == id {
@@ -128,5 +131,5 @@ func (c Catalog) Entry(id string) (CatalogEntry, bool) {
 	return CatalogEntry{}, false
 }
 
-// Catalog returns the catalogue, for reading.
+// Catalog returns the catalogue, which must not be modified.
 func (s *Service) Catalog() Catalog { return s.o.Catalog }

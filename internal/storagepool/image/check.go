@@ -14,18 +14,18 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskimage"
 )
 
-// Limits of qemu-img while it reads a file that somebody sent.
+// Limits for qemu-img when it reads an untrusted file.
 const (
 	checkPatience   = 2 * time.Minute
 	checkCPUSeconds = "60"
-	checkMemory     = "2147483648" // of address space, in bytes
+	checkMemory     = "2147483648" // address space, in bytes
 	maxCheckOutput  = 64 << 10
 )
 
-// checkFile has qemu-img look at a qcow2 file whose header was found safe, where
-// the file and the program are at hand: on the service's own machine. It answers
-// fault.ImageUnsafe when the image is corrupt. The program has limits on its time
-// and memory, and may write nothing.
+// checkFile runs `qemu-img check` on a qcow2 file whose header was found safe, if the file
+// and the program are on the service's own machine. It returns fault.ImageUnsafe if the
+// image is corrupt. The program has limits on its time and memory, and must not write
+// anything.
 func (s *Service) checkFile(ctx context.Context, host, path string) error {
 	h, err := s.o.Hosts.Host(host)
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Service) checkFile(ctx context.Context, host, path string) error {
 	return fmt.Errorf("run qemu-img: %w", err)
 }
 
-// checkVerdict reads the exit code of qemu-img check: 2 is for corruption, 3 for
-// clusters that are lost to the file and harm nobody.
+// checkVerdict interprets the exit code of `qemu-img check`: 2 means corruption, 3 means
+// leaked clusters, which are harmless.
 func checkVerdict(exit *exec.ExitError, out []byte) error {
 	const corrupt, leaks = 2, 3
 	switch code := exit.ExitCode(); code {
@@ -79,10 +79,10 @@ func checkVerdict(exit *exec.ExitError, out []byte) error {
 	}
 }
 
-// readable tells whether this process may read a file: libvirt's are the
-// service's to read on its own machine, if at all.
+// readable returns whether this process can read a file. It can read libvirt's files only
+// on its own machine, if at all.
 func readable(path string) bool {
-	f, err := os.Open(path) // libvirt named it, a volume of the images pool
+	f, err := os.Open(path) // the path is from libvirt: a volume of the images pool
 	if err != nil {
 		return false
 	}
@@ -90,7 +90,7 @@ func readable(path string) bool {
 	return true
 }
 
-// bounded keeps the first bytes that are written to it, and forgets the rest.
+// bounded keeps the first bytes that are written to it and discards the rest.
 type bounded struct {
 	b     *bytes.Buffer
 	limit int

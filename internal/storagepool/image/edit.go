@@ -12,20 +12,20 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// Edit is what shall be otherwise about an image; nil stays as it is.
+// Edit describes changes to an image; nil fields stay unchanged.
 type Edit struct {
 	DisplayName *string
 	Description *string
 	Tags        *[]string
-	// Firmware and TPM are what its nodes get unless they are told otherwise; the empty
-	// firmware is the default. The caller has checked it.
+	// Firmware and TPM are the defaults of its nodes; an empty firmware selects the
+	// service's default. The caller must have validated the firmware.
 	Firmware *string
 	TPM      *bool
 }
 
-// EditImage changes what users wrote about an image. check, which may be nil, sees the image
-// right before; its error ends the change. Errors: fault.Invalid,
-// ImageNotFound, ImageNotReady for one that nothing is recorded of.
+// EditImage changes the user-editable fields of an image. check, which may be nil, is
+// called with the image right before; an error aborts the change. Errors: fault.Invalid,
+// ImageNotFound, ImageNotReady for an image without a record.
 func (s *Service) EditImage(ctx context.Context, id string, e Edit, check func(Image) error) (Image, error) {
 	img, err := s.Image("", id)
 	if err != nil {
@@ -64,7 +64,8 @@ func (s *Service) EditImage(ctx context.Context, id string, e Edit, check func(I
 	return s.changeRecord(ctx, img, change, check)
 }
 
-// SetImageOwner gives an image to another account, by its id. Errors: as EditImage.
+// SetImageOwner transfers an image to another account, given by its id. Errors: those of
+// EditImage.
 func (s *Service) SetImageOwner(ctx context.Context, id, account string) error {
 	img, err := s.Image("", id)
 	if err == nil {
@@ -73,8 +74,8 @@ func (s *Service) SetImageOwner(ctx context.Context, id, account string) error {
 	return err
 }
 
-// changeRecord changes columns of an image's record, and returns the image then. check, which
-// may be nil, sees the image right before; its error ends the change.
+// changeRecord updates columns of an image's record and returns the updated image. check,
+// which may be nil, is called with the image right before; an error aborts the change.
 func (s *Service) changeRecord(ctx context.Context, img Image, change map[string]any, check func(Image) error) (Image, error) {
 	id := img.ID
 	err := s.o.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -99,11 +100,11 @@ func (s *Service) changeRecord(ctx context.Context, img Image, change map[string
 	return s.Image(img.Host, id)
 }
 
-// checkLocked locks an image's record until the end of a transaction, and calls check, which may
-// be nil, with the image as it is there. It returns whether there is a record.
+// checkLocked locks an image's record until the end of the transaction, and calls check,
+// which may be nil, with the image's current data. It returns whether there is a record.
 func checkLocked(tx *gorm.DB, img Image, check func(Image) error) (found bool, err error) {
 	var now []Record
-	// The row is locked where the database has more than one writer at a time.
+	// This locks the row on databases with more than one concurrent writer.
 	if err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("host = ? AND id = ?", img.Host, img.ID).Find(&now).Error; err != nil {
 		return false, err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// File is an image's file while OpenImage lends it. It is for one goroutine;
-// nothing of it is kept in memory but one block.
+// File is an image's open file. It is valid only until the function that OpenImage calls
+// returns, and not safe for concurrent use. It buffers only one block.
 type File struct {
 	// Bytes is its length.
 	Bytes int64
@@ -23,16 +23,16 @@ type File struct {
 
 	ctx    context.Context // it lives as long as one call
 	v      *storagepool.File
-	stream *libvirt.Stream // nil: nothing was read from here on
+	stream *libvirt.Stream // nil until the first Read after opening or Seek
 	r      *bufio.Reader   // of stream
 	offset int64
 }
 
 var _ io.ReadSeeker = (*File)(nil)
 
-// OpenImage calls f with the file of an image, over a connection of its own, so f
-// may take its time. Errors: fault.ImageNotFound, ImageNotReady for one whose bytes
-// are not all there, PoolUnavailable, HostUnreachable.
+// OpenImage calls f with the file of an image. It uses a dedicated connection, so f may
+// run for a long time. Errors: fault.ImageNotFound, ImageNotReady for an image that is
+// still being uploaded or verified, PoolUnavailable, HostUnreachable.
 func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*File) error) error {
 	img, err := s.Image(host, id)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) OpenImage(ctx context.Context, host, id string, f func(*File) 
 	return err
 }
 
-// Read reads on where the last Read or Seek ended.
+// Read continues where the last Read or Seek ended.
 func (f *File) Read(p []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, err
@@ -89,12 +89,12 @@ func (f *File) Read(p []byte) (int, error) {
 	n, err := f.r.Read(p)
 	f.offset += int64(n)
 	if errors.Is(err, io.EOF) && f.offset < f.Bytes {
-		err = io.ErrUnexpectedEOF // it became shorter meanwhile
+		err = io.ErrUnexpectedEOF // the file has become shorter
 	}
 	return n, err
 }
 
-// Seek is that of io.Seeker.
+// Seek implements io.Seeker.
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -112,7 +112,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// close ends the stream, if there is one: what it still holds is dropped.
+// close closes the stream, if any, and discards its buffered data.
 func (f *File) close() {
 	if f.stream != nil {
 		_ = f.stream.Abort()

@@ -1,5 +1,5 @@
-// Package image keeps the images of the images pool: what is recorded of them, what a look
-// into their files says, the catalogue they may come from, and the long work on them.
+// Package image manages the images in the images pool: their records, the inspection of
+// their files, the catalogue that they may come from, and the long-running tasks on them.
 package image
 
 import (
@@ -29,30 +29,30 @@ type Options struct {
 	DB      *gorm.DB
 	Intents *store.Intents
 	Events  *event.Broker
-	// Catalog lists the base images: a volume <id>.qcow2 that is found in the
-	// images pool is the base image of that id.
+	// Catalog lists the base images: a volume <id>.qcow2 in the images pool is the base
+	// image with that id.
 	Catalog Catalog
 	Log     *slog.Logger
 }
 
-// Service is the images of all hosts. Its methods may be called from any goroutine.
+// Service manages the images of all hosts. Its methods are safe for concurrent use.
 type Service struct {
 	o Options
 
 	mu       sync.RWMutex
 	shelves  map[string]*shelf // by host name
-	standing keyedLocks        // held to lay an overlay (shared) or to delete (exclusive)
+	standing keyedLocks        // held to create an overlay (shared), or to change or delete the image (exclusive)
 
 	lastMilli int64 // see uniqueMilli
 }
 
-// shelf is what is known of one host's images.
+// shelf is the state of one host's images.
 type shelf struct {
-	turn   chan struct{} // one slot: who holds it reads the images pool, or replaces an image
+	turn   chan struct{} // capacity 1: held while the images pool is read or an image is replaced
 	images map[string]Image
 }
 
-// New makes a Service, which follows the pools.
+// New returns a Service that follows the pools.
 func New(o Options) (*Service, error) {
 	if o.Hosts == nil || o.Pools == nil || o.DB == nil || o.Intents == nil || o.Events == nil {
 		return nil, errors.New("image: hosts, pools, database, intents and events are required")
@@ -71,28 +71,28 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// The types of images: base images come with the installation or from its
-// catalogue, custom ones from users.
+// The types of images: base images come with the installation or from its catalogue,
+// custom images from users.
 const (
 	Base   = "base"
 	Custom = "custom"
 )
 
-// State is how far an image has come.
+// State is the state of an image.
 type State string
 
-// The states of an image. Only a ready one can be used.
+// The states of an image. Only ready images can be used.
 const (
 	Uploading  State = "uploading"
 	Verifying  State = "verifying"
 	Ready      State = "ready"
 	Rejected   State = "rejected"
 	Unverified State = "unverified"
-	// Changed is the state of an image whose file is not the one that was verified.
+	// Changed means that the image's file is not the one that was verified.
 	Changed State = "changed"
 
-	// missing is the state of a record whose volume is not there: a folder may be
-	// empty for a moment, when what is mounted there is away.
+	// missing means that the record's volume does not exist: a folder may be empty for a
+	// moment while its file system is not mounted.
 	missing State = "missing"
 )
 
@@ -103,20 +103,20 @@ type Image struct {
 	Type         string // Base or Custom
 	DisplayName  string
 	OSType       string
-	Format       string // as found in its own first bytes: diskimage.QCOW2 or diskimage.ISO
-	SourceFormat string // of the file as it came, such as "vmdk" or "raw.xz"; empty when not known
+	Format       string // as detected in its first bytes: diskimage.QCOW2 or diskimage.ISO
+	SourceFormat string // of the uploaded file, such as "vmdk" or "raw.xz"; empty if unknown
 	Description  string
-	Tags         string // one on each line
+	Tags         string // one per line
 	State        State
 	Reason       string // why it is rejected, unverified or changed
-	FileBytes    int64  // what the volume occupies in the pool
+	FileBytes    int64  // length of the volume's file
 	VirtualBytes int64
-	SHA256       string // of the file as it was uploaded; empty when not known
+	SHA256       string // of the uploaded file; empty if unknown
 	Path         string // on the host
 	Owner        string
 	Created      time.Time
-	// Firmware is what its nodes boot with unless they are told otherwise: "bios", "uefi" or
-	// "uefi-secure"; empty for the default. TPM says that they have a TPM 2.0 then.
+	// Firmware is the default firmware of its nodes: "bios", "uefi" or "uefi-secure";
+	// empty for the service's default. TPM is whether they have a TPM 2.0 by default.
 	Firmware string
 	TPM      bool
 }
@@ -124,7 +124,7 @@ type Image struct {
 // ISO is the format of installation media.
 const ISO = diskimage.ISO
 
-// Images returns all images, by host, type and name.
+// Images returns all images, sorted by host, type and name.
 func (s *Service) Images() []Image {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -140,8 +140,8 @@ func (s *Service) Images() []Image {
 	return list
 }
 
-// Image returns one image of a host, of any host for the empty name;
-// fault.ImageNotFound when there is none.
+// Image returns an image of a host, or of any host if host is empty; fault.ImageNotFound
+// if there is none.
 func (s *Service) Image(host, id string) (Image, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -156,12 +156,12 @@ func (s *Service) Image(host, id string) (Image, error) {
 	return Image{}, NotFound(id)
 }
 
-// NotFound tells that there is no such image, for all that is to be known.
+// NotFound returns the error for an image that does not exist.
 func NotFound(id string) error {
 	return fault.New(fault.ImageNotFound, "Image %q not found.", id)
 }
 
-// Usable is Image, and fault.ImageNotReady when the image must not be used.
+// Usable is Image, but returns fault.ImageNotReady if the image must not be used.
 func (s *Service) Usable(host, id string) (Image, error) {
 	img, err := s.Image(host, id)
 	if err != nil {
@@ -177,9 +177,9 @@ func (s *Service) Usable(host, id string) (Image, error) {
 	return img, nil
 }
 
-// DeleteImage removes an image. It is refused with fault.ImageInUse while any
-// volume that libvirt knows in a pool, also one that virsh made, lies on it. checks see the image
-// right before; the error of one ends the deletion.
+// DeleteImage deletes an image. It returns fault.ImageInUse while a volume in any pool is
+// backed by it, including volumes that were created with virsh. Each of checks is called
+// with the image right before; an error aborts the deletion.
 func (s *Service) DeleteImage(ctx context.Context, id string, checks ...func(Image) error) error {
 	img, err := s.Image("", id)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Verdict tells whether an error says that an image is not to be used, and why.
+// Verdict returns whether an error means that an image must not be used, and the reason.
 func Verdict(err error) (reason string, refused bool) {
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		err = diskimage.Unsafe("another program removed its volume while it was verified. Upload it again")
@@ -23,18 +23,18 @@ func Verdict(err error) (reason string, refused bool) {
 	return "", false
 }
 
-// Verified is what Inspect has found good.
+// Verified is the result of a successful Inspect.
 type Verified struct {
-	Format      string // as the file's own first bytes say
+	Format      string // as detected in the file's first bytes
 	Fingerprint string // of the file
 	Path        string // on the host
 }
 
-// Inspect looks into a volume of the images pool: at its header, that the file is
-// whole, at what libvirt sees in it, and, where the file is at hand, at what
-// qemu-img finds. It answers fault.ImageUnsafe with the reason when it must not
-// be used, also when it is written to meanwhile. Nothing else opens the file before its
-// header was found safe.
+// Inspect verifies a volume of the images pool: its header, that the file is complete,
+// what libvirt detects in it, and, if the file is on this machine, the result of `qemu-img
+// check`. It returns fault.ImageUnsafe with the reason if the volume must not be used,
+// also if another program writes to it in the meantime. Nothing else opens the file before
+// its header was found safe.
 func (s *Service) Inspect(ctx context.Context, host, volume string) (found Verified, err error) {
 	err = s.o.Pools.ImagesPool(host).Volume(ctx, volume, func(v *storagepool.File) error {
 		before, err := readFingerprint(v)
@@ -58,7 +58,7 @@ func (s *Service) Inspect(ctx context.Context, host, volume string) (found Verif
 	return found, err
 }
 
-// inspectVolume returns the file's format and its path on the host.
+// inspectVolume verifies a volume, and returns the file's format and its path on the host.
 func inspectVolume(ctx context.Context, v *storagepool.File) (format, path string, err error) {
 	head, err := v.ReadPart(0, diskimage.HeaderBytes)
 	if err != nil {
@@ -91,7 +91,7 @@ func inspectVolume(ctx context.Context, v *storagepool.File) (format, path strin
 	}
 	def, err := v.Describe()
 	if err == nil && storagepool.FormatOf(def) != format {
-		// Somebody had libvirt look at the pool while the file was still coming.
+		// libvirt refreshed the pool while the file was still being written.
 		if err = v.Rescan(); err == nil {
 			def, err = v.Describe()
 		}

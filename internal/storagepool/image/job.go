@@ -14,33 +14,33 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Work is long work on an image, as its job keeps it.
+// Work describes a long-running task on an image, as its job stores it.
 type Work struct {
 	ID    string `json:"id"`
 	Host  string `json:"host"`
 	Owner string `json:"owner,omitempty"`
-	// Volume is the one that the work makes, Old the one that it replaces.
+	// Volume is the volume that the task creates, Old the one that it replaces.
 	Volume string `json:"volume,omitempty"`
 	Old    string `json:"old,omitempty"`
-	// Name is what a new image is called.
+	// Name is the display name of a new image.
 	Name string `json:"name,omitempty"`
-	// Node is what a new image is made of.
+	// Node is the node that a new image is captured from.
 	Node string `json:"node,omitempty"`
-	// VirtualBytes is what an image grows to.
+	// VirtualBytes is the new virtual size of an image.
 	VirtualBytes int64 `json:"virtualBytes,omitempty"`
-	// Changed is set where an image is verified again whose file was changed.
+	// Changed is set if the task verifies an image again whose file was changed.
 	Changed bool `json:"changed,omitempty"`
 }
 
-// Jobs is the long work on images. What has Check in its name tells beforehand whether the
-// work can be done, and describes it.
+// Jobs runs the long-running tasks on images. Its Check methods check in advance whether a
+// task can run, and return its description.
 type Jobs struct{ *Service }
 
-// Jobs returns the long work on images.
+// Jobs returns the long-running tasks on images.
 func (s *Service) Jobs() Jobs { return Jobs{s} }
 
-// NewImage begins the description of an image that is to be made under a name, or
-// answers fault.Invalid about that.
+// NewImage returns the description of a new image with the given display name, or
+// fault.Invalid if the name is not valid.
 func (s Jobs) NewImage(host, name, owner string) (Work, error) {
 	if err := checkDisplayName("name", name); err != nil {
 		return Work{}, err
@@ -49,7 +49,8 @@ func (s Jobs) NewImage(host, name, owner string) (Work, error) {
 	return Work{ID: id, Host: host, Owner: owner, Volume: id, Name: name}, nil
 }
 
-// CheckVerify tells whether an image is one that Verify has something to do with.
+// CheckVerify returns the task to verify an image, or fault.Unsupported if the image does
+// not need it.
 func (s Jobs) CheckVerify(id string) (Work, error) {
 	img, err := s.Image("", id)
 	if err != nil {
@@ -61,9 +62,9 @@ func (s Jobs) CheckVerify(id string) (Work, error) {
 	return Work{ID: img.ID, Host: img.Host, Changed: img.State == Changed}, nil
 }
 
-// Verify looks into a volume that another program has put into the images pool, or
-// changed there, and makes it ready when it is a qcow2 or diskimage.ISO file that is safe. A disk in another
-// format is refused: to upload it converts it. Errors: fault.ImageUnsafe,
+// Verify inspects a volume that another program has put into the images pool, or changed
+// there, and makes the image ready if it is a safe qcow2 or diskimage.ISO file. It refuses
+// disks in other formats: uploading them converts them. Errors: fault.ImageUnsafe,
 // ImageNotFound, HostUnreachable, PoolUnavailable.
 func (s Jobs) Verify(ctx context.Context, w Work, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
@@ -72,7 +73,7 @@ func (s Jobs) Verify(ctx context.Context, w Work, progress storagepool.Progress)
 	progress.Begin("verifying")
 	img, err := s.Image(w.Host, w.ID)
 	if err != nil || img.State == Ready {
-		return err // of an attempt before this one
+		return err // verified by an earlier attempt
 	}
 	volume := volumeName(img)
 	found, err := s.Inspect(ctx, w.Host, volume)
@@ -93,8 +94,8 @@ func (s Jobs) Verify(ctx context.Context, w Work, progress storagepool.Progress)
 	return s.Refresh(ctx, w.Host, false)
 }
 
-// CheckChange tells whether an image can be compacted or grown, as far as is known
-// without a look at the pools.
+// CheckChange returns the task to compact or grow an image, or the reason why that is not
+// possible as far as can be told without reading the pools.
 func (s Jobs) CheckChange(id string) (Work, error) {
 	img, err := s.Usable("", id)
 	if err != nil {
@@ -104,7 +105,7 @@ func (s Jobs) CheckChange(id string) (Work, error) {
 		return Work{}, fault.New(fault.Unsupported, "Image %q is in %s format, which can't be changed.", id, img.Format)
 	}
 	old := volumeName(img)
-	// A name of its own, by which it is known as this image's; see match.
+	// A new name that still identifies the volume as this image's; see match.
 	return Work{ID: img.ID, Host: img.Host, Old: old, Volume: fmt.Sprintf("%s.r%d.%s", stemOf(old), s.uniqueMilli(time.Now()), diskimage.QCOW2)}, nil
 }
 
@@ -128,11 +129,11 @@ func (s Jobs) CheckGrow(id string, virtualBytes int64) (Work, error) {
 	return w, nil
 }
 
-// SectorBytes is what sizes of disks are multiples of.
+// SectorBytes is the unit of disk sizes.
 const SectorBytes = 512
 
-// Compact writes an image anew, without what its disk does not use any more. Nothing
-// lies on it, or fault.ImageInUse is answered. Other errors: fault.StorageFull,
+// Compact rewrites an image without the data that its disk no longer uses. It returns
+// fault.ImageInUse if disks are backed by the image. Other errors: fault.StorageFull,
 // ImageNotFound, HostUnreachable, PoolUnavailable.
 func (s Jobs) Compact(ctx context.Context, w Work, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
@@ -151,14 +152,14 @@ func (s Jobs) Compact(ctx context.Context, w Work, progress storagepool.Progress
 			return err
 		}
 	}
-	return s.UndoCompact(ctx, w) // nothing but the removal of the old volume
+	return s.UndoCompact(ctx, w) // at this point it only removes the old volume
 }
 
 func (s Jobs) compact(ctx context.Context, w Work, img Image, progress storagepool.Progress) error {
 	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil {
 		return err
 	}
-	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
+	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an earlier attempt
 		return err
 	}
 	c := storagepool.Copy{From: img.Path, Format: diskimage.QCOW2, To: w.Volume, DataBytes: img.FileBytes}
@@ -169,7 +170,7 @@ func (s Jobs) compact(ctx context.Context, w Work, img Image, progress storagepo
 	if err := s.o.Pools.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
-	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil { // what was read is what was verified
+	if err := s.CheckUnchanged(ctx, w.Host, w.ID); err != nil { // so that the verified file is the one that was read
 		return err
 	}
 	found, err := s.Inspect(ctx, w.Host, w.Volume)
@@ -179,8 +180,8 @@ func (s Jobs) compact(ctx context.Context, w Work, img Image, progress storagepo
 	return s.swap(ctx, w, found)
 }
 
-// swap gives an image its new volume. Meanwhile nobody reads the pool, who would
-// find a volume in it that is nobody's.
+// swap replaces an image's volume. It blocks reading of the pool in the meantime, which
+// would find a volume that belongs to no image.
 func (s Jobs) swap(ctx context.Context, w Work, found Verified) error {
 	shelf := s.shelves[w.Host]
 	select {
@@ -197,22 +198,22 @@ func (s Jobs) swap(ctx context.Context, w Work, found Verified) error {
 	return s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Old)
 }
 
-// revision is what the name of a volume has that an image was written to anew.
+// revision matches the suffix that Compact and Grow tasks add to the name of a volume.
 var revision = regexp.MustCompile(`\.r\d{13}$`)
 
-// stemOf is what the names of all volumes have in common that an image has had.
+// stemOf returns the common part of the names of all volumes that an image has had.
 func stemOf(volume string) string {
 	return revision.ReplaceAllString(strings.TrimSuffix(volume, "."+diskimage.QCOW2), "")
 }
 
-// isSwapped tells whether an image has the volume that the work makes.
+// isSwapped returns whether an image already has the volume that the task creates.
 func (s Jobs) isSwapped(ctx context.Context, w Work) (bool, error) {
 	var n int64
 	err := s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ? AND volume = ?", w.Host, w.ID, w.Volume).Count(&n).Error
 	return n > 0, err
 }
 
-// UndoCompact removes whichever of the two volumes is not the image's.
+// UndoCompact removes the one of the two volumes that is not the image's.
 func (s Jobs) UndoCompact(ctx context.Context, w Work) error {
 	swapped, err := s.isSwapped(ctx, w)
 	if err != nil {
@@ -228,15 +229,15 @@ func (s Jobs) UndoCompact(ctx context.Context, w Work) error {
 	return s.Refresh(ctx, w.Host, true)
 }
 
-// Grow makes the disk of an image larger. What lies on an image has its own size,
-// and would not see it: nothing may, or fault.ImageInUse is answered.
+// Grow enlarges the disk of an image. Overlays have their own size and would not change,
+// so it returns fault.ImageInUse if disks are backed by the image.
 func (s Jobs) Grow(ctx context.Context, w Work, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	progress.Begin("growing")
 	img, err := s.Image(w.Host, w.ID)
-	grown := err == nil && img.State == Changed && img.VirtualBytes == w.VirtualBytes // by an attempt before this one
+	grown := err == nil && img.State == Changed && img.VirtualBytes == w.VirtualBytes // by an earlier attempt
 	if !grown {
 		if img, err = s.Usable(w.Host, w.ID); err != nil || img.VirtualBytes >= w.VirtualBytes {
 			return err
@@ -248,8 +249,9 @@ func (s Jobs) Grow(ctx context.Context, w Work, progress storagepool.Progress) e
 	return s.Refresh(ctx, w.Host, true)
 }
 
-// grow resizes the disk of an image, unless that is done, and binds the image to what
-// that wrote. Meanwhile nobody reads the pool, who would find the image changed.
+// grow resizes the disk of an image, unless that is done, and records the fingerprint of
+// the new file. It blocks reading of the pool in the meantime, which would find the image
+// changed.
 func (s Jobs) grow(ctx context.Context, w Work, volume string, grown bool) error {
 	shelf := s.shelves[w.Host]
 	if !grown {
@@ -278,16 +280,16 @@ func (s Jobs) grow(ctx context.Context, w Work, volume string, grown bool) error
 	return s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ?", w.Host, w.ID).Updates(found.Columns()).Error
 }
 
-// Capture makes an image of the disk in the file source, with all that it lies on,
-// as w says. Nothing writes to it meanwhile, and its definition says that it is a
-// qcow2 file. Errors: fault.Unsupported, ImageUnsafe, StorageFull, HostUnreachable,
-// PoolUnavailable.
+// Capture creates an image from the disk in the file source, including its backing chain,
+// as described by w. Nothing may write to the disk in the meantime, and its definition
+// must say that it is a qcow2 file. Errors: fault.Unsupported, ImageUnsafe, StorageFull,
+// HostUnreachable, PoolUnavailable.
 func (s Jobs) Capture(ctx context.Context, w Work, source string, progress storagepool.Progress) error {
 	if err := s.o.Pools.Prepare(ctx, w.Host); err != nil {
 		return err
 	}
 	if img, err := s.Image(w.Host, w.ID); err == nil && img.State == Ready {
-		return nil // an attempt before this one came so far
+		return nil // finished by an earlier attempt
 	}
 	all, err := s.o.Pools.Survey(ctx, w.Host)
 	if err != nil {
@@ -311,14 +313,14 @@ func (s Jobs) Capture(ctx context.Context, w Work, source string, progress stora
 		}
 		data += v.AllocatedBytes
 	}
-	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an attempt before
+	if err := s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Volume); err != nil { // of an earlier attempt
 		return err
 	}
 	r := Record{Host: w.Host, ID: w.ID, Type: Custom, Volume: w.Volume, DisplayName: w.Name, State: string(Verifying), Owner: w.Owner, Created: time.Now()}
 	if err := s.save(ctx, r); err != nil {
 		return fmt.Errorf("record the image %s: %w", w.ID, err)
 	}
-	err = s.Refresh(ctx, w.Host, false) // shows it
+	err = s.Refresh(ctx, w.Host, false) // makes it visible
 	if err == nil {
 		err = s.o.Pools.ImagesPool(w.Host).Convert(ctx, storagepool.Copy{From: from.Path, Format: diskimage.QCOW2, To: w.Volume, DataBytes: data}, progress)
 	}
@@ -329,7 +331,7 @@ func (s Jobs) Capture(ctx context.Context, w Work, source string, progress stora
 	if err := s.o.Pools.ImagesPool(w.Host).RescanWhenIdle(ctx, progress); err != nil {
 		return err
 	}
-	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil { // what was read is what was verified
+	if err := s.CheckChain(ctx, w.Host, all.Chain(source)); err != nil { // so that the verified file is the one that was read
 		return err
 	}
 	found, err := s.Inspect(ctx, w.Host, w.Volume)
@@ -343,7 +345,7 @@ func (s Jobs) Capture(ctx context.Context, w Work, source string, progress stora
 	return s.Refresh(ctx, w.Host, false)
 }
 
-// UndoCapture removes what Capture has made, unless the image is ready.
+// UndoCapture removes what Capture has created, unless the image is ready.
 func (s Jobs) UndoCapture(ctx context.Context, w Work) error {
 	if ready, err := s.IsReady(ctx, w.Host, w.ID); err != nil || ready {
 		return err

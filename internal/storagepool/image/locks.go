@@ -8,19 +8,20 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// keyedLocks is one read-write lock for each key in use. Whoever waits for one
-// may give up: its holder may wait for a host that hangs.
+// keyedLocks is a set of read-write locks, one for each key in use. Waiting for a lock can
+// be cancelled, because its holder may wait for a host that does not respond.
 type keyedLocks struct {
 	mu    sync.Mutex
 	locks map[string]*keyedLock
 }
 
 type keyedLock struct {
-	*semaphore.Weighted // all of it for the one who writes, one for each who reads
+	*semaphore.Weighted // a writer acquires the full weight, a reader 1
 	users               int
 }
 
-// lock waits for the key, or until ctx ends, and returns its release.
+// lock acquires the lock of a key, or fails when ctx ends. It returns the function that
+// releases the lock.
 func (k *keyedLocks) lock(ctx context.Context, key string, exclusive bool) (unlock func(), err error) {
 	k.mu.Lock()
 	if k.locks == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// Migrations returns the steps of this package's tables.
+// Migrations returns the migrations of this package's tables.
 func Migrations() []*gormigrate.Migration {
 	return []*gormigrate.Migration{{
 		ID: "2026112302_images",
@@ -69,7 +69,8 @@ func Migrations() []*gormigrate.Migration {
 			return store.AddColumns(tx, &images{}, "Firmware", "TPM")
 		},
 	}, {
-		// "qcow2-snapshots.tar.gz" is longer than sources were. SQLite bounds no text.
+		// "qcow2-snapshots.tar.gz" is longer than the column was. SQLite does not limit
+		// text.
 		ID: "2026113023_image_sources",
 		Migrate: func(tx *gorm.DB) error {
 			if tx.Name() != "postgres" {

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// MaxDisplayNameLength is in characters.
+// MaxDisplayNameLength is the maximum length of a display name, in characters.
 const MaxDisplayNameLength = 100
 
 var (
@@ -20,8 +20,8 @@ var (
 	extensions   = regexp.MustCompile(`(?i)(\.(qcow2?|img|iso|raw|vmdk|vdi|vhdx?|gz|xz|zst))+$`)
 )
 
-// safeStem makes a volume name's first part from a client's file name: no path,
-// no extension, only letters, digits, dots, dashes and underscores.
+// safeStem returns the first part of a volume name, derived from a client's file name:
+// without path and extension, only letters, digits, dots, dashes and underscores.
 func safeStem(fileName string) string {
 	name := bareName(fileName)
 	name = unsafeInName.ReplaceAllString(name, "_")
@@ -35,9 +35,9 @@ func safeStem(fileName string) string {
 	return name
 }
 
-// shownName is the name that an image is shown by, of a client's file name: as it
-// was written, but for path, extension, and what is not seen or turns the text
-// around it; at most MaxDisplayNameLength characters.
+// shownName returns an image's display name, derived from a client's file name: without
+// path, extension, invisible characters, and characters that change the text direction; at
+// most MaxDisplayNameLength characters.
 func shownName(fileName string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -58,12 +58,13 @@ func shownName(fileName string) string {
 	return name
 }
 
-// bareName is a file name without path and extension.
+// bareName returns a file name without path and extension.
 func bareName(fileName string) string {
 	return extensions.ReplaceAllString(fileName[strings.LastIndexAny(fileName, `/\`)+1:], "")
 }
 
-// checkDisplayName answers fault.Invalid about a field for a name that is not one.
+// checkDisplayName returns fault.Invalid for the field if name is not a valid display
+// name.
 func checkDisplayName(field, name string) error {
 	hidden := func(r rune) bool { return !isShown(r) }
 	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > MaxDisplayNameLength || strings.ContainsFunc(name, hidden) || strings.TrimSpace(name) != name {
@@ -72,16 +73,16 @@ func checkDisplayName(field, name string) error {
 	return nil
 }
 
-// isShown tells of a character whether people see it, or see what it does to its
-// neighbours alone: those that change the direction of what follows are not among
-// them, nor are those of no width. Some scripts and emoji need the two joiners.
+// isShown returns whether a character is visible. Characters that change the text
+// direction and zero-width characters are not, except for the two joiners, which some
+// scripts and emoji need.
 func isShown(r rune) bool {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return unicode.IsGraphic(r) || r == nonJoiner || r == joiner
 }
 
-// uniqueMilli is the time in Unix milliseconds, made unique within the process,
-// so that two uploads of one name never meet.
+// uniqueMilli returns the time in Unix milliseconds, made unique within the process, so
+// that two uploads with the same name get different volumes.
 func (s *Service) uniqueMilli(now time.Time) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +90,7 @@ func (s *Service) uniqueMilli(now time.Time) int64 {
 	return s.lastMilli
 }
 
-// VolumeOf names the volume of an image: its id, with the format that it has.
+// VolumeOf returns the name of an image's volume: its id with the extension of the format.
 func VolumeOf(id, format string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(id, "."+diskimage.QCOW2), "."+diskimage.ISO) + "." + format
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool"
 )
 
-// Refresh reads the host's images pool and replaces what is known of it. With
-// anew, libvirt first looks at the folder again, unless it is busy there.
+// Refresh reads the host's images pool and replaces the cached images. With anew, it
+// refreshes the pool first, unless libvirt is busy in it.
 func (s *Service) Refresh(ctx context.Context, host string, anew bool) error {
 	shelf := s.shelves[host]
 	select {
@@ -24,8 +24,8 @@ func (s *Service) Refresh(ctx context.Context, host string, anew bool) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// The records first: a volume whose record is written later is seen as
-	// unverified until the next reading, never the other way round.
+	// The records first: a volume whose record is written in between is shown as
+	// unverified until the next refresh, but an image is never missing.
 	var records []Record
 	if err := s.o.DB.WithContext(ctx).Where("host = ?", host).Find(&records).Error; err != nil {
 		return fmt.Errorf("read the image records: %w", err)
@@ -34,7 +34,7 @@ func (s *Service) Refresh(ctx context.Context, host string, anew bool) error {
 	err := s.o.Pools.ImagesPool(host).Do(ctx, func(h *storagepool.Handle) (err error) {
 		if anew {
 			switch err := h.Rescan(); {
-			case storagepool.IsBusy(err): // what libvirt knows counts until the next time
+			case storagepool.IsBusy(err): // use what libvirt knows until the next refresh
 				s.o.Log.Info("the images pool is not read anew, for a volume is being made in it", "host", host)
 			case err != nil:
 				return err
@@ -69,20 +69,20 @@ func (s *Service) Refresh(ctx context.Context, host string, anew bool) error {
 type Removed struct {
 	Host string `json:"host"`
 	ID   string `json:"id"`
-	// Image is what it was last, for those who decide who is told.
+	// Image is its last state, to decide which users may receive the event.
 	Image Image `json:"-"`
 }
 
-// match joins the records with the volumes. A record whose volume is gone is
-// dropped. A volume without record is a base image when its name says so and
-// its header is safe; else it is unverified. One that an image is just being written
-// to anew, or was before, is neither, while the image has its volume.
+// match joins the records with the volumes. A record whose volume does not exist gets the
+// state missing. A volume without a record is a base image if its name is in the catalogue
+// and its header is safe; otherwise it is unverified. The new or previous volume of a
+// compacted image is ignored while the image has its own volume.
 func (s *Service) match(ctx context.Context, host string, records []Record, vols []libvirtxml.StorageVolume) map[string]Image {
 	byVolume := map[string]Record{}
 	for _, r := range records {
 		byVolume[r.Volume] = r
 	}
-	whole := map[string]bool{} // stems of the images that have their volume
+	whole := map[string]bool{} // stems of the images whose volumes exist
 	for _, v := range vols {
 		if _, known := byVolume[v.Name]; known {
 			whole[stemOf(v.Name)] = true
@@ -127,13 +127,13 @@ func (s *Service) match(ctx context.Context, host string, records []Record, vols
 	for _, r := range byVolume {
 		switch State(r.State) {
 		case Uploading, Verifying, Rejected:
-			images[r.ID] = r.image() // its volume is not there yet, or not any more
+			images[r.ID] = r.image() // its volume does not exist yet, or no longer
 			continue
 		case missing:
 			continue
 		}
 		s.o.Log.Info("an image's volume is gone", "host", host, "image", r.ID)
-		// What was known of it stays, but for what its bytes were found to be. It may have
+		// Keep the record, except for what was detected in the file. The image may have
 		// another volume by now, or be deleted.
 		err := s.o.DB.WithContext(ctx).Model(&Record{}).Where("host = ? AND id = ? AND volume = ? AND state = ?", host, r.ID, r.Volume, r.State).
 			Updates(map[string]any{"state": missing, "reason": "", "sha256": ""}).Error
@@ -144,7 +144,7 @@ func (s *Service) match(ctx context.Context, host string, records []Record, vols
 	return images
 }
 
-// discover decides what a volume is that nobody recorded.
+// discover returns the record for a volume that has none.
 func (s *Service) discover(ctx context.Context, host, volume string) Record {
 	id := strings.TrimSuffix(volume, ".qcow2")
 	r := Record{
@@ -160,7 +160,7 @@ func (s *Service) discover(ctx context.Context, host, volume string) Record {
 		r.ID, r.Type, r.DisplayName, r.OSType, r.Firmware, r.TPM = id, Base, entry.Name, entry.OSType, entry.Firmware, entry.TPM
 	}
 	if before, err := s.Image(host, r.ID); err == nil {
-		r.Created = before.Created // found once: nothing has changed
+		r.Created = before.Created // already found by an earlier refresh
 	}
 	if !listed {
 		return r
@@ -168,8 +168,8 @@ func (s *Service) discover(ctx context.Context, host, volume string) Record {
 	return s.judge(ctx, r, volume)
 }
 
-// judge looks into a volume that may have been changed by others, and records it
-// when it is found good.
+// judge inspects a volume that may have been changed by another program, and records the
+// image if the volume is safe.
 func (s *Service) judge(ctx context.Context, r Record, volume string) Record {
 	found, err := s.Inspect(ctx, r.Host, volume)
 	switch {
@@ -177,10 +177,10 @@ func (s *Service) judge(ctx context.Context, r Record, volume string) Record {
 		r.State, r.Reason, r.Format, r.Fingerprint = string(Ready), "", found.Format, found.Fingerprint
 	case fault.CodeOf(err) == fault.ImageUnsafe:
 		r.State, r.Reason = string(Rejected), err.(*fault.Error).Message //nolint:errorlint // CodeOf said so
-		return r                                                         // it may still be on its way into the pool: looked at again at the next reading
+		return r                                                         // it may still be copied into the pool: inspected again by the next refresh
 	default:
 		r.State, r.Reason = string(Unverified), "It could not be read: "+storagepool.LibvirtText(err)+"."
-		return r // tried again at the next reading
+		return r // tried again by the next refresh
 	}
 	if err := s.saveFound(ctx, r); err != nil {
 		s.o.Log.Error("an image record cannot be saved", "image", r.ID, "error", err)
@@ -201,8 +201,8 @@ func (s *Service) save(ctx context.Context, r Record) error {
 	return s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&r).Error
 }
 
-// saveFound records an image that was found in the pool. What is on record of its id
-// stays, unless that has no volume.
+// saveFound records an image that was found in the pool. It replaces a record of the same
+// id only if that has no volume.
 func (s *Service) saveFound(ctx context.Context, r Record) error {
 	gone := clause.IN{Column: clause.Column{Table: r.TableName(), Name: "state"}, Values: []any{missing, Rejected}}
 	return s.o.DB.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true, Where: clause.Where{Exprs: []clause.Expression{gone}}}).Create(&r).Error
