@@ -17,8 +17,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// While another service has an image alone, nothing is laid on it and nobody
-// deletes it; a mark that a crash left goes when the service is back.
+// While another service has exclusive access to an image, no overlay can be created on it
+// and it cannot be deleted. A mark that a crash left is removed when the service is back.
 func TestMarkedImagesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -41,7 +41,7 @@ func TestMarkedImagesAreLeftAlone(t *testing.T) {
 	if list := p.volumes("images"); strings.Count(list, ".held-") != 2 { // its name and its path
 		t.Errorf("the images pool holds %s", list)
 	}
-	// That of another image is none of its business.
+	// The mark of another image does not matter.
 	virsh(t, "vol-delete", mark, "--pool", images)
 	virsh(t, "vol-create-as", images, ".held-"+uuid.NewString()+"-x"+img.ID, "0", "--format", "raw")
 	if _, err := p.CreateOverlay(t.Context(), "local", "o.qcow2", img.ID, 64<<20); err != nil {
@@ -67,7 +67,7 @@ func TestMarkedImagesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// What a crash left and cannot be removed keeps the host's storage from nobody.
+// A leftover of a crash that cannot be removed does not block the host's storage.
 func TestLeftoverThatStays(t *testing.T) {
 	t.Parallel()
 	p := open(t)

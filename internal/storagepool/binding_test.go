@@ -12,7 +12,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// replace has another program write a file into an image's volume.
+// replace overwrites an image's volume, as another program would.
 func (p *pools) replace(img image.Image, content []byte) {
 	p.t.Helper()
 	file := filepath.Join(p.t.TempDir(), "other")
@@ -22,8 +22,8 @@ func (p *pools) replace(img image.Image, content []byte) {
 	virsh(p.t, "vol-upload", "--pool", p.prefix+"-images", img.ID, file)
 }
 
-// Whatever opens a ready image looks right before whether its file is the one that was
-// verified, whether or not the pool was read since.
+// Whatever opens a ready image first checks that its file is the one that was verified,
+// whether or not the pool was read since.
 func TestReplacedImageIsNotOpened(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -79,7 +79,7 @@ func TestReplacedImageIsNotOpened(t *testing.T) {
 	}
 }
 
-// A changed image is ready again when somebody has verified what is there now.
+// A changed image is ready again after its current file was verified.
 func TestChangedImageIsVerifiedAgain(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -119,7 +119,7 @@ func TestChangedImageIsVerifiedAgain(t *testing.T) {
 	}
 	stateIs("refused", image.Changed)
 
-	p.replace(img, good) // the same bytes, but nobody has looked at them
+	p.replace(img, good) // the same bytes, but not verified
 	stateIs("with its old content", image.Changed)
 	if err := verify(); err != nil {
 		t.Fatal(err)

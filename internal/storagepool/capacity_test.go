@@ -21,7 +21,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// small gives a pool a file system of its own, of so many MiB, and returns its folder.
+// small gives a pool its own file system of a size in MiB, and returns its folder.
 func (p *pools) small(role, mebibytes string) (folder string) {
 	p.t.Helper()
 	nodes, err := p.NodesFolder("local")
@@ -43,7 +43,7 @@ func (p *pools) small(role, mebibytes string) (folder string) {
 	return folder
 }
 
-// occupy makes a file of so many MiB, by no call of libvirt's.
+// occupy creates a file of a size in MiB without libvirt.
 func occupy(t *testing.T, folder string, mebibytes int64) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(folder, ".occupied"))
@@ -66,7 +66,7 @@ func (p *pools) status(role string) storagepool.PoolStatus {
 	return storagepool.PoolStatus{}
 }
 
-// What guests write shows by itself, in each pool.
+// What guests write is noticed without a refresh by the user, in each pool.
 func TestPoolsFillUp(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -96,7 +96,7 @@ func TestPoolsFillUp(t *testing.T) {
 	}
 }
 
-// least is the least that was left in a folder's file system.
+// least is the minimum free space seen in a folder's file system.
 type least struct {
 	t      *testing.T
 	folder string
@@ -113,7 +113,7 @@ func (l *least) look() {
 	}
 }
 
-// watched calls before each reading with how much was read.
+// watched calls a function before each read, with the number of bytes read so far.
 type watched struct {
 	r    io.Reader
 	n    int64
@@ -127,13 +127,13 @@ func (w *watched) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// What comes leaves free what is kept for disks that grow, although nobody knows how
-// much it will be, or others write meanwhile.
+// Uploads keep the reserved space free, although their size is unknown or other programs
+// write in the meantime.
 func TestUploadLeavesWhatIsKept(t *testing.T) {
 	t.Parallel()
 	p := open(t)
 	folder := p.small("images", "500")
-	const keeps = 50 << 20 // 64 MiB, but for what is on its way
+	const keeps = 50 << 20 // 64 MiB, minus data that is in transit
 	noise := make([]byte, 1<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
 	image := qcow2(t)
@@ -145,9 +145,10 @@ func TestUploadLeavesWhatIsKept(t *testing.T) {
 		t.Errorf("an upload without end: %v; %d MiB were left", err, left.bytes>>20)
 	}
 
-	// Others fill the pool: what has come stays, and the rest follows when there is room.
+	// Other programs fill the pool: the received data is kept, and the upload continues
+	// when there is space.
 	const size = 240 << 20
-	in, err := p.BeginUpload(t.Context(), upload.Upload{FileName: "b.qcow2", SizeBytes: size + 1}, nil) // it is never complete, so nothing else works on it
+	in, err := p.BeginUpload(t.Context(), upload.Upload{FileName: "b.qcow2", SizeBytes: size + 1}, nil) // it is never complete, so nothing else uses it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,8 @@ func TestUploadLeavesWhatIsKept(t *testing.T) {
 	}
 	begun := time.Now()
 	others := sync.OnceFunc(func() {
-		// After so long, how far the upload has come is written down between two looks.
+		// After this time, the offset of the upload is saved between two checks of the
+		// free space.
 		<-time.After(time.Until(begun.Add(5 * time.Second)))
 		occupy(t, folder, 270)
 	})
@@ -199,7 +201,7 @@ func (p *pools) upload(folder string) string {
 	return files[0]
 }
 
-// stored is the size of the only file in a folder.
+// stored returns the size of the only file in a folder.
 func (p *pools) stored(folder string) int64 {
 	p.t.Helper()
 	info, err := os.Stat(p.upload(folder))
@@ -209,7 +211,7 @@ func (p *pools) stored(folder string) int64 {
 	return info.Size()
 }
 
-// wantContent expects the only file in a folder to be what r gives.
+// wantContent checks that the only file in a folder contains the data of r.
 func (p *pools) wantContent(folder string, r io.Reader) {
 	p.t.Helper()
 	f, err := os.Open(p.upload(folder))
@@ -225,7 +227,7 @@ func (p *pools) wantContent(folder string, r io.Reader) {
 	}
 }
 
-// What is packed in a file does so, too.
+// Unpacking keeps the reserved space free, too.
 func TestUnpackingLeavesWhatIsKept(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -263,7 +265,7 @@ func TestUnpackingLeavesWhatIsKept(t *testing.T) {
 	}
 }
 
-// ring gives out the same again and again.
+// ring returns the same data again and again.
 type ring struct {
 	block []byte
 	at    int

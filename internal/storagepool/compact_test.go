@@ -21,7 +21,7 @@ type beginning func(step string)
 func (f beginning) Begin(step string) { f(step) }
 func (beginning) Progress(_, _ int64) {}
 
-// described is an image of which all is known that only the database keeps.
+// described returns an image with values in all fields that only the database stores.
 func (p *pools) described(u upload.Upload) image.Image {
 	p.t.Helper()
 	u.Owner = "ann"
@@ -42,7 +42,7 @@ func (p *pools) described(u upload.Upload) image.Image {
 	return img
 }
 
-// wantImage reads the pool and expects an image as it was, but for its place.
+// wantImage reads the pool and checks that an image is unchanged, except for its path.
 func (p *pools) wantImage(when string, want image.Image, volume string) {
 	p.t.Helper()
 	if err := p.Service.Refresh(p.t.Context(), "local"); err != nil {
@@ -58,8 +58,8 @@ func (p *pools) wantImage(when string, want image.Image, volume string) {
 	}
 }
 
-// Who reads the pool while an image is written anew finds the image as it was; given
-// up, that is what stays.
+// Reading the pool while an image is being compacted finds the image unchanged; after an
+// undo it stays so.
 func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 	t.Parallel()
 	for name, u := range map[string]upload.Upload{"base": {FileName: "x.qcow2", BaseID: "tiny"}, "custom": {FileName: "x.qcow2"}} {
@@ -97,7 +97,7 @@ func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.wantImage("compacted", img, w.Volume)
-			// As a crash leaves it that comes between the two strokes of the exchange.
+			// As after a crash between the two steps of replacing the volume.
 			virsh(t, "vol-clone", "--pool", p.prefix+"-images", w.Volume, w.Old)
 			p.wantImage("beside its old volume", img, w.Volume)
 			if err := p.Jobs().UndoCompact(t.Context(), w); err != nil {
@@ -111,8 +111,8 @@ func TestReadingWhileAnImageIsCompacted(t *testing.T) {
 	}
 }
 
-// A service that has read the records just before another one gave an image its new
-// volume takes nothing of it back.
+// A service that has read the records just before another one replaced an image's volume
+// does not undo that.
 func TestAnotherServiceReadsWhileAnImageIsCompacted(t *testing.T) {
 	t.Parallel()
 	p := open(t)

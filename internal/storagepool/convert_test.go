@@ -29,7 +29,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// progress keeps what a job would tell.
+// progress records what a job would report.
 type progress struct {
 	mu          sync.Mutex
 	steps       []string
@@ -53,8 +53,8 @@ func (p *progress) Progress(done, total int64) {
 	}
 }
 
-// rawFile makes a raw disk of 16 MiB with a partition and data bytes of noise in
-// it, and returns its path.
+// rawFile creates a raw disk of 16 MiB with a partition that contains data bytes of noise,
+// and returns its path.
 func rawFile(t *testing.T, data int) string {
 	t.Helper()
 	disk := make([]byte, 16<<20)
@@ -111,7 +111,7 @@ func packed(t *testing.T, packing string, data []byte) []byte {
 	return out.Bytes()
 }
 
-// ova makes an archive as VirtualBox exports it, with some disks.
+// ova creates an OVA as VirtualBox exports it, with the given disks.
 func ova(t *testing.T, disks ...[]byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -137,7 +137,7 @@ func ova(t *testing.T, disks ...[]byte) []byte {
 	return out.Bytes()
 }
 
-// withSnapshot makes a qcow2 disk with an internal snapshot of an earlier state.
+// withSnapshot creates a qcow2 disk with an internal snapshot of an earlier state.
 func withSnapshot(t *testing.T, raw string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "snapshots.qcow2")
@@ -158,7 +158,7 @@ func withSnapshot(t *testing.T, raw string) []byte {
 	return data
 }
 
-// sameDisk compares the disk in a volume with a raw one.
+// sameDisk compares the disk in an image's volume with a raw one.
 func sameDisk(t *testing.T, img image.Image, raw string) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "qemu-img", "compare", "-f", "qcow2", "-F", "raw", img.Path, raw).CombinedOutput(); err != nil {
@@ -166,12 +166,12 @@ func sameDisk(t *testing.T, img image.Image, raw string) {
 	}
 }
 
-// Whatever is taken becomes a qcow2 image with the same disk in it, and nothing of
-// the file is left.
+// Every accepted format becomes a qcow2 image with the same disk, and nothing of the
+// uploaded file remains.
 func TestConvertWhatIsTaken(t *testing.T) {
 	t.Parallel()
 	p := open(t)
-	raw := rawFile(t, 64<<10) // little noise: the library that packs by xz is slow
+	raw := rawFile(t, 64<<10) // little noise, because the xz library is slow
 	disk, err := os.ReadFile(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestConvertWhatIsTaken(t *testing.T) {
 		content      []byte
 		steps        string
 	}{
-		{"a.qcow2", "raw", disk, "converting"}, // its name counts for nothing
+		{"a.qcow2", "raw", disk, "converting"}, // its name does not matter
 		{"b.raw", "vmdk", convertTo(t, raw, "-O", "vmdk"), "converting"},
 		{"c.vmdk", "vmdk", convertTo(t, raw, "-O", "vmdk", "-o", "subformat=streamOptimized"), "converting"},
 		{"d.vdi", "vdi", convertTo(t, raw, "-O", "vdi"), "converting"},
@@ -236,8 +236,8 @@ func TestConvertWhatIsTaken(t *testing.T) {
 	}
 }
 
-// oddDisk makes a raw disk of a size, with a partition and noise from its beginning to
-// its last byte, and returns its path.
+// oddDisk creates a raw disk of the given size, with a partition and noise up to its last
+// byte, and returns its path.
 func oddDisk(t *testing.T, size int) string {
 	t.Helper()
 	disk := make([]byte, size)
@@ -255,8 +255,8 @@ func oddDisk(t *testing.T, size int) string {
 	return path
 }
 
-// madeBy turns a VHD disk into one that another program made: with its name, and the
-// geometry that such programs write, which is smaller than the disk.
+// madeBy changes a VHD disk to one that another program created: with its creator name,
+// and the geometry that such programs write, which is smaller than the disk.
 func madeBy(creator string, vhd []byte) []byte {
 	change := func(f []byte) {
 		copy(f[28:32], creator)
@@ -277,8 +277,8 @@ func madeBy(creator string, vhd []byte) []byte {
 	return vhd
 }
 
-// A disk whose size is a multiple of nothing but a sector keeps its last one, whatever
-// format it comes in and whichever program wrote that.
+// A disk whose size is only a multiple of a sector keeps its last sector, whatever its
+// format and the program that wrote it.
 func TestConvertKeepsOddSizes(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -292,7 +292,7 @@ func TestConvertKeepsOddSizes(t *testing.T) {
 		return madeBy(creator, convertTo(t, raw, "-O", "vpc", "-o", "force_size=on"+options))
 	}
 	vdi := convertTo(t, raw, "-O", "vdi")
-	binary.LittleEndian.PutUint64(vdi[0x170:], uint64(size-100)) // as VBoxManage makes it of a raw file of that size
+	binary.LittleEndian.PutUint64(vdi[0x170:], uint64(size-100)) // as VBoxManage creates it from a raw file of that size
 	for name, content := range map[string][]byte{
 		"raw":           disk,
 		"qcow2":         convertTo(t, raw, "-O", "qcow2"),
@@ -338,14 +338,14 @@ func TestConvertKeepsOddSizes(t *testing.T) {
 	}
 }
 
-// patchedSnapshots has a qcow2 disk say that it has snapshots.
+// patchedSnapshots makes a qcow2 disk claim that it has snapshots.
 func patchedSnapshots(disk []byte) []byte {
 	disk = bytes.Clone(disk)
 	binary.BigEndian.PutUint32(disk[60:], 1)
 	return disk
 }
 
-// What is packed is judged when it is unpacked, if not before.
+// The content of a packed file is checked when it is unpacked, if not before.
 func TestConvertRefusesWhatIsPacked(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -364,7 +364,7 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		content []byte
-		early   bool // refused by its first bytes
+		early   bool // rejected because of its first bytes
 		refused string
 	}{
 		{"backing file", packed(t, "gz", hostile), true, "backing file"},
@@ -409,8 +409,8 @@ func TestConvertRefusesWhatIsPacked(t *testing.T) {
 	}
 }
 
-// convertInTurn does a conversion as a job does: as soon as libvirt has ended what an
-// attempt before has begun.
+// convertInTurn converts like a job does: it retries until libvirt has finished what an
+// earlier attempt started.
 func convertInTurn(t *testing.T, p *pools, c upload.Conversion) error {
 	t.Helper()
 	for {
@@ -427,7 +427,7 @@ func convertInTurn(t *testing.T, p *pools, c upload.Conversion) error {
 	}
 }
 
-// A conversion that ends early, in any of its steps, is taken up or undone.
+// A conversion that is interrupted in any of its steps can be continued or undone.
 func TestConvertGoesOnOrIsUndone(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -485,8 +485,8 @@ func TestConvertGoesOnOrIsUndone(t *testing.T) {
 	}
 }
 
-// Who gives a conversion up when its image is ready, and only what it was made of is
-// still to be removed, leaves the image: disks may lie on it.
+// Undoing a conversion whose image is ready, when only its source files are still to be
+// removed, keeps the image: disks may be backed by it.
 func TestUndoKeepsWhatIsReady(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -541,7 +541,7 @@ func TestUndoKeepsWhatIsReady(t *testing.T) {
 	}
 }
 
-// A pull that is given up leaves an upload that became the image before it.
+// Undoing a pull keeps an upload that became the image before it.
 func TestUndoPullKeepsWhatIsAnothers(t *testing.T) {
 	t.Parallel()
 	p := open(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/diskref"
 )
 
-// On another machine only libvirt's pools tell what a path is; what they do not tell
-// counts as unknown.
+// On another machine, only libvirt's pools can resolve paths; paths that they cannot
+// resolve are unclear.
 func TestLocateElsewhere(t *testing.T) {
 	t.Parallel()
 	v := Survey{

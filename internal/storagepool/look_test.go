@@ -19,8 +19,8 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/storagepool/upload"
 )
 
-// keepBusy has virsh clone a volume within a pool, and holds the program that copies
-// it: libvirt does not read the pool's folder until release.
+// keepBusy makes virsh clone a volume within a pool, and stops the program that copies it:
+// libvirt does not refresh the pool until release is called.
 func (p *pools) keepBusy(role string) (release func()) {
 	p.t.Helper()
 	pool := p.prefix + "-" + role
@@ -60,7 +60,7 @@ func (p *pools) keepBusy(role string) (release func()) {
 				_ = syscall.Kill(copier, syscall.SIGCONT)
 				<-ended
 			}
-			// It may have been about to end.
+			// The copy may have been about to end.
 			if exec.CommandContext(p.t.Context(), "virsh", "-q", "-c", "qemu:///system", "pool-refresh", pool).Run() != nil {
 				p.t.Cleanup(release)
 				return release
@@ -73,8 +73,7 @@ func (p *pools) keepBusy(role string) (release func()) {
 	return nil
 }
 
-// processOf is the process of a program that has a text in its arguments, 0 when there
-// is none.
+// processOf returns the PID of a program with a text in its arguments, 0 if there is none.
 func processOf(program, text string) int {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well-formed
 	for _, line := range lines {
@@ -87,8 +86,8 @@ func processOf(program, text string) int {
 	return 0
 }
 
-// While libvirt copies a large volume in a pool, that stays in use; what libvirt has
-// not seen there is found all the same.
+// While libvirt copies a large volume in a pool, the pool can still be used, and files
+// that libvirt has not seen are found.
 func TestBusyPoolIsInUse(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -103,7 +102,7 @@ func TestBusyPoolIsInUse(t *testing.T) {
 	}
 	release := p.keepBusy("images")
 	p.keepBusy("nodes")
-	// Made by no call of libvirt's.
+	// Created without libvirt.
 	hidden := func(name, on string) string {
 		t.Helper()
 		file := filepath.Join(filepath.Dir(disk), name)
@@ -137,7 +136,7 @@ func TestBusyPoolIsInUse(t *testing.T) {
 	if err := p.Problem("local"); err != nil {
 		t.Errorf("the host's pools: %v", err)
 	}
-	time.AfterFunc(7*time.Second, release) // later than anybody waits who cannot wait for long
+	time.AfterFunc(7*time.Second, release) // later than the timeout of callers that cannot wait for long
 	if img, err := p.Receive(t.Context(), upload.Upload{BaseID: "tiny"}, bytes.NewReader(qcow2(t))); err != nil || img.State != image.Ready || img.VirtualBytes != 64<<20 {
 		t.Errorf("an upload is %+v, %v", img, err)
 	}
@@ -146,7 +145,7 @@ func TestBusyPoolIsInUse(t *testing.T) {
 	}
 }
 
-// A conversion into such a pool waits for its end, and nothing of it is lost.
+// A conversion into a busy pool waits until the pool is idle, and loses no data.
 func TestConvertIntoABusyPool(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -178,7 +177,7 @@ func TestConvertIntoABusyPool(t *testing.T) {
 	sameDisk(t, img, raw)
 }
 
-// noting closes again when a step begins.
+// noting closes the channel again when its step begins for the first time.
 type noting struct {
 	*progress
 	step  string

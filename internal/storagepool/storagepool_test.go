@@ -40,7 +40,7 @@ type (
 	disks   = disk.Service
 )
 
-// pools is a service on the machine's libvirt, with pools of its own.
+// pools is a service on the machine's libvirt, with its own pools.
 type pools struct {
 	*storagepool.Service
 	*images
@@ -50,8 +50,8 @@ type pools struct {
 	prefix string
 	stop   func()
 
-	// after is called behind each reading and each update that the service does, which
-	// is committed by then.
+	// after is called after each read and each update of the service, which is committed
+	// by then.
 	after atomic.Pointer[func(*gorm.DB)]
 }
 
@@ -76,7 +76,7 @@ func open(t *testing.T) *pools {
 	return p
 }
 
-// start runs a service on the database; the one before must have been stopped.
+// start runs a service on the database; an earlier one must have been stopped.
 func (p *pools) start(database string) {
 	p.t.Helper()
 	p.startOn("qemu:///system", database)
@@ -85,7 +85,7 @@ func (p *pools) start(database string) {
 	}
 }
 
-// startOn is start for a host of another address, which may be away.
+// startOn is start for a host with another URI, which may be unreachable.
 func (p *pools) startOn(uri, database string) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(p.t.Context())
@@ -142,7 +142,7 @@ func (p *pools) startOn(uri, database string) {
 	p.t.Cleanup(p.stop)
 }
 
-// remove deletes the pools with all that is in them.
+// remove deletes the pools and their contents.
 func (p *pools) remove() {
 	for _, name := range strings.Fields(virsh(p.t, "pool-list", "--all", "--name")) {
 		if !strings.HasPrefix(name, p.prefix) {
@@ -168,7 +168,7 @@ func (p *pools) volumes(role string) string {
 	return virsh(p.t, "vol-list", p.prefix+"-"+role)
 }
 
-// qcow2 makes an image with some data in it.
+// qcow2 creates an image with some data in it.
 func qcow2(t *testing.T, options ...string) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image.qcow2")
@@ -214,7 +214,7 @@ func TestReceiveKeepsWhatCame(t *testing.T) {
 	}
 }
 
-// cut breaks off after some bytes, like a connection.
+// cut fails after a number of bytes, like a broken connection.
 type cut struct {
 	r    io.Reader
 	left int
@@ -264,12 +264,12 @@ func TestReceiveThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// What is wrong in a file's own accounts alone, qemu-img finds.
+// qemu-img finds errors that are only in a file's own reference counts.
 func TestReceiveHasQEMUCheckTheFile(t *testing.T) {
 	t.Parallel()
 	p := open(t)
 	const cluster = 64 << 10
-	// counted sets how often the file says that its last cluster is used.
+	// counted sets the reference count of the file's last cluster.
 	counted := func(data []byte, times uint16) []byte {
 		be := binary.BigEndian
 		block := be.Uint64(data[be.Uint64(data[48:]):])
@@ -290,7 +290,7 @@ func TestReceiveHasQEMUCheckTheFile(t *testing.T) {
 	}
 }
 
-// hook is a reader that calls and is empty.
+// hook is an empty reader that calls a function.
 type hook struct{ call func() }
 
 func (h hook) Read([]byte) (int, error) {
@@ -333,7 +333,7 @@ func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
 	if err := p.DeleteNodeVolume(t.Context(), "local", "o1.qcow2", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	// An overlay that virsh made counts as well.
+	// An overlay that virsh created counts as well.
 	virsh(t, "vol-create-as", p.prefix+"-nodes", "theirs.qcow2", "64M", "--format", "qcow2", "--backing-vol", img.Path, "--backing-vol-format", "qcow2")
 	if err := p.DeleteImage(t.Context(), img.ID); fault.CodeOf(err) != fault.ImageInUse || !strings.Contains(err.Error(), "theirs.qcow2") {
 		t.Errorf("deleting the base of virsh's overlay: %v", err)
@@ -350,8 +350,8 @@ func TestOverlayNamesItsBaseAndKeepsIt(t *testing.T) {
 	}
 }
 
-// The database may be lost: what is in the pool is found again, and what was
-// not verified is not usable.
+// If the database is lost, the images in the pool are found again, but cannot be used
+// before they are verified.
 func TestVolumesWithoutRecords(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -372,7 +372,7 @@ func TestVolumesWithoutRecords(t *testing.T) {
 	if err != nil || base.Type != image.Base || base.DisplayName != "Tiny" {
 		t.Errorf("the base image: %+v, %v", base, err)
 	}
-	// A volume that is there is no upload's to remove, although nothing is known of it.
+	// An upload must not delete an existing volume, although it has no record.
 	virsh(t, "vol-clone", "--pool", p.prefix+"-images", "tiny.qcow2", "unlisted.qcow2")
 	if _, err := p.Receive(t.Context(), upload.Upload{BaseID: "unlisted"}, bytes.NewReader(data)); fault.CodeOf(err) != fault.Unsupported {
 		t.Errorf("an upload onto a volume that is there: %v", err)
@@ -388,7 +388,7 @@ func TestVolumesWithoutRecords(t *testing.T) {
 	}
 }
 
-// A folder may be empty for a moment, when what is mounted there is away.
+// A folder may be empty for a moment while its file system is not mounted.
 func TestImagesReturnWithTheirVolumes(t *testing.T) {
 	t.Parallel()
 	p := open(t)
@@ -420,12 +420,12 @@ func TestImagesReturnWithTheirVolumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("the image is not shown", func() bool { _, err := p.Image("", img.ID); return err != nil })
-	move(hidden, img.Path) // it is seen by itself
+	move(hidden, img.Path) // it is noticed without a refresh by the user
 	await("the image is ready again", func() bool { again, err := p.Usable("", img.ID); return err == nil && again.Owner == "ann" })
 }
 
-// A disk is not deleted from under one that was laid on it just after the look that
-// found nothing there, whoever laid it.
+// A disk is not deleted if an overlay of it was created just after the check that found
+// none, whoever created the overlay.
 func TestDiskLaidAfterTheLook(t *testing.T) {
 	p := open(t)
 	id := uuid.NewString()
@@ -491,7 +491,7 @@ func TestPrepareMakesThePools(t *testing.T) {
 	if fault.CodeOf(err) != fault.PoolUnavailable {
 		t.Errorf("an upload into a stopped pool: %v", err)
 	}
-	// It is started again by itself.
+	// The service restarts the pool.
 	for deadline := time.Now().Add(60 * time.Second); ; {
 		if strings.Contains(virsh(t, "pool-info", p.prefix+"-images"), "running") {
 			break
@@ -503,7 +503,7 @@ func TestPrepareMakesThePools(t *testing.T) {
 	}
 }
 
-// Who needs the pools of a host that is away is told so, and does not wait for it.
+// Prepare does not wait for a host that is unreachable, but returns an error.
 func TestPrepareOfAHostThatIsAway(t *testing.T) {
 	t.Parallel()
 	p := &pools{t: t, prefix: testground.Name()}
@@ -520,7 +520,8 @@ func TestPrepareOfAHostThatIsAway(t *testing.T) {
 	}
 }
 
-// Uploads are admitted one after another; who waits for a host that hangs may give up.
+// Uploads are admitted one after another; waiting for a host that does not respond can be
+// cancelled.
 func TestUploadsWaitForAdmission(t *testing.T) {
 	t.Parallel()
 	p := open(t)

@@ -75,7 +75,7 @@ func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes
 // both are then the same disk. It returns an empty path if the file contains data, has no
 // backing file, or cannot be checked. Nothing may have the file open.
 func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {
-	// libvirt creates the overlays of a node's snapshots without using the pool.
+	// libvirt creates the overlays of snapshots and clones without using the pool.
 	if err := s.pools.NodesPool(host).Rescan(ctx); err != nil && !storagepool.IsBusy(err) {
 		return "", err
 	}
@@ -130,7 +130,7 @@ func (s *Service) DiskBytes(ctx context.Context, host, file string) (bytes int64
 	}
 	err = s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
 		err := size(h.StoragePool)
-		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt creates the overlays of a node's snapshots without using the pool
+		if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) { // libvirt creates the overlays of snapshots and clones without using the pool
 			err = h.Anew(ctx, size)
 		}
 		return err

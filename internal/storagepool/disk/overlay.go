@@ -197,7 +197,7 @@ func (s *Service) OverlaysOnNode(ctx context.Context, host, nodeID string, volum
 func (s *Service) NodeVolumes(ctx context.Context, host, nodeID string) (map[string]string, error) {
 	backing := map[string]string{}
 	err := s.pools.NodesPool(host).Do(ctx, func(h *storagepool.Handle) error {
-		// libvirt creates the overlays of a node's snapshots without using the pool.
+		// libvirt creates the overlays of snapshots and clones without using the pool.
 		return h.Anew(ctx, func(lp *libvirt.StoragePool) error {
 			list, err := storagepool.StableVolumes(ctx, lp, func(name string) bool { return !strings.HasPrefix(name, nodeID) })
 			for _, v := range list {

@@ -11,7 +11,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/fault"
 )
 
-// TestCheckVerdict has programs end as qemu-img may: in order, or by its limits.
+// TestCheckVerdict runs programs that end as qemu-img can: normally, or by a limit.
 func TestCheckVerdict(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ script, out, refused string }{

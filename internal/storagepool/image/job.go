@@ -198,7 +198,7 @@ func (s Jobs) swap(ctx context.Context, w Work, found Verified) error {
 	return s.o.Pools.ImagesPool(w.Host).Delete(ctx, w.Old)
 }
 
-// revision matches the suffix that Compact and Grow tasks add to the name of a volume.
+// revision matches the suffix that compacting adds to the name of an image's volume.
 var revision = regexp.MustCompile(`\.r\d{13}$`)
 
 // stemOf returns the common part of the names of all volumes that an image has had.

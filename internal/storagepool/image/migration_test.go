@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// TestLongSources stores the longest name of what an image came as.
+// TestLongSources stores the longest possible source format.
 func TestLongSources(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

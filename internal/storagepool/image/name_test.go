@@ -34,9 +34,9 @@ func TestShownName(t *testing.T) {
 		"../../etc/passwd":                   "passwd",
 		"Übung – 課題 ①.img":                   "Übung – 課題 ①",
 		"नमस्ते 👨\u200d\U0001f469.iso":       "नमस्ते \U0001f468\u200d\U0001f469",
-		"a\u202eexe.qcow2":                   "aexe",      // the rest would be read backwards
+		"a\u202eexe.qcow2":                   "aexe",      // the rest would be shown backwards
 		"\u2066a\u2069\u200f\u200e\u061cb":   "ab",        // likewise
-		"a\u200b\ufeff\u2060\U000e0041b.img": "ab",        // nobody sees them
+		"a\u200b\ufeff\u2060\U000e0041b.img": "ab",        // they are invisible
 		"a\x00b\x1b[31mc\u0085d.raw":         "ab[31mc d", // U+0085 is a new line
 		"a\r\nSet-Cookie:\tb\u2028c":         "a Set-Cookie: b c",
 		"  a\u00a0 \u3000b  .qcow2":          "a b",
@@ -45,7 +45,7 @@ func TestShownName(t *testing.T) {
 		"\u202e.qcow2":                       "image",
 		"":                                   "image",
 		" .qcow2":                            "image",
-		"\ue000\ufffe.img":                   "image", // of nobody, and none
+		"\ue000\ufffe.img":                   "image", // a private-use character and a noncharacter
 		"<b>&amp;</b>":                       "b>",
 		strings.Repeat("ü", 300) + ".qcow2":  strings.Repeat("ü", MaxDisplayNameLength),
 		strings.Repeat("ab ", 300):           strings.TrimSpace(strings.Repeat("ab ", 33)) + " a",

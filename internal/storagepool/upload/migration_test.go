@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// TestOldUploads has uploads on record since before they could be converted or come
-// in parts: they go on, and new ones come in parts beside them.
+// TestOldUploads migrates uploads from before conversions and parts existed: they
+// continue, and new uploads can have parts.
 func TestOldUploads(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
