@@ -202,7 +202,7 @@ func (st *PoolStatus) share(all *Survey, uploads []Coming, kept int64) {
 		case st.Role == nodesRole:
 			st.Overlays += v.AllocatedBytes
 			if v.Format != diskimage.QCOW2 {
-				continue // a seed
+				continue // a cloud-init seed
 			}
 			count++
 			for _, below := range all.Chain(v.Path) {

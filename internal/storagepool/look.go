@@ -14,9 +14,9 @@ import (
 )
 
 // libvirt refuses to refresh a pool while it creates a volume in it or copies one from it:
-// usually for moments, but for minutes while someone clones a large volume (`virsh
-// vol-clone`). Other operations continue. A temporary pool on the same folder shows what
-// libvirt has not seen in the folder by then.
+// usually for moments, but for minutes while someone clones a large volume
+// (`virsh vol-clone`). Other operations continue. A temporary pool on the same folder
+// shows what libvirt has not seen in the folder by then.
 
 const (
 	rescanPatience = 5 * time.Second

@@ -21,7 +21,7 @@ type File struct {
 	// Version changes whenever the file does.
 	Version string
 
-	ctx    context.Context // it lives as long as one call
+	ctx    context.Context // valid for one call only
 	v      *storagepool.File
 	stream *libvirt.Stream // nil until the first Read after opening or Seek
 	r      *bufio.Reader   // of stream

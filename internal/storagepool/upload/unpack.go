@@ -128,7 +128,7 @@ func (u *unpacking) Read(p []byte) (int, error) {
 
 // unpacked reads the content of a packed file from its beginning.
 type unpacked struct {
-	ctx     context.Context // it lives as long as one call
+	ctx     context.Context // valid for one call only
 	d       io.Reader
 	head    []byte // already read from d
 	packing string
