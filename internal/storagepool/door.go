@@ -176,7 +176,7 @@ func (h *Handle) Anew(ctx context.Context, f func(*libvirt.StoragePool) error) e
 func (h *Handle) Drop(ctx context.Context, name string) error {
 	err := dropKnown(h.StoragePool, name)
 	if errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
-		// libvirt may not know it yet: another program created it, or libvirtd was killed
+		// libvirt might not know it yet: another program created it, or libvirtd was killed
 		// right after creating it.
 		err = h.Anew(ctx, func(lp *libvirt.StoragePool) error { return dropKnown(lp, name) })
 	}
@@ -290,7 +290,7 @@ func (v *File) Rescan() error {
 }
 
 // BlockBytes is how much data goes to libvirt in one call. It is what a local socket
-// accepts at once by default: larger blocks are no faster and take more memory and CPU
+// accepts at once by default: larger blocks are not faster and take more memory and CPU
 // time, small ones are up to a hundred times slower.
 const BlockBytes = 208 << 10
 

@@ -71,7 +71,7 @@ func (copying) Begin(string) {}
 
 func (f copying) Progress(doneBytes, totalBytes int64) { f(doneBytes, totalBytes) }
 
-// BlankOver returns the backing file of a qcow2 file that contains no data of its own:
+// BlankOver returns the backing file of a qcow2 file that contains no data itself:
 // both are then the same disk. It returns an empty path if the file contains data, has no
 // backing file, or cannot be checked. Nothing may have the file open.
 func (s *Service) BlankOver(ctx context.Context, host, file string) (base string, err error) {

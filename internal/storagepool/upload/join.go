@@ -16,7 +16,7 @@ import (
 	"github.com/sandboxlabs/sandboxlabs/internal/store"
 )
 
-// A file can be uploaded in parallel parts. Each part is an upload of its own, which is
+// A file can be uploaded in parallel parts. Each part is a separate upload, which is
 // not an image, and whose volume is not inspected. When all parts are complete, they are
 // joined: appended in order to an upload that becomes an image like any other.
 

@@ -96,7 +96,7 @@ func readHead(r io.Reader, packing string) ([]byte, error) {
 }
 
 // unpackingError converts an error of reading a packed file. Errors that already have a
-// fault code stay as they are.
+// fault code are returned unchanged.
 func unpackingError(packing string, err error) error {
 	if fault.CodeOf(err) != fault.Internal {
 		return err

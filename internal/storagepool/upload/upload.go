@@ -233,7 +233,7 @@ func (s *Service) receive(ctx context.Context, row *record, r io.Reader) error {
 		return nil
 	}
 	found, err := s.inspectUpload(ctx, *row)
-	for storagepool.IsBusy(err) { // a busy pool is no reason to discard the data
+	for storagepool.IsBusy(err) { // the data is kept while the pool is busy
 		if err := storagepool.Pause(ctx, storagepool.WorkPause); err != nil {
 			return err
 		}

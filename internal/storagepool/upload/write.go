@@ -151,7 +151,7 @@ func (w *writing) make(ctx context.Context) error {
 // find opens a volume that an earlier request has written to.
 func (w *writing) find() error {
 	var err error
-	// libvirt may not know it after libvirtd was killed.
+	// libvirt might not know it after libvirtd was killed.
 	if w.vol, err = w.h.Find(w.row.Volume); errors.Is(err, libvirt.ERR_NO_STORAGE_VOL) {
 		return w.s.lost(w.row.ID)
 	}
