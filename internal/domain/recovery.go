@@ -205,7 +205,13 @@ func (s *Service) recoverEach(ctx context.Context, host string) (failed []failur
 	if err != nil {
 		return nil, err
 	}
-	var left []string
+	// Before the first attempt: a node that changes after an attempt, and before the end of this
+	// recovery, causes a retry too.
+	var all, left []string
+	for _, in := range pending {
+		all = append(all, nodesOf(in)...)
+	}
+	s.left[host].set(all)
 	defer func() { s.left[host].set(left) }()
 	if slices.ContainsFunc(pending, func(in store.Intent) bool { return in.Kind == createIntent || in.Kind == cloneIntent }) {
 		select {
