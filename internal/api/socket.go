@@ -283,6 +283,11 @@ func fromSocket(ctx context.Context, socket *websocket.Conn, viewer *console.Vie
 	}
 }
 
+// pongTimeout is how long a client may take to answer a ping. It answers after it has read what was
+// sent before, which takes a slow client long after much output; one that reads nothing at all is
+// detected earlier, by writePatience.
+const pongTimeout = 2 * time.Minute
+
 // keepAlive sends pings, so that proxies keep the connection open and a dead peer is detected.
 func keepAlive(ctx context.Context, socket *websocket.Conn) error {
 	tick := time.NewTicker(heartbeat)
@@ -293,7 +298,7 @@ func keepAlive(ctx context.Context, socket *websocket.Conn) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		pong, cancel := context.WithTimeout(ctx, writePatience)
+		pong, cancel := context.WithTimeout(ctx, pongTimeout)
 		err := socket.Ping(pong)
 		cancel()
 		if err != nil {

@@ -16,7 +16,7 @@ const (
 	openTimeout = 10 * time.Second
 	// endTimeout is how long libvirt may take to report that a node is off after its
 	// screen has closed.
-	endTimeout = 3 * time.Second
+	endTimeout = 6 * time.Second
 	// copyBytes limits what a view buffers in each direction.
 	copyBytes = 64 << 10
 )
