@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
 )
 
 // dropClone undefines the domain of a clone that failed.
 func (s *Service) dropClone(ctx context.Context, host, id string) error {
-	ctx, cancel := cleanup(ctx)
+	ctx, cancel := store.Outlasting(ctx)
 	defer cancel()
 	return s.withDomain(ctx, "node.undo-clone", Node{ID: id, Host: host}, func(d *libvirt.Domain) error { return d.Undefine() })
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/sandboxlabs/sandboxlabs/internal/domain/definition"
+	"github.com/sandboxlabs/sandboxlabs/internal/store"
 	"libvirt.org/go/libvirt"
 )
 
@@ -41,7 +42,7 @@ func (s *Service) Probe(ctx context.Context, host string) error {
 		defer func() { _ = d.Free() }()
 		return d.Destroy()
 	})
-	work, cancel := cleanup(ctx)
+	work, cancel := store.Outlasting(ctx)
 	defer cancel()
 	if removal := s.o.Storage.DeleteConsoleLog(work, h.Name(), id); err == nil {
 		err = removal

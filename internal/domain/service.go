@@ -171,8 +171,3 @@ func (s *Service) withDomain(ctx context.Context, op string, n Node, f func(d *l
 		return f(d)
 	})
 }
-
-// cleanup returns a context for undoing changes, which is not cancelled with the request's.
-func cleanup(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-}
